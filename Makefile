@@ -1,0 +1,35 @@
+# Braid's front door. `make help` says what there is.
+
+CARGO ?= cargo
+# Passed to `braid up`, for example ARGS='--http 127.0.0.1:8080 --no-traffic'.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench
+
+help: ## what there is (the default)
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo
+	@echo "  NO_INSTALL=1 only says what the machine lacks, instead of installing it."
+
+run: ## the whole platform in one process, with sample traffic; ARGS='…' passes flags to `braid up`
+	@deploy/install.sh run
+	$(CARGO) run --locked --quiet -p braid -- up $(ARGS)
+
+# The whole workspace is built first: the scenarios start the layers' binaries, with the fail points that `e2e-tests` turns on.
+test: ## every test, on a real Kafka broker and a real Redis
+	@deploy/install.sh test
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace
+
+lint: ## formatting, clippy, the repository's own rules, licences and bans of dependencies
+	@deploy/install.sh lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) test --locked --quiet -p e2e-tests --test tidy
+	$(CARGO) deny --locked check licenses bans
+
+bench: ## the figures of this machine: prints a table, writes target/bench.json
+	@deploy/install.sh test
+	$(CARGO) build --locked --release --workspace
+	$(CARGO) run --locked --release --quiet -p e2e-tests --bin bench

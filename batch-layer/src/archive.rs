@@ -1,0 +1,52 @@
+//! The archive: every record that arrived, once, with what it became or why it became nothing.
+//!
+//! One archiver per source reads all partitions from the offsets that the archive itself names. It works in sessions: a
+//! session takes the newest facts, closes logs that ended, begins partitions that are new, notes what was lost, and then
+//! reads and commits until anything differs from what it knows — another writer, another log, more partitions — and a new
+//! session looks again. Before a commit it asks whether the topic is still the log that was read (R7).
+//!
+//! - `consume`: a session;
+//! - `buffer`: records → rows of the archive;
+//! - `commit`: rows and facts in one commit.
+
+pub(crate) mod buffer;
+mod commit;
+mod consume;
+
+use anyhow::Context;
+use platform::settings::Settings;
+use platform::shutdown::Shutdown;
+use shared_logic::catalog::Catalog;
+use tokio::task::JoinSet;
+
+/// Archives every source until the shutdown is requested; what is buffered then is committed.
+///
+/// # Errors
+/// If the settings are not usable, or an archive is not one that Braid wrote.
+pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> anyhow::Result<()> {
+    crate::init::run(settings, catalog).await.context("cannot create topics and tables")?;
+    let stop = shutdown.token().child_token();
+    let mut archivers = JoinSet::new();
+    for source in catalog.sources.values() {
+        let (settings, source, stop) = (settings.clone(), source.clone(), stop.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // Reading blocks, so each archiver has a thread of its own.
+        archivers.spawn_blocking(move || {
+            let name = source.name.clone();
+            consume::run(&runtime, &settings, source, &stop).with_context(|| format!("archive of {name}"))
+        });
+    }
+    println!("ready");
+    let all = async {
+        let mut outcome = Ok(());
+        while let Some(ended) = archivers.join_next().await {
+            let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+            if ended.is_err() {
+                stop.cancel();
+            }
+            outcome = outcome.and(ended);
+        }
+        outcome
+    };
+    platform::shutdown::run_until(&shutdown, "archivers", settings.archive.shutdown.get(), all).await?
+}

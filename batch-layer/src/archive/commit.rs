@@ -1,0 +1,81 @@
+//! Rows and facts in one commit.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use metrics::{counter, gauge, histogram};
+use platform::store::{Commit, Committed, Table};
+use shared_logic::contracts::PartitionId;
+use shared_logic::contracts::archive::{DAY, FACTS_DOMAIN, Facts, LOG, OFFSET, PARTITION, Rejects};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::buffer::Buffer;
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The archive holds it.
+    Committed,
+    /// Somebody else wrote to the archive; nothing changed.
+    Overtaken,
+}
+
+/// Commits facts alone: begins, losses, closed logs.
+pub(super) async fn facts(table: &mut Table, facts: &Facts) -> anyhow::Result<Outcome> {
+    let commit = Commit::new("ARCHIVE FACTS", DAY, platform::clock::now_us()).note(FACTS_DOMAIN, facts);
+    Ok(outcome(table.commit(commit).await?))
+}
+
+/// Writes the buffer's rows and commits them with the facts that they bring about. `facts` is as of the table's version
+/// and is moved on if the commit succeeds.
+pub(super) async fn rows(
+    table: &mut Table,
+    facts: &mut Facts,
+    log: &str,
+    buffer: Buffer,
+    ends: &BTreeMap<i32, i64>,
+) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let mut after = facts.clone();
+    for (partition, (from, to)) in &buffer.reached {
+        if !after.advance(&PartitionId::new(log, *partition), *from, *to) {
+            return Ok(Outcome::Overtaken);
+        }
+    }
+    for (partition, end) in ends {
+        after.see_end(&PartitionId::new(log, *partition), *end);
+    }
+    for (reason, (count, last)) in &buffer.rejects {
+        let rejects = after.rejects.entry(*reason).or_insert_with(|| Rejects { count: 0, last: last.clone() });
+        rejects.count += count;
+        rejects.last = last.clone();
+    }
+    let records = buffer.rows();
+    let days = tokio::task::spawn_blocking(move || buffer.into_days()).await?.context("cannot make columns of records")?;
+    let mut files = Vec::with_capacity(days.len());
+    for (day, frame) in days {
+        files.push(table.write(&day, frame, &[LOG, PARTITION, OFFSET]).await?);
+    }
+    let commit = Commit::new("ARCHIVE", DAY, platform::clock::now_us()).add(files).note(FACTS_DOMAIN, &after);
+    platform::failpoints::pass("archive::before_commit");
+    let outcome = outcome(table.commit(commit).await?);
+    if outcome == Outcome::Committed {
+        platform::failpoints::pass("archive::after_commit");
+        debug!(table = table.path(), version = table.version(), records, "archived");
+        counter!("braid_archive_records_total").increment(records as u64);
+        for (partition, known) in after.log(log).iter().flat_map(|log| &log.partitions) {
+            gauge!("braid_archive_next", "partition" => partition.to_string()).set(known.next as f64);
+        }
+        histogram!("braid_archive_commit_seconds").record(started.elapsed());
+        *facts = after;
+    }
+    Ok(outcome)
+}
+
+fn outcome(committed: Committed) -> Outcome {
+    match committed {
+        Committed::At(_) => Outcome::Committed,
+        Committed::Conflict => Outcome::Overtaken,
+    }
+}

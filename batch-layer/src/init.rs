@@ -1,0 +1,49 @@
+//! Topics and tables, created once, before the services start.
+
+use platform::kafka::Topics;
+use platform::settings::Settings;
+use platform::store::{Store, StoreError, Table};
+use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::{archive, batch_view};
+use tracing::info;
+
+use crate::archive::buffer;
+use crate::reconcile::recompute;
+
+/// Creates what is missing; what exists stays as it is.
+///
+/// # Errors
+/// If Kafka or the store cannot be reached.
+pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
+    let store = Store::new(&settings.store)?;
+    let topics = Topics::new(&settings.kafka)?;
+    for source in catalog.sources.values() {
+        topic(&topics, source).await?;
+        archive_table(&store, source).await?;
+    }
+    for metric in catalog.metrics.values() {
+        view_table(&store, catalog, metric).await?;
+    }
+    Ok(())
+}
+
+/// Creates the source's topic with the partitions that the catalog names, unless it exists.
+pub(crate) async fn topic(topics: &Topics, source: &Source) -> anyhow::Result<()> {
+    if topics.describe(&source.topic).await?.is_none() {
+        info!(topic = source.topic, partitions = source.partitions, "creating the topic");
+        topics.create(&source.topic, i32::try_from(source.partitions)?, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Opens the source's archive, created where missing.
+pub(crate) async fn archive_table(store: &Store, source: &Source) -> Result<Table, StoreError> {
+    store.open_or_create(&archive::path(&source.name), &buffer::schema(source), archive::DAY).await
+}
+
+/// Opens the metric's view, created where missing.
+pub(crate) async fn view_table(store: &Store, catalog: &Catalog, metric: &Metric) -> Result<Table, StoreError> {
+    let path = batch_view::path(&catalog.pipeline.version, &metric.name);
+    let source = &catalog.sources[&metric.source];
+    store.open_or_create(&path, &recompute::view_schema(source, metric), batch_view::DAY).await
+}

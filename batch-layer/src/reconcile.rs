@@ -1,0 +1,162 @@
+//! A reconcile: the archive recounted exactly, and the cut moved up to what was recounted.
+//!
+//! Per source it rotates every shard, so that a slice of the speed view begins where the batch view will end, and waits
+//! until the archive covers those offsets. Per metric it then recomputes the hours that new rows touch from *all* rows
+//! below the cut, carries the other hours over, and commits rows, cut and definition at once. On a conflict it plans anew
+//! on the newest view. A killed reconcile leaves files that nobody refers to, never half a view.
+//!
+//! - `cut`: which offsets (R1, R3);
+//! - `touched`: which hours;
+//! - `recompute`: their partials;
+//! - `publish`: one commit.
+
+mod cut;
+mod publish;
+pub(crate) mod recompute;
+mod touched;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics::{counter, histogram};
+use platform::settings::Settings;
+use platform::store::{Store, Table};
+use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::archive::{self, FACTS_DOMAIN, Facts};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use self::publish::Published;
+
+/// How long a file that belongs to no version is kept: longer than any reader looks at an old version.
+const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+/// What a reconcile did for one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Which.
+    pub metric: String,
+    /// The view's version now.
+    pub version: u64,
+    /// How many days were replaced.
+    pub days: usize,
+    /// How many rows they have.
+    pub rows: usize,
+    /// Whether all of the view was counted anew.
+    pub rebuilt: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { metric, version, days, rows, rebuilt, took } = self;
+        let how = if *rebuilt { " (rebuilt)" } else { "" };
+        write!(f, "{metric}: version {version}, {days} days with {rows} rows replaced{how} in {} ms", took.as_millis())
+    }
+}
+
+/// Reconciles every metric of the catalog once. One that fails does not keep the others from being reconciled.
+///
+/// # Errors
+/// The first failure, after every metric was tried.
+pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Vec<Report>> {
+    let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+    for source in catalog.sources.values() {
+        let of_source = run_source(settings, catalog, source, &mut reports).await;
+        outcome = outcome.and(of_source.with_context(|| format!("cannot reconcile source {}", source.name)));
+    }
+    outcome.map(|()| reports)
+}
+
+async fn run_source(
+    settings: &Settings,
+    catalog: &Catalog,
+    source: &Source,
+    reports: &mut Vec<Report>,
+) -> anyhow::Result<()> {
+    let store = Store::new(&settings.store)?;
+    let Some(mut archive) = Archive::open(&store, source).await? else {
+        info!(source = source.name, "nothing is archived yet");
+        return Ok(());
+    };
+    let mut rotated = cut::rotate(settings, catalog, source, &archive.facts).await?;
+    cut::wait_for_archive(settings, &mut archive, &mut rotated).await?;
+    let mut outcome = Ok(());
+    for metric in catalog.metrics_of(&source.name) {
+        let started = Instant::now();
+        let published = attempts(settings, catalog, source, metric, &store, &mut archive, &rotated).await;
+        match published.with_context(|| format!("cannot reconcile metric {}", metric.name)) {
+            Ok(Published { version, days, rows, rebuilt }) => {
+                let report = Report { metric: metric.name.clone(), version, days, rows, rebuilt, took: started.elapsed() };
+                info!(metric = metric.name, version, days, rows, rebuilt, took_ms = report.took.as_millis(), "reconciled");
+                counter!("braid_reconcile_total", "metric" => metric.name.clone()).increment(1);
+                histogram!("braid_reconcile_seconds", "metric" => metric.name.clone()).record(report.took);
+                reports.push(report);
+            }
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome
+}
+
+/// Plans and commits until no other reconcile comes in between, a bounded number of times.
+async fn attempts(
+    settings: &Settings,
+    catalog: &Catalog,
+    source: &Source,
+    metric: &Metric,
+    store: &Store,
+    archive: &mut Archive,
+    rotated: &cut::Rotated,
+) -> anyhow::Result<Published> {
+    let mut view = crate::init::view_table(store, catalog, metric).await?;
+    let mut wait = settings.reconcile.retry_backoff.get();
+    for attempt in 1..=settings.reconcile.max_attempts {
+        view.refresh().await?;
+        let planned = publish::Plan { catalog, source, metric, rotated };
+        if let Some(published) = planned.publish(&mut view, archive).await? {
+            sweep(&view).await;
+            return Ok(published);
+        }
+        warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
+        counter!("braid_reconcile_conflicts_total").increment(1);
+        // The attempt's own clock is the jitter: two that collided wake at different times.
+        let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
+        tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
+        wait *= 2;
+        archive.refresh().await?;
+    }
+    anyhow::bail!("other reconciles committed first {} times", settings.reconcile.max_attempts)
+}
+
+/// Removes files that belong to no version; that they stay a while longer harms nobody.
+async fn sweep(view: &Table) {
+    if let Err(error) = view.remove_orphans(ORPHAN_AGE).await {
+        warn!(table = view.path(), error = format!("{error:#}"), "cannot remove old files");
+    }
+}
+
+/// The archive of one source at one version, and its facts at that version.
+pub(crate) struct Archive {
+    pub(crate) table: Table,
+    pub(crate) facts: Facts,
+}
+
+impl Archive {
+    /// Opens it; `None` if nothing was ever archived.
+    pub(crate) async fn open(store: &Store, source: &Source) -> anyhow::Result<Option<Archive>> {
+        let Some(table) = store.open(&archive::path(&source.name)).await? else { return Ok(None) };
+        let facts: Option<Facts> = table.note(FACTS_DOMAIN).await?;
+        Ok(facts.map(|facts| Archive { table, facts }))
+    }
+
+    /// Looks for newer commits.
+    pub(crate) async fn refresh(&mut self) -> anyhow::Result<()> {
+        if self.table.refresh().await? {
+            self.facts = self.table.note(FACTS_DOMAIN).await?.unwrap_or_default();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Which catalog a command works with.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use platform::settings::Settings;
+use shared_logic::catalog::{Catalog, Source};
+
+use crate::catalog_check::report;
+
+/// The catalog that Braid comes with.
+pub const SHIPPED: &str = include_str!("../../catalog.toml");
+
+/// Reads the catalog that the settings name. If they name none and the default file is not there either, the shipped one
+/// stands in.
+///
+/// # Errors
+/// If the file cannot be read, or holds mistakes: all of them, one a line.
+pub fn load(settings: &Settings) -> Result<Catalog> {
+    let path = &settings.catalog.path;
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text),
+        Err(error) if error.kind() == ErrorKind::NotFound && !settings.is_named("catalog.path") => {
+            parse(Path::new("the shipped catalog"), SHIPPED)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read the catalog {}", path.display())),
+    }
+}
+
+/// The source of that name.
+///
+/// # Errors
+/// If there is none, with the names that exist.
+pub fn source<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Source> {
+    catalog.sources.get(name).with_context(|| {
+        let known: Vec<&str> = catalog.sources.keys().map(String::as_str).collect();
+        format!("the catalog declares no source `{name}`; it declares {}", known.join(", "))
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Catalog> {
+    Catalog::parse(text).map_err(|mistakes| anyhow!("the catalog is wrong\n{}", report(path, &mistakes)))
+}

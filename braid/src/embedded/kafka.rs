@@ -1,0 +1,62 @@
+//! A Kafka inside this process: librdkafka's mock cluster of one broker.
+//!
+//! It keeps about 5 MiB a partition in memory, knows no admin requests and forgets everything on exit. Every topic gets a
+//! new id, so every start is a new log.
+
+use anyhow::{Context, Result};
+use rdkafka::ClientConfig;
+use rdkafka::bindings::rd_kafka_mock_group_initial_rebalance_delay_ms;
+use rdkafka::producer::{BaseProducer, Producer};
+use shared_logic::catalog::Catalog;
+
+/// How long a new group waits for more members before it divides the partitions. Kafka's three seconds are for groups
+/// that start on many machines.
+const REBALANCE_DELAY_MS: i32 = 50;
+
+/// A running broker; it ends when dropped.
+pub struct EmbeddedKafka {
+    /// The client that the cluster belongs to. It never produces anything.
+    owner: BaseProducer,
+}
+
+impl EmbeddedKafka {
+    /// Starts a broker on a free loopback port.
+    ///
+    /// # Errors
+    /// If librdkafka cannot listen.
+    pub fn start() -> Result<EmbeddedKafka> {
+        let mut config = ClientConfig::new();
+        config.set("test.mock.num.brokers", "1");
+        let owner: BaseProducer = config.create().context("cannot start the in-process broker")?;
+        // SAFETY: the client is live, and the cluster belongs to it; the call only leaves a number there, and takes the
+        // cluster's lock for it.
+        unsafe {
+            let cluster = rdkafka::bindings::rd_kafka_handle_mock_cluster(owner.client().native_ptr());
+            rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, REBALANCE_DELAY_MS);
+        }
+        Ok(EmbeddedKafka { owner })
+    }
+
+    /// Where it listens, `host:port`.
+    ///
+    /// # Errors
+    /// If librdkafka started a client without its cluster.
+    pub fn brokers(&self) -> Result<String> {
+        Ok(self.owner.client().mock_cluster().context("the in-process broker is gone")?.bootstrap_servers())
+    }
+
+    /// Creates the topics of a catalog with the partitions that it names.
+    ///
+    /// # Errors
+    /// If librdkafka refuses one.
+    pub fn create_topics(&self, catalog: &Catalog) -> Result<()> {
+        let cluster = self.owner.client().mock_cluster().context("the in-process broker is gone")?;
+        for source in catalog.sources.values() {
+            let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
+            cluster
+                .create_topic(&source.topic, partitions, 1)
+                .with_context(|| format!("cannot create topic {} in the in-process broker", source.topic))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! A sound row → a payload that must be rejected, for every reason there is.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use shared_logic::catalog::{FieldType, Format, Source};
+use shared_logic::event::{MAX_INT, MAX_KEY_BYTES, Reason};
+use shared_logic::time::MAX_INSTANT_US;
+
+use super::payload::{Instead, encode, encode_instead};
+use super::value::Row;
+
+/// The reasons for which a record of this source can be rejected.
+pub(super) fn reasons(source: &Source) -> Vec<Reason> {
+    let possible = |reason: &Reason| match reason {
+        Reason::NotJson | Reason::NotObject => source.format == Format::Json,
+        // A JSON object has no columns, and a line of one column has no second one to lack.
+        Reason::WrongColumns => source.format == Format::Tsv,
+        Reason::MissingField => source.format == Format::Json || source.fields.len() > 1,
+        Reason::TooLong => limited(source).is_some(),
+        _ => true,
+    };
+    Reason::ALL.into_iter().filter(possible).collect()
+}
+
+/// The row as a payload that is rejected for that reason. For the reasons of age, the row itself is too old or too new.
+pub(super) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
+    let sound = encode(source, row);
+    let with = |at: usize, raw: String| encode_instead(source, row, Some((at, Instead::Raw(quoted(source, raw)))));
+    match reason {
+        Reason::Empty => Vec::new(),
+        Reason::NotUtf8 => {
+            let middle = sound.len() / 2;
+            [&sound[..middle], b"\xff\xfe", &sound[middle..]].concat()
+        }
+        Reason::NotJson => sound[..sound.len() - 1].to_vec(),
+        Reason::NotObject => [b"[", sound.as_slice(), b"]"].concat(),
+        Reason::WrongColumns => [sound.as_slice(), b"\tone too many"].concat(),
+        Reason::MissingField => encode_instead(source, row, Some((required(source, rng), Instead::Absent))),
+        Reason::WrongType => with(event_time(source), "yesterday".to_owned()),
+        Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
+            Some(int) => encode_instead(source, row, Some((int, Instead::Raw((MAX_INT + 1).to_string())))),
+            None => {
+                let too_late_ms = MAX_INSTANT_US / 1_000;
+                encode_instead(source, row, Some((event_time(source), Instead::Raw(too_late_ms.to_string()))))
+            }
+        },
+        Reason::TooLong => limited(source).map_or_else(Vec::new, |at| with(at, "x".repeat(MAX_KEY_BYTES + 1))),
+        Reason::TooOld | Reason::TooFarAhead => sound,
+    }
+}
+
+/// A text as the format writes it.
+fn quoted(source: &Source, text: String) -> String {
+    match source.format {
+        Format::Json => format!("\"{text}\""),
+        Format::Tsv => text,
+    }
+}
+
+/// Some field that may not be absent.
+fn required(source: &Source, rng: &mut StdRng) -> usize {
+    let required: Vec<usize> = (0..source.fields.len()).filter(|at| !source.fields[*at].optional).collect();
+    required[rng.random_range(0..required.len())]
+}
+
+/// A field whose text may not be long.
+fn limited(source: &Source) -> Option<usize> {
+    let mut fields = source.fields.iter();
+    fields.position(|field| field.kind == FieldType::String && source.grouped.contains(&field.name))
+}
+
+fn event_time(source: &Source) -> usize {
+    source.fields.iter().position(|field| field.name == source.event_time).unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! The stream of records: fresh ones, late ones, copies of earlier ones, broken ones.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use shared_logic::catalog::Source;
+use shared_logic::event::Reason;
+use shared_logic::time::{DAY_US, HOUR_US};
+
+use super::value::{Row, Rows};
+use super::{broken, duration, payload, share};
+
+/// A copy's original lies at most this many records back.
+const NEAR_MAX: u64 = 5_000;
+/// Late events happened at most this long ago.
+const LATE_MAX_US: i64 = 7 * DAY_US;
+
+/// What a stream consists of.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct Mix {
+    /// How many different keys there are
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub keys: u64,
+    /// How much more popular the first keys are: the exponent of a Zipf distribution; 0: all alike
+    #[arg(long, value_name = "EXPONENT", default_value_t = 1.1)]
+    pub zipf: f64,
+    /// The share of records that are copies of an earlier one (of sources that name an event id)
+    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
+    pub duplicates: f64,
+    /// The share of records whose event happened hours or days ago
+    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
+    pub late: f64,
+    /// The share of records that must be rejected
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
+    pub broken: f64,
+    /// All other events happened within this before they are sent
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub spread: i64,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Decides the partition; a copy has its original's.
+    pub key: Vec<u8>,
+    /// The record's value.
+    pub payload: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// What it says, one cell per declared field; `None` if it must be rejected.
+    pub row: Option<Row>,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An event of just now.
+    Fresh,
+    /// An event of hours or days ago.
+    Late,
+    /// Another copy of an earlier event.
+    Copy,
+    /// A record that must be rejected for this reason.
+    Broken(Reason),
+}
+
+/// An endless stream of records of one source.
+#[derive(Debug)]
+pub struct Traffic {
+    source: Source,
+    mix: Mix,
+    rng: StdRng,
+    rows: Rows,
+    reasons: Vec<Reason>,
+    /// The last sound records that were no copies, oldest first.
+    near: VecDeque<Sample>,
+    near_max: usize,
+    tally: Tally,
+}
+
+/// How many records of which kind there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events of just now.
+    pub fresh: u64,
+    /// Events of hours or days ago.
+    pub late: u64,
+    /// Copies.
+    pub copies: u64,
+    /// Records to be rejected.
+    pub broken: u64,
+}
+
+impl Traffic {
+    /// A stream that the seed decides.
+    ///
+    /// # Errors
+    /// If the mix makes no sense.
+    pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Traffic> {
+        ensure!(mix.duplicates + mix.late + mix.broken <= 1.0, "--duplicates, --late and --broken exceed 100% together");
+        // Copies lie within the window, counted in records of one partition; a half leaves room for other producers.
+        let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
+        Ok(Traffic {
+            rows: Rows::new(source, mix.keys, mix.zipf)?,
+            rng: StdRng::seed_from_u64(seed),
+            reasons: broken::reasons(source),
+            near: VecDeque::new(),
+            near_max: usize::try_from(near_max).unwrap_or(usize::MAX),
+            tally: Tally::default(),
+            source: source.clone(),
+            mix: mix.clone(),
+        })
+    }
+
+    /// The next record, sent at that moment (microseconds since 1970).
+    pub fn sample(&mut self, now_us: i64) -> Sample {
+        let Mix { duplicates, late, broken, .. } = self.mix;
+        let chance: f64 = self.rng.random();
+        if chance < broken {
+            self.tally.broken += 1;
+            return self.broken(now_us);
+        }
+        if chance < broken + duplicates && !self.near.is_empty() {
+            self.tally.copies += 1;
+            let original = self.rng.random_range(0..self.near.len());
+            return Sample { kind: Kind::Copy, ..self.near[original].clone() };
+        }
+        let is_late = (broken + duplicates..broken + duplicates + late).contains(&chance);
+        let (kind, age_us) = if is_late { (Kind::Late, self.late_age_us()) } else { (Kind::Fresh, self.fresh_age_us()) };
+        match kind {
+            Kind::Late => self.tally.late += 1,
+            _ => self.tally.fresh += 1,
+        }
+        let sample = self.sound(kind, now_us - age_us);
+        if self.near_max > 0 {
+            if self.near.len() == self.near_max {
+                self.near.pop_front();
+            }
+            self.near.push_back(sample.clone());
+        }
+        sample
+    }
+
+    /// How many records of which kind there were so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn sound(&mut self, kind: Kind, time_us: i64) -> Sample {
+        let row = self.rows.row(&mut self.rng, time_us);
+        let payload = payload::encode(&self.source, &row);
+        Sample { key: self.rows.key(&row), payload, kind, row: Some(row) }
+    }
+
+    /// A record that resembles a fresh one but must be rejected.
+    fn broken(&mut self, now_us: i64) -> Sample {
+        let reason = self.reasons[self.rng.random_range(0..self.reasons.len())];
+        let age_us = match reason {
+            Reason::TooOld => self.source.max_age_us + self.rng.random_range(HOUR_US..DAY_US),
+            Reason::TooFarAhead => -self.source.max_ahead_us - self.rng.random_range(HOUR_US..DAY_US),
+            _ => self.fresh_age_us(),
+        };
+        let row = self.rows.row(&mut self.rng, now_us - age_us);
+        let payload = broken::payload(&self.source, &row, reason, &mut self.rng);
+        Sample { key: self.rows.key(&row), payload, kind: Kind::Broken(reason), row: None }
+    }
+
+    fn fresh_age_us(&mut self) -> i64 {
+        let spread_us = self.mix.spread.min(self.oldest_us());
+        self.rng.random_range(0..spread_us.max(1))
+    }
+
+    /// As often hours as days.
+    fn late_age_us(&mut self) -> i64 {
+        let oldest_us = LATE_MAX_US.min(self.oldest_us());
+        let (from_us, to_us) = if self.rng.random() { (HOUR_US, DAY_US) } else { (DAY_US, LATE_MAX_US) };
+        // Where the source takes only younger events, late is what is nearly too old.
+        let (from_us, to_us) = (from_us.min(oldest_us / 2), to_us.min(oldest_us));
+        self.rng.random_range(from_us..to_us.max(from_us + 1))
+    }
+
+    /// The age of the oldest event that is surely taken: times are cut to milliseconds.
+    fn oldest_us(&self) -> i64 {
+        self.source.max_age_us - 2_000
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { fresh, late, copies, broken } = self;
+        write!(f, "{fresh} fresh, {late} late, {copies} copies, {broken} broken")
+    }
+}

@@ -1,0 +1,229 @@
+//! What a declared field plausibly holds.
+//!
+//! A field's part in the catalog comes first: the event's id and time, the key, the columns that metrics group by. Any
+//! other field is judged by its type and, loosely, by its name: `status` holds 200, 404 or 500, `url` an address,
+//! `user_id` something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Zipf};
+use shared_logic::catalog::{Field, FieldType, Source};
+use shared_logic::time::HOUR_US;
+
+/// Optional fields are absent in this share of the rows.
+const ABSENT: f64 = 0.2;
+/// How many values a group-key column has that is not the key.
+const GROUPED_VALUES: u64 = 5;
+/// How many values other fields have that name somebody or something.
+const NAMED_VALUES: u64 = 10_000;
+const MILLISECOND_US: i64 = 1_000;
+
+/// A value of one field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Text without tabs, line feeds, quotes or backslashes, never empty.
+    Text(String),
+    /// An integer within ±(2^53−1).
+    Int(i64),
+    /// A finite float with two decimals.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+    /// Microseconds since 1970, whole milliseconds.
+    Instant(i64),
+}
+
+/// One value per declared field, in their order; `None`: absent.
+pub type Row = Vec<Option<Cell>>;
+
+/// Makes up rows of one source.
+#[derive(Debug)]
+pub(super) struct Rows {
+    recipes: Vec<Recipe>,
+    popularity: Zipf<f64>,
+    /// Which field names the record's key.
+    key: usize,
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Recipe {
+    field: Field,
+    part: Part,
+    /// The words of its name in lower case: `video` and `id` for `video_id` as for `videoId`.
+    words: Vec<String>,
+}
+
+/// What a field is to its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    EventId,
+    EventTime,
+    /// What records are keyed by, or the first column that metrics group by: the popular thing.
+    Main,
+    /// Another column that metrics group by: few values.
+    Grouped,
+    Other,
+}
+
+impl Rows {
+    /// Rows with `keys` different keys, whose popularity falls with the given exponent (0: all alike).
+    pub(super) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows> {
+        let popularity = Zipf::new(keys as f64, zipf).ok().context("--keys is at least 1 and --zipf at least 0")?;
+        let main = main_field(source);
+        let part = |field: &Field| {
+            if source.event_id.as_ref() == Some(&field.name) {
+                Part::EventId
+            } else if source.event_time == field.name {
+                Part::EventTime
+            } else if main == Some(field.name.as_str()) {
+                Part::Main
+            } else if source.grouped.contains(&field.name) {
+                Part::Grouped
+            } else {
+                Part::Other
+            }
+        };
+        let recipe = |field: &Field| Recipe { part: part(field), words: words(&field.name), field: field.clone() };
+        let recipes: Vec<Recipe> = source.fields.iter().map(recipe).collect();
+        let of_part = |part| recipes.iter().position(|recipe| recipe.part == part);
+        // A record without a key could go anywhere, and a copy of it elsewhere; so there is always one.
+        let declared = source.key.as_ref().and_then(|key| source.fields.iter().position(|field| field.name == *key));
+        let key = declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).context("a source has an event time")?;
+        Ok(Rows { recipes, popularity, key, made: 0 })
+    }
+
+    /// A row of an event that happened at that moment.
+    pub(super) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
+        self.made += 1;
+        let rank = self.popularity.sample(rng) as i64;
+        let moment_us = time_us - time_us.rem_euclid(MILLISECOND_US);
+        let keyed = self.key;
+        let cell = |(at, recipe): (usize, &Recipe)| {
+            let may_be_absent = recipe.field.optional && at != keyed;
+            // Drawn for every field, so that the rows of two catalogs with the same fields are alike.
+            let absent = rng.random_bool(ABSENT);
+            let cell = recipe.cell(rng, self.made, rank, moment_us);
+            (!(may_be_absent && absent)).then_some(cell)
+        };
+        self.recipes.iter().enumerate().map(cell).collect()
+    }
+
+    /// What the record of that row is keyed by.
+    pub(super) fn key(&self, row: &Row) -> Vec<u8> {
+        row[self.key].as_ref().map(super::payload::text).unwrap_or_default().into_bytes()
+    }
+}
+
+impl Recipe {
+    fn cell(&self, rng: &mut StdRng, number: u64, rank: i64, time_us: i64) -> Cell {
+        match (self.part, self.field.kind) {
+            (Part::EventTime, _) => Cell::Instant(time_us),
+            (Part::EventId, FieldType::Int) => Cell::Int(i64::from(rng.random_range(0..1 << 20)) << 32 | number as i64),
+            (Part::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
+            (Part::Main, kind) => self.numbered(rng, kind, rank, time_us),
+            (Part::Grouped, FieldType::Int) if !self.is_status() => Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64)),
+            (Part::Grouped, FieldType::String) => self.numbered(rng, FieldType::String, draw(rng, GROUPED_VALUES), time_us),
+            // Whole hours: a group key that no two events share would be of no use.
+            (Part::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),
+            (_, kind) => self.plain(rng, kind, rank, time_us),
+        }
+    }
+
+    /// The value with that number out of a numbered set.
+    fn numbered(&self, rng: &mut StdRng, kind: FieldType, number: i64, time_us: i64) -> Cell {
+        match kind {
+            FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/page-{number}")),
+            FieldType::String => Cell::Text(format!("{}-{number}", self.stem())),
+            FieldType::Int => Cell::Int(number),
+            FieldType::Float => Cell::Float(number as f64),
+            kind => self.plain(rng, kind, number, time_us),
+        }
+    }
+
+    fn plain(&self, rng: &mut StdRng, kind: FieldType, rank: i64, time_us: i64) -> Cell {
+        match kind {
+            FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/watch/{rank}")),
+            FieldType::String => self.numbered(rng, kind, draw(rng, NAMED_VALUES), time_us),
+            FieldType::Int if self.is_status() => Cell::Int([200, 404, 500][status(rng.random())]),
+            FieldType::Int if self.is_duration() => Cell::Int(1 + skewed(rng, 8_000.0) as i64),
+            FieldType::Int => Cell::Int(rng.random_range(0..1_000)),
+            FieldType::Float if self.is_duration() => Cell::Float(cents(skewed(rng, 8_000.0))),
+            FieldType::Float => Cell::Float(cents(rng.random_range(-10.0..100.0))),
+            FieldType::Bool => Cell::Bool(rng.random_bool(0.8)),
+            FieldType::Timestamp => {
+                let before_us = rng.random_range(0..HOUR_US);
+                Cell::Instant(time_us - before_us + before_us.rem_euclid(MILLISECOND_US))
+            }
+        }
+    }
+
+    fn is_address(&self) -> bool {
+        self.is_called(&["url", "uri", "path", "page", "href", "referer", "referrer"])
+    }
+
+    fn is_status(&self) -> bool {
+        self.is_called(&["status"])
+    }
+
+    fn is_duration(&self) -> bool {
+        self.is_called(&["ms", "duration", "latency", "elapsed"])
+    }
+
+    /// Whether one of these is among the words of the field's name.
+    fn is_called(&self, names: &[&str]) -> bool {
+        self.words.iter().any(|word| names.contains(&word.as_str()))
+    }
+
+    /// What its texts begin with: `video` for `video_id`.
+    fn stem(&self) -> String {
+        match self.words.split_last() {
+            Some((last, stem)) if last == "id" && !stem.is_empty() => stem.join("-"),
+            _ => self.words.join("-"),
+        }
+    }
+}
+
+/// What records are keyed by if the catalog says so, else the first column that metrics group by.
+fn main_field(source: &Source) -> Option<&str> {
+    let is_other = |name: &str| source.event_id.as_deref() != Some(name) && source.event_time != name;
+    let grouped = source.fields.iter().map(|field| field.name.as_str()).find(|name| source.grouped.contains(*name));
+    source.key.as_deref().filter(|key| is_other(key)).or(grouped.filter(|name| is_other(name)))
+}
+
+/// Splits a name at underscores and where a capital follows a small letter.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_small = false;
+    for letter in name.chars() {
+        if letter == '_' || (after_small && letter.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| letter != '_') {
+            word.push(letter.to_ascii_lowercase());
+        }
+        after_small = letter.is_ascii_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn draw(rng: &mut StdRng, values: u64) -> i64 {
+    rng.random_range(1..=values as i64)
+}
+
+/// Most requests succeed.
+fn status(chance: f64) -> usize {
+    usize::from(chance >= 0.9) + usize::from(chance >= 0.98)
+}
+
+/// An exponential distribution, as times that people and machines take have.
+fn skewed(rng: &mut StdRng, mean: f64) -> f64 {
+    -mean * (1.0 - rng.random::<f64>()).ln()
+}
+
+/// Two decimals, which every reader of numbers reads alike.
+fn cents(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0 + 0.0
+}

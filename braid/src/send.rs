@@ -1,0 +1,106 @@
+//! `braid send`: lines of a file or of standard input → records of a source's topic.
+//!
+//! A line goes to Kafka as it is, valid or not: what cannot be decoded is archived with its reason, and refusing it here
+//! would lose it. Only the key is looked for, leniently.
+//!
+//! - `lines`: bytes → numbered lines, read by a thread of its own;
+//! - `key`: a line → the key of its record.
+
+mod key;
+mod lines;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use platform::settings::{Settings, SettingsArgs};
+use platform::shutdown::Shutdown;
+
+use self::lines::Line;
+use crate::catalog_file;
+use crate::publish::{Outgoing, Publisher};
+
+pub use self::key::Keying;
+
+/// How often a long input's progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Sends a file's lines, or those of standard input, to a source's topic
+///
+/// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Records are keyed by
+/// the field that the catalog names, and acknowledged by all replicas. Lines are not judged here: what cannot be decoded
+/// is archived with its reason. The exit code is 1 if a record was not acknowledged.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid send --source views events.ndjson
+  braid send --source access_log access.tsv --kafka broker-1:9092,broker-2:9092
+  tail -f app.log | braid send --source clicks --catalog my.toml --kafka 127.0.0.1:40123")]
+pub struct Args {
+    /// The source of the catalog whose topic the records go to
+    #[arg(long, value_name = "NAME")]
+    source: String,
+    /// The file with one record a line; `-` is standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+}
+
+/// Runs the command. SIGTERM and SIGINT end the input; what was read is still sent.
+///
+/// # Errors
+/// If the input cannot be read to its end, or a record was not acknowledged.
+pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
+    let settings = settings.load()?;
+    platform::telemetry::init(&quiet(&settings))?;
+    let catalog = catalog_file::load(&settings)?;
+    let source = catalog_file::source(&catalog, &args.source)?;
+    let keying = Keying::of(source);
+    let input = lines::open(&args.file)?;
+    let publisher = Publisher::connect(&settings.kafka, source).await?;
+    let shutdown = Shutdown::on_signals()?;
+
+    let sent = send(input, &keying, &publisher, &shutdown).await;
+    let delivered = publisher.finish().await;
+    println!("sent {} records to topic {}", delivered.acknowledged, source.topic);
+    let blank = sent?;
+    if blank > 0 {
+        eprintln!("skipped {blank} empty lines");
+    }
+    delivered.check(&source.topic, "line")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends line by line until the input ends or a stop is asked for; says how many lines were empty.
+async fn send(mut input: lines::Lines, keying: &Keying, publisher: &Publisher, shutdown: &Shutdown) -> Result<u64> {
+    let began = Instant::now();
+    let mut told = began;
+    let mut blank = 0;
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(blank),
+            line = input.next() => line,
+        };
+        let Some(Line { number, text }) = line.transpose()? else { return Ok(blank) };
+        if lines::is_blank(&text) {
+            blank += 1;
+            continue;
+        }
+        let key = keying.key(&text);
+        publisher.send(Outgoing { key: key.as_deref(), payload: &text, time_us: None, position: number }).await;
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = Instant::now();
+            let per_second = publisher.acknowledged() as f64 / began.elapsed().as_secs_f64();
+            eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", publisher.acknowledged());
+        }
+    }
+}
+
+/// Telemetry for a command: only what goes wrong, unless the settings say more.
+pub(crate) fn quiet(settings: &Settings) -> platform::settings::Telemetry {
+    let mut telemetry = settings.telemetry.clone();
+    if !settings.is_named("telemetry.log") {
+        telemetry.log = "warn".to_owned();
+    }
+    telemetry
+}

@@ -1,0 +1,126 @@
+#!/bin/sh
+# Checks what the machine lacks for `make run`, `make test` or `make lint`, and installs it, printing each command.
+#
+#     deploy/install.sh run|test|lint
+#
+# NO_INSTALL=1: only says it, and fails if something is missing. Packages come from apt-get; elsewhere what is missing
+# is named by program. Rust comes from rustup.
+set -eu
+
+purpose=${1:?"usage: deploy/install.sh run|test|lint"}
+# Keep in step with rust-version in Cargo.toml, which is where it is read from.
+rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+cargo_deny_version=0.20
+
+# Rust that was installed just now, or by an earlier run, is not yet in this shell's path.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+
+main() {
+    packages=""
+    # The build: librdkafka and zstd are compiled from their sources, OpenSSL is the system's.
+    need gcc gcc
+    need g++ g++
+    need make make
+    need curl curl
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || packages="$packages ca-certificates"
+    need pkg-config pkg-config
+    need_header openssl libssl-dev
+    case $purpose in
+    run) need redis-server redis-server ;;
+    test)
+        need redis-server redis-server
+        need_java
+        need mvn maven
+        ;;
+    lint) ;;
+    *)
+        echo "deploy/install.sh: unknown purpose $purpose" >&2
+        exit 2
+        ;;
+    esac
+
+    install_packages
+    install_rust
+    if [ "$purpose" = lint ]; then
+        install_linters
+    fi
+}
+
+need() { # program package
+    command -v "$1" >/dev/null 2>&1 || packages="$packages $2"
+}
+
+need_header() { # pkg-config-name package
+    pkg-config --exists "$1" 2>/dev/null || packages="$packages $2"
+}
+
+# The broker runs on any Java from 17 on.
+need_java() {
+    major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${major:-0}" -ge 17 ] || packages="$packages openjdk-17-jre-headless"
+}
+
+install_packages() {
+    [ -n "$packages" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Missing here, by their Debian names:$packages. Please install them and repeat." >&2
+        exit 1
+    fi
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages
+}
+
+install_rust() {
+    have=$(rustc --version 2>/dev/null | sed 's/^rustc \([0-9.]*\).*/\1/')
+    oldest=$(printf '%s\n%s\n' "${have:-0}" "$rust_version" | sort -V | head -n 1)
+    if [ "$oldest" = "$rust_version" ]; then
+        return 0
+    fi
+    if command -v rustup >/dev/null 2>&1; then
+        run rustup update stable
+        run rustup default stable
+    elif [ -n "$have" ]; then
+        echo "Rust $have is installed without rustup; Braid needs $rust_version or newer. Please update it." >&2
+        exit 1
+    else
+        # Not piped into a shell: a failed download must fail.
+        installer=$(mktemp)
+        run curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs -o "$installer"
+        run sh "$installer" -y --profile minimal --no-modify-path
+        rm -f "$installer"
+    fi
+}
+
+install_linters() {
+    for component in clippy rustfmt; do
+        cargo "${component#rust}" --version >/dev/null 2>&1 || run rustup component add "$component"
+    done
+    if ! cargo deny --version 2>/dev/null | grep -q " $cargo_deny_version\."; then
+        # Some two minutes on two cores, once.
+        run cargo install --locked cargo-deny --version "^$cargo_deny_version"
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        run "$@"
+    else
+        run sudo "$@"
+    fi
+}
+
+# Prints a command and runs it, or only prints it.
+run() {
+    if [ -n "${NO_INSTALL:-}" ]; then
+        echo "missing; would run: $*" >&2
+        missing=1
+        return 0
+    fi
+    echo "+ $*" >&2
+    "$@"
+}
+
+missing=0
+main
+exit "$missing"

@@ -1,0 +1,210 @@
+//! Asking the serving layer over HTTP, and the shape of what it answers.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::wait::{DEADLINE, Look, wait_for};
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An answer to `total` or `series`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Answer {
+    /// The columns that were asked for.
+    pub key: Map<String, Value>,
+    /// Merged measures and derived values; a total has them.
+    #[serde(default)]
+    pub values: Map<String, Value>,
+    /// One point per step; a series has them.
+    #[serde(default)]
+    pub points: Vec<Point>,
+    /// Whether nothing that arrived before `as_of` is missing.
+    pub complete: bool,
+    /// What is missing, if anything.
+    pub gaps: Vec<Value>,
+    /// Whether speed adds nothing.
+    pub authoritative: bool,
+    /// RFC 3339.
+    pub as_of: Option<String>,
+    /// Which layer gave how much; a total has it.
+    pub provenance: Option<Provenance>,
+}
+
+/// One point of a series.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Point {
+    /// Where the step begins, RFC 3339.
+    pub start: String,
+    /// Merged measures and derived values of the step.
+    pub values: Map<String, Value>,
+    /// `batch`, `speed` or `both`.
+    pub layer: String,
+}
+
+/// Which layer gave how much.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Provenance {
+    /// The batch view's part.
+    pub batch: BatchPart,
+    /// The speed view's part.
+    pub speed: SpeedPart,
+}
+
+/// The batch view's part of a total.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BatchPart {
+    /// Measures of the batch view.
+    pub values: Map<String, Value>,
+    /// The view's version; none before the first reconcile.
+    pub version: Option<u64>,
+}
+
+/// The speed view's part of a total.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SpeedPart {
+    /// Measures of the speed view.
+    pub values: Map<String, Value>,
+}
+
+impl Answer {
+    /// An integer value of a total.
+    ///
+    /// # Errors
+    /// If the total has no such integer.
+    pub fn int(&self, measure: &str) -> Result<i64> {
+        int(&self.values, measure)
+    }
+
+    /// The version of the batch view that the answer was made with.
+    pub fn batch_version(&self) -> Option<u64> {
+        self.provenance.as_ref()?.batch.version
+    }
+
+    /// Microseconds since 1970 up to which nothing is missing, if the answer says so.
+    ///
+    /// # Errors
+    /// If `as_of` is no RFC 3339.
+    pub fn as_of_us(&self) -> Result<Option<i64>> {
+        self.as_of.as_deref().map(micros).transpose()
+    }
+}
+
+/// An integer among values.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn int(values: &Map<String, Value>, measure: &str) -> Result<i64> {
+    values.get(measure).and_then(Value::as_i64).with_context(|| format!("no integer {measure:?} in {values:?}"))
+}
+
+/// RFC 3339 to microseconds since 1970.
+///
+/// # Errors
+/// If the text is no RFC 3339.
+pub fn micros(text: &str) -> Result<i64> {
+    Ok(DateTime::parse_from_rfc3339(text).with_context(|| format!("{text:?} is no time"))?.timestamp_micros())
+}
+
+/// Microseconds since 1970 to RFC 3339.
+///
+/// # Panics
+/// If the moment is outside the years that chrono knows.
+pub fn rfc3339(us: i64) -> String {
+    let moment = DateTime::from_timestamp_micros(us).expect("a moment within chrono's range");
+    moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+/// Query parameters by name.
+pub type Parameters<'a> = [(&'a str, String)];
+
+/// Asks one serving layer.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// A client of the serving layer at `address`, `host:port` or `http://host:port`.
+    pub fn new(address: &str) -> Client {
+        let base = if address.starts_with("http") { address.to_owned() } else { format!("http://{address}") };
+        Client { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// `GET /v1/metrics/<metric>/total`
+    ///
+    /// # Errors
+    /// If the answer is not 200 or has another shape.
+    pub async fn total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
+        self.answer(&format!("/v1/metrics/{metric}/total"), parameters).await
+    }
+
+    /// `GET /v1/metrics/<metric>/series`
+    ///
+    /// # Errors
+    /// If the answer is not 200 or has another shape.
+    pub async fn series(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
+        self.answer(&format!("/v1/metrics/{metric}/series"), parameters).await
+    }
+
+    /// Status and body of any request.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is not JSON.
+    pub async fn get(&self, path: &str, parameters: &Parameters<'_>) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let request = self.http.get(&url).query(parameters).timeout(REQUEST_TIMEOUT);
+        let response = request.send().await.with_context(|| url.clone())?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).with_context(|| format!("{url} answered {status} with {text:?}"))?;
+        Ok((status, body))
+    }
+
+    /// Waits for a complete total that misses nothing of what arrived before `moment` (microseconds since 1970), and
+    /// returns the first: whatever it says, it must be right.
+    ///
+    /// # Errors
+    /// At the deadline.
+    pub async fn total_as_of(&self, moment: i64, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
+        wait_for(&format!("a complete total of {metric} as of {}", rfc3339(moment)), DEADLINE, async || {
+            let answer = match self.total(metric, parameters).await {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
+            };
+            if answer.complete && answer.as_of_us()? >= Some(moment) {
+                return Ok(Look::Done(answer));
+            }
+            Ok(Look::NotYet(format!("{answer:?}")))
+        })
+        .await
+    }
+
+    /// Waits for a complete total to which only the batch layer gave.
+    ///
+    /// # Errors
+    /// At the deadline.
+    pub async fn authoritative_total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
+        wait_for(&format!("an authoritative total of {metric}"), DEADLINE, async || {
+            let answer = self.total(metric, parameters).await?;
+            if answer.complete && answer.authoritative {
+                return Ok(Look::Done(answer));
+            }
+            Ok(Look::NotYet(format!("{answer:?}")))
+        })
+        .await
+    }
+
+    async fn answer(&self, path: &str, parameters: &Parameters<'_>) -> Result<Answer> {
+        let (status, body) = self.get(path, parameters).await?;
+        ensure!(status == 200, "{path} {parameters:?} answered {status}: {body}");
+        match Answer::deserialize(&body) {
+            Ok(answer) => Ok(answer),
+            Err(error) => bail!("{path} {parameters:?} answered another shape ({error}): {body}"),
+        }
+    }
+}

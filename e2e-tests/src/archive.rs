@@ -1,0 +1,124 @@
+//! Reads the archive as any Delta reader would: the log's JSON actions say which files are active, and these are Parquet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use polars::prelude::{LazyFrame, PlRefPath, ScanArgsParquet, col};
+use serde_json::Value;
+
+/// What the archive of one source holds.
+#[derive(Debug, Default)]
+pub struct Archive {
+    /// For each log and partition, every archived offset.
+    pub offsets: BTreeMap<(String, i64), BTreeSet<i64>>,
+    /// Rows in all.
+    pub rows: usize,
+    /// Rows that could not be decoded.
+    pub rejected: usize,
+}
+
+impl Archive {
+    /// Reads the archive of `source` below the store's folder.
+    ///
+    /// # Errors
+    /// If there is none, if a file is missing, or if one (log, partition, offset) stands in it twice.
+    pub fn read(store: &Path, source: &str) -> Result<Archive> {
+        let table = find_table(store, source)?.with_context(|| format!("no archive of {source} below {store:?}"))?;
+        // Polars brings a runtime of its own, which must not be entered from a test's.
+        std::thread::spawn(move || read_table(&table)).join().expect("reading the archive does not panic")
+    }
+
+    /// Fails unless the archive holds exactly the offsets from 0 to each partition's end, each once, in one log.
+    ///
+    /// # Errors
+    /// Which partition has which offsets instead.
+    pub fn holds_each_offset_once(&self, ends: &[i64]) -> Result<()> {
+        let logs: BTreeSet<_> = self.offsets.keys().map(|(log, _)| log).collect();
+        ensure!(logs.len() == 1, "the archive has several logs: {logs:?}");
+        for ((_, partition), offsets) in &self.offsets {
+            let end = *ends.get(usize::try_from(*partition)?).context("a partition that the topic does not have")?;
+            let missing: Vec<_> = (0..end).filter(|offset| !offsets.contains(offset)).collect();
+            ensure!(missing.is_empty(), "partition {partition} lacks {missing:?}");
+            ensure!(offsets.last() < Some(&end), "partition {partition} goes beyond its end {end}");
+        }
+        let archived: usize = self.offsets.values().map(BTreeSet::len).sum();
+        let sent: i64 = ends.iter().sum();
+        ensure!(i64::try_from(archived)? == sent, "{archived} offsets archived of {sent}");
+        Ok(())
+    }
+}
+
+fn read_table(table: &Path) -> Result<Archive> {
+    let mut archive = Archive::default();
+    for file in active_files(table)? {
+        let path = PlRefPath::try_from_path(&table.join(&file))?;
+        let columns = [col("_log"), col("_partition"), col("_offset"), col("_error").is_not_null().alias("rejected")];
+        let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(columns).collect()?;
+        let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
+        let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);
+        let (logs, partitions, offsets) = (logs.str()?, partitions.str()?, offsets.str()?);
+        for row in 0..frame.height() {
+            let log = logs.get(row).context("a row without a log")?.to_owned();
+            let partition: i64 = partitions.get(row).context("a row without a partition")?.parse()?;
+            let offset: i64 = offsets.get(row).context("a row without an offset")?.parse()?;
+            let first = archive.offsets.entry((log.clone(), partition)).or_default().insert(offset);
+            ensure!(first, "({log}, {partition}, {offset}) is archived twice, once in {file}");
+        }
+        archive.rows += frame.height();
+        archive.rejected += frame.column("rejected")?.bool()?.iter().filter(|rejected| *rejected == Some(true)).count();
+    }
+    Ok(archive)
+}
+
+/// The files that the newest version of the table consists of.
+fn active_files(table: &Path) -> Result<BTreeSet<String>> {
+    let mut active = BTreeSet::new();
+    for version in 0.. {
+        let path = table.join(format!("_delta_log/{version:020}.json"));
+        if !path.exists() {
+            ensure!(version > 0, "{path:?} is missing");
+            break;
+        }
+        for line in fs::read_to_string(path)?.lines() {
+            let action: Value = serde_json::from_str(line)?;
+            let path = |kind: &str| action[kind]["path"].as_str().map(decoded).transpose();
+            if let Some(path) = path("add")? {
+                active.insert(path);
+            }
+            if let Some(path) = path("remove")? {
+                active.remove(&path);
+            }
+        }
+    }
+    Ok(active)
+}
+
+/// Paths in the log are percent-encoded.
+fn decoded(path: &str) -> Result<String> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2).with_context(|| format!("a cut-off escape in {path:?}"))?;
+        bytes.push(u8::from_str_radix(code, 16).with_context(|| format!("a wrong escape in {path:?}"))?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// The folder `…/archive/<source>` that has a Delta log, wherever below the store the deployment put it.
+fn find_table(dir: &Path, source: &str) -> Result<Option<PathBuf>> {
+    if dir.ends_with(Path::new("archive").join(source)) && dir.join("_delta_log").is_dir() {
+        return Ok(Some(dir.to_owned()));
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir()
+            && let Some(found) = find_table(&path, source)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}

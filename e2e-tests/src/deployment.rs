@@ -1,0 +1,199 @@
+//! The platform under test: its layers as separate processes, its own folder, catalog, store and Redis.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::answer::Client;
+use crate::process::{Process, binary};
+use crate::wait::DEADLINE;
+
+/// What runs all the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// `speed-layer`
+    Speed,
+    /// `batch-layer archive`
+    Archive,
+    /// `batch-layer schedule`
+    Schedule,
+    /// `serving-layer`
+    Serving,
+}
+
+impl Layer {
+    fn command(self) -> Result<Command> {
+        let (program, arguments): (_, &[&str]) = match self {
+            Layer::Speed => ("speed-layer", &[]),
+            Layer::Archive => ("batch-layer", &["archive"]),
+            Layer::Schedule => ("batch-layer", &["schedule"]),
+            Layer::Serving => ("serving-layer", &[]),
+        };
+        let mut command = Command::new(binary(program)?);
+        command.args(arguments);
+        Ok(command)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Layer::Speed => "speed-layer",
+            Layer::Archive => "archive",
+            Layer::Schedule => "schedule",
+            Layer::Serving => "serving-layer",
+        }
+    }
+}
+
+/// One deployment of the platform. Dropping it kills its processes.
+pub struct Deployment {
+    dir: PathBuf,
+    settings: BTreeMap<String, String>,
+    layers: Mutex<BTreeMap<Layer, Process>>,
+    serving: Mutex<Option<Client>>,
+}
+
+impl Deployment {
+    /// A deployment with nothing running yet, whose files lie in `dir`.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub fn new(dir: &Path, catalog: &str, brokers: &str, redis_url: &str) -> Result<Deployment> {
+        std::fs::create_dir_all(dir)?;
+        let catalog_path = dir.join("catalog.toml");
+        std::fs::write(&catalog_path, catalog)?;
+        let mut deployment = Deployment {
+            dir: dir.to_owned(),
+            settings: BTreeMap::new(),
+            layers: Mutex::default(),
+            serving: Mutex::default(),
+        };
+        deployment.set("catalog.path", &catalog_path.to_string_lossy());
+        deployment.set("store.url", &deployment.store().to_string_lossy());
+        deployment.set("kafka.brokers", brokers);
+        deployment.set("redis.url", redis_url);
+        deployment.set("http.listen", "127.0.0.1:0");
+        // Scenarios wait for commits and for new views all the time.
+        deployment.set("archive.linger", "300ms");
+        deployment.set("serving.refresh", "100ms");
+        Ok(deployment)
+    }
+
+    /// Sets `section.key` for processes started from now on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let variable = format!("BRAID__{}", key.replace('.', "__").to_uppercase());
+        self.settings.insert(variable, value.to_owned());
+    }
+
+    /// The folder of the archive and the batch views.
+    pub fn store(&self) -> PathBuf {
+        self.dir.join("store")
+    }
+
+    /// Starts a layer and waits until it is ready; a running one is killed first.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn start(&self, layer: Layer) -> Result<Process> {
+        let process = self.launch(layer, "")?;
+        if layer == Layer::Schedule {
+            // It has nothing to be ready for: what it does shows in the views.
+            return Ok(process);
+        }
+        let ready = process.line("ready", DEADLINE).await?;
+        if layer == Layer::Serving {
+            let address = word(&ready, "http=").with_context(|| format!("no http= in {ready:?}"))?;
+            *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(Client::new(address));
+        }
+        Ok(process)
+    }
+
+    /// Creates what the catalog names (`batch-layer init`), then starts layers one after the other.
+    ///
+    /// # Errors
+    /// If one does not become ready.
+    pub async fn start_all(&self, layers: &[Layer]) -> Result<()> {
+        let mut init = Command::new(binary("batch-layer")?);
+        init.arg("init");
+        self.spawn("init", init, "")?.success(DEADLINE).await?;
+        for layer in layers {
+            self.start(*layer).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a layer with fail points armed, without waiting for it; a running one is killed first.
+    ///
+    /// # Errors
+    /// If its program cannot be started.
+    pub fn launch(&self, layer: Layer, fail_points: &str) -> Result<Process> {
+        self.kill(layer);
+        let process = self.spawn(layer.name(), layer.command()?, fail_points)?;
+        self.layers().insert(layer, process.clone());
+        Ok(process)
+    }
+
+    /// `kill -9`, if it runs.
+    pub fn kill(&self, layer: Layer) {
+        let running = self.layers().remove(&layer);
+        if let Some(process) = running {
+            process.kill();
+        }
+    }
+
+    /// Runs one reconcile of all metrics to its end.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub async fn reconcile(&self) -> Result<()> {
+        self.launch_reconcile("")?.success(DEADLINE).await
+    }
+
+    /// Starts one reconcile of all metrics with fail points armed.
+    ///
+    /// # Errors
+    /// If its program cannot be started.
+    pub fn launch_reconcile(&self, fail_points: &str) -> Result<Process> {
+        let mut command = Command::new(binary("batch-layer")?);
+        command.arg("reconcile");
+        self.spawn("reconcile", command, fail_points)
+    }
+
+    /// Asks the serving layer.
+    ///
+    /// # Errors
+    /// If it was not started.
+    pub fn client(&self) -> Result<Client> {
+        let client = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        client.clone().context("the serving layer was not started")
+    }
+
+    /// Runs the `braid` tool to its end.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub async fn braid(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(arguments);
+        let process = self.spawn("braid", command, "")?;
+        process.success(deadline).await?;
+        process.output()
+    }
+
+    fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {
+        command.current_dir(&self.dir).envs(&self.settings).env("FAILPOINTS", fail_points);
+        Process::start(name, command, &self.dir.join(format!("{name}.out")))
+    }
+
+    fn layers(&self) -> MutexGuard<'_, BTreeMap<Layer, Process>> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The rest of the first word of `line` that begins with `prefix`.
+pub(crate) fn word<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(prefix))
+}

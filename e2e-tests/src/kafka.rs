@@ -1,0 +1,151 @@
+//! The Kafka that scenarios run on: a real broker, or its stand-in where none can be had.
+//!
+//! - `jars` fetches the broker with Maven, once per machine;
+//! - `broker` formats, starts, kills and restarts one;
+//! - `in_process` is librdkafka's own small broker, used only where Maven cannot reach its repository;
+//! - `producer` sends records, fast, and knows when all have arrived.
+
+mod broker;
+mod in_process;
+mod jars;
+mod producer;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio::sync::OnceCell;
+
+pub use broker::Broker;
+pub use producer::{Producer, Record};
+
+use in_process::InProcess;
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A Kafka cluster of one node.
+pub struct Kafka {
+    node: Node,
+}
+
+enum Node {
+    Broker(Broker),
+    InProcess(InProcess),
+}
+
+impl Kafka {
+    /// The cluster that all scenarios of a test binary share, started by the first that asks. Its users name their topics
+    /// uniquely and do it no harm.
+    ///
+    /// # Errors
+    /// If no cluster can be started.
+    pub async fn shared() -> Result<&'static Kafka> {
+        static SHARED: OnceCell<Kafka> = OnceCell::const_new();
+        SHARED
+            .get_or_try_init(async || Kafka::start(&crate::process::target_dir()?.join("e2e/shared-kafka")).await)
+            .await
+    }
+
+    /// A cluster of the scenario's own, for scenarios that harm it.
+    ///
+    /// # Errors
+    /// If no cluster can be started.
+    pub async fn start(dir: &Path) -> Result<Kafka> {
+        let node = match jars::class_path()? {
+            Ok(class_path) => Node::Broker(Broker::start(dir, class_path).await?),
+            Err(why) => {
+                ensure!(std::env::var_os("CI").is_none(), "the real broker is required where CI is set: {why}");
+                notice(&format!("no real Kafka broker, using librdkafka's in-process one: {why}"));
+                Node::InProcess(InProcess::start()?)
+            }
+        };
+        Ok(Kafka { node })
+    }
+
+    /// A real broker of the scenario's own, or nothing where none can be had; then the scenario, which has no meaning
+    /// without one, is named in a notice.
+    ///
+    /// # Errors
+    /// If a real broker cannot be started although it could be fetched, or could not be fetched where CI is set.
+    pub async fn real(scenario: &str, dir: &Path) -> Result<Option<Broker>> {
+        match Kafka::start(dir).await?.node {
+            Node::Broker(broker) => Ok(Some(broker)),
+            Node::InProcess(_) => {
+                notice(&format!("scenario {scenario} needs the real broker and DID NOT RUN"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        match &self.node {
+            Node::Broker(broker) => broker.brokers(),
+            Node::InProcess(cluster) => cluster.brokers().to_owned(),
+        }
+    }
+
+    /// Whether this is Apache Kafka rather than its stand-in.
+    pub fn is_real(&self) -> bool {
+        matches!(self.node, Node::Broker(_))
+    }
+
+    /// Creates a topic.
+    ///
+    /// # Errors
+    /// If the cluster refuses it.
+    pub async fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
+        match &self.node {
+            Node::Broker(broker) => create_topic(&broker.brokers(), topic, partitions).await,
+            Node::InProcess(cluster) => cluster.create_topic(topic, partitions),
+        }
+    }
+}
+
+/// Creates a topic on a real broker.
+///
+/// # Errors
+/// If the broker refuses it.
+pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(brokers).create()?;
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER_TIMEOUT));
+    for result in admin.create_topics([&new], &options).await? {
+        if let Err((topic, code)) = result {
+            bail!("cannot create topic {topic}: {code}");
+        }
+    }
+    Ok(())
+}
+
+/// For each partition of a topic, the offset that its next record will get.
+///
+/// # Errors
+/// If the cluster does not answer.
+pub fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>> {
+    let consumer: BaseConsumer = config(brokers).create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;
+    let topic = metadata.topics().first().with_context(|| format!("the cluster does not know {topic}"))?;
+    (0..topic.partitions().len())
+        .map(|partition| {
+            let (_, end) = consumer.fetch_watermarks(topic.name(), i32::try_from(partition)?, ANSWER_TIMEOUT)?;
+            Ok(end)
+        })
+        .collect()
+}
+
+fn config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
+
+/// Prints past the test runner, which keeps the output of tests that pass to itself.
+fn notice(text: &str) {
+    let _ = writeln!(std::io::stderr(), "NOTICE: {text}");
+}

@@ -1,0 +1,135 @@
+//! One Apache Kafka node, broker and controller in one process, on loopback.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::jars;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::wait::DEADLINE;
+
+/// 16 bytes in URL-safe base64. Every test broker is alone, so all may have the same.
+const CLUSTER_ID: &str = "QnJhaWQtdGVzdHMtMDAwMA";
+const PROPERTIES: &str = include_str!("../../kafka/server.properties");
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A broker with its own data folder and ports, which it keeps over restarts.
+pub struct Broker {
+    dir: PathBuf,
+    class_path: PathBuf,
+    port: u16,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Starts a broker on an empty, formatted data folder under `dir`.
+    pub(super) async fn start(dir: &Path, class_path: &Path) -> Result<Broker> {
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+        copy_dir(&formatted(class_path)?, &dir.join("data"))?;
+        let port = free_port()?;
+        write_properties(&dir.join("server.properties"), &dir.join("data"), port, free_port()?)?;
+        let mut broker = Broker { dir: dir.to_owned(), class_path: class_path.to_owned(), port, process: None };
+        broker.restart().await?;
+        Ok(broker)
+    }
+
+    /// `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Stops in good order.
+    ///
+    /// # Errors
+    /// If the broker does not stop before its deadline.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(process) = self.process.take() {
+            process.terminate()?;
+            process.end(STOP_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts again on the same data and ports; kills first what still runs.
+    ///
+    /// # Errors
+    /// If the broker does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = java(&self.class_path);
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "kafka.Kafka"]);
+        command.arg(self.dir.join("server.properties"));
+        let process = Process::start("kafka", command, &self.dir.join("kafka.out"))?;
+        process.line_with("Kafka Server started", DEADLINE).await?;
+        self.process = Some(process);
+        Ok(())
+    }
+}
+
+/// A formatted data folder to copy from: formatting takes longer than copying.
+fn formatted(class_path: &Path) -> Result<PathBuf> {
+    let _turn = jars::lock()?;
+    let formatted = jars::home()?.join("formatted");
+    if formatted.exists() {
+        return Ok(formatted);
+    }
+    // Under another name until it is whole.
+    let fresh = jars::home()?.join("being-formatted");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh)?;
+    }
+    fs::create_dir_all(&fresh)?;
+    let properties = jars::home()?.join("format.properties");
+    write_properties(&properties, &fresh, free_port()?, free_port()?)?;
+    let output = java(class_path)
+        .args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
+        .arg(properties)
+        .output()
+        .context("cannot run java")?;
+    ensure!(output.status.success(), "cannot format a Kafka folder: {output:?}");
+    fs::rename(fresh, &formatted)?;
+    Ok(formatted)
+}
+
+fn java(class_path: &Path) -> Command {
+    let mut command = Command::new("java");
+    // The asterisk is Java's own wildcard: all jars of the folder.
+    command.arg("-cp").arg(class_path.join("*"));
+    command.arg(concat!("-Dlog4j2.configurationFile=", env!("CARGO_MANIFEST_DIR"), "/kafka/log4j2.yaml"));
+    command
+}
+
+fn write_properties(path: &Path, data: &Path, port: u16, controller_port: u16) -> Result<()> {
+    let text = PROPERTIES
+        .replace("@PORT@", &port.to_string())
+        .replace("@CONTROLLER_PORT@", &controller_port.to_string())
+        .replace("@DATA@", data.to_str().context("the data folder's path is not UTF-8")?);
+    Ok(fs::write(path, text)?)
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Sends records and knows when all have arrived.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+
+use super::config;
+use crate::scenario::now_us;
+
+const FLUSH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a producer hands to Kafka.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Decides the partition, unless one is named.
+    pub key: String,
+    /// The record's value.
+    pub payload: Vec<u8>,
+    /// The partition, if the sender wants to choose it.
+    pub partition: Option<i32>,
+}
+
+/// A producer for one topic that keeps order and loses nothing (idempotent, acknowledged by all).
+pub struct Producer {
+    inner: BaseProducer<Deliveries>,
+    topic: String,
+    failed: Arc<AtomicU64>,
+}
+
+struct Deliveries {
+    failed: Arc<AtomicU64>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Producer {
+    /// A producer for `topic`.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the settings.
+    pub fn new(brokers: &str, topic: &str) -> Result<Producer> {
+        let failed = Arc::new(AtomicU64::new(0));
+        let inner = config(brokers)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("message.timeout.ms", "60000")
+            .create_with_context(Deliveries { failed: failed.clone() })?;
+        Ok(Producer { inner, topic: topic.to_owned(), failed })
+    }
+
+    /// Queues a record; waits while the queue is full.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the record.
+    pub fn send(&self, record: &Record) -> Result<()> {
+        let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
+        if let Some(partition) = record.partition {
+            message = message.partition(partition);
+        }
+        loop {
+            match self.inner.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    message = refused;
+                    self.inner.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until every queued record has arrived. Returns the moment after, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// If one record did not arrive.
+    pub fn flush(&self) -> Result<i64> {
+        self.inner.flush(FLUSH_DEADLINE)?;
+        let failed = self.failed.load(Ordering::Relaxed);
+        ensure!(failed == 0, "{failed} records were not delivered to {}", self.topic);
+        Ok(now_us())
+    }
+
+    /// Sends all records and waits for their arrival. Returns the moment after, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// If one record did not arrive.
+    pub fn send_all<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<i64> {
+        for record in records {
+            self.send(record)?;
+        }
+        self.flush()
+    }
+}

@@ -1,0 +1,109 @@
+//! One scenario: a folder, a printed seed, and the children's logs if it fails.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::process::target_dir;
+
+const TAIL_LINES: usize = 60;
+/// The extension of files that children print to. Not `log`, which is what Kafka calls its segments.
+const OUTPUT: &str = "out";
+
+/// What a scenario is given.
+pub struct Scenario {
+    name: String,
+    seed: u64,
+    dir: PathBuf,
+    streams: Cell<u64>,
+}
+
+/// Runs a scenario. Its folder is `target/e2e/<name>`: removed after success, kept after failure. Repeat a failure with
+/// the environment variable `SEED`.
+///
+/// # Panics
+/// If the scenario fails, after printing the end of every log in its folder.
+pub fn scenario(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) {
+    let begin = Instant::now();
+    let scenario = Scenario::new(name).expect("a scenario needs a folder and a valid SEED");
+    println!("scenario {name}: SEED={}", scenario.seed);
+    let runtime = tokio::runtime::Runtime::new().expect("a scenario needs a runtime");
+    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(&scenario))));
+    // Past the test runner, which shows nothing of tests that pass.
+    let outcome = if matches!(result, Ok(Ok(()))) { "passed" } else { "FAILED" };
+    let seconds = begin.elapsed().as_secs_f64();
+    let _ = writeln!(std::io::stderr(), "scenario {name} {outcome} in {seconds:.1} s, SEED={}", scenario.seed);
+    match result {
+        Ok(Ok(())) => fs::remove_dir_all(&scenario.dir).expect("the scenario's folder can be removed"),
+        Ok(Err(error)) => {
+            print_logs(&scenario.dir);
+            panic!("scenario {name}, SEED={}: {error:?}", scenario.seed);
+        }
+        Err(panic) => {
+            print_logs(&scenario.dir);
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Scenario {
+    fn new(name: &str) -> Result<Scenario> {
+        let seed = match std::env::var("SEED") {
+            Ok(seed) => seed.parse().context("SEED is a number")?,
+            Err(_) => rand::random(),
+        };
+        let dir = target_dir()?.join("e2e").join(name);
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        Ok(Scenario { name: name.to_owned(), seed, dir, streams: Cell::new(0) })
+    }
+
+    /// An empty folder of the scenario's own.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The scenario's name made unique, for topics and deployments on a shared cluster.
+    pub fn unique_name(&self) -> String {
+        format!("{}-{:08x}", self.name, rand::rng().random::<u32>())
+    }
+
+    /// A source of chance that the seed decides. Each call gives another.
+    pub fn rng(&self) -> StdRng {
+        let stream = self.streams.replace(self.streams.get() + 1);
+        StdRng::seed_from_u64(self.seed.wrapping_add(stream))
+    }
+}
+
+/// Microseconds since 1970.
+#[allow(clippy::disallowed_methods, reason = "the tests' only clock: they know the platform's clock only from outside")]
+pub fn now_us() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since_1970.as_micros()).expect("the clock is before the year 294,000")
+}
+
+fn print_logs(dir: &Path) {
+    for path in logs(dir) {
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+        let lines: Vec<_> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        println!("==== the last {} of {} lines of {}", tail.len(), lines.len(), path.display());
+        tail.iter().for_each(|line| println!("{line}"));
+    }
+}
+
+fn logs(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let own = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == OUTPUT));
+    own.chain(folders.iter().flat_map(|folder| logs(folder))).collect()
+}

@@ -1,0 +1,58 @@
+//! The whole platform in one process: `braid up`.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::answer::Client;
+use crate::deployment::word;
+use crate::process::{Process, binary};
+use crate::wait::DEADLINE;
+
+/// A running `braid up`.
+pub struct Up {
+    process: Process,
+    /// Asks its HTTP interface.
+    pub client: Client,
+    /// Its Kafka: the one that it was given, or its own.
+    pub brokers: String,
+    redis: String,
+}
+
+impl Up {
+    /// Starts `braid up --no-traffic` on the data folder `data` and waits until it serves. Its log is written to `log`.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn start(catalog: &Path, data: &Path, more: &[&str], log: &Path) -> Result<Up> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(["up", "--no-traffic", "--http", "127.0.0.1:0", "--catalog"]).arg(catalog);
+        command.arg("--data").arg(data).args(more);
+        command.env("BRAID__ARCHIVE__LINGER", "300ms").env("BRAID__SERVING__REFRESH", "100ms");
+        let process = Process::start("braid-up", command, log)?;
+        let ready = process.line("ready http=", DEADLINE).await?;
+        let part =
+            |prefix| word(&ready, prefix).map(str::to_owned).with_context(|| format!("no {prefix} in {ready:?}"));
+        Ok(Up { process, client: Client::new(&part("http=")?), brokers: part("kafka=")?, redis: part("redis=")? })
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.process.kill();
+        // Its Redis leads a process group of its own and may have survived the kill, which the next start must cope with.
+        // At the scenario's end nobody else would stop it. An error means that it has ended.
+        let address = self.redis.trim_start_matches("redis://").split('/').next().unwrap_or_default();
+        if let Ok(mut connection) = TcpStream::connect(address) {
+            let _ = connection.write_all(b"SHUTDOWN NOSAVE\r\n");
+        }
+    }
+}

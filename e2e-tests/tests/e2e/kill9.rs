@@ -1,0 +1,178 @@
+//! `kill -9` for the speed worker, the archiver and the reconcile, 20 times each under load, some between a write and its
+//! acknowledgement and the others at moments drawn from the printed seed: answers stay exact, and the archive holds each
+//! offset once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::exactness::every_answer_is_exact;
+use e2e_tests::kafka::end_offsets;
+use e2e_tests::redis::Durability;
+use e2e_tests::scenario::now_us;
+use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, Mix, NEVER, Views, catalog};
+use e2e_tests::wait::DEADLINE;
+use e2e_tests::{Archive, Deployment, Kafka, Layer, Oracle, Process, Producer, Redis, scenario};
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+const KILLS: usize = 20;
+/// Of these, so many at each of the victim's fail points, whose passage is seen before the kill; the rest at any moment.
+const KILLS_AT_FAIL_POINTS: usize = 8;
+const KILLS_AT_FAIL_POINTS_MIN: usize = 5;
+const MOST_PASSAGES_BEFORE: u32 = 6;
+/// How long a victim stays at a fail point if nobody kills it.
+const LONG_ENOUGH_MS: u32 = 60_000;
+const LATEST_KILL_MS: u64 = 1_500;
+const BURST: usize = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is killed, and where its writes are done but not yet acknowledged.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Speed,
+    Archive,
+    Reconcile,
+}
+
+impl Victim {
+    fn fail_points(self) -> &'static [&'static str] {
+        match self {
+            Victim::Speed => &["speed::after_apply"],
+            Victim::Archive => &["archive::after_commit"],
+            Victim::Reconcile => &["reconcile::before_commit", "reconcile::after_commit"],
+        }
+    }
+
+    /// How often the fail point may be passed before the kill; a reconcile passes each once.
+    fn passages_before(self, rng: &mut StdRng) -> u32 {
+        match self {
+            Victim::Speed | Victim::Archive => rng.random_range(0..MOST_PASSAGES_BEFORE),
+            Victim::Reconcile => 0,
+        }
+    }
+
+    fn launch(self, deployment: &Deployment, fail_points: &str) -> Result<Process> {
+        match self {
+            Victim::Speed => deployment.launch(Layer::Speed, fail_points),
+            Victim::Archive => deployment.launch(Layer::Archive, fail_points),
+            Victim::Reconcile => deployment.launch_reconcile(fail_points),
+        }
+    }
+
+    async fn restore(self, deployment: &Deployment) -> Result<()> {
+        match self {
+            Victim::Speed => deployment.start(Layer::Speed).await.map(drop),
+            Victim::Archive => deployment.start(Layer::Archive).await.map(drop),
+            Victim::Reconcile => deployment.reconcile().await,
+        }
+    }
+}
+
+#[test]
+fn kill9() {
+    scenario("kill9", async |scenario| {
+        let kafka = Kafka::shared().await?;
+        let redis = Redis::start(&scenario.dir().join("redis"), Durability::None).await?;
+        let topic = scenario.unique_name();
+        kafka.create_topic(&topic, 4).await?;
+        let text = catalog(&CatalogOptions {
+            name: &topic,
+            topic: &topic,
+            reconcile: NEVER,
+            dedup_window: DEFAULT_DEDUP_WINDOW,
+        });
+        let mut deployment = Deployment::new(&scenario.dir().join("braid"), &text, &kafka.brokers(), &redis.url())?;
+        // A killed member's partitions go to its successor as soon as the group allows.
+        deployment.set("kafka.session_timeout", "6s");
+        deployment.start_all(&[Layer::Archive, Layer::Speed, Layer::Serving]).await?;
+        let client = deployment.client()?;
+
+        let now = now_us();
+        let mut views = Views::new(scenario.rng(), now, 100, Mix::USUAL);
+        let mut oracle = Oracle::default();
+        let producer = Producer::new(&kafka.brokers(), &topic)?;
+        let done = AtomicBool::new(false);
+        let load = async {
+            let mut arrived = 0;
+            while !done.load(Ordering::SeqCst) {
+                let burst = views.batch(BURST);
+                oracle.observe(&burst);
+                arrived = tokio::task::block_in_place(|| producer.send_all(burst.iter().map(|sent| &sent.record)))?;
+                // This paces the load; nothing depends on it.
+                tokio::time::sleep(PAUSE).await;
+            }
+            anyhow::Ok(arrived)
+        };
+        let kills = async {
+            let mut rng = scenario.rng();
+            let result = async {
+                for victim in [Victim::Speed, Victim::Archive, Victim::Reconcile] {
+                    kill_often(victim, &deployment, &mut rng).await.with_context(|| format!("{victim:?}"))?;
+                }
+                anyhow::Ok(())
+            };
+            let result = result.await;
+            done.store(true, Ordering::SeqCst);
+            result
+        };
+        let (arrived, kills) = tokio::join!(load, kills);
+        kills?;
+
+        client.total_as_of(arrived?, METRIC, &[]).await?;
+        every_answer_is_exact(&client, &oracle, now).await?;
+        deployment.reconcile().await?;
+        client.authoritative_total(METRIC, &[]).await?;
+        every_answer_is_exact(&client, &oracle, now).await?;
+        let archive = Archive::read(&deployment.store(), "views")?;
+        archive.holds_each_offset_once(&end_offsets(&kafka.brokers(), &topic)?)?;
+        ensure!(archive.rejected as u64 == oracle.broken, "{} rejected of {}", archive.rejected, oracle.broken);
+        Ok(())
+    });
+}
+
+async fn kill_often(victim: Victim, deployment: &Deployment, rng: &mut StdRng) -> Result<()> {
+    let mut at_fail_points = [false; KILLS];
+    at_fail_points[..KILLS_AT_FAIL_POINTS].fill(true);
+    at_fail_points.shuffle(rng);
+    let mut landed = 0;
+    for (kill, at_fail_point) in at_fail_points.into_iter().enumerate() {
+        if at_fail_point {
+            let name = victim.fail_points()[landed % victim.fail_points().len()];
+            kill_at(victim, name, deployment, rng).await.with_context(|| format!("kill {kill} at {name}"))?;
+            landed += 1;
+        } else {
+            kill_at_any_moment(victim, deployment, rng).await.with_context(|| format!("kill {kill}"))?;
+        }
+    }
+    println!("{victim:?}: {KILLS} kills, {landed} of them seen between a write and its acknowledgement");
+    ensure!(landed >= KILLS_AT_FAIL_POINTS_MIN, "only {landed} of {KILLS} kills landed at a fail point");
+    victim.restore(deployment).await
+}
+
+/// Lets the victim stop at a fail point, and kills it there.
+async fn kill_at(victim: Victim, fail_point: &str, deployment: &Deployment, rng: &mut StdRng) -> Result<()> {
+    let passages = victim.passages_before(rng);
+    let process = victim.launch(deployment, &format!("{fail_point}={passages}*off->return({LONG_ENOUGH_MS})"))?;
+    process.line(&format!("failpoint {fail_point}"), DEADLINE).await?;
+    process.kill();
+    Ok(())
+}
+
+/// Kills the victim at a moment drawn from the seed. A reconcile may be done before; then it is started again.
+async fn kill_at_any_moment(victim: Victim, deployment: &Deployment, rng: &mut StdRng) -> Result<()> {
+    loop {
+        let moment = Duration::from_millis(rng.random_range(0..LATEST_KILL_MS));
+        let process = victim.launch(deployment, "")?;
+        // Not a wait for anything: the moment is the test.
+        tokio::time::sleep(moment).await;
+        match process.ended()? {
+            None => {
+                process.kill();
+                return Ok(());
+            }
+            Some(status) => ensure!(status.success(), "it ended by itself with {status}"),
+        }
+    }
+}

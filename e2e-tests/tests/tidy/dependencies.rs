@@ -1,0 +1,116 @@
+//! Who may depend on whom, read from `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+const LAYERS: [&str; 3] = ["speed-layer", "batch-layer", "serving-layer"];
+const LAYERS_MAY_USE: [&str; 2] = ["shared-logic", "platform"];
+/// Anything with which a crate could do input or output.
+const NOT_IN_SHARED_LOGIC: [&str; 8] =
+    ["tokio", "rdkafka", "redis", "axum", "deltalake", "object_store", "reqwest", "hyper"];
+/// The engine of the plan. What it brings for its own file readers is not reachable from our code.
+const ENGINE: &str = "polars";
+
+/// The workspace and what it resolves to.
+struct Graph {
+    /// Names by package id.
+    names: BTreeMap<String, String>,
+    /// Normal dependencies (not those of tests or build scripts) by package id.
+    normal: BTreeMap<String, Vec<String>>,
+    members: BTreeSet<String>,
+}
+
+#[test]
+fn layers_depend_only_on_shared_logic_and_platform() -> Result<()> {
+    let graph = Graph::read()?;
+    for layer in LAYERS {
+        for dependency in graph.normal_of(layer)?.filter(|id| graph.members.contains(*id)) {
+            let name = &graph.names[dependency];
+            ensure!(
+                LAYERS_MAY_USE.contains(&name.as_str()),
+                "{layer} depends on {name}: layers know {LAYERS_MAY_USE:?} and not each other"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn platform_knows_no_layer() -> Result<()> {
+    let graph = Graph::read()?;
+    for dependency in graph.normal_of("platform")? {
+        let name = &graph.names[dependency];
+        ensure!(
+            !LAYERS.contains(&name.as_str()),
+            "platform depends on {name}: it holds what all processes need, no layer"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn shared_logic_can_do_no_input_or_output() -> Result<()> {
+    let graph = Graph::read()?;
+    let mut open = vec![graph.id("shared-logic")?.to_owned()];
+    let mut reached = BTreeSet::new();
+    while let Some(package) = open.pop() {
+        let name = &graph.names[&package];
+        ensure!(
+            !NOT_IN_SHARED_LOGIC.contains(&name.as_str()),
+            "shared-logic pulls in {name} (`cargo tree -p shared-logic -i {name}`): it is pure, take values as arguments"
+        );
+        if name != ENGINE && reached.insert(package.clone()) {
+            open.extend(graph.normal.get(&package).into_iter().flatten().cloned());
+        }
+    }
+    Ok(())
+}
+
+impl Graph {
+    fn read() -> Result<Graph> {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        // `cargo test` has fetched all that this platform needs.
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=host-tuple"])
+            .args(["--manifest-path", manifest])
+            .output()?;
+        ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let packages =
+            array(&metadata["packages"])?.iter().map(|package| Ok((text(&package["id"])?, text(&package["name"])?)));
+        let nodes = array(&metadata["resolve"]["nodes"])?.iter().map(|node| {
+            let normal = array(&node["deps"])?.iter().filter(|dependency| is_normal(dependency));
+            Ok((text(&node["id"])?, normal.map(|dependency| text(&dependency["pkg"])).collect::<Result<_>>()?))
+        });
+        let members = array(&metadata["workspace_members"])?.iter().map(text);
+        Ok(Graph {
+            names: packages.collect::<Result<_>>()?,
+            normal: nodes.collect::<Result<_>>()?,
+            members: members.collect::<Result<_>>()?,
+        })
+    }
+
+    fn id(&self, name: &str) -> Result<&str> {
+        let member = self.members.iter().find(|id| self.names[*id] == name);
+        member.map(String::as_str).with_context(|| format!("the workspace has no member {name}"))
+    }
+
+    fn normal_of(&self, name: &str) -> Result<impl Iterator<Item = &String>> {
+        Ok(self.normal[self.id(name)?].iter())
+    }
+}
+
+fn is_normal(dependency: &Value) -> bool {
+    dependency["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
+}
+
+fn array(value: &Value) -> Result<&Vec<Value>> {
+    value.as_array().context("cargo metadata has another shape")
+}
+
+fn text(value: &Value) -> Result<String> {
+    Ok(value.as_str().context("cargo metadata has another shape")?.to_owned())
+}

@@ -1,0 +1,4 @@
+//! The repository's rules that no compiler knows. Each failure says which rule, where, and what to do.
+
+mod dependencies;
+mod sources;

@@ -1,0 +1,262 @@
+//! A consumer with given offsets: it reads exactly the partitions that it is told, from exactly the offsets that it is
+//! told, and commits nothing.
+//!
+//! librdkafka insists on a group id even so; it is set and never used. The consumer polls whole batches from
+//! librdkafka's queue (its fastest path) and hands every record to a closure as borrowed bytes, without copying or
+//! allocating anything for it.
+//!
+//! Two things make a changed assignment safe. librdkafka marks what it has fetched with a version that every
+//! assignment raises, and withholds what is older. And this file remembers, for each partition, the smallest offset
+//! that may still come, and drops what lies below or belongs to a partition that is not assigned.
+
+mod config;
+mod headers;
+mod judge;
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CString, c_int};
+use std::time::Duration;
+
+use rdkafka::bindings as raw;
+use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+
+use super::KafkaError;
+use super::native::{Client, NO_ERROR, PartitionList, topic_name, words};
+use crate::settings;
+
+use self::config::consumer_config;
+use self::judge::judge;
+
+pub use self::headers::Headers;
+pub use self::record::{Polled, Record};
+
+/// Stands in the list of positions for a partition that is not assigned: no offset is large enough.
+const NOT_ASSIGNED: i64 = i64::MAX;
+
+/// The largest partition number that is taken for one; more would only be a mistake that costs memory.
+const PARTITION_MAX: i32 = 1_000_000;
+
+/// Reads a topic's partitions from given offsets. It can be moved to another thread, but belongs to one at a time;
+/// [`Consumer::poll`] blocks, so give it a thread of its own.
+pub struct Consumer {
+    /// Messages of the last call to librdkafka; kept for its memory only, and empty between polls.
+    batch: Vec<*mut raw::rd_kafka_message_t>,
+    /// By partition: the smallest offset that may still be delivered.
+    positions: Vec<i64>,
+    paused: BTreeSet<i32>,
+    topic: String,
+    topic_c: CString,
+    // Fields are dropped in this order: the queue must go before its client.
+    queue: Queue,
+    client: Client,
+}
+
+/// librdkafka's consumer queue.
+struct Queue(*mut raw::rd_kafka_queue_t);
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the reference came from `rd_kafka_queue_get_consumer` and is given back once.
+        unsafe { raw::rd_kafka_queue_destroy(self.0) }
+    }
+}
+
+// SAFETY: librdkafka's client and queue are thread-safe; the message pointers in `batch` never outlive a poll.
+unsafe impl Send for Consumer {}
+
+impl Consumer {
+    /// Starts a consumer of `topic` that reads nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// A property of `[kafka.client]` that librdkafka refuses. Brokers that cannot be reached are no error: librdkafka
+    /// goes on trying, and says so in the log.
+    pub fn new(settings: &settings::Kafka, topic: &str) -> Result<Consumer, KafkaError> {
+        let topic_c = topic_name("consume", topic)?;
+        let client = Client::new(RDKafkaType::RD_KAFKA_CONSUMER, &consumer_config(settings), "consume")?;
+        // SAFETY: the client is live. Its main queue (token refreshes and the like) is forwarded to the consumer
+        // queue, so that polling serves both; then one reference to that queue is taken.
+        let queue = unsafe {
+            raw::rd_kafka_poll_set_consumer(client.ptr());
+            raw::rd_kafka_queue_get_consumer(client.ptr())
+        };
+        if queue.is_null() {
+            return Err(KafkaError::Client { operation: "consume", reason: "it has no consumer queue".to_owned() });
+        }
+        let queue = Queue(queue);
+        Ok(Consumer {
+            batch: Vec::new(),
+            positions: Vec::new(),
+            paused: BTreeSet::new(),
+            topic: topic.to_owned(),
+            topic_c,
+            queue,
+            client,
+        })
+    }
+
+    /// The topic that is read.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Replaces the whole assignment: reading begins at each partition's offset, and nothing fetched before is
+    /// delivered any more. Partitions that were paused are not any more. An empty map ends all reading.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Argument`] for a negative partition or offset; [`KafkaError::Topic`] if librdkafka refuses.
+    /// That an offset does not exist is found out later, see [`Polled::OutOfRange`].
+    pub fn assign(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), KafkaError> {
+        let wrong =
+            offsets.iter().find(|(partition, offset)| !(0..=PARTITION_MAX).contains(*partition) || **offset < 0);
+        if let Some((partition, offset)) = wrong {
+            let reason = format!("there can be no partition {partition} with offset {offset}");
+            return Err(KafkaError::Argument { operation: "assign", topic: self.topic.clone(), reason });
+        }
+        // From here on nothing of the old assignment is wanted, whether or not librdkafka takes the new one.
+        self.positions.clear();
+        if let Some((last, _)) = offsets.last_key_value() {
+            self.positions.resize(index(*last) + 1, NOT_ASSIGNED);
+        }
+        let list = PartitionList::new(&self.topic_c, offsets.iter().map(|(partition, offset)| (*partition, *offset)));
+        if !self.paused.is_empty() {
+            // librdkafka keeps the mark on a partition that stays. One that it has forgotten needs no resuming.
+            let paused: Vec<i32> = std::mem::take(&mut self.paused).into_iter().collect();
+            let _ = self.resume(&paused);
+        }
+        // SAFETY: client and list are live; librdkafka copies the list.
+        let code = unsafe { raw::rd_kafka_assign(self.client.ptr(), list.ptr()) };
+        if code != NO_ERROR {
+            return Err(self.failure("assign", code));
+        }
+        for (partition, offset) in offsets {
+            self.positions[index(*partition)] = *offset;
+        }
+        Ok(())
+    }
+
+    /// Stops fetching these partitions; what is already fetched of them is dropped and fetched again after
+    /// [`Consumer::resume`].
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Partition`] for one that librdkafka does not know.
+    pub fn pause(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+        let list = self.list(partitions);
+        // SAFETY: client and list are live; errors are written into the list.
+        let code = unsafe { raw::rd_kafka_pause_partitions(self.client.ptr(), list.ptr()) };
+        self.paused.extend(partitions);
+        self.outcome("pause", code, &list)
+    }
+
+    /// Goes on fetching paused partitions after the last record that was delivered.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Partition`] for one that librdkafka does not know.
+    pub fn resume(&mut self, partitions: &[i32]) -> Result<(), KafkaError> {
+        let list = self.list(partitions);
+        // SAFETY: client and list are live; errors are written into the list.
+        let code = unsafe { raw::rd_kafka_resume_partitions(self.client.ptr(), list.ptr()) };
+        self.paused.retain(|partition| !partitions.contains(partition));
+        self.outcome("resume", code, &list)
+    }
+
+    /// Waits up to `timeout` for something to arrive, then hands over what is there, at most `max` things, in order
+    /// within each partition. Returns how many; zero means that nothing came in time.
+    ///
+    /// Must be called often (every few seconds), also while nothing is assigned.
+    ///
+    /// # Errors
+    ///
+    /// None at present: what concerns a partition or the connection is handed over as [`Polled`].
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        mut visit: impl FnMut(Polled<'_>),
+    ) -> Result<usize, KafkaError> {
+        self.fetch(timeout, max.max(1));
+        // The guard destroys what was fetched also when `visit` panics.
+        let batch = Batch(&mut self.batch);
+        let mut visited = 0;
+        for message in batch.0.iter() {
+            // SAFETY: librdkafka gave this message and it is destroyed only with the batch, after the last visit.
+            let message = unsafe { &**message };
+            if let Some(polled) = judge(&mut self.positions, &self.topic, message) {
+                visit(polled);
+                visited += 1;
+            }
+        }
+        Ok(visited)
+    }
+
+    /// Fills the batch. librdkafka's call waits until the batch is full or the time is up; so whatever is there
+    /// is taken first without waiting, and only if that is nothing, one message is waited for.
+    fn fetch(&mut self, timeout: Duration, max: usize) {
+        let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+        self.batch.clear();
+        self.batch.reserve(max);
+        if self.take(0, max) == 0 && timeout_ms > 0 && self.take(timeout_ms, 1) > 0 {
+            self.take(0, max - 1);
+        }
+    }
+
+    /// Appends up to `max` messages to the batch, which has room for them.
+    fn take(&mut self, timeout_ms: c_int, max: usize) -> usize {
+        let taken = self.batch.len();
+        debug_assert!(taken + max <= self.batch.capacity());
+        // SAFETY: the queue is live, and the batch has room for `max` pointers behind those it holds; librdkafka
+        // writes as many as it returns.
+        unsafe {
+            let room = self.batch.as_mut_ptr().add(taken);
+            let count = raw::rd_kafka_consume_batch_queue(self.queue.0, timeout_ms, room, max);
+            let count = usize::try_from(count).unwrap_or(0);
+            self.batch.set_len(taken + count);
+            count
+        }
+    }
+
+    fn list(&self, partitions: &[i32]) -> PartitionList {
+        PartitionList::new(&self.topic_c, partitions.iter().map(|partition| (*partition, 0)))
+    }
+
+    fn failure(&self, operation: &'static str, code: RDKafkaRespErr) -> KafkaError {
+        KafkaError::Topic { operation, topic: self.topic.clone(), code: code.into(), reason: words(code) }
+    }
+
+    fn outcome(&self, operation: &'static str, code: RDKafkaRespErr, list: &PartitionList) -> Result<(), KafkaError> {
+        if code != NO_ERROR {
+            return Err(self.failure(operation, code));
+        }
+        match list.errors().pop_first() {
+            None => Ok(()),
+            Some((partition, code)) => Err(KafkaError::Partition {
+                operation,
+                topic: self.topic.clone(),
+                partition,
+                code: code.into(),
+                reason: words(code),
+            }),
+        }
+    }
+}
+
+/// Messages that are destroyed when this goes out of scope.
+struct Batch<'a>(&'a mut Vec<*mut raw::rd_kafka_message_t>);
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        for message in self.0.drain(..) {
+            // SAFETY: librdkafka gave the message to us, and it leaves the list here, so that it is destroyed once.
+            unsafe { raw::rd_kafka_message_destroy(message) }
+        }
+    }
+}
+
+/// Where a partition stands in a list; its number was checked not to be negative.
+fn index(partition: i32) -> usize {
+    usize::try_from(partition).unwrap_or(usize::MAX)
+}

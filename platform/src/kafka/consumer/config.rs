@@ -1,0 +1,37 @@
+//! How the consumer is tuned, and what about it is not for tuning.
+
+use rdkafka::ClientConfig;
+
+use super::super::client_config;
+use crate::settings;
+
+/// Properties that make the consumer fast, which `[kafka.client]` may change, and those that make it right, which it
+/// may not.
+pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
+    let mut config = client_config(settings);
+    // Untuned, librdkafka waits a second whenever its queue was full and so idles half the time.
+    let fast = [
+        ("queued.min.messages", "1000000".to_owned()),
+        ("queued.max.messages.kbytes", settings.fetch_queue.kib().to_string()),
+        ("fetch.message.max.bytes", settings.fetch_bytes.bytes().to_string()),
+        ("fetch.wait.max.ms", "50".to_owned()),
+        ("fetch.queue.backoff.ms", "5".to_owned()),
+    ];
+    for (name, value) in fast {
+        if settings.client.get(name).is_none() {
+            config.set(name, value);
+        }
+    }
+    let right = [
+        ("group.id", "braid-reads-without-a-group"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "error"),
+        ("isolation.level", "read_committed"),
+    ];
+    for (name, value) in right {
+        config.set(name, value);
+    }
+    config
+}

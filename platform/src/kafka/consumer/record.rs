@@ -1,0 +1,104 @@
+//! What a poll hands over.
+
+use std::marker::PhantomData;
+
+use rdkafka::bindings as raw;
+
+use super::super::native::slice_of;
+use super::{Headers, KafkaError};
+
+/// One thing that a poll hands over.
+#[derive(Debug)]
+pub enum Polled<'a> {
+    /// The next record of a partition.
+    Record(Record<'a>),
+    /// A partition was read to its end, and everything below `offset` was delivered or is no record: the offset
+    /// lies past transaction markers and aborted records. Comes again each time that the end is reached.
+    End {
+        /// The partition's number.
+        partition: i32,
+        /// The log's end as a reader of committed records sees it.
+        offset: i64,
+    },
+    /// The log does not hold the offset at which this partition was to be read, and reading it has stopped.
+    ///
+    /// Ask [`super::super::Topics::offsets`] on which side the offset lies, and assign again. In rare cases this
+    /// concerns the assignment before; then the same offset can just be assigned again.
+    OutOfRange {
+        /// The partition's number.
+        partition: i32,
+    },
+    /// Something failed and librdkafka goes on trying, unless the error is permanent
+    /// ([`KafkaError::is_transient`] tells).
+    Failed {
+        /// The partition that it concerns; nothing if it concerns the topic or the connection.
+        partition: Option<i32>,
+        /// What failed.
+        error: KafkaError,
+    },
+}
+
+/// A record, borrowed from librdkafka for the time of one visit.
+pub struct Record<'a> {
+    /// The partition's number.
+    pub partition: i32,
+    /// The record's place in the partition's log.
+    pub offset: i64,
+    /// Milliseconds since 1970-01-01 UTC, as the producer or the broker stamped it; nothing if neither did.
+    pub timestamp_ms: Option<i64>,
+    /// The key's bytes; nothing for a record without key, which is not the same as an empty one.
+    pub key: Option<&'a [u8]>,
+    /// The payload's bytes; nothing for a tombstone.
+    pub payload: Option<&'a [u8]>,
+    message: *const raw::rd_kafka_message_t,
+    lifetime: PhantomData<&'a raw::rd_kafka_message_t>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(message: &'a raw::rd_kafka_message_t) -> Record<'a> {
+        let mut kind = raw::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is live, and key and payload are its own memory, unchanged until it is destroyed.
+        let (stamp, key, payload) = unsafe {
+            let stamp = raw::rd_kafka_message_timestamp(message, &raw mut kind);
+            (stamp, bytes(message.key, message.key_len), bytes(message.payload, message.len))
+        };
+        let stamped = !matches!(kind, raw::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE);
+        Record {
+            partition: message.partition,
+            offset: message.offset,
+            timestamp_ms: (stamped && stamp >= 0).then_some(stamp),
+            key,
+            payload,
+            message,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// The headers in their order; they are only parsed if somebody asks.
+    pub fn headers(&self) -> Headers<'a> {
+        // SAFETY: the message is live for 'a.
+        unsafe { Headers::of(self.message) }
+    }
+}
+
+impl std::fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record")
+            .field("partition", &self.partition)
+            .field("offset", &self.offset)
+            .field("timestamp_ms", &self.timestamp_ms)
+            .field("key", &self.key.map(String::from_utf8_lossy))
+            .field("payload", &self.payload.map(String::from_utf8_lossy))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a message; nothing where there are none, which for Kafka is different from zero bytes.
+///
+/// # Safety
+///
+/// As for [`slice_of`].
+unsafe fn bytes<'a>(data: *const std::ffi::c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: passed on to the caller.
+    (!data.is_null()).then(|| unsafe { slice_of(data.cast::<u8>(), len) })
+}

@@ -1,0 +1,177 @@
+//! Membership of a group, and nothing else: Kafka divides a topic's partitions among the members, and this tells which
+//! are ours. The partitions are paused at once and nothing is ever fetched or committed here: reading is
+//! [`super::Consumer`]'s, and where it stands is written with the data.
+//!
+//! Two members may for a moment both believe that a partition is theirs. That is harmless, as every write names the
+//! position that it expects; membership only avoids doing work twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use super::{KafkaError, client_config};
+use crate::settings;
+
+/// How long the group's thread waits for an event before it looks whether it is to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long leaving may take. After that the broker finds out by itself, when the session times out.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Our place in a group; dropping it leaves the group, which blocks for at most 5 seconds.
+pub struct Membership {
+    assigned: watch::Receiver<BTreeSet<i32>>,
+    group: String,
+    stop: Arc<AtomicBool>,
+    ended: Receiver<()>,
+}
+
+impl Membership {
+    /// Joins `group` for `topic`. Returns at once; the first assignment comes when the group has formed.
+    ///
+    /// # Errors
+    ///
+    /// A property of `[kafka.client]` that librdkafka refuses, or no thread. Brokers that cannot be reached are no
+    /// error: librdkafka goes on trying.
+    pub fn join(settings: &settings::Kafka, group: &str, topic: &str) -> Result<Membership, KafkaError> {
+        let (sender, assigned) = watch::channel(BTreeSet::new());
+        let context = Group { group: group.to_owned(), assigned: sender };
+        let operation = "join a group";
+        let consumer: BaseConsumer<Group> = group_config(settings, group)
+            .create_with_context(context)
+            .map_err(|source| KafkaError::Config { operation, source })?;
+        consumer.subscribe(&[topic]).map_err(|source| KafkaError::Config { operation, source })?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ending, ended) = channel();
+        let asked = Arc::clone(&stop);
+        thread::Builder::new()
+            .name("membership".to_owned())
+            .spawn(move || serve(consumer, &asked, ending))
+            .map_err(|error| KafkaError::Thread { operation, topic: topic.to_owned(), reason: error.to_string() })?;
+        Ok(Membership { assigned, group: group.to_owned(), stop, ended })
+    }
+
+    /// The partitions that are ours now, and every later change; empty while the group forms. If the receiver says
+    /// that nobody sends any more, membership has ended for good (a fatal error, which is in the log).
+    pub fn assigned(&self) -> watch::Receiver<BTreeSet<i32>> {
+        self.assigned.clone()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.ended.recv_timeout(LEAVE_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            warn!(
+                group = self.group,
+                within_s = LEAVE_WITHIN.as_secs(),
+                "leaving the group takes too long; gone anyway"
+            );
+        }
+    }
+}
+
+/// Serves the group's events until it is told to stop; closing the consumer leaves the group.
+fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
+    while !stop.load(Ordering::Relaxed) {
+        match consumer.poll(POLL) {
+            None => {}
+            // A fetch that was under way before the pause took hold; it is nobody's business here.
+            Some(Ok(_)) => {}
+            Some(Err(fatal @ ClientError::MessageConsumptionFatal(_))) => {
+                error!(group = consumer.context().group, error = %fatal, "membership has ended");
+                break;
+            }
+            Some(Err(
+                ClientError::MessageConsumption(RDKafkaErrorCode::PartitionEOF) | ClientError::PartitionEOF(_),
+            )) => {}
+            Some(Err(other)) => warn!(group = consumer.context().group, error = %other, "group membership"),
+        }
+    }
+    drop(consumer);
+}
+
+/// What librdkafka calls back on the group's thread.
+struct Group {
+    group: String,
+    assigned: watch::Sender<BTreeSet<i32>>,
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        use RDKafkaLogLevel::*;
+        match level {
+            Emerg | Alert | Critical | Error => error!(target: "librdkafka", facility, "{line}"),
+            Warning => warn!(target: "librdkafka", facility, "{line}"),
+            Notice | Info => info!(target: "librdkafka", facility, "{line}"),
+            Debug => debug!(target: "librdkafka", facility, "{line}"),
+        }
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        warn!(group = self.group, %error, reason, "group membership");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let numbers: BTreeSet<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        let outcome = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => take(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => consumer.incremental_unassign(partitions),
+            _ => consumer.unassign(),
+        };
+        if let Err(error) = outcome {
+            error!(group = self.group, %error, "librdkafka refused a change of partitions");
+        }
+        self.assigned.send_modify(|assigned| match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => assigned.extend(&numbers),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => assigned.retain(|own| !numbers.contains(own)),
+            _ => assigned.clear(),
+        });
+        let assigned = self.assigned.borrow();
+        info!(group = self.group, event = ?RDKafkaErrorCode::from(event), ?numbers, assigned = ?*assigned, "partitions");
+    }
+}
+
+/// Takes partitions without reading them: they begin at their end, which asks the group for no offset, and are paused.
+fn take(consumer: &BaseConsumer<Group>, partitions: &mut TopicPartitionList) -> Result<(), ClientError> {
+    partitions.set_all_offsets(Offset::End)?;
+    consumer.incremental_assign(partitions)?;
+    consumer.pause(partitions)
+}
+
+fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
+    let mut config = client_config(settings);
+    let session_ms = settings.session_timeout.millis();
+    let own = [
+        ("group.id", group.to_owned()),
+        ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
+        ("session.timeout.ms", session_ms.to_string()),
+        // A member learns of a rebalance with its next heartbeat, and a cooperative one takes two rounds.
+        ("heartbeat.interval.ms", (session_ms / 20).max(1).to_string()),
+        ("enable.auto.commit", "false".to_owned()),
+        ("enable.auto.offset.store", "false".to_owned()),
+        ("auto.offset.reset", "latest".to_owned()),
+        // Should a fetch be under way before the pause takes hold, then a small one.
+        ("queued.min.messages", "1".to_owned()),
+        ("fetch.message.max.bytes", "1024".to_owned()),
+    ];
+    for (name, value) in own {
+        config.set(name, value);
+    }
+    config
+}

@@ -1,0 +1,154 @@
+//! The raw librdkafka client under [`super::Consumer`] and [`super::Topics`].
+//!
+//! The safe crate lacks what those two need: batches from a queue, the offset of an end-of-partition event, topic ids,
+//! and offsets in bulk. Everything unsafe that they share is here: a client's life, lists of partitions, C strings.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr::{self, NonNull};
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings as raw;
+use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+use tracing::{debug, error, info, warn};
+
+use super::KafkaError;
+
+pub(super) const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+
+/// librdkafka wants a buffer for the text of some errors; longer ones are cut.
+pub(super) const REASON_BYTES_MAX: usize = 512;
+
+/// A client handle. librdkafka's handles may be used from any thread at once.
+pub(super) struct Client(NonNull<raw::rd_kafka_t>);
+
+// SAFETY: librdkafka documents that a `rd_kafka_t` is thread-safe; the pointer is only freed in `drop`, which has the
+// value for itself.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+impl Client {
+    /// Starts a client of the given kind.
+    pub(super) fn new(kind: RDKafkaType, config: &ClientConfig, operation: &'static str) -> Result<Client, KafkaError> {
+        let native = config.create_native_config().map_err(|source| KafkaError::Config { operation, source })?;
+        let mut reason = [0; REASON_BYTES_MAX];
+        // SAFETY: the configuration is live. It is duplicated because `rd_kafka_new` takes over what it is given, but
+        // only if it succeeds, while `native` frees its own in any case.
+        let client = unsafe {
+            let conf = raw::rd_kafka_conf_dup(native.ptr());
+            raw::rd_kafka_conf_set_log_cb(conf, Some(log));
+            let client = raw::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
+            if client.is_null() {
+                raw::rd_kafka_conf_destroy(conf);
+            }
+            client
+        };
+        match NonNull::new(client) {
+            Some(client) => Ok(Client(client)),
+            None => Err(KafkaError::Client { operation, reason: text_of(reason.as_ptr()) }),
+        }
+    }
+
+    /// The handle; valid as long as this value.
+    pub(super) fn ptr(&self) -> *mut raw::rd_kafka_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Client {
+    /// Ends the client's threads; takes some milliseconds, and does not wait for a broker.
+    fn drop(&mut self) {
+        // SAFETY: the handle is live and nobody else has it. No consumer of ours is in a group, so there is nothing
+        // to close; every queue and message was destroyed before, as their owners hold or precede the client.
+        unsafe { raw::rd_kafka_destroy_flags(self.0.as_ptr(), raw::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
+    }
+}
+
+/// A list of partitions of one topic, each with an offset.
+pub(super) struct PartitionList(NonNull<raw::rd_kafka_topic_partition_list_t>);
+
+impl PartitionList {
+    pub(super) fn new(topic: &CStr, partitions: impl ExactSizeIterator<Item = (i32, i64)>) -> PartitionList {
+        let size = c_int::try_from(partitions.len()).unwrap_or(0);
+        // SAFETY: librdkafka allocates the list (it aborts rather than return null), copies the topic's name, and
+        // returns elements that live in the list and are written before the next one is added.
+        let list = unsafe {
+            let list = raw::rd_kafka_topic_partition_list_new(size);
+            for (partition, offset) in partitions {
+                (*raw::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), partition)).offset = offset;
+            }
+            list
+        };
+        PartitionList(NonNull::new(list).unwrap_or_else(|| unreachable!("librdkafka aborts when memory is exhausted")))
+    }
+
+    pub(super) fn ptr(&self) -> *mut raw::rd_kafka_topic_partition_list_t {
+        self.0.as_ptr()
+    }
+
+    /// The partitions that librdkafka has marked with an error.
+    pub(super) fn errors(&self) -> BTreeMap<i32, RDKafkaRespErr> {
+        // SAFETY: the list is live; its elements are an array of `cnt`, which is never negative.
+        let elements = unsafe {
+            let list = self.0.as_ref();
+            slice_of(list.elems, usize::try_from(list.cnt).unwrap_or(0))
+        };
+        elements.iter().filter(|e| e.err != NO_ERROR).map(|e| (e.partition, e.err)).collect()
+    }
+}
+
+impl Drop for PartitionList {
+    fn drop(&mut self) {
+        // SAFETY: the list is live and nobody else has it.
+        unsafe { raw::rd_kafka_topic_partition_list_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// A topic's name as C wants it.
+pub(super) fn topic_name(operation: &'static str, topic: &str) -> Result<CString, KafkaError> {
+    CString::new(topic).map_err(|_| KafkaError::Argument {
+        operation,
+        topic: topic.to_owned(),
+        reason: "its name holds a zero byte".to_owned(),
+    })
+}
+
+/// An array that C describes by pointer and length; nothing where the pointer is null.
+///
+/// # Safety
+///
+/// Unless null, `data` must point to `len` initialised values that live and stay unchanged as long as `'a`.
+pub(super) unsafe fn slice_of<'a, T>(data: *const T, len: usize) -> &'a [T] {
+    if data.is_null() {
+        return &[];
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { std::slice::from_raw_parts(data, len) }
+}
+
+/// Copies a C string; empty where it is null.
+pub(super) fn text_of(text: *const c_char) -> String {
+    if ptr::eq(text, ptr::null()) {
+        return String::new();
+    }
+    // SAFETY: librdkafka gives null or a terminated string that lives at least until the next call.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// librdkafka's own words for a code.
+pub(super) fn words(code: RDKafkaRespErr) -> String {
+    // SAFETY: librdkafka gives a static string for every code.
+    text_of(unsafe { raw::rd_kafka_err2str(code) })
+}
+
+/// Takes librdkafka's log lines, which come from its threads.
+unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+    let (facility, line) = (text_of(facility), text_of(line));
+    match level {
+        ..=3 => error!(target: "librdkafka", facility, "{line}"),
+        4 => warn!(target: "librdkafka", facility, "{line}"),
+        5 | 6 => info!(target: "librdkafka", facility, "{line}"),
+        _ => debug!(target: "librdkafka", facility, "{line}"),
+    }
+}

@@ -1,0 +1,196 @@
+//! Questions about a topic: which log is it, how many partitions has it, where do they begin and end.
+//!
+//! A topic that is deleted and created again keeps its name and gets another id. Only the id tells that offsets of
+//! the one mean nothing in the other, so it is asked for with every micro-batch; [`Topics::describe`] is one round trip.
+//!
+//! librdkafka answers through queues that block. Each question waits on a thread of tokio's blocking pool, so that
+//! no worker of the runtime stands still.
+
+mod answer;
+mod question;
+mod target;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rdkafka::bindings as raw;
+use rdkafka::types::RDKafkaType;
+
+use self::answer::{configured, created, described, listed};
+use self::question::Question;
+use self::target::Targets;
+use super::native::{Client, PartitionList, topic_name};
+use super::{KafkaError, client_config};
+use crate::settings;
+
+/// One life of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// The topic's id, as 22 characters of URL-safe base64, which are safe in keys and paths. It names the log.
+    pub log: String,
+    /// How many partitions there are; they are numbered from 0.
+    pub partitions: i32,
+}
+
+/// Which end of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The first offset that the log still holds.
+    Start,
+    /// One past the last offset that a reader of committed records can see.
+    End,
+}
+
+/// Asks brokers about topics. Clones share one connection.
+#[derive(Clone)]
+pub struct Topics {
+    client: Arc<Client>,
+    targets: Arc<Targets>,
+    within: std::time::Duration,
+}
+
+impl Topics {
+    /// Starts a client. Brokers that cannot be reached are no error here, but of the first question.
+    ///
+    /// # Errors
+    ///
+    /// A property of `[kafka.client]` that librdkafka refuses.
+    pub fn new(settings: &settings::Kafka) -> Result<Topics, KafkaError> {
+        // A producer is librdkafka's smallest client; nothing is ever produced with this one.
+        let client = Client::new(RDKafkaType::RD_KAFKA_PRODUCER, &client_config(settings), "ask about topics")?;
+        Ok(Topics { client: Arc::new(client), targets: Arc::default(), within: settings.request_timeout.get() })
+    }
+
+    /// The topic's id and number of partitions; nothing if there is no such topic.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Unsupported`] if the broker has no topic ids (older than 2.8); else what the broker said, or
+    /// that it did not answer in time.
+    pub async fn describe(&self, topic: &str) -> Result<Option<Topic>, KafkaError> {
+        self.ask("describe", topic, |question| {
+            let answer = question.put(
+                raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+                |client, options, queue| {
+                    let mut names = [question.topic_c.as_ptr()];
+                    // SAFETY: all handles are live, and the array holds one terminated name; librdkafka copies it.
+                    unsafe {
+                        let names = raw::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+                        raw::rd_kafka_DescribeTopics(client, names, options, queue);
+                        raw::rd_kafka_TopicCollection_destroy(names);
+                    }
+                },
+            )?;
+            described(question, &answer)
+        })
+        .await
+    }
+
+    /// Where the given partitions begin or end. Every one of them has an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Partition`] for the first partition that has no answer, for example as there is none such; else
+    /// what the broker said, or that it did not answer in time.
+    pub async fn offsets(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        which: Bound,
+    ) -> Result<BTreeMap<i32, i64>, KafkaError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let spec = match which {
+            Bound::Start => raw::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
+            Bound::End => raw::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
+        } as i64;
+        let wanted: Vec<(i32, i64)> = partitions.iter().map(|partition| (*partition, spec)).collect();
+        self.ask("list offsets of", topic, move |question| {
+            let list = PartitionList::new(&question.topic_c, wanted.into_iter());
+            let answer =
+                question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |client, options, queue| {
+                    // SAFETY: all handles are live; librdkafka copies the list.
+                    unsafe { raw::rd_kafka_ListOffsets(client, list.ptr(), options, queue) }
+                })?;
+            listed(question, &answer)
+        })
+        .await
+    }
+
+    /// Creates a topic with the broker's default replication; that it exists already is no error, whatever its
+    /// partitions and configuration are.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else what the broker said, or that it did not
+    /// answer in time.
+    pub async fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<(), KafkaError> {
+        let config: Vec<_> = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.ask("create", topic, move |question| {
+            let mut new_topic = [question.new_topic(partitions, &config)?];
+            let answer =
+                question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, |client, options, queue| {
+                    // SAFETY: all handles are live, and the array holds one; librdkafka copies it.
+                    unsafe {
+                        raw::rd_kafka_CreateTopics(client, new_topic.as_mut_ptr(), new_topic.len(), options, queue)
+                    }
+                });
+            // SAFETY: librdkafka has its own copy, and this one goes out of scope.
+            unsafe { raw::rd_kafka_NewTopic_destroy(new_topic[0]) };
+            created(question, &answer?)
+        })
+        .await
+    }
+
+    /// The topic's configuration as it applies, defaults included; values that the broker keeps secret are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else what the broker said (also if there is no
+    /// such topic), or that it did not answer in time.
+    pub async fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        self.ask("read the configuration of", topic, |question| {
+            // SAFETY: the name is terminated and copied.
+            let resource = unsafe {
+                raw::rd_kafka_ConfigResource_new(
+                    raw::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+                    question.topic_c.as_ptr(),
+                )
+            };
+            let mut resources = [resource];
+            let answer =
+                question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, |client, options, queue| {
+                    // SAFETY: all handles are live, and the array holds one; librdkafka copies it.
+                    unsafe {
+                        raw::rd_kafka_DescribeConfigs(client, resources.as_mut_ptr(), resources.len(), options, queue)
+                    }
+                });
+            // SAFETY: librdkafka has its own copy, and this one goes out of scope.
+            unsafe { raw::rd_kafka_ConfigResource_destroy(resource) };
+            configured(question, &answer?)
+        })
+        .await
+    }
+
+    /// Puts a question on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        put: impl FnOnce(&Question) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, KafkaError> {
+        let question = Question {
+            client: Arc::clone(&self.client),
+            targets: Arc::clone(&self.targets),
+            within: self.within,
+            operation,
+            topic: topic.to_owned(),
+            topic_c: topic_name(operation, topic)?,
+        };
+        let answer = tokio::task::spawn_blocking(move || put(&question)).await;
+        answer.unwrap_or_else(|error| {
+            Err(KafkaError::Thread { operation, topic: topic.to_owned(), reason: error.to_string() })
+        })
+    }
+}

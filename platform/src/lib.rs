@@ -1,0 +1,16 @@
+//! What every Braid process needs, and no logic: settings, telemetry, an ordered stop, and the connections to Kafka,
+//! Redis and the store. Nothing here knows what an event or a metric is.
+//!
+//! Architecture invariant: this crate depends on no layer and not on `shared-logic`.
+
+pub mod clock;
+pub mod failpoints;
+pub mod kafka;
+pub mod redis;
+pub mod settings;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;
+
+/// Marks a place where a test can make the process fail; see [`failpoints`].
+pub use fail::fail_point;

@@ -1,0 +1,157 @@
+//! The object store: Delta tables on local disk or in a bucket.
+//!
+//! A table is a folder of Parquet files and a log of numbered commits. Writing is put-if-absent of the next number, so of
+//! two writers one wins and the other plans anew: that, and not a built-in retry, is what an overwrite needs. Every commit
+//! may carry a *note* (Delta domain metadata) in the same atomic write as its rows.
+//!
+//! - `table`: opening, refreshing, listing files, reading notes;
+//! - `commit`: one commit, all or nothing;
+//! - `parquet`: frames to files and back.
+
+mod commit;
+mod parquet;
+mod table;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use deltalake::{DeltaTableBuilder, DeltaTableError};
+use polars::prelude::{PolarsError, Schema};
+use url::Url;
+
+pub use self::commit::{Commit, Committed};
+pub use self::table::{DataFile, Table};
+use crate::settings;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The setting `store.url` is neither a folder nor a URL.
+    #[error("store.url {url:?} is neither a folder nor an object store's URL: {why}")]
+    BadUrl {
+        /// What was set.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Reading or writing a table's log failed.
+    #[error("cannot {operation} of table {table}")]
+    Delta {
+        /// What was tried.
+        operation: &'static str,
+        /// The table's path below the store's root.
+        table: String,
+        /// Why.
+        source: DeltaTableError,
+    },
+    /// Reading or writing a file failed.
+    #[error("cannot {operation} {file} of table {table}")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The file, relative to the table.
+        file: String,
+        /// The table's path below the store's root.
+        table: String,
+        /// Why.
+        source: deltalake::ObjectStoreError,
+    },
+    /// A frame could not be written or read as Parquet.
+    #[error("cannot {operation} of table {table}")]
+    Frame {
+        /// What was tried.
+        operation: &'static str,
+        /// The table's path below the store's root.
+        table: String,
+        /// Why.
+        source: PolarsError,
+    },
+    /// A note or a file's entry is not of the form that Braid writes.
+    #[error("table {table} holds {what} that Braid did not write; is another program writing to it?")]
+    Foreign {
+        /// The table's path below the store's root.
+        table: String,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// The root below which every table lies.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: Url,
+    options: HashMap<String, String>,
+}
+
+impl Store {
+    /// The store of the settings; a plain path is a folder, which is created.
+    ///
+    /// # Errors
+    /// [`StoreError::BadUrl`].
+    pub fn new(settings: &settings::Store) -> Result<Store, StoreError> {
+        let bad = |why: String| StoreError::BadUrl { url: settings.url.clone(), why };
+        let root = if settings.url.contains("://") && !settings.url.starts_with("file://") {
+            Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?
+        } else {
+            let path = PathBuf::from(settings.url.trim_start_matches("file://"));
+            std::fs::create_dir_all(&path).map_err(|error| bad(error.to_string()))?;
+            let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
+            Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?
+        };
+        let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Ok(Store { root, options })
+    }
+
+    /// Opens a table at its newest version; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn open(&self, path: &str) -> Result<Option<Table>, StoreError> {
+        let delta = |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source };
+        let mut table = DeltaTableBuilder::from_url(self.table_url(path)?)
+            .map_err(delta("open the log"))?
+            .with_storage_options(self.options.clone())
+            .build()
+            .map_err(delta("open the log"))?;
+        if !table.verify_deltatable_existence().await.map_err(delta("look for the log"))? {
+            return Ok(None);
+        }
+        table.load().await.map_err(delta("load the log"))?;
+        Ok(Some(Table::new(path, table)))
+    }
+
+    /// Opens a table, creating it first where it does not exist. Of two creators at once, one wins and both open it.
+    ///
+    /// `schema` names the columns of its files; `partition` is one more text column, by which files are kept apart.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn open_or_create(&self, path: &str, schema: &Schema, partition: &str) -> Result<Table, StoreError> {
+        if let Some(table) = self.open(path).await? {
+            return Ok(table);
+        }
+        let url = self.table_url(path)?;
+        commit::create(&url, &self.options, path, schema, partition).await?;
+        self.open(path).await?.ok_or_else(|| StoreError::Foreign {
+            table: path.to_owned(),
+            what: "no log although it was just created".to_owned(),
+        })
+    }
+
+    fn table_url(&self, path: &str) -> Result<Url, StoreError> {
+        let bad = |why: url::ParseError| StoreError::BadUrl { url: self.root.to_string(), why: why.to_string() };
+        let mut root = self.root.clone();
+        if !root.path().ends_with('/') {
+            root.set_path(&format!("{}/", root.path()));
+        }
+        let url = root.join(&format!("{path}/")).map_err(bad)?;
+        if let Ok(folder) = url.to_file_path() {
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| StoreError::BadUrl { url: url.to_string(), why: error.to_string() })?;
+        }
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests;

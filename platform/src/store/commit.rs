@@ -1,0 +1,176 @@
+//! One commit of a table: files added, files removed and a note, all or nothing.
+
+use std::collections::HashMap;
+
+use deltalake::DeltaTableBuilder;
+use deltalake::kernel::transaction::TransactionError;
+use deltalake::logstore::{CommitOrBytes, LogStoreRef};
+use polars::prelude::{DataType, Schema};
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use super::{DataFile, StoreError};
+
+/// What one commit changes.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// A word for the log: what this commit does.
+    operation: &'static str,
+    partition_column: &'static str,
+    at_us: i64,
+    add: Vec<DataFile>,
+    remove: Vec<DataFile>,
+    notes: Vec<(String, String)>,
+    schema: Option<Schema>,
+}
+
+/// How a commit went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It is this version now.
+    At(u64),
+    /// Somebody else committed that version first; nothing changed. Refresh and plan anew.
+    Conflict,
+}
+
+impl Commit {
+    /// An empty commit. `partition_column` is the table's; `at_us` is the committer's clock, for information only.
+    pub fn new(operation: &'static str, partition_column: &'static str, at_us: i64) -> Commit {
+        Commit { operation, partition_column, at_us, add: Vec::new(), remove: Vec::new(), notes: Vec::new(), schema: None }
+    }
+
+    /// Adds files that were written before.
+    pub fn add(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
+        self.add.extend(files);
+        self
+    }
+
+    /// Removes files from the table. They stay where they are for those who read older versions.
+    pub fn remove(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
+        self.remove.extend(files);
+        self
+    }
+
+    /// Replaces the note of a domain.
+    pub fn note(mut self, domain: &str, note: &impl Serialize) -> Commit {
+        let text = serde_json::to_string(note).expect("notes are plain data");
+        self.notes.push((domain.to_owned(), text));
+        self
+    }
+
+    /// Replaces the table's columns, but its partition column.
+    pub fn schema(mut self, schema: &Schema) -> Commit {
+        self.schema = Some(schema.clone());
+        self
+    }
+
+    /// The commit as lines of JSON, as the Delta protocol writes it. `table_id` is the table's, for a new schema.
+    fn lines(&self, table_id: &str) -> String {
+        let at_ms = self.at_us / 1_000;
+        let mut lines = vec![json!({"commitInfo": {
+            "timestamp": at_ms, "operation": self.operation, "engineInfo": concat!("braid/", env!("CARGO_PKG_VERSION")),
+        }})];
+        if let Some(schema) = &self.schema {
+            lines.push(metadata(table_id, schema, self.partition_column));
+        }
+        for file in &self.add {
+            lines.push(json!({"add": {
+                "path": file.path, "partitionValues": {self.partition_column: file.partition}, "size": file.size,
+                "modificationTime": at_ms, "dataChange": true, "stats": stats(file).to_string(),
+            }}));
+        }
+        for file in &self.remove {
+            lines.push(json!({"remove": file.remove_action(at_ms, self.partition_column)}));
+        }
+        for (domain, configuration) in &self.notes {
+            lines.push(json!({"domainMetadata": {"domain": domain, "configuration": configuration, "removed": false}}));
+        }
+        join(&lines)
+    }
+}
+
+/// Writes the commit as that version, if nobody has written it.
+pub(super) async fn write(
+    log_store: LogStoreRef,
+    table: &str,
+    table_id: &str,
+    version: u64,
+    commit: Commit,
+) -> Result<Committed, StoreError> {
+    let bytes = CommitOrBytes::LogBytes(commit.lines(table_id).into());
+    match log_store.write_commit_entry(version, bytes, Uuid::new_v4()).await {
+        Ok(()) => Ok(Committed::At(version)),
+        Err(TransactionError::VersionAlreadyExists(_)) => Ok(Committed::Conflict),
+        Err(error) => {
+            Err(StoreError::Delta { operation: "commit to the log", table: table.to_owned(), source: error.into() })
+        }
+    }
+}
+
+/// Writes version 0 of a table; that somebody else did is fine.
+///
+/// The protocol is writer version 7 with `domainMetadata`, which every reader may ignore.
+pub(super) async fn create(
+    url: &Url,
+    options: &HashMap<String, String>,
+    table: &str,
+    schema: &Schema,
+    partition: &str,
+) -> Result<(), StoreError> {
+    let delta = |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source };
+    let builder = DeltaTableBuilder::from_url(url.clone()).map_err(delta)?;
+    let log_store = builder.with_storage_options(options.clone()).build_storage().map_err(delta)?;
+    let lines = [
+        json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["domainMetadata"]}}),
+        metadata(&Uuid::new_v4().to_string(), schema, partition),
+    ];
+    match log_store.write_commit_entry(0, CommitOrBytes::LogBytes(join(&lines).into()), Uuid::new_v4()).await {
+        Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
+        Err(error) => Err(delta(error.into())),
+    }
+}
+
+fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
+    let field = |name: &str, kind: &str| json!({"name": name, "type": kind, "nullable": true, "metadata": {}});
+    let mut fields: Vec<Value> = schema.iter().map(|(name, dtype)| field(name, delta_type(dtype))).collect();
+    fields.push(field(partition, "string"));
+    json!({"metaData": {
+        "id": table_id, "format": {"provider": "parquet", "options": {}},
+        "schemaString": json!({"type": "struct", "fields": fields}).to_string(), "partitionColumns": [partition],
+        // Log entries behind a checkpoint are kept for a day: nobody reads versions that old.
+        "configuration": {"delta.logRetentionDuration": "interval 1 days"},
+    }})
+}
+
+fn stats(file: &DataFile) -> Value {
+    let mut min = serde_json::Map::new();
+    let mut max = serde_json::Map::new();
+    for (name, (low, high)) in &file.ranges {
+        min.insert(name.clone(), (*low).into());
+        max.insert(name.clone(), (*high).into());
+    }
+    for (name, (low, high)) in &file.text_ranges {
+        min.insert(name.clone(), low.as_str().into());
+        max.insert(name.clone(), high.as_str().into());
+    }
+    json!({"numRecords": file.rows, "minValues": min, "maxValues": max, "nullCount": {}})
+}
+
+fn join(lines: &[Value]) -> String {
+    lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The Delta protocol's name of a column type.
+fn delta_type(dtype: &DataType) -> &'static str {
+    match dtype {
+        DataType::Int32 => "integer",
+        DataType::Int64 => "long",
+        DataType::Float64 => "double",
+        DataType::Boolean => "boolean",
+        DataType::Binary => "binary",
+        DataType::Datetime(..) => "timestamp",
+        _ => "string",
+    }
+}

@@ -1,0 +1,144 @@
+//! Frames to Parquet files and back, through any object store.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deltalake::Path;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt};
+use polars::prelude::*;
+use uuid::Uuid;
+
+use super::{DataFile, StoreError};
+
+/// How many files are read at once.
+const CONCURRENT_READS: usize = 16;
+
+/// Encodes the frame and writes it under a name that nobody else takes.
+pub(super) async fn write(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    partition: &str,
+    frame: DataFrame,
+    ranged: &[&str],
+) -> Result<DataFile, StoreError> {
+    let encode = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
+    let rows = frame.height() as u64;
+    let (ranges, text_ranges) = ranges(&frame, ranged).map_err(encode)?;
+    let bytes =
+        tokio::task::spawn_blocking(move || encoded(frame)).await.expect("encoding does not panic").map_err(encode)?;
+    let path = format!("{partition}/{}.parquet", Uuid::new_v4());
+    let size = bytes.len() as i64;
+    store.put(&Path::from(path.as_str()), bytes.into()).await.map_err(|source| StoreError::File {
+        operation: "write",
+        file: path.clone(),
+        table: table.to_owned(),
+        source,
+    })?;
+    Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
+}
+
+/// Reads columns of files into one lazy frame, in the order given; a column that a file does not have is null there.
+pub(super) async fn read(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    files: &[DataFile],
+    columns: &Schema,
+) -> Result<LazyFrame, StoreError> {
+    let fetch = |file: DataFile| {
+        let store = store.clone();
+        async move {
+            let path = Path::from(file.path.as_str());
+            let fetched = async { store.get(&path).await?.bytes().await }.await;
+            fetched.map_err(|source| StoreError::File {
+                operation: "read",
+                file: file.path,
+                table: table.to_owned(),
+                source,
+            })
+        }
+    };
+    let bytes: Vec<_> = stream::iter(files.to_vec()).map(fetch).buffered(CONCURRENT_READS).try_collect().await?;
+    let columns = columns.clone();
+    let decode = move || {
+        let frames = bytes.into_iter().map(|bytes| Ok(decoded(bytes, &columns)?.lazy()));
+        let frames = frames.collect::<PolarsResult<Vec<LazyFrame>>>()?;
+        if frames.is_empty() {
+            return Ok(DataFrame::empty_with_schema(&columns).lazy());
+        }
+        concat(frames, UnionArgs { rechunk: false, ..UnionArgs::default() })
+    };
+    let rows = tokio::task::spawn_blocking(decode).await.expect("decoding does not panic");
+    rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
+}
+
+/// Removes Parquet files that are not listed and were last written longer than `age` ago.
+pub(super) async fn remove_orphans(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    listed: &HashSet<String>,
+    age: Duration,
+) -> Result<usize, StoreError> {
+    let failed = |operation, file: &Path| {
+        let file = file.to_string();
+        move |source| StoreError::File { operation, file, table: table.to_owned(), source }
+    };
+    let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+    let objects: Vec<_> = store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
+    let mut removed = 0;
+    for object in objects {
+        let path = object.location.to_string();
+        let is_data = path.ends_with(".parquet") && !path.starts_with("_delta_log");
+        if is_data && !listed.contains(&path) && object.last_modified.timestamp_micros() < before_us {
+            store.delete(&object.location).await.map_err(failed("remove", &object.location))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn encoded(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)?;
+    Ok(bytes)
+}
+
+fn decoded(bytes: impl AsRef<[u8]> + Send + Sync, columns: &Schema) -> PolarsResult<DataFrame> {
+    let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+    let present = reader.schema()?;
+    let wanted = columns.iter_names().filter(|name| present.contains(name.as_str())).map(ToString::to_string).collect();
+    let frame = reader.with_columns(Some(wanted)).finish()?;
+    let column = |(name, dtype): (&PlSmallStr, &DataType)| match frame.column(name) {
+        Ok(column) => column.cast(dtype),
+        Err(_) => Ok(Column::full_null(name.clone(), frame.height(), dtype)),
+    };
+    DataFrame::new(frame.height(), columns.iter().map(column).collect::<PolarsResult<_>>()?)
+}
+
+type Ranges = (HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
+
+fn ranges(frame: &DataFrame, ranged: &[&str]) -> PolarsResult<Ranges> {
+    let (mut numbers, mut texts) = (HashMap::new(), HashMap::new());
+    for name in ranged {
+        let column = frame.column(name)?;
+        match column.dtype() {
+            DataType::String => {
+                let mut values = column.str()?.iter().flatten();
+                if let Some(first) = values.next() {
+                    let range = values.fold((first, first), |(low, high), value| (low.min(value), high.max(value)));
+                    texts.insert((*name).to_owned(), (range.0.to_owned(), range.1.to_owned()));
+                }
+            }
+            _ => {
+                let cast = column.cast(&DataType::Int64)?;
+                let mut values = cast.i64()?.iter().flatten();
+                if let Some(first) = values.next() {
+                    let range = values.fold((first, first), |(low, high), value| (low.min(value), high.max(value)));
+                    numbers.insert((*name).to_owned(), range);
+                }
+            }
+        }
+    }
+    Ok((numbers, texts))
+}

@@ -1,0 +1,69 @@
+use super::*;
+use polars::prelude::*;
+
+fn store(folder: &std::path::Path) -> Store {
+    let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
+    Store::new(&settings).expect("a folder")
+}
+
+async fn table(folder: &std::path::Path) -> Table {
+    let schema = Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("s".into(), DataType::String)]);
+    store(folder).open_or_create("a/b", &schema, "day").await.expect("created")
+}
+
+fn frame(numbers: &[i64]) -> DataFrame {
+    let texts: Vec<String> = numbers.iter().map(|n| format!("t{n}")).collect();
+    df!("n" => numbers, "s" => texts).expect("two columns")
+}
+
+#[tokio::test]
+async fn rows_files_and_notes_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    assert_eq!(table.note::<i64>("x").await.expect("read"), None);
+    let file = table.write("2026-01-01", frame(&[3, 1, 2]), &["n", "s"]).await.expect("written");
+    let commit = Commit::new("WRITE", "day", 0).add([file]).note("x", &7);
+    assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
+
+    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    assert_eq!(again.note::<i64>("x").await.expect("read"), Some(7));
+    let files = again.files().await.expect("listed");
+    assert_eq!((files.len(), files[0].rows, files[0].partition.as_str()), (1, 3, "2026-01-01"));
+    assert_eq!(files[0].ranges["n"], (1, 3));
+    assert!(files[0].may_hold("n", 3, 9) && !files[0].may_hold("n", 4, 9) && !files[0].may_hold_text("s", "t4"));
+    let rows =
+        again.read(&files, &frame(&[]).schema().as_ref().clone()).await.expect("read").collect().expect("decoded");
+    assert_eq!(rows, frame(&[3, 1, 2]));
+}
+
+#[tokio::test]
+async fn of_two_writers_one_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut one = table(folder.path()).await;
+    let mut two = table(folder.path()).await;
+    assert_eq!(one.commit(Commit::new("A", "day", 0).note("x", &1)).await.expect("tried"), Committed::At(1));
+    assert_eq!(two.commit(Commit::new("B", "day", 0).note("x", &2)).await.expect("tried"), Committed::Conflict);
+    assert!(two.refresh().await.expect("read"));
+    assert_eq!(two.note::<i64>("x").await.expect("read"), Some(1));
+}
+
+#[tokio::test]
+async fn notes_and_files_survive_checkpoints() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    for n in 0..5 {
+        let file = table.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
+        let old = table.files().await.expect("listed").into_iter().filter(|_| n == 4);
+        let commit = Commit::new("WRITE", "day", 0).add([file]).remove(old).note("x", &n);
+        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n as u64 + 1));
+        if n == 2 {
+            table.checkpoint().await.expect("checkpointed");
+        }
+    }
+    table.checkpoint().await.expect("checkpointed");
+    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    assert_eq!(again.note::<i64>("x").await.expect("read"), Some(4));
+    let files = again.files().await.expect("listed");
+    assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 1);
+    assert_eq!(files[0].ranges["n"], (4, 4));
+}

@@ -1,0 +1,110 @@
+//! Telemetry: what a process says about itself, as log lines and as counters. The user's numbers are metrics of the
+//! catalog and never pass through here.
+//!
+//! Counters are written with the `metrics` crate's macros anywhere and rendered for Prometheus by whoever answers
+//! `/metrics`. A name begins with its process (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
+
+use std::io::IsTerminal;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::settings;
+
+/// Upper bounds of the histograms' buckets, in seconds: from a script's round trip to a long reconcile.
+const BUCKETS_SECONDS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+
+/// How often samples are moved into the histograms, so that they are bounded even if nobody asks for them.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+static INIT: Mutex<()> = Mutex::new(());
+
+/// Why telemetry could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The setting `telemetry.log` holds no directives that `tracing` understands.
+    #[error("setting telemetry.log: cannot read {directives:?}: {reason}")]
+    Directives {
+        /// The setting's value.
+        directives: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another part of the process has already installed a log subscriber or a recorder.
+    #[error("cannot install {what}: {reason}")]
+    Install {
+        /// What was to be installed.
+        what: &'static str,
+        /// Why it could not be.
+        reason: String,
+    },
+}
+
+/// Starts logs (to standard error) and counters, once a process; a second call changes nothing.
+///
+/// # Errors
+///
+/// [`TelemetryError`]: unreadable directives, or a subscriber or recorder that something else installed before.
+pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
+    let _one_at_a_time = INIT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if RECORDER.get().is_some() {
+        return Ok(());
+    }
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|error| TelemetryError::Directives { directives: settings.log.clone(), reason: error.to_string() })?;
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS_SECONDS)
+        .map_err(|error| TelemetryError::Install { what: "histogram buckets", reason: error.to_string() })?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)
+        .map_err(|error| TelemetryError::Install { what: "the recorder of counters", reason: error.to_string() })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match settings.format {
+        settings::LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        settings::LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| TelemetryError::Install { what: "the log subscriber", reason: error.to_string() })?;
+    keep_up(handle.clone())?;
+    // The lock is held and the cell was empty, so this cannot find it filled.
+    let _ = RECORDER.set(handle);
+    Ok(())
+}
+
+/// Everything counted so far in the Prometheus text format; empty before [`init`].
+pub fn render() -> String {
+    RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+fn keep_up(handle: PrometheusHandle) -> Result<(), TelemetryError> {
+    let work = move || loop {
+        std::thread::sleep(UPKEEP);
+        handle.run_upkeep();
+    };
+    std::thread::Builder::new()
+        .name("telemetry".to_owned())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| TelemetryError::Install { what: "the telemetry thread", reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_rendered_and_a_second_start_changes_nothing() {
+        let settings = settings::Telemetry::default();
+        init(&settings).expect("starts");
+        init(&settings).expect("starts again");
+        metrics::counter!("speed_records_total", "source" => "views").increment(3);
+        metrics::histogram!("speed_apply_seconds").record(0.004);
+        let text = render();
+        assert!(text.contains("speed_records_total{source=\"views\"} 3"), "{text}");
+        assert!(text.contains("speed_apply_seconds_bucket{le=\"0.005\"} 1"), "{text}");
+    }
+}

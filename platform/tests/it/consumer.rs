@@ -1,0 +1,220 @@
+//! The consumer reads what it is told, from where it is told, and nothing else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use platform::kafka::{Consumer, KafkaError, Polled};
+
+use crate::cluster::{Cluster, until};
+
+/// What a test keeps of one poll.
+#[derive(Default)]
+struct Seen {
+    records: Vec<(i32, i64)>,
+    ends: BTreeMap<i32, i64>,
+    out_of_range: Vec<i32>,
+    failed: Vec<(Option<i32>, KafkaError)>,
+}
+
+impl Seen {
+    fn poll(&mut self, consumer: &mut Consumer, max: usize) -> usize {
+        let visit = |polled: Polled<'_>| match polled {
+            Polled::Record(record) => self.records.push((record.partition, record.offset)),
+            Polled::End { partition, offset } => drop(self.ends.insert(partition, offset)),
+            Polled::OutOfRange { partition } => self.out_of_range.push(partition),
+            Polled::Failed { partition, error } => self.failed.push((partition, error)),
+        };
+        consumer.poll(Duration::from_millis(100), max, visit).expect("polls")
+    }
+
+    fn of(&self, partition: i32) -> Vec<i64> {
+        self.records.iter().filter(|(p, _)| *p == partition).map(|(_, offset)| *offset).collect()
+    }
+}
+
+#[test]
+fn reads_from_the_given_offsets_to_the_ends() {
+    let cluster = Cluster::with_topic("views", 3);
+    for partition in 0..3 {
+        cluster.produce("views", partition, 0, 50);
+    }
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 0), (1, 17)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("both ends", || {
+        assert!(seen.poll(&mut consumer, 16) <= 16);
+        seen.ends.len() == 2
+    });
+    assert_eq!(seen.of(0), (0..50).collect::<Vec<i64>>());
+    assert_eq!(seen.of(1), (17..50).collect::<Vec<i64>>());
+    assert_eq!(seen.of(2), Vec::<i64>::new());
+    assert_eq!(seen.ends, BTreeMap::from([(0, 50), (1, 50)]));
+
+    cluster.produce("views", 1, 50, 5);
+    until("the new end", || {
+        seen.poll(&mut consumer, 16);
+        seen.ends[&1] == 55
+    });
+    assert_eq!(seen.of(1), (17..55).collect::<Vec<i64>>());
+}
+
+#[test]
+fn hands_over_every_part_of_a_record() {
+    let cluster = Cluster::with_topic("views", 1);
+    cluster.produce("views", 0, 0, 12);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 9)])).expect("assigned");
+    let mut lines = Vec::new();
+    until("the end", || {
+        let mut ended = false;
+        let visit = |polled: Polled<'_>| match polled {
+            Polled::Record(record) => {
+                let headers: Vec<_> = record
+                    .headers()
+                    .map(|(name, value)| format!("{name}={:?}", value.map(String::from_utf8_lossy)))
+                    .collect();
+                let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("present")).into_owned();
+                let (key, payload) = (text(record.key), text(record.payload));
+                lines.push(format!("{} {key} {payload} {:?} {headers:?}", record.offset, record.timestamp_ms));
+            }
+            Polled::End { .. } => ended = true,
+            other => panic!("{other:?}"),
+        };
+        consumer.poll(Duration::from_millis(100), 100, visit).expect("polls");
+        ended
+    });
+    assert_eq!(
+        lines,
+        [
+            "9 k9 p0-9 Some(1700000000009) []",
+            "10 k10 p0-10 Some(1700000000010) [\"trace=Some(\\\"abc\\\")\", \"none=None\"]",
+            "11 k11 p0-11 Some(1700000000011) []",
+        ]
+    );
+}
+
+/// Assigns again and again, forwards and backwards, while batches are half read: whatever comes must continue the
+/// newest assignment without a hole.
+#[test]
+fn a_new_assignment_never_delivers_what_was_fetched_for_an_old_one() {
+    let cluster = Cluster::with_topic("views", 2);
+    cluster.produce("views", 0, 0, 4000);
+    cluster.produce("views", 1, 0, 4000);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    for round in 0..60_i64 {
+        let begins = BTreeMap::from([(0, (round * 997) % 3900), (1, (round * 631) % 3900)]);
+        let both = round % 3 != 0;
+        let assigned: BTreeMap<i32, i64> = begins.into_iter().filter(|(p, _)| both || *p == 0).collect();
+        consumer.assign(&assigned).expect("assigned");
+        let mut seen = Seen::default();
+        until("some records", || {
+            seen.poll(&mut consumer, 7);
+            seen.records.len() > 30
+        });
+        for (partition, begin) in &assigned {
+            let offsets = seen.of(*partition);
+            let expected: Vec<i64> = (*begin..).take(offsets.len()).collect();
+            assert_eq!(offsets, expected, "round {round}, partition {partition}");
+        }
+        assert!(both || seen.of(1).is_empty(), "round {round}: partition 1 is not assigned");
+        assert!(seen.failed.is_empty() && seen.out_of_range.is_empty());
+    }
+    consumer.assign(&BTreeMap::new()).expect("nothing assigned");
+    let mut seen = Seen::default();
+    for _ in 0..3 {
+        assert_eq!(seen.poll(&mut consumer, 100), 0);
+    }
+}
+
+#[test]
+fn a_paused_partition_goes_on_where_it_stood() {
+    let cluster = Cluster::with_topic("views", 2);
+    cluster.produce("views", 0, 0, 500);
+    cluster.produce("views", 1, 0, 500);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 0), (1, 0)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("records of partition 0", || {
+        seen.poll(&mut consumer, 3);
+        seen.of(0).len() > 5
+    });
+    consumer.pause(&[0]).expect("paused");
+    let before = seen.of(0).len();
+    until("the end of partition 1", || {
+        seen.poll(&mut consumer, 50);
+        seen.ends.contains_key(&1)
+    });
+    assert_eq!(seen.of(0).len(), before, "nothing comes while paused");
+    consumer.resume(&[0]).expect("resumed");
+    until("the end of partition 0", || {
+        seen.poll(&mut consumer, 50);
+        seen.ends.contains_key(&0)
+    });
+    assert_eq!(seen.of(0), (0..500).collect::<Vec<i64>>());
+
+    // An assignment begins anew, also for what was paused.
+    consumer.pause(&[0]).expect("paused");
+    consumer.assign(&BTreeMap::from([(0, 490)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("the end of partition 0 again", || {
+        seen.poll(&mut consumer, 50);
+        seen.ends.contains_key(&0)
+    });
+    assert_eq!(seen.of(0), (490..500).collect::<Vec<i64>>());
+}
+
+#[test]
+fn an_offset_that_the_log_does_not_hold_is_reported_and_can_be_corrected() {
+    let cluster = Cluster::with_topic("views", 2);
+    cluster.produce("views", 0, 0, 10);
+    cluster.produce("views", 1, 0, 10);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 1000), (1, 0)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("out of range, and the other partition's end", || {
+        seen.poll(&mut consumer, 100);
+        !seen.out_of_range.is_empty() && seen.ends.contains_key(&1)
+    });
+    assert_eq!(seen.out_of_range, [0]);
+    assert_eq!(seen.of(0), Vec::<i64>::new());
+    consumer.assign(&BTreeMap::from([(0, 4)])).expect("assigned");
+    until("the end", || {
+        seen.poll(&mut consumer, 100);
+        seen.ends.contains_key(&0)
+    });
+    assert_eq!(seen.of(0), (4..10).collect::<Vec<i64>>());
+}
+
+#[test]
+fn the_visitor_may_panic_without_a_leak_or_a_loss_of_the_consumer() {
+    let cluster = Cluster::with_topic("views", 1);
+    cluster.produce("views", 0, 0, 100);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 0)])).expect("assigned");
+    let broken = std::panic::AssertUnwindSafe(|| {
+        until("a record", || consumer.poll(Duration::from_millis(100), 10, |_| panic!("on purpose")).is_err());
+    });
+    assert!(std::panic::catch_unwind(broken).is_err());
+    let mut seen = Seen::default();
+    consumer.assign(&BTreeMap::from([(0, 0)])).expect("assigned");
+    until("the end", || {
+        seen.poll(&mut consumer, 10);
+        seen.ends.contains_key(&0)
+    });
+    assert_eq!(seen.of(0).len(), 100);
+}
+
+#[test]
+fn mistakes_of_the_caller_are_named() {
+    let cluster = Cluster::with_topic("views", 1);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    let error = consumer.assign(&BTreeMap::from([(0, -1)])).expect_err("no such offset");
+    assert_eq!(error.to_string(), "cannot assign topic views: there can be no partition 0 with offset -1");
+    let error = consumer.pause(&[7]).expect_err("no such partition");
+    assert!(error.to_string().starts_with("cannot pause partition views/7: "), "{error}");
+    let mut settings = cluster.settings.clone();
+    settings.client.insert("no.such.property", "1");
+    let error = Consumer::new(&settings, "views").map(drop).expect_err("no such property");
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(source.contains("no.such.property"), "{source}");
+}

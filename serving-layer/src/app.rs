@@ -1,0 +1,57 @@
+//! What every route needs: the catalog, the newest look, the speed view, and the bounds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::settings::Settings;
+use platform::store::{Store, StoreError};
+use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+
+use crate::look::Looks;
+use crate::problem::Problem;
+use crate::speed_view::SpeedView;
+use crate::topics::AskTopics;
+
+/// Shared by all requests.
+pub(crate) struct App {
+    pub(crate) catalog: Catalog,
+    definitions: BTreeMap<String, DefinitionHash>,
+    pub(crate) looks: Arc<Looks>,
+    pub(crate) speed: SpeedView,
+    pub(crate) topics: Arc<dyn AskTopics>,
+    pub(crate) max_points: usize,
+    pub(crate) request_timeout: Duration,
+}
+
+impl App {
+    /// # Errors
+    /// If `store.url` is neither a folder nor an object store's URL.
+    pub(crate) fn new(settings: &Settings, catalog: Catalog, topics: Arc<dyn AskTopics>) -> Result<App, StoreError> {
+        let store = Store::new(&settings.store)?;
+        let looks = Looks::new(&catalog, &store, settings.serving.view_memory.as_usize());
+        let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
+        Ok(App {
+            definitions: definitions.collect(),
+            looks: Arc::new(looks),
+            speed: SpeedView::new(settings),
+            topics,
+            max_points: settings.http.max_points,
+            request_timeout: settings.http.request_timeout.get(),
+            catalog,
+        })
+    }
+
+    /// A metric of the catalog.
+    ///
+    /// # Errors
+    /// The problem that there is none of that name.
+    pub(crate) fn metric(&self, name: &str) -> Result<&Metric, Problem> {
+        self.catalog.metrics.get(name).ok_or_else(|| Problem::no_metric(name, self.catalog.metrics.keys().cloned()))
+    }
+
+    /// The hash of a metric of the catalog.
+    pub(crate) fn definition(&self, metric: &Metric) -> &DefinitionHash {
+        &self.definitions[&metric.name]
+    }
+}

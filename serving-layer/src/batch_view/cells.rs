@@ -1,0 +1,69 @@
+//! What a query takes out of a batch view.
+
+use shared_logic::catalog::Metric;
+use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::merge::BatchCell;
+use shared_logic::time::{DAY_US, bucket_start};
+
+/// How far cells are merged while they are taken out. Merging is associative, so it changes no answer; it keeps a query's
+/// memory at its number of points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fold {
+    /// Into one.
+    Whole,
+    /// Into one per step of that many microseconds.
+    Steps(i64),
+}
+
+/// Cells in the order of their buckets.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    kinds: Vec<MeasureKind>,
+    fold: Fold,
+    buckets: Vec<i64>,
+    /// Row-major.
+    values: Vec<Value>,
+}
+
+impl Cells {
+    pub(crate) fn new(metric: &Metric, fold: Fold) -> Cells {
+        let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
+        Cells { kinds, fold, buckets: Vec::new(), values: Vec::new() }
+    }
+
+    /// Adds the values of one bucket; `value_of` gives the value of a measure. Buckets come in order.
+    pub(super) fn push(&mut self, bucket: i64, value_of: impl Fn(usize) -> Value) {
+        let same = match (self.fold, self.buckets.last()) {
+            (_, None) => false,
+            (Fold::Whole, Some(_)) => true,
+            (Fold::Steps(step_us), Some(last)) => bucket_start(*last, step_us) == bucket_start(bucket, step_us),
+        };
+        if !same {
+            self.buckets.push(bucket);
+            self.values.extend((0..self.kinds.len()).map(value_of));
+            return;
+        }
+        let last = self.values.len() - self.kinds.len();
+        for (at, (kind, sum)) in self.kinds.iter().zip(&mut self.values[last..]).enumerate() {
+            *sum = kind.merge(*sum, value_of(at));
+        }
+    }
+
+    /// Whether all buckets of a day end up in one cell.
+    pub(super) fn takes_whole_days(&self) -> bool {
+        match self.fold {
+            Fold::Whole => true,
+            Fold::Steps(step_us) => step_us % DAY_US == 0,
+        }
+    }
+
+    /// The buckets and their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = BatchCell<'_>> {
+        self.buckets.iter().copied().zip(self.values.chunks(self.kinds.len()))
+    }
+
+    /// The first and the last bucket, or the first of those merged with it.
+    pub(crate) fn extent(&self) -> Option<(i64, i64)> {
+        Some((*self.buckets.first()?, *self.buckets.last()?))
+    }
+}

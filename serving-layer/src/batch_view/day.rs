@@ -1,0 +1,148 @@
+//! One day of a batch view: its rows, and their index by group key.
+
+use std::collections::HashMap;
+
+use polars::prelude::*;
+use shared_logic::catalog::FieldType;
+use shared_logic::contracts::batch_view;
+use shared_logic::measure::Value;
+use shared_logic::partial::{GroupKey, Partials, grouping_sets};
+use shared_logic::plan;
+use shared_logic::time::{DAY_US, TimeRange};
+
+use super::columns::Column;
+use super::{Cells, Counted};
+
+/// What an entry of the index takes beside its text, about.
+const INDEX_ENTRY_BYTES: usize = 40;
+
+/// The rows of every group key of every grouping set that have buckets in this day.
+#[derive(Debug)]
+pub(super) struct Day {
+    start_us: i64,
+    index: HashMap<GroupKey, Rows>,
+    buckets: Vec<i64>,
+    columns: Vec<Column>,
+}
+
+/// The rows of one group key, ordered by bucket. Behind several follows one with the whole day.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    from: u32,
+    to: u32,
+}
+
+impl Rows {
+    fn whole_day(self) -> usize {
+        if self.to - self.from == 1 { self.from as usize } else { self.to as usize }
+    }
+}
+
+impl Day {
+    /// Indexes the rows of a day's files. Only the finest group keys are in files; the coarser ones are merged from them.
+    ///
+    /// # Errors
+    /// If a column is missing or has another type.
+    pub(super) fn build(counted: &Counted, day: i64, frame: &DataFrame) -> PolarsResult<Day> {
+        let (source, metric) = (&counted.source, &counted.metric);
+        let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
+        let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns };
+        let frame = as_partials(counted, frame)?;
+        for set in grouping_sets(metric.by.len()) {
+            let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
+            built.add(counted, &partials)?;
+        }
+        built.buckets.shrink_to_fit();
+        built.columns.iter_mut().for_each(Column::shrink);
+        Ok(built)
+    }
+
+    /// Takes out the cells of a group key whose buckets lie in the range.
+    pub(super) fn take(&self, key: &GroupKey, range: TimeRange, cells: &mut Cells) {
+        let Some(rows) = self.index.get(key).copied() else { return };
+        let whole = range.from_us <= self.start_us && self.start_us + DAY_US <= range.to_us;
+        if whole && cells.takes_whole_days() {
+            let row = rows.whole_day();
+            cells.push(self.start_us, |measure| self.columns[measure].get(row));
+            return;
+        }
+        for row in rows.from as usize..rows.to as usize {
+            if range.contains(self.buckets[row]) {
+                cells.push(self.buckets[row], |measure| self.columns[measure].get(row));
+            }
+        }
+    }
+
+    /// Bytes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let index: usize = self.index.keys().map(|key| key.as_str().len() + INDEX_ENTRY_BYTES).sum();
+        index + self.buckets.capacity() * 8 + self.columns.iter().map(Column::bytes).sum::<usize>()
+    }
+
+    /// Adds the rows of one grouping set; rows of the same group key and bucket are merged.
+    fn add(&mut self, counted: &Counted, partials: &Partials) -> PolarsResult<()> {
+        let measures = &counted.metric.measures;
+        let mut by_key: HashMap<&GroupKey, Vec<(i64, &[Value])>> = HashMap::new();
+        for (key, bucket, values) in partials.rows() {
+            by_key.entry(key).or_default().push((bucket, values));
+        }
+        let merge_into = |sums: &mut [Value], values: &[Value]| {
+            for ((measure, sum), value) in measures.iter().zip(sums).zip(values) {
+                *sum = measure.kind.merge(*sum, *value);
+            }
+        };
+        for (key, mut rows) in by_key {
+            rows.sort_by_key(|(bucket, _)| *bucket);
+            let from = self.row()?;
+            let mut whole_day: Vec<Value> = measures.iter().map(|measure| measure.kind.identity()).collect();
+            for same in rows.chunk_by(|a, b| a.0 == b.0) {
+                let mut merged = same[0].1.to_vec();
+                same[1..].iter().for_each(|(_, values)| merge_into(&mut merged, values));
+                merge_into(&mut whole_day, &merged);
+                self.push(same[0].0, &merged);
+            }
+            let to = self.row()?;
+            if to - from > 1 {
+                self.push(self.start_us, &whole_day);
+            }
+            self.index.insert(key.clone(), Rows { from, to });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bucket: i64, values: &[Value]) {
+        self.buckets.push(bucket);
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
+    }
+
+    fn row(&self) -> PolarsResult<u32> {
+        u32::try_from(self.buckets.len()).map_err(|_| polars_err!(ComputeError: "more than 2^32 rows in one day"))
+    }
+}
+
+/// The columns of a view's file as [`Partials`] has them: instants as integers of microseconds, the bucket under the plan's
+/// name.
+fn as_partials(counted: &Counted, frame: &DataFrame) -> PolarsResult<DataFrame> {
+    let (source, metric) = (&counted.source, &counted.metric);
+    let mut columns = vec![as_micros(frame.column(batch_view::BUCKET)?)?.with_name(plan::BUCKET.into())];
+    for name in &metric.by {
+        let column = frame.column(name)?;
+        let is_instant = source.field(name).is_some_and(|field| field.kind == FieldType::Timestamp);
+        columns.push(if is_instant { as_micros(column)? } else { column.clone() });
+    }
+    for measure in &metric.measures {
+        let dtype = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
+        columns.push(frame.column(&measure.name)?.cast(&dtype)?);
+    }
+    DataFrame::new(frame.height(), columns)
+}
+
+fn as_micros(column: &FrameColumn) -> PolarsResult<FrameColumn> {
+    match column.dtype() {
+        DataType::Datetime(TimeUnit::Microseconds, _) | DataType::Int64 => column.cast(&DataType::Int64),
+        _ => column.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.cast(&DataType::Int64),
+    }
+}
+
+/// A column of a frame, in contrast to one of a day.
+type FrameColumn = polars::prelude::Column;

@@ -1,0 +1,102 @@
+use super::*;
+use shared_logic::time::{DAY_US, HOUR_US, parse_rfc3339};
+
+fn catalog() -> Catalog {
+    Catalog::parse(
+        r#"
+[pipeline]
+name = "braid"
+version = "v1"
+[schedule]
+reconcile = "0 */10 * * * *"
+[sources.visits]
+topic = "visits"
+event_time = "at"
+[sources.visits.fields]
+at = "timestamp"
+page = "string"
+code = "int"
+ok = "bool"
+seen = "timestamp"
+[metrics.visits]
+source = "visits"
+by = ["page", "code", "ok", "seen"]
+grain = "5m"
+[metrics.visits.measures]
+visits = "count()"
+"#,
+    )
+    .expect("a catalog")
+}
+
+const NOW: &str = "2026-04-24T09:31:07Z";
+
+fn at(text: &str) -> i64 {
+    parse_rfc3339(text.as_bytes()).expect("an instant")
+}
+
+fn read(query: &str) -> Result<Query, Problem> {
+    let catalog = catalog();
+    Query::read(&Pairs::read(Some(query))?, &catalog, &catalog.metrics["visits"], &TOTAL, at(NOW))
+}
+
+fn refused(query: &str, parameter: &str, word: &str) {
+    let problem = read(query).expect_err(query);
+    assert_eq!(problem.parameter.as_deref(), Some(parameter), "{query}: {}", problem.detail);
+    assert!(problem.detail.contains(word), "{query}: {}", problem.detail);
+}
+
+#[test]
+fn columns_are_read_by_their_type() {
+    let query = read("page=a%20b+%22c%22&code=-7&ok=true&seen=2026-01-01T02:00:00%2B02:00").expect("readable");
+    assert_eq!(query.key.as_str(), r#"["a b \"c\"",-7,true,"2026-01-01T00:00:00Z"]"#);
+    assert_eq!(query.columns["code"], -7);
+    assert_eq!(query.columns["seen"], "2026-01-01T00:00:00Z");
+    let query = read("code=4").expect("readable");
+    assert_eq!((query.key.as_str(), query.columns.len()), ("[null,4,null,null]", 1));
+    assert_eq!(read("").expect("readable").key.as_str(), "[]");
+    assert_eq!(read("page=").expect("an empty text is one").key.as_str(), r#"["",null,null,null]"#);
+}
+
+#[test]
+fn ranges_are_widened_to_the_grain() {
+    let query = read("from=-24h&to=now").expect("readable");
+    assert_eq!(query.from_us, Some(at("2026-04-23T09:30:00Z")));
+    assert_eq!(query.to_us, Some(at("2026-04-24T09:35:00Z")));
+    let query = read("from=2026-04-24T09:30:00Z").expect("readable");
+    assert_eq!((query.from_us, query.to_us), (Some(at("2026-04-24T09:30:00Z")), None));
+    assert_eq!(read("").expect("readable").range(), TimeRange::ALL);
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    refused("stie=1", "stie", "page, code, ok, seen, from, to, require");
+    refused("step=1h", "step", "not known");
+    refused("code=1&code=2", "code", "repeated");
+    refused("code=x", "code", "int");
+    refused("code=1.5", "code", "int");
+    refused("ok=yes", "ok", "true or false");
+    refused("seen=2026-01-01T02:00:00+02:00", "seen", "%2B");
+    refused("from=yesterday", "from", "-24h");
+    refused("to=2026-13-01T00:00:00Z", "to", "RFC 3339");
+    refused("from=now&to=-1h", "from", "before to");
+    refused("from=now&to=now", "from", "before to");
+    refused("require=exact", "require", "require=complete");
+    refused("page=%zz", "page", "percent");
+    refused("page=%ff", "page", "UTF-8");
+    assert!(read("require=complete").expect("readable").require_complete);
+}
+
+#[test]
+fn steps_are_whole_buckets_that_begin_alike_every_day() {
+    let catalog = catalog();
+    let read = |text: &str| step(&Pairs::read(Some(text)).expect("pairs"), &catalog.metrics["visits"]);
+    assert_eq!(read("").expect("the grain"), 300_000_000);
+    assert_eq!(read("step=1h").expect("an hour"), HOUR_US);
+    assert_eq!(read("step=7d").expect("a week"), 7 * DAY_US);
+    for (text, word) in [("1m", "multiple of 5m"), ("7h", "divides a day"), ("0s", "length"), ("x", "length"), ("400d", "366d")] {
+        let problem = read(&format!("step={text}")).expect_err(text);
+        assert_eq!(problem.parameter.as_deref(), Some("step"));
+        assert!(problem.detail.contains(word), "{}", problem.detail);
+    }
+}

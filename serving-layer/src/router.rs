@@ -1,0 +1,60 @@
+//! Every route, and what surrounds all of them: the time-out, the telemetry, and problems for everything else.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use futures::FutureExt;
+use tracing::error;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::routes::{health, metrics, openapi, series, status, total};
+
+/// All paths; `openapi.json` describes the same.
+pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
+    vec![
+        ("/v1/metrics", get(metrics::all)),
+        ("/v1/metrics/{metric}", get(metrics::one)),
+        ("/v1/metrics/{metric}/total", get(total::total)),
+        ("/v1/metrics/{metric}/series", get(series::series)),
+        ("/v1/status", get(status::status)),
+        ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(health::telemetry)),
+        ("/openapi.json", get(openapi::document)),
+    ]
+}
+
+/// The service.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let router = routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    router
+        .method_not_allowed_fallback(|request: Request| async move { Problem::method(request.method().as_str()) })
+        .fallback(|request: Request| async move { Problem::no_path(request.uri().path()) })
+        .layer(from_fn_with_state(Arc::clone(&app), bounded_and_counted))
+        .with_state(app)
+}
+
+/// Ends a request at `http.request_timeout`, turns a panic into a problem, and counts.
+async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = match tokio::time::timeout(app.request_timeout, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            error!(route, "a request panicked");
+            Problem::internal().into_response()
+        }
+        Err(_) => Problem::too_slow(app.request_timeout).into_response(),
+    };
+    let labels = [("route", route), ("status", response.status().as_u16().to_string())];
+    metrics::histogram!("serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
+    metrics::counter!("serving_requests_total", &labels).increment(1);
+    response
+}

@@ -1,0 +1,40 @@
+//! `GET /healthz`, `/readyz` and `/metrics`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use platform::telemetry;
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+/// The process lives.
+pub(crate) async fn alive() -> Json<Value> {
+    Json(json!({"status": "alive"}))
+}
+
+/// The process can answer: views and archives were read, and Redis answers.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let mut reasons = Vec::new();
+    match app.looks.current() {
+        None => reasons.push("the batch views are still being loaded".to_owned()),
+        Some(look) if !look.is_whole(&app.catalog) => {
+            reasons.extend(look.store_errors().map(|error| format!("the store cannot be read: {error}")));
+        }
+        Some(_) => {}
+    }
+    reasons.extend(app.speed.link.ping().await.err().map(|error| error.to_string()));
+    if reasons.is_empty() {
+        (StatusCode::OK, Json(json!({"status": "ready"})))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not ready", "reasons": reasons})))
+    }
+}
+
+/// The process's own counters.
+pub(crate) async fn telemetry() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render())
+}

@@ -1,0 +1,28 @@
+//! `GET /v1/metrics/{metric}/series`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use platform::clock;
+
+use super::as_required;
+use crate::answer::{self, Answer};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query::{Pairs, Query, SERIES, step};
+
+/// One point per step, zeros included.
+pub(crate) async fn series(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Answer>, Problem> {
+    let now_us = clock::now_us();
+    let metric = app.metric(&name)?;
+    let pairs = Pairs::read(query.as_deref())?;
+    let query = Query::read(&pairs, &app.catalog, metric, &SERIES, now_us)?;
+    let step_us = step(&pairs, metric)?;
+    let answer = answer::series(&app, metric, &query, step_us, now_us).await?;
+    as_required(answer, &query).map(Json)
+}

@@ -1,0 +1,74 @@
+//! The read script's answer: nothing, or `{cursor, slices, definitions, as_of, {field, value, …}, …}`.
+
+use redis::Value;
+use shared_logic::contracts::speed_view::{Reading, UnreadableShard};
+use shared_logic::measure::MeasureKind;
+
+/// Reads the answer; `None` where there is no shard.
+pub(super) fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Reading>, UnreadableShard> {
+    let Value::Array(items) = answer else { return Err(strange(&answer)) };
+    if items.is_empty() {
+        return Ok(None);
+    }
+    if items.len() < 4 {
+        return Err(strange(&Value::Array(items)));
+    }
+    let head = items[..4].iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let counters = items[4..].iter().map(pairs).collect::<Result<Vec<_>, _>>()?;
+    Reading::parse([&head[0], &head[1], &head[2], &head[3]], &counters, kinds).map(Some)
+}
+
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, UnreadableShard> {
+    match value {
+        Value::Array(flat) => flat
+            .chunks(2)
+            .map(|pair| match pair {
+                [field, value] => Ok((text(field)?, text(value)?)),
+                _ => Err(strange(value)),
+            })
+            .collect(),
+        Value::Map(pairs) => pairs.iter().map(|(field, value)| Ok((text(field)?, text(value)?))).collect(),
+        _ => Err(strange(value)),
+    }
+}
+
+fn text(value: &Value) -> Result<String, UnreadableShard> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).map_err(|_| strange(value)),
+        Value::SimpleString(text) => Ok(text.clone()),
+        _ => Err(strange(value)),
+    }
+}
+
+fn strange(value: &Value) -> UnreadableShard {
+    let what: String = format!("{value:?}").chars().take(200).collect();
+    UnreadableShard { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_logic::measure;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn positions_and_counters_are_read() {
+        let counters = Value::Array(["3:0", "17", "4:0", "overflow"].map(bulk).into());
+        let head = ["9", "4,7", "00000000000000aa=4", "1000"].map(bulk);
+        let answer = Value::Array(head.into_iter().chain([counters]).collect());
+        let reading = reading(answer, &[MeasureKind::Count]).expect("readable").expect("a shard");
+        assert_eq!((reading.shard.cursor, reading.shard.slices, reading.as_of_us), (9, vec![4, 7], Some(1000)));
+        assert_eq!(reading.counters, [[(3, 0, measure::Value::Int(17)), (4, 0, measure::Value::Overflow)]]);
+    }
+
+    #[test]
+    fn what_is_no_shard_is_named() {
+        assert_eq!(reading(Value::Array(vec![]), &[]), Ok(None));
+        let other = reading(Value::Array(vec![bulk("format"), bulk("2")]), &[]).expect_err("another format");
+        assert!(other.what.contains("format"), "{other}");
+        assert!(reading(Value::Nil, &[]).is_err());
+    }
+}

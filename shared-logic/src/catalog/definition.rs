@@ -1,0 +1,111 @@
+//! The hash that names what a metric counts.
+//!
+//! Counters in Redis and batch views carry it, so that numbers of one definition are never answered for another. It
+//! covers all that can change a count: how the source's bytes become events, which of them are duplicates, too old or
+//! hold too long a group key, `where`, `by`, `grain`, the measures, and [`PLAN_VERSION`]. It leaves out what cannot:
+//! where records lie (topic, partitions, start, key), what is computed after merging (`derived`), and how the catalog is
+//! laid out.
+
+use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{FieldType, Format, Metric, Source};
+
+/// Raised whenever the code of this crate would count otherwise for the same catalog; then every view is rebuilt.
+pub const PLAN_VERSION: u32 = 1;
+
+/// Names what a metric counts: 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DefinitionHash(String);
+
+/// A text that is no [`DefinitionHash`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no definition hash of 16 lower-case hexadecimal digits")]
+pub struct NotADefinitionHash(String);
+
+impl DefinitionHash {
+    /// The 16 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DefinitionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for DefinitionHash {
+    type Err = NotADefinitionHash;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        DefinitionHash::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for DefinitionHash {
+    type Error = NotADefinitionHash;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.len() == 16 { Ok(DefinitionHash(text)) } else { Err(NotADefinitionHash(text)) }
+    }
+}
+
+impl From<DefinitionHash> for String {
+    fn from(hash: DefinitionHash) -> String {
+        hash.0
+    }
+}
+
+/// The hash of a metric over its source.
+pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
+    let text = canonical(source, metric, PLAN_VERSION);
+    DefinitionHash(format!("{:016x}", xxh3_64(text.as_bytes())))
+}
+
+/// One fact a line. Names hold no spaces, and expressions are written as quoted strings, so that no two definitions share
+/// a text.
+fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
+    let mut text = format!("plan {plan_version}\n");
+    let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
+
+    let mut fields: Vec<_> = source.fields.iter().collect();
+    match source.format {
+        Format::Json => {
+            // Members of an object have no order.
+            fields.sort_by(|a, b| a.name.cmp(&b.name));
+            line(format_args!("format json"));
+        }
+        Format::Tsv => line(format_args!("format tsv")),
+    }
+    for field in fields {
+        line(format_args!("field {} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" }));
+    }
+    line(format_args!("event_id {}", source.event_id.as_deref().unwrap_or("-")));
+    line(format_args!("event_time {}", source.event_time));
+    line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
+    line(format_args!("dedup_window {}", source.dedup_window));
+    // Records with too long a text in any of these are rejected, whichever metric groups by it.
+    for name in source.grouped.iter().filter(|name| source.field(name).is_some_and(|f| f.kind == FieldType::String)) {
+        line(format_args!("limited {name}"));
+    }
+    if let Some(filter) = &metric.filter {
+        line(format_args!("where {:?}", filter.to_string()));
+    }
+    line(format_args!("by {}", metric.by.join(" ")));
+    line(format_args!("grain_us {}", metric.grain_us));
+    for measure in &metric.measures {
+        let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
+        line(format_args!("measure {} {:?} {of:?}", measure.name, measure.kind));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! TOML text → checked catalog, or every mistake in it.
+//!
+//! Sections are read one after the other, and a mistake in one never stops the next: what is wrong is reported and a
+//! harmless value put in its place, so that one look at the report mends the whole file. Only a text that is not TOML ends
+//! at once, since nothing behind the fault can be trusted.
+//!
+//! - `document`: tables and values with the place where they stand, and the list of mistakes;
+//! - `name`: what may be called how;
+//! - `deployment`: `[pipeline]` and `[schedule]`;
+//! - `source`: `[sources.…]`;
+//! - `metric`: `[metrics.…]`, checked against the fields of its source.
+
+mod deployment;
+mod document;
+mod metric;
+mod name;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::{Catalog, Metric, Mistake, Source};
+use document::{Mistakes, Table};
+use source::Draft;
+
+/// Reads and checks a catalog; mistakes come in the order of their lines.
+pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
+    let mistakes = Mistakes::new(text);
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let at = error.span().map_or(0, |span| span.start);
+            mistakes.report(at, format!("not TOML: {}", error.message()), "mend this first; the rest was not read");
+            return Err(mistakes.in_order());
+        }
+    };
+    let mut root = Table::root(document.get_ref(), &mistakes);
+    let pipeline = deployment::pipeline(root.table("pipeline"));
+    let schedule = deployment::schedule(root.table("schedule"));
+    let drafts = sources(root.table("sources"), &mistakes);
+    let metrics = metrics(root.table("metrics"), &drafts);
+    root.refuse_unknown_keys();
+
+    let mistakes = mistakes.in_order();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let mut sources: BTreeMap<String, Source> = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
+    for metric in metrics.values() {
+        if let Some(source) = sources.get_mut(&metric.source) {
+            source.grouped.extend(metric.by.iter().cloned());
+        }
+    }
+    Ok(Catalog { pipeline, schedule, sources, metrics })
+}
+
+fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {
+    let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
+    let Some(mut table) = table.filter(|table| !table.is_empty()) else {
+        mistakes.report(0, "the catalog declares no source", "add a table such as [sources.views]");
+        return drafts;
+    };
+    for name in table.keys_in_order() {
+        name::check(mistakes, name, "source");
+        let Some(entry) = table.table(name.value) else { continue };
+        let draft = source::source(name.value, entry);
+        if let Some(other) = drafts.values().find(|other| other.source.topic == draft.source.topic) {
+            let what = format!(
+                "sources `{}` and `{}` share the topic `{}`",
+                other.source.name, name.value, other.source.topic
+            );
+            mistakes.report(draft.topic_at, what, "a topic has one source; give one of them another topic");
+        }
+        drafts.insert(name.value.to_owned(), draft);
+    }
+    drafts
+}
+
+fn metrics(table: Option<Table<'_>>, drafts: &BTreeMap<String, Draft>) -> BTreeMap<String, Metric> {
+    let mut metrics = BTreeMap::new();
+    let Some(mut table) = table else { return metrics };
+    for name in table.keys_in_order() {
+        name::check(table.mistakes, name, "metric");
+        if let Some(entry) = table.table(name.value) {
+            metrics.insert(name.value.to_owned(), metric::metric(name.value, entry, drafts));
+        }
+    }
+    metrics
+}

@@ -1,0 +1,178 @@
+//! `[sources.…]`: a topic, how its bytes become events, and which events are one.
+
+use std::collections::BTreeSet;
+
+use super::document::{Table, Text};
+use super::name;
+use crate::catalog::{Field, FieldType, Format, Source, Start};
+use crate::expression::suggest;
+use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
+
+/// Ages beyond a century are refused, so that sums with any instant stay within 64 bits.
+const AGE_MAX_US: i64 = 36_525 * DAY_US;
+
+/// A source as far as it could be read.
+pub(super) struct Draft {
+    pub(super) source: Source,
+    /// Where its topic is named.
+    pub(super) topic_at: usize,
+    /// Whether its fields were read with mistakes, so that what contradicts them may be right.
+    pub(super) doubtful: bool,
+}
+
+/// Reads a source; what is wrong is reported and replaced by a default.
+pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
+    let title = Text { value: name, at: table.at };
+    let topic = table.text("topic");
+    if let Some(topic) = topic {
+        name::check_topic(table.mistakes, topic);
+    }
+    let topic = topic.unwrap_or(title);
+    let partitions = table.integer("partitions", 1..=10_000).unwrap_or(4);
+    let event_id = table.text("event_id");
+    let event_time = table.required_text("event_time", "occurred_at");
+    let key = table.text("key");
+    let max_age_us = duration(&mut table, "max_age", SECOND_US).unwrap_or(400 * DAY_US);
+    let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
+    let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
+    let format = choice(&mut table, "format", &[("json", Format::Json), ("tsv", Format::Tsv)]);
+    let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
+    let (fields, doubtful) = fields(&mut table);
+
+    if let Some(text) = event_time {
+        role(&table, &fields, text, "event_time", &[FieldType::Timestamp], true, doubtful);
+    }
+    if let Some(text) = event_id {
+        role(&table, &fields, text, "event_id", &[FieldType::String, FieldType::Int], true, doubtful);
+    }
+    if let Some(text) = key {
+        role(&table, &fields, text, "key", &[], false, doubtful);
+    }
+    table.refuse_unknown_keys();
+
+    let source = Source {
+        name: name.to_owned(),
+        topic: topic.value.to_owned(),
+        partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
+        event_id: event_id.map(|text| text.value.to_owned()),
+        event_time: event_time.map(|text| text.value.to_owned()).unwrap_or_default(),
+        key: key.map(|text| text.value.to_owned()),
+        max_age_us,
+        max_ahead_us,
+        start: start.unwrap_or(Start::Earliest),
+        format: format.unwrap_or(Format::Json),
+        dedup_window: dedup_window.unsigned_abs(),
+        fields,
+        grouped: BTreeSet::new(),
+    };
+    Draft { source, topic_at: topic.at, doubtful }
+}
+
+/// The declared fields in the order of the file, and whether any of them was wrong.
+fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
+    let Some(mut declared) = table.table("fields").filter(|fields| !fields.is_empty()) else {
+        let what = format!("{} declares no fields", table.title);
+        let fix = format!("add [{}.fields]", table.title.trim_matches(['[', ']']));
+        table.mistakes.report(table.at, what, fix);
+        return (Vec::new(), true);
+    };
+    let mut fields: Vec<Field> = Vec::new();
+    let mut doubtful = false;
+    for name in declared.keys_in_order() {
+        name::check_field(declared.mistakes, name);
+        // Columns of the archive are told apart without regard to case.
+        if let Some(other) = fields.iter().find(|other| other.name.eq_ignore_ascii_case(name.value)) {
+            let what = format!("fields `{}` and `{}` differ in case only", other.name, name.value);
+            declared.mistakes.report(name.at, what, "call one of them otherwise");
+        }
+        let Some(text) = declared.text(name.value) else {
+            doubtful = true;
+            continue;
+        };
+        let (word, optional) = text.value.strip_suffix('?').map_or((text.value, false), |word| (word, true));
+        match field_type(word) {
+            Ok(kind) => fields.push(Field { name: name.value.to_owned(), kind, optional }),
+            Err(fix) => {
+                doubtful = true;
+                let what = format!("field `{}` has the unknown type \"{word}\"", name.value);
+                declared.mistakes.report(text.at, what, fix);
+            }
+        }
+    }
+    (fields, doubtful)
+}
+
+/// The type of that name, or which one is meant.
+fn field_type(word: &str) -> Result<FieldType, String> {
+    use FieldType::{Bool, Float, Int, String, Timestamp};
+    let all = [String, Int, Float, Bool, Timestamp];
+    if let Some(kind) = all.into_iter().find(|kind| kind.name() == word) {
+        return Ok(kind);
+    }
+    let meant = match word.to_lowercase().as_str() {
+        "text" | "str" | "varchar" | "uuid" => Some(String),
+        "integer" | "long" | "bigint" | "int64" | "int32" | "i64" => Some(Int),
+        "double" | "number" | "real" | "float64" | "f64" | "decimal" => Some(Float),
+        "boolean" => Some(Bool),
+        "date" | "datetime" | "time" | "timestamptz" => Some(Timestamp),
+        _ => None,
+    };
+    Err(match meant {
+        Some(kind) => format!("write \"{}\"", kind.name()),
+        None => suggest::fix(word, "types", all.map(FieldType::name)),
+    })
+}
+
+/// Checks a key that names a field: it is declared, of one of these types (any, if none is listed), and not optional
+/// where it must be there.
+fn role(
+    table: &Table<'_>,
+    fields: &[Field],
+    text: Text<'_>,
+    key: &str,
+    kinds: &[FieldType],
+    required: bool,
+    doubtful: bool,
+) {
+    let Some(field) = fields.iter().find(|field| field.name == text.value) else {
+        if !doubtful {
+            let fix = suggest::fix(text.value, "fields", fields.iter().map(|field| field.name.as_str()));
+            table.mistakes.report(text.at, format!("`{key}` names the undeclared field `{}`", text.value), fix);
+        }
+        return;
+    };
+    if !kinds.is_empty() && !kinds.contains(&field.kind) {
+        let wanted: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let wanted = wanted.join(" or ");
+        let what = format!("`{key}` names `{}`, which is {}, not {wanted}", field.name, field.kind.name());
+        table.mistakes.report(text.at, what, format!("name a field of type {wanted}"));
+    } else if required && field.optional {
+        let what = format!("`{key}` names `{}`, which may be absent", field.name);
+        let fix = format!("declare {} = \"{}\" without \"?\"", field.name, field.kind.name());
+        table.mistakes.report(text.at, what, fix);
+    }
+}
+
+/// A duration of at least `least_us`, in microseconds.
+fn duration(table: &mut Table<'_>, key: &str, least_us: i64) -> Option<i64> {
+    let text = table.text(key)?;
+    let us = parse_duration_us(text.value).filter(|us| (least_us..=AGE_MAX_US).contains(us));
+    if us.is_none() {
+        let least = if least_us == 0 { "0s" } else { "1s" };
+        let fix = format!("write a duration from {least} to 36525d, such as \"90s\", \"1h\" or \"400d\"");
+        table.mistakes.report(text.at, format!("`{key}` is \"{}\"", text.value), fix);
+    }
+    us
+}
+
+/// One of a few words.
+fn choice<T: Copy>(table: &mut Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    let text = table.text(key)?;
+    let chosen = choices.iter().find(|(word, _)| *word == text.value).map(|(_, choice)| *choice);
+    if chosen.is_none() {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let fix = format!("write {}", words.join(" or "));
+        table.mistakes.report(text.at, format!("`{key}` is \"{}\"", text.value), fix);
+    }
+    chosen
+}

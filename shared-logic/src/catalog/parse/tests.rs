@@ -1,0 +1,224 @@
+use super::super::{Catalog, Format, Mistake, Start};
+use crate::catalog::FieldType;
+use crate::measure::MeasureKind;
+use crate::time::{DAY_US, HOUR_US};
+
+/// A catalog without mistakes; each broken one below changes one of its lines.
+const GOOD: &str = r#"[pipeline]
+name = "braid"
+version = "v1"
+[schedule]
+reconcile = "0 */10 * * * *"
+time_zone = "UTC"
+[sources.views]
+topic = "views"
+event_id = "event_id"
+event_time = "occurred_at"
+key = "video_id"
+max_age = "400d"
+[sources.views.fields]
+event_id = "string"
+occurred_at = "timestamp"
+video_id = "string"
+status = "int"
+dwell_ms = "int?"
+weight = "float"
+live = "bool"
+note = "string?"
+[metrics.views]
+source = "views"
+where = "status = 200"
+by = ["video_id"]
+grain = "1m"
+[metrics.views.measures]
+views = "count()"
+dwell_ms = "sum(dwell_ms)"
+[metrics.views.derived]
+avg_dwell_ms = "dwell_ms / views"
+"#;
+
+fn mistakes(text: &str) -> Vec<Mistake> {
+    Catalog::parse(text).err().unwrap_or_default()
+}
+
+#[test]
+fn the_shipped_catalog_is_read() {
+    let catalog =
+        Catalog::parse(include_str!("../../../../catalog.toml")).expect("the shipped catalog has no mistakes");
+    let views = &catalog.sources["views"];
+    assert_eq!((views.max_age_us, views.max_ahead_us), (400 * DAY_US, HOUR_US));
+    assert_eq!((views.partitions, views.dedup_window, views.start), (4, 500_000, Start::Earliest));
+    assert!(views.grouped.contains("video_id") && views.grouped.len() == 1);
+    let dwell = views.field("dwell_ms").expect("it is declared");
+    assert!(dwell.optional && dwell.kind == FieldType::Int);
+
+    let log = &catalog.sources["access_log"];
+    assert_eq!((log.format, log.event_id.as_deref(), log.key.as_deref()), (Format::Tsv, None, Some("url")));
+    let columns: Vec<&str> = log.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(columns, ["timestamp", "user_id", "url", "status"]);
+
+    let metric = &catalog.metrics["views"];
+    let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
+    assert_eq!(kinds, [MeasureKind::Count, MeasureKind::SumInt]);
+    assert_eq!((metric.grain_us, metric.by.as_slice()), (60_000_000, ["video_id".to_owned()].as_slice()));
+    assert_eq!(catalog.metrics_of("access_log").count(), 1);
+}
+
+#[test]
+fn sections_have_defaults() {
+    let text = "[sources.s]\nevent_time = \"t\"\nfields = { t = \"timestamp\" }\n\
+                [metrics.m]\nsource = \"s\"\nmeasures = { n = \"count()\" }\n";
+    let catalog = Catalog::parse(text).expect("nothing else is needed");
+    assert_eq!((catalog.pipeline.name.as_str(), catalog.pipeline.version.as_str()), ("braid", "v1"));
+    assert_eq!((catalog.schedule.reconcile.as_str(), catalog.schedule.time_zone.as_str()), ("0 */10 * * * *", "UTC"));
+    assert_eq!((catalog.sources["s"].topic.as_str(), catalog.sources["s"].partitions), ("s", 4));
+    assert_eq!((catalog.metrics["m"].grain_us, catalog.metrics["m"].by.len()), (60_000_000, 0));
+}
+
+/// Replaces the first `old` by `new` and expects exactly one mistake: its line, words of what, words of the fix.
+#[test]
+fn a_broken_line_is_named_with_what_to_write_instead() {
+    let table: &[(&str, &str, usize, &str, &str)] = &[
+        // The document.
+        ("topic = \"views\"", "topic = views", 8, "not TOML", "mend this first"),
+        ("topic = \"views\"", "topic = \"views\"\ntopic = \"b\"", 9, "not TOML: duplicate key", "mend"),
+        ("[pipeline]", "[pipline]", 1, "unknown key `pipline` in the catalog", "did you mean `pipeline`?"),
+        ("topic = \"views\"", "topci = \"views\"", 8, "unknown key `topci` in [sources.views]", "`topic`"),
+        ("grain = \"1m\"", "colour = \"red\"", 26, "unknown key `colour`", "keys are source, where, by, grain"),
+        ("topic = \"views\"", "topic = 3", 8, "`topic` is an integer, not a string", "write topic = \"…\""),
+        ("by = [\"video_id\"]", "by = \"video_id\"", 25, "`by` holds a string, not a list", "by = ["),
+        ("by = [\"video_id\"]", "by = [7]", 25, "`by` holds an integer", "by = ["),
+        // Pipeline and schedule.
+        ("name = \"braid\"", "name = \"My Braid\"", 2, "`name` is \"My Braid\"", "a-z, 0-9, _ and -"),
+        ("\"0 */10 * * * *\"", "\"*/10 * * * *\"", 5, "five fields and no seconds", "0 */10 * * * *"),
+        ("\"0 */10 * * * *\"", "\"0 0 25 * * *\"", 5, "no cron expression", "write second, minute"),
+        ("\"UTC\"", "\"Mars/Olympus\"", 6, "no IANA time zone", "Europe/Berlin"),
+        // Sources.
+        ("topic = \"views\"", "topic = \"a b\"", 8, "which Kafka does not take", "249"),
+        ("topic = \"views\"", "partitions = 0", 8, "`partitions` is 0", "from 1 to 10000"),
+        ("topic = \"views\"", "start = \"middle\"", 8, "`start` is \"middle\"", "\"earliest\" or \"latest\""),
+        ("topic = \"views\"", "format = \"csv\"", 8, "`format` is \"csv\"", "\"json\" or \"tsv\""),
+        ("topic = \"views\"", "dedup_window = -1", 8, "`dedup_window` is -1", "from 0"),
+        ("\"400d\"", "\"400 days\"", 12, "`max_age` is \"400 days\"", "\"400d\""),
+        ("event_time = \"occurred_at\"\n", "", 7, "[sources.views] has no `event_time`", "add event_time = "),
+        ("\"occurred_at\"", "\"occured_at\"", 10, "undeclared field `occured_at`", "did you mean `occurred_at`?"),
+        ("\"occurred_at\"", "\"status\"", 10, "`status`, which is int, not timestamp", "of type timestamp"),
+        ("\"timestamp\"", "\"timestamp?\"", 10, "may be absent", "occurred_at = \"timestamp\" without"),
+        ("event_id = \"event_id\"", "event_id = \"weight\"", 9, "float, not string or int", "string or int"),
+        ("event_id = \"event_id\"", "event_id = \"dwell_ms\"", 9, "may be absent", "without \"?\""),
+        ("key = \"video_id\"", "key = \"video\"", 11, "`key` names the undeclared field `video`", "fields are"),
+        ("dwell_ms = \"int?\"", "dwell_ms = \"integer\"", 18, "unknown type \"integer\"", "write \"int\""),
+        ("dwell_ms = \"int?\"", "dwell_ms = \"flaot?\"", 18, "unknown type \"flaot\"", "did you mean `float`?"),
+        ("weight = \"float\"", "_weight = \"float\"", 19, "begins with _", "platform's own"),
+        ("weight = \"float\"", "\"a b\" = \"float\"", 19, "`a b` is no name for a field", "letters, digits"),
+        ("weight = \"float\"", "Status = \"float\"", 19, "`status` and `Status` differ in case only", "otherwise"),
+        (
+            "[metrics.views]",
+            "[sources.copy]\ntopic = \"views\"\nevent_time = \"t\"\nfields = {t = \"timestamp\"}\n[metrics.views]",
+            23,
+            "sources `views` and `copy` share the topic `views`",
+            "another topic",
+        ),
+        (
+            "[metrics.views]",
+            "[sources.BAD]\nevent_time = \"t\"\nfields = {t = \"timestamp\"}\n[metrics.views]",
+            22,
+            "`BAD` is no name for a source",
+            "a-z, 0-9 and _",
+        ),
+        (
+            "[metrics.views]",
+            "[sources.bare]\nevent_time = \"t\"\n[metrics.views]",
+            22,
+            "[sources.bare] declares no fields",
+            "add [sources.bare.fields]",
+        ),
+        // Metrics.
+        ("source = \"views\"", "source = \"view\"", 23, "unknown source `view`", "did you mean `views`?"),
+        ("source = \"views\"\n", "", 22, "[metrics.views] has no `source`", "add source = \"views\""),
+        ("where = \"status = 200\"", "where = \"statsu = 200\"", 24, "unknown field `statsu`", "`status`"),
+        ("where = \"status = 200\"", "where = \"status\"", 24, "`where` is int, not a condition", "comparison"),
+        ("where = \"status = 200\"", "where = \"status =\"", 24, "is not an expression", "write SQL such as"),
+        ("by = [\"video_id\"]", "by = [\"video\"]", 25, "undeclared field `video`", "fields are"),
+        ("by = [\"video_id\"]", "by = [\"video_id\", \"video_id\"]", 25, "twice", "once"),
+        ("by = [\"video_id\"]", "by = [\"note\"]", 25, "may be absent", "note = \"string\" without"),
+        ("by = [\"video_id\"]", "by = [\"weight\"]", 25, "which is float", "string, int, bool or timestamp"),
+        ("\"1m\"", "\"7m\"", 26, "`grain` is \"7m\"", "\"15m\""),
+        ("\"1m\"", "\"500ms\"", 26, "below a second", "\"10s\""),
+        ("views = \"count()\"", "Views = \"count()\"", 28, "`Views` is no name for a measure", "a-z"),
+        ("views = \"count()\"", "views = \"counts()\"", 28, "`counts` is not an aggregation", "count()"),
+        ("views = \"count()\"", "views = \"count(dwell_ms)\"", 28, "is not offered", "IS NOT NULL"),
+        ("views = \"count()\"", "bucket = \"count()\"", 28, "called like another column", "otherwise"),
+        (
+            "views = \"count()\"",
+            "views = \"sum(live)\"",
+            28,
+            "`sum` wants int or float, but `live` is bool",
+            "CASE WHEN",
+        ),
+        ("dwell_ms = \"sum(dwell_ms)\"", "dwell_ms = \"sum(1)\"", 29, "names no field", "count()"),
+        ("avg_dwell_ms = \"dwell_ms", "views = \"dwell_ms", 31, "called like a measure", "otherwise"),
+        ("\"dwell_ms / views\"", "\"dwell / views\"", 31, "unknown measure `dwell`", "measures are views, dwell_ms"),
+        ("\"dwell_ms / views\"", "\"sum(dwell_ms) / views\"", 31, "`sum` is an aggregate", "declare it as a measure"),
+        ("\"dwell_ms / views\"", "\"dwell_ms > views\"", 31, "is bool, not a number", "calculation"),
+    ];
+    for (old, new, line, what, fix) in table {
+        assert!(GOOD.contains(old), "the test replaces nothing: {old}");
+        let mut text = GOOD.replacen(old, new, 1);
+        // What hangs on the replaced name must not make a second mistake.
+        if *new == "Views = \"count()\"" || new.starts_with("bucket") || new.starts_with("views = \"dwell_ms") {
+            text = text.replace("/ views", "/ dwell_ms");
+        }
+        let found = mistakes(&text);
+        assert_eq!(found.len(), 1, "{new}: {found:?}");
+        let mistake = &found[0];
+        assert_eq!(mistake.line, *line, "{new}: {mistake}");
+        assert!(mistake.what.contains(what), "{new}: {mistake}");
+        assert!(mistake.fix.contains(fix), "{new}: {mistake}");
+    }
+}
+
+#[test]
+fn a_parameter_of_queries_is_no_group_key() {
+    for name in ["from", "to", "step", "require", "measure", "limit", "metric", "key"] {
+        let text = GOOD.replace("video_id", name).replace("key = \"key\"", "key = \"event_id\"");
+        let text = if name == "key" { text.replacen("key = \"event_id\"\n", "", 1) } else { text };
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.what.contains("is a parameter of queries")), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_and_in_order() {
+    let text = GOOD
+        .replace("version = \"v1\"", "version = \"V 1\"")
+        .replace("400d", "long")
+        .replace("status = 200", "sttaus = 200")
+        .replace("\"1m\"", "\"1w\"")
+        .replace("sum(dwell_ms)", "avg(dwell_ms)");
+    let lines: Vec<usize> = mistakes(&text).iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [3, 12, 24, 26, 29]);
+}
+
+#[test]
+fn a_mistaken_field_does_not_blame_the_expressions_that_use_it() {
+    let found = mistakes(&GOOD.replace("status = \"int\"", "status = \"nonsense\""));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].to_string().starts_with("line 17: field `status` has the unknown type"), "{}", found[0]);
+}
+
+#[test]
+fn nothing_is_no_catalog() {
+    let found = mistakes("");
+    assert_eq!((found.len(), found[0].line), (1, 1));
+    assert!(found[0].what.contains("declares no source"));
+}
+
+#[test]
+fn too_many_group_columns_are_refused() {
+    let text =
+        GOOD.replace("by = [\"video_id\"]", "by = [\"video_id\", \"event_id\", \"status\", \"live\", \"occurred_at\"]");
+    let found = mistakes(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].what.contains("`by` has 5 columns"));
+}

@@ -1,0 +1,35 @@
+//! The Delta batch view of one metric: exact partials of every event below the cut, in `views/<version>/<metric>`.
+//!
+//! Its rows are `bucket`, the `by` columns and a column per measure, partitioned by the bucket's day. Each commit carries a
+//! [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive it read.
+
+use serde::{Deserialize, Serialize};
+
+use super::Offsets;
+use crate::catalog::DefinitionHash;
+
+/// The Delta metadata domain that holds the [`Note`].
+pub const NOTE_DOMAIN: &str = "braid.view";
+
+/// The column of a row's bucket: its start, an instant.
+pub const BUCKET: &str = "bucket";
+/// The partition column: the bucket's day, `YYYY-MM-DD`.
+pub const DAY: &str = "_day";
+
+/// Where a metric's view lies below the store's root.
+pub fn path(version: &str, metric: &str) -> String {
+    format!("views/{version}/{metric}")
+}
+
+/// What a commit of a batch view says of its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// The definition by which every row was counted.
+    pub definition: DefinitionHash,
+    /// Per partition, the first offset that the view does not hold.
+    pub cut: Offsets,
+    /// The version of the archive that was read.
+    pub archive_version: u64,
+    /// When it was committed, microseconds since 1970 by the committer's clock; for information only.
+    pub committed_at_us: i64,
+}

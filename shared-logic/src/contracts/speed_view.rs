@@ -1,0 +1,73 @@
+//! The speed view: one shard per (log, partition) in Redis.
+//!
+//! A shard is a cursor, slices, and the definitions that are counted with the offset since which each was. All of its keys
+//! share one hash tag, so Redis Cluster keeps them together:
+//!
+//! | key | type | holds |
+//! |---|---|---|
+//! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `as_of` |
+//! | `…:c:<slice begin>:<definition>:<group key>` | hash | `<bucket index>:<measure index>` → value |
+//!
+//! Values are decimal text: integers, floats with 17 digits, or `overflow`. A bucket's index is its start divided by the
+//! metric's grain.
+//!
+//! What may happen to a shard's positions is written twice, on purpose: here as pure functions ([`Shard`]), and as the
+//! scripts that do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
+
+mod partials;
+mod read;
+pub mod script;
+mod shard;
+
+pub use partials::{Packed, pack};
+pub use read::{Counters, Reading, UnreadableShard};
+pub use shard::{Definitions, Expected, Refusal, Shard};
+
+use super::PartitionId;
+use crate::catalog::{Catalog, DefinitionHash};
+use crate::partial::GroupKey;
+
+/// The layout that this code reads and writes.
+pub const FORMAT: &str = "1";
+
+/// The names of one shard's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardKeys {
+    tag: String,
+}
+
+impl ShardKeys {
+    /// The keys of the shard of one partition of a source.
+    pub fn new(catalog: &Catalog, source: &str, id: &PartitionId) -> ShardKeys {
+        let prefix = prefix(catalog, source);
+        ShardKeys { tag: format!("{prefix}{}/{}}}:", id.log, id.partition) }
+    }
+
+    /// The key of the shard's state.
+    pub fn shard(&self) -> String {
+        format!("{}shard", self.tag)
+    }
+
+    /// The key of the counters of one group key in one slice.
+    pub fn counters(&self, slice: i64, definition: &DefinitionHash, key: &GroupKey) -> String {
+        format!("{}c:{slice}:{}:{}", self.tag, definition.as_str(), key.as_str())
+    }
+
+    /// A glob that matches every counter of the shard.
+    pub fn counters_pattern(&self) -> String {
+        format!("{}c:*", escape_glob(&self.tag))
+    }
+
+    /// The slice that a counter's key belongs to, if it is one of this shard's.
+    pub fn slice_of(&self, key: &str) -> Option<i64> {
+        key.strip_prefix(&self.tag)?.strip_prefix("c:")?.split(':').next()?.parse().ok()
+    }
+}
+
+fn prefix(catalog: &Catalog, source: &str) -> String {
+    format!("braid:{{{}/{}/{source}/", catalog.pipeline.name, catalog.pipeline.version)
+}
+
+fn escape_glob(text: &str) -> String {
+    text.replace(['\\', '*', '?', '[', ']'], "?")
+}

@@ -1,0 +1,12 @@
+#!lua
+-- R5: the log no longer holds the cursor: every slice goes, and one begins at the offset where the log starts now.
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format')
+if not at[1] then return {'missing'} end
+if at[4] ~= '1' then return {'format', at[4]} end
+if at[1] ~= ARGV[1] or tonumber(ARGV[2]) <= tonumber(at[1]) then return {'differs', at[1], at[2], at[3]} end
+local definitions = {}
+for hash in string.gmatch(ARGV[3], '[^,]+') do definitions[#definitions + 1] = hash .. '=' .. ARGV[2] end
+definitions = table.concat(definitions, ',')
+redis.call('HSET', KEYS[1], 'cursor', ARGV[2], 'slices', ARGV[2], 'definitions', definitions)
+redis.call('HDEL', KEYS[1], 'as_of')
+return {'done', ARGV[2], ARGV[2], definitions}

@@ -1,0 +1,91 @@
+//! The scripts: every change of a shard is one of them, and atomic.
+//!
+//! Each checks before its first write and declares every key that it touches. Numbers travel as text. Each but `read`
+//! answers `{status, cursor, slices, definitions}`, where status is `done` or why nothing changed.
+
+use super::shard::{Definitions, Refusal, Shard};
+use crate::catalog::DefinitionHash;
+
+/// Opens a missing shard. Keys: shard. Arguments: offset, definition hashes (comma-separated).
+pub const OPEN: &str = include_str!("open.lua");
+/// R2. Keys: shard, counters. Arguments: cursor, slice, definitions, next cursor, as-of (empty: unchanged), packed partials.
+pub const APPLY: &str = include_str!("apply.lua");
+/// R3. Keys: shard. Arguments: the largest number of slices.
+pub const ROTATE: &str = include_str!("rotate.lua");
+/// R4. Keys: shard. Arguments: definition hashes.
+pub const ADOPT: &str = include_str!("adopt.lua");
+/// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes.
+pub const REOPEN: &str = include_str!("reopen.lua");
+/// R8. Keys: shard. Arguments: cut. Answers what remains.
+pub const DROP: &str = include_str!("drop.lua");
+/// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed.
+pub const UNLINK: &str = include_str!("unlink.lua");
+/// R10. Keys: shard, counters. Answers the shard and the content of each counter.
+pub const READ: &str = include_str!("read.lua");
+
+/// A script's answer that is none of the forms above: another program's keys, or a newer format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("shard is not of format {format} or is damaged: {what}; is another program or a newer Braid writing to this Redis?", format = super::FORMAT)]
+pub struct UnknownReply {
+    /// What was read.
+    pub what: String,
+}
+
+/// What a script answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done; the shard is now like this.
+    Done(Shard),
+    /// Nothing changed.
+    Refused(Refusal),
+}
+
+/// Reads a script's answer: `{status, cursor, slices, definitions}`.
+///
+/// # Errors
+/// If it is of another form.
+pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
+    match fields {
+        [status] if status == "missing" => Ok(Reply::Refused(Refusal::Missing)),
+        [status, cursor, slices, definitions] => {
+            let shard = shard(cursor, slices, definitions)?;
+            match status.as_str() {
+                "done" => Ok(Reply::Done(shard)),
+                "differs" => Ok(Reply::Refused(Refusal::Differs(shard))),
+                _ => Err(UnknownReply { what: format!("{fields:?}") }),
+            }
+        }
+        _ => Err(UnknownReply { what: format!("{fields:?}") }),
+    }
+}
+
+/// Reads a shard's positions as Redis keeps them.
+///
+/// # Errors
+/// If a field is not of the form that the scripts write.
+pub fn shard(cursor: &str, slices: &str, definitions: &str) -> Result<Shard, UnknownReply> {
+    let unknown = || UnknownReply { what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}") };
+    let slices: Vec<i64> = slices.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| unknown())?;
+    let definitions = definitions
+        .split(',')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (hash, since) = pair.split_once('=')?;
+            Some((hash.parse().ok()?, since.parse().ok()?))
+        })
+        .collect::<Option<Definitions>>()
+        .ok_or_else(unknown)?;
+    Ok(Shard { cursor: cursor.parse().map_err(|_| unknown())?, slices, definitions })
+}
+
+/// Definitions as Redis keeps them: `hash=since`, comma-separated, by hash.
+pub fn definitions_text(definitions: &Definitions) -> String {
+    definitions.iter().map(|(hash, since)| format!("{}={since}", hash.as_str())).collect::<Vec<_>>().join(",")
+}
+
+/// Definition hashes as the scripts take them: comma-separated, ascending.
+pub fn hashes_text(hashes: &[DefinitionHash]) -> String {
+    let mut hashes: Vec<&str> = hashes.iter().map(DefinitionHash::as_str).collect();
+    hashes.sort_unstable();
+    hashes.join(",")
+}

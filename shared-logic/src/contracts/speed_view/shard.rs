@@ -1,0 +1,132 @@
+//! A shard's positions, and what may happen to them: R2 to R5 and R8 as pure functions.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::DefinitionHash;
+
+/// The definitions that a shard counts, each with the offset since which it was counted.
+pub type Definitions = BTreeMap<DefinitionHash, i64>;
+
+/// The positions of one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// The first offset that is not counted.
+    pub cursor: i64,
+    /// The begins of its slices, ascending, never empty. A slice ends where the next one begins.
+    pub slices: Vec<i64>,
+    /// What is counted, since when.
+    pub definitions: Definitions,
+}
+
+/// What an apply names of the shard as its worker knows it (R2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The cursor.
+    pub cursor: i64,
+    /// The begin of the last slice.
+    pub slice: i64,
+    /// The definitions, with their since.
+    pub definitions: Definitions,
+}
+
+/// Why a step changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such shard.
+    Missing,
+    /// The shard is not as expected; this is how it is.
+    Differs(Shard),
+}
+
+impl Shard {
+    /// Opens a shard at an offset; where there is one already, nothing changes.
+    ///
+    /// # Errors
+    /// [`Refusal::Differs`] with the shard that exists.
+    pub fn open(existing: Option<&Shard>, at: i64, hashes: &[DefinitionHash]) -> Result<Shard, Refusal> {
+        match existing {
+            Some(shard) => Err(Refusal::Differs(shard.clone())),
+            None => Ok(Shard::fresh(at, hashes)),
+        }
+    }
+
+    /// R2: adds a micro-batch to the last slice and moves the cursor to `to`.
+    ///
+    /// # Errors
+    /// If cursor, last slice or definitions differ from what is expected; then nothing changes.
+    pub fn apply(existing: Option<&Shard>, expected: &Expected, to: i64) -> Result<Shard, Refusal> {
+        let shard = existing.ok_or(Refusal::Missing)?;
+        if shard.expected() != *expected || to < shard.cursor {
+            return Err(Refusal::Differs(shard.clone()));
+        }
+        Ok(Shard { cursor: to, ..shard.clone() })
+    }
+
+    /// R3: opens a new slice at the cursor and gives its begin. Twice at one cursor is once; at `max_slices` it opens none
+    /// and gives the last begin.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`]: a rotate creates no shard.
+    pub fn rotate(existing: Option<&Shard>, max_slices: usize) -> Result<(Shard, i64), Refusal> {
+        let mut shard = existing.ok_or(Refusal::Missing)?.clone();
+        if shard.last_slice() != shard.cursor && shard.slices.len() < max_slices {
+            shard.slices.push(shard.cursor);
+        }
+        let begin = shard.last_slice();
+        Ok((shard, begin))
+    }
+
+    /// R4: replaces the definitions. One that was counted goes on, a new one counts from the cursor on.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`].
+    pub fn adopt(existing: Option<&Shard>, hashes: &[DefinitionHash]) -> Result<Shard, Refusal> {
+        let shard = existing.ok_or(Refusal::Missing)?;
+        let since = |hash: &DefinitionHash| shard.definitions.get(hash).copied().unwrap_or(shard.cursor);
+        let definitions = hashes.iter().map(|hash| (hash.clone(), since(hash))).collect();
+        Ok(Shard { definitions, ..shard.clone() })
+    }
+
+    /// R5: the log no longer holds the cursor: every slice goes and one begins at `to`, counted by `hashes`.
+    ///
+    /// # Errors
+    /// If the cursor is not the expected one.
+    pub fn reopen(existing: Option<&Shard>, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> Result<Shard, Refusal> {
+        let shard = existing.ok_or(Refusal::Missing)?;
+        if shard.cursor != cursor || to <= cursor {
+            return Err(Refusal::Differs(shard.clone()));
+        }
+        Ok(Shard::fresh(to, hashes))
+    }
+
+    /// R8: removes, from the front, every slice that ends at or below the cut; gives their begins.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`].
+    pub fn drop_below(existing: Option<&Shard>, cut: i64) -> Result<(Shard, Vec<i64>), Refusal> {
+        let mut shard = existing.ok_or(Refusal::Missing)?.clone();
+        let below = shard.slices.iter().skip(1).take_while(|end| **end <= cut).count();
+        let dropped = shard.slices.drain(..below).collect();
+        Ok((shard, dropped))
+    }
+
+    /// The begin of the last slice, into which is counted.
+    pub fn last_slice(&self) -> i64 {
+        self.slices.last().copied().unwrap_or(self.cursor)
+    }
+
+    /// What an apply has to name.
+    pub fn expected(&self) -> Expected {
+        Expected { cursor: self.cursor, slice: self.last_slice(), definitions: self.definitions.clone() }
+    }
+
+    /// Whether exactly those definitions are counted, since whenever.
+    pub fn counts(&self, hashes: &[DefinitionHash]) -> bool {
+        self.definitions.len() == hashes.len() && hashes.iter().all(|hash| self.definitions.contains_key(hash))
+    }
+
+    fn fresh(at: i64, hashes: &[DefinitionHash]) -> Shard {
+        let definitions = hashes.iter().map(|hash| (hash.clone(), at)).collect();
+        Shard { cursor: at, slices: vec![at], definitions }
+    }
+}

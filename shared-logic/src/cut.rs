@@ -1,0 +1,72 @@
+//! The cut: per partition, the first offset that the batch view does not hold (R1).
+//!
+//! A reconcile's cut starts as the newest view's; what it learns may only raise it. A partition that a cut does not name
+//! has its cut at its begin. A closed log's cut is its archived end, whatever a rotate said. Any cut that the archive
+//! covers is safe; that it is also the begin of a slice only decides how soon answers are complete.
+
+use std::collections::BTreeMap;
+
+use crate::contracts::archive::Facts;
+use crate::contracts::{Offsets, PartitionId};
+
+/// Which cut a reconcile takes, or what it has to wait for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CutPlan {
+    /// The archive covers the cut.
+    Ready(Offsets),
+    /// The archive has to reach these offsets first.
+    Waiting(Vec<Behind>),
+}
+
+/// A partition whose archive does not reach the wanted cut yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// The first offset that must not be needed: the wanted cut.
+    pub wanted: i64,
+    /// The first offset that is not archived.
+    pub archived: i64,
+}
+
+/// R1: plans a cut from the newest view's (`previous`), the offsets that rotates returned, and the archive's facts.
+///
+/// `rotated` names the begin that each rotate returned; a partition without a shard is left out of it and takes the
+/// archive's next offset. Partitions that only the previous cut names stay in the cut.
+pub fn plan(previous: Option<&Offsets>, rotated: &BTreeMap<PartitionId, i64>, archive: &Facts) -> CutPlan {
+    let mut cut = previous.cloned().unwrap_or_default();
+    let mut behind = Vec::new();
+    for (id, facts) in archive.partitions() {
+        if archive.is_closed(&id.log) {
+            cut.set(id, facts.next);
+            continue;
+        }
+        let learnt = rotated.get(&id).copied().unwrap_or(facts.next).max(facts.begin);
+        let wanted = cut.get(&id).map_or(learnt, |previous| previous.max(learnt));
+        if wanted > facts.next {
+            behind.push(Behind { partition: id, wanted, archived: facts.next });
+        } else {
+            cut.set(id, wanted);
+        }
+    }
+    if behind.is_empty() { CutPlan::Ready(cut) } else { CutPlan::Waiting(behind) }
+}
+
+/// The cut of a partition that the archive has begun, as a view's cut names it or else its begin.
+pub fn of_partition(cut: Option<&Offsets>, id: &PartitionId, archive: &Facts) -> Option<i64> {
+    cut.and_then(|cut| cut.get(id)).or_else(|| archive.partition(id).map(|facts| facts.begin))
+}
+
+/// R6: where a shard is opened: at the smallest cut of the current catalog's views that name its partition, else at the
+/// partition's begin; `None` where the archive has not begun it (wait).
+pub fn opening<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId, archive: &Facts) -> Option<i64> {
+    cuts.filter_map(|cut| cut.get(id)).min().or_else(|| archive.partition(id).map(|facts| facts.begin))
+}
+
+/// R8: below which offset slices may be dropped: the smallest cut of the views that name the partition.
+pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) -> Option<i64> {
+    cuts.filter_map(|cut| cut.get(id)).min()
+}
+
+#[cfg(test)]
+mod tests;

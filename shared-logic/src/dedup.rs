@@ -1,0 +1,124 @@
+//! Duplicates: records of a source whose event id and event time agree are one event, and the first stands.
+//!
+//! Both rules are functions of the log alone. The batch layer removes every later copy ([`exact`]). The speed layer
+//! removes those whose earlier copy lies at most `dedup_window` offsets back in the same partition ([`Window`]); others
+//! are counted until the next reconcile.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use polars::prelude::*;
+
+use crate::event::Identity;
+
+/// The identities seen in the last `window` offsets of one partition.
+///
+/// What it answers depends only on the offsets shown to it since `window` offsets before, never on where a process
+/// started: see [`Window::warm_from`].
+#[derive(Debug)]
+pub struct Window {
+    window: i64,
+    last_seen: HashMap<Identity, i64, BuildHasherDefault<AlreadyHashed>>,
+    prune_at: usize,
+}
+
+impl Window {
+    /// A window of that many offsets.
+    pub fn new(window: u64) -> Window {
+        let window = i64::try_from(window).unwrap_or(i64::MAX);
+        Window { window, last_seen: HashMap::default(), prune_at: 1024 }
+    }
+
+    /// The first offset that has to be shown to an empty window before it can judge `cursor`.
+    pub fn warm_from(&self, cursor: i64) -> i64 {
+        cursor.saturating_sub(self.window).max(0)
+    }
+
+    /// Shows the window an event at its offset and asks whether it is a copy of an earlier one.
+    ///
+    /// Offsets must not fall; the same offset shown twice is not its own copy.
+    pub fn is_duplicate(&mut self, identity: Identity, offset: i64) -> bool {
+        let earlier = self.last_seen.insert(identity, offset);
+        if self.last_seen.len() >= self.prune_at {
+            let window = self.window;
+            self.last_seen.retain(|_, seen| offset - *seen <= window);
+            // At least half of the table is free again before the next walk over it, so walks cost O(1) per event.
+            self.prune_at = (self.last_seen.len() * 2).max(1024);
+        }
+        earlier.is_some_and(|seen| seen < offset && offset - seen <= self.window)
+    }
+
+    /// Forgets everything: the window has to be warmed again.
+    pub fn clear(&mut self) {
+        self.last_seen.clear();
+    }
+}
+
+/// Identities are hashes already; the table takes one half as it is.
+#[derive(Debug, Default)]
+pub struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only identities are hashed, and they are two u64")
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = self.0.rotate_left(32) ^ half;
+    }
+}
+
+/// Keeps the first copy of every event.
+///
+/// `events` holds the columns `event_id` and `event_time` (by those names of the source), and `order`: columns whose
+/// ascending order is the order of the design (the log as the archive met it, partition, offset). Copies share their
+/// event time, so any set of whole hours can be treated by itself.
+pub fn exact(events: LazyFrame, event_id: &str, event_time: &str, order: &[&str]) -> LazyFrame {
+    let by: Vec<PlSmallStr> = order.iter().map(|name| PlSmallStr::from(*name)).collect();
+    events
+        .sort(by, SortMultipleOptions::default().with_maintain_order(true))
+        .unique_stable(Some(cols([event_id, event_time])), UniqueKeepStrategy::First)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(n: u64) -> Identity {
+        Identity::of(&n.to_le_bytes(), 0)
+    }
+
+    #[test]
+    fn an_earlier_copy_counts_only_inside_the_window() {
+        let mut window = Window::new(10);
+        assert!(!window.is_duplicate(event(1), 100));
+        assert!(window.is_duplicate(event(1), 110));
+        assert!(window.is_duplicate(event(1), 120), "a copy renews the window, for it is an earlier record too");
+        assert!(!window.is_duplicate(event(1), 131));
+        assert!(!window.is_duplicate(event(1), 131), "the same record again is not its own copy");
+    }
+
+    #[test]
+    fn pruning_never_forgets_what_lies_inside() {
+        let mut window = Window::new(5_000);
+        for offset in 0..50_000 {
+            assert!(!window.is_duplicate(event(offset), offset as i64));
+            if offset >= 5_000 {
+                let back = offset - 4_000;
+                assert!(window.last_seen.contains_key(&event(back)));
+            }
+        }
+        assert!(window.last_seen.len() <= 10_002);
+    }
+
+    #[test]
+    fn an_event_is_its_id_and_its_time() {
+        assert_eq!(Identity::of(b"a", 1), Identity::of(b"a", 1));
+        assert_ne!(Identity::of(b"a", 1), Identity::of(b"a", 2));
+        assert_ne!(Identity::of(b"a", 1), Identity::of(b"b", 1));
+    }
+}

@@ -1,0 +1,126 @@
+//! An event: what a record becomes once it is decoded, or why it did not.
+//!
+//! A decoded event is a row of its source's declared fields. Instants are held as integers of microseconds, so the plan
+//! sees four kinds of columns only: text, integers, floats and booleans.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Integers outside ±[`MAX_INT`] (2^53−1) are rejected: beyond it, JSON readers disagree.
+pub const MAX_INT: i64 = (1 << 53) - 1;
+
+/// A text in a column that some metric groups by may be this long, in bytes.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Why a record is not an event. The list is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No payload, or one of no bytes.
+    Empty,
+    /// The payload is not UTF-8.
+    NotUtf8,
+    /// The payload is not JSON (RFC 8259), or nests deeper than [`crate::decode::MAX_DEPTH`].
+    NotJson,
+    /// The payload is JSON, but not an object.
+    NotObject,
+    /// A TSV line has another number of columns than the source has fields.
+    WrongColumns,
+    /// A required field is absent.
+    MissingField,
+    /// A field holds another type than declared.
+    WrongType,
+    /// An integer outside ±(2^53−1), a float that is not finite, or an instant outside the years 1 to 9999.
+    OutOfRange,
+    /// A text in a group-key column is longer than [`MAX_KEY_BYTES`].
+    TooLong,
+    /// The event is older than its record by more than the source's `max_age`.
+    TooOld,
+    /// The event is newer than its record by more than the source's `max_ahead`.
+    TooFarAhead,
+}
+
+impl Reason {
+    /// Every reason, in the order in which a record is judged.
+    pub const ALL: [Reason; 11] = [
+        Reason::Empty,
+        Reason::NotUtf8,
+        Reason::NotJson,
+        Reason::NotObject,
+        Reason::WrongColumns,
+        Reason::MissingField,
+        Reason::WrongType,
+        Reason::OutOfRange,
+        Reason::TooLong,
+        Reason::TooOld,
+        Reason::TooFarAhead,
+    ];
+
+    /// The reason's word in the archive, the API and telemetry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Empty => "empty",
+            Reason::NotUtf8 => "not_utf8",
+            Reason::NotJson => "not_json",
+            Reason::NotObject => "not_object",
+            Reason::WrongColumns => "wrong_columns",
+            Reason::MissingField => "missing_field",
+            Reason::WrongType => "wrong_type",
+            Reason::OutOfRange => "out_of_range",
+            Reason::TooLong => "too_long",
+            Reason::TooOld => "too_old",
+            Reason::TooFarAhead => "too_far_ahead",
+        }
+    }
+}
+
+/// A record that is not an event: the reason and, where there is one, the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// The position of the offending field among the source's fields.
+    pub field: Option<usize>,
+}
+
+impl Rejected {
+    /// A rejection of the whole record.
+    pub fn whole(reason: Reason) -> Rejected {
+        Rejected { reason, field: None }
+    }
+
+    /// A rejection because of the field at that position.
+    pub fn at(reason: Reason, field: usize) -> Rejected {
+        Rejected { reason, field: Some(field) }
+    }
+
+    /// `reason` or `reason:field`, as the archive's `_error` column says it.
+    pub fn text(&self, source: &crate::catalog::Source) -> String {
+        match self.field {
+            Some(field) => format!("{}:{}", self.reason.name(), source.fields[field].name),
+            None => self.reason.name().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The identity of an event: records of a source with equal identities are copies of one event.
+///
+/// 128 bits of XXH3 over event id and event time; two different events share one with a chance of about 1e-26 per pair
+/// of a trillion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity(pub u64, pub u64);
+
+impl Identity {
+    /// The identity of an event with that id (its bytes as text) and event time.
+    pub fn of(event_id: &[u8], event_time_us: i64) -> Identity {
+        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(event_id, event_time_us as u64);
+        Identity((hash >> 64) as u64, hash as u64)
+    }
+}

@@ -1,0 +1,174 @@
+//! Row-wise expressions: what `where`, the argument of a measure and `derived` may say.
+//!
+//! An expression holds columns, literals and a listed set of deterministic functions. It is parsed from SQL, typed, and
+//! checked so that it cannot fail or leave 64 bits at run time; whatever looks at another row, a clock or chance is
+//! refused by name. One expression has one meaning, wherever it runs:
+//!
+//! - logic is three-valued, as in SQL; a null operand makes arithmetic and comparisons null;
+//! - an integer beside a float becomes a float, and `/` is always a division of floats;
+//! - arithmetic without a finite result (a division by zero above all) is null, and so is `%` by zero, whose result
+//!   otherwise has the sign of the dividend;
+//! - strings compare by their UTF-8 bytes, and a name is written as the catalog writes it, case included.
+//!
+//! The files follow one expression on its way:
+//!
+//! - `parse`: SQL text → typed [`Expression`], or what is wrong and how to mend it;
+//! - `bounds`: the integers that an expression can become, so that none leaves 64 bits;
+//! - `functions`: the functions that may be called, and the registry of pure Rust ones;
+//! - `sql`: the canonical text, which definitions are hashed over;
+//! - `compile`: [`Expression`] → `polars::prelude::Expr`, for rows;
+//! - `evaluate`: the value of a `derived` expression over merged measures.
+
+mod bounds;
+mod compile;
+mod evaluate;
+pub mod functions;
+mod parse;
+mod sql;
+pub(crate) mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use polars::prelude::Expr;
+
+use crate::catalog::FieldType;
+use crate::measure::{MeasureKind, Value};
+use functions::Function;
+
+pub use parse::{Refused, Scope};
+
+/// A typed expression. Its [`Display`](std::fmt::Display) is canonical SQL: equal expressions print alike, and the text
+/// parses back to the same expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    kind: FieldType,
+    node: Node,
+}
+
+/// What stands at one place of the tree. Operands have been brought to one type: an integer beside a float is wrapped in
+/// [`Node::ToFloat`].
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Column(String),
+    Literal(Literal),
+    /// Logical NOT.
+    Not(Box<Expression>),
+    /// Unary minus.
+    Minus(Box<Expression>),
+    Binary(Operator, Box<Expression>, Box<Expression>),
+    IsNull(Box<Expression>),
+    /// The value is one of the literals; none of them is null.
+    In(Box<Expression>, Vec<Literal>),
+    /// Value, low and high; both ends belong to it.
+    Between(Box<Expression>, Box<Expression>, Box<Expression>),
+    /// The result of the first branch whose condition is true, else the last expression.
+    Case(Vec<(Expression, Expression)>, Box<Expression>),
+    /// `CAST(… AS DOUBLE)` of an integer.
+    ToFloat(Box<Expression>),
+    Call(Function, Vec<Expression>),
+}
+
+/// A constant.
+#[derive(Debug, Clone, PartialEq)]
+enum Literal {
+    /// The type of a null is the type of the expression that holds it.
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// Always finite.
+    Float(f64),
+    String(String),
+    /// Microseconds since 1970, UTC.
+    Timestamp(i64),
+}
+
+/// An operator with two operands of the same type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    And,
+    Or,
+    Add,
+    Subtract,
+    Multiply,
+    /// Of floats only.
+    Divide,
+    Remainder,
+}
+
+impl Expression {
+    /// Reads an expression over the columns of `scope`.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and what to write instead. The first mistake only.
+    pub fn parse(text: &str, scope: &Scope) -> Result<Expression, Refused> {
+        parse::expression(text, scope)
+    }
+
+    /// Reads a measure: `count()`, or `sum`, `min` or `max` of a row-wise expression of type int or float.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_measure(text: &str, scope: &Scope) -> Result<(MeasureKind, Option<Expression>), Refused> {
+        parse::measure(text, scope)
+    }
+
+    /// The type of its values. Values may be null whatever the type.
+    pub fn kind(&self) -> FieldType {
+        self.kind
+    }
+
+    /// The columns that it reads; at least one.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        match &self.node {
+            Node::Column(name) => BTreeSet::from([name.as_str()]),
+            _ => self.operands().into_iter().flat_map(Expression::columns).collect(),
+        }
+    }
+
+    /// The smallest and largest value that a row-wise integer expression can have; `None` for other types.
+    pub fn int_range(&self) -> Option<RangeInclusive<i64>> {
+        bounds::int_range(self)
+    }
+
+    /// The expression for Polars.
+    ///
+    /// Columns are named as the fields are. Strings are `String`, ints `Int64`, floats `Float64`, bools `Boolean`, and
+    /// timestamps `Int64` microseconds since 1970. The result has the type of [`Expression::kind`] in the same terms;
+    /// floats are finite or null if those of the columns are. It is elementwise.
+    pub fn to_polars(&self) -> Expr {
+        compile::polars(self)
+    }
+
+    /// The value of a `derived` expression, where `value_of` gives the merged value of a measure.
+    ///
+    /// Integers are calculated in 128 bits and judged at the end: outside 64 bits the value is [`Value::Overflow`], as it
+    /// is if a needed measure overflowed. A null operand, a division by zero and a result that is not finite give
+    /// [`Value::Null`].
+    pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Value) -> Value {
+        evaluate::derived(self, value_of)
+    }
+
+    /// The expressions directly below this one, in the order of its text.
+    fn operands(&self) -> Vec<&Expression> {
+        match &self.node {
+            Node::Column(_) | Node::Literal(_) => Vec::new(),
+            Node::Not(of) | Node::Minus(of) | Node::IsNull(of) | Node::ToFloat(of) | Node::In(of, _) => vec![of],
+            Node::Binary(_, left, right) => vec![left, right],
+            Node::Between(value, low, high) => vec![value, low, high],
+            Node::Case(branches, otherwise) => {
+                let branches = branches.iter().flat_map(|(condition, result)| [condition, result]);
+                branches.chain([otherwise.as_ref()]).collect()
+            }
+            Node::Call(_, arguments) => arguments.iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `url_path(url)`: the path of a URL, so that the same page counts once whatever its query says.
+
+use polars::prelude::{Column, IntoColumn, PolarsResult, StringChunked};
+
+use super::PureFunction;
+use crate::catalog::FieldType;
+
+/// The path of an absolute or relative URL.
+pub(super) const URL_PATH: PureFunction = PureFunction {
+    name: "url_path",
+    takes: &[FieldType::String],
+    gives: FieldType::String,
+    about: "the path of a URL, without scheme, host, query and fragment",
+    apply,
+};
+
+fn apply(arguments: &[Column]) -> PolarsResult<Column> {
+    let urls = arguments[0].as_materialized_series().str()?;
+    let paths: StringChunked = urls.iter().map(|url| url.map(path)).collect();
+    Ok(paths.with_name(urls.name().clone()).into_column())
+}
+
+/// The path as RFC 3986 (appendix B) splits it, not decoded; `/` where there is a host and no path.
+fn path(url: &str) -> &str {
+    let url = url.split(['?', '#']).next().unwrap_or(url);
+    let after_scheme = match url.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        _ => url,
+    };
+    match after_scheme.strip_prefix("//") {
+        Some(host) => host.find('/').map_or("/", |slash| &host[slash..]),
+        None => after_scheme,
+    }
+}
+
+/// A letter, then letters, digits, `+`, `-` and `.`.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn only_the_path_remains() {
+        let table = [
+            ("https://example.org/video/7?t=3#top", "/video/7"),
+            ("https://example.org", "/"),
+            ("https://example.org?q=/a", "/"),
+            ("//example.org/a", "/a"),
+            ("/a/b?c=d", "/a/b"),
+            ("a/b:c#d", "a/b:c"),
+            ("mailto:someone", "someone"),
+            ("", ""),
+        ];
+        for (url, expected) in table {
+            assert_eq!(path(url), expected, "{url}");
+        }
+    }
+}

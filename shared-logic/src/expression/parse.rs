@@ -1,0 +1,154 @@
+//! SQL text → typed expression.
+//!
+//! `sqlparser` reads the text; what it accepts is far more than we mean, so everything is refused that is not listed here,
+//! by name and with what to write instead. Types are checked on the way up, and operands are brought to one type.
+//!
+//! - `typing`: one SQL node after the other, with its type;
+//! - `call`: functions, and why some are refused;
+//! - `literal`: constants;
+//! - `measure`: `count()`, `sum(…)`, `min(…)`, `max(…)`, which stand only at the top of a measure.
+
+mod call;
+mod literal;
+mod measure;
+mod typing;
+
+use std::fmt;
+
+use sqlparser::ast::Expr as Sql;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+use super::{Expression, functions, suggest};
+use crate::catalog::{Field, FieldType, Measure};
+use typing::Typing;
+
+pub(super) use measure::measure;
+
+/// Longer expressions are refused.
+const TEXT_MAX_BYTES: usize = 16 * 1024;
+
+/// The columns that an expression may name.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    over: Over,
+    columns: Vec<(String, FieldType)>,
+}
+
+/// What the columns are, and so how integers are kept within 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Fields of one event: bounded when the catalog is read.
+    Rows,
+    /// Merged measures of a metric: numbers, judged when they are calculated.
+    Measures,
+}
+
+impl Scope {
+    /// The fields of a source.
+    pub fn of_fields(fields: &[Field]) -> Scope {
+        let columns = fields.iter().map(|field| (field.name.clone(), field.kind)).collect();
+        Scope { over: Over::Rows, columns }
+    }
+
+    /// The measures of a metric.
+    pub fn of_measures(measures: &[Measure]) -> Scope {
+        let kind = |measure: &Measure| if measure.kind.is_int() { FieldType::Int } else { FieldType::Float };
+        let columns = measures.iter().map(|measure| (measure.name.clone(), kind(measure))).collect();
+        Scope { over: Over::Measures, columns }
+    }
+
+    fn kind_of(&self, name: &str) -> Option<FieldType> {
+        self.columns.iter().find(|(column, _)| column == name).map(|(_, kind)| *kind)
+    }
+
+    /// The user's word for a column.
+    fn noun(&self) -> &'static str {
+        match self.over {
+            Over::Rows => "field",
+            Over::Measures => "measure",
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Refused {
+        let names = self.columns.iter().map(|(column, _)| column.as_str());
+        let fix = suggest::fix(name, &format!("{}s", self.noun()), names);
+        Refused::new(format!("unknown {} `{name}`", self.noun()), fix)
+    }
+}
+
+/// Why a text is no expression, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {fix}")]
+pub struct Refused {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl Refused {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Refused {
+        Refused { what: what.into(), fix: fix.into() }
+    }
+
+    /// A type that does not belong here; names what stands there, its type, and what was wanted.
+    fn mistyped(place: impl fmt::Display, expression: &impl fmt::Display, kind: FieldType, fix: &str) -> Refused {
+        Refused::new(format!("{place}, but `{expression}` is {}", kind.name()), fix)
+    }
+}
+
+/// Reads an expression; it must name a column, since a constant says nothing about an event.
+pub(super) fn expression(text: &str, scope: &Scope) -> Result<Expression, Refused> {
+    typed(&sql(text)?, scope)
+}
+
+fn typed(sql: &Sql, scope: &Scope) -> Result<Expression, Refused> {
+    let expression = Typing::new(scope).expression(sql)?;
+    if expression.columns().is_empty() {
+        let fix = "leave a constant condition out; for a number of events write count()";
+        return Err(Refused::new(format!("`{sql}` names no {}", scope.noun()), fix));
+    }
+    Ok(expression)
+}
+
+fn sql(text: &str) -> Result<Sql, Refused> {
+    const EXAMPLE: &str =
+        "write SQL such as `status = 200 AND dwell_ms > 0`; names that are SQL words go in \"quotes\"";
+    if text.trim().is_empty() {
+        return Err(Refused::new("the expression is empty", EXAMPLE));
+    }
+    if text.len() > TEXT_MAX_BYTES {
+        let what = format!("the expression has {} bytes", text.len());
+        return Err(Refused::new(what, format!("at most {TEXT_MAX_BYTES} are read; split the metric")));
+    }
+    let mistake = |error: ParserError| match error {
+        ParserError::RecursionLimitExceeded => too_deep(),
+        ParserError::TokenizerError(what) | ParserError::ParserError(what) => {
+            Refused::new(format!("`{text}` is not an expression: {what}"), EXAMPLE)
+        }
+    };
+    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(mistake)?;
+    let parsed = parser.parse_expr().map_err(mistake)?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(parsed),
+        more => Err(Refused::new(format!("`{more}` follows the end of the expression `{parsed}`"), EXAMPLE)),
+    }
+}
+
+fn too_deep() -> Refused {
+    Refused::new(
+        "the expression is nested too deeply",
+        "write a long chain of comparisons with IN, or split the metric",
+    )
+}
+
+/// Everything that may be written, for whoever wrote something else.
+fn offered() -> String {
+    format!(
+        "expressions hold names, literals, comparisons, AND, OR, NOT, IS NULL, IN, BETWEEN, + - * / %, CASE WHEN, \
+         CAST(… AS DOUBLE) and the functions {}",
+        functions::names().join(", ")
+    )
+}

@@ -1,0 +1,22 @@
+//! What an event, a bucket, a metric, a partial and a merge are.
+//!
+//! Every layer runs this crate and nothing else decides a number. It does no I/O and knows no clock, no Kafka, no Redis
+//! and no store: positions, bytes, times and tables come in as arguments, and values go out.
+//!
+//! Read in the order of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated
+//! events, [`plan`] turns columns into [`partial`]s, [`merge`] braids partials of both layers, [`cut`] and [`complete`]
+//! decide which offsets belong to which layer and what an answer lacks. [`contracts`] says how all of it is written down.
+
+pub mod catalog;
+pub mod complete;
+pub mod contracts;
+pub mod cut;
+pub mod decode;
+pub mod dedup;
+pub mod event;
+pub mod expression;
+pub mod measure;
+pub mod merge;
+pub mod partial;
+pub mod plan;
+pub mod time;

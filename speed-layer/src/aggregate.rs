@@ -1,0 +1,55 @@
+//! Micro-batch → partials of every metric, packed for the apply script.
+
+use polars::prelude::{IntoLazy, PolarsResult};
+use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
+use shared_logic::contracts::speed_view::{Packed, ShardKeys, pack};
+use shared_logic::partial::Partials;
+use shared_logic::plan::Plan;
+
+use crate::micro_batch::MicroBatch;
+
+/// The metrics of one source, compiled.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The source that they are over.
+    pub source: Source,
+    metrics: Vec<(Metric, DefinitionHash, Plan)>,
+}
+
+impl Metrics {
+    /// Compiles every metric of a source.
+    pub fn new(catalog: &Catalog, source: &Source) -> Metrics {
+        let metrics = catalog.metrics_of(&source.name);
+        let compiled = metrics.map(|metric| (metric.clone(), catalog.definition(metric), Plan::new(source, metric)));
+        Metrics { source: source.clone(), metrics: compiled.collect() }
+    }
+
+    /// The hashes of their definitions.
+    pub fn hashes(&self) -> Vec<DefinitionHash> {
+        self.metrics.iter().map(|(_, hash, _)| hash.clone()).collect()
+    }
+
+    /// The fields of the source that some metric reads, sorted.
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> = self.metrics.iter().flat_map(|(.., plan)| plan.columns()).cloned().collect();
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+
+    /// Runs every plan on the micro-batch; counters are addressed in the slice that begins at `slice`.
+    ///
+    /// # Errors
+    /// None that an event can cause: expressions are typed when the catalog is checked.
+    pub fn aggregate(&self, batch: &MicroBatch, keys: &ShardKeys, slice: i64) -> PolarsResult<Packed> {
+        let mut packed = Packed::default();
+        if batch.events.height() == 0 {
+            return Ok(packed);
+        }
+        for (metric, hash, plan) in &self.metrics {
+            let partials = Partials::of_events(&self.source, metric, plan, batch.events.clone().lazy())?;
+            pack(&mut packed, keys, slice, hash, metric, &partials);
+        }
+        Ok(packed)
+    }
+}
