@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use shared_logic::catalog::{Catalog, Field, Format, Metric, Mistake, Source};
+use shared_logic::catalog::{Catalog, Field, Format, Metric, Source};
 
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
@@ -27,14 +27,14 @@ pub struct Args {
 /// If the file cannot be read.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let text = read(&args.file)?;
-    match Catalog::parse(&text) {
+    match Catalog::parse_file(&args.file, &text) {
         Ok(catalog) => {
             print!("{}", summary(&catalog));
             Ok(ExitCode::SUCCESS)
         }
-        Err(mistakes) => {
-            println!("{}", report(&args.file, &mistakes));
-            eprintln!("{}", count(mistakes.len(), "mistake"));
+        Err(refused) => {
+            println!("{refused}");
+            eprintln!("{}", count(refused.mistakes.len(), "mistake"));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -47,12 +47,6 @@ fn read(file: &Path) -> Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(file).with_context(|| format!("cannot read the catalog {}", file.display()))
-}
-
-/// One line a mistake: `FILE:LINE: what; fix`.
-pub fn report(file: &Path, mistakes: &[Mistake]) -> String {
-    let line = |mistake: &Mistake| format!("{}:{}: {}; {}", file.display(), mistake.line, mistake.what, mistake.fix);
-    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// What a catalog defines, for people.
@@ -123,12 +117,12 @@ clicks = "count()"
 
     #[test]
     fn every_mistake_has_file_line_what_and_fix() {
-        let mistakes = Catalog::parse(WRONG).expect_err("it holds mistakes");
-        let report = report(Path::new("my.toml"), &mistakes);
+        let refused = Catalog::parse_file(Path::new("my.toml"), WRONG).expect_err("it holds mistakes");
+        let report = refused.to_string();
         let lines: Vec<&str> = report.lines().collect();
-        assert_eq!(lines.len(), mistakes.len());
+        assert_eq!(lines.len(), refused.mistakes.len());
         assert!(lines.len() >= 3, "{report}");
-        for (line, mistake) in lines.iter().zip(&mistakes) {
+        for (line, mistake) in lines.iter().zip(&refused.mistakes) {
             assert!(line.starts_with(&format!("my.toml:{}: ", mistake.line)), "{line}");
             assert!(line.contains("; "), "{line}");
         }

@@ -7,8 +7,6 @@ use anyhow::{Context, Result, anyhow};
 use platform::settings::Settings;
 use shared_logic::catalog::{Catalog, Source};
 
-use crate::catalog_check::report;
-
 /// The catalog that Braid comes with.
 pub const SHIPPED: &str = include_str!("../../catalog.toml");
 
@@ -40,5 +38,6 @@ pub fn source<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Source> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Catalog> {
-    Catalog::parse(text).map_err(|mistakes| anyhow!("the catalog is wrong\n{}", report(path, &mistakes)))
+    let catalog = Catalog::parse_file(path, text);
+    catalog.map_err(|refused| anyhow!("the catalog has {} mistakes\n{refused}", refused.mistakes.len()))
 }

@@ -12,7 +12,6 @@ use platform::kafka::{KafkaError, Topics, client_config};
 use platform::settings;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
 use shared_logic::catalog::Source;
 use tokio::sync::Semaphore;

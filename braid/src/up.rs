@@ -1,10 +1,198 @@
-//! wip
-/// wip
+//! `braid up`: the whole platform in one process.
+//!
+//! It starts what nobody named (a broker inside this process, a Redis as its child), creates topics and tables, starts the
+//! layers exactly as their own binaries do, and says on one line where everything is. It stops from the front of the flow
+//! to its back: traffic, speed, archive, schedule, serving, and at last what they stood on. A layer that fails takes all
+//! the others down with it, in the same order.
+//!
+//! - `dependencies`: Kafka and Redis, named or embedded;
+//! - `layers`: what runs, in the order in which it stops.
+
+mod dependencies;
+mod layers;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use platform::settings::{Settings, SettingsArgs, Span};
+use platform::shutdown::Shutdown;
+use serving_layer::Server;
+use shared_logic::catalog::Catalog;
+use tracing::info;
+
+use self::dependencies::Dependencies;
+use self::layers::Layers;
+use crate::produce::Mix;
+use crate::{catalog_file, produce};
+
+/// How long until the platform can answer; a large archive takes a while to be looked through.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What sample traffic there is altogether.
+const TRAFFIC_PER_SECOND: f64 = 200.0;
+const TRAFFIC_SEED: u64 = 42;
+/// Events of some seconds ago, about fifty things of which the least popular still get one now and then.
+const TRAFFIC: Mix =
+    Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
+
+/// Runs the whole platform in one process
+///
+/// What is not named is embedded: Kafka as a broker inside this process, which forgets on exit, and Redis as a child. The
+/// archive, the batch views and the child's files lie in the data folder and stay. Once it serves, it prints
+/// `ready http=HOST:PORT kafka=HOST:PORT redis=URL` on one line. SIGTERM and ctrl-c stop it in order, a second one at once.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
-/// wip
+#[command(after_help = "Examples:
+  braid up
+  braid up --http 127.0.0.1:0 --data /tmp/braid --no-traffic
+  braid up --catalog my.toml --kafka broker-1:9092,broker-2:9092 --redis redis://cache:6379")]
+pub struct Args {
+    /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// When to reconcile: cron with seconds, or `catalog` for what the catalog says
+    #[arg(long, value_name = "CRON", default_value = "*/15 * * * * *", value_parser = cron)]
+    reconcile: String,
+    /// Send no sample traffic; none is ever sent to a Kafka that was named
+    #[arg(long)]
+    no_traffic: bool,
+}
+
+/// Runs the command until a signal, or until something fails.
+///
 /// # Errors
-/// wip
-pub async fn run(_: Args, _: platform::settings::SettingsArgs) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::SUCCESS)
+/// The first thing that failed.
+pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
+    if let Some(address) = args.http {
+        flags.set.push(("http.listen".to_owned(), address.to_string()));
+    }
+    let mut settings = flags.load()?;
+    platform::telemetry::init(&settings.telemetry)?;
+    let mut catalog = catalog_file::load(&settings)?;
+    if args.reconcile != CATALOGS_OWN {
+        catalog.schedule.reconcile = args.reconcile;
+    }
+    let shutdown = Shutdown::on_signals()?;
+
+    let started = tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(ExitCode::SUCCESS),
+        started = Dependencies::start(&mut settings, &catalog) => started,
+    };
+    let mut dependencies = started?;
+    let mut layers = Layers::default();
+    let outcome = serve(&settings, &catalog, !args.no_traffic, &mut dependencies, &mut layers, &shutdown).await;
+    let stopped = layers.stop().await;
+    dependencies.stop().await;
+    outcome.and(stopped)?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the layers and waits until a stop is asked for or something fails.
+async fn serve(
+    settings: &Settings,
+    catalog: &Catalog,
+    traffic: bool,
+    dependencies: &mut Dependencies,
+    layers: &mut Layers,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        created = batch_layer::init::run(settings, catalog) => created.context("cannot create topics and tables")?,
+    }
+    let server = Server::bind(settings, catalog.clone()).await?;
+    let address = server.address();
+    start(settings, catalog, server, layers);
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        failed = layers.failure() => return Err(failed),
+        failed = dependencies.failure() => return Err(failed),
+        ready = ready(address) => ready?,
+    }
+    // Whoever started us may have closed the other end; then there is nobody to tell.
+    let _ = writeln!(std::io::stdout(), "{}", dependencies.ready_line(address, settings));
+    advise(address, settings, catalog);
+    if traffic && dependencies.kafka_is_ours() {
+        start_traffic(settings, catalog, layers);
+    }
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        failed = layers.failure() => Err(failed),
+        failed = dependencies.failure() => Err(failed),
+    }
+}
+
+/// Starts the layers in the order in which they are to stop.
+fn start(settings: &Settings, catalog: &Catalog, server: Server, layers: &mut Layers) {
+    let (of_speed, of_archive, of_schedule) = (settings.clone(), settings.clone(), settings.clone());
+    let (speed_catalog, archive_catalog, schedule_catalog) = (catalog.clone(), catalog.clone(), catalog.clone());
+    layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
+        speed_layer::run(&of_speed, &speed_catalog, shutdown).await
+    });
+    layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
+        batch_layer::archive::run(&of_archive, &archive_catalog, shutdown).await
+    });
+    layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
+        batch_layer::schedule::run(&of_schedule, &schedule_catalog, shutdown).await
+    });
+    layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
+}
+
+/// Sample traffic for every source; it is in front of the flow, and so stops first.
+fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
+    let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
+    for source in catalog.sources.values() {
+        let (kafka, source) = (settings.kafka.clone(), source.clone());
+        layers.start_in_front("sample traffic", Span::from_secs(5), async move |shutdown| {
+            produce::endless(&kafka, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
+        });
+    }
+}
+
+/// Waits until the serving layer says that it can answer.
+async fn ready(address: SocketAddr) -> Result<()> {
+    let url = format!("http://{address}/readyz");
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+    let mut why_not = String::new();
+    let look = async {
+        loop {
+            match client.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) => why_not = answer.text().await.unwrap_or_default(),
+                Err(error) => why_not = error.to_string(),
+            }
+            tokio::time::sleep(READY_LOOK_EVERY).await;
+        }
+    };
+    let in_time = tokio::time::timeout(READY_WITHIN, look).await;
+    in_time.map_err(|_| anyhow!("not ready within {} s: {why_not}", READY_WITHIN.as_secs()))
+}
+
+/// Says what can be done now.
+fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
+    if let Some(metric) = catalog.metrics.keys().next_back() {
+        info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
+    }
+    if let Some(source) = catalog.sources.keys().next_back() {
+        info!("send your own: braid send --source {source} --kafka {} FILE", settings.kafka.brokers);
+    }
+}
+
+/// Stands for the catalog's schedule.
+const CATALOGS_OWN: &str = "catalog";
+
+fn cron(text: &str) -> Result<String, String> {
+    if text == CATALOGS_OWN {
+        return Ok(text.to_owned());
+    }
+    let wrong = |error| format!("{error}; expected `second minute hour day month weekday`, such as \"*/15 * * * * *\"");
+    cron::Schedule::from_str(text).map(|_| text.to_owned()).map_err(wrong)
 }

@@ -32,6 +32,8 @@ impl Up {
         command.args(["up", "--no-traffic", "--http", "127.0.0.1:0", "--catalog"]).arg(catalog);
         command.arg("--data").arg(data).args(more);
         command.env("BRAID__ARCHIVE__LINGER", "300ms").env("BRAID__SERVING__REFRESH", "100ms");
+        // A killed platform's partitions are free for the next one soon.
+        command.env("BRAID__KAFKA__SESSION_TIMEOUT", "1s");
         let process = Process::start("braid-up", command, log)?;
         let ready = process.line("ready http=", DEADLINE).await?;
         let part =

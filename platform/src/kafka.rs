@@ -31,6 +31,8 @@ pub fn client_config(settings: &settings::Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "braid");
+    // A broker that was away is found again within a second; librdkafka's default is up to ten.
+    config.set("reconnect.backoff.max.ms", "1000");
     for (name, value) in settings.client.iter() {
         config.set(name, value);
     }

@@ -8,7 +8,7 @@ mod check;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{Client, IntoConnectionInfo};
+use ::redis::{Client, ConnectionAddr, IntoConnectionInfo};
 
 use crate::settings;
 
@@ -81,6 +81,10 @@ pub async fn connect(settings: &settings::Redis) -> Result<Connection, RedisErro
     let address = info.addr().to_string();
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
     let client = Client::open(info).map_err(not_a_url)?;
+    if matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
+        // Whoever chose a provider before us has chosen one, which is all that is needed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     // One try a command: who sends it has its own back-off, and must not wait behind another one.
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(settings.connect_timeout.get()))

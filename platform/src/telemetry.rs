@@ -44,6 +44,9 @@ pub enum TelemetryError {
     },
 }
 
+/// Libraries that would tell every step of reading a table; `telemetry.log` may still ask for them.
+const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn";
+
 /// Starts logs (to standard error) and counters, once a process; a second call changes nothing.
 ///
 /// # Errors
@@ -54,7 +57,7 @@ pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
     if RECORDER.get().is_some() {
         return Ok(());
     }
-    let filter = EnvFilter::try_new(&settings.log)
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.log))
         .map_err(|error| TelemetryError::Directives { directives: settings.log.clone(), reason: error.to_string() })?;
     let recorder = PrometheusBuilder::new()
         .set_buckets(&BUCKETS_SECONDS)

@@ -54,7 +54,7 @@ async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next
         Err(_) => Problem::too_slow(app.request_timeout).into_response(),
     };
     let labels = [("route", route), ("status", response.status().as_u16().to_string())];
-    metrics::histogram!("serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
-    metrics::counter!("serving_requests_total", &labels).increment(1);
+    ::metrics::histogram!("serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
+    ::metrics::counter!("serving_requests_total", &labels).increment(1);
     response
 }

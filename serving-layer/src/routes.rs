@@ -7,17 +7,29 @@ pub(crate) mod series;
 pub(crate) mod status;
 pub(crate) mod total;
 
-use std::collections::BTreeMap;
-
-use shared_logic::contracts::PartitionId;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 
 use crate::answer::{Answer, GapText};
 use crate::problem::Problem;
-use crate::query::Query;
-use crate::speed_view::ShardLook;
+use crate::query::{Pairs, Query};
 
-/// Shards as far as they could be read.
-type Read = BTreeMap<PartitionId, Option<ShardLook>>;
+/// The name in the path, whether or not there is such a metric.
+pub(crate) struct MetricName(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MetricName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MetricName, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| MetricName(name)).map_err(|_| Problem::no_path(parts.uri.path()))
+    }
+}
+
+/// Refuses parameters where there are none.
+fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    Pairs::read(query)?.only(std::iter::empty())
+}
 
 /// Refuses an incomplete answer where a complete one is required.
 fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {

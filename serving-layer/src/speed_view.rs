@@ -15,7 +15,7 @@ mod reply;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use platform::settings::Settings;
 use redis::Script;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
@@ -95,10 +95,10 @@ impl SpeedView {
         question: &Question<'_>,
         need: &BTreeMap<PartitionId, i64>,
     ) -> Result<BTreeMap<PartitionId, Option<ShardLook>>, SpeedError> {
-        let each = need.iter().map(|(id, from)| async move {
-            Ok::<_, SpeedError>((id.clone(), self.read_one(question, id, *from).await?))
+        let each = need.iter().map(|(id, from)| {
+            async { Ok::<_, SpeedError>((id.clone(), self.read_one(question, id, *from).await?)) }.boxed()
         });
-        stream::iter(each).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
+        stream::iter(each.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
     }
 
     /// Reads the positions of shards, without counters.
@@ -164,7 +164,9 @@ impl SpeedView {
     async fn ask(&self, id: &PartitionId, keys: &[String], kinds: &[MeasureKind]) -> Result<Option<Reading>, SpeedError> {
         let mut connection = self.link.connection()?;
         let mut invocation = self.script.prepare_invoke();
-        keys.iter().for_each(|key| drop(invocation.key(key.as_str())));
+        for key in keys {
+            invocation.key(key.as_str());
+        }
         let answer = invocation.invoke_async(&mut connection).await;
         let answer = answer.map_err(|error| SpeedError::Refused { partition: id.clone(), reason: error.to_string() })?;
         reply::reading(answer, kinds).map_err(|source| SpeedError::Unreadable { partition: id.clone(), source })

@@ -143,7 +143,9 @@ impl Expression {
     ///
     /// Columns are named as the fields are. Strings are `String`, ints `Int64`, floats `Float64`, bools `Boolean`, and
     /// timestamps `Int64` microseconds since 1970. The result has the type of [`Expression::kind`] in the same terms;
-    /// floats are finite or null if those of the columns are. It is elementwise.
+    /// floats are finite or null if those of the columns are. It is elementwise, for `filter`, `select` and `with_columns`:
+    /// what is aggregated in groups is made a column first, because Polars loses count of rows where a group meets a
+    /// condition that is constant.
     pub fn to_polars(&self) -> Expr {
         compile::polars(self)
     }

@@ -77,9 +77,12 @@ impl Plan {
         };
         let time = col(self.event_time.as_str());
         let bucket = (time.clone() - time % lit(self.grain_us)).alias(BUCKET);
-        let keys: Vec<Expr> = self.by.iter().map(|name| col(name.as_str())).chain([bucket]).collect();
-        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, _, of))| first(*kind, of.as_ref(), at));
-        self.present(kept.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.by)
+        // Operands become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
+        let operands = self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(operand(at))));
+        let rows = kept.with_columns(operands.chain([bucket]).collect::<Vec<_>>());
+        let keys: Vec<Expr> = self.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
+        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, ..))| fold(*kind, col(operand(at)), at));
+        self.present(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.by)
     }
 
     /// Partials → partials of fewer group-key columns: those of `by` that `kept` accepts. None of them gives the partials
@@ -121,42 +124,45 @@ fn low(at: usize) -> String {
     format!("_{at}")
 }
 
-/// The aggregation of events for one measure.
-fn first(kind: MeasureKind, of: Option<&Expr>, at: usize) -> Vec<Expr> {
-    match (kind, of) {
-        (MeasureKind::Count, _) | (_, None) => vec![len().alias(low(at))],
-        (_, Some(of)) => fold(kind, of.clone(), at),
-    }
+/// The column of what a measure aggregates.
+fn operand(at: usize) -> String {
+    format!("_{at}_of")
 }
 
 /// The aggregation of partials for one measure. A null sum is an overflow and stays one: its group becomes null.
 fn again(kind: MeasureKind, name: &str, at: usize) -> Vec<Expr> {
     let of = col(name);
     match kind {
-        MeasureKind::Count | MeasureKind::SumInt => {
-            let overflown = of.clone().is_null().any(true);
-            let mut halves = fold(MeasureKind::SumInt, of, at);
-            if kind == MeasureKind::Count {
-                // Counts of events that exist cannot leave 64 bits.
-                return vec![col(name).sum().alias(low(at))];
-            }
-            halves[0] = when(overflown).then(lit(NULL).cast(DataType::Int64)).otherwise(halves[0].clone()).alias(high(at));
-            halves
+        // Counts of events that exist cannot leave 64 bits.
+        MeasureKind::Count => vec![of.sum().alias(low(at))],
+        MeasureKind::SumInt => {
+            let nothing = lit(NULL).cast(DataType::Int64);
+            let [high_half, low_half] = halves(of.clone());
+            let high_sum = when(of.is_null().any(true)).then(nothing).otherwise(high_half.sum());
+            vec![high_sum.alias(high(at)), low_half.sum().alias(low(at))]
         }
         _ => fold(kind, of, at),
     }
 }
 
+/// The aggregation of a column for one measure.
 fn fold(kind: MeasureKind, of: Expr, at: usize) -> Vec<Expr> {
     match kind {
-        MeasureKind::Count | MeasureKind::SumInt => vec![
-            of.clone().floor_div(lit(HALF)).sum().alias(high(at)),
-            (of % lit(HALF)).sum().alias(low(at)),
-        ],
+        MeasureKind::Count => vec![len().alias(low(at))],
+        MeasureKind::SumInt => {
+            let [high_half, low_half] = halves(of);
+            vec![high_half.sum().alias(high(at)), low_half.sum().alias(low(at))]
+        }
         MeasureKind::SumFloat => vec![of.sum().alias(low(at))],
         MeasureKind::MinInt | MeasureKind::MinFloat => vec![of.min().alias(low(at))],
         MeasureKind::MaxInt | MeasureKind::MaxFloat => vec![of.max().alias(low(at))],
     }
+}
+
+/// An integer as `high · 2^32 + low`; exact whatever the sign of a remainder is.
+fn halves(of: Expr) -> [Expr; 2] {
+    let low = of.clone() % lit(HALF);
+    [(of - low.clone()) / lit(HALF), low]
 }
 
 /// `high · 2^32 + low`, null where it leaves 64 bits.
@@ -169,3 +175,6 @@ fn joined(high: &Column, low: &Column) -> PolarsResult<Column> {
         .collect();
     Ok(joined.into_series().into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,9 +75,10 @@ pub struct Traffic {
     rng: StdRng,
     rows: Rows,
     reasons: Vec<Reason>,
-    /// The last sound records that were no copies, oldest first.
-    near: VecDeque<Sample>,
-    near_max: usize,
+    /// Sound records that were no copies, each with its number, oldest first; the numbers lie within `near_max`.
+    near: VecDeque<(u64, Sample)>,
+    near_max: u64,
+    number: u64,
     tally: Tally,
 }
 
@@ -108,7 +109,8 @@ impl Traffic {
             rng: StdRng::seed_from_u64(seed),
             reasons: broken::reasons(source),
             near: VecDeque::new(),
-            near_max: usize::try_from(near_max).unwrap_or(usize::MAX),
+            near_max,
+            number: 0,
             tally: Tally::default(),
             source: source.clone(),
             mix: mix.clone(),
@@ -118,6 +120,10 @@ impl Traffic {
     /// The next record, sent at that moment (microseconds since 1970).
     pub fn sample(&mut self, now_us: i64) -> Sample {
         let Mix { duplicates, late, broken, .. } = self.mix;
+        self.number += 1;
+        while self.near.front().is_some_and(|(number, _)| self.number - number > self.near_max) {
+            self.near.pop_front();
+        }
         let chance: f64 = self.rng.random();
         if chance < broken {
             self.tally.broken += 1;
@@ -126,7 +132,7 @@ impl Traffic {
         if chance < broken + duplicates && !self.near.is_empty() {
             self.tally.copies += 1;
             let original = self.rng.random_range(0..self.near.len());
-            return Sample { kind: Kind::Copy, ..self.near[original].clone() };
+            return Sample { kind: Kind::Copy, ..self.near[original].1.clone() };
         }
         let is_late = (broken + duplicates..broken + duplicates + late).contains(&chance);
         let (kind, age_us) = if is_late { (Kind::Late, self.late_age_us()) } else { (Kind::Fresh, self.fresh_age_us()) };
@@ -136,10 +142,7 @@ impl Traffic {
         }
         let sample = self.sound(kind, now_us - age_us);
         if self.near_max > 0 {
-            if self.near.len() == self.near_max {
-                self.near.pop_front();
-            }
-            self.near.push_back(sample.clone());
+            self.near.push_back((self.number, sample.clone()));
         }
         sample
     }

@@ -124,7 +124,7 @@ impl Recipe {
             (Part::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
             (Part::Main, kind) => self.numbered(rng, kind, rank, time_us),
             (Part::Grouped, FieldType::Int) if !self.is_status() => Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64)),
-            (Part::Grouped, FieldType::String) => self.numbered(rng, FieldType::String, draw(rng, GROUPED_VALUES), time_us),
+            (Part::Grouped, FieldType::String) => self.named(draw(rng, GROUPED_VALUES)),
             // Whole hours: a group key that no two events share would be of no use.
             (Part::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),
             (_, kind) => self.plain(rng, kind, rank, time_us),
@@ -134,18 +134,24 @@ impl Recipe {
     /// The value with that number out of a numbered set.
     fn numbered(&self, rng: &mut StdRng, kind: FieldType, number: i64, time_us: i64) -> Cell {
         match kind {
-            FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/page-{number}")),
-            FieldType::String => Cell::Text(format!("{}-{number}", self.stem())),
+            FieldType::String => self.named(number),
             FieldType::Int => Cell::Int(number),
             FieldType::Float => Cell::Float(number as f64),
             kind => self.plain(rng, kind, number, time_us),
         }
     }
 
+    fn named(&self, number: i64) -> Cell {
+        if self.is_address() {
+            return Cell::Text(format!("https://example.org/page-{number}"));
+        }
+        Cell::Text(format!("{}-{number}", self.stem()))
+    }
+
     fn plain(&self, rng: &mut StdRng, kind: FieldType, rank: i64, time_us: i64) -> Cell {
         match kind {
             FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/watch/{rank}")),
-            FieldType::String => self.numbered(rng, kind, draw(rng, NAMED_VALUES), time_us),
+            FieldType::String => self.named(draw(rng, NAMED_VALUES)),
             FieldType::Int if self.is_status() => Cell::Int([200, 404, 500][status(rng.random())]),
             FieldType::Int if self.is_duration() => Cell::Int(1 + skewed(rng, 8_000.0) as i64),
             FieldType::Int => Cell::Int(rng.random_range(0..1_000)),

@@ -24,7 +24,7 @@ const KILLS_AT_FAIL_POINTS_MIN: usize = 5;
 const MOST_PASSAGES_BEFORE: u32 = 6;
 /// How long a victim stays at a fail point if nobody kills it.
 const LONG_ENOUGH_MS: u32 = 60_000;
-const LATEST_KILL_MS: u64 = 1_500;
+const LATEST_KILL_MS: u64 = 3_000;
 const BURST: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -84,8 +84,8 @@ fn kill9() {
             dedup_window: DEFAULT_DEDUP_WINDOW,
         });
         let mut deployment = Deployment::new(&scenario.dir().join("braid"), &text, &kafka.brokers(), &redis.url())?;
-        // A killed member's partitions go to its successor as soon as the group allows.
-        deployment.set("kafka.session_timeout", "6s");
+        // A killed member's partitions go to its successor soon, so that most kills find the worker at work.
+        deployment.set("kafka.session_timeout", "1s");
         deployment.start_all(&[Layer::Archive, Layer::Speed, Layer::Serving]).await?;
         let client = deployment.client()?;
 

@@ -22,6 +22,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
+use super::native::log_line;
 use super::{KafkaError, client_config};
 use crate::settings;
 
@@ -112,17 +113,18 @@ struct Group {
 
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        use RDKafkaLogLevel::*;
-        match level {
-            Emerg | Alert | Critical | Error => error!(target: "librdkafka", facility, "{line}"),
-            Warning => warn!(target: "librdkafka", facility, "{line}"),
-            Notice | Info => info!(target: "librdkafka", facility, "{line}"),
-            Debug => debug!(target: "librdkafka", facility, "{line}"),
-        }
+        log_line(level as i32, facility, line);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        warn!(group = self.group, %error, reason, "group membership");
+        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+        match error.rdkafka_error_code() {
+            // Said by the log as well, once a broker and not ten times a second.
+            Some(AllBrokersDown | BrokerTransportFailure | Resolve) => {
+                debug!(group = self.group, %error, reason, "group membership");
+            }
+            _ => warn!(group = self.group, %error, reason, "group membership"),
+        }
     }
 }
 

@@ -144,8 +144,18 @@ pub(super) fn words(code: RDKafkaRespErr) -> String {
 
 /// Takes librdkafka's log lines, which come from its threads.
 unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
-    let (facility, line) = (text_of(facility), text_of(line));
+    log_line(level, &text_of(facility), &text_of(line));
+}
+
+/// Passes on a log line of librdkafka's, `level` as syslog counts it.
+///
+/// While no broker can be reached, librdkafka says so ten times a second, besides one line (`FAIL`) for each broker that
+/// it does not repeat. That flood is for debugging only.
+pub(super) fn log_line(level: c_int, facility: &str, line: &str) {
+    let flood = facility == "ERROR" && (line.contains("brokers are down") || line.contains(": Connect to "));
     match level {
+        _ if flood => debug!(target: "librdkafka", facility, "{line}"),
+        ..=3 if facility == "FAIL" => warn!(target: "librdkafka", facility, "{line}"),
         ..=3 => error!(target: "librdkafka", facility, "{line}"),
         4 => warn!(target: "librdkafka", facility, "{line}"),
         5 | 6 => info!(target: "librdkafka", facility, "{line}"),

@@ -124,3 +124,15 @@ async fn what_is_not_there_or_not_a_url_is_named_without_the_password() {
     assert_eq!(error.to_string(), "cannot connect to redis at 127.0.0.1:1");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_server_without_tls_is_an_error_and_no_panic() {
+    let server = Server::start(&[]);
+    drop(server.connection().await);
+    let tls = settings::Redis {
+        url: server.settings.url.reveal().replace("redis://", "rediss://").into(),
+        ..settings::Redis::default()
+    };
+    let error = connect(&tls).await.map(drop).expect_err("it speaks no TLS");
+    assert!(matches!(error, RedisError::Connect { .. }), "{error:?}");
+}

@@ -39,15 +39,16 @@ impl Rows {
 }
 
 impl Day {
-    /// Indexes the rows of a day's files. Only the finest group keys are in files; the coarser ones are merged from them.
+    /// Indexes the rows of a day's files, read with [`columns`]. Only the finest group keys are in files; the coarser ones are merged from them.
     ///
     /// # Errors
     /// If a column is missing or has another type.
-    pub(super) fn build(counted: &Counted, day: i64, frame: &DataFrame) -> PolarsResult<Day> {
+    pub(super) fn build(counted: &Counted, day: i64, mut frame: DataFrame) -> PolarsResult<Day> {
         let (source, metric) = (&counted.source, &counted.metric);
         let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
         let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns };
-        let frame = as_partials(counted, frame)?;
+        // The plan, whose partials these are, has another name for it.
+        frame.rename(batch_view::BUCKET, plan::BUCKET.into())?;
         for set in grouping_sets(metric.by.len()) {
             let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
             built.add(counted, &partials)?;
@@ -120,29 +121,24 @@ impl Day {
     }
 }
 
-/// The columns of a view's file as [`Partials`] has them: instants as integers of microseconds, the bucket under the plan's
-/// name.
-fn as_partials(counted: &Counted, frame: &DataFrame) -> PolarsResult<DataFrame> {
+/// The columns that a day is built from, in the types that [`Partials`] has: instants as integers of microseconds.
+pub(super) fn columns(counted: &Counted) -> Schema {
     let (source, metric) = (&counted.source, &counted.metric);
-    let mut columns = vec![as_micros(frame.column(batch_view::BUCKET)?)?.with_name(plan::BUCKET.into())];
-    for name in &metric.by {
-        let column = frame.column(name)?;
-        let is_instant = source.field(name).is_some_and(|field| field.kind == FieldType::Timestamp);
-        columns.push(if is_instant { as_micros(column)? } else { column.clone() });
-    }
-    for measure in &metric.measures {
+    let by = metric.by.iter().map(|name| {
+        let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
+        (name.as_str().into(), key_type(kind))
+    });
+    let measures = metric.measures.iter().map(|measure| {
         let dtype = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
-        columns.push(frame.column(&measure.name)?.cast(&dtype)?);
-    }
-    DataFrame::new(frame.height(), columns)
+        (measure.name.as_str().into(), dtype)
+    });
+    [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()
 }
 
-fn as_micros(column: &FrameColumn) -> PolarsResult<FrameColumn> {
-    match column.dtype() {
-        DataType::Datetime(TimeUnit::Microseconds, _) | DataType::Int64 => column.cast(&DataType::Int64),
-        _ => column.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.cast(&DataType::Int64),
+fn key_type(kind: FieldType) -> DataType {
+    match kind {
+        FieldType::String => DataType::String,
+        FieldType::Bool => DataType::Boolean,
+        FieldType::Int | FieldType::Timestamp | FieldType::Float => DataType::Int64,
     }
 }
-
-/// A column of a frame, in contrast to one of a day.
-type FrameColumn = polars::prelude::Column;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use platform::store::{DataFile, Store, StoreError, Table};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::batch_view::{self, Note};
 use shared_logic::time::parse_day;
 use tracing::{info, warn};
 
-use super::day::Day;
+use super::day::{self, Day};
 use super::{Counted, DayFiles, View};
 
 /// Days of one view that are read at once.
@@ -114,7 +114,7 @@ impl ViewReader {
         let room = self.memory.limit_bytes.saturating_sub(others);
         let mut held = BTreeMap::new();
         let mut bytes = 0;
-        let newest_first = files.iter().rev().map(|(day, files)| self.day(table, *day, files));
+        let newest_first: Vec<_> = files.iter().rev().map(|(day, files)| self.day(table, *day, files).boxed()).collect();
         let mut loading = stream::iter(newest_first).buffered(CONCURRENT_DAYS);
         while let Some(loaded) = loading.next().await {
             let (day, rows) = loaded?;
@@ -158,9 +158,9 @@ pub(super) async fn read_day(
     day: i64,
     files: &[DataFile],
 ) -> Result<Day, StoreError> {
-    let rows = table.read(files, None).await?;
+    let rows = table.read(files, &day::columns(counted)).await?;
     let counted = Arc::clone(counted);
-    let build = move || Day::build(&counted, day, &rows.collect()?);
+    let build = move || Day::build(&counted, day, rows.collect()?);
     let built = tokio::task::spawn_blocking(build).await.expect("indexing does not panic");
     let path = || table.path().to_owned();
     built.map_err(|source| StoreError::Frame { operation: "index a day", table: path(), source })

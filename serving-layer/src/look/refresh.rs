@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::Catalog;
 use shared_logic::complete::{Gap, Why};
@@ -122,11 +123,11 @@ impl Looks {
         let sequence = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let before = self.current().unwrap_or_default();
         let Readers { views, archives } = &mut *readers;
-        let views = views.iter_mut().map(|(name, reader)| async move { (name, said(reader.refresh().await)) });
-        let views: Vec<_> = stream::iter(views).buffer_unordered(CONCURRENT_TABLES).collect().await;
+        let views = views.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+        let views = at_once(views.collect()).await;
         // Only now: no older than what a view was computed from.
-        let archives = archives.iter_mut().map(|(name, reader)| async move { (name, said(reader.refresh().await)) });
-        let archives: Vec<_> = stream::iter(archives).buffer_unordered(CONCURRENT_TABLES).collect().await;
+        let archives = archives.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+        let archives = at_once(archives.collect()).await;
         let look = Look {
             sequence,
             views: known(&before.views, views),
@@ -181,6 +182,11 @@ impl ArchiveReader {
     }
 }
 
+/// Reads some tables at once.
+async fn at_once<T>(reads: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(reads).buffer_unordered(CONCURRENT_TABLES).collect().await
+}
+
 fn said<T>(read: Result<T, StoreError>) -> Result<T, String> {
     read.map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
@@ -189,16 +195,17 @@ fn said<T>(read: Result<T, StoreError>) -> Result<T, String> {
 }
 
 /// What is known by name after another try.
-fn known<T: Clone>(before: &BTreeMap<String, Known<T>>, read: Vec<(&String, Result<T, String>)>) -> BTreeMap<String, Known<T>> {
+fn known<T: Clone>(before: &BTreeMap<String, Known<T>>, read: Vec<(String, Result<T, String>)>) -> BTreeMap<String, Known<T>> {
     let mut known = BTreeMap::new();
     for (name, read) in read {
-        let before = before.get(name);
+        let before = before.get(&name);
         if let Err(error) = &read
             && before.is_none_or(|before| before.error.is_none())
         {
             warn!(of = name, error, "cannot read the store; what was known stays");
         }
-        known.insert(name.clone(), Known::after(before, read));
+        let after = Known::after(before, read);
+        known.insert(name, after);
     }
     known
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use platform::clock;
 
-use super::as_required;
+use super::{MetricName, as_required};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::problem::Problem;
@@ -15,11 +15,11 @@ use crate::query::{Pairs, Query, SERIES, step};
 /// One point per step, zeros included.
 pub(crate) async fn series(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Problem> {
     let now_us = clock::now_us();
-    let metric = app.metric(&name)?;
+    let metric = app.metric(&name.0)?;
     let pairs = Pairs::read(query.as_deref())?;
     let query = Query::read(&pairs, &app.catalog, metric, &SERIES, now_us)?;
     let step_us = step(&pairs, metric)?;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use platform::clock;
 
-use super::as_required;
+use super::{MetricName, as_required};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::problem::Problem;
@@ -15,11 +15,11 @@ use crate::query::{Pairs, Query, TOTAL};
 /// Merged measures and derived values over a range.
 pub(crate) async fn total(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Problem> {
     let now_us = clock::now_us();
-    let metric = app.metric(&name)?;
+    let metric = app.metric(&name.0)?;
     let query = Query::read(&Pairs::read(query.as_deref())?, &app.catalog, metric, &TOTAL, now_us)?;
     let answer = answer::total(&app, metric, &query, now_us).await?;
     as_required(answer, &query).map(Json)

@@ -2,7 +2,7 @@
 
 mod naive;
 
-use polars::prelude::{DataFrame, IntoLazy, df};
+use polars::prelude::{DataFrame, DataType, IntoLazy, col, df};
 use proptest::prelude::*;
 
 use super::*;
@@ -336,6 +336,25 @@ proptest! {
         if expression.kind() == FieldType::Bool {
             let kept = frame(&rows).lazy().filter(expression.to_polars()).collect().expect("it ran before").height();
             prop_assert_eq!(kept, expected.iter().filter(|answer| answer.bool() == Some(true)).count());
+        }
+
+        // As a column of its own it can be aggregated in groups.
+        let with_column = frame(&rows).lazy().with_columns([expression.to_polars().alias("r")]);
+        let known = col("r").is_not_null().sum().cast(DataType::Int64);
+        let total = if expression.kind() == FieldType::Int { col("r").sum() } else { known.clone() };
+        let groups = with_column.group_by([col("s")]).agg([known.alias("known"), total.alias("total")]).collect();
+        let groups = groups.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let column = |name: &str| groups.column(name).expect("it was asked for").as_materialized_series().clone();
+        let (keys, known, total) = (column("s"), column("known"), column("total"));
+        for (at, key) in keys.str().expect("the key is a string").iter().enumerate() {
+            let rows_of_group = rows.iter().zip(&expected).filter(|(row, _)| row.get("s").text() == key);
+            let answers: Vec<_> = rows_of_group.map(|(_, answer)| answer).filter(|a| **a != naive::Answer::Null).collect();
+            let sum: i64 = match expression.kind() {
+                FieldType::Int => answers.iter().filter_map(|answer| answer.int()).sum(),
+                _ => answers.len() as i64,
+            };
+            prop_assert_eq!(known.i64().expect("a count").get(at), Some(answers.len() as i64), "{}", text);
+            prop_assert_eq!(total.i64().expect("a sum").get(at), Some(sum), "{}", text);
         }
     }
 }

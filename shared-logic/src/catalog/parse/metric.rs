@@ -10,7 +10,7 @@ use crate::expression::{Expression, Refused, Scope, suggest};
 use crate::time::{DAY_US, SECOND_US, parse_duration_us};
 
 /// Names of query parameters, which group-key columns therefore cannot have.
-const PARAMETERS: &[&str] = &["from", "key", "layer", "limit", "measure", "metric", "require", "step", "to"];
+const PARAMETERS: &[&str] = &["from", "key", "limit", "measure", "metric", "require", "step", "to"];
 
 /// The batch view's column for the start of a bucket.
 const BUCKET: &str = "bucket";
