@@ -72,7 +72,8 @@ fn of_source(source: &Source) -> String {
         Format::Json => "json",
         Format::Tsv => "tsv",
     };
-    let field = |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
+    let field =
+        |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
     let fields: Vec<String> = source.fields.iter().map(field).collect();
     format!("source {}: topic {}, {format}: {}", source.name, source.topic, fields.join(", "))
 }
@@ -136,7 +137,13 @@ clicks = "count()"
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is sound");
         let summary = summary(&catalog);
         assert!(summary.starts_with("pipeline braid v1: 2 sources, 2 metrics\n"), "{summary}");
-        assert!(summary.contains("source access_log: topic access_log, tsv: timestamp timestamp, user_id string"), "{summary}");
-        assert!(summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "), "{summary}");
+        assert!(
+            summary.contains("source access_log: topic access_log, tsv: timestamp timestamp, user_id string"),
+            "{summary}"
+        );
+        assert!(
+            summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "),
+            "{summary}"
+        );
     }
 }

@@ -36,8 +36,7 @@ const READY_LOOK_EVERY: Duration = Duration::from_millis(20);
 const TRAFFIC_PER_SECOND: f64 = 200.0;
 const TRAFFIC_SEED: u64 = 42;
 /// Events of some seconds ago, about fifty things of which the least popular still get one now and then.
-const TRAFFIC: Mix =
-    Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
+const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
 
 /// Runs the whole platform in one process
 ///
@@ -151,7 +150,8 @@ fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
     for source in catalog.sources.values() {
         let (kafka, source) = (settings.kafka.clone(), source.clone());
-        layers.start_in_front("sample traffic", Span::from_secs(5), async move |shutdown| {
+        let name = format!("sample traffic of {}", source.name);
+        layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {
             produce::endless(&kafka, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
         });
     }

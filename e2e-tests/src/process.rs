@@ -40,13 +40,19 @@ impl Process {
     /// If the program cannot be started.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Process> {
         let mut file = OpenOptions::new().create(true).append(true).open(log).with_context(|| format!("{log:?}"))?;
-        writeln!(file, "---- {command:?}")?;
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        writeln!(file, "---- {name}: {} {}", command.get_program().display(), arguments.join(" "))?;
         let log_begin = file.metadata()?.len();
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
         let group = Pid::from_child(&child);
         let inner = Inner { name: name.to_owned(), group, child: Mutex::new(child), log: log.to_owned(), log_begin };
         Ok(Process { inner: Arc::new(inner) })
+    }
+
+    /// The child's process id.
+    pub fn id(&self) -> u32 {
+        self.inner.child.lock().unwrap_or_else(PoisonError::into_inner).id()
     }
 
     /// Waits until the child has printed a line that begins with `begin`, and returns the line.

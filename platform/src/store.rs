@@ -42,7 +42,7 @@ pub enum StoreError {
         /// The table's path below the store's root.
         table: String,
         /// Why.
-        source: DeltaTableError,
+        source: Box<DeltaTableError>,
     },
     /// Reading or writing a file failed.
     #[error("cannot {operation} {file} of table {table}")]
@@ -107,7 +107,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn open(&self, path: &str) -> Result<Option<Table>, StoreError> {
-        let delta = |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source };
+        let delta = |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source: Box::new(source) };
         let mut table = DeltaTableBuilder::from_url(self.table_url(path)?)
             .map_err(delta("open the log"))?
             .with_storage_options(self.options.clone())

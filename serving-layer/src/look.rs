@@ -28,7 +28,7 @@ pub(crate) use refresh::Looks;
 pub(crate) type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
 /// What was known when it was taken.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Look {
     /// Looks are numbered in the order in which they were begun.
     sequence: u64,

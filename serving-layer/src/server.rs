@@ -147,8 +147,14 @@ impl Server {
         let (app, refresh) = (Arc::clone(&self.app), self.refresh);
         tasks.spawn(async move { app.speed.link.connect().await });
         for watch in self.app.looks.topics() {
-            let (watch, topics) = (Arc::clone(watch), Arc::clone(&self.app.topics));
-            tasks.spawn(async move { watch.watch(topics.as_ref(), refresh).await });
+            let (watch, app) = (Arc::clone(watch), Arc::clone(&self.app));
+            tasks.spawn(async move {
+                loop {
+                    watch.ask(app.topics.as_ref()).await;
+                    app.looks.renew_topics();
+                    tokio::time::sleep(refresh).await;
+                }
+            });
         }
         let looks = Arc::clone(&self.app.looks);
         tasks.spawn(async move { looks.follow(refresh).await });

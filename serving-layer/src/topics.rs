@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -83,13 +82,5 @@ impl TopicWatch {
             }
         };
         self.known.store(Arc::new(known));
-    }
-
-    /// Asks again and again, for ever.
-    pub(crate) async fn watch(&self, topics: &dyn AskTopics, every: Duration) {
-        loop {
-            self.ask(topics).await;
-            tokio::time::sleep(every).await;
-        }
     }
 }

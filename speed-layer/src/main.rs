@@ -23,5 +23,6 @@ async fn main() -> anyhow::Result<()> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
     let catalog = Catalog::parse_file(path, &text)?;
     let shutdown = Shutdown::on_signals()?;
+    println!("ready");
     speed_layer::run(&settings, &catalog, shutdown).await
 }

@@ -150,7 +150,10 @@ async fn spawn(folder: &Path, port: u16, lock: File) -> Result<EmbeddedRedis> {
             let _ = lasting.blocking_recv();
         }
     };
-    std::thread::Builder::new().name("redis".to_owned()).spawn(work).context("cannot start a thread for redis-server")?;
+    std::thread::Builder::new()
+        .name("redis".to_owned())
+        .spawn(work)
+        .context("cannot start a thread for redis-server")?;
     let child = child.await.context("the thread that starts redis-server ended")?.map_err(not_started)?;
     Ok(EmbeddedRedis { child, url: format!("redis://127.0.0.1:{port}"), _thread: keep })
 }

@@ -145,7 +145,8 @@ impl Counted {
                 Some(of) => {
                     let column = of.columns().first().and_then(|name| Some((*name, position(source, name)?)));
                     let plain = column.filter(|(name, _)| Expression::parse(name, &scope).as_ref() == Ok(of));
-                    let (_, field) = plain.ok_or_else(|| format!("measure `{}` is not of a plain field", measure.name))?;
+                    let (_, field) =
+                        plain.ok_or_else(|| format!("measure `{}` is not of a plain field", measure.name))?;
                     Some(field)
                 }
             };
@@ -168,7 +169,8 @@ impl Counted {
         }
         let bucket = bucket_start(time_us, self.grain_us);
         self.overall.add(bucket, row, &self.measures);
-        let key: Map<String, Value> = self.by.iter().map(|(name, at)| (name.clone(), value(row[*at].as_ref()))).collect();
+        let key: Map<String, Value> =
+            self.by.iter().map(|(name, at)| (name.clone(), value(row[*at].as_ref()))).collect();
         let order = Value::Object(key.clone()).to_string();
         self.groups.entry(order).or_insert_with(|| (key, Group::default())).1.add(bucket, row, &self.measures);
     }

@@ -101,7 +101,10 @@ impl Traffic {
     /// # Errors
     /// If the mix makes no sense.
     pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Traffic> {
-        ensure!(mix.duplicates + mix.late + mix.broken <= 1.0, "--duplicates, --late and --broken exceed 100% together");
+        ensure!(
+            mix.duplicates + mix.late + mix.broken <= 1.0,
+            "--duplicates, --late and --broken exceed 100% together"
+        );
         // Copies lie within the window, counted in records of one partition; a half leaves room for other producers.
         let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
         Ok(Traffic {
@@ -135,7 +138,8 @@ impl Traffic {
             return Sample { kind: Kind::Copy, ..self.near[original].1.clone() };
         }
         let is_late = (broken + duplicates..broken + duplicates + late).contains(&chance);
-        let (kind, age_us) = if is_late { (Kind::Late, self.late_age_us()) } else { (Kind::Fresh, self.fresh_age_us()) };
+        let (kind, age_us) =
+            if is_late { (Kind::Late, self.late_age_us()) } else { (Kind::Fresh, self.fresh_age_us()) };
         match kind {
             Kind::Late => self.tally.late += 1,
             _ => self.tally.fresh += 1,

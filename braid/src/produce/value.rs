@@ -90,7 +90,8 @@ impl Rows {
         let of_part = |part| recipes.iter().position(|recipe| recipe.part == part);
         // A record without a key could go anywhere, and a copy of it elsewhere; so there is always one.
         let declared = source.key.as_ref().and_then(|key| source.fields.iter().position(|field| field.name == *key));
-        let key = declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).context("a source has an event time")?;
+        let key =
+            declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).context("a source has an event time")?;
         Ok(Rows { recipes, popularity, key, made: 0 })
     }
 
@@ -123,7 +124,9 @@ impl Recipe {
             (Part::EventId, FieldType::Int) => Cell::Int(i64::from(rng.random_range(0..1 << 20)) << 32 | number as i64),
             (Part::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
             (Part::Main, kind) => self.numbered(rng, kind, rank, time_us),
-            (Part::Grouped, FieldType::Int) if !self.is_status() => Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64)),
+            (Part::Grouped, FieldType::Int) if !self.is_status() => {
+                Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64))
+            }
             (Part::Grouped, FieldType::String) => self.named(draw(rng, GROUPED_VALUES)),
             // Whole hours: a group key that no two events share would be of no use.
             (Part::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),

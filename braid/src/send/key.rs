@@ -28,7 +28,9 @@ impl Keying {
         let Some(key) = &source.key else { return Keying::None };
         match source.format {
             Format::Json => Keying::Member(key.clone()),
-            Format::Tsv => source.fields.iter().position(|field| field.name == *key).map_or(Keying::None, Keying::Column),
+            Format::Tsv => {
+                source.fields.iter().position(|field| field.name == *key).map_or(Keying::None, Keying::Column)
+            }
         }
     }
 
@@ -118,8 +120,16 @@ mod tests {
     #[test]
     fn lines_without_a_key_are_no_mistake() {
         let keying = keying("views");
-        let without: [&[u8]; 8] =
-            [b"", b"not json", b"[1]", b"{}", br#"{"video_id":null}"#, br#"{"video_id":{}}"#, br#"{"video_id":"v""#, b"\xff"];
+        let without: [&[u8]; 8] = [
+            b"",
+            b"not json",
+            b"[1]",
+            b"{}",
+            br#"{"video_id":null}"#,
+            br#"{"video_id":{}}"#,
+            br#"{"video_id":"v""#,
+            b"\xff",
+        ];
         for line in without {
             assert_eq!(key(&keying, line), None, "{}", String::from_utf8_lossy(line));
         }

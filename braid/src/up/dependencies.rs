@@ -28,7 +28,8 @@ impl Dependencies {
             settings.kafka.brokers = kafka.brokers()?;
             info!(brokers = settings.kafka.brokers, "kafka is inside this process: it forgets on exit");
         }
-        let redis = if settings.is_named("redis.url") { None } else { Some(EmbeddedRedis::start(&folder(settings)?).await?) };
+        let redis =
+            if settings.is_named("redis.url") { None } else { Some(EmbeddedRedis::start(&folder(settings)?).await?) };
         if let Some(redis) = &redis {
             settings.redis.url = Secret::from(redis.url());
             info!(url = redis.url(), "redis is a child of this process");
@@ -72,7 +73,9 @@ fn folder(settings: &Settings) -> Result<PathBuf> {
     let url = &settings.store.url;
     let path = url.strip_prefix("file://").unwrap_or(url);
     if path.contains("://") {
-        bail!("the embedded redis keeps its files in the data folder, and {url} is none: name a Redis with --redis URL");
+        bail!(
+            "the embedded redis keeps its files in the data folder, and {url} is none: name a Redis with --redis URL"
+        );
     }
     Ok(PathBuf::from(path).join("redis"))
 }

@@ -10,7 +10,7 @@ use platform::settings::Span;
 use platform::shutdown::Shutdown;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// How much longer than its own deadline a layer is waited for.
 const GRACE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub(super) struct Layers {
 }
 
 struct Layer {
-    name: &'static str,
+    name: String,
     /// Its own, so that one can be stopped before the other.
     shutdown: Shutdown,
     within: Duration,
@@ -31,7 +31,7 @@ struct Layer {
 
 impl Layers {
     /// Starts a layer that stops after all that were started before. `within`: how long it takes at most to stop.
-    pub(super) fn start<F>(&mut self, name: &'static str, within: Span, run: impl FnOnce(Shutdown) -> F)
+    pub(super) fn start<F>(&mut self, name: impl Into<String>, within: Span, run: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -39,7 +39,7 @@ impl Layers {
     }
 
     /// Starts something that stops before all others.
-    pub(super) fn start_in_front<F>(&mut self, name: &'static str, within: Span, run: impl FnOnce(Shutdown) -> F)
+    pub(super) fn start_in_front<F>(&mut self, name: impl Into<String>, within: Span, run: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -51,7 +51,7 @@ impl Layers {
         while !self.running.is_empty() {
             let (ended, at, _) = select_all(self.running.iter_mut().map(|layer| &mut layer.task)).await;
             let Some(layer) = self.running.remove(at) else { continue };
-            match outcome(layer.name, ended) {
+            match outcome(&layer.name, ended) {
                 Ok(()) => info!(layer = layer.name, "has nothing to do"),
                 Err(error) => return error,
             }
@@ -66,10 +66,9 @@ impl Layers {
     pub(super) async fn stop(self) -> Result<()> {
         let mut first = Ok(());
         for layer in self.running {
-            let name = layer.name;
             let stopped = layer.stop().await;
             if let Err(error) = &stopped {
-                error!(layer = name, "{error:#}");
+                error!("{error:#}");
             }
             first = first.and(stopped);
         }
@@ -78,22 +77,20 @@ impl Layers {
 }
 
 impl Layer {
-    fn start<F>(name: &'static str, within: Span, run: impl FnOnce(Shutdown) -> F) -> Layer
+    fn start<F>(name: impl Into<String>, within: Span, run: impl FnOnce(Shutdown) -> F) -> Layer
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let shutdown = Shutdown::new();
         let task = tokio::spawn(run(shutdown.clone()));
-        Layer { name, shutdown, within: within.get() + GRACE, task }
+        Layer { name: name.into(), shutdown, within: within.get() + GRACE, task }
     }
 
     async fn stop(mut self) -> Result<()> {
-        info!(layer = self.name, "stopping");
-        self.shutdown.begin("the platform stops");
+        self.shutdown.begin(&format!("the platform stops: {}", self.name));
         match timeout(self.within, &mut self.task).await {
-            Ok(ended) => outcome(self.name, ended),
+            Ok(ended) => outcome(&self.name, ended),
             Err(_) => {
-                warn!(layer = self.name, within_ms = self.within.as_millis(), "not stopped in time");
                 self.task.abort();
                 Err(anyhow!("{} did not stop within {:?}", self.name, self.within))
             }
@@ -101,7 +98,7 @@ impl Layer {
     }
 }
 
-fn outcome(name: &'static str, ended: Result<Result<()>, JoinError>) -> Result<()> {
+fn outcome(name: &str, ended: Result<Result<()>, JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(Error::new(error))).with_context(|| format!("{name} failed"))
 }
 

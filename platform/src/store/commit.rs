@@ -104,7 +104,7 @@ pub(super) async fn write(
         Ok(()) => Ok(Committed::At(version)),
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(Committed::Conflict),
         Err(error) => {
-            Err(StoreError::Delta { operation: "commit to the log", table: table.to_owned(), source: error.into() })
+            Err(StoreError::Delta { operation: "commit to the log", table: table.to_owned(), source: Box::new(error.into()) })
         }
     }
 }
@@ -119,7 +119,7 @@ pub(super) async fn create(
     schema: &Schema,
     partition: &str,
 ) -> Result<(), StoreError> {
-    let delta = |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source };
+    let delta = |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source: Box::new(source) };
     let builder = DeltaTableBuilder::from_url(url.clone()).map_err(delta)?;
     let log_store = builder.with_storage_options(options.clone()).build_storage().map_err(delta)?;
     let lines = [

@@ -162,7 +162,7 @@ impl Table {
     }
 
     fn delta_error(&self, operation: &'static str, source: deltalake::DeltaTableError) -> StoreError {
-        StoreError::Delta { operation, table: self.path.clone(), source }
+        StoreError::Delta { operation, table: self.path.clone(), source: Box::new(source) }
     }
 
     fn foreign(&self, what: String) -> StoreError {

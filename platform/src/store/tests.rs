@@ -16,7 +16,7 @@ fn frame(numbers: &[i64]) -> DataFrame {
     df!("n" => numbers, "s" => texts).expect("two columns")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_files_and_notes_come_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut table = table(folder.path()).await;
@@ -36,7 +36,7 @@ async fn rows_files_and_notes_come_back() {
     assert_eq!(rows, frame(&[3, 1, 2]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_writers_one_wins() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut one = table(folder.path()).await;
@@ -47,7 +47,7 @@ async fn of_two_writers_one_wins() {
     assert_eq!(two.note::<i64>("x").await.expect("read"), Some(1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn notes_and_files_survive_checkpoints() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut table = table(folder.path()).await;

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::{Archive, Known, Look};
 use crate::batch_view::{Memory, ViewReader};
-use crate::topics::TopicWatch;
+use crate::topics::{TopicKnown, TopicWatch};
 
 /// Tables that are looked at at once.
 const CONCURRENT_TABLES: usize = 8;
@@ -68,9 +68,18 @@ impl Looks {
         self.current.load_full()
     }
 
-    /// Who looks at the sources' topics.
+    /// Those who look at the sources' topics.
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<TopicWatch>> {
         self.topics.values()
+    }
+
+    /// Puts what is known of the topics into the newest look, between two looks at the store.
+    pub(crate) fn renew_topics(&self) {
+        let topics = self.topics_known();
+        let renewed = |look: &Option<Arc<Look>>| {
+            look.as_ref().map(|look| Arc::new(Look { topics: topics.clone(), ..Look::clone(look) }))
+        };
+        self.current.rcu(renewed);
     }
 
     /// Takes looks for ever.
@@ -132,13 +141,18 @@ impl Looks {
             sequence,
             views: known(&before.views, views),
             archives: known(&before.archives, archives),
-            topics: self.topics.iter().map(|(name, watch)| (name.clone(), watch.known())).collect(),
+            topics: self.topics_known(),
         };
         let bytes: usize = look.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
         metrics::gauge!("serving_view_memory_bytes").set(bytes as f64);
-        let look = Arc::new(look);
-        self.current.store(Some(Arc::clone(&look)));
-        look
+        self.current.store(Some(Arc::new(look)));
+        // A topic may have been asked while this look was put together.
+        self.renew_topics();
+        self.current().unwrap_or_default()
+    }
+
+    fn topics_known(&self) -> BTreeMap<String, Arc<TopicKnown>> {
+        self.topics.iter().map(|(name, watch)| (name.clone(), watch.known())).collect()
     }
 }
 

@@ -1,0 +1,11 @@
+//! The serving layer on a real Redis and a real store. Views, archives and shards are written as the contracts say; only
+//! Kafka is stood in for.
+
+mod completeness;
+mod http;
+mod problems;
+mod redis;
+mod series;
+mod stage;
+mod status;
+mod total;

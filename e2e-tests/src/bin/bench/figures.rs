@@ -1,0 +1,61 @@
+//! What was measured.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// One measured figure, and the limit or rival that it stands beside.
+#[derive(Debug, Clone, Serialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    baseline: Option<f64>,
+    ratio: Option<f64>,
+}
+
+/// Every figure of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Figures(Vec<Figure>);
+
+impl Figures {
+    /// Adds a figure that stands for itself.
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
+        self.push(Figure { name: name.into(), value, unit, baseline: None, ratio: None });
+    }
+
+    /// Adds a figure beside its limit.
+    pub(crate) fn beside(&mut self, name: impl Into<String>, value: f64, unit: &'static str, baseline: f64) {
+        self.push(Figure { name: name.into(), value, unit, baseline: Some(baseline), ratio: Some(value / baseline) });
+    }
+
+    /// Writes them as JSON.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.0)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn push(&mut self, figure: Figure) {
+        // As they come, since a run takes minutes.
+        eprintln!("{figure}");
+        self.0.push(figure);
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<44} {:>14.2} {:<10}", self.name, self.value, self.unit)?;
+        if let (Some(baseline), Some(ratio)) = (self.baseline, self.ratio) {
+            write!(f, " baseline {baseline:>14.2}  ratio {ratio:.2}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|figure| writeln!(f, "{figure}"))
+    }
+}

@@ -1,0 +1,123 @@
+//! `speed_events_per_second`: from a full topic to counters applied, beside a bare consumer that reads and drops.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::kafka::end_offsets;
+use e2e_tests::redis::Durability;
+use e2e_tests::scenario::Scenario;
+use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, NEVER, catalog};
+use e2e_tests::wait::{DEADLINE, Look, wait_for};
+use e2e_tests::{Deployment, Kafka, Layer, Producer, Redis};
+use platform::kafka::{Consumer, Polled};
+use redis::AsyncCommands;
+
+use crate::figures::Figures;
+use crate::load::{Keys, Load};
+use crate::usage::Usage;
+
+/// How many events fill the topic.
+const EVENTS: u64 = 6_000_000;
+const PARTITIONS: i32 = 4;
+
+pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, keys: Keys, figures: &mut Figures) -> Result<()> {
+    let dir = scenario.dir().join(keys.name());
+    let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
+    let topic = scenario.unique_name();
+    kafka.create_topic(&topic, PARTITIONS).await?;
+    let options = CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
+    let deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
+    // The archive says where partitions begin; then it is in nobody's way.
+    deployment.start_all(&[Layer::Archive]).await?;
+    let archive = deployment.store().join("archive/views/_delta_log/00000000000000000001.json");
+    wait_for("the archive's begin", DEADLINE, async || Ok(if archive.exists() { Look::Done(()) } else { Look::NotYet("no commit".into()) })).await?;
+    deployment.kill(Layer::Archive);
+
+    let filling = Instant::now();
+    let producer = Producer::new(&kafka.brokers(), &topic)?;
+    let mut load = Load::new(keys, 1);
+    for _ in 0..EVENTS {
+        producer.send(&load.next())?;
+    }
+    producer.flush()?;
+    eprintln!("filled {topic} with {EVENTS} events in {:.1} s", filling.elapsed().as_secs_f64());
+    let ends = end_offsets(&kafka.brokers(), &topic)?;
+    let bare = bare_consumer(&kafka.brokers(), &topic, &ends)?;
+
+    let worker = deployment.launch(Layer::Speed, "")?;
+    let mut shards = Shards::new(redis.connection().await?).await?;
+    let (before, began) = (shards.reached().await?, Instant::now());
+    let end: i64 = ends.iter().sum();
+    let mut reached = before;
+    while reached < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        ensure!(began.elapsed() < Duration::from_secs(300), "the worker stands at {reached} of {end}");
+        reached = shards.reached().await?;
+    }
+    let rate = (end - before) as f64 / began.elapsed().as_secs_f64();
+    let of_worker = Usage::of(worker.id())?;
+    let of_redis = Usage::of(redis.id().context("redis runs")?)?;
+    let name = keys.name();
+    figures.beside(format!("speed_events_per_second_{name}"), rate, "events/s", bare);
+    let per_event = |usage: Usage| usage.cpu_seconds * 1e6 / EVENTS as f64;
+    figures.add(format!("speed_worker_cpu_per_event_{name}"), per_event(of_worker), "µs");
+    figures.add(format!("speed_redis_cpu_per_event_{name}"), per_event(of_redis), "µs");
+    figures.add(format!("speed_worker_peak_memory_{name}"), of_worker.peak_mib, "MiB");
+    figures.add(format!("speed_redis_peak_memory_{name}"), of_redis.peak_mib, "MiB");
+    Ok(())
+}
+
+/// Reads the whole topic and drops it, with the settings that were measured best; events per second.
+fn bare_consumer(brokers: &str, topic: &str, ends: &[i64]) -> Result<f64> {
+    let settings = platform::settings::Kafka {
+        brokers: brokers.to_owned(),
+        fetch_queue: platform::settings::Size::from_mib(256),
+        ..platform::settings::Kafka::default()
+    };
+    let mut consumer = Consumer::new(&settings, topic)?;
+    let starts: BTreeMap<i32, i64> = (0..).zip(ends.iter().map(|_| 0)).collect();
+    let wanted: i64 = ends.iter().sum();
+    consumer.assign(&starts)?;
+    let (mut read, mut bytes, mut began) = (0_i64, 0_usize, None);
+    while read < wanted {
+        consumer.poll(Duration::from_millis(100), 4096, |polled| {
+            if let Polled::Record(record) = polled {
+                began.get_or_insert_with(Instant::now);
+                read += 1;
+                bytes += record.payload.map_or(0, <[u8]>::len);
+            }
+        })?;
+    }
+    let seconds = began.context("nothing was read")?.elapsed().as_secs_f64();
+    eprintln!("bare consumer: {read} events of {} bytes in {seconds:.2} s", bytes as i64 / read);
+    Ok(read as f64 / seconds)
+}
+
+/// The shards of one topic, as Redis shows them.
+struct Shards {
+    connection: redis::aio::MultiplexedConnection,
+    /// Their keys, once all exist: looking for them while Redis counts would be part of what is measured.
+    keys: Vec<String>,
+}
+
+impl Shards {
+    /// Waits until all exist.
+    async fn new(mut connection: redis::aio::MultiplexedConnection) -> Result<Shards> {
+        let keys = wait_for("the shards", DEADLINE, async || {
+            let found: Vec<String> = connection.keys("braid:*:shard").await?;
+            Ok(if found.len() == PARTITIONS as usize { Look::Done(found) } else { Look::NotYet(format!("{found:?}")) })
+        })
+        .await?;
+        Ok(Shards { connection, keys })
+    }
+
+    /// The sum of their cursors.
+    async fn reached(&mut self) -> Result<i64> {
+        let mut sum = 0;
+        for key in &self.keys {
+            sum += self.connection.hget::<_, _, Option<i64>>(key, "cursor").await?.unwrap_or(0);
+        }
+        Ok(sum)
+    }
+}

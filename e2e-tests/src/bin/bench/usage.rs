@@ -1,0 +1,29 @@
+//! What a process has used, as the kernel accounts for it.
+
+use anyhow::{Context, Result};
+
+/// CPU time and memory of one process so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// User and system time, in seconds.
+    pub(crate) cpu_seconds: f64,
+    /// The most memory that was resident, in MiB.
+    pub(crate) peak_mib: f64,
+}
+
+impl Usage {
+    /// Of the process with that id.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub(crate) fn of(pid: u32) -> Result<Usage> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
+        // A hundred ticks a second on every Linux that Braid runs on.
+        Ok(Usage { cpu_seconds: ticks as f64 / 100.0, peak_mib: peak_kib / 1024.0 })
+    }
+}

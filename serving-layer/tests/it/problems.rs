@@ -1,0 +1,124 @@
+//! What cannot be answered is a problem that names why.
+
+use std::fs;
+
+use platform::settings::Span;
+use serde_json::{Value, json};
+use shared_logic::contracts::PartitionId;
+
+use crate::stage::{LOG, Stage};
+
+async fn serving() -> Stage {
+    let mut stage = Stage::new().await;
+    stage.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await;
+    stage.open(0, 0).await;
+    stage.serve().await;
+    stage
+}
+
+async fn problem(stage: &Stage, path: &str) -> Value {
+    let response = stage.response(path).await;
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+    let status = response.status().as_u16();
+    let problem: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
+    assert_eq!(problem["status"], status, "{path}");
+    for member in ["type", "title", "detail"] {
+        assert!(problem[member].is_string(), "{path}: {problem}");
+    }
+    problem
+}
+
+#[tokio::test]
+async fn mistakes_in_a_request_are_named() {
+    let stage = serving().await;
+    let metrics = "/v1/metrics/views";
+    for (path, status, parameter, word) in [
+        ("/v1/metrics/visits/total", 404, None, "views"),
+        ("/v1/metrics/visits", 404, None, "visits"),
+        ("/v1/metrics/%ff/total", 404, None, "/openapi.json"),
+        ("/v1/nothing", 404, None, "/openapi.json"),
+        ("/v1/metrics?x=1", 400, Some("x"), "x"),
+        ("/v1/status?verbose", 400, Some("verbose"), "leave it out"),
+        ("/total?vidoe=1", 400, Some("vidoe"), "video, country, from, to, require"),
+        ("/total?step=1h", 400, Some("step"), "not known"),
+        ("/total?video=a&video=b", 400, Some("video"), "once"),
+        ("/total?from=now&to=-24h", 400, Some("from"), "before to"),
+        ("/total?from=monday", 400, Some("from"), "RFC 3339"),
+        ("/total?to=2026-04-24T09:00:00+02:00", 400, Some("to"), "%2B"),
+        ("/total?require=all", 400, Some("require"), "complete"),
+        ("/series?step=90s", 400, Some("step"), "multiple of 1m"),
+        ("/series?step=7h", 400, Some("step"), "divides a day"),
+        ("/series?from=-30d&to=now", 400, Some("from"), "points"),
+        ("/series?from=now&to=now", 400, Some("from"), "before"),
+    ] {
+        let path = if path.starts_with("/v1") { path.to_owned() } else { format!("{metrics}{path}") };
+        let problem = problem(&stage, &path).await;
+        assert_eq!((problem["status"].as_u64(), problem["parameter"].as_str()), (Some(status), parameter), "{path}: {problem}");
+        assert!(problem["detail"].as_str().expect("a detail").contains(word), "{path}: {problem}");
+    }
+    let url = format!("http://{}/v1/metrics", stage.address());
+    let response = reqwest::Client::new().post(url).body("{}").send().await.expect("an answer");
+    assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"GET, HEAD".parse().expect("a header")));
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn without_redis_there_are_no_numbers() {
+    let mut stage = serving().await;
+    stage.until("/v1/metrics/views/total", |status, body| status == 200 && body["complete"] == true).await;
+    stage.redis.kill();
+    for path in ["/v1/metrics/views/total", "/v1/metrics/views/series?step=1h"] {
+        let problem = problem(&stage, path).await;
+        assert_eq!((&problem["status"], &problem["type"]), (&json!(503), &json!("urn:braid:problem:redis-unavailable")));
+        assert!(problem["detail"].as_str().expect("a detail").contains("redis"), "{problem}");
+    }
+    assert_eq!(stage.get("/healthz").await.0, 200);
+    let (status, ready) = stage.get("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(ready["reasons"][0].as_str().expect("a reason").contains("redis"), "{ready}");
+    let status = stage.ok("/v1/status").await;
+    assert_eq!(status["dependencies"]["redis"]["ok"], false);
+    assert_eq!(status["sources"][0]["partitions"][0]["cursor"], Value::Null);
+    let metric = stage.ok("/v1/metrics/views").await;
+    assert!(metric["freshness"]["error"].as_str().expect("an error").contains("redis"), "{metric}");
+}
+
+#[tokio::test]
+async fn without_a_readable_store_there_are_no_numbers() {
+    let mut stage = Stage::new().await;
+    let log = stage.store_folder().join("views/v1/views/_delta_log");
+    fs::create_dir_all(&log).expect("a folder");
+    fs::write(log.join("00000000000000000000.json"), "not a commit").expect("written");
+    stage.serve_unready().await;
+    let is_store = |status: u16, body: &Value| status == 503 && body["type"] == "urn:braid:problem:store-unavailable";
+    let problem = stage.until("/v1/metrics/views/total", is_store).await;
+    assert!(problem["detail"].as_str().expect("a detail").contains("views/v1/views"), "{problem}");
+    assert_eq!(stage.get("/readyz").await.0, 503);
+    assert_eq!(stage.ok("/v1/status").await["dependencies"]["store"]["ok"], false);
+    fs::remove_dir_all(&log).expect("removed");
+    stage.until("/readyz", |status, _| status == 200).await;
+}
+
+#[tokio::test]
+async fn another_programs_shard_is_no_shard() {
+    let stage = serving().await;
+    stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
+    let key = shared_logic::contracts::speed_view::ShardKeys::new(&stage.catalog, "views", &PartitionId::new(LOG, 0)).shard();
+    stage.command(&["HSET", &key, "format", "2"]).await;
+    let problem = problem(&stage, "/v1/metrics/views/total").await;
+    assert!(problem["detail"].as_str().expect("a detail").contains("format"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_ended() {
+    let mut stage = Stage::new().await;
+    stage.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await;
+    stage.open(0, 0).await;
+    stage.settings.http.request_timeout = Span::from_millis(300);
+    stage.serve().await;
+    stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
+    stage.command(&["CLIENT", "PAUSE", "1000", "ALL"]).await;
+    let problem = problem(&stage, "/v1/metrics/views/total").await;
+    assert_eq!((&problem["status"], &problem["type"]), (&json!(503), &json!("urn:braid:problem:timeout")));
+    stage.until("/v1/metrics/views/total", |status, _| status == 200).await;
+}

@@ -1,0 +1,89 @@
+//! What the serving layer says of the metrics, the sources and itself.
+
+use serde_json::{Value, json};
+use shared_logic::contracts::PartitionId;
+use shared_logic::contracts::archive::{Place, Rejects};
+use shared_logic::event::Reason;
+
+use crate::stage::{LOG, Stage};
+
+async fn stage() -> Stage {
+    let mut stage = Stage::new().await;
+    stage.topics.set(&[10]);
+    let version = stage
+        .archive(|facts| {
+            let id = PartitionId::new(LOG, 0);
+            facts.begin(&id, 1);
+            assert!(facts.advance(&id, 1, 4));
+            facts.lose(&id, 6);
+            let last = Place { log: LOG.to_owned(), partition: 0, offset: 3, error: "wrong_type:dwell_ms".to_owned() };
+            facts.rejects.insert(Reason::WrongType, Rejects { count: 2, last });
+        })
+        .await;
+    stage.view(&[4], version, &[]).await;
+    stage.open(0, 4).await;
+    stage.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], "2026-04-24T09:00:02Z").await;
+    stage.serve().await;
+    stage.until("/v1/metrics/views/total", |_, body| body["gaps"][0]["reason"] == "lost").await;
+    stage
+}
+
+#[tokio::test]
+async fn a_metric_is_described_as_the_catalog_writes_it() {
+    let stage = stage().await;
+    let metrics = stage.ok("/v1/metrics").await;
+    let metric = &metrics["metrics"][0];
+    assert_eq!(metric["by"], json!([{"name": "video", "type": "string"}, {"name": "country", "type": "string"}]));
+    assert_eq!(metric["measures"], json!({"views": "count()", "dwell_ms": "sum(dwell_ms)", "longest": "max(dwell_ms)"}));
+    assert_eq!((&metric["name"], &metric["source"], &metric["grain"]), (&json!("views"), &json!("views"), &json!("1m")));
+    assert!(metric["where"].as_str().expect("a condition").contains("dwell_ms"), "{metric}");
+    assert!(metric["derived"]["mean_ms"].as_str().expect("text").contains("views"), "{metric}");
+    assert_eq!(metric["definition"], stage.definition().as_str());
+    let cut = &metric["cut"];
+    assert_eq!((&cut["version"], &cut["committed_at"], &cut["is_current"]), (&json!(1), &json!("2026-04-24T09:20:03Z"), &json!(true)));
+    assert_eq!(cut["offsets"], json!({LOG: {"0": 4}}));
+    assert!(cut["age_ms"].as_i64().expect("a number") > 0);
+    assert_eq!((&metric["freshness"]["as_of"], &metric["freshness"]["complete"]), (&json!("2026-04-24T09:00:02Z"), &json!(false)));
+    let one = stage.ok("/v1/metrics/views").await;
+    assert_eq!((&one["definition"], &one["measures"]), (&metric["definition"], &metric["measures"]));
+}
+
+#[tokio::test]
+async fn the_status_names_every_partition() {
+    let stage = stage().await;
+    let status = stage.ok("/v1/status").await;
+    let source = &status["sources"][0];
+    assert_eq!((&source["name"], &source["topic"], &source["log"]), (&json!("views"), &json!("views"), &json!(LOG)));
+    assert_eq!(source["partitions"], json!([{
+        "log": LOG, "partition": 0, "closed": false, "begin": 1, "next": 6, "cursor": 5, "slices": [4],
+        "as_of": "2026-04-24T09:00:02Z", "cuts": {"views": 4}, "end": 10, "speed_lag": 5, "archive_lag": 4,
+        "lost": [{"from": 4, "to": 6, "accepted": false}],
+    }]));
+    assert_eq!(source["rejects"], json!([{
+        "reason": "wrong_type", "count": 2,
+        "last": {"log": LOG, "partition": 0, "offset": 3, "error": "wrong_type:dwell_ms"},
+    }]));
+    assert_eq!(status["dependencies"], json!({"redis": {"ok": true}, "kafka": {"ok": true}, "store": {"ok": true}}));
+    assert_eq!((&status["views"]["views"], &status["deployment"]["version"]), (&json!(1), &json!("v1")));
+
+    *stage.topics.ends.lock().expect("no panic") = None;
+    let status = stage.until("/v1/status", |_, body| body["dependencies"]["kafka"]["ok"] == false).await;
+    let partition = &status["sources"][0]["partitions"][0];
+    assert_eq!((&partition["end"], &partition["cursor"]), (&Value::Null, &json!(5)));
+    assert!(stage.ok("/v1/metrics/views/total").await["as_of"].is_string(), "the last look stays");
+}
+
+#[tokio::test]
+async fn the_process_says_how_it_is() {
+    platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() }).expect("starts");
+    let stage = stage().await;
+    assert_eq!(stage.ok("/healthz").await["status"], "alive");
+    assert_eq!(stage.ok("/readyz").await["status"], "ready");
+    assert_eq!(stage.ok("/openapi.json").await["openapi"], "3.1.0");
+    let response = stage.response("/metrics").await;
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4");
+    let text = response.text().await.expect("text");
+    assert!(text.contains("serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");
+    assert!(text.contains("serving_request_seconds_bucket"), "{text}");
+    assert!(text.contains("serving_view_memory_bytes"), "{text}");
+}
