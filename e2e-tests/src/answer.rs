@@ -32,6 +32,9 @@ pub struct Answer {
     pub as_of: Option<String>,
     /// Which layer gave how much; a total has it.
     pub provenance: Option<Provenance>,
+    /// The body as it was sent.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// One point of a series.
@@ -77,6 +80,14 @@ impl Answer {
     /// If the total has no such integer.
     pub fn int(&self, measure: &str) -> Result<i64> {
         int(&self.values, measure)
+    }
+
+    /// A float value of a total; nothing where it is null. Read from the body, because the JSON parser may be off by the
+    /// last bit and minima and maxima are exact.
+    pub fn float(&self, measure: &str) -> Option<f64> {
+        let (_, values) = self.text.split_once("\"values\":{")?;
+        let (_, value) = values.split_once(&format!("\"{measure}\":"))?;
+        value.split([',', '}']).next()?.parse().ok()
     }
 
     /// The version of the batch view that the answer was made with.
@@ -156,13 +167,8 @@ impl Client {
     /// # Errors
     /// If there is no answer, or it is not JSON.
     pub async fn get(&self, path: &str, parameters: &Parameters<'_>) -> Result<(u16, Value)> {
-        let url = format!("{}{path}", self.base);
-        let request = self.http.get(&url).query(parameters).timeout(REQUEST_TIMEOUT);
-        let response = request.send().await.with_context(|| url.clone())?;
-        let status = response.status().as_u16();
-        let text = response.text().await?;
-        let body = serde_json::from_str(&text).with_context(|| format!("{url} answered {status} with {text:?}"))?;
-        Ok((status, body))
+        let (status, text) = self.fetch(path, parameters).await?;
+        Ok((status, serde_json::from_str(&text).with_context(|| format!("{path} answered {status} with {text:?}"))?))
     }
 
     /// Waits for a complete total that misses nothing of what arrived before `moment` (microseconds since 1970), and
@@ -200,11 +206,18 @@ impl Client {
     }
 
     async fn answer(&self, path: &str, parameters: &Parameters<'_>) -> Result<Answer> {
-        let (status, body) = self.get(path, parameters).await?;
-        ensure!(status == 200, "{path} {parameters:?} answered {status}: {body}");
-        match Answer::deserialize(&body) {
-            Ok(answer) => Ok(answer),
-            Err(error) => bail!("{path} {parameters:?} answered another shape ({error}): {body}"),
+        let (status, text) = self.fetch(path, parameters).await?;
+        ensure!(status == 200, "{path} {parameters:?} answered {status}: {text}");
+        match serde_json::from_str::<Answer>(&text) {
+            Ok(answer) => Ok(Answer { text, ..answer }),
+            Err(error) => bail!("{path} {parameters:?} answered another shape ({error}): {text}"),
         }
+    }
+
+    async fn fetch(&self, path: &str, parameters: &Parameters<'_>) -> Result<(u16, String)> {
+        let url = format!("{}{path}", self.base);
+        let request = self.http.get(&url).query(parameters).timeout(REQUEST_TIMEOUT);
+        let response = request.send().await.with_context(|| url.clone())?;
+        Ok((response.status().as_u16(), response.text().await?))
     }
 }

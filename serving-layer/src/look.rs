@@ -98,7 +98,8 @@ impl Look {
     /// Why answers about a metric are impossible: its view or its source's archive was never read.
     pub(crate) fn unreadable(&self, metric: &Metric) -> Option<&str> {
         let view = self.views.get(&metric.name).filter(|view| view.value.is_none()).map(|view| &view.error);
-        let archive = self.archives.get(&metric.source).filter(|archive| archive.value.is_none()).map(|archive| &archive.error);
+        let archive =
+            self.archives.get(&metric.source).filter(|archive| archive.value.is_none()).map(|archive| &archive.error);
         view.or(archive).map(|error| error.as_deref().unwrap_or("not read yet"))
     }
 

@@ -79,7 +79,11 @@ impl Problem {
 
     /// The view or the archive was never read.
     pub(crate) fn store(reason: &str) -> Problem {
-        Problem::unavailable("store-unavailable", "The store cannot be read", format!("the store cannot be read: {reason}"))
+        Problem::unavailable(
+            "store-unavailable",
+            "The store cannot be read",
+            format!("the store cannot be read: {reason}"),
+        )
     }
 
     /// A complete answer was required and there is none.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -43,9 +44,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// Ends a request at `http.request_timeout`, turns a panic into a problem, and counts.
 async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(app.request_timeout, answer).await {
+    let mut response = match tokio::time::timeout(app.request_timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
             error!(route, "a request panicked");
@@ -53,6 +55,8 @@ async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next
         }
         Err(_) => Problem::too_slow(app.request_timeout).into_response(),
     };
+    // The next answer is another one.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let labels = [("route", route), ("status", response.status().as_u16().to_string())];
     ::metrics::histogram!("serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
     ::metrics::counter!("serving_requests_total", &labels).increment(1);

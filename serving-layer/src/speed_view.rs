@@ -119,10 +119,21 @@ impl SpeedView {
         stream::iter(each).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
     }
 
-    async fn read_one(&self, question: &Question<'_>, id: &PartitionId, from: i64) -> Result<Option<ShardLook>, SpeedError> {
+    async fn read_one(
+        &self,
+        question: &Question<'_>,
+        id: &PartitionId,
+        from: i64,
+    ) -> Result<Option<ShardLook>, SpeedError> {
         let keys = ShardKeys::new(question.catalog, &question.metric.source, id);
         let kinds: Vec<MeasureKind> = question.metric.measures.iter().map(|measure| measure.kind).collect();
-        let slice_id = |begin, end| SliceId { shard: keys.shard(), begin, end, definition: question.definition, key: question.key };
+        let slice_id = |begin, end| SliceId {
+            shard: keys.shard(),
+            begin,
+            end,
+            definition: question.definition,
+            key: question.key,
+        };
         let mut known = self.list(&keys);
         for _ in 0..ROUNDS {
             let mut found: HashMap<(i64, Option<i64>), Arc<Counters>> = HashMap::new();
@@ -139,7 +150,8 @@ impl SpeedView {
                 self.lists().remove(&keys.shard());
                 return Ok(None);
             };
-            let listed: Vec<(i64, Option<i64>)> = spans(&reading.shard.slices).filter(|(begin, _)| *begin >= from).collect();
+            let listed: Vec<(i64, Option<i64>)> =
+                spans(&reading.shard.slices).filter(|(begin, _)| *begin >= from).collect();
             let since = reading.shard.definitions.get(question.definition).copied();
             for (begin, counters) in wanted.into_iter().zip(reading.counters.drain(..)) {
                 // Its end is what this very reply says; one that was dropped meanwhile is in no list and does not count.
@@ -161,14 +173,20 @@ impl SpeedView {
     }
 
     /// Runs the script once.
-    async fn ask(&self, id: &PartitionId, keys: &[String], kinds: &[MeasureKind]) -> Result<Option<Reading>, SpeedError> {
-        let mut connection = self.link.connection()?;
+    async fn ask(
+        &self,
+        id: &PartitionId,
+        keys: &[String],
+        kinds: &[MeasureKind],
+    ) -> Result<Option<Reading>, SpeedError> {
+        let mut connection = self.link.connection().await?;
         let mut invocation = self.script.prepare_invoke();
         for key in keys {
             invocation.key(key.as_str());
         }
         let answer = invocation.invoke_async(&mut connection).await;
-        let answer = answer.map_err(|error| SpeedError::Refused { partition: id.clone(), reason: error.to_string() })?;
+        let answer =
+            answer.map_err(|error| SpeedError::Refused { partition: id.clone(), reason: error.to_string() })?;
         reply::reading(answer, kinds).map_err(|source| SpeedError::Unreadable { partition: id.clone(), source })
     }
 

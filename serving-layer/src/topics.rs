@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use platform::clock;
 use platform::kafka::{Bound, KafkaError, Topic, Topics};
 use shared_logic::complete::TopicLook;
+use tokio::sync::watch;
 use tracing::warn;
 
 /// Who can be asked about topics: Kafka, or in tests something that stands in for it.
@@ -44,7 +44,7 @@ impl AskTopics for Topics {
 /// The newest look at one topic.
 pub(crate) struct TopicWatch {
     topic: String,
-    known: ArcSwap<TopicKnown>,
+    known: watch::Sender<Arc<TopicKnown>>,
 }
 
 /// What is known of a topic.
@@ -58,11 +58,18 @@ pub(crate) struct TopicKnown {
 
 impl TopicWatch {
     pub(crate) fn new(topic: &str) -> TopicWatch {
-        TopicWatch { topic: topic.to_owned(), known: ArcSwap::default() }
+        TopicWatch { topic: topic.to_owned(), known: watch::Sender::default() }
     }
 
     pub(crate) fn known(&self) -> Arc<TopicKnown> {
-        self.known.load_full()
+        Arc::clone(&self.known.borrow())
+    }
+
+    /// Waits until it was asked once, with or without an answer.
+    pub(crate) async fn asked(&self) {
+        let asked = |known: &Arc<TopicKnown>| known.look.is_some() || known.error.is_some();
+        // The sender lives as long as this does.
+        let _ = self.known.subscribe().wait_for(asked).await;
     }
 
     /// Asks once.
@@ -81,6 +88,6 @@ impl TopicWatch {
                 TopicKnown { look: before.look.clone(), error: Some(error.to_string()) }
             }
         };
-        self.known.store(Arc::new(known));
+        self.known.send_replace(Arc::new(known));
     }
 }

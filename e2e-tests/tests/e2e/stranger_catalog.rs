@@ -11,7 +11,7 @@ use e2e_tests::scenario::now_us;
 use e2e_tests::{Client, Deployment, Kafka, Layer, Producer, Redis, scenario};
 use rand::Rng;
 use rand::rngs::StdRng;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const READINGS: usize = 20_000;
 const SITES: [&str; 3] = ["north", "south, by the \"lake\"", "Zürich"];
@@ -173,13 +173,12 @@ fn expected<'a>(readings: impl Iterator<Item = &'a Reading>) -> Expected {
 fn total_is_right(answer: &Answer, expected: &Expected) -> Result<()> {
     ensure!(answer.complete, "incomplete");
     ensure!(answer.int("readings")? == expected.readings, "readings");
-    let float = |name: &str| answer.values.get(name).and_then(Value::as_f64);
-    let celsius = float("celsius").context("no celsius")?;
+    let celsius = answer.float("celsius").context("no celsius")?;
     ensure!((celsius - expected.celsius).abs() <= FLOAT_TOLERANCE * expected.celsius_absolute, "celsius");
     // Both are values that were sent, so they are exact.
-    ensure!(float("warmest") == expected.warmest, "warmest");
-    ensure!(float("driest") == expected.driest, "driest");
-    let mean = float("mean_celsius").context("no mean_celsius")?;
+    ensure!(answer.float("warmest") == expected.warmest, "warmest");
+    ensure!(answer.float("driest") == expected.driest, "driest");
+    let mean = answer.float("mean_celsius").context("no mean_celsius")?;
     ensure!((mean - celsius / expected.readings as f64).abs() <= 1e-12 * mean.abs(), "mean_celsius");
     Ok(())
 }
@@ -187,7 +186,7 @@ fn total_is_right(answer: &Answer, expected: &Expected) -> Result<()> {
 async fn a_key_never_seen_answers_zeros(client: &Client) -> Result<()> {
     let answer = client.total("climate", &[("site", "nowhere".to_owned())]).await?;
     ensure!(answer.complete && answer.int("readings")? == 0, "{answer:?}");
-    ensure!(answer.values["celsius"].as_f64() == Some(0.0), "the sum of nothing is 0: {answer:?}");
+    ensure!(answer.float("celsius") == Some(0.0), "the sum of nothing is 0: {answer:?}");
     for name in ["warmest", "driest", "mean_celsius"] {
         ensure!(answer.values[name].is_null(), "{name} of nothing is null: {answer:?}");
     }

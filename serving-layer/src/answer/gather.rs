@@ -36,9 +36,10 @@ pub(crate) struct Gathered {
 /// times: a reconcile has perhaps committed a view just now, and the slices below its cut were dropped.
 ///
 /// # Errors
-/// If there is no look yet, or the speed view cannot be read.
+/// If there is no look for half of `http.request_timeout`, or the speed view cannot be read.
 pub(crate) async fn gather(app: &App, metric: &Metric, key: &GroupKey) -> Result<Gathered, Problem> {
-    let mut look = app.looks.current().ok_or_else(Problem::starting)?;
+    let first = tokio::time::timeout(app.request_timeout / 2, app.looks.newest()).await;
+    let mut look = first.ok().flatten().ok_or_else(Problem::starting)?;
     let mut newer = 0;
     loop {
         if let Some(reason) = look.unreadable(metric) {

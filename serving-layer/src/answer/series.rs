@@ -19,7 +19,13 @@ use crate::query::{Query, duration_text};
 ///
 /// # Errors
 /// If the range has too many points, or one of the views cannot be read.
-pub(crate) async fn series(app: &App, metric: &Metric, query: &Query, step_us: i64, now_us: i64) -> Result<Answer, Problem> {
+pub(crate) async fn series(
+    app: &App,
+    metric: &Metric,
+    query: &Query,
+    step_us: i64,
+    now_us: i64,
+) -> Result<Answer, Problem> {
     let asked = Bounds { from_us: query.from_us, to_us: query.to_us }.widened(step_us);
     asked.check(step_us, app.max_points)?;
     let gathered = gather(app, metric, &query.key).await?;
@@ -124,7 +130,12 @@ fn together(kinds: &[MeasureKind], steps: &[(i64, Braided)]) -> Braided {
         (true, true) => Layer::Both,
         (true, false) => Layer::Speed,
     };
-    Braided { values: merged(|step| &step.values), batch: merged(|step| &step.batch), speed: merged(|step| &step.speed), layer }
+    Braided {
+        values: merged(|step| &step.values),
+        batch: merged(|step| &step.batch),
+        speed: merged(|step| &step.speed),
+        layer,
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(super) struct Day {
     index: HashMap<GroupKey, Rows>,
     buckets: Vec<i64>,
     columns: Vec<Column>,
+    bytes: usize,
 }
 
 /// The rows of one group key, ordered by bucket. Behind several follows one with the whole day.
@@ -46,7 +47,7 @@ impl Day {
     pub(super) fn build(counted: &Counted, day: i64, mut frame: DataFrame) -> PolarsResult<Day> {
         let (source, metric) = (&counted.source, &counted.metric);
         let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
-        let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns };
+        let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns, bytes: 0 };
         // The plan, whose partials these are, has another name for it.
         frame.rename(batch_view::BUCKET, plan::BUCKET.into())?;
         for set in grouping_sets(metric.by.len()) {
@@ -55,6 +56,7 @@ impl Day {
         }
         built.buckets.shrink_to_fit();
         built.columns.iter_mut().for_each(Column::shrink);
+        built.bytes = built.measured();
         Ok(built)
     }
 
@@ -76,7 +78,11 @@ impl Day {
 
     /// Bytes in memory, about.
     pub(super) fn bytes(&self) -> usize {
-        let index: usize = self.index.keys().map(|key| key.as_str().len() + INDEX_ENTRY_BYTES).sum();
+        self.bytes
+    }
+
+    fn measured(&self) -> usize {
+        let index = self.index.keys().map(|key| key.as_str().len() + INDEX_ENTRY_BYTES).sum::<usize>();
         index + self.buckets.capacity() * 8 + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
 

@@ -114,7 +114,8 @@ impl ViewReader {
         let room = self.memory.limit_bytes.saturating_sub(others);
         let mut held = BTreeMap::new();
         let mut bytes = 0;
-        let newest_first: Vec<_> = files.iter().rev().map(|(day, files)| self.day(table, *day, files).boxed()).collect();
+        let newest_first: Vec<_> =
+            files.iter().rev().map(|(day, files)| self.day(table, *day, files).boxed()).collect();
         let mut loading = stream::iter(newest_first).buffered(CONCURRENT_DAYS);
         while let Some(loaded) = loading.next().await {
             let (day, rows) = loaded?;

@@ -72,7 +72,8 @@ impl Table {
         let path = batch_view::path("v1", "calls");
         let mut table = self.store().open_or_create(&path, &schema, batch_view::DAY).await.expect("a table");
         let start = at(&format!("{day}T00:00:00Z"));
-        let instants = |name: &str, values: Vec<i64>| Series::new(name.into(), values).cast(&instant).expect("instants");
+        let instants =
+            |name: &str, values: Vec<i64>| Series::new(name.into(), values).cast(&instant).expect("instants");
         let mut frame = df!(
             "city" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
             "calls" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
@@ -142,7 +143,13 @@ async fn every_grouping_set_is_merged_from_the_finest_rows() {
     assert_eq!(all(&view, &key(None, None), hour, Fold::Whole).await[0].1, values(10, Some(35), Some(1.5)));
     let minute = Fold::Steps(60 * SECOND_US);
     let minutes = all(&view, &key(Some("Bonn"), None), hour, minute).await;
-    assert_eq!(minutes, [(hour.from_us, values(3, Some(25), Some(1.5))), (hour.from_us + 60 * SECOND_US, values(4, Some(40), Some(0.5)))]);
+    assert_eq!(
+        minutes,
+        [
+            (hour.from_us, values(3, Some(25), Some(1.5))),
+            (hour.from_us + 60 * SECOND_US, values(4, Some(40), Some(0.5)))
+        ]
+    );
 }
 
 #[tokio::test]
@@ -155,7 +162,9 @@ async fn only_days_that_changed_are_loaded_again() {
     let before = reader.refresh().await.expect("read").expect("a view");
     table.commit("2026-04-23", &[(0, "Bonn", 6, 5, Some(5), None)]).await;
     let after = reader.refresh().await.expect("read").expect("a view");
-    let held = |view: &View, day: &str| Arc::clone(view.days[&shared_logic::time::parse_day(day).expect("a day")].held.as_ref().expect("held"));
+    let held = |view: &View, day: &str| {
+        Arc::clone(view.days[&shared_logic::time::parse_day(day).expect("a day")].held.as_ref().expect("held"))
+    };
     assert!(Arc::ptr_eq(&held(&before, "2026-04-22"), &held(&after, "2026-04-22")));
     assert!(!Arc::ptr_eq(&held(&before, "2026-04-23"), &held(&after, "2026-04-23")));
     let calls = async |view: &View| all(view, &key(None, None), TimeRange::ALL, Fold::Whole).await[0].1[0];

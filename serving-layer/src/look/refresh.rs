@@ -12,7 +12,7 @@ use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::Catalog;
 use shared_logic::complete::{Gap, Why};
 use shared_logic::contracts::archive::{self, Facts};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
@@ -22,10 +22,14 @@ use crate::topics::{TopicKnown, TopicWatch};
 
 /// Tables that are looked at at once.
 const CONCURRENT_TABLES: usize = 8;
+/// How long the first look waits for the topics, so that the first answers need not be incomplete.
+const FIRST_TOPICS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The newest look, and what is needed to take the next.
 pub(crate) struct Looks {
     current: ArcSwapOption<Look>,
+    /// Whether there is one.
+    first: watch::Sender<bool>,
     /// The number of looks that were begun.
     begun: AtomicU64,
     readers: Mutex<Readers>,
@@ -49,6 +53,7 @@ impl Looks {
         let archive = |name: &String| (name.clone(), ArchiveReader::new(store.clone(), name));
         Looks {
             current: ArcSwapOption::empty(),
+            first: watch::Sender::new(false),
             begun: AtomicU64::new(0),
             readers: Mutex::new(Readers {
                 views: catalog.metrics.iter().map(|(name, metric)| view(name, metric)).collect(),
@@ -68,6 +73,13 @@ impl Looks {
         self.current.load_full()
     }
 
+    /// The newest look; waits for the first.
+    pub(crate) async fn newest(&self) -> Option<Arc<Look>> {
+        // The sender lives as long as this does.
+        let _ = self.first.subscribe().wait_for(|first| *first).await;
+        self.current()
+    }
+
     /// Those who look at the sources' topics.
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<TopicWatch>> {
         self.topics.values()
@@ -82,8 +94,10 @@ impl Looks {
         self.current.rcu(renewed);
     }
 
-    /// Takes looks for ever.
+    /// Takes looks for ever. The first one waits a moment for what Kafka says.
     pub(crate) async fn follow(&self, every: Duration) {
+        let asked = self.topics.values().map(|topic| topic.asked());
+        let _ = tokio::time::timeout(FIRST_TOPICS_WITHIN, futures::future::join_all(asked)).await;
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -132,10 +146,12 @@ impl Looks {
         let sequence = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let before = self.current().unwrap_or_default();
         let Readers { views, archives } = &mut *readers;
-        let views = views.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+        let views =
+            views.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
         let views = at_once(views.collect()).await;
         // Only now: no older than what a view was computed from.
-        let archives = archives.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+        let archives =
+            archives.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
         let archives = at_once(archives.collect()).await;
         let look = Look {
             sequence,
@@ -143,11 +159,13 @@ impl Looks {
             archives: known(&before.archives, archives),
             topics: self.topics_known(),
         };
-        let bytes: usize = look.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
+        let bytes: usize =
+            look.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
         metrics::gauge!("serving_view_memory_bytes").set(bytes as f64);
         self.current.store(Some(Arc::new(look)));
         // A topic may have been asked while this look was put together.
         self.renew_topics();
+        self.first.send_replace(true);
         self.current().unwrap_or_default()
     }
 
@@ -209,7 +227,10 @@ fn said<T>(read: Result<T, StoreError>) -> Result<T, String> {
 }
 
 /// What is known by name after another try.
-fn known<T: Clone>(before: &BTreeMap<String, Known<T>>, read: Vec<(String, Result<T, String>)>) -> BTreeMap<String, Known<T>> {
+fn known<T: Clone>(
+    before: &BTreeMap<String, Known<T>>,
+    read: Vec<(String, Result<T, String>)>,
+) -> BTreeMap<String, Known<T>> {
     let mut known = BTreeMap::new();
     for (name, read) in read {
         let before = before.get(&name);

@@ -15,7 +15,8 @@ impl Pairs {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let bad = || Problem::parameter(name, format!("parameter {name} is not percent-encoded UTF-8: write %25 for %"));
+            let bad =
+                || Problem::parameter(name, format!("parameter {name} is not percent-encoded UTF-8: write %25 for %"));
             let (name, value) = (decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?);
             if pairs.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::parameter(&name, format!("parameter {name} is repeated: give it once")));
@@ -38,9 +39,10 @@ impl Pairs {
         let allowed: Vec<&str> = allowed.collect();
         match self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
             None => Ok(()),
-            Some((name, _)) if allowed.is_empty() => {
-                Err(Problem::parameter(name, format!("parameter {name} is not known: there are none here, leave it out")))
-            }
+            Some((name, _)) if allowed.is_empty() => Err(Problem::parameter(
+                name,
+                format!("parameter {name} is not known: there are none here, leave it out"),
+            )),
             Some((name, _)) => {
                 let detail = format!("parameter {name} is not known: there are {}", allowed.join(", "));
                 Err(Problem::parameter(name, detail))

@@ -94,7 +94,9 @@ fn steps_are_whole_buckets_that_begin_alike_every_day() {
     assert_eq!(read("").expect("the grain"), 300_000_000);
     assert_eq!(read("step=1h").expect("an hour"), HOUR_US);
     assert_eq!(read("step=7d").expect("a week"), 7 * DAY_US);
-    for (text, word) in [("1m", "multiple of 5m"), ("7h", "divides a day"), ("0s", "length"), ("x", "length"), ("400d", "366d")] {
+    for (text, word) in
+        [("1m", "multiple of 5m"), ("7h", "divides a day"), ("0s", "length"), ("x", "length"), ("400d", "366d")]
+    {
         let problem = read(&format!("step={text}")).expect_err(text);
         assert_eq!(problem.parameter.as_deref(), Some("step"));
         assert!(problem.detail.contains(word), "{}", problem.detail);

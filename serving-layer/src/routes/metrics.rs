@@ -101,7 +101,7 @@ async fn freshness(app: &App, look: &Look, metric: &Metric) -> Value {
     })
 }
 
-/// A measure as the catalog writes it.
+/// A measure as a catalog could write it; columns are quoted.
 fn text(measure: &Measure) -> String {
     let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
     format!("{}({of})", measure.kind.name())

@@ -30,11 +30,14 @@ pub(crate) async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuer
     let look = look.unwrap_or_default();
     let mut kafka = BTreeSet::new();
     let mut sources = Vec::new();
-    for (source, error) in futures::future::join_all(app.catalog.sources.values().map(|source| one(&app, &look, source))).await {
+    for (source, error) in
+        futures::future::join_all(app.catalog.sources.values().map(|source| one(&app, &look, source))).await
+    {
         sources.push(source);
         kafka.extend(error);
     }
-    let redis: BTreeSet<String> = app.speed.link.ping().await.err().map(|error| error.to_string()).into_iter().collect();
+    let redis: BTreeSet<String> =
+        app.speed.link.ping().await.err().map(|error| error.to_string()).into_iter().collect();
     let mut store: BTreeSet<String> = look.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
     let views: Map<String, Value> = app

@@ -1,11 +1,11 @@
-//! The readers' connection to Redis. It is made in the background, so that the process starts and says what is wrong.
+//! The readers' connection to Redis. It is made in the background, so that the process starts and says what is wrong. A
+//! request waits for the first try and for no other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use platform::redis::{self, Connection, RedisError};
 use platform::settings;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 /// The wait between two tries to connect.
@@ -21,21 +21,23 @@ pub(crate) struct Unreachable {
 /// A connection that comes about some time, and repairs itself from then on.
 pub(crate) struct Link {
     settings: settings::Redis,
-    state: ArcSwap<Result<Connection, Unreachable>>,
+    /// Nothing before the first try has ended.
+    state: watch::Sender<Option<Result<Connection, Unreachable>>>,
 }
 
 impl Link {
     pub(super) fn new(settings: settings::Redis) -> Link {
-        let state = Err(Unreachable { reason: "not connected yet".to_owned() });
-        Link { settings, state: ArcSwap::from_pointee(state) }
+        Link { settings, state: watch::Sender::new(None) }
     }
 
     /// The connection; its commands and those of its clones share one socket.
     ///
     /// # Errors
     /// If there is none yet, with the reason.
-    pub(crate) fn connection(&self) -> Result<Connection, Unreachable> {
-        Result::clone(&self.state.load())
+    pub(crate) async fn connection(&self) -> Result<Connection, Unreachable> {
+        let mut state = self.state.subscribe();
+        let tried = state.wait_for(Option::is_some).await.ok().and_then(|state| state.clone());
+        tried.unwrap_or_else(|| Err(Unreachable { reason: "the process is stopping".to_owned() }))
     }
 
     /// Asks for a sign of life.
@@ -43,7 +45,7 @@ impl Link {
     /// # Errors
     /// If there is no connection, or no answer within `redis.response_timeout`.
     pub(crate) async fn ping(&self) -> Result<(), Unreachable> {
-        let mut connection = self.connection()?;
+        let mut connection = self.connection().await?;
         let answer = ::redis::cmd("PING").query_async::<()>(&mut connection).await;
         answer.map_err(|error| Unreachable { reason: error.to_string() })
     }
@@ -54,16 +56,17 @@ impl Link {
             match self.try_connect().await {
                 Ok(connection) => {
                     info!("connected to redis");
-                    self.state.store(Arc::new(Ok(connection)));
+                    self.state.send_replace(Some(Ok(connection)));
                     return;
                 }
                 Err(error) => {
-                    let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                    let source =
+                        std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
                     let reason = format!("{error}{source}");
-                    if self.state.load().as_ref().as_ref().err().is_none_or(|known| known.reason != reason) {
+                    let before = self.state.send_replace(Some(Err(Unreachable { reason: reason.clone() })));
+                    if !matches!(before, Some(Err(known)) if known.reason == reason) {
                         warn!(reason, "cannot use redis; trying again");
                     }
-                    self.state.store(Arc::new(Err(Unreachable { reason })));
                 }
             }
             tokio::time::sleep(RETRY).await;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::Counters;
+use shared_logic::measure::Value;
 use shared_logic::partial::GroupKey;
 
 /// What one entry takes beside its texts and counters, about.
@@ -61,7 +62,8 @@ impl Finished {
 
 impl Generations {
     fn put(&mut self, id: Id, counters: Arc<Counters>, half_bytes: usize) {
-        let bytes = ENTRY_BYTES + id.0.len() + id.4.as_str().len() + counters.capacity() * size_of_val(&(0_i64, 0_usize, 0_i128, 0_i128));
+        let bytes =
+            ENTRY_BYTES + id.0.len() + id.4.as_str().len() + counters.capacity() * size_of::<(i64, usize, Value)>();
         if self.young.contains_key(&id) || bytes > half_bytes {
             return;
         }
@@ -83,14 +85,14 @@ impl SliceId<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_logic::measure::Value;
     use shared_logic::partial::KeyValue;
 
     #[test]
     fn memory_is_bounded_and_what_is_asked_for_stays() {
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let keys: Vec<GroupKey> = (0..100).map(|n| GroupKey::new(&[Some(KeyValue::Int(n))])).collect();
-        let slice = |n: usize| SliceId { shard: "s".to_owned(), begin: 0, end: 10, definition: &definition, key: &keys[n] };
+        let slice =
+            |n: usize| SliceId { shard: "s".to_owned(), begin: 0, end: 10, definition: &definition, key: &keys[n] };
         let finished = Finished::new(20 * 300);
         for n in 0..100 {
             finished.keep(&slice(n), &Arc::new(vec![(n as i64, 0, Value::Int(1))]));

@@ -24,7 +24,10 @@ async fn every_gap_is_named() {
     *stage.topics.ends.lock().expect("no panic") = None;
     stage.serve().await;
     let answer = stage.ok(TOTAL).await;
-    assert_eq!((reasons(&answer), &answer["complete"], &answer["as_of"]), (vec!["topic_unknown"], &json!(false), &Value::Null));
+    assert_eq!(
+        (reasons(&answer), &answer["complete"], &answer["as_of"]),
+        (vec!["topic_unknown"], &json!(false), &Value::Null)
+    );
     assert_eq!((&answer["authoritative"], &answer["provenance"]["speed"]["lag_ms"]), (&json!(false), &Value::Null));
 
     stage.topics.set(&[0]);
@@ -97,7 +100,9 @@ async fn a_look_that_is_too_old_is_replaced_at_once() {
         let version = stage.archive(advance).await;
         stage.view(&[cut], version, &[("2026-04-24T09:00:00Z", "v1", "de", cut, Some(3 * round), 2)]).await;
         stage.drop_below(0, cut).await;
-        stage.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1), ("2026-04-24T09:00:00Z", "v1", "de", 2)], AS_OF).await;
+        stage
+            .apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1), ("2026-04-24T09:00:00Z", "v1", "de", 2)], AS_OF)
+            .await;
         let answer = stage.ok(TOTAL).await;
         assert_eq!(answer["values"]["views"], cut + 2, "{answer}");
         assert_eq!((&answer["complete"], &answer["provenance"]["batch"]["version"]), (&json!(true), &json!(round)));

@@ -48,7 +48,10 @@ async fn heads_are_bounded() {
     let mut stage = Stage::new().await;
     stage.serve().await;
     let long = "x".repeat(200 * 1024);
-    for head in [format!("GET /healthz?{long} HTTP/1.1\r\nhost: braid\r\n\r\n"), format!("GET /healthz HTTP/1.1\r\nx: {long}\r\n\r\n")] {
+    for head in [
+        format!("GET /healthz?{long} HTTP/1.1\r\nhost: braid\r\n\r\n"),
+        format!("GET /healthz HTTP/1.1\r\nx: {long}\r\n\r\n"),
+    ] {
         let mut client = TcpStream::connect(stage.address()).await.expect("connected");
         // The server may close before it has read everything.
         let _ = client.write_all(head.as_bytes()).await;

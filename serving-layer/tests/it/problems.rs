@@ -53,12 +53,19 @@ async fn mistakes_in_a_request_are_named() {
     ] {
         let path = if path.starts_with("/v1") { path.to_owned() } else { format!("{metrics}{path}") };
         let problem = problem(&stage, &path).await;
-        assert_eq!((problem["status"].as_u64(), problem["parameter"].as_str()), (Some(status), parameter), "{path}: {problem}");
+        assert_eq!(
+            (problem["status"].as_u64(), problem["parameter"].as_str()),
+            (Some(status), parameter),
+            "{path}: {problem}"
+        );
         assert!(problem["detail"].as_str().expect("a detail").contains(word), "{path}: {problem}");
     }
     let url = format!("http://{}/v1/metrics", stage.address());
     let response = reqwest::Client::new().post(url).body("{}").send().await.expect("an answer");
-    assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"GET, HEAD".parse().expect("a header")));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["allow"]),
+        (405, &"GET, HEAD".parse().expect("a header"))
+    );
     assert_eq!(response.headers()["content-type"], "application/problem+json");
 }
 
@@ -69,7 +76,10 @@ async fn without_redis_there_are_no_numbers() {
     stage.redis.kill();
     for path in ["/v1/metrics/views/total", "/v1/metrics/views/series?step=1h"] {
         let problem = problem(&stage, path).await;
-        assert_eq!((&problem["status"], &problem["type"]), (&json!(503), &json!("urn:braid:problem:redis-unavailable")));
+        assert_eq!(
+            (&problem["status"], &problem["type"]),
+            (&json!(503), &json!("urn:braid:problem:redis-unavailable"))
+        );
         assert!(problem["detail"].as_str().expect("a detail").contains("redis"), "{problem}");
     }
     assert_eq!(stage.get("/healthz").await.0, 200);
@@ -103,7 +113,8 @@ async fn without_a_readable_store_there_are_no_numbers() {
 async fn another_programs_shard_is_no_shard() {
     let stage = serving().await;
     stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
-    let key = shared_logic::contracts::speed_view::ShardKeys::new(&stage.catalog, "views", &PartitionId::new(LOG, 0)).shard();
+    let key =
+        shared_logic::contracts::speed_view::ShardKeys::new(&stage.catalog, "views", &PartitionId::new(LOG, 0)).shard();
     stage.command(&["HSET", &key, "format", "2"]).await;
     let problem = problem(&stage, "/v1/metrics/views/total").await;
     assert!(problem["detail"].as_str().expect("a detail").contains("format"), "{problem}");

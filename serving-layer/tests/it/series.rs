@@ -50,11 +50,17 @@ async fn steps_hold_what_a_total_over_them_would() {
         ("2026-04-24T11:00:00Z", 1, "speed"),
     ];
     assert_eq!(shape(&series), expected);
-    assert_eq!(series["points"][0]["values"], json!({"views": 3, "dwell_ms": 110, "longest": 60, "mean_ms": 110.0 / 3.0}));
+    assert_eq!(
+        series["points"][0]["values"],
+        json!({"views": 3, "dwell_ms": 110, "longest": 60, "mean_ms": 110.0 / 3.0})
+    );
     assert_eq!(series["points"][2]["values"], json!({"views": 0, "dwell_ms": 0, "longest": null, "mean_ms": null}));
     assert_eq!((&series["from"], &series["to"]), (&json!("2026-04-24T08:00:00Z"), &json!("2026-04-24T12:00:00Z")));
     assert_eq!((&series["step"], &series["grain"]), (&json!("1h"), &json!("1m")));
-    assert_eq!((&series["complete"], &series["authoritative"], &series["as_of"]), (&json!(true), &json!(false), &json!(AS_OF)));
+    assert_eq!(
+        (&series["complete"], &series["authoritative"], &series["as_of"]),
+        (&json!(true), &json!(false), &json!(AS_OF))
+    );
     assert_eq!(series["provenance"]["batch"]["values"]["views"], 4);
     assert_eq!(series["provenance"]["speed"]["values"]["views"], 2);
     assert!(series.get("values").is_none());

@@ -96,7 +96,8 @@ impl StandIn {
 
 impl AskTopics for StandIn {
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
-        let described = self.asked(topic).map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32 }));
+        let described =
+            self.asked(topic).map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32 }));
         Box::pin(async { described })
     }
 
@@ -211,7 +212,13 @@ impl Stage {
         self.view_of(self.definition(), cut, archive_version, rows).await
     }
 
-    pub(crate) async fn view_of(&self, definition: DefinitionHash, cut: &[i64], archive_version: u64, rows: &[Row]) -> u64 {
+    pub(crate) async fn view_of(
+        &self,
+        definition: DefinitionHash,
+        cut: &[i64],
+        archive_version: u64,
+        rows: &[Row],
+    ) -> u64 {
         let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
         let columns = [
             ("bucket", instant.clone()),
@@ -280,7 +287,12 @@ impl Stage {
             .expect("a shard");
         let cursor: i64 = state[0].parse().expect("a number");
         let slice = state[1].split(',').next_back().expect("a slice").to_owned();
-        let partials = Partials::of_events(source, metric, &Plan::new(source, metric), columns(events).lazy());
+        let partials = {
+            let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
+            // The plan may block, as a layer's plan does on a thread of its own.
+            let count = move || Partials::of_events(&source, &metric, &Plan::new(&source, &metric), rows.lazy());
+            tokio::task::spawn_blocking(count).await.expect("no panic")
+        };
         let mut packed = Packed::default();
         let begin = slice.parse().expect("a number");
         pack(&mut packed, &keys, begin, &self.definition(), metric, &partials.expect("counted"));

@@ -29,21 +29,33 @@ async fn stage() -> Stage {
 }
 
 #[tokio::test]
-async fn a_metric_is_described_as_the_catalog_writes_it() {
+async fn a_metric_is_described() {
     let stage = stage().await;
     let metrics = stage.ok("/v1/metrics").await;
     let metric = &metrics["metrics"][0];
     assert_eq!(metric["by"], json!([{"name": "video", "type": "string"}, {"name": "country", "type": "string"}]));
-    assert_eq!(metric["measures"], json!({"views": "count()", "dwell_ms": "sum(dwell_ms)", "longest": "max(dwell_ms)"}));
-    assert_eq!((&metric["name"], &metric["source"], &metric["grain"]), (&json!("views"), &json!("views"), &json!("1m")));
+    assert_eq!(
+        metric["measures"],
+        json!({"views": "count()", "dwell_ms": r#"sum("dwell_ms")"#, "longest": r#"max("dwell_ms")"#})
+    );
+    assert_eq!(
+        (&metric["name"], &metric["source"], &metric["grain"]),
+        (&json!("views"), &json!("views"), &json!("1m"))
+    );
     assert!(metric["where"].as_str().expect("a condition").contains("dwell_ms"), "{metric}");
     assert!(metric["derived"]["mean_ms"].as_str().expect("text").contains("views"), "{metric}");
     assert_eq!(metric["definition"], stage.definition().as_str());
     let cut = &metric["cut"];
-    assert_eq!((&cut["version"], &cut["committed_at"], &cut["is_current"]), (&json!(1), &json!("2026-04-24T09:20:03Z"), &json!(true)));
+    assert_eq!(
+        (&cut["version"], &cut["committed_at"], &cut["is_current"]),
+        (&json!(1), &json!("2026-04-24T09:20:03Z"), &json!(true))
+    );
     assert_eq!(cut["offsets"], json!({LOG: {"0": 4}}));
     assert!(cut["age_ms"].as_i64().expect("a number") > 0);
-    assert_eq!((&metric["freshness"]["as_of"], &metric["freshness"]["complete"]), (&json!("2026-04-24T09:00:02Z"), &json!(false)));
+    assert_eq!(
+        (&metric["freshness"]["as_of"], &metric["freshness"]["complete"]),
+        (&json!("2026-04-24T09:00:02Z"), &json!(false))
+    );
     let one = stage.ok("/v1/metrics/views").await;
     assert_eq!((&one["definition"], &one["measures"]), (&metric["definition"], &metric["measures"]));
 }
@@ -54,15 +66,21 @@ async fn the_status_names_every_partition() {
     let status = stage.ok("/v1/status").await;
     let source = &status["sources"][0];
     assert_eq!((&source["name"], &source["topic"], &source["log"]), (&json!("views"), &json!("views"), &json!(LOG)));
-    assert_eq!(source["partitions"], json!([{
-        "log": LOG, "partition": 0, "closed": false, "begin": 1, "next": 6, "cursor": 5, "slices": [4],
-        "as_of": "2026-04-24T09:00:02Z", "cuts": {"views": 4}, "end": 10, "speed_lag": 5, "archive_lag": 4,
-        "lost": [{"from": 4, "to": 6, "accepted": false}],
-    }]));
-    assert_eq!(source["rejects"], json!([{
-        "reason": "wrong_type", "count": 2,
-        "last": {"log": LOG, "partition": 0, "offset": 3, "error": "wrong_type:dwell_ms"},
-    }]));
+    assert_eq!(
+        source["partitions"],
+        json!([{
+            "log": LOG, "partition": 0, "closed": false, "begin": 1, "next": 6, "cursor": 5, "slices": [4],
+            "as_of": "2026-04-24T09:00:02Z", "cuts": {"views": 4}, "end": 10, "speed_lag": 5, "archive_lag": 4,
+            "lost": [{"from": 4, "to": 6, "accepted": false}],
+        }])
+    );
+    assert_eq!(
+        source["rejects"],
+        json!([{
+            "reason": "wrong_type", "count": 2,
+            "last": {"log": LOG, "partition": 0, "offset": 3, "error": "wrong_type:dwell_ms"},
+        }])
+    );
     assert_eq!(status["dependencies"], json!({"redis": {"ok": true}, "kafka": {"ok": true}, "store": {"ok": true}}));
     assert_eq!((&status["views"]["views"], &status["deployment"]["version"]), (&json!(1), &json!("v1")));
 
@@ -75,7 +93,8 @@ async fn the_status_names_every_partition() {
 
 #[tokio::test]
 async fn the_process_says_how_it_is() {
-    platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() }).expect("starts");
+    platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() })
+        .expect("starts");
     let stage = stage().await;
     assert_eq!(stage.ok("/healthz").await["status"], "alive");
     assert_eq!(stage.ok("/readyz").await["status"], "ready");

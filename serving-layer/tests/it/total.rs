@@ -41,9 +41,12 @@ async fn speed_alone() {
     stage.serve().await;
     let total = stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
     assert_eq!(total["values"], json!({"views": 5, "dwell_ms": 458, "longest": 300, "mean_ms": 91.6}));
-    assert_eq!(total["provenance"]["batch"], json!({
-        "values": {"views": 0, "dwell_ms": 0, "longest": null}, "version": null, "committed_at": null
-    }));
+    assert_eq!(
+        total["provenance"]["batch"],
+        json!({
+            "values": {"views": 0, "dwell_ms": 0, "longest": null}, "version": null, "committed_at": null
+        })
+    );
     assert_eq!(total["provenance"]["speed"]["values"], json!({"views": 5, "dwell_ms": 458, "longest": 300}));
     assert_eq!((&total["authoritative"], &total["gaps"]), (&json!(false), &json!([])));
     assert_eq!(total["as_of"], AS_OF);
@@ -60,17 +63,20 @@ async fn both_layers_are_braided_at_the_cut() {
     reconciled(&stage).await;
     stage.serve().await;
     let total = stage.until("/v1/metrics/views/total?video=v1", |_, body| body["complete"] == true).await;
-    assert_eq!(total, json!({
-        "metric": "views", "key": {"video": "v1"}, "from": null, "to": null, "grain": "1m",
-        "values": {"views": 4, "dwell_ms": 408, "longest": 300, "mean_ms": 102.0},
-        "complete": true, "gaps": [], "authoritative": false, "as_of": AS_OF,
-        "provenance": {
-            "batch": {"values": {"views": 2, "dwell_ms": 400, "longest": 300}, "version": 1,
-                      "committed_at": "2026-04-24T09:20:03Z"},
-            "speed": {"values": {"views": 2, "dwell_ms": 8, "longest": 7},
-                      "lag_ms": total["provenance"]["speed"]["lag_ms"]},
-        },
-    }));
+    assert_eq!(
+        total,
+        json!({
+            "metric": "views", "key": {"video": "v1"}, "from": null, "to": null, "grain": "1m",
+            "values": {"views": 4, "dwell_ms": 408, "longest": 300, "mean_ms": 102.0},
+            "complete": true, "gaps": [], "authoritative": false, "as_of": AS_OF,
+            "provenance": {
+                "batch": {"values": {"views": 2, "dwell_ms": 400, "longest": 300}, "version": 1,
+                          "committed_at": "2026-04-24T09:20:03Z"},
+                "speed": {"values": {"views": 2, "dwell_ms": 8, "longest": 7},
+                          "lag_ms": total["provenance"]["speed"]["lag_ms"]},
+            },
+        })
+    );
     let order: Vec<&String> = total.as_object().expect("an object").keys().collect();
     assert_eq!(order[..6], ["metric", "key", "from", "to", "grain", "values"]);
 
@@ -78,13 +84,22 @@ async fn both_layers_are_braided_at_the_cut() {
     stage.drop_below(0, 3).await;
     assert_eq!(stage.ok("/v1/metrics/views/total?video=v1").await["values"], total["values"]);
     for (query, views) in [
-        ("", 5), ("?video=v1&country=de", 3), ("?country=de", 4), ("?country=fr&video=v1", 1), ("?video=v9", 0),
+        ("", 5),
+        ("?video=v1&country=de", 3),
+        ("?country=de", 4),
+        ("?country=fr&video=v1", 1),
+        ("?video=v9", 0),
         ("?video=v1&from=2026-04-23T10:00:30Z&to=2026-04-23T10:00:31Z", 3),
-        ("?from=2026-04-24T00:00:00Z", 2), ("?to=2026-04-24T00:00:00Z", 3),
+        ("?from=2026-04-24T00:00:00Z", 2),
+        ("?to=2026-04-24T00:00:00Z", 3),
         ("?from=2026-04-24T08:00:00Z&to=2026-04-24T08:01:00Z&country=de", 1),
     ] {
         let answer = stage.ok(&format!("/v1/metrics/views/total{query}")).await;
-        assert_eq!((&answer["values"]["views"], &answer["complete"]), (&json!(views), &json!(true)), "{query}: {answer}");
+        assert_eq!(
+            (&answer["values"]["views"], &answer["complete"]),
+            (&json!(views), &json!(true)),
+            "{query}: {answer}"
+        );
     }
     let day = stage.ok("/v1/metrics/views/total?video=v2&from=2026-04-24T07:59:59.5Z&to=2026-04-24T09:00:01Z").await;
     assert_eq!((&day["from"], &day["to"]), (&json!("2026-04-24T07:59:00Z"), &json!("2026-04-24T09:01:00Z")));
@@ -128,9 +143,7 @@ async fn a_sum_that_leaves_64_bits_is_null_with_a_reason() {
 async fn as_of_is_the_oldest_of_all_partitions() {
     let mut stage = Stage::new().await;
     stage.topics.set(&[1, 1]);
-    stage
-        .archive(|facts| (0..2).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0)))
-        .await;
+    stage.archive(|facts| (0..2).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0))).await;
     for (partition, as_of) in [(0, "2026-04-24T09:00:02Z"), (1, "2026-04-24T09:00:01Z")] {
         stage.open(partition, 0).await;
         stage.apply(partition, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], as_of).await;

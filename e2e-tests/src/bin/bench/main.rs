@@ -30,4 +30,3 @@ fn main() {
         figures.write(&target_dir()?.join("bench.json"))
     });
 }
-

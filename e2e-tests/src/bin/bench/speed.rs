@@ -31,7 +31,10 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, keys: Keys, figu
     // The archive says where partitions begin; then it is in nobody's way.
     deployment.start_all(&[Layer::Archive]).await?;
     let archive = deployment.store().join("archive/views/_delta_log/00000000000000000001.json");
-    wait_for("the archive's begin", DEADLINE, async || Ok(if archive.exists() { Look::Done(()) } else { Look::NotYet("no commit".into()) })).await?;
+    wait_for("the archive's begin", DEADLINE, async || {
+        Ok(if archive.exists() { Look::Done(()) } else { Look::NotYet("no commit".into()) })
+    })
+    .await?;
     deployment.kill(Layer::Archive);
 
     let filling = Instant::now();

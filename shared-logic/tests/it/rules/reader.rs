@@ -1,0 +1,160 @@
+//! Readers: what they are told, and whether it is true.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use shared_logic::complete::{self, Look, TopicLook, Verdict};
+use shared_logic::contracts::PartitionId;
+use shared_logic::contracts::speed_view::Shard;
+
+use super::mask::Mask;
+use super::world::{Archive, View, World, hash};
+
+/// What a reader looked at; shards are read at the time of the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    views: Vec<Option<Rc<View>>>,
+    archive: Rc<Archive>,
+    topic: TopicLook,
+}
+
+impl World {
+    /// A slow reader takes a look and holds it.
+    pub(super) fn hold(&mut self) {
+        self.held = Some(self.snapshot());
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let log = Some((self.topic.log.clone(), self.topic.partitions.len() as i32));
+        Snapshot {
+            views: self.views.iter().map(|versions| versions.last().cloned()).collect(),
+            archive: Rc::clone(&self.archive),
+            topic: TopicLook { log, at_us: 0 },
+        }
+    }
+
+    /// What is wrong with any answer that any reader would be given now.
+    pub(super) fn wrong(&mut self) -> Option<String> {
+        let now = self.snapshot();
+        let mut looks = vec![("now", now.clone())];
+        if let Some(held) = &self.held {
+            looks.push(("with a held look", held.clone()));
+            looks.push(("with held views and the archive of now", Snapshot { views: held.views.clone(), ..now.clone() }));
+            looks.push(("with an older look at archive and topic", Snapshot { views: now.views, ..held.clone() }));
+        }
+        let mut definitions: Vec<usize> = self.scenario.catalogs[..=self.catalog].concat();
+        definitions.sort_unstable();
+        definitions.dedup();
+        for definition in definitions {
+            for (how, look) in &looks {
+                self.answers += 1;
+                match self.answered(definition, look) {
+                    Answer::Gaps(_) => {}
+                    Answer::Exact => self.complete += 1,
+                    Answer::Wrong(what) => {
+                        return Some(format!("a reader of definition {definition}, {how}, is told `complete`, but {what}"));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A few fair rounds without faults; gives why answers are still not complete.
+    pub(super) fn heal(&mut self) -> Option<String> {
+        let mut gaps = Vec::new();
+        for _ in 0..4 {
+            self.tell(|| "-- a fair round".to_owned());
+            self.calm();
+            self.archiver_catches_up();
+            self.workers_catch_up();
+            self.archiver_catches_up();
+            self.reconcile_to_the_end();
+            self.drop_all();
+            self.workers_catch_up();
+            gaps = self.left_open();
+            if gaps.is_empty() {
+                return None;
+            }
+        }
+        Some(gaps.join("; "))
+    }
+
+    /// What the newest catalog's readers still miss, and which cuts do not reach their log's end.
+    fn left_open(&self) -> Vec<String> {
+        let now = self.snapshot();
+        let mut open = Vec::new();
+        for definition in self.scenario.catalogs[self.catalog] {
+            match self.answered(*definition, &now) {
+                Answer::Exact => {}
+                Answer::Gaps(gaps) => open.push(format!("definition {definition}: {gaps}")),
+                Answer::Wrong(what) => open.push(format!("definition {definition} is wrong: {what}")),
+            }
+            let view = now.views[self.scenario.metric_of[*definition]].as_ref();
+            for (partition, (_, end)) in self.topic.partitions.iter().enumerate() {
+                let id = self.id(partition);
+                let cut = view.filter(|view| view.note.definition == hash(*definition)).and_then(|view| view.note.cut.get(&id));
+                if cut != Some(*end) {
+                    open.push(format!("the cut of definition {definition} stays at {cut:?}, {id} ends at {end}"));
+                }
+            }
+        }
+        open
+    }
+
+    fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
+        let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
+        let (hash, none) = (hash(definition), BTreeMap::new());
+        let mut look = Look {
+            definition: &hash,
+            view: view.map(|view| &view.note),
+            archive: Some(&snapshot.archive.facts),
+            archive_version: snapshot.archive.version,
+            topic: Some(&snapshot.topic),
+            shards: &none,
+        };
+        let needed = complete::needed_shards(&look).into_iter();
+        let shards: BTreeMap<PartitionId, Option<Shard>> =
+            needed.map(|id| (id.clone(), self.redis.shards.get(&id).cloned())).collect();
+        look.shards = &shards;
+        let verdict = complete::judge(&look);
+        if !verdict.gaps.is_empty() {
+            return Answer::Gaps(format!("{:?}", verdict.gaps));
+        }
+        let rows = complete::own_view(look.view, &hash).and(view).map(|view| &view.rows);
+        for (id, facts) in snapshot.archive.facts.partitions() {
+            let below = rows.and_then(|rows| rows.get(&id)).copied().unwrap_or_default();
+            let (above, upto) = self.counted(definition, &id, &verdict, &shards, facts.next);
+            let total = below.plus(above);
+            let lost = facts.lost.iter().fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));
+            let wanted = Mask::span(facts.begin, upto).without(lost);
+            if total.is_wrong() || !wanted.without(total).is_empty() || !total.without(Mask::span(facts.begin, upto)).is_empty() {
+                return Answer::Wrong(format!("{id} has {total} and wants {wanted}: view {below}, slices {above}, {verdict:?}"));
+            }
+        }
+        Answer::Exact
+    }
+
+    /// What the slices of a partition hold that the verdict says count, and up to where the answer speaks.
+    fn counted(
+        &self,
+        definition: usize,
+        id: &PartitionId,
+        verdict: &Verdict,
+        shards: &BTreeMap<PartitionId, Option<Shard>>,
+        archived: i64,
+    ) -> (Mask, i64) {
+        let (Some(from), Some(Some(shard))) = (verdict.from.get(id), shards.get(id)) else {
+            return (Mask::default(), archived);
+        };
+        let slices = shard.slices.iter().filter(|begin| *begin >= from);
+        let counters = slices.filter_map(|begin| self.redis.counters.get(&(id.clone(), *begin, definition)));
+        (counters.fold(Mask::default(), |sum, counter| sum.plus(*counter)), shard.cursor)
+    }
+}
+
+enum Answer {
+    Exact,
+    Gaps(String),
+    Wrong(String),
+}
