@@ -26,7 +26,7 @@ lint: ## formatting, clippy, the repository's own rules, licences and bans of de
 	@deploy/install.sh lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	$(CARGO) test --locked --quiet -p e2e-tests --test tidy
+	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
 
 bench: ## the figures of this machine: prints a table, writes target/bench.json

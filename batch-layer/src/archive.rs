@@ -7,10 +7,12 @@
 //!
 //! - `consume`: a session;
 //! - `buffer`: records → rows of the archive;
-//! - `commit`: rows and facts in one commit.
+//! - `commit`: rows and facts in one commit;
+//! - `compact`: many small files of a day into one, now and then.
 
 pub(crate) mod buffer;
 mod commit;
+mod compact;
 mod consume;
 
 use anyhow::Context;
@@ -36,7 +38,6 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             consume::run(&runtime, &settings, source, &stop).with_context(|| format!("archive of {name}"))
         });
     }
-    println!("ready");
     let all = async {
         let mut outcome = Ok(());
         while let Some(ended) = archivers.join_next().await {

@@ -1,10 +1,11 @@
 //! Topics and tables, created once, before the services start.
 
-use platform::kafka::Topics;
+use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
 use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::{archive, batch_view};
+use shared_logic::cut::refused_compaction;
 use tracing::info;
 
 use crate::archive::buffer;
@@ -18,7 +19,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
     let store = Store::new(&settings.store)?;
     let topics = Topics::new(&settings.kafka)?;
     for source in catalog.sources.values() {
-        topic(&topics, source).await?;
+        topic(settings, &topics, source).await?;
         archive_table(&store, source).await?;
     }
     for metric in catalog.metrics.values() {
@@ -27,13 +28,22 @@ pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the source's topic with the partitions that the catalog names, unless it exists.
-pub(crate) async fn topic(topics: &Topics, source: &Source) -> anyhow::Result<()> {
+/// Creates the source's topic with the partitions that the catalog names, unless it exists. One that is compacted too
+/// soon is refused.
+async fn topic(settings: &Settings, topics: &Topics, source: &Source) -> anyhow::Result<()> {
     if topics.describe(&source.topic).await?.is_none() {
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
         topics.create(&source.topic, i32::try_from(source.partitions)?, &[]).await?;
     }
-    Ok(())
+    match topics.config(&source.topic).await {
+        Ok(config) => match refused_compaction(&config, settings.reconcile.max_cut_age.millis()) {
+            Some(why) => anyhow::bail!("topic {} cannot be counted: {why}", source.topic),
+            None => Ok(()),
+        },
+        // The in-process broker does not tell, and does not compact.
+        Err(KafkaError::Unsupported { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Opens the source's archive, created where missing.

@@ -60,7 +60,10 @@ async fn main() -> anyhow::Result<()> {
     let catalog = Catalog::parse_file(path, &text)?;
     match args.command {
         Command::Init => batch_layer::init::run(&settings, &catalog).await,
-        Command::Archive => batch_layer::archive::run(&settings, &catalog, Shutdown::on_signals()?).await,
+        Command::Archive => {
+            println!("ready");
+            batch_layer::archive::run(&settings, &catalog, Shutdown::on_signals()?).await
+        }
         Command::Reconcile => {
             for report in batch_layer::reconcile::run(&settings, &catalog).await? {
                 println!("{report}");

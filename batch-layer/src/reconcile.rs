@@ -117,7 +117,7 @@ async fn attempts(
         view.refresh().await?;
         let planned = publish::Plan { catalog, source, metric, rotated };
         if let Some(published) = planned.publish(&mut view, archive).await? {
-            sweep(&view).await;
+            tidy_up(&view, settings.archive.checkpoint_every).await;
             return Ok(published);
         }
         warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
@@ -131,10 +131,17 @@ async fn attempts(
     anyhow::bail!("other reconciles committed first {} times", settings.reconcile.max_attempts)
 }
 
-/// Removes files that belong to no version; that they stay a while longer harms nobody.
-async fn sweep(view: &Table) {
-    if let Err(error) = view.remove_orphans(ORPHAN_AGE).await {
-        warn!(table = view.path(), error = format!("{error:#}"), "cannot remove old files");
+/// Now and then a checkpoint, and files that belong to no version removed. Without it everything still works.
+async fn tidy_up(view: &Table, every: u64) {
+    if !view.version().is_multiple_of(every) {
+        return;
+    }
+    let tidied = async {
+        view.checkpoint().await?;
+        view.remove_orphans(ORPHAN_AGE).await
+    };
+    if let Err(error) = tidied.await {
+        warn!(table = view.path(), error = format!("{error:#}"), "cannot tidy up; trying again later");
     }
 }
 

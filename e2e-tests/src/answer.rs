@@ -12,7 +12,7 @@ use crate::wait::{DEADLINE, Look, wait_for};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer to `total` or `series`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Answer {
     /// The columns that were asked for.
     pub key: Map<String, Value>,
@@ -71,6 +71,13 @@ pub struct BatchPart {
 pub struct SpeedPart {
     /// Measures of the speed view.
     pub values: Map<String, Value>,
+}
+
+/// The body as it was sent.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Answer {

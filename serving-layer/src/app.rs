@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::settings::Settings;
-use platform::store::{Store, StoreError};
+use platform::store::Store;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 
 use crate::look::Looks;
@@ -25,13 +25,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// # Errors
-    /// If `store.url` is neither a folder nor an object store's URL.
-    pub(crate) fn new(settings: &Settings, catalog: Catalog, topics: Arc<dyn AskTopics>) -> Result<App, StoreError> {
-        let store = Store::new(&settings.store)?;
-        let looks = Looks::new(&catalog, &store, settings.serving.view_memory.as_usize());
+    pub(crate) fn new(settings: &Settings, catalog: Catalog, store: &Store, topics: Arc<dyn AskTopics>) -> App {
+        let looks = Looks::new(&catalog, store, settings.serving.view_memory.as_usize());
         let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
-        Ok(App {
+        App {
             definitions: definitions.collect(),
             looks: Arc::new(looks),
             speed: SpeedView::new(settings),
@@ -39,7 +36,7 @@ impl App {
             max_points: settings.http.max_points,
             request_timeout: settings.http.request_timeout.get(),
             catalog,
-        })
+        }
     }
 
     /// A metric of the catalog.

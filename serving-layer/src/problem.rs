@@ -3,6 +3,8 @@
 //! A problem names the parameter that it concerns and says what to do. What is wrong with us is logged where it is found;
 //! here it is only told.
 
+use std::ops::Deref;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use platform::store::StoreError;
@@ -15,13 +17,17 @@ use crate::speed_view::SpeedError;
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A problem to be answered instead of what was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem(Box<Told>);
+
+/// The body and headers of a problem.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Problem {
+pub(crate) struct Told {
     /// Names the kind of problem.
     r#type: String,
     title: &'static str,
     #[serde(serialize_with = "as_number")]
-    pub(crate) status: StatusCode,
+    status: StatusCode,
     pub(crate) detail: String,
     /// The parameter that has to change.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,19 +36,28 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<Value>,
     #[serde(skip)]
-    headers: Vec<(header::HeaderName, HeaderValue)>,
+    header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+impl Deref for Problem {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        &self.0
+    }
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &str, title: &'static str, detail: String) -> Problem {
         let r#type = format!("urn:braid:problem:{kind}");
-        Problem { r#type, title, status, detail, parameter: None, gaps: None, headers: Vec::new() }
+        Problem(Box::new(Told { r#type, title, status, detail, parameter: None, gaps: None, header: None }))
     }
 
     /// A parameter that does not exist, is repeated, or has a value that cannot be used.
     pub(crate) fn parameter(name: &str, detail: String) -> Problem {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter cannot be used", detail);
-        Problem { parameter: Some(name.to_owned()), ..problem }
+        let mut problem = Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter cannot be used", detail);
+        problem.0.parameter = Some(name.to_owned());
+        problem
     }
 
     /// No such metric.
@@ -62,13 +77,13 @@ impl Problem {
     pub(crate) fn method(method: &str) -> Problem {
         let detail = format!("{method} is not possible here; everything is asked for with GET");
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
-        Problem { headers: vec![(header::ALLOW, HeaderValue::from_static("GET, HEAD"))], ..problem }
+        problem.with_header(header::ALLOW, "GET, HEAD")
     }
 
     /// Not now; asking again may help.
     pub(crate) fn unavailable(kind: &str, title: &'static str, detail: String) -> Problem {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail);
-        Problem { headers: vec![(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS))], ..problem }
+        problem.with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// Nothing has been looked at yet.
@@ -89,8 +104,9 @@ impl Problem {
     /// A complete answer was required and there is none.
     pub(crate) fn incomplete(gaps: Value) -> Problem {
         let detail = "the answer would not be complete (see gaps), and require=complete was asked for".to_owned();
-        let problem = Problem::unavailable("incomplete", "No complete answer", detail);
-        Problem { gaps: Some(gaps), ..problem }
+        let mut problem = Problem::unavailable("incomplete", "No complete answer", detail);
+        problem.0.gaps = Some(gaps);
+        problem
     }
 
     /// The time-out passed.
@@ -103,6 +119,11 @@ impl Problem {
     pub(crate) fn internal() -> Problem {
         let detail = "the request failed because of a mistake in the serving layer; its log says more".to_owned();
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+    }
+
+    fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Problem {
+        self.0.header = Some((name, HeaderValue::from_static(value)));
+        self
     }
 }
 
@@ -123,11 +144,11 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self).expect("a problem is plain data");
+        let body = serde_json::to_vec(&*self.0).expect("a problem is plain data");
         let mut response = (self.status, body).into_response();
         let content = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, content);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(self.0.header);
         response
     }
 }

@@ -15,7 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
-use platform::store::StoreError;
+use platform::store::{Store, StoreError};
 use shared_logic::catalog::Catalog;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -78,7 +78,7 @@ impl Server {
         catalog: Catalog,
         topics: Arc<dyn AskTopics>,
     ) -> Result<Server, ServeError> {
-        let app = Arc::new(App::new(settings, catalog, topics)?);
+        let app = Arc::new(App::new(settings, catalog, &Store::new(&settings.store)?, topics));
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;

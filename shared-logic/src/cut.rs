@@ -32,10 +32,13 @@ pub struct Behind {
 /// R1: plans a cut from the newest view's (`previous`), the offsets that rotates returned, and the archive's facts.
 ///
 /// `rotated` names the begin that each rotate returned; a partition without a shard is left out of it and takes the
-/// archive's next offset. Partitions that only the previous cut names stay in the cut.
+/// archive's next offset. A partition that the previous cut names and the archive does not know is waited for: the look
+/// at the archive is older than the view, and a view counted anew from it would lack that partition's events.
 pub fn plan(previous: Option<&Offsets>, rotated: &BTreeMap<PartitionId, i64>, archive: &Facts) -> CutPlan {
     let mut cut = previous.cloned().unwrap_or_default();
-    let mut behind = Vec::new();
+    let unknown = cut.iter().filter(|(id, _)| archive.partition(id).is_none());
+    let mut behind: Vec<Behind> =
+        unknown.map(|(id, wanted)| Behind { partition: id.clone(), wanted, archived: 0 }).collect();
     for (id, facts) in archive.partitions() {
         if archive.is_closed(&id.log) {
             cut.set(id, facts.next);
@@ -66,6 +69,24 @@ pub fn opening<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId, ar
 /// R8: below which offset slices may be dropped: the smallest cut of the views that name the partition.
 pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) -> Option<i64> {
     cuts.filter_map(|cut| cut.get(id)).min()
+}
+
+/// Why a topic with that configuration cannot be counted, if so (design, section 7).
+///
+/// Compaction removes records. A shard that is rebuilt from the cut on would then count fewer than the first time, unless
+/// every record stays for longer than a cut can be old.
+pub fn refused_compaction(config: &BTreeMap<String, String>, cut_age_max_ms: u64) -> Option<String> {
+    let policy = config.get("cleanup.policy").map(String::as_str).unwrap_or_default();
+    if !policy.split(',').any(|word| word.trim() == "compact") {
+        return None;
+    }
+    let lag_ms = config.get("min.compaction.lag.ms").and_then(|lag| lag.parse().ok()).unwrap_or(0_u64);
+    (lag_ms <= cut_age_max_ms).then(|| {
+        format!(
+            "it is compacted (cleanup.policy={policy}) and keeps records for {lag_ms} ms only: set the topic's \
+             min.compaction.lag.ms above reconcile.max_cut_age ({cut_age_max_ms} ms), or its cleanup.policy to delete"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,13 @@ impl Metrics {
         self.metrics.iter().map(|(_, hash, _)| hash.clone()).collect()
     }
 
+    /// The most records in one micro-batch, so that one script writes at most twice `max_rows` counters: every record is
+    /// counted once per grouping set of every metric.
+    pub fn rows_max(&self, max_rows: usize) -> usize {
+        let sets: usize = self.metrics.iter().map(|(metric, ..)| 1 << metric.by.len()).sum();
+        (max_rows * 2 / sets.max(2)).max(1)
+    }
+
     /// The fields of the source that some metric reads, sorted.
     pub fn columns(&self) -> Vec<String> {
         let mut columns: Vec<String> = self.metrics.iter().flat_map(|(.., plan)| plan.columns()).cloned().collect();

@@ -163,12 +163,17 @@ impl Positioning<'_> {
     }
 }
 
+/// Waiting longer than this for the archive is worth a warning.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Logs why a shard is not ready: what an operator has to mend as an error, what passes by itself as a notice.
 pub fn log(not_ready: &NotReady, partition: i32, wait: Duration) {
     let wait_ms = wait.as_millis();
     match not_ready {
         NotReady::BeyondTheEnd { .. } | NotReady::Unknown(_) => error!(partition, wait_ms, "{not_ready}"),
         NotReady::Redis(source) => warn!(partition, wait_ms, %source, "{not_ready}; trying again"),
+        // Every first start begins with it.
+        NotReady::NotArchived { .. } if wait < ARCHIVE_PATIENCE => info!(partition, "{not_ready}; waiting for it"),
         _ => warn!(partition, wait_ms, "{not_ready}; trying again"),
     }
 }

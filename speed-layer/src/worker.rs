@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
-use platform::settings::Settings;
+use platform::settings::{Settings, Speed};
 use platform::shutdown::Shutdown;
 use platform::store::Store;
 use shared_logic::catalog::{Catalog, Source};
@@ -77,7 +77,8 @@ async fn run_source(settings: &Settings, catalog: &Catalog, source: Source, stop
     let pipeline = &catalog.pipeline;
     let group = format!("braid-{}-{}-{}", pipeline.name, pipeline.version, source.name);
     let (consumer, commands) = commands::channel();
-    let consume = Consume::new(&settings.kafka, &settings.speed, &source, metrics.columns(), commands)?;
+    let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
+    let consume = Consume::new(&settings.kafka, &bounds, &source, metrics.columns(), commands)?;
     let reading = std::thread::Builder::new().name(format!("read-{}", source.name)).spawn(move || consume.run())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let (publish_ends, ends) = watch::channel((0, BTreeMap::new()));

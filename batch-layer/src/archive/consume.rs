@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::buffer::{Buffer, Incoming};
 use super::commit::{self, Outcome};
+use super::compact;
 
 /// How many records one call to Kafka may bring.
 const POLL_RECORDS: usize = 4_096;
@@ -112,7 +113,7 @@ impl Archiver<'_> {
                     return Ok(());
                 }
                 opened = None;
-                self.keep_log_short();
+                self.tidy_up();
             }
             if stopping || failed || now.as_ref() != Some(&topic) {
                 return Ok(());
@@ -172,13 +173,18 @@ impl Archiver<'_> {
         Ok(self.runtime.block_on(self.topics.offsets(&self.source.topic, &partitions, Bound::End))?)
     }
 
-    /// A checkpoint now and then; without one, everything still works, only slower.
-    fn keep_log_short(&mut self) {
+    /// Now and then a checkpoint, and many small files into one. Without them everything still works, only slower.
+    fn tidy_up(&mut self) {
         self.commits += 1;
-        if self.commits.is_multiple_of(self.settings.archive.checkpoint_every)
-            && let Err(error) = self.runtime.block_on(self.table.checkpoint())
-        {
-            warn!(table = self.table.path(), error = format!("{error:#}"), "cannot write a checkpoint; trying again later");
+        if !self.commits.is_multiple_of(self.settings.archive.checkpoint_every) {
+            return;
+        }
+        let tidied = self.runtime.block_on(async {
+            compact::run(&mut self.table, &self.source).await?;
+            anyhow::Ok(self.table.checkpoint().await?)
+        });
+        if let Err(error) = tidied {
+            warn!(table = self.table.path(), error = format!("{error:#}"), "cannot compact the archive; trying again later");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Scenarios on real Kafka, real Redis and real child processes, one a file.
 //!
 //! `make test` builds the binaries and runs all of them. One alone, with its output and a chosen seed:
-//! `SEED=7 cargo test -p e2e-tests --test e2e exact -- --nocapture` (after `cargo build --workspace`).
+//! `cargo build --workspace && SEED=7 cargo test --workspace --test e2e exact -- --nocapture`.
 
 mod exact;
 mod handover;

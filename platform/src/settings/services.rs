@@ -81,7 +81,7 @@ pub struct Archive {
     pub max_bytes: Size,
     /// How long a commit waits for more records after its first. Default `2s`.
     pub linger: Span,
-    /// Commits between two checkpoints of the Delta log. Default 50.
+    /// Commits of a table between two checkpoints of its log, when small files are also brought together. Default 50.
     pub checkpoint_every: u64,
     /// How often the topics are asked for new partitions and for their id. Default `5s`.
     pub discover_every: Span,

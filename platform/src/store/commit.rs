@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use deltalake::DeltaTableBuilder;
+use deltalake::kernel::Remove;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use polars::prelude::{DataType, Schema};
@@ -24,6 +25,7 @@ pub struct Commit {
     remove: Vec<DataFile>,
     notes: Vec<(String, String)>,
     schema: Option<Schema>,
+    data_change: bool,
 }
 
 /// How a commit went.
@@ -38,7 +40,7 @@ pub enum Committed {
 impl Commit {
     /// An empty commit. `partition_column` is the table's; `at_us` is the committer's clock, for information only.
     pub fn new(operation: &'static str, partition_column: &'static str, at_us: i64) -> Commit {
-        Commit { operation, partition_column, at_us, add: Vec::new(), remove: Vec::new(), notes: Vec::new(), schema: None }
+        Commit { operation, partition_column, at_us, add: Vec::new(), remove: Vec::new(), notes: Vec::new(), schema: None, data_change: true }
     }
 
     /// Adds files that were written before.
@@ -60,6 +62,12 @@ impl Commit {
         self
     }
 
+    /// Says that the added files hold just the rows of the removed ones.
+    pub fn same_rows(mut self) -> Commit {
+        self.data_change = false;
+        self
+    }
+
     /// Replaces the table's columns, but its partition column.
     pub fn schema(mut self, schema: &Schema) -> Commit {
         self.schema = Some(schema.clone());
@@ -78,11 +86,11 @@ impl Commit {
         for file in &self.add {
             lines.push(json!({"add": {
                 "path": file.path, "partitionValues": {self.partition_column: file.partition}, "size": file.size,
-                "modificationTime": at_ms, "dataChange": true, "stats": stats(file).to_string(),
+                "modificationTime": at_ms, "dataChange": self.data_change, "stats": stats(file).to_string(),
             }}));
         }
         for file in &self.remove {
-            lines.push(json!({"remove": file.remove_action(at_ms, self.partition_column)}));
+            lines.push(json!({"remove": Remove { data_change: self.data_change, ..file.remove_action(at_ms, self.partition_column) }}));
         }
         for (domain, configuration) in &self.notes {
             lines.push(json!({"domainMetadata": {"domain": domain, "configuration": configuration, "removed": false}}));

@@ -34,9 +34,11 @@ pub(crate) struct Looks {
     begun: AtomicU64,
     readers: Mutex<Readers>,
     topics: BTreeMap<String, Arc<TopicWatch>>,
-    /// Per metric, gaps that a look on demand did not close, with the view's version: asking again would not either.
-    stubborn: std::sync::Mutex<BTreeMap<String, (Option<u64>, Vec<Gap>)>>,
+    stubborn: std::sync::Mutex<Stubborn>,
 }
+
+/// Per metric, gaps that looks on demand did not close, with the view's version: asking again would not either.
+type Stubborn = BTreeMap<String, (Option<u64>, Vec<Gap>)>;
 
 /// One at a time takes a look, so that looks succeed each other.
 struct Readers {
@@ -138,7 +140,7 @@ impl Looks {
         self.stubborn().insert(metric.to_owned(), (view, gaps.to_vec()));
     }
 
-    fn stubborn(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Option<u64>, Vec<Gap>)>> {
+    fn stubborn(&self) -> std::sync::MutexGuard<'_, Stubborn> {
         self.stubborn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,9 +15,14 @@ async fn a_stop_lets_open_requests_end() {
     stage.serve().await;
     stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
     let address = stage.address();
+    let mut open = TcpStream::connect(address).await.expect("connected");
+    open.write_all(b"GET /healthz HTTP/1.1\r\nhost: braid\r\n\r\n").await.expect("sent");
+    let mut alive = Vec::new();
+    while !alive.ends_with(br#"{"status":"alive"}"#) {
+        assert_ne!(open.read_buf(&mut alive).await.expect("an answer"), 0);
+    }
     // Redis is silent, so that the request is open while the stop begins.
     stage.command(&["CLIENT", "PAUSE", "600", "ALL"]).await;
-    let mut open = TcpStream::connect(address).await.expect("connected");
     open.write_all(b"GET /v1/metrics/views/total HTTP/1.1\r\nhost: braid\r\n\r\n").await.expect("sent");
     // The server reads the request before this answer comes back on another connection.
     assert_eq!(stage.get("/healthz").await.0, 200);

@@ -50,7 +50,12 @@ impl ShardKeys {
 
     /// The key of the counters of one group key in one slice.
     pub fn counters(&self, slice: i64, definition: &DefinitionHash, key: &GroupKey) -> String {
-        format!("{}c:{slice}:{}:{}", self.tag, definition.as_str(), key.as_str())
+        self.counters_prefix(slice, definition) + key.as_str()
+    }
+
+    /// What the keys of all counters of one definition in one slice begin with.
+    pub(super) fn counters_prefix(&self, slice: i64, definition: &DefinitionHash) -> String {
+        format!("{}c:{slice}:{}:", self.tag, definition.as_str())
     }
 
     /// A glob that matches every counter of the shard.

@@ -28,9 +28,10 @@ fn a_cut_never_falls() {
     // Redis was emptied or is older: its rotate says less than the view already holds.
     assert_eq!(plan(Some(&previous), &rotated(&[(0, 20)]), &facts), CutPlan::Ready(offsets(&[(0, 50)])));
     assert_eq!(plan(Some(&previous), &rotated(&[(0, 80)]), &facts), CutPlan::Ready(offsets(&[(0, 80)])));
-    // Named once, named for ever: also where the archive's snapshot does not know the partition.
+    // Named once, named for ever: a look at the archive that does not know the partition is older than the view.
     let other = offsets(&[(0, 50), (7, 3)]);
-    assert_eq!(plan(Some(&other), &rotated(&[]), &facts), CutPlan::Ready(offsets(&[(0, 100), (7, 3)])));
+    let waiting = CutPlan::Waiting(vec![Behind { partition: id(7), wanted: 3, archived: 0 }]);
+    assert_eq!(plan(Some(&other), &rotated(&[]), &facts), waiting);
 }
 
 #[test]
@@ -69,4 +70,15 @@ fn only_what_every_naming_view_holds_may_be_dropped() {
     assert_eq!(droppable([&a, &b].into_iter(), &id(0)), Some(30));
     assert_eq!(droppable([&a, &b].into_iter(), &id(1)), Some(2));
     assert_eq!(droppable([&a].into_iter(), &id(1)), None);
+}
+
+#[test]
+fn a_compacted_topic_needs_a_lag_above_the_oldest_cut() {
+    let config = |policy: &str, lag: &str| {
+        BTreeMap::from([("cleanup.policy".to_owned(), policy.to_owned()), ("min.compaction.lag.ms".to_owned(), lag.to_owned())])
+    };
+    assert_eq!(refused_compaction(&config("delete", "0"), 1_000), None);
+    assert_eq!(refused_compaction(&config("compact,delete", "1001"), 1_000), None);
+    let refused = refused_compaction(&config("compact", "1000"), 1_000).expect("records could go before a cut is renewed");
+    assert!(refused.contains("min.compaction.lag.ms"));
 }

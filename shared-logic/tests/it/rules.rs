@@ -19,7 +19,7 @@ mod world;
 use crate::dice::first_seed;
 use world::World;
 
-const STEPS: usize = 200_000;
+const STEPS: usize = 300_000;
 const WALK_STEPS: usize = 150;
 
 #[test]

@@ -22,15 +22,17 @@ end
 
 local function finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
+local try = redis.pcall
+
 -- From the first write on nothing may fail: Redis does not roll back, and a retry would count again.
 local function add(operation, key, field, value)
-  if value == 'overflow' then redis.pcall('HSET', key, field, value) return end
+  if value == 'overflow' then try('HSET', key, field, value) return end
   if operation == '+' then
-    local reply = redis.pcall('HINCRBY', key, field, value)
-    if type(reply) == 'table' and reply.err then redis.pcall('HSET', key, field, 'overflow') end
+    local reply = try('HINCRBY', key, field, value)
+    if type(reply) == 'table' and reply.err then try('HSET', key, field, 'overflow') end
     return
   end
-  local old = redis.pcall('HGET', key, field)
+  local old = try('HGET', key, field)
   if old == 'overflow' then return end
   if old then
     if operation == 'f' then
@@ -46,7 +48,7 @@ local function add(operation, key, field, value)
       if not (tonumber(value) > tonumber(old)) then return end
     end
   end
-  redis.pcall('HSET', key, field, value)
+  try('HSET', key, field, value)
 end
 
 if #KEYS > 1 then
@@ -60,6 +62,7 @@ if #KEYS > 1 then
     i = i + 2
     for _ = 1, rows do
       key = key + 1
+      local counters = KEYS[key]
       local bucket = items[i]
       local names = fields[bucket]
       if not names then
@@ -69,13 +72,13 @@ if #KEYS > 1 then
       end
       for m = 1, width do
         local value = items[i + m]
-        if value then add(letters[m], KEYS[key], names[m], value) end
+        if value then add(letters[m], counters, names[m], value) end
       end
       i = i + 1 + width
     end
   end
 end
 
-redis.pcall('HSET', KEYS[1], 'cursor', ARGV[4])
-if ARGV[5] ~= '' then redis.pcall('HSET', KEYS[1], 'as_of', ARGV[5]) end
+try('HSET', KEYS[1], 'cursor', ARGV[4])
+if ARGV[5] ~= '' then try('HSET', KEYS[1], 'as_of', ARGV[5]) end
 return {'done', ARGV[4], at[2], at[3]}

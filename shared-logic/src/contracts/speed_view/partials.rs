@@ -32,15 +32,18 @@ pub fn pack(
     let operations: String = metric.measures.iter().map(|measure| operation(measure.kind)).collect();
     packed.text(&operations);
     packed.number(partials.len() as u64);
+    // This runs once per row of every micro-batch: what rows share is written once.
+    let prefix = keys.counters_prefix(slice, definition);
+    let (mut bucket_text, mut bucket_of_text) = (String::new(), None);
     for (key, bucket, values) in partials.rows() {
-        packed.keys.push(keys.counters(slice, definition, key));
-        packed.text(&bucket_index(bucket, metric.grain_us).to_string());
+        packed.keys.push([prefix.as_str(), key.as_str()].concat());
+        if bucket_of_text != Some(bucket) {
+            bucket_text = bucket_index(bucket, metric.grain_us).to_string();
+            bucket_of_text = Some(bucket);
+        }
+        packed.text(&bucket_text);
         for (measure, value) in metric.measures.iter().zip(values) {
-            match value.presented() {
-                Value::Null => packed.nil(),
-                value if value == measure.kind.identity() => packed.nil(),
-                value => packed.text(&text(value)),
-            }
+            packed.value(measure.kind, *value);
         }
     }
 }
@@ -66,6 +69,18 @@ impl Packed {
     /// The bytes of keys and values, about what Redis receives.
     pub fn bytes(&self) -> usize {
         self.items.len() + self.keys.iter().map(String::len).sum::<usize>()
+    }
+
+    fn value(&mut self, kind: MeasureKind, value: Value) {
+        match value {
+            Value::Null => self.nil(),
+            value if value == kind.identity() => self.nil(),
+            Value::Int(value) => match i64::try_from(value) {
+                Ok(value) => self.text(&value.to_string()),
+                Err(_) => self.text(&text(Value::Overflow)),
+            },
+            value => self.text(&text(value)),
+        }
     }
 
     fn text(&mut self, text: &str) {

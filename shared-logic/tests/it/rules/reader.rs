@@ -121,18 +121,35 @@ impl World {
         if !verdict.gaps.is_empty() {
             return Answer::Gaps(format!("{:?}", verdict.gaps));
         }
-        let rows = complete::own_view(look.view, &hash).and(view).map(|view| &view.rows);
+        if let Some(partition) = self.forgotten(snapshot) {
+            return Answer::Wrong(format!("{partition} has events and is not begun"));
+        }
+        let own = complete::own_view(look.view, &hash).and(view);
+        if own.is_some_and(|view| view.note.definition != hash) {
+            return Answer::Wrong("the view counts another definition".to_owned());
+        }
+        let rows = own.map(|view| &view.rows);
         for (id, facts) in snapshot.archive.facts.partitions() {
             let below = rows.and_then(|rows| rows.get(&id)).copied().unwrap_or_default();
             let (above, upto) = self.counted(definition, &id, &verdict, &shards, facts.next);
             let total = below.plus(above);
-            let lost = facts.lost.iter().fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));
+            let accepted = facts.lost.iter().filter(|lost| lost.accepted);
+            let lost = accepted.fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));
             let wanted = Mask::span(facts.begin, upto).without(lost);
             if total.is_wrong() || !wanted.without(total).is_empty() || !total.without(Mask::span(facts.begin, upto)).is_empty() {
                 return Answer::Wrong(format!("{id} has {total} and wants {wanted}: view {below}, slices {above}, {verdict:?}"));
             }
         }
         Answer::Exact
+    }
+
+    /// A partition that the topic had when the reader looked, with events, and that the archive has not begun.
+    fn forgotten(&self, snapshot: &Snapshot) -> Option<PartitionId> {
+        let (log, partitions) = snapshot.topic.log.as_ref()?;
+        let topic = self.past.iter().chain([&self.topic]).find(|topic| topic.log == *log)?;
+        let known = |id: &PartitionId| snapshot.archive.facts.partition(id).is_some();
+        let with_events = (0..*partitions).filter(|partition| topic.partitions[*partition as usize].1 > 0);
+        with_events.map(|partition| PartitionId::new(log.clone(), partition)).find(|id| !known(id))
     }
 
     /// What the slices of a partition hold that the verdict says count, and up to where the answer speaks.

@@ -14,12 +14,11 @@ use super::world::{Archive, View, World, hash};
 
 #[derive(Debug, Clone)]
 pub(super) struct Reconcile {
-    catalog: usize,
     archive: Rc<Archive>,
     to_rotate: Vec<PartitionId>,
     rotated: BTreeMap<PartitionId, i64>,
     definitions: Vec<usize>,
-    /// Recomputed for the definition at the end of the list, on that version of its view.
+    /// Recomputed for the last of the definitions, on that version of its view.
     made: Option<(usize, View)>,
 }
 
@@ -56,7 +55,6 @@ impl World {
         let archive = Rc::clone(&self.archive);
         let open = archive.facts.partitions().filter(|(id, _)| !archive.facts.is_closed(&id.log));
         Reconcile {
-            catalog,
             to_rotate: open.map(|(id, _)| id).collect(),
             archive,
             rotated: BTreeMap::new(),
@@ -110,6 +108,9 @@ impl World {
         let CutPlan::Ready(cut) = cut::plan(previous, &me.rotated, &me.archive.facts) else { return None };
         let own = newest.filter(|view| own_view(Some(&view.note), &hash(definition)).is_some());
         let mut rows = own.map(|view| view.rows.clone()).unwrap_or_default();
+        if own.is_some_and(|view| view.note.definition != hash(definition)) {
+            rows.values_mut().for_each(|mask| *mask = mask.foreign());
+        }
         for (id, from, to, foreign) in &me.archive.files {
             let Some(below) = cut.get(id) else { continue };
             let held = own.and_then(|view| view.note.cut.get(id)).unwrap_or(0);

@@ -1,0 +1,209 @@
+//! The two layers without their stores: the crate's decoder, windows, plans and partials, and maps for Redis and Delta.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use polars::prelude::*;
+use shared_logic::contracts::PartitionId;
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::decode::{Columns, Decoder};
+use shared_logic::dedup::{Window, exact};
+use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::merge::SpeedCell;
+use shared_logic::partial::{GroupKey, KeyValue, Partials};
+use shared_logic::plan::Plan;
+
+use super::Key;
+use super::catalogs::Definition;
+use super::records::{Partition, Record};
+use crate::dice::Dice;
+
+/// Both layers at one cut.
+pub(super) struct Layers {
+    /// Partials of everything below the cut.
+    batch: DataFrame,
+    /// Per partition its cut, its shard, and the counters by slice and key.
+    speed: Vec<(i64, Shard, Counters)>,
+}
+
+/// By slice and group key: (bucket, measure) → value.
+type Counters = HashMap<(i64, GroupKey), BTreeMap<(i64, usize), Value>>;
+
+impl Layers {
+    /// Cuts each partition anywhere, begins slices anywhere, one of them at the cut.
+    pub(super) fn split(dice: &mut Dice, definition: &Definition, partitions: &[Partition]) -> Layers {
+        let speed: Vec<_> = partitions.iter().enumerate().map(|(at, partition)| speed(dice, definition, at, partition)).collect();
+        let cuts: Vec<i64> = speed.iter().map(|(cut, ..)| *cut).collect();
+        Layers { batch: batch(definition, partitions, &cuts), speed }
+    }
+
+    /// One plan over everything.
+    pub(super) fn all_batch(definition: &Definition, partitions: &[Partition]) -> Layers {
+        Layers { batch: batch(definition, partitions, &vec![i64::MAX; partitions.len()]), speed: Vec::new() }
+    }
+
+    pub(super) fn cut(&self, partition: usize) -> i64 {
+        self.speed[partition].0
+    }
+
+    /// The view's rows of a key, as a reader finds them: by the columns that are named.
+    pub(super) fn batch_rows(&self, definition: &Definition, key: &Key) -> Vec<(i64, Vec<Value>)> {
+        let named = definition.metric().by.iter().zip(key).filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let of_key = named.map(|(name, value)| col(name.as_str()).eq(literal(value))).reduce(Expr::and);
+        let rows = self.batch.clone().lazy().filter(of_key.unwrap_or_else(|| lit(true))).collect().expect("a filter");
+        let partials = Partials::of_frame(definition.source(), definition.metric(), &rows, |_| true).expect("a view's rows");
+        partials.rows().map(|(_, bucket, values)| (bucket, values.to_vec())).collect()
+    }
+
+    /// The counters of a key in every slice that begins at the cut or above.
+    pub(super) fn speed_cells(&self, key: &GroupKey) -> Vec<SpeedCell> {
+        let mut cells = Vec::new();
+        for (cut, shard, counters) in &self.speed {
+            assert!(shard.slices.contains(cut), "{shard:?} has no slice at {cut}");
+            for slice in shard.slices.iter().filter(|begin| *begin >= cut) {
+                let counters = counters.get(&(*slice, key.clone())).into_iter().flatten();
+                cells.extend(counters.map(|((bucket, measure), value)| (*bucket, *measure, *value)));
+            }
+        }
+        cells
+    }
+}
+
+fn literal(value: &KeyValue) -> Expr {
+    match value {
+        KeyValue::Text(text) => lit(text.clone()),
+        KeyValue::Int(int) | KeyValue::Timestamp(int) => lit(*int),
+        KeyValue::Bool(truth) => lit(*truth),
+    }
+}
+
+/// What lies below the cuts, exactly deduplicated, through one plan.
+fn batch(definition: &Definition, partitions: &[Partition], cuts: &[i64]) -> DataFrame {
+    let mut decoder = Decoder::new(definition.source());
+    let mut columns = Columns::new(definition.source(), |_| true, 0);
+    let (mut of_partition, mut offsets) = (Vec::new(), Vec::new());
+    // The archive has its rows in any order.
+    for (at, partition) in partitions.iter().enumerate().rev() {
+        for record in partition.records.iter().rev().filter(|record| record.offset < cuts[at]) {
+            if let Ok(event) = decoder.decode(record.payload.as_deref(), record.timestamp_us) {
+                columns.push(&event);
+                of_partition.push(at as i32);
+                offsets.push(record.offset);
+            }
+        }
+    }
+    let mut events = columns.finish().expect("columns");
+    events.with_column(Column::new("_partition".into(), of_partition)).expect("a column");
+    events.with_column(Column::new("_offset".into(), offsets)).expect("a column");
+    let events = exact(events.lazy(), "id", "at", &["_partition", "_offset"]);
+    Plan::new(definition.source(), definition.metric()).partials(events).expect("planned")
+}
+
+/// A worker's life on one partition: micro-batches of any size, rotates, restarts.
+fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Partition) -> (i64, Shard, Counters) {
+    let end = partition.records.last().map_or(0, |record| record.offset + 1);
+    let cut = dice.between(0, end);
+    let opened = if dice.chance(50) { cut } else { dice.between(0, cut) };
+    let mut begins: Vec<i64> = (0..dice.below(3)).map(|_| dice.between(opened, end)).chain([cut]).collect();
+    begins.sort_unstable();
+    let plan = Plan::new(definition.source(), definition.metric());
+    let hashes = [definition.hash()];
+    let mut shard = Shard::open(None, opened, &hashes).expect("there is none");
+    let mut counters = Counters::new();
+    let mut worker = Worker::started(definition, &plan, partition, shard.cursor);
+    while shard.cursor < end || begins.iter().any(|begin| *begin == shard.cursor && !shard.slices.contains(begin)) {
+        if begins.contains(&shard.cursor) {
+            shard = Shard::rotate(Some(&shard), 100).expect("there is one").0;
+        }
+        let stop = begins.iter().copied().filter(|begin| *begin > shard.cursor).min().unwrap_or(end);
+        if shard.cursor == stop {
+            break;
+        }
+        if dice.chance(20) {
+            worker = Worker::started(definition, &plan, partition, shard.cursor);
+        }
+        let far = if dice.chance(50) { stop } else { dice.between(shard.cursor + 1, stop) };
+        let partials = worker.micro_batch(shard.cursor, far);
+        let slice = shard.last_slice();
+        shard = Shard::apply(Some(&shard), &shard.expected(), far).expect("as expected");
+        add(&mut counters, slice, &definition.kinds(), &partials);
+    }
+    check_names(definition, number, &counters);
+    (cut, shard, counters)
+}
+
+/// What `pack` and the apply script do, by the merge laws.
+fn add(counters: &mut Counters, slice: i64, kinds: &[MeasureKind], partials: &Partials) {
+    for (key, bucket, values) in partials.rows() {
+        let counter = counters.entry((slice, key.clone())).or_default();
+        for (measure, (kind, value)) in kinds.iter().zip(values).enumerate() {
+            let value = value.presented();
+            if value != Value::Null && value != kind.identity() {
+                let cell = counter.entry((bucket, measure)).or_insert_with(|| kind.identity());
+                *cell = kind.merge(*cell, value);
+            }
+        }
+    }
+}
+
+/// Every counter has a name of its own, from which its slice is read back.
+fn check_names(definition: &Definition, number: usize, counters: &Counters) {
+    let keys = ShardKeys::new(&definition.catalog, "events", &PartitionId::new("log", number as i32));
+    let mut names: Vec<String> = Vec::new();
+    for (slice, key) in counters.keys() {
+        let name = keys.counters(*slice, &definition.hash(), key);
+        assert_eq!(keys.slice_of(&name), Some(*slice), "{name}");
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), counters.len());
+}
+
+/// What a worker remembers, and forgets when it restarts.
+struct Worker<'a> {
+    definition: &'a Definition,
+    plan: &'a Plan,
+    records: &'a [Record],
+    decoder: Decoder,
+    window: Window,
+}
+
+impl<'a> Worker<'a> {
+    fn started(definition: &'a Definition, plan: &'a Plan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
+        let window = Window::new(definition.source().dedup_window);
+        let decoder = Decoder::new(definition.source());
+        let mut worker = Worker { definition, plan, records: &partition.records, decoder, window };
+        let from = worker.window.warm_from(cursor);
+        worker.read(from, cursor, &mut Columns::new(definition.source(), |_| false, 0));
+        worker
+    }
+
+    fn micro_batch(&mut self, from: i64, to: i64) -> Partials {
+        let (definition, plan) = (self.definition, self.plan);
+        let wanted = |name: &str| plan.columns().binary_search_by(|column| column.as_str().cmp(name)).is_ok();
+        let mut columns = Columns::new(definition.source(), wanted, 0);
+        self.read(from, to, &mut columns);
+        let events = columns.finish().expect("columns").lazy();
+        Partials::of_events(definition.source(), definition.metric(), plan, events).expect("planned")
+    }
+
+    fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {
+        for record in self.records.iter().filter(|record| (from..to).contains(&record.offset)) {
+            if let Ok(event) = self.decoder.decode(record.payload.as_deref(), record.timestamp_us)
+                && !event.identity().is_some_and(|identity| self.window.is_duplicate(identity, record.offset))
+            {
+                columns.push(&event);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (cut, shard, _)) in self.speed.iter().enumerate() {
+            writeln!(f, "partition {at}: cut {cut}, slices {:?}, cursor {}", shard.slices, shard.cursor)?;
+        }
+        Ok(())
+    }
+}

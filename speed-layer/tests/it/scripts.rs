@@ -1,0 +1,144 @@
+//! The scripts beside the pure functions that say what they do.
+//!
+//! - `positions`: random steps with right and wrong expectations leave the same shard, in the reply and in Redis;
+//! - `counters`: random micro-batches leave the same values as merging by the laws, to the limits of 64 bits;
+//! - `limits`: a full Redis, one that only reads, lost replies, and counters that must not be unlinked.
+
+mod counters;
+mod limits;
+mod positions;
+
+use ::redis::{Connection, FromRedisValue, RedisResult};
+use shared_logic::catalog::{Catalog, DefinitionHash};
+use shared_logic::contracts::PartitionId;
+use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
+use shared_logic::contracts::speed_view::{Expected, Packed, Reading, Shard, ShardKeys};
+use shared_logic::measure::MeasureKind;
+use speed_layer::apply::Scripts;
+
+/// One of each kind.
+const CATALOG: &str = r#"
+[sources.s]
+event_time = "at"
+[sources.s.fields]
+at = "timestamp"
+k = "string"
+n = "int"
+x = "float"
+[metrics.m]
+source = "s"
+by = ["k"]
+grain = "1m"
+[metrics.m.measures]
+count = "count()"
+sum = "sum(n)"
+floats = "sum(x)"
+least = "min(n)"
+most = "max(n)"
+lowest = "min(x)"
+highest = "max(x)"
+"#;
+
+fn catalog() -> Catalog {
+    Catalog::parse(CATALOG).expect("a valid catalog")
+}
+
+fn hash(n: usize) -> DefinitionHash {
+    format!("{n:016x}").parse().expect("16 digits")
+}
+
+/// One shard, and the scripts on it.
+struct Bench {
+    keys: ShardKeys,
+    scripts: Scripts,
+    rotate: ::redis::Script,
+    redis: Connection,
+}
+
+impl Bench {
+    fn new(redis: Connection, name: &str) -> Bench {
+        let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
+        Bench { keys, scripts: Scripts::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
+    }
+
+    fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        self.try_command(words).expect("redis answers")
+    }
+
+    fn try_command<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        ::redis::cmd(words[0]).arg(&words[1..]).query(&mut self.redis)
+    }
+
+    fn run(&mut self, script: fn(&Bench) -> &::redis::Script, arguments: &[String]) -> RedisResult<Reply> {
+        let mut invocation = script(self).key(self.keys.shard());
+        for argument in arguments {
+            invocation.arg(argument);
+        }
+        let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
+        Ok(script::reply(&fields).expect("a known reply"))
+    }
+
+    fn open(&mut self, at: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|bench| &bench.scripts.open, &[at.to_string(), hashes_text(hashes)])
+    }
+
+    fn adopt(&mut self, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|bench| &bench.scripts.adopt, &[hashes_text(hashes)])
+    }
+
+    fn reopen(&mut self, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|bench| &bench.scripts.reopen, &[cursor.to_string(), to.to_string(), hashes_text(hashes)])
+    }
+
+    fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
+        self.run(|bench| &bench.rotate, &[max_slices.to_string()])
+    }
+
+    fn drop(&mut self, cut: i64) -> RedisResult<Reply> {
+        self.run(|bench| &bench.scripts.drop, &[cut.to_string()])
+    }
+
+    fn apply(&mut self, expected: &Expected, to: i64, packed: &Packed) -> RedisResult<Reply> {
+        let mut invocation = self.scripts.apply.key(self.keys.shard());
+        for key in &packed.keys {
+            invocation.key(key);
+        }
+        invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
+        invocation.arg(to).arg("").arg(packed.to_msgpack());
+        let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
+        Ok(script::reply(&fields).expect("a known reply"))
+    }
+
+    fn unlink(&mut self, slice: i64, keys: &[String]) -> RedisResult<u64> {
+        let mut invocation = self.scripts.unlink.key(self.keys.shard());
+        for key in keys {
+            invocation.key(key);
+        }
+        invocation.arg(slice).invoke(&mut self.redis)
+    }
+
+    /// What a reader sees; `None` if there is no shard.
+    fn read(&mut self, counters: &[String], kinds: &[MeasureKind]) -> RedisResult<Option<Reading>> {
+        let mut invocation = self.scripts.read.key(self.keys.shard());
+        for key in counters {
+            invocation.key(key);
+        }
+        let answer: Vec<::redis::Value> = invocation.invoke(&mut self.redis)?;
+        let [cursor, slices, definitions, as_of, pairs @ ..] = answer.as_slice() else { return Ok(None) };
+        let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
+        let pairs: Vec<Vec<(String, String)>> = pairs
+            .iter()
+            .map(|flat| {
+                let flat = Vec::<String>::from_redis_value_ref(flat).expect("texts");
+                flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+            })
+            .collect();
+        let head = [text(cursor), text(slices), text(definitions), text(as_of)];
+        let head = [head[0].as_str(), head[1].as_str(), head[2].as_str(), head[3].as_str()];
+        Ok(Some(Reading::parse(head, &pairs, kinds).expect("of the form that the scripts write")))
+    }
+
+    fn shard(&mut self) -> Option<Shard> {
+        self.read(&[], &[]).expect("redis answers").map(|reading| reading.shard)
+    }
+}

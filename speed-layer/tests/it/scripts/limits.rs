@@ -1,0 +1,133 @@
+//! What a full Redis, a read-only one and a killed dropper may and may not do.
+
+use shared_logic::contracts::speed_view::Packed;
+use shared_logic::contracts::speed_view::script::Reply;
+
+use super::{Bench, hash};
+use crate::redis::Redis;
+
+/// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
+fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {
+    let mut bench = Bench::new(server.connect(), name);
+    bench.open(0, &[hash(1)]).expect("opened");
+    let key = shared_logic::partial::GroupKey::new(&[]);
+    let mut counters = Vec::new();
+    for slice in [0, 10, 20] {
+        let expected = bench.shard().expect("there is one").expected();
+        bench.apply(&expected, slice + 10, &Packed::default()).expect("applied");
+        if slice < 20 {
+            bench.rotate(10).expect("rotated");
+        }
+        let counter = bench.keys.counters(slice, &hash(1), &key);
+        bench.command::<i64>(&["HSET", &counter, "0:0", "1"]);
+        counters.push(counter);
+    }
+    assert_eq!(bench.shard().map(|shard| shard.slices), Some(vec![0, 10, 20]));
+    (bench, counters)
+}
+
+#[test]
+fn counters_of_a_listed_slice_are_not_unlinked() {
+    let server = Redis::start();
+    let (mut bench, counters) = filled(&server, "unlink");
+    for (slice, counter) in [0, 10, 20].into_iter().zip(&counters) {
+        assert_eq!(bench.unlink(slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
+    }
+    bench.drop(20).expect("dropped");
+    assert_eq!(bench.shard().map(|shard| shard.slices), Some(vec![20]));
+    assert_eq!(bench.unlink(0, &counters[..1]).expect("redis answers"), 1);
+    // A begin is not listed because another one has its digits.
+    assert_eq!(bench.unlink(2, &counters[1..2]).expect("redis answers"), 1);
+    assert_eq!(bench.unlink(20, &counters[2..]).expect("redis answers"), 0);
+    let key = bench.keys.shard();
+    bench.command::<i64>(&["DEL", &key]);
+    assert_eq!(bench.unlink(20, &counters[2..]).expect("redis answers"), 1, "without a shard nothing is listed");
+}
+
+#[test]
+fn a_full_redis_refuses_to_count_and_empties_itself() {
+    let server = Redis::start();
+    let (mut bench, counters) = filled(&server, "full");
+    let mut other = Bench::new(server.connect(), "other");
+    // Every script is known before memory runs out.
+    other.rotate(10).expect("redis answers");
+    let before = bench.shard();
+    bench.command::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    let of_full = |error: ::redis::RedisError| {
+        assert_eq!(error.code(), Some("OOM"), "{error}");
+        assert!(platform::redis::is_back_pressure(&error));
+    };
+    let expected = before.clone().expect("there is one").expected();
+    of_full(bench.apply(&expected, 40, &Packed::default()).expect_err("full"));
+    of_full(bench.adopt(&[hash(2)]).expect_err("full"));
+    of_full(bench.reopen(30, 50, &[hash(1)]).expect_err("full"));
+    of_full(other.open(0, &[hash(1)]).expect_err("full"));
+    assert_eq!(bench.shard(), before, "a refused script changed something");
+    assert_eq!(other.shard(), None);
+
+    let reading = bench.read(&counters, &[shared_logic::measure::MeasureKind::Count]).expect("a full Redis is read");
+    assert_eq!(reading.map(|reading| reading.counters.len()), Some(3));
+    let Reply::Done(shard) = bench.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
+    assert_eq!(shard.slices, [0, 10, 20, 30]);
+    let Reply::Done(shard) = bench.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
+    assert_eq!(shard.slices, [30]);
+    assert_eq!(bench.unlink(0, &counters).expect("a full Redis is emptied"), 3);
+
+    bench.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    let expected = shard.expected();
+    assert!(matches!(bench.apply(&expected, 40, &Packed::default()).expect("there is room"), Reply::Done(_)));
+}
+
+#[test]
+fn a_redis_that_only_reads_is_read() {
+    let server = Redis::start();
+    let (mut bench, counters) = filled(&server, "replica");
+    let before = bench.shard();
+    // A replica whose primary is out of reach.
+    bench.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    let reading = bench.read(&counters, &[shared_logic::measure::MeasureKind::Count]).expect("a replica is read");
+    assert_eq!(reading.map(|reading| reading.shard), before);
+    let expected = before.clone().expect("there is one").expected();
+    let error = bench.apply(&expected, 40, &Packed::default()).expect_err("only read");
+    assert_eq!(error.code(), Some("READONLY"), "{error}");
+    assert!(platform::redis::is_back_pressure(&error));
+    bench.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(bench.shard(), before);
+}
+
+/// Nothing of another layout is touched.
+#[test]
+fn a_shard_of_another_format_is_left_alone() {
+    let server = Redis::start();
+    let (mut bench, _) = filled(&server, "format");
+    let key = bench.keys.shard();
+    bench.command::<i64>(&["HSET", &key, "format", "2"]);
+    let stored = |bench: &mut Bench| bench.command::<Vec<String>>(&["HGETALL", &key]);
+    let before = stored(&mut bench);
+    let scripts: [(&str, Vec<&str>); 6] = [
+        ("open", vec!["0", ""]),
+        ("apply", vec!["30", "20", "0000000000000001=0", "40", "", ""]),
+        ("rotate", vec!["10"]),
+        ("adopt", vec![""]),
+        ("reopen", vec!["30", "50", ""]),
+        ("drop", vec!["30"]),
+    ];
+    for (name, arguments) in scripts {
+        let script = match name {
+            "open" => &bench.scripts.open,
+            "apply" => &bench.scripts.apply,
+            "rotate" => &bench.rotate,
+            "adopt" => &bench.scripts.adopt,
+            "reopen" => &bench.scripts.reopen,
+            _ => &bench.scripts.drop,
+        };
+        let mut invocation = script.key(&key);
+        for argument in &arguments {
+            invocation.arg(*argument);
+        }
+        let fields: Vec<String> = invocation.invoke(&mut bench.redis).expect("redis answers");
+        assert_eq!(fields, ["format", "2"], "{name}");
+        assert!(shared_logic::contracts::speed_view::script::reply(&fields).is_err());
+        assert_eq!(stored(&mut bench), before, "{name}");
+    }
+}
