@@ -89,12 +89,9 @@ impl Answer {
         int(&self.values, measure)
     }
 
-    /// A float value of a total; nothing where it is null. Read from the body, because the JSON parser may be off by the
-    /// last bit and minima and maxima are exact.
+    /// A float value of a total; nothing where it is null.
     pub fn float(&self, measure: &str) -> Option<f64> {
-        let (_, values) = self.text.split_once("\"values\":{")?;
-        let (_, value) = values.split_once(&format!("\"{measure}\":"))?;
-        value.split([',', '}']).next()?.parse().ok()
+        self.values.get(measure)?.as_f64()
     }
 
     /// The version of the batch view that the answer was made with.

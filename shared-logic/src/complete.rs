@@ -192,3 +192,6 @@ impl fmt::Display for Why {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

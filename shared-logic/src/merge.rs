@@ -125,3 +125,6 @@ impl Strands {
         Braided { values: merged.collect(), batch: self.batch, speed: self.speed, layer }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ fn push_json(out: &mut String, text: &str) {
     }
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Micro-batch → partials of every metric, packed for the apply script.
 
+use std::collections::BTreeSet;
+
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
 use shared_logic::contracts::speed_view::{Packed, ShardKeys, pack};
@@ -17,10 +19,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Compiles every metric of a source.
+    /// Compiles every metric of a source. Those that differ only in what is calculated from their measures share a
+    /// definition, and with it their counters: it is counted once.
     pub fn new(catalog: &Catalog, source: &Source) -> Metrics {
-        let metrics = catalog.metrics_of(&source.name);
-        let compiled = metrics.map(|metric| (metric.clone(), catalog.definition(metric), Plan::new(source, metric)));
+        let mut counted = BTreeSet::new();
+        let metrics = catalog.metrics_of(&source.name).map(|metric| (metric, catalog.definition(metric)));
+        let distinct = metrics.filter(|(_, hash)| counted.insert(hash.clone()));
+        let compiled = distinct.map(|(metric, hash)| (metric.clone(), hash, Plan::new(source, metric)));
         Metrics { source: source.clone(), metrics: compiled.collect() }
     }
 
@@ -58,5 +63,45 @@ impl Metrics {
             pack(&mut packed, keys, slice, hash, metric, &partials);
         }
         Ok(packed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOG: &str = r#"
+        [sources.s]
+        event_time = "at"
+        [sources.s.fields]
+        at = "timestamp"
+        k = "string"
+        [metrics.one]
+        source = "s"
+        by = ["k"]
+        grain = "1m"
+        [metrics.one.measures]
+        n = "count()"
+        [metrics.same]
+        source = "s"
+        by = ["k"]
+        grain = "1m"
+        [metrics.same.measures]
+        n = "count()"
+        [metrics.other]
+        source = "s"
+        by = []
+        grain = "1h"
+        [metrics.other.measures]
+        n = "count()"
+    "#;
+
+    #[test]
+    fn two_metrics_that_count_the_same_are_counted_once() {
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
+        assert_eq!(metrics.hashes().len(), 2);
+        assert_eq!(metrics.columns(), ["at", "k"]);
+        assert_eq!(metrics.rows_max(16_384), 16_384 * 2 / 3);
     }
 }

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::look::Look;
 use crate::problem::Problem;
 use crate::speed_view::ShardLook;
+use crate::topics::TopicKnown;
 
 /// The longest that Kafka is waited for; the rest is answered without it.
 const KAFKA_WITHIN: Duration = Duration::from_secs(2);
@@ -69,7 +70,12 @@ async fn one(app: &App, look: &Look, source: &Source) -> (Value, Option<String>)
     let ids = partitions(app, look, source, facts, log.as_ref());
     let read = app.speed.positions(&app.catalog, &source.name, ids.iter().cloned()).await.unwrap_or_default();
     let (ends, error) = ends(app, source, log.as_ref()).await;
-    let error = error.or_else(|| topic.and_then(|topic| topic.error.clone()));
+    let unanswered = || match topic {
+        Some(TopicKnown { look: Some(_), error }) => error.clone(),
+        Some(TopicKnown { look: None, error: Some(error) }) => Some(error.clone()),
+        _ => Some(format!("kafka has not described topic {} yet", source.topic)),
+    };
+    let error = error.or_else(unanswered);
     let rows: Vec<Value> = ids
         .iter()
         .map(|id| {

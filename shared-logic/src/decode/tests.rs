@@ -1,0 +1,504 @@
+//! Payloads and what becomes of them: a table for every reason, and properties against serde_json.
+
+use polars::prelude::AnyValue;
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::*;
+use crate::catalog::{Catalog, FieldType};
+use crate::event::{MAX_INT, MAX_KEY_BYTES};
+use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US};
+
+const FIELDS: &str = r#"
+id = "string"
+at = "timestamp"
+key = "string"
+note = "string?"
+n = "int?"
+x = "float?"
+b = "bool?"
+w = "timestamp?"
+"#;
+
+/// Two fields are required beside the event time; `key` is counted by, `note` is not.
+fn source(format: &str) -> Source {
+    let text = format!(
+        "[sources.s]\nevent_id = \"id\"\nevent_time = \"at\"\nmax_age = \"1h\"\nmax_ahead = \"1m\"\nformat = \"{format}\"\n\
+         [sources.s.fields]\n{FIELDS}\n[metrics.m]\nsource = \"s\"\nby = [\"key\"]\ngrain = \"1m\"\n[metrics.m.measures]\nc = \"count()\"\n"
+    );
+    Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).sources["s"].clone()
+}
+
+/// What a payload becomes: the cells by name in the order of the fields, or `reason[:field]`.
+fn decoded(source: &Source, payload: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let mut decoder = Decoder::new(source);
+    let event = decoder.decode(Some(payload), None).map_err(|rejected| rejected.text(source))?;
+    let mut columns = Columns::new(source, |_| true, 1);
+    columns.push(&event);
+    let frame = columns.finish().expect("columns");
+    let cell = |name: &str| match frame.column(name).expect("declared").get(0).expect("one row") {
+        AnyValue::String(text) => text.to_owned(),
+        AnyValue::StringOwned(text) => text.to_string(),
+        other => other.to_string(),
+    };
+    Ok(source.fields.iter().map(|field| (field.name.clone(), cell(&field.name))).filter(|(_, cell)| cell != "null").collect())
+}
+
+/// One field of a JSON object whose required fields are there.
+fn json_field(name: &str, value: &str) -> Result<String, String> {
+    let payload = format!(r#"{{"id":"i","at":0,"key":"k","{name}":{value}}}"#);
+    one(decoded(&source("json"), payload.as_bytes()), name)
+}
+
+/// One field of a line whose required fields are there.
+fn tsv_field(name: &str, value: &str) -> Result<String, String> {
+    let cell = |field: &str, otherwise: &str| if field == name { value.to_owned() } else { otherwise.to_owned() };
+    let cells = [("id", "i"), ("at", "0"), ("key", "k"), ("note", ""), ("n", ""), ("x", ""), ("b", ""), ("w", "")];
+    let line = cells.map(|(field, otherwise)| cell(field, otherwise)).join("\t");
+    one(decoded(&source("tsv"), line.as_bytes()), name)
+}
+
+fn one(cells: Result<Vec<(String, String)>, String>, name: &str) -> Result<String, String> {
+    cells.map(|cells| cells.into_iter().find(|(field, _)| field == name).map_or("null".to_owned(), |(_, cell)| cell))
+}
+
+#[test]
+fn documents_are_judged_before_their_fields() {
+    let whole = |payload: &[u8]| decoded(&source("json"), payload).err().unwrap_or_else(|| "accepted".to_owned());
+    let deep = |levels: usize| format!(r#"{{"id":"i","at":0,"key":"k","u":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    let table: &[(&[u8], &str)] = &[
+        (b"", "empty"),
+        (b"\xff", "not_utf8"),
+        (b"{\"id\":\"\xc3\x28\"}", "not_utf8"),
+        (b"\xed\xa0\x80", "not_utf8"),
+        (b" ", "not_json"),
+        (b"\xef\xbb\xbf{}", "not_json"),
+        (b"{", "not_json"),
+        (b"{}}", "not_json"),
+        (b"{} x", "not_json"),
+        (b"{\"a\":1,}", "not_json"),
+        (b"{\"a\" 1}", "not_json"),
+        (b"{a:1}", "not_json"),
+        (b"{'a':1}", "not_json"),
+        (b"{\"a\":01}", "not_json"),
+        (b"{\"n\":01}", "not_json"),
+        (b"{\"n\":+1}", "not_json"),
+        (b"{\"n\":.5}", "not_json"),
+        (b"{\"n\":5.}", "not_json"),
+        (b"{\"n\":1e}", "not_json"),
+        (b"{\"n\":-}", "not_json"),
+        (b"{\"n\":0x10}", "not_json"),
+        (b"{\"x\":NaN}", "not_json"),
+        (b"{\"x\":Infinity}", "not_json"),
+        (b"{\"b\":True}", "not_json"),
+        (b"{\"b\":truey}", "not_json"),
+        (b"{\"note\":\"a\nb\"}", "not_json"),
+        (b"{\"note\":\"\\x41\"}", "not_json"),
+        (b"{\"note\":\"\\u12\"}", "not_json"),
+        (b"{\"note\":\"\\ud800\"}", "not_json"),
+        (b"{\"note\":\"\\udc00\\ud800\"}", "not_json"),
+        (b"{\"note\":\"\\ud800\\u0041\"}", "not_json"),
+        (b"{\"u\":\"\\ud800\"}", "not_json"),
+        (b"{\"u\":[\"\\q\"]}", "not_json"),
+        (b"{\"u\":{\"\\q\":1}}", "not_json"),
+        (b"{\"note\":\"\\\"", "not_json"),
+        (b"{\"note\":\"\\", "not_json"),
+        (b"{\"u\":[1,]}", "not_json"),
+        (b"{\"u\":[1 2]}", "not_json"),
+        (b"{\"u\":nul}", "not_json"),
+        (b"/* */{}", "not_json"),
+        (b"[1,2]", "not_object"),
+        (b"null", "not_object"),
+        (b" \"text\" ", "not_object"),
+        (b"-0.5e+10", "not_object"),
+        (b"[1,2", "not_json"),
+        (b"1 2", "not_json"),
+        (b"{}", "missing_field:id"),
+        (b"{\"id\":null}", "missing_field:id"),
+        (b"{\"id\":1}", "wrong_type:id"),
+        (b" \t\r\n{ \"id\" : \"i\" , \"at\" : 0 , \"key\" : \"k\" } \n", "accepted"),
+    ];
+    for (payload, expected) in table {
+        assert_eq!(whole(payload), *expected, "{}", String::from_utf8_lossy(payload));
+    }
+    // The object itself is the first level.
+    assert_eq!(whole(deep(127).as_bytes()), "accepted");
+    assert_eq!(whole(deep(128).as_bytes()), "not_json");
+    assert_eq!(whole(deep(1_000_000).as_bytes()), "not_json");
+    assert_eq!(whole("[".repeat(1_000_000).as_bytes()), "not_json");
+    assert_eq!(whole(&b"{\"u\":".repeat(1_000_000)), "not_json");
+}
+
+#[test]
+fn fields_are_read_as_declared() {
+    let ok = |cell: &str| Ok(cell.to_owned());
+    let err = |why: &str| Err(why.to_owned());
+    let table = [
+        // Text.
+        ("note", r#""a\"\\\/\b\f\n\r\tz""#, ok("a\"\\/\u{8}\u{c}\n\r\tz")),
+        ("note", r#""\u00fc \uD83D\uDE00 \u0000""#, ok("ü 😀 \u{0}")),
+        ("note", "\"ü 😀 \u{7f}\"", ok("ü 😀 \u{7f}")),
+        ("note", r#""""#, ok("")),
+        ("note", "null", ok("null")),
+        ("note", "5", err("wrong_type:note")),
+        ("note", "[\"a\"]", err("wrong_type:note")),
+        ("note", "{}", err("wrong_type:note")),
+        ("key", "null", err("missing_field:key")),
+        // Integers.
+        ("n", "9007199254740991", ok("9007199254740991")),
+        ("n", "-9007199254740991", ok("-9007199254740991")),
+        ("n", "9007199254740992", err("out_of_range:n")),
+        ("n", "-9007199254740992", err("out_of_range:n")),
+        ("n", "123456789012345678901234567890", err("out_of_range:n")),
+        ("n", "-0", ok("0")),
+        ("n", "1.0", err("wrong_type:n")),
+        ("n", "1e2", err("wrong_type:n")),
+        ("n", "\"1\"", err("wrong_type:n")),
+        ("n", "true", err("wrong_type:n")),
+        ("n", "null", ok("null")),
+        // Floats.
+        ("x", "1", ok("1.0")),
+        ("x", "-0", ok("0.0")),
+        ("x", "-0.0", ok("0.0")),
+        ("x", "0.1", ok("0.1")),
+        ("x", "1e308", ok("1e308")),
+        ("x", "1e400", err("out_of_range:x")),
+        ("x", "-1E+400", err("out_of_range:x")),
+        ("x", "1e-400", ok("0.0")),
+        ("x", "\"NaN\"", err("wrong_type:x")),
+        ("x", "\"1\"", err("wrong_type:x")),
+        // Truth.
+        ("b", "true", ok("true")),
+        ("b", "false", ok("false")),
+        ("b", "0", err("wrong_type:b")),
+        ("b", "\"true\"", err("wrong_type:b")),
+        // Instants.
+        ("w", "\"1970-01-01T00:00:01.5Z\"", ok("1500000")),
+        ("w", "\"1970-01-01T01:00:00+01:00\"", ok("0")),
+        ("w", "\"1970-01-01T00:00:00\\u005a\"", ok("0")),
+        ("w", "1500", ok("1500000")),
+        ("w", "-1", ok("-1000")),
+        ("w", "253402300799999", ok("253402300799999000")),
+        ("w", "253402300800000", err("out_of_range:w")),
+        ("w", "-62135596800000", ok("-62135596800000000")),
+        ("w", "-62135596800001", err("out_of_range:w")),
+        ("w", "9007199254740992", err("out_of_range:w")),
+        ("w", "1500.5", err("wrong_type:w")),
+        ("w", "\"1500\"", err("wrong_type:w")),
+        ("w", "\"yesterday\"", err("wrong_type:w")),
+        ("w", "\"2026-02-29T00:00:00Z\"", err("wrong_type:w")),
+    ];
+    for (name, value, expected) in table {
+        assert_eq!(json_field(name, value), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_repeated_member_stands_as_its_last_one() {
+    let source = source("json");
+    let n = |payload: &str| one(decoded(&source, payload.as_bytes()), "n");
+    assert_eq!(n(r#"{"id":"i","at":0,"key":"k","n":1,"n":2}"#), Ok("2".to_owned()));
+    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"key":"k","\u006e":2}"#), Ok("2".to_owned()));
+    assert_eq!(n(r#"{"n":"no","id":"i","at":0,"key":"k","n":null}"#), Ok("null".to_owned()));
+    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"key":"k","n":"no"}"#), Err("wrong_type:n".to_owned()));
+}
+
+#[test]
+fn undeclared_members_are_kept_as_they_were_written() {
+    let source = source("json");
+    let mut decoder = Decoder::new(&source);
+    let mut extra = |payload: &str| {
+        decoder.decode(Some(payload.as_bytes()), None).expect("an event").extra()
+    };
+    assert_eq!(extra(r#"{"id":"i","at":0,"key":"k"}"#), None);
+    let kept = extra(r#"{"u" : {"a":[1, "\u00fc", {}]},"id":"i","at":0, "N":1e400 ,"key":"k","":"" }"#);
+    assert_eq!(kept.as_deref(), Some(r#"{"u" : {"a":[1, "\u00fc", {}]},"N":1e400,"":""}"#));
+    // What an earlier payload left is gone.
+    assert_eq!(extra(r#"{"id":"i","at":0,"key":"k"}"#), None);
+}
+
+#[test]
+fn lines_are_split_at_tabs() {
+    let line = |line: &str| decoded(&source("tsv"), line.as_bytes()).err().unwrap_or_else(|| "accepted".to_owned());
+    for (text, expected) in [
+        ("i\t0\tk\t\t\t\t\t", "accepted"),
+        ("i\t0\tk\t\t\t\t\t\n", "accepted"),
+        ("i\t0\tk\t\t\t\t\t\r\n", "accepted"),
+        ("i\t0\tk\t\t\t\t", "wrong_columns"),
+        ("i\t0\tk\t\t\t\t\t\t", "wrong_columns"),
+        ("i\t0\tk\t\t\t\t\t\ni\t0\tk\t\t\t\t\t", "wrong_columns"),
+        ("\n", "wrong_columns"),
+        ("\t0\tk\t\t\t\t\t", "missing_field:id"),
+        ("i\t\tk\t\t\t\t\t", "missing_field:at"),
+        ("i\tx\tk\t\t\t\t\t", "wrong_type:at"),
+    ] {
+        assert_eq!(line(text), expected, "{text:?}");
+    }
+    let ok = |cell: &str| Ok(cell.to_owned());
+    let err = |why: &str| Err(why.to_owned());
+    for (name, value, expected) in [
+        ("note", "\"a\\n\"", ok("\"a\\n\"")),
+        ("note", " ", ok(" ")),
+        ("n", "007", ok("7")),
+        ("n", "-0", ok("0")),
+        ("n", "+1", err("wrong_type:n")),
+        ("n", "1.0", err("wrong_type:n")),
+        ("n", "9007199254740992", err("out_of_range:n")),
+        ("n", "-", err("wrong_type:n")),
+        ("x", "1e3", ok("1000.0")),
+        ("x", "1e400", err("out_of_range:x")),
+        ("x", "NaN", err("wrong_type:x")),
+        ("x", "inf", err("wrong_type:x")),
+        ("x", "+1", err("wrong_type:x")),
+        ("x", ".5", err("wrong_type:x")),
+        ("b", "true", ok("true")),
+        ("b", "1", err("wrong_type:b")),
+        ("w", "1970-01-01T00:00:01Z", ok("1000000")),
+        ("w", "1000", ok("1000000")),
+        ("w", "253402300800000", err("out_of_range:w")),
+        ("w", "now", err("wrong_type:w")),
+    ] {
+        assert_eq!(tsv_field(name, value), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn only_texts_that_are_counted_by_are_limited() {
+    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+    assert!(json_field("key", &text(MAX_KEY_BYTES)).is_ok());
+    assert_eq!(json_field("key", &text(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
+    // Bytes as they are counted by, not as they are spelled.
+    let spelled = |letters: usize| format!("\"{}\"", "\\u0078".repeat(letters));
+    assert!(json_field("key", &spelled(MAX_KEY_BYTES)).is_ok());
+    assert_eq!(json_field("key", &spelled(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
+    assert_eq!(json_field("key", &format!("\"{}\"", "ü".repeat(513))), Err("too_long:key".to_owned()));
+    assert_eq!(tsv_field("key", &"x".repeat(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
+    assert_eq!(json_field("note", &text(1 << 20)).map(|cell| cell.len()), Ok(1 << 20));
+    assert_eq!(json_field("undeclared", &text(1 << 20)), Ok("null".to_owned()));
+    // Types are judged first.
+    let payload = format!(r#"{{"id":"i","at":0,"key":{},"n":"no"}}"#, text(2_000));
+    assert_eq!(decoded(&source("json"), payload.as_bytes()), Err("wrong_type:n".to_owned()));
+}
+
+#[test]
+fn age_is_judged_by_the_records_own_timestamp() {
+    let source = source("json");
+    let mut decoder = Decoder::new(&source);
+    let mut judged = |at_ms: i64, record_us: Option<i64>| {
+        let payload = format!(r#"{{"id":"i","at":{at_ms},"key":"k"}}"#);
+        let event = decoder.decode(Some(payload.as_bytes()), record_us).map(|event| event.time_us);
+        event.map_err(|rejected| rejected.text(&source))
+    };
+    let now_us = 1_777_032_060 * SECOND_US;
+    let at = |us: i64| now_us / 1_000 + us / 1_000;
+    let (hour, minute) = (3_600 * SECOND_US, 60 * SECOND_US);
+    assert_eq!(judged(at(-hour), Some(now_us)), Ok(now_us - hour));
+    assert_eq!(judged(at(-hour - 1_000), Some(now_us)), Err("too_old:at".to_owned()));
+    assert_eq!(judged(at(minute), Some(now_us)), Ok(now_us + minute));
+    assert_eq!(judged(at(minute + 1_000), Some(now_us)), Err("too_far_ahead:at".to_owned()));
+    for far in [-62_135_596_800_000, 253_402_300_799_999] {
+        assert!(judged(far, None).is_ok(), "a record without a timestamp is not judged");
+        assert!(judged(far, Some(i64::MAX)).is_err() && judged(far, Some(i64::MIN)).is_err());
+    }
+}
+
+#[test]
+fn tombstones_are_empty() {
+    let (json, tsv) = (source("json"), source("tsv"));
+    for source in [&json, &tsv] {
+        for payload in [None, Some(&b""[..])] {
+            let rejected = Decoder::new(source).decode(payload, Some(0)).err();
+            assert_eq!(rejected, Some(Rejected::whole(Reason::Empty)));
+        }
+    }
+}
+
+#[test]
+fn every_reason_has_been_seen() {
+    let seen = ["", "\u{1}", "[]", "{}", r#"{"id":1}"#, r#"{"id":"i","at":1e99}"#];
+    let json = seen.map(|payload| decoded(&source("json"), payload.as_bytes()).expect_err("rejected"));
+    let reasons = ["empty", "not_json", "not_object", "missing_field:id", "wrong_type:id", "wrong_type:at"];
+    assert_eq!(json, reasons);
+    // Names are what the archive and the API say; none is told twice.
+    let mut names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Reason::ALL.len());
+    for reason in Reason::ALL {
+        assert_eq!(serde_json::to_value(reason).expect("a word"), reason.name());
+    }
+}
+
+/// Any JSON, not too deep, as a value.
+fn any_json() -> impl Strategy<Value = Json> {
+    let number = prop_oneof![
+        any::<i64>().prop_map(Json::from),
+        (-9_i64..9).prop_map(Json::from),
+        any::<f64>().prop_map(|x| serde_json::Number::from_f64(x).map_or(Json::Null, Json::Number)),
+        Just(Json::from(MAX_INT)),
+        Just(Json::from(MAX_INT + 1)),
+    ];
+    let text = prop_oneof!["\\PC*", any::<String>(), Just("2026-04-24T09:31:00.5Z".to_owned())];
+    let leaf = prop_oneof![Just(Json::Null), any::<bool>().prop_map(Json::from), number, text.prop_map(Json::from)];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
+            prop::collection::vec((any::<String>(), inner), 0..6).prop_map(|members| Json::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// An object whose declared members are often, but not always, as declared.
+fn any_object() -> impl Strategy<Value = Json> {
+    let members = ["id", "at", "key", "note", "n", "x", "b", "w", "other"];
+    let fitting = (any::<String>(), -9_i64..9, "\\PC{0,9}", any::<f64>(), any::<bool>()).prop_map(|(id, at, key, x, b)| {
+        serde_json::json!({"id": id, "at": at, "key": key, "note": key, "n": at, "x": x, "b": b, "w": at})
+    });
+    (fitting, prop::collection::vec((prop::sample::select(members.to_vec()), any_json()), 0..3)).prop_map(|(mut object, other)| {
+        for (name, value) in other {
+            object[name] = value;
+        }
+        object
+    })
+}
+
+/// Some bytes changed, removed or inserted, most of them ones that mean something in JSON.
+fn mutated(mut bytes: Vec<u8>, changes: &[(usize, u8, u8)]) -> Vec<u8> {
+    const MEANING: &[u8] = b"{}[]\":,\\u0123456789eE+-.tfn \t\n\x00\x1f\x7f\xff\xc3\xed";
+    for (at, how, with) in changes {
+        let with = MEANING.get(*with as usize).copied().unwrap_or(*with);
+        let at = at % (bytes.len() + 1);
+        match how % 3 {
+            0 if at < bytes.len() => bytes[at] = with,
+            1 if at < bytes.len() => {
+                bytes.remove(at);
+            }
+            _ => bytes.insert(at, with),
+        }
+    }
+    bytes
+}
+
+/// Whether serde_json reads it, for documents that are not deep and hold no number beyond a float, on which it differs:
+/// it takes 127 levels, and no `1e400`.
+fn serde_reads(payload: &[u8]) -> Result<Json, serde_json::Error> {
+    serde_json::from_slice(payload)
+}
+
+fn tokenizes(payload: &[u8]) -> Result<(), Reason> {
+    let mut decoder = Decoder::new(&source("json"));
+    json::tokenize(&mut decoder, payload)
+}
+
+/// The cells of a document by serde_json and the rules as the design words them.
+fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (Reason, usize)> {
+    let mut cells = Vec::new();
+    for (at, field) in source.fields.iter().enumerate() {
+        let value = match document.get(&field.name) {
+            None | Some(Json::Null) if field.optional => continue,
+            None | Some(Json::Null) => return Err((Reason::MissingField, at)),
+            Some(value) => value,
+        };
+        let text = value.to_string();
+        let whole = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let int = || match value.as_i64() {
+            Some(int) if int.abs() <= MAX_INT => Ok(int),
+            _ if value.is_number() && whole => Err((Reason::OutOfRange, at)),
+            _ => Err((Reason::WrongType, at)),
+        };
+        let cell = match (field.kind, value) {
+            (FieldType::String, Json::String(text)) => text.clone(),
+            (FieldType::Int, _) => int()?.to_string(),
+            (FieldType::Float, Json::Number(_)) => format!("{:?}", value.as_f64().unwrap_or(f64::NAN) + 0.0),
+            (FieldType::Bool, Json::Bool(truth)) => truth.to_string(),
+            (FieldType::Timestamp, Json::String(text)) => match crate::time::parse_rfc3339(text.as_bytes()) {
+                Some(us) => us.to_string(),
+                None => return Err((Reason::WrongType, at)),
+            },
+            (FieldType::Timestamp, _) => match int()?.checked_mul(1_000) {
+                Some(us) if (MIN_INSTANT_US..MAX_INSTANT_US).contains(&us) => us.to_string(),
+                _ => return Err((Reason::OutOfRange, at)),
+            },
+            _ => return Err((Reason::WrongType, at)),
+        };
+        cells.push((field.name.clone(), cell));
+    }
+    match document.get("key").and_then(Json::as_str) {
+        Some(key) if key.len() > MAX_KEY_BYTES => Err((Reason::TooLong, 2)),
+        _ => Ok(cells),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn any_bytes_are_judged_without_a_panic(payload in prop::collection::vec(any::<u8>(), 0..64), record_us in any::<Option<i64>>()) {
+        for format in ["json", "tsv"] {
+            let _ = Decoder::new(&source(format)).decode(Some(&payload), record_us);
+        }
+    }
+
+    #[test]
+    fn json_is_what_serde_json_takes_for_json(
+        document in prop_oneof![any_json(), any_object()],
+        pretty in any::<bool>(),
+        changes in prop::collection::vec((any::<usize>(), any::<u8>(), any::<u8>()), 0..4),
+    ) {
+        let text = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
+        let payload = mutated(text.expect("a document").into_bytes(), &changes);
+        prop_assume!(std::str::from_utf8(&payload).is_ok());
+        let ours = tokenizes(&payload);
+        match serde_reads(&payload) {
+            Ok(document) if document.is_object() => prop_assert_eq!(ours, Ok(())),
+            Ok(_) => prop_assert_eq!(ours, Err(Reason::NotObject)),
+            // Numbers of any size are JSON.
+            Err(error) if error.to_string().starts_with("number out of range") => {}
+            Err(error) => prop_assert_eq!(ours, Err(Reason::NotJson), "{}", error),
+        }
+    }
+
+    #[test]
+    fn cells_are_those_of_a_naive_decoder(
+        document in any_object(),
+        changes in prop::collection::vec((any::<usize>(), any::<u8>(), any::<u8>()), 0..2),
+    ) {
+        let source = source("json");
+        let payload = mutated(serde_json::to_vec(&document).expect("a document"), &changes);
+        let Ok(document) = serde_reads(&payload) else { return Ok(()) };
+        prop_assume!(document.is_object());
+        // `-0` is an integer and serde_json's a float; so are integers beyond 64 bits.
+        let text = String::from_utf8_lossy(&payload).into_owned();
+        prop_assume!(!text.contains("-0"));
+        let naive = naively(&source, &document).map_err(|(reason, at)| Rejected::at(reason, at).text(&source));
+        let ours = decoded(&source, &payload);
+        let sized = |cells: &Result<Vec<(String, String)>, String>| cells.as_ref().err().is_some_and(|why| why.starts_with("wrong_type"));
+        // An integer of twenty digits is out of range here and a float there.
+        if sized(&naive) && ours.as_ref().err().is_some_and(|why| why.starts_with("out_of_range")) {
+            return Ok(());
+        }
+        prop_assert_eq!(floats_alike(ours), floats_alike(naive), "{}", text);
+    }
+
+    #[test]
+    fn a_line_gives_the_cells_that_the_object_gives(
+        id in "[a-z]{1,5}", at in -9_i64..9, key in "[^\t\n\r\"\\\\\\x00-\\x1f]{1,9}", n in any::<Option<i32>>(), b in any::<Option<bool>>(),
+    ) {
+        let object = serde_json::json!({"id": id, "at": at, "key": key, "n": n, "b": b});
+        let shown = |value: Option<String>| value.unwrap_or_default();
+        let line = format!("{id}\t{at}\t{key}\t\t{}\t\t{}\t", shown(n.map(|n| n.to_string())), shown(b.map(|b| b.to_string())));
+        let from_json = decoded(&source("json"), object.to_string().as_bytes());
+        prop_assert_eq!(decoded(&source("tsv"), line.as_bytes()), from_json);
+    }
+}
+
+/// Polars and Rust print floats in their own ways.
+fn floats_alike(cells: Result<Vec<(String, String)>, String>) -> Result<Vec<(String, String)>, String> {
+    cells.map(|cells| {
+        let alike = |(name, cell): (String, String)| match cell.parse::<f64>() {
+            Ok(x) if name == "x" => (name, format!("{x:e}")),
+            _ => (name, cell),
+        };
+        cells.into_iter().map(alike).collect()
+    })
+}

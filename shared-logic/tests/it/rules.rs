@@ -8,6 +8,7 @@
 //!   every offset below the cursor exactly once, under the reader's definition. Readers look now, hold an older look, or mix
 //!   both.
 //! - Liveness, at the end of every walk: once faults stop, a few fair rounds make every answer complete.
+//! - Calm, in walks without faults: what is complete stays complete, while cuts move, slices are dropped and metrics are added.
 
 mod archiver;
 mod mask;
@@ -20,6 +21,7 @@ use crate::dice::first_seed;
 use world::World;
 
 const STEPS: usize = 300_000;
+const CALM_STEPS: usize = 60_000;
 const WALK_STEPS: usize = 150;
 
 #[test]
@@ -43,4 +45,24 @@ fn complete_answers_are_exact_and_gaps_heal() {
     }
     // Whoever answers nothing is never wrong.
     assert!(complete * 10 > answers, "only {complete} of {answers} answers were complete");
+}
+
+#[test]
+fn ordinary_life_interrupts_no_answer() {
+    for (walk, seed) in (first_seed()..).enumerate() {
+        let mut world = World::new(seed);
+        world.calm();
+        if let Some(why) = world.heal() {
+            panic!("BRAID_SEED={seed}: not complete at first: {why}\n{}", world.told());
+        }
+        for _ in 0..WALK_STEPS {
+            world.calm_step();
+            if let Some(why) = world.interrupted() {
+                panic!("BRAID_SEED={seed}: interrupted: {why}\n{}", world.told());
+            }
+        }
+        if walk * WALK_STEPS >= CALM_STEPS {
+            break;
+        }
+    }
 }

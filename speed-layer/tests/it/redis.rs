@@ -1,7 +1,7 @@
 //! A `redis-server` of its own, on a socket in a folder, so that no port can be taken.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use ::redis::Connection;
 
@@ -18,21 +18,18 @@ impl Redis {
         let socket = folder.path().join("redis.sock");
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
-        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("redis-server is installed");
-        Redis { child, url: format!("redis+unix://{}", socket.display()), _folder: folder }
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("redis-server is installed");
+        let mut log = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let redis = Redis { child, url: format!("redis+unix://{}", socket.display()), _folder: folder };
+        let ready = log.any(|line| line.to_lowercase().contains("ready to accept connections"));
+        assert!(ready, "redis-server ended at its start");
+        redis
     }
 
     pub(crate) fn connect(&self) -> Connection {
         let client = ::redis::Client::open(self.url.as_str()).expect("a url");
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            match client.get_connection() {
-                Ok(connection) => return connection,
-                Err(error) => assert!(Instant::now() < deadline, "redis-server does not answer: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        client.get_connection().expect("redis answers")
     }
 }
 

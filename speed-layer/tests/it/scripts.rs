@@ -8,6 +8,8 @@ mod counters;
 mod limits;
 mod positions;
 
+use std::rc::Rc;
+
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::PartitionId;
@@ -50,7 +52,7 @@ fn hash(n: usize) -> DefinitionHash {
 /// One shard, and the scripts on it.
 struct Bench {
     keys: ShardKeys,
-    scripts: Scripts,
+    scripts: Rc<Scripts>,
     rotate: ::redis::Script,
     redis: Connection,
 }
@@ -58,7 +60,7 @@ struct Bench {
 impl Bench {
     fn new(redis: Connection, name: &str) -> Bench {
         let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
-        Bench { keys, scripts: Scripts::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
+        Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }
 
     fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
@@ -69,8 +71,9 @@ impl Bench {
         ::redis::cmd(words[0]).arg(&words[1..]).query(&mut self.redis)
     }
 
-    fn run(&mut self, script: fn(&Bench) -> &::redis::Script, arguments: &[String]) -> RedisResult<Reply> {
-        let mut invocation = script(self).key(self.keys.shard());
+    fn run(&mut self, script: fn(&Scripts) -> &::redis::Script, arguments: &[String]) -> RedisResult<Reply> {
+        let scripts = Rc::clone(&self.scripts);
+        let mut invocation = script(&scripts).key(self.keys.shard());
         for argument in arguments {
             invocation.arg(argument);
         }
@@ -79,23 +82,24 @@ impl Bench {
     }
 
     fn open(&mut self, at: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        self.run(|bench| &bench.scripts.open, &[at.to_string(), hashes_text(hashes)])
+        self.run(|scripts| &scripts.open, &[at.to_string(), hashes_text(hashes)])
     }
 
     fn adopt(&mut self, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        self.run(|bench| &bench.scripts.adopt, &[hashes_text(hashes)])
+        self.run(|scripts| &scripts.adopt, &[hashes_text(hashes)])
     }
 
     fn reopen(&mut self, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        self.run(|bench| &bench.scripts.reopen, &[cursor.to_string(), to.to_string(), hashes_text(hashes)])
+        self.run(|scripts| &scripts.reopen, &[cursor.to_string(), to.to_string(), hashes_text(hashes)])
     }
 
     fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
-        self.run(|bench| &bench.rotate, &[max_slices.to_string()])
+        let fields: Vec<String> = self.rotate.key(self.keys.shard()).arg(max_slices).invoke(&mut self.redis)?;
+        Ok(script::reply(&fields).expect("a known reply"))
     }
 
     fn drop(&mut self, cut: i64) -> RedisResult<Reply> {
-        self.run(|bench| &bench.scripts.drop, &[cut.to_string()])
+        self.run(|scripts| &scripts.drop, &[cut.to_string()])
     }
 
     fn apply(&mut self, expected: &Expected, to: i64, packed: &Packed) -> RedisResult<Reply> {

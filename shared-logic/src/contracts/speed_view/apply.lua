@@ -3,7 +3,8 @@
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format')
 if not at[1] then return {'missing'} end
 if at[4] ~= '1' then return {'format', at[4]} end
-if at[1] ~= ARGV[1] or string.match(at[2], '[^,]+$') ~= ARGV[2] or at[3] ~= ARGV[3] then
+if at[1] ~= ARGV[1] or string.match(at[2], '[^,]+$') ~= ARGV[2] or at[3] ~= ARGV[3]
+  or tonumber(ARGV[4]) < tonumber(at[1]) then
   return {'differs', at[1], at[2], at[3]}
 end
 

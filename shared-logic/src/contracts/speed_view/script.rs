@@ -83,9 +83,10 @@ pub fn definitions_text(definitions: &Definitions) -> String {
     definitions.iter().map(|(hash, since)| format!("{}={since}", hash.as_str())).collect::<Vec<_>>().join(",")
 }
 
-/// Definition hashes as the scripts take them: comma-separated, ascending.
+/// Definition hashes as the scripts take them: comma-separated, ascending, each once.
 pub fn hashes_text(hashes: &[DefinitionHash]) -> String {
     let mut hashes: Vec<&str> = hashes.iter().map(DefinitionHash::as_str).collect();
     hashes.sort_unstable();
+    hashes.dedup();
     hashes.join(",")
 }

@@ -122,7 +122,8 @@ impl Shard {
 
     /// Whether exactly those definitions are counted, since whenever.
     pub fn counts(&self, hashes: &[DefinitionHash]) -> bool {
-        self.definitions.len() == hashes.len() && hashes.iter().all(|hash| self.definitions.contains_key(hash))
+        hashes.iter().all(|hash| self.definitions.contains_key(hash))
+            && self.definitions.keys().all(|hash| hashes.contains(hash))
     }
 
     fn fresh(at: i64, hashes: &[DefinitionHash]) -> Shard {
@@ -130,3 +131,6 @@ impl Shard {
         Shard { cursor: at, slices: vec![at], definitions }
     }
 }
+
+#[cfg(test)]
+mod tests;

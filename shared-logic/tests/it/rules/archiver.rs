@@ -9,6 +9,8 @@ use super::world::{Archive, World};
 /// On the way from an offset to a commit.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
+    /// It is about to begin the partition there.
+    Begin(PartitionId, i64),
     /// It reads at that offset of that log, as it believes.
     At(PartitionId, i64),
     /// It read `[from, to)`, of another log or not.
@@ -86,8 +88,7 @@ impl World {
         let Some(next) = self.archive.facts.partition(&id).map(|facts| facts.next) else {
             let first_seen = self.archive.facts.logs.is_empty();
             let begin = if first_seen && self.start_latest { end } else { start };
-            self.commit(|| format!("begins {id} at {begin}"), |archive| archive.facts.begin(&id, begin));
-            return None;
+            return Some(Read::Begin(id, begin));
         };
         if next < start {
             self.commit(|| format!("[{next}, {start}) of {id} is lost"), |archive| archive.facts.lose(&id, start));
@@ -99,6 +100,10 @@ impl World {
     /// Reads whatever the topic is by now, as the client does; asks whose records they were; commits.
     fn go_on(&mut self, read: Read, far: bool) -> Option<Read> {
         match read {
+            Read::Begin(id, offset) => {
+                self.commit(|| format!("begins {id} at {offset}"), |archive| archive.facts.begin(&id, offset));
+                None
+            }
             Read::At(id, from) => {
                 let end = self.topic.partitions.get(id.partition as usize).map_or(0, |(_, end)| *end);
                 let to = if far { end } else { self.dice.between(from, end.max(from)) };

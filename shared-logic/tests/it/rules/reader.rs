@@ -60,6 +60,18 @@ impl World {
         None
     }
 
+    /// Why the answers of definitions that no catalog left out are not complete now.
+    pub(super) fn interrupted(&self) -> Option<String> {
+        let now = self.snapshot();
+        let all = self.scenario.catalogs.iter();
+        let lasting = self.scenario.catalogs[0].iter().filter(|definition| all.clone().all(|of| of.contains(definition)));
+        lasting.map(|definition| (definition, self.answered(*definition, &now))).find_map(|(definition, answer)| match answer {
+            Answer::Exact => None,
+            Answer::Gaps(gaps) => Some(format!("definition {definition}: {gaps}")),
+            Answer::Wrong(what) => Some(format!("definition {definition} is wrong: {what}")),
+        })
+    }
+
     /// A few fair rounds without faults; gives why answers are still not complete.
     pub(super) fn heal(&mut self) -> Option<String> {
         let mut gaps = Vec::new();
@@ -131,7 +143,8 @@ impl World {
         let rows = own.map(|view| &view.rows);
         for (id, facts) in snapshot.archive.facts.partitions() {
             let below = rows.and_then(|rows| rows.get(&id)).copied().unwrap_or_default();
-            let (above, upto) = self.counted(definition, &id, &verdict, &shards, facts.next);
+            // What the archive knows that a closed log held is missed if it is not there.
+            let (above, upto) = self.counted(definition, &id, &verdict, &shards, facts.next.max(facts.end));
             let total = below.plus(above);
             let accepted = facts.lost.iter().filter(|lost| lost.accepted);
             let lost = accepted.fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));
@@ -159,10 +172,10 @@ impl World {
         id: &PartitionId,
         verdict: &Verdict,
         shards: &BTreeMap<PartitionId, Option<Shard>>,
-        archived: i64,
+        known_end: i64,
     ) -> (Mask, i64) {
         let (Some(from), Some(Some(shard))) = (verdict.from.get(id), shards.get(id)) else {
-            return (Mask::default(), archived);
+            return (Mask::default(), known_end);
         };
         let slices = shard.slices.iter().filter(|begin| *begin >= from);
         let counters = slices.filter_map(|begin| self.redis.counters.get(&(id.clone(), *begin, definition)));

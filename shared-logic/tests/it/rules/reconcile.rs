@@ -20,6 +20,8 @@ pub(super) struct Reconcile {
     definitions: Vec<usize>,
     /// Recomputed for the last of the definitions, on that version of its view.
     made: Option<(usize, View)>,
+    /// It waits for the archive as long as it takes.
+    patient: bool,
 }
 
 impl World {
@@ -36,6 +38,20 @@ impl World {
             Some(_) if self.is_killed() => self.tell(|| format!("reconcile {at} is killed")),
             Some(reconcile) => self.reconciles[at] = self.reconcile_step(at, reconcile),
         }
+    }
+
+    /// One step of a reconcile of the newest catalog that may fail for a metric, but never gives up waiting.
+    pub(super) fn patient_reconcile(&mut self) {
+        self.reconciles[0] = match self.reconciles[0].take() {
+            None => {
+                let mut reconcile = self.starts(0, self.catalog);
+                reconcile.patient = true;
+                let fails = self.dice.chance(30).then(|| self.dice.below(reconcile.definitions.len()));
+                fails.map(|at| reconcile.definitions.remove(at));
+                Some(reconcile)
+            }
+            Some(reconcile) => self.reconcile_step(0, reconcile),
+        };
     }
 
     /// What runs ends; then one of the newest catalog runs.
@@ -60,6 +76,7 @@ impl World {
             rotated: BTreeMap::new(),
             definitions: self.scenario.catalogs[catalog].to_vec(),
             made: None,
+            patient: false,
         }
     }
 
@@ -76,7 +93,7 @@ impl World {
         let metric = self.scenario.metric_of[definition];
         let Some((base, view)) = me.made.take() else {
             if let CutPlan::Waiting(behind) = cut::plan(None, &me.rotated, &me.archive.facts) {
-                if self.dice.chance(30) {
+                if !me.patient && self.dice.chance(30) {
                     // The wait is over: what the archive does not cover is left to the next one.
                     me.rotated.extend(behind.into_iter().map(|late| (late.partition, late.archived)));
                 }

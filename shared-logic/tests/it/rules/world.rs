@@ -66,7 +66,7 @@ pub(super) struct View {
 }
 
 /// How many more of each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Left {
     crashes: usize,
     lost_replies: usize,
@@ -120,7 +120,7 @@ impl World {
             crashes: dice.below(5),
             lost_replies: dice.below(4),
             emptied: dice.below(2),
-            restored: dice.below(2),
+            restored: dice.below(3),
             partitions: dice.below(2),
             recreated: dice.below(2),
             trimmed: dice.below(2),
@@ -163,6 +163,25 @@ impl World {
             91..94 => self.hold(),
             _ => self.befall(),
         }
+    }
+
+    /// One step of ordinary life: no fault, no reconcile of an older catalog, and none that gives up waiting.
+    pub(super) fn calm_step(&mut self) {
+        match self.dice.below(100) {
+            0..20 => self.produce(),
+            20..40 => self.archiver(),
+            40..70 => self.worker(),
+            70..88 => self.patient_reconcile(),
+            88..98 => self.dropper(),
+            _ if self.catalog + 1 < self.scenario.catalogs.len() => self.deploy(),
+            _ => {}
+        }
+    }
+
+    fn deploy(&mut self) {
+        self.catalog += 1;
+        let catalog = self.catalog;
+        self.tell(|| format!("catalog {catalog} is deployed"));
     }
 
     pub(super) fn tell(&mut self, what: impl FnOnce() -> String) {
@@ -302,11 +321,7 @@ impl World {
                 self.recreate();
             }
             5 if left.trimmed > 0 => self.trim(),
-            6 if self.catalog + 1 < self.scenario.catalogs.len() => {
-                self.catalog += 1;
-                let catalog = self.catalog;
-                self.tell(|| format!("catalog {catalog} is deployed"));
-            }
+            6 if self.catalog + 1 < self.scenario.catalogs.len() => self.deploy(),
             7 if left.rolled_back > 0 => {
                 let metric = self.dice.below(self.views.len());
                 if let [.., older, _] = self.views[metric].as_slice() {
@@ -354,17 +369,7 @@ impl World {
 
     /// Everybody runs the newest catalog and no fault befalls.
     pub(super) fn calm(&mut self) {
-        self.left = Left {
-            crashes: 0,
-            lost_replies: 0,
-            emptied: 0,
-            restored: 0,
-            partitions: 0,
-            recreated: 0,
-            trimmed: 0,
-            rolled_back: 0,
-            early_drops: 0,
-        };
+        self.left = Left::default();
         for worker in &mut self.workers {
             if worker.catalog != self.catalog || worker.exited {
                 *worker = Worker::started(self.catalog);

@@ -97,8 +97,8 @@ impl Bench {
 
 const TEXTS: [&str; 4] = ["a", "\"}:c:0:\"", "ü\n", ""];
 
-fn random_partial(dice: &mut Dice) -> Partial {
-    let mut int = || match dice.below(12) {
+fn random_int(dice: &mut Dice) -> Option<i64> {
+    match dice.below(12) {
         0 => None,
         1 => Some(i64::MAX),
         2 => Some(i64::MIN),
@@ -107,21 +107,29 @@ fn random_partial(dice: &mut Dice) -> Partial {
         5 => Some(0),
         6 => Some(i64::MAX / 2),
         _ => Some(dice.between(-1_000_000_007, 1_000_000_009) * dice.between(0, 1_000_000)),
-    };
-    let ints = [int().map(|n| n.unsigned_abs() as i64 & i64::MAX), int(), int(), int()];
-    let mut float = || match dice.below(12) {
+    }
+}
+
+fn random_float(dice: &mut Dice) -> f64 {
+    match dice.below(12) {
         0 => 1e308,
         1 => -1.7e308,
         2 => -0.0,
         3 => 0.1,
         4 => 5e-324,
         5 => 0.0,
-        // One in some thousand is infinite or no number: an overflow.
+        // One in two thousand is infinite or no number: an overflow.
         6 => f64::from_bits(dice.throw()),
         7 => 1.0 / 3.0,
         _ => dice.between(-1_000_000, 1_000_000) as f64 / 7.0,
-    };
-    ((*dice.pick(&TEXTS)).to_owned(), dice.between(-2, 2), ints, [float(), float(), float()])
+    }
+}
+
+fn random_partial(dice: &mut Dice) -> Partial {
+    let count = random_int(dice).map(|n| n & i64::MAX);
+    let ints = [count, random_int(dice), random_int(dice), random_int(dice)];
+    let floats = [random_float(dice), random_float(dice), random_float(dice)];
+    ((*dice.pick(&TEXTS)).to_owned(), dice.between(-2, 2), ints, floats)
 }
 
 #[test]

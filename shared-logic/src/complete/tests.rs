@@ -1,0 +1,200 @@
+//! Looks and what may be said of them.
+
+use super::*;
+use crate::contracts::Offsets;
+
+fn id(partition: i32) -> PartitionId {
+    PartitionId::new("log", partition)
+}
+
+fn hash(n: u8) -> DefinitionHash {
+    format!("{n:016x}").parse().expect("16 digits")
+}
+
+/// A look that is complete: one partition, begun at 0 and archived to 100, cut at 50, a slice there.
+struct Seen {
+    view: Option<Note>,
+    archive: Option<Facts>,
+    archive_version: u64,
+    topic: Option<TopicLook>,
+    shards: BTreeMap<PartitionId, Option<Shard>>,
+}
+
+fn cut(pairs: &[(i32, i64)]) -> Offsets {
+    pairs.iter().map(|(partition, offset)| (id(*partition), *offset)).collect()
+}
+
+fn note(definition: u8, offsets: Offsets) -> Note {
+    Note { definition: hash(definition), cut: offsets, archive_version: 7, committed_at_us: 0 }
+}
+
+fn shard(slices: &[i64], since: i64) -> Option<Shard> {
+    Some(Shard { cursor: 120, slices: slices.to_vec(), definitions: [(hash(1), since)].into() })
+}
+
+fn complete() -> Seen {
+    let mut facts = Facts::default();
+    facts.begin(&id(0), 0);
+    assert!(facts.advance(&id(0), 0, 100));
+    Seen {
+        view: Some(note(1, cut(&[(0, 50)]))),
+        archive: Some(facts),
+        archive_version: 7,
+        topic: Some(TopicLook { log: Some(("log".to_owned(), 1)), at_us: 0 }),
+        shards: [(id(0), shard(&[0, 50, 90], 0))].into(),
+    }
+}
+
+impl Seen {
+    fn judged(&self) -> Verdict {
+        judge(&Look {
+            definition: &hash(1),
+            view: self.view.as_ref(),
+            archive: self.archive.as_ref(),
+            archive_version: self.archive_version,
+            topic: self.topic.as_ref(),
+            shards: &self.shards,
+        })
+    }
+
+    fn needed(&self) -> Vec<PartitionId> {
+        let look = Look {
+            definition: &hash(1),
+            view: self.view.as_ref(),
+            archive: self.archive.as_ref(),
+            archive_version: self.archive_version,
+            topic: self.topic.as_ref(),
+            shards: &self.shards,
+        };
+        needed_shards(&look).into_iter().collect()
+    }
+
+    fn facts(&mut self) -> &mut Facts {
+        self.archive.get_or_insert_default()
+    }
+}
+
+/// Changes the complete look and gives what is said of it.
+fn with(change: impl FnOnce(&mut Seen)) -> Verdict {
+    let mut seen = complete();
+    change(&mut seen);
+    seen.judged()
+}
+
+fn assert_complete(what: &str, verdict: &Verdict, from: &[(i32, i64)]) {
+    assert_eq!(verdict.gaps, [], "{what}");
+    let from: BTreeMap<PartitionId, i64> = from.iter().map(|(partition, offset)| (id(*partition), *offset)).collect();
+    assert_eq!(verdict.from, from, "{what}");
+}
+
+#[test]
+fn an_answer_is_complete_where_a_slice_begins_at_the_cut() {
+    assert_complete("a view and a slice at its cut", &complete().judged(), &[(0, 50)]);
+    let counted_later = with(|seen| drop(seen.shards.insert(id(0), shard(&[50], 50))));
+    assert_complete("counted since the cut exactly", &counted_later, &[(0, 50)]);
+    let from_begin = with(|seen| seen.view = None);
+    assert_complete("no view yet, counted since the begin", &from_begin, &[(0, 0)]);
+    let other_view = with(|seen| seen.view = Some(note(2, cut(&[(0, 50)]))));
+    assert_complete("another definition's view is none", &other_view, &[(0, 0)]);
+    let unnamed = with(|seen| seen.view = Some(note(1, cut(&[]))));
+    assert_complete("a cut that does not name the partition", &unnamed, &[(0, 0)]);
+    let no_topic = with(|seen| seen.topic = Some(TopicLook { log: None, at_us: 0 }));
+    assert_complete("a topic that was deleted and not closed", &no_topic, &[(0, 50)]);
+    let nothing = with(|seen| {
+        (seen.view, seen.archive) = (None, None);
+        seen.topic = Some(TopicLook { log: None, at_us: 0 });
+    });
+    assert_complete("nothing at all", &nothing, &[]);
+}
+
+#[test]
+fn a_closed_log_that_is_wholly_in_the_view_needs_no_shard() {
+    let closed = |at: i64| {
+        with(|seen| {
+            seen.facts().close("log");
+            seen.topic = Some(TopicLook { log: None, at_us: 0 });
+            seen.view = Some(note(1, cut(&[(0, at)])));
+            seen.shards.clear();
+        })
+    };
+    assert_complete("cut at the archived end", &closed(100), &[]);
+    assert_eq!(closed(50).gaps, [Gap { partition: Some(id(0)), why: Why::NoShard }]);
+    let mut empty = complete();
+    empty.archive = None;
+    empty.facts().begin(&id(0), 5);
+    empty.facts().close("log");
+    empty.topic = Some(TopicLook { log: None, at_us: 0 });
+    empty.view = None;
+    assert_complete("a closed log that never held anything", &empty.judged(), &[]);
+    assert_eq!(empty.needed(), []);
+}
+
+#[test]
+fn every_gap_says_why() {
+    let at = |why: Why| vec![Gap { partition: Some(id(0)), why }];
+    let lost = |accepted: bool| {
+        with(|seen| {
+            seen.facts().lose(&id(0), 130);
+            if accepted {
+                assert_eq!(seen.facts().accept_losses(), 1);
+            }
+        })
+    };
+    let since = |since: i64| with(|seen| drop(seen.shards.insert(id(0), shard(&[0, 50], since)))).gaps;
+    let table: Vec<(&str, Vec<Gap>, Vec<Gap>)> = vec![
+        ("topic_unknown", with(|seen| seen.topic = None).gaps, vec![Gap { partition: None, why: Why::TopicUnknown }]),
+        (
+            "archive_look_too_old",
+            with(|seen| seen.archive_version = 6).gaps,
+            vec![Gap { partition: None, why: Why::ArchiveLookTooOld }],
+        ),
+        (
+            "not_archived",
+            with(|seen| seen.topic = Some(TopicLook { log: Some(("log".to_owned(), 2)), at_us: 0 })).gaps,
+            vec![Gap { partition: Some(id(1)), why: Why::NotArchived }],
+        ),
+        ("no_shard", with(|seen| drop(seen.shards.insert(id(0), None))).gaps, at(Why::NoShard)),
+        ("no_shard", with(|seen| seen.shards.clear()).gaps, at(Why::NoShard)),
+        (
+            "no_slice_at_cut",
+            with(|seen| drop(seen.shards.insert(id(0), shard(&[0, 49, 51], 0)))).gaps,
+            at(Why::NoSliceAtCut { cut: 50 }),
+        ),
+        ("not_counted_since", since(51), at(Why::NotCountedSince { cut: 50, since: Some(51) })),
+        (
+            "not_counted_since",
+            with(|seen| {
+                let none = Shard { cursor: 120, slices: vec![50], definitions: [(hash(2), 0)].into() };
+                seen.shards.insert(id(0), Some(none));
+            })
+            .gaps,
+            at(Why::NotCountedSince { cut: 50, since: None }),
+        ),
+        ("lost", lost(false).gaps, at(Why::Lost { from: 100, to: 130 })),
+        ("accepted", lost(true).gaps, vec![]),
+    ];
+    for (name, gaps, expected) in table {
+        assert_eq!(gaps, expected, "{name}");
+        for gap in gaps {
+            assert_eq!(gap.why.name(), name);
+            assert!(gap.why.to_string().contains(' '), "{name} says what to do");
+        }
+    }
+    assert!(with(|seen| seen.archive_version = 8).gaps.is_empty(), "a newer look is as good");
+    let other = with(|seen| (seen.view, seen.archive_version) = (Some(note(2, cut(&[(0, 50)]))), 6));
+    assert!(other.gaps.is_empty(), "a view of another definition says nothing of the archive");
+}
+
+#[test]
+fn whatever_archive_cut_or_topic_name_is_needed() {
+    let mut seen = complete();
+    seen.view = Some(note(1, cut(&[(0, 50), (3, 9)])));
+    seen.facts().begin(&id(4), 0);
+    seen.facts().begin(&PartitionId::new("older", 0), 0);
+    seen.topic = Some(TopicLook { log: Some(("log".to_owned(), 2)), at_us: 0 });
+    assert_eq!(seen.needed(), [id(0), id(1), id(3), id(4), PartitionId::new("older", 0)]);
+    let concerned: BTreeSet<Option<PartitionId>> = seen.judged().gaps.into_iter().map(|gap| gap.partition).collect();
+    assert_eq!(concerned.len(), 4, "all but the one that is complete");
+    seen.facts().close("older");
+    assert_eq!(seen.needed(), [id(0), id(1), id(3), id(4)]);
+}

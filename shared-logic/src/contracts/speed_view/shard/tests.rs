@@ -1,0 +1,42 @@
+//! What each step keeps, beside what it changes.
+
+use super::*;
+
+fn hash(n: u8) -> DefinitionHash {
+    format!("{n:016x}").parse().expect("16 digits")
+}
+
+fn shard(cursor: i64, slices: &[i64], definitions: &[(u8, i64)]) -> Shard {
+    let definitions = definitions.iter().map(|(definition, since)| (hash(*definition), *since)).collect();
+    Shard { cursor, slices: slices.to_vec(), definitions }
+}
+
+#[test]
+fn what_was_counted_goes_on_when_definitions_are_adopted() {
+    let before = shard(30, &[0, 20], &[(1, 0), (2, 5)]);
+    let after = Shard::adopt(Some(&before), &[hash(3), hash(2)]);
+    assert_eq!(after, Ok(shard(30, &[0, 20], &[(2, 5), (3, 30)])));
+    assert_eq!(Shard::adopt(after.as_ref().ok(), &[hash(1)]), Ok(shard(30, &[0, 20], &[(1, 30)])), "it was interrupted");
+    assert!(before.counts(&[hash(2), hash(1)]) && before.counts(&[hash(1), hash(2), hash(1)]));
+    assert!(!before.counts(&[hash(1)]) && !before.counts(&[hash(1), hash(2), hash(3)]) && !before.counts(&[]));
+}
+
+#[test]
+fn a_rotate_opens_one_slice_at_the_cursor() {
+    let before = shard(30, &[0, 20], &[]);
+    let after = shard(30, &[0, 20, 30], &[]);
+    assert_eq!(Shard::rotate(Some(&before), 3), Ok((after.clone(), 30)));
+    assert_eq!(Shard::rotate(Some(&after), 9), Ok((after, 30)), "twice is once");
+    assert_eq!(Shard::rotate(Some(&before), 2), Ok((before.clone(), 20)), "too many slices: the last begin");
+    assert_eq!(Shard::rotate(None, 9), Err(Refusal::Missing));
+}
+
+#[test]
+fn a_drop_takes_what_ends_below_the_cut_and_never_the_last() {
+    let before = shard(30, &[0, 10, 20], &[]);
+    let left = |cut: i64| Shard::drop_below(Some(&before), cut).map(|(shard, dropped)| (shard.slices, dropped));
+    assert_eq!(left(9), Ok((vec![0, 10, 20], vec![])));
+    assert_eq!(left(10), Ok((vec![10, 20], vec![0])));
+    assert_eq!(left(19), Ok((vec![10, 20], vec![0])));
+    assert_eq!(left(1_000), Ok((vec![20], vec![0, 10])));
+}

@@ -1,0 +1,113 @@
+//! The laws: a value may be split and merged in any way.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const KINDS: [MeasureKind; 7] = [
+    MeasureKind::Count,
+    MeasureKind::SumInt,
+    MeasureKind::SumFloat,
+    MeasureKind::MinInt,
+    MeasureKind::MinFloat,
+    MeasureKind::MaxInt,
+    MeasureKind::MaxFloat,
+];
+
+/// A value that a partial of that kind can have.
+fn value(kind: MeasureKind) -> BoxedStrategy<Value> {
+    let int = prop_oneof![any::<i64>(), -3_i64..3, Just(i64::MAX), Just(i64::MIN)].prop_map(|x| Value::Int(x.into()));
+    // Quarters add up exactly in any order.
+    let exact = (-1_000_000_i64..1_000_000).prop_map(|quarters| Value::float(quarters as f64 / 4.0));
+    let float = any::<f64>().prop_map(Value::float);
+    let nothing = Just(kind.identity());
+    match kind {
+        MeasureKind::Count => prop_oneof![(0..i64::MAX).prop_map(|x| Value::Int(x.into())), nothing].boxed(),
+        MeasureKind::SumInt => prop_oneof![8 => int, 1 => nothing, 1 => Just(Value::Overflow)].boxed(),
+        MeasureKind::MinInt | MeasureKind::MaxInt => prop_oneof![8 => int, 1 => nothing].boxed(),
+        MeasureKind::SumFloat => prop_oneof![8 => exact, 1 => nothing, 1 => Just(Value::Overflow)].boxed(),
+        MeasureKind::MinFloat | MeasureKind::MaxFloat => prop_oneof![8 => float, 1 => nothing].boxed(),
+    }
+}
+
+fn of_any_kind<const N: usize>() -> impl Strategy<Value = (MeasureKind, [Value; N])> {
+    prop::sample::select(KINDS.to_vec()).prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
+}
+
+proptest! {
+    #[test]
+    fn merging_is_associative_and_commutative((kind, [a, b, c]) in of_any_kind::<3>()) {
+        prop_assert_eq!(kind.merge(kind.merge(a, b), c), kind.merge(a, kind.merge(b, c)));
+        prop_assert_eq!(kind.merge(a, b), kind.merge(b, a));
+    }
+
+    #[test]
+    fn the_identity_changes_nothing((kind, [a]) in of_any_kind::<1>()) {
+        prop_assert_eq!(kind.merge(a, kind.identity()), a);
+        prop_assert_eq!(kind.merge(kind.identity(), a), a);
+    }
+
+    #[test]
+    fn an_overflow_stays_one((kind, [a]) in of_any_kind::<1>()) {
+        prop_assert_eq!(kind.merge(a, Value::Overflow), Value::Overflow);
+        prop_assert_eq!(kind.merge(Value::Overflow, a), Value::Overflow);
+        prop_assert_eq!(Value::Overflow.presented(), Value::Overflow);
+    }
+
+    #[test]
+    fn an_extreme_is_one_of_the_two((kind, [a, b]) in of_any_kind::<2>()) {
+        prop_assume!(!matches!(kind, MeasureKind::Count | MeasureKind::SumInt | MeasureKind::SumFloat));
+        let merged = kind.merge(a, b);
+        prop_assert!(merged == a || merged == b);
+        prop_assert_eq!(kind.merge(a, a), a);
+    }
+
+    #[test]
+    fn any_way_of_splitting_gives_the_same((kind, values) in of_any_kind::<12>(), split in 0..12_usize) {
+        let all = |values: &[Value]| values.iter().fold(kind.identity(), |sum, value| kind.merge(sum, *value));
+        let (left, right) = values.split_at(split);
+        prop_assert_eq!(kind.merge(all(left), all(right)), all(&values));
+    }
+
+    #[test]
+    fn floats_are_finite_and_zero_is_one_zero(x in any::<f64>()) {
+        match Value::float(x) {
+            Value::Float(kept) => prop_assert!(kept == x && (kept != 0.0 || kept.is_sign_positive())),
+            other => prop_assert!(other == Value::Overflow && !x.is_finite()),
+        }
+    }
+}
+
+#[test]
+fn sums_are_judged_when_they_are_presented() {
+    let sum = |values: &[i64]| {
+        values.iter().fold(Value::Int(0), |sum, value| MeasureKind::SumInt.merge(sum, Value::Int((*value).into())))
+    };
+    assert_eq!(sum(&[i64::MAX, 1]).presented(), Value::Overflow);
+    assert_eq!(sum(&[i64::MIN, -1]).presented(), Value::Overflow);
+    assert_eq!(sum(&[i64::MAX, i64::MAX, -i64::MAX]).presented(), Value::Int(i64::MAX.into()), "in between it may leave 64 bits");
+    assert_eq!(MeasureKind::SumInt.merge(Value::Int(i128::MAX), Value::Int(1)), Value::Overflow);
+    assert_eq!(MeasureKind::SumFloat.merge(Value::Float(1e308), Value::Float(1e308)), Value::Overflow);
+}
+
+#[test]
+fn another_number_type_can_never_pass_for_a_number() {
+    for kind in KINDS {
+        let (own, other) = if kind.is_int() { (Value::Int(1), Value::Float(1.0)) } else { (Value::Float(1.0), Value::Int(1)) };
+        assert_eq!(kind.merge(own, other), Value::Overflow, "{kind:?}");
+        assert_eq!(kind.merge(other, own), Value::Overflow, "{kind:?}");
+    }
+}
+
+#[test]
+fn values_are_written_so_that_they_can_be_read_back() {
+    for (value, text) in [
+        (Value::Int(i64::MIN.into()), "-9223372036854775808"),
+        (Value::Float(0.1), "0.1"),
+        (Value::Float(1e308), "1e308"),
+        (Value::Overflow, "overflow"),
+        (Value::Null, "null"),
+    ] {
+        assert_eq!(value.to_string(), text);
+    }
+}
