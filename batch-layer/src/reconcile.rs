@@ -89,8 +89,17 @@ async fn run_source(
         let published = attempts(settings, catalog, source, metric, &store, &mut archive, &rotated).await;
         match published.with_context(|| format!("cannot reconcile metric {}", metric.name)) {
             Ok(Published { version, days, rows, rebuilt }) => {
-                let report = Report { metric: metric.name.clone(), version, days, rows, rebuilt, took: started.elapsed() };
-                info!(metric = metric.name, version, days, rows, rebuilt, took_ms = report.took.as_millis(), "reconciled");
+                let report =
+                    Report { metric: metric.name.clone(), version, days, rows, rebuilt, took: started.elapsed() };
+                info!(
+                    metric = metric.name,
+                    version,
+                    days,
+                    rows,
+                    rebuilt,
+                    took_ms = report.took.as_millis(),
+                    "reconciled"
+                );
                 counter!("braid_reconcile_total", "metric" => metric.name.clone()).increment(1);
                 histogram!("braid_reconcile_seconds", "metric" => metric.name.clone()).record(report.took);
                 reports.push(report);

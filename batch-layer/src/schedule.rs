@@ -29,7 +29,11 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
     info!(cron = catalog.schedule.reconcile, %zone, "reconciling by schedule");
     loop {
         let next = match last {
-            Some(last) => cron.after(&last.with_timezone(&zone)).next().context("schedule.reconcile has no more ticks")?.with_timezone(&Utc),
+            Some(last) => cron
+                .after(&last.with_timezone(&zone))
+                .next()
+                .context("schedule.reconcile has no more ticks")?
+                .with_timezone(&Utc),
             // Never reconciled: begin now.
             None => now(),
         };

@@ -56,7 +56,10 @@ pub async fn run(settings: &Settings, catalog: &Catalog, json: bool) -> anyhow::
         }
         for (reason, rejects) in &archive.facts.rejects {
             let last = &rejects.last;
-            println!("  rejected {reason}: {}, last {} at {}/{} offset {}", rejects.count, last.error, last.log, last.partition, last.offset);
+            println!(
+                "  rejected {reason}: {}, last {} at {}/{} offset {}",
+                rejects.count, last.error, last.log, last.partition, last.offset
+            );
         }
     }
     for (metric, view) in &status.views {

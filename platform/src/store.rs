@@ -54,7 +54,7 @@ pub enum StoreError {
         /// The table's path below the store's root.
         table: String,
         /// Why.
-        source: deltalake::ObjectStoreError,
+        source: Box<deltalake::ObjectStoreError>,
     },
     /// A frame could not be written or read as Parquet.
     #[error("cannot {operation} of table {table}")]
@@ -107,7 +107,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn open(&self, path: &str) -> Result<Option<Table>, StoreError> {
-        let delta = |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source: Box::new(source) };
+        let delta =
+            |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source: Box::new(source) };
         let mut table = DeltaTableBuilder::from_url(self.table_url(path)?)
             .map_err(delta("open the log"))?
             .with_storage_options(self.options.clone())

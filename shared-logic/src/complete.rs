@@ -173,7 +173,9 @@ impl fmt::Display for Why {
         match self {
             Why::TopicUnknown => f.write_str("the topic's partitions could not be asked for yet; is Kafka reachable?"),
             Why::ArchiveLookTooOld => f.write_str("the view is newer than what is known of the archive; ask again"),
-            Why::NotArchived => f.write_str("the archive has not begun this partition; is `batch-layer archive` running?"),
+            Why::NotArchived => {
+                f.write_str("the archive has not begun this partition; is `batch-layer archive` running?")
+            }
             Why::NoShard => f.write_str("the speed layer has no counters of this partition; is `speed-layer` running?"),
             Why::NoSliceAtCut { cut } => {
                 write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile aligns them")
@@ -183,7 +185,10 @@ impl fmt::Display for Why {
                 "the speed view counts this definition since offset {since}, the cut is {cut}; the next reconcile aligns them"
             ),
             Why::NotCountedSince { cut, since: None } => {
-                write!(f, "the speed view does not count this definition from the cut {cut} on; restart `speed-layer` with this catalog")
+                write!(
+                    f,
+                    "the speed view does not count this definition from the cut {cut} on; restart `speed-layer` with this catalog"
+                )
             }
             Why::Lost { from, to } => write!(
                 f,

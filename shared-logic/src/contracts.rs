@@ -78,7 +78,9 @@ impl<'de> Deserialize<'de> for Offsets {
         Ok(logs
             .into_iter()
             .flat_map(|(log, partitions)| {
-                partitions.into_iter().map(move |(partition, offset)| (PartitionId::new(log.clone(), partition), offset))
+                partitions
+                    .into_iter()
+                    .map(move |(partition, offset)| (PartitionId::new(log.clone(), partition), offset))
             })
             .collect())
     }

@@ -116,7 +116,8 @@ impl Strands {
     }
 
     fn braid(self, kinds: &[MeasureKind]) -> Braided {
-        let merged = kinds.iter().zip(&self.batch).zip(&self.speed).map(|((kind, batch), speed)| kind.merge(*batch, *speed));
+        let merged =
+            kinds.iter().zip(&self.batch).zip(&self.speed).map(|((kind, batch), speed)| kind.merge(*batch, *speed));
         let layer = match (self.has_batch, self.has_speed) {
             (true, true) => Layer::Both,
             (false, true) => Layer::Speed,

@@ -159,7 +159,11 @@ impl Partials {
 
     /// Every row: group key, bucket start in microseconds, one value per measure.
     pub fn rows(&self) -> impl Iterator<Item = (&GroupKey, i64, &[Value])> {
-        self.keys.iter().zip(&self.buckets).zip(self.values.chunks(self.measures)).map(|((key, bucket), values)| (key, *bucket, values))
+        self.keys
+            .iter()
+            .zip(&self.buckets)
+            .zip(self.values.chunks(self.measures))
+            .map(|((key, bucket), values)| (key, *bucket, values))
     }
 
     fn append(&mut self, mut other: Partials) {

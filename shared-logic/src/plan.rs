@@ -78,7 +78,8 @@ impl Plan {
         let time = col(self.event_time.as_str());
         let bucket = (time.clone() - time % lit(self.grain_us)).alias(BUCKET);
         // Operands become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
-        let operands = self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(operand(at))));
+        let operands =
+            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(operand(at))));
         let rows = kept.with_columns(operands.chain([bucket]).collect::<Vec<_>>());
         let keys: Vec<Expr> = self.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
         let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, ..))| fold(*kind, col(operand(at)), at));
@@ -100,8 +101,12 @@ impl Plan {
 
     /// Puts the halves of sums together and names the columns.
     fn present(&self, frame: DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
-        let mut columns: Vec<Column> =
-            by.iter().map(String::as_str).chain([BUCKET]).map(|name| frame.column(name).cloned()).collect::<Result<_, _>>()?;
+        let mut columns: Vec<Column> = by
+            .iter()
+            .map(String::as_str)
+            .chain([BUCKET])
+            .map(|name| frame.column(name).cloned())
+            .collect::<Result<_, _>>()?;
         for (at, (kind, name, _)) in self.measures.iter().enumerate() {
             let column = match kind {
                 MeasureKind::SumInt => joined(frame.column(&high(at))?, frame.column(&low(at))?)?,

@@ -103,7 +103,9 @@ impl Apply<'_> {
                     }
                     // An earlier try had run and its reply was lost.
                     Reply::Refused(Refusal::Differs(shard))
-                        if self.to > from && shard.cursor == self.to && shard.definitions == self.expected.definitions =>
+                        if self.to > from
+                            && shard.cursor == self.to
+                            && shard.definitions == self.expected.definitions =>
                     {
                         return Ok(shard);
                     }

@@ -59,7 +59,9 @@ pub struct Shared {
 
 /// Other definitions were adopted while this worker ran: it has to start again with the current catalog.
 #[derive(Debug, thiserror::Error)]
-#[error("another worker counts other definitions into {id}: this worker's catalog is not the newest one; start it again")]
+#[error(
+    "another worker counts other definitions into {id}: this worker's catalog is not the newest one; start it again"
+)]
 pub struct Superseded {
     /// Where it was noticed.
     pub id: PartitionId,
@@ -131,7 +133,12 @@ struct Aggregated {
 }
 
 /// Pumps micro-batches until one is not applied, or the lane is stopped.
-async fn pump(shared: &Arc<Shared>, redis: &Connection, ready: Ready, stop: &CancellationToken) -> Result<(), Superseded> {
+async fn pump(
+    shared: &Arc<Shared>,
+    redis: &Connection,
+    ready: Ready,
+    stop: &CancellationToken,
+) -> Result<(), Superseded> {
     let Ready { id, keys, shard, log_start } = ready;
     let window = Window::new(shared.metrics.source.dedup_window);
     let warms = shared.metrics.source.event_id.is_some();
@@ -169,7 +176,8 @@ async fn aggregate(
         let slice = *slice.borrow();
         let (metrics, keys) = (Arc::clone(&shared.metrics), keys.clone());
         let started = Instant::now();
-        let work = tokio::task::spawn_blocking(move || metrics.aggregate(&batch, &keys, slice).map(|packed| (batch, packed)));
+        let work =
+            tokio::task::spawn_blocking(move || metrics.aggregate(&batch, &keys, slice).map(|packed| (batch, packed)));
         let (batch, packed) = match work.await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {

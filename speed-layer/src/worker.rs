@@ -71,7 +71,12 @@ fn outcome_of(first: anyhow::Result<()>, error: anyhow::Error) -> anyhow::Result
     first.and(Err(error))
 }
 
-async fn run_source(settings: &Settings, catalog: &Catalog, source: Source, stop: CancellationToken) -> anyhow::Result<()> {
+async fn run_source(
+    settings: &Settings,
+    catalog: &Catalog,
+    source: Source,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(catalog, &source));
     let topics = Topics::new(&settings.kafka)?;
     let pipeline = &catalog.pipeline;
@@ -96,7 +101,14 @@ async fn run_source(settings: &Settings, catalog: &Catalog, source: Source, stop
     });
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
-    background.spawn(log_end::watch_ends(topics, source.topic, assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
+    background.spawn(log_end::watch_ends(
+        topics,
+        source.topic,
+        assigned.clone(),
+        ENDS_EVERY,
+        publish_ends,
+        stop.clone(),
+    ));
     let dropping = platform::redis::connect(&settings.redis).await?;
     background.spawn(drop::run(Arc::clone(&shared), dropping, stop.clone()));
     let redis = platform::redis::connect(&settings.redis).await?;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 use shared_logic::catalog::{FieldType, Source};
-use shared_logic::contracts::archive::{DAY, ERROR, EXTRA, HEADERS, KEY, LOG, OFFSET, PARTITION, Place, RAW, TIMESTAMP};
+use shared_logic::contracts::archive::{
+    DAY, ERROR, EXTRA, HEADERS, KEY, LOG, OFFSET, PARTITION, Place, RAW, TIMESTAMP,
+};
 use shared_logic::decode::{Columns, Decoder, dtype};
 use shared_logic::event::Reason;
 use shared_logic::time::{day_of, format_day};
@@ -151,7 +153,11 @@ impl Buffer {
         let rows = self.offsets.len();
         let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
         let mut columns: Vec<Column> = vec![
-            Column::new_scalar(LOG.into(), Scalar::new(DataType::String, AnyValue::StringOwned(self.log.as_str().into())), rows),
+            Column::new_scalar(
+                LOG.into(),
+                Scalar::new(DataType::String, AnyValue::StringOwned(self.log.as_str().into())),
+                rows,
+            ),
             Column::new(PARTITION.into(), self.partitions),
             Column::new(OFFSET.into(), self.offsets),
             Column::new(TIMESTAMP.into(), self.timestamps).cast(&instant)?,
@@ -169,9 +175,8 @@ impl Buffer {
         for (row, day) in self.days.iter().enumerate() {
             rows_of.entry(*day).or_default().push(row as IdxSize);
         }
-        let take = |(day, rows): (i64, Vec<IdxSize>)| {
-            Ok((format_day(day), frame.take(&IdxCa::from_vec(DAY.into(), rows))?))
-        };
+        let take =
+            |(day, rows): (i64, Vec<IdxSize>)| Ok((format_day(day), frame.take(&IdxCa::from_vec(DAY.into(), rows))?));
         rows_of.into_iter().map(take).collect()
     }
 }

@@ -52,12 +52,13 @@ pub(super) async fn rows(
         rejects.last = last.clone();
     }
     let records = buffer.rows();
-    let days = tokio::task::spawn_blocking(move || buffer.into_days()).await?.context("cannot make columns of records")?;
+    let days =
+        tokio::task::spawn_blocking(move || buffer.into_days()).await?.context("cannot make columns of records")?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
         files.push(table.write(&day, frame, &[LOG, PARTITION, OFFSET]).await?);
     }
-    let commit = Commit::new("ARCHIVE", DAY, platform::clock::now_us()).add(files).note(FACTS_DOMAIN, &after);
+    let commit = Commit::new("ARCHIVE", DAY, platform::clock::now_us()).adding(files).note(FACTS_DOMAIN, &after);
     platform::failpoints::pass("archive::before_commit");
     let outcome = outcome(table.commit(commit).await?);
     if outcome == Outcome::Committed {

@@ -46,7 +46,7 @@ pub(super) async fn run(table: &mut Table, source: &Source) -> anyhow::Result<()
         let one = table.write(&day, frame, &[LOG, PARTITION, OFFSET]).await?;
         debug!(table = table.path(), day, files = files.len(), rows = one.rows, "compacting");
         counter!("braid_archive_files_compacted_total").increment(files.len() as u64);
-        let commit = Commit::new("COMPACT", DAY, platform::clock::now_us()).add([one]).remove(files).same_rows();
+        let commit = Commit::new("COMPACT", DAY, platform::clock::now_us()).adding([one]).removing(files).same_rows();
         table.commit(commit).await?;
     }
     if let Err(error) = table.remove_orphans(OLD).await {

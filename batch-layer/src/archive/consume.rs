@@ -23,7 +23,12 @@ const POLL_RECORDS: usize = 4_096;
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
 /// Archives one source until `stop`, session after session.
-pub(super) fn run(runtime: &Handle, settings: &Settings, source: Source, stop: &CancellationToken) -> anyhow::Result<()> {
+pub(super) fn run(
+    runtime: &Handle,
+    settings: &Settings,
+    source: Source,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let store = Store::new(&settings.store)?;
     let mut archiver = Archiver {
         topics: Topics::new(&settings.kafka)?,
@@ -41,7 +46,12 @@ pub(super) fn run(runtime: &Handle, settings: &Settings, source: Source, stop: &
         match archiver.session() {
             Ok(()) => wait = backoff,
             Err(failed) => {
-                error!(source = archiver.source.name, error = format!("{failed:#}"), wait_ms = wait.as_millis(), "archiving stopped; looking again");
+                error!(
+                    source = archiver.source.name,
+                    error = format!("{failed:#}"),
+                    wait_ms = wait.as_millis(),
+                    "archiving stopped; looking again"
+                );
                 archiver.pause(wait);
                 wait = (wait * 2).min(backoff * 32);
             }
@@ -77,8 +87,12 @@ impl Archiver<'_> {
         if facts != before && self.runtime.block_on(commit::facts(&mut self.table, &facts))? == Outcome::Overtaken {
             return Ok(());
         }
-        let next: BTreeMap<i32, i64> =
-            facts.log(&topic.log).iter().flat_map(|log| &log.partitions).map(|(partition, known)| (*partition, known.next)).collect();
+        let next: BTreeMap<i32, i64> = facts
+            .log(&topic.log)
+            .iter()
+            .flat_map(|log| &log.partitions)
+            .map(|(partition, known)| (*partition, known.next))
+            .collect();
         info!(topic = self.source.topic, log = topic.log, ?next, "archiving");
         self.consumer.assign(&next)?;
         let mut buffer = Buffer::new(&self.source, &topic.log, &next);
@@ -97,7 +111,12 @@ impl Archiver<'_> {
             // R7: what was read belongs to this log only if the topic still is this log.
             let now = self.runtime.block_on(self.topics.describe(&self.source.topic))?;
             if now.as_ref().map(|now| &now.log) != Some(&topic.log) {
-                warn!(topic = self.source.topic, log = topic.log, rows = buffer.rows(), "the topic was created again or deleted; what was just read is not of this log");
+                warn!(
+                    topic = self.source.topic,
+                    log = topic.log,
+                    rows = buffer.rows(),
+                    "the topic was created again or deleted; what was just read is not of this log"
+                );
                 return Ok(());
             }
             if discover {
@@ -109,7 +128,10 @@ impl Archiver<'_> {
                 let full = std::mem::replace(&mut buffer, Buffer::new(&self.source, &topic.log, &next));
                 let committed = commit::rows(&mut self.table, &mut facts, &topic.log, full, &ends);
                 if self.runtime.block_on(committed)? == Outcome::Overtaken {
-                    warn!(table = self.table.path(), "another archiver writes to this archive; going on from what it says");
+                    warn!(
+                        table = self.table.path(),
+                        "another archiver writes to this archive; going on from what it says"
+                    );
                     return Ok(());
                 }
                 opened = None;
@@ -127,7 +149,12 @@ impl Archiver<'_> {
         let ended: Vec<String> =
             facts.logs.iter().filter(|log| !log.closed && log.log != topic.log).map(|log| log.log.clone()).collect();
         for log in ended {
-            warn!(topic = self.source.topic, log, now = topic.log, "the topic has another id: closing the log that ended");
+            warn!(
+                topic = self.source.topic,
+                log,
+                now = topic.log,
+                "the topic has another id: closing the log that ended"
+            );
             facts.close(&log);
         }
         let partitions: Vec<i32> = (0..topic.partitions).collect();
@@ -184,7 +211,11 @@ impl Archiver<'_> {
             anyhow::Ok(self.table.checkpoint().await?)
         });
         if let Err(error) = tidied {
-            warn!(table = self.table.path(), error = format!("{error:#}"), "cannot compact the archive; trying again later");
+            warn!(
+                table = self.table.path(),
+                error = format!("{error:#}"),
+                "cannot compact the archive; trying again later"
+            );
         }
     }
 

@@ -58,9 +58,11 @@ impl Plan<'_> {
             let day = format_day(*day);
             let carried = if own.is_some() { old.get(&day).cloned().unwrap_or_default() } else { Vec::new() };
             let unit_us = touched::unit_us(self.metric);
-            let work = Day { source: self.source, metric: self.metric, facts: &archive.facts, below: &below, units, unit_us };
+            let work =
+                Day { source: self.source, metric: self.metric, facts: &archive.facts, below: &below, units, unit_us };
             let events = archived.get(&day).map(Vec::as_slice).unwrap_or_default();
-            let frame = work.rows(&archive.table, events, view, &carried).await.with_context(|| format!("day {day}"))?;
+            let frame =
+                work.rows(&archive.table, events, view, &carried).await.with_context(|| format!("day {day}"))?;
             rows += frame.height();
             if frame.height() > 0 {
                 files.push(view.write(&day, frame, &[BUCKET]).await?);
@@ -74,7 +76,10 @@ impl Plan<'_> {
             archive_version: archive.table.version(),
             committed_at_us: platform::clock::now_us(),
         };
-        let mut commit = Commit::new("RECONCILE", DAY, note.committed_at_us).add(files).remove(removed).note(NOTE_DOMAIN, &note);
+        let mut commit = Commit::new("RECONCILE", DAY, note.committed_at_us)
+            .adding(files)
+            .removing(removed)
+            .note(NOTE_DOMAIN, &note);
         if own.is_none() {
             commit = commit.schema(&recompute::view_schema(self.source, self.metric));
         }
@@ -108,4 +113,3 @@ fn by_day(files: Vec<DataFile>) -> BTreeMap<String, Vec<DataFile>> {
     days.retain(|day, _| parse_day(day).is_some());
     days
 }
-

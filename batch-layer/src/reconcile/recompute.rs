@@ -18,7 +18,8 @@ const LOG_ORDER: &str = "_log_order";
 
 /// What says where a row lies and whether it is an event.
 pub(super) fn place_columns() -> Schema {
-    let columns = [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (ERROR, DataType::String)];
+    let columns =
+        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (ERROR, DataType::String)];
     columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
 }
 
@@ -63,7 +64,9 @@ impl Day<'_> {
         let schema = view_schema(self.source, self.metric);
         let plan = Plan::new(self.source, self.metric);
         let events = archive.read(events, &self.event_columns(&plan)).await?;
-        let events = self.distinct(events.filter(col(ERROR).is_null().and(lie_in(self.below)).and(self.is_touched(&self.source.event_time))));
+        let events = self.distinct(
+            events.filter(col(ERROR).is_null().and(lie_in(self.below)).and(self.is_touched(&self.source.event_time))),
+        );
         let carried = view.read(old, &schema).await?.filter(self.is_touched(BUCKET).not());
         let work = move || {
             let partials = plan.partials(events)?.lazy().rename([plan::BUCKET], [BUCKET], true);

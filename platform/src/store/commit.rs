@@ -40,17 +40,26 @@ pub enum Committed {
 impl Commit {
     /// An empty commit. `partition_column` is the table's; `at_us` is the committer's clock, for information only.
     pub fn new(operation: &'static str, partition_column: &'static str, at_us: i64) -> Commit {
-        Commit { operation, partition_column, at_us, add: Vec::new(), remove: Vec::new(), notes: Vec::new(), schema: None, data_change: true }
+        Commit {
+            operation,
+            partition_column,
+            at_us,
+            add: Vec::new(),
+            remove: Vec::new(),
+            notes: Vec::new(),
+            schema: None,
+            data_change: true,
+        }
     }
 
     /// Adds files that were written before.
-    pub fn add(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
+    pub fn adding(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
         self.add.extend(files);
         self
     }
 
     /// Removes files from the table. They stay where they are for those who read older versions.
-    pub fn remove(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
+    pub fn removing(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
         self.remove.extend(files);
         self
     }
@@ -111,9 +120,11 @@ pub(super) async fn write(
     match log_store.write_commit_entry(version, bytes, Uuid::new_v4()).await {
         Ok(()) => Ok(Committed::At(version)),
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(Committed::Conflict),
-        Err(error) => {
-            Err(StoreError::Delta { operation: "commit to the log", table: table.to_owned(), source: Box::new(error.into()) })
-        }
+        Err(error) => Err(StoreError::Delta {
+            operation: "commit to the log",
+            table: table.to_owned(),
+            source: Box::new(error.into()),
+        }),
     }
 }
 
@@ -127,7 +138,8 @@ pub(super) async fn create(
     schema: &Schema,
     partition: &str,
 ) -> Result<(), StoreError> {
-    let delta = |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source: Box::new(source) };
+    let delta =
+        |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source: Box::new(source) };
     let builder = DeltaTableBuilder::from_url(url.clone()).map_err(delta)?;
     let log_store = builder.with_storage_options(options.clone()).build_storage().map_err(delta)?;
     let lines = [

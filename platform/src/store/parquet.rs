@@ -34,7 +34,7 @@ pub(super) async fn write(
         operation: "write",
         file: path.clone(),
         table: table.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
 }
@@ -55,7 +55,7 @@ pub(super) async fn read(
                 operation: "read",
                 file: file.path,
                 table: table.to_owned(),
-                source,
+                source: Box::new(source),
             })
         }
     };
@@ -82,10 +82,11 @@ pub(super) async fn remove_orphans(
 ) -> Result<usize, StoreError> {
     let failed = |operation, file: &Path| {
         let file = file.to_string();
-        move |source| StoreError::File { operation, file, table: table.to_owned(), source }
+        move |source| StoreError::File { operation, file, table: table.to_owned(), source: Box::new(source) }
     };
     let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
-    let objects: Vec<_> = store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
+    let objects: Vec<_> =
+        store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
     let mut removed = 0;
     for object in objects {
         let path = object.location.to_string();

@@ -22,7 +22,7 @@ async fn rows_files_and_notes_come_back() {
     let mut table = table(folder.path()).await;
     assert_eq!(table.note::<i64>("x").await.expect("read"), None);
     let file = table.write("2026-01-01", frame(&[3, 1, 2]), &["n", "s"]).await.expect("written");
-    let commit = Commit::new("WRITE", "day", 0).add([file]).note("x", &7);
+    let commit = Commit::new("WRITE", "day", 0).adding([file]).note("x", &7);
     assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
 
     let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
@@ -54,7 +54,7 @@ async fn notes_and_files_survive_checkpoints() {
     for n in 0..5 {
         let file = table.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
         let old = table.files().await.expect("listed").into_iter().filter(|_| n == 4);
-        let commit = Commit::new("WRITE", "day", 0).add([file]).remove(old).note("x", &n);
+        let commit = Commit::new("WRITE", "day", 0).adding([file]).removing(old).note("x", &n);
         assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n as u64 + 1));
         if n == 2 {
             table.checkpoint().await.expect("checkpointed");

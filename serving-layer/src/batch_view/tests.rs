@@ -93,7 +93,7 @@ impl Table {
             archive_version: 3,
             committed_at_us: 0,
         };
-        let commit = Commit::new("RECONCILE", batch_view::DAY, 0).add([file]).remove(old);
+        let commit = Commit::new("RECONCILE", batch_view::DAY, 0).adding([file]).removing(old);
         table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("committed");
     }
 }

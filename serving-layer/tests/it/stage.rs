@@ -234,7 +234,7 @@ impl Stage {
         rows.iter().for_each(|row| days.entry(&row.0[..10]).or_default().push(row));
         let mut commit = Commit::new("RECONCILE", batch_view::DAY, 0);
         for (day, rows) in &days {
-            commit = commit.add([table.write(day, frame(rows, &instant), &[]).await.expect("written")]);
+            commit = commit.adding([table.write(day, frame(rows, &instant), &[]).await.expect("written")]);
         }
         let files = table.files().await.expect("listed").into_iter();
         let note = Note {
@@ -243,7 +243,7 @@ impl Stage {
             archive_version,
             committed_at_us: at("2026-04-24T09:20:03Z"),
         };
-        commit = commit.remove(files.filter(|file| days.contains_key(file.partition.as_str())));
+        commit = commit.removing(files.filter(|file| days.contains_key(file.partition.as_str())));
         committed(table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("tried"))
     }
 

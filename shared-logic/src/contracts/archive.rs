@@ -155,7 +155,12 @@ impl Facts {
     /// R6: begins a partition, before any of its rows; nothing if it is begun already.
     pub fn begin(&mut self, id: &PartitionId, offset: i64) {
         let partitions = &mut self.log_mut(&id.log).partitions;
-        partitions.entry(id.partition).or_insert(PartitionFacts { begin: offset, next: offset, end: offset, lost: Vec::new() });
+        partitions.entry(id.partition).or_insert(PartitionFacts {
+            begin: offset,
+            next: offset,
+            end: offset,
+            lost: Vec::new(),
+        });
     }
 
     /// R6: notes that rows up to `next` are archived.

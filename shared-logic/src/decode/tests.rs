@@ -12,7 +12,7 @@ use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US};
 const FIELDS: &str = r#"
 id = "string"
 at = "timestamp"
-key = "string"
+user = "string"
 note = "string?"
 n = "int?"
 x = "float?"
@@ -20,11 +20,11 @@ b = "bool?"
 w = "timestamp?"
 "#;
 
-/// Two fields are required beside the event time; `key` is counted by, `note` is not.
+/// Two fields are required beside the event time; `user` is counted by, `note` is not.
 fn source(format: &str) -> Source {
     let text = format!(
         "[sources.s]\nevent_id = \"id\"\nevent_time = \"at\"\nmax_age = \"1h\"\nmax_ahead = \"1m\"\nformat = \"{format}\"\n\
-         [sources.s.fields]\n{FIELDS}\n[metrics.m]\nsource = \"s\"\nby = [\"key\"]\ngrain = \"1m\"\n[metrics.m.measures]\nc = \"count()\"\n"
+         [sources.s.fields]\n{FIELDS}\n[metrics.m]\nsource = \"s\"\nby = [\"user\"]\ngrain = \"1m\"\n[metrics.m.measures]\nc = \"count()\"\n"
     );
     Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).sources["s"].clone()
 }
@@ -39,21 +39,27 @@ fn decoded(source: &Source, payload: &[u8]) -> Result<Vec<(String, String)>, Str
     let cell = |name: &str| match frame.column(name).expect("declared").get(0).expect("one row") {
         AnyValue::String(text) => text.to_owned(),
         AnyValue::StringOwned(text) => text.to_string(),
+        AnyValue::Float64(x) => format!("{x:?}"),
         other => other.to_string(),
     };
-    Ok(source.fields.iter().map(|field| (field.name.clone(), cell(&field.name))).filter(|(_, cell)| cell != "null").collect())
+    Ok(source
+        .fields
+        .iter()
+        .map(|field| (field.name.clone(), cell(&field.name)))
+        .filter(|(_, cell)| cell != "null")
+        .collect())
 }
 
 /// One field of a JSON object whose required fields are there.
 fn json_field(name: &str, value: &str) -> Result<String, String> {
-    let payload = format!(r#"{{"id":"i","at":0,"key":"k","{name}":{value}}}"#);
+    let payload = format!(r#"{{"id":"i","at":0,"user":"k","{name}":{value}}}"#);
     one(decoded(&source("json"), payload.as_bytes()), name)
 }
 
 /// One field of a line whose required fields are there.
 fn tsv_field(name: &str, value: &str) -> Result<String, String> {
     let cell = |field: &str, otherwise: &str| if field == name { value.to_owned() } else { otherwise.to_owned() };
-    let cells = [("id", "i"), ("at", "0"), ("key", "k"), ("note", ""), ("n", ""), ("x", ""), ("b", ""), ("w", "")];
+    let cells = [("id", "i"), ("at", "0"), ("user", "k"), ("note", ""), ("n", ""), ("x", ""), ("b", ""), ("w", "")];
     let line = cells.map(|(field, otherwise)| cell(field, otherwise)).join("\t");
     one(decoded(&source("tsv"), line.as_bytes()), name)
 }
@@ -65,7 +71,8 @@ fn one(cells: Result<Vec<(String, String)>, String>, name: &str) -> Result<Strin
 #[test]
 fn documents_are_judged_before_their_fields() {
     let whole = |payload: &[u8]| decoded(&source("json"), payload).err().unwrap_or_else(|| "accepted".to_owned());
-    let deep = |levels: usize| format!(r#"{{"id":"i","at":0,"key":"k","u":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    let deep =
+        |levels: usize| format!(r#"{{"id":"i","at":0,"user":"k","u":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
     let table: &[(&[u8], &str)] = &[
         (b"", "empty"),
         (b"\xff", "not_utf8"),
@@ -116,7 +123,7 @@ fn documents_are_judged_before_their_fields() {
         (b"{}", "missing_field:id"),
         (b"{\"id\":null}", "missing_field:id"),
         (b"{\"id\":1}", "wrong_type:id"),
-        (b" \t\r\n{ \"id\" : \"i\" , \"at\" : 0 , \"key\" : \"k\" } \n", "accepted"),
+        (b" \t\r\n{ \"id\" : \"i\" , \"at\" : 0 , \"user\" : \"k\" } \n", "accepted"),
     ];
     for (payload, expected) in table {
         assert_eq!(whole(payload), *expected, "{}", String::from_utf8_lossy(payload));
@@ -143,7 +150,7 @@ fn fields_are_read_as_declared() {
         ("note", "5", err("wrong_type:note")),
         ("note", "[\"a\"]", err("wrong_type:note")),
         ("note", "{}", err("wrong_type:note")),
-        ("key", "null", err("missing_field:key")),
+        ("user", "null", err("missing_field:user")),
         // Integers.
         ("n", "9007199254740991", ok("9007199254740991")),
         ("n", "-9007199254740991", ok("-9007199254740991")),
@@ -197,24 +204,22 @@ fn fields_are_read_as_declared() {
 fn a_repeated_member_stands_as_its_last_one() {
     let source = source("json");
     let n = |payload: &str| one(decoded(&source, payload.as_bytes()), "n");
-    assert_eq!(n(r#"{"id":"i","at":0,"key":"k","n":1,"n":2}"#), Ok("2".to_owned()));
-    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"key":"k","\u006e":2}"#), Ok("2".to_owned()));
-    assert_eq!(n(r#"{"n":"no","id":"i","at":0,"key":"k","n":null}"#), Ok("null".to_owned()));
-    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"key":"k","n":"no"}"#), Err("wrong_type:n".to_owned()));
+    assert_eq!(n(r#"{"id":"i","at":0,"user":"k","n":1,"n":2}"#), Ok("2".to_owned()));
+    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"user":"k","\u006e":2}"#), Ok("2".to_owned()));
+    assert_eq!(n(r#"{"n":"no","id":"i","at":0,"user":"k","n":null}"#), Ok("null".to_owned()));
+    assert_eq!(n(r#"{"n":1,"id":"i","at":0,"user":"k","n":"no"}"#), Err("wrong_type:n".to_owned()));
 }
 
 #[test]
 fn undeclared_members_are_kept_as_they_were_written() {
     let source = source("json");
     let mut decoder = Decoder::new(&source);
-    let mut extra = |payload: &str| {
-        decoder.decode(Some(payload.as_bytes()), None).expect("an event").extra()
-    };
-    assert_eq!(extra(r#"{"id":"i","at":0,"key":"k"}"#), None);
-    let kept = extra(r#"{"u" : {"a":[1, "\u00fc", {}]},"id":"i","at":0, "N":1e400 ,"key":"k","":"" }"#);
+    let mut extra = |payload: &str| decoder.decode(Some(payload.as_bytes()), None).expect("an event").extra();
+    assert_eq!(extra(r#"{"id":"i","at":0,"user":"k"}"#), None);
+    let kept = extra(r#"{"u" : {"a":[1, "\u00fc", {}]},"id":"i","at":0, "N":1e400 ,"user":"k","":"" }"#);
     assert_eq!(kept.as_deref(), Some(r#"{"u" : {"a":[1, "\u00fc", {}]},"N":1e400,"":""}"#));
     // What an earlier payload left is gone.
-    assert_eq!(extra(r#"{"id":"i","at":0,"key":"k"}"#), None);
+    assert_eq!(extra(r#"{"id":"i","at":0,"user":"k"}"#), None);
 }
 
 #[test]
@@ -265,18 +270,18 @@ fn lines_are_split_at_tabs() {
 #[test]
 fn only_texts_that_are_counted_by_are_limited() {
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
-    assert!(json_field("key", &text(MAX_KEY_BYTES)).is_ok());
-    assert_eq!(json_field("key", &text(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
+    assert!(json_field("user", &text(MAX_KEY_BYTES)).is_ok());
+    assert_eq!(json_field("user", &text(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
     // Bytes as they are counted by, not as they are spelled.
     let spelled = |letters: usize| format!("\"{}\"", "\\u0078".repeat(letters));
-    assert!(json_field("key", &spelled(MAX_KEY_BYTES)).is_ok());
-    assert_eq!(json_field("key", &spelled(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
-    assert_eq!(json_field("key", &format!("\"{}\"", "ü".repeat(513))), Err("too_long:key".to_owned()));
-    assert_eq!(tsv_field("key", &"x".repeat(MAX_KEY_BYTES + 1)), Err("too_long:key".to_owned()));
+    assert!(json_field("user", &spelled(MAX_KEY_BYTES)).is_ok());
+    assert_eq!(json_field("user", &spelled(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
+    assert_eq!(json_field("user", &format!("\"{}\"", "ü".repeat(513))), Err("too_long:user".to_owned()));
+    assert_eq!(tsv_field("user", &"x".repeat(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
     assert_eq!(json_field("note", &text(1 << 20)).map(|cell| cell.len()), Ok(1 << 20));
     assert_eq!(json_field("undeclared", &text(1 << 20)), Ok("null".to_owned()));
     // Types are judged first.
-    let payload = format!(r#"{{"id":"i","at":0,"key":{},"n":"no"}}"#, text(2_000));
+    let payload = format!(r#"{{"id":"i","at":0,"user":{},"n":"no"}}"#, text(2_000));
     assert_eq!(decoded(&source("json"), payload.as_bytes()), Err("wrong_type:n".to_owned()));
 }
 
@@ -285,7 +290,7 @@ fn age_is_judged_by_the_records_own_timestamp() {
     let source = source("json");
     let mut decoder = Decoder::new(&source);
     let mut judged = |at_ms: i64, record_us: Option<i64>| {
-        let payload = format!(r#"{{"id":"i","at":{at_ms},"key":"k"}}"#);
+        let payload = format!(r#"{{"id":"i","at":{at_ms},"user":"k"}}"#);
         let event = decoder.decode(Some(payload.as_bytes()), record_us).map(|event| event.time_us);
         event.map_err(|rejected| rejected.text(&source))
     };
@@ -343,23 +348,26 @@ fn any_json() -> impl Strategy<Value = Json> {
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
-            prop::collection::vec((any::<String>(), inner), 0..6).prop_map(|members| Json::Object(members.into_iter().collect())),
+            prop::collection::vec((any::<String>(), inner), 0..6)
+                .prop_map(|members| Json::Object(members.into_iter().collect())),
         ]
     })
 }
 
 /// An object whose declared members are often, but not always, as declared.
 fn any_object() -> impl Strategy<Value = Json> {
-    let members = ["id", "at", "key", "note", "n", "x", "b", "w", "other"];
-    let fitting = (any::<String>(), -9_i64..9, "\\PC{0,9}", any::<f64>(), any::<bool>()).prop_map(|(id, at, key, x, b)| {
-        serde_json::json!({"id": id, "at": at, "key": key, "note": key, "n": at, "x": x, "b": b, "w": at})
+    let members = ["id", "at", "user", "note", "n", "x", "b", "w", "other"];
+    let fitting = (any::<String>(), -9_i64..9, "\\PC{0,9}", any::<f64>(), any::<bool>()).prop_map(|(id, at, user, x, b)| {
+        serde_json::json!({"id": id, "at": at, "user": user, "note": user, "n": at, "x": x, "b": b, "w": at})
     });
-    (fitting, prop::collection::vec((prop::sample::select(members.to_vec()), any_json()), 0..3)).prop_map(|(mut object, other)| {
-        for (name, value) in other {
-            object[name] = value;
-        }
-        object
-    })
+    (fitting, prop::collection::vec((prop::sample::select(members.to_vec()), any_json()), 0..3)).prop_map(
+        |(mut object, other)| {
+            for (name, value) in other {
+                object[name] = value;
+            }
+            object
+        },
+    )
 }
 
 /// Some bytes changed, removed or inserted, most of them ones that mean something in JSON.
@@ -379,8 +387,7 @@ fn mutated(mut bytes: Vec<u8>, changes: &[(usize, u8, u8)]) -> Vec<u8> {
     bytes
 }
 
-/// Whether serde_json reads it, for documents that are not deep and hold no number beyond a float, on which it differs:
-/// it takes 127 levels, and no `1e400`.
+/// The document as serde_json reads it. It takes one level less, and no number beyond a float such as `1e400`.
 fn serde_reads(payload: &[u8]) -> Result<Json, serde_json::Error> {
     serde_json::from_slice(payload)
 }
@@ -423,8 +430,8 @@ fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (R
         };
         cells.push((field.name.clone(), cell));
     }
-    match document.get("key").and_then(Json::as_str) {
-        Some(key) if key.len() > MAX_KEY_BYTES => Err((Reason::TooLong, 2)),
+    match document.get("user").and_then(Json::as_str) {
+        Some(user) if user.len() > MAX_KEY_BYTES => Err((Reason::TooLong, 2)),
         _ => Ok(cells),
     }
 }
@@ -447,7 +454,9 @@ proptest! {
     ) {
         let text = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
         let payload = mutated(text.expect("a document").into_bytes(), &changes);
-        prop_assume!(std::str::from_utf8(&payload).is_ok());
+        if std::str::from_utf8(&payload).is_err() {
+            return Ok(());
+        }
         let ours = tokenizes(&payload);
         match serde_reads(&payload) {
             Ok(document) if document.is_object() => prop_assert_eq!(ours, Ok(())),
@@ -466,39 +475,29 @@ proptest! {
         let source = source("json");
         let payload = mutated(serde_json::to_vec(&document).expect("a document"), &changes);
         let Ok(document) = serde_reads(&payload) else { return Ok(()) };
-        prop_assume!(document.is_object());
-        // `-0` is an integer and serde_json's a float; so are integers beyond 64 bits.
         let text = String::from_utf8_lossy(&payload).into_owned();
-        prop_assume!(!text.contains("-0"));
-        let naive = naively(&source, &document).map_err(|(reason, at)| Rejected::at(reason, at).text(&source));
-        let ours = decoded(&source, &payload);
-        let sized = |cells: &Result<Vec<(String, String)>, String>| cells.as_ref().err().is_some_and(|why| why.starts_with("wrong_type"));
-        // An integer of twenty digits is out of range here and a float there.
-        if sized(&naive) && ours.as_ref().err().is_some_and(|why| why.starts_with("out_of_range")) {
+        // `-0` is an integer here and a float there.
+        if !document.is_object() || text.contains("-0") {
             return Ok(());
         }
-        prop_assert_eq!(floats_alike(ours), floats_alike(naive), "{}", text);
+        let naive = naively(&source, &document).map_err(|(reason, at)| Rejected::at(reason, at).text(&source));
+        let ours = decoded(&source, &payload);
+        // So is an integer of twenty digits, which is out of range here.
+        let is = |cells: &Result<_, String>, reason: &str| cells.as_ref().err().is_some_and(|why| why.starts_with(reason));
+        if is(&naive, "wrong_type") && is(&ours, "out_of_range") {
+            return Ok(());
+        }
+        prop_assert_eq!(ours, naive, "{}", text);
     }
 
     #[test]
     fn a_line_gives_the_cells_that_the_object_gives(
-        id in "[a-z]{1,5}", at in -9_i64..9, key in "[^\t\n\r\"\\\\\\x00-\\x1f]{1,9}", n in any::<Option<i32>>(), b in any::<Option<bool>>(),
+        id in "[a-z]{1,5}", at in -9_i64..9, user in "[^\t\n\r\"\\\\\\x00-\\x1f]{1,9}", n in any::<Option<i32>>(), b in any::<Option<bool>>(),
     ) {
-        let object = serde_json::json!({"id": id, "at": at, "key": key, "n": n, "b": b});
+        let object = serde_json::json!({"id": id, "at": at, "user": user, "n": n, "b": b});
         let shown = |value: Option<String>| value.unwrap_or_default();
-        let line = format!("{id}\t{at}\t{key}\t\t{}\t\t{}\t", shown(n.map(|n| n.to_string())), shown(b.map(|b| b.to_string())));
+        let line = format!("{id}\t{at}\t{user}\t\t{}\t\t{}\t", shown(n.map(|n| n.to_string())), shown(b.map(|b| b.to_string())));
         let from_json = decoded(&source("json"), object.to_string().as_bytes());
         prop_assert_eq!(decoded(&source("tsv"), line.as_bytes()), from_json);
     }
-}
-
-/// Polars and Rust print floats in their own ways.
-fn floats_alike(cells: Result<Vec<(String, String)>, String>) -> Result<Vec<(String, String)>, String> {
-    cells.map(|cells| {
-        let alike = |(name, cell): (String, String)| match cell.parse::<f64>() {
-            Ok(x) if name == "x" => (name, format!("{x:e}")),
-            _ => (name, cell),
-        };
-        cells.into_iter().map(alike).collect()
-    })
 }

@@ -85,7 +85,11 @@ fn sums_are_judged_when_they_are_presented() {
     };
     assert_eq!(sum(&[i64::MAX, 1]).presented(), Value::Overflow);
     assert_eq!(sum(&[i64::MIN, -1]).presented(), Value::Overflow);
-    assert_eq!(sum(&[i64::MAX, i64::MAX, -i64::MAX]).presented(), Value::Int(i64::MAX.into()), "in between it may leave 64 bits");
+    assert_eq!(
+        sum(&[i64::MAX, i64::MAX, -i64::MAX]).presented(),
+        Value::Int(i64::MAX.into()),
+        "in between it may leave 64 bits"
+    );
     assert_eq!(MeasureKind::SumInt.merge(Value::Int(i128::MAX), Value::Int(1)), Value::Overflow);
     assert_eq!(MeasureKind::SumFloat.merge(Value::Float(1e308), Value::Float(1e308)), Value::Overflow);
 }
@@ -93,7 +97,8 @@ fn sums_are_judged_when_they_are_presented() {
 #[test]
 fn another_number_type_can_never_pass_for_a_number() {
     for kind in KINDS {
-        let (own, other) = if kind.is_int() { (Value::Int(1), Value::Float(1.0)) } else { (Value::Float(1.0), Value::Int(1)) };
+        let (own, other) =
+            if kind.is_int() { (Value::Int(1), Value::Float(1.0)) } else { (Value::Float(1.0), Value::Int(1)) };
         assert_eq!(kind.merge(own, other), Value::Overflow, "{kind:?}");
         assert_eq!(kind.merge(other, own), Value::Overflow, "{kind:?}");
     }

@@ -28,7 +28,13 @@ fn an_answer_is_batch_and_speed_together() {
             [Int(7), Float(1.25), Int(9)],
             Layer::Both,
         ),
-        ("the range is half-open", vec![(99, one), (400, one)], vec![(99, 0, Int(1)), (400, 0, Int(1))], nothing, Layer::Batch),
+        (
+            "the range is half-open",
+            vec![(99, one), (400, one)],
+            vec![(99, 0, Int(1)), (400, 0, Int(1))],
+            nothing,
+            Layer::Batch,
+        ),
         ("an overflow in a slice", vec![(100, one)], vec![(100, 1, Overflow)], [Int(1), Overflow, Int(7)], Layer::Both),
         (
             "halves that cancel out are no overflow",

@@ -38,16 +38,31 @@ struct Row {
 impl Row {
     /// Its key, of the columns in the set.
     fn key(&self, set: u32) -> Vec<Option<KeyValue>> {
-        let all = [KeyValue::Text(self.t.clone()), KeyValue::Int(self.i), KeyValue::Bool(self.b), KeyValue::Timestamp(self.w)];
+        let all = [
+            KeyValue::Text(self.t.clone()),
+            KeyValue::Int(self.i),
+            KeyValue::Bool(self.b),
+            KeyValue::Timestamp(self.w),
+        ];
         all.into_iter().enumerate().map(|(at, value)| (set >> at & 1 == 1).then_some(value)).collect()
     }
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
-    let text = prop_oneof![any::<String>(), "\\PC{0,4}", prop::sample::select(vec!["", "\"", "\\", "\u{1}\n", "],[", "null", "ü😀"]).prop_map(str::to_owned)];
+    let text = prop_oneof![
+        any::<String>(),
+        "\\PC{0,4}",
+        prop::sample::select(vec!["", "\"", "\\", "\u{1}\n", "],[", "null", "ü😀"]).prop_map(str::to_owned)
+    ];
     let instant = prop_oneof![crate::time::MIN_INSTANT_US..crate::time::MAX_INSTANT_US, -3_i64..3];
     let int = prop_oneof![-crate::event::MAX_INT..=crate::event::MAX_INT, -2_i64..3];
-    (-200_000_000_i64..200_000_000, text, int, any::<bool>(), instant).prop_map(|(at, t, i, b, w)| Row { at, t, i, b, w })
+    (-200_000_000_i64..200_000_000, text, int, any::<bool>(), instant).prop_map(|(at, t, i, b, w)| Row {
+        at,
+        t,
+        i,
+        b,
+        w,
+    })
 }
 
 fn partials(rows: &[Row]) -> Partials {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalog::Catalog;
-use crate::partial::cells;
 use crate::measure::Value;
+use crate::partial::cells;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -56,7 +56,9 @@ fn buckets_are_whole_also_before_1970() {
 fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     let (_, plan) = plan();
     let most = crate::event::MAX_INT;
-    let exact = plan.partials(events(&[(0, "a", Some(most), None), (0, "a", Some(-most), None), (0, "a", Some(7), None)])).expect("planned");
+    let exact = plan
+        .partials(events(&[(0, "a", Some(most), None), (0, "a", Some(-most), None), (0, "a", Some(7), None)]))
+        .expect("planned");
     assert_eq!(values(&exact, "total", MeasureKind::SumInt), [Value::Int(7_000)]);
     let beyond = plan.partials(events(&[(0, "a", Some(most), None), (0, "a", Some(most), None)])).expect("planned");
     assert_eq!(values(&beyond, "total", MeasureKind::SumInt), [Value::Overflow]);

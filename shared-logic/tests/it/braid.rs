@@ -60,11 +60,19 @@ fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
             assert_eq!(series.len() as i64, (whole_steps.to_us - whole_steps.from_us) / step_us, "{}", told());
             for (at, (start, point)) in series.into_iter().enumerate() {
                 assert_eq!(start, whole_steps.from_us + at as i64 * step_us, "{}", told());
-                assert_eq!(point.values, of(TimeRange { from_us: start, to_us: start + step_us }), "at {start}, {}", told());
+                assert_eq!(
+                    point.values,
+                    of(TimeRange { from_us: start, to_us: start + step_us }),
+                    "at {start}, {}",
+                    told()
+                );
             }
         }
     }
-    assert!(rows > 1_000 && duplicates > 100 && rejected > 100, "{rows} rows, {duplicates} copies, {rejected} rejected");
+    assert!(
+        rows > 1_000 && duplicates > 100 && rejected > 100,
+        "{rows} rows, {duplicates} copies, {rejected} rejected"
+    );
 }
 
 /// What each layer gave is what lies on its side of the cut, and merged it is the answer.
@@ -150,7 +158,8 @@ fn random_range(dice: &mut Dice, definition: &Definition, rows: &[Row]) -> TimeR
     let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
         return TimeRange { from_us: 0, to_us: grain_us };
     };
-    let around = |dice: &mut Dice| if dice.chance(30) { (*first, *last) } else { (*dice.pick(&times), *dice.pick(&times)) };
+    let around =
+        |dice: &mut Dice| if dice.chance(30) { (*first, *last) } else { (*dice.pick(&times), *dice.pick(&times)) };
     let (a, b) = around(dice);
     // Not more points than a query may have.
     let to_us = (a.max(b) + 1).min(a.min(b) + grain_us * 2_000);
@@ -159,12 +168,14 @@ fn random_range(dice: &mut Dice, definition: &Definition, rows: &[Row]) -> TimeR
 
 impl Layers {
     fn total(&self, definition: &Definition, key: &Key, range: TimeRange) -> Braided {
-        let (kinds, batch, speed) = (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
+        let (kinds, batch, speed) =
+            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
         merge::total(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range)
     }
 
     fn series(&self, definition: &Definition, key: &Key, range: TimeRange, step_us: i64) -> Vec<(i64, Braided)> {
-        let (kinds, batch, speed) = (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
+        let (kinds, batch, speed) =
+            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
         merge::series(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range, step_us)
     }
 }

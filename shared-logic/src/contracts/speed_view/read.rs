@@ -29,7 +29,11 @@ impl Reading {
     ///
     /// # Errors
     /// If a position, a field or a value is not of the form that the scripts write.
-    pub fn parse(head: [&str; 4], counters: &[Vec<(String, String)>], kinds: &[MeasureKind]) -> Result<Reading, UnreadableShard> {
+    pub fn parse(
+        head: [&str; 4],
+        counters: &[Vec<(String, String)>],
+        kinds: &[MeasureKind],
+    ) -> Result<Reading, UnreadableShard> {
         let [cursor, slices, definitions, as_of] = head;
         let counters = counters
             .iter()

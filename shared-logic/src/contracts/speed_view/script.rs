@@ -64,7 +64,8 @@ pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
 /// # Errors
 /// If a field is not of the form that the scripts write.
 pub fn shard(cursor: &str, slices: &str, definitions: &str) -> Result<Shard, UnknownReply> {
-    let unknown = || UnknownReply { what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}") };
+    let unknown =
+        || UnknownReply { what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}") };
     let slices: Vec<i64> = slices.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| unknown())?;
     let definitions = definitions
         .split(',')

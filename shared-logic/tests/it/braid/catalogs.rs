@@ -33,10 +33,7 @@ const CONDITIONS: &[Condition] = &[
         sql: "starts_with(s, 'a') OR x >= 0.5",
         holds: |row| any(&[Some(row.s.starts_with('a')), row.x.map(|x| x >= 0.5)]),
     },
-    Condition {
-        sql: "CASE WHEN m IS NULL THEN b ELSE m > 0 END",
-        holds: |row| Some(row.m.map_or(row.b, |m| m > 0)),
-    },
+    Condition { sql: "CASE WHEN m IS NULL THEN b ELSE m > 0 END", holds: |row| Some(row.m.map_or(row.b, |m| m > 0)) },
     Condition { sql: "url_path(t) = '/p'", holds: |row| row.t.as_ref().map(|t| t == "http://h/p?q" || t == "/p") },
     Condition {
         sql: "k BETWEEN 0 AND 2 AND s IN ('a', 'b', 'ab')",
@@ -66,11 +63,19 @@ const MEASURES: &[Measure] = &[
         of: |row| Some(Number::Int(if row.b { row.n.into() } else { 0 })),
     },
     Measure { sql: "sum(x)", kind: MeasureKind::SumFloat, of: |row| row.x.map(Number::Float) },
-    Measure { sql: "sum(x * 2 + k)", kind: MeasureKind::SumFloat, of: |row| row.x.map(|x| Number::Float(x * 2.0 + row.k as f64)) },
+    Measure {
+        sql: "sum(x * 2 + k)",
+        kind: MeasureKind::SumFloat,
+        of: |row| row.x.map(|x| Number::Float(x * 2.0 + row.k as f64)),
+    },
     Measure { sql: "min(n)", kind: MeasureKind::MinInt, of: |row| Some(Number::Int(row.n.into())) },
     Measure { sql: "min(m)", kind: MeasureKind::MinInt, of: |row| row.m.map(|m| Number::Int(m.into())) },
     Measure { sql: "max(m)", kind: MeasureKind::MaxInt, of: |row| row.m.map(|m| Number::Int(m.into())) },
-    Measure { sql: "max(length(s))", kind: MeasureKind::MaxInt, of: |row| Some(Number::Int(row.s.chars().count() as i128)) },
+    Measure {
+        sql: "max(length(s))",
+        kind: MeasureKind::MaxInt,
+        of: |row| Some(Number::Int(row.s.chars().count() as i128)),
+    },
     Measure { sql: "min(x)", kind: MeasureKind::MinFloat, of: |row| row.x.map(Number::Float) },
     Measure { sql: "max(x)", kind: MeasureKind::MaxFloat, of: |row| row.x.map(Number::Float) },
 ];
@@ -113,9 +118,16 @@ impl Definition {
         Definition::new(None, &[], vec![MEASURES[0]], "1m", window)
     }
 
-    fn new(condition: Option<&'static Condition>, by: &[&str], measures: Vec<Measure>, grain: &str, window: u64) -> Definition {
+    fn new(
+        condition: Option<&'static Condition>,
+        by: &[&str],
+        measures: Vec<Measure>,
+        grain: &str,
+        window: u64,
+    ) -> Definition {
         let filter = condition.map_or(String::new(), |condition| format!("where = \"{}\"\n", condition.sql));
-        let listed: String = measures.iter().enumerate().map(|(at, of)| format!("measure_{at} = \"{}\"\n", of.sql)).collect();
+        let listed: String =
+            measures.iter().enumerate().map(|(at, of)| format!("measure_{at} = \"{}\"\n", of.sql)).collect();
         let text = format!(
             "[sources.events]\nevent_id = \"id\"\nevent_time = \"at\"\nmax_age = \"6h\"\nmax_ahead = \"10m\"\n\
              dedup_window = {window}\n[sources.events.fields]\nid = \"string\"\nat = \"timestamp\"\ns = \"string\"\n\

@@ -32,7 +32,8 @@ type Counters = HashMap<(i64, GroupKey), BTreeMap<(i64, usize), Value>>;
 impl Layers {
     /// Cuts each partition anywhere, begins slices anywhere, one of them at the cut.
     pub(super) fn split(dice: &mut Dice, definition: &Definition, partitions: &[Partition]) -> Layers {
-        let speed: Vec<_> = partitions.iter().enumerate().map(|(at, partition)| speed(dice, definition, at, partition)).collect();
+        let speed: Vec<_> =
+            partitions.iter().enumerate().map(|(at, partition)| speed(dice, definition, at, partition)).collect();
         let cuts: Vec<i64> = speed.iter().map(|(cut, ..)| *cut).collect();
         Layers { batch: batch(definition, partitions, &cuts), speed }
     }
@@ -51,7 +52,8 @@ impl Layers {
         let named = definition.metric().by.iter().zip(key).filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let of_key = named.map(|(name, value)| col(name.as_str()).eq(literal(value))).reduce(Expr::and);
         let rows = self.batch.clone().lazy().filter(of_key.unwrap_or_else(|| lit(true))).collect().expect("a filter");
-        let partials = Partials::of_frame(definition.source(), definition.metric(), &rows, |_| true).expect("a view's rows");
+        let partials =
+            Partials::of_frame(definition.source(), definition.metric(), &rows, |_| true).expect("a view's rows");
         partials.rows().map(|(_, bucket, values)| (bucket, values.to_vec())).collect()
     }
 

@@ -36,7 +36,9 @@ pub(super) enum Number {
 /// Every record that is an event, by partition and offset.
 pub(super) fn decode_all(definition: &Definition, partitions: &[Partition]) -> Vec<Row> {
     let numbered = partitions.iter().enumerate();
-    numbered.flat_map(|(at, partition)| partition.records.iter().filter_map(move |record| decode(definition, at, record))).collect()
+    numbered
+        .flat_map(|(at, partition)| partition.records.iter().filter_map(move |record| decode(definition, at, record)))
+        .collect()
 }
 
 /// The record's event by hand.
@@ -125,7 +127,9 @@ pub(super) fn matching<'a>(
     let metric = definition.metric();
     let is_of_key = move |row: &Row| {
         let wanted = metric.by.iter().zip(key);
-        wanted.filter_map(|(column, value)| Some((column, value.as_ref()?))).all(|(column, value)| row.key_value(column) == *value)
+        wanted
+            .filter_map(|(column, value)| Some((column, value.as_ref()?)))
+            .all(|(column, value)| row.key_value(column) == *value)
     };
     let bucket = move |row: &Row| row.at_us.div_euclid(metric.grain_us) * metric.grain_us;
     rows.iter()
@@ -139,7 +143,8 @@ pub(super) fn fold(definition: &Definition, rows: &[Row], key: &Key, range: Time
     let rows: Vec<&Row> = matching(definition, rows, key, range).collect();
     let of = |at: usize| rows.iter().filter_map(move |row| (definition.measures[at].of)(row));
     let ints = |at: usize| of(at).map(|number| if let Number::Int(int) = number { int } else { panic!("an int") });
-    let floats = |at: usize| of(at).map(|number| if let Number::Float(float) = number { float } else { panic!("a float") });
+    let floats =
+        |at: usize| of(at).map(|number| if let Number::Float(float) = number { float } else { panic!("a float") });
     let measure = |at: usize| match definition.measures[at].kind {
         MeasureKind::Count | MeasureKind::SumInt => int(ints(at).sum()),
         MeasureKind::MinInt => ints(at).min().map_or(Value::Null, int),
@@ -173,7 +178,13 @@ pub(super) fn not(a: Option<bool>) -> Option<bool> {
 }
 
 pub(super) fn any(of: &[Option<bool>]) -> Option<bool> {
-    if of.contains(&Some(true)) { Some(true) } else if of.contains(&None) { None } else { Some(false) }
+    if of.contains(&Some(true)) {
+        Some(true)
+    } else if of.contains(&None) {
+        None
+    } else {
+        Some(false)
+    }
 }
 
 pub(super) fn all(of: &[Option<bool>]) -> Option<bool> {

@@ -56,7 +56,9 @@ fn partition(dice: &mut Dice, definition: &Definition, shape: Shape, number: i64
         let timestamp_us = (!dice.chance(5)).then_some(timestamp_us);
         let record = Record { offset, timestamp_us, payload };
         // A copy that is rejected, for its age above all, is nobody's earlier copy.
-        if oracle::decode(definition, 0, &record).is_some_and(|row| row.id == event.id && row.at_us == event.at_ms * 1_000) {
+        if oracle::decode(definition, 0, &record)
+            .is_some_and(|row| row.id == event.id && row.at_us == event.at_ms * 1_000)
+        {
             seen.retain(|(_, other)| other.id != event.id);
             seen.push((offset, event));
         }
@@ -103,7 +105,8 @@ impl Event {
             // Quarters add up exactly.
             x: dice.chance(70).then(|| dice.between(-20, 40) as f64 / 4.0),
             b: dice.chance(50),
-            w_ms: dice.between(0, 2) * 43_200_000 + 1_776_945_600_000 - if dice.chance(20) { 1_776_945_600_001 } else { 0 },
+            w_ms: dice.between(0, 2) * 43_200_000 + 1_776_945_600_000
+                - if dice.chance(20) { 1_776_945_600_001 } else { 0 },
         }
     }
 
@@ -128,7 +131,10 @@ impl Event {
         let null = |dice: &mut Dice| dice.chance(30).then(|| "null".to_owned());
         let t = self.t.as_ref().map(|t| quoted(t, dice)).or_else(|| null(dice));
         let m = self.m.map(|m| m.to_string()).or_else(|| null(dice));
-        let x = self.x.map(|x| if dice.chance(50) { format!("{x:?}") } else { format!("{}e-2", x * 100.0) }).or_else(|| null(dice));
+        let x = self
+            .x
+            .map(|x| if dice.chance(50) { format!("{x:?}") } else { format!("{}e-2", x * 100.0) })
+            .or_else(|| null(dice));
         members.extend([("t", t), ("m", m), ("x", x)].into_iter().filter_map(|(name, value)| Some((name, value?))));
         if dice.chance(20) {
             members.push(("undeclared", "{\"deep\": [1, {\"n\": \"\\u00fc\"}]}".to_owned()));

@@ -65,8 +65,12 @@ impl World {
 
     fn close_logs(&mut self) {
         let facts = &self.archive.facts;
-        let ended: Vec<String> =
-            facts.logs.iter().filter(|log| !log.closed && log.log != self.topic.log).map(|log| log.log.clone()).collect();
+        let ended: Vec<String> = facts
+            .logs
+            .iter()
+            .filter(|log| !log.closed && log.log != self.topic.log)
+            .map(|log| log.log.clone())
+            .collect();
         for log in ended {
             self.commit(|| format!("{log} is closed"), |archive| archive.facts.close(&log));
         }
@@ -75,9 +79,12 @@ impl World {
     fn accept_losses(&mut self) {
         let open = self.archive.facts.partitions().any(|(_, facts)| facts.lost.iter().any(|lost| !lost.accepted));
         if open {
-            self.commit(|| "an operator accepts the losses".to_owned(), |archive| {
-                archive.facts.accept_losses();
-            });
+            self.commit(
+                || "an operator accepts the losses".to_owned(),
+                |archive| {
+                    archive.facts.accept_losses();
+                },
+            );
         }
     }
 
@@ -110,7 +117,9 @@ impl World {
                 let foreign = id.log != self.topic.log;
                 (from < to).then_some(Read::Rows(id, from, to, foreign))
             }
-            Read::Rows(id, from, to, foreign) => (id.log == self.topic.log).then_some(Read::Asked(id, from, to, foreign)),
+            Read::Rows(id, from, to, foreign) => {
+                (id.log == self.topic.log).then_some(Read::Asked(id, from, to, foreign))
+            }
             Read::Asked(id, from, to, foreign) => {
                 self.commit_rows(id, from, to, foreign);
                 None
@@ -125,9 +134,12 @@ impl World {
             return;
         }
         facts.see_end(&id, to);
-        self.commit(|| format!("holds [{from}, {to}) of {id}"), |archive| {
-            archive.facts = facts;
-            archive.files.push((id.clone(), from, to, foreign));
-        });
+        self.commit(
+            || format!("holds [{from}, {to}) of {id}"),
+            |archive| {
+                archive.facts = facts;
+                archive.files.push((id.clone(), from, to, foreign));
+            },
+        );
     }
 }

@@ -39,7 +39,10 @@ impl World {
         let mut looks = vec![("now", now.clone())];
         if let Some(held) = &self.held {
             looks.push(("with a held look", held.clone()));
-            looks.push(("with held views and the archive of now", Snapshot { views: held.views.clone(), ..now.clone() }));
+            looks.push((
+                "with held views and the archive of now",
+                Snapshot { views: held.views.clone(), ..now.clone() },
+            ));
             looks.push(("with an older look at archive and topic", Snapshot { views: now.views, ..held.clone() }));
         }
         let mut definitions: Vec<usize> = self.scenario.catalogs[..=self.catalog].concat();
@@ -52,7 +55,9 @@ impl World {
                     Answer::Gaps(_) => {}
                     Answer::Exact => self.complete += 1,
                     Answer::Wrong(what) => {
-                        return Some(format!("a reader of definition {definition}, {how}, is told `complete`, but {what}"));
+                        return Some(format!(
+                            "a reader of definition {definition}, {how}, is told `complete`, but {what}"
+                        ));
                     }
                 }
             }
@@ -64,11 +69,14 @@ impl World {
     pub(super) fn interrupted(&self) -> Option<String> {
         let now = self.snapshot();
         let all = self.scenario.catalogs.iter();
-        let lasting = self.scenario.catalogs[0].iter().filter(|definition| all.clone().all(|of| of.contains(definition)));
-        lasting.map(|definition| (definition, self.answered(*definition, &now))).find_map(|(definition, answer)| match answer {
-            Answer::Exact => None,
-            Answer::Gaps(gaps) => Some(format!("definition {definition}: {gaps}")),
-            Answer::Wrong(what) => Some(format!("definition {definition} is wrong: {what}")),
+        let lasting =
+            self.scenario.catalogs[0].iter().filter(|definition| all.clone().all(|of| of.contains(definition)));
+        lasting.map(|definition| (definition, self.answered(*definition, &now))).find_map(|(definition, answer)| {
+            match answer {
+                Answer::Exact => None,
+                Answer::Gaps(gaps) => Some(format!("definition {definition}: {gaps}")),
+                Answer::Wrong(what) => Some(format!("definition {definition} is wrong: {what}")),
+            }
         })
     }
 
@@ -105,7 +113,9 @@ impl World {
             let view = now.views[self.scenario.metric_of[*definition]].as_ref();
             for (partition, (_, end)) in self.topic.partitions.iter().enumerate() {
                 let id = self.id(partition);
-                let cut = view.filter(|view| view.note.definition == hash(*definition)).and_then(|view| view.note.cut.get(&id));
+                let cut = view
+                    .filter(|view| view.note.definition == hash(*definition))
+                    .and_then(|view| view.note.cut.get(&id));
                 if cut != Some(*end) {
                     open.push(format!("the cut of definition {definition} stays at {cut:?}, {id} ends at {end}"));
                 }
@@ -149,8 +159,13 @@ impl World {
             let accepted = facts.lost.iter().filter(|lost| lost.accepted);
             let lost = accepted.fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));
             let wanted = Mask::span(facts.begin, upto).without(lost);
-            if total.is_wrong() || !wanted.without(total).is_empty() || !total.without(Mask::span(facts.begin, upto)).is_empty() {
-                return Answer::Wrong(format!("{id} has {total} and wants {wanted}: view {below}, slices {above}, {verdict:?}"));
+            if total.is_wrong()
+                || !wanted.without(total).is_empty()
+                || !total.without(Mask::span(facts.begin, upto)).is_empty()
+            {
+                return Answer::Wrong(format!(
+                    "{id} has {total} and wants {wanted}: view {below}, slices {above}, {verdict:?}"
+                ));
             }
         }
         Answer::Exact

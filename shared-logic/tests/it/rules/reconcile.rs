@@ -108,7 +108,9 @@ impl World {
             return Some(me);
         };
         if base == self.views[metric].len() {
-            self.tell(|| format!("reconcile {at} commits metric {metric}, definition {definition}, cut {:?}", view.note.cut));
+            self.tell(|| {
+                format!("reconcile {at} commits metric {metric}, definition {definition}, cut {:?}", view.note.cut)
+            });
             self.views[metric].push(Rc::new(view));
             me.definitions.pop();
         } else {

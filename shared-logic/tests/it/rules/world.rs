@@ -203,7 +203,8 @@ impl World {
 
     /// The cuts of the newest views of a catalog's metrics, whatever they count.
     pub(super) fn cuts(&self, catalog: usize) -> Vec<Offsets> {
-        let views = self.scenario.catalogs[catalog].iter().filter_map(|d| self.views[self.scenario.metric_of[*d]].last());
+        let views =
+            self.scenario.catalogs[catalog].iter().filter_map(|d| self.views[self.scenario.metric_of[*d]].last());
         views.map(|view| view.note.cut.clone()).collect()
     }
 
@@ -264,7 +265,8 @@ impl World {
         self.drops = known.into_iter().filter_map(|id| cut::droppable(cuts.iter(), &id).map(|cut| (id, cut))).collect();
         let closed: Vec<(PartitionId, i64)> = self.archive.facts.closed_partitions().collect();
         for (id, end) in closed {
-            if cut::droppable(cuts.iter(), &id).is_some_and(|cut| cut >= end) && self.redis.shards.remove(&id).is_some() {
+            if cut::droppable(cuts.iter(), &id).is_some_and(|cut| cut >= end) && self.redis.shards.remove(&id).is_some()
+            {
                 self.tell(|| format!("the shard {id} of a closed log is deleted"));
             }
         }

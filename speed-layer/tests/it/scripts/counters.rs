@@ -86,12 +86,21 @@ impl Bench {
         assert!(matches!(again, Reply::Refused(_)), "a retry was applied");
     }
 
-    fn counters(&mut self, catalog: &Catalog, slice: i64, keys: &[GroupKey]) -> BTreeMap<(GroupKey, i64, usize), Value> {
+    fn counters(
+        &mut self,
+        catalog: &Catalog,
+        slice: i64,
+        keys: &[GroupKey],
+    ) -> BTreeMap<(GroupKey, i64, usize), Value> {
         let definition = catalog.definition(&catalog.metrics["m"]);
         let names: Vec<String> = keys.iter().map(|key| self.keys.counters(slice, &definition, key)).collect();
         let reading = self.read(&names, &kinds(catalog)).expect("redis answers").expect("there is a shard");
         let named = keys.iter().zip(reading.counters);
-        named.flat_map(|(key, cells)| cells.into_iter().map(move |(bucket, measure, value)| ((key.clone(), bucket, measure), value))).collect()
+        named
+            .flat_map(|(key, cells)| {
+                cells.into_iter().map(move |(bucket, measure, value)| ((key.clone(), bucket, measure), value))
+            })
+            .collect()
     }
 }
 
@@ -192,7 +201,15 @@ fn an_overflow_half_way_is_kept_and_the_rest_is_counted() {
         let int = |n: i64| Value::Int(n.into());
         let (least, most) = (limit.min(-i64::from(sign)), limit.max(-i64::from(sign)));
         let (least, most) = (least.min(i64::from(sign)), most.max(i64::from(sign)));
-        let up = [int(3), Value::Overflow, Value::Overflow, int(least), int(most), Value::Float(-1e308), Value::Float(1e308)];
+        let up = [
+            int(3),
+            Value::Overflow,
+            Value::Overflow,
+            int(least),
+            int(most),
+            Value::Float(-1e308),
+            Value::Float(1e308),
+        ];
         assert_eq!(of("up"), up, "sign {sign}");
         let a = [int(4), int(10), Value::Float(2.0), int(1), int(4), Value::Float(0.5), Value::Float(0.5)];
         assert_eq!(of("a"), a, "sign {sign}");
@@ -207,8 +224,9 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
     let definition = catalog.definition(&catalog.metrics["m"]);
     let mut bench = Bench::new(server.connect(), "large");
     bench.open(0, std::slice::from_ref(&definition)).expect("opened");
-    let rows: Vec<Partial> =
-        (0..20_000_i64).map(|n| (n.to_string(), n % 3, [Some(1), Some(n), Some(n), Some(n)], [0.5, 0.5, 0.5])).collect();
+    let rows: Vec<Partial> = (0..20_000_i64)
+        .map(|n| (n.to_string(), n % 3, [Some(1), Some(n), Some(n), Some(n)], [0.5, 0.5, 0.5]))
+        .collect();
     bench.add_twice(&catalog, &partials(&catalog, &rows));
     let keys: Vec<GroupKey> = rows.iter().map(|row| GroupKey::new(&[Some(KeyValue::Text(row.0.clone()))])).collect();
     let read = bench.counters(&catalog, 0, &keys);
@@ -245,14 +263,16 @@ fn counters_move_to_another_slice_by_name_only() {
 #[test]
 fn metrics_of_one_definition_count_an_event_once() {
     let derived = "\n[metrics.m.derived]\nratio = \"sum / count\"\n";
-    let twin = super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
+    let twin =
+        super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
     let catalog = Catalog::parse(&format!("{}{derived}{twin}", super::CATALOG)).expect("a valid catalog");
     assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
     let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
     let server = Redis::start();
     let mut bench = Bench::new(server.connect(), "twins");
     bench.open(0, &metrics.hashes()).expect("opened");
-    let events = df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
+    let events =
+        df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
     let packed = metrics.aggregate(&batch, &bench.keys, 0).expect("planned");
     let expected = bench.expected();

@@ -54,14 +54,16 @@ fn step(dice: &mut Dice, bench: &mut Bench, shard: Option<&Shard>) -> (String, R
             let reply = bench.open(at, &hashes).expect("redis answers");
             (format!("open at {at} {hashes:?}"), reply, as_reply(Shard::open(shard, at, &hashes)))
         }
-        1 | 2 | 3 => {
-            let mut expected = shard.map_or(Expected { cursor, slice: 0, definitions: Default::default() }, Shard::expected);
+        1..=3 => {
+            let mut expected =
+                shard.map_or(Expected { cursor, slice: 0, definitions: Default::default() }, Shard::expected);
             expected.cursor = near(dice, expected.cursor);
             expected.slice = near(dice, expected.slice);
             if dice.chance(15) {
                 expected.definitions = hashes.iter().map(|hash| (hash.clone(), cursor)).collect();
             }
-            let to = if dice.chance(10) { cursor - 1 } else { cursor + dice.between(0, 9) * dice.between(0, 1_000_000) };
+            let to =
+                if dice.chance(10) { cursor - 1 } else { cursor + dice.between(0, 9) * dice.between(0, 1_000_000) };
             let reply = bench.apply(&expected, to, &Packed::default()).expect("redis answers");
             (format!("apply {expected:?} to {to}"), reply, as_reply(Shard::apply(shard, &expected, to)))
         }

@@ -16,7 +16,11 @@ fn what_was_counted_goes_on_when_definitions_are_adopted() {
     let before = shard(30, &[0, 20], &[(1, 0), (2, 5)]);
     let after = Shard::adopt(Some(&before), &[hash(3), hash(2)]);
     assert_eq!(after, Ok(shard(30, &[0, 20], &[(2, 5), (3, 30)])));
-    assert_eq!(Shard::adopt(after.as_ref().ok(), &[hash(1)]), Ok(shard(30, &[0, 20], &[(1, 30)])), "it was interrupted");
+    assert_eq!(
+        Shard::adopt(after.as_ref().ok(), &[hash(1)]),
+        Ok(shard(30, &[0, 20], &[(1, 30)])),
+        "it was interrupted"
+    );
     assert!(before.counts(&[hash(2), hash(1)]) && before.counts(&[hash(1), hash(2), hash(1)]));
     assert!(!before.counts(&[hash(1)]) && !before.counts(&[hash(1), hash(2), hash(3)]) && !before.counts(&[]));
 }
