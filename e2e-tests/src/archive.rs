@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use polars::prelude::{LazyFrame, PlRefPath, ScanArgsParquet, col};
+use polars::prelude::{DataFrame, LazyFrame, PlRefPath, ScanArgsParquet, col};
 use serde_json::Value;
 
 /// What the archive of one source holds.
@@ -28,6 +28,26 @@ impl Archive {
         let table = find_table(store, source)?.with_context(|| format!("no archive of {source} below {store:?}"))?;
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(move || read_table(&table)).join().expect("reading the archive does not panic")
+    }
+
+    /// Some columns of every archived row of `source`.
+    ///
+    /// # Errors
+    /// If there is no archive, or a file or a column is missing.
+    pub fn rows(store: &Path, source: &str, columns: &[&str]) -> Result<DataFrame> {
+        let table = find_table(store, source)?.with_context(|| format!("no archive of {source} below {store:?}"))?;
+        let columns: Vec<_> = columns.iter().map(|name| col(*name)).collect();
+        let read = move || -> Result<DataFrame> {
+            let mut all = DataFrame::empty();
+            for file in active_files(&table)? {
+                let path = PlRefPath::try_from_path(&table.join(&file))?;
+                let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(&columns).collect()?;
+                all = if all.width() == 0 { frame } else { all.vstack(&frame)? };
+            }
+            Ok(all)
+        };
+        // Polars brings a runtime of its own, which must not be entered from a test's.
+        std::thread::spawn(read).join().expect("reading the archive does not panic")
     }
 
     /// Fails unless the archive holds exactly the offsets from 0 to each partition's end, each once, in one log.

@@ -162,6 +162,24 @@ impl Deployment {
         self.spawn("reconcile", command, fail_points)
     }
 
+    /// Starts `batch-layer` with those arguments.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn batch(&self, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(binary("batch-layer")?);
+        command.args(arguments);
+        self.spawn(arguments.first().copied().unwrap_or("batch-layer"), command, "")
+    }
+
+    /// Replaces the catalog for processes started from now on.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_catalog(&self, catalog: &str) -> Result<()> {
+        Ok(std::fs::write(self.dir.join("catalog.toml"), catalog)?)
+    }
+
     /// Asks the serving layer.
     ///
     /// # Errors

@@ -3,8 +3,10 @@
 //! - `jars` fetches the broker with Maven, once per machine;
 //! - `broker` formats, starts, kills and restarts one;
 //! - `in_process` is librdkafka's own small broker, used only where Maven cannot reach its repository;
+//! - `admin` creates, grows, deletes and empties topics, and reads them from their start;
 //! - `producer` sends records, fast, and knows when all have arrived.
 
+mod admin;
 mod broker;
 mod in_process;
 mod jars;
@@ -21,6 +23,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 
+pub use admin::{Found, create_topic_with, delete_records, delete_topic, grow_topic, read_all};
 pub use broker::Broker;
 pub use producer::{Producer, Record};
 
@@ -81,6 +84,20 @@ impl Kafka {
                 Ok(None)
             }
         }
+    }
+
+    /// The addresses of the shared cluster if it is a real broker; else the scenario, which has no meaning without one, is
+    /// named in a notice.
+    ///
+    /// # Errors
+    /// If no cluster can be started.
+    pub async fn shared_real(scenario: &str) -> Result<Option<String>> {
+        let kafka = Kafka::shared().await?;
+        if !kafka.is_real() {
+            notice(&format!("scenario {scenario} needs the real broker and DID NOT RUN"));
+            return Ok(None);
+        }
+        Ok(Some(kafka.brokers()))
     }
 
     /// `bootstrap.servers`.

@@ -198,10 +198,12 @@ pub fn target_dir() -> Result<PathBuf> {
     Ok(profile_dir()?.parent().context("a profile folder has a parent")?.to_owned())
 }
 
-/// `target/debug` of `target/debug/deps/e2e-…`.
+/// `target/debug` of `target/debug/deps/e2e-…` or of `target/debug/bench`.
 fn profile_dir() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    Ok(test.parent().and_then(Path::parent).with_context(|| format!("{test:?} is in no target folder"))?.to_owned())
+    let program = std::env::current_exe()?;
+    let folder = program.parent().with_context(|| format!("{program:?} is in no target folder"))?;
+    let deps = folder.file_name().is_some_and(|name| name == "deps");
+    Ok(if deps { folder.parent().unwrap_or(folder) } else { folder }.to_owned())
 }
 
 struct Start {

@@ -59,8 +59,39 @@ impl Producer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("message.timeout.ms", "60000")
+            // Partitions that are added are used soon.
+            .set("topic.metadata.refresh.interval.ms", "500")
             .create_with_context(Deliveries { failed: failed.clone() })?;
         Ok(Producer { inner, topic: topic.to_owned(), failed })
+    }
+
+    /// A producer for a topic that may vanish: what is not taken at once is given up, so that no record arrives twice.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the settings.
+    pub fn giving_up(brokers: &str, topic: &str) -> Result<Producer> {
+        let failed = Arc::new(AtomicU64::new(0));
+        let inner = config(brokers)
+            .set("acks", "all")
+            .set("retries", "0")
+            .set("linger.ms", "5")
+            .set("message.timeout.ms", "2000")
+            .set("topic.metadata.refresh.interval.ms", "100")
+            .create_with_context(Deliveries { failed: failed.clone() })?;
+        Ok(Producer { inner, topic: topic.to_owned(), failed })
+    }
+
+    /// Sends all records and waits until each has arrived or was refused. Returns the moment after.
+    ///
+    /// # Errors
+    /// If it takes too long.
+    pub fn send_those_that_are_taken(&self, records: &[Record]) -> Result<i64> {
+        for record in records {
+            // An error is a refusal: the topic does not exist at present.
+            let _ = self.send(record);
+        }
+        self.inner.flush(FLUSH_DEADLINE)?;
+        Ok(now_us())
     }
 
     /// Queues a record; waits while the queue is full.

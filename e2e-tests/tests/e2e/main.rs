@@ -5,6 +5,7 @@
 
 mod exact;
 mod handover;
+mod kafka_faults;
 mod kill9;
 mod late_duplicates;
 mod restart;

@@ -32,6 +32,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long leaving may take. After that the broker finds out by itself, when the session times out.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often the group looks for partitions that were added: until they are shared out, answers are incomplete.
+const METADATA_EVERY: Duration = Duration::from_secs(2);
+
 /// Our place in a group; dropping it leaves the group, which blocks for at most 5 seconds.
 pub struct Membership {
     assigned: watch::Receiver<BTreeSet<i32>>,
@@ -165,6 +168,8 @@ fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
         ("session.timeout.ms", session_ms.to_string()),
         // A member learns of a rebalance with its next heartbeat, and a cooperative one takes two rounds.
         ("heartbeat.interval.ms", (session_ms / 20).max(1).to_string()),
+        // Partitions that are added are shared out when the group's leader sees them; librdkafka looks every five minutes.
+        ("topic.metadata.refresh.interval.ms", METADATA_EVERY.as_millis().to_string()),
         ("enable.auto.commit", "false".to_owned()),
         ("enable.auto.offset.store", "false".to_owned()),
         ("auto.offset.reset", "latest".to_owned()),

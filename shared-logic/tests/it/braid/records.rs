@@ -47,6 +47,10 @@ fn partition(dice: &mut Dice, definition: &Definition, shape: Shape, number: i64
                 // The same event by its id and time, though it says something else: the first one stands.
                 event.n += 1;
             }
+            if dice.chance(10) {
+                // Not a copy: the id is used again at another time.
+                event.at_ms -= 1;
+            }
             event
         } else {
             Event::random(dice, format!("{number}-{n}"), timestamp_us)
@@ -59,7 +63,7 @@ fn partition(dice: &mut Dice, definition: &Definition, shape: Shape, number: i64
         if oracle::decode(definition, 0, &record)
             .is_some_and(|row| row.id == event.id && row.at_us == event.at_ms * 1_000)
         {
-            seen.retain(|(_, other)| other.id != event.id);
+            seen.retain(|(_, other)| (&other.id, other.at_ms) != (&event.id, event.at_ms));
             seen.push((offset, event));
         }
         records.push(record);

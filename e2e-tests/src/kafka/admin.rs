@@ -1,0 +1,116 @@
+//! What an operator does to topics, good and bad; and reading a topic from its start, as the truth about it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{ANSWER_TIMEOUT, config};
+
+/// One record of a topic.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its value.
+    pub payload: Vec<u8>,
+}
+
+/// Creates a topic with a configuration.
+///
+/// # Errors
+/// If the broker refuses it.
+pub async fn create_topic_with(brokers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
+    for result in admin(brokers)?.create_topics([&new], &options()).await? {
+        result.map_err(|(topic, code)| anyhow::anyhow!("cannot create topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Deletes a topic.
+///
+/// # Errors
+/// If the broker refuses it.
+pub async fn delete_topic(brokers: &str, topic: &str) -> Result<()> {
+    for result in admin(brokers)?.delete_topics(&[topic], &options()).await? {
+        result.map_err(|(topic, code)| anyhow::anyhow!("cannot delete topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Gives a topic more partitions: `count` in all.
+///
+/// # Errors
+/// If the broker refuses it.
+pub async fn grow_topic(brokers: &str, topic: &str, count: usize) -> Result<()> {
+    for result in admin(brokers)?.create_partitions([&NewPartitions::new(topic, count)], &options()).await? {
+        result.map_err(|(topic, code)| anyhow::anyhow!("cannot grow topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Deletes the records below an offset of each of those partitions.
+///
+/// # Errors
+/// If the broker refuses it.
+pub async fn delete_records(brokers: &str, topic: &str, below: &BTreeMap<i32, i64>) -> Result<()> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in below {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+    }
+    let deleted = admin(brokers)?.delete_records(&list, &options()).await?;
+    for element in deleted.elements() {
+        element.error().with_context(|| format!("cannot delete records of partition {}", element.partition()))?;
+    }
+    Ok(())
+}
+
+/// Every committed record that the topic holds now.
+///
+/// # Errors
+/// If the broker does not give them.
+pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
+    let consumer: BaseConsumer = config(brokers)
+        .set("group.id", "reads-everything-without-a-group")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .create()?;
+    let partitions = super::end_offsets(brokers, topic)?.len();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, i32::try_from(partition)?, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let (mut found, mut ended) = (Vec::new(), 0);
+    while ended < partitions {
+        match consumer.poll(ANSWER_TIMEOUT) {
+            None => bail!("{topic} gave nothing for {ANSWER_TIMEOUT:?}"),
+            Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(message)) => found.push(Found {
+                partition: message.partition(),
+                offset: message.offset(),
+                payload: message.payload().unwrap_or_default().to_vec(),
+            }),
+        }
+    }
+    Ok(found)
+}
+
+fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>> {
+    Ok(config(brokers).create()?)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
+}

@@ -1,0 +1,178 @@
+//! Events that flow while faults happen, and what may be answered about them at any moment.
+//!
+//! A thread of its own sends, so a broker that is away holds up nothing else. The load knows what it began to send and
+//! what has arrived by when: so any answer can be held to bounds while events flow, and to equality afterwards.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+
+use crate::answer::Answer;
+use crate::kafka::{Producer, Record};
+use crate::oracle::{Counts, EVER, Oracle};
+use crate::views::{Sent, Views};
+use crate::wait::{DEADLINE, Look, wait_for};
+
+/// How many records are sent at a time.
+const BURST: usize = 100;
+/// This paces the load; nothing depends on it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A running load.
+pub struct Load {
+    shared: Arc<Shared>,
+    sender: Option<JoinHandle<Result<Views>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    truth: Mutex<Truth>,
+}
+
+/// What was sent, and what of it is known to have arrived.
+#[derive(Default)]
+struct Truth {
+    oracle: Oracle,
+    /// Everything that was ever sent.
+    all: Vec<Sent>,
+    /// After each burst: the moment, and what all records until then count.
+    arrived: Vec<(i64, Counts)>,
+}
+
+/// What a load that was stopped leaves behind.
+pub struct Stopped {
+    /// Goes on with events of the same stream.
+    pub views: Views,
+    /// Everything that was sent, counted.
+    pub oracle: Oracle,
+    /// Everything that was sent.
+    pub sent: Vec<Sent>,
+    /// When the last record had arrived, in microseconds since 1970.
+    pub arrived_us: i64,
+}
+
+impl Load {
+    /// Sends `views` until it is stopped. Every record arrives, or stopping fails.
+    pub fn start(producer: Producer, views: Views) -> Load {
+        Load::placed(producer, views, |_| None)
+    }
+
+    /// Sends `views` into the partitions that `place` names for the running number of a record.
+    pub fn placed(producer: Producer, views: Views, place: impl Fn(usize) -> Option<i32> + Send + 'static) -> Load {
+        let send = move |records: Vec<Record>| producer.send_all(&records);
+        Load::with(views, place, send)
+    }
+
+    /// Sends `views` to a topic that may vanish meanwhile: a record may be refused, and is not sent again.
+    pub fn to_a_vanishing_topic(producer: Producer, views: Views) -> Load {
+        Load::with(views, |_| None, move |records| producer.send_those_that_are_taken(&records))
+    }
+
+    fn with(
+        mut views: Views,
+        place: impl Fn(usize) -> Option<i32> + Send + 'static,
+        send: impl Fn(Vec<Record>) -> Result<i64> + Send + 'static,
+    ) -> Load {
+        let shared = Arc::new(Shared::default());
+        let to = Arc::clone(&shared);
+        let sender = std::thread::spawn(move || {
+            let mut number = 0;
+            while !to.stop.load(Ordering::SeqCst) {
+                let mut burst = views.batch(BURST);
+                for sent in &mut burst {
+                    sent.record.partition = place(number);
+                    number += 1;
+                }
+                let records = burst.iter().map(|sent| sent.record.clone()).collect();
+                let counts = {
+                    let mut truth = to.truth();
+                    truth.oracle.observe(&burst);
+                    truth.all.extend(burst);
+                    truth.oracle.total(None, EVER)
+                };
+                let arrived = send(records)?;
+                to.truth().arrived.push((arrived, counts));
+                std::thread::sleep(PAUSE);
+            }
+            Ok(views)
+        });
+        Load { shared, sender: Some(sender) }
+    }
+
+    /// Waits until so many more records have arrived.
+    ///
+    /// # Errors
+    /// If the load ended by itself, or at the deadline.
+    pub async fn arrive(&self, more: usize) -> Result<i64> {
+        let wanted = self.shared.truth().arrived.len() + more.div_ceil(BURST);
+        wait_for(&format!("{more} more records to arrive"), DEADLINE, async || {
+            let (bursts, last) = {
+                let truth = self.shared.truth();
+                (truth.arrived.len(), truth.arrived.last().map(|(at, _)| *at))
+            };
+            ensure!(self.sender.as_ref().is_some_and(|sender| !sender.is_finished()), "the load ended by itself");
+            Ok(match last.filter(|_| bursts >= wanted) {
+                Some(at) => Look::Done(at),
+                None => Look::NotYet(format!("{bursts} of {wanted} bursts")),
+            })
+        })
+        .await
+    }
+
+    /// Holds a total over everything to what may be said now: never more than was sent; and if it calls itself complete,
+    /// no less than had arrived by its `as_of`.
+    ///
+    /// # Errors
+    /// With the whole answer, if it says anything else.
+    pub fn check(&self, answer: &Answer) -> Result<()> {
+        let as_of = answer.as_of_us()?;
+        let truth = self.shared.truth();
+        let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
+        let sent = truth.oracle.total(None, EVER);
+        ensure!(counts.views <= sent.views && counts.dwell_ms <= sent.dwell_ms, "more than {sent:?}: {answer:?}");
+        if answer.complete {
+            let known = truth.arrived.iter().rev().find(|(at, _)| Some(*at) <= as_of).map(|(_, counts)| *counts);
+            let least = known.unwrap_or_default();
+            ensure!(
+                counts.views >= least.views && counts.dwell_ms >= least.dwell_ms,
+                "less than {least:?}: {answer:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// What everything counts that was sent so far, whether it has arrived or not.
+    pub fn sent(&self) -> Counts {
+        self.shared.truth().oracle.total(None, EVER)
+    }
+
+    /// Stops after the burst under way, and waits until it has arrived.
+    ///
+    /// # Errors
+    /// If a record did not arrive.
+    pub async fn stop(mut self) -> Result<Stopped> {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        let sender = self.sender.take().ok_or_else(|| anyhow!("the load is stopped already"))?;
+        let views = tokio::task::spawn_blocking(move || sender.join()).await?;
+        let views = views.map_err(|_| anyhow!("the load panicked"))??;
+        let truth = std::mem::take(&mut *self.shared.truth());
+        let arrived_us = truth.arrived.last().map_or(0, |(at, _)| *at);
+        Ok(Stopped { views, oracle: truth.oracle, sent: truth.all, arrived_us })
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
