@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
+use tokio_util::sync::CancellationToken;
 
 /// Archives every record that arrived, and recounts the archive exactly.
 #[derive(Parser)]
@@ -49,8 +50,11 @@ enum Lost {
     },
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    platform::shutdown::block_on(run())?
+}
+
+async fn run() -> anyhow::Result<()> {
     let args = Args::parse();
     let settings = args.settings.load()?;
     platform::telemetry::init(&settings.telemetry)?;
@@ -65,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
             batch_layer::archive::run(&settings, &catalog, Shutdown::on_signals()?).await
         }
         Command::Reconcile => {
-            for report in batch_layer::reconcile::run(&settings, &catalog).await? {
+            for report in batch_layer::reconcile::run(&settings, &catalog, &CancellationToken::new()).await? {
                 println!("{report}");
             }
             Ok(())

@@ -25,6 +25,7 @@ use platform::store::{Store, Table};
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::archive::{self, FACTS_DOMAIN, Facts};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::publish::Published;
@@ -57,14 +58,19 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reconciles every metric of the catalog once. One that fails does not keep the others from being reconciled.
+/// Reconciles every metric of the catalog once. One that fails does not keep the others from being reconciled. From `stop`
+/// on it waits no longer for the archive, and takes what is archived.
 ///
 /// # Errors
 /// The first failure, after every metric was tried.
-pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Vec<Report>> {
+pub async fn run(
+    settings: &Settings,
+    catalog: &Catalog,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<Report>> {
     let (mut reports, mut outcome) = (Vec::new(), Ok(()));
     for source in catalog.sources.values() {
-        let of_source = run_source(settings, catalog, source, &mut reports).await;
+        let of_source = run_source(settings, catalog, source, stop, &mut reports).await;
         outcome = outcome.and(of_source.with_context(|| format!("cannot reconcile source {}", source.name)));
     }
     outcome.map(|()| reports)
@@ -74,6 +80,7 @@ async fn run_source(
     settings: &Settings,
     catalog: &Catalog,
     source: &Source,
+    stop: &CancellationToken,
     reports: &mut Vec<Report>,
 ) -> anyhow::Result<()> {
     let store = Store::new(&settings.store)?;
@@ -82,7 +89,7 @@ async fn run_source(
         return Ok(());
     };
     let mut rotated = cut::rotate(settings, catalog, source, &archive.facts).await?;
-    cut::wait_for_archive(settings, &mut archive, &mut rotated).await?;
+    cut::wait_for_archive(settings, stop, &mut archive, &mut rotated).await?;
     let mut outcome = Ok(());
     for metric in catalog.metrics_of(&source.name) {
         let started = Instant::now();
@@ -124,6 +131,8 @@ async fn attempts(
     let mut wait = settings.reconcile.retry_backoff.get();
     for attempt in 1..=settings.reconcile.max_attempts {
         view.refresh().await?;
+        // After the view: what is known of the archive is never older than the archive that the view was computed from.
+        archive.refresh().await?;
         let planned = publish::Plan { catalog, source, metric, rotated };
         if let Some(published) = planned.publish(&mut view, archive).await? {
             tidy_up(&view, settings.archive.checkpoint_every).await;
@@ -135,7 +144,6 @@ async fn attempts(
         let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
         tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
         wait *= 2;
-        archive.refresh().await?;
     }
     anyhow::bail!("other reconciles committed first {} times", settings.reconcile.max_attempts)
 }

@@ -41,7 +41,8 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             return Ok(());
         }
         last = Some(now());
-        let reconcile = crate::reconcile::run(settings, catalog);
+        let stop = shutdown.token();
+        let reconcile = crate::reconcile::run(settings, catalog, &stop);
         let deadline = settings.reconcile.shutdown.get();
         match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
             Ok(_) => {}

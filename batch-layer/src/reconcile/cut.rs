@@ -11,6 +11,7 @@ use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::{self, Reply};
 use shared_logic::cut::{self, CutPlan};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Archive;
@@ -52,24 +53,28 @@ pub(super) async fn rotate(
     Ok(rotated)
 }
 
-/// Waits, bounded, until the archive covers what was rotated. What it does not cover by then is left to the next
+/// Waits, bounded and until `stop`, until the archive covers what was rotated. What it does not cover by then is left to the next
 /// reconcile: the cut is what is archived, which is as exact and only not the begin of a slice.
 pub(super) async fn wait_for_archive(
     settings: &Settings,
+    stop: &CancellationToken,
     archive: &mut Archive,
     rotated: &mut Rotated,
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + settings.reconcile.wait.get();
     loop {
         let CutPlan::Waiting(behind) = cut::plan(None, rotated, &archive.facts) else { return Ok(()) };
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline || stop.is_cancelled() {
             for late in behind {
                 warn!(id = %late.partition, wanted = late.wanted, archived = late.archived, "the archive is behind; is `batch-layer archive` running?");
                 rotated.insert(late.partition, late.archived);
             }
             return Ok(());
         }
-        tokio::time::sleep(settings.reconcile.poll.get()).await;
+        tokio::select! {
+            () = tokio::time::sleep(settings.reconcile.poll.get()) => {}
+            () = stop.cancelled() => {}
+        }
         archive.refresh().await?;
     }
 }

@@ -35,7 +35,8 @@ impl Default for Http {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Speed {
-    /// The most records in one micro-batch. Default 16,384.
+    /// The most records in one micro-batch, for a source whose metrics count two grouping sets in all; fewer where they count
+    /// more. A script takes about 3 µs a counter, and readers wait behind it. Default 32,768.
     pub max_rows: usize,
     /// The most payload bytes in one micro-batch. Default `8MiB`.
     pub max_bytes: Size,
@@ -58,7 +59,7 @@ pub struct Speed {
 impl Default for Speed {
     fn default() -> Speed {
         Speed {
-            max_rows: 16_384,
+            max_rows: 32_768,
             max_bytes: Size::from_mib(8),
             linger: Span::from_millis(50),
             idle_apply: Span::from_secs(1),
