@@ -63,11 +63,7 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// The first failure, after every metric was tried.
-pub async fn run(
-    settings: &Settings,
-    catalog: &Catalog,
-    stop: &CancellationToken,
-) -> anyhow::Result<Vec<Report>> {
+pub async fn run(settings: &Settings, catalog: &Catalog, stop: &CancellationToken) -> anyhow::Result<Vec<Report>> {
     let (mut reports, mut outcome) = (Vec::new(), Ok(()));
     for source in catalog.sources.values() {
         let of_source = run_source(settings, catalog, source, stop, &mut reports).await;

@@ -41,10 +41,12 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             return Ok(());
         }
         last = Some(now());
-        let stop = shutdown.token();
-        let reconcile = crate::reconcile::run(settings, catalog, &stop);
+        let (of_run, catalog_of_run, stop) = (settings.clone(), catalog.clone(), shutdown.token());
+        // A task of its own: whatever holds it up does not hold up the deadline.
+        let reconcile = tokio::spawn(async move { crate::reconcile::run(&of_run, &catalog_of_run, &stop).await });
         let deadline = settings.reconcile.shutdown.get();
-        match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
+        let ended = platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await?;
+        match ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
             Ok(_) => {}
             Err(error) => error!(error = format!("{error:#}"), "the reconcile failed; trying again at the next tick"),
         }

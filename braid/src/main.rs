@@ -34,8 +34,17 @@ enum CatalogCommand {
     Check(catalog_check::Args),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    match platform::shutdown::block_on(run()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     let cli = Cli::parse();
     let _fail_points = platform::failpoints::setup();
     let ended = match cli.command {

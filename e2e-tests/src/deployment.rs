@@ -82,6 +82,24 @@ impl Deployment {
         Ok(deployment)
     }
 
+    /// Another set of processes on the same parts and with the same settings, but with a catalog of its own. Its files lie in
+    /// `dir`; archive and batch views are this deployment's.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub fn beside(&self, dir: &Path, catalog: &str) -> Result<Deployment> {
+        std::fs::create_dir_all(dir)?;
+        let mut beside = Deployment {
+            dir: dir.to_owned(),
+            settings: self.settings.clone(),
+            layers: Mutex::default(),
+            serving: Mutex::default(),
+        };
+        beside.write_catalog(catalog)?;
+        beside.set("catalog.path", &dir.join("catalog.toml").to_string_lossy());
+        Ok(beside)
+    }
+
     /// Sets `section.key` for processes started from now on.
     pub fn set(&mut self, key: &str, value: &str) {
         let variable = format!("BRAID__{}", key.replace('.', "__").to_uppercase());

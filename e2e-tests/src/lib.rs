@@ -22,6 +22,7 @@ pub mod stage;
 pub mod up;
 pub mod views;
 pub mod wait;
+pub mod watch;
 
 pub use self::redis::Redis;
 pub use answer::{Answer, Client};

@@ -33,14 +33,28 @@ struct Shared {
     truth: Mutex<Truth>,
 }
 
-/// What was sent, and what of it is known to have arrived.
-#[derive(Default)]
+/// What was sent, and what of it is known to have arrived; counted as the sample metric means it, and for every status.
 struct Truth {
-    oracle: Oracle,
+    oracles: [Oracle; 2],
     /// Everything that was ever sent.
     all: Vec<Sent>,
     /// After each burst: the moment, and what all records until then count.
-    arrived: Vec<(i64, Counts)>,
+    arrived: Vec<(i64, [Counts; 2])>,
+}
+
+impl Default for Truth {
+    fn default() -> Truth {
+        Truth { oracles: [Oracle::default(), Oracle::of_every_status()], all: Vec::new(), arrived: Vec::new() }
+    }
+}
+
+/// Which views a metric counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Those of status 200, as the sample metric does.
+    Status200 = 0,
+    /// All.
+    EveryStatus = 1,
 }
 
 /// What a load that was stopped leaves behind.
@@ -49,6 +63,8 @@ pub struct Stopped {
     pub views: Views,
     /// Everything that was sent, counted.
     pub oracle: Oracle,
+    /// The same for every status.
+    pub every_status: Oracle,
     /// Everything that was sent.
     pub sent: Vec<Sent>,
     /// When the last record had arrived, in microseconds since 1970.
@@ -90,9 +106,9 @@ impl Load {
                 let records = burst.iter().map(|sent| sent.record.clone()).collect();
                 let counts = {
                     let mut truth = to.truth();
-                    truth.oracle.observe(&burst);
+                    truth.oracles.iter_mut().for_each(|oracle| oracle.observe(&burst));
                     truth.all.extend(burst);
-                    truth.oracle.total(None, EVER)
+                    truth.totals()
                 };
                 let arrived = send(records)?;
                 to.truth().arrived.push((arrived, counts));
@@ -129,13 +145,22 @@ impl Load {
     /// # Errors
     /// With the whole answer, if it says anything else.
     pub fn check(&self, answer: &Answer) -> Result<()> {
+        self.check_of(Counted::Status200, answer)
+    }
+
+    /// The same for a metric that counts other views.
+    ///
+    /// # Errors
+    /// With the whole answer, if it says anything else.
+    pub fn check_of(&self, counted: Counted, answer: &Answer) -> Result<()> {
+        let which = counted as usize;
         let as_of = answer.as_of_us()?;
         let truth = self.shared.truth();
         let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
-        let sent = truth.oracle.total(None, EVER);
+        let sent = truth.totals()[which];
         ensure!(counts.views <= sent.views && counts.dwell_ms <= sent.dwell_ms, "more than {sent:?}: {answer:?}");
         if answer.complete {
-            let known = truth.arrived.iter().rev().find(|(at, _)| Some(*at) <= as_of).map(|(_, counts)| *counts);
+            let known = truth.arrived.iter().rev().find(|(at, _)| Some(*at) <= as_of).map(|(_, counts)| counts[which]);
             let least = known.unwrap_or_default();
             ensure!(
                 counts.views >= least.views && counts.dwell_ms >= least.dwell_ms,
@@ -147,7 +172,7 @@ impl Load {
 
     /// What everything counts that was sent so far, whether it has arrived or not.
     pub fn sent(&self) -> Counts {
-        self.shared.truth().oracle.total(None, EVER)
+        self.shared.truth().totals()[0]
     }
 
     /// Stops after the burst under way, and waits until it has arrived.
@@ -161,13 +186,20 @@ impl Load {
         let views = views.map_err(|_| anyhow!("the load panicked"))??;
         let truth = std::mem::take(&mut *self.shared.truth());
         let arrived_us = truth.arrived.last().map_or(0, |(at, _)| *at);
-        Ok(Stopped { views, oracle: truth.oracle, sent: truth.all, arrived_us })
+        let [oracle, every_status] = truth.oracles;
+        Ok(Stopped { views, oracle, every_status, sent: truth.all, arrived_us })
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Truth {
+    fn totals(&self) -> [Counts; 2] {
+        [self.oracles[0].total(None, EVER), self.oracles[1].total(None, EVER)]
     }
 }
 

@@ -26,9 +26,16 @@ pub struct Oracle {
     pub records: u64,
     /// Records that must be rejected.
     pub broken: u64,
+    /// Whether a view of any status counts, not only one of status 200.
+    every_status: bool,
 }
 
 impl Oracle {
+    /// Counts views of every status.
+    pub fn of_every_status() -> Oracle {
+        Oracle { every_status: true, ..Oracle::default() }
+    }
+
     /// Counts what was sent.
     pub fn observe<'a>(&mut self, sent: impl IntoIterator<Item = &'a Sent>) {
         for sent in sent {
@@ -69,7 +76,7 @@ impl Oracle {
 
     fn count(&mut self, event: &Event) {
         let first = self.seen.insert((event.id.clone(), event.at_ms));
-        if !first || event.status != 200 {
+        if !first || !(self.every_status || event.status == 200) {
             return;
         }
         let at_us = event.at_ms * 1000;

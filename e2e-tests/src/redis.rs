@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::ports::free_port;
 use crate::process::Process;
@@ -58,6 +58,22 @@ impl Redis {
         if let Some(process) = self.process.take() {
             process.kill();
         }
+    }
+
+    /// Freezes it: nobody is answered, and no connection is closed.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn suspend(&self) -> Result<()> {
+        self.process.as_ref().context("it does not run")?.suspend()
+    }
+
+    /// Thaws it.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.process.as_ref().context("it does not run")?.resume()
     }
 
     /// Stops in good order.

@@ -44,8 +44,10 @@ impl Stage {
     /// # Errors
     /// If Redis does not come up.
     pub async fn with_catalog(scenario: &Scenario, brokers: &str, topic: &str, catalog: &str) -> Result<Stage> {
-        let redis = Redis::start(&scenario.dir().join("redis"), Durability::None).await?;
-        let mut deployment = Deployment::new(&scenario.dir().join("braid"), catalog, brokers, &redis.url())?;
+        // A scenario may have several.
+        let dir = scenario.dir().join(topic);
+        let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
+        let mut deployment = Deployment::new(&dir.join("braid"), catalog, brokers, &redis.url())?;
         // Scenarios wait for what archiver and group members find out by asking now and then.
         deployment.set("archive.discover_every", "500ms");
         deployment.set("kafka.session_timeout", "1s");

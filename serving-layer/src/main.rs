@@ -16,8 +16,11 @@ struct Args {
     settings: SettingsArgs,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    platform::shutdown::block_on(run())?
+}
+
+async fn run() -> Result<()> {
     let _fail_points = platform::failpoints::setup();
     let settings = Args::parse().settings.load()?;
     telemetry::init(&settings.telemetry)?;

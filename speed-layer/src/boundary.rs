@@ -43,9 +43,22 @@ impl Batch {
                 cuts.push(note.cut);
             }
         }
-        let (path, table) = &mut self.archive;
-        let archive = newest::<Facts>(&self.store, path, table, archive::FACTS_DOMAIN).await?;
+        let archive = self.facts().await?;
         Ok(Boundary { archive, cuts })
+    }
+
+    /// Where the archive begins a partition; `None` if it has not.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub async fn begin(&mut self, id: &PartitionId) -> Result<Option<i64>, StoreError> {
+        let facts = self.facts().await?;
+        Ok(facts.and_then(|facts| facts.partition(id).map(|known| known.begin)))
+    }
+
+    async fn facts(&mut self) -> Result<Option<Facts>, StoreError> {
+        let (path, table) = &mut self.archive;
+        newest::<Facts>(&self.store, path, table, archive::FACTS_DOMAIN).await
     }
 }
 

@@ -139,10 +139,10 @@ async fn pump(
     ready: Ready,
     stop: &CancellationToken,
 ) -> Result<(), Superseded> {
-    let Ready { id, keys, shard, log_start } = ready;
+    let Ready { id, keys, shard, warm_start } = ready;
     let window = Window::new(shared.metrics.source.dedup_window);
     let warms = shared.metrics.source.event_id.is_some();
-    let warm_from = if warms { window.warm_from(shard.cursor).max(log_start) } else { shard.cursor };
+    let warm_from = if warms { window.warm_from(shard.cursor).max(warm_start) } else { shard.cursor };
     info!(%id, cursor = shard.cursor, warm_from, "counting");
     let (batches, sealed) = mpsc::channel(STAGE_DEPTH);
     let (aggregated, to_apply) = mpsc::channel(STAGE_DEPTH);

@@ -14,8 +14,11 @@ struct Args {
     settings: SettingsArgs,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    platform::shutdown::block_on(run())?
+}
+
+async fn run() -> anyhow::Result<()> {
     let settings = Args::parse().settings.load()?;
     platform::telemetry::init(&settings.telemetry)?;
     let _fail_points = platform::failpoints::setup();

@@ -71,8 +71,9 @@ pub struct Ready {
     pub keys: ShardKeys,
     /// The shard.
     pub shard: Shard,
-    /// The first offset that the log holds.
-    pub log_start: i64,
+    /// The first offset that may warm the deduplication window: the log holds it, and the archive has it too. What lies
+    /// before the archive's begin (`start = "latest"`) is no earlier copy of anything, or the layers would disagree.
+    pub warm_start: i64,
 }
 
 /// What positioning needs.
@@ -119,7 +120,9 @@ impl Positioning<'_> {
         if shard.cursor > end {
             return Err(NotReady::BeyondTheEnd { id, cursor: shard.cursor, end });
         }
-        Ok(Ready { id, keys, shard, log_start })
+        let begin = self.batch.lock().await.begin(&id).await?;
+        let warm_start = begin.map_or(log_start, |begin| begin.max(log_start));
+        Ok(Ready { id, keys, shard, warm_start })
     }
 
     async fn open(&self, redis: &mut Connection, id: &PartitionId, keys: &ShardKeys) -> Result<Shard, NotReady> {

@@ -77,8 +77,7 @@ fn existing_topic_from_now_on() {
 async fn topic_with_a_past(scenario: &Scenario, start: &str) -> Result<(Stage, Views, Vec<Sent>)> {
     let kafka = Kafka::shared().await?;
     let topic = scenario.unique_name();
-    let options =
-        CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
+    let options = CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
     let catalog = catalog(&options).replace("key = \"video_id\"", &format!("key = \"video_id\"\nstart = \"{start}\""));
     let stage = Stage::with_catalog(scenario, &kafka.brokers(), &topic, &catalog).await?;
     kafka.create_topic(&topic, 4).await?;

@@ -3,10 +3,17 @@
 //! `make test` builds the binaries and runs all of them. One alone, with its output and a chosen seed:
 //! `cargo build --workspace && SEED=7 cargo test --workspace --test e2e exact -- --nocapture`.
 
+mod bounded_stop;
 mod exact;
+mod existing_topic;
 mod handover;
+mod input;
 mod kafka_faults;
 mod kill9;
 mod late_duplicates;
+mod operators_day;
+mod rebalance;
+mod redis_faults;
 mod restart;
 mod stranger_catalog;
+mod zombie;

@@ -26,7 +26,8 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, keys: Keys, figu
     let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
     let topic = scenario.unique_name();
     kafka.create_topic(&topic, PARTITIONS).await?;
-    let options = CatalogOptions { name: keys.name(), topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
+    let options =
+        CatalogOptions { name: keys.name(), topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
     let deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
     // The archive says where partitions begin; then it is in nobody's way.
     deployment.start_all(&[Layer::Archive]).await?;

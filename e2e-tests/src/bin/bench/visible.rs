@@ -26,7 +26,8 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
     let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
     let topic = scenario.unique_name();
     kafka.create_topic(&topic, 4).await?;
-    let options = CatalogOptions { name: "visible", topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
+    let options =
+        CatalogOptions { name: "visible", topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
     let mut deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
     // What users get, not what scenarios wait for.
     deployment.set("archive.linger", "2s");

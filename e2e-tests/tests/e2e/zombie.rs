@@ -1,0 +1,66 @@
+//! A speed worker is frozen between two writes, another one takes its partitions, and the first wakes up: what it writes
+//! then changes nothing.
+
+use e2e_tests::exactness::every_answer_is_exact;
+use e2e_tests::scenario::now_us;
+use e2e_tests::stage::LAYERS;
+use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, Mix, NEVER, Views, catalog};
+use e2e_tests::wait::DEADLINE;
+use e2e_tests::watch::{said_again, watched};
+use e2e_tests::{Kafka, Layer, Load, Producer, Stage, scenario};
+
+const SOME: usize = 1_000;
+/// One lane stops after a write, long enough for its next micro-batches to queue up behind it.
+const STOPS_AFTER_A_WRITE: &str = "speed::after_apply=30*off->1*return(3000)->off";
+/// What a worker says whose write was refused.
+const REFUSED: &str = "a micro-batch was not applied";
+
+#[test]
+fn zombie() {
+    scenario("zombie", async |scenario| {
+        let kafka = Kafka::shared().await?;
+        let topic = scenario.unique_name();
+        let options =
+            CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
+        let text = catalog(&options);
+        let stage = Stage::with_catalog(scenario, &kafka.brokers(), &topic, &text).await?;
+        kafka.create_topic(&topic, 4).await?;
+        let other = stage.deployment.beside(&scenario.dir().join("other"), &text)?;
+        stage.deployment.start_all(&LAYERS).await?;
+        let client = stage.client()?;
+        let now = now_us();
+        let producer = Producer::new(&kafka.brokers(), &topic)?;
+        let load = Load::start(producer, Views::new(scenario.rng(), now, 50, Mix::USUAL));
+
+        let zombie = stage.deployment.launch(Layer::Speed, STOPS_AFTER_A_WRITE)?;
+        watched(&client, &load, async {
+            zombie.line("failpoint speed::after_apply", DEADLINE).await?;
+            // Its next micro-batches are read, aggregated and wait to be applied where it stands.
+            load.arrive(SOME).await?;
+            zombie.suspend()?;
+            other.start(Layer::Speed).await?;
+            let arrived = load.arrive(SOME).await?;
+            // Only the other one can have counted these, in every partition.
+            client.total_as_of(arrived, METRIC, &[]).await?;
+            zombie.resume()?;
+            said_again(&zombie, REFUSED, 0).await?;
+            let arrived = load.arrive(SOME).await?;
+            client.total_as_of(arrived, METRIC, &[]).await?;
+            // Once more, with both at work, and with a reconcile while it is frozen.
+            zombie.suspend()?;
+            let arrived = load.arrive(SOME).await?;
+            client.total_as_of(arrived, METRIC, &[]).await?;
+            stage.deployment.reconcile().await?;
+            zombie.resume()?;
+            let arrived = load.arrive(SOME).await?;
+            client.total_as_of(arrived, METRIC, &[]).await
+        })
+        .await?;
+
+        let stopped = load.stop().await?;
+        client.total_as_of(stopped.arrived_us, METRIC, &[]).await?;
+        every_answer_is_exact(&client, &stopped.oracle, now).await?;
+        stage.reconciled_is(&stopped.oracle).await?;
+        every_answer_is_exact(&client, &stopped.oracle, now).await
+    });
+}
