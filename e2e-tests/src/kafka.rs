@@ -41,6 +41,22 @@ enum Node {
     InProcess(InProcess),
 }
 
+/// The shared broker's folder is this and the test process's id: two test processes at once have a broker each.
+const SHARED_PREFIX: &str = "shared-kafka-";
+
+/// Removes the folders of test processes that have ended.
+fn remove_abandoned(all: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(all).into_iter().flatten() {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(id) = name.strip_prefix(SHARED_PREFIX) else { continue };
+        if !Path::new("/proc").join(id).exists() {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 impl Kafka {
     /// The cluster that all scenarios of a test binary share, started by the first that asks. Its users name their topics
     /// uniquely and do it no harm.
@@ -50,7 +66,11 @@ impl Kafka {
     pub async fn shared() -> Result<&'static Kafka> {
         static SHARED: OnceCell<Kafka> = OnceCell::const_new();
         SHARED
-            .get_or_try_init(async || Kafka::start(&crate::process::target_dir()?.join("e2e/shared-kafka")).await)
+            .get_or_try_init(async || {
+                let all = crate::process::target_dir()?.join("e2e");
+                remove_abandoned(&all)?;
+                Kafka::start(&all.join(format!("{SHARED_PREFIX}{}", std::process::id()))).await
+            })
             .await
     }
 
