@@ -54,3 +54,56 @@ pub(super) async fn run(table: &mut Table, source: &Source) -> anyhow::Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use platform::store::{Store, Table};
+    use shared_logic::catalog::Catalog;
+    use shared_logic::contracts::PartitionId;
+    use shared_logic::contracts::archive::{FACTS_DOMAIN, Facts};
+
+    use super::super::buffer::{Buffer, Incoming};
+    use super::super::commit;
+    use super::*;
+
+    const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\nk = \"string\"\n";
+
+    async fn offsets(table: &Table, source: &Source) -> Vec<i64> {
+        let files = table.files().await.expect("listed");
+        let rows = table.read(&files, &buffer::schema(source)).await.expect("read");
+        let rows = tokio::task::spawn_blocking(move || rows.collect()).await.expect("no panic").expect("decoded");
+        let mut offsets: Vec<i64> =
+            rows.column(OFFSET).expect("there").i64().expect("integers").iter().flatten().collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn small_files_become_one_and_no_row_or_fact_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let store = Store::new(&settings).expect("a store");
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let source = &catalog.sources["s"];
+        let mut table = crate::init::archive_table(&store, source).await.expect("created");
+        let mut facts = Facts::default();
+        facts.begin(&PartitionId::new("log", 0), 0);
+        let commits = FILES_MIN as i64 + 4;
+        for offset in 0..commits {
+            let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, offset)]));
+            // One of them is no event.
+            let payload: &[u8] = if offset == 3 { b"broken" } else { br#"{"at": 1000, "k": "a"}"# };
+            let (partition, timestamp_ms) = (0, Some(1_000));
+            buffer.push(Incoming { partition, offset, timestamp_ms, key: None, payload: Some(payload), headers: None });
+            let outcome = commit::rows(&mut table, &mut facts, "log", buffer, &BTreeMap::new()).await.expect("written");
+            assert_eq!(outcome, commit::Outcome::Committed);
+        }
+        assert_eq!(table.files().await.expect("listed").len(), commits as usize);
+
+        run(&mut table, source).await.expect("compacted");
+
+        assert_eq!(table.files().await.expect("listed").len(), 1);
+        assert_eq!(offsets(&table, source).await, (0..commits).collect::<Vec<_>>());
+        assert_eq!(table.note::<Facts>(FACTS_DOMAIN).await.expect("read"), Some(facts));
+    }
+}
