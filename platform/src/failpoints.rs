@@ -1,8 +1,7 @@
 //! Named places where a test can make a process fail, pause or exit.
 //!
-//! A layer writes `platform::fail_point!("apply.before")`; without the cargo feature `failpoints` that is nothing at
-//! all. With it, the environment variable `FAILPOINTS` (`apply.before=1*panic;commit.after=pause`) chooses what
-//! happens there. Names read `stage.moment`.
+//! A layer calls [`pass`] with the place's name, `stage::moment`; without the cargo feature `failpoints` that does nothing.
+//! With it, the environment variable `FAILPOINTS` (`speed::after_apply=50%return(300)`) chooses what happens there.
 
 pub use fail::FailScenario;
 

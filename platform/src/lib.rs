@@ -11,6 +11,3 @@ pub mod settings;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
-
-/// Marks a place where a test can make the process fail; see [`failpoints`].
-pub use fail::fail_point;

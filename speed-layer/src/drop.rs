@@ -181,11 +181,10 @@ impl Graces {
             seen.push_back((Instant::now(), cut));
         }
         let mut past = None;
-        while let Some((at, cut)) = seen.front().copied().filter(|(at, _)| at.elapsed() >= grace) {
+        while let Some((_, cut)) = seen.front().copied().filter(|(at, _)| at.elapsed() >= grace) {
             past = Some(cut);
             if seen.len() == 1 {
                 // The newest cut stays known, so that it is not seen as new again.
-                let _ = at;
                 break;
             }
             seen.pop_front();
