@@ -113,7 +113,7 @@ impl SpeedView {
     ) -> Result<BTreeMap<PartitionId, Option<ShardLook>>, SpeedError> {
         let each = ids.into_iter().map(|id| async move {
             let keys = ShardKeys::new(catalog, source, &id);
-            let reading = self.ask(&id, &[keys.shard()], &[]).await?;
+            let reading = self.ask(&id, &[keys.shard()], "", &[]).await?;
             Ok::<_, SpeedError>((id, reading.map(|reading| ShardLook::new(reading, Vec::new()))))
         });
         stream::iter(each).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
@@ -145,8 +145,8 @@ impl SpeedView {
                 }
             }
             let mut names = vec![keys.shard()];
-            names.extend(wanted.iter().map(|begin| keys.counters(*begin, question.definition, question.key)));
-            let Some(mut reading) = self.ask(id, &names, &kinds).await? else {
+            names.extend(wanted.iter().map(|begin| keys.counters(*begin, question.definition)));
+            let Some(mut reading) = self.ask(id, &names, question.key.as_str(), &kinds).await? else {
                 self.lists().remove(&keys.shard());
                 return Ok(None);
             };
@@ -177,6 +177,7 @@ impl SpeedView {
         &self,
         id: &PartitionId,
         keys: &[String],
+        group_key: &str,
         kinds: &[MeasureKind],
     ) -> Result<Option<Reading>, SpeedError> {
         let mut connection = self.link.connection().await?;
@@ -184,7 +185,7 @@ impl SpeedView {
         for key in keys {
             invocation.key(key.as_str());
         }
-        let answer = invocation.invoke_async(&mut connection).await;
+        let answer = invocation.arg(group_key).invoke_async(&mut connection).await;
         let answer =
             answer.map_err(|error| SpeedError::Refused { partition: id.clone(), reason: error.to_string() })?;
         reply::reading(answer, kinds).map_err(|source| SpeedError::Unreadable { partition: id.clone(), source })

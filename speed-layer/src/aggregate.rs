@@ -1,10 +1,10 @@
-//! Micro-batch → partials of every metric, packed for the apply script.
+//! Micro-batch → what it adds to the counters of every metric.
 
 use std::collections::BTreeSet;
 
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
-use shared_logic::contracts::speed_view::{Packed, ShardKeys, pack};
+use shared_logic::contracts::speed_view::Addition;
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 
@@ -49,20 +49,19 @@ impl Metrics {
         columns
     }
 
-    /// Runs every plan on the micro-batch; counters are addressed in the slice that begins at `slice`.
+    /// Runs every plan on the micro-batch; gives an addition per metric, or none where there is no event.
     ///
     /// # Errors
     /// None that an event can cause: expressions are typed when the catalog is checked.
-    pub fn aggregate(&self, batch: &MicroBatch, keys: &ShardKeys, slice: i64) -> PolarsResult<Packed> {
-        let mut packed = Packed::default();
+    pub fn aggregate(&self, batch: &MicroBatch) -> PolarsResult<Vec<Addition>> {
         if batch.events.height() == 0 {
-            return Ok(packed);
+            return Ok(Vec::new());
         }
-        for (metric, hash, plan) in &self.metrics {
+        let additions = self.metrics.iter().map(|(metric, hash, plan)| {
             let partials = Partials::of_events(&self.source, metric, plan, batch.events.clone().lazy())?;
-            pack(&mut packed, keys, slice, hash, metric, &partials);
-        }
-        Ok(packed)
+            Ok(Addition::new(hash.clone(), metric, &partials))
+        });
+        additions.collect()
     }
 }
 

@@ -14,7 +14,7 @@ use platform::redis::Connection;
 use platform::settings::Speed;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::PartitionId;
-use shared_logic::contracts::speed_view::{Definitions, Packed, Refusal, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Definitions, Refusal, Shard, ShardKeys};
 use shared_logic::dedup::Window;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
@@ -126,9 +126,7 @@ struct Aggregated {
     to: i64,
     records: usize,
     opened: std::time::Instant,
-    /// The slice that the counters are addressed in.
-    slice: i64,
-    packed: Packed,
+    additions: Vec<Addition>,
     question: Question,
 }
 
@@ -152,33 +150,24 @@ async fn pump(
         stop.cancelled().await;
         return Ok(());
     }
-    let (slices, slice) = watch::channel(shard.last_slice());
-    let first = aggregate(Arc::clone(shared), keys.clone(), slice, sealed, aggregated);
-    let second = apply(shared, redis.clone(), &id, &keys, shard, slices, to_apply, stop);
+    let first = aggregate(Arc::clone(shared), sealed, aggregated);
+    let second = apply(shared, redis.clone(), &id, &keys, shard, to_apply, stop);
     let ((), superseded) = tokio::join!(first, second);
     superseded
 }
 
 /// Stage one: runs the plans, and puts the question of R7.
-async fn aggregate(
-    shared: Arc<Shared>,
-    keys: ShardKeys,
-    slice: watch::Receiver<i64>,
-    mut sealed: mpsc::Receiver<MicroBatch>,
-    aggregated: mpsc::Sender<Aggregated>,
-) {
+async fn aggregate(shared: Arc<Shared>, mut sealed: mpsc::Receiver<MicroBatch>, aggregated: mpsc::Sender<Aggregated>) {
     loop {
         let batch = tokio::select! {
             batch = sealed.recv() => match batch { Some(batch) => batch, None => return },
             () = aggregated.closed() => return,
         };
         let question = shared.log_check.ask();
-        let slice = *slice.borrow();
-        let (metrics, keys) = (Arc::clone(&shared.metrics), keys.clone());
+        let metrics = Arc::clone(&shared.metrics);
         let started = Instant::now();
-        let work =
-            tokio::task::spawn_blocking(move || metrics.aggregate(&batch, &keys, slice).map(|packed| (batch, packed)));
-        let (batch, packed) = match work.await {
+        let work = tokio::task::spawn_blocking(move || metrics.aggregate(&batch).map(|additions| (batch, additions)));
+        let (batch, additions) = match work.await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => {
                 error!(%error, "a plan failed on a micro-batch; reading it again");
@@ -188,27 +177,25 @@ async fn aggregate(
         };
         histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
         let MicroBatch { from, to, records, opened, .. } = batch;
-        if aggregated.send(Aggregated { from, to, records, opened, slice, packed, question }).await.is_err() {
+        if aggregated.send(Aggregated { from, to, records, opened, additions, question }).await.is_err() {
             return;
         }
     }
 }
 
 /// Stage two: applies in order; returns when something is not as expected.
-#[expect(clippy::too_many_arguments, reason = "one call, and each is a different thing")]
 async fn apply(
     shared: &Shared,
     mut redis: Connection,
     id: &PartitionId,
     keys: &ShardKeys,
     mut shard: Shard,
-    slices: watch::Sender<i64>,
     mut to_apply: mpsc::Receiver<Aggregated>,
     stop: &CancellationToken,
 ) -> Result<(), Superseded> {
     let mut ends = Unreached::new(id.partition, shared.ends.clone());
     let backoff = shared.settings.retry_backoff.get();
-    while let Some(mut batch) = to_apply.recv().await {
+    while let Some(batch) = to_apply.recv().await {
         let now = tokio::select! {
             topic = batch.question.answer() => topic.map(|topic| topic.log),
             () = stop.cancelled() => return Ok(()),
@@ -221,13 +208,12 @@ async fn apply(
             debug!(%id, from = batch.from, cursor = shard.cursor, "a micro-batch of an earlier position");
             return Ok(());
         }
-        batch.packed.move_to_slice(batch.slice, shard.last_slice());
         let as_of_us = ends.as_of(batch.to);
-        let apply = Apply { keys, expected: shard.expected(), to: batch.to, as_of_us, packed: batch.packed };
+        let additions = batch.additions.into();
+        let apply = Apply { keys, expected: shard.expected(), to: batch.to, as_of_us, additions };
         match apply.send(&shared.scripts, &mut redis, backoff, stop).await {
             Ok(now) => {
                 report(shared, id, &now, batch.records, batch.opened);
-                slices.send_replace(now.last_slice());
                 shard = now;
             }
             Err(NotApplied::Stopped) => return Ok(()),

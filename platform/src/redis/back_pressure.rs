@@ -27,7 +27,7 @@ impl fmt::Display for Reply {
 
 /// Codes by which a server says that it cannot answer now. A script's error carries the code of the command that
 /// failed within it.
-const LATER: [(&str, &str); 9] = [
+const LATER: [(&str, &str); 10] = [
     ("OOM", "redis is full"),
     ("READONLY", "redis is read-only (a replica, or a failover under way)"),
     ("LOADING", "redis is loading its data"),
@@ -36,6 +36,7 @@ const LATER: [(&str, &str); 9] = [
     ("CLUSTERDOWN", "the redis cluster is down"),
     ("TRYAGAIN", "redis moves a slot"),
     ("NOREPLICAS", "redis has too few replicas to write"),
+    ("EXECABORT", "redis refuses a transaction (it is full, or cannot persist)"),
     ("MISCONF", "redis cannot persist and refuses writes"),
 ];
 

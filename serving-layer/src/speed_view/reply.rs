@@ -1,4 +1,4 @@
-//! The read script's answer: nothing, or `{cursor, slices, definitions, as_of, {field, value, …}, …}`.
+//! The read script's answer: nothing, or `{cursor, slices, definitions, as_of, {chunk, field, …}, …}`.
 
 use redis::Value;
 use shared_logic::contracts::speed_view::{Reading, UnreadableShard};
@@ -14,22 +14,20 @@ pub(super) fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Rea
         return Err(strange(&Value::Array(items)));
     }
     let head = items[..4].iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    let counters = items[4..].iter().map(pairs).collect::<Result<Vec<_>, _>>()?;
-    Reading::parse([&head[0], &head[1], &head[2], &head[3]], &counters, kinds).map(Some)
+    let slices = items[4..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
+    Reading::parse([&head[0], &head[1], &head[2], &head[3]], &slices, kinds).map(Some)
 }
 
-fn pairs(value: &Value) -> Result<Vec<(String, String)>, UnreadableShard> {
-    match value {
-        Value::Array(flat) => flat
-            .chunks(2)
-            .map(|pair| match pair {
-                [field, value] => Ok((text(field)?, text(value)?)),
-                _ => Err(strange(value)),
-            })
-            .collect(),
-        Value::Map(pairs) => pairs.iter().map(|(field, value)| Ok((text(field)?, text(value)?))).collect(),
+fn chunks(value: &Value) -> Result<Vec<(i64, Vec<u8>)>, UnreadableShard> {
+    let Value::Array(flat) = value else { return Err(strange(value)) };
+    let each = flat.chunks(2).map(|pair| match pair {
+        [chunk, Value::BulkString(field)] => {
+            let chunk = text(chunk)?.parse().map_err(|_| strange(value))?;
+            Ok((chunk, field.clone()))
+        }
         _ => Err(strange(value)),
-    }
+    });
+    each.collect()
 }
 
 fn text(value: &Value) -> Result<String, UnreadableShard> {
@@ -56,12 +54,13 @@ mod tests {
 
     #[test]
     fn positions_and_counters_are_read() {
-        let counters = Value::Array(["3:0", "17", "4:0", "overflow"].map(bulk).into());
+        let field = Value::BulkString(vec![3, 17, 4, 0xc3]);
+        let counters = Value::Array(vec![bulk("-2"), field]);
         let head = ["9", "4,7", "00000000000000aa=4", "1000"].map(bulk);
         let answer = Value::Array(head.into_iter().chain([counters]).collect());
         let reading = reading(answer, &[MeasureKind::Count]).expect("readable").expect("a shard");
         assert_eq!((reading.shard.cursor, reading.shard.slices, reading.as_of_us), (9, vec![4, 7], Some(1000)));
-        assert_eq!(reading.counters, [[(3, 0, measure::Value::Int(17)), (4, 0, measure::Value::Overflow)]]);
+        assert_eq!(reading.counters, [[(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)]]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serving_layer::{AskTopics, ServeError, Server};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
-use shared_logic::contracts::speed_view::{Packed, ShardKeys, pack, script};
+use shared_logic::contracts::speed_view::{Addition, ShardKeys, script};
 use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
@@ -293,14 +293,19 @@ impl Stage {
             let count = move || Partials::of_events(&source, &metric, &Plan::new(&source, &metric), rows.lazy());
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
-        let mut packed = Packed::default();
-        let begin = slice.parse().expect("a number");
-        pack(&mut packed, &keys, begin, &self.definition(), metric, &partials.expect("counted"));
+        let addition = Addition::new(self.definition(), metric, &partials.expect("counted"));
+        let counters = keys.counters(slice.parse().expect("a number"), &self.definition());
+        let mut look = redis::cmd("HMGET");
+        look.arg(&counters);
+        for field in addition.fields() {
+            look.arg(field);
+        }
+        let held: Vec<Option<Vec<u8>>> = look.query_async(&mut self.connection.clone()).await.expect("fields");
         let next = (cursor + events.len() as i64).to_string();
         let script = Script::new(script::APPLY);
         let mut apply = script.prepare_invoke();
-        apply.key(keys.shard()).key(&packed.keys).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
-        apply.arg(at(as_of).to_string()).arg(packed.to_msgpack());
+        apply.key(keys.shard()).key(&counters).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
+        apply.arg(at(as_of).to_string()).arg(addition.merged(&held).expect("merged"));
         let reply: Vec<String> = apply.invoke_async(&mut self.connection.clone()).await.expect("applied");
         assert_eq!(reply[0], "done");
     }

@@ -6,29 +6,31 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `as_of` |
-//! | `…:c:<slice begin>:<definition>:<group key>` | hash | `<bucket index>:<measure index>` → value |
+//! | `…:c:<slice begin>:<definition>` | hash | `<chunk>:<group key>` → the values of 64 buckets; `chunks` → those that occur |
 //!
-//! Values are decimal text: integers, floats with 17 digits, or `overflow`. A bucket's index is its start divided by the
-//! metric's grain.
+//! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64. Everything that a
+//! slice counts for one definition is one key: a micro-batch is written with one command, a group key's total is one read
+//! per slice however many buckets it spans, and a slice is dropped at once.
 //!
 //! What may happen to a shard's positions is written twice, on purpose: here as pure functions ([`Shard`]), and as the
 //! scripts that do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
 
-mod partials;
+mod addition;
+mod counters;
 mod read;
 pub mod script;
 mod shard;
 
-pub use partials::{Packed, pack};
-pub use read::{Counters, Reading, UnreadableShard};
+pub use addition::Addition;
+pub use counters::{CHUNK_BUCKETS, CHUNKS, Counters};
+pub use read::{Reading, UnreadableShard};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use super::PartitionId;
 use crate::catalog::{Catalog, DefinitionHash};
-use crate::partial::GroupKey;
 
 /// The layout that this code reads and writes.
-pub const FORMAT: &str = "1";
+pub const FORMAT: &str = "2";
 
 /// The names of one shard's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +50,9 @@ impl ShardKeys {
         format!("{}shard", self.tag)
     }
 
-    /// The key of the counters of one group key in one slice.
-    pub fn counters(&self, slice: i64, definition: &DefinitionHash, key: &GroupKey) -> String {
-        self.counters_prefix(slice, definition) + key.as_str()
-    }
-
-    /// What the keys of all counters of one definition in one slice begin with.
-    pub(super) fn counters_prefix(&self, slice: i64, definition: &DefinitionHash) -> String {
-        format!("{}c:{slice}:{}:", self.tag, definition.as_str())
+    /// The key of the counters of one definition in one slice.
+    pub fn counters(&self, slice: i64, definition: &DefinitionHash) -> String {
+        format!("{}c:{slice}:{}", self.tag, definition.as_str())
     }
 
     /// A glob that matches every counter of the shard.

@@ -169,13 +169,13 @@ fn random_range(dice: &mut Dice, definition: &Definition, rows: &[Row]) -> TimeR
 impl Layers {
     fn total(&self, definition: &Definition, key: &Key, range: TimeRange) -> Braided {
         let (kinds, batch, speed) =
-            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
+            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(definition, &GroupKey::new(key)));
         merge::total(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range)
     }
 
     fn series(&self, definition: &Definition, key: &Key, range: TimeRange, step_us: i64) -> Vec<(i64, Braided)> {
         let (kinds, batch, speed) =
-            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(&GroupKey::new(key)));
+            (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(definition, &GroupKey::new(key)));
         merge::series(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range, step_us)
     }
 }

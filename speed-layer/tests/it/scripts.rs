@@ -14,8 +14,9 @@ use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
-use shared_logic::contracts::speed_view::{Expected, Packed, Reading, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
 use shared_logic::measure::MeasureKind;
+use shared_logic::partial::GroupKey;
 use speed_layer::apply::Scripts;
 
 /// One of each kind.
@@ -102,13 +103,28 @@ impl Bench {
         self.run(|scripts| &scripts.drop, &[cut.to_string()])
     }
 
-    fn apply(&mut self, expected: &Expected, to: i64, packed: &Packed) -> RedisResult<Reply> {
+    /// What the fields of an addition hold in a slice, merged with it.
+    fn merged(&mut self, slice: i64, addition: &Addition) -> Vec<u8> {
+        let mut look = ::redis::cmd("HMGET");
+        look.arg(self.keys.counters(slice, &addition.definition));
+        for field in addition.fields() {
+            look.arg(field);
+        }
+        let held: Vec<Option<Vec<u8>>> = look.query(&mut self.redis).expect("redis answers");
+        addition.merged(&held).expect("of the form that workers write")
+    }
+
+    /// Writes to the expected slice what was merged per definition.
+    fn apply(&mut self, expected: &Expected, to: i64, merged: &[(DefinitionHash, Vec<u8>)]) -> RedisResult<Reply> {
         let mut invocation = self.scripts.apply.key(self.keys.shard());
-        for key in &packed.keys {
-            invocation.key(key);
+        for (definition, _) in merged {
+            invocation.key(self.keys.counters(expected.slice, definition));
         }
         invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
-        invocation.arg(to).arg("").arg(packed.to_msgpack());
+        invocation.arg(to).arg("");
+        for (_, fields) in merged {
+            invocation.arg(fields);
+        }
         let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
         Ok(script::reply(&fields).expect("a known reply"))
     }
@@ -121,28 +137,23 @@ impl Bench {
         invocation.arg(slice).invoke(&mut self.redis)
     }
 
-    /// What a reader sees; `None` if there is no shard.
-    fn read(&mut self, counters: &[String], kinds: &[MeasureKind]) -> RedisResult<Option<Reading>> {
+    /// What a reader sees of one group key in those counters; `None` if there is no shard.
+    fn read(&mut self, counters: &[String], key: &GroupKey, kinds: &[MeasureKind]) -> RedisResult<Option<Reading>> {
         let mut invocation = self.scripts.read.key(self.keys.shard());
-        for key in counters {
-            invocation.key(key);
+        for name in counters {
+            invocation.key(name);
         }
-        let answer: Vec<::redis::Value> = invocation.invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, as_of, pairs @ ..] = answer.as_slice() else { return Ok(None) };
+        let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
+        let [cursor, slices, definitions, as_of, chunks @ ..] = answer.as_slice() else { return Ok(None) };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
-        let pairs: Vec<Vec<(String, String)>> = pairs
-            .iter()
-            .map(|flat| {
-                let flat = Vec::<String>::from_redis_value_ref(flat).expect("texts");
-                flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
-            })
-            .collect();
+        let chunks: Vec<Vec<(i64, Vec<u8>)>> =
+            chunks.iter().map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and fields")).collect();
         let head = [text(cursor), text(slices), text(definitions), text(as_of)];
         let head = [head[0].as_str(), head[1].as_str(), head[2].as_str(), head[3].as_str()];
-        Ok(Some(Reading::parse(head, &pairs, kinds).expect("of the form that the scripts write")))
+        Ok(Some(Reading::parse(head, &chunks, kinds).expect("of the form that the scripts write")))
     }
 
     fn shard(&mut self) -> Option<Shard> {
-        self.read(&[], &[]).expect("redis answers").map(|reading| reading.shard)
+        self.read(&[], &GroupKey::new(&[]), &[]).expect("redis answers").map(|reading| reading.shard)
     }
 }

@@ -2,7 +2,7 @@
 -- R5: the log no longer holds the cursor: every slice goes, and one begins at the offset where the log starts now.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format')
 if not at[1] then return {'missing'} end
-if at[4] ~= '1' then return {'format', at[4]} end
+if at[4] ~= '2' then return {'format', at[4]} end
 if at[1] ~= ARGV[1] or tonumber(ARGV[2]) <= tonumber(at[1]) then return {'differs', at[1], at[2], at[3]} end
 local definitions = {}
 for hash in string.gmatch(ARGV[3], '[^,]+') do definitions[#definitions + 1] = hash .. '=' .. ARGV[2] end

@@ -3,7 +3,7 @@
 -- slices come to be dropped.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format')
 if not at[1] then return {'missing'} end
-if at[4] ~= '1' then return {'format', at[4]} end
+if at[4] ~= '2' then return {'format', at[4]} end
 local slices = at[2]
 local _, commas = string.gsub(slices, ',', ',')
 if string.match(slices, '[^,]+$') ~= at[1] and commas + 1 < tonumber(ARGV[1]) then

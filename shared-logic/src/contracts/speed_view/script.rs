@@ -8,7 +8,8 @@ use crate::catalog::DefinitionHash;
 
 /// Opens a missing shard. Keys: shard. Arguments: offset, definition hashes (comma-separated).
 pub const OPEN: &str = include_str!("open.lua");
-/// R2. Keys: shard, counters. Arguments: cursor, slice, definitions, next cursor, as-of (empty: unchanged), packed partials.
+/// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, next cursor, as-of (empty:
+/// unchanged), per counters what an [`Addition`](super::Addition) merged.
 pub const APPLY: &str = include_str!("apply.lua");
 /// R3. Keys: shard. Arguments: the largest number of slices.
 pub const ROTATE: &str = include_str!("rotate.lua");
@@ -20,12 +21,16 @@ pub const REOPEN: &str = include_str!("reopen.lua");
 pub const DROP: &str = include_str!("drop.lua");
 /// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed.
 pub const UNLINK: &str = include_str!("unlink.lua");
-/// R10. Keys: shard, counters. Answers the shard and the content of each counter.
+/// R10. Keys: shard, counters of each slice. Arguments: group key. Answers the shard, and per slice the group key's chunks.
 pub const READ: &str = include_str!("read.lua");
 
 /// A script's answer that is none of the forms above: another program's keys, or a newer format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("shard is not of format {format} or is damaged: {what}; is another program or a newer Braid writing to this Redis?", format = super::FORMAT)]
+#[error(
+    "shard is not of format {format} or is damaged: {what}; is another program or another version of Braid writing to this \
+     Redis? What an older version wrote can be deleted: the next reconcile brings back what it counted",
+    format = super::FORMAT
+)]
 pub struct UnknownReply {
     /// What was read.
     pub what: String,

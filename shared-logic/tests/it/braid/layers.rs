@@ -1,14 +1,14 @@
 //! The two layers without their stores: the crate's decoder, windows, plans and partials, and maps for Redis and Delta.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use polars::prelude::*;
 use shared_logic::contracts::PartitionId;
-use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, CHUNKS, Reading, Shard, ShardKeys, script};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::{Window, exact};
-use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
 use shared_logic::partial::{GroupKey, KeyValue, Partials};
 use shared_logic::plan::Plan;
@@ -22,12 +22,14 @@ use crate::dice::Dice;
 pub(super) struct Layers {
     /// Partials of everything below the cut.
     batch: DataFrame,
-    /// Per partition its cut, its shard, and the counters by slice and key.
+    /// Per partition its cut, its shard, and its counters.
     speed: Vec<(i64, Shard, Counters)>,
 }
 
-/// By slice and group key: (bucket, measure) → value.
-type Counters = HashMap<(i64, GroupKey), BTreeMap<(i64, usize), Value>>;
+/// What Redis holds of a slice's counters: field → value.
+type Fields = HashMap<String, Vec<u8>>;
+/// The counters of one shard, by key.
+type Counters = HashMap<String, Fields>;
 
 impl Layers {
     /// Cuts each partition anywhere, begins slices anywhere, one of them at the cut.
@@ -58,14 +60,23 @@ impl Layers {
     }
 
     /// The counters of a key in every slice that begins at the cut or above.
-    pub(super) fn speed_cells(&self, key: &GroupKey) -> Vec<SpeedCell> {
+    pub(super) fn speed_cells(&self, definition: &Definition, key: &GroupKey) -> Vec<SpeedCell> {
         let mut cells = Vec::new();
-        for (cut, shard, counters) in &self.speed {
+        for (at, (cut, shard, counters)) in self.speed.iter().enumerate() {
             assert!(shard.slices.contains(cut), "{shard:?} has no slice at {cut}");
-            for slice in shard.slices.iter().filter(|begin| *begin >= cut) {
-                let counters = counters.get(&(*slice, key.clone())).into_iter().flatten();
-                cells.extend(counters.map(|((bucket, measure), value)| (*bucket, *measure, *value)));
-            }
+            let keys = shard_keys(definition, at);
+            let slices = shard.slices.iter().filter(|begin| *begin >= cut);
+            let chunks: Vec<_> =
+                slices.map(|slice| chunks(counters.get(&keys.counters(*slice, &definition.hash())), key)).collect();
+            let definitions = script::definitions_text(&shard.definitions);
+            let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+            let cursor = shard.cursor.to_string();
+            let reading = Reading::parse([&cursor, &begins, &definitions, ""], &chunks, &definition.kinds())
+                .expect("what was written is read");
+            assert_eq!(reading.shard, *shard);
+            let grain_us = definition.metric().grain_us;
+            let counters = reading.counters.into_iter().flatten();
+            cells.extend(counters.map(|(bucket, measure, value)| (bucket * grain_us, measure, value)));
         }
         cells
     }
@@ -111,7 +122,7 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
     let plan = Plan::new(definition.source(), definition.metric());
     let hashes = [definition.hash()];
     let mut shard = Shard::open(None, opened, &hashes).expect("there is none");
-    let mut counters = Counters::new();
+    let (keys, mut counters) = (shard_keys(definition, number), Counters::new());
     let mut worker = Worker::started(definition, &plan, partition, shard.cursor);
     while shard.cursor < end || begins.iter().any(|begin| *begin == shard.cursor && !shard.slices.contains(begin)) {
         if begins.contains(&shard.cursor) {
@@ -125,41 +136,45 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
             worker = Worker::started(definition, &plan, partition, shard.cursor);
         }
         let far = if dice.chance(50) { stop } else { dice.between(shard.cursor + 1, stop) };
-        let partials = worker.micro_batch(shard.cursor, far);
-        let slice = shard.last_slice();
+        let addition = Addition::new(definition.hash(), definition.metric(), &worker.micro_batch(shard.cursor, far));
+        let counted = keys.counters(shard.last_slice(), &definition.hash());
+        assert_eq!(keys.slice_of(&counted), Some(shard.last_slice()), "{counted}");
         shard = Shard::apply(Some(&shard), &shard.expected(), far).expect("as expected");
-        add(&mut counters, slice, &definition.kinds(), &partials);
+        add(counters.entry(counted).or_default(), &addition);
     }
-    check_names(definition, number, &counters);
     (cut, shard, counters)
 }
 
-/// What `pack` and the apply script do, by the merge laws.
-fn add(counters: &mut Counters, slice: i64, kinds: &[MeasureKind], partials: &Partials) {
-    for (key, bucket, values) in partials.rows() {
-        let counter = counters.entry((slice, key.clone())).or_default();
-        for (measure, (kind, value)) in kinds.iter().zip(values).enumerate() {
-            let value = value.presented();
-            if value != Value::Null && value != kind.identity() {
-                let cell = counter.entry((bucket, measure)).or_insert_with(|| kind.identity());
-                *cell = kind.merge(*cell, value);
-            }
-        }
-    }
+fn shard_keys(definition: &Definition, partition: usize) -> ShardKeys {
+    ShardKeys::new(&definition.catalog, "events", &PartitionId::new("log", partition as i32))
 }
 
-/// Every counter has a name of its own, from which its slice is read back.
-fn check_names(definition: &Definition, number: usize, counters: &Counters) {
-    let keys = ShardKeys::new(&definition.catalog, "events", &PartitionId::new("log", number as i32));
-    let mut names: Vec<String> = Vec::new();
-    for (slice, key) in counters.keys() {
-        let name = keys.counters(*slice, &definition.hash(), key);
-        assert_eq!(keys.slice_of(&name), Some(*slice), "{name}");
-        names.push(name);
+/// What a worker's look and the apply script do to a slice's counters.
+fn add(fields: &mut Fields, addition: &Addition) {
+    let held: Vec<Option<Vec<u8>>> = addition.fields().map(|field| fields.get(field).cloned()).collect();
+    let merged = addition.merged(&held).expect("what was written is read");
+    let mut rest = merged.as_slice();
+    let items = rmp::decode::read_array_len(&mut rest).expect("an array");
+    let mut next = || {
+        let length = rmp::decode::read_str_len(&mut rest).expect("a string") as usize;
+        let (item, others) = rest.split_at(length);
+        rest = others;
+        item.to_vec()
+    };
+    for _ in 0..items / 2 {
+        fields.insert(String::from_utf8(next()).expect("text"), next());
     }
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), counters.len());
+    assert!(rest.is_empty(), "more than {items} items");
+}
+
+/// What the read script does: the fields of a group key in every chunk of the list.
+fn chunks(fields: Option<&Fields>, key: &GroupKey) -> Vec<(i64, Vec<u8>)> {
+    let Some((fields, listed)) = fields.and_then(|fields| Some((fields, fields.get(CHUNKS)?))) else {
+        return Vec::new();
+    };
+    let listed = std::str::from_utf8(listed).expect("text");
+    let chunks = listed.split(',').map(|chunk| chunk.parse::<i64>().expect("a number"));
+    chunks.filter_map(|chunk| Some((chunk, fields.get(&format!("{chunk}:{}", key.as_str()))?.clone()))).collect()
 }
 
 /// What a worker remembers, and forgets when it restarts.

@@ -1,12 +1,11 @@
-//! Counters: packed, applied in Lua and read back, beside the merge laws.
+//! Counters: looked at, merged, written by the script and read back, beside the merge laws.
 
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Expected, Packed, ShardKeys, pack};
+use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{GroupKey, KeyValue, Partials};
 use shared_logic::plan::BUCKET;
@@ -69,20 +68,15 @@ impl Bench {
         self.shard().expect("there is a shard").expected()
     }
 
-    fn packed(&self, catalog: &Catalog, slice: i64, partials: &Partials) -> Packed {
-        let (mut packed, metric) = (Packed::default(), &catalog.metrics["m"]);
-        pack(&mut packed, &self.keys, slice, &catalog.definition(metric), metric, partials);
-        packed
-    }
-
     /// Applies to the last slice, and again as if the reply was lost.
     fn add_twice(&mut self, catalog: &Catalog, partials: &Partials) {
-        let expected = self.expected();
-        let packed = self.packed(catalog, expected.slice, partials);
+        let (expected, metric) = (self.expected(), &catalog.metrics["m"]);
+        let addition = Addition::new(catalog.definition(metric), metric, partials);
+        let merged = [(addition.definition.clone(), self.merged(expected.slice, &addition))];
         let to = expected.cursor + 1;
-        let Reply::Done(shard) = self.apply(&expected, to, &packed).expect("redis answers") else { panic!("refused") };
+        let Reply::Done(shard) = self.apply(&expected, to, &merged).expect("redis answers") else { panic!("refused") };
         assert_eq!(shard.cursor, to);
-        let again = self.apply(&expected, to, &packed).expect("redis answers");
+        let again = self.apply(&expected, to, &merged).expect("redis answers");
         assert!(matches!(again, Reply::Refused(_)), "a retry was applied");
     }
 
@@ -93,14 +87,14 @@ impl Bench {
         keys: &[GroupKey],
     ) -> BTreeMap<(GroupKey, i64, usize), Value> {
         let definition = catalog.definition(&catalog.metrics["m"]);
-        let names: Vec<String> = keys.iter().map(|key| self.keys.counters(slice, &definition, key)).collect();
-        let reading = self.read(&names, &kinds(catalog)).expect("redis answers").expect("there is a shard");
-        let named = keys.iter().zip(reading.counters);
-        named
-            .flat_map(|(key, cells)| {
-                cells.into_iter().map(move |(bucket, measure, value)| ((key.clone(), bucket, measure), value))
-            })
-            .collect()
+        let counters = [self.keys.counters(slice, &definition)];
+        let mut found = BTreeMap::new();
+        for key in keys {
+            let reading = self.read(&counters, key, &kinds(catalog)).expect("redis answers").expect("there is a shard");
+            let cells = reading.counters.into_iter().flatten();
+            found.extend(cells.map(|(bucket, measure, value)| ((key.clone(), bucket, measure), value)));
+        }
+        found
     }
 }
 
@@ -138,7 +132,7 @@ fn random_partial(dice: &mut Dice) -> Partial {
     let count = random_int(dice).map(|n| n & i64::MAX);
     let ints = [count, random_int(dice), random_int(dice), random_int(dice)];
     let floats = [random_float(dice), random_float(dice), random_float(dice)];
-    ((*dice.pick(&TEXTS)).to_owned(), dice.between(-2, 2), ints, floats)
+    ((*dice.pick(&TEXTS)).to_owned(), dice.between(-2, 2) * dice.between(0, CHUNK_BUCKETS), ints, floats)
 }
 
 #[test]
@@ -154,7 +148,9 @@ fn counters_merge_by_the_laws() {
         bench.open(0, std::slice::from_ref(&definition)).expect("opened");
         let mut kept: BTreeMap<i64, Kept> = BTreeMap::new();
         for _ in 0..dice.between(1, 8) {
-            let rows: Vec<Partial> = (0..dice.below(9)).map(|_| random_partial(&mut dice)).collect();
+            // A plan gives each group key and bucket once.
+            let rows = (0..dice.below(9)).map(|_| random_partial(&mut dice)).map(|row| ((row.0.clone(), row.1), row));
+            let rows: Vec<Partial> = rows.collect::<BTreeMap<_, _>>().into_values().collect();
             let partials = partials(&catalog, &rows);
             let slice = bench.expected().slice;
             kept.entry(slice).or_default().add(&kinds, &partials);
@@ -235,29 +231,6 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
     }
 }
 
-#[test]
-fn counters_move_to_another_slice_by_name_only() {
-    let catalog = catalog();
-    let (metric, source) = (&catalog.metrics["m"], &catalog.sources["s"]);
-    let keys = ShardKeys::new(&catalog, &source.name, &PartitionId::new("log}:c:", 7));
-    let rows: Vec<Partial> = ["a", "}:c:10:", "c:10:"]
-        .map(|text| (text.to_owned(), 0, [Some(1), Some(1), Some(1), Some(1)], [1.0, 1.0, 1.0]))
-        .into();
-    let partials = partials(&catalog, &rows);
-    let packed = |slice: i64| {
-        let mut packed = Packed::default();
-        pack(&mut packed, &keys, slice, &catalog.definition(metric), metric, &partials);
-        packed
-    };
-    for (from, to) in [(10, 11), (10, 10), (10, 1_010), (1, 10)] {
-        let mut moved = packed(from);
-        moved.move_to_slice(from, to);
-        assert_eq!(moved.keys, packed(to).keys);
-        assert_eq!(moved.to_msgpack(), packed(to).to_msgpack());
-        assert!(moved.keys.iter().all(|key| keys.slice_of(key) == Some(to)));
-    }
-}
-
 /// Metrics that differ only in what is calculated afterwards share a definition, and so their counters: each event is
 /// counted into them once.
 #[test]
@@ -274,9 +247,10 @@ fn metrics_of_one_definition_count_an_event_once() {
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
-    let packed = metrics.aggregate(&batch, &bench.keys, 0).expect("planned");
-    let expected = bench.expected();
-    assert!(matches!(bench.apply(&expected, 2, &packed).expect("redis answers"), Reply::Done(_)));
+    let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
+    let (expected, merged) = (bench.expected(), bench.merged(0, &addition));
+    let reply = bench.apply(&expected, 2, &[(addition.definition, merged)]).expect("redis answers");
+    assert!(matches!(reply, Reply::Done(_)));
     let read = bench.counters(&catalog, 0, &[GroupKey::new(&[])]);
     assert_eq!(read[&(GroupKey::new(&[]), 0, 0)], Value::Int(2));
     assert_eq!(read[&(GroupKey::new(&[]), 0, 1)], Value::Int(11));

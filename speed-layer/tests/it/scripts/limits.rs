@@ -1,7 +1,8 @@
 //! What a full Redis, a read-only one and a killed dropper may and may not do.
 
-use shared_logic::contracts::speed_view::Packed;
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::partial::GroupKey;
 
 use super::{Bench, hash};
 use crate::redis::Redis;
@@ -10,16 +11,15 @@ use crate::redis::Redis;
 fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {
     let mut bench = Bench::new(server.connect(), name);
     bench.open(0, &[hash(1)]).expect("opened");
-    let key = shared_logic::partial::GroupKey::new(&[]);
     let mut counters = Vec::new();
     for slice in [0, 10, 20] {
         let expected = bench.shard().expect("there is one").expected();
-        bench.apply(&expected, slice + 10, &Packed::default()).expect("applied");
+        bench.apply(&expected, slice + 10, &[]).expect("applied");
         if slice < 20 {
             bench.rotate(10).expect("rotated");
         }
-        let counter = bench.keys.counters(slice, &hash(1), &key);
-        bench.command::<i64>(&["HSET", &counter, "0:0", "1"]);
+        let counter = bench.keys.counters(slice, &hash(1));
+        bench.command::<i64>(&["HSET", &counter, "chunks", "0", "0:[]", "\u{0}\u{1}"]);
         counters.push(counter);
     }
     assert_eq!(bench.shard().map(|shard| shard.slices), Some(vec![0, 10, 20]));
@@ -58,15 +58,15 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
         assert!(platform::redis::is_back_pressure(&error));
     };
     let expected = before.clone().expect("there is one").expected();
-    of_full(bench.apply(&expected, 40, &Packed::default()).expect_err("full"));
+    of_full(bench.apply(&expected, 40, &[]).expect_err("full"));
     of_full(bench.adopt(&[hash(2)]).expect_err("full"));
     of_full(bench.reopen(30, 50, &[hash(1)]).expect_err("full"));
     of_full(other.open(0, &[hash(1)]).expect_err("full"));
     assert_eq!(bench.shard(), before, "a refused script changed something");
     assert_eq!(other.shard(), None);
 
-    let reading = bench.read(&counters, &[shared_logic::measure::MeasureKind::Count]).expect("a full Redis is read");
-    assert_eq!(reading.map(|reading| reading.counters.len()), Some(3));
+    let reading = bench.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a full Redis is read");
+    assert_eq!(reading.map(|reading| reading.counters), Some(vec![vec![(0, 0, Value::Int(1))]; 3]));
     let Reply::Done(shard) = bench.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
     assert_eq!(shard.slices, [0, 10, 20, 30]);
     let Reply::Done(shard) = bench.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
@@ -75,7 +75,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
 
     bench.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     let expected = shard.expected();
-    assert!(matches!(bench.apply(&expected, 40, &Packed::default()).expect("there is room"), Reply::Done(_)));
+    assert!(matches!(bench.apply(&expected, 40, &[]).expect("there is room"), Reply::Done(_)));
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn a_redis_that_only_reads_is_read() {
     let before = bench.shard();
     // A replica whose primary is out of reach.
     bench.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    let reading = bench.read(&counters, &[shared_logic::measure::MeasureKind::Count]).expect("a replica is read");
+    let reading = bench.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a replica is read");
     assert_eq!(reading.map(|reading| reading.shard), before);
     let expected = before.clone().expect("there is one").expected();
-    let error = bench.apply(&expected, 40, &Packed::default()).expect_err("only read");
+    let error = bench.apply(&expected, 40, &[]).expect_err("only read");
     assert_eq!(error.code(), Some("READONLY"), "{error}");
     assert!(platform::redis::is_back_pressure(&error));
     bench.command::<()>(&["REPLICAOF", "NO", "ONE"]);
@@ -101,12 +101,12 @@ fn a_shard_of_another_format_is_left_alone() {
     let server = Redis::start();
     let (mut bench, _) = filled(&server, "format");
     let key = bench.keys.shard();
-    bench.command::<i64>(&["HSET", &key, "format", "2"]);
+    bench.command::<i64>(&["HSET", &key, "format", "1"]);
     let stored = |bench: &mut Bench| bench.command::<Vec<String>>(&["HGETALL", &key]);
     let before = stored(&mut bench);
     let scripts: [(&str, Vec<&str>); 6] = [
         ("open", vec!["0", ""]),
-        ("apply", vec!["30", "20", "0000000000000001=0", "40", "", ""]),
+        ("apply", vec!["30", "20", "0000000000000001=0", "40", ""]),
         ("rotate", vec!["10"]),
         ("adopt", vec![""]),
         ("reopen", vec!["30", "50", ""]),
@@ -126,7 +126,7 @@ fn a_shard_of_another_format_is_left_alone() {
             invocation.arg(*argument);
         }
         let fields: Vec<String> = invocation.invoke(&mut bench.redis).expect("redis answers");
-        assert_eq!(fields, ["format", "2"], "{name}");
+        assert_eq!(fields, ["format", "1"], "{name}");
         assert!(shared_logic::contracts::speed_view::script::reply(&fields).is_err());
         assert_eq!(stored(&mut bench), before, "{name}");
     }

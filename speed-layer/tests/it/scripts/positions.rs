@@ -2,7 +2,7 @@
 
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Expected, Packed, Refusal, Shard};
+use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
 
 use super::{Bench, hash};
 use crate::dice::{Dice, first_seed};
@@ -64,7 +64,7 @@ fn step(dice: &mut Dice, bench: &mut Bench, shard: Option<&Shard>) -> (String, R
             }
             let to =
                 if dice.chance(10) { cursor - 1 } else { cursor + dice.between(0, 9) * dice.between(0, 1_000_000) };
-            let reply = bench.apply(&expected, to, &Packed::default()).expect("redis answers");
+            let reply = bench.apply(&expected, to, &[]).expect("redis answers");
             (format!("apply {expected:?} to {to}"), reply, as_reply(Shard::apply(shard, &expected, to)))
         }
         4 => {
