@@ -18,6 +18,7 @@ mod consume;
 use anyhow::Context;
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
+use platform::store::Store;
 use shared_logic::catalog::Catalog;
 use tokio::task::JoinSet;
 
@@ -30,12 +31,13 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
     let stop = shutdown.token().child_token();
     let mut archivers = JoinSet::new();
     for source in catalog.sources.values() {
+        let store = Store::new(&settings.store, &catalog.pipeline.name)?;
         let (settings, source, stop) = (settings.clone(), source.clone(), stop.clone());
         let runtime = tokio::runtime::Handle::current();
         // Reading blocks, so each archiver has a thread of its own.
         archivers.spawn_blocking(move || {
             let name = source.name.clone();
-            consume::run(&runtime, &settings, source, &stop).with_context(|| format!("archive of {name}"))
+            consume::run(&runtime, &settings, &store, source, &stop).with_context(|| format!("archive of {name}"))
         });
     }
     let all = async {

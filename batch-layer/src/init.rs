@@ -16,7 +16,7 @@ use crate::reconcile::recompute;
 /// # Errors
 /// If Kafka or the store cannot be reached.
 pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let topics = Topics::new(&settings.kafka)?;
     for source in catalog.sources.values() {
         topic(settings, &topics, source).await?;

@@ -16,7 +16,7 @@ const ATTEMPTS: u32 = 20;
 /// # Errors
 /// If the store cannot be read.
 pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     for source in catalog.sources.values() {
         let Some(archive) = Archive::open(&store, source).await? else { continue };
         for (id, partition) in archive.facts.partitions() {
@@ -36,7 +36,7 @@ pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> 
 pub async fn accept(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
     let names = || catalog.sources.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let source = catalog.sources.get(source).with_context(|| format!("no source {source}; there are {}", names()))?;
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
     for _ in 0..ATTEMPTS {
         let mut facts = archive.facts.clone();

@@ -79,7 +79,7 @@ async fn run_source(
     stop: &CancellationToken,
     reports: &mut Vec<Report>,
 ) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let Some(mut archive) = Archive::open(&store, source).await? else {
         info!(source = source.name, "nothing is archived yet");
         return Ok(());

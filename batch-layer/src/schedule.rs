@@ -69,7 +69,7 @@ async fn sleep_until(at: DateTime<Utc>, shutdown: &Shutdown) -> bool {
 
 /// When the metric that waits longest was last reconciled; `None` if one never was.
 async fn last_commit(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let mut oldest = now();
     for metric in catalog.metrics.values() {
         let path = batch_view::path(&catalog.pipeline.version, &metric.name);

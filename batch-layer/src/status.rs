@@ -73,7 +73,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog, json: bool) -> anyhow::
 }
 
 async fn look(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Status> {
-    let store = Store::new(&settings.store)?;
+    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let mut status = Status { archives: BTreeMap::new(), views: BTreeMap::new() };
     for source in catalog.sources.values() {
         if let Some(Archive { table, facts }) = Archive::open(&store, source).await? {

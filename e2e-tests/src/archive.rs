@@ -20,12 +20,12 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Reads the archive of `source` below the store's folder.
+    /// Reads the archive of `source` below a deployment's folder in the store.
     ///
     /// # Errors
     /// If there is none, if a file is missing, or if one (log, partition, offset) stands in it twice.
     pub fn read(store: &Path, source: &str) -> Result<Archive> {
-        let table = find_table(store, source)?.with_context(|| format!("no archive of {source} below {store:?}"))?;
+        let table = table_of(store, source)?;
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(move || read_table(&table)).join().expect("reading the archive does not panic")
     }
@@ -35,7 +35,7 @@ impl Archive {
     /// # Errors
     /// If there is no archive, or a file or a column is missing.
     pub fn rows(store: &Path, source: &str, columns: &[&str]) -> Result<DataFrame> {
-        let table = find_table(store, source)?.with_context(|| format!("no archive of {source} below {store:?}"))?;
+        let table = table_of(store, source)?;
         let columns: Vec<_> = columns.iter().map(|name| col(*name)).collect();
         let read = move || -> Result<DataFrame> {
             let mut all = DataFrame::empty();
@@ -127,18 +127,9 @@ fn decoded(path: &str) -> Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// The folder `…/archive/<source>` that has a Delta log, wherever below the store the deployment put it.
-fn find_table(dir: &Path, source: &str) -> Result<Option<PathBuf>> {
-    if dir.ends_with(Path::new("archive").join(source)) && dir.join("_delta_log").is_dir() {
-        return Ok(Some(dir.to_owned()));
-    }
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir()
-            && let Some(found) = find_table(&path, source)?
-        {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+/// The archive's table, where the contract puts it.
+fn table_of(store: &Path, source: &str) -> Result<PathBuf> {
+    let table = store.join("archive").join(source);
+    ensure!(table.join("_delta_log").is_dir(), "no archive of {source} below {store:?}");
+    Ok(table)
 }

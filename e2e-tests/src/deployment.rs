@@ -51,6 +51,9 @@ impl Layer {
 /// One deployment of the platform. Dropping it kills its processes.
 pub struct Deployment {
     dir: PathBuf,
+    /// `store.url`, in which every deployment has a folder of its name.
+    store_url: PathBuf,
+    name: String,
     settings: BTreeMap<String, String>,
     layers: Mutex<BTreeMap<Layer, Process>>,
     serving: Mutex<Option<Client>>,
@@ -67,12 +70,14 @@ impl Deployment {
         std::fs::write(&catalog_path, catalog)?;
         let mut deployment = Deployment {
             dir: dir.to_owned(),
+            store_url: dir.join("store"),
+            name: name_in(catalog)?,
             settings: BTreeMap::new(),
             layers: Mutex::default(),
             serving: Mutex::default(),
         };
         deployment.set("catalog.path", &catalog_path.to_string_lossy());
-        deployment.set("store.url", &deployment.store().to_string_lossy());
+        deployment.set("store.url", &dir.join("store").to_string_lossy());
         deployment.set("kafka.brokers", brokers);
         deployment.set("redis.url", redis_url);
         deployment.set("http.listen", "127.0.0.1:0");
@@ -82,8 +87,8 @@ impl Deployment {
         Ok(deployment)
     }
 
-    /// Another set of processes on the same parts and with the same settings, but with a catalog of its own. Its files lie in
-    /// `dir`; archive and batch views are this deployment's.
+    /// Another set of processes on the same parts and with the same settings, store included, but with a catalog of its own.
+    /// Its files lie in `dir`. With this deployment's name in its catalog it shares archive and batch views too.
     ///
     /// # Errors
     /// If the catalog cannot be written.
@@ -91,6 +96,8 @@ impl Deployment {
         std::fs::create_dir_all(dir)?;
         let mut beside = Deployment {
             dir: dir.to_owned(),
+            store_url: self.store_url.clone(),
+            name: name_in(catalog)?,
             settings: self.settings.clone(),
             layers: Mutex::default(),
             serving: Mutex::default(),
@@ -108,7 +115,7 @@ impl Deployment {
 
     /// The folder of the archive and the batch views.
     pub fn store(&self) -> PathBuf {
-        self.dir.join("store")
+        self.store_url.join(&self.name)
     }
 
     /// Starts a layer and waits until it is ready; a running one is killed first.
@@ -227,6 +234,12 @@ impl Deployment {
     fn layers(&self) -> MutexGuard<'_, BTreeMap<Layer, Process>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The deployment's name that a catalog of the tests gives: they begin with it.
+fn name_in(catalog: &str) -> Result<String> {
+    let name = catalog.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    Ok(name.context("the catalog names no deployment")?.to_owned())
 }
 
 /// The rest of the first word of `line` that begins with `prefix`.

@@ -39,7 +39,7 @@ pub enum StoreError {
     Delta {
         /// What was tried.
         operation: &'static str,
-        /// The table's path below the store's root.
+        /// The table's path below the deployment's root.
         table: String,
         /// Why.
         source: Box<DeltaTableError>,
@@ -51,7 +51,7 @@ pub enum StoreError {
         operation: &'static str,
         /// The file, relative to the table.
         file: String,
-        /// The table's path below the store's root.
+        /// The table's path below the deployment's root.
         table: String,
         /// Why.
         source: Box<deltalake::ObjectStoreError>,
@@ -61,7 +61,7 @@ pub enum StoreError {
     Frame {
         /// What was tried.
         operation: &'static str,
-        /// The table's path below the store's root.
+        /// The table's path below the deployment's root.
         table: String,
         /// Why.
         source: PolarsError,
@@ -69,14 +69,14 @@ pub enum StoreError {
     /// A note or a file's entry is not of the form that Braid writes.
     #[error("table {table} holds {what} that Braid did not write; is another program writing to it?")]
     Foreign {
-        /// The table's path below the store's root.
+        /// The table's path below the deployment's root.
         table: String,
         /// What was found.
         what: String,
     },
 }
 
-/// The root below which every table lies.
+/// The root below which every table of one deployment lies.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Url,
@@ -84,13 +84,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of the settings; a plain path is a folder, which is created.
+    /// The store of the settings, for the deployment of that name: its tables lie in `<store.url>/<name>`, so that
+    /// deployments with one `store.url` share none. A plain path is a folder, which is created.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
-    pub fn new(settings: &settings::Store) -> Result<Store, StoreError> {
+    pub fn new(settings: &settings::Store, name: &str) -> Result<Store, StoreError> {
         let bad = |why: String| StoreError::BadUrl { url: settings.url.clone(), why };
-        let root = if settings.url.contains("://") && !settings.url.starts_with("file://") {
+        let mut root = if settings.url.contains("://") && !settings.url.starts_with("file://") {
             Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?
         } else {
             let path = PathBuf::from(settings.url.trim_start_matches("file://"));
@@ -98,6 +99,8 @@ impl Store {
             let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
             Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?
         };
+        let prefix = format!("{}/{name}/", root.path().trim_end_matches('/'));
+        root.set_path(&prefix);
         let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         Ok(Store { root, options })
     }
@@ -141,11 +144,7 @@ impl Store {
 
     fn table_url(&self, path: &str) -> Result<Url, StoreError> {
         let bad = |why: url::ParseError| StoreError::BadUrl { url: self.root.to_string(), why: why.to_string() };
-        let mut root = self.root.clone();
-        if !root.path().ends_with('/') {
-            root.set_path(&format!("{}/", root.path()));
-        }
-        let url = root.join(&format!("{path}/")).map_err(bad)?;
+        let url = self.root.join(&format!("{path}/")).map_err(bad)?;
         if let Ok(folder) = url.to_file_path() {
             std::fs::create_dir_all(&folder)
                 .map_err(|error| StoreError::BadUrl { url: url.to_string(), why: error.to_string() })?;

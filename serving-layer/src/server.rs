@@ -78,7 +78,8 @@ impl Server {
         catalog: Catalog,
         topics: Arc<dyn AskTopics>,
     ) -> Result<Server, ServeError> {
-        let app = Arc::new(App::new(settings, catalog, &Store::new(&settings.store)?, topics));
+        let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+        let app = Arc::new(App::new(settings, catalog, &store, topics));
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;

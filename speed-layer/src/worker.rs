@@ -80,7 +80,8 @@ async fn run_source(
     let metrics = Arc::new(Metrics::new(catalog, &source));
     let topics = Topics::new(&settings.kafka)?;
     let pipeline = &catalog.pipeline;
-    let group = format!("braid-{}-{}-{}", pipeline.name, pipeline.version, source.name);
+    // Names may hold hyphens but no dots: so no two deployments share a group, and with it their partitions.
+    let group = format!("braid.{}.{}.{}", pipeline.name, pipeline.version, source.name);
     let (consumer, commands) = commands::channel();
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
     let consume = Consume::new(&settings.kafka, &bounds, &source, metrics.columns(), commands)?;
@@ -95,7 +96,7 @@ async fn run_source(
         topics: topics.clone(),
         ends,
         scripts: Scripts::default(),
-        batch: Mutex::new(Batch::new(Store::new(&settings.store)?, catalog, &source)),
+        batch: Mutex::new(Batch::new(Store::new(&settings.store, &catalog.pipeline.name)?, catalog, &source)),
         owned: watch::channel(BTreeSet::new()).0,
         consumer,
     });

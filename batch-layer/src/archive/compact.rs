@@ -82,7 +82,7 @@ mod tests {
     async fn small_files_become_one_and_no_row_or_fact_is_lost() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
-        let store = Store::new(&settings).expect("a store");
+        let store = Store::new(&settings, "braid").expect("a store");
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["s"];
         let mut table = crate::init::archive_table(&store, source).await.expect("created");

@@ -26,14 +26,14 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 pub(super) fn run(
     runtime: &Handle,
     settings: &Settings,
+    store: &Store,
     source: Source,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store)?;
     let mut archiver = Archiver {
         topics: Topics::new(&settings.kafka)?,
         consumer: Consumer::new(&settings.kafka, &source.topic)?,
-        table: runtime.block_on(crate::init::archive_table(&store, &source))?,
+        table: runtime.block_on(crate::init::archive_table(store, &source))?,
         runtime,
         settings,
         source,

@@ -8,7 +8,7 @@ use e2e_tests::scenario::now_us;
 use e2e_tests::stage::LAYERS;
 use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, Mix, NEVER, Views, catalog};
 use e2e_tests::wait::{DEADLINE, Look, wait_for};
-use e2e_tests::{Client, Deployment, Kafka, Layer, Load, Oracle, Producer, Stage, scenario};
+use e2e_tests::{Client, Kafka, Layer, Load, Oracle, Producer, Stage, scenario};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
@@ -77,13 +77,12 @@ fn operators_day() {
         // Back to where the day began: the old definition is counted anew, not taken up where it was left.
         day.change(&first, &every, &status_200).await.context("the first catalog again")?;
 
-        // Another deployment on the same Kafka and the same Redis, with its own store.
+        // Another deployment on the same Kafka, the same Redis and the same store.
         let before = day.incomplete;
         let name = format!("{topic}-second");
         let second = catalog(&CatalogOptions { name: &name, ..options });
         let dir = scenario.dir().join("second");
-        let mut second = Deployment::new(&dir, &second, &stage.brokers, &stage.redis.url())?;
-        second.set("kafka.session_timeout", "1s");
+        let second = stage.deployment.beside(&dir, &second)?;
         second.start_all(&LAYERS).await?;
         let arrived = load.arrive(SOME).await?;
         second.client()?.total_as_of(arrived, METRIC, &[]).await?;

@@ -83,7 +83,7 @@ impl Default for Redis {
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// A folder (absolute or relative to the working directory), or an object store's URL such as
-    /// `s3://bucket/prefix`. Default `./data`.
+    /// `s3://bucket/prefix`. Default `./data`. Deployments may share it: each has a folder of its name in it.
     pub url: String,
     /// Options of the object store, such as `aws_region`; in the environment `BRAID__STORE__OPTIONS__AWS_REGION`.
     pub options: Properties,

@@ -3,7 +3,7 @@ use polars::prelude::*;
 
 fn store(folder: &std::path::Path) -> Store {
     let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
-    Store::new(&settings).expect("a folder")
+    Store::new(&settings, "braid").expect("a folder")
 }
 
 async fn table(folder: &std::path::Path) -> Table {
@@ -34,6 +34,19 @@ async fn rows_files_and_notes_come_back() {
     let rows =
         again.read(&files, &frame(&[]).schema().as_ref().clone()).await.expect("read").collect().expect("decoded");
     assert_eq!(rows, frame(&[3, 1, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_share_a_url_and_no_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    table.commit(Commit::new("WRITE", "day", 0).note("x", &7)).await.expect("committed");
+    for url in [folder.path().display().to_string(), format!("{}/", folder.path().display())] {
+        let settings = settings::Store { url, ..settings::Store::default() };
+        let of = |name| Store::new(&settings, name).expect("a folder");
+        assert!(of("other").open("a/b").await.expect("read").is_none());
+        assert!(of("braid").open("a/b").await.expect("read").is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

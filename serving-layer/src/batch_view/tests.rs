@@ -50,7 +50,7 @@ impl Table {
 
     fn store(&self) -> Store {
         let url = self.folder.path().display().to_string();
-        Store::new(&settings::Store { url, ..settings::Store::default() }).expect("a folder")
+        Store::new(&settings::Store { url, ..settings::Store::default() }, "braid").expect("a folder")
     }
 
     fn reader(&self, memory: usize) -> ViewReader {

@@ -96,7 +96,7 @@ async fn without_redis_there_are_no_numbers() {
 #[tokio::test]
 async fn without_a_readable_store_there_are_no_numbers() {
     let mut stage = Stage::new().await;
-    let log = stage.store_folder().join("views/v1/views/_delta_log");
+    let log = stage.store_folder().join("braid/views/v1/views/_delta_log");
     fs::create_dir_all(&log).expect("a folder");
     fs::write(log.join("00000000000000000000.json"), "not a commit").expect("written");
     stage.serve_unready().await;

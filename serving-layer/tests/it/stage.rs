@@ -248,7 +248,7 @@ impl Stage {
     }
 
     async fn table(&self, path: &str, schema: &Schema, partition: &str) -> Table {
-        let store = Store::new(&self.settings.store).expect("a folder");
+        let store = Store::new(&self.settings.store, &self.catalog.pipeline.name).expect("a folder");
         store.open_or_create(path, schema, partition).await.expect("a table")
     }
 

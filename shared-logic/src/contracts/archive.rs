@@ -1,4 +1,4 @@
-//! The Delta archive: every record that arrived, in `archive/<source>`.
+//! The Delta archive: every record that arrived, in `<name>/archive/<source>`.
 //!
 //! A row is a record: its place, its bytes' meaning as declared columns, and, where it could not be decoded, its bytes and
 //! the reason. Each commit carries [`Facts`]: which logs and partitions exist, where the archive begins and how far it has
@@ -35,7 +35,7 @@ pub const RAW: &str = "_raw";
 /// Why it could not: `reason` or `reason:field`.
 pub const ERROR: &str = "_error";
 
-/// Where a source's archive lies below the store's root.
+/// Where a source's archive lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(source: &str) -> String {
     format!("archive/{source}")
 }

@@ -1,4 +1,5 @@
-//! The Delta batch view of one metric: exact partials of every event below the cut, in `views/<version>/<metric>`.
+//! The Delta batch view of one metric: exact partials of every event below the cut, in
+//! `<name>/views/<version>/<metric>`.
 //!
 //! Its rows are `bucket`, the `by` columns and a column per measure, partitioned by the bucket's day. Each commit carries a
 //! [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive it read.
@@ -16,7 +17,7 @@ pub const BUCKET: &str = "bucket";
 /// The partition column: the bucket's day, `YYYY-MM-DD`.
 pub const DAY: &str = "_day";
 
-/// Where a metric's view lies below the store's root.
+/// Where a metric's view lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(version: &str, metric: &str) -> String {
     format!("views/{version}/{metric}")
 }
