@@ -83,8 +83,10 @@ kafka() { # folder
     cat >"$1/run" <<'END'
 #!/bin/bash
 set -e
-java -cp '/opt/kafka/libs/*' kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
-    --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config
+# Refuses a folder that it has formatted before, as every start but the first finds it.
+said=$(java -cp '/opt/kafka/libs/*' kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
+    --mounted-configs-dir /mnt/shared/config --final-configs-dir /opt/kafka/config 2>&1) \
+    || grep -q 'already formatted' <<<"$said" || { echo "$said"; exit 1; }
 # shellcheck disable=SC2086 # a list of options
 exec java ${KAFKA_HEAP_OPTS:--Xmx1G} -Dlog4j2.configurationFile=/etc/kafka/docker/log4j2.yaml -cp '/opt/kafka/libs/*' \
     kafka.Kafka /opt/kafka/config/server.properties
