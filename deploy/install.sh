@@ -21,6 +21,7 @@ main() {
     if [ "$purpose" = test-compose ]; then
         need curl curl
         need jq jq
+        need openssl openssl
         install_packages
         return
     fi

@@ -1,7 +1,7 @@
 #!/bin/sh
 # `docker compose up`, tried: builds the image, brings the very compose file up, and holds every answer to the true counts
-# of what was sent, before and after a reconcile, while services are killed, after a restart of everything, and with two
-# workers. Takes everything down again, volumes included.
+# of what was sent: before and after a reconcile, while services are killed, after a restart of everything, with an older copy
+# of the tables, with two workers, and over TLS. Takes everything down again, volumes included.
 #
 #     e2e-tests/compose.sh              # make test-compose
 #     COMPOSE=docker-compose e2e-tests/compose.sh
@@ -17,6 +17,7 @@ HTTP_PORT=${HTTP_PORT:-18080}
 KAFKA_PORT=${KAFKA_PORT:-19092}
 export HTTP_PORT KAFKA_PORT
 http=http://127.0.0.1:$HTTP_PORT
+files="-f docker-compose.yml"
 # The longest that answers may take to become right after a fault.
 within_s=120
 
@@ -78,14 +79,26 @@ main() {
     produce 4 --events 20000
     exact
 
+    step "an older copy of the tables comes back"
+    compose stop archive schedule
+    compose run --rm -T --no-deps init tar -C /data -cz . >"$work/tables.tgz"
+    compose start archive schedule
+    produce 5 --events 20000
+    exact
+    compose stop archive speed schedule serving
+    compose run --rm -T --no-deps init sh -c 'find /data -mindepth 1 -delete && tar -C /data -xz' <"$work/tables.tgz"
+    compose start archive speed schedule serving
+    ready
+    exact
+
     step "two workers, and one again"
     compose up -d --no-recreate --scale speed=2 archive speed schedule serving
-    produce 5 --events 40000 --rate 2000 &
+    produce 6 --events 40000 --rate 2000 &
     load=$!
     until_true both_count
     wait $load || fail "the load did not get through"
     exact
-    produce 6 --events 20000 --rate 1000 &
+    produce 7 --events 20000 --rate 1000 &
     load=$!
     compose up -d --no-recreate --scale speed=1 archive speed schedule serving
     wait $load || fail "the load did not get through"
@@ -95,9 +108,21 @@ main() {
     compose --profile demo up -d --no-recreate demo
     until_true more_views
 
-    step "done: every answer was exact"
     # shellcheck disable=SC2046 # one word a container
-    docker stats --no-stream --format '   {{.Name}} {{.MemUsage}}' $(compose ps -q)
+    docker stats --no-stream --format '-- {{.Name}} {{.MemUsage}}' $(compose ps -q)
+
+    step "over TLS, with a login"
+    compose --profile demo down -v
+    rm "$work"/[0-9]*.json
+    tls
+    compose up -d archive speed serving
+    ready
+    produce 8 --events 20000
+    exact
+    reconcile
+    exact
+
+    step "done: every answer was exact"
 }
 
 engine() {
@@ -146,8 +171,34 @@ settings() {
     echo "BRAID_CATALOG=$work/catalog.toml" >"$work/env"
 }
 
+# Certificates of an authority of our own, and the settings that name them.
+tls() {
+    mkdir "$work/tls"
+    (
+        cd "$work/tls"
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+        openssl req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr
+        echo "subjectAltName = DNS:kafka, DNS:redis" >names
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem
+        cat server.key server.pem >server-with-key.pem
+        chmod 644 ./*
+    ) 2>/dev/null
+    cat >>"$work/env" <<END
+BRAID_TLS=$work/tls
+BRAID_CA_FILE=/etc/braid/tls/ca.pem
+BRAID__KAFKA__CLIENT__SECURITY_PROTOCOL=sasl_ssl
+BRAID__KAFKA__CLIENT__SASL_MECHANISM=PLAIN
+BRAID__KAFKA__CLIENT__SASL_USERNAME=braid
+BRAID__KAFKA__CLIENT__SASL_PASSWORD=only-a-test
+BRAID__REDIS__URL=rediss://:only-a-test@redis:6379
+REDIS_PASSWORD=only-a-test
+END
+    files="$files -f e2e-tests/compose-tls.yml"
+}
+
+# shellcheck disable=SC2086 # a list of flags
 compose() {
-    $COMPOSE --env-file "$work/env" -p $project "$@" 2>>"$work/compose.log" ||
+    $COMPOSE --env-file "$work/env" -p $project $files "$@" 2>>"$work/compose.log" ||
         { tail -n 20 "$work/compose.log" >&2 && fail "$COMPOSE $*"; }
 }
 
@@ -155,12 +206,14 @@ compose() {
 produce() { # number flags…
     number=$1
     shift
-    compose run --rm -T --no-deps -v "$work:/truth" init \
-        braid produce --seed "$number" --expected "/truth/$number.json" "$@" | sed 's/^/   /'
+    said=$(compose run --rm -T --no-deps -v "$work:/truth" init \
+        braid produce --seed "$number" --expected "/truth/$number.json" "$@")
+    echo "   $said"
 }
 
 reconcile() {
-    compose run --rm -T --no-deps schedule batch-layer reconcile | sed 's/^/   /'
+    said=$(compose run --rm -T --no-deps schedule batch-layer reconcile)
+    echo "   $said" | tail -n 1
 }
 
 ask() { # total|series [parameters]
@@ -244,12 +297,14 @@ step() {
 fail() {
     echo "FAILED: $1" >&2
     diff "$work/truths" "$work/answers" 2>/dev/null | head -n 40 >&2 || true
-    $COMPOSE --env-file "$work/env" -p $project logs --tail 15 >&2 || true
+    # shellcheck disable=SC2086 # a list of flags
+    $COMPOSE --env-file "$work/env" -p $project $files logs --tail 15 >&2 || true
     exit 1
 }
 
 down() {
-    $COMPOSE --env-file "$work/env" -p $project --profile demo down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
+    # shellcheck disable=SC2086 # a list of flags
+    $COMPOSE --env-file "$work/env" -p $project $files --profile demo down -v --remove-orphans -t 5 >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 
