@@ -5,10 +5,10 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test test-compose lint bench
 
 help: ## what there is (the default)
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "  NO_INSTALL=1 only says what the machine lacks, instead of installing it."
 
@@ -21,6 +21,10 @@ test: ## every test, on a real Kafka broker and a real Redis
 	@deploy/install.sh test
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
+
+test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
+	@deploy/install.sh test-compose
+	e2e-tests/compose.sh
 
 lint: ## formatting, clippy, the repository's own rules, licences and bans of dependencies
 	@deploy/install.sh lint

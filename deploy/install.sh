@@ -1,13 +1,14 @@
 #!/bin/sh
-# Checks what the machine lacks for `make run`, `make test` or `make lint`, and installs it, printing each command.
+# Checks what the machine lacks for `make run`, `make test`, `make test-compose` or `make lint`, and installs it, printing
+# each command. Docker itself is nothing that a script installs unasked.
 #
-#     deploy/install.sh run|test|lint
+#     deploy/install.sh run|test|test-compose|lint
 #
 # NO_INSTALL=1: only says it, and fails if something is missing. Packages come from apt-get; elsewhere what is missing
 # is named by program. Rust is updated by rustup, where that is installed.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|lint"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint"}
 # Keep in step with rust-version in Cargo.toml, which is where it is read from.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
 cargo_deny_version=0.20
@@ -17,6 +18,13 @@ PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 main() {
     packages=""
+    if [ "$purpose" = test-compose ]; then
+        need curl curl
+        need jq jq
+        need openssl openssl
+        install_packages
+        return
+    fi
     # The build: librdkafka and zstd are compiled from their sources, OpenSSL is the system's.
     need gcc gcc
     need g++ g++

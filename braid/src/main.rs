@@ -1,8 +1,10 @@
-//! `braid`: parse, dispatch, tell how it ended.
+//! `braid`: parse, dispatch, tell how it ended. Called by the name of a layer, it is that layer.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use braid::{catalog_check, produce, query, send, up};
+use anyhow::Result;
+use braid::{catalog_check, health, produce, query, send, up};
 use clap::{Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
@@ -24,6 +26,7 @@ enum Command {
     Send(send::Args),
     Produce(produce::Args),
     Query(query::Args),
+    Health(health::Args),
     /// Commands about the catalog, the file that defines sources and metrics
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -35,12 +38,28 @@ enum CatalogCommand {
 }
 
 fn main() -> ExitCode {
-    match platform::shutdown::block_on(run()) {
+    let ended = match layer() {
+        Some(layer) => layer().map(|()| ExitCode::SUCCESS),
+        None => platform::shutdown::block_on(run()).map_err(Into::into),
+    };
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The layer by whose name this process was called, if it was. So an image needs one program, with links to it: its code is
+/// there once, on disk and in memory.
+fn layer() -> Option<fn() -> Result<()>> {
+    let called = std::env::args_os().next()?;
+    match Path::new(&called).file_name()?.to_str()? {
+        "batch-layer" => Some(batch_layer::command::main),
+        "serving-layer" => Some(serving_layer::command::main),
+        "speed-layer" => Some(speed_layer::command::main),
+        _ => None,
     }
 }
 
@@ -52,6 +71,7 @@ async fn run() -> ExitCode {
         Command::Send(args) => send::run(args, &cli.settings).await,
         Command::Produce(args) => produce::run(args, &cli.settings).await,
         Command::Query(args) => query::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Catalog(CatalogCommand::Check(args)) => catalog_check::run(&args),
     };
     match ended {

@@ -4,7 +4,10 @@
 //! Counters are written with the `metrics` crate's macros anywhere and rendered for Prometheus by whoever answers
 //! `/metrics`. A name begins with its process (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
 
+mod endpoint;
+
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings;
+
+pub use self::endpoint::listen;
 
 /// Upper bounds of the histograms' buckets, in seconds: from a script's round trip to a long reconcile.
 const BUCKETS_SECONDS: [f64; 16] =
@@ -33,6 +38,14 @@ pub enum TelemetryError {
         directives: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The address of `telemetry.listen` cannot be used.
+    #[error("cannot listen on {address} (telemetry.listen)")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
     },
     /// Another part of the process has already installed a log subscriber or a recorder.
     #[error("cannot install {what}: {reason}")]

@@ -2,13 +2,15 @@
 //!
 //! Read in the order of one request: `router` lists the routes, `query` reads the parameters, `look` holds what is known
 //! of views, archive and topics at one moment, `speed_view` reads the shards, `batch_view` holds the views in memory,
-//! `answer` judges completeness, merges and writes the JSON, `problem` says what went wrong. `server` listens and stops.
+//! `answer` judges completeness, merges and writes the JSON, `problem` says what went wrong. `server` listens and stops,
+//! `command` is the command line.
 //!
 //! Nothing here counts: what an answer is made of is decided by `shared_logic::complete` and `shared_logic::merge`.
 
 mod answer;
 mod app;
 mod batch_view;
+pub mod command;
 mod look;
 mod problem;
 mod query;

@@ -12,11 +12,12 @@
 //! Around it: [`worker`] owns a source, its group membership and one [`lane`] per assigned partition; a lane [`position`]s
 //! its shard, then pumps micro-batches through aggregate and apply until something is not as expected, and starts again
 //! from what the shard says. [`log_check`] asks the topic's id after records were read. [`boundary`] is what the layer
-//! knows of the batch side.
+//! knows of the batch side. [`command`] is the command line.
 
 pub mod aggregate;
 pub mod apply;
 pub mod boundary;
+pub mod command;
 pub mod consume;
 pub mod drop;
 pub mod lane;

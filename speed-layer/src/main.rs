@@ -1,31 +1,5 @@
-//! `speed-layer`: counts the catalog's sources into Redis until it is told to stop.
-
-use anyhow::Context;
-use clap::Parser;
-use platform::settings::SettingsArgs;
-use platform::shutdown::Shutdown;
-use shared_logic::catalog::Catalog;
-
-/// Counts events into Redis, exactly once, within milliseconds.
-#[derive(Parser)]
-#[command(version)]
-struct Args {
-    #[command(flatten)]
-    settings: SettingsArgs,
-}
+//! `speed-layer`; all of it is in the library, so that one program can be every layer.
 
 fn main() -> anyhow::Result<()> {
-    platform::shutdown::block_on(run())?
-}
-
-async fn run() -> anyhow::Result<()> {
-    let settings = Args::parse().settings.load()?;
-    platform::telemetry::init(&settings.telemetry)?;
-    let _fail_points = platform::failpoints::setup();
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
-    let shutdown = Shutdown::on_signals()?;
-    println!("ready");
-    speed_layer::run(&settings, &catalog, shutdown).await
+    speed_layer::command::main()
 }

@@ -1,0 +1,90 @@
+//! The command `batch-layer`: the archive, the reconciles, and what an operator says to them.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use platform::settings::SettingsArgs;
+use platform::shutdown::Shutdown;
+use shared_logic::catalog::Catalog;
+use tokio_util::sync::CancellationToken;
+
+/// Archives every record that arrived, and recounts the archive exactly.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Creates the catalog's topics and tables where they are missing
+    Init,
+    /// Archives every source until told to stop
+    Archive,
+    /// Recounts what is new, commits views and cuts, and ends
+    Reconcile,
+    /// Reconciles by the catalog's cron expression until told to stop
+    Schedule,
+    /// Shows archives, views, cuts, losses and rejects
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ranges that a log lost before they were archived
+    #[command(subcommand)]
+    Lost(Lost),
+}
+
+#[derive(Subcommand)]
+enum Lost {
+    /// Lists them
+    List,
+    /// Accepts every loss known so far: answers no longer count them as gaps
+    Accept {
+        /// Of which source
+        #[arg(long)]
+        source: String,
+    },
+}
+
+/// Runs the command with this process's arguments.
+///
+/// # Errors
+/// Whatever ended it, for a person to read.
+pub fn main() -> anyhow::Result<()> {
+    platform::shutdown::block_on(run())?
+}
+
+async fn run() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let settings = args.settings.load()?;
+    platform::telemetry::init(&settings.telemetry)?;
+    let _fail_points = platform::failpoints::setup();
+    let path = &settings.catalog.path;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
+    let catalog = Catalog::parse_file(path, &text)?;
+    match args.command {
+        Command::Init => crate::init::run(&settings, &catalog).await,
+        Command::Archive => {
+            platform::telemetry::listen(&settings.telemetry).await?;
+            println!("ready");
+            crate::archive::run(&settings, &catalog, Shutdown::on_signals()?).await
+        }
+        Command::Reconcile => {
+            for report in crate::reconcile::run(&settings, &catalog, &CancellationToken::new()).await? {
+                println!("{report}");
+            }
+            Ok(())
+        }
+        Command::Schedule => {
+            platform::telemetry::listen(&settings.telemetry).await?;
+            crate::schedule::run(&settings, &catalog, Shutdown::on_signals()?).await
+        }
+        Command::Status { json } => crate::status::run(&settings, &catalog, json).await,
+        Command::Lost(Lost::List) => crate::lost::list(&settings, &catalog).await,
+        Command::Lost(Lost::Accept { source }) => crate::lost::accept(&settings, &catalog, &source).await,
+    }
+}

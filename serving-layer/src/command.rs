@@ -1,0 +1,43 @@
+//! The command `serving-layer`: answers queries over HTTP until it is told to stop.
+
+use anyhow::{Context, Result, anyhow};
+use clap::Parser;
+use platform::settings::SettingsArgs;
+use platform::shutdown::Shutdown;
+use platform::telemetry;
+use shared_logic::catalog::Catalog;
+
+use crate::Server;
+
+/// Answers queries by braiding batch views and speed views
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Runs the command with this process's arguments.
+///
+/// # Errors
+/// Whatever ended it, for a person to read.
+pub fn main() -> Result<()> {
+    platform::shutdown::block_on(run())?
+}
+
+async fn run() -> Result<()> {
+    let _fail_points = platform::failpoints::setup();
+    let settings = Args::parse().settings.load()?;
+    telemetry::init(&settings.telemetry)?;
+    let path = &settings.catalog.path;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
+    let catalog = Catalog::parse(&text).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow!("the catalog {} has mistakes:\n{}", path.display(), lines.join("\n"))
+    })?;
+    let shutdown = Shutdown::on_signals()?;
+    let server = Server::bind(&settings, catalog).await?;
+    println!("ready http={}", server.address());
+    server.run(shutdown).await?;
+    Ok(())
+}
