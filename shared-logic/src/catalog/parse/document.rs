@@ -24,7 +24,7 @@ impl Mistakes {
     /// Notes a mistake at a byte offset of the text.
     pub(super) fn report(&self, at: usize, what: impl Into<String>, fix: impl Into<String>) {
         let line = self.line_ends.partition_point(|end| *end < at) + 1;
-        self.found.borrow_mut().push(Mistake { line, what: what.into(), fix: fix.into() });
+        self.found.borrow_mut().push(Mistake { line, what: one_line(what.into()), fix: one_line(fix.into()) });
     }
 
     /// All of them by line; on one line, in the order in which they were found.
@@ -33,6 +33,14 @@ impl Mistakes {
         found.sort_by_key(|mistake| mistake.line);
         found
     }
+}
+
+/// A mistake is one line in a terminal, whatever names and values it quotes and however a parser words it.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A text of the document and the byte offset where it stands.

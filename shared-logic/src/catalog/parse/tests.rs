@@ -207,6 +207,26 @@ fn a_mistaken_field_does_not_blame_the_expressions_that_use_it() {
     assert!(found[0].to_string().starts_with("line 17: field `status` has the unknown type"), "{}", found[0]);
 }
 
+/// Found by the fuzz target `catalog`: a cron parser's drawing, and what a file quotes.
+#[test]
+fn a_mistake_is_one_line() {
+    let broken = [
+        ("0 */10 * * * *", "*!/15 * * * * *"),
+        ("key = \"video_id\"", "\"a\\nb\" = 1"),
+        ("\"400d\"", "\"4\\u001b[2J\""),
+        ("\"400d\"", "\"4"),
+        ("status = 200", "status = '\\n' '"),
+    ];
+    for (old, new) in broken {
+        assert!(GOOD.contains(old), "the test replaces nothing: {old}");
+        let found = mistakes(&GOOD.replacen(old, new, 1));
+        assert!(!found.is_empty(), "{new}");
+        for mistake in found {
+            assert!(!mistake.to_string().contains(char::is_control), "{new}: {mistake:?}");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_no_catalog() {
     let found = mistakes("");
