@@ -5,7 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compose lint bench
+.PHONY: help run test test-compose lint fuzz mutants bench
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,9 +29,21 @@ test-compose: ## builds the image and holds `docker compose up` to exact answers
 lint: ## formatting, clippy, the repository's own rules, licences and bans of dependencies
 	@deploy/install.sh lint
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
+
+# How long each target is fuzzed.
+FUZZ_SECONDS ?= 60
+
+fuzz: ## random input for the decoders and the catalog, a minute each; FUZZ_SECONDS=600 for longer
+	@deploy/install.sh fuzz
+	fuzz/run $(FUZZ_SECONDS)
+
+mutants: ## switches rules off, one at a time, in a copy, and expects a red test; an hour; MUTANTS='…' names some
+	@deploy/install.sh test
+	e2e-tests/mutations/run.sh $(MUTANTS)
 
 bench: ## the figures of this machine: prints a table, writes target/bench.json
 	@deploy/install.sh test

@@ -1,17 +1,18 @@
 #!/bin/sh
-# Checks what the machine lacks for `make run`, `make test`, `make test-compose` or `make lint`, and installs it, printing
-# each command. Docker itself is nothing that a script installs unasked.
+# Checks what the machine lacks for `make run`, `make test`, `make test-compose`, `make lint` or `make fuzz`, and installs it,
+# printing each command. Docker itself is nothing that a script installs unasked.
 #
-#     deploy/install.sh run|test|test-compose|lint
+#     deploy/install.sh run|test|test-compose|lint|fuzz
 #
 # NO_INSTALL=1: only says it, and fails if something is missing. Packages come from apt-get; elsewhere what is missing
 # is named by program. Rust is updated by rustup, where that is installed.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint|fuzz"}
 # Keep in step with rust-version in Cargo.toml, which is where it is read from.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
 cargo_deny_version=0.20
+cargo_fuzz_version=0.13
 
 # Rust that was installed just now, or by an earlier run, is not yet in this shell's path.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -40,7 +41,7 @@ main() {
         need_java
         need mvn maven
         ;;
-    lint) ;;
+    lint | fuzz) ;;
     *)
         echo "deploy/install.sh: unknown purpose $purpose" >&2
         exit 2
@@ -49,9 +50,10 @@ main() {
 
     install_packages
     install_rust
-    if [ "$purpose" = lint ]; then
-        install_linters
-    fi
+    case $purpose in
+    lint) install_linters ;;
+    fuzz) install_fuzzer ;;
+    esac
 }
 
 need() { # program package
@@ -104,6 +106,13 @@ install_linters() {
     if ! cargo deny --version 2>/dev/null | grep -q " $cargo_deny_version\."; then
         # Some two minutes on two cores, once.
         run cargo install --locked cargo-deny --version "^$cargo_deny_version"
+    fi
+}
+
+install_fuzzer() {
+    if ! cargo fuzz --version 2>/dev/null | grep -q " $cargo_fuzz_version\."; then
+        # Less than a minute on two cores, once.
+        run cargo install --locked cargo-fuzz --version "^$cargo_fuzz_version"
     fi
 }
 

@@ -1,6 +1,7 @@
 //! Who may depend on whom, read from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,8 @@ const LAYERS_MAY_USE: [&str; 2] = ["shared-logic", "platform"];
 /// Anything with which a crate could do input or output.
 const NOT_IN_SHARED_LOGIC: [&str; 8] =
     ["tokio", "rdkafka", "redis", "axum", "deltalake", "object_store", "reqwest", "hyper"];
+/// What only the fuzz targets need.
+const ONLY_IN_FUZZ: [&str; 3] = ["fuzz", "libfuzzer-sys", "arbitrary"];
 /// The engine of the plan. What it brings for its own file readers is not reachable from our code.
 const ENGINE: &str = "polars";
 
@@ -67,6 +70,26 @@ fn shared_logic_can_do_no_input_or_output() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_fuzz_targets_run_what_ships() -> Result<()> {
+    let (ours, fuzzed) = (locked("Cargo.lock")?, locked("fuzz/Cargo.lock")?);
+    let mut strangers = fuzzed.difference(&ours).filter(|(name, _)| !ONLY_IN_FUZZ.contains(&name.as_str()));
+    let stranger = strangers.next();
+    ensure!(stranger.is_none(), "fuzz/Cargo.lock has {stranger:?} and Cargo.lock has not: copy that file over it");
+    Ok(())
+}
+
+/// Names and versions of a lock file.
+fn locked(path: &str) -> Result<BTreeSet<(String, String)>> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path))?;
+    let value = |line: &str, key: &str| Some(line.strip_prefix(key)?.trim_matches(['"', ' ', '=']).to_owned());
+    let lines: Vec<&str> = text.lines().collect();
+    let package = |pair: &[&str]| Some((value(pair[0], "name")?, value(pair[1], "version")?));
+    let packages: BTreeSet<_> = lines.windows(2).filter_map(package).collect();
+    ensure!(!packages.is_empty(), "{path} has another form");
+    Ok(packages)
 }
 
 impl Graph {
