@@ -192,3 +192,23 @@ impl Graces {
         past
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_cut_counts_once_it_was_known_for_the_grace() {
+        let id = PartitionId::new("log", 0);
+        let mut graces = Graces::default();
+        let (long, none) = (Duration::from_secs(3_600), Duration::ZERO);
+        assert_eq!(graces.past(&id, 5, long), None, "a reader may still look at the view before it");
+        assert_eq!(graces.past(&id, 5, none), Some(5));
+        assert_eq!(graces.past(&id, 5, none), Some(5), "it stays known");
+        assert_eq!(graces.past(&id, 9, long), None);
+        assert_eq!(graces.past(&PartitionId::new("log", 1), 2, long), None, "each partition has its own");
+        assert_eq!(graces.past(&id, 9, none), Some(9), "of several the newest");
+    }
+}

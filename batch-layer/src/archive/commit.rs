@@ -80,3 +80,49 @@ fn outcome(committed: Committed) -> Outcome {
         Committed::Conflict => Outcome::Overtaken,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use platform::store::Store;
+    use shared_logic::catalog::Catalog;
+
+    use super::super::buffer::Incoming;
+    use super::*;
+
+    const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
+
+    /// The one that was overtaken changes nothing, neither in the archive nor in what it believes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_archivers_one_commits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let store = Store::new(&settings, "braid").expect("a store");
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let source = &catalog.sources["s"];
+        let id = PartitionId::new("log", 0);
+        let open = async || crate::init::archive_table(&store, source).await.expect("created");
+        let (mut one, mut other) = (open().await, open().await);
+        let mut begun = Facts::default();
+        begun.begin(&id, 0);
+        assert_eq!(facts(&mut one, &begun).await.expect("tried"), Outcome::Committed);
+        assert_eq!(facts(&mut other, &begun).await.expect("tried"), Outcome::Overtaken);
+
+        assert!(other.refresh().await.expect("read"));
+        let read = |records: i64| {
+            let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
+            for offset in 0..records {
+                let payload = Some(br#"{"at": 1000}"#.as_slice());
+                buffer.push(Incoming { partition: 0, offset, timestamp_ms: None, key: None, payload, headers: None });
+            }
+            buffer
+        };
+        let (mut of_one, mut of_other) = (begun.clone(), begun);
+        let ends = BTreeMap::new();
+        let first = rows(&mut one, &mut of_one, "log", read(2), &ends).await.expect("tried");
+        let second = rows(&mut other, &mut of_other, "log", read(3), &ends).await.expect("tried");
+        assert_eq!((first, second), (Outcome::Committed, Outcome::Overtaken));
+        assert_eq!(of_other.partition(&id).map(|known| known.next), Some(0));
+        let newest: Facts = open().await.note(FACTS_DOMAIN).await.expect("read").expect("there");
+        assert_eq!(newest.partition(&id).map(|known| known.next), Some(2));
+    }
+}

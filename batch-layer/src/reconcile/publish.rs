@@ -113,3 +113,6 @@ fn by_day(files: Vec<DataFile>) -> BTreeMap<String, Vec<DataFile>> {
     days.retain(|day, _| parse_day(day).is_some());
     days
 }
+
+#[cfg(test)]
+mod tests;

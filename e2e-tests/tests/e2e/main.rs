@@ -16,4 +16,5 @@ mod rebalance;
 mod redis_faults;
 mod restart;
 mod stranger_catalog;
+mod topic_swapped;
 mod zombie;
