@@ -22,11 +22,11 @@ files="-f docker-compose.yml"
 within_s=120
 
 begun=$(date +%s)
-work=$(mktemp -d)
 
 main() {
     engine
-    trap 'down' EXIT
+    work=$(mktemp -d)
+    trap down EXIT
     base_images
     settings
 
@@ -123,7 +123,7 @@ engine() {
     missing=""
     if ! command -v docker >/dev/null; then
         missing="there is no docker"
-    elif ! said=$(docker info 2>&1 >/dev/null); then
+    elif ! said=$(docker version --format '{{.Server.Version}}' 2>&1); then
         missing="docker reaches no engine: $said"
     elif [ -z "${COMPOSE:-}" ]; then
         if docker compose version >/dev/null 2>&1; then
