@@ -124,7 +124,7 @@ engine() {
     if ! command -v docker >/dev/null; then
         missing="there is no docker"
     elif ! said=$(docker version --format '{{.Server.Version}}' 2>&1); then
-        missing="docker reaches no engine: $said"
+        missing="docker reaches no engine: $(echo "$said" | tail -n 1)"
     elif [ -z "${COMPOSE:-}" ]; then
         if docker compose version >/dev/null 2>&1; then
             COMPOSE="docker compose"
