@@ -22,11 +22,11 @@ files="-f docker-compose.yml"
 within_s=120
 
 begun=$(date +%s)
-work=$(mktemp -d)
 
 main() {
     engine
-    trap 'down' EXIT
+    work=$(mktemp -d)
+    trap down EXIT
     base_images
     settings
 
@@ -123,8 +123,8 @@ engine() {
     missing=""
     if ! command -v docker >/dev/null; then
         missing="there is no docker"
-    elif ! said=$(docker info 2>&1 >/dev/null); then
-        missing="docker reaches no engine: $said"
+    elif ! said=$(docker version --format '{{.Server.Version}}' 2>&1); then
+        missing="docker reaches no engine: $(echo "$said" | tail -n 1)"
     elif [ -z "${COMPOSE:-}" ]; then
         if docker compose version >/dev/null 2>&1; then
             COMPOSE="docker compose"
