@@ -22,11 +22,11 @@ files="-f docker-compose.yml"
 within_s=120
 
 begun=$(date +%s)
-work=$(mktemp -d)
 
 main() {
     engine
-    trap 'down' EXIT
+    work=$(mktemp -d)
+    trap down EXIT
     base_images
     settings
 
@@ -58,8 +58,7 @@ main() {
 
     step "killing each service under load, with a reconcile every 10 s"
     compose up -d schedule
-    produce 3 --events 80000 --rate 1000 &
-    load=$!
+    load_begins 3 --rate 1000
     for service in speed archive schedule serving redis kafka; do
         sleep 5
         echo "   kill -9 $service"
@@ -67,7 +66,7 @@ main() {
         sleep 2
         compose start $service
     done
-    wait $load || fail "the load did not get through"
+    load_ends
     ready
     exact
 
@@ -93,15 +92,10 @@ main() {
 
     step "two workers, and one again"
     compose up -d --no-recreate --scale speed=2 archive speed schedule serving
-    produce 6 --events 40000 --rate 2000 &
-    load=$!
+    load_begins 6 --rate 1000
     until_true both_count
-    wait $load || fail "the load did not get through"
-    exact
-    produce 7 --events 20000 --rate 1000 &
-    load=$!
     compose up -d --no-recreate --scale speed=1 archive speed schedule serving
-    wait $load || fail "the load did not get through"
+    load_ends
     exact
 
     step "sample traffic"
@@ -117,7 +111,7 @@ main() {
     tls
     compose up -d archive speed serving
     ready
-    produce 8 --events 20000
+    produce 7 --events 20000
     exact
     reconcile
     exact
@@ -129,8 +123,8 @@ engine() {
     missing=""
     if ! command -v docker >/dev/null; then
         missing="there is no docker"
-    elif ! said=$(docker info 2>&1 >/dev/null); then
-        missing="docker reaches no engine: $said"
+    elif ! said=$(docker version --format '{{.Server.Version}}' 2>&1); then
+        missing="docker reaches no engine: $(echo "$said" | tail -n 1)"
     elif [ -z "${COMPOSE:-}" ]; then
         if docker compose version >/dev/null 2>&1; then
             COMPOSE="docker compose"
@@ -209,6 +203,19 @@ produce() { # number flags…
     said=$(compose run --rm -T --no-deps -v "$work:/truth" init \
         braid produce --seed "$number" --expected "/truth/$number.json" "$@")
     echo "   $said"
+}
+
+# The same in the background, for as long as something else is going on.
+load_begins() { # number flags…
+    produce "$@" &
+    load=$!
+}
+
+load_ends() {
+    # It ends in order: what it sent is acknowledged, and its counts are written.
+    docker stop -t 60 "$(docker ps -q --filter label=com.docker.compose.project=$project \
+        --filter label=com.docker.compose.oneoff=True)" >/dev/null
+    wait $load || fail "the load did not get through"
 }
 
 reconcile() {

@@ -1,5 +1,8 @@
 //! Topics and tables, created once, before the services start.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
 use platform::store::{Store, StoreError, Table};
@@ -10,6 +13,9 @@ use tracing::info;
 
 use crate::archive::buffer;
 use crate::reconcile::recompute;
+
+/// How often a broker is asked whether it knows a new topic by now.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Creates what is missing; what exists stays as it is.
 ///
@@ -35,7 +41,7 @@ async fn topic(settings: &Settings, topics: &Topics, source: &Source) -> anyhow:
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
         topics.create(&source.topic, i32::try_from(source.partitions)?, &[]).await?;
     }
-    match topics.config(&source.topic).await {
+    match config(settings, topics, &source.topic).await {
         Ok(config) => match refused_compaction(&config, settings.reconcile.max_cut_age.millis()) {
             Some(why) => anyhow::bail!("topic {} cannot be counted: {why}", source.topic),
             None => Ok(()),
@@ -43,6 +49,20 @@ async fn topic(settings: &Settings, topics: &Topics, source: &Source) -> anyhow:
         // The in-process broker does not tell, and does not compact.
         Err(KafkaError::Unsupported { .. }) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The topic's configuration. The broker that is asked may learn a moment later than the one that created it that there is
+/// such a topic.
+async fn config(settings: &Settings, topics: &Topics, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+    let asked = Instant::now();
+    loop {
+        match topics.config(topic).await {
+            Err(error) if error.is_unknown_topic() && asked.elapsed() < settings.kafka.request_timeout.get() => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            answered => return answered,
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Deployment {
     store_url: PathBuf,
     name: String,
     settings: BTreeMap<String, String>,
+    /// By program: how many seconds its clock is wrong.
+    clocks: BTreeMap<&'static str, i64>,
     layers: Mutex<BTreeMap<Layer, Process>>,
     serving: Mutex<Option<Client>>,
 }
@@ -73,6 +75,7 @@ impl Deployment {
             store_url: dir.join("store"),
             name: name_in(catalog)?,
             settings: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             layers: Mutex::default(),
             serving: Mutex::default(),
         };
@@ -99,6 +102,7 @@ impl Deployment {
             store_url: self.store_url.clone(),
             name: name_in(catalog)?,
             settings: self.settings.clone(),
+            clocks: BTreeMap::new(),
             layers: Mutex::default(),
             serving: Mutex::default(),
         };
@@ -111,6 +115,11 @@ impl Deployment {
     pub fn set(&mut self, key: &str, value: &str) {
         let variable = format!("BRAID__{}", key.replace('.', "__").to_uppercase());
         self.settings.insert(variable, value.to_owned());
+    }
+
+    /// Makes the clock of a program (`speed-layer` or another) wrong by so many seconds, for processes started from now on.
+    pub fn set_clock(&mut self, program: &'static str, wrong_by_s: i64) {
+        self.clocks.insert(program, wrong_by_s);
     }
 
     /// The folder of the archive and the batch views.
@@ -228,6 +237,10 @@ impl Deployment {
 
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {
         command.current_dir(&self.dir).envs(&self.settings).env("FAILPOINTS", fail_points);
+        let program = Path::new(command.get_program()).file_name().and_then(|name| name.to_str());
+        if let Some(wrong_by_s) = program.and_then(|program| self.clocks.get(program)) {
+            command.env("CLOCK_WRONG_BY_MS", (wrong_by_s * 1_000).to_string());
+        }
         Process::start(name, command, &self.dir.join(format!("{name}.out")))
     }
 

@@ -1,6 +1,6 @@
 //! What is true, counted row by row and in no other way: no plan, no merge, no layers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 use crate::views::{Event, Sent};
@@ -65,6 +65,16 @@ impl Oracle {
             }
         }
         total
+    }
+
+    /// In how many minutes a video was counted.
+    pub fn buckets(&self, video: &str) -> usize {
+        self.minutes.range((video.to_owned(), i64::MIN)..=(video.to_owned(), i64::MAX)).count()
+    }
+
+    /// In how many minutes anything was counted.
+    pub fn minutes(&self) -> usize {
+        self.minutes.keys().map(|(_, minute)| minute).collect::<BTreeSet<_>>().len()
     }
 
     /// All videos that were counted.

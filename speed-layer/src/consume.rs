@@ -198,7 +198,7 @@ impl Lane {
             return;
         }
         self.next = record.offset + 1;
-        let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms * 1_000));
+        let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
         let duplicate = |window: &mut Window, event: &shared_logic::decode::Event<'_>| {
             event.identity().is_some_and(|identity| window.is_duplicate(identity, record.offset))
         };

@@ -98,7 +98,7 @@ impl Buffer {
         };
         *next = record.offset + 1;
         self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
-        let timestamp_us = record.timestamp_ms.map(|ms| ms * 1_000);
+        let timestamp_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
         match self.decoder.decode(record.payload, timestamp_us) {
             Ok(event) => {
                 self.days.push(day_of(event.time_us));

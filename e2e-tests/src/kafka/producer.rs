@@ -59,6 +59,9 @@ impl Producer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("message.timeout.ms", "60000")
+            // Millions of records are sent ahead of what the broker has acknowledged.
+            .set("queue.buffering.max.messages", "1000000")
+            .set("queue.buffering.max.kbytes", "262144")
             // Partitions that are added are used soon.
             .set("topic.metadata.refresh.interval.ms", "500")
             .create_with_context(Deliveries { failed: failed.clone() })?;
@@ -99,7 +102,20 @@ impl Producer {
     /// # Errors
     /// If librdkafka refuses the record.
     pub fn send(&self, record: &Record) -> Result<()> {
+        self.send_dated(record, None)
+    }
+
+    /// The same with the record's own timestamp (milliseconds since 1970), as a producer with another clock sends it.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the record.
+    pub fn send_at(&self, record: &Record, timestamp_ms: i64) -> Result<()> {
+        self.send_dated(record, Some(timestamp_ms))
+    }
+
+    fn send_dated(&self, record: &Record, timestamp_ms: Option<i64>) -> Result<()> {
         let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
+        message.timestamp = timestamp_ms;
         if let Some(partition) = record.partition {
             message = message.partition(partition);
         }

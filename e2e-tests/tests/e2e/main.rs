@@ -4,6 +4,7 @@
 //! `cargo build --workspace && SEED=7 cargo test --workspace --test e2e exact -- --nocapture`.
 
 mod bounded_stop;
+mod clocks;
 mod exact;
 mod existing_topic;
 mod handover;

@@ -1,4 +1,5 @@
 //! The repository's rules that no compiler knows. Each failure says which rule, where, and what to do.
 
 mod dependencies;
+mod settings;
 mod sources;

@@ -90,6 +90,11 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    /// Whether the broker that was asked knows no such topic, perhaps not yet.
+    pub fn is_unknown_topic(&self) -> bool {
+        matches!(self, KafkaError::Topic { code: RDKafkaErrorCode::UnknownTopicOrPartition, .. })
+    }
+
     /// Whether the same may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
 //! `GET /v1/metrics` and `/v1/metrics/{metric}`: what is defined, and how fresh its answers are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -16,6 +17,9 @@ use crate::app::App;
 use crate::look::{Look, Shards};
 use crate::problem::Problem;
 use crate::query::duration_text;
+
+/// Definitions do not wait longer than this for a Redis that does not answer; their freshness says so then.
+const FRESHNESS_WAIT: Duration = Duration::from_millis(500);
 
 /// All metrics, in the order of their names.
 pub(crate) async fn all(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Problem> {
@@ -84,9 +88,12 @@ async fn freshness(app: &App, look: &Look, metric: &Metric) -> Value {
     let definition = app.definition(metric);
     let nothing_read = Shards::new();
     let needed = complete::needed_shards(&look.of_metric(metric, definition, &nothing_read));
-    let read = match app.speed.positions(&app.catalog, &metric.source, needed).await {
-        Ok(read) => read,
-        Err(error) => return json!({"as_of": null, "lag_ms": null, "complete": false, "error": error.to_string()}),
+    let positions = app.speed.positions(&app.catalog, &metric.source, needed);
+    let unknown = |error: String| json!({"as_of": null, "lag_ms": null, "complete": false, "error": error});
+    let read = match tokio::time::timeout(FRESHNESS_WAIT, positions).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(error)) => return unknown(error.to_string()),
+        Err(_) => return unknown(format!("redis did not answer within {} ms", FRESHNESS_WAIT.as_millis())),
     };
     let shards: Shards =
         read.iter().map(|(id, shard)| (id.clone(), shard.as_ref().map(|shard| shard.shard.clone()))).collect();

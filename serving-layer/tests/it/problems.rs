@@ -94,6 +94,19 @@ async fn without_redis_there_are_no_numbers() {
 }
 
 #[tokio::test]
+async fn definitions_do_not_wait_for_a_redis_that_is_silent() {
+    let stage = serving().await;
+    stage.until("/v1/metrics/views/total", |status, body| status == 200 && body["complete"] == true).await;
+    // Longer than any request may take.
+    stage.command(&["CLIENT", "PAUSE", "60000", "ALL"]).await;
+    let metrics = stage.ok("/v1/metrics").await;
+    let metric = &metrics["metrics"][0];
+    assert_eq!((&metric["name"], &metric["grain"]), (&json!("views"), &json!("1m")));
+    let error = metric["freshness"]["error"].as_str().expect("an error");
+    assert!(error.contains("did not answer within 500 ms"), "{error}");
+}
+
+#[tokio::test]
 async fn without_a_readable_store_there_are_no_numbers() {
     let mut stage = Stage::new().await;
     let log = stage.store_folder().join("braid/views/v1/views/_delta_log");
