@@ -16,5 +16,6 @@ mod operators_day;
 mod rebalance;
 mod redis_faults;
 mod restart;
+mod sixty_days;
 mod stranger_catalog;
 mod zombie;
