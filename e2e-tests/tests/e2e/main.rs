@@ -12,6 +12,7 @@ mod input;
 mod kafka_faults;
 mod kill9;
 mod late_duplicates;
+mod mutations;
 mod operators_day;
 mod rebalance;
 mod redis_faults;
