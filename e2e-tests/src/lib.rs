@@ -13,6 +13,8 @@ pub mod deployment;
 pub mod exactness;
 pub mod kafka;
 pub mod load;
+pub mod mutation;
+pub mod naive;
 pub mod oracle;
 pub mod ports;
 pub mod process;

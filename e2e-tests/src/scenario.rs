@@ -67,6 +67,11 @@ impl Scenario {
         Ok(Scenario { name: name.to_owned(), seed, dir, streams: Cell::new(0) })
     }
 
+    /// Its name, which is its test's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// An empty folder of the scenario's own.
     pub fn dir(&self) -> &Path {
         &self.dir

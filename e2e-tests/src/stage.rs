@@ -1,10 +1,12 @@
 //! Where most scenarios play: a topic, a Redis and a deployment of the sample metric of the scenario's own.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::answer::Client;
 use crate::deployment::{Deployment, Layer};
+use crate::exactness::every_answer_is_exact;
+use crate::kafka::{Kafka, create_topic};
 use crate::load::Load;
 use crate::oracle::{Counts, EVER, Oracle};
 use crate::redis::{Durability, Redis};
@@ -54,6 +56,19 @@ impl Stage {
         Ok(Stage { topic: topic.to_owned(), brokers: brokers.to_owned(), redis, deployment })
     }
 
+    /// A stage whose topic exists on the shared broker and whose layers run; nothing where only the broker's stand-in can be
+    /// had, which is noted.
+    ///
+    /// # Errors
+    /// If something does not come up.
+    pub async fn on_real_kafka(scenario: &Scenario, partitions: i32) -> Result<Option<Stage>> {
+        let Some(brokers) = Kafka::shared_real(scenario.name()).await? else { return Ok(None) };
+        let stage = Stage::new(scenario, &brokers).await?;
+        create_topic(&brokers, &stage.topic, partitions).await?;
+        stage.deployment.start_all(&LAYERS).await?;
+        Ok(Some(stage))
+    }
+
     /// Asks the serving layer.
     ///
     /// # Errors
@@ -91,6 +106,17 @@ impl Stage {
         let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
         ensure!(counts == expected.total(None, EVER), "expected {:?}: {answer:?}", expected.total(None, EVER));
         Ok(())
+    }
+
+    /// Every answer is exactly `expected` as the layers have counted it by now, and still after a reconcile. `now_us` is the
+    /// moment before which the events happened.
+    ///
+    /// # Errors
+    /// The first answer that is incomplete or wrong.
+    pub async fn stays_exact(&self, expected: &Oracle, now_us: i64) -> Result<()> {
+        every_answer_is_exact(&self.client()?, expected, now_us).await.context("before the reconcile")?;
+        self.reconciled_is(expected).await?;
+        every_answer_is_exact(&self.client()?, expected, now_us).await.context("after the reconcile")
     }
 
     /// What `/v1/status` says of the source.

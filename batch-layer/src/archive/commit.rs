@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use metrics::{counter, gauge, histogram};
 use platform::store::{Commit, Committed, Table};
+use polars::prelude::Schema;
+use shared_logic::catalog::Source;
 use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::{DAY, FACTS_DOMAIN, Facts, LOG, OFFSET, PARTITION, Rejects};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::buffer::Buffer;
+use super::buffer::{self, Buffer};
 
 /// What became of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +23,27 @@ pub(super) enum Outcome {
     Overtaken,
 }
 
-/// Commits facts alone: begins, losses, closed logs.
-pub(super) async fn facts(table: &mut Table, facts: &Facts) -> anyhow::Result<Outcome> {
-    let commit = Commit::new("ARCHIVE FACTS", DAY, platform::clock::now_us()).note(FACTS_DOMAIN, facts);
+/// Commits facts alone: begins, losses, closed logs; and the columns that the table is to declare from now on, if it
+/// declares others.
+pub(super) async fn facts(table: &mut Table, facts: &Facts, columns: Option<&Schema>) -> anyhow::Result<Outcome> {
+    let mut commit = Commit::new("ARCHIVE FACTS", DAY, platform::clock::now_us()).note(FACTS_DOMAIN, facts);
+    if let Some(columns) = columns {
+        commit = commit.schema(columns);
+    }
     Ok(outcome(table.commit(commit).await?))
+}
+
+/// The table's columns and those that the source has besides, if there are such: a field was added to the catalog. One that
+/// was taken out stays, since rows hold it.
+pub(super) fn wider(table: &Table, source: &Source) -> anyhow::Result<Option<Schema>> {
+    let mut columns = table.columns(DAY)?;
+    let before = columns.len();
+    for (name, dtype) in buffer::schema(source) {
+        if !columns.contains(&name) {
+            columns.with_column(name, dtype);
+        }
+    }
+    Ok((columns.len() > before).then_some(columns))
 }
 
 /// Writes the buffer's rows and commits them with the facts that they bring about. `facts` is as of the table's version
@@ -104,8 +123,8 @@ mod tests {
         let (mut one, mut other) = (open().await, open().await);
         let mut begun = Facts::default();
         begun.begin(&id, 0);
-        assert_eq!(facts(&mut one, &begun).await.expect("tried"), Outcome::Committed);
-        assert_eq!(facts(&mut other, &begun).await.expect("tried"), Outcome::Overtaken);
+        assert_eq!(facts(&mut one, &begun, None).await.expect("tried"), Outcome::Committed);
+        assert_eq!(facts(&mut other, &begun, None).await.expect("tried"), Outcome::Overtaken);
 
         assert!(other.refresh().await.expect("read"));
         let read = |records: i64| {
@@ -124,5 +143,26 @@ mod tests {
         assert_eq!(of_other.partition(&id).map(|known| known.next), Some(0));
         let newest: Facts = open().await.note(FACTS_DOMAIN).await.expect("read").expect("there");
         assert_eq!(newest.partition(&id).map(|known| known.next), Some(2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn fields_that_are_added_are_declared_and_those_taken_out_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let store = Store::new(&settings, "braid").expect("a store");
+        let catalog = |more: &str| Catalog::parse(&format!("{CATALOG}{more}")).expect("a valid catalog");
+        for (more, is_wider) in [("a = \"int\"", false), ("b = \"float\"", true), ("a = \"int\"", false)] {
+            let catalog = catalog(more);
+            let source = &catalog.sources["s"];
+            let mut table = crate::init::archive_table(&store, source).await.expect("opened");
+            let columns = wider(&table, source).expect("read");
+            assert_eq!(columns.is_some(), is_wider, "{more}");
+            let outcome = facts(&mut table, &Facts::default(), columns.as_ref()).await.expect("written");
+            assert_eq!(outcome, Outcome::Committed);
+            assert_eq!(wider(&table, source).expect("read"), None);
+        }
+        let table = crate::init::archive_table(&store, &catalog("").sources["s"]).await.expect("opened");
+        let names: Vec<_> = table.columns(DAY).expect("read").iter_names().map(|name| name.to_string()).collect();
+        assert_eq!(names[names.len() - 3..], ["at", "a", "b"]);
     }
 }

@@ -84,8 +84,12 @@ impl Archiver<'_> {
         let mut ends = self.ends(&topic)?;
         let before = facts.clone();
         self.meet(&mut facts, &topic)?;
-        if facts != before && self.runtime.block_on(commit::facts(&mut self.table, &facts))? == Outcome::Overtaken {
-            return Ok(());
+        let wider = commit::wider(&self.table, &self.source)?;
+        if facts != before || wider.is_some() {
+            let committed = commit::facts(&mut self.table, &facts, wider.as_ref());
+            if self.runtime.block_on(committed)? == Outcome::Overtaken {
+                return Ok(());
+            }
         }
         let next: BTreeMap<i32, i64> = facts
             .log(&topic.log)

@@ -25,14 +25,11 @@ const KAFKA_WITHIN: Duration = Duration::from_secs(30);
 #[test]
 fn topic_created_again() {
     scenario("topic_created_again", async |scenario| {
-        let Some(brokers) = Kafka::shared_real("topic_created_again").await? else { return Ok(()) };
-        let stage = Stage::new(scenario, &brokers).await?;
-        create_topic(&brokers, &stage.topic, 4).await?;
-        stage.deployment.start_all(&LAYERS).await?;
+        let Some(stage) = Stage::on_real_kafka(scenario, 4).await? else { return Ok(()) };
         let client = stage.client()?;
         let now = now_us();
         let views = Views::new(scenario.rng(), now, 50, SINGLE);
-        let load = Load::to_a_vanishing_topic(Producer::giving_up(&brokers, &stage.topic)?, views);
+        let load = Load::to_a_vanishing_topic(Producer::giving_up(&stage.brokers, &stage.topic)?, views);
         let arrived = load.arrive(SOME).await?;
         client.total_as_of(arrived, METRIC, &[]).await?;
         stage.deployment.reconcile().await?;
@@ -40,8 +37,8 @@ fn topic_created_again() {
         load.arrive(SOME).await?;
         let old_log = stage.status().await?["log"].clone();
 
-        delete_topic(&brokers, &stage.topic).await?;
-        create_topic(&brokers, &stage.topic, 4).await?;
+        delete_topic(&stage.brokers, &stage.topic).await?;
+        create_topic(&stage.brokers, &stage.topic, 4).await?;
         // Whatever is lost with the topic, what was archived stays; and nothing is counted that was not sent.
         let least = archived.int("views")?;
         let is_met = async || -> Result<bool> {
@@ -73,7 +70,7 @@ fn topic_created_again() {
         // at once. So first the reconcile, then what has arrived since.
         stage.deployment.reconcile().await?;
         client.total_as_of(now_us(), METRIC, &[]).await?;
-        let new = read_all(&brokers, &stage.topic)?;
+        let new = read_all(&stage.brokers, &stage.topic)?;
         ensure!(!new.is_empty(), "nothing arrived in the new topic");
 
         let by_payload = by_payload(&stopped.sent);
@@ -98,15 +95,13 @@ fn topic_created_again() {
 #[test]
 fn topic_gains_partitions() {
     scenario("topic_gains_partitions", async |scenario| {
-        let Some(brokers) = Kafka::shared_real("topic_gains_partitions").await? else { return Ok(()) };
-        let stage = Stage::new(scenario, &brokers).await?;
-        create_topic(&brokers, &stage.topic, 3).await?;
-        stage.deployment.start_all(&LAYERS).await?;
+        let Some(stage) = Stage::on_real_kafka(scenario, 3).await? else { return Ok(()) };
         let now = now_us();
-        let load = Load::start(Producer::new(&brokers, &stage.topic)?, Views::new(scenario.rng(), now, 200, SINGLE));
+        let load =
+            Load::start(Producer::new(&stage.brokers, &stage.topic)?, Views::new(scenario.rng(), now, 200, SINGLE));
         load.arrive(SOME).await?;
         stage.deployment.reconcile().await?;
-        grow_topic(&brokers, &stage.topic, 6).await?;
+        grow_topic(&stage.brokers, &stage.topic, 6).await?;
         stage
             .poll(&load, "all six partitions to be written and counted", async |_| {
                 let status = stage.status().await?;
@@ -118,11 +113,9 @@ fn topic_gains_partitions() {
         let stopped = load.stop().await?;
         let client = stage.client()?;
         client.total_as_of(stopped.arrived_us, METRIC, &[]).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
-        stage.reconciled_is(&stopped.oracle).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
+        stage.stays_exact(&stopped.oracle, now).await?;
         let archive = Archive::read(&stage.deployment.store(), "views")?;
-        archive.holds_each_offset_once(&end_offsets(&brokers, &stage.topic)?)
+        archive.holds_each_offset_once(&end_offsets(&stage.brokers, &stage.topic)?)
     });
 }
 
@@ -155,9 +148,7 @@ fn broker_restarts() {
         let stopped = load.stop().await?;
         let client = stage.client()?;
         client.total_as_of(stopped.arrived_us, METRIC, &[]).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
-        stage.reconciled_is(&stopped.oracle).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
+        stage.stays_exact(&stopped.oracle, now).await?;
         let archive = Archive::read(&stage.deployment.store(), "views")?;
         archive.holds_each_offset_once(&end_offsets(&stage.brokers, &stage.topic)?)
     });
@@ -166,33 +157,30 @@ fn broker_restarts() {
 #[test]
 fn records_deleted_that_speed_had_counted() {
     scenario("records_deleted_that_speed_had_counted", async |scenario| {
-        records_deleted(scenario, "records_deleted_that_speed_had_counted", &[Layer::Archive]).await
+        records_deleted(scenario, &[Layer::Archive]).await
     });
 }
 
 #[test]
 fn records_deleted_that_nobody_had_read() {
     scenario("records_deleted_that_nobody_had_read", async |scenario| {
-        records_deleted(scenario, "records_deleted_that_nobody_had_read", &[Layer::Archive, Layer::Speed]).await
+        records_deleted(scenario, &[Layer::Archive, Layer::Speed]).await
     });
 }
 
 /// Records vanish while those layers are away.
-async fn records_deleted(scenario: &Scenario, name: &str, away: &[Layer]) -> Result<()> {
-    let Some(brokers) = Kafka::shared_real(name).await? else { return Ok(()) };
-    let stage = Stage::new(scenario, &brokers).await?;
-    create_topic(&brokers, &stage.topic, 2).await?;
-    stage.deployment.start_all(&LAYERS).await?;
+async fn records_deleted(scenario: &Scenario, away: &[Layer]) -> Result<()> {
+    let Some(stage) = Stage::on_real_kafka(scenario, 2).await? else { return Ok(()) };
     let client = stage.client()?;
     let now = now_us();
     let mut views = Views::new(scenario.rng(), now, 50, SINGLE);
-    let producer = Producer::new(&brokers, &stage.topic)?;
+    let producer = Producer::new(&stage.brokers, &stage.topic)?;
     let mut sent = views.batch(SOME);
     let arrived = producer.send_all(sent.iter().map(|sent| &sent.record))?;
     client.total_as_of(arrived, METRIC, &[]).await?;
     stage.deployment.reconcile().await?;
     client.authoritative_total(METRIC, &[]).await?;
-    let before = end_offsets(&brokers, &stage.topic)?;
+    let before = end_offsets(&stage.brokers, &stage.topic)?;
 
     for layer in away.iter().filter(|layer| **layer == Layer::Speed) {
         stage.deployment.kill(*layer);
@@ -206,7 +194,7 @@ async fn records_deleted(scenario: &Scenario, name: &str, away: &[Layer]) -> Res
     }
     // Some beyond what is archived of the one partition, and some below what is archived of the other.
     let below = BTreeMap::from([(0, before[0] + 100), (1, before[1] - 50)]);
-    delete_records(&brokers, &stage.topic, &below).await?;
+    delete_records(&stage.brokers, &stage.topic, &below).await?;
     for layer in away {
         stage.deployment.start(*layer).await?;
     }
@@ -233,7 +221,7 @@ async fn records_deleted(scenario: &Scenario, name: &str, away: &[Layer]) -> Res
     let by_payload = by_payload(&sent);
     let mut oracle = Oracle::default();
     let below_archived = |found: &e2e_tests::kafka::Found| found.offset < before[found.partition as usize];
-    let left = read_all(&brokers, &stage.topic)?;
+    let left = read_all(&stage.brokers, &stage.topic)?;
     ensure!(left.iter().any(|found| !below_archived(found)), "nothing is left");
     // What was archived before the fault, and what the log still holds of the rest.
     oracle.observe(&sent[..SOME]);
@@ -253,16 +241,15 @@ async fn records_deleted(scenario: &Scenario, name: &str, away: &[Layer]) -> Res
 #[test]
 fn transactions_commit_and_abort() {
     scenario("transactions_commit_and_abort", async |scenario| {
-        let Some(brokers) = Kafka::shared_real("transactions_commit_and_abort").await? else { return Ok(()) };
-        let stage = Stage::new(scenario, &brokers).await?;
-        create_topic(&brokers, &stage.topic, 3).await?;
-        stage.deployment.start_all(&LAYERS).await?;
+        let Some(stage) = Stage::on_real_kafka(scenario, 3).await? else { return Ok(()) };
         let client = stage.client()?;
         let now = now_us();
         let mut views = Views::new(scenario.rng(), now, 50, SINGLE);
         let mut oracle = Oracle::default();
-        let producer: BaseProducer =
-            ClientConfig::new().set("bootstrap.servers", &brokers).set("transactional.id", &stage.topic).create()?;
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &stage.brokers)
+            .set("transactional.id", &stage.topic)
+            .create()?;
         tokio::task::block_in_place(|| producer.init_transactions(KAFKA_WITHIN))?;
         for round in 0..20 {
             let batch = views.batch(100);
@@ -289,9 +276,7 @@ fn transactions_commit_and_abort() {
         send(&producer, &stage.topic, &views.batch(100))?;
         tokio::task::block_in_place(|| producer.abort_transaction(KAFKA_WITHIN))?;
         client.total_as_of(now_us(), METRIC, &[]).await?;
-        every_answer_is_exact(&client, &oracle, now).await?;
-        stage.reconciled_is(&oracle).await?;
-        every_answer_is_exact(&client, &oracle, now).await?;
+        stage.stays_exact(&oracle, now).await?;
         cuts_are_at_the_ends(&stage).await?;
 
         // While a transaction is open nothing behind it counts, and answers do not claim to know.
@@ -300,7 +285,7 @@ fn transactions_commit_and_abort() {
         send(&producer, &stage.topic, &open)?;
         let committed = views.batch(100);
         oracle.observe(&committed);
-        Producer::new(&brokers, &stage.topic)?.send_all(committed.iter().map(|sent| &sent.record))?;
+        Producer::new(&stage.brokers, &stage.topic)?.send_all(committed.iter().map(|sent| &sent.record))?;
         let answer = client.total(METRIC, &[]).await?;
         ensure!(answer.int("views")? <= oracle.total(None, EVER).views, "{answer:?}");
         tokio::task::block_in_place(|| producer.commit_transaction(KAFKA_WITHIN))?;
@@ -357,9 +342,7 @@ fn compacted_topic() {
         client.total_as_of(arrived, METRIC, &[]).await?;
         let () = redis::cmd("FLUSHALL").query_async(&mut stage.redis.connection().await?).await?;
         client.total_as_of(now_us(), METRIC, &[]).await?;
-        every_answer_is_exact(&client, &oracle, now).await?;
-        stage.reconciled_is(&oracle).await?;
-        every_answer_is_exact(&client, &oracle, now).await
+        stage.stays_exact(&oracle, now).await
     });
 }
 
@@ -393,9 +376,7 @@ fn whose_time_a_record_has() {
             }
             producer.flush(KAFKA_WITHIN)?;
             client.total_as_of(now_us(), METRIC, &[]).await?;
-            every_answer_is_exact(&client, &oracle, now).await.context(kind)?;
-            stage.reconciled_is(&oracle).await.context(kind)?;
-            every_answer_is_exact(&client, &oracle, now).await.context(kind)?;
+            stage.stays_exact(&oracle, now).await.context(kind)?;
         }
         Ok(())
     });
@@ -404,15 +385,12 @@ fn whose_time_a_record_has() {
 #[test]
 fn silent_partitions() {
     scenario("silent_partitions", async |scenario| {
-        let Some(brokers) = Kafka::shared_real("silent_partitions").await? else { return Ok(()) };
-        let stage = Stage::new(scenario, &brokers).await?;
-        create_topic(&brokers, &stage.topic, 6).await?;
-        stage.deployment.start_all(&LAYERS).await?;
+        let Some(stage) = Stage::on_real_kafka(scenario, 6).await? else { return Ok(()) };
         let client = stage.client()?;
         let now = now_us();
         // Three partitions fall silent after the first thousand; the last is never written.
         let place = |number: usize| Some(if number < SOME { number % 5 } else { number % 2 } as i32);
-        let producer = Producer::new(&brokers, &stage.topic)?;
+        let producer = Producer::new(&stage.brokers, &stage.topic)?;
         let load = Load::placed(producer, Views::new(scenario.rng(), now, 50, SINGLE), place);
         for _ in 0..3 {
             let arrived = load.arrive(2 * SOME).await?;
@@ -424,11 +402,9 @@ fn silent_partitions() {
         }
         let stopped = load.stop().await?;
         client.total_as_of(stopped.arrived_us, METRIC, &[]).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
-        stage.reconciled_is(&stopped.oracle).await?;
-        every_answer_is_exact(&client, &stopped.oracle, now).await?;
+        stage.stays_exact(&stopped.oracle, now).await?;
         cuts_are_at_the_ends(&stage).await?;
-        let ends = end_offsets(&brokers, &stage.topic)?;
+        let ends = end_offsets(&stage.brokers, &stage.topic)?;
         ensure!(ends[5] == 0, "the last partition was written: {ends:?}");
         // Long silent, and then not.
         let mut views = stopped.views;
@@ -436,7 +412,7 @@ fn silent_partitions() {
         let mut late = views.batch(SOME);
         late.iter_mut().for_each(|sent| sent.record.partition = Some(5));
         oracle.observe(&late);
-        let arrived = Producer::new(&brokers, &stage.topic)?.send_all(late.iter().map(|sent| &sent.record))?;
+        let arrived = Producer::new(&stage.brokers, &stage.topic)?.send_all(late.iter().map(|sent| &sent.record))?;
         total_is_exact(&client.total_as_of(arrived, METRIC, &[]).await?, oracle.total(None, EVER))
     });
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use deltalake::DeltaTableBuilder;
-use deltalake::kernel::Remove;
 use deltalake::kernel::transaction::TransactionError;
+use deltalake::kernel::{DataType as DeltaType, PrimitiveType, Remove, StructType};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
-use polars::prelude::{DataType, Schema};
+use polars::prelude::{DataType, Schema, TimeUnit, TimeZone};
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -180,6 +180,27 @@ fn stats(file: &DataFile) -> Value {
 
 fn join(lines: &[Value]) -> String {
     lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The columns of a Delta schema but the partition column.
+pub(super) fn columns(schema: &StructType, partition: &str) -> Schema {
+    let kept = schema.fields().filter(|field| field.name() != partition);
+    kept.map(|field| (field.name().as_str().into(), polars_type(field.data_type()))).collect()
+}
+
+/// The other way round; types that Braid does not write are text.
+fn polars_type(delta: &DeltaType) -> DataType {
+    match delta {
+        DeltaType::Primitive(PrimitiveType::Integer) => DataType::Int32,
+        DeltaType::Primitive(PrimitiveType::Long) => DataType::Int64,
+        DeltaType::Primitive(PrimitiveType::Double) => DataType::Float64,
+        DeltaType::Primitive(PrimitiveType::Boolean) => DataType::Boolean,
+        DeltaType::Primitive(PrimitiveType::Binary) => DataType::Binary,
+        DeltaType::Primitive(PrimitiveType::Timestamp) => {
+            DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC))
+        }
+        _ => DataType::String,
+    }
 }
 
 /// The Delta protocol's name of a column type.

@@ -59,6 +59,15 @@ impl Table {
         Ok(self.version() > before)
     }
 
+    /// The columns that the table declares but its partition column, which is `partition`, as of this version.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn columns(&self, partition: &str) -> Result<Schema, StoreError> {
+        let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
+        Ok(commit::columns(&snapshot.schema(), partition))
+    }
+
     /// The newest note in that domain, as of this version.
     ///
     /// # Errors

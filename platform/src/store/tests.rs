@@ -61,6 +61,24 @@ async fn of_two_writers_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_are_as_they_were_last_declared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let mut columns = table.columns("day").expect("read");
+    assert_eq!(columns.iter_names().map(|name| name.as_str()).collect::<Vec<_>>(), ["n", "s"]);
+    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+    let more = [("i", DataType::Int32), ("x", DataType::Float64), ("b", DataType::Boolean), ("r", DataType::Binary)];
+    for (name, dtype) in more.into_iter().chain([("t", instant)]) {
+        columns.with_column(name.into(), dtype);
+    }
+    let commit = Commit::new("WIDEN", "day", 0).schema(&columns);
+    assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
+    assert_eq!(table.columns("day").expect("read"), columns);
+    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    assert_eq!(again.columns("day").expect("read"), columns);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn notes_and_files_survive_checkpoints() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut table = table(folder.path()).await;

@@ -35,9 +35,10 @@ mod tests {
 
     async fn ask(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.expect("connects");
-        stream.write_all(request.as_bytes()).await.expect("asks");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("answers");
+        // What is not read to its end may be answered by a reset, which is no answer either.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.read_to_string(&mut answer).await;
         answer
     }
 

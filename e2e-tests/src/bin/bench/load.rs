@@ -1,7 +1,13 @@
-//! Events to measure with: a million keys, few or many of them hot.
+//! Events to measure with: a million keys, few or many of them hot; and how they flow.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use anyhow::Result;
+use e2e_tests::Producer;
 use e2e_tests::kafka::Record;
 use e2e_tests::scenario::now_us;
 use rand::rngs::StdRng;
@@ -54,10 +60,15 @@ impl Load {
         self.about(&format!("v{key}"))
     }
 
-    /// An event about that video.
+    /// An event about that video, as of now.
     pub(crate) fn about(&mut self, video: &str) -> Record {
+        self.about_before(video, 0)
+    }
+
+    /// An event about that video, so many milliseconds ago.
+    pub(crate) fn about_before(&mut self, video: &str, ago_ms: i64) -> Record {
         self.id += 1;
-        let (id, at_ms) = (self.id, now_us() / 1_000);
+        let (id, at_ms) = (self.id, now_us() / 1_000 - ago_ms);
         let (user, dwell) = (self.rng.random_range(0..100_000), self.rng.random_range(0..10_000));
         let status = if self.rng.random_range(0..100) < 95 { 200 } else { 404 };
         let mut payload = String::with_capacity(160);
@@ -67,5 +78,68 @@ impl Load {
         )
         .expect("a string takes every character");
         Record { key: video.to_owned(), payload: payload.into_bytes(), partition: None }
+    }
+}
+
+/// Whether the sample metric counts the event.
+pub(crate) fn is_counted(record: &Record) -> bool {
+    record.payload.windows(STATUS_200.len()).any(|part| part == STATUS_200)
+}
+
+const STATUS_200: &[u8] = br#""status":200"#;
+
+/// Events that are sent at a rate until they are stopped.
+pub(crate) struct Flow {
+    stop: Arc<AtomicBool>,
+    sender: JoinHandle<Result<Flowed>>,
+}
+
+/// What has flowed.
+pub(crate) struct Flowed {
+    /// Events per second that were reached.
+    pub(crate) rate: f64,
+    /// Events that the sample metric counts.
+    pub(crate) counted: i64,
+    /// When the last one had arrived, in microseconds since 1970.
+    pub(crate) arrived_us: i64,
+}
+
+impl Flow {
+    /// Sends what `next` gives, from a thread of its own.
+    pub(crate) fn start(
+        brokers: &str,
+        topic: &str,
+        rate: u64,
+        mut next: impl FnMut() -> Record + Send + 'static,
+    ) -> Flow {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (brokers, topic, stopping) = (brokers.to_owned(), topic.to_owned(), Arc::clone(&stop));
+        let sender = std::thread::spawn(move || {
+            let producer = Producer::new(&brokers, &topic)?;
+            let began = Instant::now();
+            let (mut sent, mut counted) = (0_u64, 0);
+            while !stopping.load(Ordering::Relaxed) {
+                let due = (began.elapsed().as_secs_f64() * rate as f64) as u64;
+                while sent < due {
+                    let record = next();
+                    counted += i64::from(is_counted(&record));
+                    producer.send(&record)?;
+                    sent += 1;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let rate = sent as f64 / began.elapsed().as_secs_f64();
+            Ok(Flowed { rate, counted, arrived_us: producer.flush()? })
+        });
+        Flow { stop, sender }
+    }
+
+    /// Stops, and waits until everything has arrived.
+    ///
+    /// # Errors
+    /// If a record did not arrive.
+    pub(crate) fn stop(self) -> Result<Flowed> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.sender.join().expect("a load does not panic")
     }
 }

@@ -1,10 +1,13 @@
 //! The figures of this machine: `make bench`.
 //!
 //! Everything is real: the broker, Redis, and the layers' own processes, built in release. Each figure stands beside a
-//! limit that was measured in the same run. Prints a table and writes `target/bench.json`.
+//! limit that was measured in the same run. Prints a table and writes `target/bench.json`. Arguments name the groups of
+//! figures to measure alone (`recovery`); that, and any run of a debug build, is a rehearsal.
 
 mod figures;
 mod load;
+mod recovery;
+mod sixty_days;
 mod speed;
 mod usage;
 mod visible;
@@ -18,15 +21,30 @@ use self::load::Keys;
 
 fn main() {
     scenario("bench", async |scenario| {
-        ensure!(!cfg!(debug_assertions), "benchmarks measure release builds: run `make bench`");
         let kafka = Kafka::shared().await?;
         ensure!(kafka.is_real(), "benchmarks need the real Kafka broker");
+        let only: Vec<String> = std::env::args().skip(1).collect();
+        let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         let mut figures = Figures::default();
         for keys in [Keys::Zipf, Keys::Uniform] {
-            speed::measure(scenario, kafka, keys, &mut figures).await?;
+            if wanted("speed") {
+                speed::measure(scenario, kafka, keys, &mut figures).await?;
+            }
         }
-        visible::measure(scenario, kafka, &mut figures).await?;
+        if wanted("visible") {
+            visible::measure(scenario, kafka, &mut figures).await?;
+        }
+        if wanted("recovery") {
+            recovery::measure(scenario, kafka, &mut figures).await?;
+        }
+        if wanted("sixty_days") {
+            sixty_days::measure(scenario, kafka, &mut figures).await?;
+        }
         print!("{figures}");
+        if cfg!(debug_assertions) || !only.is_empty() {
+            println!("a rehearsal: nothing is written, and only `make bench` measures release builds");
+            return Ok(());
+        }
         figures.write(&target_dir()?.join("bench.json"))
     });
 }

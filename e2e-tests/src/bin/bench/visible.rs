@@ -1,7 +1,5 @@
 //! `produce_to_visible_ms`: from handing an event to the producer until an HTTP answer counts it, under load.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -11,7 +9,7 @@ use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, NEVER, cata
 use e2e_tests::{Deployment, Kafka, Layer, Producer, Redis};
 
 use crate::figures::Figures;
-use crate::load::{Keys, Load};
+use crate::load::{Flow, Keys, Load, is_counted};
 
 /// The load, in events per second.
 const RATE: u64 = 20_000;
@@ -34,9 +32,8 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
     deployment.set("serving.refresh", "500ms");
     deployment.start_all(&[Layer::Archive, Layer::Speed, Layer::Serving]).await?;
     let client = deployment.client()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let (brokers, load_topic, stopping) = (kafka.brokers(), topic.clone(), Arc::clone(&stop));
-    let load = std::thread::spawn(move || background(&brokers, &load_topic, &stopping));
+    let mut load = Load::new(Keys::Zipf, 7);
+    let flow = Flow::start(&kafka.brokers(), &topic, RATE, move || load.next());
     tokio::time::sleep(WARM_UP).await;
 
     let producer = Producer::new(&kafka.brokers(), &topic)?;
@@ -45,7 +42,7 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
     for probe in 0..PROBES {
         let video = format!("probe-{probe}");
         let mut event = events.about(&video);
-        while !String::from_utf8_lossy(&event.payload).contains(r#""status":200"#) {
+        while !is_counted(&event) {
             event = events.about(&video);
         }
         let sent = Instant::now();
@@ -60,31 +57,11 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
         }
         waits_ms.push(sent.elapsed().as_secs_f64() * 1e3);
     }
-    stop.store(true, Ordering::Relaxed);
-    let rate = load.join().expect("the load does not panic")?;
+    let rate = flow.stop()?.rate;
     waits_ms.sort_by(f64::total_cmp);
     let at = |share: f64| waits_ms[((waits_ms.len() - 1) as f64 * share) as usize];
     figures.add("produce_to_visible_load", rate, "events/s");
     figures.add("produce_to_visible_ms_p50", at(0.5), "ms");
     figures.add("produce_to_visible_ms_p99", at(0.99), "ms");
     Ok(())
-}
-
-/// Sends at the rate until it is stopped; gives the rate that was reached.
-fn background(brokers: &str, topic: &str, stop: &AtomicBool) -> Result<f64> {
-    let producer = Producer::new(brokers, topic)?;
-    let mut load = Load::new(Keys::Zipf, 7);
-    let began = Instant::now();
-    let mut sent = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
-        let due = (began.elapsed().as_secs_f64() * RATE as f64) as u64;
-        while sent < due {
-            producer.send(&load.next())?;
-            sent += 1;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let rate = sent as f64 / began.elapsed().as_secs_f64();
-    producer.flush()?;
-    Ok(rate)
 }

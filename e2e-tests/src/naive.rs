@@ -1,0 +1,206 @@
+//! What a record means, read the long way: text, then a tree, then the declared fields one by one. It shares no code with
+//! the platform's decoder, and no idea but the rules of the contract.
+//!
+//! - `json`: text → a tree, checking RFC 8259.
+
+mod json;
+
+use chrono::{DateTime, Utc};
+
+use json::Json;
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// Tab-separated columns.
+    Tsv,
+}
+
+/// How old a reading may be, as a catalog declares it; the platform's default would spread mutants over more than a year.
+pub const MAX_AGE: &str = "10d";
+const MAX_AGE_US: i64 = 10 * 24 * HOUR_US;
+
+/// The fields of a reading as a catalog declares them, in order.
+pub const FIELDS: &str = r#"
+id = "string"
+at = "timestamp"
+site = "string"
+amount = "int?"
+weight = "float?"
+ok = "bool?"
+note = "string?"
+"#;
+
+/// A record that says something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Identifies it together with its time.
+    pub id: String,
+    /// Microseconds since 1970.
+    pub at_us: i64,
+    /// The group key.
+    pub site: String,
+    /// An integer.
+    pub amount: Option<i64>,
+    /// A float.
+    pub weight: Option<f64>,
+}
+
+const NAMES: [&str; 7] = ["id", "at", "site", "amount", "weight", "ok", "note"];
+const MAX_INT: i128 = (1 << 53) - 1;
+const MAX_KEY_BYTES: usize = 1024;
+const HOUR_US: i64 = 3_600_000_000;
+
+/// The value of one field before its type is looked at. A column's text may stand for any type.
+enum Found {
+    Absent,
+    Json(Json),
+    Column(String),
+}
+
+/// Reads a record, whose Kafka timestamp is that.
+///
+/// # Errors
+/// Why it is no reading: `reason` or `reason:field`.
+pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading, String> {
+    if payload.is_empty() {
+        return Err("empty".to_owned());
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| "not_utf8")?;
+    let found = match format {
+        Format::Json => members(text)?,
+        Format::Tsv => columns(text)?,
+    };
+    let [id, at, site, amount, weight, ok, note] = found;
+    let reading = Reading {
+        id: required(string(id), "id")?,
+        at_us: required(timestamp(at), "at")?,
+        site: required(string(site), "site")?,
+        amount: int(amount).map_err(|reason| format!("{reason}:amount"))?,
+        weight: float(weight).map_err(|reason| format!("{reason}:weight"))?,
+    };
+    boolean(ok).map_err(|reason| format!("{reason}:ok"))?;
+    string(note).map_err(|reason| format!("{reason}:note"))?;
+    if reading.site.len() > MAX_KEY_BYTES {
+        return Err("too_long:site".to_owned());
+    }
+    match reading.at_us - timestamp_ms * 1_000 {
+        ahead if ahead < -MAX_AGE_US => Err("too_old:at".to_owned()),
+        ahead if ahead > HOUR_US => Err("too_far_ahead:at".to_owned()),
+        _ => Ok(reading),
+    }
+}
+
+/// The declared members of an object; of a member that is repeated the last one stands.
+fn members(text: &str) -> Result<[Found; 7], &'static str> {
+    let Json::Object(members) = json::read(text).ok_or("not_json")? else { return Err("not_object") };
+    Ok(NAMES.map(|name| match members.iter().rev().find(|(found, _)| found == name) {
+        None | Some((_, Json::Null)) => Found::Absent,
+        Some((_, value)) => Found::Json(value.clone()),
+    }))
+}
+
+/// The columns of a line, which may have a line end.
+fn columns(text: &str) -> Result<[Found; 7], &'static str> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.contains('\n') {
+        return Err("wrong_columns");
+    }
+    let column = |text: &str| if text.is_empty() { Found::Absent } else { Found::Column(text.to_owned()) };
+    let columns: Vec<Found> = line.split('\t').map(column).collect();
+    columns.try_into().map_err(|_| "wrong_columns")
+}
+
+type Cell<T> = Result<Option<T>, &'static str>;
+
+fn required<T>(cell: Cell<T>, field: &str) -> Result<T, String> {
+    match cell {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(format!("missing_field:{field}")),
+        Err(reason) => Err(format!("{reason}:{field}")),
+    }
+}
+
+fn string(found: Found) -> Cell<String> {
+    match found {
+        Found::Absent => Ok(None),
+        Found::Json(Json::Text(text)) | Found::Column(text) => Ok(Some(text)),
+        Found::Json(_) => Err("wrong_type"),
+    }
+}
+
+fn boolean(found: Found) -> Cell<bool> {
+    match found {
+        Found::Absent => Ok(None),
+        Found::Json(Json::Bool(value)) => Ok(Some(value)),
+        Found::Column(text) => text.parse().map(Some).map_err(|_| "wrong_type"),
+        Found::Json(_) => Err("wrong_type"),
+    }
+}
+
+fn int(found: Found) -> Cell<i64> {
+    match found {
+        Found::Absent => Ok(None),
+        Found::Json(Json::Number(text)) | Found::Column(text) => integer(&text).map(Some),
+        Found::Json(_) => Err("wrong_type"),
+    }
+}
+
+fn float(found: Found) -> Cell<f64> {
+    let text = match found {
+        Found::Absent => return Ok(None),
+        Found::Json(Json::Number(text)) => text,
+        // Only what JSON would take for a number, too.
+        Found::Column(text) if matches!(json::read(&text), Some(Json::Number(number)) if number == text) => text,
+        _ => return Err("wrong_type"),
+    };
+    let value: f64 = text.parse().map_err(|_| "wrong_type")?;
+    if value.is_finite() { Ok(Some(value + 0.0)) } else { Err("out_of_range") }
+}
+
+fn timestamp(found: Found) -> Cell<i64> {
+    let epoch = |text: &str| {
+        let us = integer(text)? * 1_000;
+        // From year 1 up to and with year 9999.
+        let in_range = DateTime::from_timestamp_micros(us).is_some_and(|at| (1..=9999).contains(&year(&at)));
+        if in_range { Ok(Some(us)) } else { Err("out_of_range") }
+    };
+    match found {
+        Found::Absent => Ok(None),
+        Found::Json(Json::Text(text)) => rfc3339(&text).map(Some).ok_or("wrong_type"),
+        Found::Json(Json::Number(text)) => epoch(&text),
+        Found::Column(text) => rfc3339(&text).map_or_else(|| epoch(&text), |us| Ok(Some(us))),
+        Found::Json(_) => Err("wrong_type"),
+    }
+}
+
+/// Digits with at most a minus, within ±(2^53−1).
+fn integer(text: &str) -> Result<i64, &'static str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_digit()) {
+        return Err("wrong_type");
+    }
+    // More digits than this are out of any range.
+    let value = if digits.trim_start_matches('0').len() > 30 { None } else { text.parse::<i128>().ok() };
+    match value {
+        Some(value) if value.abs() <= MAX_INT => Ok(value as i64),
+        _ => Err("out_of_range"),
+    }
+}
+
+/// RFC 3339, in ASCII and without leap seconds; finer digits than microseconds are cut off.
+fn rfc3339(text: &str) -> Option<i64> {
+    if !text.is_ascii() || text.get(17..19) == Some("60") {
+        return None;
+    }
+    let at = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    let written_year: i32 = text.get(..4)?.parse().ok()?;
+    (written_year >= 1 && (1..=9999).contains(&year(&at))).then(|| at.timestamp_micros())
+}
+
+fn year(at: &DateTime<Utc>) -> i32 {
+    chrono::Datelike::year(at)
+}

@@ -1,0 +1,138 @@
+//! Events over sixty days for 200 keys: what a total costs in Redis depends on shards and slices, never on how many buckets
+//! it spans. Redis' own count of commands says so.
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::answer::rfc3339;
+use e2e_tests::exactness::total_is_exact;
+use e2e_tests::oracle::EVER;
+use e2e_tests::scenario::now_us;
+use e2e_tests::stage::LAYERS;
+use e2e_tests::views::{Event, METRIC, Mix, Sent, Views, video};
+use e2e_tests::{Archive, Kafka, Layer, Oracle, Producer, Redis, Stage, scenario};
+use rand::Rng;
+use rand::rngs::StdRng;
+
+const DAYS: i64 = 60;
+const DAY_MS: i64 = 86_400_000;
+const VIDEOS: u32 = 200;
+const PARTITIONS: u64 = 4;
+/// As many as come in a minute at 5,000 a second.
+const EVENTS: usize = 300_000;
+/// Between two reconciles.
+const MORE: usize = 2_000;
+/// Slices that nothing is reconciled of yet.
+const SLICES: u64 = 4;
+/// A video with an event in one bucket only.
+const LONELY: &str = "lonely";
+/// What one total may cost of each shard: a script, its positions, and for each slice its counters, twice at most.
+const COMMANDS_MAX: u64 = PARTITIONS * (2 + 2 * SLICES);
+
+#[test]
+fn sixty_days() {
+    scenario("sixty_days", async |scenario| {
+        let kafka = Kafka::shared().await?;
+        let mut stage = Stage::new(scenario, &kafka.brokers()).await?;
+        kafka.create_topic(&stage.topic, PARTITIONS as i32).await?;
+        stage.deployment.set("reconcile.wait", "100ms");
+        stage.deployment.start_all(&LAYERS).await?;
+        let client = stage.client()?;
+        client.total_as_of(now_us(), METRIC, &[]).await?;
+        // Without an archiver no cut moves, and each reconcile leaves one slice more.
+        stage.deployment.kill(Layer::Archive);
+        let now = now_us();
+        let producer = Producer::new(&stage.brokers, &stage.topic)?;
+        let mut views = Views::new(scenario.rng(), now, VIDEOS, Mix::PLAIN);
+        let mut rng = scenario.rng();
+        let mut oracle = Oracle::default();
+        for slice in 0..SLICES {
+            let count = if slice == 0 { EVENTS } else { MORE };
+            let mut sent: Vec<Sent> = (0..count).map(|_| of_sixty_days(&mut views, &mut rng)).collect();
+            if slice == 0 {
+                sent.push(views.about(LONELY));
+            }
+            oracle.observe(&sent);
+            let arrived = producer.send_all(sent.iter().map(|sent| &sent.record))?;
+            // Of one video, since asking for everything again and again would be most of what Redis does.
+            client.total_as_of(arrived, METRIC, &[("video_id", LONELY.to_owned())]).await?;
+            if slice + 1 < SLICES {
+                stage.deployment.reconcile().await?;
+            }
+        }
+        // From here on Redis serves nobody but readers.
+        stage.deployment.kill(Layer::Speed);
+        let status = stage.status().await?;
+        let slices = status["partitions"].as_array().into_iter().flatten().map(|row| &row["slices"]);
+        println!("slices: {:?}", slices.collect::<Vec<_>>());
+
+        // The first reader of a shard learns which slices there are.
+        client.total(METRIC, &[("video_id", "nobody".to_owned())]).await?;
+        let of = |name: &str| vec![("video_id", name.to_owned())];
+        let lonely = cost(&stage.redis, async || total_of(&client, &oracle, &of(LONELY)).await).await?;
+        ensure!(lonely > 0, "the answer did not come from Redis");
+        let mut buckets_max = 0;
+        for rank in 0..VIDEOS {
+            let name = video(rank);
+            let cold = cost(&stage.redis, async || total_of(&client, &oracle, &of(&name)).await).await?;
+            let buckets = oracle.buckets(&name);
+            buckets_max = buckets_max.max(buckets);
+            ensure!(cold == lonely, "{name} has {buckets} buckets and cost {cold} commands, one bucket cost {lonely}");
+        }
+        let all = cost(&stage.redis, async || total_of(&client, &oracle, &[]).await).await?;
+        println!("a total of 1 to {buckets_max} buckets costs {lonely} commands, of everything {all}");
+        ensure!(lonely <= COMMANDS_MAX && all <= COMMANDS_MAX, "{lonely} and {all} commands, not {COMMANDS_MAX}");
+        ensure!(buckets_max > 1_000, "{buckets_max} buckets prove nothing");
+        // A part of the time costs no more than all of it.
+        let name = video(0);
+        let mut part = of(&name);
+        part.push(("from", rfc3339(now - 30 * DAY_MS * 1_000)));
+        let cost_of_part = cost(&stage.redis, async || client.total(METRIC, &part).await.map(drop)).await?;
+        ensure!(cost_of_part <= lonely, "30 days cost {cost_of_part} commands, 60 days {lonely}");
+
+        stage.deployment.start_all(&[Layer::Archive, Layer::Speed]).await?;
+        client.total_as_of(now_us(), METRIC, &of(LONELY)).await?;
+        stage.deployment.set("reconcile.wait", "60s");
+        stage.reconciled_is(&oracle).await?;
+        for rank in 0..VIDEOS {
+            total_of(&client, &oracle, &of(&video(rank))).await?;
+        }
+        let archive = Archive::read(&stage.deployment.store(), "views")?;
+        ensure!(archive.rows as u64 == oracle.records, "{} rows of {} records", archive.rows, oracle.records);
+        Ok(())
+    });
+}
+
+/// An event about any video at any time of the sixty days.
+fn of_sixty_days(views: &mut Views, rng: &mut StdRng) -> Sent {
+    let event = views.about(&video(rng.random_range(0..VIDEOS))).event.expect("a sound event");
+    views.copy(&Event { at_ms: event.at_ms - rng.random_range(0..DAYS * DAY_MS), ..event })
+}
+
+/// A total over all of time, which must be exact.
+async fn total_of(client: &e2e_tests::Client, oracle: &Oracle, parameters: &[(&str, String)]) -> Result<()> {
+    let answer = client.total(METRIC, parameters).await?;
+    let video = parameters.first().map(|(_, video)| video.as_str());
+    total_is_exact(&answer, oracle.total(video, EVER)).with_context(|| format!("{video:?}"))
+}
+
+/// How many commands Redis ran meanwhile, those inside scripts included.
+async fn cost(redis: &Redis, meanwhile: impl AsyncFnOnce() -> Result<()>) -> Result<u64> {
+    let before = commands(redis).await?;
+    meanwhile().await?;
+    Ok(commands(redis).await? - before)
+}
+
+/// How many commands Redis has run, but those of this question and its connection.
+async fn commands(redis: &Redis) -> Result<u64> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis.connection().await?).await?;
+    let mut sum = 0;
+    for line in info.lines() {
+        let Some((command, stats)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':')) else {
+            continue;
+        };
+        let calls = stats.split(',').find_map(|stat| stat.strip_prefix("calls="));
+        if !["info", "client|setinfo", "hello", "ping"].contains(&command) {
+            sum += calls.with_context(|| format!("no calls in {line:?}"))?.parse::<u64>()?;
+        }
+    }
+    Ok(sum)
+}
