@@ -41,7 +41,7 @@ fuzz: ## random input for the decoders and the catalog, a minute each; FUZZ_SECO
 	@deploy/install.sh fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
-mutants: ## switches rules off, one at a time, in a copy, and expects a red test; an hour; MUTANTS='…' names some
+mutants: ## switches rules off, one at a time, in a copy, and expects a red test; half an hour; MUTANTS='…' names some
 	@deploy/install.sh test
 	e2e-tests/mutations/run.sh $(MUTANTS)
 
