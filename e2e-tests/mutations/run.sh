@@ -89,6 +89,7 @@ bites() {
     case $found in
     0) miss "stays green" ;;
     2) miss "does not compile, see $logs/$name" ;;
+    3) echo "$name: caught ($(since "$began")): tests still ran after $limit" ;;
     *) echo "$name: caught ($(since "$began")) by $(caught_by "$name")" ;;
     esac
 }
@@ -104,7 +105,7 @@ turn() { # name [--reverse]
     (cd "$copy" && patch --strip=1 --fuzz=1 --batch --no-backup-if-mismatch "$@" < "$here/$name.patch")
 }
 
-# Builds and runs tests; 2: they do not compile.
+# Builds and runs tests; 1: they are red, 2: they do not compile, 3: they hang.
 run() { # name-of-log arguments…
     log=$logs/$1
     shift
@@ -114,7 +115,7 @@ run() { # name-of-log arguments…
     esac
     compile test "$@" --no-run > "$log" 2>&1 || return 2
     # shellcheck disable=SC2086 # a list of words
-    (cd "$copy" && timeout "$limit" cargo $quick test --locked "$@" < /dev/null) > "$log" 2>&1 || return 1
+    (cd "$copy" && timeout "$limit" cargo $quick test --locked "$@" < /dev/null) > "$log" 2>&1 || return $(($? == 124 ? 3 : 1))
 }
 
 compile() { # command arguments…

@@ -196,11 +196,11 @@ async fn apply(
     let mut ends = Unreached::new(id.partition, shared.ends.clone());
     let backoff = shared.settings.retry_backoff.get();
     while let Some(batch) = to_apply.recv().await {
-        let now = tokio::select! {
-            topic = batch.question.answer() => topic.map(|topic| topic.log),
+        let still = tokio::select! {
+            still = batch.question.is_still(&id.log) => still,
             () = stop.cancelled() => return Ok(()),
         };
-        if now.as_ref() != Some(&id.log) {
+        if !still {
             warn!(%id, "the topic was created again or deleted; what was read is not of this log");
             return Ok(());
         }

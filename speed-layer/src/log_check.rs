@@ -70,11 +70,34 @@ impl LogCheck {
 }
 
 impl Question {
-    /// The topic as of some moment after the question was put; `None` if it does not exist.
-    pub async fn answer(mut self) -> Option<Topic> {
+    /// Whether the topic exists and is that log, as of some moment after the question was put.
+    pub async fn is_still(mut self, log: &str) -> bool {
         match self.answers.wait_for(|(answered, _)| *answered >= self.number).await {
-            Ok(answer) => answer.1.clone(),
-            Err(_) => None,
+            Ok(answer) => answer.1.as_ref().is_some_and(|topic| topic.log == log),
+            Err(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_asked_after_the_records_were_read_counts() {
+        let (publish, answers) = watch::channel((0, None));
+        let ask = |number| Question { number, answers: answers.clone() };
+        let topic = |log: &str| Some(Topic { log: log.to_owned(), partitions: 1 });
+        publish.send_replace((1, topic("a")));
+        assert!(ask(1).is_still("a").await);
+        assert!(!ask(1).is_still("b").await, "the topic was created again");
+        let answered_later = async {
+            tokio::task::yield_now().await;
+            publish.send_replace((2, topic("b")));
+        };
+        let (still, ()) = tokio::join!(ask(2).is_still("a"), answered_later);
+        assert!(!still, "an answer from before the question says nothing");
+        publish.send_replace((3, None));
+        assert!(!ask(3).is_still("b").await, "the topic was deleted");
     }
 }

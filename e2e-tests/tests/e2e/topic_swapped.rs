@@ -20,8 +20,10 @@ fn topic_swapped_while_nobody_looked() {
     scenario("topic_swapped_while_nobody_looked", async |scenario| {
         let Some(brokers) = Kafka::shared_real("topic_swapped_while_nobody_looked").await? else { return Ok(()) };
         let mut stage = Stage::new(scenario, &brokers).await?;
-        // The archiver does not happen to look at the topic before it reads on.
+        // Neither happens to look at the topic before it reads on: the archiver by itself, the worker because the group has
+        // given up on it.
         stage.deployment.set("archive.discover_every", "60s");
+        stage.deployment.set("kafka.session_timeout", "60s");
         create_topic(&brokers, &stage.topic, PARTITIONS).await?;
         stage.deployment.start_all(&[Layer::Serving]).await?;
         let frozen = [stage.deployment.start(Layer::Archive).await?, stage.deployment.start(Layer::Speed).await?];

@@ -1,5 +1,7 @@
 //! When an answer says that something may be missing, and when it looks again first.
 
+use std::time::Duration;
+
 use platform::settings::Span;
 use serde_json::{Value, json};
 use shared_logic::contracts::PartitionId;
@@ -107,6 +109,35 @@ async fn a_look_that_is_too_old_is_replaced_at_once() {
         assert_eq!(answer["values"]["views"], cut + 2, "{answer}");
         assert_eq!((&answer["complete"], &answer["provenance"]["batch"]["version"]), (&json!(true), &json!(round)));
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_of_one_look_though_a_newer_one_comes_meanwhile() {
+    let mut stage = Stage::new().await;
+    stage.topics.set(&[2]);
+    stage.archive(begun).await;
+    stage.open(0, 0).await;
+    for _ in 0..2 {
+        stage.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], AS_OF).await;
+        stage.rotate(0).await;
+    }
+    let advance = |facts: &mut shared_logic::contracts::archive::Facts| {
+        assert!(facts.advance(&PartitionId::new(LOG, 0), 0, 2));
+    };
+    let version = stage.archive(advance).await;
+    stage.view(&[1], version, &[("2026-04-24T09:00:00Z", "v1", "de", 1, Some(1), 1)]).await;
+    stage.serve().await;
+    stage.until(TOTAL, |_, body| body["complete"] == true).await;
+    // Redis lets the request wait, which has its look by then, for much longer than a newer look takes.
+    stage.command(&["CLIENT", "PAUSE", "1000"]).await;
+    let newer = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.view(&[2], version, &[("2026-04-24T09:00:00Z", "v1", "de", 2, Some(2), 1)]).await;
+    };
+    let (answer, ()) = tokio::join!(stage.ok(TOTAL), newer);
+    assert_eq!((&answer["values"]["views"], &answer["complete"]), (&json!(2), &json!(true)), "{answer}");
+    let answer = stage.until(TOTAL, |_, body| body["provenance"]["batch"]["version"] == 2).await;
+    assert_eq!((&answer["values"]["views"], &answer["complete"]), (&json!(2), &json!(true)), "{answer}");
 }
 
 #[tokio::test]
