@@ -261,7 +261,8 @@ rejects_are_right() {
 }
 
 right() {
-    truths | jq -S . >"$work/truths" && answers | jq -S . >"$work/answers" && cmp -s "$work/truths" "$work/answers"
+    truths | jq -S . >"$work/truths" && answers | jq -S . >"$work/answers" && cmp -s "$work/truths" "$work/answers" &&
+        [ -s "$work/truths" ]
 }
 
 exact() {
