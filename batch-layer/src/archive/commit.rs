@@ -85,7 +85,8 @@ pub(super) async fn rows(
         debug!(table = table.path(), version = table.version(), records, "archived");
         counter!("braid_archive_records_total").increment(records as u64);
         for (partition, known) in after.log(log).iter().flat_map(|log| &log.partitions) {
-            gauge!("braid_archive_next", "partition" => partition.to_string()).set(known.next as f64);
+            let labels = [("table", table.path().to_owned()), ("partition", partition.to_string())];
+            gauge!("braid_archive_next", &labels).set(known.next as f64);
         }
         histogram!("braid_archive_commit_seconds").record(started.elapsed());
         *facts = after;
