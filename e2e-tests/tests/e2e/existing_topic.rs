@@ -54,7 +54,9 @@ fn existing_topic() {
         }
         let name = format!("{topic}-earliest");
         let dir = scenario.dir().join("earliest");
-        let earliest = stage.deployment.beside(&dir, &starting(&name, &topic, "earliest"))?;
+        let mut earliest = stage.deployment.beside(&dir, &starting(&name, &topic, "earliest"))?;
+        // The archiver has as long for the past as the worker.
+        earliest.set("reconcile.wait", &format!("{}s", CATCH_UP.as_secs()));
         let used = redis_bytes(&stage.redis).await?;
         from_its_beginning(&stage, &earliest, &whole, used).await.context("from its beginning")
     });
@@ -122,7 +124,7 @@ async fn from_its_beginning(stage: &Stage, deployment: &Deployment, oracle: &Ora
     println!("{} records in {buckets} buckets take {more} bytes of Redis, at most {bound}", oracle.records);
     ensure!(more < bound, "{buckets} buckets take {more} bytes of Redis, more than {bound}");
 
-    deployment.reconcile().await?;
+    deployment.launch_reconcile("")?.success(CATCH_UP).await?;
     client.authoritative_total(METRIC, &[]).await?;
     every_answer_is_exact(&client, oracle, now).await.context("the past in the batch view")?;
     let archive = Archive::read(&deployment.store(), "views")?;
