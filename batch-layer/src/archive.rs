@@ -8,12 +8,14 @@
 //! - `consume`: a session;
 //! - `buffer`: records → rows of the archive;
 //! - `commit`: rows and facts in one commit;
-//! - `compact`: many small files of a day into one, now and then.
+//! - `compact`: many small files of a day into one, now and then;
+//! - `snapshot`: the archive as others read it.
 
 pub(crate) mod buffer;
 mod commit;
 mod compact;
 mod consume;
+mod snapshot;
 
 use anyhow::Context;
 use platform::settings::Settings;
@@ -21,6 +23,8 @@ use platform::shutdown::Shutdown;
 use platform::store::Store;
 use shared_logic::catalog::Catalog;
 use tokio::task::JoinSet;
+
+pub(crate) use snapshot::Archive;
 
 /// Archives every source until the shutdown is requested; what is buffered then is committed.
 ///

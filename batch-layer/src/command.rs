@@ -33,6 +33,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Closes the log of a topic that was deleted and is not created again
+    Close {
+        /// Of which source
+        #[arg(long)]
+        source: String,
+    },
     /// Ranges that a log lost before they were archived
     #[command(subcommand)]
     Lost(Lost),
@@ -84,6 +90,7 @@ async fn run() -> anyhow::Result<()> {
             crate::schedule::run(&settings, &catalog, Shutdown::on_signals()?).await
         }
         Command::Status { json } => crate::status::run(&settings, &catalog, json).await,
+        Command::Close { source } => crate::close::run(&settings, &catalog, &source).await,
         Command::Lost(Lost::List) => crate::lost::list(&settings, &catalog).await,
         Command::Lost(Lost::Accept { source }) => crate::lost::accept(&settings, &catalog, &source).await,
     }

@@ -4,10 +4,11 @@
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `touched` → `recompute` → `publish`);
 //! - [`schedule`]: reconciles by cron;
 //! - [`init`]: topics and tables, before anything else starts;
-//! - [`status`], [`lost`]: what an operator asks and says;
+//! - [`status`], [`lost`], [`close`]: what an operator asks and says;
 //! - [`command`]: the command line.
 
 pub mod archive;
+pub mod close;
 pub mod command;
 pub mod init;
 pub mod lost;

@@ -2,14 +2,11 @@
 
 use anyhow::Context;
 use platform::settings::Settings;
-use platform::store::{Commit, Committed, Store};
+use platform::store::Store;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::archive::{DAY, FACTS_DOMAIN};
+use shared_logic::contracts::archive::Facts;
 
-use crate::reconcile::Archive;
-
-/// How often an acceptance that met the archiver's commit is tried again.
-const ATTEMPTS: u32 = 20;
+use crate::archive::Archive;
 
 /// Prints every lost range.
 ///
@@ -34,19 +31,10 @@ pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> 
 /// # Errors
 /// If there is no such source or archive, or the store cannot be written.
 pub async fn accept(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
-    let names = || catalog.sources.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let source = catalog.sources.get(source).with_context(|| format!("no source {source}; there are {}", names()))?;
+    let source = catalog.source(source)?;
     let store = Store::new(&settings.store, &catalog.pipeline.name)?;
     let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
-    for _ in 0..ATTEMPTS {
-        let mut facts = archive.facts.clone();
-        let accepted = facts.accept_losses();
-        let commit = Commit::new("ACCEPT LOSSES", DAY, platform::clock::now_us()).note(FACTS_DOMAIN, &facts);
-        if accepted == 0 || archive.table.commit(commit).await? != Committed::Conflict {
-            println!("{}: {accepted} lost ranges accepted", source.name);
-            return Ok(());
-        }
-        archive.refresh().await?;
-    }
-    anyhow::bail!("the archiver committed first {ATTEMPTS} times; try again")
+    let accepted = archive.change("ACCEPT LOSSES", Facts::accept_losses).await?;
+    println!("{}: {accepted} lost ranges accepted", source.name);
+    Ok(())
 }

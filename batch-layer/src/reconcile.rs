@@ -23,12 +23,13 @@ use metrics::{counter, histogram};
 use platform::settings::Settings;
 use platform::store::{Store, Table};
 use shared_logic::catalog::{Catalog, Metric, Source};
-use shared_logic::contracts::archive::{self, FACTS_DOMAIN, Facts};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::cut::{Rotated, Shards};
 use self::publish::Published;
+use crate::archive::Archive;
 
 /// How long a file that belongs to no version is kept: longer than any reader looks at an old version.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
@@ -84,12 +85,13 @@ async fn run_source(
         info!(source = source.name, "nothing is archived yet");
         return Ok(());
     };
-    let mut rotated = cut::rotate(settings, catalog, source, &archive.facts).await?;
+    let mut shards = Shards::connect(settings, catalog, source).await?;
+    let mut rotated = shards.rotate(&archive.facts, settings.speed.max_slices).await?;
     cut::wait_for_archive(settings, stop, &mut archive, &mut rotated).await?;
     let mut outcome = Ok(());
     for metric in catalog.metrics_of(&source.name) {
         let started = Instant::now();
-        let published = attempts(settings, catalog, source, metric, &store, &mut archive, &rotated).await;
+        let published = attempts(settings, catalog, source, metric, &store, &mut archive, &mut shards, &rotated).await;
         match published.with_context(|| format!("cannot reconcile metric {}", metric.name)) {
             Ok(Published { version, days, rows, rebuilt }) => {
                 let report =
@@ -121,7 +123,8 @@ async fn attempts(
     metric: &Metric,
     store: &Store,
     archive: &mut Archive,
-    rotated: &cut::Rotated,
+    shards: &mut Shards<'_>,
+    rotated: &Rotated,
 ) -> anyhow::Result<Published> {
     let mut view = crate::init::view_table(store, catalog, metric).await?;
     let mut wait = settings.reconcile.retry_backoff.get();
@@ -129,6 +132,7 @@ async fn attempts(
         view.refresh().await?;
         // After the view: what is known of the archive is never older than the archive that the view was computed from.
         archive.refresh().await?;
+        shards.note_losses(archive).await?;
         let planned = publish::Plan { catalog, source, metric, rotated };
         if let Some(published) = planned.publish(&mut view, archive).await? {
             tidy_up(&view, settings.archive.checkpoint_every).await;
@@ -155,28 +159,5 @@ async fn tidy_up(view: &Table, every: u64) {
     };
     if let Err(error) = tidied.await {
         warn!(table = view.path(), error = format!("{error:#}"), "cannot tidy up; trying again later");
-    }
-}
-
-/// The archive of one source at one version, and its facts at that version.
-pub(crate) struct Archive {
-    pub(crate) table: Table,
-    pub(crate) facts: Facts,
-}
-
-impl Archive {
-    /// Opens it; `None` if nothing was ever archived.
-    pub(crate) async fn open(store: &Store, source: &Source) -> anyhow::Result<Option<Archive>> {
-        let Some(table) = store.open(&archive::path(&source.name)).await? else { return Ok(None) };
-        let facts: Option<Facts> = table.note(FACTS_DOMAIN).await?;
-        Ok(facts.map(|facts| Archive { table, facts }))
-    }
-
-    /// Looks for newer commits.
-    pub(crate) async fn refresh(&mut self) -> anyhow::Result<()> {
-        if self.table.refresh().await? {
-            self.facts = self.table.note(FACTS_DOMAIN).await?.unwrap_or_default();
-        }
-        Ok(())
     }
 }

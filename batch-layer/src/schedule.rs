@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use metrics::counter;
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
 use platform::store::Store;
@@ -48,7 +49,10 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
         let ended = platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await?;
         match ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
             Ok(_) => {}
-            Err(error) => error!(error = format!("{error:#}"), "the reconcile failed; trying again at the next tick"),
+            Err(error) => {
+                counter!("braid_reconcile_failures_total").increment(1);
+                error!(error = format!("{error:#}"), "the reconcile failed; trying again at the next tick");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::{self, NOTE_DOMAIN, Note};
 
-use crate::reconcile::Archive;
+use crate::archive::Archive;
 
 /// Everything that is shown.
 #[derive(Debug, Serialize)]

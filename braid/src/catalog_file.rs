@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use platform::settings::Settings;
-use shared_logic::catalog::{Catalog, Source};
+use shared_logic::catalog::Catalog;
 
 /// The catalog that Braid comes with.
 pub const SHIPPED: &str = include_str!("../../catalog.toml");
@@ -24,17 +24,6 @@ pub fn load(settings: &Settings) -> Result<Catalog> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot read the catalog {}", path.display())),
     }
-}
-
-/// The source of that name.
-///
-/// # Errors
-/// If there is none, with the names that exist.
-pub fn source<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Source> {
-    catalog.sources.get(name).with_context(|| {
-        let known: Vec<&str> = catalog.sources.keys().map(String::as_str).collect();
-        format!("the catalog declares no source `{name}`; it declares {}", known.join(", "))
-    })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Catalog> {

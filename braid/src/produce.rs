@@ -79,7 +79,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&crate::send::quiet(&settings))?;
     let catalog = catalog_file::load(&settings)?;
-    let source = catalog_file::source(&catalog, &args.source)?;
+    let source = catalog.source(&args.source)?;
     let mut stream = Stream::new(&args, &catalog, source)?;
     let shutdown = Shutdown::on_signals()?;
     if args.print {

@@ -53,7 +53,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet(&settings))?;
     let catalog = catalog_file::load(&settings)?;
-    let source = catalog_file::source(&catalog, &args.source)?;
+    let source = catalog.source(&args.source)?;
     let keying = Keying::of(source);
     let input = lines::open(&args.file)?;
     let publisher = Publisher::connect(&settings.kafka, source).await?;

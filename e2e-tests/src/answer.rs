@@ -94,6 +94,11 @@ impl Answer {
         self.values.get(measure)?.as_f64()
     }
 
+    /// Whether it says that something may be missing for that reason.
+    pub fn has_gap(&self, reason: &str) -> bool {
+        self.gaps.iter().any(|gap| gap["reason"] == reason)
+    }
+
     /// The version of the batch view that the answer was made with.
     pub fn batch_version(&self) -> Option<u64> {
         self.provenance.as_ref()?.batch.version

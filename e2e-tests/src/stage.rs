@@ -119,6 +119,20 @@ impl Stage {
         every_answer_is_exact(&self.client()?, expected, now_us).await.context("after the reconcile")
     }
 
+    /// Waits until everything that has arrived is archived.
+    ///
+    /// # Errors
+    /// At the deadline.
+    pub async fn archived(&self) -> Result<()> {
+        wait_for("everything to be archived", DEADLINE, async || {
+            let status = self.status().await?;
+            let rows = status["partitions"].as_array().context("no partitions")?;
+            let done = !rows.is_empty() && rows.iter().all(|row| row["archive_lag"] == 0);
+            Ok(if done { Look::Done(()) } else { Look::NotYet(status.to_string()) })
+        })
+        .await
+    }
+
     /// What `/v1/status` says of the source.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //! catalog and never pass through here.
 //!
 //! Counters are written with the `metrics` crate's macros anywhere and rendered for Prometheus by whoever answers
-//! `/metrics`. A name begins with its process (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
+//! `/metrics`. A name begins with `braid_` and its part (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends
+//! with its unit.
 
 mod endpoint;
 
@@ -117,10 +118,10 @@ mod tests {
         let settings = settings::Telemetry::default();
         init(&settings).expect("starts");
         init(&settings).expect("starts again");
-        metrics::counter!("speed_records_total", "source" => "views").increment(3);
-        metrics::histogram!("speed_apply_seconds").record(0.004);
+        metrics::counter!("braid_speed_records_total", "source" => "views").increment(3);
+        metrics::histogram!("braid_speed_apply_seconds").record(0.004);
         let text = render();
-        assert!(text.contains("speed_records_total{source=\"views\"} 3"), "{text}");
-        assert!(text.contains("speed_apply_seconds_bucket{le=\"0.005\"} 1"), "{text}");
+        assert!(text.contains("braid_speed_records_total{source=\"views\"} 3"), "{text}");
+        assert!(text.contains("braid_speed_apply_seconds_bucket{le=\"0.005\"} 1"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! The command `serving-layer`: answers queries over HTTP until it is told to stop.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Parser;
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
@@ -31,10 +31,7 @@ async fn run() -> Result<()> {
     telemetry::init(&settings.telemetry)?;
     let path = &settings.catalog.path;
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse(&text).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        anyhow!("the catalog {} has mistakes:\n{}", path.display(), lines.join("\n"))
-    })?;
+    let catalog = Catalog::parse_file(path, &text)?;
     let shutdown = Shutdown::on_signals()?;
     let server = Server::bind(&settings, catalog).await?;
     println!("ready http={}", server.address());

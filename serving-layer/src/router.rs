@@ -58,7 +58,7 @@ async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next
     // The next answer is another one.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let labels = [("route", route), ("status", response.status().as_u16().to_string())];
-    ::metrics::histogram!("serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
-    ::metrics::counter!("serving_requests_total", &labels).increment(1);
+    ::metrics::histogram!("braid_serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
+    ::metrics::counter!("braid_serving_requests_total", &labels).increment(1);
     response
 }

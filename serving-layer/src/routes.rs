@@ -34,7 +34,7 @@ fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
 /// Refuses an incomplete answer where a complete one is required.
 fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {
     if !answer.gaps.is_empty() {
-        ::metrics::counter!("serving_incomplete_answers_total").increment(1);
+        ::metrics::counter!("braid_serving_incomplete_answers_total").increment(1);
     }
     if query.require_complete && !answer.gaps.is_empty() {
         return Err(Problem::incomplete(gaps_json(&answer.gaps)));

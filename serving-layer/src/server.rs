@@ -107,7 +107,7 @@ impl Server {
         let builder = connection::builder();
         loop {
             while connections.try_join_next().is_some() {}
-            metrics::gauge!("serving_connections").set(connections.len() as f64);
+            metrics::gauge!("braid_serving_connections").set(connections.len() as f64);
             let accepted = async {
                 let place = Arc::clone(&places).acquire_owned().await;
                 (self.listener.accept().await, place)

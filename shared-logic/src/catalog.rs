@@ -208,6 +208,16 @@ pub struct RefusedCatalog {
     pub mistakes: Vec<Mistake>,
 }
 
+/// A name that a catalog has no source of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the catalog declares no source `{name}`; it declares {}", .known.join(", "))]
+pub struct UnknownSource {
+    /// The name.
+    pub name: String,
+    /// The names that there are.
+    pub known: Vec<String>,
+}
+
 impl Catalog {
     /// Like [`Catalog::parse`], for the text of a file.
     ///
@@ -223,6 +233,15 @@ impl Catalog {
     /// Every mistake in the file, in the order of its lines.
     pub fn parse(text: &str) -> Result<Catalog, Vec<Mistake>> {
         parse::catalog(text)
+    }
+
+    /// The source of that name.
+    ///
+    /// # Errors
+    /// If there is none, with the names that there are.
+    pub fn source(&self, name: &str) -> Result<&Source, UnknownSource> {
+        let unknown = || UnknownSource { name: name.to_owned(), known: self.sources.keys().cloned().collect() };
+        self.sources.get(name).ok_or_else(unknown)
     }
 
     /// The metrics over one source, in the order of their names.

@@ -29,6 +29,8 @@ pub struct Scripts {
     pub reopen: redis::Script,
     /// R8: removes begins.
     pub drop: redis::Script,
+    /// R8: removes the shard of a closed log.
+    pub delete: redis::Script,
     /// R8: removes values.
     pub unlink: redis::Script,
     /// R10.
@@ -43,6 +45,7 @@ impl Default for Scripts {
             adopt: redis::Script::new(script::ADOPT),
             reopen: redis::Script::new(script::REOPEN),
             drop: redis::Script::new(script::DROP),
+            delete: redis::Script::new(script::DELETE),
             unlink: redis::Script::new(script::UNLINK),
             read: redis::Script::new(script::READ),
         }
@@ -154,6 +157,7 @@ impl Apply<'_> {
         for fields in merged {
             invocation.arg(fields);
         }
+        platform::failpoints::pass("speed::before_apply");
         let fields: Vec<String> = invocation.invoke_async(redis).await?;
         match script::reply(&fields)? {
             Reply::Done(shard) => Ok(shard),

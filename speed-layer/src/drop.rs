@@ -11,8 +11,8 @@ use metrics::counter;
 use platform::redis::Connection;
 use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::{self, Reply};
+use shared_logic::contracts::speed_view::{Refusal, ShardKeys};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -87,7 +87,8 @@ async fn drop_owned(
     Ok(())
 }
 
-/// Shards of closed logs that lie wholly below every cut are deleted. Every worker may do it, and twice is once.
+/// Shards of closed logs that lie wholly below every cut are deleted; one that counted beyond what is archived stays until a
+/// reconcile has noted that as lost. Every worker may do it, and twice is once.
 async fn drop_closed(
     shared: &Shared,
     redis: &mut Connection,
@@ -100,11 +101,15 @@ async fn drop_closed(
         if !below || gone.contains(&id) {
             continue;
         }
-        let keys = keys(shared, &id);
-        if read(shared, redis, &keys).await?.is_some() {
-            info!(%id, "deleting the shard of a closed log");
-            let _: () = redis::cmd("DEL").arg(keys.shard()).query_async(redis).await?;
-            sweep(shared, redis, &id).await?;
+        let fields: Vec<String> =
+            shared.scripts.delete.key(keys(shared, &id).shard()).arg(end).invoke_async(redis).await?;
+        match script::reply(&fields)? {
+            Reply::Done(_) => {
+                info!(%id, "the shard of a closed log is deleted");
+                sweep(shared, redis, &id).await?;
+            }
+            Reply::Refused(Refusal::Missing) => {}
+            Reply::Refused(Refusal::Differs(_)) => continue,
         }
         gone.insert(id);
     }
@@ -157,10 +162,7 @@ async fn slices(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> an
 /// The shard's slices; `None` if there is no shard.
 async fn read(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> anyhow::Result<Option<Vec<i64>>> {
     let fields: Vec<String> = shared.scripts.read.key(keys.shard()).invoke_async(redis).await?;
-    match fields.as_slice() {
-        [cursor, slices, definitions, _as_of] => Ok(Some(script::shard(cursor, slices, definitions)?.slices)),
-        _ => Ok(None),
-    }
+    Ok(script::positions(&fields)?.map(|shard| shard.slices))
 }
 
 fn keys(shared: &Shared, id: &PartitionId) -> ShardKeys {

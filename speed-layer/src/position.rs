@@ -134,11 +134,7 @@ impl Positioning<'_> {
 
     async fn read(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<Option<Shard>, NotReady> {
         let fields: Vec<String> = self.scripts.read.key(keys.shard()).invoke_async(redis).await?;
-        match fields.as_slice() {
-            [] => Ok(None),
-            [cursor, slices, definitions, _as_of] => Ok(Some(script::shard(cursor, slices, definitions)?)),
-            _ => Err(script::UnknownReply { what: format!("{fields:?}") }.into()),
-        }
+        Ok(script::positions(&fields)?)
     }
 
     async fn run(

@@ -161,6 +161,10 @@ impl Archiver<'_> {
             );
             facts.close(&log);
         }
+        if facts.is_closed(&topic.log) {
+            warn!(topic = self.source.topic, log = topic.log, "the topic is there again: its log is not closed after all");
+            facts.reopen(&topic.log);
+        }
         let partitions: Vec<i32> = (0..topic.partitions).collect();
         let starts = self.runtime.block_on(self.topics.offsets(&self.source.topic, &partitions, Bound::Start))?;
         let at_end = first_ever && self.source.start == Start::Latest;

@@ -13,7 +13,8 @@ use shared_logic::time::{format_day, parse_day};
 
 use super::cut::Rotated;
 use super::recompute::{self, Day};
-use super::{Archive, touched};
+use super::touched;
+use crate::archive::Archive;
 
 /// What was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
 use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::time::{DAY_US, HOUR_US, bucket_start, day_of};
 
-use super::Archive;
+use crate::archive::Archive;
 
 /// A stretch of offsets of one partition, `[from, to)`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,7 +63,7 @@ fn topic_created_again() {
         let lost: i64 = partitions(&status)?.iter().map(|row| row["lost"].as_array().map_or(0, Vec::len) as i64).sum();
         if lost > 0 {
             let answer = client.total(METRIC, &[]).await?;
-            ensure!(has_gap(&answer, "lost"), "{lost} lost ranges and no gap: {answer:?}");
+            ensure!(answer.has_gap("lost"), "{lost} lost ranges and no gap: {answer:?}");
             stage.deployment.batch(&["lost", "accept", "--source", "views"])?.success(DEADLINE).await?;
         }
         // What speed had not counted of the old log is in the batch view from the next reconcile on; the new log is counted
@@ -201,7 +201,7 @@ async fn records_deleted(scenario: &Scenario, away: &[Layer]) -> Result<()> {
     let has_gap = async || {
         wait_for("the loss to be a gap", DEADLINE, async || {
             let answer = client.total(METRIC, &[]).await?;
-            Ok(if has_gap(&answer, "lost") { Look::Done(answer) } else { Look::NotYet(format!("{answer:?}")) })
+            Ok(if answer.has_gap("lost") { Look::Done(answer) } else { Look::NotYet(format!("{answer:?}")) })
         })
         .await
     };
@@ -442,10 +442,6 @@ async fn cuts_are_at_the_ends(stage: &Stage) -> Result<()> {
 
 fn partitions(status: &serde_json::Value) -> Result<&Vec<serde_json::Value>> {
     status["partitions"].as_array().context("no partitions in the status")
-}
-
-fn has_gap(answer: &e2e_tests::Answer, reason: &str) -> bool {
-    answer.gaps.iter().any(|gap| gap["reason"] == reason)
 }
 
 fn send(producer: &BaseProducer, topic: &str, batch: &[Sent]) -> Result<()> {

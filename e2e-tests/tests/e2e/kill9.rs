@@ -18,9 +18,11 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 const KILLS: usize = 20;
-/// Of these, so many at each of the victim's fail points, whose passage is seen before the kill; the rest at any moment.
-const KILLS_AT_FAIL_POINTS: usize = 8;
-const KILLS_AT_FAIL_POINTS_MIN: usize = 5;
+/// Of these, so many between a write and its acknowledgement, and so many right before a write: at fail points whose passage
+/// is seen before the kill. The rest at any moment.
+const KILLS_AFTER_A_WRITE: usize = 6;
+const KILLS_BEFORE_A_WRITE: usize = 4;
+const KILLS_AFTER_A_WRITE_MIN: usize = 5;
 const MOST_PASSAGES_BEFORE: u32 = 6;
 /// How long a victim stays at a fail point if nobody kills it.
 const LONG_ENOUGH_MS: u32 = 60_000;
@@ -28,7 +30,18 @@ const LATEST_KILL_MS: u64 = 3_000;
 const BURST: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is killed, and where its writes are done but not yet acknowledged.
+/// When it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// What it writes is ready, and nothing of it is written.
+    BeforeAWrite,
+    /// The write is done and not yet acknowledged.
+    AfterAWrite,
+    /// At a moment drawn from the seed.
+    Whenever,
+}
+
+/// What is killed.
 #[derive(Debug, Clone, Copy)]
 enum Victim {
     Speed,
@@ -37,12 +50,16 @@ enum Victim {
 }
 
 impl Victim {
-    fn fail_points(self) -> &'static [&'static str] {
-        match self {
-            Victim::Speed => &["speed::after_apply"],
-            Victim::Archive => &["archive::after_commit"],
-            Victim::Reconcile => &["reconcile::before_commit", "reconcile::after_commit"],
-        }
+    fn moment(self, when: When) -> Option<&'static str> {
+        Some(match (self, when) {
+            (Victim::Speed, When::BeforeAWrite) => "speed::before_apply",
+            (Victim::Speed, When::AfterAWrite) => "speed::after_apply",
+            (Victim::Archive, When::BeforeAWrite) => "archive::before_commit",
+            (Victim::Archive, When::AfterAWrite) => "archive::after_commit",
+            (Victim::Reconcile, When::BeforeAWrite) => "reconcile::before_commit",
+            (Victim::Reconcile, When::AfterAWrite) => "reconcile::after_commit",
+            (_, When::Whenever) => return None,
+        })
     }
 
     /// How often the fail point may be passed before the kill; a reconcile passes each once.
@@ -133,21 +150,21 @@ fn kill9() {
 }
 
 async fn kill_often(victim: Victim, deployment: &Deployment, rng: &mut StdRng) -> Result<()> {
-    let mut at_fail_points = [false; KILLS];
-    at_fail_points[..KILLS_AT_FAIL_POINTS].fill(true);
-    at_fail_points.shuffle(rng);
+    let mut kills = [When::Whenever; KILLS];
+    kills[..KILLS_AFTER_A_WRITE].fill(When::AfterAWrite);
+    kills[KILLS_AFTER_A_WRITE..][..KILLS_BEFORE_A_WRITE].fill(When::BeforeAWrite);
+    kills.shuffle(rng);
     let mut landed = 0;
-    for (kill, at_fail_point) in at_fail_points.into_iter().enumerate() {
-        if at_fail_point {
-            let name = victim.fail_points()[landed % victim.fail_points().len()];
-            kill_at(victim, name, deployment, rng).await.with_context(|| format!("kill {kill} at {name}"))?;
-            landed += 1;
-        } else {
-            kill_at_any_moment(victim, deployment, rng).await.with_context(|| format!("kill {kill}"))?;
-        }
+    for (kill, when) in kills.into_iter().enumerate() {
+        let killed = match victim.moment(when) {
+            Some(fail_point) => kill_at(victim, fail_point, deployment, rng).await,
+            None => kill_at_any_moment(victim, deployment, rng).await,
+        };
+        killed.with_context(|| format!("kill {kill}, {when:?}"))?;
+        landed += usize::from(when == When::AfterAWrite);
     }
     println!("{victim:?}: {KILLS} kills, {landed} of them seen between a write and its acknowledgement");
-    ensure!(landed >= KILLS_AT_FAIL_POINTS_MIN, "only {landed} of {KILLS} kills landed at a fail point");
+    ensure!(landed >= KILLS_AFTER_A_WRITE_MIN, "only {landed} of {KILLS} kills landed after a write");
     victim.restore(deployment).await
 }
 

@@ -19,5 +19,6 @@ mod redis_faults;
 mod restart;
 mod sixty_days;
 mod stranger_catalog;
+mod topic_deleted;
 mod topic_swapped;
 mod zombie;

@@ -1,5 +1,5 @@
-//! A speed worker is frozen between two writes, another one takes its partitions, and the first wakes up: what it writes
-//! then changes nothing.
+//! A speed worker is frozen between the look at a shard and the write, another one takes its partitions, and the first wakes
+//! up: what it writes then changes nothing.
 
 use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::scenario::now_us;
@@ -10,8 +10,9 @@ use e2e_tests::watch::{said_again, watched};
 use e2e_tests::{Kafka, Layer, Load, Producer, Stage, scenario};
 
 const SOME: usize = 1_000;
-/// One lane stops after a write, long enough for its next micro-batches to queue up behind it.
-const STOPS_AFTER_A_WRITE: &str = "speed::after_apply=30*off->1*return(3000)->off";
+/// One lane stops right before a write, long enough to be frozen there. Whatever else it learns when it wakes up, it writes
+/// first.
+const STOPS_BEFORE_A_WRITE: &str = "speed::before_apply=30*off->1*return(5000)->off";
 /// What a worker says whose write was refused.
 const REFUSED: &str = "a micro-batch was not applied";
 
@@ -32,11 +33,9 @@ fn zombie() {
         let producer = Producer::new(&kafka.brokers(), &topic)?;
         let load = Load::start(producer, Views::new(scenario.rng(), now, 50, Mix::USUAL));
 
-        let zombie = stage.deployment.launch(Layer::Speed, STOPS_AFTER_A_WRITE)?;
+        let zombie = stage.deployment.launch(Layer::Speed, STOPS_BEFORE_A_WRITE)?;
         watched(&client, &load, async {
-            zombie.line("failpoint speed::after_apply", DEADLINE).await?;
-            // Its next micro-batches are read, aggregated and wait to be applied where it stands.
-            load.arrive(SOME).await?;
+            zombie.line("failpoint speed::before_apply", DEADLINE).await?;
             zombie.suspend()?;
             other.start(Layer::Speed).await?;
             let arrived = load.arrive(SOME).await?;

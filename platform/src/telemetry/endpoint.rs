@@ -47,12 +47,12 @@ mod tests {
         let settings =
             settings::Telemetry { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Default::default() };
         super::super::init(&settings).expect("starts");
-        metrics::counter!("speed_endpoint_test_total").increment(7);
+        metrics::counter!("braid_speed_endpoint_test_total").increment(7);
         let address = listen(&settings).await.expect("listens").expect("an address");
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let counters = ask(address, &get("/metrics")).await;
         assert!(counters.starts_with("HTTP/1.1 200 OK\r\n"), "{counters}");
-        assert!(counters.contains("speed_endpoint_test_total 7"), "{counters}");
+        assert!(counters.contains("braid_speed_endpoint_test_total 7"), "{counters}");
         assert!(ask(address, &get("/healthz")).await.ends_with("{\"status\":\"alive\"}"));
         assert!(ask(address, &get("/other")).await.starts_with("HTTP/1.1 404 "));
     }

@@ -119,7 +119,7 @@ impl Looks {
             match looks.current().filter(|look| look.sequence >= wanted) {
                 Some(look) => look,
                 None => {
-                    metrics::counter!("serving_looks_on_demand_total").increment(1);
+                    metrics::counter!("braid_serving_looks_on_demand_total").increment(1);
                     looks.take(readers).await
                 }
             }
@@ -163,7 +163,7 @@ impl Looks {
         };
         let bytes: usize =
             look.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
-        metrics::gauge!("serving_view_memory_bytes").set(bytes as f64);
+        metrics::gauge!("braid_serving_view_memory_bytes").set(bytes as f64);
         self.current.store(Some(Arc::new(look)));
         // A topic may have been asked while this look was put together.
         self.renew_topics();

@@ -102,7 +102,7 @@ async fn the_process_says_how_it_is() {
     let response = stage.response("/metrics").await;
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4");
     let text = response.text().await.expect("text");
-    assert!(text.contains("serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");
-    assert!(text.contains("serving_request_seconds_bucket"), "{text}");
-    assert!(text.contains("serving_view_memory_bytes"), "{text}");
+    assert!(text.contains("braid_serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");
+    assert!(text.contains("braid_serving_request_seconds_bucket"), "{text}");
+    assert!(text.contains("braid_serving_view_memory_bytes"), "{text}");
 }

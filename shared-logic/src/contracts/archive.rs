@@ -201,8 +201,8 @@ impl Facts {
         }
     }
 
-    /// R6: the topic has another id by now, and nothing more of this log can be read. What it is known to have held beyond
-    /// what is archived is lost.
+    /// R6: the topic has another id by now, or is gone for good, and nothing more of this log can be read. What it is known to
+    /// have held beyond what is archived is lost.
     pub fn close(&mut self, log: &str) {
         let facts = self.log_mut(log);
         facts.closed = true;
@@ -210,5 +210,54 @@ impl Facts {
             partition.lost.push(Lost { from: partition.next, to: partition.end, accepted: false });
             partition.next = partition.end;
         }
+    }
+
+    /// R6: takes back that a log was closed: the topic is that log after all.
+    pub fn reopen(&mut self, log: &str) {
+        self.log_mut(log).closed = false;
+    }
+
+    /// R6: notes up to where the speed layer counted a partition of a closed log. What it counted beyond what is archived had
+    /// arrived and can be read no more: it is lost. Of an open log this says nothing, since that can still be archived.
+    pub fn see_counted(&mut self, id: &PartitionId, cursor: i64) {
+        if self.is_closed(&id.log) {
+            self.see_end(id, cursor);
+            self.close(&id.log);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(facts: &Facts, id: &PartitionId) -> Vec<(i64, i64, bool)> {
+        let known = facts.partition(id).expect("begun");
+        known.lost.iter().map(|lost| (lost.from, lost.to, lost.accepted)).collect()
+    }
+
+    #[test]
+    fn what_a_closed_log_is_known_to_have_held_is_archived_or_lost() {
+        let (seen, counted) = (PartitionId::new("log", 0), PartitionId::new("log", 1));
+        let mut facts = Facts::default();
+        for id in [&seen, &counted] {
+            facts.begin(id, 0);
+            assert!(facts.advance(id, 0, 10));
+            facts.see_end(id, 10);
+        }
+        facts.see_end(&seen, 12);
+        facts.see_counted(&counted, 15);
+        assert_eq!(lost(&facts, &counted), [], "it can still be archived");
+        facts.close("log");
+        assert_eq!((lost(&facts, &seen), lost(&facts, &counted)), (vec![(10, 12, false)], vec![]));
+        facts.see_counted(&seen, 12);
+        facts.see_counted(&counted, 15);
+        facts.see_counted(&counted, 15);
+        assert_eq!((lost(&facts, &seen), lost(&facts, &counted)), (vec![(10, 12, false)], vec![(10, 15, false)]));
+        assert_eq!(facts.accept_losses(), 2);
+        // Written by a worker that slept between the question and the write.
+        facts.see_counted(&counted, 16);
+        assert_eq!(lost(&facts, &counted), [(10, 15, true), (15, 16, false)]);
+        assert_eq!(facts.closed_partitions().collect::<Vec<_>>(), [(seen, 12), (counted, 16)]);
     }
 }

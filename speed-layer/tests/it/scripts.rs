@@ -103,6 +103,10 @@ impl Bench {
         self.run(|scripts| &scripts.drop, &[cut.to_string()])
     }
 
+    fn delete(&mut self, archived_end: i64) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.delete, &[archived_end.to_string()])
+    }
+
     /// What the fields of an addition hold in a slice, merged with it.
     fn merged(&mut self, slice: i64, addition: &Addition) -> Vec<u8> {
         let mut look = ::redis::cmd("HMGET");

@@ -19,6 +19,8 @@ pub const ADOPT: &str = include_str!("adopt.lua");
 pub const REOPEN: &str = include_str!("reopen.lua");
 /// R8. Keys: shard. Arguments: cut. Answers what remains.
 pub const DROP: &str = include_str!("drop.lua");
+/// R8. Keys: shard. Arguments: the closed log's archived end. Answers what is gone.
+pub const DELETE: &str = include_str!("delete.lua");
 /// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed.
 pub const UNLINK: &str = include_str!("unlink.lua");
 /// R10. Keys: shard, counters of each slice. Arguments: group key. Answers the shard, and per slice the group key's chunks.
@@ -60,6 +62,19 @@ pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
                 _ => Err(UnknownReply { what: format!("{fields:?}") }),
             }
         }
+        _ => Err(UnknownReply { what: format!("{fields:?}") }),
+    }
+}
+
+/// Reads what [`READ`] answers where no counters are asked for: `{cursor, slices, definitions, as_of}`; nothing if there is no
+/// shard.
+///
+/// # Errors
+/// If it is of another form.
+pub fn positions(fields: &[String]) -> Result<Option<Shard>, UnknownReply> {
+    match fields {
+        [] => Ok(None),
+        [cursor, slices, definitions, _as_of] => shard(cursor, slices, definitions).map(Some),
         _ => Err(UnknownReply { what: format!("{fields:?}") }),
     }
 }

@@ -110,6 +110,16 @@ impl Shard {
         Ok((shard, dropped))
     }
 
+    /// R8: deletes the shard of a closed log that lies wholly below every cut, unless it counted beyond the log's archived
+    /// end: that has to be noted as lost first (R6). Gives what is gone.
+    ///
+    /// # Errors
+    /// If there is none, or it counted beyond.
+    pub fn delete(existing: Option<&Shard>, archived_end: i64) -> Result<Shard, Refusal> {
+        let shard = existing.ok_or(Refusal::Missing)?;
+        if shard.cursor > archived_end { Err(Refusal::Differs(shard.clone())) } else { Ok(shard.clone()) }
+    }
+
     /// The begin of the last slice, into which is counted.
     pub fn last_slice(&self) -> i64 {
         self.slices.last().copied().unwrap_or(self.cursor)

@@ -76,6 +76,19 @@ impl World {
         }
     }
 
+    /// A reconcile notes what was counted of closed logs beyond what is archived.
+    pub(super) fn note_losses(&mut self) {
+        let closed: Vec<(PartitionId, i64)> = self.archive.facts.closed_partitions().collect();
+        for (id, end) in closed {
+            if let Some(cursor) = self.redis.shards.get(&id).map(|shard| shard.cursor).filter(|cursor| *cursor > end) {
+                self.commit(
+                    || format!("[{end}, {cursor}) of {id} was counted, and is lost"),
+                    |archive| archive.facts.see_counted(&id, cursor),
+                );
+            }
+        }
+    }
+
     fn accept_losses(&mut self) {
         let open = self.archive.facts.partitions().any(|(_, facts)| facts.lost.iter().any(|lost| !lost.accepted));
         if open {

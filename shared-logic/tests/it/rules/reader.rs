@@ -104,6 +104,11 @@ impl World {
     fn left_open(&self) -> Vec<String> {
         let now = self.snapshot();
         let mut open = Vec::new();
+        for (id, end) in self.archive.facts.closed_partitions() {
+            if let Some(counted) = self.redis.counted.get(&id).filter(|counted| **counted > end) {
+                open.push(format!("{id} was counted up to {counted}, and nobody says that it was lost from {end} on"));
+            }
+        }
         for definition in self.scenario.catalogs[self.catalog] {
             match self.answered(*definition, &now) {
                 Answer::Exact => {}

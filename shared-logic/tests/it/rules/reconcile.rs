@@ -17,6 +17,8 @@ pub(super) struct Reconcile {
     archive: Rc<Archive>,
     to_rotate: Vec<PartitionId>,
     rotated: BTreeMap<PartitionId, i64>,
+    /// Closed logs of which is noted what was counted beyond their archived ends.
+    settled: Vec<String>,
     definitions: Vec<usize>,
     /// Recomputed for the last of the definitions, on that version of its view.
     made: Option<(usize, View)>,
@@ -74,6 +76,7 @@ impl World {
             to_rotate: open.map(|(id, _)| id).collect(),
             archive,
             rotated: BTreeMap::new(),
+            settled: Vec::new(),
             definitions: self.scenario.catalogs[catalog].to_vec(),
             made: None,
             patient: false,
@@ -98,6 +101,12 @@ impl World {
                     me.rotated.extend(behind.into_iter().map(|late| (late.partition, late.archived)));
                 }
                 me.archive = Rc::clone(&self.archive);
+                return Some(me);
+            }
+            if me.archive.facts.logs.iter().any(|log| log.closed && !me.settled.contains(&log.log)) {
+                self.note_losses();
+                me.archive = Rc::clone(&self.archive);
+                me.settled = me.archive.facts.logs.iter().filter(|log| log.closed).map(|log| log.log.clone()).collect();
                 return Some(me);
             }
             me.made = self.recomputed(definition, &me);

@@ -140,6 +140,7 @@ impl World {
                 }
                 self.tell(|| format!("worker {at}, shard {id}: applies [{from}, {to}) to slice {slice}"));
                 self.redis.shards.insert(id.clone(), shard.clone());
+                self.redis.counted.insert(id.clone(), to);
                 if self.loses_a_reply() { Lane::Apply(id, expected, to, foreign) } else { Lane::Read(id, shard) }
             }
             Err(Refusal::Missing) => Lane::Look,

@@ -49,6 +49,8 @@ pub(super) struct Topic {
 pub(super) struct Redis {
     pub(super) shards: BTreeMap<PartitionId, Shard>,
     pub(super) counters: BTreeMap<(PartitionId, i64, usize), Mask>,
+    /// No key of Redis but what nobody may forget as long as Redis does not: up to where each partition was counted.
+    pub(super) counted: BTreeMap<PartitionId, i64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -265,8 +267,10 @@ impl World {
         self.drops = known.into_iter().filter_map(|id| cut::droppable(cuts.iter(), &id).map(|cut| (id, cut))).collect();
         let closed: Vec<(PartitionId, i64)> = self.archive.facts.closed_partitions().collect();
         for (id, end) in closed {
-            if cut::droppable(cuts.iter(), &id).is_some_and(|cut| cut >= end) && self.redis.shards.remove(&id).is_some()
+            if cut::droppable(cuts.iter(), &id).is_some_and(|cut| cut >= end)
+                && Shard::delete(self.redis.shards.get(&id), end).is_ok()
             {
+                self.redis.shards.remove(&id);
                 self.tell(|| format!("the shard {id} of a closed log is deleted"));
             }
         }

@@ -32,10 +32,14 @@ fn scripts_do_what_the_pure_functions_say() {
                 }
                 Reply::Refused(_) => refused += 1,
             }
-            if dice.chance(2) {
-                let key = bench.keys.shard();
-                bench.command::<i64>(&["DEL", &key]);
-                shard = None;
+            if dice.chance(4) {
+                let end = shard.as_ref().map_or(0, |shard| shard.cursor) + dice.between(-2, 2);
+                let reply = bench.delete(end).expect("redis answers");
+                let expected = as_reply(Shard::delete(shard.as_ref(), end));
+                assert_eq!(reply, expected, "BRAID_SEED={seed}: delete if nothing was counted beyond {end}\n{story}");
+                if matches!(reply, Reply::Done(_)) {
+                    shard = None;
+                }
             }
             assert_eq!(bench.shard(), shard, "BRAID_SEED={seed}: what is stored\n{story}");
         }

@@ -1,0 +1,73 @@
+//! A topic is deleted with records that only the speed layer had counted. They are in answers as long as its counters are the
+//! ones that count, and a gap from the moment on when they no longer are: never silently gone. And the log of a topic that
+//! does not come back is closed by an operator.
+
+use anyhow::{Result, ensure};
+use e2e_tests::exactness::every_answer_is_exact;
+use e2e_tests::kafka::{create_topic, delete_topic};
+use e2e_tests::scenario::now_us;
+use e2e_tests::views::{METRIC, Mix, Views};
+use e2e_tests::wait::{DEADLINE, Look, wait_for};
+use e2e_tests::{Layer, Oracle, Producer, Stage, scenario};
+
+/// Copies are kept out: one of each half would meet in two logs, where speed counts both until the next reconcile.
+const SINGLE: Mix = Mix { duplicates: 0.0, late: 0.02, broken: 0.01 };
+const PARTITIONS: i32 = 2;
+const SOME: usize = 500;
+
+#[test]
+fn topic_deleted() {
+    scenario("topic_deleted", async |scenario| {
+        let Some(stage) = Stage::on_real_kafka(scenario, PARTITIONS).await? else { return Ok(()) };
+        let client = stage.client()?;
+        let now = now_us();
+        let mut views = Views::new(scenario.rng(), now, 50, SINGLE);
+        let mut oracle = Oracle::default();
+        let mut send = |oracle: Option<&mut Oracle>| -> Result<i64> {
+            let sent = views.batch(SOME);
+            oracle.into_iter().for_each(|oracle| oracle.observe(&sent));
+            Producer::new(&stage.brokers, &stage.topic)?.send_all(sent.iter().map(|sent| &sent.record))
+        };
+        send(Some(&mut oracle))?;
+        stage.archived().await?;
+        stage.reconciled_is(&oracle).await?;
+        send(Some(&mut oracle))?;
+        stage.archived().await?;
+
+        // From here on only speed counts.
+        stage.deployment.kill(Layer::Archive);
+        let arrived = send(None)?;
+        let counted = client.total_as_of(arrived, METRIC, &[]).await?;
+        let too_soon = stage.deployment.batch(&["close", "--source", "views"])?;
+        ensure!(!too_soon.end(DEADLINE).await?.success(), "a log was closed whose topic exists");
+        delete_topic(&stage.brokers, &stage.topic).await?;
+        stage.deployment.start(Layer::Archive).await?;
+        let close = stage.deployment.batch(&["close", "--source", "views"])?;
+        close.success(DEADLINE).await?;
+        let answer = client.total(METRIC, &[]).await?;
+        ensure!(answer.int("views")? == counted.int("views")?, "{counted:?} and after the topic was deleted {answer:?}");
+
+        stage.deployment.reconcile().await?;
+        let answer = wait_for("the loss to be a gap", DEADLINE, async || {
+            let answer = client.total(METRIC, &[]).await?;
+            Ok(if answer.has_gap("lost") { Look::Done(answer) } else { Look::NotYet(format!("{answer:?}")) })
+        })
+        .await?;
+        ensure!(!answer.complete, "a loss and complete: {answer:?}");
+        stage.deployment.batch(&["lost", "accept", "--source", "views"])?.success(DEADLINE).await?;
+        client.authoritative_total(METRIC, &[]).await?;
+        every_answer_is_exact(&client, &oracle, now).await?;
+        wait_for("the shards of the closed log to be deleted", DEADLINE, async || {
+            let status = stage.status().await?;
+            let gone = status["partitions"].as_array().is_some_and(|rows| rows.iter().all(|row| row["cursor"].is_null()));
+            Ok(if gone { Look::Done(()) } else { Look::NotYet(status.to_string()) })
+        })
+        .await?;
+
+        // It comes back after all, as another log.
+        create_topic(&stage.brokers, &stage.topic, PARTITIONS).await?;
+        let arrived = send(Some(&mut oracle))?;
+        client.total_as_of(arrived, METRIC, &[]).await?;
+        stage.stays_exact(&oracle, now).await
+    });
+}
