@@ -214,6 +214,20 @@ impl Client {
         .await
     }
 
+    /// Waits for a total over everything that says that something may be missing for that reason.
+    ///
+    /// # Errors
+    /// If it claims to be complete all the same, or at the deadline.
+    pub async fn total_with_gap(&self, metric: &str, reason: &str) -> Result<Answer> {
+        let answer = wait_for(&format!("a gap: {reason}"), DEADLINE, async || {
+            let answer = self.total(metric, &[]).await?;
+            Ok(if answer.has_gap(reason) { Look::Done(answer) } else { Look::NotYet(format!("{answer:?}")) })
+        })
+        .await?;
+        ensure!(!answer.complete, "a gap and complete: {answer:?}");
+        Ok(answer)
+    }
+
     async fn answer(&self, path: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         let (status, text) = self.fetch(path, parameters).await?;
         ensure!(status == 200, "{path} {parameters:?} answered {status}: {text}");

@@ -193,7 +193,7 @@ async fn apply(
     mut to_apply: mpsc::Receiver<Aggregated>,
     stop: &CancellationToken,
 ) -> Result<(), Superseded> {
-    let mut ends = Unreached::new(id.partition, shared.ends.clone());
+    let mut ends = Unreached::new(id.clone(), shared.ends.clone());
     let backoff = shared.settings.retry_backoff.get();
     while let Some(batch) = to_apply.recv().await {
         let still = tokio::select! {

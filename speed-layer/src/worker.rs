@@ -26,6 +26,7 @@ use crate::boundary::Batch;
 use crate::consume::{Command, Consume};
 use crate::lane::{self, Shared, Superseded};
 use crate::log_check::LogCheck;
+use crate::log_end::Ends;
 use crate::{drop, log_end};
 
 /// How often the log's ends are asked for.
@@ -87,7 +88,7 @@ async fn run_source(
     let consume = Consume::new(&settings.kafka, &bounds, &source, metrics.columns(), commands)?;
     let reading = std::thread::Builder::new().name(format!("read-{}", source.name)).spawn(move || consume.run())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
-    let (publish_ends, ends) = watch::channel((0, BTreeMap::new()));
+    let (publish_ends, ends) = watch::channel(Ends::default());
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,

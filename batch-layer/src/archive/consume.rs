@@ -112,7 +112,8 @@ impl Archiver<'_> {
             if !(stopping || failed || discover || due || self.is_full(&buffer)) {
                 continue;
             }
-            // R7: what was read belongs to this log only if the topic still is this log.
+            // R7: what was read and asked belongs to this log only if the topic still is this log afterwards.
+            let asked = discover.then(|| self.ends(&topic)).transpose();
             let now = self.runtime.block_on(self.topics.describe(&self.source.topic))?;
             if now.as_ref().map(|now| &now.log) != Some(&topic.log) {
                 warn!(
@@ -123,9 +124,8 @@ impl Archiver<'_> {
                 );
                 return Ok(());
             }
-            if discover {
-                discovered = Instant::now();
-                ends = self.ends(&topic)?;
+            if let Some(asked) = asked? {
+                (ends, discovered) = (asked, Instant::now());
             }
             if buffer.moves() && (stopping || failed || due || self.is_full(&buffer)) {
                 let next = buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
