@@ -76,9 +76,10 @@ install_packages() {
         echo "Missing here, by their Debian names:$packages. Please install them and repeat." >&2
         exit 1
     fi
-    as_root apt-get update -qq
+    # What a program says on its standard output is its own, as `ready …` is.
+    as_root apt-get update -qq >&2
     # shellcheck disable=SC2086 # a list of words
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >&2
 }
 
 install_rust() {

@@ -62,9 +62,7 @@ main() {
     for service in speed archive schedule serving redis kafka; do
         sleep 5
         echo "   kill -9 $service"
-        compose kill -s KILL $service
-        sleep 2
-        compose start $service
+        crash $service
     done
     load_ends
     ready
@@ -194,6 +192,19 @@ END
 compose() {
     $COMPOSE --env-file "$work/env" -p $project $files "$@" 2>>"$work/compose.log" ||
         { tail -n 20 "$work/compose.log" >&2 && fail "$COMPOSE $*"; }
+}
+
+# Kills a service's process as a fault does, and not as an operator, after whom nothing is restarted: the engine has to start
+# it again.
+crash() { # service
+    container=$(compose ps -q "$1")
+    process=$(docker inspect -f '{{.State.Pid}}' "$container")
+    docker run --rm --pid host --user 0 --entrypoint sh "$BRAID_IMAGE" -c "kill -9 $process"
+    until_true is_restarted "$container"
+}
+
+is_restarted() { # container
+    [ "$(docker inspect -f '{{.RestartCount}} {{.State.Running}}' "$1")" = "1 true" ]
 }
 
 # Sends records and keeps their true counts, under a number of their own.
