@@ -20,18 +20,24 @@ mod snapshot;
 use anyhow::Context;
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
-use platform::store::Store;
-use shared_logic::catalog::Catalog;
+use platform::store::{Store, StoreError, Table};
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::contracts::archive;
 use tokio::task::JoinSet;
 
 pub(crate) use snapshot::Archive;
 
-/// Archives every source until the shutdown is requested; what is buffered then is committed.
+/// Opens a source's archive, created where missing.
+pub(crate) async fn table(store: &Store, source: &Source) -> Result<Table, StoreError> {
+    store.open_or_create(&archive::path(&source.name), &buffer::schema(source), archive::DAY).await
+}
+
+/// Archives every source until the shutdown is requested; what is buffered then is committed. Topics are there: see
+/// [`init`](crate::init).
 ///
 /// # Errors
 /// If the settings are not usable, or an archive is not one that Braid wrote.
 pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> anyhow::Result<()> {
-    crate::init::run(settings, catalog).await.context("cannot create topics and tables")?;
     let stop = shutdown.token().child_token();
     let mut archivers = JoinSet::new();
     for source in catalog.sources.values() {

@@ -77,7 +77,9 @@ async fn run() -> anyhow::Result<()> {
         Command::Archive => {
             platform::telemetry::listen(&settings.telemetry).await?;
             println!("ready");
-            crate::archive::run(&settings, &catalog, Shutdown::on_signals()?).await
+            let shutdown = Shutdown::on_signals()?;
+            crate::init::run(&settings, &catalog).await.context("cannot create topics and tables")?;
+            crate::archive::run(&settings, &catalog, shutdown).await
         }
         Command::Reconcile => {
             for report in crate::reconcile::run(&settings, &catalog, &CancellationToken::new()).await? {

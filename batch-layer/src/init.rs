@@ -5,14 +5,10 @@ use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
-use platform::store::{Store, StoreError, Table};
-use shared_logic::catalog::{Catalog, Metric, Source};
-use shared_logic::contracts::{archive, batch_view};
+use platform::store::Store;
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::cut::refused_compaction;
 use tracing::info;
-
-use crate::archive::buffer;
-use crate::reconcile::recompute;
 
 /// How often a broker is asked whether it knows a new topic by now.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -26,10 +22,10 @@ pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
     let topics = Topics::new(&settings.kafka)?;
     for source in catalog.sources.values() {
         topic(settings, &topics, source).await?;
-        archive_table(&store, source).await?;
+        crate::archive::table(&store, source).await?;
     }
     for metric in catalog.metrics.values() {
-        view_table(&store, catalog, metric).await?;
+        crate::reconcile::view(&store, catalog, metric).await?;
     }
     Ok(())
 }
@@ -64,16 +60,4 @@ async fn config(settings: &Settings, topics: &Topics, topic: &str) -> Result<BTr
             answered => return answered,
         }
     }
-}
-
-/// Opens the source's archive, created where missing.
-pub(crate) async fn archive_table(store: &Store, source: &Source) -> Result<Table, StoreError> {
-    store.open_or_create(&archive::path(&source.name), &buffer::schema(source), archive::DAY).await
-}
-
-/// Opens the metric's view, created where missing.
-pub(crate) async fn view_table(store: &Store, catalog: &Catalog, metric: &Metric) -> Result<Table, StoreError> {
-    let path = batch_view::path(&catalog.pipeline.version, &metric.name);
-    let source = &catalog.sources[&metric.source];
-    store.open_or_create(&path, &recompute::view_schema(source, metric), batch_view::DAY).await
 }

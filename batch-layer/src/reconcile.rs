@@ -12,7 +12,7 @@
 
 mod cut;
 mod publish;
-pub(crate) mod recompute;
+mod recompute;
 mod touched;
 
 use std::fmt;
@@ -21,8 +21,9 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics::{counter, histogram};
 use platform::settings::Settings;
-use platform::store::{Store, Table};
+use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::batch_view;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -33,6 +34,13 @@ use crate::archive::Archive;
 
 /// How long a file that belongs to no version is kept: longer than any reader looks at an old version.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+/// Opens a metric's view, created where missing.
+pub(crate) async fn view(store: &Store, catalog: &Catalog, metric: &Metric) -> Result<Table, StoreError> {
+    let path = batch_view::path(&catalog.pipeline.version, &metric.name);
+    let source = &catalog.sources[&metric.source];
+    store.open_or_create(&path, &recompute::view_schema(source, metric), batch_view::DAY).await
+}
 
 /// What a reconcile did for one metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +99,7 @@ async fn run_source(
     let mut outcome = Ok(());
     for metric in catalog.metrics_of(&source.name) {
         let started = Instant::now();
-        let published = attempts(settings, catalog, source, metric, &store, &mut archive, &mut shards, &rotated).await;
+        let published = attempts(settings, metric, &store, &mut archive, &mut shards, &rotated).await;
         match published.with_context(|| format!("cannot reconcile metric {}", metric.name)) {
             Ok(Published { version, days, rows, rebuilt }) => {
                 let report =
@@ -118,21 +126,20 @@ async fn run_source(
 /// Plans and commits until no other reconcile comes in between, a bounded number of times.
 async fn attempts(
     settings: &Settings,
-    catalog: &Catalog,
-    source: &Source,
     metric: &Metric,
     store: &Store,
     archive: &mut Archive,
     shards: &mut Shards<'_>,
     rotated: &Rotated,
 ) -> anyhow::Result<Published> {
-    let mut view = crate::init::view_table(store, catalog, metric).await?;
+    let Shards { catalog, source, .. } = *shards;
+    let mut view = view(store, catalog, metric).await?;
     let mut wait = settings.reconcile.retry_backoff.get();
     for attempt in 1..=settings.reconcile.max_attempts {
         view.refresh().await?;
         // After the view: what is known of the archive is never older than the archive that the view was computed from.
         archive.refresh().await?;
-        shards.note_losses(archive).await?;
+        shards.settle(archive).await?;
         let planned = publish::Plan { catalog, source, metric, rotated };
         if let Some(published) = planned.publish(&mut view, archive).await? {
             tidy_up(&view, settings.archive.checkpoint_every).await;

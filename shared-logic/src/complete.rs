@@ -96,7 +96,7 @@ pub fn own_view<'a>(view: Option<&'a Note>, definition: &DefinitionHash) -> Opti
     view.filter(|note| note.definition == *definition)
 }
 
-/// Every partition that the archive, the cut or the topic names, less those of closed logs that are wholly in the view:
+/// Every partition that the archive, the cut or the topic names, less those of settled logs that are wholly in the view:
 /// the shards that a reader has to read.
 pub fn needed_shards(look: &Look<'_>) -> BTreeSet<PartitionId> {
     let cut = own_view(look.view, look.definition).map(|note| &note.cut);
@@ -147,10 +147,10 @@ pub fn judge(look: &Look<'_>) -> Verdict {
     Verdict { gaps, from }
 }
 
-/// Whether the partition's log is closed and its cut is its archived end, so that it needs no shard.
+/// Whether the partition's log is closed, its losses are noted, and its cut is its archived end, so that it needs no shard.
 fn wholly_in_view(facts: &Facts, id: &PartitionId, cut: Option<i64>) -> bool {
     let partition = facts.partition(id);
-    facts.is_closed(&id.log) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
+    facts.is_settled(&id.log) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
 }
 
 impl Why {

@@ -71,6 +71,14 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
     cuts.filter_map(|cut| cut.get(id)).min()
 }
 
+/// R8: the partitions whose shards are needed no more, with their archived ends: their logs are settled, and every view that
+/// names them holds all that is archived of them.
+pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
+    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(&id.log));
+    let ends = settled.map(|(id, facts)| (id, facts.next));
+    ends.filter(|(id, end)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= *end)).collect()
+}
+
 /// Why a topic with that configuration cannot be counted, if so (design, section 7).
 ///
 /// Compaction removes records. A shard that is rebuilt from the cut on would then count fewer than the first time, unless

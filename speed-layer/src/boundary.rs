@@ -68,6 +68,11 @@ impl Boundary {
         cut::opening(self.cuts.iter(), id, self.archive.as_ref().unwrap_or(&Facts::default()))
     }
 
+    /// R8: the partitions whose shards are needed no more, with their archived ends.
+    pub fn deletable(&self) -> Vec<(PartitionId, i64)> {
+        self.archive.as_ref().map(|facts| cut::deletable(&self.cuts, facts)).unwrap_or_default()
+    }
+
     /// R8: below which offset the partition's slices may be dropped.
     pub fn droppable(&self, id: &PartitionId) -> Option<i64> {
         cut::droppable(self.cuts.iter(), id)

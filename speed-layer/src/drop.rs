@@ -10,7 +10,6 @@ use std::sync::Arc;
 use metrics::counter;
 use platform::redis::Connection;
 use shared_logic::contracts::PartitionId;
-use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::script::{self, Reply};
 use shared_logic::contracts::speed_view::{Refusal, ShardKeys};
 use tokio::time::Instant;
@@ -95,12 +94,7 @@ async fn drop_closed(
     boundary: &Boundary,
     gone: &mut BTreeSet<PartitionId>,
 ) -> anyhow::Result<()> {
-    let closed: Vec<(PartitionId, i64)> = boundary.archive.iter().flat_map(Facts::closed_partitions).collect();
-    for (id, end) in closed {
-        let below = boundary.droppable(&id).is_some_and(|cut| cut >= end);
-        if !below || gone.contains(&id) {
-            continue;
-        }
+    for (id, end) in boundary.deletable().into_iter().filter(|(id, _)| !gone.contains(id)).collect::<Vec<_>>() {
         let fields: Vec<String> =
             shared.scripts.delete.key(keys(shared, &id).shard()).arg(end).invoke_async(redis).await?;
         match script::reply(&fields)? {

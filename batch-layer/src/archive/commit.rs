@@ -120,7 +120,7 @@ mod tests {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["s"];
         let id = PartitionId::new("log", 0);
-        let open = async || crate::init::archive_table(&store, source).await.expect("created");
+        let open = async || crate::archive::table(&store, source).await.expect("created");
         let (mut one, mut other) = (open().await, open().await);
         let mut begun = Facts::default();
         begun.begin(&id, 0);
@@ -155,14 +155,14 @@ mod tests {
         for (more, is_wider) in [("a = \"int\"", false), ("b = \"float\"", true), ("a = \"int\"", false)] {
             let catalog = catalog(more);
             let source = &catalog.sources["s"];
-            let mut table = crate::init::archive_table(&store, source).await.expect("opened");
+            let mut table = crate::archive::table(&store, source).await.expect("opened");
             let columns = wider(&table, source).expect("read");
             assert_eq!(columns.is_some(), is_wider, "{more}");
             let outcome = facts(&mut table, &Facts::default(), columns.as_ref()).await.expect("written");
             assert_eq!(outcome, Outcome::Committed);
             assert_eq!(wider(&table, source).expect("read"), None);
         }
-        let table = crate::init::archive_table(&store, &catalog("").sources["s"]).await.expect("opened");
+        let table = crate::archive::table(&store, &catalog("").sources["s"]).await.expect("opened");
         let names: Vec<_> = table.columns(DAY).expect("read").iter_names().map(|name| name.to_string()).collect();
         assert_eq!(names[names.len() - 3..], ["at", "a", "b"]);
     }

@@ -85,7 +85,7 @@ mod tests {
         let store = Store::new(&settings, "braid").expect("a store");
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["s"];
-        let mut table = crate::init::archive_table(&store, source).await.expect("created");
+        let mut table = crate::archive::table(&store, source).await.expect("created");
         let mut facts = Facts::default();
         facts.begin(&PartitionId::new("log", 0), 0);
         let commits = FILES_MIN as i64 + 4;

@@ -33,7 +33,7 @@ pub(super) fn run(
     let mut archiver = Archiver {
         topics: Topics::new(&settings.kafka)?,
         consumer: Consumer::new(&settings.kafka, &source.topic)?,
-        table: runtime.block_on(crate::init::archive_table(store, &source))?,
+        table: runtime.block_on(crate::archive::table(store, &source))?,
         runtime,
         settings,
         source,
@@ -162,7 +162,11 @@ impl Archiver<'_> {
             facts.close(&log);
         }
         if facts.is_closed(&topic.log) {
-            warn!(topic = self.source.topic, log = topic.log, "the topic is there again: its log is not closed after all");
+            warn!(
+                topic = self.source.topic,
+                log = topic.log,
+                "the topic is there again: its log is not closed after all"
+            );
             facts.reopen(&topic.log);
         }
         let partitions: Vec<i32> = (0..topic.partitions).collect();

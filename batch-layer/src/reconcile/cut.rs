@@ -23,10 +23,10 @@ pub(super) type Rotated = BTreeMap<PartitionId, i64>;
 
 /// The shards of one source, as a reconcile sees them.
 pub(super) struct Shards<'a> {
-    catalog: &'a Catalog,
-    source: &'a Source,
+    pub(super) catalog: &'a Catalog,
+    pub(super) source: &'a Source,
     redis: Connection,
-    /// Closed logs of which the archive knows what was counted beyond their archived ends.
+    /// Closed logs whose shards this reconcile has asked.
     settled: BTreeSet<String>,
 }
 
@@ -76,25 +76,23 @@ impl Shards<'_> {
     ///
     /// # Errors
     /// If Redis does not answer, or the archive cannot be written.
-    pub(super) async fn note_losses(&mut self, archive: &mut Archive) -> anyhow::Result<()> {
+    pub(super) async fn settle(&mut self, archive: &mut Archive) -> anyhow::Result<()> {
         loop {
             let closed = archive.facts.logs.iter().filter(|log| log.closed).map(|log| log.log.clone());
-            let news: BTreeSet<String> = closed.filter(|log| !self.settled.contains(log)).collect();
+            let news: Vec<String> = closed.filter(|log| !self.settled.contains(log)).collect();
             if news.is_empty() {
                 return Ok(());
             }
-            let (read, mut counted) = (redis::Script::new(script::READ), Vec::new());
+            let (read, mut cursors) = (redis::Script::new(script::READ), BTreeMap::new());
             for (id, end) in archive.facts.closed_partitions().filter(|(id, _)| news.contains(&id.log)) {
                 let fields: Vec<String> = read.key(self.key(&id)).invoke_async(&mut self.redis).await?;
-                let cursor = script::positions(&fields)?.map_or(end, |shard| shard.cursor);
-                if cursor > end {
-                    error!(%id, from = end, to = cursor, "the log ended before what speed had counted was archived: answers have a gap until `batch-layer lost accept`");
-                    counted.push((id, cursor));
+                let Some(shard) = script::positions(&fields)? else { continue };
+                if shard.cursor > end {
+                    error!(%id, from = end, to = shard.cursor, "the log ended before what speed had counted was archived: answers have a gap until `batch-layer lost accept`");
                 }
+                cursors.insert(id, shard.cursor);
             }
-            archive
-                .change("LOSSES", |facts| counted.iter().for_each(|(id, cursor)| facts.see_counted(id, *cursor)))
-                .await?;
+            archive.change("SETTLE", |facts| news.iter().for_each(|log| facts.settle(log, &cursors))).await?;
             self.settled.extend(news);
         }
     }

@@ -2,13 +2,14 @@
 //! ones that count, and a gap from the moment on when they no longer are: never silently gone. And the log of a topic that
 //! does not come back is closed by an operator.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::kafka::delete_topic;
 use e2e_tests::scenario::now_us;
 use e2e_tests::views::{METRIC, Mix, Views};
 use e2e_tests::wait::{DEADLINE, Look, wait_for};
 use e2e_tests::{Layer, Oracle, Producer, Stage, scenario};
+use serde_json::Value;
 
 /// Copies are kept out: one of each half would meet in two logs, where speed counts both until the next reconcile.
 const SINGLE: Mix = Mix { duplicates: 0.0, late: 0.02, broken: 0.01 };
@@ -31,8 +32,6 @@ fn topic_deleted() {
         send(Some(&mut oracle))?;
         stage.archived().await?;
         stage.reconciled_is(&oracle).await?;
-        send(Some(&mut oracle))?;
-        stage.archived().await?;
 
         // From here on only speed counts.
         stage.deployment.kill(Layer::Archive);
@@ -44,19 +43,17 @@ fn topic_deleted() {
         let close = stage.deployment.batch(&["close", "--source", "views"])?;
         close.success(DEADLINE).await?;
         let answer = client.total(METRIC, &[]).await?;
-        ensure!(answer.int("views")? == counted.int("views")?, "{counted:?} and after the topic was deleted {answer:?}");
+        ensure!(
+            answer.int("views")? == counted.int("views")?,
+            "{counted:?} and after the topic was deleted {answer:?}"
+        );
 
         stage.deployment.reconcile().await?;
         client.total_with_gap(METRIC, "lost").await?;
         stage.deployment.batch(&["lost", "accept", "--source", "views"])?.success(DEADLINE).await?;
         client.authoritative_total(METRIC, &[]).await?;
         every_answer_is_exact(&client, &oracle, now).await?;
-        wait_for("the shards of the closed log to be deleted", DEADLINE, async || {
-            let status = stage.status().await?;
-            let gone = status["partitions"].as_array().is_some_and(|rows| rows.iter().all(|row| row["cursor"].is_null()));
-            Ok(if gone { Look::Done(()) } else { Look::NotYet(status.to_string()) })
-        })
-        .await?;
+        until_each_partition(&stage, "without a shard", |row| row["cursor"].is_null()).await?;
 
         // It comes back after all, as another log: an archiver creates the topics that it misses when it starts.
         stage.deployment.start(Layer::Archive).await?;
@@ -64,4 +61,13 @@ fn topic_deleted() {
         client.total_as_of(arrived, METRIC, &[]).await?;
         stage.stays_exact(&oracle, now).await
     });
+}
+
+async fn until_each_partition(stage: &Stage, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<()> {
+    wait_for(&format!("each partition to be {what}"), DEADLINE, async || {
+        let status = stage.status().await?;
+        let rows = status["partitions"].as_array().context("no partitions")?;
+        Ok(if rows.iter().all(&is_so) { Look::Done(()) } else { Look::NotYet(status.to_string()) })
+    })
+    .await
 }

@@ -108,10 +108,12 @@ fn an_answer_is_complete_where_a_slice_begins_at_the_cut() {
 }
 
 #[test]
-fn a_closed_log_that_is_wholly_in_the_view_needs_no_shard() {
+fn a_settled_log_that_is_wholly_in_the_view_needs_no_shard() {
+    let none = BTreeMap::new();
     let closed = |at: i64| {
         with(|seen| {
             seen.facts().close("log");
+            seen.facts().settle("log", &none);
             seen.topic = Some(TopicLook { log: None, at_us: 0 });
             seen.view = Some(note(1, cut(&[(0, at)])));
             seen.shards.clear();
@@ -125,6 +127,10 @@ fn a_closed_log_that_is_wholly_in_the_view_needs_no_shard() {
     empty.facts().close("log");
     empty.topic = Some(TopicLook { log: None, at_us: 0 });
     empty.view = None;
+    empty.shards.clear();
+    let gaps = [Gap { partition: Some(id(0)), why: Why::NoShard }];
+    assert_eq!(empty.judged().gaps, gaps, "nobody has asked yet what speed had counted of it");
+    empty.facts().settle("log", &none);
     assert_complete("a closed log that never held anything", &empty.judged(), &[]);
     assert_eq!(empty.needed(), []);
 }
@@ -196,5 +202,7 @@ fn whatever_archive_cut_or_topic_name_is_needed() {
     let concerned: BTreeSet<Option<PartitionId>> = seen.judged().gaps.into_iter().map(|gap| gap.partition).collect();
     assert_eq!(concerned.len(), 4, "all but the one that is complete");
     seen.facts().close("older");
+    assert_eq!(seen.needed().len(), 5, "speed may have counted more of it than is archived");
+    seen.facts().settle("older", &BTreeMap::new());
     assert_eq!(seen.needed(), [id(0), id(1), id(3), id(4)]);
 }

@@ -58,6 +58,10 @@ pub struct LogFacts {
     /// Whether it has ended: the topic has another id by now. A closed log's cut is its archived end.
     #[serde(default)]
     pub closed: bool,
+    /// Whether it was closed and a reconcile has asked since how far the speed layer had counted it. Only then is it known as
+    /// well as it can be what of it is lost, and its shards are needed no more.
+    #[serde(default)]
+    pub settled: bool,
     /// Its partitions that the archive has begun.
     pub partitions: BTreeMap<i32, PartitionFacts>,
 }
@@ -120,7 +124,12 @@ impl Facts {
     /// What is known of a log; a new one is appended as the last that the archive met.
     pub fn log_mut(&mut self, log: &str) -> &mut LogFacts {
         let at = self.logs.iter().position(|facts| facts.log == log).unwrap_or_else(|| {
-            self.logs.push(LogFacts { log: log.to_owned(), closed: false, partitions: BTreeMap::new() });
+            self.logs.push(LogFacts {
+                log: log.to_owned(),
+                closed: false,
+                settled: false,
+                partitions: BTreeMap::new(),
+            });
             self.logs.len() - 1
         });
         &mut self.logs[at]
@@ -134,6 +143,11 @@ impl Facts {
     /// Whether the log has ended.
     pub fn is_closed(&self, log: &str) -> bool {
         self.log(log).is_some_and(|facts| facts.closed)
+    }
+
+    /// Whether the log has ended, and all is noted that can be known of its losses.
+    pub fn is_settled(&self, log: &str) -> bool {
+        self.log(log).is_some_and(|facts| facts.settled)
     }
 
     /// Every partition that the archive has begun.
@@ -214,16 +228,21 @@ impl Facts {
 
     /// R6: takes back that a log was closed: the topic is that log after all.
     pub fn reopen(&mut self, log: &str) {
-        self.log_mut(log).closed = false;
+        let facts = self.log_mut(log);
+        (facts.closed, facts.settled) = (false, false);
     }
 
-    /// R6: notes up to where the speed layer counted a partition of a closed log. What it counted beyond what is archived had
-    /// arrived and can be read no more: it is lost. Of an open log this says nothing, since that can still be archived.
-    pub fn see_counted(&mut self, id: &PartitionId, cursor: i64) {
-        if self.is_closed(&id.log) {
-            self.see_end(id, cursor);
-            self.close(&id.log);
+    /// R6: settles a closed log, given the cursors of its shards. What the speed layer counted beyond what is archived had
+    /// arrived and can be read no more: it is lost. Nothing happens to an open log, since that can still be archived.
+    pub fn settle(&mut self, log: &str, cursors: &BTreeMap<PartitionId, i64>) {
+        if !self.is_closed(log) {
+            return;
         }
+        for (id, cursor) in cursors.iter().filter(|(id, _)| id.log == log) {
+            self.see_end(id, *cursor);
+        }
+        self.close(log);
+        self.log_mut(log).settled = true;
     }
 }
 
@@ -246,17 +265,19 @@ mod tests {
             facts.see_end(id, 10);
         }
         facts.see_end(&seen, 12);
-        facts.see_counted(&counted, 15);
+        let cursors = |of_seen, of_counted| BTreeMap::from([(seen.clone(), of_seen), (counted.clone(), of_counted)]);
+        facts.settle("log", &cursors(12, 15));
         assert_eq!(lost(&facts, &counted), [], "it can still be archived");
         facts.close("log");
         assert_eq!((lost(&facts, &seen), lost(&facts, &counted)), (vec![(10, 12, false)], vec![]));
-        facts.see_counted(&seen, 12);
-        facts.see_counted(&counted, 15);
-        facts.see_counted(&counted, 15);
+        assert!(!facts.is_settled("log"));
+        facts.settle("log", &cursors(12, 15));
+        facts.settle("log", &cursors(3, 15));
+        assert!(facts.is_settled("log"));
         assert_eq!((lost(&facts, &seen), lost(&facts, &counted)), (vec![(10, 12, false)], vec![(10, 15, false)]));
         assert_eq!(facts.accept_losses(), 2);
         // Written by a worker that slept between the question and the write.
-        facts.see_counted(&counted, 16);
+        facts.settle("log", &cursors(12, 16));
         assert_eq!(lost(&facts, &counted), [(10, 15, true), (15, 16, false)]);
         assert_eq!(facts.closed_partitions().collect::<Vec<_>>(), [(seen, 12), (counted, 16)]);
     }

@@ -7,7 +7,7 @@ use shared_logic::contracts::archive::{DAY as ARCHIVE_DAY, FACTS_DOMAIN, Facts};
 
 use super::*;
 use crate::archive::buffer::{Buffer, Incoming};
-use crate::init::{archive_table, view_table};
+use crate::{archive, reconcile};
 
 const LOG: &str = "log";
 
@@ -40,7 +40,7 @@ impl Bench {
         let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let store = Store::new(&settings, &catalog.pipeline.name).expect("a store");
-        let table = archive_table(&store, &catalog.sources["s"]).await.expect("created");
+        let table = archive::table(&store, &catalog.sources["s"]).await.expect("created");
         let mut facts = Facts::default();
         facts.begin(&id(), 0);
         Bench { catalog, store, archive: Archive { table, facts }, _folder: folder }
@@ -48,7 +48,7 @@ impl Bench {
 
     /// The view as a process that has just been started knows it.
     async fn view(&self) -> Table {
-        view_table(&self.store, &self.catalog, &self.catalog.metrics["m"]).await.expect("created")
+        reconcile::view(&self.store, &self.catalog, &self.catalog.metrics["m"]).await.expect("created")
     }
 
     /// Archives events of these ids; their event time follows from the id, so equal ids are copies.

@@ -76,17 +76,10 @@ impl World {
         }
     }
 
-    /// A reconcile notes what was counted of closed logs beyond what is archived.
-    pub(super) fn note_losses(&mut self) {
-        let closed: Vec<(PartitionId, i64)> = self.archive.facts.closed_partitions().collect();
-        for (id, end) in closed {
-            if let Some(cursor) = self.redis.shards.get(&id).map(|shard| shard.cursor).filter(|cursor| *cursor > end) {
-                self.commit(
-                    || format!("[{end}, {cursor}) of {id} was counted, and is lost"),
-                    |archive| archive.facts.see_counted(&id, cursor),
-                );
-            }
-        }
+    /// A reconcile asks the shards of a closed log, and notes what was counted beyond what is archived.
+    pub(super) fn settle(&mut self, log: &str) {
+        let cursors = self.redis.shards.iter().map(|(id, shard)| (id.clone(), shard.cursor)).collect();
+        self.commit(|| format!("{log} is settled"), |archive| archive.facts.settle(log, &cursors));
     }
 
     fn accept_losses(&mut self) {

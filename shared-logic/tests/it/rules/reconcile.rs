@@ -17,7 +17,7 @@ pub(super) struct Reconcile {
     archive: Rc<Archive>,
     to_rotate: Vec<PartitionId>,
     rotated: BTreeMap<PartitionId, i64>,
-    /// Closed logs of which is noted what was counted beyond their archived ends.
+    /// Closed logs whose shards it has asked.
     settled: Vec<String>,
     definitions: Vec<usize>,
     /// Recomputed for the last of the definitions, on that version of its view.
@@ -103,10 +103,12 @@ impl World {
                 me.archive = Rc::clone(&self.archive);
                 return Some(me);
             }
-            if me.archive.facts.logs.iter().any(|log| log.closed && !me.settled.contains(&log.log)) {
-                self.note_losses();
+            let logs = &me.archive.facts.logs;
+            if let Some(log) = logs.iter().find(|log| log.closed && !me.settled.contains(&log.log)) {
+                let log = log.log.clone();
+                self.settle(&log);
                 me.archive = Rc::clone(&self.archive);
-                me.settled = me.archive.facts.logs.iter().filter(|log| log.closed).map(|log| log.log.clone()).collect();
+                me.settled.push(log);
                 return Some(me);
             }
             me.made = self.recomputed(definition, &me);
