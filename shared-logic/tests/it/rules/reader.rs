@@ -158,8 +158,12 @@ impl World {
         let rows = own.map(|view| &view.rows);
         for (id, facts) in snapshot.archive.facts.partitions() {
             let below = rows.and_then(|rows| rows.get(&id)).copied().unwrap_or_default();
-            // What the archive knows that a closed log held is missed if it is not there.
-            let (above, upto) = self.counted(definition, &id, &verdict, &shards, facts.next.max(facts.end));
+            // What the archive knows that a closed log held is missed if it is not there; until it is settled, also what speed
+            // had counted of it.
+            let unsettled = !snapshot.archive.facts.is_settled(&id.log);
+            let counted = self.redis.counted.get(&id).filter(|_| unsettled && id.log != self.topic.log);
+            let known_end = facts.next.max(facts.end).max(counted.copied().unwrap_or_default());
+            let (above, upto) = self.counted(definition, &id, &verdict, &shards, known_end);
             let total = below.plus(above);
             let accepted = facts.lost.iter().filter(|lost| lost.accepted);
             let lost = accepted.fold(Mask::default(), |lost, range| lost.and(Mask::span(range.from, range.to)));

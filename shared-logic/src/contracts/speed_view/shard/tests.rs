@@ -44,3 +44,11 @@ fn a_drop_takes_what_ends_below_the_cut_and_never_the_last() {
     assert_eq!(left(19), Ok((vec![10, 20], vec![0])));
     assert_eq!(left(1_000), Ok((vec![20], vec![0, 10])));
 }
+
+#[test]
+fn a_shard_that_counted_beyond_the_archived_end_is_not_deleted() {
+    let shard = shard(7, &[3], &[]);
+    assert_eq!(Shard::delete(Some(&shard), 7), Ok(shard.clone()));
+    assert_eq!(Shard::delete(Some(&shard), 6), Err(Refusal::Differs(shard)));
+    assert_eq!(Shard::delete(None, 7), Err(Refusal::Missing));
+}
