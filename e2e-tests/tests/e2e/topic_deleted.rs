@@ -29,8 +29,8 @@ fn topic_deleted() {
             oracle.into_iter().for_each(|oracle| oracle.observe(&sent));
             Producer::new(&stage.brokers, &stage.topic)?.send_all(sent.iter().map(|sent| &sent.record))
         };
-        send(Some(&mut oracle))?;
-        stage.archived().await?;
+        let arrived = send(Some(&mut oracle))?;
+        client.total_as_of(arrived, METRIC, &[]).await?;
         stage.reconciled_is(&oracle).await?;
 
         // From here on only speed counts.
