@@ -42,9 +42,10 @@ fn topic_deleted() {
         delete_topic(&stage.brokers, &stage.topic).await?;
         let close = stage.deployment.batch(&["close", "--source", "views"])?;
         close.success(DEADLINE).await?;
+        until_each_partition(&stage, "closed", |row| row["closed"] == true).await?;
         let answer = client.total(METRIC, &[]).await?;
         ensure!(
-            answer.int("views")? == counted.int("views")?,
+            answer.complete && answer.int("views")? == counted.int("views")?,
             "{counted:?} and after the topic was deleted {answer:?}"
         );
 
