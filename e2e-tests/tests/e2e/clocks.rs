@@ -102,8 +102,8 @@ async fn is_exact(deployment: &Deployment, oracle: &Oracle, speed_s: i64, now: i
         let answer = client.total(METRIC, &[]).await?;
         let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
         ensure!(counts.views <= expected.views && counts.dwell_ms <= expected.dwell_ms, "{expected:?}: {answer:?}");
-        let dated = speed_s >= 0
-            || answer.as_of_us()?.is_some() && answer.as_of_us()? < Some(now_us() + speed_s * 1_000_000 / 2);
+        let by_a_slow_clock = |as_of| as_of < now_us() + speed_s * 1_000_000 / 2;
+        let dated = speed_s >= 0 || answer.as_of_us()?.is_some_and(by_a_slow_clock);
         let done = answer.complete && counts == expected && dated;
         Ok(if done { Look::Done(()) } else { Look::NotYet(format!("{expected:?}: {answer:?}")) })
     })

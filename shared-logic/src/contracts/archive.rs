@@ -281,4 +281,15 @@ mod tests {
         assert_eq!(lost(&facts, &counted), [(10, 15, true), (15, 16, false)]);
         assert_eq!(facts.closed_partitions().collect::<Vec<_>>(), [(seen, 12), (counted, 16)]);
     }
+
+    #[test]
+    fn a_log_that_is_there_again_is_neither_closed_nor_settled() {
+        let mut facts = Facts::default();
+        facts.begin(&PartitionId::new("log", 0), 0);
+        facts.close("log");
+        facts.settle("log", &BTreeMap::new());
+        facts.reopen("log");
+        assert!(!facts.is_closed("log") && !facts.is_settled("log"));
+        assert_eq!(facts.closed_partitions().count(), 0);
+    }
 }
