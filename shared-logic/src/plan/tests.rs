@@ -1,7 +1,6 @@
 use super::*;
 use crate::catalog::Catalog;
 use crate::measure::Value;
-use crate::partial::cells;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -41,7 +40,7 @@ fn events(rows: &[(i64, &str, Option<i64>, Option<f64>)]) -> LazyFrame {
 }
 
 fn values(frame: &DataFrame, name: &str, kind: MeasureKind) -> Vec<Value> {
-    cells(kind, frame.column(name).expect("a measure")).expect("its type")
+    kind.cells(frame.column(name).expect("a measure")).expect("its type")
 }
 
 #[test]
@@ -62,10 +61,10 @@ fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     assert_eq!(values(&exact, "total", MeasureKind::SumInt), [Value::Int(7_000)]);
     let beyond = plan.partials(events(&[(0, "a", Some(most), None), (0, "a", Some(most), None)])).expect("planned");
     assert_eq!(values(&beyond, "total", MeasureKind::SumInt), [Value::Overflow]);
-    let together = plan.rolled_up(&beyond, |_| false).expect("planned");
+    let together = plan.roll_up(&beyond, |_| false).expect("planned");
     assert_eq!(values(&together, "total", MeasureKind::SumInt), [Value::Overflow]);
     let negative = plan.partials(events(&[(0, "a", Some(-most), None), (0, "b", Some(3), None)])).expect("planned");
-    let together = plan.rolled_up(&negative, |_| false).expect("planned");
+    let together = plan.roll_up(&negative, |_| false).expect("planned");
     assert_eq!(values(&together, "total", MeasureKind::SumInt), [Value::Int((3 - i128::from(most)) * 1_000)]);
     assert_eq!(values(&together, "events", MeasureKind::Count), [Value::Int(2)]);
 }
