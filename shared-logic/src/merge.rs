@@ -117,8 +117,11 @@ impl Strands {
     }
 
     fn braid(self, kinds: &[MeasureKind]) -> Braided {
-        let merged =
-            kinds.iter().zip(&self.batch).zip(&self.speed).map(|((kind, batch), speed)| kind.merge(batch.clone(), speed.clone()));
+        let merged = kinds
+            .iter()
+            .zip(&self.batch)
+            .zip(&self.speed)
+            .map(|((kind, batch), speed)| kind.merge(batch.clone(), speed.clone()));
         let layer = match (self.has_batch, self.has_speed) {
             (true, true) => Layer::Both,
             (false, true) => Layer::Speed,

@@ -114,9 +114,11 @@ impl Plan {
     /// Names the columns as the catalog does.
     fn finish(&self, frame: DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
         let keys = by.iter().map(String::as_str).chain([BUCKET]).map(|name| frame.column(name).cloned());
-        let measures = self.measures.iter().enumerate().map(|(at, (kind, name, _))| {
-            Ok(kind.finish(&frame, &aggregated(at))?.with_name(name.as_str().into()))
-        });
+        let measures = self
+            .measures
+            .iter()
+            .enumerate()
+            .map(|(at, (kind, name, _))| Ok(kind.finish(&frame, &aggregated(at))?.with_name(name.as_str().into())));
         DataFrame::new(frame.height(), keys.chain(measures).collect::<PolarsResult<Vec<Column>>>()?)
     }
 }

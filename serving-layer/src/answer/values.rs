@@ -41,7 +41,12 @@ pub(super) fn presented(metric: &Metric, values: &[Value]) -> (Map<String, Json>
 
 /// Measures alone.
 pub(super) fn measures(metric: &Metric, values: &[Value]) -> Map<String, Json> {
-    metric.measures.iter().zip(values).map(|(measure, value)| (measure.name.clone(), value.clone().finalized().to_json())).collect()
+    metric
+        .measures
+        .iter()
+        .zip(values)
+        .map(|(measure, value)| (measure.name.clone(), value.clone().finalized().to_json()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ fn value(kind: MeasureKind) -> BoxedStrategy<Value> {
 }
 
 fn of_any_kind<const N: usize>() -> impl Strategy<Value = (MeasureKind, [Value; N])> {
-    prop::sample::select(MeasureKind::ALL.to_vec()).prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
+    prop::sample::select(MeasureKind::ALL.to_vec())
+        .prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
 }
 
 proptest! {

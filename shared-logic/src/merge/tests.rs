@@ -35,7 +35,13 @@ fn an_answer_is_batch_and_speed_together() {
             nothing(),
             Layer::Batch,
         ),
-        ("an overflow in a slice", vec![(100, one())], vec![(100, 1, Overflow)], [Int(1), Overflow, Int(7)], Layer::Both),
+        (
+            "an overflow in a slice",
+            vec![(100, one())],
+            vec![(100, 1, Overflow)],
+            [Int(1), Overflow, Int(7)],
+            Layer::Both,
+        ),
         (
             "halves that cancel out are no overflow",
             vec![(100, [Int(i128::from(i64::MAX)), Float(0.0), Null])],
@@ -49,7 +55,8 @@ fn an_answer_is_batch_and_speed_together() {
         let braided = braided(&batch, &speed);
         assert_eq!(braided.values, values, "{what}");
         assert_eq!(braided.layer, layer, "{what}");
-        let merged = KINDS.iter().zip(&braided.batch).zip(&braided.speed).map(|((kind, a), b)| kind.merge(a.clone(), b.clone()));
+        let merged =
+            KINDS.iter().zip(&braided.batch).zip(&braided.speed).map(|((kind, a), b)| kind.merge(a.clone(), b.clone()));
         assert_eq!(merged.collect::<Vec<_>>(), values, "{what}: what each layer gave is the answer");
     }
 }

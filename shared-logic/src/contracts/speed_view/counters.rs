@@ -99,10 +99,9 @@ mod tests {
         }
         let mut counters = Counters::new();
         read_chunk(-1, &field, &KINDS, &mut counters).expect("readable");
-        let expected = rows
-            .iter()
-            .zip([-64, -43, -22, -1])
-            .flat_map(|(row, bucket)| row.iter().enumerate().map(move |(measure, value)| (bucket, measure, value.clone())));
+        let expected = rows.iter().zip([-64, -43, -22, -1]).flat_map(|(row, bucket)| {
+            row.iter().enumerate().map(move |(measure, value)| (bucket, measure, value.clone()))
+        });
         assert_eq!(counters, expected.collect::<Vec<_>>());
     }
 
