@@ -118,12 +118,7 @@ impl ShardClient {
     ///
     /// # Errors
     /// [`ShardError`].
-    pub async fn drop_below(
-        &self,
-        redis: &mut Connection,
-        keys: &ShardKeys,
-        cut: i64,
-    ) -> Result<Reply, ShardError> {
+    pub async fn drop_below(&self, redis: &mut Connection, keys: &ShardKeys, cut: i64) -> Result<Reply, ShardError> {
         self.change(redis, keys, "drop slices of", &self.scripts.drop, &[cut.to_string()]).await
     }
 

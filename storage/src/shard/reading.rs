@@ -4,8 +4,8 @@ use platform::redis::Connection;
 use redis::Value;
 use shared_logic::contracts::speed_view::script::UnknownReply;
 use shared_logic::contracts::speed_view::{Reading, ShardKeys};
+use shared_logic::group_key::GroupKey;
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial::GroupKey;
 
 use super::{ShardClient, ShardError, call, unreadable};
 
@@ -29,6 +29,8 @@ impl ShardClient {
     }
 }
 
+/// Reads the reply: nothing if there is no shard, else `{cursor, slices, definitions, as_of, {chunk, field, …}, …}`.
+fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Reading>, UnknownReply> {
     let Value::Array(items) = answer else { return Err(strange(&answer)) };
     if items.is_empty() {
         return Ok(None);
