@@ -1,8 +1,8 @@
 //! A measure: one column of a metric, and the laws by which its partial values merge.
 //!
 //! Merging is associative and commutative and has an identity, so values can be split over micro-batches, slices, shards
-//! and layers in any way. Integer sums merge in 128 bits and are judged when they are presented: where the batch layer
-//! holds one half and the speed layer the other, an intermediate excess that cancels out is not an overflow.
+//! and layers in any way. Integer sums merge in 128 bits and are checked for overflow when they are finalized: where
+//! the batch layer holds one half and the speed layer the other, an intermediate excess that cancels out is no overflow.
 
 use std::fmt;
 
@@ -75,7 +75,7 @@ impl MeasureKind {
 pub enum Value {
     /// Nothing was seen (`min` and `max` only).
     Null,
-    /// An integer. Wider than 64 bits so that sums are judged once, when presented.
+    /// An integer. Wider than 64 bits, so that sums are checked for overflow once, when finalized.
     Int(i128),
     /// A finite float.
     Float(f64),
@@ -91,7 +91,7 @@ impl Value {
     }
 
     /// The value as answered: an integer outside 64 bits is an overflow.
-    pub fn presented(self) -> Value {
+    pub fn finalized(self) -> Value {
         match self {
             Value::Int(x) if i64::try_from(x).is_err() => Value::Overflow,
             other => other,

@@ -108,7 +108,7 @@ impl Plan {
         let by: Vec<String> =
             self.metric.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
         let keys: Vec<Expr> = by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
-        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, name, _))| again(*kind, name, at));
+        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, name, _))| roll_up(*kind, name, at));
         self.present(partials.clone().lazy().group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &by)
     }
 
@@ -148,7 +148,7 @@ fn operand(at: usize) -> String {
 }
 
 /// The aggregation of partials for one measure. A null sum is an overflow and stays one: its group becomes null.
-fn again(kind: MeasureKind, name: &str, at: usize) -> Vec<Expr> {
+fn roll_up(kind: MeasureKind, name: &str, at: usize) -> Vec<Expr> {
     let of = col(name);
     match kind {
         // Counts of events that exist cannot leave 64 bits.

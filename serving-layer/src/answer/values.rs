@@ -27,21 +27,21 @@ pub(super) fn presented(metric: &Metric, values: &[Value]) -> (Map<String, Json>
         map.insert(name.to_owned(), json(value));
     };
     for (measure, value) in metric.measures.iter().zip(values) {
-        put(&measure.name, value.presented(), SUM_LEFT);
+        put(&measure.name, value.finalized(), SUM_LEFT);
     }
     let value_of = |name: &str| {
         let at = metric.measures.iter().position(|measure| measure.name == name);
         at.and_then(|at| values.get(at)).copied().unwrap_or(Value::Null)
     };
     for derived in &metric.derived {
-        put(&derived.name, derived.of.evaluate(&value_of).presented(), DERIVED_LEFT);
+        put(&derived.name, derived.of.evaluate(&value_of).finalized(), DERIVED_LEFT);
     }
     (map, overflow)
 }
 
 /// Measures alone.
 pub(super) fn measures(metric: &Metric, values: &[Value]) -> Map<String, Json> {
-    metric.measures.iter().zip(values).map(|(measure, value)| (measure.name.clone(), json(value.presented()))).collect()
+    metric.measures.iter().zip(values).map(|(measure, value)| (measure.name.clone(), json(value.finalized()))).collect()
 }
 
 fn json(value: Value) -> Json {

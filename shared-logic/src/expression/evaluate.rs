@@ -20,7 +20,7 @@ const OVERFLOW: Scalar = Scalar::Number(Value::Overflow);
 /// See [`Expression::evaluate`].
 pub(super) fn derived(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Value {
     match scalar(expression, value_of) {
-        Scalar::Number(value) => value.presented(),
+        Scalar::Number(value) => value.finalized(),
         Scalar::Bool(_) => Value::Null,
     }
 }
@@ -28,7 +28,7 @@ pub(super) fn derived(expression: &Expression, value_of: &dyn Fn(&str) -> Value)
 fn scalar(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Scalar {
     let of = |operand: &Expression| scalar(operand, value_of);
     match &expression.node {
-        Node::Column(name) => Scalar::Number(value_of(name).presented()),
+        Node::Column(name) => Scalar::Number(value_of(name).finalized()),
         Node::Literal(literal) => constant(literal),
         Node::Not(operand) => match of(operand) {
             Scalar::Bool(x) => Scalar::Bool(!x),

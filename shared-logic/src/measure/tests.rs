@@ -51,7 +51,7 @@ proptest! {
     fn an_overflow_stays_one((kind, [a]) in of_any_kind::<1>()) {
         prop_assert_eq!(kind.merge(a, Value::Overflow), Value::Overflow);
         prop_assert_eq!(kind.merge(Value::Overflow, a), Value::Overflow);
-        prop_assert_eq!(Value::Overflow.presented(), Value::Overflow);
+        prop_assert_eq!(Value::Overflow.finalized(), Value::Overflow);
     }
 
     #[test]
@@ -79,14 +79,14 @@ proptest! {
 }
 
 #[test]
-fn sums_are_judged_when_they_are_presented() {
+fn sums_are_checked_when_they_are_finalized() {
     let sum = |values: &[i64]| {
         values.iter().fold(Value::Int(0), |sum, value| MeasureKind::SumInt.merge(sum, Value::Int((*value).into())))
     };
-    assert_eq!(sum(&[i64::MAX, 1]).presented(), Value::Overflow);
-    assert_eq!(sum(&[i64::MIN, -1]).presented(), Value::Overflow);
+    assert_eq!(sum(&[i64::MAX, 1]).finalized(), Value::Overflow);
+    assert_eq!(sum(&[i64::MIN, -1]).finalized(), Value::Overflow);
     assert_eq!(
-        sum(&[i64::MAX, i64::MAX, -i64::MAX]).presented(),
+        sum(&[i64::MAX, i64::MAX, -i64::MAX]).finalized(),
         Value::Int(i64::MAX.into()),
         "in between it may leave 64 bits"
     );

@@ -136,7 +136,7 @@ impl Addition {
             if let Some((_, added)) = rows.next_if(|row| row.0 == place) {
                 for ((value, kind), added) in values.iter_mut().zip(&self.kinds).zip(added) {
                     // A slice keeps 64 bits at every step: what leaves them stays an overflow until the next reconcile.
-                    *value = kind.merge(*value, added.presented()).presented();
+                    *value = kind.merge(*value, added.finalized()).finalized();
                 }
             }
             counters::write(out, place, &values);

@@ -32,12 +32,12 @@ pub(super) fn write(out: &mut Vec<u8>, place: u8, values: &[Value]) {
     const FITS: &str = "a vector takes every byte";
     rmp::encode::write_uint(out, place.into()).expect(FITS);
     for value in values {
-        match value.presented() {
+        match value.finalized() {
             Value::Null => out.push(NIL),
             Value::Overflow => out.push(OVERFLOW),
             Value::Float(x) => rmp::encode::write_f64(out, x).expect(FITS),
             Value::Int(x) => {
-                let x = i64::try_from(x).expect("what is presented has 64 bits");
+                let x = i64::try_from(x).expect("a finalized integer has 64 bits");
                 rmp::encode::write_sint(out, x).map(drop).expect(FITS);
             }
         }

@@ -46,7 +46,7 @@ impl Kept {
         for (key, bucket, values) in partials.rows() {
             for (measure, (kind, value)) in kinds.iter().zip(values).enumerate() {
                 let kept = self.0.entry((key.clone(), bucket / 60_000_000, measure)).or_insert_with(|| kind.identity());
-                *kept = kind.merge(*kept, value.presented()).presented();
+                *kept = kind.merge(*kept, value.finalized()).finalized();
             }
         }
     }
