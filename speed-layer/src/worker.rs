@@ -20,14 +20,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::aggregate::Metrics;
-use crate::apply::Scripts;
-use crate::boundary::Batch;
-use crate::consume::{Command, Consume};
-use crate::lane::{self, Shared, Superseded};
-use crate::log_check::LogCheck;
-use crate::log_end::Ends;
-use crate::{drop, log_end};
+use crate::batch_side::Batch;
+use crate::count::apply::Scripts;
+use crate::count::compiled::CompiledMetrics;
+use crate::count::{self, Shared, Superseded};
+use crate::log::ends::{self, Ends};
+use crate::log::identity::LogCheck;
+use crate::read::{Assignment, Consume};
 
 /// How often the log's ends are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -78,7 +77,7 @@ async fn run_source(
     source: Source,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new(catalog, &source));
+    let metrics = Arc::new(CompiledMetrics::new(catalog, &source));
     let topics = Topics::new(&settings.kafka)?;
     let pipeline = &catalog.pipeline;
     // Names may hold hyphens but no dots: so no two deployments share a group, and with it their partitions.
@@ -103,16 +102,9 @@ async fn run_source(
     });
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
-    background.spawn(log_end::watch_ends(
-        topics,
-        source.topic,
-        assigned.clone(),
-        ENDS_EVERY,
-        publish_ends,
-        stop.clone(),
-    ));
+    background.spawn(ends::watch_ends(topics, source.topic, assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
     let dropping = platform::redis::connect(&settings.redis).await?;
-    background.spawn(drop::run(Arc::clone(&shared), dropping, stop.clone()));
+    background.spawn(count::expire::run(Arc::clone(&shared), dropping, stop.clone()));
     let redis = platform::redis::connect(&settings.redis).await?;
     let ended = follow(&shared, redis, assigned, &stop).await;
     // Lanes have applied what they held; the group learns at once that the partitions are free.
@@ -144,7 +136,7 @@ async fn follow(
             if !keep {
                 info!(topic = shared.metrics.source.topic, partition, "partition revoked");
                 lane.cancel();
-                let _ = shared.consumer.send(Command::Stop { partition: *partition });
+                let _ = shared.consumer.send(Assignment::Stop { partition: *partition });
             }
             keep
         });
@@ -152,7 +144,7 @@ async fn follow(
             lanes.entry(partition).or_insert_with(|| {
                 info!(topic = shared.metrics.source.topic, partition, "partition assigned");
                 let lane = stop.child_token();
-                running.spawn(lane::run(Arc::clone(shared), redis.clone(), partition, lane.clone()));
+                running.spawn(count::run(Arc::clone(shared), redis.clone(), partition, lane.clone()));
                 lane
             });
         }
@@ -166,7 +158,7 @@ async fn follow(
     }
     // Intake stops; what is sealed or under way is applied, and lanes end when their batches do.
     for partition in lanes.keys() {
-        let _ = shared.consumer.send(Command::Stop { partition: *partition });
+        let _ = shared.consumer.send(Assignment::Stop { partition: *partition });
     }
     lanes.values().for_each(CancellationToken::cancel);
     while let Some(ended) = running.join_next().await {

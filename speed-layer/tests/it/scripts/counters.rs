@@ -9,8 +9,8 @@ use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{GroupKey, KeyValue, Partials};
 use shared_logic::plan::BUCKET;
-use speed_layer::aggregate::Metrics;
-use speed_layer::micro_batch::MicroBatch;
+use speed_layer::count::compiled::CompiledMetrics;
+use speed_layer::count::micro_batch::MicroBatch;
 
 use super::{Bench, catalog};
 use crate::dice::{Dice, first_seed};
@@ -240,7 +240,7 @@ fn metrics_of_one_definition_count_an_event_once() {
         super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
     let catalog = Catalog::parse(&format!("{}{derived}{twin}", super::CATALOG)).expect("a valid catalog");
     assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
-    let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
+    let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
     let server = Redis::start();
     let mut bench = Bench::new(server.connect(), "twins");
     bench.open(0, &metrics.hashes()).expect("opened");

@@ -18,7 +18,7 @@ use shared_logic::dedup::Window;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use crate::micro_batch::{Filling, MicroBatch};
+use crate::count::micro_batch::{Filling, MicroBatch};
 
 /// How many records one call to Kafka may bring.
 const POLL_RECORDS: usize = 4_096;
@@ -27,7 +27,7 @@ const POLL_WAIT: Duration = Duration::from_millis(5);
 
 /// What a lane tells the consumer.
 #[derive(Debug)]
-pub enum Command {
+pub enum Assignment {
     /// Read a partition; what was read of it before is forgotten.
     Start(Start),
     /// Read it no longer.
@@ -58,7 +58,7 @@ pub struct Consume {
     consumer: Consumer,
     decoder: Decoder,
     lanes: BTreeMap<i32, Lane>,
-    commands: commands::Receiver<Command>,
+    commands: commands::Receiver<Assignment>,
 }
 
 /// One partition that is being read.
@@ -84,7 +84,7 @@ impl Consume {
         settings: &Speed,
         source: &Source,
         wanted: Vec<String>,
-        commands: commands::Receiver<Command>,
+        commands: commands::Receiver<Assignment>,
     ) -> Result<Consume, KafkaError> {
         Ok(Consume {
             consumer: Consumer::new(kafka, &source.topic)?,
@@ -114,12 +114,12 @@ impl Consume {
         let mut changed = false;
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Start(start)) => {
+                Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
                     self.lanes.insert(partition, Lane::new(&self.source, &self.wanted, start));
                     changed = true;
                 }
-                Ok(Command::Stop { partition }) => changed |= self.lanes.remove(&partition).is_some(),
+                Ok(Assignment::Stop { partition }) => changed |= self.lanes.remove(&partition).is_some(),
                 Err(commands::TryRecvError::Empty) => break,
                 Err(commands::TryRecvError::Disconnected) => return false,
             }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::boundary::Boundary;
-use crate::lane::Shared;
+use crate::batch_side::Boundary;
+use crate::count::Shared;
 
 /// How many keys one step of a scan looks at.
 const SCAN_KEYS: usize = 1_000;

@@ -14,8 +14,8 @@ use shared_logic::contracts::speed_view::{Refusal, Shard, ShardKeys};
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use crate::apply::Scripts;
-use crate::boundary::Batch;
+use crate::batch_side::Batch;
+use crate::count::apply::Scripts;
 
 /// Why a shard is not ready yet; each is tried again.
 #[derive(Debug, thiserror::Error)]

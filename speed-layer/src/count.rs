@@ -4,6 +4,12 @@
 //! stages, so that the next one is aggregated while the last one is applied. Whatever is not as expected ends the pump:
 //! the lane drops what it holds and starts again from what the shard says (design, section 7).
 
+pub mod apply;
+pub mod compiled;
+pub mod expire;
+pub mod micro_batch;
+pub mod open_shard;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc as commands;
@@ -21,14 +27,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::aggregate::Metrics;
-use crate::apply::{Apply, NotApplied, Scripts};
-use crate::boundary::Batch;
-use crate::consume::{Command, Start};
-use crate::log_check::{LogCheck, Question};
-use crate::log_end::{Ends, Unreached};
-use crate::micro_batch::MicroBatch;
-use crate::position::{self, Positioning, Ready};
+use self::open_shard::{Positioning, Ready};
+use crate::batch_side::Batch;
+use crate::count::apply::{Apply, NotApplied, Scripts};
+use crate::count::compiled::CompiledMetrics;
+use crate::count::micro_batch::MicroBatch;
+use crate::log::ends::{Ends, Unreached};
+use crate::log::identity::{LogCheck, Question};
+use crate::read::{Assignment, Start};
 
 /// How many sealed micro-batches wait in front of each stage of a lane.
 const STAGE_DEPTH: usize = 1;
@@ -38,7 +44,7 @@ pub struct Shared {
     /// The catalog.
     pub catalog: Catalog,
     /// The source's metrics, compiled.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<CompiledMetrics>,
     /// The worker's settings.
     pub settings: Speed,
     /// Kafka's topics.
@@ -54,7 +60,7 @@ pub struct Shared {
     /// The partitions whose shards this worker counts into, with their logs.
     pub owned: watch::Sender<BTreeSet<PartitionId>>,
     /// Tells the consumer what to read.
-    pub consumer: commands::Sender<Command>,
+    pub consumer: commands::Sender<Assignment>,
 }
 
 /// Other definitions were adopted while this worker ran: it has to start again with the current catalog.
@@ -95,7 +101,7 @@ pub async fn run(
                 pump(&shared, &redis, ready, &stop).await?;
             }
             Err(not_ready) => {
-                position::log(&not_ready, partition, wait);
+                open_shard::log(&not_ready, partition, wait);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
                     () = stop.cancelled() => break,
@@ -107,7 +113,7 @@ pub async fn run(
     Ok(())
 }
 
-async fn make_ready(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<Ready, position::NotReady> {
+async fn make_ready(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<Ready, open_shard::NotReady> {
     let source = &shared.metrics.source;
     let positioning = Positioning {
         keys_of: &|id| ShardKeys::new(&shared.catalog, &source.name, id),
@@ -145,7 +151,7 @@ async fn pump(
     let (batches, sealed) = mpsc::channel(STAGE_DEPTH);
     let (aggregated, to_apply) = mpsc::channel(STAGE_DEPTH);
     let start = Start { partition: id.partition, warm_from, cursor: shard.cursor, batches };
-    if shared.consumer.send(Command::Start(start)).is_err() {
+    if shared.consumer.send(Assignment::Start(start)).is_err() {
         // The consumer's thread is gone only because the process stops.
         stop.cancelled().await;
         return Ok(());

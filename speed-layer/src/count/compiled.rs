@@ -8,25 +8,25 @@ use shared_logic::contracts::speed_view::Addition;
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 
-use crate::micro_batch::MicroBatch;
+use crate::count::micro_batch::MicroBatch;
 
 /// The metrics of one source, compiled.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct CompiledMetrics {
     /// The source that they are over.
     pub source: Source,
     metrics: Vec<(Metric, DefinitionHash, Plan)>,
 }
 
-impl Metrics {
+impl CompiledMetrics {
     /// Compiles every metric of a source. Those that differ only in what is calculated from their measures share a
     /// definition, and with it their counters: it is counted once.
-    pub fn new(catalog: &Catalog, source: &Source) -> Metrics {
+    pub fn new(catalog: &Catalog, source: &Source) -> CompiledMetrics {
         let mut counted = BTreeSet::new();
         let metrics = catalog.metrics_of(&source.name).map(|metric| (metric, catalog.definition(metric)));
         let distinct = metrics.filter(|(_, hash)| counted.insert(hash.clone()));
         let compiled = distinct.map(|(metric, hash)| (metric.clone(), hash, Plan::new(source, metric)));
-        Metrics { source: source.clone(), metrics: compiled.collect() }
+        CompiledMetrics { source: source.clone(), metrics: compiled.collect() }
     }
 
     /// The hashes of their definitions.
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn two_metrics_that_count_the_same_are_counted_once() {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
-        let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
+        let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
         assert_eq!(metrics.hashes().len(), 2);
         assert_eq!(metrics.columns(), ["at", "k"]);
         assert_eq!(metrics.rows_max(16_384), 16_384 * 2 / 3);
