@@ -1,38 +1,41 @@
 //! Records → micro-batches, in one thread per source.
 //!
-//! The thread reads exactly the partitions that lanes started, from exactly the offsets that they named. A record is
-//! decoded where librdkafka put it, so no payload is copied. Offsets before a lane's cursor only warm its deduplication
-//! window. A micro-batch is sealed when it is full or old enough; while its lane is busy it goes on growing up to its
-//! bound, and beyond that the thread waits: a slow Redis slows reading, nothing piles up.
+//! The thread reads exactly the partitions that counting loops have started, from exactly the offsets that they named. It
+//! decodes a record where librdkafka put it, so no payload is copied. Offsets before a loop's cursor only warm the
+//! partition's deduplication window.
+//!
+//! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
+//! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
+
+mod partition;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc as commands;
-use std::time::{Duration, Instant};
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 
-use metrics::counter;
-use platform::kafka::{Consumer, KafkaError, Polled, Record};
+use platform::kafka::{Consumer, KafkaError, Polled};
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
-use shared_logic::dedup::Window;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use crate::count::micro_batch::{Filling, MicroBatch};
+use self::partition::Partition;
+use crate::count::micro_batch::MicroBatch;
 
 /// How many records one call to Kafka may bring.
 const POLL_RECORDS: usize = 4_096;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 
-/// What a lane tells the consumer.
+/// What the reading thread is told to read.
 #[derive(Debug)]
 pub enum Assignment {
-    /// Read a partition; what was read of it before is forgotten.
+    /// Read a partition. What was read of it before is forgotten.
     Start(Start),
-    /// Read it no longer.
+    /// Stop reading a partition.
     Stop {
-        /// Which.
+        /// The partition's number.
         partition: i32,
     },
 }
@@ -40,42 +43,29 @@ pub enum Assignment {
 /// How to read a partition.
 #[derive(Debug)]
 pub struct Start {
-    /// Which.
+    /// The partition's number.
     pub partition: i32,
-    /// The first offset to read; those before `cursor` only warm the deduplication window.
+    /// The first offset to read. Records before `cursor` only warm the deduplication window.
     pub warm_from: i64,
     /// The first offset to hand on.
     pub cursor: i64,
-    /// Where micro-batches go. A closed receiver stops the partition.
+    /// Where micro-batches go. If its receiver is closed, the partition is no longer read.
     pub batches: mpsc::Sender<MicroBatch>,
 }
 
-/// The consumer of one source.
-pub struct Consume {
+/// Reads one source. It belongs to a thread of its own.
+pub struct Reader {
     source: Source,
     wanted: Vec<String>,
     settings: Speed,
     consumer: Consumer,
     decoder: Decoder,
-    lanes: BTreeMap<i32, Lane>,
-    commands: commands::Receiver<Assignment>,
+    partitions: BTreeMap<i32, Partition>,
+    assignments: std_mpsc::Receiver<Assignment>,
 }
 
-/// One partition that is being read.
-struct Lane {
-    window: Window,
-    cursor: i64,
-    /// The next offset to read.
-    next: i64,
-    filling: Filling,
-    batches: mpsc::Sender<MicroBatch>,
-    /// When the last micro-batch was sent, so that an idle lane sends an empty one now and then.
-    sent: Instant,
-    failed: bool,
-}
-
-impl Consume {
-    /// A consumer of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted.
+impl Reader {
+    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
@@ -84,22 +74,23 @@ impl Consume {
         settings: &Speed,
         source: &Source,
         wanted: Vec<String>,
-        commands: commands::Receiver<Assignment>,
-    ) -> Result<Consume, KafkaError> {
-        Ok(Consume {
+        assignments: std_mpsc::Receiver<Assignment>,
+    ) -> Result<Reader, KafkaError> {
+        Ok(Reader {
             consumer: Consumer::new(kafka, &source.topic)?,
             decoder: Decoder::new(source),
             source: source.clone(),
             wanted,
             settings: settings.clone(),
-            lanes: BTreeMap::new(),
-            commands,
+            partitions: BTreeMap::new(),
+            assignments,
         })
     }
 
-    /// Reads until every sender of commands is gone. What is not handed on then is read again by whoever counts next.
+    /// Reads until every sender of assignments is gone. Records that were not handed on by then are read again by the worker
+    /// that is assigned the partition next.
     pub fn run(mut self) {
-        while self.take_commands() {
+        while self.take_assignments() {
             let read = self.read();
             if let Err(error) = read {
                 error!(topic = self.source.topic, %error, "cannot read from kafka; trying again");
@@ -109,128 +100,68 @@ impl Consume {
         }
     }
 
-    /// Gives false once there can be no more commands.
-    fn take_commands(&mut self) -> bool {
+    /// Returns false once there can be no more assignments.
+    fn take_assignments(&mut self) -> bool {
         let mut changed = false;
         loop {
-            match self.commands.try_recv() {
+            match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
-                    self.lanes.insert(partition, Lane::new(&self.source, &self.wanted, start));
+                    self.partitions.insert(partition, Partition::new(&self.source, &self.wanted, start));
                     changed = true;
                 }
-                Ok(Assignment::Stop { partition }) => changed |= self.lanes.remove(&partition).is_some(),
-                Err(commands::TryRecvError::Empty) => break,
-                Err(commands::TryRecvError::Disconnected) => return false,
+                Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
+                Err(std_mpsc::TryRecvError::Empty) => break,
+                Err(std_mpsc::TryRecvError::Disconnected) => return false,
             }
         }
-        let before = self.lanes.len();
-        self.lanes.retain(|_, lane| !lane.failed && !lane.batches.is_closed());
-        if changed || self.lanes.len() != before {
-            let offsets = self.lanes.iter().map(|(partition, lane)| (*partition, lane.next)).collect();
+        let before = self.partitions.len();
+        self.partitions.retain(|_, partition| !partition.has_ended());
+        if changed || self.partitions.len() != before {
+            let offsets = self.partitions.iter().map(|(number, partition)| (*number, partition.next())).collect();
             if let Err(error) = self.consumer.assign(&offsets) {
-                error!(topic = self.source.topic, %error, "cannot assign partitions; lanes start again");
-                self.lanes.clear();
+                error!(topic = self.source.topic, %error, "cannot assign partitions; their counting loops start again");
+                self.partitions.clear();
             }
         }
         true
     }
 
     fn read(&mut self) -> Result<(), KafkaError> {
-        if self.lanes.is_empty() {
+        if self.partitions.is_empty() {
             std::thread::sleep(POLL_WAIT);
             return Ok(());
         }
-        let Consume { consumer, lanes, decoder, settings, source, .. } = self;
+        let Reader { consumer, partitions, decoder, settings, source, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
-                if let Some(lane) = lanes.get_mut(&record.partition) {
-                    lane.take(&record, decoder);
-                    if lane.is_full(settings) {
-                        send(source, lane);
+                if let Some(partition) = partitions.get_mut(&record.partition) {
+                    partition.take(&record, decoder);
+                    if partition.is_full(settings) {
+                        partition.send(source);
                     }
                 }
             }
             Polled::End { partition, offset } => {
-                if let Some(lane) = lanes.get_mut(&partition).filter(|lane| offset >= lane.cursor) {
-                    lane.filling.reach(offset);
-                    lane.next = lane.next.max(offset);
+                if let Some(partition) = partitions.get_mut(&partition) {
+                    partition.reach(offset);
                 }
             }
             Polled::OutOfRange { partition } => {
-                warn!(topic = source.topic, partition, "the log does not hold the offset; looking at the shard again");
-                lanes.get_mut(&partition).into_iter().for_each(|lane| lane.failed = true);
+                warn!(topic = source.topic, partition, "the log does not hold the offset; opening the shard again");
+                partitions.get_mut(&partition).into_iter().for_each(Partition::fail);
             }
-            Polled::Failed { partition, error } => warn!(topic = source.topic, ?partition, %error, "kafka reports"),
+            Polled::Failed { partition, error } => {
+                warn!(topic = source.topic, ?partition, %error, "kafka reports an error");
+            }
         })?;
         Ok(())
     }
 
-    /// Seals what is old enough, where the lane is free; an idle lane gets an empty micro-batch.
     fn hand_on(&mut self) {
         let (linger, idle) = (self.settings.linger.get(), self.settings.idle_apply.get());
-        for lane in self.lanes.values_mut() {
-            let old = lane.filling.opened().is_some_and(|opened| opened.elapsed() >= linger);
-            let idle = lane.next >= lane.cursor && lane.sent.elapsed() >= idle;
-            let moved = lane.filling.moves() && lane.sent.elapsed() >= linger && lane.filling.opened().is_none();
-            if (old || idle || moved) && lane.batches.capacity() > 0 {
-                send(&self.source, lane);
-            }
-        }
-    }
-}
-
-impl Lane {
-    fn new(source: &Source, wanted: &[String], start: Start) -> Lane {
-        Lane {
-            window: Window::new(source.dedup_window),
-            cursor: start.cursor,
-            next: start.warm_from,
-            filling: Filling::new(source, wanted, start.cursor),
-            batches: start.batches,
-            sent: Instant::now(),
-            failed: false,
-        }
-    }
-
-    fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) {
-        if record.offset < self.next {
-            return;
-        }
-        self.next = record.offset + 1;
-        let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
-        let duplicate = |window: &mut Window, event: &shared_logic::decode::Event<'_>| {
-            event.identity().is_some_and(|identity| window.is_duplicate(identity, record.offset))
-        };
-        if record.offset < self.cursor {
-            if let Ok(event) = event {
-                duplicate(&mut self.window, &event);
-            }
-            return;
-        }
-        let columns = self.filling.record(record.offset, record.payload.map_or(0, <[u8]>::len));
-        match event {
-            Ok(event) if duplicate(&mut self.window, &event) => counter!("braid_speed_duplicates_total").increment(1),
-            Ok(event) => columns.push(&event),
-            Err(rejected) => {
-                counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
-            }
-        }
-    }
-
-    fn is_full(&self, settings: &Speed) -> bool {
-        self.filling.records() >= settings.max_rows || self.filling.bytes() as u64 >= settings.max_bytes.bytes()
-    }
-}
-
-/// Seals and sends, waiting while the lane is busy; a lane that is gone is dropped at the next look.
-fn send(source: &Source, lane: &mut Lane) {
-    lane.sent = Instant::now();
-    match lane.filling.seal(source) {
-        Ok(batch) => lane.failed |= lane.batches.blocking_send(batch).is_err(),
-        Err(error) => {
-            error!(topic = source.topic, %error, "cannot make columns of decoded events");
-            lane.failed = true;
+        for partition in self.partitions.values_mut() {
+            partition.hand_on(&self.source, linger, idle);
         }
     }
 }

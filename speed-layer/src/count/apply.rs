@@ -1,132 +1,150 @@
-//! Additions → the shard: read what they add to, merge, and write it in one script that names what it expects (R2).
+//! The second stage of a counting loop: writes what a micro-batch adds into the shard (R2).
 //!
-//! The script refuses if the shard is not as it was when it was read, so nobody's counts are written over. A script whose
-//! reply was lost may have run. Then the next look finds the cursor where this micro-batch would put it, and nothing is
-//! added twice.
+//! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves the
+//! cursor. The script names the cursor, last slice and definitions that it expects, and changes nothing if one of them
+//! differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script may have run. The
+//! next try then finds the cursor where this micro-batch would move it, and adds nothing a second time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use platform::redis::{Connection, is_back_pressure};
-use redis::RedisError;
-use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Refusal, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
-/// Every script of the contract, ready to be sent.
-#[derive(Debug)]
-pub struct Scripts {
-    /// R2.
-    pub apply: redis::Script,
-    /// Opens a missing shard.
-    pub open: redis::Script,
-    /// R4.
-    pub adopt: redis::Script,
-    /// R5.
-    pub reopen: redis::Script,
-    /// R8: removes begins.
-    pub drop: redis::Script,
-    /// R8: removes the shard of a closed log.
-    pub delete: redis::Script,
-    /// R8: removes values.
-    pub unlink: redis::Script,
-    /// R10.
-    pub read: redis::Script,
+use super::aggregate::Aggregated;
+use super::open_shard::OpenShard;
+use super::scripts::ShardError;
+use crate::error::error_text;
+use crate::log::ends::PendingEnds;
+use crate::source::{Shared, Superseded};
+
+/// Applies micro-batches to one shard.
+pub struct ApplyStage<'a> {
+    /// What the tasks of the source share.
+    pub shared: &'a Shared,
+    /// The connection to Redis.
+    pub redis: Connection,
+    /// The shard, kept as it is after each micro-batch.
+    pub open: OpenShard,
+    /// Ends the stage, also while it waits for Redis.
+    pub stop: &'a CancellationToken,
 }
 
-impl Default for Scripts {
-    fn default() -> Scripts {
-        Scripts {
-            apply: redis::Script::new(script::APPLY),
-            open: redis::Script::new(script::OPEN),
-            adopt: redis::Script::new(script::ADOPT),
-            reopen: redis::Script::new(script::REOPEN),
-            drop: redis::Script::new(script::DROP),
-            delete: redis::Script::new(script::DELETE),
-            unlink: redis::Script::new(script::UNLINK),
-            read: redis::Script::new(script::READ),
-        }
-    }
-}
-
-/// Why a micro-batch was not applied.
+/// Why a micro-batch was not applied. Nothing was added then.
 #[derive(Debug, thiserror::Error)]
 pub enum NotApplied {
-    /// The shard is not as expected; nothing changed.
-    #[error("the shard is not as expected: {0:?}")]
-    Refused(Refusal),
-    /// Redis refused for a reason that waiting does not mend.
-    #[error("redis refuses to apply")]
-    Redis(#[from] redis::RedisError),
-    /// The shard is of another format.
+    /// The shard no longer exists.
+    #[error("the shard no longer exists")]
+    Missing,
+    /// Another process has changed the shard, which is now like this.
+    #[error(
+        "another process has changed the shard: its cursor is {} and its last slice begins at {}",
+        .0.cursor,
+        .0.last_slice()
+    )]
+    Differs(Shard),
+    /// Redis refused for a reason that waiting does not mend, or the shard cannot be understood.
     #[error(transparent)]
-    Unknown(#[from] script::UnknownReply),
-    /// The lane was stopped while it waited.
+    Shard(#[from] ShardError),
+    /// The loop was stopped while it waited.
     #[error("stopped while waiting for redis")]
     Stopped,
 }
 
-/// One micro-batch on its way to Redis.
-#[derive(Debug)]
-pub struct Apply<'a> {
-    /// The shard's keys.
-    pub keys: &'a ShardKeys,
+/// One micro-batch on its way into the shard.
+struct Change {
     /// What the shard must be like.
-    pub expected: Expected,
+    expected: Expected,
     /// Where its cursor goes.
-    pub to: i64,
-    /// The moment up to which the log's end was at or below `to`, if known.
-    pub as_of_us: Option<i64>,
+    to: i64,
+    /// The latest moment at which the log's end is known to have been at or below `to`.
+    as_of_us: Option<i64>,
     /// What is added.
-    pub additions: Arc<[Addition]>,
+    additions: Arc<[Addition]>,
 }
 
-/// What a look found: the shard as it has to be, and what the fields of each addition hold.
-type Held = Vec<Vec<Option<Vec<u8>>>>;
-
-impl Apply<'_> {
-    /// Sends until it is applied or refused; waits and repeats while Redis is full, slow, read-only or gone.
+impl ApplyStage<'_> {
+    /// Applies micro-batches in order; returns when one is not as expected.
     ///
     /// # Errors
-    /// [`NotApplied`]; nothing was added then.
-    pub async fn send(
-        mut self,
-        scripts: &Scripts,
-        redis: &mut Connection,
-        backoff: Duration,
-        stop: &CancellationToken,
-    ) -> Result<Shard, NotApplied> {
-        let (mut wait, from) = (backoff, self.expected.cursor);
+    /// [`Superseded`].
+    pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<(), Superseded> {
+        let id = self.open.id.clone();
+        let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
+        while let Some(batch) = aggregated.recv().await {
+            let still = tokio::select! {
+                still = batch.identity.is_still(&id.log) => still,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            if !still {
+                warn!(%id, "the topic was deleted or created again; what was read may not be of this log");
+                return Ok(());
+            }
+            let expected = self.open.shard.expected();
+            if batch.from != expected.cursor {
+                debug!(%id, from = batch.from, cursor = expected.cursor, "a micro-batch of an earlier position");
+                return Ok(());
+            }
+            let as_of_us = ends.as_of(batch.to);
+            let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
+            match self.apply(change).await {
+                Ok(shard) => {
+                    self.open.shard = shard;
+                    self.report(batch.records, batch.opened);
+                }
+                Err(NotApplied::Stopped) => return Ok(()),
+                Err(NotApplied::Differs(now)) if !same_hashes(&now.definitions, &self.open.shard.definitions) => {
+                    return Err(Superseded { id });
+                }
+                Err(error) => {
+                    counter!("braid_speed_refused_total").increment(1);
+                    let (cursor, error) = (self.open.shard.cursor, error_text(&error));
+                    warn!(%id, cursor, error, "a micro-batch was not applied; going on from what the shard says");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
+    async fn apply(&mut self, mut change: Change) -> Result<Shard, NotApplied> {
+        let backoff = self.shared.settings.retry_backoff.get();
+        let (mut wait, from) = (backoff, change.expected.cursor);
         loop {
             let started = Instant::now();
-            let tried = self.look_and_write(scripts, redis).await;
+            let tried = self.try_apply(&change).await;
             histogram!("braid_speed_apply_seconds").record(started.elapsed());
             match tried {
                 Ok(shard) => {
                     platform::failpoints::pass("speed::after_apply");
                     return Ok(shard);
                 }
-                // An earlier try had run and its reply was lost.
-                Err(NotApplied::Refused(Refusal::Differs(shard)))
-                    if self.to > from && shard.cursor == self.to && shard.definitions == self.expected.definitions =>
+                // An earlier try did run, and its reply was lost.
+                Err(NotApplied::Differs(shard))
+                    if change.to > from
+                        && shard.cursor == change.to
+                        && shard.definitions == change.expected.definitions =>
                 {
                     return Ok(shard);
                 }
-                // Only a rotate came in between: the same again, to the slice that it opened.
-                Err(NotApplied::Refused(Refusal::Differs(shard)))
-                    if shard.cursor == from && shard.definitions == self.expected.definitions =>
+                // Only a rotate came in between: the same change again, into the slice that it opened.
+                Err(NotApplied::Differs(shard))
+                    if shard.cursor == from && shard.definitions == change.expected.definitions =>
                 {
-                    self.expected.slice = shard.last_slice();
+                    change.expected.slice = shard.last_slice();
                 }
-                Err(NotApplied::Redis(error)) if is_back_pressure(&error) => {
+                Err(NotApplied::Shard(ShardError::Redis { source: error, .. })) if is_back_pressure(&error) => {
                     counter!("braid_speed_back_pressure_total").increment(1);
                     warn!(%error, wait_ms = wait.as_millis(), "redis cannot take a micro-batch now; waiting");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
-                        () = stop.cancelled() => return Err(NotApplied::Stopped),
+                        () = self.stop.cancelled() => return Err(NotApplied::Stopped),
                     }
                 }
                 Err(error) => return Err(error),
@@ -134,60 +152,54 @@ impl Apply<'_> {
         }
     }
 
-    async fn look_and_write(&self, scripts: &Scripts, redis: &mut Connection) -> Result<Shard, NotApplied> {
+    /// Reads the fields that the change adds to, merges, and writes them back.
+    async fn try_apply(&mut self, change: &Change) -> Result<Shard, NotApplied> {
+        let (shards, keys) = (&self.shared.shards, &self.open.keys);
+        let Change { expected, to, as_of_us, additions } = change;
         let mut merged = Vec::new();
-        if !self.additions.is_empty() {
-            let held = self.look(redis).await?;
-            let additions = Arc::clone(&self.additions);
+        if !additions.is_empty() {
+            let (shard, held) = shards.held(&mut self.redis, keys, expected.slice, additions).await?;
+            // The script decides. But where the shard differs already, merging would be in vain.
+            Shard::apply(shard.as_ref(), expected, *to)?;
+            let additions = Arc::clone(additions);
             let work = tokio::task::spawn_blocking(move || {
                 additions.iter().zip(&held).map(|(addition, held)| addition.merged(held)).collect::<Result<Vec<_>, _>>()
             });
-            merged = work.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+            merged = work
+                .await
+                .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+                .map_err(|source| ShardError::unreadable(keys, source))?;
         }
-        let mut invocation = scripts.apply.key(self.keys.shard());
-        for addition in self.additions.iter() {
-            invocation.key(self.keys.counters(self.expected.slice, &addition.definition));
-        }
-        invocation
-            .arg(self.expected.cursor)
-            .arg(self.expected.slice)
-            .arg(definitions_text(&self.expected.definitions))
-            .arg(self.to)
-            .arg(self.as_of_us.map_or(String::new(), |us| us.to_string()));
-        for fields in merged {
-            invocation.arg(fields);
-        }
+        let merged = additions.iter().zip(merged);
         platform::failpoints::pass("speed::before_apply");
-        let fields: Vec<String> = invocation.invoke_async(redis).await?;
-        match script::reply(&fields)? {
+        match shards.apply(&mut self.redis, keys, expected, *to, *as_of_us, merged).await? {
             Reply::Done(shard) => Ok(shard),
-            Reply::Refused(refusal) => Err(NotApplied::Refused(refusal)),
+            Reply::Refused(refusal) => Err(refusal.into()),
         }
     }
 
-    /// Reads positions and fields in one transaction, so that the fields are those of the positions.
-    async fn look(&self, redis: &mut Connection) -> Result<Held, NotApplied> {
-        let mut look = redis::pipe();
-        look.atomic().cmd("HMGET").arg(self.keys.shard()).arg(&["cursor", "slices", "definitions", "format"]);
-        for addition in self.additions.iter() {
-            look.cmd("HMGET").arg(self.keys.counters(self.expected.slice, &addition.definition));
-            for field in addition.fields() {
-                look.arg(field);
-            }
+    /// Reports a micro-batch that was applied, as telemetry.
+    fn report(&self, records: usize, opened: std::time::Instant) {
+        let (source, OpenShard { id, shard, .. }) = (&self.shared.metrics.source, &self.open);
+        let labels = [("source", source.name.clone()), ("partition", id.partition.to_string())];
+        counter!("braid_speed_records_total", &labels[..1]).increment(records as u64);
+        gauge!("braid_speed_cursor", &labels).set(shard.cursor as f64);
+        gauge!("braid_speed_slices", &labels).set(shard.slices.len() as f64);
+        if records > 0 {
+            histogram!("braid_speed_read_to_applied_seconds").record(opened.elapsed());
         }
-        let mut answers: Vec<redis::Value> = look.query_async(redis).await?;
-        let held = answers.drain(1..).map(redis::from_redis_value).collect::<Result<_, _>>();
-        let positions =
-            answers.drain(..).map(redis::from_redis_value::<Vec<Option<String>>>).collect::<Result<Vec<_>, _>>();
-        let (held, positions) = (held.map_err(RedisError::from)?, positions.map_err(RedisError::from)?.concat());
-        let shard = match positions.as_slice() {
-            [Some(cursor), Some(slices), Some(definitions), Some(format)] if format == FORMAT => {
-                Some(script::shard(cursor, slices, definitions)?)
-            }
-            [None, ..] => None,
-            other => return Err(script::UnknownReply { what: format!("{other:?}") }.into()),
-        };
-        Shard::apply(shard.as_ref(), &self.expected, self.to).map_err(NotApplied::Refused)?;
-        Ok(held)
     }
+}
+
+impl From<Refusal> for NotApplied {
+    fn from(refusal: Refusal) -> NotApplied {
+        match refusal {
+            Refusal::Missing => NotApplied::Missing,
+            Refusal::Differs(shard) => NotApplied::Differs(shard),
+        }
+    }
+}
+
+fn same_hashes(a: &Definitions, b: &Definitions) -> bool {
+    a.keys().eq(b.keys())
 }

@@ -1,67 +1,60 @@
-//! Micro-batch → what it adds to the counters of every metric.
+//! The metrics of one source, compiled once and run on every micro-batch.
 
 use std::collections::BTreeSet;
 
-use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
-use shared_logic::contracts::speed_view::Addition;
-use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
-
-use crate::count::micro_batch::MicroBatch;
 
 /// The metrics of one source, compiled.
 #[derive(Debug)]
 pub struct CompiledMetrics {
-    /// The source that they are over.
+    /// The source.
     pub source: Source,
-    metrics: Vec<(Metric, DefinitionHash, Plan)>,
+    pub(super) metrics: Vec<CompiledMetric>,
+}
+
+/// One metric of each definition.
+#[derive(Debug)]
+pub(super) struct CompiledMetric {
+    pub(super) metric: Metric,
+    pub(super) definition: DefinitionHash,
+    pub(super) plan: Plan,
 }
 
 impl CompiledMetrics {
-    /// Compiles every metric of a source. Those that differ only in what is calculated from their measures share a
-    /// definition, and with it their counters: it is counted once.
+    /// Compiles every metric of a source. Metrics that differ only in what is calculated from their measures share a
+    /// definition and its counters, so only the first of them is compiled.
     pub fn new(catalog: &Catalog, source: &Source) -> CompiledMetrics {
         let mut counted = BTreeSet::new();
         let metrics = catalog.metrics_of(&source.name).map(|metric| (metric, catalog.definition(metric)));
-        let distinct = metrics.filter(|(_, hash)| counted.insert(hash.clone()));
-        let compiled = distinct.map(|(metric, hash)| (metric.clone(), hash, Plan::new(source, metric)));
+        let distinct = metrics.filter(|(_, definition)| counted.insert(definition.clone()));
+        let compiled = distinct.map(|(metric, definition)| CompiledMetric {
+            metric: metric.clone(),
+            definition,
+            plan: Plan::new(source, metric),
+        });
         CompiledMetrics { source: source.clone(), metrics: compiled.collect() }
     }
 
-    /// The hashes of their definitions.
-    pub fn hashes(&self) -> Vec<DefinitionHash> {
-        self.metrics.iter().map(|(_, hash, _)| hash.clone()).collect()
+    /// The definitions that are counted.
+    pub fn definitions(&self) -> Vec<DefinitionHash> {
+        self.metrics.iter().map(|compiled| compiled.definition.clone()).collect()
     }
 
-    /// The most records in one micro-batch, so that one script writes at most twice `max_rows` counters: every record is
-    /// counted once per grouping set of every metric.
+    /// The most records in one micro-batch. Every record is counted once per grouping set of every metric, so with this
+    /// bound one script writes at most twice `max_rows` counters.
     pub fn rows_max(&self, max_rows: usize) -> usize {
-        let sets: usize = self.metrics.iter().map(|(metric, ..)| 1 << metric.by.len()).sum();
+        let sets: usize = self.metrics.iter().map(|compiled| 1 << compiled.metric.by.len()).sum();
         (max_rows * 2 / sets.max(2)).max(1)
     }
 
-    /// The fields of the source that some metric reads, sorted.
+    /// The fields of the source that at least one metric reads, sorted.
     pub fn columns(&self) -> Vec<String> {
-        let mut columns: Vec<String> = self.metrics.iter().flat_map(|(.., plan)| plan.columns()).cloned().collect();
+        let columns = self.metrics.iter().flat_map(|compiled| compiled.plan.columns());
+        let mut columns: Vec<String> = columns.cloned().collect();
         columns.sort();
         columns.dedup();
         columns
-    }
-
-    /// Runs every plan on the micro-batch; gives an addition per metric, or none where there is no event.
-    ///
-    /// # Errors
-    /// None that an event can cause: expressions are typed when the catalog is checked.
-    pub fn aggregate(&self, batch: &MicroBatch) -> PolarsResult<Vec<Addition>> {
-        if batch.events.height() == 0 {
-            return Ok(Vec::new());
-        }
-        let additions = self.metrics.iter().map(|(metric, hash, plan)| {
-            let partials = Partials::of_events(&self.source, metric, plan, batch.events.clone().lazy())?;
-            Ok(Addition::new(hash.clone(), metric, &partials))
-        });
-        additions.collect()
     }
 }
 
@@ -99,7 +92,7 @@ mod tests {
     fn two_metrics_that_count_the_same_are_counted_once() {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
-        assert_eq!(metrics.hashes().len(), 2);
+        assert_eq!(metrics.definitions().len(), 2);
         assert_eq!(metrics.columns(), ["at", "k"]);
         assert_eq!(metrics.rows_max(16_384), 16_384 * 2 / 3);
     }

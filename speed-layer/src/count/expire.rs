@@ -1,210 +1,168 @@
-//! R8: slices that every batch view holds are removed, from the front, after a grace period.
+//! R8: drops slices that every batch view holds, from the front, after a grace period.
 //!
-//! First the begins go, in one script: from then on no reader counts the slices. Their values are unlinked afterwards, in
-//! bounded steps that refuse a slice that is still listed. Values are found by scanning the shard's keys, so what a killed
-//! worker left behind goes with the next sweep.
+//! One script first takes the slices from the shard's list; from then on no reader counts them. A sweep then unlinks their
+//! counters. This is a task of the source beside its counting loops; it does not take part in counting.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::counter;
 use platform::redis::Connection;
 use shared_logic::contracts::PartitionId;
-use shared_logic::contracts::speed_view::script::{self, Reply};
-use shared_logic::contracts::speed_view::{Refusal, ShardKeys};
+use shared_logic::contracts::speed_view::Refusal;
+use shared_logic::contracts::speed_view::script::Reply;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::scripts::ShardError;
 use crate::batch_side::Boundary;
-use crate::count::Shared;
-
-/// How many keys one step of a scan looks at.
-const SCAN_KEYS: usize = 1_000;
-/// How many keys one unlink removes.
-const UNLINK_KEYS: usize = 500;
+use crate::error::error_text;
+use crate::source::Shared;
 
 /// Drops what can be dropped, every `speed.drop_every`, until `stop`.
-pub async fn run(shared: Arc<Shared>, mut redis: Connection, stop: CancellationToken) {
-    let (mut graces, mut gone) = (Graces::default(), BTreeSet::new());
-    let mut first = true;
+pub async fn run(shared: Arc<Shared>, redis: Connection, stop: CancellationToken) {
+    let grace_periods = GracePeriods::default();
+    let mut expiry = Expiry { shared: &shared, redis, grace_periods, deleted: BTreeSet::new(), sweeps_all: true };
     loop {
         tokio::select! {
             () = tokio::time::sleep(shared.settings.drop_every.get()) => {}
             () = stop.cancelled() => return,
         }
-        let looked = shared.batch.lock().await.look().await;
-        let boundary = match looked {
+        let read = shared.batch_side.lock().await.boundary().await;
+        let boundary = match read {
             Ok(boundary) => boundary,
             Err(error) => {
-                warn!(%error, "cannot look at the batch views; nothing is dropped");
+                warn!(error = error_text(&error), "cannot read the batch views; nothing is dropped");
                 continue;
             }
         };
-        // The first sweep collects what an earlier worker left behind.
-        let dropped = async {
-            drop_owned(&shared, &mut redis, &boundary, &mut graces, first).await?;
-            drop_closed(&shared, &mut redis, &boundary, &mut gone).await
-        };
-        match dropped.await {
-            Ok(()) => first = false,
-            Err(error) => warn!(error = format!("{error:#}"), "cannot drop slices now"),
+        if let Err(error) = expiry.round(&boundary).await {
+            warn!(error = error_text(&error), "cannot drop slices now; trying again");
         }
     }
 }
 
-/// Drops the front slices of the shards that this worker counts into.
-async fn drop_owned(
-    shared: &Shared,
-    redis: &mut Connection,
-    boundary: &Boundary,
-    graces: &mut Graces,
-    sweep_all: bool,
-) -> anyhow::Result<()> {
-    let owned: BTreeSet<PartitionId> = shared.owned.borrow().clone();
-    let grace = shared.settings.drop_grace.get();
-    for id in &owned {
-        let Some(cut) = boundary.droppable(id) else { continue };
-        let Some(cut) = graces.past(id, cut, grace) else {
-            if sweep_all {
-                sweep(shared, redis, id).await?;
-            }
-            continue;
-        };
-        let keys = keys(shared, id);
-        let mut drop = shared.scripts.drop.key(keys.shard());
-        let before = slices(shared, redis, &keys).await?;
-        let fields: Vec<String> = drop.arg(cut).invoke_async(redis).await?;
-        if let Reply::Done(shard) = script::reply(&fields)?
-            && (shard.slices.len() < before || sweep_all)
-        {
-            debug!(%id, cut, left = shard.slices.len(), "dropped slices");
-            counter!("braid_speed_slices_dropped_total").increment((before - shard.slices.len().min(before)) as u64);
-            sweep(shared, redis, id).await?;
-        }
-    }
-    Ok(())
+/// What is remembered from one round to the next.
+struct Expiry<'a> {
+    shared: &'a Shared,
+    redis: Connection,
+    grace_periods: GracePeriods,
+    /// The shards of closed logs that are known to be deleted.
+    deleted: BTreeSet<PartitionId>,
+    /// Whether shards are swept even if none of their slices was dropped. Until the first complete round they are, which
+    /// removes what an earlier worker left behind.
+    sweeps_all: bool,
 }
 
-/// Shards of closed logs that lie wholly below every cut are deleted; one that counted beyond what is archived stays until a
-/// reconcile has noted that as lost. Every worker may do it, and twice is once.
-async fn drop_closed(
-    shared: &Shared,
-    redis: &mut Connection,
-    boundary: &Boundary,
-    gone: &mut BTreeSet<PartitionId>,
-) -> anyhow::Result<()> {
-    for (id, end) in boundary.deletable().into_iter().filter(|(id, _)| !gone.contains(id)).collect::<Vec<_>>() {
-        let fields: Vec<String> =
-            shared.scripts.delete.key(keys(shared, &id).shard()).arg(end).invoke_async(redis).await?;
-        match script::reply(&fields)? {
-            Reply::Done(_) => {
-                info!(%id, "the shard of a closed log is deleted");
-                sweep(shared, redis, &id).await?;
-            }
-            Reply::Refused(Refusal::Missing) => {}
-            Reply::Refused(Refusal::Differs(_)) => continue,
-        }
-        gone.insert(id);
+impl Expiry<'_> {
+    async fn round(&mut self, boundary: &Boundary) -> Result<(), ShardError> {
+        self.drop_slices(boundary).await?;
+        self.delete_closed(boundary).await?;
+        self.sweeps_all = false;
+        Ok(())
     }
-    Ok(())
-}
 
-/// Unlinks the counters of every slice of the shard that is not listed.
-async fn sweep(shared: &Shared, redis: &mut Connection, id: &PartitionId) -> anyhow::Result<()> {
-    let keys = keys(shared, id);
-    let shard = read(shared, redis, &keys).await?;
-    let listed: BTreeSet<i64> = shard.iter().flatten().copied().collect();
-    let mut cursor = 0_u64;
-    let mut garbage: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    loop {
-        let (next, found): (u64, Vec<String>) = redis::cmd("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(keys.counters_pattern())
-            .arg("COUNT")
-            .arg(SCAN_KEYS)
-            .query_async(redis)
-            .await?;
-        for key in found {
-            if let Some(slice) = keys.slice_of(&key).filter(|slice| !listed.contains(slice)) {
-                garbage.entry(slice).or_default().push(key);
-            }
-        }
-        for (slice, found) in &mut garbage {
-            while found.len() >= UNLINK_KEYS || (next == 0 && !found.is_empty()) {
-                let step = found.split_off(found.len().saturating_sub(UNLINK_KEYS));
-                let mut unlink = shared.scripts.unlink.key(keys.shard());
-                for key in &step {
-                    unlink.key(key);
+    /// Drops the front slices of the shards that this worker counts into.
+    async fn drop_slices(&mut self, boundary: &Boundary) -> Result<(), ShardError> {
+        let counting = self.shared.counting.borrow().clone();
+        let grace = self.shared.settings.drop_grace.get();
+        for id in &counting {
+            let Some(cut) = boundary.droppable(id) else { continue };
+            let Some(cut) = self.grace_periods.expired(id, cut, grace) else {
+                if self.sweeps_all {
+                    self.sweep(id).await?;
                 }
-                let gone: u64 = unlink.arg(*slice).invoke_async(redis).await?;
-                counter!("braid_speed_keys_unlinked_total").increment(gone);
+                continue;
+            };
+            let keys = self.shared.keys(id);
+            let before = self.shared.shards.positions(&mut self.redis, &keys).await?;
+            let before = before.map_or(0, |shard| shard.slices.len());
+            if let Reply::Done(shard) = self.shared.shards.drop_below(&mut self.redis, &keys, cut).await?
+                && (shard.slices.len() < before || self.sweeps_all)
+            {
+                debug!(%id, cut, left = shard.slices.len(), "dropped slices");
+                let dropped = before - shard.slices.len().min(before);
+                counter!("braid_speed_slices_dropped_total").increment(dropped as u64);
+                self.sweep(id).await?;
             }
         }
-        cursor = next;
-        if cursor == 0 {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Deletes the shards of closed logs that lie wholly below every cut. A shard that counted beyond what is archived
+    /// stays until a reconcile has noted the difference as lost. Any worker may do this; repeating it is harmless.
+    async fn delete_closed(&mut self, boundary: &Boundary) -> Result<(), ShardError> {
+        for (id, end) in boundary.deletable() {
+            if self.deleted.contains(&id) {
+                continue;
+            }
+            match self.shared.shards.delete(&mut self.redis, &self.shared.keys(&id), end).await? {
+                Reply::Done(_) => {
+                    info!(%id, "deleted the shard of a closed log");
+                    self.sweep(&id).await?;
+                }
+                Reply::Refused(Refusal::Missing) => {}
+                Reply::Refused(Refusal::Differs(_)) => continue,
+            }
+            self.deleted.insert(id);
         }
+        Ok(())
+    }
+
+    async fn sweep(&mut self, id: &PartitionId) -> Result<(), ShardError> {
+        let unlinked = |keys| counter!("braid_speed_keys_unlinked_total").increment(keys);
+        self.shared.shards.sweep(&mut self.redis, &self.shared.keys(id), unlinked).await
     }
 }
 
-async fn slices(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> anyhow::Result<usize> {
-    Ok(read(shared, redis, keys).await?.map_or(0, |slices| slices.len()))
-}
-
-/// The shard's slices; `None` if there is no shard.
-async fn read(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> anyhow::Result<Option<Vec<i64>>> {
-    let fields: Vec<String> = shared.scripts.read.key(keys.shard()).invoke_async(redis).await?;
-    Ok(script::positions(&fields)?.map(|shard| shard.slices))
-}
-
-fn keys(shared: &Shared, id: &PartitionId) -> ShardKeys {
-    ShardKeys::new(&shared.catalog, &shared.metrics.source.name, id)
-}
-
-/// Since when each cut was known. A reader may still look at the view before it.
+/// Since when each partition's cuts are known. A reader may still use the view before a cut.
 #[derive(Debug, Default)]
-struct Graces {
-    seen: BTreeMap<PartitionId, VecDeque<(Instant, i64)>>,
+struct GracePeriods {
+    cuts: BTreeMap<PartitionId, VecDeque<KnownCut>>,
 }
 
-impl Graces {
-    /// Notes the cut, and gives the largest one that was known for at least `grace`.
-    fn past(&mut self, id: &PartitionId, cut: i64, grace: std::time::Duration) -> Option<i64> {
-        let seen = self.seen.entry(id.clone()).or_default();
-        if seen.back().is_none_or(|(_, last)| *last != cut) {
-            seen.push_back((Instant::now(), cut));
+#[derive(Debug, Clone, Copy)]
+struct KnownCut {
+    since: Instant,
+    cut: i64,
+}
+
+impl GracePeriods {
+    /// Notes the partition's cut, and returns the largest one that has been known for at least `grace`.
+    fn expired(&mut self, id: &PartitionId, cut: i64, grace: Duration) -> Option<i64> {
+        let cuts = self.cuts.entry(id.clone()).or_default();
+        if cuts.back().is_none_or(|last| last.cut != cut) {
+            cuts.push_back(KnownCut { since: Instant::now(), cut });
         }
-        let mut past = None;
-        while let Some((_, cut)) = seen.front().copied().filter(|(at, _)| at.elapsed() >= grace) {
-            past = Some(cut);
-            if seen.len() == 1 {
-                // The newest cut stays known, so that it is not seen as new again.
+        let mut expired = None;
+        while let Some(first) = cuts.front().copied().filter(|first| first.since.elapsed() >= grace) {
+            expired = Some(first.cut);
+            if cuts.len() == 1 {
+                // The newest cut stays known, so that it is not taken for a new one again.
                 break;
             }
-            seen.pop_front();
+            cuts.pop_front();
         }
-        past
+        expired
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn a_cut_counts_once_it_was_known_for_the_grace() {
         let id = PartitionId::new("log", 0);
-        let mut graces = Graces::default();
+        let mut graces = GracePeriods::default();
         let (long, none) = (Duration::from_secs(3_600), Duration::ZERO);
-        assert_eq!(graces.past(&id, 5, long), None, "a reader may still look at the view before it");
-        assert_eq!(graces.past(&id, 5, none), Some(5));
-        assert_eq!(graces.past(&id, 5, none), Some(5), "it stays known");
-        assert_eq!(graces.past(&id, 9, long), None);
-        assert_eq!(graces.past(&PartitionId::new("log", 1), 2, long), None, "each partition has its own");
-        assert_eq!(graces.past(&id, 9, none), Some(9), "of several the newest");
+        assert_eq!(graces.expired(&id, 5, long), None, "a reader may still use the view before it");
+        assert_eq!(graces.expired(&id, 5, none), Some(5));
+        assert_eq!(graces.expired(&id, 5, none), Some(5), "it stays known");
+        assert_eq!(graces.expired(&id, 9, long), None);
+        assert_eq!(graces.expired(&PartitionId::new("log", 1), 2, long), None, "each partition has its own");
+        assert_eq!(graces.expired(&id, 9, none), Some(9), "of several the newest");
     }
 }

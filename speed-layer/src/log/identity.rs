@@ -1,7 +1,7 @@
-//! R7: records belong to a log only if the topic's id, asked *after* they were read, is that log's.
+//! R7: records belong to a log only if the topic's id, asked for *after* they were read, is that log's.
 //!
-//! librdkafka goes on reading a re-created topic at the old offset, so the id has to be asked for each micro-batch. The
-//! question travels while the plan runs, and one answer serves everybody who asked before it was sent.
+//! If a topic is created again, librdkafka goes on reading the new one at the old offset. So the id is asked for once per
+//! micro-batch, while the plans run. One request answers every question that was put before it was sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,27 +14,36 @@ use tracing::warn;
 /// How long to wait before asking again after an error.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Asks for a topic's id on behalf of many.
+/// Asks for the id of one topic, for all of its partitions. A clone shares the requests.
 #[derive(Debug, Clone)]
-pub struct LogCheck {
+pub struct LogIdentity {
     asked: Arc<AtomicU64>,
     wake: Arc<Notify>,
-    answers: watch::Receiver<(u64, Option<Topic>)>,
+    answers: watch::Receiver<Answer>,
 }
 
-/// A question that was put after records were read.
+/// A question that was put after records were read, and is not answered yet.
 #[derive(Debug)]
-pub struct Question {
+pub struct PendingIdentity {
     number: u64,
-    answers: watch::Receiver<(u64, Option<Topic>)>,
+    answers: watch::Receiver<Answer>,
 }
 
-impl LogCheck {
-    /// Starts asking for a topic; ends when every clone is gone.
-    pub fn start(topics: Topics, topic: String) -> LogCheck {
-        let (publish, answers) = watch::channel((0, None));
-        let check = LogCheck { asked: Arc::new(AtomicU64::new(0)), wake: Arc::new(Notify::new()), answers };
-        let (asked, wake) = (Arc::clone(&check.asked), Arc::clone(&check.wake));
+/// What Kafka answered last.
+#[derive(Debug, Default)]
+struct Answer {
+    /// The number of the newest question that was put before the request was sent.
+    number: u64,
+    /// The topic; `None` if it does not exist.
+    topic: Option<Topic>,
+}
+
+impl LogIdentity {
+    /// Starts a task that asks for a topic's id. It ends when every clone and every pending question is gone.
+    pub fn start(topics: Topics, topic: String) -> LogIdentity {
+        let (publish, answers) = watch::channel(Answer::default());
+        let identity = LogIdentity { asked: Arc::new(AtomicU64::new(0)), wake: Arc::new(Notify::new()), answers };
+        let (asked, wake) = (Arc::clone(&identity.asked), Arc::clone(&identity.wake));
         tokio::spawn(async move {
             let mut answered = 0;
             while !publish.is_closed() {
@@ -47,9 +56,9 @@ impl LogCheck {
                     continue;
                 }
                 match topics.describe(&topic).await {
-                    Ok(now) => {
+                    Ok(topic) => {
                         answered = number;
-                        publish.send_replace((number, now));
+                        publish.send_replace(Answer { number, topic });
                     }
                     Err(error) => {
                         warn!(topic, %error, "cannot ask kafka for the topic's id; asking again");
@@ -58,22 +67,22 @@ impl LogCheck {
                 }
             }
         });
-        check
+        identity
     }
 
     /// Puts a question now.
-    pub fn ask(&self) -> Question {
+    pub fn ask(&self) -> PendingIdentity {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.wake.notify_one();
-        Question { number, answers: self.answers.clone() }
+        PendingIdentity { number, answers: self.answers.clone() }
     }
 }
 
-impl Question {
-    /// Whether the topic exists and is that log, as of some moment after the question was put.
+impl PendingIdentity {
+    /// Waits for the answer: whether the topic existed and was that log at some moment after the question was put.
     pub async fn is_still(mut self, log: &str) -> bool {
-        match self.answers.wait_for(|(answered, _)| *answered >= self.number).await {
-            Ok(answer) => answer.1.as_ref().is_some_and(|topic| topic.log == log),
+        match self.answers.wait_for(|answer| answer.number >= self.number).await {
+            Ok(answer) => answer.topic.as_ref().is_some_and(|topic| topic.log == log),
             Err(_) => false,
         }
     }
@@ -85,19 +94,20 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_asked_after_the_records_were_read_counts() {
-        let (publish, answers) = watch::channel((0, None));
-        let ask = |number| Question { number, answers: answers.clone() };
+        let (publish, answers) = watch::channel(Answer::default());
+        let ask = |number| PendingIdentity { number, answers: answers.clone() };
         let topic = |log: &str| Some(Topic { log: log.to_owned(), partitions: 1 });
-        publish.send_replace((1, topic("a")));
+        let say = |number, topic| publish.send_replace(Answer { number, topic });
+        say(1, topic("a"));
         assert!(ask(1).is_still("a").await);
         assert!(!ask(1).is_still("b").await, "the topic was created again");
         let answered_later = async {
             tokio::task::yield_now().await;
-            publish.send_replace((2, topic("b")));
+            say(2, topic("b"));
         };
         let (still, ()) = tokio::join!(ask(2).is_still("a"), answered_later);
-        assert!(!still, "an answer from before the question says nothing");
-        publish.send_replace((3, None));
+        assert!(!still, "an answer from before the question does not count");
+        say(3, None);
         assert!(!ask(3).is_still("b").await, "the topic was deleted");
     }
 }

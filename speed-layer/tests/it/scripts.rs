@@ -17,7 +17,7 @@ use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text,
 use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
 use shared_logic::measure::MeasureKind;
 use shared_logic::partial::GroupKey;
-use speed_layer::count::apply::Scripts;
+use speed_layer::count::scripts::Scripts;
 
 /// One of each kind.
 const CATALOG: &str = r#"

@@ -243,7 +243,7 @@ fn metrics_of_one_definition_count_an_event_once() {
     let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
     let server = Redis::start();
     let mut bench = Bench::new(server.connect(), "twins");
-    bench.open(0, &metrics.hashes()).expect("opened");
+    bench.open(0, &metrics.definitions()).expect("opened");
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
