@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
-use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::cut;
+use shared_logic::log::{Offsets, PartitionId};
 
 /// Reads the archive of one source and the views of its metrics.
 #[derive(Debug)]

@@ -9,20 +9,19 @@
 //! In the order of the flow:
 //!
 //! - [`open_shard`]: makes the shard ready to be counted into;
-//! - [`micro_batch`]: what the reading thread hands to the loop;
-//! - [`compiled`]: the source's metrics, compiled once;
-//! - [`aggregate`]: the first stage, a micro-batch to what it adds to the counters;
-//! - [`apply`]: the second stage, which writes that into the shard;
-//! - [`expire`]: drops slices that every batch view holds, beside the loops;
-//! - [`scripts`]: runs the scripts in Redis for all of them.
+//! - [`aggregate`]: the first stage runs the metrics' plans ([`compiled`]) on a micro-batch;
+//! - [`apply`]: the second stage adds the result to the shard;
+//! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
+//!
+//! All of them use [`source`], what the loops of one source share, and [`scripts`], which runs the scripts in Redis.
 
 pub mod aggregate;
 pub mod apply;
 pub mod compiled;
 pub mod expire;
-pub mod micro_batch;
 pub mod open_shard;
 pub mod scripts;
+pub mod source;
 
 use std::sync::Arc;
 
@@ -34,8 +33,9 @@ use tracing::info;
 
 use self::apply::ApplyStage;
 use self::open_shard::{OpenShard, open_shard};
+use self::source::Shared;
+use crate::error::Superseded;
 use crate::read::{Assignment, Start};
-use crate::source::{Shared, Superseded};
 
 /// How many micro-batches wait in front of each stage.
 const STAGE_DEPTH: usize = 1;

@@ -7,8 +7,7 @@ use platform::kafka::KafkaError;
 use platform::redis::RedisError;
 use platform::shutdown::DeadlineExceeded;
 use platform::store::StoreError;
-
-use crate::source::Superseded;
+use shared_logic::log::PartitionId;
 
 /// Why the speed layer ended before a stop was requested, or not in time after one.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +52,18 @@ pub enum SourceError {
     /// The consumer group was not left in an orderly way.
     #[error("cannot leave the consumer group")]
     NotLeft(#[source] tokio::task::JoinError),
+}
+
+/// Another worker has adopted other definitions while this one ran, so this worker must start again with the current
+/// catalog.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another worker has adopted other definitions for {id}: this worker's catalog is outdated; restart it with the current \
+     catalog"
+)]
+pub struct Superseded {
+    /// The partition whose shard has other definitions.
+    pub id: PartitionId,
 }
 
 /// An error and its causes in one line, for the log.

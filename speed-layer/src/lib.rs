@@ -7,7 +7,7 @@
 //!    with this catalog's definitions, its cursor at an offset that the log still holds;
 //! 2. [`read`]: the source's reading thread reads the partition from the shard's cursor, decodes records and removes
 //!    duplicates;
-//! 3. [`count::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
+//! 3. [`read::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
 //! 4. [`count::aggregate`]: the loop's first stage runs every metric's plan on a micro-batch ([`count::compiled`]), and asks
 //!    whether the topic is still the same log ([`log::identity`]);
 //! 5. [`count::apply`]: its second stage adds the result to the shard and moves the cursor, in one script that names what it
@@ -16,9 +16,9 @@
 //!
 //! When something is not as expected, the loop starts again at step 1, from what the shard says.
 //!
-//! Beside the flow: [`source`] holds what all tasks of one source share. [`log::ends`] asks how far the log reaches, so that
-//! answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views' cuts. [`error`] says
-//! why a worker ended. [`command`] is the command line.
+//! Beside the flow: [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log
+//! reaches, so that answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views'
+//! cuts. [`error`] says why a worker ended. [`command`] is the command line.
 
 pub mod batch_side;
 pub mod command;
@@ -26,7 +26,6 @@ pub mod count;
 pub mod error;
 pub mod log;
 pub mod read;
-pub mod source;
 pub mod worker;
 
 pub use worker::run;

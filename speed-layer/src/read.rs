@@ -7,6 +7,7 @@
 //! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
 //! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
 
+pub mod micro_batch;
 mod partition;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ use shared_logic::decode::Decoder;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
+use self::micro_batch::MicroBatch;
 use self::partition::Partition;
-use crate::count::micro_batch::MicroBatch;
 
 /// How many records one call to Kafka may bring.
 const POLL_RECORDS: usize = 4_096;

@@ -22,12 +22,12 @@ use tracing::{error, info};
 use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
 use crate::count::scripts::Scripts;
+use crate::count::source::Shared;
 use crate::count::{self, expire};
-use crate::error::{SourceError, SpeedError, error_text};
+use crate::error::{SourceError, SpeedError, Superseded, error_text};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::{Assignment, Reader};
-use crate::source::{Shared, Superseded};
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use metrics::histogram;
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::contracts::speed_view::Addition;
-use shared_logic::partial::Partials;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::error;
 
 use super::compiled::{CompiledMetric, CompiledMetrics};
-use super::micro_batch::MicroBatch;
+use super::source::Shared;
 use crate::log::identity::PendingIdentity;
-use crate::source::Shared;
+use crate::read::micro_batch::MicroBatch;
 
 /// A micro-batch after aggregation.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl CompiledMetrics {
             return Ok(Vec::new());
         }
         let additions = self.metrics.iter().map(|CompiledMetric { metric, definition, plan }| {
-            let partials = Partials::of_events(&self.source, metric, plan, batch.events.clone().lazy())?;
+            let partials = plan.run(batch.events.clone().lazy())?;
             Ok(Addition::new(definition.clone(), metric, &partials))
         });
         additions.collect()

@@ -19,9 +19,9 @@ use tracing::{debug, warn};
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
 use super::scripts::ShardError;
-use crate::error::error_text;
+use super::source::Shared;
+use crate::error::{Superseded, error_text};
 use crate::log::ends::PendingEnds;
-use crate::source::{Shared, Superseded};
 
 /// Applies micro-batches to one shard.
 pub struct ApplyStage<'a> {

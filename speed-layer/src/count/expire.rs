@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::redis::Connection;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::Refusal;
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::log::PartitionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::scripts::ShardError;
+use super::source::Shared;
 use crate::batch_side::Boundary;
 use crate::error::error_text;
-use crate::source::Shared;
 
 /// Drops what can be dropped, every `speed.drop_every`, until `stop`.
 pub async fn run(shared: Arc<Shared>, redis: Connection, stop: CancellationToken) {

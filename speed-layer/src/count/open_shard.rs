@@ -7,14 +7,14 @@ use platform::kafka::{Bound, KafkaError};
 use platform::redis::Connection;
 use platform::store::StoreError;
 use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::log::PartitionId;
 use tracing::{error, info, warn};
 
 use super::scripts::ShardError;
+use super::source::Shared;
 use crate::error::error_text;
-use crate::source::Shared;
 
 /// A shard that can be counted into.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::Start;
-use crate::count::micro_batch::{MicroBatch, MicroBatchBuilder};
+use super::micro_batch::{MicroBatch, MicroBatchBuilder};
 
 /// One partition that is being read.
 pub(super) struct Partition {

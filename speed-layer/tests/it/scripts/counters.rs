@@ -6,11 +6,11 @@ use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
+use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::{GroupKey, KeyValue, Partials};
-use shared_logic::plan::BUCKET;
+use shared_logic::partial::{BUCKET, Partials};
 use speed_layer::count::compiled::CompiledMetrics;
-use speed_layer::count::micro_batch::MicroBatch;
+use speed_layer::read::micro_batch::MicroBatch;
 
 use super::{Bench, catalog};
 use crate::dice::{Dice, first_seed};

@@ -1,7 +1,7 @@
-//! What all tasks of one source share.
+//! What all counting loops of one source share.
 //!
-//! A worker has one [`Shared`] per source. The counting loops, their stages and the task that drops slices read from it;
-//! what belongs to one partition alone lies in its counting loop.
+//! A worker has one [`Shared`] per source. The counting loops, their stages and the task that drops slices use it; what
+//! belongs to one partition alone lies in its counting loop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use std::sync::mpsc as std_mpsc;
 use platform::kafka::Topics;
 use platform::settings::Speed;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::log::PartitionId;
 use tokio::sync::{Mutex, watch};
 
+use super::compiled::CompiledMetrics;
+use super::scripts::Scripts;
 use crate::batch_side::BatchSide;
-use crate::count::compiled::CompiledMetrics;
-use crate::count::scripts::Scripts;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
 use crate::read::Assignment;
 
-/// What all tasks of one source share.
+/// What all counting loops of one source share.
 pub struct Shared {
     /// The catalog.
     pub catalog: Catalog,
@@ -63,16 +63,4 @@ impl Shared {
     pub fn stops_counting(&self, partition: i32) {
         self.counting.send_modify(|counting| counting.retain(|id| id.partition != partition));
     }
-}
-
-/// Another worker has adopted other definitions while this one ran, so this worker must start again with the current
-/// catalog.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "another worker has adopted other definitions for {id}: this worker's catalog is outdated; restart it with the current \
-     catalog"
-)]
-pub struct Superseded {
-    /// The partition whose shard has other definitions.
-    pub id: PartitionId,
 }
