@@ -54,8 +54,8 @@ impl Kept {
     fn equals(&self, read: &BTreeMap<(GroupKey, i64, usize), Value>, kinds: &[MeasureKind]) -> Result<(), String> {
         for (at, kept) in &self.0 {
             let read = read.get(at).cloned().unwrap_or_else(|| kinds[at.2].identity());
-            let bits = |value: Value| if let Value::Float(x) = value { Some(x.to_bits()) } else { None };
-            if read != *kept || bits(read) != bits(*kept) {
+            let bits = |value: &Value| if let Value::Float(x) = value { Some(x.to_bits()) } else { None };
+            if read != *kept || bits(&read) != bits(kept) {
                 return Err(format!("{at:?} holds {read:?}, not {kept:?}"));
             }
         }
