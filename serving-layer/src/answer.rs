@@ -18,11 +18,11 @@ use shared_logic::complete::Gap;
 use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::format_rfc3339;
 
-use crate::query::{Query, duration_text};
+use crate::routes::metrics::query::{Query, duration_text};
 pub(crate) use gather::{Gathered, as_of, gather};
 pub(crate) use series::series;
 pub(crate) use total::total;
-use values::{Overflow, measures, presented};
+use values::{Overflow, finalized, measures};
 
 /// The body of `total` and `series`. Instants are RFC 3339.
 #[derive(Debug, Serialize)]

@@ -8,29 +8,29 @@ use platform::settings::Settings;
 use platform::store::Store;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 
-use crate::look::Looks;
 use crate::problem::Problem;
+use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
-use crate::topics::AskTopics;
+use crate::topics::TopicClient;
 
 /// Shared by all requests.
 pub(crate) struct App {
     pub(crate) catalog: Catalog,
     definitions: BTreeMap<String, DefinitionHash>,
-    pub(crate) looks: Arc<Looks>,
+    pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
-    pub(crate) topics: Arc<dyn AskTopics>,
+    pub(crate) topics: Arc<dyn TopicClient>,
     pub(crate) max_points: usize,
     pub(crate) request_timeout: Duration,
 }
 
 impl App {
-    pub(crate) fn new(settings: &Settings, catalog: Catalog, store: &Store, topics: Arc<dyn AskTopics>) -> App {
-        let looks = Looks::new(&catalog, store, settings.serving.view_memory.as_usize());
+    pub(crate) fn new(settings: &Settings, catalog: Catalog, store: &Store, topics: Arc<dyn TopicClient>) -> App {
+        let snapshots = SnapshotCache::new(&catalog, store, settings.serving.view_memory.as_usize());
         let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
         App {
             definitions: definitions.collect(),
-            looks: Arc::new(looks),
+            snapshots: Arc::new(snapshots),
             speed: SpeedView::new(settings),
             topics,
             max_points: settings.http.max_points,

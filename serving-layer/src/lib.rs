@@ -11,14 +11,14 @@ mod answer;
 mod app;
 mod batch_view;
 pub mod command;
-mod look;
 mod problem;
-mod query;
+mod redis_link;
 mod router;
 mod routes;
 mod server;
+mod snapshot;
 mod speed_view;
 mod topics;
 
 pub use server::{ServeError, Server, run};
-pub use topics::AskTopics;
+pub use topics::TopicClient;

@@ -14,13 +14,14 @@ use tracing::error;
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::routes::{health, metrics, openapi, series, status, total};
+use crate::routes::metrics::{definitions, series, total};
+use crate::routes::{health, openapi, status};
 
 /// All paths; `openapi.json` describes the same.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
-        ("/v1/metrics", get(metrics::all)),
-        ("/v1/metrics/{metric}", get(metrics::one)),
+        ("/v1/metrics", get(definitions::all)),
+        ("/v1/metrics/{metric}", get(definitions::one)),
         ("/v1/metrics/{metric}/total", get(total::total)),
         ("/v1/metrics/{metric}/series", get(series::series)),
         ("/v1/status", get(status::status)),

@@ -3,16 +3,16 @@
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
-pub(crate) mod series;
+pub(crate) mod parameters;
 pub(crate) mod status;
-pub(crate) mod total;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 
 use crate::answer::{Answer, GapText};
 use crate::problem::Problem;
-use crate::query::{Pairs, Query};
+use metrics::query::Query;
+use parameters::Parameters;
 
 /// The name in the path, whether or not there is such a metric.
 pub(crate) struct MetricName(String);
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MetricName {
 
 /// Refuses parameters where there are none.
 fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
-    Pairs::read(query)?.only(std::iter::empty())
+    Parameters::read(query)?.only(std::iter::empty())
 }
 
 /// Refuses an incomplete answer where a complete one is required.

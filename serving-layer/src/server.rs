@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::router::router;
-use crate::topics::AskTopics;
+use crate::topics::TopicClient;
 
 /// Clients at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -66,17 +66,17 @@ impl Server {
     /// [`ServeError`].
     pub async fn bind(settings: &Settings, catalog: Catalog) -> Result<Server, ServeError> {
         let topics = Topics::new(&settings.kafka)?;
-        Server::bind_asking(settings, catalog, Arc::new(topics)).await
+        Server::bind_with(settings, catalog, Arc::new(topics)).await
     }
 
     /// The same, with somebody else to ask about topics.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn bind_asking(
+    pub async fn bind_with(
         settings: &Settings,
         catalog: Catalog,
-        topics: Arc<dyn AskTopics>,
+        topics: Arc<dyn TopicClient>,
     ) -> Result<Server, ServeError> {
         let store = Store::new(&settings.store, &catalog.deployment.name)?;
         let app = Arc::new(App::new(settings, catalog, &store, topics));
@@ -142,23 +142,23 @@ impl Server {
         Ok(())
     }
 
-    /// What goes on beside requests: looks at store and topics, and the connection to Redis. Ends when dropped.
+    /// What goes on beside requests: snapshots at store and topics, and the connection to Redis. Ends when dropped.
     fn background(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let (app, refresh) = (Arc::clone(&self.app), self.refresh);
         tasks.spawn(async move { app.speed.link.connect().await });
-        for watch in self.app.looks.topics() {
+        for watch in self.app.snapshots.topics() {
             let (watch, app) = (Arc::clone(watch), Arc::clone(&self.app));
             tasks.spawn(async move {
                 loop {
                     watch.ask(app.topics.as_ref()).await;
-                    app.looks.renew_topics();
+                    app.snapshots.renew_topics();
                     tokio::time::sleep(refresh).await;
                 }
             });
         }
-        let looks = Arc::clone(&self.app.looks);
-        tasks.spawn(async move { looks.follow(refresh).await });
+        let snapshots = Arc::clone(&self.app.snapshots);
+        tasks.spawn(async move { snapshots.follow(refresh).await });
         tasks
     }
 }

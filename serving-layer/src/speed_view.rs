@@ -4,11 +4,9 @@
 //! its keys, so the reader names the slices that it knows from the last time; where the reply lists others, it asks again.
 //! Counters of finished slices do not change any more and are kept.
 //!
-//! - `connection`: to Redis, and why there is none;
 //! - `finished`: the cache of finished slices;
 //! - `reply`: the script's answer.
 
-mod connection;
 mod finished;
 mod reply;
 
@@ -24,7 +22,7 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
 
-pub(crate) use connection::{Link, Unreachable};
+use crate::redis_link::{RedisLink, Unreachable};
 use finished::{Finished, SliceId};
 
 /// Shards that are read at once for one request.
@@ -37,7 +35,7 @@ const LISTS: usize = 100_000;
 
 /// The speed view, as readers see it.
 pub(crate) struct SpeedView {
-    pub(crate) link: Link,
+    pub(crate) link: RedisLink,
     script: Script,
     finished: Finished,
     /// Per shard, the slices that it had when it was last read.
@@ -45,7 +43,7 @@ pub(crate) struct SpeedView {
 }
 
 /// What is asked of the shards.
-pub(crate) struct Question<'a> {
+pub(crate) struct CounterSelection<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) metric: &'a Metric,
     pub(crate) definition: &'a DefinitionHash,
@@ -54,7 +52,7 @@ pub(crate) struct Question<'a> {
 
 /// One shard as of one moment.
 #[derive(Debug, Clone)]
-pub(crate) struct ShardLook {
+pub(crate) struct ShardReading {
     /// Its positions.
     pub(crate) shard: Shard,
     /// The latest moment at which the log's end was asked and is by now at or below the cursor, microseconds.
@@ -73,13 +71,13 @@ pub(crate) enum SpeedError {
     #[error("cannot read the shard of partition {partition}")]
     Unreadable { partition: PartitionId, source: UnreadableShard },
     #[error("the slices of partition {partition} changed {ROUNDS} times while they were read")]
-    Restless { partition: PartitionId },
+    KeptChanging { partition: PartitionId },
 }
 
 impl SpeedView {
     pub(crate) fn new(settings: &Settings) -> SpeedView {
         SpeedView {
-            link: Link::new(settings.redis.clone()),
+            link: RedisLink::new(settings.redis.clone()),
             script: Script::new(script::READ),
             finished: Finished::new(settings.serving.slice_memory.as_usize()),
             lists: Mutex::default(),
@@ -92,9 +90,9 @@ impl SpeedView {
     /// If Redis or one of the shards cannot be read. There is no half answer.
     pub(crate) async fn read(
         &self,
-        question: &Question<'_>,
+        question: &CounterSelection<'_>,
         need: &BTreeMap<PartitionId, i64>,
-    ) -> Result<BTreeMap<PartitionId, Option<ShardLook>>, SpeedError> {
+    ) -> Result<BTreeMap<PartitionId, Option<ShardReading>>, SpeedError> {
         let each = need.iter().map(|(id, from)| {
             async { Ok::<_, SpeedError>((id.clone(), self.read_one(question, id, *from).await?)) }.boxed()
         });
@@ -110,21 +108,21 @@ impl SpeedView {
         catalog: &Catalog,
         source: &str,
         ids: impl IntoIterator<Item = PartitionId>,
-    ) -> Result<BTreeMap<PartitionId, Option<ShardLook>>, SpeedError> {
+    ) -> Result<BTreeMap<PartitionId, Option<ShardReading>>, SpeedError> {
         let each = ids.into_iter().map(|id| async move {
             let keys = ShardKeys::new(&catalog.deployment, source, &id);
             let reading = self.ask(&id, &[keys.shard()], "", &[]).await?;
-            Ok::<_, SpeedError>((id, reading.map(|reading| ShardLook::new(reading, Vec::new()))))
+            Ok::<_, SpeedError>((id, reading.map(|reading| ShardReading::new(reading, Vec::new()))))
         });
         stream::iter(each).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
     }
 
     async fn read_one(
         &self,
-        question: &Question<'_>,
+        question: &CounterSelection<'_>,
         id: &PartitionId,
         from: i64,
-    ) -> Result<Option<ShardLook>, SpeedError> {
+    ) -> Result<Option<ShardReading>, SpeedError> {
         let keys = ShardKeys::new(&question.catalog.deployment, &question.metric.source, id);
         let kinds: Vec<MeasureKind> = question.metric.measures.iter().map(|measure| measure.kind).collect();
         let slice_id = |begin, end| SliceId {
@@ -166,10 +164,10 @@ impl SpeedView {
             known = reading.shard.slices.clone();
             self.remember(&keys, &known);
             if let Some(counters) = counters {
-                return Ok(Some(ShardLook::new(reading, counters)));
+                return Ok(Some(ShardReading::new(reading, counters)));
             }
         }
-        Err(SpeedError::Restless { partition: id.clone() })
+        Err(SpeedError::KeptChanging { partition: id.clone() })
     }
 
     /// Runs the script once.
@@ -208,9 +206,9 @@ impl SpeedView {
     }
 }
 
-impl ShardLook {
-    fn new(reading: Reading, counters: Vec<Arc<Counters>>) -> ShardLook {
-        ShardLook { shard: reading.shard, as_of_us: reading.as_of_us, counters }
+impl ShardReading {
+    fn new(reading: Reading, counters: Vec<Arc<Counters>>) -> ShardReading {
+        ShardReading { shard: reading.shard, as_of_us: reading.as_of_us, counters }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 /// Who can be asked about topics: Kafka, or in tests something that stands in for it.
-pub trait AskTopics: Send + Sync + 'static {
+pub trait TopicClient: Send + Sync + 'static {
     /// The topic's log and number of partitions; nothing if there is no such topic.
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>>;
 
@@ -27,7 +27,7 @@ pub trait AskTopics: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>>;
 }
 
-impl AskTopics for Topics {
+impl TopicClient for Topics {
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
         Box::pin(Topics::describe(self, topic))
     }
@@ -44,14 +44,14 @@ impl AskTopics for Topics {
 /// The newest look at one topic.
 pub(crate) struct TopicWatch {
     topic: String,
-    known: watch::Sender<Arc<TopicKnown>>,
+    known: watch::Sender<Arc<TopicState>>,
 }
 
 /// What is known of a topic.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TopicKnown {
+pub(crate) struct TopicState {
     /// The last look that Kafka answered, if there was one.
-    pub(crate) look: Option<TopicLook>,
+    pub(crate) last: Option<TopicLook>,
     /// Why the last question was not answered.
     pub(crate) error: Option<String>,
 }
@@ -61,31 +61,31 @@ impl TopicWatch {
         TopicWatch { topic: topic.to_owned(), known: watch::Sender::default() }
     }
 
-    pub(crate) fn known(&self) -> Arc<TopicKnown> {
+    pub(crate) fn known(&self) -> Arc<TopicState> {
         Arc::clone(&self.known.borrow())
     }
 
     /// Waits until it was asked once, with or without an answer.
     pub(crate) async fn asked(&self) {
-        let asked = |known: &Arc<TopicKnown>| known.look.is_some() || known.error.is_some();
+        let asked = |known: &Arc<TopicState>| known.last.is_some() || known.error.is_some();
         // The sender lives as long as this does.
         let _ = self.known.subscribe().wait_for(asked).await;
     }
 
     /// Asks once.
-    pub(crate) async fn ask(&self, topics: &dyn AskTopics) {
+    pub(crate) async fn ask(&self, topics: &dyn TopicClient) {
         let at_us = clock::now_us();
         let before = self.known();
         let known = match topics.describe(&self.topic).await {
             Ok(topic) => {
                 let log = topic.map(|topic| (topic.log, topic.partitions));
-                TopicKnown { look: Some(TopicLook { log, at_us }), error: None }
+                TopicState { last: Some(TopicLook { log, at_us }), error: None }
             }
             Err(error) => {
                 if before.error.is_none() {
                     warn!(topic = self.topic, %error, "cannot look at the topic; the last look stays");
                 }
-                TopicKnown { look: before.look.clone(), error: Some(error.to_string()) }
+                TopicState { last: before.last.clone(), error: Some(error.to_string()) }
             }
         };
         self.known.send_replace(Arc::new(known));

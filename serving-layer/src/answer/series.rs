@@ -9,11 +9,11 @@ use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::{TimeRange, bucket_start, format_rfc3339};
 
-use super::{Answer, Gathered, Point, gather, presented};
+use super::{Answer, Gathered, Point, finalized, gather};
 use crate::app::App;
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
-use crate::query::{Query, duration_text};
+use crate::routes::metrics::query::{Query, duration_text};
 
 /// Answers `series`.
 ///
@@ -48,7 +48,7 @@ pub(crate) async fn series(
     let covered = Query { from_us: found.from_us, to_us: found.to_us, ..query.clone() };
     let answer = Answer::new(metric, &covered, &gathered, &together(&kinds, &steps), now_us);
     let points = steps.into_iter().map(|(start, step)| {
-        let (values, overflow) = presented(metric, &step.values);
+        let (values, overflow) = finalized(metric, &step.values);
         Point { start: format_rfc3339(start), values, layer: step.layer, overflow }
     });
     Ok(Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer })

@@ -4,11 +4,11 @@ use shared_logic::catalog::Metric;
 use shared_logic::measure::MeasureKind;
 use shared_logic::merge;
 
-use super::{Answer, gather, presented};
+use super::{Answer, finalized, gather};
 use crate::app::App;
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::routes::metrics::query::Query;
 
 /// Answers `total`.
 ///
@@ -23,7 +23,7 @@ pub(crate) async fn total(app: &App, metric: &Metric, query: &Query, now_us: i64
     };
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let all = merge::total(&kinds, batch.iter(), gathered.speed.iter().cloned(), range);
-    let (values, overflow) = presented(metric, &all.values);
+    let (values, overflow) = finalized(metric, &all.values);
     let answer = Answer::new(metric, query, &gathered, &all, now_us);
     Ok(Answer { values: Some(values), overflow, ..answer })
 }

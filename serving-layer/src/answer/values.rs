@@ -17,7 +17,7 @@ const SUM_LEFT: &str = "the sum left 64 bits; ask for a shorter range or a finer
 const DERIVED_LEFT: &str = "it is derived from a sum that left 64 bits, or left them itself";
 
 /// Measures and derived values in the order of the catalog, and what of them overflowed.
-pub(super) fn presented(metric: &Metric, values: &[Value]) -> (Map<String, Json>, Vec<Overflow>) {
+pub(super) fn finalized(metric: &Metric, values: &[Value]) -> (Map<String, Json>, Vec<Overflow>) {
     let mut map = Map::new();
     let mut overflow = Vec::new();
     let mut put = |name: &str, value: Value, reason| {
@@ -85,14 +85,14 @@ mean = "cents / sales"
 
     #[test]
     fn integers_stay_integers_and_floats_floats() {
-        let (values, overflow) = presented(&metric(), &[Value::Int(4), Value::Int(10), Value::Float(2.0)]);
+        let (values, overflow) = finalized(&metric(), &[Value::Int(4), Value::Int(10), Value::Float(2.0)]);
         assert_eq!(Json::from(values).to_string(), r#"{"sales":4,"cents":10,"heaviest":2.0,"mean":2.5}"#);
         assert_eq!(overflow, []);
     }
 
     #[test]
     fn nothing_is_zero_or_null() {
-        let (values, overflow) = presented(&metric(), &[Value::Int(0), Value::Int(0), Value::Null]);
+        let (values, overflow) = finalized(&metric(), &[Value::Int(0), Value::Int(0), Value::Null]);
         assert_eq!(Json::from(values), json!({"sales": 0, "cents": 0, "heaviest": null, "mean": null}));
         assert_eq!(overflow, []);
     }
@@ -101,7 +101,7 @@ mean = "cents / sales"
     fn an_overflow_is_null_with_a_reason() {
         let wide = Value::Int(i128::from(i64::MAX) + 1);
         for value in [wide, Value::Overflow] {
-            let (values, overflow) = presented(&metric(), &[Value::Int(1), value, Value::Null]);
+            let (values, overflow) = finalized(&metric(), &[Value::Int(1), value, Value::Null]);
             assert_eq!((&values["cents"], &values["mean"]), (&Json::Null, &Json::Null));
             assert_eq!(overflow.iter().map(|overflow| overflow.value.as_str()).collect::<Vec<_>>(), ["cents", "mean"]);
         }

@@ -19,10 +19,10 @@ pub(crate) async fn alive() -> Json<Value> {
 /// The process can answer: views and archives were read, and Redis answers.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut reasons = Vec::new();
-    match app.looks.current() {
+    match app.snapshots.current() {
         None => reasons.push("the batch views are still being loaded".to_owned()),
-        Some(look) if !look.is_whole(&app.catalog) => {
-            reasons.extend(look.store_errors().map(|error| format!("the store cannot be read: {error}")));
+        Some(snapshot) if !snapshot.is_whole(&app.catalog) => {
+            reasons.extend(snapshot.store_errors().map(|error| format!("the store cannot be read: {error}")));
         }
         Some(_) => {}
     }

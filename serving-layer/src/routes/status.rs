@@ -15,10 +15,10 @@ use shared_logic::time::format_rfc3339;
 
 use super::no_parameters;
 use crate::app::App;
-use crate::look::Look;
 use crate::problem::Problem;
-use crate::speed_view::ShardLook;
-use crate::topics::TopicKnown;
+use crate::snapshot::Snapshot;
+use crate::speed_view::ShardReading;
+use crate::topics::TopicState;
 
 /// The longest that Kafka is waited for; the rest is answered without it.
 const KAFKA_WITHIN: Duration = Duration::from_secs(2);
@@ -26,26 +26,26 @@ const KAFKA_WITHIN: Duration = Duration::from_secs(2);
 /// Everything about every source.
 pub(crate) async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Json<Value>, Problem> {
     no_parameters(query.as_deref())?;
-    let look = app.looks.current();
-    let is_starting = look.is_none();
-    let look = look.unwrap_or_default();
+    let snapshot = app.snapshots.current();
+    let is_starting = snapshot.is_none();
+    let snapshot = snapshot.unwrap_or_default();
     let mut kafka = BTreeSet::new();
     let mut sources = Vec::new();
     for (source, error) in
-        futures::future::join_all(app.catalog.sources.values().map(|source| one(&app, &look, source))).await
+        futures::future::join_all(app.catalog.sources.values().map(|source| one(&app, &snapshot, source))).await
     {
         sources.push(source);
         kafka.extend(error);
     }
     let redis: BTreeSet<String> =
         app.speed.link.ping().await.err().map(|error| error.to_string()).into_iter().collect();
-    let mut store: BTreeSet<String> = look.store_errors().map(str::to_owned).collect();
+    let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
     let views: Map<String, Value> = app
         .catalog
         .metrics
         .keys()
-        .map(|metric| (metric.clone(), look.view(metric).map(|view| view.version).into()))
+        .map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version).into()))
         .collect();
     Ok(Json(json!({
         "deployment": {"name": app.catalog.deployment.name, "version": app.catalog.deployment.version},
@@ -61,18 +61,18 @@ fn said(errors: BTreeSet<String>) -> Value {
 }
 
 /// One source, and why Kafka could not be asked about it.
-async fn one(app: &App, look: &Look, source: &Source) -> (Value, Option<String>) {
+async fn one(app: &App, snapshot: &Snapshot, source: &Source) -> (Value, Option<String>) {
     let no_facts = Facts::default();
-    let archive = look.archive(&source.name);
+    let archive = snapshot.archive(&source.name);
     let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
-    let topic = look.topic(&source.name);
-    let log = topic.and_then(|topic| topic.look.as_ref()?.log.clone());
-    let ids = partitions(app, look, source, facts, log.as_ref());
+    let topic = snapshot.topic(&source.name);
+    let log = topic.and_then(|topic| topic.last.as_ref()?.log.clone());
+    let ids = partitions(app, snapshot, source, facts, log.as_ref());
     let read = app.speed.positions(&app.catalog, &source.name, ids.iter().cloned()).await.unwrap_or_default();
     let (ends, error) = ends(app, source, log.as_ref()).await;
     let unanswered = || match topic {
-        Some(TopicKnown { look: Some(_), error }) => error.clone(),
-        Some(TopicKnown { look: None, error: Some(error) }) => Some(error.clone()),
+        Some(TopicState { last: Some(_), error }) => error.clone(),
+        Some(TopicState { last: None, error: Some(error) }) => Some(error.clone()),
         _ => Some(format!("kafka has not described topic {} yet", source.topic)),
     };
     let error = error.or_else(unanswered);
@@ -82,7 +82,7 @@ async fn one(app: &App, look: &Look, source: &Source) -> (Value, Option<String>)
             let is_current = log.as_ref().is_some_and(|(log, _)| *log == id.log);
             let end = ends.get(&id.partition).copied().filter(|_| is_current);
             let shard = read.get(id).and_then(Option::as_ref);
-            row(app, look, source, facts, id, shard, end)
+            row(app, snapshot, source, facts, id, shard, end)
         })
         .collect();
     let rejects: Vec<Value> = facts
@@ -94,7 +94,7 @@ async fn one(app: &App, look: &Look, source: &Source) -> (Value, Option<String>)
         "name": source.name,
         "topic": source.topic,
         "log": log.as_ref().map(|(log, _)| log),
-        "looked_at": topic.and_then(|topic| topic.look.as_ref()).map(|look| format_rfc3339(look.at_us)),
+        "looked_at": topic.and_then(|topic| topic.last.as_ref()).map(|last| format_rfc3339(last.at_us)),
         "archive_version": archive.map(|archive| archive.version),
         "logs": facts.logs.iter().map(|log| json!({"log": log.log, "closed": log.closed})).collect::<Vec<_>>(),
         "partitions": rows,
@@ -106,7 +106,7 @@ async fn one(app: &App, look: &Look, source: &Source) -> (Value, Option<String>)
 /// Every partition that the topic, the archive or a cut names.
 fn partitions(
     app: &App,
-    look: &Look,
+    snapshot: &Snapshot,
     source: &Source,
     facts: &Facts,
     log: Option<&(String, i32)>,
@@ -114,18 +114,20 @@ fn partitions(
     let mut ids: BTreeSet<PartitionId> = facts.partitions().map(|(id, _)| id).collect();
     ids.extend(log.into_iter().flat_map(|(log, count)| (0..*count).map(|n| PartitionId::new(log.clone(), n))));
     for metric in app.catalog.metrics_of(&source.name) {
-        ids.extend(look.view(&metric.name).into_iter().flat_map(|view| view.note.cut.iter().map(|(id, _)| id.clone())));
+        ids.extend(
+            snapshot.view(&metric.name).into_iter().flat_map(|view| view.note.cut.iter().map(|(id, _)| id.clone())),
+        );
     }
     ids
 }
 
 fn row(
     app: &App,
-    look: &Look,
+    snapshot: &Snapshot,
     source: &Source,
     facts: &Facts,
     id: &PartitionId,
-    shard: Option<&ShardLook>,
+    shard: Option<&ShardReading>,
     end: Option<i64>,
 ) -> Value {
     let archived = facts.partition(id);
@@ -134,7 +136,7 @@ fn row(
         .catalog
         .metrics_of(&source.name)
         .map(|metric| {
-            let view = look.own_view(&metric.name, app.definition(metric));
+            let view = snapshot.own_view(&metric.name, app.definition(metric));
             (metric.name.clone(), view.and_then(|view| view.note.cut.get(id)).into())
         })
         .collect();

@@ -14,7 +14,7 @@ use polars::prelude::{DataFrame, DataType, Field, IntoLazy, NamedFrom, Schema, S
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
-use serving_layer::{AskTopics, ServeError, Server};
+use serving_layer::{ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
@@ -93,7 +93,7 @@ impl StandIn {
     }
 }
 
-impl AskTopics for StandIn {
+impl TopicClient for StandIn {
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
         let described =
             self.asked(topic).map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32 }));
@@ -147,8 +147,8 @@ impl Stage {
 
     /// Starts the serving layer.
     pub(crate) async fn serve_unready(&mut self) {
-        let topics: Arc<dyn AskTopics> = self.topics.clone();
-        let server = Server::bind_asking(&self.settings, self.catalog.clone(), topics).await.expect("bound");
+        let topics: Arc<dyn TopicClient> = self.topics.clone();
+        let server = Server::bind_with(&self.settings, self.catalog.clone(), topics).await.expect("bound");
         let address = server.address();
         self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
     }

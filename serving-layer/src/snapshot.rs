@@ -5,7 +5,7 @@
 //! from. Where the store does not answer, what was known stays. That is safe, as a view's cut never falls: an old view asks
 //! for slices that are still there, or the answer says that they are not.
 //!
-//! - `refresh`: takes looks, regularly and on demand.
+//! - `refresh`: takes snapshots, regularly and on demand.
 
 mod refresh;
 
@@ -20,21 +20,21 @@ use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
 use crate::batch_view::View;
-use crate::topics::TopicKnown;
+use crate::topics::TopicState;
 
-pub(crate) use refresh::Looks;
+pub(crate) use refresh::SnapshotCache;
 
 /// The shards that were read for an answer, by partition; `None` where there is none.
 pub(crate) type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
 /// What was known when it was taken.
 #[derive(Clone, Default)]
-pub(crate) struct Look {
-    /// Looks are numbered in the order in which they were begun.
+pub(crate) struct Snapshot {
+    /// SnapshotCache are numbered in the order in which they were begun.
     sequence: u64,
     views: BTreeMap<String, Known<Option<Arc<View>>>>,
     archives: BTreeMap<String, Known<Option<Archive>>>,
-    topics: BTreeMap<String, Arc<TopicKnown>>,
+    topics: BTreeMap<String, Arc<TopicState>>,
 }
 
 /// Something that is read from the store again and again.
@@ -55,7 +55,7 @@ pub(crate) struct Archive {
     pub(crate) facts: Arc<Facts>,
 }
 
-impl Look {
+impl Snapshot {
     /// The newest view of a metric, whatever it counts.
     pub(crate) fn view(&self, metric: &str) -> Option<&Arc<View>> {
         self.views.get(metric)?.value.as_ref()?.as_ref()
@@ -72,7 +72,7 @@ impl Look {
     }
 
     /// What is known of a source's topic.
-    pub(crate) fn topic(&self, source: &str) -> Option<&TopicKnown> {
+    pub(crate) fn topic(&self, source: &str) -> Option<&TopicState> {
         self.topics.get(source).map(Arc::as_ref)
     }
 
@@ -90,7 +90,7 @@ impl Look {
             view: note,
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),
-            topic: self.topic(&metric.source).and_then(|topic| topic.look.as_ref()),
+            topic: self.topic(&metric.source).and_then(|topic| topic.last.as_ref()),
             shards,
         }
     }

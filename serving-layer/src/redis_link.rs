@@ -19,15 +19,15 @@ pub(crate) struct Unreachable {
 }
 
 /// A connection that comes about some time, and repairs itself from then on.
-pub(crate) struct Link {
+pub(crate) struct RedisLink {
     settings: settings::Redis,
     /// Nothing before the first try has ended.
     state: watch::Sender<Option<Result<Connection, Unreachable>>>,
 }
 
-impl Link {
-    pub(super) fn new(settings: settings::Redis) -> Link {
-        Link { settings, state: watch::Sender::new(None) }
+impl RedisLink {
+    pub(crate) fn new(settings: settings::Redis) -> RedisLink {
+        RedisLink { settings, state: watch::Sender::new(None) }
     }
 
     /// The connection; its commands and those of its clones share one socket.

@@ -1,4 +1,4 @@
-//! Takes looks: every `serving.refresh`, and at once where a request has seen that its look is too old.
+//! Takes snapshots: every `serving.refresh`, and at once where a request has seen that its look is too old.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
-use super::{Archive, Known, Look};
+use super::{Archive, Known, Snapshot};
 use crate::batch_view::{Memory, ViewReader};
-use crate::topics::{TopicKnown, TopicWatch};
+use crate::topics::{TopicState, TopicWatch};
 
 /// Tables that are looked at at once.
 const CONCURRENT_TABLES: usize = 8;
@@ -26,34 +26,34 @@ const CONCURRENT_TABLES: usize = 8;
 const FIRST_TOPICS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The newest look, and what is needed to take the next.
-pub(crate) struct Looks {
-    current: ArcSwapOption<Look>,
+pub(crate) struct SnapshotCache {
+    current: ArcSwapOption<Snapshot>,
     /// Whether there is one.
     first: watch::Sender<bool>,
-    /// The number of looks that were begun.
+    /// The number of snapshots that were begun.
     begun: AtomicU64,
     readers: Mutex<Readers>,
     topics: BTreeMap<String, Arc<TopicWatch>>,
-    stubborn: std::sync::Mutex<Stubborn>,
+    known_gaps: std::sync::Mutex<KnownGaps>,
 }
 
-/// Per metric, gaps that looks on demand did not close, with the view's version: asking again would not either.
-type Stubborn = BTreeMap<String, (Option<u64>, Vec<Gap>)>;
+/// Per metric, gaps that snapshots on demand did not close, with the view's version: asking again would not either.
+type KnownGaps = BTreeMap<String, (Option<u64>, Vec<Gap>)>;
 
-/// One at a time takes a look, so that looks succeed each other.
+/// One at a time takes a look, so that snapshots succeed each other.
 struct Readers {
     views: BTreeMap<String, ViewReader>,
     archives: BTreeMap<String, ArchiveReader>,
 }
 
-impl Looks {
-    pub(crate) fn new(catalog: &Catalog, store: &Store, view_memory: usize) -> Looks {
+impl SnapshotCache {
+    pub(crate) fn new(catalog: &Catalog, store: &Store, view_memory: usize) -> SnapshotCache {
         let memory = Arc::new(Memory::new(view_memory));
         let view = |name: &String, metric| {
             (name.clone(), ViewReader::new(store.clone(), catalog, metric, Arc::clone(&memory)))
         };
         let archive = |name: &String| (name.clone(), ArchiveReader::new(store.clone(), name));
-        Looks {
+        SnapshotCache {
             current: ArcSwapOption::empty(),
             first: watch::Sender::new(false),
             begun: AtomicU64::new(0),
@@ -66,17 +66,17 @@ impl Looks {
                 .iter()
                 .map(|(name, source)| (name.clone(), Arc::new(TopicWatch::new(&source.topic))))
                 .collect(),
-            stubborn: std::sync::Mutex::default(),
+            known_gaps: std::sync::Mutex::default(),
         }
     }
 
     /// The newest look; `None` before the first.
-    pub(crate) fn current(&self) -> Option<Arc<Look>> {
+    pub(crate) fn current(&self) -> Option<Arc<Snapshot>> {
         self.current.load_full()
     }
 
     /// The newest look; waits for the first.
-    pub(crate) async fn newest(&self) -> Option<Arc<Look>> {
+    pub(crate) async fn newest(&self) -> Option<Arc<Snapshot>> {
         // The sender lives as long as this does.
         let _ = self.first.subscribe().wait_for(|first| *first).await;
         self.current()
@@ -87,16 +87,16 @@ impl Looks {
         self.topics.values()
     }
 
-    /// Puts what is known of the topics into the newest look, between two looks at the store.
+    /// Puts what is known of the topics into the newest look, between two snapshots at the store.
     pub(crate) fn renew_topics(&self) {
         let topics = self.topics_known();
-        let renewed = |look: &Option<Arc<Look>>| {
-            look.as_ref().map(|look| Arc::new(Look { topics: topics.clone(), ..Look::clone(look) }))
+        let renewed = |snapshot: &Option<Arc<Snapshot>>| {
+            snapshot.as_ref().map(|snapshot| Arc::new(Snapshot { topics: topics.clone(), ..Snapshot::clone(snapshot) }))
         };
         self.current.rcu(renewed);
     }
 
-    /// Takes looks for ever. The first one waits a moment for what Kafka says.
+    /// Takes snapshots for ever. The first one waits a moment for what Kafka says.
     pub(crate) async fn follow(&self, every: Duration) {
         let asked = self.topics.values().map(|topic| topic.asked());
         let _ = tokio::time::timeout(FIRST_TOPICS_WITHIN, futures::future::join_all(asked)).await;
@@ -110,17 +110,17 @@ impl Looks {
     }
 
     /// A look that was begun after this call. Callers at the same time share one.
-    pub(crate) async fn newer(self: &Arc<Self>) -> Option<Arc<Look>> {
+    pub(crate) async fn newer(self: &Arc<Self>) -> Option<Arc<Snapshot>> {
         let wanted = self.begun.load(Ordering::SeqCst) + 1;
-        let looks = Arc::clone(self);
+        let snapshots = Arc::clone(self);
         // In a task of its own: a request that gives up must not end a look that others wait for.
         let taken = tokio::spawn(async move {
-            let readers = looks.readers.lock().await;
-            match looks.current().filter(|look| look.sequence >= wanted) {
-                Some(look) => look,
+            let readers = snapshots.readers.lock().await;
+            match snapshots.current().filter(|snapshot| snapshot.sequence >= wanted) {
+                Some(snapshot) => snapshot,
                 None => {
                     metrics::counter!("braid_serving_looks_on_demand_total").increment(1);
-                    looks.take(readers).await
+                    snapshots.take(readers).await
                 }
             }
         });
@@ -132,46 +132,47 @@ impl Looks {
         let closable = |gap: &Gap| {
             matches!(gap.why, Why::NoSliceAtCut { .. } | Why::NotCountedSince { .. } | Why::ArchiveLookTooOld)
         };
-        gaps.iter().any(closable) && self.stubborn().get(metric).is_none_or(|known| *known != (view, gaps.to_vec()))
+        gaps.iter().any(closable) && self.known_gaps().get(metric).is_none_or(|known| *known != (view, gaps.to_vec()))
     }
 
-    /// Notes that newer looks did not close these gaps.
+    /// Notes that newer snapshots did not close these gaps.
     pub(crate) fn not_closed(&self, metric: &str, view: Option<u64>, gaps: &[Gap]) {
-        self.stubborn().insert(metric.to_owned(), (view, gaps.to_vec()));
+        self.known_gaps().insert(metric.to_owned(), (view, gaps.to_vec()));
     }
 
-    fn stubborn(&self) -> std::sync::MutexGuard<'_, Stubborn> {
-        self.stubborn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_gaps(&self) -> std::sync::MutexGuard<'_, KnownGaps> {
+        self.known_gaps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn take(&self, mut readers: MutexGuard<'_, Readers>) -> Arc<Look> {
+    async fn take(&self, mut readers: MutexGuard<'_, Readers>) -> Arc<Snapshot> {
         let sequence = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let before = self.current().unwrap_or_default();
         let Readers { views, archives } = &mut *readers;
         let views =
-            views.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+            views.iter_mut().map(|(name, reader)| async { (name.clone(), error_text(reader.refresh().await)) }.boxed());
         let views = at_once(views.collect()).await;
         // Only now: no older than what a view was computed from.
-        let archives =
-            archives.iter_mut().map(|(name, reader)| async { (name.clone(), said(reader.refresh().await)) }.boxed());
+        let archives = archives
+            .iter_mut()
+            .map(|(name, reader)| async { (name.clone(), error_text(reader.refresh().await)) }.boxed());
         let archives = at_once(archives.collect()).await;
-        let look = Look {
+        let snapshot = Snapshot {
             sequence,
             views: known(&before.views, views),
             archives: known(&before.archives, archives),
             topics: self.topics_known(),
         };
         let bytes: usize =
-            look.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
+            snapshot.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum();
         metrics::gauge!("braid_serving_view_memory_bytes").set(bytes as f64);
-        self.current.store(Some(Arc::new(look)));
+        self.current.store(Some(Arc::new(snapshot)));
         // A topic may have been asked while this look was put together.
         self.renew_topics();
         self.first.send_replace(true);
         self.current().unwrap_or_default()
     }
 
-    fn topics_known(&self) -> BTreeMap<String, Arc<TopicKnown>> {
+    fn topics_known(&self) -> BTreeMap<String, Arc<TopicState>> {
         self.topics.iter().map(|(name, watch)| (name.clone(), watch.known())).collect()
     }
 }
@@ -221,7 +222,7 @@ async fn at_once<T>(reads: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     stream::iter(reads).buffer_unordered(CONCURRENT_TABLES).collect().await
 }
 
-fn said<T>(read: Result<T, StoreError>) -> Result<T, String> {
+fn error_text<T>(read: Result<T, StoreError>) -> Result<T, String> {
     read.map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         format!("{error}{source}")

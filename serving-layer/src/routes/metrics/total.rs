@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use platform::clock;
 
-use super::{MetricName, as_required};
+use super::query::{Query, TOTAL};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::query::{Pairs, Query, TOTAL};
+use crate::routes::parameters::Parameters;
+use crate::routes::{MetricName, as_required};
 
 /// Merged measures and derived values over a range.
 pub(crate) async fn total(
@@ -20,7 +21,7 @@ pub(crate) async fn total(
 ) -> Result<Json<Answer>, Problem> {
     let now_us = clock::now_us();
     let metric = app.metric(&name.0)?;
-    let query = Query::read(&Pairs::read(query.as_deref())?, &app.catalog, metric, &TOTAL, now_us)?;
+    let query = Query::read(&Parameters::read(query.as_deref())?, &app.catalog, metric, &TOTAL, now_us)?;
     let answer = answer::total(&app, metric, &query, now_us).await?;
     as_required(answer, &query).map(Json)
 }

@@ -4,7 +4,6 @@
 //! - `pairs`: the query string as names and values;
 //! - `step`: the width of a series' points.
 
-mod pairs;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,7 @@ use shared_logic::schema::FieldType;
 use shared_logic::time::{TimeRange, parse_instant};
 
 use crate::problem::Problem;
-pub(crate) use pairs::Pairs;
+use crate::routes::parameters::Parameters;
 pub(crate) use step::{duration_text, step};
 
 /// What `total` and `series` are asked for.
@@ -45,7 +44,7 @@ impl Query {
     /// # Errors
     /// The first parameter that cannot be used.
     pub(crate) fn read(
-        pairs: &Pairs,
+        pairs: &Parameters,
         catalog: &Catalog,
         metric: &Metric,
         more: &[&str],
@@ -100,7 +99,7 @@ fn column(name: &str, kind: FieldType, text: &str) -> Result<KeyValue, Problem> 
     })
 }
 
-fn instant(pairs: &Pairs, name: &str, now_us: i64) -> Result<Option<i64>, Problem> {
+fn instant(pairs: &Parameters, name: &str, now_us: i64) -> Result<Option<i64>, Problem> {
     let Some(text) = pairs.get(name) else { return Ok(None) };
     parse_instant(text, now_us).map(Some).ok_or_else(|| {
         let wanted = "an RFC 3339 timestamp such as 2026-04-24T09:30:00Z, now, or a time before now such as -24h";
@@ -108,7 +107,7 @@ fn instant(pairs: &Pairs, name: &str, now_us: i64) -> Result<Option<i64>, Proble
     })
 }
 
-fn require(pairs: &Pairs) -> Result<bool, Problem> {
+fn require(pairs: &Parameters) -> Result<bool, Problem> {
     match pairs.get("require") {
         None => Ok(false),
         Some("complete") => Ok(true),

@@ -6,8 +6,8 @@ use platform::settings::Span;
 use shared_logic::catalog::Metric;
 use shared_logic::time::{DAY_US, parse_duration_us};
 
-use super::Pairs;
 use crate::problem::Problem;
+use crate::routes::parameters::Parameters;
 
 /// The widest step.
 const MAX_STEP_DAYS: i64 = 366;
@@ -19,7 +19,7 @@ const MAX_STEP_DAYS: i64 = 366;
 ///
 /// # Errors
 /// A step that is none of these.
-pub(crate) fn step(pairs: &Pairs, metric: &Metric) -> Result<i64, Problem> {
+pub(crate) fn step(pairs: &Parameters, metric: &Metric) -> Result<i64, Problem> {
     let Some(text) = pairs.get("step") else { return Ok(metric.grain_us) };
     let wrong = |why: String| Err(Problem::parameter("step", format!("step={text} {why}")));
     let grain = duration_text(metric.grain_us);

@@ -4,14 +4,14 @@ use crate::problem::Problem;
 
 /// Decoded pairs, each name once.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
-impl Pairs {
+impl Parameters {
     /// Reads a query string.
     ///
     /// # Errors
     /// A name that is repeated, or a text that is not UTF-8.
-    pub(crate) fn read(query: Option<&str>) -> Result<Pairs, Problem> {
+    pub(crate) fn read(query: Option<&str>) -> Result<Parameters, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -23,7 +23,7 @@ impl Pairs {
             }
             pairs.push((name, value));
         }
-        Ok(Pairs(pairs))
+        Ok(Parameters(pairs))
     }
 
     /// The value of a parameter, if it was given.

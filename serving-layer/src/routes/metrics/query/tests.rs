@@ -37,7 +37,7 @@ fn at(text: &str) -> i64 {
 
 fn read(query: &str) -> Result<Query, Problem> {
     let catalog = catalog();
-    Query::read(&Pairs::read(Some(query))?, &catalog, &catalog.metrics["visits"], &TOTAL, at(NOW))
+    Query::read(&Parameters::read(Some(query))?, &catalog, &catalog.metrics["visits"], &TOTAL, at(NOW))
 }
 
 fn refused(query: &str, parameter: &str, word: &str) {
@@ -90,7 +90,7 @@ fn what_cannot_be_used_is_named() {
 #[test]
 fn steps_are_whole_buckets_that_begin_alike_every_day() {
     let catalog = catalog();
-    let read = |text: &str| step(&Pairs::read(Some(text)).expect("pairs"), &catalog.metrics["visits"]);
+    let read = |text: &str| step(&Parameters::read(Some(text)).expect("pairs"), &catalog.metrics["visits"]);
     assert_eq!(read("").expect("the grain"), 300_000_000);
     assert_eq!(read("step=1h").expect("an hour"), HOUR_US);
     assert_eq!(read("step=7d").expect("a week"), 7 * DAY_US);
