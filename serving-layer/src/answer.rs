@@ -1,16 +1,27 @@
-//! Answers: what both layers say, braided, with the proof that nothing is missing or the reason why it may be.
+//! Answers: the batch view merged with the speed view, with the proof that nothing is missing or the reasons why something may
+//! be.
 //!
-//! - `gather`: one look, the shards that it needs, and the verdict on completeness (R9, R10);
+//! - `selection`: which cells of a metric are merged;
+//! - `gather`: reads the shards that a snapshot needs, and takes a newer snapshot if this one is too old (R10);
+//! - `judge`: whether the answer is complete, and as of when (R9);
+//! - `total` and `series`: the two kinds of questions; both give an [`Answer`];
 //! - `values`: merged measures and derived values as JSON;
-//! - `total` and `series`: the two questions; both give an [`Answer`].
+//! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
-//! An integer is a JSON integer and a float a JSON float. What left its 64 bits is null, and `overflow` says so.
+//! An integer is a JSON integer, and a float is a JSON float. A value that does not fit in 64 bits is null, and `overflow`
+//! names it.
 
+mod freshness;
 mod gather;
+mod judge;
+mod selection;
 mod series;
 mod total;
 mod values;
 
+use std::time::Duration;
+
+use platform::settings::Span;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
@@ -18,35 +29,36 @@ use shared_logic::complete::Gap;
 use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::format_rfc3339;
 
-use crate::routes::metrics::query::{Query, duration_text};
-pub(crate) use gather::{Gathered, as_of, gather};
+pub(crate) use freshness::freshness;
+use gather::{Gathered, gather};
+pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
 use values::{Overflow, finalized, measures};
 
-/// The body of `total` and `series`. Instants are RFC 3339.
+/// The body of an answer to `total` or `series`. Instants are RFC 3339.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
     metric: String,
     key: Map<String, Value>,
-    /// Widened to the grain; null where the range is unbounded.
+    /// Widened to the grain; null if the range is unbounded.
     from: Option<String>,
     to: Option<String>,
     grain: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<String>,
-    /// Of a total.
+    /// Only in a total.
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overflow: Vec<Overflow>,
     complete: bool,
     pub(crate) gaps: Vec<GapText>,
-    /// Whether the batch layer has counted all of it: complete, and speed adds nothing.
+    /// Whether all of it comes from the batch view: the answer is complete, and the speed view adds nothing.
     authoritative: bool,
     as_of: Option<String>,
     provenance: Provenance,
-    /// Of a series.
+    /// Only in a series.
     #[serde(skip_serializing_if = "Option::is_none")]
     points: Option<Vec<Point>>,
 }
@@ -61,7 +73,7 @@ struct Point {
     overflow: Vec<Overflow>,
 }
 
-/// Which layer gave how much.
+/// What each view contributed.
 #[derive(Debug, Serialize)]
 struct Provenance {
     batch: BatchPart,
@@ -81,7 +93,7 @@ struct SpeedPart {
     lag_ms: Option<i64>,
 }
 
-/// Something that may be missing, for the whole of the answer's range: a late event can belong to any bucket.
+/// Something that may be missing. A gap concerns the whole range of the answer, because a late event can belong to any bucket.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct GapText {
     reason: &'static str,
@@ -94,13 +106,13 @@ pub(crate) struct GapText {
 }
 
 impl Answer {
-    /// The head that total and series share; `all` is everything in the range together.
-    fn new(metric: &Metric, query: &Query, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
-        let (from, to) = (query.from_us.map(format_rfc3339), query.to_us.map(format_rfc3339));
+    /// The members that total and series share. `all` is everything in the range, merged.
+    fn new(metric: &Metric, selection: &Selection, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
+        let (from, to) = (selection.from_us.map(format_rfc3339), selection.to_us.map(format_rfc3339));
         let gaps = &gathered.verdict.gaps;
         Answer {
             metric: metric.name.clone(),
-            key: query.columns.clone(),
+            key: selection.columns.clone(),
             grain: duration_text(metric.grain_us),
             step: None,
             values: None,
@@ -128,7 +140,7 @@ impl Answer {
 }
 
 impl GapText {
-    pub(crate) fn new(gap: &Gap, metric: &Metric, from: &Option<String>, to: &Option<String>) -> GapText {
+    fn new(gap: &Gap, metric: &Metric, from: &Option<String>, to: &Option<String>) -> GapText {
         GapText {
             reason: gap.why.name(),
             text: gap.why.to_string(),
@@ -141,7 +153,12 @@ impl GapText {
     }
 }
 
-/// How far an answer is behind now, in milliseconds; clocks of other machines may be ahead.
+/// The milliseconds from `as_of` to now; never negative, although another machine's clock may be ahead.
 pub(crate) fn lag_ms(as_of_us: i64, now_us: i64) -> i64 {
     (now_us - as_of_us).max(0) / 1_000
+}
+
+/// A length of time as the catalog writes it, such as `1m`.
+pub(crate) fn duration_text(us: i64) -> String {
+    Span::from(Duration::from_micros(us.unsigned_abs())).to_string()
 }

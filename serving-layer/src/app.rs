@@ -1,54 +1,45 @@
-//! What every route needs: the catalog, the newest look, the speed view, and the bounds.
+//! What all requests share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::settings::Settings;
-use platform::store::Store;
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use platform::settings;
+use tokio::task::JoinSet;
 
-use crate::problem::Problem;
-use crate::snapshot::SnapshotCache;
-use crate::speed_view::SpeedView;
+use crate::redis_link::RedisLink;
 use crate::topics::TopicClient;
+use crate::versions::Versions;
 
 /// Shared by all requests.
 pub(crate) struct App {
-    pub(crate) catalog: Catalog,
-    definitions: BTreeMap<String, DefinitionHash>,
-    pub(crate) snapshots: Arc<SnapshotCache>,
-    pub(crate) speed: SpeedView,
+    pub(crate) versions: Versions,
+    pub(crate) redis: Arc<RedisLink>,
     pub(crate) topics: Arc<dyn TopicClient>,
-    pub(crate) max_points: usize,
-    pub(crate) request_timeout: Duration,
+    pub(crate) http: settings::Http,
 }
 
 impl App {
-    pub(crate) fn new(settings: &Settings, catalog: Catalog, store: &Store, topics: Arc<dyn TopicClient>) -> App {
-        let snapshots = SnapshotCache::new(&catalog, store, settings.serving.view_memory.as_usize());
-        let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
-        App {
-            definitions: definitions.collect(),
-            snapshots: Arc::new(snapshots),
-            speed: SpeedView::new(settings),
-            topics,
-            max_points: settings.http.max_points,
-            request_timeout: settings.http.request_timeout.get(),
-            catalog,
+    /// Starts what runs beside requests: it connects to Redis, and describes topics and takes snapshots every `refresh`. The
+    /// tasks end when the set is dropped.
+    pub(crate) fn spawn_background(self: &Arc<App>, refresh: Duration) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let redis = Arc::clone(&self.redis);
+        tasks.spawn(async move { redis.connect().await });
+        for version in self.versions.iter() {
+            for watch in version.snapshots.topics() {
+                let (watch, snapshots) = (Arc::clone(watch), Arc::clone(&version.snapshots));
+                let topics = Arc::clone(&self.topics);
+                tasks.spawn(async move {
+                    loop {
+                        watch.refresh(topics.as_ref()).await;
+                        snapshots.renew_topics();
+                        tokio::time::sleep(refresh).await;
+                    }
+                });
+            }
+            let snapshots = Arc::clone(&version.snapshots);
+            tasks.spawn(async move { snapshots.follow(refresh).await });
         }
-    }
-
-    /// A metric of the catalog.
-    ///
-    /// # Errors
-    /// The problem that there is none of that name.
-    pub(crate) fn metric(&self, name: &str) -> Result<&Metric, Problem> {
-        self.catalog.metrics.get(name).ok_or_else(|| Problem::no_metric(name, self.catalog.metrics.keys().cloned()))
-    }
-
-    /// The hash of a metric of the catalog.
-    pub(crate) fn definition(&self, metric: &Metric) -> &DefinitionHash {
-        &self.definitions[&metric.name]
+        tasks
     }
 }

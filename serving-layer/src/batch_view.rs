@@ -1,17 +1,19 @@
-//! The batch views in memory: exact partials of everything below the cut, indexed by group key.
+//! The batch views in memory: exact partials of all events below the cut, indexed by group key.
 //!
-//! A view is an immutable snapshot of one version of its Delta table. A new version shares with the old one every day whose
-//! files are the same, so a reconcile costs the serving layer only the days that it changed. Within a day a group key is one
-//! stretch of rows, ordered by bucket, and behind them one row with the whole day: a total over a year merges 365 values.
+//! A view is one version of its Delta table and never changes. A new version shares with the old one every day whose files are
+//! the same, so after a reconcile only the changed days are read. Within a day, the rows of a group key are adjacent and ordered
+//! by bucket, and after them comes one row for the whole day. So a total over a year merges 365 values.
 //!
-//! - `columns`: values of one measure, eight bytes each;
-//! - `day`: one day's rows and their index by group key, for every grouping set;
-//! - `cells`: what a query takes out of them;
-//! - `reader`: follows a table from version to version, within `serving.view_memory`.
+//! - `reader`: follows a table from version to version;
+//! - `memory`: the limit `serving.view_memory`;
+//! - `day`: the rows of one day, indexed by group key for every grouping set;
+//! - `columns`: the values of one measure, eight bytes each;
+//! - `cells`: what a query reads from a view.
 
 mod cells;
 mod columns;
 mod day;
+mod memory;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -19,41 +21,44 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use platform::store::{DataFile, StoreError, Table};
+use platform::store::{DataFile, StoreError};
 use shared_logic::catalog::{Metric, Source};
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::group_key::GroupKey;
 use shared_logic::time::{DAY_US, TimeRange};
+use storage::BatchView;
 use tokio::sync::Semaphore;
 
 pub(crate) use cells::{Cells, Fold};
 use day::Day;
-pub(crate) use reader::{Memory, ViewReader};
+pub(crate) use memory::Memory;
+pub(crate) use reader::ViewReader;
 
-/// Days that are read from the store for single requests, at once in the process per metric.
+/// How many days of one metric are read from the store for requests at the same time.
 const COLD_READS: usize = 2;
-/// After so many days a request lets others have the thread.
+/// After so many days, a request yields its thread to others.
 const DAYS_PER_TURN: usize = 16;
 
 /// One version of one metric's batch view.
 pub(crate) struct View {
     /// The version of its table.
     pub(crate) version: u64,
-    /// What the commit says of its rows; they are only held if the definition is the catalog's.
-    pub(crate) note: Note,
+    /// What the commit says about its rows. Rows are read only if the definition is the catalog's.
+    pub(crate) note: Arc<Note>,
     days: BTreeMap<i64, DayFiles>,
-    table: Table,
+    table: BatchView,
     counted: Arc<Counted>,
 }
 
 /// What a view counts.
-pub(crate) struct Counted {
-    pub(crate) source: Source,
-    pub(crate) metric: Metric,
+struct Counted {
+    source: Source,
+    metric: Metric,
+    /// Limits reads of days that are not in memory.
     cold: Semaphore,
 }
 
-/// A day: its files, and its rows unless the memory for views is used up by newer days.
+/// A day: its files, and its rows unless newer days use up the memory.
 #[derive(Clone)]
 struct DayFiles {
     files: Vec<DataFile>,
@@ -61,10 +66,10 @@ struct DayFiles {
 }
 
 impl View {
-    /// The cells of a group key whose buckets lie in the range, folded as the query needs them.
+    /// The cells of a group key whose buckets are in the range, merged as far as the query allows.
     ///
     /// # Errors
-    /// If a day that is not held in memory cannot be read from the store.
+    /// If a day that is not in memory cannot be read from the store.
     pub(crate) async fn cells(&self, key: &GroupKey, range: TimeRange, fold: Fold) -> Result<Cells, StoreError> {
         let mut cells = Cells::new(&self.counted.metric, fold);
         let days = range.from_us.div_euclid(DAY_US)..=(range.to_us - 1).div_euclid(DAY_US);
@@ -87,20 +92,20 @@ impl View {
         Ok(cells)
     }
 
-    /// Days in memory, and days that are read from the store when they are asked for.
+    /// How many days are in memory, and how many are read from the store on request.
     pub(crate) fn days(&self) -> (usize, usize) {
         let held = self.days.values().filter(|day| day.held.is_some()).count();
         (held, self.days.len() - held)
     }
 
-    /// The bytes of the days in memory, about.
+    /// The memory that the days take, about.
     pub(crate) fn bytes(&self) -> usize {
         self.days.values().filter_map(|day| day.held.as_ref()).map(|day| day.bytes()).sum()
     }
 }
 
 impl Counted {
-    pub(crate) fn new(source: Source, metric: Metric) -> Counted {
+    fn new(source: Source, metric: Metric) -> Counted {
         Counted { source, metric, cold: Semaphore::new(COLD_READS) }
     }
 }

@@ -1,4 +1,4 @@
-//! The command `serving-layer`: answers queries over HTTP until it is told to stop.
+//! The command `serving-layer`: answers queries over HTTP until a stop is requested.
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -9,7 +9,7 @@ use shared_logic::catalog::Catalog;
 
 use crate::Server;
 
-/// Answers queries by braiding batch views and speed views
+/// Answers queries by merging batch views with speed views
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -20,7 +20,7 @@ struct Args {
 /// Runs the command with this process's arguments.
 ///
 /// # Errors
-/// Whatever ended it, for a person to read.
+/// If it cannot start, or cannot go on.
 pub fn main() -> Result<()> {
     platform::shutdown::block_on(run())?
 }

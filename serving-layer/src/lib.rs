@@ -1,16 +1,26 @@
-//! The serving layer: answers every query by braiding the batch view and the speed view (design 3).
+//! The serving layer: answers queries by merging the batch view with the speed view.
 //!
-//! Read in the order of one request: `router` lists the routes, `query` reads the parameters, `look` holds what is known
-//! of views, archive and topics at one moment, `speed_view` reads the shards, `batch_view` holds the views in memory,
-//! `answer` judges completeness, merges and writes the JSON, `problem` says what went wrong. `server` listens and stops,
-//! `command` is the command line.
+//! The modules, in the order in which a request meets them:
 //!
-//! Nothing here counts: what an answer is made of is decided by `shared_logic::complete` and `shared_logic::merge`.
+//! 1. `router` lists the paths and bounds every request in time.
+//! 2. `routes` holds the handlers, one file per resource. They read the parameters strictly and write the JSON.
+//! 3. `versions` holds what each served version of the deployment needs: its catalog, its snapshots and its speed view.
+//! 4. `snapshot` is what was known of views, archives and topics at one moment. A request uses one snapshot.
+//! 5. `answer` reads both views, decides whether the answer is complete, and merges.
+//! 6. `batch_view` keeps batch views in memory; `speed_view` reads shards from Redis.
+//!
+//! Around them: `problem` is what a request gets instead of an answer, `topics` asks Kafka, `redis_link` is the connection to
+//! Redis, `last_read` keeps the last known value when a read fails, `app` is what all requests share, `server` listens and
+//! stops in order, and `command` is the command line.
+//!
+//! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
+//! answer, and `shared_logic::merge` merges them with the batch view.
 
 mod answer;
 mod app;
 mod batch_view;
 pub mod command;
+mod last_read;
 mod problem;
 mod redis_link;
 mod router;
@@ -19,6 +29,7 @@ mod server;
 mod snapshot;
 mod speed_view;
 mod topics;
+mod versions;
 
 pub use server::{ServeError, Server, run};
 pub use topics::TopicClient;

@@ -1,4 +1,4 @@
-//! `serving-layer`; all of it is in the library, so that one program can be every layer.
+//! The program `serving-layer`. All of it is in the library, so that one program can contain every layer.
 
 fn main() -> anyhow::Result<()> {
     serving_layer::command::main()

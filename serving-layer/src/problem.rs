@@ -1,30 +1,26 @@
-//! What is wrong with a request, or with us, as RFC 9457 says it: `application/problem+json`.
+//! What a request gets instead of an answer: a problem as of RFC 9457, `application/problem+json`.
 //!
-//! A problem names the parameter that it concerns and says what to do. What is wrong with us is logged where it is found;
-//! here it is only told.
-
-use std::ops::Deref;
+//! A problem says what to do, and names the parameter if one has to change. Server faults are logged where they occur; a problem
+//! only reports them.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use platform::store::StoreError;
+use platform::telemetry::error_text;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::speed_view::SpeedError;
 
-/// Seconds after which a client may ask again.
+/// After how many seconds a client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// A problem to be answered instead of what was asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Problem(Box<Told>);
-
-/// The body and headers of a problem.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Told {
+/// The body of the response, and its status.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
     /// Names the kind of problem.
-    r#type: String,
+    #[serde(rename = "type", serialize_with = "as_urn")]
+    kind: &'static str,
     title: &'static str,
     #[serde(serialize_with = "as_number")]
     status: StatusCode,
@@ -32,61 +28,42 @@ pub(crate) struct Told {
     /// The parameter that has to change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parameter: Option<String>,
-    /// Why an answer is not complete, where a complete one was required.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gaps: Option<Value>,
-    #[serde(skip)]
-    header: Option<(header::HeaderName, HeaderValue)>,
-}
-
-impl Deref for Problem {
-    type Target = Told;
-
-    fn deref(&self) -> &Told {
-        &self.0
-    }
+    /// Why the answer is not complete, if a complete one was required.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<Value>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &'static str, detail: String) -> Problem {
-        let r#type = format!("urn:braid:problem:{kind}");
-        Problem(Box::new(Told { r#type, title, status, detail, parameter: None, gaps: None, header: None }))
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
+        Problem { kind, title, status, detail, parameter: None, gaps: Vec::new() }
     }
 
-    /// A parameter that does not exist, is repeated, or has a value that cannot be used.
+    /// A parameter that is unknown, is repeated, or has a value that cannot be used.
     pub(crate) fn parameter(name: &str, detail: String) -> Problem {
-        let mut problem = Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter cannot be used", detail);
-        problem.0.parameter = Some(name.to_owned());
-        problem
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", "A parameter cannot be used", detail);
+        Problem { parameter: Some(name.to_owned()), ..problem }
     }
 
-    /// No such metric.
+    /// There is no such metric.
     pub(crate) fn no_metric(name: &str, known: impl Iterator<Item = String>) -> Problem {
         let known: Vec<String> = known.collect();
         let detail = format!("there is no metric {name:?}; the catalog declares {}", known.join(", "));
         Problem::new(StatusCode::NOT_FOUND, "unknown-metric", "No such metric", detail)
     }
 
-    /// No such path.
+    /// There is no such path.
     pub(crate) fn no_path(path: &str) -> Problem {
-        let detail = format!("there is nothing at {path}; /openapi.json lists what there is");
+        let detail = format!("there is nothing at {path}; /openapi.json lists all paths");
         Problem::new(StatusCode::NOT_FOUND, "unknown-path", "No such path", detail)
     }
 
-    /// The path exists, the method does not.
+    /// The path exists, but not with this method.
     pub(crate) fn method(method: &str) -> Problem {
-        let detail = format!("{method} is not possible here; everything is asked for with GET");
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
-        problem.with_header(header::ALLOW, "GET, HEAD")
+        let detail = format!("{method} is not possible here; every path answers GET and HEAD only");
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
     }
 
-    /// Not now; asking again may help.
-    pub(crate) fn unavailable(kind: &str, title: &'static str, detail: String) -> Problem {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail);
-        problem.with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
-    }
-
-    /// Nothing has been looked at yet.
+    /// No snapshot was taken yet.
     pub(crate) fn starting() -> Problem {
         let detail = "the batch views are still being loaded".to_owned();
         Problem::unavailable("starting", "The serving layer is starting", detail)
@@ -94,63 +71,65 @@ impl Problem {
 
     /// The view or the archive was never read.
     pub(crate) fn store(reason: &str) -> Problem {
-        Problem::unavailable(
-            "store-unavailable",
-            "The store cannot be read",
-            format!("the store cannot be read: {reason}"),
-        )
+        let detail = format!("the store cannot be read: {reason}");
+        Problem::unavailable("store-unavailable", "The store cannot be read", detail)
     }
 
-    /// A complete answer was required and there is none.
-    pub(crate) fn incomplete(gaps: Value) -> Problem {
-        let detail = "the answer would not be complete (see gaps), and require=complete was asked for".to_owned();
-        let mut problem = Problem::unavailable("incomplete", "No complete answer", detail);
-        problem.0.gaps = Some(gaps);
-        problem
+    /// A complete answer was required, but this one has gaps.
+    pub(crate) fn incomplete(gaps: Vec<Value>) -> Problem {
+        let detail = "the request has require=complete, but the answer would not be complete (see gaps)".to_owned();
+        Problem { gaps, ..Problem::unavailable("incomplete", "No complete answer", detail) }
     }
 
-    /// The time-out passed.
+    /// The request took longer than `http.request_timeout`.
     pub(crate) fn too_slow(within: std::time::Duration) -> Problem {
-        let detail = format!("there was no answer within {within:?} (http.request_timeout); ask for less, or again");
+        let detail =
+            format!("there was no answer within {within:?} (http.request_timeout); ask for less, or try again");
         Problem::unavailable("timeout", "The request took too long", detail)
     }
 
-    /// A mistake of ours.
+    /// A bug in the serving layer.
     pub(crate) fn internal() -> Problem {
-        let detail = "the request failed because of a mistake in the serving layer; its log says more".to_owned();
+        let detail = "the request failed because of a bug in the serving layer; its log says more".to_owned();
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
     }
 
-    fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Problem {
-        self.0.header = Some((name, HeaderValue::from_static(value)));
-        self
+    /// Not possible now; trying again may help.
+    fn unavailable(kind: &'static str, title: &'static str, detail: String) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
     }
 }
 
 impl From<SpeedError> for Problem {
     fn from(error: SpeedError) -> Problem {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        let detail = format!("{error}{source}; without redis the numbers would be too small");
+        let detail = format!("{}; without redis the numbers would be too small", error_text(&error));
         Problem::unavailable("redis-unavailable", "The speed view cannot be read", detail)
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        Problem::store(&format!("{error}{source}"))
+        Problem::store(&error_text(&error))
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&*self.0).expect("a problem is plain data");
+        let body = serde_json::to_vec(&self).expect("a problem is plain data");
         let mut response = (self.status, body).into_response();
-        let content = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, content);
-        response.headers_mut().extend(self.0.header);
+        let mut set = |name, value| drop(response.headers_mut().insert(name, HeaderValue::from_static(value)));
+        set(header::CONTENT_TYPE, "application/problem+json");
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => set(header::ALLOW, "GET, HEAD"),
+            StatusCode::SERVICE_UNAVAILABLE => set(header::RETRY_AFTER, RETRY_AFTER_SECONDS),
+            _ => {}
+        }
         response
     }
+}
+
+fn as_urn<S: serde::Serializer>(kind: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("urn:braid:problem:{kind}"))
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

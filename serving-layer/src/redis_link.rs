@@ -1,14 +1,17 @@
-//! The readers' connection to Redis. It is made in the background, so that the process starts and says what is wrong. A
-//! request waits for the first try and for no other.
+//! The connection to Redis that all requests share.
+//!
+//! A background task makes it, so that the process starts without Redis and can say what is wrong. A request waits for the
+//! first attempt to end, and never for a later one.
 
 use std::time::Duration;
 
 use platform::redis::{self, Connection, RedisError};
 use platform::settings;
+use platform::telemetry::error_text;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// The wait between two tries to connect.
+/// The wait between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// There is no connection to Redis, or Redis does not answer.
@@ -18,19 +21,20 @@ pub(crate) struct Unreachable {
     reason: String,
 }
 
-/// A connection that comes about some time, and repairs itself from then on.
+/// A connection that is made in the background and reconnects by itself from then on.
 pub(crate) struct RedisLink {
     settings: settings::Redis,
-    /// Nothing before the first try has ended.
+    /// `None` until the first attempt has ended.
     state: watch::Sender<Option<Result<Connection, Unreachable>>>,
 }
 
 impl RedisLink {
+    /// Connects to nothing yet; [`RedisLink::connect`] does.
     pub(crate) fn new(settings: settings::Redis) -> RedisLink {
         RedisLink { settings, state: watch::Sender::new(None) }
     }
 
-    /// The connection; its commands and those of its clones share one socket.
+    /// The connection. Its clones share one socket.
     ///
     /// # Errors
     /// If there is none yet, with the reason.
@@ -40,7 +44,7 @@ impl RedisLink {
         tried.unwrap_or_else(|| Err(Unreachable { reason: "the process is stopping".to_owned() }))
     }
 
-    /// Asks for a sign of life.
+    /// Checks that Redis answers.
     ///
     /// # Errors
     /// If there is no connection, or no answer within `redis.response_timeout`.
@@ -50,7 +54,7 @@ impl RedisLink {
         answer.map_err(|error| Unreachable { reason: error.to_string() })
     }
 
-    /// Connects, however long it takes. A server that is not fit for a speed view is not used.
+    /// Tries to connect until it succeeds. A server that must not hold a speed view is not used; [`redis::check`] says why.
     pub(crate) async fn connect(&self) {
         loop {
             match self.try_connect().await {
@@ -60,11 +64,9 @@ impl RedisLink {
                     return;
                 }
                 Err(error) => {
-                    let source =
-                        std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                    let reason = format!("{error}{source}");
+                    let reason = error_text(&error);
                     let before = self.state.send_replace(Some(Err(Unreachable { reason: reason.clone() })));
-                    if !matches!(before, Some(Err(known)) if known.reason == reason) {
+                    if !matches!(before, Some(Err(last)) if last.reason == reason) {
                         warn!(reason, "cannot use redis; trying again");
                     }
                 }

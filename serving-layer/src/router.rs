@@ -1,4 +1,4 @@
-//! Every route, and what surrounds all of them: the time-out, the telemetry, and problems for everything else.
+//! The table of all routes, and what applies to every request: a time-out, telemetry, and a problem for any other path.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::routes::metrics::{definitions, series, total};
 use crate::routes::{health, openapi, status};
 
-/// All paths; `openapi.json` describes the same.
+/// All paths. `openapi.json` describes the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
         ("/v1/metrics", get(definitions::all)),
@@ -32,7 +32,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     ]
 }
 
-/// The service.
+/// The service that answers all requests.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let router = routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     router
@@ -42,21 +42,22 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Ends a request at `http.request_timeout`, turns a panic into a problem, and counts.
+/// Ends a request after `http.request_timeout`, turns a panic into a problem, and counts requests.
 async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(app.request_timeout, answer).await {
+    let within = app.http.request_timeout.get();
+    let mut response = match tokio::time::timeout(within, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
             error!(route, "a request panicked");
             Problem::internal().into_response()
         }
-        Err(_) => Problem::too_slow(app.request_timeout).into_response(),
+        Err(_) => Problem::too_slow(within).into_response(),
     };
-    // The next answer is another one.
+    // Answers change with every event and must not be cached.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let labels = [("route", route), ("status", response.status().as_u16().to_string())];
     ::metrics::histogram!("braid_serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());

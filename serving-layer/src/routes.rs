@@ -1,47 +1,33 @@
-//! The handlers, one file a resource.
+//! The handlers, one file per resource. Each reads its parameters strictly.
+//!
+//! - `metrics`: definitions, totals and series;
+//! - `status`: how far every layer has come;
+//! - `health`: whether the process lives and can answer, and its own counters;
+//! - `openapi`: the description of all routes;
+//! - `parameters`: a query string as names and values.
 
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
-pub(crate) mod parameters;
+mod parameters;
 pub(crate) mod status;
 
-use axum::extract::{FromRequestParts, Path};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use crate::answer::{Answer, GapText};
-use crate::problem::Problem;
-use metrics::query::Query;
-use parameters::Parameters;
+use crate::app::App;
+use crate::versions::Version;
 
-/// The name in the path, whether or not there is such a metric.
-pub(crate) struct MetricName(String);
+/// The version that a request is about. It is the active one: no route has a parameter for another yet.
+pub(crate) struct RequestedVersion(pub(crate) Arc<Version>);
 
-impl<S: Send + Sync> FromRequestParts<S> for MetricName {
-    type Rejection = Problem;
+impl FromRequestParts<Arc<App>> for RequestedVersion {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MetricName, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| MetricName(name)).map_err(|_| Problem::no_path(parts.uri.path()))
+    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Infallible> {
+        Ok(RequestedVersion(Arc::clone(app.versions.active())))
     }
-}
-
-/// Refuses parameters where there are none.
-fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
-    Parameters::read(query)?.only(std::iter::empty())
-}
-
-/// Refuses an incomplete answer where a complete one is required.
-fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {
-    if !answer.gaps.is_empty() {
-        ::metrics::counter!("braid_serving_incomplete_answers_total").increment(1);
-    }
-    if query.require_complete && !answer.gaps.is_empty() {
-        return Err(Problem::incomplete(gaps_json(&answer.gaps)));
-    }
-    Ok(answer)
-}
-
-fn gaps_json(gaps: &[GapText]) -> serde_json::Value {
-    serde_json::to_value(gaps).expect("gaps are plain data")
 }

@@ -1,9 +1,9 @@
 //! Listens, serves and stops in order.
 //!
-//! [`Server::bind`] takes the address, so that port 0 works; [`Server::run`] serves until it is told to stop: then it takes
-//! no more connections, lets open requests end within `http.shutdown`, and closes.
+//! [`Server::bind`] takes the address, so that a caller can use port 0 and ask for the port. [`Server::run`] serves until a stop is
+//! requested. Then it accepts no more connections, lets open requests end within `http.shutdown`, and closes.
 //!
-//! - `connection`: one client, bounded in every direction.
+//! - `connection`: one client's connection, with limits on everything.
 
 mod connection;
 
@@ -15,20 +15,23 @@ use hyper_util::server::graceful::GracefulShutdown;
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
-use platform::store::{Store, StoreError};
+use platform::store::StoreError;
 use shared_logic::catalog::Catalog;
+use storage::Storage;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::redis_link::RedisLink;
 use crate::router::router;
 use crate::topics::TopicClient;
+use crate::versions::{Version, Versions};
 
-/// Clients at once; more wait to be accepted.
+/// How many clients may be connected at the same time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
-/// The wait after the operating system refused to accept, mostly because there are too many open files.
+/// The wait after the operating system failed to accept a connection, mostly because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Why the serving layer cannot serve.
@@ -39,24 +42,23 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The store's location is wrong.
+    /// `store.url` is not a location.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
-    /// The Kafka client's properties are wrong.
+    /// A property of the Kafka client is wrong.
     #[error("cannot ask kafka about topics")]
     Kafka(#[from] KafkaError),
 }
 
-/// A serving layer that listens and does not serve yet.
+/// A serving layer that listens but does not serve yet.
 pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
     refresh: Duration,
-    deadline: Duration,
 }
 
 impl Server {
@@ -69,7 +71,7 @@ impl Server {
         Server::bind_with(settings, catalog, Arc::new(topics)).await
     }
 
-    /// The same, with somebody else to ask about topics.
+    /// As [`Server::bind`], with another client that answers questions about topics.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -78,28 +80,29 @@ impl Server {
         catalog: Catalog,
         topics: Arc<dyn TopicClient>,
     ) -> Result<Server, ServeError> {
-        let store = Store::new(&settings.store, &catalog.deployment.name)?;
-        let app = Arc::new(App::new(settings, catalog, &store, topics));
+        let storage = Storage::new(&settings.store, &catalog.deployment)?;
+        let redis = Arc::new(RedisLink::new(settings.redis.clone()));
+        let version = Version::new(catalog, &storage, Arc::clone(&redis), &settings.serving);
+        let app = Arc::new(App { versions: Versions::of(version), redis, topics, http: settings.http.clone() });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (refresh, deadline) = (settings.serving.refresh.get(), settings.http.shutdown.get());
-        Ok(Server { app, listener, address, refresh, deadline })
+        Ok(Server { app, listener, address, refresh: settings.serving.refresh.get() })
     }
 
-    /// Where it listens; connections are taken from now on and answered once it runs.
+    /// The address on which it listens. Connections are accepted from now on, and answered once it runs.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until a stop is asked for and open requests have ended, or their deadline has passed.
+    /// Serves until a stop is requested and open requests have ended, or their deadline has passed.
     ///
     /// # Errors
-    /// None today: what fails while serving is a problem of single requests.
+    /// None today: what fails while serving is a problem of the request.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
-        let background = self.background();
+        let background = self.app.spawn_background(self.refresh);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -122,7 +125,7 @@ impl Server {
                     connections.spawn(async move {
                         let _place = place;
                         if let Err(error) = connection.await {
-                            tracing::debug!(%error, "a connection ended early");
+                            tracing::debug!(%error, "a connection ended with an error");
                         }
                     });
                 }
@@ -133,37 +136,22 @@ impl Server {
             }
         }
         drop(self.listener);
-        if tokio::time::timeout(self.deadline, graceful.shutdown()).await.is_err() {
-            warn!(open = connections.len(), deadline_ms = self.deadline.as_millis(), "open requests were cut off");
+        let deadline = self.app.http.shutdown.get();
+        if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+            warn!(
+                open = connections.len(),
+                deadline_ms = deadline.as_millis(),
+                "the deadline has passed; closing connections with open requests"
+            );
         }
         connections.shutdown().await;
         drop(background);
         info!("stopped serving");
         Ok(())
     }
-
-    /// What goes on beside requests: snapshots at store and topics, and the connection to Redis. Ends when dropped.
-    fn background(&self) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        let (app, refresh) = (Arc::clone(&self.app), self.refresh);
-        tasks.spawn(async move { app.speed.link.connect().await });
-        for watch in self.app.snapshots.topics() {
-            let (watch, app) = (Arc::clone(watch), Arc::clone(&self.app));
-            tasks.spawn(async move {
-                loop {
-                    watch.ask(app.topics.as_ref()).await;
-                    app.snapshots.renew_topics();
-                    tokio::time::sleep(refresh).await;
-                }
-            });
-        }
-        let snapshots = Arc::clone(&self.app.snapshots);
-        tasks.spawn(async move { snapshots.follow(refresh).await });
-        tasks
-    }
 }
 
-/// Serves on the settings' address until a stop is asked for.
+/// Serves on `http.listen` until a stop is requested.
 ///
 /// # Errors
 /// [`ServeError`].

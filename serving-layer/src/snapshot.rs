@@ -1,82 +1,83 @@
-//! One look (R10): all that is known of views, archive and topics at one moment, immutable. A request uses one look from
-//! start to end, so view and cut belong together.
+//! A snapshot (R10): what was known of views, archives and topics at one moment. It never changes, and a request uses the same
+//! snapshot from start to end, so view and cut belong together.
 //!
-//! The archive is read *after* the views: a look never knows an older archive than the one that a view of it was computed
-//! from. Where the store does not answer, what was known stays. That is safe, as a view's cut never falls: an old view asks
-//! for slices that are still there, or the answer says that they are not.
+//! The archives are read *after* the views. So a snapshot never knows an older archive than the one from which one of its views
+//! was computed. While the store cannot be read, the last known values stay. That is safe because a view's cut never falls: an
+//! old view needs slices that still exist, or the answer says that they are missing.
 //!
-//! - `refresh`: takes snapshots, regularly and on demand.
+//! - `cache`: the newest snapshot, replaced regularly and on demand;
+//! - `refresh`: reads the tables for the next snapshot;
+//! - `known_gaps`: gaps that a newer snapshot did not close.
 
+mod cache;
+mod known_gaps;
 mod refresh;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::complete;
+use shared_logic::complete::{self, TopicLook};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
 use crate::batch_view::View;
-use crate::topics::TopicState;
+use crate::last_read::LastRead;
 
-pub(crate) use refresh::SnapshotCache;
+pub(crate) use cache::SnapshotCache;
 
-/// The shards that were read for an answer, by partition; `None` where there is none.
+/// The shards that were read for an answer, by partition; `None` for a partition without one.
 pub(crate) type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
-/// What was known when it was taken.
+/// Batch views by metric; `None` for a metric without one.
+type Views = BTreeMap<String, LastRead<Option<Arc<View>>>>;
+/// The facts of archives by source; `None` for a source without an archive.
+type Archives = BTreeMap<String, LastRead<Option<ArchiveFacts>>>;
+/// The last descriptions of topics, by source.
+type TopicsBySource = BTreeMap<String, Arc<LastRead<TopicLook>>>;
+
+/// What was known at one moment.
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
-    /// SnapshotCache are numbered in the order in which they were begun.
+    /// Numbers snapshots in the order in which they were begun.
     sequence: u64,
-    views: BTreeMap<String, Known<Option<Arc<View>>>>,
-    archives: BTreeMap<String, Known<Option<Archive>>>,
-    topics: BTreeMap<String, Arc<TopicState>>,
+    views: Views,
+    archives: Archives,
+    topics: TopicsBySource,
 }
 
-/// Something that is read from the store again and again.
+/// The facts of an archive at one version.
 #[derive(Clone)]
-pub(crate) struct Known<T> {
-    /// What it was when it was last read; `None` if it was never read.
-    pub(crate) value: Option<T>,
-    /// Why it could not be read the last time.
-    pub(crate) error: Option<String>,
-}
-
-/// The facts of an archive, as of one version.
-#[derive(Clone)]
-pub(crate) struct Archive {
-    /// The version of its table.
+pub(crate) struct ArchiveFacts {
+    /// The version of the archive's table.
     pub(crate) version: u64,
-    /// What that commit knows of the source's logs.
+    /// What that commit says about the source's logs.
     pub(crate) facts: Arc<Facts>,
 }
 
 impl Snapshot {
-    /// The newest view of a metric, whatever it counts.
+    /// The newest view of a metric, whatever definition it counts.
     pub(crate) fn view(&self, metric: &str) -> Option<&Arc<View>> {
         self.views.get(metric)?.value.as_ref()?.as_ref()
     }
 
-    /// The view of a metric if it counts that definition.
+    /// The newest view of a metric, if it counts that definition.
     pub(crate) fn own_view(&self, metric: &str, definition: &DefinitionHash) -> Option<&Arc<View>> {
         self.view(metric).filter(|view| view.note.definition == *definition)
     }
 
     /// The archive of a source.
-    pub(crate) fn archive(&self, source: &str) -> Option<&Archive> {
+    pub(crate) fn archive(&self, source: &str) -> Option<&ArchiveFacts> {
         self.archives.get(source)?.value.as_ref()?.as_ref()
     }
 
-    /// What is known of a source's topic.
-    pub(crate) fn topic(&self, source: &str) -> Option<&TopicState> {
+    /// The last description of a source's topic, and why a later one failed.
+    pub(crate) fn topic(&self, source: &str) -> Option<&LastRead<TopicLook>> {
         self.topics.get(source).map(Arc::as_ref)
     }
 
-    /// The same for the rules of completeness; the shards are read afterwards.
+    /// What the rules of completeness need to judge an answer about a metric, with the shards that were read for it.
     pub(crate) fn of_metric<'a>(
         &'a self,
         metric: &Metric,
@@ -84,18 +85,17 @@ impl Snapshot {
         shards: &'a Shards,
     ) -> complete::Look<'a> {
         let archive = self.archive(&metric.source);
-        let note: Option<&Note> = self.view(&metric.name).map(|view| &view.note);
         complete::Look {
             definition,
-            view: note,
+            view: self.view(&metric.name).map(|view| view.note.as_ref()),
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),
-            topic: self.topic(&metric.source).and_then(|topic| topic.last.as_ref()),
+            topic: self.topic(&metric.source).and_then(|topic| topic.value.as_ref()),
             shards,
         }
     }
 
-    /// Why answers about a metric are impossible: its view or its source's archive was never read.
+    /// Why no answer about a metric is possible: its view, or the archive of its source, was never read.
     pub(crate) fn unreadable(&self, metric: &Metric) -> Option<&str> {
         let view = self.views.get(&metric.name).filter(|view| view.value.is_none()).map(|view| &view.error);
         let archive =
@@ -103,7 +103,7 @@ impl Snapshot {
         view.or(archive).map(|error| error.as_deref().unwrap_or("not read yet"))
     }
 
-    /// What of the store could not be read the last time, and why.
+    /// Why views and archives could not be read the last time.
     pub(crate) fn store_errors(&self) -> impl Iterator<Item = &str> {
         let views = self.views.values().filter_map(|view| view.error.as_deref());
         views.chain(self.archives.values().filter_map(|archive| archive.error.as_deref()))
@@ -113,14 +113,9 @@ impl Snapshot {
     pub(crate) fn is_whole(&self, catalog: &Catalog) -> bool {
         catalog.metrics.values().all(|metric| self.unreadable(metric).is_none())
     }
-}
 
-impl<T: Clone> Known<T> {
-    /// What is known after another try; an error leaves the value.
-    fn after(before: Option<&Known<T>>, read: Result<T, String>) -> Known<T> {
-        match read {
-            Ok(value) => Known { value: Some(value), error: None },
-            Err(error) => Known { value: before.and_then(|known| known.value.clone()), error: Some(error) },
-        }
+    /// The memory that the views take, about.
+    fn view_bytes(&self) -> usize {
+        self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum()
     }
 }

@@ -1,208 +1,118 @@
-//! Reads shards of the speed view: positions, and the counters of one group key in every slice that counts.
+//! The speed view: reads shards from Redis, positions and the counters of one group key in every slice that counts.
 //!
-//! A shard is read by one read-only script, so its positions and counters belong together (R10). The script has to be told
-//! its keys, so the reader names the slices that it knows from the last time; where the reply lists others, it asks again.
-//! Counters of finished slices do not change any more and are kept.
+//! One read-only script reads a shard, so its positions and counters belong together (R10). The counters of a finished slice
+//! never change, so they are kept in memory, and most requests read only the newest slice of each shard.
 //!
-//! - `finished`: the cache of finished slices;
-//! - `reply`: the script's answer.
+//! - `read_shard`: reads one shard, in as many rounds as it takes to name all its slices;
+//! - `slices`: slices as ranges of offsets, and the slices that each shard had when it was last read;
+//! - `finished`: the cache of finished slices.
 
 mod finished;
-mod reply;
+mod read_shard;
+mod slices;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use platform::settings::Settings;
-use redis::Script;
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::contracts::speed_view::{Counters, Reading, Shard, ShardKeys, UnreadableShard, script};
+use platform::settings::Size;
+use shared_logic::catalog::{DefinitionHash, Deployment, Metric};
+use shared_logic::contracts::speed_view::{Counters, Reading, Shard, ShardKeys};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
-use shared_logic::measure::MeasureKind;
+use storage::{ShardClient, ShardError};
 
 use crate::redis_link::{RedisLink, Unreachable};
-use finished::{Finished, SliceId};
+use finished::FinishedSlices;
+use slices::KnownSlices;
 
-/// Shards that are read at once for one request.
+/// How many shards one request reads at the same time.
 const CONCURRENT_SHARDS: usize = 64;
-/// How often one shard is asked for one request before it counts as restless: once to learn its slices, once to read them,
-/// and again where slices were opened or dropped in between.
-const ROUNDS: usize = 5;
-/// Remembered lists of slices; beyond, all are forgotten and asked for again.
-const LISTS: usize = 100_000;
 
-/// The speed view, as readers see it.
+/// The speed view of one version.
 pub(crate) struct SpeedView {
-    pub(crate) link: RedisLink,
-    script: Script,
-    finished: Finished,
-    /// Per shard, the slices that it had when it was last read.
-    lists: Mutex<HashMap<String, Vec<i64>>>,
+    redis: Arc<RedisLink>,
+    deployment: Deployment,
+    client: ShardClient,
+    finished: FinishedSlices,
+    known: KnownSlices,
 }
 
-/// What is asked of the shards.
+/// Which counters of a shard are read: those of one group key, as one definition of a metric counts them.
 pub(crate) struct CounterSelection<'a> {
-    pub(crate) catalog: &'a Catalog,
     pub(crate) metric: &'a Metric,
     pub(crate) definition: &'a DefinitionHash,
     pub(crate) key: &'a GroupKey,
 }
 
-/// One shard as of one moment.
+/// One shard at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardReading {
     /// Its positions.
     pub(crate) shard: Shard,
-    /// The latest moment at which the log's end was asked and is by now at or below the cursor, microseconds.
+    /// The latest moment at which Kafka gave an end offset that the cursor has reached since; microseconds since 1970.
     pub(crate) as_of_us: Option<i64>,
-    /// Per slice that counts, the group key's counters.
+    /// The group key's counters, per slice that counts.
     pub(crate) counters: Vec<Arc<Counters>>,
 }
+
+/// The shards that were read, by partition; `None` for a partition without one.
+pub(crate) type ShardReadings = BTreeMap<PartitionId, Option<ShardReading>>;
 
 /// Why the speed view could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpeedError {
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
-    #[error("cannot read the shard of partition {partition} from redis: {reason}")]
-    Refused { partition: PartitionId, reason: String },
-    #[error("cannot read the shard of partition {partition}")]
-    Unreadable { partition: PartitionId, source: UnreadableShard },
-    #[error("the slices of partition {partition} changed {ROUNDS} times while they were read")]
-    KeptChanging { partition: PartitionId },
+    #[error("cannot read the speed view from redis")]
+    Shard(#[from] ShardError),
+    #[error("the slices of partition {partition} changed {rounds} times while they were read")]
+    KeptChanging { partition: PartitionId, rounds: usize },
 }
 
 impl SpeedView {
-    pub(crate) fn new(settings: &Settings) -> SpeedView {
+    /// Reads nothing yet. `slice_memory` bounds the counters of finished slices that are kept.
+    pub(crate) fn new(redis: Arc<RedisLink>, deployment: Deployment, slice_memory: Size) -> SpeedView {
         SpeedView {
-            link: RedisLink::new(settings.redis.clone()),
-            script: Script::new(script::READ),
-            finished: Finished::new(settings.serving.slice_memory.as_usize()),
-            lists: Mutex::default(),
+            redis,
+            deployment,
+            client: ShardClient::default(),
+            finished: FinishedSlices::new(slice_memory.as_usize()),
+            known: KnownSlices::default(),
         }
     }
 
-    /// Reads shards at once; `need` says from which offset on slices count. A missing shard is `None`.
+    /// Reads several shards. For each partition, `from` gives the offset from which slices count.
     ///
     /// # Errors
-    /// If Redis or one of the shards cannot be read. There is no half answer.
+    /// If Redis or one of the shards cannot be read: a part of the shards is of no use.
     pub(crate) async fn read(
         &self,
-        question: &CounterSelection<'_>,
-        need: &BTreeMap<PartitionId, i64>,
-    ) -> Result<BTreeMap<PartitionId, Option<ShardReading>>, SpeedError> {
-        let each = need.iter().map(|(id, from)| {
-            async { Ok::<_, SpeedError>((id.clone(), self.read_one(question, id, *from).await?)) }.boxed()
+        selection: &CounterSelection<'_>,
+        from: &BTreeMap<PartitionId, i64>,
+    ) -> Result<ShardReadings, SpeedError> {
+        let each = from.iter().map(|(id, from)| {
+            async { Ok::<_, SpeedError>((id.clone(), self.read_shard(selection, id, *from).await?)) }.boxed()
         });
         stream::iter(each.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
     }
 
-    /// Reads the positions of shards, without counters.
+    /// Reads the positions of a source's shards, without counters.
     ///
     /// # Errors
     /// As [`SpeedView::read`].
     pub(crate) async fn positions(
         &self,
-        catalog: &Catalog,
         source: &str,
         ids: impl IntoIterator<Item = PartitionId>,
-    ) -> Result<BTreeMap<PartitionId, Option<ShardReading>>, SpeedError> {
+    ) -> Result<ShardReadings, SpeedError> {
         let each = ids.into_iter().map(|id| async move {
-            let keys = ShardKeys::new(&catalog.deployment, source, &id);
-            let reading = self.ask(&id, &[keys.shard()], "", &[]).await?;
+            let keys = ShardKeys::new(&self.deployment, source, &id);
+            let mut redis = self.redis.connection().await?;
+            let reading = self.client.read(&mut redis, &keys, &[], &GroupKey::new(&[]), &[]).await?;
             Ok::<_, SpeedError>((id, reading.map(|reading| ShardReading::new(reading, Vec::new()))))
         });
         stream::iter(each).buffer_unordered(CONCURRENT_SHARDS).try_collect().await
-    }
-
-    async fn read_one(
-        &self,
-        question: &CounterSelection<'_>,
-        id: &PartitionId,
-        from: i64,
-    ) -> Result<Option<ShardReading>, SpeedError> {
-        let keys = ShardKeys::new(&question.catalog.deployment, &question.metric.source, id);
-        let kinds: Vec<MeasureKind> = question.metric.measures.iter().map(|measure| measure.kind).collect();
-        let slice_id = |begin, end| SliceId {
-            shard: keys.shard(),
-            begin,
-            end,
-            definition: question.definition,
-            key: question.key,
-        };
-        let mut known = self.list(&keys);
-        for _ in 0..ROUNDS {
-            let mut found: HashMap<(i64, Option<i64>), Arc<Counters>> = HashMap::new();
-            let mut wanted = Vec::new();
-            for (begin, end) in spans(&known).filter(|(begin, _)| *begin >= from) {
-                match end.and_then(|end| self.finished.get(&slice_id(begin, end))) {
-                    Some(kept) => drop(found.insert((begin, end), kept)),
-                    None => wanted.push(begin),
-                }
-            }
-            let mut names = vec![keys.shard()];
-            names.extend(wanted.iter().map(|begin| keys.counters(*begin, question.definition)));
-            let Some(mut reading) = self.ask(id, &names, question.key.as_str(), &kinds).await? else {
-                self.lists().remove(&keys.shard());
-                return Ok(None);
-            };
-            let listed: Vec<(i64, Option<i64>)> =
-                spans(&reading.shard.slices).filter(|(begin, _)| *begin >= from).collect();
-            let since = reading.shard.definitions.get(question.definition).copied();
-            for (begin, counters) in wanted.into_iter().zip(reading.counters.drain(..)) {
-                // Its end is what this very reply says; one that was dropped meanwhile is in no list and does not count.
-                let Some(span) = listed.iter().find(|span| span.0 == begin) else { continue };
-                let counters = Arc::new(counters);
-                if let Some(end) = span.1.filter(|_| since.is_some_and(|since| since <= begin)) {
-                    self.finished.keep(&slice_id(begin, end), &counters);
-                }
-                found.insert(*span, counters);
-            }
-            let counters: Option<Vec<_>> = listed.iter().map(|span| found.remove(span)).collect();
-            known = reading.shard.slices.clone();
-            self.remember(&keys, &known);
-            if let Some(counters) = counters {
-                return Ok(Some(ShardReading::new(reading, counters)));
-            }
-        }
-        Err(SpeedError::KeptChanging { partition: id.clone() })
-    }
-
-    /// Runs the script once.
-    async fn ask(
-        &self,
-        id: &PartitionId,
-        keys: &[String],
-        group_key: &str,
-        kinds: &[MeasureKind],
-    ) -> Result<Option<Reading>, SpeedError> {
-        let mut connection = self.link.connection().await?;
-        let mut invocation = self.script.prepare_invoke();
-        for key in keys {
-            invocation.key(key.as_str());
-        }
-        let answer = invocation.arg(group_key).invoke_async(&mut connection).await;
-        let answer =
-            answer.map_err(|error| SpeedError::Refused { partition: id.clone(), reason: error.to_string() })?;
-        reply::reading(answer, kinds).map_err(|source| SpeedError::Unreadable { partition: id.clone(), source })
-    }
-
-    fn list(&self, keys: &ShardKeys) -> Vec<i64> {
-        self.lists().get(&keys.shard()).cloned().unwrap_or_default()
-    }
-
-    fn remember(&self, keys: &ShardKeys, slices: &[i64]) {
-        let mut lists = self.lists();
-        if lists.len() >= LISTS {
-            lists.clear();
-        }
-        lists.insert(keys.shard(), slices.to_vec());
-    }
-
-    fn lists(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<i64>>> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,10 +120,4 @@ impl ShardReading {
     fn new(reading: Reading, counters: Vec<Arc<Counters>>) -> ShardReading {
         ShardReading { shard: reading.shard, as_of_us: reading.as_of_us, counters }
     }
-}
-
-/// Begins with their ends; the last slice has none.
-fn spans(slices: &[i64]) -> impl Iterator<Item = (i64, Option<i64>)> {
-    let ends = slices.iter().skip(1).copied().map(Some).chain([None]);
-    slices.iter().copied().zip(ends)
 }

@@ -1,8 +1,8 @@
-//! What the topics are right now: asked regularly, so that a request never waits for Kafka.
+//! The topics as Kafka describes them. They are described regularly in the background, so that no request waits for Kafka.
 //!
-//! A topic look names the partitions that an answer needs (R9), and dates it: nothing is known of what arrived in
-//! partitions that were added after the look. So its time is taken *before* the question, and while Kafka does not answer
-//! the old look stays and `as_of` stands still.
+//! A description names the partitions that an answer needs (R9), and limits its `as_of`: records in partitions that were added
+//! after it are not known. So its time is taken *before* Kafka is asked. While Kafka does not answer, the last description
+//! stays and `as_of` stands still.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +14,14 @@ use shared_logic::complete::TopicLook;
 use tokio::sync::watch;
 use tracing::warn;
 
-/// Who can be asked about topics: Kafka, or in tests something that stands in for it.
+use crate::last_read::LastRead;
+
+/// Answers questions about topics: Kafka, or a stand-in in tests.
 pub trait TopicClient: Send + Sync + 'static {
-    /// The topic's log and number of partitions; nothing if there is no such topic.
+    /// The topic's log and number of partitions; `None` if there is no such topic.
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>>;
 
-    /// Where the given partitions end.
+    /// The end offsets of those partitions.
     fn ends<'a>(
         &'a self,
         topic: &'a str,
@@ -41,53 +43,42 @@ impl TopicClient for Topics {
     }
 }
 
-/// The newest look at one topic.
+/// The last description of one topic.
 pub(crate) struct TopicWatch {
     topic: String,
-    known: watch::Sender<Arc<TopicState>>,
-}
-
-/// What is known of a topic.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TopicState {
-    /// The last look that Kafka answered, if there was one.
-    pub(crate) last: Option<TopicLook>,
-    /// Why the last question was not answered.
-    pub(crate) error: Option<String>,
+    last: watch::Sender<Arc<LastRead<TopicLook>>>,
 }
 
 impl TopicWatch {
     pub(crate) fn new(topic: &str) -> TopicWatch {
-        TopicWatch { topic: topic.to_owned(), known: watch::Sender::default() }
+        TopicWatch { topic: topic.to_owned(), last: watch::Sender::default() }
     }
 
-    pub(crate) fn known(&self) -> Arc<TopicState> {
-        Arc::clone(&self.known.borrow())
+    /// The last description, and why a later one failed.
+    pub(crate) fn last(&self) -> Arc<LastRead<TopicLook>> {
+        Arc::clone(&self.last.borrow())
     }
 
-    /// Waits until it was asked once, with or without an answer.
-    pub(crate) async fn asked(&self) {
-        let asked = |known: &Arc<TopicState>| known.last.is_some() || known.error.is_some();
-        // The sender lives as long as this does.
-        let _ = self.known.subscribe().wait_for(asked).await;
+    /// Waits until Kafka was asked once, with or without an answer.
+    pub(crate) async fn tried(&self) {
+        // This cannot fail: the sender lives as long as `self`.
+        let _ = self.last.subscribe().wait_for(|last| last.is_tried()).await;
     }
 
-    /// Asks once.
-    pub(crate) async fn ask(&self, topics: &dyn TopicClient) {
+    /// Asks Kafka for a new description.
+    pub(crate) async fn refresh(&self, topics: &dyn TopicClient) {
         let at_us = clock::now_us();
-        let before = self.known();
-        let known = match topics.describe(&self.topic).await {
-            Ok(topic) => {
-                let log = topic.map(|topic| (topic.log, topic.partitions));
-                TopicState { last: Some(TopicLook { log, at_us }), error: None }
-            }
-            Err(error) => {
-                if before.error.is_none() {
-                    warn!(topic = self.topic, %error, "cannot look at the topic; the last look stays");
-                }
-                TopicState { last: before.last.clone(), error: Some(error.to_string()) }
-            }
-        };
-        self.known.send_replace(Arc::new(known));
+        let described = topics.describe(&self.topic).await.map(|topic| {
+            let log = topic.map(|topic| (topic.log, topic.partitions));
+            TopicLook { log, at_us }
+        });
+        let before = self.last();
+        if let Err(error) = &described
+            && before.error.is_none()
+        {
+            warn!(topic = self.topic, %error, "cannot describe the topic; the last description stays");
+        }
+        let last = LastRead::after(Some(&before), described.map_err(|error| error.to_string()));
+        self.last.send_replace(Arc::new(last));
     }
 }

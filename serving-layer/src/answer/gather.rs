@@ -1,9 +1,10 @@
-//! One look, the shards that it needs, and the verdict.
+//! Reads what both views know about one group key, as of one snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use shared_logic::catalog::Metric;
+use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::complete::{self, Verdict};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::cut;
@@ -11,98 +12,91 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
 
-use crate::app::App;
+use super::judge::{Judgement, judge};
 use crate::batch_view::View;
 use crate::problem::Problem;
 use crate::snapshot::{Shards, Snapshot};
 use crate::speed_view::{CounterSelection, ShardReading};
+use crate::versions::Version;
 
-/// How often a look that turned out to be too old is replaced before the answer says that it is incomplete.
-const NEWER_LOOKS: usize = 2;
+/// How many newer snapshots a request takes before its answer says that it is incomplete.
+const NEWER_SNAPSHOTS: usize = 2;
 
-/// What both layers know of one group key, as of one look.
-pub(crate) struct Gathered {
-    /// The view, if it counts the catalog's definition.
-    pub(crate) view: Option<Arc<View>>,
+/// What both views know about one group key.
+pub(super) struct Gathered {
+    /// The batch view, if it counts the catalog's definition.
+    pub(super) view: Option<Arc<View>>,
     /// What is missing, and from which offsets on slices count.
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
     /// The cells of every slice that counts.
-    pub(crate) speed: Vec<SpeedCell>,
-    /// Nothing that arrived before this is missing, if the answer is complete.
-    pub(crate) as_of_us: Option<i64>,
+    pub(super) speed: Vec<SpeedCell>,
+    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
+    pub(super) as_of_us: Option<i64>,
 }
 
-/// Gathers what is known of a group key. Where the look seems to be too old, newer ones are taken, a bounded number of
-/// times: a reconcile has perhaps committed a view just now, and the slices below its cut were dropped.
+/// Gathers what is known about a group key.
+///
+/// If the snapshot seems to be too old, newer ones are taken, a bounded number of times: perhaps a reconcile committed a view a
+/// moment ago, and the slices below its cut were dropped.
 ///
 /// # Errors
-/// If there is no look for half of `http.request_timeout`, or the speed view cannot be read.
-pub(crate) async fn gather(app: &App, metric: &Metric, key: &GroupKey) -> Result<Gathered, Problem> {
-    let first = tokio::time::timeout(app.request_timeout / 2, app.snapshots.newest()).await;
+/// If there is no snapshot after `first_within`, or a view cannot be read.
+pub(super) async fn gather(
+    version: &Version,
+    metric: &Metric,
+    key: &GroupKey,
+    first_within: Duration,
+) -> Result<Gathered, Problem> {
+    let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
     let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
     let mut newer = 0;
     loop {
         if let Some(reason) = snapshot.unreadable(metric) {
             return Err(Problem::store(reason));
         }
-        let gathered = read_views(app, &snapshot, metric, key).await?;
-        let version = snapshot.view(&metric.name).map(|view| view.version);
+        let gathered = read_views(version, &snapshot, metric, key).await?;
+        let view = snapshot.view(&metric.name).map(|view| view.version);
         let gaps = &gathered.verdict.gaps;
-        if !app.snapshots.may_close(&metric.name, version, gaps) {
+        if !version.snapshots.may_close(&metric.name, view, gaps) {
             return Ok(gathered);
         }
-        if newer == NEWER_LOOKS {
-            app.snapshots.not_closed(&metric.name, version, gaps);
+        if newer == NEWER_SNAPSHOTS {
+            version.snapshots.not_closed(&metric.name, view, gaps);
             return Ok(gathered);
         }
         newer += 1;
-        snapshot = app.snapshots.newer().await.ok_or_else(Problem::internal)?;
+        snapshot = version.snapshots.newer().await.ok_or_else(Problem::internal)?;
     }
 }
 
-/// Reads the shards that a look needs, and judges.
-async fn read_views(app: &App, snapshot: &Snapshot, metric: &Metric, key: &GroupKey) -> Result<Gathered, Problem> {
-    let definition = app.definition(metric);
+/// Reads the shards that a snapshot needs, and judges what they say.
+async fn read_views(
+    version: &Version,
+    snapshot: &Snapshot,
+    metric: &Metric,
+    key: &GroupKey,
+) -> Result<Gathered, Problem> {
+    let definition = version.definition(metric);
+    let selection = CounterSelection { metric, definition, key };
+    let read = version.speed.read(&selection, &needed_slices(snapshot, metric, definition)).await?;
+    let Judgement { verdict, as_of_us } = judge(snapshot, metric, definition, &read);
+    let speed = read.into_values().flatten().flat_map(|shard| cells(metric, &shard)).collect();
+    Ok(Gathered { view: snapshot.own_view(&metric.name, definition).cloned(), verdict, speed, as_of_us })
+}
+
+/// The partitions whose shards are needed, and the offsets from which their slices count: the cut of the view.
+fn needed_slices(snapshot: &Snapshot, metric: &Metric, definition: &DefinitionHash) -> BTreeMap<PartitionId, i64> {
     let nothing_read = Shards::new();
     let before = snapshot.of_metric(metric, definition, &nothing_read);
     let own_cut = complete::own_view(before.view, definition).map(|note| &note.cut);
     let no_facts = Facts::default();
     let facts = before.archive.unwrap_or(&no_facts);
-    let need: BTreeMap<PartitionId, i64> = complete::needed_shards(&before)
-        .into_iter()
-        .filter_map(|id| cut::of_partition(own_cut, &id, facts).map(|from| (id, from)))
-        .collect();
-    let question = CounterSelection { catalog: &app.catalog, metric, definition, key };
-    let read = app.speed.read(&question, &need).await?;
-    let shards: Shards =
-        read.iter().map(|(id, shard)| (id.clone(), shard.as_ref().map(|shard| shard.shard.clone()))).collect();
-    let judged = snapshot.of_metric(metric, definition, &shards);
-    let verdict = complete::judge(&judged);
-    let as_of_us = as_of(&judged, &read);
-    let speed = read.into_values().flatten().flat_map(|shard| cells(metric, &shard)).collect();
-    Ok(Gathered { view: snapshot.own_view(&metric.name, definition).cloned(), verdict, speed, as_of_us })
+    let needed = complete::needed_shards(&before).into_iter();
+    needed.filter_map(|id| cut::of_partition(own_cut, &id, facts).map(|from| (id, from))).collect()
 }
 
-/// The counters of a shard's slices that count, as cells.
+/// The counters of a shard as cells.
 fn cells(metric: &Metric, shard: &ShardReading) -> Vec<SpeedCell> {
     let counters = shard.counters.iter().flat_map(|counters| counters.iter());
     counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, value.clone())).collect()
-}
-
-/// The oldest, over the partitions, of the latest moment whose end of the log is counted; never later than the topic was
-/// looked at. `None` where it is not known of one of them.
-pub(crate) fn as_of(snapshot: &complete::Look<'_>, read: &BTreeMap<PartitionId, Option<ShardReading>>) -> Option<i64> {
-    let mut oldest = snapshot.topic?.at_us;
-    for id in complete::needed_shards(snapshot) {
-        let shard = read.get(&id).and_then(Option::as_ref);
-        // A log that has ended gets no later moment than the last one; what was archived of it is all that there is.
-        let ended = snapshot.archive.filter(|facts| facts.is_closed(&id.log)).and_then(|facts| facts.partition(&id));
-        if let (Some(ended), Some(shard)) = (ended, shard)
-            && shard.shard.cursor >= ended.next
-        {
-            continue;
-        }
-        oldest = oldest.min(shard?.as_of_us?);
-    }
-    Some(oldest)
 }

@@ -1,29 +1,35 @@
 //! One merged value per measure over a range.
 
+use platform::settings;
 use shared_logic::catalog::Metric;
 use shared_logic::measure::MeasureKind;
 use shared_logic::merge;
 
-use super::{Answer, finalized, gather};
-use crate::app::App;
+use super::{Answer, Selection, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
-use crate::routes::metrics::query::Query;
+use crate::versions::Version;
 
 /// Answers `total`.
 ///
 /// # Errors
 /// If one of the views cannot be read.
-pub(crate) async fn total(app: &App, metric: &Metric, query: &Query, now_us: i64) -> Result<Answer, Problem> {
-    let gathered = gather(app, metric, &query.key).await?;
-    let range = query.range();
+pub(crate) async fn total(
+    version: &Version,
+    metric: &Metric,
+    selection: &Selection,
+    http: &settings::Http,
+    now_us: i64,
+) -> Result<Answer, Problem> {
+    let gathered = gather(version, metric, &selection.key, http.request_timeout.get() / 2).await?;
+    let range = selection.range();
     let batch = match &gathered.view {
-        Some(view) => view.cells(&query.key, range, Fold::Whole).await?,
+        Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
         None => Cells::new(metric, Fold::Whole),
     };
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let all = merge::total(&kinds, batch.iter(), gathered.speed.iter().cloned(), range);
     let (values, overflow) = finalized(metric, &all.values);
-    let answer = Answer::new(metric, query, &gathered, &all, now_us);
+    let answer = Answer::new(metric, selection, &gathered, &all, now_us);
     Ok(Answer { values: Some(values), overflow, ..answer })
 }

@@ -5,18 +5,18 @@ use serde_json::{Map, Value as Json};
 use shared_logic::catalog::Metric;
 use shared_logic::measure::Value;
 
-/// A value that is null because it left its 64 bits.
+/// A value that is null because it does not fit in 64 bits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Overflow {
-    /// The measure or the derived value.
+    /// The name of the measure or derived value.
     value: String,
     reason: &'static str,
 }
 
-const SUM_LEFT: &str = "the sum left 64 bits; ask for a shorter range or a finer key";
-const DERIVED_LEFT: &str = "it is derived from a sum that left 64 bits, or left them itself";
+const SUM_OVERFLOW: &str = "the sum does not fit in 64 bits; ask for a shorter range or a finer key";
+const DERIVED_OVERFLOW: &str = "it is derived from a sum that does not fit in 64 bits, or does not fit itself";
 
-/// Measures and derived values in the order of the catalog, and what of them overflowed.
+/// Measures and derived values in the order of the catalog, and those of them that overflowed.
 pub(super) fn finalized(metric: &Metric, values: &[Value]) -> (Map<String, Json>, Vec<Overflow>) {
     let mut map = Map::new();
     let mut overflow = Vec::new();
@@ -27,19 +27,19 @@ pub(super) fn finalized(metric: &Metric, values: &[Value]) -> (Map<String, Json>
         map.insert(name.to_owned(), value.to_json());
     };
     for (measure, value) in metric.measures.iter().zip(values) {
-        put(&measure.name, value.clone().finalized(), SUM_LEFT);
+        put(&measure.name, value.clone().finalized(), SUM_OVERFLOW);
     }
     let value_of = |name: &str| {
         let at = metric.measures.iter().position(|measure| measure.name == name);
         at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
     };
     for derived in &metric.derived {
-        put(&derived.name, derived.of.evaluate(&value_of), DERIVED_LEFT);
+        put(&derived.name, derived.of.evaluate(&value_of), DERIVED_OVERFLOW);
     }
     (map, overflow)
 }
 
-/// Measures alone.
+/// Measures only.
 pub(super) fn measures(metric: &Metric, values: &[Value]) -> Map<String, Json> {
     metric
         .measures

@@ -1,17 +1,17 @@
-//! What a query takes out of a batch view.
+//! What a query reads from a batch view.
 
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::BatchCell;
 use shared_logic::time::{DAY_US, bucket_start};
 
-/// How far cells are merged while they are taken out. Merging is associative, so it changes no answer; it keeps a query's
-/// memory at its number of points.
+/// How far cells are merged while they are read. Merging is associative, so this changes no answer; it limits a query's memory
+/// to its number of points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
-    /// Into one.
+    /// Into one cell.
     Whole,
-    /// Into one per step of that many microseconds.
+    /// Into one cell per step of that many microseconds.
     Steps(i64),
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Cells {
     kinds: Vec<MeasureKind>,
     fold: Fold,
     buckets: Vec<i64>,
-    /// Row-major.
+    /// Row-major, one value per measure.
     values: Vec<Value>,
 }
 
@@ -31,7 +31,7 @@ impl Cells {
         Cells { kinds, fold, buckets: Vec::new(), values: Vec::new() }
     }
 
-    /// Adds the values of one bucket; `value_of` gives the value of a measure. Buckets come in order.
+    /// Adds the values of one bucket; `value_of` gives the value of a measure. Buckets have to come in order.
     pub(super) fn push(&mut self, bucket: i64, value_of: impl Fn(usize) -> Value) {
         let same = match (self.fold, self.buckets.last()) {
             (_, None) => false,
@@ -49,7 +49,7 @@ impl Cells {
         }
     }
 
-    /// Whether all buckets of a day end up in one cell.
+    /// Whether all buckets of a day are merged into one cell.
     pub(super) fn takes_whole_days(&self) -> bool {
         match self.fold {
             Fold::Whole => true,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::schema::FieldType;
 
-/// Stands for a null; an integer of this value is kept aside.
+/// Stands for a null. An integer of this value is kept aside.
 const NULL: i64 = i64::MIN;
 /// Stands for a value that is kept aside.
 const ASIDE: i64 = i64::MIN + 1;
@@ -13,9 +13,9 @@ const ASIDE: i64 = i64::MIN + 1;
 /// Values in the order of their rows.
 #[derive(Debug)]
 pub(super) enum Column {
-    /// Integers. Overflows, and sums wider than 64 bits that a total may yet bring back, are rare and kept aside by row.
+    /// Integers. Overflows are rare and kept aside by row, as are sums wider than 64 bits, which a total may bring back into range.
     Int(Vec<i64>, BTreeMap<usize, Value>),
-    /// Floats; infinity stands for a null and NaN for an overflow, as values are finite.
+    /// Floats. Values are finite, so infinity stands for a null and NaN for an overflow.
     Float(Vec<f64>),
 }
 
@@ -67,7 +67,7 @@ impl Column {
         }
     }
 
-    /// Bytes in memory, about.
+    /// The memory that it takes, about.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Column::Int(cells, aside) => cells.capacity() * 8 + aside.len() * 64,

@@ -13,7 +13,7 @@ use shared_logic::time::{DAY_US, TimeRange};
 use super::columns::Column;
 use super::{Cells, Counted};
 
-/// What an entry of the index takes beside its text, about.
+/// About how many bytes an entry of the index takes besides its text.
 const INDEX_ENTRY_BYTES: usize = 40;
 
 /// The rows of every group key of every grouping set that have buckets in this day.
@@ -26,7 +26,7 @@ pub(super) struct Day {
     bytes: usize,
 }
 
-/// The rows of one group key, ordered by bucket. Behind several follows one with the whole day.
+/// The rows of one group key, ordered by bucket. If there are several, one for the whole day comes after them.
 #[derive(Debug, Clone, Copy)]
 struct Rows {
     from: u32,
@@ -40,7 +40,8 @@ impl Rows {
 }
 
 impl Day {
-    /// Indexes the rows of a day's files, read with [`columns`]. Only the finest group keys are in files; the coarser ones are merged from them.
+    /// Indexes the rows of a day's files, which are read with [`columns`]. Files have only the finest group keys; the coarser ones are
+    /// merged from them.
     ///
     /// # Errors
     /// If a column is missing or has another type.
@@ -48,7 +49,7 @@ impl Day {
         let (source, metric) = (&counted.source, &counted.metric);
         let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
         let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns, bytes: 0 };
-        // The plan, whose partials these are, has another name for it.
+        // The plan, which made these partials, has another name for the column.
         frame.rename(batch_view::BUCKET, partial::BUCKET.into())?;
         for set in grouping_sets(metric.by.len()) {
             let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
@@ -60,7 +61,7 @@ impl Day {
         Ok(built)
     }
 
-    /// Takes out the cells of a group key whose buckets lie in the range.
+    /// Adds the cells of a group key whose buckets are in the range.
     pub(super) fn take(&self, key: &GroupKey, range: TimeRange, cells: &mut Cells) {
         let Some(rows) = self.index.get(key).copied() else { return };
         let whole = range.from_us <= self.start_us && self.start_us + DAY_US <= range.to_us;
@@ -76,7 +77,7 @@ impl Day {
         }
     }
 
-    /// Bytes in memory, about.
+    /// The memory that it takes, about.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -86,7 +87,7 @@ impl Day {
         index + self.buckets.capacity() * 8 + self.columns.iter().map(Column::bytes).sum::<usize>()
     }
 
-    /// Adds the rows of one grouping set; rows of the same group key and bucket are merged.
+    /// Adds the rows of one grouping set. Rows of the same group key and bucket are merged.
     fn add(&mut self, counted: &Counted, partials: &Partials) -> PolarsResult<()> {
         let measures = &counted.metric.measures;
         let mut by_key: HashMap<&GroupKey, Vec<(i64, &[Value])>> = HashMap::new();
@@ -127,7 +128,7 @@ impl Day {
     }
 }
 
-/// The columns that a day is built from, in the types that [`Partials`] has: instants as integers of microseconds.
+/// The columns from which a day is built, in the types of [`Partials`]: points in time are integers of microseconds.
 pub(super) fn columns(counted: &Counted) -> Schema {
     let (source, metric) = (&counted.source, &counted.metric);
     let by = metric.by.iter().map(|name| {

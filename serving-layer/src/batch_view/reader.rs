@@ -2,116 +2,81 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{FutureExt, StreamExt, stream};
-use platform::store::{DataFile, Store, StoreError, Table};
+use platform::store::{DataFile, StoreError};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::contracts::batch_view::{self, Note};
+use shared_logic::contracts::batch_view::Note;
 use shared_logic::time::parse_day;
+use storage::{BatchView, Followed, Storage};
 use tracing::{info, warn};
 
 use super::day::{self, Day};
-use super::{Counted, DayFiles, View};
+use super::{Counted, DayFiles, Memory, View};
 
-/// Days of one view that are read at once.
+/// How many days of one view are read at the same time.
 const CONCURRENT_DAYS: usize = 4;
 
-/// The memory that all views share (`serving.view_memory`). Where it is used up, the newest days of each view are held and
-/// the others are read from the store by the requests that need them.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    limit_bytes: usize,
-    used_bytes: AtomicUsize,
-}
-
-/// Reads one metric's view.
+/// Reads the batch view of one metric.
 pub(crate) struct ViewReader {
-    store: Store,
-    path: String,
+    table: Followed<Note>,
     definition: DefinitionHash,
     counted: Arc<Counted>,
     memory: Arc<Memory>,
-    table: Option<Table>,
     current: Option<Arc<View>>,
     held_bytes: usize,
 }
 
-impl Memory {
-    pub(crate) fn new(limit_bytes: usize) -> Memory {
-        Memory { limit_bytes, used_bytes: AtomicUsize::new(0) }
-    }
-}
-
 impl ViewReader {
-    pub(crate) fn new(store: Store, catalog: &Catalog, metric: &Metric, memory: Arc<Memory>) -> ViewReader {
+    pub(crate) fn new(storage: &Storage, catalog: &Catalog, metric: &Metric, memory: Arc<Memory>) -> ViewReader {
         ViewReader {
-            store,
-            path: batch_view::path(&catalog.deployment.version, &metric.name),
+            table: storage.follow_batch_view(&metric.name),
             definition: catalog.definition(metric),
             counted: Arc::new(Counted::new(catalog.sources[&metric.source].clone(), metric.clone())),
             memory,
-            table: None,
             current: None,
             held_bytes: 0,
         }
     }
 
-    /// The newest view; `None` where there is no table yet, or nothing was committed to it.
+    /// The newest view; `None` while there is no table, or no commit to it.
     ///
-    /// May be given up at any await: the next call goes on from what is held.
+    /// May be cancelled at any await; the next call continues from what is known.
     ///
     /// # Errors
-    /// If the store cannot be read. The table is then opened anew at the next call, as it may have been replaced.
+    /// If the store cannot be read. The next call opens the table anew, as it may have been replaced.
     pub(crate) async fn refresh(&mut self) -> Result<Option<Arc<View>>, StoreError> {
-        let refreshed = self.newest().await;
-        if refreshed.is_err() {
-            self.table = None;
-        }
-        refreshed
-    }
-
-    async fn newest(&mut self) -> Result<Option<Arc<View>>, StoreError> {
-        match &mut self.table {
-            Some(table) => drop(table.refresh().await?),
-            None => self.table = self.store.open(&self.path).await?,
-        }
-        let Some(table) = self.table.clone() else {
+        let newest = self.table.newest().await?;
+        let Some((table, note)) = newest.and_then(|table| Some((table.clone(), Arc::clone(table.note()?)))) else {
             self.replace(None, 0);
             return Ok(None);
         };
         if self.current.as_ref().is_some_and(|view| view.version == table.version()) {
             return Ok(self.current.clone());
         }
-        let Some(note) = table.note::<Note>(batch_view::NOTE_DOMAIN).await? else {
-            self.replace(None, 0);
-            return Ok(None);
-        };
         let (days, bytes) = if note.definition == self.definition {
             self.days(&table).await?
         } else {
-            warn!(table = self.path, found = %note.definition, wanted = %self.definition, "the view counts another definition");
+            warn!(
+                table = table.path(),
+                found = %note.definition,
+                wanted = %self.definition,
+                "the view counts another definition and is not used"
+            );
             (BTreeMap::new(), 0)
         };
         let view = View { version: table.version(), note, days, table, counted: Arc::clone(&self.counted) };
         let (held, cold) = view.days();
-        info!(table = self.path, version = view.version, held, cold, bytes, "view loaded");
+        info!(table = view.table.path(), version = view.version, held, cold, bytes, "view loaded");
         self.replace(Some(Arc::new(view)), bytes);
         Ok(self.current.clone())
     }
 
-    /// The days of the table's version, newest first as long as memory lasts; those with the same files are kept.
-    async fn days(&self, table: &Table) -> Result<(BTreeMap<i64, DayFiles>, usize), StoreError> {
-        let mut files: BTreeMap<i64, Vec<DataFile>> = BTreeMap::new();
-        for file in table.files().await? {
-            let day = parse_day(&file.partition).ok_or_else(|| StoreError::Foreign {
-                table: self.path.clone(),
-                what: format!("a file of day {:?}", file.partition),
-            })?;
-            files.entry(day).or_default().push(file);
-        }
-        let others = self.memory.used_bytes.load(Ordering::Relaxed).saturating_sub(self.held_bytes);
-        let room = self.memory.limit_bytes.saturating_sub(others);
+    /// The days of the table's version. The newest are held as long as there is memory; those whose files have not changed are
+    /// taken from the version before.
+    async fn days(&self, table: &BatchView) -> Result<(BTreeMap<i64, DayFiles>, usize), StoreError> {
+        let files = files_by_day(table).await?;
+        let room = self.memory.room(self.held_bytes);
         let mut held = BTreeMap::new();
         let mut bytes = 0;
         let newest_first: Vec<_> =
@@ -120,7 +85,10 @@ impl ViewReader {
         while let Some(loaded) = loading.next().await {
             let (day, rows) = loaded?;
             if bytes + rows.bytes() > room {
-                warn!(table = self.path, room, "serving.view_memory is used up: older days are read when asked for");
+                warn!(
+                    table = table.path(),
+                    room, "serving.view_memory is used up; requests read older days from the store"
+                );
                 break;
             }
             bytes += rows.bytes();
@@ -131,7 +99,7 @@ impl ViewReader {
         Ok((days, bytes))
     }
 
-    async fn day(&self, table: &Table, day: i64, files: &[DataFile]) -> Result<(i64, Arc<Day>), StoreError> {
+    async fn day(&self, table: &BatchView, day: i64, files: &[DataFile]) -> Result<(i64, Arc<Day>), StoreError> {
         let before = self.current.as_ref().and_then(|view| view.days.get(&day));
         if let Some(DayFiles { files: same, held: Some(held) }) = before
             && paths(same) == paths(files)
@@ -142,8 +110,7 @@ impl ViewReader {
     }
 
     fn replace(&mut self, view: Option<Arc<View>>, bytes: usize) {
-        self.memory.used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.memory.used_bytes.fetch_sub(self.held_bytes, Ordering::Relaxed);
+        self.memory.replace(self.held_bytes, bytes);
         self.held_bytes = bytes;
         self.current = view;
     }
@@ -152,9 +119,9 @@ impl ViewReader {
 /// Reads and indexes the rows of a day.
 ///
 /// # Errors
-/// If a file cannot be read, or is not of the contract's form.
+/// If a file cannot be read, or does not have the columns of a batch view.
 pub(super) async fn read_day(
-    table: &Table,
+    table: &BatchView,
     counted: &Arc<Counted>,
     day: i64,
     files: &[DataFile],
@@ -165,6 +132,18 @@ pub(super) async fn read_day(
     let built = tokio::task::spawn_blocking(build).await.expect("indexing does not panic");
     let path = || table.path().to_owned();
     built.map_err(|source| StoreError::Frame { operation: "index a day", table: path(), source })
+}
+
+async fn files_by_day(table: &BatchView) -> Result<BTreeMap<i64, Vec<DataFile>>, StoreError> {
+    let mut files: BTreeMap<i64, Vec<DataFile>> = BTreeMap::new();
+    for file in table.files().await? {
+        let day = parse_day(&file.partition).ok_or_else(|| StoreError::Foreign {
+            table: table.path().to_owned(),
+            what: format!("a file of day {:?}", file.partition),
+        })?;
+        files.entry(day).or_default().push(file);
+    }
+    Ok(files)
 }
 
 fn paths(files: &[DataFile]) -> BTreeSet<&str> {

@@ -7,6 +7,7 @@ use shared_logic::group_key::KeyValue;
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
 use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
+use storage::Storage;
 
 use super::*;
 
@@ -48,13 +49,17 @@ impl Table {
         Table { catalog: Catalog::parse(CATALOG).expect("a catalog"), folder: tempfile::tempdir().expect("a folder") }
     }
 
+    fn settings(&self) -> settings::Store {
+        settings::Store { url: self.folder.path().display().to_string(), ..settings::Store::default() }
+    }
+
     fn store(&self) -> Store {
-        let url = self.folder.path().display().to_string();
-        Store::new(&settings::Store { url, ..settings::Store::default() }, "braid").expect("a folder")
+        Store::new(&self.settings(), "braid").expect("a folder")
     }
 
     fn reader(&self, memory: usize) -> ViewReader {
-        ViewReader::new(self.store(), &self.catalog, &self.catalog.metrics["calls"], Arc::new(Memory::new(memory)))
+        let storage = Storage::new(&self.settings(), &self.catalog.deployment).expect("a folder");
+        ViewReader::new(&storage, &self.catalog, &self.catalog.metrics["calls"], Arc::new(Memory::new(memory)))
     }
 
     /// Replaces a day, as a reconcile does.

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use platform::telemetry;
 use serde_json::{Value, json};
 
+use super::RequestedVersion;
 use crate::app::App;
 
 /// The process lives.
@@ -16,17 +17,20 @@ pub(crate) async fn alive() -> Json<Value> {
     Json(json!({"status": "alive"}))
 }
 
-/// The process can answer: views and archives were read, and Redis answers.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// The process can answer: every view and archive was read at least once, and Redis answers.
+pub(crate) async fn ready(
+    State(app): State<Arc<App>>,
+    RequestedVersion(version): RequestedVersion,
+) -> impl IntoResponse {
     let mut reasons = Vec::new();
-    match app.snapshots.current() {
+    match version.snapshots.current() {
         None => reasons.push("the batch views are still being loaded".to_owned()),
-        Some(snapshot) if !snapshot.is_whole(&app.catalog) => {
+        Some(snapshot) if !snapshot.is_whole(&version.catalog) => {
             reasons.extend(snapshot.store_errors().map(|error| format!("the store cannot be read: {error}")));
         }
         Some(_) => {}
     }
-    reasons.extend(app.speed.link.ping().await.err().map(|error| error.to_string()));
+    reasons.extend(app.redis.ping().await.err().map(|error| error.to_string()));
     if reasons.is_empty() {
         (StatusCode::OK, Json(json!({"status": "ready"})))
     } else {

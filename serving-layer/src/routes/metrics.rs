@@ -1,6 +1,43 @@
 //! The routes below `/v1/metrics`.
+//!
+//! - `definitions`: what is counted, and how fresh its answers are;
+//! - `query`: the parameters of the next two;
+//! - `total`: one value per measure;
+//! - `series`: one value per measure and step.
 
 pub(crate) mod definitions;
-pub(crate) mod query;
+mod query;
 pub(crate) mod series;
 pub(crate) mod total;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use crate::answer::Answer;
+use crate::problem::Problem;
+use query::Query;
+
+/// The metric's name in the path. There may be no such metric.
+pub(crate) struct MetricName(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MetricName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MetricName, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| MetricName(name)).map_err(|_| Problem::no_path(parts.uri.path()))
+    }
+}
+
+/// Refuses an incomplete answer if the request requires a complete one.
+fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {
+    if answer.gaps.is_empty() {
+        return Ok(answer);
+    }
+    ::metrics::counter!("braid_serving_incomplete_answers_total").increment(1);
+    if !query.require_complete {
+        return Ok(answer);
+    }
+    let gaps = answer.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
+    Err(Problem::incomplete(gaps.collect()))
+}

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 /// The description of every route, as OpenAPI 3.1.
 const DOCUMENT: &str = include_str!("openapi.json");
 
-/// The document as it stands beside this file.
+/// The file `openapi.json` beside this one.
 pub(crate) async fn document() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT)
 }

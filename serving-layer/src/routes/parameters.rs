@@ -1,8 +1,8 @@
-//! A query string as names and values (`application/x-www-form-urlencoded`).
+//! The query string of a request as names and values (`application/x-www-form-urlencoded`).
 
 use crate::problem::Problem;
 
-/// Decoded pairs, each name once.
+/// Decoded parameters, each name once.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
@@ -10,7 +10,7 @@ impl Parameters {
     /// Reads a query string.
     ///
     /// # Errors
-    /// A name that is repeated, or a text that is not UTF-8.
+    /// If a name is repeated, or a name or value is not UTF-8.
     pub(crate) fn read(query: Option<&str>) -> Result<Parameters, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -26,28 +26,31 @@ impl Parameters {
         Ok(Parameters(pairs))
     }
 
-    /// The value of a parameter, if it was given.
+    /// Refuses every parameter, for routes that have none.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub(crate) fn refuse_all(query: Option<&str>) -> Result<(), Problem> {
+        Parameters::read(query)?.only(std::iter::empty())
+    }
+
+    /// The value of a parameter, if the request has it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses every parameter but these.
+    /// Refuses all other parameters.
     ///
     /// # Errors
-    /// The first other one.
+    /// If there is one; the problem names the first.
     pub(crate) fn only<'a>(&self, allowed: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
         let allowed: Vec<&str> = allowed.collect();
-        match self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
-            None => Ok(()),
-            Some((name, _)) if allowed.is_empty() => Err(Problem::parameter(
-                name,
-                format!("parameter {name} is not known: there are none here, leave it out"),
-            )),
-            Some((name, _)) => {
-                let detail = format!("parameter {name} is not known: there are {}", allowed.join(", "));
-                Err(Problem::parameter(name, detail))
-            }
-        }
+        let Some((name, _)) = self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) else { return Ok(()) };
+        let detail = match allowed.as_slice() {
+            [] => format!("parameter {name} is not known: this path has no parameters, leave it out"),
+            allowed => format!("parameter {name} is not known: this path has {}", allowed.join(", ")),
+        };
+        Err(Problem::parameter(name, detail))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One client, bounded in every direction: what it may send, how slowly, and how slowly it may read.
+//! One client's connection, with limits on how much it may send, how slowly, and how slowly it may read.
 
 use std::io;
 use std::pin::Pin;
@@ -13,16 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// The longest that a client may take for one request's head, or be silent between two.
+/// How long a client may take to send the head of a request, or be silent between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
-/// The longest that a client may read nothing of an answer.
+/// How long a client may read nothing of an answer.
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// The most bytes of a request's line and headers together. Bodies are never read.
+/// The maximum size of a request's line and headers together. Bodies are never read.
 const MAX_HEAD_BYTES: usize = 32 * 1_024;
-/// The most headers.
+/// The maximum number of headers.
 const MAX_HEADERS: usize = 100;
 
-/// One client's connection.
+/// One client's connection, being served.
 pub(super) type Connection = http1::Connection<TokioIo<Client>, TowerToHyperService<Router>>;
 
 /// How connections are served.
@@ -35,20 +35,20 @@ pub(super) fn builder() -> http1::Builder {
 
 /// Serves one client.
 pub(super) fn connection(builder: &http1::Builder, stream: TcpStream, service: Router) -> Connection {
-    // Answers are written at once; without this, small ones wait for the client's acknowledgement.
+    // Without this, a small answer may wait until the client acknowledges the one before.
     let _ = stream.set_nodelay(true);
     builder.serve_connection(TokioIo::new(Client { stream, stalled: None }), TowerToHyperService::new(service))
 }
 
-/// A stream that fails where its reader takes nothing for too long.
+/// A stream that fails if its reader takes nothing for too long.
 pub(super) struct Client {
     stream: TcpStream,
-    /// Runs while a write waits.
+    /// The time limit of a write that waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Client {
-    /// Whether a write that is not ready has waited too long.
+    /// Fails a write that has waited too long.
     fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
             self.stalled = None;

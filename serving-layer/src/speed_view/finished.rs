@@ -1,22 +1,22 @@
-//! Counters of finished slices, within `serving.slice_memory`.
+//! A cache for the counters of finished slices, within `serving.slice_memory`.
 //!
-//! Two generations: what is kept or found goes into the young one, and when that has half of the memory, the old one is
-//! forgotten and the young one takes its place. So what is asked for stays, and nothing has to be ordered.
+//! Entries have two generations. What is added or found goes into the young one. When the young one has half of the memory, it
+//! replaces the old one, whose entries are forgotten. So entries that are in use stay, and no order has to be kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::Counters;
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
 
-/// What one entry takes beside its texts and counters, about.
+/// About how many bytes one entry takes besides its texts and counters.
 const ENTRY_BYTES: usize = 160;
 
 /// The counters of one group key in one finished slice.
 pub(super) struct SliceId<'a> {
-    /// The shard's key; it names log and partition.
+    /// The shard's key, which names log and partition.
     pub(super) shard: String,
     pub(super) begin: i64,
     pub(super) end: i64,
@@ -24,7 +24,8 @@ pub(super) struct SliceId<'a> {
     pub(super) key: &'a GroupKey,
 }
 
-pub(super) struct Finished {
+/// The cache.
+pub(super) struct FinishedSlices {
     half_bytes: usize,
     generations: Mutex<Generations>,
 }
@@ -38,14 +39,14 @@ struct Generations {
 
 type Id = (String, i64, i64, DefinitionHash, GroupKey);
 
-impl Finished {
-    pub(super) fn new(limit_bytes: usize) -> Finished {
-        Finished { half_bytes: limit_bytes / 2, generations: Mutex::default() }
+impl FinishedSlices {
+    pub(super) fn new(limit_bytes: usize) -> FinishedSlices {
+        FinishedSlices { half_bytes: limit_bytes / 2, generations: Mutex::default() }
     }
 
     pub(super) fn get(&self, slice: &SliceId<'_>) -> Option<Arc<Counters>> {
         let id = slice.id();
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.lock();
         if let Some(found) = generations.young.get(&id) {
             return Some(Arc::clone(found));
         }
@@ -55,8 +56,11 @@ impl Finished {
     }
 
     pub(super) fn keep(&self, slice: &SliceId<'_>, counters: &Arc<Counters>) {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.put(slice.id(), Arc::clone(counters), self.half_bytes);
+        self.lock().put(slice.id(), Arc::clone(counters), self.half_bytes);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,15 +92,15 @@ mod tests {
     use shared_logic::group_key::KeyValue;
 
     #[test]
-    fn memory_is_bounded_and_what_is_asked_for_stays() {
+    fn memory_is_bounded_and_entries_in_use_stay() {
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let keys: Vec<GroupKey> = (0..100).map(|n| GroupKey::new(&[Some(KeyValue::Int(n))])).collect();
         let slice =
             |n: usize| SliceId { shard: "s".to_owned(), begin: 0, end: 10, definition: &definition, key: &keys[n] };
-        let finished = Finished::new(20 * 300);
+        let finished = FinishedSlices::new(20 * 300);
         for n in 0..100 {
             finished.keep(&slice(n), &Arc::new(vec![(n as i64, 0, Value::Int(1))]));
-            let favourite = finished.get(&slice(0)).expect("asked for all the time");
+            let favourite = finished.get(&slice(0)).expect("it is asked for all the time");
             assert_eq!(favourite[0].0, 0);
         }
         let kept = (0..100).filter(|n| finished.get(&slice(*n)).is_some()).count();

@@ -1,91 +1,103 @@
-//! The parameters of a request, read strictly: what is not known, is repeated or makes no sense is refused by name,
-//! because a parameter that is silently ignored gives a number that was not asked for.
+//! The parameters of `total` and `series`, read strictly: a parameter that is not known, is repeated or makes no sense is refused
+//! by name. If it were ignored, the answer would be a number that the client did not ask for.
 //!
-//! - `pairs`: the query string as names and values;
 //! - `step`: the width of a series' points.
 
 mod step;
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::schema::FieldType;
 use shared_logic::time::{TimeRange, parse_instant};
 
+use crate::answer::Selection;
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-pub(crate) use step::{duration_text, step};
+use step::step;
 
-/// What `total` and `series` are asked for.
+/// What a request asks of a metric.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Query {
-    /// The group key; a column that was left out is summed over.
-    pub(crate) key: GroupKey,
-    /// The columns that were given, for the answer.
-    pub(crate) columns: Map<String, Value>,
-    /// From when on, widened to the grain; `None`: from the first event on.
-    pub(crate) from_us: Option<i64>,
-    /// Until when, widened to the grain; `None`: to the last event.
-    pub(crate) to_us: Option<i64>,
-    /// Whether an incomplete answer is no answer.
-    pub(crate) require_complete: bool,
+pub(super) struct Query {
+    pub(super) selection: Selection,
+    /// Whether an incomplete answer is refused.
+    pub(super) require_complete: bool,
 }
 
 /// The parameters of `total`, besides the columns.
-pub(crate) const TOTAL: [&str; 3] = ["from", "to", "require"];
+const TOTAL: [&str; 3] = ["from", "to", "require"];
 /// The parameters of `series`, besides the columns.
-pub(crate) const SERIES: [&str; 4] = ["from", "to", "step", "require"];
+const SERIES: [&str; 4] = ["from", "to", "step", "require"];
 
 impl Query {
-    /// Reads columns, range and `require`; `more` are the names that are not columns.
+    /// Reads the parameters of `total`.
     ///
     /// # Errors
-    /// The first parameter that cannot be used.
-    pub(crate) fn read(
-        pairs: &Parameters,
+    /// If a parameter cannot be used; the problem names the first.
+    pub(super) fn total(
+        query: Option<&str>,
         catalog: &Catalog,
         metric: &Metric,
-        more: &[&str],
         now_us: i64,
     ) -> Result<Query, Problem> {
-        pairs.only(metric.by.iter().map(String::as_str).chain(more.iter().copied()))?;
+        Query::read(&Parameters::read(query)?, catalog, metric, &TOTAL, now_us)
+    }
+
+    /// Reads the parameters of `series`; the second value is the step in microseconds.
+    ///
+    /// # Errors
+    /// As [`Query::total`].
+    pub(super) fn series(
+        query: Option<&str>,
+        catalog: &Catalog,
+        metric: &Metric,
+        now_us: i64,
+    ) -> Result<(Query, i64), Problem> {
+        let parameters = Parameters::read(query)?;
+        Ok((Query::read(&parameters, catalog, metric, &SERIES, now_us)?, step(&parameters, metric)?))
+    }
+
+    /// `others` are the parameters that are not columns.
+    fn read(
+        parameters: &Parameters,
+        catalog: &Catalog,
+        metric: &Metric,
+        others: &[&str],
+        now_us: i64,
+    ) -> Result<Query, Problem> {
+        parameters.only(metric.by.iter().map(String::as_str).chain(others.iter().copied()))?;
         let source = &catalog.sources[&metric.source];
         let mut columns = Map::new();
         let mut values = Vec::new();
         for name in &metric.by {
             let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
-            let value = pairs.get(name).map(|text| column(name, kind, text)).transpose()?;
+            let value = parameters.get(name).map(|text| column(name, kind, text)).transpose()?;
             if let Some(value) = &value {
                 columns.insert(name.clone(), value.to_json());
             }
             values.push(value);
         }
-        let (from, to) = (instant(pairs, "from", now_us)?, instant(pairs, "to", now_us)?);
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            let detail = "from must be before to: the range holds its start and not its end".to_owned();
-            return Err(Problem::parameter("from", detail));
-        }
-        let all = TimeRange::ALL;
-        let range = TimeRange { from_us: from.unwrap_or(all.from_us), to_us: to.unwrap_or(all.to_us) };
-        let range = range.widened(metric.grain_us);
-        Ok(Query {
-            key: GroupKey::new(&values),
-            columns,
-            from_us: from.map(|_| range.from_us),
-            to_us: to.map(|_| range.to_us),
-            require_complete: require(pairs)?,
-        })
+        let (from_us, to_us) = range(parameters, metric.grain_us, now_us)?;
+        let selection = Selection { key: GroupKey::new(&values), columns, from_us, to_us };
+        Ok(Query { selection, require_complete: require(parameters)? })
     }
+}
 
-    /// The range in which buckets count.
-    pub(crate) fn range(&self) -> TimeRange {
-        let all = TimeRange::ALL;
-        TimeRange { from_us: self.from_us.unwrap_or(all.from_us), to_us: self.to_us.unwrap_or(all.to_us) }
+/// Reads `from` and `to`, widened to whole buckets.
+fn range(parameters: &Parameters, grain_us: i64, now_us: i64) -> Result<(Option<i64>, Option<i64>), Problem> {
+    let (from, to) = (instant(parameters, "from", now_us)?, instant(parameters, "to", now_us)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        let detail = "from must be before to: the range includes its start and excludes its end".to_owned();
+        return Err(Problem::parameter("from", detail));
     }
+    let all = TimeRange::ALL;
+    let range = TimeRange { from_us: from.unwrap_or(all.from_us), to_us: to.unwrap_or(all.to_us) };
+    let range = range.widened(grain_us);
+    Ok((from.map(|_| range.from_us), to.map(|_| range.to_us)))
 }
 
 fn column(name: &str, kind: FieldType, text: &str) -> Result<KeyValue, Problem> {
@@ -103,7 +115,7 @@ fn instant(pairs: &Parameters, name: &str, now_us: i64) -> Result<Option<i64>, P
     let Some(text) = pairs.get(name) else { return Ok(None) };
     parse_instant(text, now_us).map(Some).ok_or_else(|| {
         let wanted = "an RFC 3339 timestamp such as 2026-04-24T09:30:00Z, now, or a time before now such as -24h";
-        Problem::parameter(name, format!("{name}={text} is no instant: write {wanted}{}", plus_hint(text)))
+        Problem::parameter(name, format!("{name}={text} is not a point in time: write {wanted}{}", plus_hint(text)))
     })
 }
 
@@ -118,7 +130,7 @@ fn require(pairs: &Parameters) -> Result<bool, Problem> {
     }
 }
 
-/// A zone such as `+02:00` loses its plus in a query string.
+/// A hint for a zone such as `+02:00`, whose plus a query string decodes as a space.
 fn plus_hint(text: &str) -> &'static str {
     if text.contains('T') && text.contains(' ') { " (a + in a query string has to be written %2B)" } else { "" }
 }

@@ -6,24 +6,23 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use platform::clock;
 
-use super::query::{Query, SERIES, step};
+use super::query::Query;
+use super::{MetricName, as_required};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::routes::parameters::Parameters;
-use crate::routes::{MetricName, as_required};
+use crate::routes::RequestedVersion;
 
-/// One point per step, zeros included.
+/// One point per step, including steps without events.
 pub(crate) async fn series(
     State(app): State<Arc<App>>,
+    RequestedVersion(version): RequestedVersion,
     name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Problem> {
     let now_us = clock::now_us();
-    let metric = app.metric(&name.0)?;
-    let pairs = Parameters::read(query.as_deref())?;
-    let query = Query::read(&pairs, &app.catalog, metric, &SERIES, now_us)?;
-    let step_us = step(&pairs, metric)?;
-    let answer = answer::series(&app, metric, &query, step_us, now_us).await?;
+    let metric = version.metric(&name.0)?;
+    let (query, step_us) = Query::series(query.as_deref(), &version.catalog, metric, now_us)?;
+    let answer = answer::series(&version, metric, &query.selection, step_us, &app.http, now_us).await?;
     as_required(answer, &query).map(Json)
 }

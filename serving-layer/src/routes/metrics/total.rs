@@ -6,22 +6,23 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use platform::clock;
 
-use super::query::{Query, TOTAL};
+use super::query::Query;
+use super::{MetricName, as_required};
 use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::routes::parameters::Parameters;
-use crate::routes::{MetricName, as_required};
+use crate::routes::RequestedVersion;
 
 /// Merged measures and derived values over a range.
 pub(crate) async fn total(
     State(app): State<Arc<App>>,
+    RequestedVersion(version): RequestedVersion,
     name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Answer>, Problem> {
     let now_us = clock::now_us();
-    let metric = app.metric(&name.0)?;
-    let query = Query::read(&Parameters::read(query.as_deref())?, &app.catalog, metric, &TOTAL, now_us)?;
-    let answer = answer::total(&app, metric, &query, now_us).await?;
+    let metric = version.metric(&name.0)?;
+    let query = Query::total(query.as_deref(), &version.catalog, metric, now_us)?;
+    let answer = answer::total(&version, metric, &query.selection, &app.http, now_us).await?;
     as_required(answer, &query).map(Json)
 }

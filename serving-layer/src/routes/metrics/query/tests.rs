@@ -37,7 +37,7 @@ fn at(text: &str) -> i64 {
 
 fn read(query: &str) -> Result<Query, Problem> {
     let catalog = catalog();
-    Query::read(&Parameters::read(Some(query))?, &catalog, &catalog.metrics["visits"], &TOTAL, at(NOW))
+    Query::total(Some(query), &catalog, &catalog.metrics["visits"], at(NOW))
 }
 
 fn refused(query: &str, parameter: &str, word: &str) {
@@ -49,23 +49,23 @@ fn refused(query: &str, parameter: &str, word: &str) {
 #[test]
 fn columns_are_read_by_their_type() {
     let query = read("page=a%20b+%22c%22&code=-7&ok=true&seen=2026-01-01T02:00:00%2B02:00").expect("readable");
-    assert_eq!(query.key.as_str(), r#"["a b \"c\"",-7,true,"2026-01-01T00:00:00Z"]"#);
-    assert_eq!(query.columns["code"], -7);
-    assert_eq!(query.columns["seen"], "2026-01-01T00:00:00Z");
+    assert_eq!(query.selection.key.as_str(), r#"["a b \"c\"",-7,true,"2026-01-01T00:00:00Z"]"#);
+    assert_eq!(query.selection.columns["code"], -7);
+    assert_eq!(query.selection.columns["seen"], "2026-01-01T00:00:00Z");
     let query = read("code=4").expect("readable");
-    assert_eq!((query.key.as_str(), query.columns.len()), ("[null,4,null,null]", 1));
-    assert_eq!(read("").expect("readable").key.as_str(), "[]");
-    assert_eq!(read("page=").expect("an empty text is one").key.as_str(), r#"["",null,null,null]"#);
+    assert_eq!((query.selection.key.as_str(), query.selection.columns.len()), ("[null,4,null,null]", 1));
+    assert_eq!(read("").expect("readable").selection.key.as_str(), "[]");
+    assert_eq!(read("page=").expect("an empty text is one").selection.key.as_str(), r#"["",null,null,null]"#);
 }
 
 #[test]
 fn ranges_are_widened_to_the_grain() {
     let query = read("from=-24h&to=now").expect("readable");
-    assert_eq!(query.from_us, Some(at("2026-04-23T09:30:00Z")));
-    assert_eq!(query.to_us, Some(at("2026-04-24T09:35:00Z")));
+    assert_eq!(query.selection.from_us, Some(at("2026-04-23T09:30:00Z")));
+    assert_eq!(query.selection.to_us, Some(at("2026-04-24T09:35:00Z")));
     let query = read("from=2026-04-24T09:30:00Z").expect("readable");
-    assert_eq!((query.from_us, query.to_us), (Some(at("2026-04-24T09:30:00Z")), None));
-    assert_eq!(read("").expect("readable").range(), TimeRange::ALL);
+    assert_eq!((query.selection.from_us, query.selection.to_us), (Some(at("2026-04-24T09:30:00Z")), None));
+    assert_eq!(read("").expect("readable").selection.range(), TimeRange::ALL);
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! Which cells of a metric an answer merges.
+
+use serde_json::{Map, Value};
+use shared_logic::group_key::GroupKey;
+use shared_logic::time::TimeRange;
+
+/// A group key and a range of buckets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Selection {
+    /// The group key. A column that the request leaves out is summed over.
+    pub(crate) key: GroupKey,
+    /// The columns that the request gives, to be repeated in the answer.
+    pub(crate) columns: Map<String, Value>,
+    /// The start of the range, widened to the grain; `None`: from the first event on.
+    pub(crate) from_us: Option<i64>,
+    /// The end of the range, widened to the grain; `None`: to the last event.
+    pub(crate) to_us: Option<i64>,
+}
+
+impl Selection {
+    /// The range whose buckets are merged.
+    pub(crate) fn range(&self) -> TimeRange {
+        let all = TimeRange::ALL;
+        TimeRange { from_us: self.from_us.unwrap_or(all.from_us), to_us: self.to_us.unwrap_or(all.to_us) }
+    }
+}

@@ -1,0 +1,89 @@
+//! The body of `/v1/status`; `openapi.json` says what its members mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use shared_logic::contracts::archive::{Lost, Place};
+use shared_logic::rejection::Reason;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub(super) deployment: Deployment,
+    /// The version of this program.
+    pub(super) braid: &'static str,
+    pub(super) sources: Vec<SourceStatus>,
+    /// The version of each metric's batch view.
+    pub(super) views: BTreeMap<String, Option<u64>>,
+    pub(super) dependencies: Dependencies,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Deployment {
+    pub(super) name: String,
+    pub(super) version: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Dependencies {
+    pub(super) redis: Dependency,
+    pub(super) kafka: Dependency,
+    pub(super) store: Dependency,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Dependency {
+    ok: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    reasons: BTreeSet<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SourceStatus {
+    pub(super) name: String,
+    pub(super) topic: String,
+    pub(super) log: Option<String>,
+    pub(super) looked_at: Option<String>,
+    pub(super) archive_version: Option<u64>,
+    pub(super) logs: Vec<LogStatus>,
+    pub(super) partitions: Vec<PartitionStatus>,
+    pub(super) rejects: Vec<RejectStatus>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LogStatus {
+    pub(super) log: String,
+    pub(super) closed: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PartitionStatus {
+    pub(super) log: String,
+    pub(super) partition: i32,
+    pub(super) closed: bool,
+    pub(super) begin: Option<i64>,
+    pub(super) next: Option<i64>,
+    pub(super) cursor: Option<i64>,
+    pub(super) slices: Option<Vec<i64>>,
+    pub(super) as_of: Option<String>,
+    /// By metric.
+    pub(super) cuts: BTreeMap<String, Option<i64>>,
+    pub(super) end: Option<i64>,
+    pub(super) speed_lag: Option<i64>,
+    pub(super) archive_lag: Option<i64>,
+    pub(super) lost: Vec<Lost>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RejectStatus {
+    pub(super) reason: Reason,
+    pub(super) count: u64,
+    pub(super) last: Place,
+}
+
+impl Dependency {
+    /// A dependency is fine if there is no reason against it.
+    pub(super) fn new(reasons: impl IntoIterator<Item = String>) -> Dependency {
+        let reasons: BTreeSet<String> = reasons.into_iter().collect();
+        Dependency { ok: reasons.is_empty(), reasons }
+    }
+}

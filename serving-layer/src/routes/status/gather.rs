@@ -1,0 +1,136 @@
+//! Reads what is known about one source: its archive and its batch views from the snapshot, its shards from Redis, and the ends of
+//! its partitions from Kafka.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use shared_logic::catalog::Source;
+use shared_logic::complete::TopicLook;
+use shared_logic::contracts::archive::Facts;
+use shared_logic::log::PartitionId;
+use shared_logic::time::format_rfc3339;
+
+use super::body::{LogStatus, PartitionStatus, RejectStatus, SourceStatus};
+use crate::snapshot::Snapshot;
+use crate::speed_view::ShardReading;
+use crate::topics::TopicClient;
+use crate::versions::Version;
+
+/// How long Kafka may take to give the ends of partitions. Beyond, the status comes without them.
+const KAFKA_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads the status of one source, as of one snapshot.
+pub(super) struct SourceReader<'a> {
+    version: &'a Version,
+    snapshot: &'a Snapshot,
+    source: &'a Source,
+    /// The last description of the topic.
+    topic: Option<&'a TopicLook>,
+}
+
+impl<'a> SourceReader<'a> {
+    pub(super) fn new(version: &'a Version, snapshot: &'a Snapshot, source: &'a Source) -> SourceReader<'a> {
+        let topic = snapshot.topic(&source.name).and_then(|topic| topic.value.as_ref());
+        SourceReader { version, snapshot, source, topic }
+    }
+
+    /// The status of the source, and why Kafka could not be asked about it.
+    pub(super) async fn read(&self, topics: &dyn TopicClient) -> (SourceStatus, Option<String>) {
+        let archive = self.snapshot.archive(&self.source.name);
+        let no_facts = Facts::default();
+        let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
+        let ids = self.partitions(facts);
+        let read = self.version.speed.positions(&self.source.name, ids.iter().cloned()).await.unwrap_or_default();
+        let (ends, error) = match self.ends(topics).await {
+            Ok(ends) => (ends, self.topic_error()),
+            Err(error) => (BTreeMap::new(), Some(error)),
+        };
+        let partitions = ids.iter().map(|id| {
+            let end = ends.get(&id.partition).copied().filter(|_| self.log() == Some(&id.log));
+            self.partition(facts, id, read.get(id).and_then(Option::as_ref), end)
+        });
+        let logs = facts.logs.iter().map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
+        let rejects = facts.rejects.iter().map(|(reason, rejects)| RejectStatus {
+            reason: *reason,
+            count: rejects.count,
+            last: rejects.last.clone(),
+        });
+        let status = SourceStatus {
+            name: self.source.name.clone(),
+            topic: self.source.topic.clone(),
+            log: self.log().cloned(),
+            looked_at: self.topic.map(|topic| format_rfc3339(topic.at_us)),
+            archive_version: archive.map(|archive| archive.version),
+            logs: logs.collect(),
+            partitions: partitions.collect(),
+            rejects: rejects.collect(),
+        };
+        (status, error)
+    }
+
+    /// The topic's log.
+    fn log(&self) -> Option<&String> {
+        self.topic?.log.as_ref().map(|(log, _)| log)
+    }
+
+    /// Every partition that the topic, the archive or a cut names.
+    fn partitions(&self, facts: &Facts) -> BTreeSet<PartitionId> {
+        let mut ids: BTreeSet<PartitionId> = facts.partitions().map(|(id, _)| id).collect();
+        let log = self.topic.and_then(|topic| topic.log.as_ref()).into_iter();
+        ids.extend(log.flat_map(|(log, count)| (0..*count).map(|n| PartitionId::new(log.clone(), n))));
+        for metric in self.version.catalog.metrics_of(&self.source.name) {
+            let view = self.snapshot.view(&metric.name).into_iter();
+            ids.extend(view.flat_map(|view| view.note.cut.iter().map(|(id, _)| id.clone())));
+        }
+        ids
+    }
+
+    fn partition(
+        &self,
+        facts: &Facts,
+        id: &PartitionId,
+        reading: Option<&ShardReading>,
+        end: Option<i64>,
+    ) -> PartitionStatus {
+        let archived = facts.partition(id);
+        let cursor = reading.map(|reading| reading.shard.cursor);
+        let cuts = self.version.catalog.metrics_of(&self.source.name).map(|metric| {
+            let view = self.snapshot.own_view(&metric.name, self.version.definition(metric));
+            (metric.name.clone(), view.and_then(|view| view.note.cut.get(id)))
+        });
+        PartitionStatus {
+            log: id.log.clone(),
+            partition: id.partition,
+            closed: facts.is_closed(&id.log),
+            begin: archived.map(|archived| archived.begin),
+            next: archived.map(|archived| archived.next),
+            cursor,
+            slices: reading.map(|reading| reading.shard.slices.clone()),
+            as_of: reading.and_then(|reading| reading.as_of_us).map(format_rfc3339),
+            cuts: cuts.collect(),
+            end,
+            speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),
+            archive_lag: end.zip(archived).map(|(end, archived)| (end - archived.next).max(0)),
+            lost: archived.map(|archived| archived.lost.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Why the topic's last description failed.
+    fn topic_error(&self) -> Option<String> {
+        match self.snapshot.topic(&self.source.name) {
+            Some(topic) if topic.is_tried() => topic.error.clone(),
+            _ => Some(format!("kafka has not described topic {} yet", self.source.topic)),
+        }
+    }
+
+    /// The end offsets of the topic's partitions; none of them if there is no topic.
+    async fn ends(&self, topics: &dyn TopicClient) -> Result<BTreeMap<i32, i64>, String> {
+        let Some((_, count)) = self.topic.and_then(|topic| topic.log.as_ref()) else { return Ok(BTreeMap::new()) };
+        let partitions: Vec<i32> = (0..*count).collect();
+        let topic = &self.source.topic;
+        match tokio::time::timeout(KAFKA_WITHIN, topics.ends(topic, &partitions)).await {
+            Ok(ends) => ends.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("kafka did not give the ends of topic {topic} within {KAFKA_WITHIN:?}")),
+        }
+    }
+}

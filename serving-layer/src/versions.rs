@@ -1,0 +1,77 @@
+//! The versions of the deployment that this process serves.
+//!
+//! A version has its own catalog, so it has its own batch views and shards, and everything that is known of them is kept here
+//! per version. There is one version today, the active one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use platform::settings;
+use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use storage::Storage;
+
+use crate::problem::Problem;
+use crate::redis_link::RedisLink;
+use crate::snapshot::SnapshotCache;
+use crate::speed_view::SpeedView;
+
+/// Every version that is served.
+pub(crate) struct Versions {
+    active: Arc<Version>,
+}
+
+impl Versions {
+    /// Serves one version, which is the active one.
+    pub(crate) fn of(active: Version) -> Versions {
+        Versions { active: Arc::new(active) }
+    }
+
+    /// The version that answers a request which names none.
+    pub(crate) fn active(&self) -> &Arc<Version> {
+        &self.active
+    }
+
+    /// All versions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Version>> {
+        [&self.active].into_iter()
+    }
+}
+
+/// One version: what it counts, and what is known of its two views.
+pub(crate) struct Version {
+    pub(crate) catalog: Catalog,
+    definitions: BTreeMap<String, DefinitionHash>,
+    pub(crate) snapshots: Arc<SnapshotCache>,
+    pub(crate) speed: SpeedView,
+}
+
+impl Version {
+    /// The version that a catalog declares. Nothing is read yet.
+    pub(crate) fn new(
+        catalog: Catalog,
+        storage: &Storage,
+        redis: Arc<RedisLink>,
+        settings: &settings::Serving,
+    ) -> Version {
+        let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
+        Version {
+            definitions: definitions.collect(),
+            snapshots: Arc::new(SnapshotCache::new(&catalog, storage, settings.view_memory)),
+            speed: SpeedView::new(redis, catalog.deployment.clone(), settings.slice_memory),
+            catalog,
+        }
+    }
+
+    /// A metric of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_metric`] if there is none with that name.
+    pub(crate) fn metric(&self, name: &str) -> Result<&Metric, Problem> {
+        self.catalog.metrics.get(name).ok_or_else(|| Problem::no_metric(name, self.catalog.metrics.keys().cloned()))
+    }
+
+    /// The definition of a metric of the catalog.
+    pub(crate) fn definition(&self, metric: &Metric) -> &DefinitionHash {
+        &self.definitions[&metric.name]
+    }
+}
