@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 const LAYERS: [&str; 3] = ["speed-layer", "batch-layer", "serving-layer"];
 const LAYERS_MAY_USE: [&str; 2] = ["shared-logic", "platform"];
+/// What only tests may use, and the one crate that is nothing but tests.
+const ONLY_IN_TESTS: &str = "test-kit";
+const ALL_TESTS: &str = "e2e-tests";
 /// Anything with which a crate could do input or output.
 const NOT_IN_SHARED_LOGIC: [&str; 8] =
     ["tokio", "rdkafka", "redis", "axum", "deltalake", "object_store", "reqwest", "hyper"];
@@ -50,6 +53,23 @@ fn platform_knows_no_layer() -> Result<()> {
             !LAYERS.contains(&name.as_str()),
             "platform depends on {name}: it holds what all processes need, no layer"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_test_kit_is_a_dependency_of_tests_only() -> Result<()> {
+    let graph = Graph::read()?;
+    let kit = graph.id(ONLY_IN_TESTS)?;
+    for name in graph.members.iter().map(|id| &graph.names[id]).filter(|name| *name != ALL_TESTS) {
+        ensure!(
+            !graph.normal_of(name)?.any(|dependency| dependency == kit),
+            "{name} depends on {ONLY_IN_TESTS}, which only tests may use: move it to its [dev-dependencies]"
+        );
+    }
+    for dependency in graph.normal_of(ONLY_IN_TESTS)?.filter(|id| graph.members.contains(*id)) {
+        let name = &graph.names[dependency];
+        bail!("{ONLY_IN_TESTS} depends on {name}: unit tests of {name} would be linked with two copies of it");
     }
     Ok(())
 }

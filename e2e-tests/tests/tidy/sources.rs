@@ -92,6 +92,7 @@ impl Source {
     /// Whether the whole file is test code.
     fn is_test(&self) -> bool {
         self.path.starts_with("e2e-tests")
+            || self.path.starts_with("test-kit")
             || self.path.components().any(|part| part.as_os_str() == "tests")
             || self.path.ends_with("tests.rs")
     }

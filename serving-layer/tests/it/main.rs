@@ -4,7 +4,6 @@
 mod completeness;
 mod http;
 mod problems;
-mod redis;
 mod series;
 mod stage;
 mod status;

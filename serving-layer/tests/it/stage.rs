@@ -23,39 +23,11 @@ use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 use shared_logic::time::parse_rfc3339;
+use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
-
-use crate::redis::Redis;
 
 pub(crate) const LOG: &str = "log-a";
 const DEADLINE: Duration = Duration::from_secs(20);
-
-const CATALOG: &str = r#"
-[pipeline]
-name = "braid"
-version = "v1"
-[schedule]
-reconcile = "0 */10 * * * *"
-[sources.views]
-topic = "views"
-event_time = "at"
-[sources.views.fields]
-at = "timestamp"
-video = "string"
-country = "string"
-dwell_ms = "int"
-[metrics.views]
-source = "views"
-where = "dwell_ms >= 0"
-by = ["video", "country"]
-grain = "1m"
-[metrics.views.measures]
-views = "count()"
-dwell_ms = "sum(dwell_ms)"
-longest = "max(dwell_ms)"
-[metrics.views.derived]
-mean_ms = "dwell_ms / views"
-"#;
 
 /// When, video, country, dwell time.
 pub(crate) type Event = (&'static str, &'static str, &'static str, i64);
@@ -111,18 +83,18 @@ impl Stage {
     /// Nothing runs and nothing is written, but Redis answers and the topic has one partition.
     pub(crate) async fn new() -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
-        let redis = Redis::start(folder.path()).await;
+        let redis = Redis::start().await.expect("redis starts");
         let mut settings = Settings::default();
         settings.store.url = folder.path().join("store").display().to_string();
-        settings.redis.url = Secret::from(redis.url.as_str());
+        settings.redis.url = Secret::from(redis.url());
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.serving.refresh = Span::from_millis(30);
         let topics = Arc::new(StandIn::default());
         topics.set(&[0]);
         Stage {
-            catalog: Catalog::parse(CATALOG).expect("a catalog"),
+            catalog: Catalog::parse(catalogs::VIEWS).expect("a catalog"),
             settings,
-            connection: redis.connect().await,
+            connection: redis.connection().await.expect("redis answers"),
             redis,
             topics,
             shutdown: Shutdown::new(),

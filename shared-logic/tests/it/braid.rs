@@ -15,11 +15,11 @@ use shared_logic::merge::{self, Braided, Layer};
 use shared_logic::partial::{GroupKey, KeyValue};
 use shared_logic::time::TimeRange;
 
-use crate::dice::{Dice, first_seed};
 use catalogs::Definition;
 use layers::Layers;
 use oracle::Row;
 use records::Shape;
+use test_kit::{Dice, first_seed};
 
 const CASES: u64 = 60;
 const QUESTIONS: usize = 25;

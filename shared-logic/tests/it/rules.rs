@@ -17,7 +17,7 @@ mod reconcile;
 mod worker;
 mod world;
 
-use crate::dice::first_seed;
+use test_kit::first_seed;
 use world::World;
 
 const STEPS: usize = 300_000;

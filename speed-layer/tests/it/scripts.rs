@@ -18,32 +18,10 @@ use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, Sh
 use shared_logic::measure::MeasureKind;
 use shared_logic::partial::GroupKey;
 use speed_layer::apply::Scripts;
-
-/// One of each kind.
-const CATALOG: &str = r#"
-[sources.s]
-event_time = "at"
-[sources.s.fields]
-at = "timestamp"
-k = "string"
-n = "int"
-x = "float"
-[metrics.m]
-source = "s"
-by = ["k"]
-grain = "1m"
-[metrics.m.measures]
-count = "count()"
-sum = "sum(n)"
-floats = "sum(x)"
-least = "min(n)"
-most = "max(n)"
-lowest = "min(x)"
-highest = "max(x)"
-"#;
+use test_kit::{Redis, catalogs};
 
 fn catalog() -> Catalog {
-    Catalog::parse(CATALOG).expect("a valid catalog")
+    Catalog::parse(catalogs::EVERY_MEASURE).expect("a valid catalog")
 }
 
 fn hash(n: usize) -> DefinitionHash {
@@ -59,7 +37,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(redis: Connection, name: &str) -> Bench {
+    fn new(server: &Redis, name: &str) -> Bench {
+        let redis = server.connection_blocking().expect("redis answers");
         let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
         Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }

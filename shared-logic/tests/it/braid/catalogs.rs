@@ -4,7 +4,7 @@ use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
 use shared_logic::measure::MeasureKind;
 
 use super::oracle::{Number, Row, all, any, not};
-use crate::dice::Dice;
+use test_kit::Dice;
 
 /// A condition, and the same by hand; `None` is null.
 struct Condition {

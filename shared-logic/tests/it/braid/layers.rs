@@ -16,7 +16,7 @@ use shared_logic::plan::Plan;
 use super::Key;
 use super::catalogs::Definition;
 use super::records::{Partition, Record};
-use crate::dice::Dice;
+use test_kit::Dice;
 
 /// Both layers at one cut.
 pub(super) struct Layers {

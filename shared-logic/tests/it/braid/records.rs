@@ -2,7 +2,7 @@
 
 use super::catalogs::Definition;
 use super::oracle;
-use crate::dice::Dice;
+use test_kit::Dice;
 
 pub(super) struct Partition {
     pub(super) records: Vec<Record>,

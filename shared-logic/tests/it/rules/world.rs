@@ -15,7 +15,7 @@ use super::mask::Mask;
 use super::reader::Snapshot;
 use super::reconcile::Reconcile;
 use super::worker::Worker;
-use crate::dice::Dice;
+use test_kit::Dice;
 
 /// Offsets stay below it, so that a mask holds them.
 const OFFSET_MAX: i64 = 40;

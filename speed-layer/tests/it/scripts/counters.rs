@@ -13,8 +13,8 @@ use speed_layer::aggregate::Metrics;
 use speed_layer::micro_batch::MicroBatch;
 
 use super::{Bench, catalog};
-use crate::dice::{Dice, first_seed};
-use crate::redis::Redis;
+use test_kit::catalogs::EVERY_MEASURE;
+use test_kit::{Dice, Redis, first_seed};
 
 /// One partial: key, bucket's index, and the cells of the measures; an integer sum without a value has overflowed.
 type Partial = (String, i64, [Option<i64>; 4], [f64; 3]);
@@ -137,14 +137,14 @@ fn random_partial(dice: &mut Dice) -> Partial {
 
 #[test]
 fn counters_merge_by_the_laws() {
-    let (server, catalog) = (Redis::start(), catalog());
+    let (server, catalog) = (Redis::start_blocking().expect("redis starts"), catalog());
     let (kinds, definition) = (kinds(&catalog), catalog.definition(&catalog.metrics["m"]));
     let keys: Vec<GroupKey> = TEXTS.map(|text| GroupKey::new(&[Some(KeyValue::Text(text.to_owned()))])).into();
     let first = first_seed();
     let mut overflows = 0;
     for seed in first..first + 150 {
         let mut dice = Dice::new(seed);
-        let mut bench = Bench::new(server.connect(), &format!("counters-{seed}"));
+        let mut bench = Bench::new(&server, &format!("counters-{seed}"));
         bench.open(0, std::slice::from_ref(&definition)).expect("opened");
         let mut kept: BTreeMap<i64, Kept> = BTreeMap::new();
         for _ in 0..dice.between(1, 8) {
@@ -173,14 +173,14 @@ fn counters_merge_by_the_laws() {
 /// One row of one key that leaves 64 bits must not keep the rows behind it from being counted, nor the cursor.
 #[test]
 fn an_overflow_half_way_is_kept_and_the_rest_is_counted() {
-    let (server, catalog) = (Redis::start(), catalog());
+    let (server, catalog) = (Redis::start_blocking().expect("redis starts"), catalog());
     let (kinds, definition) = (kinds(&catalog), catalog.definition(&catalog.metrics["m"]));
     let key = |text: &str| GroupKey::new(&[Some(KeyValue::Text(text.to_owned()))]);
     let row = |text: &str, sum: i64, float: f64| -> Partial {
         (text.to_owned(), 0, [Some(1), Some(sum), Some(sum), Some(sum)], [float, float, float])
     };
     for sign in [1, -1] {
-        let mut bench = Bench::new(server.connect(), &format!("overflow{sign}"));
+        let mut bench = Bench::new(&server, &format!("overflow{sign}"));
         bench.open(0, std::slice::from_ref(&definition)).expect("opened");
         let (limit, huge) = (if sign > 0 { i64::MAX } else { i64::MIN }, f64::from(sign) * 1e308);
         let batches = [
@@ -216,9 +216,9 @@ fn an_overflow_half_way_is_kept_and_the_rest_is_counted() {
 
 #[test]
 fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
-    let (server, catalog) = (Redis::start(), catalog());
+    let (server, catalog) = (Redis::start_blocking().expect("redis starts"), catalog());
     let definition = catalog.definition(&catalog.metrics["m"]);
-    let mut bench = Bench::new(server.connect(), "large");
+    let mut bench = Bench::new(&server, "large");
     bench.open(0, std::slice::from_ref(&definition)).expect("opened");
     let rows: Vec<Partial> = (0..20_000_i64)
         .map(|n| (n.to_string(), n % 3, [Some(1), Some(n), Some(n), Some(n)], [0.5, 0.5, 0.5]))
@@ -236,13 +236,13 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
 #[test]
 fn metrics_of_one_definition_count_an_event_once() {
     let derived = "\n[metrics.m.derived]\nratio = \"sum / count\"\n";
-    let twin =
-        super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
-    let catalog = Catalog::parse(&format!("{}{derived}{twin}", super::CATALOG)).expect("a valid catalog");
+    let (_, metric) = EVERY_MEASURE.split_once("[metrics.m]").expect("it has one");
+    let twin = format!("[metrics.twin]{}", metric.replace("metrics.m", "metrics.twin"));
+    let catalog = Catalog::parse(&format!("{EVERY_MEASURE}{derived}{twin}")).expect("a valid catalog");
     assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
     let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
-    let server = Redis::start();
-    let mut bench = Bench::new(server.connect(), "twins");
+    let server = Redis::start_blocking().expect("redis starts");
+    let mut bench = Bench::new(&server, "twins");
     bench.open(0, &metrics.hashes()).expect("opened");
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");

@@ -5,11 +5,11 @@ use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::GroupKey;
 
 use super::{Bench, hash};
-use crate::redis::Redis;
+use test_kit::Redis;
 
 /// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
 fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {
-    let mut bench = Bench::new(server.connect(), name);
+    let mut bench = Bench::new(&server, name);
     bench.open(0, &[hash(1)]).expect("opened");
     let mut counters = Vec::new();
     for slice in [0, 10, 20] {
@@ -28,7 +28,7 @@ fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {
 
 #[test]
 fn counters_of_a_listed_slice_are_not_unlinked() {
-    let server = Redis::start();
+    let server = Redis::start_blocking().expect("redis starts");
     let (mut bench, counters) = filled(&server, "unlink");
     for (slice, counter) in [0, 10, 20].into_iter().zip(&counters) {
         assert_eq!(bench.unlink(slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
@@ -46,9 +46,9 @@ fn counters_of_a_listed_slice_are_not_unlinked() {
 
 #[test]
 fn a_full_redis_refuses_to_count_and_empties_itself() {
-    let server = Redis::start();
+    let server = Redis::start_blocking().expect("redis starts");
     let (mut bench, counters) = filled(&server, "full");
-    let mut other = Bench::new(server.connect(), "other");
+    let mut other = Bench::new(&server, "other");
     // Every script is known before memory runs out.
     other.rotate(10).expect("redis answers");
     let before = bench.shard();
@@ -80,7 +80,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
 
 #[test]
 fn a_redis_that_only_reads_is_read() {
-    let server = Redis::start();
+    let server = Redis::start_blocking().expect("redis starts");
     let (mut bench, counters) = filled(&server, "replica");
     let before = bench.shard();
     // A replica whose primary is out of reach.
@@ -98,7 +98,7 @@ fn a_redis_that_only_reads_is_read() {
 /// Nothing of another layout is touched.
 #[test]
 fn a_shard_of_another_format_is_left_alone() {
-    let server = Redis::start();
+    let server = Redis::start_blocking().expect("redis starts");
     let (mut bench, _) = filled(&server, "format");
     let key = bench.keys.shard();
     bench.command::<i64>(&["HSET", &key, "format", "1"]);

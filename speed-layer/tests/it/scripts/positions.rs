@@ -5,20 +5,19 @@ use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
 
 use super::{Bench, hash};
-use crate::dice::{Dice, first_seed};
-use crate::redis::Redis;
+use test_kit::{Dice, Redis, first_seed};
 
 const WALKS: u64 = 60;
 const STEPS: usize = 60;
 
 #[test]
 fn scripts_do_what_the_pure_functions_say() {
-    let server = Redis::start();
+    let server = Redis::start_blocking().expect("redis starts");
     let first = first_seed();
     let (mut done, mut refused) = (0, 0);
     for seed in first..first + WALKS {
         let mut dice = Dice::new(seed);
-        let mut bench = Bench::new(server.connect(), &format!("walk-{seed}"));
+        let mut bench = Bench::new(&server, &format!("walk-{seed}"));
         let mut shard: Option<Shard> = None;
         let mut story = String::new();
         for _ in 0..STEPS {
