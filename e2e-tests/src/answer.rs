@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use test_kit::{DEADLINE, Progress, wait_for};
 
 use crate::oracle::Counts;
+use crate::time::{micros, rfc3339};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -121,20 +121,6 @@ pub fn int(values: &Map<String, Value>, measure: &str) -> Result<i64> {
 /// The sample metric's measures among values.
 pub fn counts(values: &Map<String, Value>) -> Result<Counts> {
     Ok(Counts { views: int(values, "views")?, dwell_ms: int(values, "dwell_ms")? })
-}
-
-/// RFC 3339 to microseconds since 1970.
-pub fn micros(text: &str) -> Result<i64> {
-    Ok(DateTime::parse_from_rfc3339(text).with_context(|| format!("{text:?} is no time"))?.timestamp_micros())
-}
-
-/// Microseconds since 1970 to RFC 3339.
-///
-/// # Panics
-/// If the moment is outside the years that chrono knows.
-pub fn rfc3339(us: i64) -> String {
-    let moment = DateTime::from_timestamp_micros(us).expect("a moment within chrono's range");
-    moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
 /// Query parameters by name.

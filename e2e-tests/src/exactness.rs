@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::answer::{Answer, Client, counts, micros, rfc3339};
+use crate::answer::{Answer, Client, counts};
 use crate::oracle::{Counts, EVER, Oracle};
+use crate::time::{micros, rfc3339};
 use crate::views::{LATE_MS, METRIC};
 
 const HOUR_US: i64 = 3_600_000_000;

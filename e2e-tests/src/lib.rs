@@ -21,6 +21,7 @@ pub mod naive;
 pub mod oracle;
 pub mod scenario;
 pub mod stage;
+pub mod time;
 pub mod traffic;
 pub mod up;
 pub mod views;

@@ -7,8 +7,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use crate::answer::rfc3339;
 use crate::kafka::Record;
+use crate::time::rfc3339;
 
 /// The sample metric's name, and its source's.
 pub const METRIC: &str = "views";

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::answer::{Answer, rfc3339};
 use e2e_tests::kafka::Record;
-use e2e_tests::{Client, Stage, scenario};
+use e2e_tests::time::rfc3339;
+use e2e_tests::{Answer, Client, Stage, scenario};
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;

@@ -2,10 +2,10 @@
 //! it spans. Redis' own count of commands says so.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::answer::rfc3339;
 use e2e_tests::exactness::total_is_exact;
 use e2e_tests::oracle::EVER;
 use e2e_tests::scenario::now_us;
+use e2e_tests::time::rfc3339;
 use e2e_tests::views::{Event, METRIC, Mix, Sent, Views, video};
 use e2e_tests::{Archive, Client, Layer, Oracle, Stage, scenario};
 use rand::Rng;

@@ -7,11 +7,11 @@
 //! clocks are wrong indeed.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::answer::micros;
 use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::oracle::EVER;
 use e2e_tests::scenario::now_us;
 use e2e_tests::stage::LAYERS;
+use e2e_tests::time::micros;
 use e2e_tests::views::{CatalogOptions, Event, METRIC, Mix, Sent, Views, catalog, video};
 use e2e_tests::{Deployment, Layer, Oracle, Stage, scenario};
 use rand::rngs::StdRng;

@@ -1,8 +1,8 @@
 //! Records that share an event id.
 
-use e2e_tests::answer::rfc3339;
 use e2e_tests::scenario;
 use e2e_tests::scenario::now_us;
+use e2e_tests::time::rfc3339;
 use serde_json::json;
 
 use super::measurements::Measurements;

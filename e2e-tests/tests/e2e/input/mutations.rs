@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::answer::{int, rfc3339};
+use e2e_tests::answer::int;
 use e2e_tests::kafka::{Record, end_offsets};
 use e2e_tests::mutation::mutant;
 use e2e_tests::naive::{self, FIELDS, Format, MAX_AGE, Reading};
 use e2e_tests::scenario::now_us;
+use e2e_tests::time::rfc3339;
 use e2e_tests::views::NEVER;
 use e2e_tests::{Answer, Archive, Client, Producer, Stage, scenario};
 use polars::prelude::DataType;

@@ -1,9 +1,9 @@
 //! Each reason for which a record can be rejected.
 
 use anyhow::{Context, ensure};
-use e2e_tests::answer::rfc3339;
 use e2e_tests::kafka::end_offsets;
 use e2e_tests::scenario::now_us;
+use e2e_tests::time::rfc3339;
 use e2e_tests::{Archive, scenario};
 use serde_json::json;
 
