@@ -14,12 +14,12 @@ mod records;
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::merge::{self, Braided, Layer};
 use shared_logic::time::TimeRange;
+use test_kit::{Dice, first_seed};
 
 use catalogs::Definition;
 use layers::Layers;
 use oracle::Row;
 use records::Shape;
-use test_kit::{Dice, first_seed};
 
 const CASES: u64 = 60;
 const QUESTIONS: usize = 25;

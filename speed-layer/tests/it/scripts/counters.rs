@@ -12,10 +12,10 @@ use shared_logic::partial::BUCKET;
 use shared_logic::partial::Partials;
 use speed_layer::aggregate::Metrics;
 use speed_layer::micro_batch::MicroBatch;
-
-use super::{Bench, catalog};
 use test_kit::catalogs::EVERY_MEASURE;
 use test_kit::{Dice, Redis, first_seed};
+
+use super::{Bench, catalog};
 
 /// One partial: key, bucket's index, and the cells of the measures; an integer sum without a value has overflowed.
 type Partial = (String, i64, [Option<i64>; 4], [f64; 3]);

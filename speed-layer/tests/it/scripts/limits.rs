@@ -3,9 +3,9 @@
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::{MeasureKind, Value};
+use test_kit::Redis;
 
 use super::{Bench, hash};
-use test_kit::Redis;
 
 /// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
 fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {

@@ -3,9 +3,9 @@
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
+use test_kit::{Dice, Redis, first_seed};
 
 use super::{Bench, hash};
-use test_kit::{Dice, Redis, first_seed};
 
 const WALKS: u64 = 60;
 const STEPS: usize = 60;
