@@ -13,8 +13,9 @@ use super::imports::{self, Imports, Module};
 use super::sources;
 
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
-const CRATES: [&[&str]; 4] = [
+const CRATES: [&[&str]; 5] = [
     &["shared-logic", "platform", "test-kit"],
+    &["storage"],
     &["speed-layer", "batch-layer", "serving-layer"],
     &["braid"],
     &["e2e-tests"],

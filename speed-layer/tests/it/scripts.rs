@@ -39,7 +39,7 @@ struct Bench {
 impl Bench {
     fn new(server: &Redis, name: &str) -> Bench {
         let redis = server.connection_blocking().expect("redis answers");
-        let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
+        let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
         Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }
 
