@@ -53,7 +53,7 @@ seen = "timestamp"
 [metrics.visits]
 source = "visits"
 by = ["page", "code", "ok", "seen"]
-grain = "5m"
+grain = "1m"
 [metrics.visits.measures]
 visits = "count()"
 codes = "sum(code)"

@@ -5,6 +5,6 @@ mod completeness;
 mod http;
 mod problems;
 mod series;
-mod stage;
 mod status;
+mod test_server;
 mod total;

@@ -1,4 +1,4 @@
-//! Everything that a serving layer reads, and a client to ask it.
+//! A serving layer under test, all that it reads, and a client to ask it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +26,8 @@ use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
 pub(crate) const LOG: &str = "log-a";
+/// The total over everything.
+pub(crate) const TOTAL: &str = "/v1/metrics/views/total";
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// When, video, country, dwell time.
@@ -33,8 +35,8 @@ pub(crate) type Event = (&'static str, &'static str, &'static str, i64);
 /// Bucket, video, country; views, sum, longest.
 pub(crate) type Row = (&'static str, &'static str, &'static str, i64, Option<i64>, i64);
 
-/// The serving layer under test and what it stands on.
-pub(crate) struct Stage {
+/// The serving layer under test, and the parts that it reads.
+pub(crate) struct TestServer {
     pub(crate) catalog: Catalog,
     pub(crate) settings: Settings,
     pub(crate) redis: Redis,
@@ -49,7 +51,7 @@ pub(crate) struct Stage {
 /// Stands in for Kafka.
 #[derive(Default)]
 pub(crate) struct StandIn {
-    /// Partitions of the log, with their ends; nothing: Kafka does not answer.
+    /// Partitions of the log, with their ends. Nothing: Kafka does not answer.
     pub(crate) ends: Mutex<Option<BTreeMap<i32, i64>>>,
 }
 
@@ -78,9 +80,9 @@ impl AskTopics for StandIn {
     }
 }
 
-impl Stage {
+impl TestServer {
     /// Nothing runs and nothing is written, but Redis answers and the topic has one partition.
-    pub(crate) async fn new() -> Stage {
+    pub(crate) async fn new() -> TestServer {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = Redis::start().await.expect("redis starts");
         let mut settings = Settings::default();
@@ -90,7 +92,7 @@ impl Stage {
         settings.serving.refresh = Span::from_millis(30);
         let topics = Arc::new(StandIn::default());
         topics.set(&[0]);
-        Stage {
+        TestServer {
             catalog: Catalog::parse(catalogs::VIEWS).expect("a catalog"),
             settings,
             connection: redis.connection().await.expect("redis answers"),
@@ -166,6 +168,21 @@ impl Stage {
             assert!(Instant::now() < deadline, "{path} still answers {status} {body}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Asks until the answer is complete.
+    pub(crate) async fn until_complete(&self, path: &str) -> Value {
+        self.until(path, |status, body| status == 200 && body["complete"] == true).await
+    }
+
+    /// Begins to archive partition 0 at offset 0; gives the archive's version.
+    pub(crate) async fn archive_begins(&self) -> u64 {
+        self.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await
+    }
+
+    /// Archives the offsets `[from, to)` of partition 0; gives the archive's version.
+    pub(crate) async fn archive_rows(&self, from: i64, to: i64) -> u64 {
+        self.archive(|facts| assert!(facts.advance(&PartitionId::new(LOG, 0), from, to))).await
     }
 
     /// Commits what the archive knows; gives its version.
@@ -266,12 +283,12 @@ impl Stage {
         };
         let addition = Addition::new(self.definition(), metric, &partials.expect("counted"));
         let counters = keys.counters(slice.parse().expect("a number"), &self.definition());
-        let mut look = redis::cmd("HMGET");
-        look.arg(&counters);
+        let mut read = redis::cmd("HMGET");
+        read.arg(&counters);
         for field in addition.fields() {
-            look.arg(field);
+            read.arg(field);
         }
-        let held: Vec<Option<Vec<u8>>> = look.query_async(&mut self.connection.clone()).await.expect("fields");
+        let held: Vec<Option<Vec<u8>>> = read.query_async(&mut self.connection.clone()).await.expect("fields");
         let next = (cursor + events.len() as i64).to_string();
         let script = Script::new(script::APPLY);
         let mut apply = script.prepare_invoke();
@@ -308,7 +325,7 @@ pub(crate) fn at(text: &str) -> i64 {
 fn committed(committed: Committed) -> u64 {
     match committed {
         Committed::At(version) => version,
-        Committed::Conflict => panic!("nobody else writes"),
+        Committed::Conflict => panic!("no other process writes"),
     }
 }
 
