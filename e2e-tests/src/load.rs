@@ -142,8 +142,8 @@ impl Load {
         .await
     }
 
-    /// Holds a total over everything to what may be said now: never more than was sent; and if it calls itself complete,
-    /// no less than had arrived by its `as_of`.
+    /// Checks a total over everything: it may never count more than was sent; and if it is complete, no less than had arrived
+    /// by its `as_of`.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         self.check_of(Counted::Status200, answer)
     }

@@ -48,7 +48,7 @@ impl Drop for Up {
     fn drop(&mut self) {
         self.process.kill();
         // Its Redis leads a process group of its own and may have survived the kill, which the next start must cope with.
-        // At the scenario's end nobody else would stop it. An error means that it has ended.
+        // At the scenario's end it must be stopped here. An error means that it has ended.
         let address = self.redis.trim_start_matches("redis://").split('/').next().unwrap_or_default();
         if let Ok(mut connection) = TcpStream::connect(address) {
             let _ = connection.write_all(b"SHUTDOWN NOSAVE\r\n");

@@ -64,7 +64,7 @@ fn fetch(jars: &Path) -> std::result::Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let first_error = said.lines().find(|line| line.contains("ERROR")).unwrap_or("it printed no error");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let first_error = printed.lines().find(|line| line.contains("ERROR")).unwrap_or("it printed no error");
     Err(format!("mvn failed ({}): {first_error}", output.status))
 }

@@ -30,7 +30,7 @@ async fn a_stop_lets_open_requests_end() {
     open.read_to_string(&mut answer).await.expect("an answer, and then the end");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.ended().await;
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the server still listens");
 }
 
 #[tokio::test]

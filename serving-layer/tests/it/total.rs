@@ -151,7 +151,7 @@ async fn as_of_is_the_oldest_of_all_partitions() {
     server.serve().await;
     let total = server.until_complete(TOTAL).await;
     assert_eq!((&total["as_of"], &total["values"]["views"]), (&json!("2026-04-24T09:00:01Z"), &json!(2)));
-    // Nobody can have asked the log in the future; the look at the topic bounds it.
+    // No log can have been asked in the future: the moment at which the topic was asked bounds it.
     for partition in 0..2 {
         server.apply(partition, &[], "2200-01-01T00:00:00Z").await;
     }

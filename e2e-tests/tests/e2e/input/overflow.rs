@@ -70,8 +70,8 @@ fn arithmetic_poison() {
 /// The measure is null, and the answer says why.
 fn is_overflow(answer: &Answer, measure: &str) -> Result<bool> {
     let body: Value = serde_json::from_str(&answer.text)?;
-    let said = body["overflow"].as_array().into_iter().flatten().any(|said| {
-        said["value"] == measure && said["reason"].as_str().is_some_and(|reason| reason.contains("64 bits"))
+    let is_named = body["overflow"].as_array().into_iter().flatten().any(|overflow| {
+        overflow["value"] == measure && overflow["reason"].as_str().is_some_and(|reason| reason.contains("64 bits"))
     });
-    Ok(answer.values.get(measure).is_some_and(Value::is_null) && said)
+    Ok(answer.values.get(measure).is_some_and(Value::is_null) && is_named)
 }
