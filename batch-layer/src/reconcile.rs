@@ -7,9 +7,11 @@
 //!
 //! - `cut`: which offsets (R1, R3);
 //! - `touched`: which hours;
+//! - `archived_rows`: where a row of the archive lies;
 //! - `recompute`: their partials;
 //! - `publish`: one commit.
 
+mod archived_rows;
 mod cut;
 mod publish;
 mod recompute;

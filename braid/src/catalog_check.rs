@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use shared_logic::catalog::{Catalog, Field, Format, Metric, Source};
+use shared_logic::catalog::{Catalog, Format, Metric, Source};
+use shared_logic::schema::Field;
 
 /// Checks a catalog and prints every mistake with its line and the fix
 ///

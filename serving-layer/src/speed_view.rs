@@ -19,10 +19,10 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use platform::settings::Settings;
 use redis::Script;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Counters, Reading, Shard, ShardKeys, UnreadableShard, script};
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial::GroupKey;
 
 pub(crate) use connection::{Link, Unreachable};
 use finished::{Finished, SliceId};

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::expression::Expression;
 use crate::measure::MeasureKind;
+use crate::schema::Field;
 
 pub use definition::{DefinitionHash, NotADefinitionHash, PLAN_VERSION};
 
@@ -76,7 +77,7 @@ pub struct Source {
     /// Declared fields, in the order of the file (the column order of `tsv`).
     pub fields: Vec<Field>,
     /// The fields that some metric of the catalog groups by, filled in by the parser. Text in them is limited to
-    /// [`MAX_KEY_BYTES`](crate::event::MAX_KEY_BYTES) (`too_long`), so this set is part of every definition's hash.
+    /// [`MAX_KEY_BYTES`](crate::group_key::MAX_KEY_BYTES) (`too_long`), so this set is part of every definition's hash.
     pub grouped: BTreeSet<String>,
 }
 
@@ -103,45 +104,6 @@ pub enum Format {
     Json,
     /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
     Tsv,
-}
-
-/// A declared field of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// The field's name: the JSON member, or the TSV column.
-    pub name: String,
-    /// What its values are.
-    pub kind: FieldType,
-    /// Whether it may be absent (`?` in the catalog); JSON `null` counts as absent.
-    pub optional: bool,
-}
-
-/// What the values of a field are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FieldType {
-    /// UTF-8 text.
-    String,
-    /// An integer within ±(2^53−1).
-    Int,
-    /// A finite 64-bit float.
-    Float,
-    /// `true` or `false`.
-    Bool,
-    /// An instant: RFC 3339 text or epoch milliseconds; held as microseconds since 1970, UTC.
-    Timestamp,
-}
-
-impl FieldType {
-    /// The catalog's word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            FieldType::String => "string",
-            FieldType::Int => "int",
-            FieldType::Float => "float",
-            FieldType::Bool => "bool",
-            FieldType::Timestamp => "timestamp",
-        }
-    }
 }
 
 /// A named aggregation over one source.

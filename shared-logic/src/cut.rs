@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::contracts::archive::Facts;
-use crate::contracts::{Offsets, PartitionId};
+use crate::log::{Offsets, PartitionId};
 
 /// Which cut a reconcile takes, or what it has to wait for.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,24 +77,6 @@ pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
     let settled = archive.partitions().filter(|(id, _)| archive.is_settled(&id.log));
     let ends = settled.map(|(id, facts)| (id, facts.next));
     ends.filter(|(id, end)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= *end)).collect()
-}
-
-/// Why a topic with that configuration cannot be counted, if so (design, section 7).
-///
-/// Compaction removes records. A shard that is rebuilt from the cut on would then count fewer than the first time, unless
-/// every record stays for longer than a cut can be old.
-pub fn refused_compaction(config: &BTreeMap<String, String>, cut_age_max_ms: u64) -> Option<String> {
-    let policy = config.get("cleanup.policy").map(String::as_str).unwrap_or_default();
-    if !policy.split(',').any(|word| word.trim() == "compact") {
-        return None;
-    }
-    let lag_ms = config.get("min.compaction.lag.ms").and_then(|lag| lag.parse().ok()).unwrap_or(0_u64);
-    (lag_ms <= cut_age_max_ms).then(|| {
-        format!(
-            "it is compacted (cleanup.policy={policy}) and keeps records for {lag_ms} ms only: set the topic's \
-             min.compaction.lag.ms above reconcile.max_cut_age ({cut_age_max_ms} ms), or its cleanup.policy to delete"
-        )
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use polars::prelude::*;
 
-use crate::event::Identity;
+use crate::identity::Identity;
 
 /// The identities seen in the last `window` offsets of one partition.
 ///
@@ -113,12 +113,5 @@ mod tests {
             }
         }
         assert!(window.last_seen.len() <= 10_002);
-    }
-
-    #[test]
-    fn an_event_is_its_id_and_its_time() {
-        assert_eq!(Identity::of(b"a", 1), Identity::of(b"a", 1));
-        assert_ne!(Identity::of(b"a", 1), Identity::of(b"a", 2));
-        assert_ne!(Identity::of(b"a", 1), Identity::of(b"b", 1));
     }
 }

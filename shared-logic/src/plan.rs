@@ -5,24 +5,22 @@
 //!
 //! Integer sums are exact: each integer is split into two 32-bit halves whose sums cannot leave 64 bits below 2^31 rows,
 //! and the halves are put together in 128 bits. A sum that leaves 64 bits is a null cell, which
-//! [`cell`](crate::partial::cell) reads as an overflow; a float sum that is not finite says so itself.
+//! [`cells`](crate::partial::cells) reads as an overflow; a float sum that is not finite says so itself.
 
 use polars::prelude::*;
 
-use crate::catalog::{FieldType, Metric, Source};
-use crate::event::MAX_KEY_BYTES;
+use crate::catalog::{Metric, Source};
+use crate::group_key::MAX_KEY_BYTES;
 use crate::measure::MeasureKind;
-
-/// The column of a partial's bucket: its start in microseconds since 1970.
-pub const BUCKET: &str = "_bucket";
+use crate::partial::{BUCKET, Partials, grouping_sets};
+use crate::schema::FieldType;
 
 /// One metric, compiled.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    event_time: String,
+    source: Source,
+    metric: Metric,
     filter: Option<Expr>,
-    by: Vec<String>,
-    grain_us: i64,
     columns: Vec<String>,
     measures: Vec<(MeasureKind, String, Option<Expr>)>,
 }
@@ -45,10 +43,9 @@ impl Plan {
         columns.sort();
         columns.dedup();
         Plan {
-            event_time: source.event_time.clone(),
+            source: source.clone(),
+            metric: metric.clone(),
             filter,
-            by: metric.by.clone(),
-            grain_us: metric.grain_us,
             columns,
             measures: metric
                 .measures
@@ -63,7 +60,23 @@ impl Plan {
         &self.columns
     }
 
-    /// Events → partials: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
+    /// Events → the partials of every grouping set of the metric's `by` columns.
+    ///
+    /// # Errors
+    /// As [`Plan::partials`].
+    pub fn run(&self, events: LazyFrame) -> PolarsResult<Partials> {
+        let Plan { source, metric, .. } = self;
+        let finest = self.partials(events)?;
+        let mut partials = Partials::of_frame(source, metric, &finest, |_| true)?;
+        for set in grouping_sets(metric.by.len()).skip(1) {
+            let kept = |column: usize| set & (1 << column) != 0;
+            let rolled_up = self.rolled_up(&finest, kept)?;
+            partials.append(Partials::of_frame(source, metric, &rolled_up, kept)?);
+        }
+        Ok(partials)
+    }
+
+    /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
     /// (null in a sum: overflow), float measures as `Float64`. Rows are in no order.
@@ -75,15 +88,15 @@ impl Plan {
             Some(filter) => events.filter(filter.clone()),
             None => events,
         };
-        let time = col(self.event_time.as_str());
-        let bucket = (time.clone() - time % lit(self.grain_us)).alias(BUCKET);
+        let time = col(self.source.event_time.as_str());
+        let bucket = (time.clone() - time % lit(self.metric.grain_us)).alias(BUCKET);
         // Operands become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
         let operands =
             self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(operand(at))));
         let rows = kept.with_columns(operands.chain([bucket]).collect::<Vec<_>>());
-        let keys: Vec<Expr> = self.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
+        let keys: Vec<Expr> = self.metric.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
         let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, ..))| fold(*kind, col(operand(at)), at));
-        self.present(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.by)
+        self.present(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.metric.by)
     }
 
     /// Partials → partials of fewer group-key columns: those of `by` that `kept` accepts. None of them gives the partials
@@ -93,7 +106,7 @@ impl Plan {
     /// As [`Plan::partials`].
     pub fn rolled_up(&self, partials: &DataFrame, kept: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
         let by: Vec<String> =
-            self.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
+            self.metric.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
         let keys: Vec<Expr> = by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
         let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, name, _))| again(*kind, name, at));
         self.present(partials.clone().lazy().group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &by)

@@ -4,8 +4,8 @@ use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
-use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::cut;
+use shared_logic::log::{Offsets, PartitionId};
 
 /// Reads the boundary of one source.
 #[derive(Debug)]

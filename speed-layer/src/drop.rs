@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use metrics::counter;
 use platform::redis::Connection;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply};
 use shared_logic::contracts::speed_view::{Refusal, ShardKeys};
+use shared_logic::log::PartitionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};

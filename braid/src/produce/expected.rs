@@ -12,9 +12,8 @@ use shared_logic::expression::{Expression, Scope};
 use shared_logic::measure::MeasureKind;
 use shared_logic::time::{bucket_start, format_rfc3339};
 
-use super::payload::text;
+use super::cell::{Cell, Row, text};
 use super::traffic::{Kind, Sample};
-use super::value::{Cell, Row};
 
 /// The only condition that is followed.
 const FILTER: (&str, i64) = ("status", 200);

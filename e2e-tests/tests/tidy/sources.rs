@@ -82,18 +82,21 @@ fn files_are_short_and_named_by_what_they_hold() -> Result<()> {
 }
 
 /// A Rust file of the workspace.
-struct Source {
+pub(super) struct Source {
     /// Relative to the workspace.
-    path: PathBuf,
-    text: String,
+    pub(super) path: PathBuf,
+    pub(super) text: String,
 }
 
 impl Source {
     /// Whether the whole file is test code.
     fn is_test(&self) -> bool {
-        self.path.starts_with("e2e-tests")
-            || self.path.components().any(|part| part.as_os_str() == "tests")
-            || self.path.ends_with("tests.rs")
+        self.path.starts_with("e2e-tests") || self.is_unit_test()
+    }
+
+    /// Whether the whole file holds unit tests of the crate that it lies in.
+    pub(super) fn is_unit_test(&self) -> bool {
+        self.path.components().any(|part| part.as_os_str() == "tests") || self.path.ends_with("tests.rs")
     }
 
     /// Lines of code before the unit tests, without comments, numbered from 1.
@@ -127,7 +130,7 @@ fn contains(line: &str, word: &str) -> bool {
     rest.is_some()
 }
 
-fn sources() -> Result<Vec<Source>> {
+pub(super) fn sources() -> Result<Vec<Source>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let mut found = Vec::new();
     for entry in fs::read_dir(&root)? {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use shared_logic::catalog::Metric;
 use shared_logic::complete::{self, Verdict};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::cut;
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
-use shared_logic::partial::GroupKey;
 
 use crate::app::App;
 use crate::batch_view::View;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use polars::prelude::*;
-use shared_logic::catalog::FieldType;
 use shared_logic::contracts::batch_view;
+use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
-use shared_logic::partial::{GroupKey, Partials, grouping_sets};
-use shared_logic::plan;
+use shared_logic::partial::{self, Partials, grouping_sets};
+use shared_logic::schema::FieldType;
 use shared_logic::time::{DAY_US, TimeRange};
 
 use super::columns::Column;
@@ -49,7 +49,7 @@ impl Day {
         let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
         let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns, bytes: 0 };
         // The plan, whose partials these are, has another name for it.
-        frame.rename(batch_view::BUCKET, plan::BUCKET.into())?;
+        frame.rename(batch_view::BUCKET, partial::BUCKET.into())?;
         for set in grouping_sets(metric.by.len()) {
             let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
             built.add(counted, &partials)?;

@@ -3,9 +3,9 @@ use platform::store::{Commit, Store};
 use polars::prelude::{DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::batch_view;
-use shared_logic::contracts::{Offsets, PartitionId};
+use shared_logic::group_key::KeyValue;
+use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
-use shared_logic::partial::KeyValue;
 use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
 
 use super::*;

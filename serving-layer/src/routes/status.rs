@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::Source;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
+use shared_logic::log::PartitionId;
 use shared_logic::time::format_rfc3339;
 
 use super::no_parameters;

@@ -4,7 +4,7 @@ use std::fs;
 
 use platform::settings::Span;
 use serde_json::{Value, json};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use crate::stage::{LOG, Stage};
 

@@ -12,7 +12,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FieldType, Format, Metric, Source};
+use super::{Format, Metric, Source};
+use crate::schema::FieldType;
 
 /// Raised whenever the code of this crate would count otherwise for the same catalog; then every view is rebuilt.
 pub const PLAN_VERSION: u32 = 1;

@@ -26,8 +26,8 @@ pub use counters::{CHUNK_BUCKETS, CHUNKS, Counters};
 pub use read::{Reading, UnreadableShard};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
-use super::PartitionId;
 use crate::catalog::{Catalog, DefinitionHash};
+use crate::log::PartitionId;
 
 /// The layout that this code reads and writes.
 pub const FORMAT: &str = "2";

@@ -55,7 +55,7 @@ fn buckets_are_whole_also_before_1970() {
 #[test]
 fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     let (_, plan) = plan();
-    let most = crate::event::MAX_INT;
+    let most = crate::schema::MAX_INT;
     let exact = plan
         .partials(events(&[(0, "a", Some(most), None), (0, "a", Some(-most), None), (0, "a", Some(7), None)]))
         .expect("planned");

@@ -11,8 +11,8 @@ mod layers;
 mod oracle;
 mod records;
 
+use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::merge::{self, Braided, Layer};
-use shared_logic::partial::{GroupKey, KeyValue};
 use shared_logic::time::TimeRange;
 
 use crate::dice::{Dice, first_seed};

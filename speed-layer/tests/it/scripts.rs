@@ -12,11 +12,11 @@ use std::rc::Rc;
 
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
 use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial::GroupKey;
 use speed_layer::apply::Scripts;
 
 /// One of each kind.

@@ -2,8 +2,8 @@
 
 use platform::store::Store;
 use polars::prelude::DataFrame;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::{DAY as ARCHIVE_DAY, FACTS_DOMAIN, Facts};
+use shared_logic::log::PartitionId;
 
 use super::*;
 use crate::archive::buffer::{Buffer, Incoming};

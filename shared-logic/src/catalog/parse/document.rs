@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use toml::de::{DeTable, DeValue};
 
 use crate::catalog::Mistake;
-use crate::expression::suggest;
+use crate::suggest;
 
 /// The mistakes found so far.
 pub(super) struct Mistakes {

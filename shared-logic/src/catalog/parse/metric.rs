@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::document::{Table, Text};
 use super::name;
 use super::source::Draft;
-use crate::catalog::{Derived, FieldType, MAX_BY, Measure, Metric};
-use crate::expression::{Expression, Refused, Scope, suggest};
+use crate::catalog::{Derived, MAX_BY, Measure, Metric};
+use crate::expression::{Expression, Refused, Scope};
+use crate::schema::FieldType;
+use crate::suggest;
 use crate::time::{DAY_US, SECOND_US, parse_duration_us};
 
 /// Names of query parameters, which group-key columns therefore cannot have.
@@ -151,7 +153,8 @@ fn measures(table: &mut Table<'_>, draft: Option<&Draft>, by: &[String]) -> (Vec
 
 fn derived(table: &mut Table<'_>, measures: &[Measure], all_read: bool) -> Vec<Derived> {
     let Some(mut declared) = table.table("derived") else { return Vec::new() };
-    let scope = Scope::of_measures(measures);
+    let kind = |measure: &Measure| if measure.kind.is_int() { FieldType::Int } else { FieldType::Float };
+    let scope = Scope::of_measures(measures.iter().map(|measure| (measure.name.clone(), kind(measure))));
     let mut derived = Vec::new();
     for name in declared.keys_in_order() {
         name::check(declared.mistakes, name, "derived value");

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::document::{Table, Text};
 use super::name;
-use crate::catalog::{Field, FieldType, Format, Source, Start};
-use crate::expression::suggest;
+use crate::catalog::{Format, Source, Start};
+use crate::schema::{Field, FieldType};
+use crate::suggest;
 use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
 
 /// Ages beyond a century are refused, so that sums with any instant stay within 64 bits.

@@ -1,6 +1,6 @@
 use super::super::{Catalog, Format, Mistake, Start};
-use crate::catalog::FieldType;
 use crate::measure::MeasureKind;
+use crate::schema::FieldType;
 use crate::time::{DAY_US, HOUR_US};
 
 /// A catalog without mistakes; each broken one below changes one of its lines.

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use super::counters::{self, CHUNKS, chunk_of};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
+use crate::group_key::GroupKey;
 use crate::measure::{MeasureKind, Value};
-use crate::partial::{GroupKey, Partials};
+use crate::partial::Partials;
 use crate::time::bucket_index;
 
 /// The partials of one definition, by the fields that they belong to.
@@ -162,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::plan::BUCKET;
+    use crate::partial::BUCKET;
 
     const CATALOG: &str = r#"
         [sources.s]

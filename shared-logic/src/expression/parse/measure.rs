@@ -3,9 +3,9 @@
 use sqlparser::ast::Expr as Sql;
 
 use super::{Refused, Scope, call, sql, typed};
-use crate::catalog::FieldType;
 use crate::expression::Expression;
 use crate::measure::MeasureKind;
+use crate::schema::FieldType;
 
 const OFFERED: &str = "write count(), sum(…), min(…) or max(…) of an int or float expression";
 

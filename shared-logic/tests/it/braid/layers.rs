@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use polars::prelude::*;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Addition, CHUNKS, Reading, Shard, ShardKeys, script};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::{Window, exact};
+use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
-use shared_logic::partial::{GroupKey, KeyValue, Partials};
+use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 
 use super::Key;
@@ -202,7 +203,7 @@ impl<'a> Worker<'a> {
         let mut columns = Columns::new(definition.source(), wanted, 0);
         self.read(from, to, &mut columns);
         let events = columns.finish().expect("columns").lazy();
-        Partials::of_events(definition.source(), definition.metric(), plan, events).expect("planned")
+        plan.run(events).expect("planned")
     }
 
     fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {

@@ -6,9 +6,10 @@ use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
+use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::{GroupKey, KeyValue, Partials};
-use shared_logic::plan::BUCKET;
+use shared_logic::partial::BUCKET;
+use shared_logic::partial::Partials;
 use speed_layer::aggregate::Metrics;
 use speed_layer::micro_batch::MicroBatch;
 
