@@ -106,18 +106,22 @@ impl Strands {
     fn add_batch(&mut self, kinds: &[MeasureKind], values: &[Value]) {
         self.has_batch = true;
         for ((kind, sum), value) in kinds.iter().zip(&mut self.batch).zip(values) {
-            *sum = kind.merge(*sum, *value);
+            *sum = kind.merge(sum.clone(), value.clone());
         }
     }
 
     fn add_speed(&mut self, kinds: &[MeasureKind], measure: usize, value: Value) {
         self.has_speed = true;
-        self.speed[measure] = kinds[measure].merge(self.speed[measure], value);
+        let sum = &mut self.speed[measure];
+        *sum = kinds[measure].merge(sum.clone(), value);
     }
 
     fn braid(self, kinds: &[MeasureKind]) -> Braided {
-        let merged =
-            kinds.iter().zip(&self.batch).zip(&self.speed).map(|((kind, batch), speed)| kind.merge(*batch, *speed));
+        let merged = kinds
+            .iter()
+            .zip(&self.batch)
+            .zip(&self.speed)
+            .map(|((kind, batch), speed)| kind.merge(batch.clone(), speed.clone()));
         let layer = match (self.has_batch, self.has_speed) {
             (true, true) => Layer::Both,
             (false, true) => Layer::Speed,

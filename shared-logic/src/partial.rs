@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::catalog::{Metric, Source};
 use crate::group_key::GroupKey;
-use crate::measure::{MeasureKind, Value};
+use crate::measure::Value;
 
 /// The column of a partial's bucket: its start in microseconds since 1970.
 pub const BUCKET: &str = "_bucket";
@@ -43,7 +43,7 @@ impl Partials {
         let measures = metric.measures.len();
         let mut values = vec![Value::Null; rows * measures];
         for (at, measure) in metric.measures.iter().enumerate() {
-            for (row, value) in cells(measure.kind, frame.column(&measure.name)?)?.into_iter().enumerate() {
+            for (row, value) in measure.kind.cells(frame.column(&measure.name)?)?.into_iter().enumerate() {
                 values[row * measures + at] = value;
             }
         }
@@ -80,20 +80,6 @@ impl Partials {
 /// Every subset of `columns` group-key columns as a bit mask, the full set first and the empty one last.
 pub fn grouping_sets(columns: usize) -> impl Iterator<Item = u32> {
     (0..1_u32 << columns).rev()
-}
-
-/// Reads a column of partial cells: a null sum and a float that is not finite are overflows, a null minimum or maximum is
-/// nothing.
-///
-/// # Errors
-/// If the column has another type than the measure.
-pub fn cells(kind: MeasureKind, column: &Column) -> PolarsResult<Vec<Value>> {
-    let missing = if matches!(kind, MeasureKind::Count | MeasureKind::SumInt) { Value::Overflow } else { Value::Null };
-    Ok(if kind.is_int() {
-        column.i64()?.iter().map(|cell| cell.map_or(missing, |x| Value::Int(x.into()))).collect()
-    } else {
-        column.f64()?.iter().map(|cell| cell.map_or(missing, Value::float)).collect()
-    })
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ pub(crate) fn view_schema(source: &Source, metric: &Metric) -> Schema {
         .iter()
         .filter_map(|name| source.field(name))
         .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
-    let measures = metric.measures.iter().map(|measure| {
-        let kept = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
-        Field::new(measure.name.as_str().into(), kept)
-    });
+    let measures = metric
+        .measures
+        .iter()
+        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
     std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
 }
 

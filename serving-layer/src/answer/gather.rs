@@ -86,7 +86,7 @@ async fn see(app: &App, look: &Look, metric: &Metric, key: &GroupKey) -> Result<
 /// The counters of a shard's slices that count, as cells.
 fn cells(metric: &Metric, shard: &ShardLook) -> Vec<SpeedCell> {
     let counters = shard.counters.iter().flat_map(|counters| counters.iter());
-    counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, *value)).collect()
+    counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, value.clone())).collect()
 }
 
 /// The oldest, over the partitions, of the latest moment whose end of the log is counted; never later than the topic was

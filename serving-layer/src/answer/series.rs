@@ -39,7 +39,7 @@ pub(crate) async fn series(
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let steps = match found {
         Bounds { from_us: Some(from_us), to_us: Some(to_us) } => {
-            let speed = gathered.speed.iter().copied();
+            let speed = gathered.speed.iter().cloned();
             merge::series(&kinds, batch.iter(), speed, TimeRange { from_us, to_us }, step_us)
         }
         // There is no data, and at most one bound.
@@ -119,7 +119,7 @@ fn together(kinds: &[MeasureKind], steps: &[(i64, Braided)]) -> Braided {
         let mut merged: Vec<Value> = kinds.iter().map(|kind| kind.identity()).collect();
         for (_, step) in steps {
             for ((kind, sum), value) in kinds.iter().zip(&mut merged).zip(values_of(step)) {
-                *sum = kind.merge(*sum, *value);
+                *sum = kind.merge(sum.clone(), value.clone());
             }
         }
         merged

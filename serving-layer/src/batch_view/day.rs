@@ -95,7 +95,7 @@ impl Day {
         }
         let merge_into = |sums: &mut [Value], values: &[Value]| {
             for ((measure, sum), value) in measures.iter().zip(sums).zip(values) {
-                *sum = measure.kind.merge(*sum, *value);
+                *sum = measure.kind.merge(sum.clone(), value.clone());
             }
         };
         for (key, mut rows) in by_key {
@@ -119,7 +119,7 @@ impl Day {
 
     fn push(&mut self, bucket: i64, values: &[Value]) {
         self.buckets.push(bucket);
-        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value.clone()));
     }
 
     fn row(&self) -> PolarsResult<u32> {
@@ -135,7 +135,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         (name.as_str().into(), key_type(kind))
     });
     let measures = metric.measures.iter().map(|measure| {
-        let dtype = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
+        let dtype = measure.kind.value_type().table_type();
         (measure.name.as_str().into(), dtype)
     });
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()

@@ -279,8 +279,8 @@ fn derived_values_follow_the_rules_of_merged_numbers() {
         let derived = Expression::parse(text, &scope).unwrap_or_else(|refused| panic!("{text}: {refused}"));
         let value = derived.evaluate(&value_of);
         // An int beside a float is a float, also where a branch answers.
-        let equal = match (value, expected) {
-            (Float(a), Int(b)) => a == b as f64,
+        let equal = match (&value, &expected) {
+            (Float(a), Int(b)) => *a == *b as f64,
             (a, b) => a == b,
         };
         assert!(equal, "{text} gave {value}, not {expected}");

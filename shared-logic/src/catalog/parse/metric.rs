@@ -153,8 +153,8 @@ fn measures(table: &mut Table<'_>, draft: Option<&Draft>, by: &[String]) -> (Vec
 
 fn derived(table: &mut Table<'_>, measures: &[Measure], all_read: bool) -> Vec<Derived> {
     let Some(mut declared) = table.table("derived") else { return Vec::new() };
-    let kind = |measure: &Measure| if measure.kind.is_int() { FieldType::Int } else { FieldType::Float };
-    let scope = Scope::of_measures(measures.iter().map(|measure| (measure.name.clone(), kind(measure))));
+    let columns = measures.iter().map(|measure| (measure.name.clone(), measure.kind.value_type()));
+    let scope = Scope::of_measures(columns);
     let mut derived = Vec::new();
     for name in declared.keys_in_order() {
         name::check(declared.mistakes, name, "derived value");
