@@ -13,8 +13,13 @@ use super::imports::{self, Imports, Module};
 use super::sources;
 
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
-const CRATES: [&[&str]; 4] =
-    [&["shared-logic", "platform"], &["speed-layer", "batch-layer", "serving-layer"], &["braid"], &["e2e-tests"]];
+const CRATES: [&[&str]; 5] = [
+    &["shared-logic", "platform"],
+    &["storage"],
+    &["speed-layer", "batch-layer", "serving-layer"],
+    &["braid"],
+    &["e2e-tests"],
+];
 
 /// The modules of shared-logic, the lowest floor first. A module may import those of its own floor and of lower ones.
 const FLOORS: [(&str, &[&str]); 5] = [
