@@ -17,7 +17,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// # Errors
 /// If Kafka or the store cannot be reached.
 pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let topics = Topics::new(&settings.kafka)?;
     for source in catalog.sources.values() {
         topic(settings, &topics, source).await?;

@@ -54,8 +54,8 @@ fn read(file: &Path) -> Result<String> {
 pub fn summary(catalog: &Catalog) -> String {
     let mut text = format!(
         "pipeline {} {}: {}, {}\n",
-        catalog.pipeline.name,
-        catalog.pipeline.version,
+        catalog.deployment.name,
+        catalog.deployment.version,
         count(catalog.sources.len(), "source"),
         count(catalog.metrics.len(), "metric"),
     );

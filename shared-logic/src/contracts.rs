@@ -1,4 +1,4 @@
-//! How the layers write down what they share: the only things that they know of each other.
+//! How the layers write down what they share. They know nothing else of each other.
 //!
 //! - `archive`: the Delta archive's columns, and the facts that each of its commits carries (R6);
 //! - `batch_view`: the Delta batch view's columns, and the note with the cut that each of its commits carries (R1);

@@ -27,7 +27,7 @@ pub struct Boundary {
 impl Batch {
     /// Of that source in that catalog.
     pub fn new(store: Store, catalog: &Catalog, source: &Source) -> Batch {
-        let version = &catalog.pipeline.version;
+        let version = &catalog.deployment.version;
         let views = catalog.metrics_of(&source.name).map(|metric| (batch_view::path(version, &metric.name), None));
         Batch { store, archive: (archive::path(&source.name), None), views: views.collect() }
     }

@@ -160,7 +160,7 @@ async fn read(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> anyh
 }
 
 fn keys(shared: &Shared, id: &PartitionId) -> ShardKeys {
-    ShardKeys::new(&shared.catalog, &shared.metrics.source.name, id)
+    ShardKeys::new(&shared.catalog.deployment, &shared.metrics.source.name, id)
 }
 
 /// Since when each cut was known. A reader may still look at the view before it.

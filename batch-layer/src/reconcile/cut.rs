@@ -98,7 +98,7 @@ impl Shards<'_> {
     }
 
     fn key(&self, id: &PartitionId) -> String {
-        ShardKeys::new(self.catalog, &self.source.name, id).shard()
+        ShardKeys::new(&self.catalog.deployment, &self.source.name, id).shard()
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         .map(|metric| (metric.clone(), look.view(metric).map(|view| view.version).into()))
         .collect();
     Ok(Json(json!({
-        "deployment": {"name": app.catalog.pipeline.name, "version": app.catalog.pipeline.version},
+        "deployment": {"name": app.catalog.deployment.name, "version": app.catalog.deployment.version},
         "braid": env!("CARGO_PKG_VERSION"),
         "sources": sources,
         "views": views,

@@ -247,12 +247,12 @@ impl Stage {
     }
 
     async fn table(&self, path: &str, schema: &Schema, partition: &str) -> Table {
-        let store = Store::new(&self.settings.store, &self.catalog.pipeline.name).expect("a folder");
+        let store = Store::new(&self.settings.store, &self.catalog.deployment.name).expect("a folder");
         store.open_or_create(path, schema, partition).await.expect("a table")
     }
 
     fn keys(&self, partition: i32) -> ShardKeys {
-        ShardKeys::new(&self.catalog, "views", &PartitionId::new(LOG, partition))
+        ShardKeys::new(&self.catalog.deployment, "views", &PartitionId::new(LOG, partition))
     }
 
     /// Opens a shard that counts the catalog's metric.

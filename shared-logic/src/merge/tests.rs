@@ -7,7 +7,7 @@ use Value::{Float, Int, Null, Overflow};
 const KINDS: [MeasureKind; 3] = [Count, SumFloat, MaxInt];
 const RANGE: TimeRange = TimeRange { from_us: 100, to_us: 400 };
 
-fn braided(batch: &[(i64, [Value; 3])], speed: &[SpeedCell]) -> Braided {
+fn merged(batch: &[(i64, [Value; 3])], speed: &[SpeedCell]) -> Merged {
     total(&KINDS, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed.iter().cloned(), RANGE)
 }
 
@@ -15,7 +15,7 @@ fn braided(batch: &[(i64, [Value; 3])], speed: &[SpeedCell]) -> Braided {
 fn an_answer_is_batch_and_speed_together() {
     let nothing = || [Int(0), Float(0.0), Null];
     let one = || [Int(1), Float(0.5), Int(7)];
-    // What lies in the range, what each layer gave, and who.
+    // What the case shows, the cells of each layer, the merged values, and the layers that contributed.
     type Row = (&'static str, Vec<(i64, [Value; 3])>, Vec<SpeedCell>, [Value; 3], Layer);
     let table: Vec<Row> = vec![
         ("nothing is authoritative", vec![], vec![], nothing(), Layer::Batch),
@@ -52,12 +52,12 @@ fn an_answer_is_batch_and_speed_together() {
         ("a batch row of nothing is a row", vec![(100, nothing())], vec![], nothing(), Layer::Batch),
     ];
     for (what, batch, speed, values, layer) in table {
-        let braided = braided(&batch, &speed);
-        assert_eq!(braided.values, values, "{what}");
-        assert_eq!(braided.layer, layer, "{what}");
-        let merged =
-            KINDS.iter().zip(&braided.batch).zip(&braided.speed).map(|((kind, a), b)| kind.merge(a.clone(), b.clone()));
-        assert_eq!(merged.collect::<Vec<_>>(), values, "{what}: what each layer gave is the answer");
+        let total = merged(&batch, &speed);
+        assert_eq!(total.values, values, "{what}");
+        assert_eq!(total.layer, layer, "{what}");
+        let together =
+            KINDS.iter().zip(&total.batch).zip(&total.speed).map(|((kind, a), b)| kind.merge(a.clone(), b.clone()));
+        assert_eq!(together.collect::<Vec<_>>(), values, "{what}: what the layers contributed is the answer");
     }
 }
 

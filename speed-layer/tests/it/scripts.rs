@@ -60,7 +60,7 @@ struct Bench {
 
 impl Bench {
     fn new(redis: Connection, name: &str) -> Bench {
-        let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
+        let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
         Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }
 
