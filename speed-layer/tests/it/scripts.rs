@@ -17,7 +17,7 @@ use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, Sh
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use speed_layer::apply::Scripts;
+use speed_layer::count::scripts::Scripts;
 
 /// One of each kind.
 const CATALOG: &str = r#"

@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// As `speed_layer::apply` does: repeats, moves to another slice, goes on, or ends.
+    /// As `speed_layer::count::apply` does: repeats, moves to another slice, goes on, or ends.
     fn apply(&mut self, at: usize, id: PartitionId, expected: Expected, to: i64, foreign: bool) -> Lane {
         let from = expected.cursor;
         match Shard::apply(self.redis.shards.get(&id), &expected, to) {

@@ -8,10 +8,9 @@ use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::BUCKET;
-use shared_logic::partial::Partials;
-use speed_layer::aggregate::Metrics;
-use speed_layer::micro_batch::MicroBatch;
+use shared_logic::partial::{BUCKET, Partials};
+use speed_layer::count::compiled::CompiledMetrics;
+use speed_layer::read::micro_batch::MicroBatch;
 
 use super::{Bench, catalog};
 use crate::dice::{Dice, first_seed};
@@ -241,10 +240,10 @@ fn metrics_of_one_definition_count_an_event_once() {
         super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
     let catalog = Catalog::parse(&format!("{}{derived}{twin}", super::CATALOG)).expect("a valid catalog");
     assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
-    let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
+    let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
     let server = Redis::start();
     let mut bench = Bench::new(server.connect(), "twins");
-    bench.open(0, &metrics.hashes()).expect("opened");
+    bench.open(0, &metrics.definitions()).expect("opened");
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
