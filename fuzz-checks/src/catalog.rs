@@ -1,9 +1,10 @@
 //! Any text as a catalog: if it is accepted, every metric has a plan that runs; if it is refused, each mistake says where and why.
 
 use polars::prelude::{DataFrame, IntoLazy};
-use shared_logic::catalog::{Catalog, FieldType, Format, Metric, Mistake, Source};
+use shared_logic::catalog::{Catalog, Format, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::plan::Plan;
+use shared_logic::schema::FieldType;
 
 /// Parses a text as a catalog and checks the result.
 ///
@@ -37,7 +38,7 @@ fn runs(source: &Source, metric: &Metric) {
     let partials = plan.partials(events.lazy()).unwrap_or_else(|error| panic!("{} does not run: {error}", metric.name));
     assert!(partials.height() <= 2, "no more partials than events");
     assert_eq!(partials.width(), metric.by.len() + 1 + metric.measures.len());
-    plan.rolled_up(&partials, |_| false).unwrap_or_else(|error| panic!("{} does not roll up: {error}", metric.name));
+    plan.roll_up(&partials, |_| false).unwrap_or_else(|error| panic!("{} does not roll up: {error}", metric.name));
 }
 
 /// Two events of a source: one with every field, one with the required ones only.
@@ -66,7 +67,7 @@ fn events(source: &Source) -> DataFrame {
             }
         };
         let event = decoder.decode(Some(payload.as_bytes()), None);
-        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(source))));
+        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(&source.fields))));
     }
     columns.finish().expect("columns of a checked catalog")
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 use shared_logic::catalog::Source;
-use shared_logic::event::Reason;
+use shared_logic::rejection::Reason;
 
 use crate::decoder;
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use shared_logic::catalog::Source;
-use shared_logic::event::Reason;
+use shared_logic::rejection::Reason;
 
 use crate::decoder;
 
