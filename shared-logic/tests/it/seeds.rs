@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::dice::{Dice, first_seed};
+use test_kit::{Dice, first_seed};
 
 /// A check takes some 100 µs: it decodes each record twice.
 const RECORD_MUTANTS: u64 = 20_000;

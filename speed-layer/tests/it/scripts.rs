@@ -18,50 +18,33 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
 use speed_layer::count::scripts::Scripts;
-
-/// One of each kind.
-const CATALOG: &str = r#"
-[sources.s]
-event_time = "at"
-[sources.s.fields]
-at = "timestamp"
-k = "string"
-n = "int"
-x = "float"
-[metrics.m]
-source = "s"
-by = ["k"]
-grain = "1m"
-[metrics.m.measures]
-count = "count()"
-sum = "sum(n)"
-floats = "sum(x)"
-least = "min(n)"
-most = "max(n)"
-lowest = "min(x)"
-highest = "max(x)"
-"#;
+use test_kit::{Redis, catalogs};
 
 fn catalog() -> Catalog {
-    Catalog::parse(CATALOG).expect("a valid catalog")
+    Catalog::parse(catalogs::EVERY_MEASURE).expect("a valid catalog")
 }
 
 fn hash(n: usize) -> DefinitionHash {
     format!("{n:016x}").parse().expect("16 digits")
 }
 
-/// One shard, and the scripts on it.
-struct Bench {
+fn start_redis() -> Redis {
+    Redis::start_blocking().expect("redis starts")
+}
+
+/// One shard in Redis, and the scripts on it.
+struct StoredShard {
     keys: ShardKeys,
     scripts: Rc<Scripts>,
     rotate: ::redis::Script,
     redis: Connection,
 }
 
-impl Bench {
-    fn new(redis: Connection, name: &str) -> Bench {
+impl StoredShard {
+    fn new(server: &Redis, name: &str) -> StoredShard {
+        let redis = server.connection_blocking().expect("redis answers");
         let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
-        Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
+        StoredShard { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }
 
     fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
@@ -109,12 +92,12 @@ impl Bench {
 
     /// What the fields of an addition hold in a slice, merged with it.
     fn merged(&mut self, slice: i64, addition: &Addition) -> Vec<u8> {
-        let mut look = ::redis::cmd("HMGET");
-        look.arg(self.keys.counters(slice, &addition.definition));
+        let mut read = ::redis::cmd("HMGET");
+        read.arg(self.keys.counters(slice, &addition.definition));
         for field in addition.fields() {
-            look.arg(field);
+            read.arg(field);
         }
-        let held: Vec<Option<Vec<u8>>> = look.query(&mut self.redis).expect("redis answers");
+        let held: Vec<Option<Vec<u8>>> = read.query(&mut self.redis).expect("redis answers");
         addition.merged(&held).expect("of the form that workers write")
     }
 

@@ -3,107 +3,107 @@
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::{MeasureKind, Value};
+use test_kit::Redis;
 
-use super::{Bench, hash};
-use crate::redis::Redis;
+use super::{StoredShard, hash, start_redis};
 
 /// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
-fn filled(server: &Redis, name: &str) -> (Bench, Vec<String>) {
-    let mut bench = Bench::new(server.connect(), name);
-    bench.open(0, &[hash(1)]).expect("opened");
+fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
+    let mut stored = StoredShard::new(&server, name);
+    stored.open(0, &[hash(1)]).expect("opened");
     let mut counters = Vec::new();
     for slice in [0, 10, 20] {
-        let expected = bench.shard().expect("there is one").expected();
-        bench.apply(&expected, slice + 10, &[]).expect("applied");
+        let expected = stored.shard().expect("there is one").expected();
+        stored.apply(&expected, slice + 10, &[]).expect("applied");
         if slice < 20 {
-            bench.rotate(10).expect("rotated");
+            stored.rotate(10).expect("rotated");
         }
-        let counter = bench.keys.counters(slice, &hash(1));
-        bench.command::<i64>(&["HSET", &counter, "chunks", "0", "0:[]", "\u{0}\u{1}"]);
+        let counter = stored.keys.counters(slice, &hash(1));
+        stored.command::<i64>(&["HSET", &counter, "chunks", "0", "0:[]", "\u{0}\u{1}"]);
         counters.push(counter);
     }
-    assert_eq!(bench.shard().map(|shard| shard.slices), Some(vec![0, 10, 20]));
-    (bench, counters)
+    assert_eq!(stored.shard().map(|shard| shard.slices), Some(vec![0, 10, 20]));
+    (stored, counters)
 }
 
 #[test]
 fn counters_of_a_listed_slice_are_not_unlinked() {
-    let server = Redis::start();
-    let (mut bench, counters) = filled(&server, "unlink");
+    let server = start_redis();
+    let (mut stored, counters) = filled(&server, "unlink");
     for (slice, counter) in [0, 10, 20].into_iter().zip(&counters) {
-        assert_eq!(bench.unlink(slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
+        assert_eq!(stored.unlink(slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
     }
-    bench.drop(20).expect("dropped");
-    assert_eq!(bench.shard().map(|shard| shard.slices), Some(vec![20]));
-    assert_eq!(bench.unlink(0, &counters[..1]).expect("redis answers"), 1);
+    stored.drop(20).expect("dropped");
+    assert_eq!(stored.shard().map(|shard| shard.slices), Some(vec![20]));
+    assert_eq!(stored.unlink(0, &counters[..1]).expect("redis answers"), 1);
     // A begin is not listed because another one has its digits.
-    assert_eq!(bench.unlink(2, &counters[1..2]).expect("redis answers"), 1);
-    assert_eq!(bench.unlink(20, &counters[2..]).expect("redis answers"), 0);
-    let key = bench.keys.shard();
-    bench.command::<i64>(&["DEL", &key]);
-    assert_eq!(bench.unlink(20, &counters[2..]).expect("redis answers"), 1, "without a shard nothing is listed");
+    assert_eq!(stored.unlink(2, &counters[1..2]).expect("redis answers"), 1);
+    assert_eq!(stored.unlink(20, &counters[2..]).expect("redis answers"), 0);
+    let key = stored.keys.shard();
+    stored.command::<i64>(&["DEL", &key]);
+    assert_eq!(stored.unlink(20, &counters[2..]).expect("redis answers"), 1, "without a shard nothing is listed");
 }
 
 #[test]
 fn a_full_redis_refuses_to_count_and_empties_itself() {
-    let server = Redis::start();
-    let (mut bench, counters) = filled(&server, "full");
-    let mut other = Bench::new(server.connect(), "other");
+    let server = start_redis();
+    let (mut stored, counters) = filled(&server, "full");
+    let mut other = StoredShard::new(&server, "other");
     // Every script is known before memory runs out.
     other.rotate(10).expect("redis answers");
-    let before = bench.shard();
-    bench.command::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    let before = stored.shard();
+    stored.command::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let of_full = |error: ::redis::RedisError| {
         assert_eq!(error.code(), Some("OOM"), "{error}");
         assert!(platform::redis::is_back_pressure(&error));
     };
     let expected = before.clone().expect("there is one").expected();
-    of_full(bench.apply(&expected, 40, &[]).expect_err("full"));
-    of_full(bench.adopt(&[hash(2)]).expect_err("full"));
-    of_full(bench.reopen(30, 50, &[hash(1)]).expect_err("full"));
+    of_full(stored.apply(&expected, 40, &[]).expect_err("full"));
+    of_full(stored.adopt(&[hash(2)]).expect_err("full"));
+    of_full(stored.reopen(30, 50, &[hash(1)]).expect_err("full"));
     of_full(other.open(0, &[hash(1)]).expect_err("full"));
-    assert_eq!(bench.shard(), before, "a refused script changed something");
+    assert_eq!(stored.shard(), before, "a refused script changed something");
     assert_eq!(other.shard(), None);
 
-    let reading = bench.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a full Redis is read");
+    let reading = stored.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a full Redis is read");
     assert_eq!(reading.map(|reading| reading.counters), Some(vec![vec![(0, 0, Value::Int(1))]; 3]));
-    let Reply::Done(shard) = bench.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
+    let Reply::Done(shard) = stored.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
     assert_eq!(shard.slices, [0, 10, 20, 30]);
-    let Reply::Done(shard) = bench.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
+    let Reply::Done(shard) = stored.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
     assert_eq!(shard.slices, [30]);
-    assert_eq!(bench.unlink(0, &counters).expect("a full Redis is emptied"), 3);
+    assert_eq!(stored.unlink(0, &counters).expect("a full Redis is emptied"), 3);
 
-    bench.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    stored.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     let expected = shard.expected();
-    assert!(matches!(bench.apply(&expected, 40, &[]).expect("there is room"), Reply::Done(_)));
+    assert!(matches!(stored.apply(&expected, 40, &[]).expect("there is room"), Reply::Done(_)));
 }
 
 #[test]
 fn a_redis_that_only_reads_is_read() {
-    let server = Redis::start();
-    let (mut bench, counters) = filled(&server, "replica");
-    let before = bench.shard();
+    let server = start_redis();
+    let (mut stored, counters) = filled(&server, "replica");
+    let before = stored.shard();
     // A replica whose primary is out of reach.
-    bench.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    let reading = bench.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a replica is read");
+    stored.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    let reading = stored.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a replica is read");
     assert_eq!(reading.map(|reading| reading.shard), before);
     let expected = before.clone().expect("there is one").expected();
-    let error = bench.apply(&expected, 40, &[]).expect_err("only read");
+    let error = stored.apply(&expected, 40, &[]).expect_err("only read");
     assert_eq!(error.code(), Some("READONLY"), "{error}");
     assert!(platform::redis::is_back_pressure(&error));
-    bench.command::<()>(&["REPLICAOF", "NO", "ONE"]);
-    assert_eq!(bench.shard(), before);
+    stored.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(stored.shard(), before);
 }
 
 /// Nothing of another layout is touched.
 #[test]
 fn a_shard_of_another_format_is_left_alone() {
-    let server = Redis::start();
-    let (mut bench, _) = filled(&server, "format");
-    let key = bench.keys.shard();
-    bench.command::<i64>(&["HSET", &key, "format", "1"]);
-    let stored = |bench: &mut Bench| bench.command::<Vec<String>>(&["HGETALL", &key]);
-    let before = stored(&mut bench);
+    let server = start_redis();
+    let (mut stored, _) = filled(&server, "format");
+    let key = stored.keys.shard();
+    stored.command::<i64>(&["HSET", &key, "format", "1"]);
+    let content = |stored: &mut StoredShard| stored.command::<Vec<String>>(&["HGETALL", &key]);
+    let before = content(&mut stored);
     let scripts: [(&str, Vec<&str>); 6] = [
         ("open", vec!["0", ""]),
         ("apply", vec!["30", "20", "0000000000000001=0", "40", ""]),
@@ -114,20 +114,20 @@ fn a_shard_of_another_format_is_left_alone() {
     ];
     for (name, arguments) in scripts {
         let script = match name {
-            "open" => &bench.scripts.open,
-            "apply" => &bench.scripts.apply,
-            "rotate" => &bench.rotate,
-            "adopt" => &bench.scripts.adopt,
-            "reopen" => &bench.scripts.reopen,
-            _ => &bench.scripts.drop,
+            "open" => &stored.scripts.open,
+            "apply" => &stored.scripts.apply,
+            "rotate" => &stored.rotate,
+            "adopt" => &stored.scripts.adopt,
+            "reopen" => &stored.scripts.reopen,
+            _ => &stored.scripts.drop,
         };
         let mut invocation = script.key(&key);
         for argument in &arguments {
             invocation.arg(*argument);
         }
-        let fields: Vec<String> = invocation.invoke(&mut bench.redis).expect("redis answers");
+        let fields: Vec<String> = invocation.invoke(&mut stored.redis).expect("redis answers");
         assert_eq!(fields, ["format", "1"], "{name}");
         assert!(shared_logic::contracts::speed_view::script::reply(&fields).is_err());
-        assert_eq!(stored(&mut bench), before, "{name}");
+        assert_eq!(content(&mut stored), before, "{name}");
     }
 }
