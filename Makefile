@@ -19,8 +19,7 @@ run: ## the whole platform in one process, with sample traffic; ARGS='…' passe
 	@deploy/install.sh run
 	$(CARGO) run --locked --quiet -p braid -- up $(ARGS)
 
-# Scenarios wait most of the time, so twice as many tests run at once as there are processors. Those that need the machine to
-# themselves take turns, see e2e-tests/src/places.rs.
+# Scenarios wait most of the time, so two tests run at once for each processor; see e2e-tests/src/places.rs.
 TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 
 # The whole workspace is built first: the scenarios start the layers' binaries, with the fail points that `e2e-tests` turns on.

@@ -6,12 +6,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use test_kit::{Dice, first_seed};
+use test_kit::{Dice, first_seed, repetitions};
 
 /// A check takes some 100 µs: it decodes each record twice.
-const RECORD_MUTANTS: u64 = 20_000;
+const RECORD_MUTANTS: [u64; 2] = [20_000, 1_000_000];
 /// A check takes some 200 µs.
-const CATALOG_MUTANTS: u64 = 10_000;
+const CATALOG_MUTANTS: [u64; 2] = [10_000, 200_000];
 /// As `fuzz/run` tells libFuzzer.
 const MAX_BYTES: usize = 4_096;
 
@@ -30,8 +30,9 @@ fn catalogs() {
     every_input("catalog", CATALOG_MUTANTS, |text| fuzz_checks::catalog(&String::from_utf8_lossy(text)));
 }
 
-/// Checks each seed of a target, then so many mutants.
-fn every_input(target: &str, mutants: u64, check: fn(&[u8])) {
+/// Checks each seed of a target, then so many mutants: usually, and in a long run.
+fn every_input(target: &str, [usual, long]: [u64; 2], check: fn(&[u8])) {
+    let mutants = repetitions(usual, long);
     let (seeds, words) = (seeds(target), words(target));
     for seed in &seeds {
         checked(seed, 0, check);
