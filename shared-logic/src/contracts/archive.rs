@@ -3,11 +3,14 @@
 //! A row is a record: where it lies, its declared fields as columns, and, if it could not be decoded, its bytes and the
 //! reason. Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
 //!
-//! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6).
+//! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
+//! - `registration`: what an archiver's session changes once it has seen the topic (R6).
 
 mod facts;
+mod registration;
 
 pub use facts::{Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
+pub use registration::Change;
 
 /// The Delta metadata domain that holds the [`Facts`].
 pub const FACTS_DOMAIN: &str = "braid.archive";

@@ -10,7 +10,7 @@ use shared_logic::contracts::speed_view::Shard;
 use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::cut;
 
-use super::archiver::Read;
+use super::archiver::Step;
 use super::mask::Mask;
 use super::reader::Snapshot;
 use super::reconcile::Reconcile;
@@ -93,7 +93,7 @@ pub(super) struct World {
     pub(super) archive: Rc<Archive>,
     pub(super) views: Vec<Vec<Rc<View>>>,
     pub(super) workers: Vec<Worker>,
-    pub(super) archivers: Vec<Option<Read>>,
+    pub(super) archivers: Vec<Option<Step>>,
     pub(super) reconciles: Vec<Option<Reconcile>>,
     /// Cuts that a dropper knew some time ago, and counters that a sweeper found unlisted some time ago.
     drops: Vec<(PartitionId, i64)>,
