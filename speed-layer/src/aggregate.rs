@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
 use shared_logic::contracts::speed_view::Addition;
-use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 
 use crate::micro_batch::MicroBatch;
@@ -58,7 +57,7 @@ impl Metrics {
             return Ok(Vec::new());
         }
         let additions = self.metrics.iter().map(|(metric, hash, plan)| {
-            let partials = Partials::of_events(&self.source, metric, plan, batch.events.clone().lazy())?;
+            let partials = plan.run(batch.events.clone().lazy())?;
             Ok(Addition::new(hash.clone(), metric, &partials))
         });
         additions.collect()

@@ -4,8 +4,8 @@ use platform::store::{Store, StoreError, Table};
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
-use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::cut;
+use shared_logic::log::{Offsets, PartitionId};
 
 /// Reads the boundary of one source.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Boundary {
 impl Batch {
     /// Of that source in that catalog.
     pub fn new(store: Store, catalog: &Catalog, source: &Source) -> Batch {
-        let version = &catalog.pipeline.version;
+        let version = &catalog.deployment.version;
         let views = catalog.metrics_of(&source.name).map(|metric| (batch_view::path(version, &metric.name), None));
         Batch { store, archive: (archive::path(&source.name), None), views: views.collect() }
     }

@@ -14,7 +14,7 @@ use platform::kafka::{Consumer, KafkaError, Polled, Record};
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
-use shared_logic::dedup::Window;
+use shared_logic::dedup::RecentIdentities;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
@@ -63,7 +63,7 @@ pub struct Consume {
 
 /// One partition that is being read.
 struct Lane {
-    window: Window,
+    window: RecentIdentities,
     cursor: i64,
     /// The next offset to read.
     next: i64,
@@ -183,7 +183,7 @@ impl Consume {
 impl Lane {
     fn new(source: &Source, wanted: &[String], start: Start) -> Lane {
         Lane {
-            window: Window::new(source.dedup_window),
+            window: RecentIdentities::new(source.dedup_window),
             cursor: start.cursor,
             next: start.warm_from,
             filling: Filling::new(source, wanted, start.cursor),
@@ -199,7 +199,7 @@ impl Lane {
         }
         self.next = record.offset + 1;
         let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
-        let duplicate = |window: &mut Window, event: &shared_logic::decode::Event<'_>| {
+        let duplicate = |window: &mut RecentIdentities, event: &shared_logic::decode::Event<'_>| {
             event.identity().is_some_and(|identity| window.is_duplicate(identity, record.offset))
         };
         if record.offset < self.cursor {

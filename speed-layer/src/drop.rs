@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use metrics::counter;
 use platform::redis::Connection;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply};
 use shared_logic::contracts::speed_view::{Refusal, ShardKeys};
+use shared_logic::log::PartitionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -160,7 +160,7 @@ async fn read(shared: &Shared, redis: &mut Connection, keys: &ShardKeys) -> anyh
 }
 
 fn keys(shared: &Shared, id: &PartitionId) -> ShardKeys {
-    ShardKeys::new(&shared.catalog, &shared.metrics.source.name, id)
+    ShardKeys::new(&shared.catalog.deployment, &shared.metrics.source.name, id)
 }
 
 /// Since when each cut was known. A reader may still look at the view before it.

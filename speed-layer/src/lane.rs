@@ -13,9 +13,9 @@ use platform::kafka::Topics;
 use platform::redis::Connection;
 use platform::settings::Speed;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Addition, Definitions, Refusal, Shard, ShardKeys};
-use shared_logic::dedup::Window;
+use shared_logic::dedup::RecentIdentities;
+use shared_logic::log::PartitionId;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -110,7 +110,7 @@ pub async fn run(
 async fn make_ready(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<Ready, position::NotReady> {
     let source = &shared.metrics.source;
     let positioning = Positioning {
-        keys_of: &|id| ShardKeys::new(&shared.catalog, &source.name, id),
+        keys_of: &|id| ShardKeys::new(&shared.catalog.deployment, &source.name, id),
         topic: &source.topic,
         hashes: &shared.metrics.hashes(),
         topics: &shared.topics,
@@ -138,7 +138,7 @@ async fn pump(
     stop: &CancellationToken,
 ) -> Result<(), Superseded> {
     let Ready { id, keys, shard, warm_start } = ready;
-    let window = Window::new(shared.metrics.source.dedup_window);
+    let window = RecentIdentities::new(shared.metrics.source.dedup_window);
     let warms = shared.metrics.source.event_id.is_some();
     let warm_from = if warms { window.warm_from(shard.cursor).max(warm_start) } else { shard.cursor };
     info!(%id, cursor = shard.cursor, warm_from, "counting");

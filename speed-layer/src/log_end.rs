@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError, Topics};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;

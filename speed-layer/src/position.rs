@@ -8,9 +8,9 @@ use platform::redis::Connection;
 use platform::store::StoreError;
 use redis::Script;
 use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply, hashes_text};
 use shared_logic::contracts::speed_view::{Refusal, Shard, ShardKeys};
+use shared_logic::log::PartitionId;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 

@@ -80,9 +80,9 @@ async fn run_source(
 ) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(catalog, &source));
     let topics = Topics::new(&settings.kafka)?;
-    let pipeline = &catalog.pipeline;
+    let deployment = &catalog.deployment;
     // Names may hold hyphens but no dots: so no two deployments share a group, and with it their partitions.
-    let group = format!("braid.{}.{}.{}", pipeline.name, pipeline.version, source.name);
+    let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
     let (consumer, commands) = commands::channel();
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
     let consume = Consume::new(&settings.kafka, &bounds, &source, metrics.columns(), commands)?;
@@ -97,7 +97,7 @@ async fn run_source(
         topics: topics.clone(),
         ends,
         scripts: Scripts::default(),
-        batch: Mutex::new(Batch::new(Store::new(&settings.store, &catalog.pipeline.name)?, catalog, &source)),
+        batch: Mutex::new(Batch::new(Store::new(&settings.store, &catalog.deployment.name)?, catalog, &source)),
         owned: watch::channel(BTreeSet::new()).0,
         consumer,
     });

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contracts::PartitionId;
-use crate::event::Reason;
+use crate::log::PartitionId;
+use crate::rejection::Reason;
 
 /// What the archive knows of its source's logs, as of one commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

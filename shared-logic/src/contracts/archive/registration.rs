@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Facts;
 use crate::catalog::Start;
-use crate::contracts::PartitionId;
+use crate::log::PartitionId;
 
 /// What a registration changed, one fact at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::catalog::Start;
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use super::world::{Archive, World};
 

@@ -1,8 +1,8 @@
 //! A worker of the speed layer: per partition a lane that looks, opens, adopts, reads, asks the topic's id, applies.
 
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
 use shared_logic::cut;
+use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
 use super::world::World;
