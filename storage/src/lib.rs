@@ -16,7 +16,7 @@ mod shard;
 
 use platform::settings;
 use platform::store::{Store, StoreError};
-use shared_logic::catalog::Pipeline;
+use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, FactsNotChanged};
 pub use batch_view::BatchView;
@@ -35,7 +35,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
-    pub fn new(settings: &settings::Store, deployment: &Pipeline) -> Result<Storage, StoreError> {
+    pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
         Ok(Storage { store, version: deployment.version.clone() })
     }

@@ -2,13 +2,13 @@
 
 use platform::settings;
 use polars::prelude::{DataType, Schema};
-use shared_logic::catalog::Pipeline;
+use shared_logic::catalog::Deployment;
 use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 
 fn storage(folder: &tempfile::TempDir) -> Storage {
     let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-    let deployment = Pipeline { name: "braid".to_owned(), version: "v1".to_owned() };
+    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
     Storage::new(&settings, &deployment).expect("a store")
 }
 
