@@ -140,7 +140,7 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
     let (speed_catalog, archive_catalog) = (catalog.clone(), catalog.clone());
     let reconciler = Reconciler::new(settings, &storage, catalog);
     layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
-        speed_layer::run(&of_speed, &speed_catalog, shutdown).await
+        Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
         let Settings { kafka, archive, .. } = &of_archive;

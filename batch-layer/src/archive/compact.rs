@@ -80,8 +80,6 @@ mod tests {
     use super::super::commit;
     use super::*;
 
-    const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\nk = \"string\"\n";
-
     async fn offsets(archive: &Archive, source: &Source) -> Vec<i64> {
         let files = archive.files().await.expect("listed");
         let rows = archive.read(&files, &buffer::schema(source)).await.expect("read");
@@ -96,7 +94,7 @@ mod tests {
     async fn small_files_become_one_and_no_row_or_fact_is_lost() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
         let storage = Storage::new(&settings, &catalog.deployment).expect("a store");
         let source = &catalog.sources["s"];
         let mut archive = crate::archive::create(&storage, source).await.expect("created");

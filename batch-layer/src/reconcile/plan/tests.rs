@@ -6,19 +6,6 @@ use shared_logic::time::SECOND_US;
 
 use super::*;
 
-const CATALOG: &str = r#"
-[sources.s]
-event_time = "at"
-[sources.s.fields]
-at = "timestamp"
-[metrics.m]
-source = "s"
-by = []
-grain = "1m"
-[metrics.m.measures]
-events = "count()"
-"#;
-
 /// The first of three days, 2026-04-24, in days since 1970.
 const DAY: i64 = 20_567;
 
@@ -38,7 +25,7 @@ fn touched(days: &[i64]) -> Touched {
 
 /// The plan for a view with a note of that definition and those files. Each of three days has archived events.
 fn plan(newest: Option<&str>, view: &[&str], touched: Touched) -> Plan {
-    let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+    let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
     let metric = &catalog.metrics["m"];
     let definition = catalog.definition(metric);
     let id = PartitionId::new("log-1", 0);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::catalog::Start;
-use shared_logic::log::PartitionId;
+use shared_logic::log::{OffsetRange, PartitionId};
 
-use super::world::{Archive, World};
+use super::world::{Archive, File, World};
 
 /// What an archiver does next.
 #[derive(Debug, Clone)]
@@ -19,10 +19,10 @@ pub(super) enum Step {
     Register(Session, BTreeMap<i32, i64>, BTreeMap<i32, i64>),
     /// It reads from that offset on.
     Read(PartitionId, i64),
-    /// It read `[from, to)`, of another log or not, and asks for the topic's id.
-    AskId(PartitionId, i64, i64, bool),
-    /// The id is still this log's, so it commits what it read.
-    Commit(PartitionId, i64, i64, bool),
+    /// It has read rows, and asks for the topic's id.
+    AskId(File),
+    /// The id is still that of the rows' log, so it commits them.
+    Commit(File),
 }
 
 /// What a session starts from.
@@ -92,11 +92,9 @@ impl World {
             }
             Step::Register(session, starts, ends) => self.register(&session, &starts, &ends),
             Step::Read(id, from) => self.read_rows(id, from, far),
-            Step::AskId(id, from, to, foreign) => {
-                (id.log == self.topic.log).then_some(Step::Commit(id, from, to, foreign))
-            }
-            Step::Commit(id, from, to, foreign) => {
-                self.commit_rows(id, from, to, foreign);
+            Step::AskId(rows) => (rows.range.id.log == self.topic.log).then_some(Step::Commit(rows)),
+            Step::Commit(rows) => {
+                self.commit_rows(rows);
                 None
             }
         }
@@ -127,21 +125,23 @@ impl World {
         let (start, end) = self.topic.partitions.get(id.partition as usize).copied().unwrap_or_default();
         let to = if far { end } else { self.dice.between(from, end.max(from)) };
         let foreign = id.log != self.topic.log;
-        (start <= from && from < to).then_some(Step::AskId(id, from, to, foreign))
+        let range = OffsetRange { id, from, to };
+        (start <= from && from < to).then_some(Step::AskId(File { range, foreign }))
     }
 
-    fn commit_rows(&mut self, id: PartitionId, from: i64, to: i64, foreign: bool) {
+    fn commit_rows(&mut self, rows: File) {
+        let OffsetRange { id, from, to } = &rows.range;
         let mut facts = self.archive.facts.clone();
-        if !facts.advance(&id, from, to) {
+        if !facts.advance(id, *from, *to) {
             self.tell(|| format!("an archiver's commit of [{from}, {to}) of {id} is refused"));
             return;
         }
-        facts.see_end(&id, to);
+        facts.see_end(id, *to);
         self.commit(
             || format!("holds [{from}, {to}) of {id}"),
             |archive| {
                 archive.facts = facts;
-                archive.files.push((id.clone(), from, to, foreign));
+                archive.files.push(rows.clone());
             },
         );
     }

@@ -1,0 +1,80 @@
+//! What the speed layer reads of the batch side: the archive's facts and the views' cuts.
+
+use std::sync::Arc;
+
+use platform::store::StoreError;
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::batch_view::Note;
+use shared_logic::cut;
+use shared_logic::log::{Offsets, PartitionId};
+use storage::{Followed, Storage};
+
+/// Reads the archive of one source and the views of its metrics.
+#[derive(Debug)]
+pub struct BatchSide {
+    archive: Followed<Facts>,
+    views: Vec<Followed<Note>>,
+}
+
+/// What the batch side covers, at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Boundary {
+    /// The archive's facts; `None` if there is no archive yet.
+    pub archive: Option<Arc<Facts>>,
+    /// The cuts of the newest views of the catalog's metrics over the source. The views may count other definitions.
+    pub cuts: Vec<Offsets>,
+}
+
+impl BatchSide {
+    /// The archive of that source, and the views of the catalog's metrics over it.
+    pub fn new(storage: &Storage, catalog: &Catalog, source: &Source) -> BatchSide {
+        let views = catalog.metrics_of(&source.name).map(|metric| storage.follow_batch_view(&metric.name));
+        BatchSide { archive: storage.follow_archive(&source.name), views: views.collect() }
+    }
+
+    /// Reads the newest boundary.
+    ///
+    /// # Errors
+    /// If a table cannot be read. Then nothing may be decided that depends on the boundary.
+    pub async fn boundary(&mut self) -> Result<Boundary, StoreError> {
+        let mut cuts = Vec::new();
+        for view in &mut self.views {
+            if let Some(note) = view.newest().await?.and_then(|view| view.note()) {
+                cuts.push(note.cut.clone());
+            }
+        }
+        let archive = self.facts().await?;
+        Ok(Boundary { archive, cuts })
+    }
+
+    /// The first offset of a partition that the archive holds or will hold; `None` if it does not know the partition.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub async fn archive_start(&mut self, id: &PartitionId) -> Result<Option<i64>, StoreError> {
+        let facts = self.facts().await?;
+        Ok(facts.and_then(|facts| facts.partition(id).map(|known| known.begin)))
+    }
+
+    async fn facts(&mut self) -> Result<Option<Arc<Facts>>, StoreError> {
+        Ok(self.archive.newest().await?.and_then(|archive| archive.note().cloned()))
+    }
+}
+
+impl Boundary {
+    /// R6: the offset at which the partition's shard is opened; `None` as long as the archive does not know the partition.
+    pub fn opening(&self, id: &PartitionId) -> Option<i64> {
+        cut::opening(self.cuts.iter(), id, self.archive.as_deref().unwrap_or(&Facts::default()))
+    }
+
+    /// R8: the partitions whose shards are no longer needed, with their archived ends.
+    pub fn deletable(&self) -> Vec<(PartitionId, i64)> {
+        self.archive.as_deref().map(|facts| cut::deletable(&self.cuts, facts)).unwrap_or_default()
+    }
+
+    /// R8: the offset below which the partition's slices may be dropped.
+    pub fn droppable(&self, id: &PartitionId) -> Option<i64> {
+        cut::droppable(self.cuts.iter(), id)
+    }
+}
