@@ -61,7 +61,7 @@ async fn a_broker_that_is_not_there_is_an_answer_in_time() {
     settings.request_timeout = platform::settings::Span::from_millis(300);
     let topics = Topics::new(&settings).expect("a client");
     let begun = Instant::now();
-    let error = topics.describe("views").await.expect_err("nobody answers");
+    let error = topics.describe("views").await.expect_err("no broker answers");
     assert!(error.is_transient(), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }

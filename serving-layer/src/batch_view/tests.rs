@@ -12,13 +12,7 @@ use storage::Storage;
 use super::*;
 
 const CATALOG: &str = r#"
-[pipeline]
-name = "braid"
-version = "v1"
-[schedule]
-reconcile = "0 */10 * * * *"
 [sources.calls]
-topic = "calls"
 event_time = "at"
 [sources.calls.fields]
 at = "timestamp"

@@ -1,0 +1,147 @@
+//! What every decoder promises for any bytes.
+//!
+//! An input is a batch of records, separated by [`SEPARATOR`], so that seeds can be read and written by hand.
+
+use polars::prelude::{AnyValue, DataFrame};
+use shared_logic::catalog::{Catalog, Format, Source};
+use shared_logic::decode::{Columns, Decoder};
+use shared_logic::group_key::MAX_KEY_BYTES;
+use shared_logic::identity::Identity;
+use shared_logic::rejection::{Reason, Rejected};
+
+/// ASCII's record separator.
+const SEPARATOR: u8 = 0x1e;
+
+/// The timestamp of every record: 2026-04-24T09:30:00Z, in microseconds. The source's `max_age` and `max_ahead` leave an
+/// hour before and a minute behind it.
+const RECORD_TIME_US: i64 = 1_777_023_000_000_000;
+
+/// Everything that a decoder returns about an event.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Said {
+    time_us: i64,
+    identity: Option<Identity>,
+    /// The undeclared members, as the text of a JSON object.
+    pub(crate) extra: Option<String>,
+}
+
+/// A source with every type of field, required and optional, with a metric by `user`.
+pub(crate) fn source(format: &str) -> Source {
+    let text = format!(
+        r#"
+[sources.s]
+format = "{format}"
+event_id = "id"
+event_time = "at"
+max_age = "1h"
+max_ahead = "1m"
+[sources.s.fields]
+id = "string"
+at = "timestamp"
+user = "string"
+n = "int"
+note = "string?"
+m = "int?"
+x = "float?"
+b = "bool?"
+w = "timestamp?"
+[metrics.m]
+source = "s"
+by = ["user"]
+grain = "1m"
+[metrics.m.measures]
+c = "count()"
+"#
+    );
+    let mut catalog = Catalog::parse(&text).expect("the catalog above");
+    catalog.sources.remove("s").expect("its source")
+}
+
+/// Decodes a batch of records and checks what must hold for any bytes: each record is an event, or rejected for a reason
+/// that fits its bytes; the result does not depend on the records before it; and the rows hold the events.
+///
+/// Returns the result for each record.
+pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
+    let payloads: Vec<&[u8]> = batch.split(|byte| *byte == SEPARATOR).collect();
+    let mut decoder = Decoder::new(source);
+    let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut decoder, payload, columns));
+    let (alone, rows_alone) =
+        decoded(source, &payloads, |payload, columns| said(&mut Decoder::new(source), payload, columns));
+    assert_eq!(together, alone, "decoding depends on the records before");
+    assert!(rows.equals_missing(&rows_alone), "a row depends on the records before");
+    assert_eq!(rows.height(), payloads.len(), "a row for every record");
+
+    for (at, (payload, said)) in payloads.iter().zip(&together).enumerate() {
+        let cells: Vec<AnyValue<'_>> =
+            rows.columns().iter().map(|column| column.get(at).expect("a row for every record")).collect();
+        match said {
+            Ok(said) => event(source, said, &cells),
+            Err(rejected) => rejection(source, payload, *rejected, &cells),
+        }
+    }
+    payloads.into_iter().zip(together).collect()
+}
+
+/// The decoder's result for each record, and the archive's rows, which are null where a record was rejected.
+fn decoded(
+    source: &Source,
+    payloads: &[&[u8]],
+    mut decode: impl FnMut(&[u8], &mut Columns) -> Result<Said, Rejected>,
+) -> (Vec<Result<Said, Rejected>>, DataFrame) {
+    let mut columns = Columns::new(source, |_| true, payloads.len());
+    let said = payloads.iter().map(|payload| decode(payload, &mut columns)).collect();
+    (said, columns.finish().expect("columns of a checked catalog"))
+}
+
+fn said(decoder: &mut Decoder, payload: &[u8], columns: &mut Columns) -> Result<Said, Rejected> {
+    match decoder.decode(Some(payload), Some(RECORD_TIME_US)) {
+        Ok(event) => {
+            columns.push(&event);
+            Ok(Said { time_us: event.time_us, identity: event.identity(), extra: event.extra() })
+        }
+        Err(rejected) => {
+            columns.push_nulls();
+            Err(rejected)
+        }
+    }
+}
+
+fn event(source: &Source, said: &Said, cells: &[AnyValue<'_>]) {
+    assert!(said.identity.is_some(), "the source names an event id");
+    assert!(said.time_us >= RECORD_TIME_US - source.max_age_us, "older than allowed");
+    assert!(said.time_us <= RECORD_TIME_US + source.max_ahead_us, "further ahead than allowed");
+    for (field, cell) in source.fields.iter().zip(cells) {
+        assert!(field.optional || !cell.is_null(), "{} is required", field.name);
+        match cell {
+            AnyValue::String(text) if field.name == "user" => assert!(text.len() <= MAX_KEY_BYTES),
+            AnyValue::Float64(x) => assert!(x.is_finite() && !(*x == 0.0 && x.is_sign_negative())),
+            _ => {}
+        }
+    }
+}
+
+fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
+    let Rejected { reason, field } = rejected;
+    assert!(Reason::ALL.contains(&reason), "{reason} is in the closed list");
+    assert_eq!(reason == Reason::Empty, payload.is_empty());
+    assert_eq!(reason == Reason::NotUtf8, std::str::from_utf8(payload).is_err());
+    let (of_a_field, of_the_format) = match reason {
+        Reason::Empty | Reason::NotUtf8 => (false, true),
+        Reason::NotJson | Reason::NotObject => (false, source.format == Format::Json),
+        Reason::WrongColumns => (false, source.format == Format::Tsv),
+        Reason::MissingField
+        | Reason::WrongType
+        | Reason::OutOfRange
+        | Reason::TooLong
+        | Reason::TooOld
+        | Reason::TooFarAhead => (true, true),
+    };
+    assert!(of_the_format, "{reason} cannot happen in this format");
+    assert_eq!(of_a_field, field.is_some_and(|field| field < source.fields.len()), "{reason} names its field");
+    assert!(rejected.text(&source.fields).starts_with(reason.name()));
+
+    // Only the record's own timestamp can make it too old: without one it is an event.
+    let aged = matches!(reason, Reason::TooOld | Reason::TooFarAhead);
+    assert_eq!(Decoder::new(source).decode(Some(payload), None).is_ok(), aged, "{reason}");
+    assert!(cells.iter().all(AnyValue::is_null), "a rejected record has no row");
+}
