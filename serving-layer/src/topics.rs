@@ -2,7 +2,7 @@
 //!
 //! A description names the partitions that an answer needs (R9), and limits its `as_of`: records in partitions that were added
 //! after it are not known. So its time is taken *before* Kafka is asked. While Kafka does not answer, the last description
-//! stays and `as_of` stands still.
+//! stays and `as_of` does not advance.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,17 +11,18 @@ use platform::settings::{Secret, Settings, Span};
 use platform::shutdown::Shutdown;
 use platform::store::{Commit, Committed, Store, Table};
 use polars::prelude::{DataFrame, DataType, Field, IntoLazy, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
-use redis::Script;
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use serving_layer::{ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
-use shared_logic::contracts::speed_view::{Addition, ShardKeys, script};
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Addition, Expected, Shard, ShardKeys};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::Plan;
 use shared_logic::time::parse_rfc3339;
+use storage::{ShardClient, ShardError};
 use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
@@ -43,6 +44,7 @@ pub(crate) struct TestServer {
     pub(crate) topics: Arc<StandIn>,
     pub(crate) shutdown: Shutdown,
     connection: MultiplexedConnection,
+    shards: ShardClient,
     serving: Option<(SocketAddr, JoinHandle<Result<(), ServeError>>)>,
     http: reqwest::Client,
     folder: tempfile::TempDir,
@@ -96,6 +98,7 @@ impl TestServer {
             catalog: Catalog::parse(catalogs::VIEWS).expect("a catalog"),
             settings,
             connection: redis.connection().await.expect("redis answers"),
+            shards: ShardClient::default(),
             redis,
             topics,
             shutdown: Shutdown::new(),
@@ -250,52 +253,41 @@ impl TestServer {
     }
 
     pub(crate) async fn open_counting(&self, partition: i32, at: i64, definitions: &[DefinitionHash]) {
-        self.run(script::OPEN, partition, &[at.to_string(), script::hashes_text(definitions)]).await;
+        let redis = &mut self.shards_connection().await;
+        done(self.shards.open(redis, &self.keys(partition), at, definitions).await);
     }
 
     /// Opens a slice at the cursor.
     pub(crate) async fn rotate(&self, partition: i32) {
-        self.run(script::ROTATE, partition, &["64".to_owned()]).await;
+        let redis = &mut self.shards_connection().await;
+        done(self.shards.rotate(redis, &self.keys(partition), self.settings.speed.max_slices).await);
     }
 
     /// Drops slices below a cut.
     pub(crate) async fn drop_below(&self, partition: i32, cut: i64) {
-        self.run(script::DROP, partition, &[cut.to_string()]).await;
+        let redis = &mut self.shards_connection().await;
+        done(self.shards.drop_below(redis, &self.keys(partition), cut).await);
     }
 
-    /// Counts events into a shard; they stand at the next offsets. The log's end was asked at `as_of`.
+    /// Counts events into a shard, at the next offsets. Kafka gave the log's end at `as_of`.
     pub(crate) async fn apply(&self, partition: i32, events: &[Event], as_of: &str) {
         let (source, metric) = (&self.catalog.sources["views"], self.metric());
-        let keys = self.keys(partition);
-        let state: Vec<String> = redis::cmd("HMGET")
-            .arg(keys.shard())
-            .arg(&["cursor", "slices", "definitions"])
-            .query_async(&mut self.connection.clone())
-            .await
-            .expect("a shard");
-        let cursor: i64 = state[0].parse().expect("a number");
-        let slice = state[1].split(',').next_back().expect("a slice").to_owned();
+        let (redis, keys) = (&mut self.shards_connection().await, self.keys(partition));
+        let Shard { cursor, slices, definitions } =
+            self.shards.positions(redis, &keys).await.expect("read").expect("a shard");
+        let expected = Expected { cursor, slice: *slices.last().expect("a slice"), definitions };
         let partials = {
             let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
             // The plan may block, as a layer's plan does on a thread of its own.
             let count = move || Plan::new(&source, &metric).run(rows.lazy());
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
-        let addition = Addition::new(self.definition(), metric, &partials.expect("counted"));
-        let counters = keys.counters(slice.parse().expect("a number"), &self.definition());
-        let mut read = redis::cmd("HMGET");
-        read.arg(&counters);
-        for field in addition.fields() {
-            read.arg(field);
-        }
-        let held: Vec<Option<Vec<u8>>> = read.query_async(&mut self.connection.clone()).await.expect("fields");
-        let next = (cursor + events.len() as i64).to_string();
-        let script = Script::new(script::APPLY);
-        let mut apply = script.prepare_invoke();
-        apply.key(keys.shard()).key(&counters).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
-        apply.arg(at(as_of).to_string()).arg(addition.merged(&held).expect("merged"));
-        let reply: Vec<String> = apply.invoke_async(&mut self.connection.clone()).await.expect("applied");
-        assert_eq!(reply[0], "done");
+        let additions = [Addition::new(self.definition(), metric, &partials.expect("counted"))];
+        let (_, held) = self.shards.held(redis, &keys, expected.slice, &additions).await.expect("read");
+        let merged =
+            additions.iter().zip(&held).map(|(addition, held)| (addition, addition.merged(held).expect("merged")));
+        let to = cursor + events.len() as i64;
+        done(self.shards.apply(redis, &keys, &expected, to, Some(at(as_of)), merged).await);
     }
 
     /// Sends a command to Redis.
@@ -304,18 +296,19 @@ impl TestServer {
         command.arg(&words[1..]).query_async::<()>(&mut self.connection.clone()).await.expect("done");
     }
 
-    /// Where the store lies.
+    /// The store's folder.
     pub(crate) fn store_folder(&self) -> std::path::PathBuf {
         self.folder.path().join("store")
     }
 
-    async fn run(&self, code: &str, partition: i32, arguments: &[String]) {
-        let script = Script::new(code);
-        let mut invocation = script.key(self.keys(partition).shard());
-        invocation.arg(arguments);
-        let reply: Vec<String> = invocation.invoke_async(&mut self.connection.clone()).await.expect("run");
-        assert_eq!(reply[0], "done");
+    async fn shards_connection(&self) -> platform::redis::Connection {
+        platform::redis::connect(&self.settings.redis).await.expect("redis answers")
     }
+}
+
+fn done(reply: Result<Reply, ShardError>) {
+    let reply = reply.expect("run");
+    assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
 }
 
 pub(crate) fn at(text: &str) -> i64 {

@@ -58,7 +58,7 @@ async fn speed_alone() {
 }
 
 #[tokio::test]
-async fn both_layers_are_braided_at_the_cut() {
+async fn both_layers_are_merged_at_the_cut() {
     let mut server = counted().await;
     reconciled(&server).await;
     server.serve().await;

@@ -13,7 +13,7 @@
 //! per slice however many buckets it spans, and a slice is dropped at once.
 //!
 //! What may happen to a shard's positions is written twice, on purpose: here as pure functions ([`Shard`]), and as the
-//! scripts that do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
+//! scripts of the crate `storage`, which do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
 
 mod addition;
 mod counters;
@@ -23,7 +23,7 @@ mod shard;
 
 pub use addition::Addition;
 pub use counters::{CHUNK_BUCKETS, CHUNKS, Counters};
-pub use read::{Reading, UnreadableShard};
+pub use read::Reading;
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use crate::catalog::{DefinitionHash, Deployment};

@@ -17,9 +17,6 @@ pub struct Reading {
     pub counters: Vec<Counters>,
 }
 
-/// An answer of the read script that cannot be understood.
-pub type UnreadableShard = UnknownReply;
-
 impl Reading {
     /// Reads the answer: `{cursor, slices, definitions, as_of, {chunk, field, …}, …}` as positions and, per slice, its chunks.
     ///
@@ -31,7 +28,7 @@ impl Reading {
         head: [&str; 4],
         slices: &[Vec<(i64, Vec<u8>)>],
         kinds: &[MeasureKind],
-    ) -> Result<Reading, UnreadableShard> {
+    ) -> Result<Reading, UnknownReply> {
         let [cursor, begins, definitions, as_of] = head;
         let counters = slices.iter().map(|chunks| {
             let mut counters = Counters::new();
