@@ -22,13 +22,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use platform::clock::now_us;
+use platform::kafka::{Outgoing, Producer};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::time::{parse_duration_us, parse_rfc3339};
 
-use crate::catalog_file;
-use crate::publish::{Outgoing, Publisher};
+use crate::{catalog_file, source_topic};
 
 pub use self::expected::Expected;
 pub use self::pace::Pace;
@@ -85,11 +85,11 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     if args.print {
         stream.print(&shutdown).await?;
     } else {
-        let publisher = Publisher::connect(&settings.kafka, source).await?;
-        stream.send(&publisher, &shutdown).await;
-        let delivered = publisher.finish().await;
+        let producer = source_topic::connect(&settings.kafka, source).await?;
+        stream.send(&producer, &source.topic, &shutdown).await;
+        let delivered = producer.finish().await;
         println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.traffic.tally());
-        delivered.check(&source.topic, "record")?;
+        source_topic::check_delivery(&delivered, &source.topic, "record")?;
     }
     stream.write_expected()?;
     Ok(ExitCode::SUCCESS)
@@ -107,15 +107,15 @@ pub async fn endless(
     events_per_second: f64,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let publisher = Publisher::connect(kafka, source).await?;
+    let producer = source_topic::connect(kafka, source).await?;
     let mut stream = Stream {
         traffic: Traffic::new(source, mix, seed)?,
         pace: Pace::new(events_per_second, None, now_us),
         remaining: u64::MAX,
         expected: None,
     };
-    stream.send(&publisher, shutdown).await;
-    publisher.finish().await.check(&source.topic, "record")
+    stream.send(&producer, &source.topic, shutdown).await;
+    source_topic::check_delivery(&producer.finish().await, &source.topic, "record")
 }
 
 /// Records as they come due, and the counts of those that were taken.
@@ -152,12 +152,12 @@ impl Stream {
         Some((sample, time_us))
     }
 
-    async fn send(&mut self, publisher: &Publisher, shutdown: &Shutdown) {
+    async fn send(&mut self, producer: &Producer, topic: &str, shutdown: &Shutdown) {
         let mut position = 0;
         while let Some((sample, time_us)) = self.next(shutdown).await {
             position += 1;
             let key = Some(sample.key.as_slice());
-            publisher.send(Outgoing { key, payload: &sample.payload, time_us: Some(time_us), position }).await;
+            producer.send(Outgoing { topic, key, payload: &sample.payload, time_us: Some(time_us), position }).await;
         }
     }
 

@@ -14,12 +14,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use platform::kafka::{Outgoing, Producer};
 use platform::settings::{Settings, SettingsArgs};
 use platform::shutdown::Shutdown;
+use shared_logic::catalog::Source;
 
 use self::lines::Line;
-use crate::catalog_file;
-use crate::publish::{Outgoing, Publisher};
+use crate::{catalog_file, source_topic};
 
 pub use self::key::Keying;
 
@@ -54,24 +55,24 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     platform::telemetry::init(&quiet(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
-    let keying = Keying::of(source);
     let input = lines::open(&args.file)?;
-    let publisher = Publisher::connect(&settings.kafka, source).await?;
+    let producer = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
-    let sent = send(input, &keying, &publisher, &shutdown).await;
-    let delivered = publisher.finish().await;
+    let sent = send(input, source, &producer, &shutdown).await;
+    let delivered = producer.finish().await;
     println!("sent {} records to topic {}", delivered.acknowledged, source.topic);
     let blank = sent?;
     if blank > 0 {
         eprintln!("skipped {blank} empty lines");
     }
-    delivered.check(&source.topic, "line")?;
+    source_topic::check_delivery(&delivered, &source.topic, "line")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Sends line by line until the input ends or a stop is asked for; says how many lines were empty.
-async fn send(mut input: lines::Lines, keying: &Keying, publisher: &Publisher, shutdown: &Shutdown) -> Result<u64> {
+async fn send(mut input: lines::Lines, source: &Source, producer: &Producer, shutdown: &Shutdown) -> Result<u64> {
+    let keying = Keying::of(source);
     let began = Instant::now();
     let mut told = began;
     let mut blank = 0;
@@ -87,11 +88,12 @@ async fn send(mut input: lines::Lines, keying: &Keying, publisher: &Publisher, s
             continue;
         }
         let key = keying.key(&text);
-        publisher.send(Outgoing { key: key.as_deref(), payload: &text, time_us: None, position: number }).await;
+        let (topic, key) = (source.topic.as_str(), key.as_deref());
+        producer.send(Outgoing { topic, key, payload: &text, time_us: None, position: number }).await;
         if told.elapsed() >= PROGRESS_EVERY {
             told = Instant::now();
-            let per_second = publisher.acknowledged() as f64 / began.elapsed().as_secs_f64();
-            eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", publisher.acknowledged());
+            let per_second = producer.acknowledged() as f64 / began.elapsed().as_secs_f64();
+            eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", producer.acknowledged());
         }
     }
 }

@@ -10,4 +10,5 @@ pub mod redis;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+pub mod task;
 pub mod telemetry;

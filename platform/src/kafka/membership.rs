@@ -22,7 +22,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::native::log_line;
+use super::native::{is_connection_loss, log_line};
 use super::{KafkaError, client_config};
 use crate::settings;
 
@@ -120,13 +120,10 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
-        match error.rdkafka_error_code() {
-            // Said by the log as well, once a broker and not ten times a second.
-            Some(AllBrokersDown | BrokerTransportFailure | Resolve) => {
-                debug!(group = self.group, %error, reason, "group membership");
-            }
-            _ => warn!(group = self.group, %error, reason, "group membership"),
+        if is_connection_loss(&error) {
+            debug!(group = self.group, %error, reason, "group membership");
+        } else {
+            warn!(group = self.group, %error, reason, "group membership");
         }
     }
 }

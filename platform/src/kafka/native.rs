@@ -9,7 +9,8 @@ use std::ptr::{self, NonNull};
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings as raw;
-use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr, RDKafkaType};
 use tracing::{debug, error, info, warn};
 
 use super::KafkaError;
@@ -145,6 +146,13 @@ pub(super) fn words(code: RDKafkaRespErr) -> String {
 /// Takes librdkafka's log lines, which come from its threads.
 unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     log_line(level, &text_of(facility), &text_of(line));
+}
+
+/// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second, and
+/// [`log_line`] already logs the loss once for each broker.
+pub(super) fn is_connection_loss(error: &ClientError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | Resolve))
 }
 
 /// Passes on a log line of librdkafka's, `level` as syslog counts it.

@@ -26,8 +26,7 @@ pub(super) async fn write(
     let encode = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
     let rows = frame.height() as u64;
     let (ranges, text_ranges) = ranges(&frame, ranged).map_err(encode)?;
-    let bytes =
-        tokio::task::spawn_blocking(move || encoded(frame)).await.expect("encoding does not panic").map_err(encode)?;
+    let bytes = crate::task::blocking(move || encoded(frame)).await.map_err(encode)?;
     let path = format!("{partition}/{}.parquet", Uuid::new_v4());
     let size = bytes.len() as i64;
     store.put(&Path::from(path.as_str()), bytes.into()).await.map_err(|source| StoreError::File {
@@ -69,7 +68,7 @@ pub(super) async fn read(
         }
         concat(frames, UnionArgs { rechunk: false, ..UnionArgs::default() })
     };
-    let rows = tokio::task::spawn_blocking(decode).await.expect("decoding does not panic");
+    let rows = crate::task::blocking(decode).await;
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 

@@ -3,5 +3,6 @@
 mod cluster;
 mod consumer;
 mod membership;
+mod producer;
 mod redis;
 mod topics;
