@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
     let stop = shutdown.token().child_token();
     let mut archivers = JoinSet::new();
     for source in catalog.sources.values() {
-        let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+        let store = Store::new(&settings.store, &catalog.deployment.name)?;
         let (settings, source, stop) = (settings.clone(), source.clone(), stop.clone());
         let runtime = tokio::runtime::Handle::current();
         // Reading blocks, so each archiver has a thread of its own.

@@ -24,7 +24,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow
             topic.log
         );
     }
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
     let closed = archive.change("CLOSE", close_all).await?;
     println!("{}: {} logs closed; the next reconcile takes all of them", source.name, closed.len());

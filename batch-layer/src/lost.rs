@@ -13,7 +13,7 @@ use crate::archive::Archive;
 /// # Errors
 /// If the store cannot be read.
 pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     for source in catalog.sources.values() {
         let Some(archive) = Archive::open(&store, source).await? else { continue };
         for (id, partition) in archive.facts.partitions() {
@@ -32,7 +32,7 @@ pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> 
 /// If there is no such source or archive, or the store cannot be written.
 pub async fn accept(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
     let source = catalog.source(source)?;
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
     let accepted = archive.change("ACCEPT LOSSES", Facts::accept_losses).await?;
     println!("{}: {accepted} lost ranges accepted", source.name);

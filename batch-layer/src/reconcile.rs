@@ -7,9 +7,11 @@
 //!
 //! - `cut`: which offsets (R1, R3);
 //! - `touched`: which hours;
+//! - `archived_rows`: where a row of the archive lies;
 //! - `recompute`: their partials;
 //! - `publish`: one commit.
 
+mod archived_rows;
 mod cut;
 mod publish;
 mod recompute;
@@ -37,7 +39,7 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
 /// Opens a metric's view, created where missing.
 pub(crate) async fn view(store: &Store, catalog: &Catalog, metric: &Metric) -> Result<Table, StoreError> {
-    let path = batch_view::path(&catalog.pipeline.version, &metric.name);
+    let path = batch_view::path(&catalog.deployment.version, &metric.name);
     let source = &catalog.sources[&metric.source];
     store.open_or_create(&path, &recompute::view_schema(source, metric), batch_view::DAY).await
 }
@@ -88,7 +90,7 @@ async fn run_source(
     stop: &CancellationToken,
     reports: &mut Vec<Report>,
 ) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let Some(mut archive) = Archive::open(&store, source).await? else {
         info!(source = source.name, "nothing is archived yet");
         return Ok(());

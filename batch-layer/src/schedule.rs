@@ -73,10 +73,10 @@ async fn sleep_until(at: DateTime<Utc>, shutdown: &Shutdown) -> bool {
 
 /// When the metric that waits longest was last reconciled; `None` if one never was.
 async fn last_commit(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let mut oldest = now();
     for metric in catalog.metrics.values() {
-        let path = batch_view::path(&catalog.pipeline.version, &metric.name);
+        let path = batch_view::path(&catalog.deployment.version, &metric.name);
         let Some(view) = store.open(&path).await? else { return Ok(None) };
         let Some(note) = view.note::<Note>(NOTE_DOMAIN).await? else { return Ok(None) };
         oldest = oldest.min(DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default());

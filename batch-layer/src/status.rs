@@ -73,7 +73,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog, json: bool) -> anyhow::
 }
 
 async fn look(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Status> {
-    let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+    let store = Store::new(&settings.store, &catalog.deployment.name)?;
     let mut status = Status { archives: BTreeMap::new(), views: BTreeMap::new() };
     for source in catalog.sources.values() {
         if let Some(Archive { table, facts }) = Archive::open(&store, source).await? {
@@ -84,7 +84,7 @@ async fn look(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Status> 
         }
     }
     for metric in catalog.metrics.values() {
-        let path = batch_view::path(&catalog.pipeline.version, &metric.name);
+        let path = batch_view::path(&catalog.deployment.version, &metric.name);
         let Some(view) = store.open(&path).await? else { continue };
         let Some(note) = view.note::<Note>(NOTE_DOMAIN).await? else { continue };
         let rows = view.files().await?.iter().map(|file| file.rows).sum();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use shared_logic::catalog::{Catalog, Field, Format, Metric, Source};
+use shared_logic::catalog::{Catalog, Format, Metric, Source};
+use shared_logic::schema::Field;
 
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
@@ -53,8 +54,8 @@ fn read(file: &Path) -> Result<String> {
 pub fn summary(catalog: &Catalog) -> String {
     let mut text = format!(
         "pipeline {} {}: {}, {}\n",
-        catalog.pipeline.name,
-        catalog.pipeline.version,
+        catalog.deployment.name,
+        catalog.deployment.version,
         count(catalog.sources.len(), "source"),
         count(catalog.metrics.len(), "metric"),
     );

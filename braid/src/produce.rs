@@ -2,6 +2,7 @@
 //!
 //! The same seed, moment and catalog give the same records, byte for byte.
 //!
+//! - `cell`: a row of values;
 //! - `value`: what a declared field plausibly holds, and how popular its values are;
 //! - `traffic`: the stream of records: fresh ones, late ones, copies, broken ones;
 //! - `payload`: a row → JSON or TSV;
@@ -10,6 +11,7 @@
 //! - `pace`: when the next record is due.
 
 mod broken;
+mod cell;
 mod expected;
 mod pace;
 mod payload;
@@ -30,10 +32,10 @@ use shared_logic::time::{parse_duration_us, parse_rfc3339};
 
 use crate::{catalog_file, source_topic};
 
+pub use self::cell::{Cell, Row};
 pub use self::expected::Expected;
 pub use self::pace::Pace;
 pub use self::traffic::{Kind, Mix, Sample, Traffic};
-pub use self::value::{Cell, Row};
 
 /// Sends seeded sample traffic to a source's topic
 ///

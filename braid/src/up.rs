@@ -134,7 +134,7 @@ fn start(settings: &Settings, catalog: &Catalog, server: Server, layers: &mut La
     let (of_speed, of_archive, of_schedule) = (settings.clone(), settings.clone(), settings.clone());
     let (speed_catalog, archive_catalog, schedule_catalog) = (catalog.clone(), catalog.clone(), catalog.clone());
     layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
-        speed_layer::run(&of_speed, &speed_catalog, shutdown).await
+        Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
         batch_layer::archive::run(&of_archive, &archive_catalog, shutdown).await

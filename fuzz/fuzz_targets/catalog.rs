@@ -4,9 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use polars::prelude::{DataFrame, IntoLazy};
-use shared_logic::catalog::{Catalog, FieldType, Format, Metric, Mistake, Source};
+use shared_logic::catalog::{Catalog, Format, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::plan::Plan;
+use shared_logic::schema::FieldType;
 
 fuzz_target!(|text: &str| {
     let parsed = Catalog::parse(text);
@@ -65,7 +66,7 @@ fn events(source: &Source) -> DataFrame {
             }
         };
         let event = decoder.decode(Some(payload.as_bytes()), None);
-        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(source))));
+        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(&source.fields))));
     }
     columns.finish().expect("columns of a checked catalog")
 }

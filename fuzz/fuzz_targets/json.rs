@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use shared_logic::catalog::Source;
-use shared_logic::event::Reason;
+use shared_logic::rejection::Reason;
 
 static SOURCE: LazyLock<Source> = LazyLock::new(|| fuzz::source("json"));
 

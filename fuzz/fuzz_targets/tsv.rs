@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use shared_logic::catalog::Source;
-use shared_logic::event::Reason;
+use shared_logic::rejection::Reason;
 
 static SOURCE: LazyLock<Source> = LazyLock::new(|| fuzz::source("tsv"));
 

@@ -5,7 +5,9 @@
 use polars::prelude::{AnyValue, DataFrame};
 use shared_logic::catalog::{Catalog, Format, Source};
 use shared_logic::decode::{Columns, Decoder};
-use shared_logic::event::{Identity, MAX_KEY_BYTES, Reason, Rejected};
+use shared_logic::group_key::MAX_KEY_BYTES;
+use shared_logic::identity::Identity;
+use shared_logic::rejection::{Reason, Rejected};
 
 /// ASCII's record separator.
 pub const SEPARATOR: u8 = 0x1e;
@@ -136,7 +138,7 @@ fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyVa
     };
     assert!(of_the_format, "{reason} cannot befall this format");
     assert_eq!(of_a_field, field.is_some_and(|field| field < source.fields.len()), "{reason} names its field");
-    assert!(rejected.text(source).starts_with(reason.name()));
+    assert!(rejected.text(&source.fields).starts_with(reason.name()));
 
     // Only its own timestamp may make a record too old: without one it is an event.
     let aged = matches!(reason, Reason::TooOld | Reason::TooFarAhead);

@@ -5,10 +5,12 @@
 //! may carry a *note* (Delta domain metadata) in the same atomic write as its rows.
 //!
 //! - `table`: opening, refreshing, listing files, reading notes;
+//! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
 //! - `parquet`: frames to files and back.
 
 mod commit;
+mod data_file;
 mod parquet;
 mod table;
 
@@ -20,7 +22,8 @@ use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
 pub use self::commit::{Commit, Committed};
-pub use self::table::{DataFile, Table};
+pub use self::data_file::DataFile;
+pub use self::table::Table;
 use crate::settings;
 
 /// What can go wrong with the store.

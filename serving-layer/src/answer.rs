@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
 use shared_logic::complete::Gap;
-use shared_logic::merge::{Braided, Layer};
+use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::format_rfc3339;
 
 use crate::query::{Query, duration_text};
@@ -95,7 +95,7 @@ pub(crate) struct GapText {
 
 impl Answer {
     /// The head that total and series share; `all` is everything in the range together.
-    fn new(metric: &Metric, query: &Query, gathered: &Gathered, all: &Braided, now_us: i64) -> Answer {
+    fn new(metric: &Metric, query: &Query, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
         let (from, to) = (query.from_us.map(format_rfc3339), query.to_us.map(format_rfc3339));
         let gaps = &gathered.verdict.gaps;
         Answer {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use platform::store::{DataFile, StoreError, Table};
 use shared_logic::catalog::{Metric, Source};
 use shared_logic::contracts::batch_view::Note;
-use shared_logic::partial::GroupKey;
+use shared_logic::group_key::GroupKey;
 use shared_logic::time::{DAY_US, TimeRange};
 use tokio::sync::Semaphore;
 

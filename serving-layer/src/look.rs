@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::complete;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
+use shared_logic::log::PartitionId;
 
 use crate::batch_view::View;
 use crate::topics::TopicKnown;

@@ -10,8 +10,9 @@ mod step;
 mod tests;
 
 use serde_json::{Map, Value};
-use shared_logic::catalog::{Catalog, FieldType, Metric};
-use shared_logic::partial::{GroupKey, KeyValue};
+use shared_logic::catalog::{Catalog, Metric};
+use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::schema::FieldType;
 use shared_logic::time::{TimeRange, parse_instant};
 
 use crate::problem::Problem;

@@ -78,7 +78,7 @@ impl Server {
         catalog: Catalog,
         topics: Arc<dyn AskTopics>,
     ) -> Result<Server, ServeError> {
-        let store = Store::new(&settings.store, &catalog.pipeline.name)?;
+        let store = Store::new(&settings.store, &catalog.deployment.name)?;
         let app = Arc::new(App::new(settings, catalog, &store, topics));
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };

@@ -19,10 +19,10 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use platform::settings::Settings;
 use redis::Script;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Counters, Reading, Shard, ShardKeys, UnreadableShard, script};
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial::GroupKey;
 
 pub(crate) use connection::{Link, Unreachable};
 use finished::{Finished, SliceId};
@@ -112,7 +112,7 @@ impl SpeedView {
         ids: impl IntoIterator<Item = PartitionId>,
     ) -> Result<BTreeMap<PartitionId, Option<ShardLook>>, SpeedError> {
         let each = ids.into_iter().map(|id| async move {
-            let keys = ShardKeys::new(catalog, source, &id);
+            let keys = ShardKeys::new(&catalog.deployment, source, &id);
             let reading = self.ask(&id, &[keys.shard()], "", &[]).await?;
             Ok::<_, SpeedError>((id, reading.map(|reading| ShardLook::new(reading, Vec::new()))))
         });
@@ -125,7 +125,7 @@ impl SpeedView {
         id: &PartitionId,
         from: i64,
     ) -> Result<Option<ShardLook>, SpeedError> {
-        let keys = ShardKeys::new(question.catalog, &question.metric.source, id);
+        let keys = ShardKeys::new(&question.catalog.deployment, &question.metric.source, id);
         let kinds: Vec<MeasureKind> = question.metric.measures.iter().map(|measure| measure.kind).collect();
         let slice_id = |begin, end| SliceId {
             shard: keys.shard(),

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::catalog::DefinitionHash;
-use crate::contracts::PartitionId;
 use crate::contracts::archive::Facts;
 use crate::contracts::batch_view::Note;
 use crate::contracts::speed_view::Shard;
 use crate::cut;
+use crate::log::PartitionId;
 
 /// What a reader has seen, all of it as of one look (R10).
 #[derive(Debug, Clone, Copy)]

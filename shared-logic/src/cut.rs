@@ -1,13 +1,13 @@
 //! The cut: per partition, the first offset that the batch view does not hold (R1).
 //!
-//! A reconcile's cut starts as the newest view's; what it learns may only raise it. A partition that a cut does not name
-//! has its cut at its begin. A closed log's cut is its archived end, whatever a rotate said. Any cut that the archive
-//! covers is safe; that it is also the begin of a slice only decides how soon answers are complete.
+//! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its cut
+//! where the archive begins it. A closed log's cut is its archived end, whatever a rotate returned. Any cut that the
+//! archive covers is safe; whether a slice begins there only decides how soon answers are complete.
 
 use std::collections::BTreeMap;
 
 use crate::contracts::archive::Facts;
-use crate::contracts::{Offsets, PartitionId};
+use crate::log::{Offsets, PartitionId};
 
 /// Which cut a reconcile takes, or what it has to wait for.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,7 @@ pub enum CutPlan {
 pub struct Behind {
     /// Which partition.
     pub partition: PartitionId,
-    /// The first offset that must not be needed: the wanted cut.
+    /// The wanted cut: the archive has to reach this offset.
     pub wanted: i64,
     /// The first offset that is not archived.
     pub archived: i64,
@@ -32,8 +32,8 @@ pub struct Behind {
 /// R1: plans a cut from the newest view's (`previous`), the offsets that rotates returned, and the archive's facts.
 ///
 /// `rotated` names the begin that each rotate returned; a partition without a shard is left out of it and takes the
-/// archive's next offset. A partition that the previous cut names and the archive does not know is waited for: the look
-/// at the archive is older than the view, and a view counted anew from it would lack that partition's events.
+/// archive's next offset. If the previous cut names a partition that the archive does not know, the plan waits for it: the
+/// facts are older than the view, and a view recomputed from them would lack that partition's events.
 pub fn plan(previous: Option<&Offsets>, rotated: &BTreeMap<PartitionId, i64>, archive: &Facts) -> CutPlan {
     let mut cut = previous.cloned().unwrap_or_default();
     let unknown = cut.iter().filter(|(id, _)| archive.partition(id).is_none());
@@ -71,30 +71,12 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
     cuts.filter_map(|cut| cut.get(id)).min()
 }
 
-/// R8: the partitions whose shards are needed no more, with their archived ends: their logs are settled, and every view that
-/// names them holds all that is archived of them.
+/// R8: the partitions whose shards are no longer needed, with their archived ends: their logs are settled, and every view
+/// that names them holds everything that is archived of them.
 pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
     let settled = archive.partitions().filter(|(id, _)| archive.is_settled(&id.log));
     let ends = settled.map(|(id, facts)| (id, facts.next));
     ends.filter(|(id, end)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= *end)).collect()
-}
-
-/// Why a topic with that configuration cannot be counted, if so (design, section 7).
-///
-/// Compaction removes records. A shard that is rebuilt from the cut on would then count fewer than the first time, unless
-/// every record stays for longer than a cut can be old.
-pub fn refused_compaction(config: &BTreeMap<String, String>, cut_age_max_ms: u64) -> Option<String> {
-    let policy = config.get("cleanup.policy").map(String::as_str).unwrap_or_default();
-    if !policy.split(',').any(|word| word.trim() == "compact") {
-        return None;
-    }
-    let lag_ms = config.get("min.compaction.lag.ms").and_then(|lag| lag.parse().ok()).unwrap_or(0_u64);
-    (lag_ms <= cut_age_max_ms).then(|| {
-        format!(
-            "it is compacted (cleanup.policy={policy}) and keeps records for {lag_ms} ms only: set the topic's \
-             min.compaction.lag.ms above reconcile.max_cut_age ({cut_age_max_ms} ms), or its cleanup.policy to delete"
-        )
-    })
 }
 
 #[cfg(test)]

@@ -15,10 +15,12 @@ mod json;
 mod tsv;
 mod value;
 
-pub use columns::{Columns, dtype};
+pub use columns::Columns;
 
 use crate::catalog::{Format, Source};
-use crate::event::{Identity, Reason, Rejected};
+use crate::group_key::MAX_KEY_BYTES;
+use crate::identity::Identity;
+use crate::rejection::{Reason, Rejected};
 
 /// JSON nested deeper than this is refused as `not_json`.
 pub const MAX_DEPTH: u32 = 128;
@@ -132,7 +134,7 @@ impl Decoder {
         for (at, cell) in self.cells.iter().enumerate() {
             if let Cell::Text(span) = cell
                 && self.limited[at]
-                && (span.end - span.start) as usize > crate::event::MAX_KEY_BYTES
+                && (span.end - span.start) as usize > MAX_KEY_BYTES
             {
                 return Err(Rejected::at(Reason::TooLong, at));
             }

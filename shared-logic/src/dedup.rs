@@ -1,42 +1,42 @@
-//! Duplicates: records of a source whose event id and event time agree are one event, and the first stands.
+//! Duplicates: records of a source with the same event id and event time are copies of one event, and the first counts.
 //!
-//! Both rules are functions of the log alone. The batch layer removes every later copy ([`exact`]). The speed layer
-//! removes those whose earlier copy lies at most `dedup_window` offsets back in the same partition ([`Window`]); others
-//! are counted until the next reconcile.
+//! Both rules depend on the log alone. The batch layer removes every later copy ([`exact`]). The speed layer removes a
+//! copy if an earlier one lies at most `dedup_window` offsets back in the same partition ([`RecentIdentities`]); it counts
+//! other copies until the next reconcile.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use polars::prelude::*;
 
-use crate::event::Identity;
+use crate::identity::Identity;
 
-/// The identities seen in the last `window` offsets of one partition.
+/// The identities in the last `window` offsets of one partition.
 ///
-/// What it answers depends only on the offsets shown to it since `window` offsets before, never on where a process
-/// started: see [`Window::warm_from`].
+/// Its answers depend only on the events of those offsets, not on where a process started to read: see
+/// [`RecentIdentities::warm_from`].
 #[derive(Debug)]
-pub struct Window {
+pub struct RecentIdentities {
     window: i64,
     last_seen: HashMap<Identity, i64, BuildHasherDefault<AlreadyHashed>>,
     prune_at: usize,
 }
 
-impl Window {
-    /// A window of that many offsets.
-    pub fn new(window: u64) -> Window {
+impl RecentIdentities {
+    /// Knows no identity yet; `window` is how many offsets back an earlier copy counts.
+    pub fn new(window: u64) -> RecentIdentities {
         let window = i64::try_from(window).unwrap_or(i64::MAX);
-        Window { window, last_seen: HashMap::default(), prune_at: 1024 }
+        RecentIdentities { window, last_seen: HashMap::default(), prune_at: 1024 }
     }
 
-    /// The first offset that has to be shown to an empty window before it can judge `cursor`.
+    /// The first offset whose event has to be added before an empty window can judge the one at `cursor`.
     pub fn warm_from(&self, cursor: i64) -> i64 {
         cursor.saturating_sub(self.window).max(0)
     }
 
-    /// Shows the window an event at its offset and asks whether it is a copy of an earlier one.
+    /// Adds an event at its offset, and tells whether it is a copy of an earlier one.
     ///
-    /// Offsets must not fall; the same offset shown twice is not its own copy.
+    /// Offsets must not decrease. An offset that is added twice is not a copy of itself.
     pub fn is_duplicate(&mut self, identity: Identity, offset: i64) -> bool {
         let earlier = self.last_seen.insert(identity, offset);
         if self.last_seen.len() >= self.prune_at {
@@ -48,13 +48,13 @@ impl Window {
         earlier.is_some_and(|seen| seen < offset && offset - seen <= self.window)
     }
 
-    /// Forgets everything: the window has to be warmed again.
+    /// Forgets everything, so that the window has to be filled again.
     pub fn clear(&mut self) {
         self.last_seen.clear();
     }
 }
 
-/// Identities are hashes already; the table takes one half as it is.
+/// Hashes an identity, which is a hash itself, by mixing its halves.
 #[derive(Debug, Default)]
 pub struct AlreadyHashed(u64);
 
@@ -75,8 +75,8 @@ impl Hasher for AlreadyHashed {
 /// Keeps the first copy of every event.
 ///
 /// `events` holds the columns `event_id` and `event_time` (by those names of the source), and `order`: columns whose
-/// ascending order is the order of the design (the log as the archive met it, partition, offset). Copies share their
-/// event time, so any set of whole hours can be treated by itself.
+/// ascending order is the order of events (the log as the archive met it, partition, offset). Copies share their
+/// event time, so any set of whole hours can be deduplicated on its own.
 pub fn exact(events: LazyFrame, event_id: &str, event_time: &str, order: &[&str]) -> LazyFrame {
     let by: Vec<PlSmallStr> = order.iter().map(|name| PlSmallStr::from(*name)).collect();
     events
@@ -94,31 +94,24 @@ mod tests {
 
     #[test]
     fn an_earlier_copy_counts_only_inside_the_window() {
-        let mut window = Window::new(10);
-        assert!(!window.is_duplicate(event(1), 100));
-        assert!(window.is_duplicate(event(1), 110));
-        assert!(window.is_duplicate(event(1), 120), "a copy renews the window, for it is an earlier record too");
-        assert!(!window.is_duplicate(event(1), 131));
-        assert!(!window.is_duplicate(event(1), 131), "the same record again is not its own copy");
+        let mut recent = RecentIdentities::new(10);
+        assert!(!recent.is_duplicate(event(1), 100));
+        assert!(recent.is_duplicate(event(1), 110));
+        assert!(recent.is_duplicate(event(1), 120), "a copy renews the window, for it is an earlier record too");
+        assert!(!recent.is_duplicate(event(1), 131));
+        assert!(!recent.is_duplicate(event(1), 131), "the same record again is not its own copy");
     }
 
     #[test]
     fn pruning_never_forgets_what_lies_inside() {
-        let mut window = Window::new(5_000);
+        let mut recent = RecentIdentities::new(5_000);
         for offset in 0..50_000 {
-            assert!(!window.is_duplicate(event(offset), offset as i64));
+            assert!(!recent.is_duplicate(event(offset), offset as i64));
             if offset >= 5_000 {
                 let back = offset - 4_000;
-                assert!(window.last_seen.contains_key(&event(back)));
+                assert!(recent.last_seen.contains_key(&event(back)));
             }
         }
-        assert!(window.last_seen.len() <= 10_002);
-    }
-
-    #[test]
-    fn an_event_is_its_id_and_its_time() {
-        assert_eq!(Identity::of(b"a", 1), Identity::of(b"a", 1));
-        assert_ne!(Identity::of(b"a", 1), Identity::of(b"a", 2));
-        assert_ne!(Identity::of(b"a", 1), Identity::of(b"b", 1));
+        assert!(recent.last_seen.len() <= 10_002);
     }
 }

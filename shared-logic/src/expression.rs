@@ -25,7 +25,6 @@ mod evaluate;
 pub mod functions;
 mod parse;
 mod sql;
-pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +33,8 @@ use std::ops::RangeInclusive;
 
 use polars::prelude::Expr;
 
-use crate::catalog::FieldType;
 use crate::measure::{MeasureKind, Value};
+use crate::schema::FieldType;
 use functions::Function;
 
 pub use parse::{Refused, Scope};

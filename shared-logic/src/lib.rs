@@ -1,10 +1,11 @@
 //! What an event, a bucket, a metric, a partial and a merge are.
 //!
-//! Every layer runs this crate and nothing else decides a number. It does no I/O and knows no clock, no Kafka, no Redis
-//! and no store: positions, bytes, times and tables come in as arguments, and values go out.
+//! All layers share this crate, and only it decides a number. It does no I/O and knows no clock, no Kafka, no Redis and
+//! no store: positions, bytes, times and tables are arguments, and values are results.
 //!
-//! Read in the order of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated
-//! events, [`plan`] turns columns into [`partial`]s, [`merge`] braids partials of both layers, [`cut`] and [`complete`]
+//! The ground floor is words that everything else uses: [`time`], [`log`] (positions), [`schema`] (fields and types),
+//! [`group_key`], [`rejection`] and [`identity`]. Then read in the order of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated
+//! events, [`plan`] turns columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`]
 //! decide which offsets belong to which layer and what an answer lacks. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
@@ -13,10 +14,15 @@ pub mod contracts;
 pub mod cut;
 pub mod decode;
 pub mod dedup;
-pub mod event;
 pub mod expression;
+pub mod group_key;
+pub mod identity;
+pub mod log;
 pub mod measure;
 pub mod merge;
 pub mod partial;
 pub mod plan;
+pub mod rejection;
+pub mod schema;
+mod suggest;
 pub mod time;

@@ -1,12 +1,26 @@
 //! A measure: one column of a metric, and the laws by which its partial values merge.
 //!
 //! Merging is associative and commutative and has an identity, so values can be split over micro-batches, slices, shards
-//! and layers in any way. Integer sums merge in 128 bits and are judged when they are presented: where the batch layer
-//! holds one half and the speed layer the other, an intermediate excess that cancels out is not an overflow.
+//! and layers in any way. Each measure is a file, which holds all that is particular to it: what it aggregates and how
+//! ([`Measure`]), in columns and one event at a time. [`MeasureKind`] is the list of them.
+//!
+//! - [`value`](self): a value while it is being merged;
+//! - `count`, `sum`, `extreme`: the measures.
+
+mod count;
+mod extreme;
+mod sum;
+mod value;
 
 use std::fmt;
 
-/// How partial values of a measure merge, and in which number type.
+use polars::prelude::{Column, DataFrame, Expr, PolarsResult};
+
+use crate::schema::FieldType;
+
+pub use value::Value;
+
+/// The measures: how partial values merge, and in which number type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MeasureKind {
     /// The number of events.
@@ -26,27 +40,56 @@ pub enum MeasureKind {
 }
 
 impl MeasureKind {
-    /// Whether values are integers.
-    pub fn is_int(self) -> bool {
-        matches!(self, Self::Count | Self::SumInt | Self::MinInt | Self::MaxInt)
+    /// Every measure. A new one is added here and in [`MeasureKind::measure`].
+    pub const ALL: [MeasureKind; 7] = [
+        MeasureKind::Count,
+        MeasureKind::SumInt,
+        MeasureKind::SumFloat,
+        MeasureKind::MinInt,
+        MeasureKind::MinFloat,
+        MeasureKind::MaxInt,
+        MeasureKind::MaxFloat,
+    ];
+
+    fn measure(self) -> &'static dyn Measure {
+        match self {
+            MeasureKind::Count => &count::Count,
+            MeasureKind::SumInt => &sum::SumInt,
+            MeasureKind::SumFloat => &sum::SumFloat,
+            MeasureKind::MinInt => &extreme::MIN_INT,
+            MeasureKind::MinFloat => &extreme::MIN_FLOAT,
+            MeasureKind::MaxInt => &extreme::MAX_INT,
+            MeasureKind::MaxFloat => &extreme::MAX_FLOAT,
+        }
+    }
+
+    /// The measure that the catalog writes as `name(argument)`, where the argument is of that type or left out.
+    pub fn named(name: &str, argument: Option<FieldType>) -> Option<MeasureKind> {
+        let is_it = |kind: &MeasureKind| kind.name() == name && kind.measure().argument() == argument;
+        MeasureKind::ALL.into_iter().find(is_it)
     }
 
     /// The aggregation's name in the catalog.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::SumInt | Self::SumFloat => "sum",
-            Self::MinInt | Self::MinFloat => "min",
-            Self::MaxInt | Self::MaxFloat => "max",
-        }
+        self.measure().name()
     }
 
-    /// The merged value of nothing.
+    /// The type of its values, as derived values and JSON see them: int or float.
+    pub fn value_type(self) -> FieldType {
+        self.measure().value_type()
+    }
+
+    /// The value of no event at all.
     pub fn identity(self) -> Value {
-        match self {
-            Self::Count | Self::SumInt => Value::Int(0),
-            Self::SumFloat => Value::Float(0.0),
-            _ => Value::Null,
+        self.measure().identity()
+    }
+
+    /// The value of one event, where `of` is the value of the measure's argument, and [`Value::Null`] for a measure without
+    /// one. Merging the events' values is the row-wise meaning of the measure; the plan's columns give the same.
+    pub fn of_event(self, of: Value) -> Value {
+        match of {
+            Value::Null if self.measure().argument().is_some() => self.identity(),
+            of => self.measure().of_event(of),
         }
     }
 
@@ -55,58 +98,97 @@ impl MeasureKind {
     /// Both must have come from this kind; a value of the other number type is a programming error and is treated as
     /// [`Value::Overflow`], so that it can never pass for a number.
     pub fn merge(self, a: Value, b: Value) -> Value {
-        use Value::{Float, Int, Null, Overflow};
-        match (self, a, b) {
-            (_, Overflow, _) | (_, _, Overflow) => Overflow,
-            (_, Null, x) | (_, x, Null) => x,
-            (Self::Count | Self::SumInt, Int(x), Int(y)) => x.checked_add(y).map_or(Overflow, Int),
-            (Self::SumFloat, Float(x), Float(y)) => Value::float(x + y),
-            (Self::MinInt, Int(x), Int(y)) => Int(x.min(y)),
-            (Self::MaxInt, Int(x), Int(y)) => Int(x.max(y)),
-            (Self::MinFloat, Float(x), Float(y)) => Float(x.min(y)),
-            (Self::MaxFloat, Float(x), Float(y)) => Float(x.max(y)),
-            _ => Overflow,
+        match (a, b) {
+            (Value::Overflow, _) | (_, Value::Overflow) => Value::Overflow,
+            (Value::Null, x) | (x, Value::Null) => x,
+            (a, b) => self.measure().merge(a, b),
         }
+    }
+
+    /// Appends the value as one MessagePack item: a number stands for itself, nil for null, and true for an overflow. What
+    /// leaves 64 bits is an overflow.
+    pub fn write(self, out: &mut Vec<u8>, value: Value) {
+        value.finalized().write(out);
+    }
+
+    /// Reads the next item that [`MeasureKind::write`] wrote; `None` if it is not one of this measure.
+    pub fn read(self, from: &mut &[u8]) -> Option<Value> {
+        let value = Value::read(from)?;
+        let of_type = match value {
+            Value::Null | Value::Overflow => true,
+            Value::Int(_) => self.value_type() == FieldType::Int,
+            Value::Float(_) => self.value_type() == FieldType::Float,
+        };
+        of_type.then_some(value)
+    }
+
+    /// Reads a column of partials: a null cell is an overflow where the measure says so, otherwise nothing was seen.
+    ///
+    /// # Errors
+    /// If the column has another type than the measure's values.
+    pub fn cells(self, column: &Column) -> PolarsResult<Vec<Value>> {
+        let null = || self.measure().null_cell();
+        Ok(match self.value_type() {
+            FieldType::Int => {
+                column.i64()?.iter().map(|cell| cell.map_or_else(null, |x| Value::Int(x.into()))).collect()
+            }
+            _ => column.f64()?.iter().map(|cell| cell.map_or_else(null, Value::float)).collect(),
+        })
+    }
+
+    /// The aggregation of a column of arguments. Its result columns are named `to`, or begin with it.
+    pub(crate) fn aggregate(self, of: Expr, to: &str) -> Vec<Expr> {
+        self.measure().aggregate(of, to)
+    }
+
+    /// The aggregation of a column of partials into partials of fewer keys. Its result columns are named as those of
+    /// [`MeasureKind::aggregate`].
+    pub(crate) fn roll_up(self, of: Expr, to: &str) -> Vec<Expr> {
+        self.measure().roll_up(of, to)
+    }
+
+    /// Makes the column of partials from what [`MeasureKind::aggregate`] or [`MeasureKind::roll_up`] gave.
+    pub(crate) fn finish(self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
+        self.measure().finish(frame, to)
     }
 }
 
-/// A measure's value while it is being merged.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// Nothing was seen (`min` and `max` only).
-    Null,
-    /// An integer. Wider than 64 bits so that sums are judged once, when presented.
-    Int(i128),
-    /// A finite float.
-    Float(f64),
-    /// The value left its 64 bits where it was kept.
-    Overflow,
-}
+/// All that is particular to one measure.
+trait Measure: fmt::Debug + Sync {
+    /// The aggregation's name in the catalog.
+    fn name(&self) -> &'static str;
 
-impl Value {
-    /// A float, or [`Value::Overflow`] if it is not finite. Negative zero becomes zero, so that equal values are written
-    /// alike.
-    pub fn float(x: f64) -> Value {
-        if x.is_finite() { Value::Float(x + 0.0) } else { Value::Overflow }
+    /// The type of its argument; `None` if it takes none.
+    fn argument(&self) -> Option<FieldType>;
+
+    /// The type of its values.
+    fn value_type(&self) -> FieldType;
+
+    /// The value of no event.
+    fn identity(&self) -> Value;
+
+    /// The value of one event whose argument is not null.
+    fn of_event(&self, of: Value) -> Value;
+
+    /// Merges two values; neither is null or an overflow.
+    fn merge(&self, a: Value, b: Value) -> Value;
+
+    /// What a null cell in a column of partials stands for.
+    fn null_cell(&self) -> Value {
+        Value::Null
     }
 
-    /// The value as answered: an integer outside 64 bits is an overflow.
-    pub fn presented(self) -> Value {
-        match self {
-            Value::Int(x) if i64::try_from(x).is_err() => Value::Overflow,
-            other => other,
-        }
-    }
-}
+    /// See [`MeasureKind::aggregate`].
+    fn aggregate(&self, of: Expr, to: &str) -> Vec<Expr>;
 
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Null => f.write_str("null"),
-            Value::Int(x) => write!(f, "{x}"),
-            Value::Float(x) => write!(f, "{x:?}"),
-            Value::Overflow => f.write_str("overflow"),
-        }
+    /// See [`MeasureKind::roll_up`].
+    fn roll_up(&self, of: Expr, to: &str) -> Vec<Expr> {
+        self.aggregate(of, to)
+    }
+
+    /// See [`MeasureKind::finish`].
+    fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
+        frame.column(to).cloned()
     }
 }
 

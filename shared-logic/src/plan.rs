@@ -1,28 +1,23 @@
-//! A metric → one Polars plan. The only place where anything is aggregated.
+//! A metric → one Polars plan. The only place where events are grouped.
 //!
 //! The same plan runs on a micro-batch of some thousand events, on the hours that a reconcile recomputes, and on a
 //! history. It gives *partials*: one row per group key and bucket, with a cell per measure.
-//!
-//! Integer sums are exact: each integer is split into two 32-bit halves whose sums cannot leave 64 bits below 2^31 rows,
-//! and the halves are put together in 128 bits. A sum that leaves 64 bits is a null cell, which
-//! [`cell`](crate::partial::cell) reads as an overflow; a float sum that is not finite says so itself.
+//! How a measure is aggregated is written in its file in [`measure`](crate::measure).
 
 use polars::prelude::*;
 
-use crate::catalog::{FieldType, Metric, Source};
-use crate::event::MAX_KEY_BYTES;
+use crate::catalog::{Metric, Source};
+use crate::group_key::MAX_KEY_BYTES;
 use crate::measure::MeasureKind;
-
-/// The column of a partial's bucket: its start in microseconds since 1970.
-pub const BUCKET: &str = "_bucket";
+use crate::partial::{BUCKET, Partials, grouping_sets};
+use crate::schema::FieldType;
 
 /// One metric, compiled.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    event_time: String,
+    source: Source,
+    metric: Metric,
     filter: Option<Expr>,
-    by: Vec<String>,
-    grain_us: i64,
     columns: Vec<String>,
     measures: Vec<(MeasureKind, String, Option<Expr>)>,
 }
@@ -45,10 +40,9 @@ impl Plan {
         columns.sort();
         columns.dedup();
         Plan {
-            event_time: source.event_time.clone(),
+            source: source.clone(),
+            metric: metric.clone(),
             filter,
-            by: metric.by.clone(),
-            grain_us: metric.grain_us,
             columns,
             measures: metric
                 .measures
@@ -63,7 +57,23 @@ impl Plan {
         &self.columns
     }
 
-    /// Events → partials: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
+    /// Events → the partials of every grouping set of the metric's `by` columns.
+    ///
+    /// # Errors
+    /// As [`Plan::partials`].
+    pub fn run(&self, events: LazyFrame) -> PolarsResult<Partials> {
+        let Plan { source, metric, .. } = self;
+        let finest = self.partials(events)?;
+        let mut partials = Partials::of_frame(source, metric, &finest, |_| true)?;
+        for set in grouping_sets(metric.by.len()).skip(1) {
+            let kept = |column: usize| set & (1 << column) != 0;
+            let fewer = self.roll_up(&finest, kept)?;
+            partials.append(Partials::of_frame(source, metric, &fewer, kept)?);
+        }
+        Ok(partials)
+    }
+
+    /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
     /// (null in a sum: overflow), float measures as `Float64`. Rows are in no order.
@@ -75,15 +85,16 @@ impl Plan {
             Some(filter) => events.filter(filter.clone()),
             None => events,
         };
-        let time = col(self.event_time.as_str());
-        let bucket = (time.clone() - time % lit(self.grain_us)).alias(BUCKET);
-        // Operands become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
-        let operands =
-            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(operand(at))));
-        let rows = kept.with_columns(operands.chain([bucket]).collect::<Vec<_>>());
-        let keys: Vec<Expr> = self.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
-        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, ..))| fold(*kind, col(operand(at)), at));
-        self.present(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.by)
+        let time = col(self.source.event_time.as_str());
+        let bucket = (time.clone() - time % lit(self.metric.grain_us)).alias(BUCKET);
+        // Arguments become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
+        let arguments =
+            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(argument(at))));
+        let rows = kept.with_columns(arguments.chain([bucket]).collect::<Vec<_>>());
+        let keys: Vec<Expr> = self.metric.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
+        let measures = self.measures.iter().enumerate();
+        let measures = measures.flat_map(|(at, (kind, ..))| kind.aggregate(col(argument(at)), &aggregated(at)));
+        self.finish(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.metric.by)
     }
 
     /// Partials → partials of fewer group-key columns: those of `by` that `kept` accepts. None of them gives the partials
@@ -91,94 +102,35 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::partials`].
-    pub fn rolled_up(&self, partials: &DataFrame, kept: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
+    pub fn roll_up(&self, partials: &DataFrame, kept: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
         let by: Vec<String> =
-            self.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
+            self.metric.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
         let keys: Vec<Expr> = by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
-        let measures = self.measures.iter().enumerate().flat_map(|(at, (kind, name, _))| again(*kind, name, at));
-        self.present(partials.clone().lazy().group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &by)
+        let measures = self.measures.iter().enumerate();
+        let measures = measures.flat_map(|(at, (kind, name, _))| kind.roll_up(col(name.as_str()), &aggregated(at)));
+        self.finish(partials.clone().lazy().group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &by)
     }
 
-    /// Puts the halves of sums together and names the columns.
-    fn present(&self, frame: DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
-        let mut columns: Vec<Column> = by
+    /// Names the columns as the catalog does.
+    fn finish(&self, frame: DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
+        let keys = by.iter().map(String::as_str).chain([BUCKET]).map(|name| frame.column(name).cloned());
+        let measures = self
+            .measures
             .iter()
-            .map(String::as_str)
-            .chain([BUCKET])
-            .map(|name| frame.column(name).cloned())
-            .collect::<Result<_, _>>()?;
-        for (at, (kind, name, _)) in self.measures.iter().enumerate() {
-            let column = match kind {
-                MeasureKind::SumInt => joined(frame.column(&high(at))?, frame.column(&low(at))?)?,
-                MeasureKind::Count => frame.column(&low(at))?.cast(&DataType::Int64)?,
-                _ => frame.column(&low(at))?.clone(),
-            };
-            columns.push(column.with_name(name.as_str().into()));
-        }
-        DataFrame::new(frame.height(), columns)
+            .enumerate()
+            .map(|(at, (kind, name, _))| Ok(kind.finish(&frame, &aggregated(at))?.with_name(name.as_str().into())));
+        DataFrame::new(frame.height(), keys.chain(measures).collect::<PolarsResult<Vec<Column>>>()?)
     }
 }
 
-const HALF: i64 = 1 << 32;
-
-fn high(at: usize) -> String {
-    format!("_{at}_high")
-}
-
-fn low(at: usize) -> String {
+/// The columns of a measure's aggregation are named so, or begin so.
+fn aggregated(at: usize) -> String {
     format!("_{at}")
 }
 
-/// The column of what a measure aggregates.
-fn operand(at: usize) -> String {
+/// The column of a measure's argument.
+fn argument(at: usize) -> String {
     format!("_{at}_of")
-}
-
-/// The aggregation of partials for one measure. A null sum is an overflow and stays one: its group becomes null.
-fn again(kind: MeasureKind, name: &str, at: usize) -> Vec<Expr> {
-    let of = col(name);
-    match kind {
-        // Counts of events that exist cannot leave 64 bits.
-        MeasureKind::Count => vec![of.sum().alias(low(at))],
-        MeasureKind::SumInt => {
-            let nothing = lit(NULL).cast(DataType::Int64);
-            let [high_half, low_half] = halves(of.clone());
-            let high_sum = when(of.is_null().any(true)).then(nothing).otherwise(high_half.sum());
-            vec![high_sum.alias(high(at)), low_half.sum().alias(low(at))]
-        }
-        _ => fold(kind, of, at),
-    }
-}
-
-/// The aggregation of a column for one measure.
-fn fold(kind: MeasureKind, of: Expr, at: usize) -> Vec<Expr> {
-    match kind {
-        MeasureKind::Count => vec![len().alias(low(at))],
-        MeasureKind::SumInt => {
-            let [high_half, low_half] = halves(of);
-            vec![high_half.sum().alias(high(at)), low_half.sum().alias(low(at))]
-        }
-        MeasureKind::SumFloat => vec![of.sum().alias(low(at))],
-        MeasureKind::MinInt | MeasureKind::MinFloat => vec![of.min().alias(low(at))],
-        MeasureKind::MaxInt | MeasureKind::MaxFloat => vec![of.max().alias(low(at))],
-    }
-}
-
-/// An integer as `high · 2^32 + low`; exact whatever the sign of a remainder is.
-fn halves(of: Expr) -> [Expr; 2] {
-    let low = of.clone() % lit(HALF);
-    [(of - low.clone()) / lit(HALF), low]
-}
-
-/// `high · 2^32 + low`, null where it leaves 64 bits.
-fn joined(high: &Column, low: &Column) -> PolarsResult<Column> {
-    let joined: Int64Chunked = high
-        .i64()?
-        .iter()
-        .zip(low.i64()?.iter())
-        .map(|(high, low)| i64::try_from(i128::from(high?) * i128::from(HALF) + i128::from(low?)).ok())
-        .collect();
-    Ok(joined.into_series().into())
 }
 
 #[cfg(test)]

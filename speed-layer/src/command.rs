@@ -1,4 +1,4 @@
-//! The command `speed-layer`: counts the catalog's sources into Redis until it is told to stop.
+//! The command `speed-layer`: counts the catalog's sources into Redis until a signal stops it.
 
 use anyhow::Context;
 use clap::Parser;
@@ -17,7 +17,7 @@ struct Args {
 /// Runs the command with this process's arguments.
 ///
 /// # Errors
-/// Whatever ended it, for a person to read.
+/// Why it ended early; the text is for an operator.
 pub fn main() -> anyhow::Result<()> {
     platform::shutdown::block_on(run())?
 }
@@ -32,5 +32,5 @@ async fn run() -> anyhow::Result<()> {
     let catalog = Catalog::parse_file(path, &text)?;
     let shutdown = Shutdown::on_signals()?;
     println!("ready");
-    crate::run(&settings, &catalog, shutdown).await
+    Ok(crate::run(&settings, &catalog, shutdown).await?)
 }

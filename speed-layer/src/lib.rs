@@ -1,30 +1,31 @@
 //! The speed layer: counts events into Redis within milliseconds, each exactly once.
 //!
-//! The flow of one micro-batch is the list of files:
+//! One process is a [`worker`]. For each source, it is assigned some of the topic's partitions, and runs one *counting loop*
+//! for each of them ([`count`]). One event takes this way:
 //!
-//! 1. [`consume`] reads records of the assigned partitions from the offsets that their shards name, decodes them and
-//!    removes duplicates, in one thread;
-//! 2. [`micro_batch`] is what it hands on: consecutive records of one partition as columns;
-//! 3. [`aggregate`] runs every metric's plan on them;
-//! 4. [`apply`] adds the partials to the shard and moves its cursor, in one script that names what it expects;
-//! 5. [`drop`] removes slices that every batch view holds.
+//! 1. [`count::open_shard`]: before anything is read, the loop makes the partition's shard ready: opened where the rules say,
+//!    with this catalog's definitions, its cursor at an offset that the log still holds;
+//! 2. [`read`]: the source's reading thread reads the partition from the shard's cursor, decodes records and removes
+//!    duplicates;
+//! 3. [`read::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
+//! 4. [`count::aggregate`]: the loop's first stage runs every metric's plan on a micro-batch ([`count::compiled`]), and asks
+//!    whether the topic is still the same log ([`log::identity`]);
+//! 5. [`count::apply`]: its second stage adds the result to the shard and moves the cursor, in one script that names what it
+//!    expects ([`count::scripts`]);
+//! 6. [`count::expire`]: once every batch view holds the event, its slice is dropped.
 //!
-//! Around it: [`worker`] owns a source, its group membership and one [`lane`] per assigned partition; a lane [`position`]s
-//! its shard, then pumps micro-batches through aggregate and apply until something is not as expected, and starts again
-//! from what the shard says. [`log_check`] asks the topic's id after records were read. [`boundary`] is what the layer
-//! knows of the batch side. [`command`] is the command line.
+//! When something is not as expected, the loop starts again at step 1, from what the shard says.
+//!
+//! Beside the flow: [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log
+//! reaches, so that answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views'
+//! cuts. [`error`] says why a worker ended. [`command`] is the command line.
 
-pub mod aggregate;
-pub mod apply;
-pub mod boundary;
+pub mod batch_side;
 pub mod command;
-pub mod consume;
-pub mod drop;
-pub mod lane;
-pub mod log_check;
-pub mod log_end;
-pub mod micro_batch;
-pub mod position;
+pub mod count;
+pub mod error;
+pub mod log;
+pub mod read;
 pub mod worker;
 
 pub use worker::run;

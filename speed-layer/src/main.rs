@@ -1,4 +1,4 @@
-//! `speed-layer`; all of it is in the library, so that one program can be every layer.
+//! The program `speed-layer`. All of it is in the library, so that the program `braid` can run every layer.
 
 fn main() -> anyhow::Result<()> {
     speed_layer::command::main()

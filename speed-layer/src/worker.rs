@@ -1,14 +1,13 @@
 //! A worker: one process's share of every source of the catalog.
 //!
-//! Per source it joins a consumer group for membership alone; offsets come from the shards. One thread reads, one lane per
-//! assigned partition counts.
+//! Per source, a worker joins a consumer group, which only tells it the partitions that it is assigned; offsets come from the
+//! shards. One thread reads the source, and one counting loop per assigned partition counts what it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc as commands;
+use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use anyhow::Context;
 use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
 use platform::settings::{Settings, Speed};
@@ -20,16 +19,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::aggregate::Metrics;
-use crate::apply::Scripts;
-use crate::boundary::Batch;
-use crate::consume::{Command, Consume};
-use crate::lane::{self, Shared, Superseded};
-use crate::log_check::LogCheck;
-use crate::log_end::Ends;
-use crate::{drop, log_end};
+use crate::batch_side::BatchSide;
+use crate::count::compiled::CompiledMetrics;
+use crate::count::scripts::Scripts;
+use crate::count::source::Shared;
+use crate::count::{self, expire};
+use crate::error::{SourceError, SpeedError, Superseded, error_text};
+use crate::log::ends::{Ends, watch_ends};
+use crate::log::identity::LogIdentity;
+use crate::read::{Assignment, Reader};
 
-/// How often the log's ends are asked for.
+/// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
 /// Counts every source that has metrics, until the shutdown is requested or this worker is superseded.
@@ -37,7 +37,7 @@ const ENDS_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// If Redis is unusable (too old, or it evicts), Kafka's settings are not usable, or another worker counts other
 /// definitions.
-pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> Result<(), SpeedError> {
     let mut redis = platform::redis::connect(&settings.redis).await?;
     platform::redis::check(&mut redis).await?;
     let stop = shutdown.token().child_token();
@@ -48,28 +48,23 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
         // Each source has its own connections: a long script of one does not hold up the others.
         workers.spawn(async move {
             let name = source.name.clone();
-            run_source(&settings, &catalog, source, stop).await.with_context(|| format!("source {name}"))
+            let ended = run_source(&settings, &catalog, source, stop).await;
+            ended.map_err(|source| SpeedError::Source { name, source })
         });
     }
-    let mut outcome = Ok(());
-    let deadline = settings.speed.shutdown.get();
     let all = async {
+        let mut outcome = Ok(());
         while let Some(ended) = workers.join_next().await {
             let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
             if let Err(error) = ended {
-                error!(error = format!("{error:#}"), "a worker ended");
+                error!(error = error_text(&error), "a worker ended");
                 stop.cancel();
-                outcome = outcome_of(std::mem::replace(&mut outcome, Ok(())), error);
+                outcome = outcome.and(Err(error));
             }
         }
+        outcome
     };
-    let in_time = platform::shutdown::run_until(&shutdown, "speed workers", deadline, all).await;
-    in_time?;
-    outcome
-}
-
-fn outcome_of(first: anyhow::Result<()>, error: anyhow::Error) -> anyhow::Result<()> {
-    first.and(Err(error))
+    platform::shutdown::run_until(&shutdown, "speed workers", settings.speed.shutdown.get(), all).await?
 }
 
 async fn run_source(
@@ -77,83 +72,78 @@ async fn run_source(
     catalog: &Catalog,
     source: Source,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new(catalog, &source));
+) -> Result<(), SourceError> {
+    let metrics = Arc::new(CompiledMetrics::new(catalog, &source));
     let topics = Topics::new(&settings.kafka)?;
-    let pipeline = &catalog.pipeline;
-    // Names may hold hyphens but no dots: so no two deployments share a group, and with it their partitions.
-    let group = format!("braid.{}.{}.{}", pipeline.name, pipeline.version, source.name);
-    let (consumer, commands) = commands::channel();
+    let deployment = &catalog.deployment;
+    // Names may hold hyphens but no dots, so no two deployments share a group and with it their partitions.
+    let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
+    let (reader, assignments) = std_mpsc::channel();
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
-    let consume = Consume::new(&settings.kafka, &bounds, &source, metrics.columns(), commands)?;
-    let reading = std::thread::Builder::new().name(format!("read-{}", source.name)).spawn(move || consume.run())?;
+    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), assignments)?;
+    let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
+    let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let (publish_ends, ends) = watch::channel(Ends::default());
+    let batch_side = BatchSide::new(Store::new(&settings.store, &deployment.name)?, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,
         settings: settings.speed.clone(),
-        log_check: LogCheck::start(topics.clone(), source.topic.clone()),
+        identity: LogIdentity::start(topics.clone(), source.topic.clone()),
         topics: topics.clone(),
         ends,
-        scripts: Scripts::default(),
-        batch: Mutex::new(Batch::new(Store::new(&settings.store, &catalog.pipeline.name)?, catalog, &source)),
-        owned: watch::channel(BTreeSet::new()).0,
-        consumer,
+        shards: Scripts::default(),
+        batch_side: Mutex::new(batch_side),
+        counting: watch::channel(BTreeSet::new()).0,
+        reader,
     });
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
-    background.spawn(log_end::watch_ends(
-        topics,
-        source.topic,
-        assigned.clone(),
-        ENDS_EVERY,
-        publish_ends,
-        stop.clone(),
-    ));
-    let dropping = platform::redis::connect(&settings.redis).await?;
-    background.spawn(drop::run(Arc::clone(&shared), dropping, stop.clone()));
+    background.spawn(watch_ends(topics, source.topic, assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
+    let expiring = platform::redis::connect(&settings.redis).await?;
+    background.spawn(expire::run(Arc::clone(&shared), expiring, stop.clone()));
     let redis = platform::redis::connect(&settings.redis).await?;
     let ended = follow(&shared, redis, assigned, &stop).await;
-    // Lanes have applied what they held; the group learns at once that the partitions are free.
-    std::mem::drop(shared);
+    // The counting loops have applied what they held. The reading thread ends when the last sender of assignments is gone,
+    // and leaving the group tells it at once that the partitions are free.
+    drop(shared);
     background.shutdown().await;
-    tokio::task::spawn_blocking(move || {
-        std::mem::drop(membership);
+    let read = tokio::task::spawn_blocking(move || {
+        drop(membership);
         reading.join()
-    })
-    .await?
-    .map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
+    });
+    read.await.map_err(SourceError::NotLeft)?.map_err(|_| SourceError::ReaderPanicked)?;
     Ok(ended?)
 }
 
-/// Keeps one lane per assigned partition.
+/// Keeps one counting loop per assigned partition.
 async fn follow(
     shared: &Arc<Shared>,
     redis: Connection,
     mut assigned: watch::Receiver<BTreeSet<i32>>,
     stop: &CancellationToken,
 ) -> Result<(), Superseded> {
-    let mut lanes: BTreeMap<i32, CancellationToken> = BTreeMap::new();
+    let mut loops: BTreeMap<i32, CancellationToken> = BTreeMap::new();
     let mut running = JoinSet::new();
     let mut outcome = Ok(());
     while !stop.is_cancelled() && outcome.is_ok() {
         let now = assigned.borrow_and_update().clone();
-        lanes.retain(|partition, lane| {
+        loops.retain(|partition, stop_loop| {
             let keep = now.contains(partition);
             if !keep {
                 info!(topic = shared.metrics.source.topic, partition, "partition revoked");
-                lane.cancel();
-                let _ = shared.consumer.send(Command::Stop { partition: *partition });
+                stop_loop.cancel();
+                let _ = shared.reader.send(Assignment::Stop { partition: *partition });
             }
             keep
         });
         for partition in now {
-            lanes.entry(partition).or_insert_with(|| {
+            loops.entry(partition).or_insert_with(|| {
                 info!(topic = shared.metrics.source.topic, partition, "partition assigned");
-                let lane = stop.child_token();
-                running.spawn(lane::run(Arc::clone(shared), redis.clone(), partition, lane.clone()));
-                lane
+                let stop_loop = stop.child_token();
+                running.spawn(count::run(Arc::clone(shared), redis.clone(), partition, stop_loop.clone()));
+                stop_loop
             });
         }
         tokio::select! {
@@ -164,11 +154,11 @@ async fn follow(
             () = stop.cancelled() => {}
         }
     }
-    // Intake stops; what is sealed or under way is applied, and lanes end when their batches do.
-    for partition in lanes.keys() {
-        let _ = shared.consumer.send(Command::Stop { partition: *partition });
+    // Reading stops; what is sealed or under way is applied, and the loops end after their last micro-batch.
+    for partition in loops.keys() {
+        let _ = shared.reader.send(Assignment::Stop { partition: *partition });
     }
-    lanes.values().for_each(CancellationToken::cancel);
+    loops.values().for_each(CancellationToken::cancel);
     while let Some(ended) = running.join_next().await {
         let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
         outcome = outcome.and(ended);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
-use shared_logic::catalog::{FieldType, Source};
+use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{
     DAY, ERROR, EXTRA, HEADERS, KEY, LOG, OFFSET, PARTITION, Place, RAW, TIMESTAMP,
 };
-use shared_logic::decode::{Columns, Decoder, dtype};
-use shared_logic::event::Reason;
+use shared_logic::decode::{Columns, Decoder};
+use shared_logic::rejection::Reason;
+use shared_logic::schema::{FieldType, INSTANT};
 use shared_logic::time::{day_of, format_day};
 
 /// Columns that describe a record; they come first, because Delta keeps statistics of the first columns only.
@@ -28,22 +29,18 @@ pub(crate) struct Incoming<'a> {
 
 /// The archive's columns but its partition column.
 pub(crate) fn schema(source: &Source) -> Schema {
-    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
     let record: [(&str, DataType); RECORD_COLUMNS] = [
         (LOG, DataType::String),
         (PARTITION, DataType::Int32),
         (OFFSET, DataType::Int64),
-        (TIMESTAMP, instant.clone()),
+        (TIMESTAMP, INSTANT),
         (KEY, DataType::Binary),
         (HEADERS, DataType::String),
         (EXTRA, DataType::String),
         (RAW, DataType::Binary),
         (ERROR, DataType::String),
     ];
-    let fields = source.fields.iter().map(|field| {
-        let kept = if field.kind == FieldType::Timestamp { instant.clone() } else { dtype(field.kind) };
-        Field::new(field.name.as_str().into(), kept)
-    });
+    let fields = source.fields.iter().map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
     record.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).chain(fields).collect()
 }
 
@@ -108,7 +105,7 @@ impl Buffer {
                 self.errors.push(None);
             }
             Err(rejected) => {
-                let error = rejected.text(&self.source);
+                let error = rejected.text(&self.source.fields);
                 let place = Place {
                     log: self.log.clone(),
                     partition: record.partition,
@@ -151,7 +148,6 @@ impl Buffer {
     /// The rows, apart by day.
     pub(crate) fn into_days(self) -> PolarsResult<Vec<(String, DataFrame)>> {
         let rows = self.offsets.len();
-        let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
         let mut columns: Vec<Column> = vec![
             Column::new_scalar(
                 LOG.into(),
@@ -160,7 +156,7 @@ impl Buffer {
             ),
             Column::new(PARTITION.into(), self.partitions),
             Column::new(OFFSET.into(), self.offsets),
-            Column::new(TIMESTAMP.into(), self.timestamps).cast(&instant)?,
+            Column::new(TIMESTAMP.into(), self.timestamps).cast(&INSTANT)?,
             self.keys.finish().into_series().into(),
             Column::new(HEADERS.into(), self.headers),
             Column::new(EXTRA.into(), self.extra),
@@ -168,7 +164,7 @@ impl Buffer {
             Column::new(ERROR.into(), self.errors),
         ];
         for (field, column) in self.source.fields.iter().zip(self.columns.finish()?.into_columns()) {
-            columns.push(if field.kind == FieldType::Timestamp { column.cast(&instant)? } else { column });
+            columns.push(if field.kind == FieldType::Timestamp { column.cast(&INSTANT)? } else { column });
         }
         let frame = DataFrame::new(rows, columns)?;
         let mut rows_of: BTreeMap<i64, Vec<IdxSize>> = BTreeMap::new();

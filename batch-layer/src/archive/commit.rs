@@ -7,8 +7,8 @@ use metrics::{counter, gauge, histogram};
 use platform::store::{Commit, Committed, Table};
 use polars::prelude::Schema;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::{DAY, FACTS_DOMAIN, Facts, LOG, OFFSET, PARTITION, Rejects};
+use shared_logic::log::PartitionId;
 use tokio::time::Instant;
 use tracing::debug;
 

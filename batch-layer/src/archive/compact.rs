@@ -59,8 +59,8 @@ pub(super) async fn run(table: &mut Table, source: &Source) -> anyhow::Result<()
 mod tests {
     use platform::store::{Store, Table};
     use shared_logic::catalog::Catalog;
-    use shared_logic::contracts::PartitionId;
     use shared_logic::contracts::archive::{FACTS_DOMAIN, Facts};
+    use shared_logic::log::PartitionId;
 
     use super::super::buffer::{Buffer, Incoming};
     use super::super::commit;

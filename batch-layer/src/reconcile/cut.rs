@@ -7,11 +7,11 @@ use anyhow::Context;
 use platform::redis::Connection;
 use platform::settings::Settings;
 use shared_logic::catalog::{Catalog, Source};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::{self, Reply};
 use shared_logic::cut::{self, CutPlan};
+use shared_logic::log::PartitionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -98,7 +98,7 @@ impl Shards<'_> {
     }
 
     fn key(&self, id: &PartitionId) -> String {
-        ShardKeys::new(self.catalog, &self.source.name, id).shard()
+        ShardKeys::new(&self.catalog.deployment, &self.source.name, id).shard()
     }
 }
 

@@ -6,9 +6,9 @@ use anyhow::Context;
 use platform::store::{Commit, Committed, DataFile, Table};
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete::own_view;
-use shared_logic::contracts::Offsets;
 use shared_logic::contracts::batch_view::{BUCKET, DAY, NOTE_DOMAIN, Note};
 use shared_logic::cut::{self, CutPlan};
+use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::time::{format_day, parse_day};
 
 use super::cut::Rotated;
@@ -44,8 +44,8 @@ impl Plan<'_> {
         let definition = self.catalog.definition(self.metric);
         let own = own_view(note.as_ref(), &definition);
         let cut = self.cut(note.as_ref().map(|note| &note.cut), archive)?;
-        let stretches = touched::between(own.map(|own| &own.cut), &cut);
-        let touched = touched::units(archive, self.source, self.metric, &stretches).await?;
+        let ranges = OffsetRange::between(own.map(|own| &own.cut), &cut);
+        let touched = touched::units(archive, self.source, self.metric, &ranges).await?;
         let old = by_day(view.files().await?);
         let mut files = Vec::new();
         let (mut removed, mut rows) = (Vec::new(), 0);
@@ -54,7 +54,7 @@ impl Plan<'_> {
             removed.extend(old.values().flatten().cloned());
         }
         let archived = by_day(archive.table.files().await?);
-        let below = touched::between(None, &cut);
+        let below = OffsetRange::between(None, &cut);
         for (day, units) in &touched {
             let day = format_day(*day);
             let carried = if own.is_some() { old.get(&day).cloned().unwrap_or_default() } else { Vec::new() };

@@ -4,37 +4,32 @@ use std::collections::BTreeSet;
 
 use platform::store::{DataFile, Table};
 use polars::prelude::*;
-use shared_logic::catalog::{FieldType, Metric, Source};
-use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
+use shared_logic::catalog::{Metric, Source};
+use shared_logic::contracts::archive::{ERROR, Facts, LOG, OFFSET, PARTITION};
 use shared_logic::contracts::batch_view::BUCKET;
-use shared_logic::decode::dtype;
-use shared_logic::plan::{self, Plan};
-use shared_logic::{contracts::archive::Facts, dedup};
+use shared_logic::dedup;
+use shared_logic::log::OffsetRange;
+use shared_logic::partial;
+use shared_logic::plan::Plan;
+use shared_logic::schema::INSTANT;
 
-use super::touched::{Stretch, lie_in};
+use super::archived_rows::{place_columns, within};
 
 /// The order in which the archive met a row's log, as a column.
 const LOG_ORDER: &str = "_log_order";
 
-/// What says where a row lies and whether it is an event.
-pub(super) fn place_columns() -> Schema {
-    let columns =
-        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (ERROR, DataType::String)];
-    columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
-}
-
 /// The columns of a metric's view but its partition column.
 pub(crate) fn view_schema(source: &Source, metric: &Metric) -> Schema {
-    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
-    let by = metric.by.iter().filter_map(|name| source.field(name)).map(|field| {
-        let kept = if field.kind == FieldType::Timestamp { instant.clone() } else { dtype(field.kind) };
-        Field::new(field.name.as_str().into(), kept)
-    });
-    let measures = metric.measures.iter().map(|measure| {
-        let kept = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
-        Field::new(measure.name.as_str().into(), kept)
-    });
-    std::iter::once(Field::new(BUCKET.into(), instant.clone())).chain(by).chain(measures).collect()
+    let by = metric
+        .by
+        .iter()
+        .filter_map(|name| source.field(name))
+        .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
+    let measures = metric
+        .measures
+        .iter()
+        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
+    std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
 }
 
 /// One day of one metric, to be recomputed.
@@ -43,7 +38,7 @@ pub(super) struct Day<'a> {
     pub(super) metric: &'a Metric,
     pub(super) facts: &'a Facts,
     /// Every row below the cut.
-    pub(super) below: &'a [Stretch],
+    pub(super) below: &'a [OffsetRange],
     /// The starts of the touched units, and how long a unit is.
     pub(super) units: &'a BTreeSet<i64>,
     pub(super) unit_us: i64,
@@ -65,11 +60,11 @@ impl Day<'_> {
         let plan = Plan::new(self.source, self.metric);
         let events = archive.read(events, &self.event_columns(&plan)).await?;
         let events = self.distinct(
-            events.filter(col(ERROR).is_null().and(lie_in(self.below)).and(self.is_touched(&self.source.event_time))),
+            events.filter(col(ERROR).is_null().and(within(self.below)).and(self.is_touched(&self.source.event_time))),
         );
         let carried = view.read(old, &schema).await?.filter(self.is_touched(BUCKET).not());
         let work = move || {
-            let partials = plan.partials(events)?.lazy().rename([plan::BUCKET], [BUCKET], true);
+            let partials = plan.partials(events)?.lazy().rename([partial::BUCKET], [BUCKET], true);
             let columns: Vec<Expr> = schema.iter().map(|(name, dtype)| col(name.clone()).cast(dtype.clone())).collect();
             let by_key = SortMultipleOptions::default();
             let rows = concat([carried.select(columns.clone()), partials.select(columns)], UnionArgs::default())?;
@@ -84,7 +79,7 @@ impl Day<'_> {
         let identity = self.source.event_id.iter().chain([&self.source.event_time]);
         for name in plan.columns().iter().chain(identity) {
             let field = self.source.field(name).expect("a checked catalog reads declared fields only");
-            columns.with_column(name.as_str().into(), dtype(field.kind));
+            columns.with_column(name.as_str().into(), field.kind.column_type());
         }
         columns
     }

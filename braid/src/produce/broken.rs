@@ -2,12 +2,15 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use shared_logic::catalog::{FieldType, Format, Source};
-use shared_logic::event::{MAX_INT, MAX_KEY_BYTES, Reason};
+use shared_logic::catalog::{Format, Source};
+use shared_logic::group_key::MAX_KEY_BYTES;
+use shared_logic::rejection::Reason;
+use shared_logic::schema::FieldType;
+use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
+use super::cell::Row;
 use super::payload::{Instead, encode, encode_instead};
-use super::value::Row;
 
 /// The reasons for which a record of this source can be rejected.
 pub(super) fn reasons(source: &Source) -> Vec<Reason> {

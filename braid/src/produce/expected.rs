@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::expression::{Expression, Scope};
 use shared_logic::measure::MeasureKind;
+use shared_logic::schema::FieldType;
 use shared_logic::time::{bucket_start, format_rfc3339};
 
-use super::payload::text;
+use super::cell::{Cell, Row, text};
 use super::traffic::{Kind, Sample};
-use super::value::{Cell, Row};
 
 /// The only condition that is followed.
 const FILTER: (&str, i64) = ("status", 200);
@@ -237,7 +237,7 @@ fn values(measures: &[Counter], sums: &[Option<f64>]) -> Value {
             (None, MeasureKind::SumFloat) => json!(0.0),
             (None, _) => Value::Null,
             // Whole numbers below 2^53, which a float holds exactly.
-            (Some(sum), kind) if kind.is_int() => json!(sum as i64),
+            (Some(sum), kind) if kind.value_type() == FieldType::Int => json!(sum as i64),
             (Some(sum), _) => json!(sum),
         };
         (measure.name.clone(), value)

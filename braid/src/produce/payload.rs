@@ -1,9 +1,8 @@
 //! A row → the bytes of a record.
 
 use shared_logic::catalog::{Format, Source};
-use shared_logic::time::format_rfc3339;
 
-use super::value::{Cell, Row};
+use super::cell::{Cell, Row, text};
 
 /// What stands in place of one field's value, in order to break a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,17 +39,6 @@ pub(super) fn encode_instead(source: &Source, row: &Row, instead: Option<(usize,
         Format::Tsv => fields.map(|(at, _)| raw(at).unwrap_or_default()).collect::<Vec<_>>().join("\t"),
     }
     .into_bytes()
-}
-
-/// A cell as text, as TSV writes it and records are keyed by it.
-pub(super) fn text(cell: &Cell) -> String {
-    match cell {
-        Cell::Text(text) => text.clone(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Float(number) => number.to_string(),
-        Cell::Bool(value) => value.to_string(),
-        Cell::Instant(us) => format_rfc3339(*us),
-    }
 }
 
 /// A cell as JSON writes it. Texts and field names hold nothing that would have to be escaped.

@@ -82,7 +82,7 @@ fn the_layers_decoder_agrees_about_every_record() {
                     reasons.insert(reason);
                 }
                 (Kind::Broken(reason), Ok(_)) => panic!("not {reason}: {shown}"),
-                (_, Err(rejected)) => panic!("{}: {shown}", rejected.text(source)),
+                (_, Err(rejected)) => panic!("{}: {shown}", rejected.text(&source.fields)),
                 (kind, Ok(event)) => {
                     let age_us = NOW_US - event.time_us;
                     let late = (HOUR_US.min(source.max_age_us / 2 - 2_000)..=7 * DAY_US).contains(&age_us);

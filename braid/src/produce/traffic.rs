@@ -7,10 +7,11 @@ use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use shared_logic::catalog::Source;
-use shared_logic::event::Reason;
+use shared_logic::rejection::Reason;
 use shared_logic::time::{DAY_US, HOUR_US};
 
-use super::value::{Row, Rows};
+use super::cell::Row;
+use super::value::Rows;
 use super::{broken, duration, payload, share};
 
 /// A copy's original lies at most this many records back.

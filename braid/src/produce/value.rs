@@ -8,8 +8,11 @@ use anyhow::{Context, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Zipf};
-use shared_logic::catalog::{Field, FieldType, Source};
+use shared_logic::catalog::Source;
+use shared_logic::schema::{Field, FieldType};
 use shared_logic::time::HOUR_US;
+
+use super::cell::{Cell, Row, text};
 
 /// Optional fields are absent in this share of the rows.
 const ABSENT: f64 = 0.2;
@@ -18,24 +21,6 @@ const GROUPED_VALUES: u64 = 5;
 /// How many values other fields have that name somebody or something.
 const NAMED_VALUES: u64 = 10_000;
 const MILLISECOND_US: i64 = 1_000;
-
-/// A value of one field.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    /// Text without tabs, line feeds, quotes or backslashes, never empty.
-    Text(String),
-    /// An integer within ±(2^53−1).
-    Int(i64),
-    /// A finite float with two decimals.
-    Float(f64),
-    /// True or false.
-    Bool(bool),
-    /// Microseconds since 1970, whole milliseconds.
-    Instant(i64),
-}
-
-/// One value per declared field, in their order; `None`: absent.
-pub type Row = Vec<Option<Cell>>;
 
 /// Makes up rows of one source.
 #[derive(Debug)]
@@ -113,7 +98,7 @@ impl Rows {
 
     /// What the record of that row is keyed by.
     pub(super) fn key(&self, row: &Row) -> Vec<u8> {
-        row[self.key].as_ref().map(super::payload::text).unwrap_or_default().into_bytes()
+        row[self.key].as_ref().map(text).unwrap_or_default().into_bytes()
     }
 }
 

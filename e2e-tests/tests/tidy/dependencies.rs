@@ -1,4 +1,4 @@
-//! Who may depend on whom, read from `cargo metadata`.
+//! What crates may bring with them, read from `cargo metadata`. Which crate may depend on which stands in `floors`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,8 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-const LAYERS: [&str; 3] = ["speed-layer", "batch-layer", "serving-layer"];
-const LAYERS_MAY_USE: [&str; 2] = ["shared-logic", "platform"];
 /// Anything with which a crate could do input or output.
 const NOT_IN_SHARED_LOGIC: [&str; 8] =
     ["tokio", "rdkafka", "redis", "axum", "deltalake", "object_store", "reqwest", "hyper"];
@@ -18,40 +16,12 @@ const ONLY_IN_FUZZ: [&str; 3] = ["fuzz", "libfuzzer-sys", "arbitrary"];
 const ENGINE: &str = "polars";
 
 /// The workspace and what it resolves to.
-struct Graph {
+pub(super) struct Graph {
     /// Names by package id.
     names: BTreeMap<String, String>,
     /// Normal dependencies (not those of tests or build scripts) by package id.
     normal: BTreeMap<String, Vec<String>>,
     members: BTreeSet<String>,
-}
-
-#[test]
-fn layers_depend_only_on_shared_logic_and_platform() -> Result<()> {
-    let graph = Graph::read()?;
-    for layer in LAYERS {
-        for dependency in graph.normal_of(layer)?.filter(|id| graph.members.contains(*id)) {
-            let name = &graph.names[dependency];
-            ensure!(
-                LAYERS_MAY_USE.contains(&name.as_str()),
-                "{layer} depends on {name}: layers know {LAYERS_MAY_USE:?} and not each other"
-            );
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn platform_knows_no_layer() -> Result<()> {
-    let graph = Graph::read()?;
-    for dependency in graph.normal_of("platform")? {
-        let name = &graph.names[dependency];
-        ensure!(
-            !LAYERS.contains(&name.as_str()),
-            "platform depends on {name}: it holds what all processes need, no layer"
-        );
-    }
-    Ok(())
 }
 
 #[test]
@@ -93,7 +63,7 @@ fn locked(path: &str) -> Result<BTreeSet<(String, String)>> {
 }
 
 impl Graph {
-    fn read() -> Result<Graph> {
+    pub(super) fn read() -> Result<Graph> {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
         // `cargo test` has fetched all that this platform needs.
         let output = Command::new(env!("CARGO"))
@@ -121,8 +91,15 @@ impl Graph {
         member.map(String::as_str).with_context(|| format!("the workspace has no member {name}"))
     }
 
-    fn normal_of(&self, name: &str) -> Result<impl Iterator<Item = &String>> {
-        Ok(self.normal[self.id(name)?].iter())
+    /// The names of the workspace's crates.
+    pub(super) fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|id| self.names[id].as_str())
+    }
+
+    /// The names of the workspace's crates that this one depends on.
+    pub(super) fn members_below(&self, name: &str) -> Result<impl Iterator<Item = &str>> {
+        let below = self.normal[self.id(name)?].iter().filter(|id| self.members.contains(*id));
+        Ok(below.map(|id| self.names[id].as_str()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The repository's rules that no compiler knows. Each failure says which rule, where, and what to do.
 
 mod dependencies;
+mod floors;
+mod imports;
 mod settings;
 mod sources;

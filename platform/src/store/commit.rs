@@ -95,7 +95,7 @@ impl Commit {
         for file in &self.add {
             lines.push(json!({"add": {
                 "path": file.path, "partitionValues": {self.partition_column: file.partition}, "size": file.size,
-                "modificationTime": at_ms, "dataChange": self.data_change, "stats": stats(file).to_string(),
+                "modificationTime": at_ms, "dataChange": self.data_change, "stats": file.stats().to_string(),
             }}));
         }
         for file in &self.remove {
@@ -162,20 +162,6 @@ fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
         // Log entries behind a checkpoint are kept for a day: nobody reads versions that old.
         "configuration": {"delta.logRetentionDuration": "interval 1 days"},
     }})
-}
-
-fn stats(file: &DataFile) -> Value {
-    let mut min = serde_json::Map::new();
-    let mut max = serde_json::Map::new();
-    for (name, (low, high)) in &file.ranges {
-        min.insert(name.clone(), (*low).into());
-        max.insert(name.clone(), (*high).into());
-    }
-    for (name, (low, high)) in &file.text_ranges {
-        min.insert(name.clone(), low.as_str().into());
-        max.insert(name.clone(), high.as_str().into());
-    }
-    json!({"numRecords": file.rows, "minValues": min, "maxValues": max, "nullCount": {}})
 }
 
 fn join(lines: &[Value]) -> String {

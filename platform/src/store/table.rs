@@ -1,37 +1,17 @@
 //! A table at one version: its files and the notes of its commits.
 
-use std::collections::HashMap;
-
 use deltalake::DeltaTable;
-use deltalake::kernel::Remove;
 use futures::TryStreamExt;
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
 
-use super::{Commit, Committed, StoreError, commit, parquet};
+use super::{Commit, Committed, DataFile, StoreError, commit, data_file, parquet};
 
 /// A Delta table, at the version that it had when it was opened, refreshed or committed to.
 #[derive(Debug, Clone)]
 pub struct Table {
     path: String,
     delta: DeltaTable,
-}
-
-/// A data file of a table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DataFile {
-    /// Its path relative to the table.
-    pub path: String,
-    /// The value of the table's partition column.
-    pub partition: String,
-    /// Bytes.
-    pub size: i64,
-    /// Rows.
-    pub rows: u64,
-    /// The smallest and largest value of the integer columns that its writer named.
-    pub ranges: HashMap<String, (i64, i64)>,
-    /// The smallest and largest value of the text columns that its writer named.
-    pub text_ranges: HashMap<String, (String, String)>,
 }
 
 impl Table {
@@ -106,7 +86,7 @@ impl Table {
                 let partition = file.partition_values_map().into_values().next().flatten();
                 let partition =
                     partition.ok_or_else(|| self.foreign(format!("a file {} without a day", file.path())))?;
-                let (rows, ranges, text_ranges) = parse_stats(file.stats().as_deref().unwrap_or("{}"));
+                let (rows, ranges, text_ranges) = data_file::parse_stats(file.stats().as_deref().unwrap_or("{}"));
                 Ok(DataFile { path: file.path().into_owned(), partition, size: file.size(), rows, ranges, text_ranges })
             })
             .collect()
@@ -177,47 +157,4 @@ impl Table {
     fn foreign(&self, what: String) -> StoreError {
         StoreError::Foreign { table: self.path.clone(), what }
     }
-}
-
-impl DataFile {
-    /// Whether the file may hold rows whose value in that column lies in `[from, to]`.
-    pub fn may_hold(&self, column: &str, from: i64, to: i64) -> bool {
-        self.ranges.get(column).is_none_or(|(low, high)| *low <= to && from <= *high)
-    }
-
-    /// Whether the file may hold rows with that text in that column.
-    pub fn may_hold_text(&self, column: &str, text: &str) -> bool {
-        self.text_ranges.get(column).is_none_or(|(low, high)| low.as_str() <= text && text <= high.as_str())
-    }
-
-    /// The action that removes it.
-    pub(super) fn remove_action(&self, deletion_ms: i64, partition_column: &str) -> Remove {
-        Remove {
-            path: self.path.clone(),
-            data_change: true,
-            deletion_timestamp: Some(deletion_ms),
-            extended_file_metadata: Some(true),
-            partition_values: Some(HashMap::from([(partition_column.to_owned(), Some(self.partition.clone()))])),
-            size: Some(self.size),
-            ..Remove::default()
-        }
-    }
-}
-
-type Stats = (u64, HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
-
-/// Rows and ranges from a file's Delta statistics; what is not there is not known.
-fn parse_stats(stats: &str) -> Stats {
-    let stats: serde_json::Value = serde_json::from_str(stats).unwrap_or_default();
-    let rows = stats["numRecords"].as_u64().unwrap_or_default();
-    let (mut ranges, mut text_ranges) = (HashMap::new(), HashMap::new());
-    for (name, low) in stats["minValues"].as_object().into_iter().flatten() {
-        let high = &stats["maxValues"][name];
-        if let (Some(low), Some(high)) = (low.as_i64(), high.as_i64()) {
-            ranges.insert(name.clone(), (low, high));
-        } else if let (Some(low), Some(high)) = (low.as_str(), high.as_str()) {
-            text_ranges.insert(name.clone(), (low.to_owned(), high.to_owned()));
-        }
-    }
-    (rows, ranges, text_ranges)
 }

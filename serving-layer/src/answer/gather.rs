@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use shared_logic::catalog::Metric;
 use shared_logic::complete::{self, Verdict};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::cut;
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
-use shared_logic::partial::GroupKey;
 
 use crate::app::App;
 use crate::batch_view::View;
@@ -86,7 +86,7 @@ async fn see(app: &App, look: &Look, metric: &Metric, key: &GroupKey) -> Result<
 /// The counters of a shard's slices that count, as cells.
 fn cells(metric: &Metric, shard: &ShardLook) -> Vec<SpeedCell> {
     let counters = shard.counters.iter().flat_map(|counters| counters.iter());
-    counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, *value)).collect()
+    counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, value.clone())).collect()
 }
 
 /// The oldest, over the partitions, of the latest moment whose end of the log is counted; never later than the topic was

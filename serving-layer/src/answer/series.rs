@@ -6,7 +6,7 @@
 
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::merge::{self, Braided, Layer};
+use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::{TimeRange, bucket_start, format_rfc3339};
 
 use super::{Answer, Gathered, Point, gather, presented};
@@ -39,7 +39,7 @@ pub(crate) async fn series(
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let steps = match found {
         Bounds { from_us: Some(from_us), to_us: Some(to_us) } => {
-            let speed = gathered.speed.iter().copied();
+            let speed = gathered.speed.iter().cloned();
             merge::series(&kinds, batch.iter(), speed, TimeRange { from_us, to_us }, step_us)
         }
         // There is no data, and at most one bound.
@@ -114,12 +114,12 @@ fn extent(batch: &Cells, gathered: &Gathered, range: TimeRange) -> Option<(i64, 
 }
 
 /// Everything in the series together, as a total would say it.
-fn together(kinds: &[MeasureKind], steps: &[(i64, Braided)]) -> Braided {
-    let merged = |values_of: fn(&Braided) -> &Vec<Value>| {
+fn together(kinds: &[MeasureKind], steps: &[(i64, Merged)]) -> Merged {
+    let merged = |values_of: fn(&Merged) -> &Vec<Value>| {
         let mut merged: Vec<Value> = kinds.iter().map(|kind| kind.identity()).collect();
         for (_, step) in steps {
             for ((kind, sum), value) in kinds.iter().zip(&mut merged).zip(values_of(step)) {
-                *sum = kind.merge(*sum, *value);
+                *sum = kind.merge(sum.clone(), value.clone());
             }
         }
         merged
@@ -130,7 +130,7 @@ fn together(kinds: &[MeasureKind], steps: &[(i64, Braided)]) -> Braided {
         (true, true) => Layer::Both,
         (true, false) => Layer::Speed,
     };
-    Braided {
+    Merged {
         values: merged(|step| &step.values),
         batch: merged(|step| &step.batch),
         speed: merged(|step| &step.speed),

@@ -22,7 +22,7 @@ pub(crate) async fn total(app: &App, metric: &Metric, query: &Query, now_us: i64
         None => Cells::new(metric, Fold::Whole),
     };
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let all = merge::total(&kinds, batch.iter(), gathered.speed.iter().copied(), range);
+    let all = merge::total(&kinds, batch.iter(), gathered.speed.iter().cloned(), range);
     let (values, overflow) = presented(metric, &all.values);
     let answer = Answer::new(metric, query, &gathered, &all, now_us);
     Ok(Answer { values: Some(values), overflow, ..answer })

@@ -24,33 +24,29 @@ pub(super) fn presented(metric: &Metric, values: &[Value]) -> (Map<String, Json>
         if value == Value::Overflow {
             overflow.push(Overflow { value: name.to_owned(), reason });
         }
-        map.insert(name.to_owned(), json(value));
+        map.insert(name.to_owned(), value.to_json());
     };
     for (measure, value) in metric.measures.iter().zip(values) {
-        put(&measure.name, value.presented(), SUM_LEFT);
+        put(&measure.name, value.clone().finalized(), SUM_LEFT);
     }
     let value_of = |name: &str| {
         let at = metric.measures.iter().position(|measure| measure.name == name);
-        at.and_then(|at| values.get(at)).copied().unwrap_or(Value::Null)
+        at.and_then(|at| values.get(at)).cloned().unwrap_or(Value::Null)
     };
     for derived in &metric.derived {
-        put(&derived.name, derived.of.evaluate(&value_of).presented(), DERIVED_LEFT);
+        put(&derived.name, derived.of.evaluate(&value_of), DERIVED_LEFT);
     }
     (map, overflow)
 }
 
 /// Measures alone.
 pub(super) fn measures(metric: &Metric, values: &[Value]) -> Map<String, Json> {
-    metric.measures.iter().zip(values).map(|(measure, value)| (measure.name.clone(), json(value.presented()))).collect()
-}
-
-fn json(value: Value) -> Json {
-    match value {
-        Value::Null | Value::Overflow => Json::Null,
-        Value::Int(x) => i64::try_from(x).map_or(Json::Null, Json::from),
-        // A float that is not finite has no JSON; there is none, as such values are overflows.
-        Value::Float(x) => Json::from(x),
-    }
+    metric
+        .measures
+        .iter()
+        .zip(values)
+        .map(|(measure, value)| (measure.name.clone(), value.clone().finalized().to_json()))
+        .collect()
 }
 
 #[cfg(test)]

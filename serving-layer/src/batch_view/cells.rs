@@ -45,7 +45,7 @@ impl Cells {
         }
         let last = self.values.len() - self.kinds.len();
         for (at, (kind, sum)) in self.kinds.iter().zip(&mut self.values[last..]).enumerate() {
-            *sum = kind.merge(*sum, value_of(at));
+            *sum = kind.merge(sum.clone(), value_of(at));
         }
     }
 

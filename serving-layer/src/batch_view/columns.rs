@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::schema::FieldType;
 
 /// Stands for a null; an integer of this value is kept aside.
 const NULL: i64 = i64::MIN;
@@ -20,7 +21,10 @@ pub(super) enum Column {
 
 impl Column {
     pub(super) fn new(kind: MeasureKind) -> Column {
-        if kind.is_int() { Column::Int(Vec::new(), BTreeMap::new()) } else { Column::Float(Vec::new()) }
+        match kind.value_type() {
+            FieldType::Int => Column::Int(Vec::new(), BTreeMap::new()),
+            _ => Column::Float(Vec::new()),
+        }
     }
 
     pub(super) fn push(&mut self, value: Value) {
@@ -45,7 +49,7 @@ impl Column {
         match self {
             Column::Int(cells, aside) => match cells[row] {
                 NULL => Value::Null,
-                ASIDE => aside.get(&row).copied().unwrap_or(Value::Overflow),
+                ASIDE => aside.get(&row).cloned().unwrap_or(Value::Overflow),
                 x => Value::Int(x.into()),
             },
             Column::Float(cells) => match cells[row] {
@@ -82,12 +86,12 @@ mod tests {
         let ints = [0, 7, i128::from(i64::MIN), i128::from(i64::MIN) + 1, i128::from(i64::MAX), wide].map(Value::Int);
         let mut column = Column::new(MeasureKind::SumInt);
         let values: Vec<Value> = ints.into_iter().chain([Value::Null, Value::Overflow]).collect();
-        values.iter().for_each(|value| column.push(*value));
+        values.iter().for_each(|value| column.push(value.clone()));
         assert_eq!((0..values.len()).map(|row| column.get(row)).collect::<Vec<_>>(), values);
 
         let mut column = Column::new(MeasureKind::MaxFloat);
         let values = [Value::Float(-1.5), Value::Null, Value::Overflow, Value::Float(f64::MAX)];
-        values.iter().for_each(|value| column.push(*value));
+        values.iter().for_each(|value| column.push(value.clone()));
         assert_eq!((0..values.len()).map(|row| column.get(row)).collect::<Vec<_>>(), values);
     }
 }

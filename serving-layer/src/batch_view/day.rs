@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use polars::prelude::*;
-use shared_logic::catalog::FieldType;
 use shared_logic::contracts::batch_view;
+use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
-use shared_logic::partial::{GroupKey, Partials, grouping_sets};
-use shared_logic::plan;
+use shared_logic::partial::{self, Partials, grouping_sets};
+use shared_logic::schema::FieldType;
 use shared_logic::time::{DAY_US, TimeRange};
 
 use super::columns::Column;
@@ -49,7 +49,7 @@ impl Day {
         let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
         let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns, bytes: 0 };
         // The plan, whose partials these are, has another name for it.
-        frame.rename(batch_view::BUCKET, plan::BUCKET.into())?;
+        frame.rename(batch_view::BUCKET, partial::BUCKET.into())?;
         for set in grouping_sets(metric.by.len()) {
             let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
             built.add(counted, &partials)?;
@@ -95,7 +95,7 @@ impl Day {
         }
         let merge_into = |sums: &mut [Value], values: &[Value]| {
             for ((measure, sum), value) in measures.iter().zip(sums).zip(values) {
-                *sum = measure.kind.merge(*sum, *value);
+                *sum = measure.kind.merge(sum.clone(), value.clone());
             }
         };
         for (key, mut rows) in by_key {
@@ -119,7 +119,7 @@ impl Day {
 
     fn push(&mut self, bucket: i64, values: &[Value]) {
         self.buckets.push(bucket);
-        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value.clone()));
     }
 
     fn row(&self) -> PolarsResult<u32> {
@@ -135,7 +135,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         (name.as_str().into(), key_type(kind))
     });
     let measures = metric.measures.iter().map(|measure| {
-        let dtype = if measure.kind.is_int() { DataType::Int64 } else { DataType::Float64 };
+        let dtype = measure.kind.value_type().table_type();
         (measure.name.as_str().into(), dtype)
     });
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()

@@ -47,7 +47,7 @@ impl ViewReader {
     pub(crate) fn new(store: Store, catalog: &Catalog, metric: &Metric, memory: Arc<Memory>) -> ViewReader {
         ViewReader {
             store,
-            path: batch_view::path(&catalog.pipeline.version, &metric.name),
+            path: batch_view::path(&catalog.deployment.version, &metric.name),
             definition: catalog.definition(metric),
             counted: Arc::new(Counted::new(catalog.sources[&metric.source].clone(), metric.clone())),
             memory,

@@ -3,9 +3,9 @@ use platform::store::{Commit, Store};
 use polars::prelude::{DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::batch_view;
-use shared_logic::contracts::{Offsets, PartitionId};
+use shared_logic::group_key::KeyValue;
+use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
-use shared_logic::partial::KeyValue;
 use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
 
 use super::*;
@@ -167,7 +167,7 @@ async fn only_days_that_changed_are_loaded_again() {
     };
     assert!(Arc::ptr_eq(&held(&before, "2026-04-22"), &held(&after, "2026-04-22")));
     assert!(!Arc::ptr_eq(&held(&before, "2026-04-23"), &held(&after, "2026-04-23")));
-    let calls = async |view: &View| all(view, &key(None, None), TimeRange::ALL, Fold::Whole).await[0].1[0];
+    let calls = async |view: &View| all(view, &key(None, None), TimeRange::ALL, Fold::Whole).await[0].1[0].clone();
     assert_eq!((calls(&before).await, calls(&after).await), (Value::Int(3), Value::Int(6)));
     let same = reader.refresh().await.expect("read").expect("a view");
     assert!(Arc::ptr_eq(&same, &after), "nothing was committed");
@@ -185,7 +185,7 @@ async fn days_beyond_the_memory_are_read_when_asked_for() {
     assert!(view.days.last_key_value().expect("three days").1.held.is_some());
     for view in [&whole, &view] {
         let days = all(view, &key(None, None), TimeRange::ALL, Fold::Steps(DAY_US)).await;
-        let calls: Vec<Value> = days.iter().map(|(_, values)| values[0]).collect();
+        let calls: Vec<Value> = days.iter().map(|(_, values)| values[0].clone()).collect();
         assert_eq!(calls, [1, 2, 4].map(Value::Int));
     }
 }

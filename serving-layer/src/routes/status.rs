@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::Source;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::Facts;
+use shared_logic::log::PartitionId;
 use shared_logic::time::format_rfc3339;
 
 use super::no_parameters;
@@ -48,7 +48,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuer
         .map(|metric| (metric.clone(), look.view(metric).map(|view| view.version).into()))
         .collect();
     Ok(Json(json!({
-        "deployment": {"name": app.catalog.pipeline.name, "version": app.catalog.pipeline.version},
+        "deployment": {"name": app.catalog.deployment.name, "version": app.catalog.deployment.version},
         "braid": env!("CARGO_PKG_VERSION"),
         "sources": sources,
         "views": views,

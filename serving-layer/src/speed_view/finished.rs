@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::Counters;
+use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
-use shared_logic::partial::GroupKey;
 
 /// What one entry takes beside its texts and counters, about.
 const ENTRY_BYTES: usize = 160;
@@ -85,7 +85,7 @@ impl SliceId<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_logic::partial::KeyValue;
+    use shared_logic::group_key::KeyValue;
 
     #[test]
     fn memory_is_bounded_and_what_is_asked_for_stays() {

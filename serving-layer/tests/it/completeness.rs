@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use platform::settings::Span;
 use serde_json::{Value, json};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use crate::stage::{LOG, Stage};
 

@@ -1,7 +1,7 @@
 //! Connections: bounds, and an ordered stop.
 
 use platform::shutdown::Shutdown;
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use platform::settings::Span;
 use serde_json::{Value, json};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use crate::stage::{LOG, Stage};
 
@@ -126,8 +126,12 @@ async fn without_a_readable_store_there_are_no_numbers() {
 async fn another_programs_shard_is_no_shard() {
     let stage = serving().await;
     stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
-    let key =
-        shared_logic::contracts::speed_view::ShardKeys::new(&stage.catalog, "views", &PartitionId::new(LOG, 0)).shard();
+    let key = shared_logic::contracts::speed_view::ShardKeys::new(
+        &stage.catalog.deployment,
+        "views",
+        &PartitionId::new(LOG, 0),
+    )
+    .shard();
     stage.command(&["HSET", &key, "format", "99"]).await;
     let problem = problem(&stage, "/v1/metrics/views/total").await;
     assert!(problem["detail"].as_str().expect("a detail").contains("format"), "{problem}");

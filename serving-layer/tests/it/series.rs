@@ -1,7 +1,7 @@
 //! Series over both layers.
 
 use serde_json::{Value, json};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use crate::stage::{LOG, Stage};
 

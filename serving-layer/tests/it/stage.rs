@@ -19,8 +19,7 @@ use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
 use shared_logic::contracts::speed_view::{Addition, ShardKeys, script};
-use shared_logic::contracts::{Offsets, PartitionId};
-use shared_logic::partial::Partials;
+use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::Plan;
 use shared_logic::time::parse_rfc3339;
 use tokio::task::JoinHandle;
@@ -248,12 +247,12 @@ impl Stage {
     }
 
     async fn table(&self, path: &str, schema: &Schema, partition: &str) -> Table {
-        let store = Store::new(&self.settings.store, &self.catalog.pipeline.name).expect("a folder");
+        let store = Store::new(&self.settings.store, &self.catalog.deployment.name).expect("a folder");
         store.open_or_create(path, schema, partition).await.expect("a table")
     }
 
     fn keys(&self, partition: i32) -> ShardKeys {
-        ShardKeys::new(&self.catalog, "views", &PartitionId::new(LOG, partition))
+        ShardKeys::new(&self.catalog.deployment, "views", &PartitionId::new(LOG, partition))
     }
 
     /// Opens a shard that counts the catalog's metric.
@@ -290,7 +289,7 @@ impl Stage {
         let partials = {
             let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
             // The plan may block, as a layer's plan does on a thread of its own.
-            let count = move || Partials::of_events(&source, &metric, &Plan::new(&source, &metric), rows.lazy());
+            let count = move || Plan::new(&source, &metric).run(rows.lazy());
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
         let addition = Addition::new(self.definition(), metric, &partials.expect("counted"));

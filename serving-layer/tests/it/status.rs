@@ -1,9 +1,9 @@
 //! What the serving layer says of the metrics, the sources and itself.
 
 use serde_json::{Value, json};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::{Place, Rejects};
-use shared_logic::event::Reason;
+use shared_logic::log::PartitionId;
+use shared_logic::rejection::Reason;
 
 use crate::stage::{LOG, Stage};
 

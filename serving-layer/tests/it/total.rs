@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::stage::{LOG, Stage, at};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 const AS_OF: &str = "2026-04-24T09:30:12.345Z";
 

@@ -1,10 +1,10 @@
 //! The hash that names what a metric counts.
 //!
-//! Counters in Redis and batch views carry it, so that numbers of one definition are never answered for another. It
-//! covers all that can change a count: how the source's bytes become events, which of them are duplicates, too old or
-//! hold too long a group key, `where`, `by`, `grain`, the measures, and [`PLAN_VERSION`]. It leaves out what cannot:
-//! where records lie (topic, partitions, start, key), what is computed after merging (`derived`), and how the catalog is
-//! laid out.
+//! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
+//! everything that can change a count: how the source's bytes become events, which events are duplicates or too old or
+//! have too long a group key, `where`, `by`, `grain`, the measures, and [`PLAN_VERSION`]. It leaves out what cannot change
+//! a count: where records lie (topic, partitions, start, key), what is computed after merging (`derived`), and the layout
+//! of the catalog.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -12,9 +12,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{FieldType, Format, Metric, Source};
+use super::{Format, Metric, Source};
+use crate::schema::FieldType;
 
-/// Raised whenever the code of this crate would count otherwise for the same catalog; then every view is rebuilt.
+/// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
 pub const PLAN_VERSION: u32 = 1;
 
 /// Names what a metric counts: 16 lower-case hexadecimal digits.
@@ -22,7 +23,7 @@ pub const PLAN_VERSION: u32 = 1;
 #[serde(try_from = "String", into = "String")]
 pub struct DefinitionHash(String);
 
-/// A text that is no [`DefinitionHash`].
+/// The text is not a [`DefinitionHash`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no definition hash of 16 lower-case hexadecimal digits")]
 pub struct NotADefinitionHash(String);
@@ -69,8 +70,8 @@ pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
     DefinitionHash(format!("{:016x}", xxh3_64(text.as_bytes())))
 }
 
-/// One fact a line. Names hold no spaces, and expressions are written as quoted strings, so that no two definitions share
-/// a text.
+/// The text that is hashed, one fact a line. Names contain no spaces and expressions are quoted, so different definitions
+/// have different texts.
 fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
     let mut text = format!("plan {plan_version}\n");
     let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
@@ -78,7 +79,7 @@ fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
     let mut fields: Vec<_> = source.fields.iter().collect();
     match source.format {
         Format::Json => {
-            // Members of an object have no order.
+            // The members of a JSON object have no order.
             fields.sort_by(|a, b| a.name.cmp(&b.name));
             line(format_args!("format json"));
         }
@@ -91,7 +92,7 @@ fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
     line(format_args!("event_time {}", source.event_time));
     line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
     line(format_args!("dedup_window {}", source.dedup_window));
-    // Records with too long a text in any of these are rejected, whichever metric groups by it.
+    // A record with too long a text in any of these is rejected, whichever metric groups by the field.
     for name in source.grouped.iter().filter(|name| source.field(name).is_some_and(|f| f.kind == FieldType::String)) {
         line(format_args!("limited {name}"));
     }

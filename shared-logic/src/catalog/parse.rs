@@ -1,12 +1,13 @@
 //! TOML text → checked catalog, or every mistake in it.
 //!
-//! Sections are read one after the other, and a mistake in one never stops the next: what is wrong is reported and a
-//! harmless value put in its place, so that one look at the report mends the whole file. Only a text that is not TOML ends
-//! at once, since nothing behind the fault can be trusted.
+//! Sections are read one after the other, and a mistake in one does not stop the next. Each mistake is reported and a
+//! harmless value takes the place of the wrong one, so that one report is enough to correct the whole file. Only a text
+//! that is not TOML stops at once, since nothing after the syntax error can be trusted.
 //!
 //! - `document`: tables and values with the place where they stand, and the list of mistakes;
-//! - `name`: what may be called how;
-//! - `deployment`: `[pipeline]` and `[schedule]`;
+//! - `name`: which names are allowed;
+//! - `deployment`: `[pipeline]`;
+//! - `schedule`: `[schedule]`;
 //! - `source`: `[sources.…]`;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
@@ -14,6 +15,7 @@ mod deployment;
 mod document;
 mod metric;
 mod name;
+mod schedule;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -38,8 +40,8 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         }
     };
     let mut root = Table::root(document.get_ref(), &mistakes);
-    let pipeline = deployment::pipeline(root.table("pipeline"));
-    let schedule = deployment::schedule(root.table("schedule"));
+    let deployment = deployment::deployment(root.table("pipeline"));
+    let schedule = schedule::schedule(root.table("schedule"));
     let drafts = sources(root.table("sources"), &mistakes);
     let metrics = metrics(root.table("metrics"), &drafts);
     root.refuse_unknown_keys();
@@ -54,7 +56,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
             source.grouped.extend(metric.by.iter().cloned());
         }
     }
-    Ok(Catalog { pipeline, schedule, sources, metrics })
+    Ok(Catalog { deployment, schedule, sources, metrics })
 }
 
 fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {

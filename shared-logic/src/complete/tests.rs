@@ -1,7 +1,7 @@
 //! Looks and what may be said of them.
 
 use super::*;
-use crate::contracts::Offsets;
+use crate::log::Offsets;
 
 fn id(partition: i32) -> PartitionId {
     PartitionId::new("log", partition)

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::PartitionId;
-use crate::event::Reason;
+use crate::log::PartitionId;
+use crate::rejection::Reason;
 
 /// The Delta metadata domain that holds the [`Facts`].
 pub const FACTS_DOMAIN: &str = "braid.archive";

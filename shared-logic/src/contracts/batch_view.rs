@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Offsets;
 use crate::catalog::DefinitionHash;
+use crate::log::Offsets;
 
 /// The Delta metadata domain that holds the [`Note`].
 pub const NOTE_DOMAIN: &str = "braid.view";

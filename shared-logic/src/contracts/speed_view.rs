@@ -26,8 +26,8 @@ pub use counters::{CHUNK_BUCKETS, CHUNKS, Counters};
 pub use read::{Reading, UnreadableShard};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
-use super::PartitionId;
-use crate::catalog::{Catalog, DefinitionHash};
+use crate::catalog::{DefinitionHash, Deployment};
+use crate::log::PartitionId;
 
 /// The layout that this code reads and writes.
 pub const FORMAT: &str = "2";
@@ -40,9 +40,9 @@ pub struct ShardKeys {
 
 impl ShardKeys {
     /// The keys of the shard of one partition of a source.
-    pub fn new(catalog: &Catalog, source: &str, id: &PartitionId) -> ShardKeys {
-        let prefix = prefix(catalog, source);
-        ShardKeys { tag: format!("{prefix}{}/{}}}:", id.log, id.partition) }
+    pub fn new(deployment: &Deployment, source: &str, id: &PartitionId) -> ShardKeys {
+        let Deployment { name, version } = deployment;
+        ShardKeys { tag: format!("braid:{{{name}/{version}/{source}/{}/{}}}:", id.log, id.partition) }
     }
 
     /// The key of the shard's state.
@@ -64,10 +64,6 @@ impl ShardKeys {
     pub fn slice_of(&self, key: &str) -> Option<i64> {
         key.strip_prefix(&self.tag)?.strip_prefix("c:")?.split(':').next()?.parse().ok()
     }
-}
-
-fn prefix(catalog: &Catalog, source: &str) -> String {
-    format!("braid:{{{}/{}/{source}/", catalog.pipeline.name, catalog.pipeline.version)
 }
 
 fn escape_glob(text: &str) -> String {

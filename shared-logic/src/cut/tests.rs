@@ -71,18 +71,3 @@ fn only_what_every_naming_view_holds_may_be_dropped() {
     assert_eq!(droppable([&a, &b].into_iter(), &id(1)), Some(2));
     assert_eq!(droppable([&a].into_iter(), &id(1)), None);
 }
-
-#[test]
-fn a_compacted_topic_needs_a_lag_above_the_oldest_cut() {
-    let config = |policy: &str, lag: &str| {
-        BTreeMap::from([
-            ("cleanup.policy".to_owned(), policy.to_owned()),
-            ("min.compaction.lag.ms".to_owned(), lag.to_owned()),
-        ])
-    };
-    assert_eq!(refused_compaction(&config("delete", "0"), 1_000), None);
-    assert_eq!(refused_compaction(&config("compact,delete", "1001"), 1_000), None);
-    let refused =
-        refused_compaction(&config("compact", "1000"), 1_000).expect("records could go before a cut is renewed");
-    assert!(refused.contains("min.compaction.lag.ms"));
-}

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::{Cell, Event};
-use crate::catalog::{FieldType, Source};
+use crate::catalog::Source;
 
 /// Collects decoded events into typed columns.
 #[derive(Debug)]
@@ -27,16 +27,6 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// The type of a field's column: instants are integers of microseconds.
-pub fn dtype(kind: FieldType) -> DataType {
-    match kind {
-        FieldType::String => DataType::String,
-        FieldType::Int | FieldType::Timestamp => DataType::Int64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-    }
-}
-
 impl Columns {
     /// Empty columns for those fields of the source that `wanted` accepts, with room for `capacity` rows.
     pub fn new(source: &Source, wanted: impl Fn(&str) -> bool, capacity: usize) -> Columns {
@@ -44,7 +34,7 @@ impl Columns {
         let column = |at: &usize| {
             let field = &source.fields[*at];
             let name = PlSmallStr::from(field.name.as_str());
-            match dtype(field.kind) {
+            match field.kind.column_type() {
                 DataType::String => Builder::Text(StringChunkedBuilder::new(name, capacity)),
                 DataType::Float64 => Builder::Float(PrimitiveChunkedBuilder::new(name, capacity)),
                 DataType::Boolean => Builder::Bool(BooleanChunkedBuilder::new(name, capacity)),

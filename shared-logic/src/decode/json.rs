@@ -4,7 +4,7 @@
 //! stands. Declared members usually come in the declared order, so the next field is tried first.
 
 use super::{Decoder, MAX_DEPTH, Span, Token};
-use crate::event::Reason;
+use crate::rejection::Reason;
 
 /// Fills the decoder's tokens, resolved texts and undeclared members.
 ///

@@ -5,8 +5,10 @@ mod properties;
 use polars::prelude::AnyValue;
 
 use super::*;
-use crate::catalog::{Catalog, FieldType};
-use crate::event::{MAX_INT, MAX_KEY_BYTES};
+use crate::catalog::Catalog;
+use crate::group_key::MAX_KEY_BYTES;
+use crate::schema::FieldType;
+use crate::schema::MAX_INT;
 use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US};
 
 const FIELDS: &str = r#"
@@ -32,7 +34,7 @@ fn source(format: &str) -> Source {
 /// What a payload becomes: the cells by name in the order of the fields, or `reason[:field]`.
 fn decoded(source: &Source, payload: &[u8]) -> Result<Vec<(String, String)>, String> {
     let mut decoder = Decoder::new(source);
-    let event = decoder.decode(Some(payload), None).map_err(|rejected| rejected.text(source))?;
+    let event = decoder.decode(Some(payload), None).map_err(|rejected| rejected.text(&source.fields))?;
     let mut columns = Columns::new(source, |_| true, 1);
     columns.push(&event);
     let frame = columns.finish().expect("columns");
@@ -292,7 +294,7 @@ fn age_is_judged_by_the_records_own_timestamp() {
     let mut judged = |at_ms: i64, record_us: Option<i64>| {
         let payload = format!(r#"{{"id":"i","at":{at_ms},"user":"k"}}"#);
         let event = decoder.decode(Some(payload.as_bytes()), record_us).map(|event| event.time_us);
-        event.map_err(|rejected| rejected.text(&source))
+        event.map_err(|rejected| rejected.text(&source.fields))
     };
     let now_us = 1_777_032_060 * SECOND_US;
     let at = |us: i64| now_us / 1_000 + us / 1_000;

@@ -1,7 +1,7 @@
 //! A line of tab-separated values → one token per field, in the order of the fields.
 
 use super::{Span, Token};
-use crate::event::Reason;
+use crate::rejection::Reason;
 
 /// Splits the line into exactly as many columns as there are tokens; one line end at its end is dropped. An empty column
 /// is absent.

@@ -1,8 +1,10 @@
 //! A token → a typed cell, as its field declares.
 
 use super::{Cell, Span, Token};
-use crate::catalog::{Field, FieldType, Format};
-use crate::event::{MAX_INT, Reason};
+use crate::catalog::Format;
+use crate::rejection::Reason;
+use crate::schema::MAX_INT;
+use crate::schema::{Field, FieldType};
 use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, parse_rfc3339};
 
 /// The cell of one field.

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::functions::Function;
 use super::{Expression, Literal, Node, Operator};
-use crate::catalog::FieldType;
+use crate::schema::FieldType;
 
 /// The largest magnitude of an int field.
 const FIELD_MAX: i128 = (1 << 53) - 1;

@@ -11,7 +11,7 @@ use polars::prelude::{
 
 use super::functions::Function;
 use super::{Expression, Literal, Node, Operator};
-use crate::catalog::FieldType;
+use crate::schema::FieldType;
 
 /// The Polars form; see [`Expression::to_polars`].
 ///
@@ -82,18 +82,9 @@ fn and(left: Expr, right: Expr, decides: bool) -> Expr {
     })
 }
 
-fn dtype(kind: FieldType) -> DataType {
-    match kind {
-        FieldType::String => DataType::String,
-        FieldType::Int | FieldType::Timestamp => DataType::Int64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-    }
-}
-
 fn constant(literal: &Literal, kind: FieldType) -> Expr {
     match literal {
-        Literal::Null => lit(NULL).cast(dtype(kind)),
+        Literal::Null => lit(NULL).cast(kind.column_type()),
         Literal::Bool(x) => lit(*x),
         Literal::Int(x) | Literal::Timestamp(x) => typed(*x),
         Literal::Float(x) => typed(*x),
@@ -192,7 +183,7 @@ fn over_columns(
             .collect();
         apply(&columns)
     };
-    first.map_many(aligned, &arguments, move |_, fields| Ok(Field::new(fields[0].name().clone(), dtype(gives))))
+    first.map_many(aligned, &arguments, move |_, fields| Ok(Field::new(fields[0].name().clone(), gives.column_type())))
 }
 
 /// Arithmetic without a finite result is null.

@@ -8,7 +8,7 @@ use super::{Expression, Literal, Node, Operator};
 use crate::measure::Value;
 
 /// A value on the way; measures are numbers, and conditions about them are known, unknown or overflowed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Scalar {
     Bool(bool),
     Number(Value),
@@ -20,7 +20,7 @@ const OVERFLOW: Scalar = Scalar::Number(Value::Overflow);
 /// See [`Expression::evaluate`].
 pub(super) fn derived(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Value {
     match scalar(expression, value_of) {
-        Scalar::Number(value) => value.presented(),
+        Scalar::Number(value) => value.finalized(),
         Scalar::Bool(_) => Value::Null,
     }
 }
@@ -28,7 +28,7 @@ pub(super) fn derived(expression: &Expression, value_of: &dyn Fn(&str) -> Value)
 fn scalar(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Scalar {
     let of = |operand: &Expression| scalar(operand, value_of);
     match &expression.node {
-        Node::Column(name) => Scalar::Number(value_of(name).presented()),
+        Node::Column(name) => Scalar::Number(value_of(name).finalized()),
         Node::Literal(literal) => constant(literal),
         Node::Not(operand) => match of(operand) {
             Scalar::Bool(x) => Scalar::Bool(!x),
@@ -42,12 +42,12 @@ fn scalar(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Scalar {
         },
         Node::In(operand, list) => {
             let value = of(operand);
-            let equal = list.iter().map(|literal| binary(Operator::Equal, value, constant(literal)));
+            let equal = list.iter().map(|literal| binary(Operator::Equal, value.clone(), constant(literal)));
             equal.fold(Scalar::Bool(false), |any, one| binary(Operator::Or, any, one))
         }
         Node::Between(value, low, high) => {
             let value = of(value);
-            let above = binary(Operator::GreaterOrEqual, value, of(low));
+            let above = binary(Operator::GreaterOrEqual, value.clone(), of(low));
             binary(Operator::And, above, binary(Operator::LessOrEqual, value, of(high)))
         }
         Node::Case(branches, otherwise) => {

@@ -13,7 +13,7 @@ use std::fmt;
 
 use polars::prelude::{Column, PolarsResult};
 
-use crate::catalog::FieldType;
+use crate::schema::FieldType;
 
 /// The registered functions.
 pub const REGISTRY: &[PureFunction] = &[url_path::URL_PATH];

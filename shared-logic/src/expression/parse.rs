@@ -20,8 +20,9 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{Expression, functions, suggest};
-use crate::catalog::{Field, FieldType, Measure};
+use super::{Expression, functions};
+use crate::schema::{Field, FieldType};
+use crate::suggest;
 use typing::Typing;
 
 pub(super) use measure::measure;
@@ -52,11 +53,9 @@ impl Scope {
         Scope { over: Over::Rows, columns }
     }
 
-    /// The measures of a metric.
-    pub fn of_measures(measures: &[Measure]) -> Scope {
-        let kind = |measure: &Measure| if measure.kind.is_int() { FieldType::Int } else { FieldType::Float };
-        let columns = measures.iter().map(|measure| (measure.name.clone(), kind(measure))).collect();
-        Scope { over: Over::Measures, columns }
+    /// The measures of a metric: their names and the types of their merged values.
+    pub fn of_measures(measures: impl IntoIterator<Item = (String, FieldType)>) -> Scope {
+        Scope { over: Over::Measures, columns: measures.into_iter().collect() }
     }
 
     fn kind_of(&self, name: &str) -> Option<FieldType> {

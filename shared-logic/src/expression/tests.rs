@@ -6,7 +6,7 @@ use polars::prelude::{DataFrame, DataType, IntoLazy, col, df};
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::Field;
+use crate::schema::Field;
 use naive::Row;
 
 fn fields() -> Scope {
@@ -239,14 +239,15 @@ fn an_empty_frame_gives_an_empty_column() {
 #[test]
 fn derived_values_follow_the_rules_of_merged_numbers() {
     use Value::{Float, Int, Null, Overflow};
-    let measure = |name: &str, kind| crate::catalog::Measure { name: name.to_owned(), kind, of: None };
-    let scope = Scope::of_measures(&[
-        measure("n", MeasureKind::Count),
-        measure("total", MeasureKind::SumInt),
-        measure("least", MeasureKind::MinFloat),
-        measure("gone", MeasureKind::SumInt),
-        measure("huge", MeasureKind::MaxInt),
-    ]);
+    let measure = |(name, kind): (&str, FieldType)| (name.to_owned(), kind);
+    let measures = [
+        ("n", FieldType::Int),
+        ("total", FieldType::Int),
+        ("least", FieldType::Float),
+        ("gone", FieldType::Int),
+        ("huge", FieldType::Int),
+    ];
+    let scope = Scope::of_measures(measures.map(measure));
     let value_of = |name: &str| match name {
         "n" => Int(4),
         "total" => Int(10),
@@ -278,8 +279,8 @@ fn derived_values_follow_the_rules_of_merged_numbers() {
         let derived = Expression::parse(text, &scope).unwrap_or_else(|refused| panic!("{text}: {refused}"));
         let value = derived.evaluate(&value_of);
         // An int beside a float is a float, also where a branch answers.
-        let equal = match (value, expected) {
-            (Float(a), Int(b)) => a == b as f64,
+        let equal = match (&value, &expected) {
+            (Float(a), Int(b)) => *a == *b as f64,
             (a, b) => a == b,
         };
         assert!(equal, "{text} gave {value}, not {expected}");

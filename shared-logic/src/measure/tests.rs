@@ -4,16 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [MeasureKind; 7] = [
-    MeasureKind::Count,
-    MeasureKind::SumInt,
-    MeasureKind::SumFloat,
-    MeasureKind::MinInt,
-    MeasureKind::MinFloat,
-    MeasureKind::MaxInt,
-    MeasureKind::MaxFloat,
-];
-
 /// A value that a partial of that kind can have.
 fn value(kind: MeasureKind) -> BoxedStrategy<Value> {
     let int = prop_oneof![any::<i64>(), -3_i64..3, Just(i64::MAX), Just(i64::MIN)].prop_map(|x| Value::Int(x.into()));
@@ -31,42 +21,54 @@ fn value(kind: MeasureKind) -> BoxedStrategy<Value> {
 }
 
 fn of_any_kind<const N: usize>() -> impl Strategy<Value = (MeasureKind, [Value; N])> {
-    prop::sample::select(KINDS.to_vec()).prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
+    prop::sample::select(MeasureKind::ALL.to_vec())
+        .prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
 }
 
 proptest! {
     #[test]
     fn merging_is_associative_and_commutative((kind, [a, b, c]) in of_any_kind::<3>()) {
-        prop_assert_eq!(kind.merge(kind.merge(a, b), c), kind.merge(a, kind.merge(b, c)));
-        prop_assert_eq!(kind.merge(a, b), kind.merge(b, a));
+        let merge = |a: &Value, b: &Value| kind.merge(a.clone(), b.clone());
+        prop_assert_eq!(merge(&merge(&a, &b), &c), merge(&a, &merge(&b, &c)));
+        prop_assert_eq!(merge(&a, &b), merge(&b, &a));
     }
 
     #[test]
     fn the_identity_changes_nothing((kind, [a]) in of_any_kind::<1>()) {
-        prop_assert_eq!(kind.merge(a, kind.identity()), a);
-        prop_assert_eq!(kind.merge(kind.identity(), a), a);
+        prop_assert_eq!(kind.merge(a.clone(), kind.identity()), a.clone());
+        prop_assert_eq!(kind.merge(kind.identity(), a.clone()), a);
     }
 
     #[test]
     fn an_overflow_stays_one((kind, [a]) in of_any_kind::<1>()) {
-        prop_assert_eq!(kind.merge(a, Value::Overflow), Value::Overflow);
+        prop_assert_eq!(kind.merge(a.clone(), Value::Overflow), Value::Overflow);
         prop_assert_eq!(kind.merge(Value::Overflow, a), Value::Overflow);
-        prop_assert_eq!(Value::Overflow.presented(), Value::Overflow);
+        prop_assert_eq!(Value::Overflow.finalized(), Value::Overflow);
     }
 
     #[test]
     fn an_extreme_is_one_of_the_two((kind, [a, b]) in of_any_kind::<2>()) {
         prop_assume!(!matches!(kind, MeasureKind::Count | MeasureKind::SumInt | MeasureKind::SumFloat));
-        let merged = kind.merge(a, b);
+        let merged = kind.merge(a.clone(), b.clone());
         prop_assert!(merged == a || merged == b);
-        prop_assert_eq!(kind.merge(a, a), a);
+        prop_assert_eq!(kind.merge(a.clone(), a.clone()), a);
     }
 
     #[test]
     fn any_way_of_splitting_gives_the_same((kind, values) in of_any_kind::<12>(), split in 0..12_usize) {
-        let all = |values: &[Value]| values.iter().fold(kind.identity(), |sum, value| kind.merge(sum, *value));
+        let all = |values: &[Value]| values.iter().fold(kind.identity(), |sum, value| kind.merge(sum, value.clone()));
         let (left, right) = values.split_at(split);
         prop_assert_eq!(kind.merge(all(left), all(right)), all(&values));
+    }
+
+    #[test]
+    fn a_value_is_read_as_it_was_written((kind, [a, b]) in of_any_kind::<2>()) {
+        let mut written = Vec::new();
+        [&a, &b].into_iter().for_each(|value| kind.write(&mut written, value.clone()));
+        let mut rest = written.as_slice();
+        prop_assert_eq!(kind.read(&mut rest), Some(a));
+        prop_assert_eq!(kind.read(&mut rest), Some(b));
+        prop_assert_eq!(kind.read(&mut rest), None);
     }
 
     #[test]
@@ -79,14 +81,14 @@ proptest! {
 }
 
 #[test]
-fn sums_are_judged_when_they_are_presented() {
+fn sums_are_judged_when_they_are_final() {
     let sum = |values: &[i64]| {
         values.iter().fold(Value::Int(0), |sum, value| MeasureKind::SumInt.merge(sum, Value::Int((*value).into())))
     };
-    assert_eq!(sum(&[i64::MAX, 1]).presented(), Value::Overflow);
-    assert_eq!(sum(&[i64::MIN, -1]).presented(), Value::Overflow);
+    assert_eq!(sum(&[i64::MAX, 1]).finalized(), Value::Overflow);
+    assert_eq!(sum(&[i64::MIN, -1]).finalized(), Value::Overflow);
     assert_eq!(
-        sum(&[i64::MAX, i64::MAX, -i64::MAX]).presented(),
+        sum(&[i64::MAX, i64::MAX, -i64::MAX]).finalized(),
         Value::Int(i64::MAX.into()),
         "in between it may leave 64 bits"
     );
@@ -96,11 +98,21 @@ fn sums_are_judged_when_they_are_presented() {
 
 #[test]
 fn another_number_type_can_never_pass_for_a_number() {
-    for kind in KINDS {
-        let (own, other) =
-            if kind.is_int() { (Value::Int(1), Value::Float(1.0)) } else { (Value::Float(1.0), Value::Int(1)) };
-        assert_eq!(kind.merge(own, other), Value::Overflow, "{kind:?}");
-        assert_eq!(kind.merge(other, own), Value::Overflow, "{kind:?}");
+    for kind in MeasureKind::ALL {
+        let (int, float) = (Value::Int(1), Value::Float(1.0));
+        assert_eq!(kind.merge(int.clone(), float.clone()), Value::Overflow, "{kind:?}");
+        assert_eq!(kind.merge(float.clone(), int.clone()), Value::Overflow, "{kind:?}");
+        let other = if kind.value_type() == FieldType::Int { float } else { int };
+        assert_eq!(kind.merge(other.clone(), other), Value::Overflow, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_measure_is_named_as_the_catalog_writes_it() {
+    for kind in MeasureKind::ALL {
+        let argument = (kind != MeasureKind::Count).then_some(kind.value_type());
+        assert_eq!(MeasureKind::named(kind.name(), argument), Some(kind));
+        assert_eq!(MeasureKind::named(kind.name(), Some(FieldType::Bool)), None, "{kind:?}");
     }
 }
 

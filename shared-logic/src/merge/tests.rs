@@ -7,35 +7,41 @@ use Value::{Float, Int, Null, Overflow};
 const KINDS: [MeasureKind; 3] = [Count, SumFloat, MaxInt];
 const RANGE: TimeRange = TimeRange { from_us: 100, to_us: 400 };
 
-fn braided(batch: &[(i64, [Value; 3])], speed: &[SpeedCell]) -> Braided {
-    total(&KINDS, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed.iter().copied(), RANGE)
+fn merged(batch: &[(i64, [Value; 3])], speed: &[SpeedCell]) -> Merged {
+    total(&KINDS, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed.iter().cloned(), RANGE)
 }
 
 #[test]
 fn an_answer_is_batch_and_speed_together() {
-    let nothing = [Int(0), Float(0.0), Null];
-    let one = [Int(1), Float(0.5), Int(7)];
-    // What lies in the range, what each layer gave, and who.
+    let nothing = || [Int(0), Float(0.0), Null];
+    let one = || [Int(1), Float(0.5), Int(7)];
+    // What the case shows, the cells of each layer, the merged values, and the layers that contributed.
     type Row = (&'static str, Vec<(i64, [Value; 3])>, Vec<SpeedCell>, [Value; 3], Layer);
     let table: Vec<Row> = vec![
-        ("nothing is authoritative", vec![], vec![], nothing, Layer::Batch),
-        ("batch alone", vec![(100, one)], vec![], one, Layer::Batch),
+        ("nothing is authoritative", vec![], vec![], nothing(), Layer::Batch),
+        ("batch alone", vec![(100, one())], vec![], one(), Layer::Batch),
         ("speed alone", vec![], vec![(100, 0, Int(2))], [Int(2), Float(0.0), Null], Layer::Speed),
         (
             "both",
-            vec![(100, one), (399, one)],
+            vec![(100, one()), (399, one())],
             vec![(100, 0, Int(2)), (200, 0, Int(3)), (300, 1, Float(0.25)), (300, 2, Int(9))],
             [Int(7), Float(1.25), Int(9)],
             Layer::Both,
         ),
         (
             "the range is half-open",
-            vec![(99, one), (400, one)],
+            vec![(99, one()), (400, one())],
             vec![(99, 0, Int(1)), (400, 0, Int(1))],
-            nothing,
+            nothing(),
             Layer::Batch,
         ),
-        ("an overflow in a slice", vec![(100, one)], vec![(100, 1, Overflow)], [Int(1), Overflow, Int(7)], Layer::Both),
+        (
+            "an overflow in a slice",
+            vec![(100, one())],
+            vec![(100, 1, Overflow)],
+            [Int(1), Overflow, Int(7)],
+            Layer::Both,
+        ),
         (
             "halves that cancel out are no overflow",
             vec![(100, [Int(i128::from(i64::MAX)), Float(0.0), Null])],
@@ -43,31 +49,32 @@ fn an_answer_is_batch_and_speed_together() {
             [Int(i128::from(i64::MAX) - 1), Float(0.0), Null],
             Layer::Both,
         ),
-        ("a batch row of nothing is a row", vec![(100, nothing)], vec![], nothing, Layer::Batch),
+        ("a batch row of nothing is a row", vec![(100, nothing())], vec![], nothing(), Layer::Batch),
     ];
     for (what, batch, speed, values, layer) in table {
-        let braided = braided(&batch, &speed);
-        assert_eq!(braided.values, values, "{what}");
-        assert_eq!(braided.layer, layer, "{what}");
-        let merged = KINDS.iter().zip(&braided.batch).zip(&braided.speed).map(|((kind, a), b)| kind.merge(*a, *b));
-        assert_eq!(merged.collect::<Vec<_>>(), values, "{what}: what each layer gave is the answer");
+        let total = merged(&batch, &speed);
+        assert_eq!(total.values, values, "{what}");
+        assert_eq!(total.layer, layer, "{what}");
+        let together =
+            KINDS.iter().zip(&total.batch).zip(&total.speed).map(|((kind, a), b)| kind.merge(a.clone(), b.clone()));
+        assert_eq!(together.collect::<Vec<_>>(), values, "{what}: what the layers contributed is the answer");
     }
 }
 
 #[test]
 fn a_series_has_a_point_for_every_step() {
-    let one = [Int(1), Float(0.5), Int(7)];
-    let batch = [(100, one), (190, one), (390, one), (400, one)];
+    let one = || [Int(1), Float(0.5), Int(7)];
+    let batch = [(100, one()), (190, one()), (390, one()), (400, one())];
     let speed = [(90, 0, Int(9)), (190, 0, Int(5)), (200, 0, Int(3))];
     let cells = || batch.iter().map(|(bucket, values)| (*bucket, values.as_slice()));
     let points = series(&KINDS, cells(), speed, RANGE, 100);
-    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0], point.layer)).collect();
+    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0].clone(), point.layer)).collect();
     assert_eq!(shown, [(100, Int(7), Layer::Both), (200, Int(3), Layer::Speed), (300, Int(1), Layer::Batch)]);
     // One step as long as the range is the total.
     let before_1970 = TimeRange { from_us: -200, to_us: 100 };
     let cells = [(-200, 0, Int(1)), (-1, 0, Int(2)), (99, 0, Int(4))];
     let points = series(&KINDS, [], cells, before_1970, 100);
-    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0])).collect();
+    let shown: Vec<_> = points.iter().map(|(start, point)| (*start, point.values[0].clone())).collect();
     assert_eq!(shown, [(-200, Int(1)), (-100, Int(2)), (0, Int(4))]);
     assert!(series(&KINDS, [], [], TimeRange { from_us: 100, to_us: 100 }, 100).is_empty());
 }

@@ -1,7 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::catalog::Catalog;
 use crate::measure::Value;
-use crate::partial::cells;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -41,7 +42,7 @@ fn events(rows: &[(i64, &str, Option<i64>, Option<f64>)]) -> LazyFrame {
 }
 
 fn values(frame: &DataFrame, name: &str, kind: MeasureKind) -> Vec<Value> {
-    cells(kind, frame.column(name).expect("a measure")).expect("its type")
+    kind.cells(frame.column(name).expect("a measure")).expect("its type")
 }
 
 #[test]
@@ -55,17 +56,17 @@ fn buckets_are_whole_also_before_1970() {
 #[test]
 fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     let (_, plan) = plan();
-    let most = crate::event::MAX_INT;
+    let most = crate::schema::MAX_INT;
     let exact = plan
         .partials(events(&[(0, "a", Some(most), None), (0, "a", Some(-most), None), (0, "a", Some(7), None)]))
         .expect("planned");
     assert_eq!(values(&exact, "total", MeasureKind::SumInt), [Value::Int(7_000)]);
     let beyond = plan.partials(events(&[(0, "a", Some(most), None), (0, "a", Some(most), None)])).expect("planned");
     assert_eq!(values(&beyond, "total", MeasureKind::SumInt), [Value::Overflow]);
-    let together = plan.rolled_up(&beyond, |_| false).expect("planned");
+    let together = plan.roll_up(&beyond, |_| false).expect("planned");
     assert_eq!(values(&together, "total", MeasureKind::SumInt), [Value::Overflow]);
     let negative = plan.partials(events(&[(0, "a", Some(-most), None), (0, "b", Some(3), None)])).expect("planned");
-    let together = plan.rolled_up(&negative, |_| false).expect("planned");
+    let together = plan.roll_up(&negative, |_| false).expect("planned");
     assert_eq!(values(&together, "total", MeasureKind::SumInt), [Value::Int((3 - i128::from(most)) * 1_000)]);
     assert_eq!(values(&together, "events", MeasureKind::Count), [Value::Int(2)]);
 }
@@ -86,4 +87,34 @@ fn a_float_sum_that_is_not_finite_is_an_overflow() {
     let frame = plan.partials(events(&[(0, "a", None, Some(1e308)), (0, "a", None, Some(1e308))])).expect("planned");
     assert_eq!(values(&frame, "floats", MeasureKind::SumFloat), [Value::Overflow]);
     assert_eq!(values(&frame, "most", MeasureKind::MaxFloat), [Value::Float(1e308)]);
+}
+
+/// Integers up to the limits of a field, and quarters, which add up exactly in any order.
+fn row() -> impl Strategy<Value = (Option<i64>, Option<f64>)> {
+    let int = prop_oneof![-crate::schema::MAX_INT..=crate::schema::MAX_INT, -3_i64..3];
+    let float = (-1_000_i64..1_000).prop_map(|quarters| quarters as f64 / 4.0);
+    (prop::option::of(int), prop::option::of(float))
+}
+
+proptest! {
+    /// A measure means the same on columns and one event at a time, which is how operators use it.
+    #[test]
+    fn columns_and_single_events_give_the_same(rows in prop::collection::vec(row(), 1..40)) {
+        let (catalog, plan) = plan();
+        let frame = plan.partials(events(&rows.iter().map(|(n, x)| (0, "a", *n, *x)).collect::<Vec<_>>()));
+        let frame = frame.expect("planned");
+        let int = |x: Option<i64>| x.map_or(Value::Null, |x| Value::Int(x.into()));
+        let float = |x: Option<f64>| x.map_or(Value::Null, Value::float);
+        for measure in &catalog.metrics["m"].measures {
+            let argument = |(n, x): &(Option<i64>, Option<f64>)| match measure.name.as_str() {
+                "events" => Value::Null,
+                "total" => int(n.map(|n| n * 1_000)),
+                "least" => int(*n),
+                _ => float(*x),
+            };
+            let of_events = rows.iter().map(|row| measure.kind.of_event(argument(row)));
+            let folded = of_events.fold(measure.kind.identity(), |sum, one| measure.kind.merge(sum, one)).finalized();
+            prop_assert_eq!(values(&frame, &measure.name, measure.kind), [folded], "{}", measure.name);
+        }
+    }
 }

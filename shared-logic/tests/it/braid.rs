@@ -11,8 +11,8 @@ mod layers;
 mod oracle;
 mod records;
 
-use shared_logic::merge::{self, Braided, Layer};
-use shared_logic::partial::{GroupKey, KeyValue};
+use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::TimeRange;
 
 use crate::dice::{Dice, first_seed};
@@ -53,7 +53,7 @@ fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
             let total = layers.total(&definition, &key, range);
             assert_eq!(total.values, of(range), "{}", told());
             assert_eq!(everything.total(&definition, &key, range).values, of(range), "one plan, {}", told());
-            check_strands(&definition, &layers, &counted, &key, range, &total, &told);
+            check_layer_totals(&definition, &layers, &counted, &key, range, &total, &told);
 
             let whole_steps = range.widened(step_us);
             let series = layers.series(&definition, &key, whole_steps, step_us);
@@ -75,14 +75,14 @@ fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
     );
 }
 
-/// What each layer gave is what lies on its side of the cut, and merged it is the answer.
-fn check_strands(
+/// Each layer contributes exactly the events on its side of the cut; merged, they are the answer.
+fn check_layer_totals(
     definition: &Definition,
     layers: &Layers,
     counted: &[Row],
     key: &Key,
     range: TimeRange,
-    total: &Braided,
+    total: &Merged,
     told: &dyn Fn() -> String,
 ) {
     // Below the cut the first copy stands; above it, the copies of what lies below are gone, too.
@@ -167,13 +167,13 @@ fn random_range(dice: &mut Dice, definition: &Definition, rows: &[Row]) -> TimeR
 }
 
 impl Layers {
-    fn total(&self, definition: &Definition, key: &Key, range: TimeRange) -> Braided {
+    fn total(&self, definition: &Definition, key: &Key, range: TimeRange) -> Merged {
         let (kinds, batch, speed) =
             (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(definition, &GroupKey::new(key)));
         merge::total(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range)
     }
 
-    fn series(&self, definition: &Definition, key: &Key, range: TimeRange, step_us: i64) -> Vec<(i64, Braided)> {
+    fn series(&self, definition: &Definition, key: &Key, range: TimeRange, step_us: i64) -> Vec<(i64, Merged)> {
         let (kinds, batch, speed) =
             (definition.kinds(), self.batch_rows(definition, key), self.speed_cells(definition, &GroupKey::new(key)));
         merge::series(&kinds, batch.iter().map(|(bucket, values)| (*bucket, values.as_slice())), speed, range, step_us)

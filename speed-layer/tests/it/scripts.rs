@@ -12,12 +12,12 @@ use std::rc::Rc;
 
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
 use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial::GroupKey;
-use speed_layer::apply::Scripts;
+use speed_layer::count::scripts::Scripts;
 
 /// One of each kind.
 const CATALOG: &str = r#"
@@ -60,7 +60,7 @@ struct Bench {
 
 impl Bench {
     fn new(redis: Connection, name: &str) -> Bench {
-        let keys = ShardKeys::new(&catalog(), "s", &PartitionId::new(name, 0));
+        let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
         Bench { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
     }
 

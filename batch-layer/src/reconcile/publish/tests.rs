@@ -2,8 +2,8 @@
 
 use platform::store::Store;
 use polars::prelude::DataFrame;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::archive::{DAY as ARCHIVE_DAY, FACTS_DOMAIN, Facts};
+use shared_logic::log::PartitionId;
 
 use super::*;
 use crate::archive::buffer::{Buffer, Incoming};
@@ -39,7 +39,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
-        let store = Store::new(&settings, &catalog.pipeline.name).expect("a store");
+        let store = Store::new(&settings, &catalog.deployment.name).expect("a store");
         let table = archive::table(&store, &catalog.sources["s"]).await.expect("created");
         let mut facts = Facts::default();
         facts.begin(&id(), 0);

@@ -1,4 +1,4 @@
-//! Tables and values with the place where they stand, and the list of mistakes.
+//! TOML tables and values with their positions, and the list of mistakes.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use toml::de::{DeTable, DeValue};
 
 use crate::catalog::Mistake;
-use crate::expression::suggest;
+use crate::suggest;
 
 /// The mistakes found so far.
 pub(super) struct Mistakes {
@@ -35,7 +35,8 @@ impl Mistakes {
     }
 }
 
-/// A mistake is one line in a terminal, whatever names and values it quotes and however a parser words it.
+/// Joins the lines of a message, so that a mistake is one line in a terminal even where it quotes names, values or a
+/// parser's message that contain line breaks.
 fn one_line(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
@@ -43,14 +44,14 @@ fn one_line(text: String) -> String {
     text.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// A text of the document and the byte offset where it stands.
+/// A text of the document and its byte offset.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'t> {
     pub(super) value: &'t str,
     pub(super) at: usize,
 }
 
-/// A table that is being read; it remembers the keys that were asked for, which are those that exist.
+/// A table that is being read. It remembers which keys were read: all others are unknown.
 pub(super) struct Table<'t> {
     /// How the file names the table, for example `[sources.views]`.
     pub(super) title: String,
@@ -72,7 +73,7 @@ impl<'t> Table<'t> {
         self.entries.is_empty()
     }
 
-    /// The keys as they follow each other in the file.
+    /// The keys in the order of the file.
     pub(super) fn keys_in_order(&self) -> Vec<Text<'t>> {
         let mut keys: Vec<Text<'t>> =
             self.entries.keys().map(|key| Text { value: key.get_ref(), at: key.span().start }).collect();
@@ -110,7 +111,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A string that must be there; `example` is a value for the fix.
+    /// A required string; `example` is a value for the fix.
     pub(super) fn required_text(&mut self, key: &str, example: &str) -> Option<Text<'t>> {
         if self.value(key).is_none() {
             let what = format!("{} has no `{key}`", self.title);
@@ -156,7 +157,7 @@ impl<'t> Table<'t> {
         texts
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn refuse_unknown_keys(&self) {
         for key in self.keys_in_order() {
             if !self.known.iter().any(|known| known == key.value) {

@@ -1,21 +1,23 @@
-//! `[metrics.…]`: which events count, by what, in which pieces of time, and what is kept of them.
+//! Reads `[metrics.…]`, and checks it against the fields of the metric's source.
 
 use std::collections::BTreeMap;
 
 use super::document::{Table, Text};
 use super::name;
 use super::source::Draft;
-use crate::catalog::{Derived, FieldType, MAX_BY, Measure, Metric};
-use crate::expression::{Expression, Refused, Scope, suggest};
+use crate::catalog::{Derived, MAX_BY, Measure, Metric};
+use crate::expression::{Expression, Refused, Scope};
+use crate::schema::FieldType;
+use crate::suggest;
 use crate::time::{DAY_US, SECOND_US, parse_duration_us};
 
-/// Names of query parameters, which group-key columns therefore cannot have.
+/// Names of query parameters. A group-key column is a query parameter too, so it cannot have one of these names.
 const PARAMETERS: &[&str] = &["from", "key", "limit", "measure", "metric", "require", "step", "to"];
 
 /// The batch view's column for the start of a bucket.
 const BUCKET: &str = "bucket";
 
-/// Reads a metric; what is wrong is reported and left out.
+/// Reads a metric. Reports mistakes and leaves the wrong parts out.
 pub(super) fn metric(name: &str, mut table: Table<'_>, drafts: &BTreeMap<String, Draft>) -> Metric {
     let source = table.required_text("source", drafts.keys().next().map_or("views", String::as_str));
     let draft = source.and_then(|source| drafts.get(source.value));
@@ -35,7 +37,7 @@ pub(super) fn metric(name: &str, mut table: Table<'_>, drafts: &BTreeMap<String,
     Metric { name: name.to_owned(), source, filter, by, grain_us, measures, derived }
 }
 
-/// Reports why an expression was refused, unless the declarations that it contradicts were wrong themselves.
+/// Reports why an expression was refused, unless it may only contradict declarations that are wrong themselves.
 fn report(table: &Table<'_>, text: Text<'_>, place: &str, refused: Refused, doubtful: bool) {
     if !doubtful {
         table.mistakes.report(text.at, format!("{place}: {}", refused.what), refused.fix);
@@ -84,7 +86,7 @@ fn by(table: &mut Table<'_>, draft: Option<&Draft>) -> Vec<String> {
     columns.into_iter().map(|column| column.value.to_owned()).collect()
 }
 
-/// A group-key column is declared, always there, and equal only to itself, which floats are not.
+/// Checks a group-key column: it is declared, required, and not a float, since equal floats need not have equal texts.
 fn by_column(table: &Table<'_>, draft: &Draft, column: Text<'_>) {
     let name = column.value;
     match draft.source.field(name) {
@@ -151,7 +153,8 @@ fn measures(table: &mut Table<'_>, draft: Option<&Draft>, by: &[String]) -> (Vec
 
 fn derived(table: &mut Table<'_>, measures: &[Measure], all_read: bool) -> Vec<Derived> {
     let Some(mut declared) = table.table("derived") else { return Vec::new() };
-    let scope = Scope::of_measures(measures);
+    let columns = measures.iter().map(|measure| (measure.name.clone(), measure.kind.value_type()));
+    let scope = Scope::of_measures(columns);
     let mut derived = Vec::new();
     for name in declared.keys_in_order() {
         name::check(declared.mistakes, name, "derived value");

@@ -1,7 +1,7 @@
-//! What may be called how.
+//! Which names are allowed.
 //!
-//! Names of ours end up in Redis keys, paths, columns and URLs, and are plain. Field names belong to the producers, so that
-//! `videoId` is one too.
+//! Names of sources, metrics and measures become parts of Redis keys, paths, columns and URLs, so only plain ones are
+//! allowed. Producers choose field names, so a field may also be called `videoId`.
 
 use super::document::{Mistakes, Text};
 
@@ -42,7 +42,7 @@ pub(super) fn check_deployment(mistakes: &Mistakes, name: Text<'_>, key: &str) {
     }
 }
 
-/// Refuses what Kafka does not take as the name of a topic.
+/// Refuses a topic name that Kafka does not accept.
 pub(super) fn check_topic(mistakes: &Mistakes, name: Text<'_>) {
     let plain = name.value.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'));
     if !plain || !(1..=249).contains(&name.value.len()) || matches!(name.value, "." | "..") {

@@ -1,11 +1,12 @@
-//! `[sources.…]`: a topic, how its bytes become events, and which events are one.
+//! Reads `[sources.…]`: a topic, how its bytes become events, and what identifies an event.
 
 use std::collections::BTreeSet;
 
 use super::document::{Table, Text};
 use super::name;
-use crate::catalog::{Field, FieldType, Format, Source, Start};
-use crate::expression::suggest;
+use crate::catalog::{Format, Source, Start};
+use crate::schema::{Field, FieldType};
+use crate::suggest;
 use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
 
 /// Ages beyond a century are refused, so that sums with any instant stay within 64 bits.
@@ -16,11 +17,11 @@ pub(super) struct Draft {
     pub(super) source: Source,
     /// Where its topic is named.
     pub(super) topic_at: usize,
-    /// Whether its fields were read with mistakes, so that what contradicts them may be right.
+    /// Whether some of its fields could not be read, so that an expression that names an unknown field may be right.
     pub(super) doubtful: bool,
 }
 
-/// Reads a source; what is wrong is reported and replaced by a default.
+/// Reads a source. Reports mistakes and puts a default in place of each wrong value.
 pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let title = Text { value: name, at: table.at };
     let topic = table.text("topic");
@@ -102,7 +103,7 @@ fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
     (fields, doubtful)
 }
 
-/// The type of that name, or which one is meant.
+/// The type of that name, or else the fix that names the type that is probably meant.
 fn field_type(word: &str) -> Result<FieldType, String> {
     use FieldType::{Bool, Float, Int, String, Timestamp};
     let all = [String, Int, Float, Bool, Timestamp];
@@ -123,8 +124,8 @@ fn field_type(word: &str) -> Result<FieldType, String> {
     })
 }
 
-/// Checks a key that names a field: it is declared, of one of these types (any, if none is listed), and not optional
-/// where it must be there.
+/// Checks a key that names a field: the field is declared, has one of the types in `kinds` (any type, if `kinds` is
+/// empty), and is not optional if `required`.
 fn role(
     table: &Table<'_>,
     fields: &[Field],

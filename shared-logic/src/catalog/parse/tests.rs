@@ -1,6 +1,6 @@
 use super::super::{Catalog, Format, Mistake, Start};
-use crate::catalog::FieldType;
 use crate::measure::MeasureKind;
+use crate::schema::FieldType;
 use crate::time::{DAY_US, HOUR_US};
 
 /// A catalog without mistakes; each broken one below changes one of its lines.
@@ -69,7 +69,7 @@ fn sections_have_defaults() {
     let text = "[sources.s]\nevent_time = \"t\"\nfields = { t = \"timestamp\" }\n\
                 [metrics.m]\nsource = \"s\"\nmeasures = { n = \"count()\" }\n";
     let catalog = Catalog::parse(text).expect("nothing else is needed");
-    assert_eq!((catalog.pipeline.name.as_str(), catalog.pipeline.version.as_str()), ("braid", "v1"));
+    assert_eq!((catalog.deployment.name.as_str(), catalog.deployment.version.as_str()), ("braid", "v1"));
     assert_eq!((catalog.schedule.reconcile.as_str(), catalog.schedule.time_zone.as_str()), ("0 */10 * * * *", "UTC"));
     assert_eq!((catalog.sources["s"].topic.as_str(), catalog.sources["s"].partitions), ("s", 4));
     assert_eq!((catalog.metrics["m"].grain_us, catalog.metrics["m"].by.len()), (60_000_000, 0));

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use super::counters::{self, CHUNKS, chunk_of};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
+use crate::group_key::GroupKey;
 use crate::measure::{MeasureKind, Value};
-use crate::partial::{GroupKey, Partials};
+use crate::partial::Partials;
 use crate::time::bucket_index;
 
 /// The partials of one definition, by the fields that they belong to.
@@ -65,7 +66,7 @@ impl Addition {
             if same {
                 for (measure, kind) in kinds.iter().enumerate() {
                     let [first, later] = [first.2, later.2].map(|row| row as usize * kinds.len() + measure);
-                    values[first] = kind.merge(values[first], values[later]);
+                    values[first] = kind.merge(values[first].clone(), values[later].clone());
                 }
             }
             same
@@ -130,17 +131,17 @@ impl Addition {
         let mut values = Vec::with_capacity(self.kinds.len());
         while let Some(place) = counters::read(&mut held, &self.kinds, &mut values)? {
             while let Some((before, added)) = rows.next_if(|row| row.0 < place) {
-                counters::write(out, before, added);
+                counters::write(out, before, &self.kinds, added);
             }
             if let Some((_, added)) = rows.next_if(|row| row.0 == place) {
                 for ((value, kind), added) in values.iter_mut().zip(&self.kinds).zip(added) {
                     // A slice keeps 64 bits at every step: what leaves them stays an overflow until the next reconcile.
-                    *value = kind.merge(*value, added.presented()).presented();
+                    *value = kind.merge(value.clone(), added.clone().finalized()).finalized();
                 }
             }
-            counters::write(out, place, &values);
+            counters::write(out, place, &self.kinds, &values);
         }
-        rows.for_each(|(place, added)| counters::write(out, place, added));
+        rows.for_each(|(place, added)| counters::write(out, place, &self.kinds, added));
         Ok(())
     }
 
@@ -162,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::plan::BUCKET;
+    use crate::partial::BUCKET;
 
     const CATALOG: &str = r#"
         [sources.s]

@@ -2,8 +2,8 @@
 //! consecutive buckets.
 //!
 //! The field is named `<chunk>:<group key>`. Its value is a sequence of MessagePack items: per bucket that something was
-//! counted into, ascending, the bucket's place in its chunk and then one item per measure. An integer or a float stands for
-//! itself, nil for nothing, and true for an overflow.
+//! counted into, ascending, the bucket's place in its chunk and then one item per measure
+//! ([`MeasureKind::write`]).
 
 use super::script::UnknownReply;
 use crate::measure::{MeasureKind, Value};
@@ -14,10 +14,6 @@ pub const CHUNK_BUCKETS: i64 = 64;
 /// The field that lists a hash's chunks, comma-separated and ascending: with it, a reader knows the fields of a group key.
 pub const CHUNKS: &str = "chunks";
 
-const OVERFLOW: u8 = 0xc3;
-const NIL: u8 = 0xc0;
-const FLOAT: u8 = 0xcb;
-
 /// The values of one group key in one slice: `(bucket index, measure index, value)`.
 pub type Counters = Vec<(i64, usize, Value)>;
 
@@ -27,20 +23,11 @@ pub(super) fn chunk_of(bucket_index: i64) -> (i64, u8) {
     (bucket_index.div_euclid(CHUNK_BUCKETS), u8::try_from(place).expect("a chunk has less than 256 buckets"))
 }
 
-/// Appends one bucket's values. What leaves 64 bits is kept as an overflow.
-pub(super) fn write(out: &mut Vec<u8>, place: u8, values: &[Value]) {
-    const FITS: &str = "a vector takes every byte";
-    rmp::encode::write_uint(out, place.into()).expect(FITS);
-    for value in values {
-        match value.presented() {
-            Value::Null => out.push(NIL),
-            Value::Overflow => out.push(OVERFLOW),
-            Value::Float(x) => rmp::encode::write_f64(out, x).expect(FITS),
-            Value::Int(x) => {
-                let x = i64::try_from(x).expect("what is presented has 64 bits");
-                rmp::encode::write_sint(out, x).map(drop).expect(FITS);
-            }
-        }
+/// Appends one bucket's values, one per measure. What leaves 64 bits is kept as an overflow.
+pub(super) fn write(out: &mut Vec<u8>, place: u8, kinds: &[MeasureKind], values: &[Value]) {
+    rmp::encode::write_uint(out, place.into()).expect("a vector takes every byte");
+    for (kind, value) in kinds.iter().zip(values) {
+        kind.write(out, value.clone());
     }
 }
 
@@ -61,24 +48,11 @@ pub(super) fn read(
     let mut item = || {
         let place: u8 = rmp::decode::read_int(from).ok().filter(|place| i64::from(*place) < CHUNK_BUCKETS)?;
         for kind in kinds {
-            values.push(value(from, *kind)?);
+            values.push(kind.read(from)?);
         }
         Some(place)
     };
     item().map(Some).ok_or_else(|| UnknownReply { what: format!("counters {all:02x?}") })
-}
-
-fn value(from: &mut &[u8], kind: MeasureKind) -> Option<Value> {
-    let marker = *from.first()?;
-    match marker {
-        NIL | OVERFLOW => {
-            *from = &from[1..];
-            Some(if marker == NIL { Value::Null } else { Value::Overflow })
-        }
-        FLOAT if !kind.is_int() => rmp::decode::read_f64(from).ok().map(Value::float),
-        _ if kind.is_int() => rmp::decode::read_int::<i64, _>(from).ok().map(|x| Value::Int(x.into())),
-        _ => None,
-    }
 }
 
 /// Appends the values of a field to `counters`.
@@ -94,7 +68,7 @@ pub(super) fn read_chunk(
     let mut values = Vec::with_capacity(kinds.len());
     while let Some(place) = read(&mut field, kinds, &mut values)? {
         let bucket = chunk * CHUNK_BUCKETS + i64::from(place);
-        counters.extend(values.iter().enumerate().map(|(measure, value)| (bucket, measure, *value)));
+        counters.extend(values.drain(..).enumerate().map(|(measure, value)| (bucket, measure, value)));
     }
     Ok(())
 }
@@ -121,21 +95,20 @@ mod tests {
         ];
         let mut field = Vec::new();
         for (place, row) in (0..).zip(&rows) {
-            write(&mut field, place * 21, row);
+            write(&mut field, place * 21, &KINDS, row);
         }
         let mut counters = Counters::new();
         read_chunk(-1, &field, &KINDS, &mut counters).expect("readable");
-        let expected = rows
-            .iter()
-            .zip([-64, -43, -22, -1])
-            .flat_map(|(row, bucket)| row.iter().enumerate().map(move |(measure, value)| (bucket, measure, *value)));
+        let expected = rows.iter().zip([-64, -43, -22, -1]).flat_map(|(row, bucket)| {
+            row.iter().enumerate().map(move |(measure, value)| (bucket, measure, value.clone()))
+        });
         assert_eq!(counters, expected.collect::<Vec<_>>());
     }
 
     #[test]
     fn what_leaves_64_bits_is_kept_as_an_overflow() {
         let mut field = Vec::new();
-        write(&mut field, 1, &[Value::Int(i128::from(i64::MAX) + 1), Value::Null, Value::Float(0.0)]);
+        write(&mut field, 1, &KINDS, &[Value::Int(i128::from(i64::MAX) + 1), Value::Null, Value::Float(0.0)]);
         let mut counters = Counters::new();
         read_chunk(0, &field, &KINDS, &mut counters).expect("readable");
         assert_eq!(counters[0], (1, 0, Value::Overflow));
@@ -144,7 +117,7 @@ mod tests {
     #[test]
     fn what_no_worker_writes_is_refused() {
         let mut whole = Vec::new();
-        write(&mut whole, 63, &[Value::Int(1), Value::Int(-70_000), Value::Float(0.5)]);
+        write(&mut whole, 63, &KINDS, &[Value::Int(1), Value::Int(-70_000), Value::Float(0.5)]);
         for length in 1..whole.len() {
             assert!(read_chunk(0, &whole[..length], &KINDS, &mut Counters::new()).is_err(), "{length} bytes");
         }

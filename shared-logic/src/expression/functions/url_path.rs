@@ -3,7 +3,7 @@
 use polars::prelude::{Column, IntoColumn, PolarsResult, StringChunked};
 
 use super::PureFunction;
-use crate::catalog::FieldType;
+use crate::schema::FieldType;
 
 /// The path of an absolute or relative URL.
 pub(super) const URL_PATH: PureFunction = PureFunction {

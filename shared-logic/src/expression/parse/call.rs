@@ -6,9 +6,10 @@ use sqlparser::ast::{
 
 use super::typing::Typing;
 use super::{Over, Refused};
-use crate::catalog::FieldType;
 use crate::expression::functions::{self, Function};
-use crate::expression::{Expression, Node, suggest};
+use crate::expression::{Expression, Node};
+use crate::schema::FieldType;
+use crate::suggest;
 
 /// Functions of many rows.
 const AGGREGATES: &[&str] = &[

@@ -3,8 +3,8 @@
 use sqlparser::ast::{DataType, Value};
 
 use super::Refused;
-use crate::catalog::FieldType;
 use crate::expression::{Expression, Literal, Node};
+use crate::schema::FieldType;
 use crate::time::parse_rfc3339;
 
 impl Literal {

@@ -3,9 +3,9 @@
 use sqlparser::ast::Expr as Sql;
 
 use super::{Refused, Scope, call, sql, typed};
-use crate::catalog::FieldType;
 use crate::expression::Expression;
 use crate::measure::MeasureKind;
+use crate::schema::FieldType;
 
 const OFFERED: &str = "write count(), sum(…), min(…) or max(…) of an int or float expression";
 
@@ -16,7 +16,7 @@ pub(in crate::expression) fn measure(text: &str, scope: &Scope) -> Result<(Measu
         return Err(Refused::new(format!("`{sql}` aggregates nothing"), OFFERED));
     };
     let name = call.name.to_string().to_lowercase();
-    if !matches!(name.as_str(), "count" | "sum" | "min" | "max") {
+    if !MeasureKind::ALL.iter().any(|kind| kind.name() == name) {
         return Err(Refused::new(format!("`{name}` is not an aggregation"), OFFERED));
     }
     if call.over.is_some() {
@@ -30,21 +30,13 @@ pub(in crate::expression) fn measure(text: &str, scope: &Scope) -> Result<(Measu
         return Err(Refused::new(format!("`{name}` takes one argument, not {}", arguments.len()), OFFERED));
     };
     let of = typed(argument, scope)?;
-    let kind = match (name.as_str(), of.kind()) {
-        ("sum", FieldType::Int) => MeasureKind::SumInt,
-        ("sum", FieldType::Float) => MeasureKind::SumFloat,
-        ("min", FieldType::Int) => MeasureKind::MinInt,
-        ("min", FieldType::Float) => MeasureKind::MinFloat,
-        ("max", FieldType::Int) => MeasureKind::MaxInt,
-        ("max", FieldType::Float) => MeasureKind::MaxFloat,
-        (_, kind) => {
-            let fix = if kind == FieldType::Bool {
-                format!("write {name}(CASE WHEN {argument} THEN 1 ELSE 0 END)")
-            } else {
-                OFFERED.to_owned()
-            };
-            return Err(Refused::mistyped(format_args!("`{name}` wants int or float"), argument, kind, &fix));
-        }
+    let Some(kind) = MeasureKind::named(&name, Some(of.kind())) else {
+        let fix = if of.kind() == FieldType::Bool {
+            format!("write {name}(CASE WHEN {argument} THEN 1 ELSE 0 END)")
+        } else {
+            OFFERED.to_owned()
+        };
+        return Err(Refused::mistyped(format_args!("`{name}` wants int or float"), argument, of.kind(), &fix));
     };
     Ok((kind, Some(of)))
 }

@@ -3,8 +3,8 @@
 use sqlparser::ast::{BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr as Sql, UnaryOperator, Value};
 
 use super::{Over, Refused, Scope, call, literal, offered, too_deep};
-use crate::catalog::FieldType;
 use crate::expression::{Expression, Literal, Node, Operator, bounds};
+use crate::schema::FieldType;
 
 /// Deeper trees are refused: whoever walks one does so recursively.
 const DEPTH_MAX: usize = 100;

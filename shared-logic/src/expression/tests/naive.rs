@@ -7,7 +7,7 @@ use std::fmt;
 use polars::prelude::Column;
 use proptest::prelude::*;
 
-use crate::catalog::FieldType;
+use crate::schema::FieldType;
 
 /// A value, or null.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use polars::prelude::*;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Addition, CHUNKS, Reading, Shard, ShardKeys, script};
 use shared_logic::decode::{Columns, Decoder};
-use shared_logic::dedup::{Window, exact};
+use shared_logic::dedup::{RecentIdentities, exact};
+use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
-use shared_logic::partial::{GroupKey, KeyValue, Partials};
+use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
 
 use super::Key;
@@ -146,7 +147,7 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
 }
 
 fn shard_keys(definition: &Definition, partition: usize) -> ShardKeys {
-    ShardKeys::new(&definition.catalog, "events", &PartitionId::new("log", partition as i32))
+    ShardKeys::new(&definition.catalog.deployment, "events", &PartitionId::new("log", partition as i32))
 }
 
 /// What a worker's look and the apply script do to a slice's counters.
@@ -183,12 +184,12 @@ struct Worker<'a> {
     plan: &'a Plan,
     records: &'a [Record],
     decoder: Decoder,
-    window: Window,
+    window: RecentIdentities,
 }
 
 impl<'a> Worker<'a> {
     fn started(definition: &'a Definition, plan: &'a Plan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
-        let window = Window::new(definition.source().dedup_window);
+        let window = RecentIdentities::new(definition.source().dedup_window);
         let decoder = Decoder::new(definition.source());
         let mut worker = Worker { definition, plan, records: &partition.records, decoder, window };
         let from = worker.window.warm_from(cursor);
@@ -202,7 +203,7 @@ impl<'a> Worker<'a> {
         let mut columns = Columns::new(definition.source(), wanted, 0);
         self.read(from, to, &mut columns);
         let events = columns.finish().expect("columns").lazy();
-        Partials::of_events(definition.source(), definition.metric(), plan, events).expect("planned")
+        plan.run(events).expect("planned")
     }
 
     fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {

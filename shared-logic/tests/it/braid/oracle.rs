@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
+use shared_logic::group_key::KeyValue;
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::KeyValue;
 use shared_logic::time::TimeRange;
 
 use super::Key;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 
 use super::world::{Archive, World};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::complete::{self, Look, TopicLook, Verdict};
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::Shard;
+use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
 use super::world::{Archive, View, World, hash};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::complete::own_view;
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut::{self, CutPlan};
+use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
 use super::world::{Archive, View, World, hash};

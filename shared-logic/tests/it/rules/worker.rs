@@ -1,8 +1,8 @@
 //! A worker of the speed layer: per partition a lane that looks, opens, adopts, reads, asks the topic's id, applies.
 
-use shared_logic::contracts::PartitionId;
 use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
 use shared_logic::cut;
+use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
 use super::world::World;
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// As `speed_layer::apply` does: repeats, moves to another slice, goes on, or ends.
+    /// As `speed_layer::count::apply` does: repeats, moves to another slice, goes on, or ends.
     fn apply(&mut self, at: usize, id: PartitionId, expected: Expected, to: i64, foreign: bool) -> Lane {
         let from = expected.cursor;
         match Shard::apply(self.redis.shards.get(&id), &expected, to) {

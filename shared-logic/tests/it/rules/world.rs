@@ -7,8 +7,8 @@ use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
-use shared_logic::contracts::{Offsets, PartitionId};
 use shared_logic::cut;
+use shared_logic::log::{Offsets, PartitionId};
 
 use super::archiver::Read;
 use super::mask::Mask;

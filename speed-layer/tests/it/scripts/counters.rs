@@ -6,11 +6,11 @@ use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
+use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::{GroupKey, KeyValue, Partials};
-use shared_logic::plan::BUCKET;
-use speed_layer::aggregate::Metrics;
-use speed_layer::micro_batch::MicroBatch;
+use shared_logic::partial::{BUCKET, Partials};
+use speed_layer::count::compiled::CompiledMetrics;
+use speed_layer::read::micro_batch::MicroBatch;
 
 use super::{Bench, catalog};
 use crate::dice::{Dice, first_seed};
@@ -45,7 +45,7 @@ impl Kept {
         for (key, bucket, values) in partials.rows() {
             for (measure, (kind, value)) in kinds.iter().zip(values).enumerate() {
                 let kept = self.0.entry((key.clone(), bucket / 60_000_000, measure)).or_insert_with(|| kind.identity());
-                *kept = kind.merge(*kept, value.presented()).presented();
+                *kept = kind.merge(kept.clone(), value.clone().finalized()).finalized();
             }
         }
     }
@@ -53,9 +53,9 @@ impl Kept {
     /// Floats to the bit.
     fn equals(&self, read: &BTreeMap<(GroupKey, i64, usize), Value>, kinds: &[MeasureKind]) -> Result<(), String> {
         for (at, kept) in &self.0 {
-            let read = read.get(at).copied().unwrap_or_else(|| kinds[at.2].identity());
-            let bits = |value: Value| if let Value::Float(x) = value { Some(x.to_bits()) } else { None };
-            if read != *kept || bits(read) != bits(*kept) {
+            let read = read.get(at).cloned().unwrap_or_else(|| kinds[at.2].identity());
+            let bits = |value: &Value| if let Value::Float(x) = value { Some(x.to_bits()) } else { None };
+            if read != *kept || bits(&read) != bits(kept) {
                 return Err(format!("{at:?} holds {read:?}, not {kept:?}"));
             }
         }
@@ -193,7 +193,7 @@ fn an_overflow_half_way_is_kept_and_the_rest_is_counted() {
             bench.add_twice(&catalog, &partials(&catalog, batch));
         }
         let read = bench.counters(&catalog, 0, &[key("up"), key("a")]);
-        let of = |text: &str| (0..7).map(|measure| read[&(key(text), 0, measure)]).collect::<Vec<_>>();
+        let of = |text: &str| (0..7).map(|measure| read[&(key(text), 0, measure)].clone()).collect::<Vec<_>>();
         let int = |n: i64| Value::Int(n.into());
         let (least, most) = (limit.min(-i64::from(sign)), limit.max(-i64::from(sign)));
         let (least, most) = (least.min(i64::from(sign)), most.max(i64::from(sign)));
@@ -240,10 +240,10 @@ fn metrics_of_one_definition_count_an_event_once() {
         super::CATALOG[super::CATALOG.find("[metrics.m]").expect("it has one")..].replace("metrics.m", "metrics.twin");
     let catalog = Catalog::parse(&format!("{}{derived}{twin}", super::CATALOG)).expect("a valid catalog");
     assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
-    let metrics = Metrics::new(&catalog, &catalog.sources["s"]);
+    let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
     let server = Redis::start();
     let mut bench = Bench::new(server.connect(), "twins");
-    bench.open(0, &metrics.hashes()).expect("opened");
+    bench.open(0, &metrics.definitions()).expect("opened");
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };

@@ -1,8 +1,8 @@
 //! What a full Redis, a read-only one and a killed dropper may and may not do.
 
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::group_key::GroupKey;
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::partial::GroupKey;
 
 use super::{Bench, hash};
 use crate::redis::Redis;

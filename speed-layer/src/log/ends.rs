@@ -1,37 +1,38 @@
 //! How far the log reaches, asked now and then, so that answers can say as of when they are complete.
 //!
-//! An answer's `as_of` is the latest moment at which the log's end was asked and is by now at or below the cursor. The
-//! clock is read before the question, so the claim holds whatever the question's way took. Ends are asked by the topic's name;
-//! which log's they are, only its id tells, asked before and after.
+//! An answer's `as_of` is the latest moment at which the log's end was asked for and that the cursor has reached by now. The
+//! clock is read before the request, so network delay cannot make `as_of` too recent. Ends are asked for by the topic's
+//! name. The topic's id, asked for before and after, says to which log they belong; a counting loop ignores those of any other
+//! log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError, Topics};
-use shared_logic::contracts::PartitionId;
+use shared_logic::log::PartitionId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// The ends of some partitions, as of one question.
+/// The ends of some partitions, from one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// Whose they are.
+    /// The log to which they belong.
     pub log: String,
-    /// When they were asked, microseconds since 1970.
+    /// When they were asked for, in microseconds since 1970.
     pub asked_us: i64,
-    /// By partition, the first offset that was not there yet.
+    /// By partition, the first offset that did not exist yet.
     pub of: BTreeMap<i32, i64>,
 }
 
-/// How many unreached ends a lane remembers; more only make `as_of` coarser.
+/// How many ends a counting loop remembers. With a smaller number, `as_of` would only be coarser.
 const REMEMBERED: usize = 256;
 
-/// Asks for the ends of the assigned partitions until it is stopped.
+/// Asks for the ends of the assigned partitions, until `stop`.
 pub async fn watch_ends(
     topics: Topics,
     topic: String,
-    assigned: watch::Receiver<std::collections::BTreeSet<i32>>,
+    assigned: watch::Receiver<BTreeSet<i32>>,
     every: Duration,
     publish: watch::Sender<Ends>,
     stop: CancellationToken,
@@ -41,7 +42,7 @@ pub async fn watch_ends(
         if !partitions.is_empty() {
             match ask(&topics, &topic, &partitions).await {
                 Ok(Some(ends)) => drop(publish.send_replace(ends)),
-                Ok(None) => debug!(topic, "the topic was created again or deleted while its ends were asked"),
+                Ok(None) => debug!(topic, "the topic was deleted or created again while its ends were asked for"),
                 Err(error) => debug!(topic, %error, "cannot ask for the log's end"),
             }
         }
@@ -63,36 +64,39 @@ async fn ask(topics: &Topics, topic: &str, partitions: &[i32]) -> Result<Option<
 
 /// The ends of one partition that its cursor has not reached yet.
 #[derive(Debug)]
-pub struct Unreached {
+pub struct PendingEnds {
     id: PartitionId,
     ends: watch::Receiver<Ends>,
-    waiting: VecDeque<(i64, i64)>,
+    pending: VecDeque<PendingEnd>,
 }
 
-impl Unreached {
-    /// Follows the ends of a partition. Those of another log of its topic say nothing.
-    pub fn new(id: PartitionId, ends: watch::Receiver<Ends>) -> Unreached {
-        Unreached { id, ends, waiting: VecDeque::new() }
+#[derive(Debug, Clone, Copy)]
+struct PendingEnd {
+    asked_us: i64,
+    end: i64,
+}
+
+impl PendingEnds {
+    /// Follows the ends of a partition. Those of another log of its topic are ignored.
+    pub fn new(id: PartitionId, ends: watch::Receiver<Ends>) -> PendingEnds {
+        PendingEnds { id, ends, pending: VecDeque::new() }
     }
 
-    /// The latest moment whose end is at or below the cursor, if there is a new one.
+    /// The latest moment whose end is at or below the cursor, if it was not returned before.
     pub fn as_of(&mut self, cursor: i64) -> Option<i64> {
         if self.ends.has_changed().unwrap_or(false) {
             let ends = self.ends.borrow_and_update();
             if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.log) {
-                self.waiting.push_back((ends.asked_us, *end));
+                self.pending.push_back(PendingEnd { asked_us: ends.asked_us, end: *end });
             }
-            if self.waiting.len() > REMEMBERED {
-                self.waiting.pop_front();
+            if self.pending.len() > REMEMBERED {
+                self.pending.pop_front();
             }
         }
         let mut reached = None;
-        while let Some((asked_us, end)) = self.waiting.front().copied() {
-            if end > cursor {
-                break;
-            }
-            reached = Some(asked_us);
-            self.waiting.pop_front();
+        while let Some(first) = self.pending.front().copied().filter(|first| first.end <= cursor) {
+            reached = Some(first.asked_us);
+            self.pending.pop_front();
         }
         reached
     }
@@ -108,16 +112,16 @@ mod tests {
         let say = |log: &str, asked_us: i64, end: i64| {
             publish.send_replace(Ends { log: log.to_owned(), asked_us, of: BTreeMap::from([(0, end)]) });
         };
-        // The last that was heard of the topic's life before.
+        // The last known end of the topic's previous log.
         say("a", 1, 1_000);
-        let mut unreached = Unreached::new(PartitionId::new("b", 0), ends);
-        assert_eq!(unreached.as_of(5), None);
+        let mut pending = PendingEnds::new(PartitionId::new("b", 0), ends);
+        assert_eq!(pending.as_of(5), None);
         say("b", 2, 5);
-        assert_eq!(unreached.as_of(4), None, "its end is not reached");
+        assert_eq!(pending.as_of(4), None, "its end is not reached");
         say("b", 3, 7);
-        assert_eq!(unreached.as_of(6), Some(2), "the older of two is");
+        assert_eq!(pending.as_of(6), Some(2), "the older of two is");
         say("c", 4, 0);
-        assert_eq!(unreached.as_of(6), None, "the next life's end says nothing of this one's");
-        assert_eq!(unreached.as_of(7), Some(3));
+        assert_eq!(pending.as_of(6), None, "the end of the topic's next log is ignored");
+        assert_eq!(pending.as_of(7), Some(3));
     }
 }

@@ -1,4 +1,7 @@
-//! A micro-batch: consecutive records of one partition, decoded, deduplicated, as columns.
+//! A micro-batch: consecutive records of one partition, decoded, without duplicates, as columns.
+//!
+//! It is what the reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
+//! and may hold offsets without a record (transaction markers, aborted records).
 
 use std::time::Instant;
 
@@ -6,24 +9,24 @@ use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
 use shared_logic::decode::Columns;
 
-/// What the consumer hands on.
+/// A sealed micro-batch.
 #[derive(Debug)]
 pub struct MicroBatch {
-    /// The first offset that it speaks for: the shard's cursor before it.
+    /// The first offset of its range: the cursor that the shard must have before it is applied.
     pub from: i64,
-    /// The first offset behind it: the shard's cursor after it.
+    /// The first offset after its range: where the shard's cursor goes.
     pub to: i64,
-    /// The events among the records, only the columns that some metric reads.
+    /// The valid records, with only the columns that at least one metric reads.
     pub events: DataFrame,
-    /// How many records were read, events or not.
+    /// How many records were read, valid or not.
     pub records: usize,
     /// When its first record was read.
     pub opened: Instant,
 }
 
-/// A micro-batch that is still being filled.
+/// Collects records into micro-batches, one after the other.
 #[derive(Debug)]
-pub struct Filling {
+pub struct MicroBatchBuilder {
     wanted: Vec<String>,
     from: i64,
     to: i64,
@@ -33,14 +36,14 @@ pub struct Filling {
     opened: Option<Instant>,
 }
 
-impl Filling {
-    /// An empty one that begins at an offset and keeps the `wanted` fields.
-    pub fn new(source: &Source, wanted: &[String], from: i64) -> Filling {
+impl MicroBatchBuilder {
+    /// Starts an empty micro-batch at an offset. It keeps the `wanted` fields, which are sorted.
+    pub fn new(source: &Source, wanted: &[String], from: i64) -> MicroBatchBuilder {
         let columns = columns(source, wanted, 0);
-        Filling { wanted: wanted.to_vec(), from, to: from, columns, records: 0, bytes: 0, opened: None }
+        MicroBatchBuilder { wanted: wanted.to_vec(), from, to: from, columns, records: 0, bytes: 0, opened: None }
     }
 
-    /// Notes that a record of that size was read at the offset; gives the columns to add its event to.
+    /// Notes that a record of that size was read at the offset; returns the columns to which its event is added.
     pub fn record(&mut self, offset: i64, bytes: usize) -> &mut Columns {
         self.reach(offset + 1);
         self.records += 1;
@@ -49,37 +52,32 @@ impl Filling {
         &mut self.columns
     }
 
-    /// Notes that everything before the offset was read: markers and aborted records have no records of their own.
+    /// Notes that everything before the offset was read. Transaction markers and aborted records are skipped this way.
     pub fn reach(&mut self, to: i64) {
         self.to = self.to.max(to);
     }
 
-    /// How many records it holds.
+    /// How many records were read since the last seal.
     pub fn records(&self) -> usize {
         self.records
     }
 
-    /// The payload bytes of its records.
+    /// The payload bytes of these records.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Since when it holds a record.
+    /// When the first of these records was read.
     pub fn opened(&self) -> Option<Instant> {
         self.opened
     }
 
-    /// Whether it would move the cursor.
+    /// Whether applying it would move the cursor.
     pub fn moves(&self) -> bool {
         self.to > self.from
     }
 
-    /// The first offset behind it.
-    pub fn end(&self) -> i64 {
-        self.to
-    }
-
-    /// Takes what is there and goes on behind it.
+    /// Returns what was collected, and starts the next micro-batch after it.
     ///
     /// # Errors
     /// None that a checked catalog can cause.

@@ -1,19 +1,12 @@
-//! An event: what a record becomes once it is decoded, or why it did not.
-//!
-//! A decoded event is a row of its source's declared fields. Instants are held as integers of microseconds, so the plan
-//! sees four kinds of columns only: text, integers, floats and booleans.
+//! Why a record was rejected: it cannot be decoded to an event of its source.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Integers outside ±[`MAX_INT`] (2^53−1) are rejected: beyond it, JSON readers disagree.
-pub const MAX_INT: i64 = (1 << 53) - 1;
+use crate::schema::Field;
 
-/// A text in a column that some metric groups by may be this long, in bytes.
-pub const MAX_KEY_BYTES: usize = 1024;
-
-/// Why a record is not an event. The list is closed.
+/// Why a record was rejected. The list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -33,7 +26,7 @@ pub enum Reason {
     WrongType,
     /// An integer outside ±(2^53−1), a float that is not finite, or an instant outside the years 1 to 9999.
     OutOfRange,
-    /// A text in a group-key column is longer than [`MAX_KEY_BYTES`].
+    /// A text in a group-key column is longer than [`MAX_KEY_BYTES`](crate::group_key::MAX_KEY_BYTES).
     TooLong,
     /// The event is older than its record by more than the source's `max_age`.
     TooOld,
@@ -75,7 +68,7 @@ impl Reason {
     }
 }
 
-/// A record that is not an event: the reason and, where there is one, the field.
+/// An invalid record: the reason and, where there is one, the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
     /// Why.
@@ -95,10 +88,10 @@ impl Rejected {
         Rejected { reason, field: Some(field) }
     }
 
-    /// `reason` or `reason:field`, as the archive's `_error` column says it.
-    pub fn text(&self, source: &crate::catalog::Source) -> String {
+    /// `reason` or `reason:field`, as in the archive's `_error` column. `fields` are those of the source.
+    pub fn text(&self, fields: &[Field]) -> String {
         match self.field {
-            Some(field) => format!("{}:{}", self.reason.name(), source.fields[field].name),
+            Some(field) => format!("{}:{}", self.reason.name(), fields[field].name),
             None => self.reason.name().to_owned(),
         }
     }
@@ -107,20 +100,5 @@ impl Rejected {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// The identity of an event: records of a source with equal identities are copies of one event.
-///
-/// 128 bits of XXH3 over event id and event time; two different events share one with a chance of about 1e-26 per pair
-/// of a trillion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Identity(pub u64, pub u64);
-
-impl Identity {
-    /// The identity of an event with that id (its bytes as text) and event time.
-    pub fn of(event_id: &[u8], event_time_us: i64) -> Identity {
-        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(event_id, event_time_us as u64);
-        Identity((hash >> 64) as u64, hash as u64)
     }
 }

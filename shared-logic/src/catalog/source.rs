@@ -1,0 +1,72 @@
+//! `[sources.…]`: Kafka topics with a declared schema.
+
+use std::collections::BTreeSet;
+
+use crate::schema::Field;
+
+/// A Kafka topic with a declared schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The source's name, the key of its table in the catalog.
+    pub name: String,
+    /// The Kafka topic; no two sources share one.
+    pub topic: String,
+    /// How many partitions Braid gives the topic when it creates it.
+    pub partitions: u32,
+    /// The field that identifies an event (a required string or int). Without it, no event counts as a duplicate.
+    pub event_id: Option<String>,
+    /// The required timestamp field that says when the event happened.
+    pub event_time: String,
+    /// The field that producers key records by.
+    pub key: Option<String>,
+    /// An event that is older than its record's timestamp by more than this is rejected. Microseconds.
+    pub max_age_us: i64,
+    /// An event that is newer than its record's timestamp by more than this is rejected. Microseconds.
+    pub max_ahead_us: i64,
+    /// Where reading starts in a topic that already holds records.
+    pub start: Start,
+    /// How payloads are written.
+    pub format: Format,
+    /// How many offsets back the speed layer looks for an earlier copy of an event, per partition.
+    pub dedup_window: u64,
+    /// Declared fields, in the order of the file (the column order of `tsv`).
+    pub fields: Vec<Field>,
+    /// The fields that some metric of the catalog groups by, filled in by the parser. Text in them is limited to
+    /// [`MAX_KEY_BYTES`](crate::group_key::MAX_KEY_BYTES) (`too_long`), so this set is part of every definition's hash.
+    pub grouped: BTreeSet<String>,
+}
+
+impl Source {
+    /// The declared field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// Where reading starts in a topic that already holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record that the topic still holds.
+    Earliest,
+    /// At the topic's end.
+    Latest,
+}
+
+/// How payloads are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object per record.
+    Json,
+    /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
+    Tsv,
+}
+
+/// The catalog has no source of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the catalog declares no source `{name}`; it declares {}", .known.join(", "))]
+pub struct UnknownSource {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names of the catalog's sources.
+    pub known: Vec<String>,
+}

@@ -1,0 +1,52 @@
+//! `count()`: the number of events.
+
+use polars::prelude::{Column, DataFrame, DataType, Expr, PolarsResult, len};
+
+use super::{Measure, Value, sum};
+use crate::schema::FieldType;
+
+#[derive(Debug)]
+pub(super) struct Count;
+
+impl Measure for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+
+    fn argument(&self) -> Option<FieldType> {
+        None
+    }
+
+    fn value_type(&self) -> FieldType {
+        FieldType::Int
+    }
+
+    fn identity(&self) -> Value {
+        Value::Int(0)
+    }
+
+    fn of_event(&self, _of: Value) -> Value {
+        Value::Int(1)
+    }
+
+    fn merge(&self, a: Value, b: Value) -> Value {
+        sum::SumInt.merge(a, b)
+    }
+
+    fn null_cell(&self) -> Value {
+        Value::Overflow
+    }
+
+    fn aggregate(&self, _of: Expr, to: &str) -> Vec<Expr> {
+        vec![len().alias(to)]
+    }
+
+    /// Counts of events that exist cannot leave 64 bits.
+    fn roll_up(&self, of: Expr, to: &str) -> Vec<Expr> {
+        vec![of.sum().alias(to)]
+    }
+
+    fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
+        frame.column(to)?.cast(&DataType::Int64)
+    }
+}

@@ -1,0 +1,102 @@
+//! The counting loop of one assigned partition, from its shard's cursor to applied micro-batches.
+//!
+//! The loop opens the partition's shard and has the partition read from the shard's cursor. The micro-batches then pass
+//! through two stages, so that the next one is aggregated while the last one is applied. When anything is not as expected
+//! (the topic was created again, another worker moved the shard, Redis was restored), the loop drops what it holds, opens
+//! the shard again and goes on from the shard's cursor: the cursor moves only together with the counters, so no record is
+//! missed or counted twice.
+//!
+//! In the order of the flow:
+//!
+//! - [`open_shard`]: makes the shard ready to be counted into;
+//! - [`aggregate`]: the first stage runs the metrics' plans ([`compiled`]) on a micro-batch;
+//! - [`apply`]: the second stage adds the result to the shard;
+//! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
+//!
+//! All of them use [`source`], what the loops of one source share, and [`scripts`], which runs the scripts in Redis.
+
+pub mod aggregate;
+pub mod apply;
+pub mod compiled;
+pub mod expire;
+pub mod open_shard;
+pub mod scripts;
+pub mod source;
+
+use std::sync::Arc;
+
+use platform::redis::Connection;
+use shared_logic::dedup::RecentIdentities;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use self::apply::ApplyStage;
+use self::open_shard::{OpenShard, open_shard};
+use self::source::Shared;
+use crate::error::Superseded;
+use crate::read::{Assignment, Start};
+
+/// How many micro-batches wait in front of each stage.
+const STAGE_DEPTH: usize = 1;
+
+/// Counts one partition until `stop`.
+///
+/// # Errors
+/// [`Superseded`].
+pub async fn run(
+    shared: Arc<Shared>,
+    mut redis: Connection,
+    partition: i32,
+    stop: CancellationToken,
+) -> Result<(), Superseded> {
+    let backoff = shared.settings.retry_backoff.get();
+    let mut wait = backoff;
+    while !stop.is_cancelled() {
+        let opened = tokio::select! {
+            opened = open_shard(&shared, &mut redis, partition) => opened,
+            () = stop.cancelled() => break,
+        };
+        match opened {
+            Ok(open) => {
+                wait = backoff;
+                shared.starts_counting(open.id.clone());
+                count_into(open, &shared, &redis, &stop).await?;
+            }
+            Err(not_open) => {
+                not_open.report(partition, wait);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
+    }
+    shared.stops_counting(partition);
+    Ok(())
+}
+
+/// Passes micro-batches through both stages until one cannot be applied, or the loop is stopped.
+async fn count_into(
+    open: OpenShard,
+    shared: &Shared,
+    redis: &Connection,
+    stop: &CancellationToken,
+) -> Result<(), Superseded> {
+    let (id, cursor) = (&open.id, open.shard.cursor);
+    let window = RecentIdentities::new(shared.metrics.source.dedup_window);
+    let warms = shared.metrics.source.event_id.is_some();
+    let warm_from = if warms { window.warm_from(cursor).max(open.warm_start) } else { cursor };
+    info!(%id, cursor, warm_from, "counting");
+    let (batches, sealed) = mpsc::channel(STAGE_DEPTH);
+    let (aggregated, to_apply) = mpsc::channel(STAGE_DEPTH);
+    let start = Start { partition: id.partition, warm_from, cursor, batches };
+    if shared.reader.send(Assignment::Start(start)).is_err() {
+        // The reading thread has ended, which it does only when the process stops.
+        stop.cancelled().await;
+        return Ok(());
+    }
+    let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
+    let ((), applied) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));
+    applied
+}

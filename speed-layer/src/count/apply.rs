@@ -1,0 +1,205 @@
+//! The second stage of a counting loop: writes what a micro-batch adds into the shard (R2).
+//!
+//! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves the
+//! cursor. The script names the cursor, last slice and definitions that it expects, and changes nothing if one of them
+//! differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script may have run. The
+//! next try then finds the cursor where this micro-batch would move it, and adds nothing a second time.
+
+use std::sync::Arc;
+
+use metrics::{counter, gauge, histogram};
+use platform::redis::{Connection, is_back_pressure};
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::aggregate::Aggregated;
+use super::open_shard::OpenShard;
+use super::scripts::ShardError;
+use super::source::Shared;
+use crate::error::{Superseded, error_text};
+use crate::log::ends::PendingEnds;
+
+/// Applies micro-batches to one shard.
+pub struct ApplyStage<'a> {
+    /// What the tasks of the source share.
+    pub shared: &'a Shared,
+    /// The connection to Redis.
+    pub redis: Connection,
+    /// The shard, kept as it is after each micro-batch.
+    pub open: OpenShard,
+    /// Ends the stage, also while it waits for Redis.
+    pub stop: &'a CancellationToken,
+}
+
+/// Why a micro-batch was not applied. Nothing was added then.
+#[derive(Debug, thiserror::Error)]
+pub enum NotApplied {
+    /// The shard no longer exists.
+    #[error("the shard no longer exists")]
+    Missing,
+    /// Another process has changed the shard, which is now like this.
+    #[error(
+        "another process has changed the shard: its cursor is {} and its last slice begins at {}",
+        .0.cursor,
+        .0.last_slice()
+    )]
+    Differs(Shard),
+    /// Redis refused for a reason that waiting does not mend, or the shard cannot be understood.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// The loop was stopped while it waited.
+    #[error("stopped while waiting for redis")]
+    Stopped,
+}
+
+/// One micro-batch on its way into the shard.
+struct Change {
+    /// What the shard must be like.
+    expected: Expected,
+    /// Where its cursor goes.
+    to: i64,
+    /// The latest moment at which the log's end is known to have been at or below `to`.
+    as_of_us: Option<i64>,
+    /// What is added.
+    additions: Arc<[Addition]>,
+}
+
+impl ApplyStage<'_> {
+    /// Applies micro-batches in order; returns when one is not as expected.
+    ///
+    /// # Errors
+    /// [`Superseded`].
+    pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<(), Superseded> {
+        let id = self.open.id.clone();
+        let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
+        while let Some(batch) = aggregated.recv().await {
+            let still = tokio::select! {
+                still = batch.identity.is_still(&id.log) => still,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            if !still {
+                warn!(%id, "the topic was deleted or created again; what was read may not be of this log");
+                return Ok(());
+            }
+            let expected = self.open.shard.expected();
+            if batch.from != expected.cursor {
+                debug!(%id, from = batch.from, cursor = expected.cursor, "a micro-batch of an earlier position");
+                return Ok(());
+            }
+            let as_of_us = ends.as_of(batch.to);
+            let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
+            match self.apply(change).await {
+                Ok(shard) => {
+                    self.open.shard = shard;
+                    self.report(batch.records, batch.opened);
+                }
+                Err(NotApplied::Stopped) => return Ok(()),
+                Err(NotApplied::Differs(now)) if !same_hashes(&now.definitions, &self.open.shard.definitions) => {
+                    return Err(Superseded { id });
+                }
+                Err(error) => {
+                    counter!("braid_speed_refused_total").increment(1);
+                    let (cursor, error) = (self.open.shard.cursor, error_text(&error));
+                    warn!(%id, cursor, error, "a micro-batch was not applied; going on from what the shard says");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
+    async fn apply(&mut self, mut change: Change) -> Result<Shard, NotApplied> {
+        let backoff = self.shared.settings.retry_backoff.get();
+        let (mut wait, from) = (backoff, change.expected.cursor);
+        loop {
+            let started = Instant::now();
+            let tried = self.try_apply(&change).await;
+            histogram!("braid_speed_apply_seconds").record(started.elapsed());
+            match tried {
+                Ok(shard) => {
+                    platform::failpoints::pass("speed::after_apply");
+                    return Ok(shard);
+                }
+                // An earlier try did run, and its reply was lost.
+                Err(NotApplied::Differs(shard))
+                    if change.to > from
+                        && shard.cursor == change.to
+                        && shard.definitions == change.expected.definitions =>
+                {
+                    return Ok(shard);
+                }
+                // Only a rotate came in between: the same change again, into the slice that it opened.
+                Err(NotApplied::Differs(shard))
+                    if shard.cursor == from && shard.definitions == change.expected.definitions =>
+                {
+                    change.expected.slice = shard.last_slice();
+                }
+                Err(NotApplied::Shard(ShardError::Redis { source: error, .. })) if is_back_pressure(&error) => {
+                    counter!("braid_speed_back_pressure_total").increment(1);
+                    warn!(%error, wait_ms = wait.as_millis(), "redis cannot take a micro-batch now; waiting");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
+                        () = self.stop.cancelled() => return Err(NotApplied::Stopped),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads the fields that the change adds to, merges, and writes them back.
+    async fn try_apply(&mut self, change: &Change) -> Result<Shard, NotApplied> {
+        let (shards, keys) = (&self.shared.shards, &self.open.keys);
+        let Change { expected, to, as_of_us, additions } = change;
+        let mut merged = Vec::new();
+        if !additions.is_empty() {
+            let (shard, held) = shards.held(&mut self.redis, keys, expected.slice, additions).await?;
+            // The script decides. But where the shard differs already, merging would be in vain.
+            Shard::apply(shard.as_ref(), expected, *to)?;
+            let additions = Arc::clone(additions);
+            let work = tokio::task::spawn_blocking(move || {
+                additions.iter().zip(&held).map(|(addition, held)| addition.merged(held)).collect::<Result<Vec<_>, _>>()
+            });
+            merged = work
+                .await
+                .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+                .map_err(|source| ShardError::unreadable(keys, source))?;
+        }
+        let merged = additions.iter().zip(merged);
+        platform::failpoints::pass("speed::before_apply");
+        match shards.apply(&mut self.redis, keys, expected, *to, *as_of_us, merged).await? {
+            Reply::Done(shard) => Ok(shard),
+            Reply::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Reports a micro-batch that was applied, as telemetry.
+    fn report(&self, records: usize, opened: std::time::Instant) {
+        let (source, OpenShard { id, shard, .. }) = (&self.shared.metrics.source, &self.open);
+        let labels = [("source", source.name.clone()), ("partition", id.partition.to_string())];
+        counter!("braid_speed_records_total", &labels[..1]).increment(records as u64);
+        gauge!("braid_speed_cursor", &labels).set(shard.cursor as f64);
+        gauge!("braid_speed_slices", &labels).set(shard.slices.len() as f64);
+        if records > 0 {
+            histogram!("braid_speed_read_to_applied_seconds").record(opened.elapsed());
+        }
+    }
+}
+
+impl From<Refusal> for NotApplied {
+    fn from(refusal: Refusal) -> NotApplied {
+        match refusal {
+            Refusal::Missing => NotApplied::Missing,
+            Refusal::Differs(shard) => NotApplied::Differs(shard),
+        }
+    }
+}
+
+fn same_hashes(a: &Definitions, b: &Definitions) -> bool {
+    a.keys().eq(b.keys())
+}

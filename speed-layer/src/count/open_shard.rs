@@ -1,0 +1,150 @@
+//! Makes a partition's shard ready to be counted into: it exists, counts this catalog's definitions, and its cursor is an
+//! offset that the log still holds.
+
+use std::time::Duration;
+
+use platform::kafka::{Bound, KafkaError};
+use platform::redis::Connection;
+use platform::store::StoreError;
+use shared_logic::catalog::DefinitionHash;
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::log::PartitionId;
+use tracing::{error, info, warn};
+
+use super::scripts::ShardError;
+use super::source::Shared;
+use crate::error::error_text;
+
+/// A shard that can be counted into.
+#[derive(Debug)]
+pub struct OpenShard {
+    /// The partition, and the log that its topic is now.
+    pub id: PartitionId,
+    /// The shard's keys.
+    pub keys: ShardKeys,
+    /// The shard's positions.
+    pub shard: Shard,
+    /// The first offset that may warm the deduplication window: the log still holds it, and the archive has it too. The
+    /// batch layer does not know records before the archive's start (`start = "latest"`). If they counted as earlier copies
+    /// here, the layers would disagree.
+    pub warm_start: i64,
+}
+
+/// Why a shard cannot be counted into yet. The loop waits and tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpen {
+    /// The topic does not exist.
+    #[error("topic {topic} does not exist; create it, or run `batch-layer archive`, which creates it")]
+    NoTopic {
+        /// The topic's name.
+        topic: String,
+    },
+    /// The archive does not know the partition yet.
+    #[error("the archive has not begun {id}; is `batch-layer archive` running?")]
+    NotArchived {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// The cursor lies beyond the log's end.
+    #[error("the cursor {cursor} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped")]
+    BeyondTheEnd {
+        /// The partition.
+        id: PartitionId,
+        /// Where the shard stands.
+        cursor: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// Another process changed the shard at the same time.
+    #[error("another process changed the shard of {id} at the same time")]
+    Raced {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// Kafka did not answer.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// Redis did not answer, or the shard cannot be understood.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// The views or the archive cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Opens the shard of a partition, one step at a time; each step is safe to repeat.
+///
+/// # Errors
+/// [`NotOpen`]: wait and try again.
+pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<OpenShard, NotOpen> {
+    let (topic, definitions) = (&shared.metrics.source.topic, shared.metrics.definitions());
+    let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
+    let id = PartitionId::new(described.log, partition);
+    let keys = shared.keys(&id);
+    let mut shard = match shared.shards.positions(redis, &keys).await? {
+        Some(shard) => shard,
+        None => open_missing(shared, redis, &id, &keys, &definitions).await?,
+    };
+    if !shard.counts(&definitions) {
+        info!(%id, cursor = shard.cursor, "the shard counts other definitions; adopting this catalog's");
+        shard = changed(&id, shared.shards.adopt(redis, &keys, &definitions).await?)?;
+    }
+    let log_start = bound(shared, partition, Bound::Start).await?;
+    let end = bound(shared, partition, Bound::End).await?;
+    if shard.cursor < log_start {
+        let cursor = shard.cursor;
+        warn!(%id, cursor, log_start, "the log no longer holds the cursor; reopening the shard at the log's start");
+        shard = changed(&id, shared.shards.reopen(redis, &keys, cursor, log_start, &definitions).await?)?;
+    }
+    if shard.cursor > end {
+        return Err(NotOpen::BeyondTheEnd { id, cursor: shard.cursor, end });
+    }
+    let archive_start = shared.batch_side.lock().await.archive_start(&id).await?;
+    let warm_start = archive_start.map_or(log_start, |start| start.max(log_start));
+    Ok(OpenShard { id, keys, shard, warm_start })
+}
+
+/// Opens a shard that does not exist, where R6 says.
+async fn open_missing(
+    shared: &Shared,
+    redis: &mut Connection,
+    id: &PartitionId,
+    keys: &ShardKeys,
+    definitions: &[DefinitionHash],
+) -> Result<Shard, NotOpen> {
+    let boundary = shared.batch_side.lock().await.boundary().await?;
+    let at = boundary.opening(id).ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
+    info!(%id, at, "opening a shard");
+    changed(id, shared.shards.open(redis, keys, at, definitions).await?)
+}
+
+fn changed(id: &PartitionId, reply: Reply) -> Result<Shard, NotOpen> {
+    match reply {
+        Reply::Done(shard) => Ok(shard),
+        Reply::Refused(_) => Err(NotOpen::Raced { id: id.clone() }),
+    }
+}
+
+async fn bound(shared: &Shared, partition: i32, which: Bound) -> Result<i64, NotOpen> {
+    let offsets = shared.topics.offsets(&shared.metrics.source.topic, &[partition], which).await?;
+    Ok(offsets.get(&partition).copied().unwrap_or_default())
+}
+
+/// Waiting longer than this for the archive is worth a warning.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl NotOpen {
+    /// Logs it: as an error what an operator has to mend, otherwise as a warning or a notice.
+    pub fn report(&self, partition: i32, wait: Duration) {
+        let (wait_ms, text) = (wait.as_millis(), error_text(self));
+        match self {
+            NotOpen::BeyondTheEnd { .. } | NotOpen::Shard(ShardError::Unreadable { .. }) => {
+                error!(partition, wait_ms, "{text}");
+            }
+            // Every first start begins with it.
+            NotOpen::NotArchived { .. } if wait < ARCHIVE_PATIENCE => info!(partition, "{text}; waiting for it"),
+            _ => warn!(partition, wait_ms, "{text}; trying again"),
+        }
+    }
+}

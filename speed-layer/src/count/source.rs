@@ -1,0 +1,66 @@
+//! What all counting loops of one source share.
+//!
+//! A worker has one [`Shared`] per source. The counting loops, their stages and the task that drops slices use it; what
+//! belongs to one partition alone lies in its counting loop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+
+use platform::kafka::Topics;
+use platform::settings::Speed;
+use shared_logic::catalog::Catalog;
+use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::log::PartitionId;
+use tokio::sync::{Mutex, watch};
+
+use super::compiled::CompiledMetrics;
+use super::scripts::Scripts;
+use crate::batch_side::BatchSide;
+use crate::log::ends::Ends;
+use crate::log::identity::LogIdentity;
+use crate::read::Assignment;
+
+/// What all counting loops of one source share.
+pub struct Shared {
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The source and its metrics, compiled.
+    pub metrics: Arc<CompiledMetrics>,
+    /// The speed layer's settings.
+    pub settings: Speed,
+    /// Asks Kafka about topics.
+    pub topics: Topics,
+    /// Asks for the id of the source's topic (R7).
+    pub identity: LogIdentity,
+    /// The newest known ends of the assigned partitions.
+    pub ends: watch::Receiver<Ends>,
+    /// Runs scripts on shards.
+    pub shards: Scripts,
+    /// Reads the archive's facts and the views' cuts.
+    pub batch_side: Mutex<BatchSide>,
+    /// The partitions into whose shards this worker counts, each with its log.
+    pub counting: watch::Sender<BTreeSet<PartitionId>>,
+    /// Tells the reading thread which partitions to read.
+    pub reader: std_mpsc::Sender<Assignment>,
+}
+
+impl Shared {
+    /// The keys of a partition's shard.
+    pub fn keys(&self, id: &PartitionId) -> ShardKeys {
+        ShardKeys::new(&self.catalog.deployment, &self.metrics.source.name, id)
+    }
+
+    /// Notes that this worker counts into the shard of `id`, and no longer into that of another log of the partition.
+    pub fn starts_counting(&self, id: PartitionId) {
+        self.counting.send_modify(|counting| {
+            counting.retain(|other| other.partition != id.partition);
+            counting.insert(id);
+        });
+    }
+
+    /// Notes that this worker no longer counts the partition.
+    pub fn stops_counting(&self, partition: i32) {
+        self.counting.send_modify(|counting| counting.retain(|id| id.partition != partition));
+    }
+}

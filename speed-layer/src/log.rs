@@ -1,0 +1,7 @@
+//! What the speed layer asks Kafka about a log, beside its records.
+//!
+//! - [`identity`]: whether the topic is still the same log (R7);
+//! - [`ends`]: how far the log reaches, so that answers can say as of when they are complete.
+
+pub mod ends;
+pub mod identity;

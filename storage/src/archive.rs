@@ -1,0 +1,88 @@
+//! The archive of one source, with the facts that its newest commit carries (R6).
+
+use platform::store::{Committed, StoreError};
+use polars::prelude::Schema;
+use shared_logic::contracts::archive::{self, Facts};
+
+use crate::{Followed, NotedTable, Storage, TableNote};
+
+/// How often a change of facts is tried again when the archiver committed first.
+const ATTEMPTS: u32 = 20;
+
+/// The archive of one source at one version, with its facts at that version.
+pub type Archive = NotedTable<Facts>;
+
+impl TableNote for Facts {
+    const DOMAIN: &'static str = archive::FACTS_DOMAIN;
+    const PARTITION: &'static str = archive::DAY;
+}
+
+/// Facts that could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsNotChanged {
+    /// The archive could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archiver committed before every attempt.
+    #[error("cannot change the facts of {table}: the archiver committed first {ATTEMPTS} times; try again")]
+    Overtaken {
+        /// The archive's table.
+        table: String,
+    },
+}
+
+impl Storage {
+    /// The archive of a source at its newest version; `None` until the archiver's first commit.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn archive(&self, source: &str) -> Result<Option<Archive>, StoreError> {
+        let archive = Archive::open(&self.store, &archive::path(source)).await?;
+        Ok(archive.filter(|archive| archive.note().is_some()))
+    }
+
+    /// The archive of a source, created with those columns where it is missing.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn create_archive(&self, source: &str, columns: &Schema) -> Result<Archive, StoreError> {
+        Archive::create(&self.store, &archive::path(source), columns).await
+    }
+
+    /// The archive of a source, to be followed from version to version.
+    pub fn follow_archive(&self, source: &str) -> Followed<Facts> {
+        Followed::new(self.store.clone(), archive::path(source))
+    }
+}
+
+impl Archive {
+    /// The facts at this version; none of them before the archiver's first commit.
+    pub fn facts(&self) -> Facts {
+        self.note().map(|facts| Facts::clone(facts)).unwrap_or_default()
+    }
+
+    /// Changes the newest facts in a commit of their own and returns what `change` returns. If that changes nothing, there
+    /// is no commit. `operation` is a word for the table's log.
+    ///
+    /// # Errors
+    /// If the archive cannot be read or written, or others committed first again and again.
+    pub async fn change<T>(
+        &mut self,
+        operation: &'static str,
+        change: impl Fn(&mut Facts) -> T,
+    ) -> Result<T, FactsNotChanged> {
+        for _ in 0..ATTEMPTS {
+            let before = self.facts();
+            let mut facts = before.clone();
+            let given = change(&mut facts);
+            if facts == before {
+                return Ok(given);
+            }
+            if self.commit(self.begin(operation), Some(facts)).await? != Committed::Conflict {
+                return Ok(given);
+            }
+            self.refresh().await?;
+        }
+        Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
+    }
+}

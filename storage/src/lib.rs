@@ -1,0 +1,42 @@
+//! What the layers share, read and written.
+//!
+//! `shared_logic::contracts` says how archives, batch views and shards are written down; this crate is the I/O half of it,
+//! and the only code that opens one of their tables or runs one of their scripts.
+//!
+//! - [`Storage`]: the tables of one deployment;
+//! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
+//!   that may not exist yet;
+//! - [`Archive`] and [`BatchView`]: the two kinds of tables;
+//! - [`ShardClient`]: every script that reads or changes a shard in Redis.
+
+mod archive;
+mod batch_view;
+mod noted_table;
+mod shard;
+
+use platform::settings;
+use platform::store::{Store, StoreError};
+use shared_logic::catalog::Deployment;
+
+pub use archive::{Archive, FactsNotChanged};
+pub use batch_view::BatchView;
+pub use noted_table::{Followed, NotedTable, TableNote};
+pub use shard::{Held, Merged, ShardClient, ShardError};
+
+/// The tables of one deployment.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    store: Store,
+    version: String,
+}
+
+impl Storage {
+    /// The tables of a deployment in the store of the settings. Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`StoreError::BadUrl`].
+    pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
+        let store = Store::new(settings, &deployment.name)?;
+        Ok(Storage { store, version: deployment.version.clone() })
+    }
+}

@@ -1,0 +1,179 @@
+//! A Delta table whose commits carry a note: what the commit says of its rows, written atomically with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::store::{Commit, Committed, DataFile, Store, StoreError, Table};
+use polars::prelude::{DataFrame, LazyFrame, Schema};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A note, and the kind of table whose commits carry it.
+pub trait TableNote: Serialize + DeserializeOwned {
+    /// The Delta metadata domain that holds the note.
+    const DOMAIN: &'static str;
+    /// The table's partition column.
+    const PARTITION: &'static str;
+}
+
+/// A table and the note of its newest commit, both at the version at which the table was opened, refreshed or committed to.
+#[derive(Debug, Clone)]
+pub struct NotedTable<N> {
+    table: Table,
+    note: Option<Arc<N>>,
+}
+
+impl<N: TableNote> NotedTable<N> {
+    pub(crate) async fn open(store: &Store, path: &str) -> Result<Option<NotedTable<N>>, StoreError> {
+        match store.open(path).await? {
+            Some(table) => NotedTable::with_note(table).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the table, created with those columns where it is missing.
+    pub(crate) async fn create(store: &Store, path: &str, columns: &Schema) -> Result<NotedTable<N>, StoreError> {
+        NotedTable::with_note(store.open_or_create(path, columns, N::PARTITION).await?).await
+    }
+
+    async fn with_note(table: Table) -> Result<NotedTable<N>, StoreError> {
+        let note = table.note(N::DOMAIN).await?.map(Arc::new);
+        Ok(NotedTable { table, note })
+    }
+
+    /// The note of the newest commit that carries one; `None` before the first.
+    pub fn note(&self) -> Option<&Arc<N>> {
+        self.note.as_ref()
+    }
+
+    /// The table's path below the deployment's folder.
+    pub fn path(&self) -> &str {
+        self.table.path()
+    }
+
+    /// The number of the newest commit that is known.
+    pub fn version(&self) -> u64 {
+        self.table.version()
+    }
+
+    /// Looks for newer commits and reads the newest note; returns whether there were any.
+    ///
+    /// # Errors
+    /// If the log cannot be read. The table may then be newer than the note: open it again.
+    pub async fn refresh(&mut self) -> Result<bool, StoreError> {
+        let newer = self.table.refresh().await?;
+        if newer {
+            self.note = self.table.note(N::DOMAIN).await?.map(Arc::new);
+        }
+        Ok(newer)
+    }
+
+    /// The columns that the table declares, without its partition column.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn columns(&self) -> Result<Schema, StoreError> {
+        self.table.columns(N::PARTITION)
+    }
+
+    /// The files that make up this version.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or a file has deletion vectors, which Braid never writes.
+    pub async fn files(&self) -> Result<Vec<DataFile>, StoreError> {
+        self.table.files().await
+    }
+
+    /// Reads those columns of the files' rows, in the types given; a column that a file does not have is null there.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
+        self.table.read(files, columns).await
+    }
+
+    /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.
+    ///
+    /// `ranged` names integer or text columns whose smallest and largest values are kept with the file.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
+        self.table.write(partition, frame, ranged).await
+    }
+
+    /// Starts a commit. `operation` is a word for the table's log: what the commit does.
+    pub fn begin(&self, operation: &'static str) -> Commit {
+        Commit::new(operation, N::PARTITION, platform::clock::now_us())
+    }
+
+    /// Commits on top of this version. On success this is the table at the new version, with the new note if there is one;
+    /// without one, the note of the version before stays.
+    ///
+    /// # Errors
+    /// If the log cannot be written. That another writer committed first is not an error but [`Committed::Conflict`].
+    pub async fn commit(&mut self, commit: Commit, note: Option<N>) -> Result<Committed, StoreError> {
+        let commit = match &note {
+            Some(note) => commit.note(N::DOMAIN, note),
+            None => commit,
+        };
+        let committed = self.table.commit(commit).await?;
+        if let (Committed::At(_), Some(note)) = (committed, note) {
+            self.note = Some(Arc::new(note));
+        }
+        Ok(committed)
+    }
+
+    /// Writes a checkpoint and removes log entries that are older than the table's retention.
+    ///
+    /// # Errors
+    /// If the log cannot be read or written.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.table.checkpoint().await
+    }
+
+    /// Removes files that no version refers to any more and that were last written longer than `age` ago; returns how many.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_orphans(&self, age: Duration) -> Result<usize, StoreError> {
+        self.table.remove_orphans(age).await
+    }
+}
+
+/// Keeps up with a table that may not exist yet, or may be replaced by another.
+#[derive(Debug, Clone)]
+pub struct Followed<N> {
+    store: Store,
+    path: String,
+    table: Option<NotedTable<N>>,
+}
+
+impl<N: TableNote> Followed<N> {
+    pub(crate) fn new(store: Store, path: String) -> Followed<N> {
+        Followed { store, path, table: None }
+    }
+
+    /// The table's path below the deployment's folder.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The table at its newest version; `None` while there is none.
+    ///
+    /// May be cancelled at any await; the next call goes on from what is known.
+    ///
+    /// # Errors
+    /// If the store cannot be read. The next call opens the table anew, as it may have been replaced.
+    pub async fn newest(&mut self) -> Result<Option<&NotedTable<N>>, StoreError> {
+        // Taken out, so that a table whose refresh fails or is cancelled halfway is not used again.
+        self.table = match self.table.take() {
+            Some(mut table) => {
+                table.refresh().await?;
+                Some(table)
+            }
+            None => NotedTable::open(&self.store, &self.path).await?,
+        };
+        Ok(self.table.as_ref())
+    }
+}

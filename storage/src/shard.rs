@@ -1,0 +1,185 @@
+//! The client of shards: every script that reads or changes one (R2 to R5, R8, R10).
+//!
+//! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as text.
+//! `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are read; the
+//! tests run both side by side on a real Redis. A script whose reply was lost may have run: every change names the position
+//! that it expects, so a repeat changes nothing.
+//!
+//! - `scripts`: the Lua sources;
+//! - `apply`: a micro-batch, read and written;
+//! - `reading`: the counters of one group key;
+//! - `expire`: counters of slices that were dropped.
+
+mod apply;
+mod expire;
+mod reading;
+mod scripts;
+
+use std::sync::Arc;
+
+use platform::redis::Connection;
+use redis::{FromRedisValue, RedisError, Script};
+use shared_logic::catalog::DefinitionHash;
+use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, hashes_text};
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+
+pub use apply::{Held, Merged};
+use scripts::Scripts;
+
+/// Runs the scripts on shards. A clone shares them.
+#[derive(Debug, Clone, Default)]
+pub struct ShardClient {
+    scripts: Arc<Scripts>,
+}
+
+/// Why a script did not do its work, or its reply could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// Redis refused the script, or did not answer in time. The script may have run.
+    #[error("cannot {operation} shard {shard}")]
+    Redis {
+        /// What was tried.
+        operation: &'static str,
+        /// The shard's key.
+        shard: String,
+        /// What the server or the connection said.
+        source: RedisError,
+    },
+    /// The shard is of another format, or damaged.
+    #[error("cannot understand shard {shard}")]
+    Unreadable {
+        /// The shard's key.
+        shard: String,
+        /// What was read.
+        source: UnknownReply,
+    },
+}
+
+impl ShardClient {
+    /// Opens a missing shard at an offset, counted by those definitions from there on. An existing one stays as it is:
+    /// [`Refusal::Differs`](shared_logic::contracts::speed_view::Refusal::Differs).
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn open(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        at: i64,
+        definitions: &[DefinitionHash],
+    ) -> Result<Reply, ShardError> {
+        let arguments = [at.to_string(), hashes_text(definitions)];
+        self.change(redis, keys, "open", &self.scripts.open, &arguments).await
+    }
+
+    /// R3: opens a new slice at the cursor, unless one begins there or the shard has `max_slices`.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn rotate(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        max_slices: usize,
+    ) -> Result<Reply, ShardError> {
+        self.change(redis, keys, "rotate", &self.scripts.rotate, &[max_slices.to_string()]).await
+    }
+
+    /// R4: replaces the definitions. One that was counted goes on; a new one counts from the cursor on.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn adopt(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        definitions: &[DefinitionHash],
+    ) -> Result<Reply, ShardError> {
+        self.change(redis, keys, "adopt definitions in", &self.scripts.adopt, &[hashes_text(definitions)]).await
+    }
+
+    /// R5: drops every slice and begins one at `to`, if the shard's cursor is `cursor`.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn reopen(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        cursor: i64,
+        to: i64,
+        definitions: &[DefinitionHash],
+    ) -> Result<Reply, ShardError> {
+        let arguments = [cursor.to_string(), to.to_string(), hashes_text(definitions)];
+        self.change(redis, keys, "reopen", &self.scripts.reopen, &arguments).await
+    }
+
+    /// R8: drops, from the front, every slice that ends at or below the cut. Their counters stay until they are expired.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn drop_below(&self, redis: &mut Connection, keys: &ShardKeys, cut: i64) -> Result<Reply, ShardError> {
+        self.change(redis, keys, "drop slices of", &self.scripts.drop, &[cut.to_string()]).await
+    }
+
+    /// R8: deletes the shard of a closed log, unless it counted beyond the log's archived end.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn delete(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        archived_end: i64,
+    ) -> Result<Reply, ShardError> {
+        self.change(redis, keys, "delete", &self.scripts.delete, &[archived_end.to_string()]).await
+    }
+
+    /// The shard's positions; `None` if there is no shard.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn positions(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<Option<Shard>, ShardError> {
+        let fields: Vec<String> = call(redis, keys, "read", &self.scripts.read, &[], &[]).await?;
+        script::positions(&fields).map_err(|source| unreadable(keys, source))
+    }
+
+    async fn change(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        operation: &'static str,
+        script: &Script,
+        arguments: &[String],
+    ) -> Result<Reply, ShardError> {
+        let fields: Vec<String> = call(redis, keys, operation, script, &[], arguments).await?;
+        script::reply(&fields).map_err(|source| unreadable(keys, source))
+    }
+}
+
+/// Runs a script on a shard and, where it touches counters, their keys.
+async fn call<T: FromRedisValue>(
+    redis: &mut Connection,
+    keys: &ShardKeys,
+    operation: &'static str,
+    script: &Script,
+    counters: &[String],
+    arguments: &[String],
+) -> Result<T, ShardError> {
+    let mut invocation = script.key(keys.shard());
+    counters.iter().for_each(|key| {
+        invocation.key(key);
+    });
+    arguments.iter().for_each(|argument| {
+        invocation.arg(argument);
+    });
+    invocation.invoke_async(redis).await.map_err(|source| refused(keys, operation, source))
+}
+
+fn refused(keys: &ShardKeys, operation: &'static str, source: RedisError) -> ShardError {
+    ShardError::Redis { operation, shard: keys.shard(), source }
+}
+
+fn unreadable(keys: &ShardKeys, source: UnknownReply) -> ShardError {
+    ShardError::Unreadable { shard: keys.shard(), source }
+}

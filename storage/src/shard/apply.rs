@@ -1,0 +1,84 @@
+//! R2: a micro-batch is added by reading the fields that it touches, merging, and writing them back in the script that moves
+//! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
+
+use platform::redis::Connection;
+use redis::{RedisError, Value, from_redis_value};
+use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text};
+use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Shard, ShardKeys};
+
+use super::{ShardClient, ShardError, refused, unreadable};
+
+/// What the fields of each addition hold: per addition, in the order of its fields.
+pub type Held = Vec<Vec<Option<Vec<u8>>>>;
+
+/// An addition merged with what its fields held, as the script writes it.
+pub type Merged = Vec<u8>;
+
+impl ShardClient {
+    /// Reads the shard and what the additions' fields hold in a slice, in one transaction.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn held(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        slice: i64,
+        additions: &[Addition],
+    ) -> Result<(Option<Shard>, Held), ShardError> {
+        let mut look = redis::pipe();
+        look.atomic().cmd("HMGET").arg(keys.shard()).arg(&["cursor", "slices", "definitions", "format"]);
+        for addition in additions {
+            look.cmd("HMGET").arg(keys.counters(slice, &addition.definition));
+            for field in addition.fields() {
+                look.arg(field);
+            }
+        }
+        let of_redis = |source| refused(keys, "read", source);
+        let mut answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
+        let held = answers.drain(1..).map(from_redis_value).collect::<Result<_, _>>();
+        let positions = answers.drain(..).map(from_redis_value::<Vec<Option<String>>>).collect::<Result<Vec<_>, _>>();
+        let held = held.map_err(|error| of_redis(RedisError::from(error)))?;
+        let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?.concat();
+        Ok((shard(&positions).map_err(|source| unreadable(keys, source))?, held))
+    }
+
+    /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
+    /// `as_of_us` is the moment up to which the log's end was at or below `to`, if it is known; microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn apply(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        expected: &Expected,
+        to: i64,
+        as_of_us: Option<i64>,
+        merged: impl Iterator<Item = (&Addition, Merged)>,
+    ) -> Result<Reply, ShardError> {
+        let mut invocation = self.scripts.apply.key(keys.shard());
+        invocation
+            .arg(expected.cursor)
+            .arg(expected.slice)
+            .arg(definitions_text(&expected.definitions))
+            .arg(to)
+            .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
+        for (addition, fields) in merged {
+            invocation.key(keys.counters(expected.slice, &addition.definition)).arg(fields);
+        }
+        let fields: Vec<String> =
+            invocation.invoke_async(redis).await.map_err(|source| refused(keys, "apply a micro-batch to", source))?;
+        script::reply(&fields).map_err(|source| unreadable(keys, source))
+    }
+}
+
+fn shard(positions: &[Option<String>]) -> Result<Option<Shard>, UnknownReply> {
+    match positions {
+        [Some(cursor), Some(slices), Some(definitions), Some(format)] if format == FORMAT => {
+            script::shard(cursor, slices, definitions).map(Some)
+        }
+        [None, ..] => Ok(None),
+        other => Err(UnknownReply { what: format!("{other:?}") }),
+    }
+}

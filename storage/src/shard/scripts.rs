@@ -1,0 +1,46 @@
+//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions}`, where status is `done` or why
+//! nothing changed.
+
+use redis::Script;
+
+/// Every script, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    /// Keys: shard. Arguments: offset, definition hashes (comma-separated).
+    pub(super) open: Script,
+    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, next cursor, as-of (empty:
+    /// unchanged), per counters what an `Addition` merged.
+    pub(super) apply: Script,
+    /// R3. Keys: shard. Arguments: the largest number of slices.
+    pub(super) rotate: Script,
+    /// R4. Keys: shard. Arguments: definition hashes.
+    pub(super) adopt: Script,
+    /// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes.
+    pub(super) reopen: Script,
+    /// R8. Keys: shard. Arguments: cut. Replies with what remains.
+    pub(super) drop: Script,
+    /// R8. Keys: shard. Arguments: the closed log's archived end. Replies with what is gone.
+    pub(super) delete: Script,
+    /// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed;
+    /// replies how many.
+    pub(super) unlink: Script,
+    /// R10. Keys: shard, counters of each slice. Arguments: group key. Replies with the shard and, per slice, the group
+    /// key's chunks.
+    pub(super) read: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Scripts {
+        Scripts {
+            open: Script::new(include_str!("open.lua")),
+            apply: Script::new(include_str!("apply.lua")),
+            rotate: Script::new(include_str!("rotate.lua")),
+            adopt: Script::new(include_str!("adopt.lua")),
+            reopen: Script::new(include_str!("reopen.lua")),
+            drop: Script::new(include_str!("drop.lua")),
+            delete: Script::new(include_str!("delete.lua")),
+            unlink: Script::new(include_str!("unlink.lua")),
+            read: Script::new(include_str!("read.lua")),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Shards on a real Redis, tables in a real store.
+
+mod tables;

@@ -1,0 +1,71 @@
+//! Tables that appear, change and are replaced while they are followed; facts that two processes change at once.
+
+use platform::settings;
+use polars::prelude::{DataType, Schema};
+use shared_logic::catalog::Deployment;
+use shared_logic::log::PartitionId;
+use storage::{Archive, Storage};
+
+fn storage(folder: &tempfile::TempDir) -> Storage {
+    let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+    Storage::new(&settings, &deployment).expect("a store")
+}
+
+async fn created(storage: &Storage) -> Archive {
+    let columns = Schema::from_iter([("a".into(), DataType::Int64)]);
+    storage.create_archive("s", &columns).await.expect("created")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_followed_from_before_it_exists() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    let mut followed = storage.follow_archive("s");
+    assert!(followed.newest().await.expect("read").is_none());
+
+    let mut archive = created(&storage).await;
+    let found = followed.newest().await.expect("read").expect("a table");
+    assert!(found.note().is_none(), "no commit carries facts yet");
+    assert!(storage.archive("s").await.expect("read").is_none(), "nothing was archived yet");
+
+    archive.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 0), 7)).await.expect("committed");
+    let found = followed.newest().await.expect("read").expect("a table");
+    assert_eq!((found.version(), found.facts()), (archive.version(), archive.facts()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_read_is_opened_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    let mut archive = created(&storage).await;
+    archive.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 0), 7)).await.expect("committed");
+    let mut followed = storage.follow_archive("s");
+    followed.newest().await.expect("read").expect("a table");
+
+    let log = folder.path().join("braid/archive/s/_delta_log");
+    let away = folder.path().join("away");
+    std::fs::rename(&log, &away).expect("moved");
+    std::fs::write(&log, "not a folder").expect("written");
+    assert!(followed.newest().await.is_err());
+
+    std::fs::remove_file(&log).expect("removed");
+    std::fs::rename(&away, &log).expect("moved back");
+    let found = followed.newest().await.expect("read").expect("a table");
+    assert_eq!(found.facts(), archive.facts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_of_facts_both_are_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    let (mut one, mut other) = (created(&storage).await, created(&storage).await);
+    one.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 0), 7)).await.expect("committed");
+    other.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 1), 9)).await.expect("committed on a retry");
+    let begun: Vec<_> = other.facts().partitions().map(|(id, known)| (id.partition, known.begin)).collect();
+    assert_eq!(begun, [(0, 7), (1, 9)]);
+
+    let version = other.version();
+    other.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 1), 9)).await.expect("nothing to do");
+    assert_eq!(other.version(), version, "a change that changes nothing is no commit");
+}
