@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
@@ -61,39 +62,48 @@ enum Lost {
 /// # Errors
 /// Whatever ended it, for a person to read.
 pub fn main() -> anyhow::Result<()> {
-    platform::shutdown::block_on(run())?
+    block_on(run())?
 }
 
 async fn run() -> anyhow::Result<()> {
     let args = Args::parse();
-    let settings = args.settings.load()?;
-    platform::telemetry::init(&settings.telemetry)?;
-    let _fail_points = platform::failpoints::setup();
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
+    let process = Process::start(&args.settings)?;
+    let settings = &process.settings;
+    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     match args.command {
-        Command::Init => crate::init::run(&settings, &catalog).await,
+        Command::Init => crate::init::run(settings, &catalog).await,
         Command::Archive => {
             platform::telemetry::listen(&settings.telemetry).await?;
             println!("ready");
             let shutdown = Shutdown::on_signals()?;
-            crate::init::run(&settings, &catalog).await.context("cannot create topics and tables")?;
-            crate::archive::run(&settings, &catalog, shutdown).await
+            crate::init::run(settings, &catalog).await.context("cannot create topics and tables")?;
+            crate::archive::run(settings, &catalog, shutdown).await
         }
         Command::Reconcile => {
-            for report in crate::reconcile::run(&settings, &catalog, &CancellationToken::new()).await? {
+            for report in crate::reconcile::run(settings, &catalog, &CancellationToken::new()).await? {
                 println!("{report}");
             }
             Ok(())
         }
         Command::Schedule => {
             platform::telemetry::listen(&settings.telemetry).await?;
-            crate::schedule::run(&settings, &catalog, Shutdown::on_signals()?).await
+            crate::schedule::run(settings, &catalog, Shutdown::on_signals()?).await
         }
-        Command::Status { json } => crate::status::run(&settings, &catalog, json).await,
-        Command::Close { source } => crate::close::run(&settings, &catalog, &source).await,
-        Command::Lost(Lost::List) => crate::lost::list(&settings, &catalog).await,
-        Command::Lost(Lost::Accept { source }) => crate::lost::accept(&settings, &catalog, &source).await,
+        Command::Status { json } => crate::status::run(settings, &catalog, json).await,
+        Command::Close { source } => crate::close::run(settings, &catalog, &source).await,
+        Command::Lost(Lost::List) => crate::lost::list(settings, &catalog).await,
+        Command::Lost(Lost::Accept { source }) => crate::lost::accept(settings, &catalog, &source).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
     }
 }

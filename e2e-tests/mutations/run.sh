@@ -19,7 +19,8 @@ export CARGO_TARGET_DIR="$work/target"
 same_features="-p e2e-tests -p serving-layer"
 # Compiled often and run once.
 quick="--config profile.dev.package.shared-logic.opt-level=1 --config profile.dev.package.platform.opt-level=0
-    --config profile.dev.package.speed-layer.opt-level=0 --config profile.dev.package.braid.opt-level=0"
+    --config profile.dev.package.speed-layer.opt-level=0 --config profile.dev.package.braid.opt-level=0
+    --config profile.dev.package.traffic.opt-level=0"
 # A patch that makes a test hang is caught, too; this is when it counts as hanging.
 limit=${MUTANT_LIMIT:-30m}
 escaped=0

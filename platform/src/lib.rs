@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod failpoints;
 pub mod kafka;
+pub mod process;
 pub mod redis;
 pub mod settings;
 pub mod shutdown;

@@ -127,19 +127,6 @@ impl Shutdown {
     }
 }
 
-/// Runs a process to the end of `future`. What is then still running, because its deadline has passed, is left behind: a
-/// runtime that is dropped would wait for every blocking call, however long it takes.
-///
-/// # Errors
-///
-/// If there can be no runtime.
-pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let output = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(output)
-}
-
 /// Runs `future` to its end; from the moment that a stop is asked for, it has `deadline` left.
 ///
 /// The future itself listens to `shutdown` and ends in its own order; this only bounds how long that may take.

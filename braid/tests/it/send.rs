@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use braid::commands::send::Keying;
 use braid::embedded::kafka::EmbeddedKafka;
-use braid::send::Keying;
 use braid::source_topic;
 use platform::kafka::{Consumer, Delivered, Outgoing, Polled};
 use platform::settings;

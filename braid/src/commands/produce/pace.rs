@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 /// With a given beginning, time is virtual: it stands still at full speed, and otherwise goes on by one interval a
 /// record, so that it depends on nothing but the number of records. Without one, it is the clock's.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     events_per_second: f64,
     began: Instant,
     begin_us: Option<i64>,
@@ -19,14 +19,14 @@ pub struct Pace {
 
 impl Pace {
     /// A pace of so many records a second (0: no pause between them) that begins now.
-    pub fn new(events_per_second: f64, begin_us: Option<i64>, clock: fn() -> i64) -> Pace {
+    pub(super) fn new(events_per_second: f64, begin_us: Option<i64>, clock: fn() -> i64) -> Pace {
         Pace { events_per_second, began: Instant::now(), begin_us, clock, taken: 0 }
     }
 
     /// Waits until the next record is due and gives its time in microseconds since 1970.
     ///
     /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> i64 {
+    pub(super) async fn next(&mut self) -> i64 {
         let after = self.due();
         if !after.is_zero() {
             sleep_until(self.began + after).await;

@@ -9,11 +9,11 @@ use shared_logic::schema::FieldType;
 use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
-use super::cell::Row;
-use super::payload::{Instead, encode, encode_instead};
+use crate::cell::Row;
+use crate::payload::{Replacement, encode, encode_with};
 
 /// The reasons for which a record of this source can be rejected.
-pub(super) fn reasons(source: &Source) -> Vec<Reason> {
+pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
         Reason::NotJson | Reason::NotObject => source.format == Format::Json,
         // A JSON object has no columns, and a line of one column has no second one to lack.
@@ -26,9 +26,9 @@ pub(super) fn reasons(source: &Source) -> Vec<Reason> {
 }
 
 /// The row as a payload that is rejected for that reason. For the reasons of age, the row itself is too old or too new.
-pub(super) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
+pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
     let sound = encode(source, row);
-    let with = |at: usize, raw: String| encode_instead(source, row, Some((at, Instead::Raw(quoted(source, raw)))));
+    let with = |at: usize, raw: String| encode_with(source, row, Some((at, Replacement::Raw(quoted(source, raw)))));
     match reason {
         Reason::Empty => Vec::new(),
         Reason::NotUtf8 => {
@@ -38,13 +38,13 @@ pub(super) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::NotJson => sound[..sound.len() - 1].to_vec(),
         Reason::NotObject => [b"[", sound.as_slice(), b"]"].concat(),
         Reason::WrongColumns => [sound.as_slice(), b"\tone too many"].concat(),
-        Reason::MissingField => encode_instead(source, row, Some((required(source, rng), Instead::Absent))),
+        Reason::MissingField => encode_with(source, row, Some((required(source, rng), Replacement::Absent))),
         Reason::WrongType => with(event_time(source), "yesterday".to_owned()),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => encode_instead(source, row, Some((int, Instead::Raw((MAX_INT + 1).to_string())))),
+            Some(int) => encode_with(source, row, Some((int, Replacement::Raw((MAX_INT + 1).to_string())))),
             None => {
                 let too_late_ms = MAX_INSTANT_US / 1_000;
-                encode_instead(source, row, Some((event_time(source), Instead::Raw(too_late_ms.to_string()))))
+                encode_with(source, row, Some((event_time(source), Replacement::Raw(too_late_ms.to_string()))))
             }
         },
         Reason::TooLong => limited(source).map_or_else(Vec::new, |at| with(at, "x".repeat(MAX_KEY_BYTES + 1))),

@@ -8,7 +8,8 @@ use shared_logic::decode::Decoder;
 use shared_logic::time::{DAY_US, HOUR_US, bucket_start, format_rfc3339};
 
 use super::*;
-use crate::catalog_file::SHIPPED;
+
+const SHIPPED: &str = include_str!("../../catalog.toml");
 
 const NOW_US: i64 = 1_777_023_000_000_000;
 const MINUTE_US: i64 = 60_000_000;
@@ -54,8 +55,8 @@ fn mix() -> Mix {
 }
 
 fn samples(source: &Source, mix: &Mix, seed: u64, count: usize) -> Vec<Sample> {
-    let mut traffic = Traffic::new(source, mix, seed).expect("a sound mix");
-    (0..count).map(|_| traffic.sample(NOW_US)).collect()
+    let mut generator = Generator::new(source, mix, seed).expect("a sound mix");
+    (0..count).map(|_| generator.sample(NOW_US)).collect()
 }
 
 #[test]
@@ -118,12 +119,12 @@ fn copies_are_equal_and_near() {
 fn shares_and_popularity_are_as_asked() {
     let catalog = shipped();
     let source = &catalog.sources["views"];
-    let mut traffic = Traffic::new(source, &Mix { broken: 0.01, ..mix() }, 5).expect("a sound mix");
+    let mut generator = Generator::new(source, &Mix { broken: 0.01, ..mix() }, 5).expect("a sound mix");
     let mut of_key: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for _ in 0..50_000 {
-        *of_key.entry(traffic.sample(NOW_US).key).or_default() += 1;
+        *of_key.entry(generator.sample(NOW_US).key).or_default() += 1;
     }
-    let tally = traffic.tally();
+    let tally = generator.tally();
     assert!((1_300..1_700).contains(&tally.copies), "{tally}");
     assert!((800..1_200).contains(&tally.late), "{tally}");
     assert!((400..600).contains(&tally.broken), "{tally}");
@@ -190,18 +191,6 @@ fn expected_names_what_it_does_not_count() {
     let sound = 1_000 - int(&expected, "rejected") - int(&expected, "duplicates");
     assert_eq!(int(overall, "readings"), sound);
     assert!(overall["warmest"].as_f64() > overall["driest"].as_f64(), "{overall}");
-}
-
-#[test]
-fn shares_rates_and_moments_are_read() {
-    assert_eq!(share("3%"), Ok(0.03));
-    assert_eq!(share("0.25"), Ok(0.25));
-    assert!(share("101%").is_err() && share("2").is_err() && share("-1%").is_err() && share("NaN").is_err());
-    assert_eq!(rate("0"), Ok(0.0));
-    assert!(rate("-1").is_err() && rate("inf").is_err());
-    assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1_000_000));
-    assert!(moment("yesterday").is_err());
-    assert_eq!(duration("10m"), Ok(600_000_000));
 }
 
 fn int(values: &Value, name: &str) -> i64 {

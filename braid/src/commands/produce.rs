@@ -1,22 +1,8 @@
 //! `braid produce`: seeded sample traffic for any source of the catalog, and the true counts of what was sent.
 //!
-//! The same seed, moment and catalog give the same records, byte for byte.
-//!
-//! - `cell`: a row of values;
-//! - `value`: what a declared field plausibly holds, and how popular its values are;
-//! - `traffic`: the stream of records: fresh ones, late ones, copies, broken ones;
-//! - `payload`: a row → JSON or TSV;
-//! - `broken`: a sound row → a payload that must be rejected, for every reason there is;
-//! - `expected`: the counts that the platform has to answer, recounted naively row by row;
-//! - `pace`: when the next record is due.
+//! The crate `traffic` makes the records; `pace` says when the next one is due.
 
-mod broken;
-mod cell;
-mod expected;
 mod pace;
-mod payload;
-mod traffic;
-mod value;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,14 +14,12 @@ use platform::kafka::{Outgoing, Producer};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::{Catalog, Source};
-use shared_logic::time::{parse_duration_us, parse_rfc3339};
+use shared_logic::time::parse_rfc3339;
+use traffic::{Expected, Generator, Mix, Sample};
 
+use self::pace::Pace;
+use super::quiet_telemetry;
 use crate::{catalog_file, source_topic};
-
-pub use self::cell::{Cell, Row};
-pub use self::expected::Expected;
-pub use self::pace::Pace;
-pub use self::traffic::{Kind, Mix, Sample, Traffic};
 
 /// Sends seeded sample traffic to a source's topic
 ///
@@ -79,7 +63,7 @@ pub struct Args {
 /// If a record was not acknowledged, or the counts could not be written.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
-    platform::telemetry::init(&crate::send::quiet(&settings))?;
+    platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
     let mut stream = Stream::new(&args, &catalog, source)?;
@@ -90,7 +74,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
         let producer = source_topic::connect(&settings.kafka, source).await?;
         stream.send(&producer, &source.topic, &shutdown).await;
         let delivered = producer.finish().await;
-        println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.traffic.tally());
+        println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.generator.tally());
         source_topic::check_delivery(&delivered, &source.topic, "record")?;
     }
     stream.write_expected()?;
@@ -111,7 +95,7 @@ pub async fn endless(
 ) -> Result<()> {
     let producer = source_topic::connect(kafka, source).await?;
     let mut stream = Stream {
-        traffic: Traffic::new(source, mix, seed)?,
+        generator: Generator::new(source, mix, seed)?,
         pace: Pace::new(events_per_second, None, now_us),
         remaining: u64::MAX,
         expected: None,
@@ -122,7 +106,7 @@ pub async fn endless(
 
 /// Records as they come due, and the counts of those that were taken.
 struct Stream {
-    traffic: Traffic,
+    generator: Generator,
     pace: Pace,
     remaining: u64,
     expected: Option<(Expected, PathBuf)>,
@@ -132,7 +116,7 @@ impl Stream {
     fn new(args: &Args, catalog: &Catalog, source: &Source) -> Result<Stream> {
         let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
         Ok(Stream {
-            traffic: Traffic::new(source, &args.mix, args.seed)?,
+            generator: Generator::new(source, &args.mix, args.seed)?,
             pace: Pace::new(args.rate, args.now, now_us),
             remaining: args.events.unwrap_or(u64::MAX),
             expected,
@@ -147,7 +131,7 @@ impl Stream {
             () = shutdown.requested() => return None,
             time_us = self.pace.next() => time_us,
         };
-        let sample = self.traffic.sample(time_us);
+        let sample = self.generator.sample(time_us);
         if let Some((expected, _)) = &mut self.expected {
             expected.observe(&sample);
         }
@@ -190,19 +174,15 @@ fn moment(text: &str) -> Result<i64, String> {
     parse_rfc3339(text.as_bytes()).ok_or_else(|| "expected RFC 3339, such as 2026-04-24T09:30:00Z".to_owned())
 }
 
-/// A share such as `3%` or `0.03`.
-fn share(text: &str) -> Result<f64, String> {
-    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    match number.trim().parse::<f64>() {
-        Ok(number) if (0.0..=whole).contains(&number) => Ok(number / whole),
-        _ => Err("expected a share, such as 3% or 0.03".to_owned()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_moments_are_read() {
+        assert_eq!(rate("0"), Ok(0.0));
+        assert!(rate("-1").is_err() && rate("inf").is_err());
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        assert!(moment("yesterday").is_err());
     }
 }
-
-/// A duration such as `10m`, in microseconds.
-fn duration(text: &str) -> Result<i64, String> {
-    parse_duration_us(text).ok_or_else(|| "expected a duration, such as 500ms, 10m or 24h".to_owned())
-}
-
-#[cfg(test)]
-mod tests;

@@ -9,6 +9,18 @@ use anyhow::{Context, Result};
 use shared_logic::catalog::{Catalog, Format, Metric, Source};
 use shared_logic::schema::Field;
 
+/// Commands about the catalog, the file that defines sources and metrics
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(Check),
+}
+
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
@@ -17,7 +29,7 @@ use shared_logic::schema::Field;
 #[command(after_help = "Examples:
   braid catalog check catalog.toml
   braid catalog check - < my.toml")]
-pub struct Args {
+struct Check {
     /// The catalog file; `-` is standard input
     file: PathBuf,
 }
@@ -27,8 +39,9 @@ pub struct Args {
 /// # Errors
 /// If the file cannot be read.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let text = read(&args.file)?;
-    match Catalog::parse_file(&args.file, &text) {
+    let Command::Check(check) = &args.command;
+    let text = read(&check.file)?;
+    match Catalog::parse_file(&check.file, &text) {
         Ok(catalog) => {
             print!("{}", summary(&catalog));
             Ok(ExitCode::SUCCESS)

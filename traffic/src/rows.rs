@@ -4,7 +4,6 @@
 //! other field is judged by its type and, loosely, by its name: `status` holds 200, 404 or 500, `url` an address,
 //! `user_id` something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
 
-use anyhow::{Context, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Zipf};
@@ -12,7 +11,8 @@ use shared_logic::catalog::Source;
 use shared_logic::schema::{Field, FieldType};
 use shared_logic::time::HOUR_US;
 
-use super::cell::{Cell, Row, text};
+use crate::cell::{Cell, Row, text};
+use crate::mix::MixError;
 
 /// Optional fields are absent in this share of the rows.
 const ABSENT: f64 = 0.2;
@@ -24,7 +24,7 @@ const MILLISECOND_US: i64 = 1_000;
 
 /// Makes up rows of one source.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     recipes: Vec<Recipe>,
     popularity: Zipf<f64>,
     /// Which field names the record's key.
@@ -54,8 +54,8 @@ enum Part {
 
 impl Rows {
     /// Rows with `keys` different keys, whose popularity falls with the given exponent (0: all alike).
-    pub(super) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows> {
-        let popularity = Zipf::new(keys as f64, zipf).ok().context("--keys is at least 1 and --zipf at least 0")?;
+    pub(crate) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows, MixError> {
+        let popularity = Zipf::new(keys as f64, zipf).map_err(|_| MixError::Popularity)?;
         let main = main_field(source);
         let part = |field: &Field| {
             if source.event_id.as_ref() == Some(&field.name) {
@@ -75,13 +75,12 @@ impl Rows {
         let of_part = |part| recipes.iter().position(|recipe| recipe.part == part);
         // A record without a key could go anywhere, and a copy of it elsewhere; so there is always one.
         let declared = source.key.as_ref().and_then(|key| source.fields.iter().position(|field| field.name == *key));
-        let key =
-            declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).context("a source has an event time")?;
+        let key = declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).unwrap_or_default();
         Ok(Rows { recipes, popularity, key, made: 0 })
     }
 
     /// A row of an event that happened at that moment.
-    pub(super) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
+    pub(crate) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
         self.made += 1;
         let rank = self.popularity.sample(rng) as i64;
         let moment_us = time_us - time_us.rem_euclid(MILLISECOND_US);
@@ -97,7 +96,7 @@ impl Rows {
     }
 
     /// What the record of that row is keyed by.
-    pub(super) fn key(&self, row: &Row) -> Vec<u8> {
+    pub(crate) fn key(&self, row: &Row) -> Vec<u8> {
         row[self.key].as_ref().map(text).unwrap_or_default().into_bytes()
     }
 }

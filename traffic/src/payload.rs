@@ -2,11 +2,11 @@
 
 use shared_logic::catalog::{Format, Source};
 
-use super::cell::{Cell, Row, text};
+use crate::cell::{Cell, Row, text};
 
 /// What stands in place of one field's value, in order to break a record.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Instead {
+pub(crate) enum Replacement {
     /// Nothing.
     Absent,
     /// This, as the format writes it.
@@ -14,16 +14,16 @@ pub(super) enum Instead {
 }
 
 /// The row in the source's format.
-pub(super) fn encode(source: &Source, row: &Row) -> Vec<u8> {
-    encode_instead(source, row, None)
+pub(crate) fn encode(source: &Source, row: &Row) -> Vec<u8> {
+    encode_with(source, row, None)
 }
 
 /// The row in the source's format, with something else in place of the field at one position.
-pub(super) fn encode_instead(source: &Source, row: &Row, instead: Option<(usize, Instead)>) -> Vec<u8> {
+pub(crate) fn encode_with(source: &Source, row: &Row, instead: Option<(usize, Replacement)>) -> Vec<u8> {
     let raw = |at: usize| match &instead {
         Some((position, instead)) if *position == at => match instead {
-            Instead::Absent => None,
-            Instead::Raw(raw) => Some(raw.clone()),
+            Replacement::Absent => None,
+            Replacement::Raw(raw) => Some(raw.clone()),
         },
         _ => row[at].as_ref().map(|cell| match source.format {
             Format::Json => json(cell),

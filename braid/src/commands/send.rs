@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use platform::kafka::{Outgoing, Producer};
-use platform::settings::{Settings, SettingsArgs};
+use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Source;
 
 use self::lines::Line;
+use super::quiet_telemetry;
 use crate::{catalog_file, source_topic};
 
 pub use self::key::Keying;
@@ -52,7 +53,7 @@ pub struct Args {
 /// If the input cannot be read to its end, or a record was not acknowledged.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
-    platform::telemetry::init(&quiet(&settings))?;
+    platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
     let input = lines::open(&args.file)?;
@@ -96,13 +97,4 @@ async fn send(mut input: lines::Lines, source: &Source, producer: &Producer, shu
             eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", producer.acknowledged());
         }
     }
-}
-
-/// Telemetry for a command: only what goes wrong, unless the settings say more.
-pub(crate) fn quiet(settings: &Settings) -> platform::settings::Telemetry {
-    let mut telemetry = settings.telemetry.clone();
-    if !settings.is_named("telemetry.log") {
-        telemetry.log = "warn".to_owned();
-    }
-    telemetry
 }

@@ -21,7 +21,7 @@ pub enum Cell {
 pub type Row = Vec<Option<Cell>>;
 
 /// A cell as text, as TSV writes it and records are keyed by it.
-pub(super) fn text(cell: &Cell) -> String {
+pub(crate) fn text(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => text.clone(),
         Cell::Int(number) => number.to_string(),

@@ -3,44 +3,21 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use shared_logic::catalog::Source;
 use shared_logic::rejection::Reason;
 use shared_logic::time::{DAY_US, HOUR_US};
 
-use super::cell::Row;
-use super::value::Rows;
-use super::{broken, duration, payload, share};
+use crate::cell::Row;
+use crate::mix::{Mix, MixError};
+use crate::rows::Rows;
+use crate::{broken, payload};
 
 /// A copy's original lies at most this many records back.
 const NEAR_MAX: u64 = 5_000;
 /// Late events happened at most this long ago.
 const LATE_MAX_US: i64 = 7 * DAY_US;
-
-/// What a stream consists of.
-#[derive(Debug, Clone, PartialEq, clap::Args)]
-pub struct Mix {
-    /// How many different keys there are
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-    pub keys: u64,
-    /// How much more popular the first keys are: the exponent of a Zipf distribution; 0: all alike
-    #[arg(long, value_name = "EXPONENT", default_value_t = 1.1)]
-    pub zipf: f64,
-    /// The share of records that are copies of an earlier one (of sources that name an event id)
-    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
-    pub duplicates: f64,
-    /// The share of records whose event happened hours or days ago
-    #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
-    pub late: f64,
-    /// The share of records that must be rejected
-    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
-    pub broken: f64,
-    /// All other events happened within this before they are sent
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
-    pub spread: i64,
-}
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +47,7 @@ pub enum Kind {
 
 /// An endless stream of records of one source.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct Generator {
     source: Source,
     mix: Mix,
     rng: StdRng,
@@ -96,19 +73,18 @@ pub struct Tally {
     pub broken: u64,
 }
 
-impl Traffic {
+impl Generator {
     /// A stream that the seed decides.
     ///
     /// # Errors
     /// If the mix makes no sense.
-    pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Traffic> {
-        ensure!(
-            mix.duplicates + mix.late + mix.broken <= 1.0,
-            "--duplicates, --late and --broken exceed 100% together"
-        );
+    pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
+        if mix.duplicates + mix.late + mix.broken > 1.0 {
+            return Err(MixError::Shares);
+        }
         // Copies lie within the window, counted in records of one partition; a half leaves room for other producers.
         let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
-        Ok(Traffic {
+        Ok(Generator {
             rows: Rows::new(source, mix.keys, mix.zipf)?,
             rng: StdRng::seed_from_u64(seed),
             reasons: broken::reasons(source),

@@ -13,8 +13,8 @@ use shared_logic::measure::MeasureKind;
 use shared_logic::schema::FieldType;
 use shared_logic::time::{bucket_start, format_rfc3339};
 
-use super::cell::{Cell, Row, text};
-use super::traffic::{Kind, Sample};
+use crate::cell::{Cell, Row, text};
+use crate::generator::{Kind, Sample};
 
 /// The only condition that is followed.
 const FILTER: (&str, i64) = ("status", 200);

@@ -23,11 +23,12 @@ use platform::shutdown::Shutdown;
 use serving_layer::Server;
 use shared_logic::catalog::Catalog;
 use tracing::info;
+use traffic::Mix;
 
 use self::dependencies::Dependencies;
 use self::layers::Layers;
-use crate::produce::Mix;
-use crate::{catalog_file, produce};
+use super::produce;
+use crate::catalog_file;
 
 /// How long until the platform can answer; a large archive takes a while to be looked through.
 const READY_WITHIN: Duration = Duration::from_secs(120);
