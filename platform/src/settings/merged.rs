@@ -1,7 +1,7 @@
-//! The layers of settings: defaults, file, environment, flags; later wins.
+//! Defaults, file, environment and flags merged into one table; later wins.
 //!
-//! A layer is merged as a TOML table. The table of defaults tells what type a key has, because values from the
-//! environment and from flags are text: `"8080"` becomes a number exactly where a number stands by default.
+//! Values from the environment and from flags are text. The table of defaults tells what type a key has: `"8080"` becomes a
+//! number exactly where the default is a number.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,25 +16,25 @@ const PREFIX: &str = "BRAID__";
 /// Tables whose keys belong to another library, and what `_` in the environment means there.
 const OPEN: [(&str, &str, &str); 2] = [("kafka", "client", "."), ("store", "options", "_")];
 
-/// Keys that may be absent and so do not stand in the defaults: all of them are text.
+/// Keys that the defaults lack because they may be absent; all of them are text.
 const OPTIONAL: [(&str, &str); 1] = [("telemetry", "listen")];
 
-pub(super) struct Layers {
+pub(super) struct Merged {
     defaults: Table,
-    merged: Table,
-    /// Whatever was given besides the file, for the message if its value is refused.
+    table: Table,
+    /// What the environment and the flags named, for the message if a value is refused.
     origins: Vec<String>,
 }
 
-impl Layers {
-    /// Only what stands without any file, variable or flag.
-    pub(super) fn of_defaults() -> Result<Layers, SettingsError> {
+impl Merged {
+    /// Only the defaults.
+    pub(super) fn of_defaults() -> Result<Merged, SettingsError> {
         let defaults = Table::try_from(Settings::default())
             .map_err(|error| SettingsError::Value { origin: "defaults".to_owned(), reason: error.to_string() })?;
-        Ok(Layers { defaults, merged: Table::new(), origins: Vec::new() })
+        Ok(Merged { defaults, table: Table::new(), origins: Vec::new() })
     }
 
-    /// Adds a file, which must be right by itself: so its mistakes are shown with their line.
+    /// Adds a file. It must be valid by itself, so that a mistake in it is shown with its line.
     pub(super) fn add_file(&mut self, path: &Path) -> Result<(), SettingsError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
@@ -43,13 +43,13 @@ impl Layers {
             reason: reason.to_string().trim_end().to_owned(),
         };
         toml::from_str::<Settings>(&text).map_err(wrong)?;
-        self.merged = toml::from_str(&text).map_err(wrong)?;
+        self.table = toml::from_str(&text).map_err(wrong)?;
         Ok(())
     }
 
     /// Adds every variable `BRAID__SECTION__KEY`.
     pub(super) fn add_environment(&mut self, env: impl Iterator<Item = (String, String)>) -> Result<(), SettingsError> {
-        // Sorted, so that the same mistake is reported each time.
+        // Sorted, so that of several mistakes the same one is reported each time.
         let mut variables: Vec<_> = env.filter(|(name, _)| name.starts_with(PREFIX)).collect();
         variables.sort();
         for (name, value) in variables {
@@ -82,9 +82,9 @@ impl Layers {
 
     /// The settings that result.
     pub(super) fn into_settings(self) -> Result<Settings, SettingsError> {
-        let named = named(&self.merged);
-        // The file was right by itself, so what is wrong now came from a variable or a flag.
-        let settings: Settings = Value::Table(self.merged).try_into().map_err(|error: toml::de::Error| {
+        let named = named(&self.table);
+        // The file is valid by itself, so a mistake found now came from a variable or a flag.
+        let settings: Settings = Value::Table(self.table).try_into().map_err(|error: toml::de::Error| {
             SettingsError::Value { origin: self.origins.join(", "), reason: error.to_string().trim_end().to_owned() }
         })?;
         Ok(Settings { named, ..settings })
@@ -94,7 +94,7 @@ impl Layers {
         let Some(Value::Table(known)) = self.defaults.get(section) else {
             return Err(unknown(origin, section, self.defaults.keys()));
         };
-        let table = match self.merged.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new())) {
+        let table = match self.table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new())) {
             Value::Table(table) => table,
             _ => return Err(unknown(origin, section, self.defaults.keys())),
         };
@@ -102,7 +102,7 @@ impl Layers {
         if let Some((name, property)) = open {
             let inner = table.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
-                // A file may have written the same property as nested tables, which would win or lose by chance.
+                // A file may hold the same property as nested tables; which of the two won would be chance.
                 remove_nested(inner, property);
                 inner.insert(property.to_owned(), Value::String(text));
             }
@@ -121,8 +121,8 @@ impl Layers {
 }
 
 /// All keys of a table of sections, as `section.key`.
-fn named(merged: &Table) -> BTreeSet<String> {
-    let sections = merged.iter().filter_map(|(section, value)| Some((section, value.as_table()?)));
+fn named(table: &Table) -> BTreeSet<String> {
+    let sections = table.iter().filter_map(|(section, value)| Some((section, value.as_table()?)));
     sections.flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}"))).collect()
 }
 
