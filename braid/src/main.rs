@@ -10,7 +10,7 @@ use braid::commands::{catalog, health, produce, query, send, up};
 use clap::{Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
-/// Counts events twice, quickly and exactly, and answers with both braided into one.
+/// Counts events twice, within milliseconds and exactly, and merges both counts in every answer.
 ///
 /// Every command takes its settings from a file, the environment (BRAID__SECTION__KEY) and flags; later wins.
 #[derive(Parser)]
@@ -46,11 +46,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The layer by whose name this process was called, if it was. So an image needs one program, with links to it: its code is
-/// there once, on disk and in memory.
+/// The layer by whose name this process was called, if it was. So an image needs only one program and links to it, and its
+/// code is on disk and in memory once.
 fn layer() -> Option<fn() -> Result<()>> {
-    let called = std::env::args_os().next()?;
-    match Path::new(&called).file_name()?.to_str()? {
+    let name = std::env::args_os().next()?;
+    match Path::new(&name).file_name()?.to_str()? {
         "batch-layer" => Some(batch_layer::command::main),
         "serving-layer" => Some(serving_layer::command::main),
         "speed-layer" => Some(speed_layer::command::main),

@@ -29,7 +29,7 @@ pub enum StartError {
     Catalog {
         /// The file that the setting `catalog.path` names.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }

@@ -1,51 +1,49 @@
 //! Tasks: waiting for them, running several that stand and fall together, and waiting between retries.
 //!
-//! A panic in a task is a mistake in the program. It goes on in whoever waits for the task, so that the process ends with
-//! it instead of running on without the task.
+//! A panic in a task is a mistake in the program. It is resumed in the code that waits for the task, so that the process does
+//! not continue without the task.
 
-use std::fmt::Display;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 /// How many times its first length a wait may become.
 const CEILING: u32 = 32;
 
-/// The output of a task that has ended, as a `JoinSet` gives it; a panic in the task goes on in the caller.
+/// The output of a task that has ended, as a `JoinSet` returns it; resumes a panic of the task.
 pub fn joined<T>(ended: Result<T, JoinError>) -> T {
     ended.unwrap_or_else(|failed| resume_unwind(failed.into_panic()))
 }
 
-/// Waits for a task; a panic in it goes on in the caller. The task must not be aborted.
+/// Waits for a task and returns its output; resumes a panic of the task. The task must not be aborted.
 pub async fn join<T>(task: JoinHandle<T>) -> T {
     joined(task.await)
 }
 
-/// Runs work that computes or blocks for long on a thread of tokio's blocking pool, and waits for it; a panic in it goes on
-/// in the caller.
+/// Runs work that computes or blocks for long on a thread of tokio's blocking pool, and returns its output; resumes a panic
+/// of the work.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     join(tokio::task::spawn_blocking(work)).await
 }
 
-/// Waits until all tasks have ended. The first one that fails cancels `stop`, to which the others listen, so that they end
-/// as well. Every failure is logged, with `what` the tasks are.
+/// Waits until all tasks have ended. When one fails, `report` gets its error and `stop` is cancelled; the other tasks listen
+/// to `stop`, so that they end as well.
 ///
 /// # Errors
 ///
 /// The first failure.
-pub async fn supervise<E: Display + 'static>(
-    what: &str,
+pub async fn supervise<E: 'static>(
     mut tasks: JoinSet<Result<(), E>>,
     stop: &CancellationToken,
+    report: impl Fn(&E),
 ) -> Result<(), E> {
     let mut outcome = Ok(());
     while let Some(ended) = tasks.join_next().await {
         let ended = joined(ended);
-        if let Err(failure) = &ended {
-            error!(task = what, error = format!("{failure:#}"), "a task failed; stopping the others");
+        if let Err(error) = &ended {
+            report(error);
             stop.cancel();
         }
         outcome = outcome.and(ended);
@@ -87,6 +85,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -111,8 +111,11 @@ mod tests {
         });
         tasks.spawn(async { Ok(()) });
         tasks.spawn(async { Err("broken".to_owned()) });
-        assert_eq!(supervise("tests", tasks, &stop).await, Err("broken".to_owned()));
+        let reported = Mutex::new(Vec::new());
+        let outcome = supervise(tasks, &stop, |error| reported.lock().expect("not poisoned").push(error.clone())).await;
+        assert_eq!(outcome, Err("broken".to_owned()));
         assert!(stop.is_cancelled());
+        assert_eq!(*reported.lock().expect("not poisoned"), ["broken", "stopped, and failed while stopping"]);
     }
 
     #[tokio::test]
@@ -120,13 +123,13 @@ mod tests {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(async { Ok::<_, String>(()) });
-        assert_eq!(supervise("tests", tasks, &stop).await, Ok(()));
+        assert_eq!(supervise(tasks, &stop, |error| panic!("{error}")).await, Ok(()));
         assert!(!stop.is_cancelled());
     }
 
     #[tokio::test]
     #[should_panic(expected = "on purpose")]
-    async fn a_panic_goes_on_in_whoever_waits() {
+    async fn a_panic_is_resumed_in_the_code_that_waits() {
         blocking(|| panic!("on purpose")).await
     }
 }

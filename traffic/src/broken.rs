@@ -1,4 +1,4 @@
-//! A sound row → a payload that must be rejected, for every reason there is.
+//! A valid row → a payload that must be rejected, for every reason there is.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -16,8 +16,9 @@ use crate::payload::{Replacement, encode, encode_with};
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
         Reason::NotJson | Reason::NotObject => source.format == Format::Json,
-        // A JSON object has no columns, and a line of one column has no second one to lack.
+        // A JSON object has no columns.
         Reason::WrongColumns => source.format == Format::Tsv,
+        // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => source.format == Format::Json || source.fields.len() > 1,
         Reason::TooLong => limited(source).is_some(),
         _ => true,
@@ -25,19 +26,19 @@ pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     Reason::ALL.into_iter().filter(possible).collect()
 }
 
-/// The row as a payload that is rejected for that reason. For the reasons of age, the row itself is too old or too new.
+/// The row as a payload that must be rejected for that reason. For a reason of age, the row is too old or too new already.
 pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
-    let sound = encode(source, row);
+    let valid = encode(source, row);
     let with = |at: usize, raw: String| encode_with(source, row, Some((at, Replacement::Raw(quoted(source, raw)))));
     match reason {
         Reason::Empty => Vec::new(),
         Reason::NotUtf8 => {
-            let middle = sound.len() / 2;
-            [&sound[..middle], b"\xff\xfe", &sound[middle..]].concat()
+            let middle = valid.len() / 2;
+            [&valid[..middle], b"\xff\xfe", &valid[middle..]].concat()
         }
-        Reason::NotJson => sound[..sound.len() - 1].to_vec(),
-        Reason::NotObject => [b"[", sound.as_slice(), b"]"].concat(),
-        Reason::WrongColumns => [sound.as_slice(), b"\tone too many"].concat(),
+        Reason::NotJson => valid[..valid.len() - 1].to_vec(),
+        Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
+        Reason::WrongColumns => [valid.as_slice(), b"\tone too many"].concat(),
         Reason::MissingField => encode_with(source, row, Some((required(source, rng), Replacement::Absent))),
         Reason::WrongType => with(event_time(source), "yesterday".to_owned()),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
@@ -48,7 +49,7 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
             }
         },
         Reason::TooLong => limited(source).map_or_else(Vec::new, |at| with(at, "x".repeat(MAX_KEY_BYTES + 1))),
-        Reason::TooOld | Reason::TooFarAhead => sound,
+        Reason::TooOld | Reason::TooFarAhead => valid,
     }
 }
 
@@ -60,13 +61,13 @@ fn quoted(source: &Source, text: String) -> String {
     }
 }
 
-/// Some field that may not be absent.
+/// One of the fields that may not be absent.
 fn required(source: &Source, rng: &mut StdRng) -> usize {
     let required: Vec<usize> = (0..source.fields.len()).filter(|at| !source.fields[*at].optional).collect();
     required[rng.random_range(0..required.len())]
 }
 
-/// A field whose text may not be long.
+/// A field whose text has a maximum length.
 fn limited(source: &Source) -> Option<usize> {
     let mut fields = source.fields.iter();
     fields.position(|field| field.kind == FieldType::String && source.grouped.contains(&field.name))

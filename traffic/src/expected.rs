@@ -1,8 +1,8 @@
-//! The counts that the platform has to answer for what was sent.
+//! The counts that the platform has to answer for the records that were made.
 //!
-//! Recounted row by row from what was made up, with nothing of the plan that the layers run: copies are dropped by event
-//! id and time, rows filtered, and every measure added up in a plain loop. So a mistake in the plan cannot hide here. Only
-//! definitions that such a loop can follow at a glance are counted; the others are named with the reason.
+//! They are counted row by row from the made-up values, without the plan that the layers run: copies are dropped by event id
+//! and time, rows are filtered, and every measure is added up in a plain loop. So this does not repeat a mistake of the plan.
+//! Only simple definitions are counted; the others are listed with the reason.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,10 +16,10 @@ use shared_logic::time::{bucket_start, format_rfc3339};
 use crate::cell::{Cell, Row, text};
 use crate::generator::{Kind, Sample};
 
-/// The only condition that is followed.
+/// The only condition that is supported.
 const FILTER: (&str, i64) = ("status", 200);
 
-/// True counts, kept while a stream runs. Remembers every event's identity, about 100 bytes each.
+/// The true counts of a stream. Remembers the identity of every event, about 100 bytes each.
 #[derive(Debug)]
 pub struct Expected {
     source: String,
@@ -34,13 +34,13 @@ pub struct Expected {
     not_counted: Map<String, Value>,
 }
 
-/// One metric and what was counted of it.
+/// One metric and its counts.
 #[derive(Debug)]
 struct Counted {
     name: String,
-    /// The field that must hold 200.
+    /// The index of the field that must hold 200, if the metric has this condition.
     status: Option<usize>,
-    /// The group key's columns: name and field.
+    /// The group key's columns: name and index of the field.
     by: Vec<(String, usize)>,
     grain_us: i64,
     measures: Vec<Counter>,
@@ -55,18 +55,18 @@ struct Counter {
     field: Option<usize>,
 }
 
-/// What was counted of one group key: altogether and per bucket.
+/// The counts of one group key: in total and per bucket.
 #[derive(Debug, Default)]
 struct Group {
     total: Sums,
     buckets: BTreeMap<i64, Sums>,
 }
 
-/// The measures' values, in their order; empty where nothing was counted yet.
+/// The measures' values, in their order; empty if nothing was counted yet.
 type Sums = Vec<Option<f64>>;
 
 impl Expected {
-    /// Counts of the metrics over that source.
+    /// Empty counts of all metrics over that source.
     pub fn new(catalog: &Catalog, source: &Source) -> Expected {
         let mut counted = Vec::new();
         let mut not_counted = Map::new();
@@ -132,8 +132,8 @@ impl Counted {
         let status = match &metric.filter {
             None => None,
             Some(filter) => {
-                let followed = Expression::parse(&format!("{} = {}", FILTER.0, FILTER.1), &scope).ok();
-                if followed.as_ref() != Some(filter) {
+                let supported = Expression::parse(&format!("{} = {}", FILTER.0, FILTER.1), &scope).ok();
+                if supported.as_ref() != Some(filter) {
                     return Err(format!("its `where` is not `{} = {}`", FILTER.0, FILTER.1));
                 }
                 position(source, FILTER.0)
@@ -236,7 +236,7 @@ fn values(measures: &[Counter], sums: &[Option<f64>]) -> Value {
             (None, MeasureKind::Count | MeasureKind::SumInt) => json!(0),
             (None, MeasureKind::SumFloat) => json!(0.0),
             (None, _) => Value::Null,
-            // Whole numbers below 2^53, which a float holds exactly.
+            // Whole numbers below 2^53, which a float represents exactly.
             (Some(sum), kind) if kind.value_type() == FieldType::Int => json!(sum as i64),
             (Some(sum), _) => json!(sum),
         };

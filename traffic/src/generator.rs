@@ -1,4 +1,4 @@
-//! The stream of records: fresh ones, late ones, copies of earlier ones, broken ones.
+//! The stream of records: fresh events, late events, copies of earlier events, and broken records.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::mix::{Mix, MixError};
 use crate::rows::Rows;
 use crate::{broken, payload};
 
-/// A copy's original lies at most this many records back.
+/// A copy repeats one of this many last records.
 const NEAR_MAX: u64 = 5_000;
 /// Late events happened at most this long ago.
 const LATE_MAX_US: i64 = 7 * DAY_US;
@@ -26,22 +26,22 @@ pub struct Sample {
     pub key: Vec<u8>,
     /// The record's value.
     pub payload: Vec<u8>,
-    /// What it is.
+    /// What kind of record it is.
     pub kind: Kind,
-    /// What it says, one cell per declared field; `None` if it must be rejected.
+    /// The values in the payload, one cell per declared field; `None` if the record must be rejected.
     pub row: Option<Row>,
 }
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An event of just now.
+    /// An event that has just happened.
     Fresh,
     /// An event of hours or days ago.
     Late,
     /// Another copy of an earlier event.
     Copy,
-    /// A record that must be rejected for this reason.
+    /// A record that must be rejected, for this reason.
     Broken(Reason),
 }
 
@@ -53,36 +53,37 @@ pub struct Generator {
     rng: StdRng,
     rows: Rows,
     reasons: Vec<Reason>,
-    /// Sound records that were no copies, each with its number, oldest first; the numbers lie within `near_max`.
+    /// The valid records, without copies, among the last `near_max` records; each with its number, oldest first.
     near: VecDeque<(u64, Sample)>,
     near_max: u64,
     number: u64,
     tally: Tally,
 }
 
-/// How many records of which kind there were.
+/// The number of records of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Events of just now.
+    /// Events that had just happened.
     pub fresh: u64,
     /// Events of hours or days ago.
     pub late: u64,
     /// Copies.
     pub copies: u64,
-    /// Records to be rejected.
+    /// Records that must be rejected.
     pub broken: u64,
 }
 
 impl Generator {
-    /// A stream that the seed decides.
+    /// A generator of records for `source`; the seed decides them.
     ///
     /// # Errors
-    /// If the mix makes no sense.
+    /// If no stream can have this mix.
     pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
         if mix.duplicates + mix.late + mix.broken > 1.0 {
             return Err(MixError::Shares);
         }
-        // Copies lie within the window, counted in records of one partition; a half leaves room for other producers.
+        // A copy must lie in the deduplication window, which counts the records of one partition. Half of the window leaves
+        // room for other producers.
         let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
         Ok(Generator {
             rows: Rows::new(source, mix.keys, mix.zipf)?,
@@ -97,7 +98,7 @@ impl Generator {
         })
     }
 
-    /// The next record, sent at that moment (microseconds since 1970).
+    /// The next record, for a sender whose clock shows `now_us` (microseconds since 1970).
     pub fn sample(&mut self, now_us: i64) -> Sample {
         let Mix { duplicates, late, broken, .. } = self.mix;
         self.number += 1;
@@ -121,25 +122,25 @@ impl Generator {
             Kind::Late => self.tally.late += 1,
             _ => self.tally.fresh += 1,
         }
-        let sample = self.sound(kind, now_us - age_us);
+        let sample = self.valid(kind, now_us - age_us);
         if self.near_max > 0 {
             self.near.push_back((self.number, sample.clone()));
         }
         sample
     }
 
-    /// How many records of which kind there were so far.
+    /// The number of records of each kind so far.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    fn sound(&mut self, kind: Kind, time_us: i64) -> Sample {
+    fn valid(&mut self, kind: Kind, time_us: i64) -> Sample {
         let row = self.rows.row(&mut self.rng, time_us);
         let payload = payload::encode(&self.source, &row);
         Sample { key: self.rows.key(&row), payload, kind, row: Some(row) }
     }
 
-    /// A record that resembles a fresh one but must be rejected.
+    /// A record that resembles a fresh event but must be rejected.
     fn broken(&mut self, now_us: i64) -> Sample {
         let reason = self.reasons[self.rng.random_range(0..self.reasons.len())];
         let age_us = match reason {
@@ -157,16 +158,16 @@ impl Generator {
         self.rng.random_range(0..spread_us.max(1))
     }
 
-    /// As often hours as days.
+    /// Hours or days, equally often.
     fn late_age_us(&mut self) -> i64 {
         let oldest_us = LATE_MAX_US.min(self.oldest_us());
         let (from_us, to_us) = if self.rng.random() { (HOUR_US, DAY_US) } else { (DAY_US, LATE_MAX_US) };
-        // Where the source takes only younger events, late is what is nearly too old.
+        // If the source accepts only younger events, a late event is one that is almost too old.
         let (from_us, to_us) = (from_us.min(oldest_us / 2), to_us.min(oldest_us));
         self.rng.random_range(from_us..to_us.max(from_us + 1))
     }
 
-    /// The age of the oldest event that is surely taken: times are cut to milliseconds.
+    /// An age at which an event is surely accepted. The margin is for times being cut to milliseconds.
     fn oldest_us(&self) -> i64 {
         self.source.max_age_us - 2_000
     }

@@ -2,16 +2,16 @@
 
 use shared_logic::time::parse_duration_us;
 
-/// What a stream consists of.
+/// What a stream of records consists of.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Mix {
     /// How many different keys there are
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub keys: u64,
-    /// How much more popular the first keys are: the exponent of a Zipf distribution; 0: all alike
+    /// How much more popular the first keys are: the exponent of a Zipf distribution; 0 makes all equal
     #[arg(long, value_name = "EXPONENT", default_value_t = 1.1)]
     pub zipf: f64,
-    /// The share of records that are copies of an earlier one (of sources that name an event id)
+    /// The share of records that are copies of an earlier one, if the source names an event id
     #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
     pub duplicates: f64,
     /// The share of records whose event happened hours or days ago
@@ -20,7 +20,7 @@ pub struct Mix {
     /// The share of records that must be rejected
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     pub broken: f64,
-    /// All other events happened within this before they are sent
+    /// How long before sending all other events happened, at most
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub spread: i64,
 }
@@ -31,7 +31,7 @@ pub enum MixError {
     /// The shares exceed the whole.
     #[error("--duplicates, --late and --broken exceed 100% together")]
     Shares,
-    /// There is no such distribution of keys.
+    /// The keys cannot be distributed like this.
     #[error("--keys is at least 1 and --zipf at least 0")]
     Popularity,
 }

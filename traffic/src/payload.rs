@@ -4,12 +4,12 @@ use shared_logic::catalog::{Format, Source};
 
 use crate::cell::{Cell, Row, text};
 
-/// What stands in place of one field's value, in order to break a record.
+/// What replaces the value of one field, to break a record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Replacement {
     /// Nothing.
     Absent,
-    /// This, as the format writes it.
+    /// This text, written into the record as it is.
     Raw(String),
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn encode(source: &Source, row: &Row) -> Vec<u8> {
     encode_with(source, row, None)
 }
 
-/// The row in the source's format, with something else in place of the field at one position.
+/// The row in the source's format, with the value at one position replaced.
 pub(crate) fn encode_with(source: &Source, row: &Row, instead: Option<(usize, Replacement)>) -> Vec<u8> {
     let raw = |at: usize| match &instead {
         Some((position, instead)) if *position == at => match instead {
@@ -41,7 +41,7 @@ pub(crate) fn encode_with(source: &Source, row: &Row, instead: Option<(usize, Re
     .into_bytes()
 }
 
-/// A cell as JSON writes it. Texts and field names hold nothing that would have to be escaped.
+/// A cell as JSON. Texts and field names contain nothing that needs escaping.
 fn json(cell: &Cell) -> String {
     match cell {
         Cell::Text(_) | Cell::Instant(_) => format!("\"{}\"", text(cell)),

@@ -1,8 +1,8 @@
-//! What a declared field plausibly holds.
+//! Plausible values for the declared fields.
 //!
-//! A field's part in the catalog comes first: the event's id and time, the key, the columns that metrics group by. Any
-//! other field is judged by its type and, loosely, by its name: `status` holds 200, 404 or 500, `url` an address,
-//! `user_id` something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
+//! The field's role in the catalog decides first: the event's id and time, the key, the columns that metrics group by. For any
+//! other field, its type decides and, loosely, its name: `status` holds 200, 404 or 500, `url` an address, `user_id`
+//! something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -14,11 +14,11 @@ use shared_logic::time::HOUR_US;
 use crate::cell::{Cell, Row, text};
 use crate::mix::MixError;
 
-/// Optional fields are absent in this share of the rows.
+/// The share of the rows in which an optional field is absent.
 const ABSENT: f64 = 0.2;
-/// How many values a group-key column has that is not the key.
+/// How many values a group-key column has, unless records are keyed by it.
 const GROUPED_VALUES: u64 = 5;
-/// How many values other fields have that name somebody or something.
+/// How many values any other text field has.
 const NAMED_VALUES: u64 = 10_000;
 const MILLISECOND_US: i64 = 1_000;
 
@@ -27,7 +27,7 @@ const MILLISECOND_US: i64 = 1_000;
 pub(crate) struct Rows {
     recipes: Vec<Recipe>,
     popularity: Zipf<f64>,
-    /// Which field names the record's key.
+    /// The index of the field that records are keyed by.
     key: usize,
     made: u64,
 }
@@ -35,51 +35,51 @@ pub(crate) struct Rows {
 #[derive(Debug)]
 struct Recipe {
     field: Field,
-    part: Part,
-    /// The words of its name in lower case: `video` and `id` for `video_id` as for `videoId`.
+    role: Role,
+    /// The words of the field's name in lower case: `video` and `id` for both `video_id` and `videoId`.
     words: Vec<String>,
 }
 
-/// What a field is to its source.
+/// The role of a field in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Role {
     EventId,
     EventTime,
-    /// What records are keyed by, or the first column that metrics group by: the popular thing.
+    /// The key of the records, or else the first column that metrics group by. Its popularity varies.
     Main,
-    /// Another column that metrics group by: few values.
+    /// Another column that metrics group by. It has few values.
     Grouped,
     Other,
 }
 
 impl Rows {
-    /// Rows with `keys` different keys, whose popularity falls with the given exponent (0: all alike).
+    /// Rows with `keys` different keys. Their popularity falls with the given exponent; 0 makes all equal.
     pub(crate) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows, MixError> {
         let popularity = Zipf::new(keys as f64, zipf).map_err(|_| MixError::Popularity)?;
         let main = main_field(source);
-        let part = |field: &Field| {
+        let role = |field: &Field| {
             if source.event_id.as_ref() == Some(&field.name) {
-                Part::EventId
+                Role::EventId
             } else if source.event_time == field.name {
-                Part::EventTime
+                Role::EventTime
             } else if main == Some(field.name.as_str()) {
-                Part::Main
+                Role::Main
             } else if source.grouped.contains(&field.name) {
-                Part::Grouped
+                Role::Grouped
             } else {
-                Part::Other
+                Role::Other
             }
         };
-        let recipe = |field: &Field| Recipe { part: part(field), words: words(&field.name), field: field.clone() };
+        let recipe = |field: &Field| Recipe { role: role(field), words: words(&field.name), field: field.clone() };
         let recipes: Vec<Recipe> = source.fields.iter().map(recipe).collect();
-        let of_part = |part| recipes.iter().position(|recipe| recipe.part == part);
-        // A record without a key could go anywhere, and a copy of it elsewhere; so there is always one.
+        let of_role = |role| recipes.iter().position(|recipe| recipe.role == role);
+        // Every record has a key: without one, a record and its copy could go to different partitions.
         let declared = source.key.as_ref().and_then(|key| source.fields.iter().position(|field| field.name == *key));
-        let key = declared.or(of_part(Part::EventId)).or(of_part(Part::EventTime)).unwrap_or_default();
+        let key = declared.or(of_role(Role::EventId)).or(of_role(Role::EventTime)).unwrap_or_default();
         Ok(Rows { recipes, popularity, key, made: 0 })
     }
 
-    /// A row of an event that happened at that moment.
+    /// The row of an event that happened at that moment.
     pub(crate) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
         self.made += 1;
         let rank = self.popularity.sample(rng) as i64;
@@ -87,7 +87,7 @@ impl Rows {
         let keyed = self.key;
         let cell = |(at, recipe): (usize, &Recipe)| {
             let may_be_absent = recipe.field.optional && at != keyed;
-            // Drawn for every field, so that the rows of two catalogs with the same fields are alike.
+            // Drawn for every field, so that making a field optional does not change the other values.
             let absent = rng.random_bool(ABSENT);
             let cell = recipe.cell(rng, self.made, rank, moment_us);
             (!(may_be_absent && absent)).then_some(cell)
@@ -95,7 +95,7 @@ impl Rows {
         self.recipes.iter().enumerate().map(cell).collect()
     }
 
-    /// What the record of that row is keyed by.
+    /// The key of the record with that row.
     pub(crate) fn key(&self, row: &Row) -> Vec<u8> {
         row[self.key].as_ref().map(text).unwrap_or_default().into_bytes()
     }
@@ -103,22 +103,22 @@ impl Rows {
 
 impl Recipe {
     fn cell(&self, rng: &mut StdRng, number: u64, rank: i64, time_us: i64) -> Cell {
-        match (self.part, self.field.kind) {
-            (Part::EventTime, _) => Cell::Instant(time_us),
-            (Part::EventId, FieldType::Int) => Cell::Int(i64::from(rng.random_range(0..1 << 20)) << 32 | number as i64),
-            (Part::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
-            (Part::Main, kind) => self.numbered(rng, kind, rank, time_us),
-            (Part::Grouped, FieldType::Int) if !self.is_status() => {
+        match (self.role, self.field.kind) {
+            (Role::EventTime, _) => Cell::Instant(time_us),
+            (Role::EventId, FieldType::Int) => Cell::Int(i64::from(rng.random_range(0..1 << 20)) << 32 | number as i64),
+            (Role::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
+            (Role::Main, kind) => self.numbered(rng, kind, rank, time_us),
+            (Role::Grouped, FieldType::Int) if !self.is_status() => {
                 Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64))
             }
-            (Part::Grouped, FieldType::String) => self.named(draw(rng, GROUPED_VALUES)),
-            // Whole hours: a group key that no two events share would be of no use.
-            (Part::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),
+            (Role::Grouped, FieldType::String) => self.named(draw(rng, GROUPED_VALUES)),
+            // Whole hours, so that many events share a group key.
+            (Role::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),
             (_, kind) => self.plain(rng, kind, rank, time_us),
         }
     }
 
-    /// The value with that number out of a numbered set.
+    /// The value with that number, out of a numbered set.
     fn numbered(&self, rng: &mut StdRng, kind: FieldType, number: i64, time_us: i64) -> Cell {
         match kind {
             FieldType::String => self.named(number),
@@ -169,7 +169,7 @@ impl Recipe {
         self.words.iter().any(|word| names.contains(&word.as_str()))
     }
 
-    /// What its texts begin with: `video` for `video_id`.
+    /// How its texts begin: `video` for `video_id`.
     fn stem(&self) -> String {
         match self.words.split_last() {
             Some((last, stem)) if last == "id" && !stem.is_empty() => stem.join("-"),
@@ -178,14 +178,14 @@ impl Recipe {
     }
 }
 
-/// What records are keyed by if the catalog says so, else the first column that metrics group by.
+/// The field that the catalog names as the key, else the first column that metrics group by.
 fn main_field(source: &Source) -> Option<&str> {
     let is_other = |name: &str| source.event_id.as_deref() != Some(name) && source.event_time != name;
     let grouped = source.fields.iter().map(|field| field.name.as_str()).find(|name| source.grouped.contains(*name));
     source.key.as_deref().filter(|key| is_other(key)).or(grouped.filter(|name| is_other(name)))
 }
 
-/// Splits a name at underscores and where a capital follows a small letter.
+/// Splits a name at underscores, and where a capital letter follows a small one.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_small = false;
@@ -211,12 +211,12 @@ fn status(chance: f64) -> usize {
     usize::from(chance >= 0.9) + usize::from(chance >= 0.98)
 }
 
-/// An exponential distribution, as times that people and machines take have.
+/// A value of an exponential distribution, as durations have.
 fn skewed(rng: &mut StdRng, mean: f64) -> f64 {
     -mean * (1.0 - rng.random::<f64>()).ln()
 }
 
-/// Two decimals, which every reader of numbers reads alike.
+/// Rounds to two decimals, which every parser of numbers reads as the same float.
 fn cents(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }

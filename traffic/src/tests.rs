@@ -1,4 +1,4 @@
-//! What the made-up records are, judged by the layers' own decoder.
+//! The made-up records are what they claim to be, according to the layers' own decoder.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -47,7 +47,7 @@ readings = "count()"
 "#;
 
 fn shipped() -> Catalog {
-    Catalog::parse(SHIPPED).expect("the shipped catalog is sound")
+    Catalog::parse(SHIPPED).expect("the shipped catalog is valid")
 }
 
 fn mix() -> Mix {
@@ -55,7 +55,7 @@ fn mix() -> Mix {
 }
 
 fn samples(source: &Source, mix: &Mix, seed: u64, count: usize) -> Vec<Sample> {
-    let mut generator = Generator::new(source, mix, seed).expect("a sound mix");
+    let mut generator = Generator::new(source, mix, seed).expect("a valid mix");
     (0..count).map(|_| generator.sample(NOW_US)).collect()
 }
 
@@ -70,7 +70,7 @@ fn the_same_seed_gives_the_same_records() {
 
 #[test]
 fn the_layers_decoder_agrees_about_every_record() {
-    let strange = Catalog::parse(STRANGE).expect("a sound catalog");
+    let strange = Catalog::parse(STRANGE).expect("a valid catalog");
     for source in shipped().sources.values().chain(strange.sources.values()) {
         let mut decoder = Decoder::new(source);
         let mut reasons = HashSet::new();
@@ -98,7 +98,7 @@ fn the_layers_decoder_agrees_about_every_record() {
 
 #[test]
 fn copies_are_equal_and_near() {
-    let strange = Catalog::parse(STRANGE).expect("a sound catalog");
+    let strange = Catalog::parse(STRANGE).expect("a valid catalog");
     let source = &strange.sources["readings"];
     let samples = samples(source, &Mix { duplicates: 0.3, ..mix() }, 3, 5_000);
     let mut copies = 0;
@@ -109,7 +109,7 @@ fn copies_are_equal_and_near() {
         copies += 1;
     }
     assert!((1_000..2_000).contains(&copies), "{copies}");
-    // Nothing is a copy where the source names no event id.
+    // A source without an event id gets no copies.
     let catalog = shipped();
     let log = self::samples(&catalog.sources["access_log"], &mix(), 3, 5_000);
     assert!(log.iter().all(|sample| sample.kind != Kind::Copy));
@@ -119,7 +119,7 @@ fn copies_are_equal_and_near() {
 fn shares_and_popularity_are_as_asked() {
     let catalog = shipped();
     let source = &catalog.sources["views"];
-    let mut generator = Generator::new(source, &Mix { broken: 0.01, ..mix() }, 5).expect("a sound mix");
+    let mut generator = Generator::new(source, &Mix { broken: 0.01, ..mix() }, 5).expect("a valid mix");
     let mut of_key: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for _ in 0..50_000 {
         *of_key.entry(generator.sample(NOW_US).key).or_default() += 1;
@@ -135,7 +135,7 @@ fn shares_and_popularity_are_as_asked() {
     assert!((800..1_200).contains(&of_first), "{of_first}");
 }
 
-/// What `expected` says, counted again from the payloads alone: decoded by the layers' decoder, read as plain JSON.
+/// Counts the payloads again without the rows: they are accepted by the layers' decoder and read as plain JSON.
 #[test]
 fn expected_counts_equal_a_recount_of_the_payloads() {
     let catalog = shipped();
@@ -163,25 +163,25 @@ fn expected_counts_equal_a_recount_of_the_payloads() {
     assert_eq!(expected["records"], 20_000);
     assert_eq!(expected["not_counted"], serde_json::json!({}));
     let views = &expected["metrics"]["views"];
-    let mut told = BTreeMap::new();
+    let mut answered = BTreeMap::new();
     for entry in views["keys"].as_array().expect("keys") {
         let video = entry["key"]["video_id"].as_str().expect("a video").to_owned();
         let mut of_video = (0, 0);
         for point in entry["points"].as_array().expect("points") {
             let count = (int(&point["values"], "views"), int(&point["values"], "dwell_ms"));
             of_video = (of_video.0 + count.0, of_video.1 + count.1);
-            told.insert((video.clone(), point["start"].as_str().expect("a start").to_owned()), count);
+            answered.insert((video.clone(), point["start"].as_str().expect("a start").to_owned()), count);
         }
         assert_eq!((int(&entry["values"], "views"), int(&entry["values"], "dwell_ms")), of_video, "{video}");
     }
-    assert_eq!(told, counts);
+    assert_eq!(answered, counts);
     let total = counts.values().fold((0, 0), |total, count| (total.0 + count.0, total.1 + count.1));
     assert_eq!((int(&views["overall"]["values"], "views"), int(&views["overall"]["values"], "dwell_ms")), total);
 }
 
 #[test]
 fn expected_names_what_it_does_not_count() {
-    let catalog = Catalog::parse(STRANGE).expect("a sound catalog");
+    let catalog = Catalog::parse(STRANGE).expect("a valid catalog");
     let source = &catalog.sources["readings"];
     let mut expected = Expected::new(&catalog, source);
     samples(source, &mix(), 2, 1_000).iter().for_each(|sample| expected.observe(sample));

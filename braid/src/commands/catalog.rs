@@ -1,4 +1,4 @@
-//! `braid catalog check`: every mistake of a catalog at once, or what it defines.
+//! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -63,7 +63,7 @@ fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read the catalog {}", file.display()))
 }
 
-/// What a catalog defines, for people.
+/// What a catalog defines, as text for a person.
 pub fn summary(catalog: &Catalog) -> String {
     let mut text = format!(
         "pipeline {} {}: {}, {}\n",
@@ -101,7 +101,7 @@ fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
 }
 
 fn push_line(text: &mut String, line: &str) {
-    // A String takes any text.
+    // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");
 }
 
@@ -147,8 +147,8 @@ clicks = "count()"
     }
 
     #[test]
-    fn a_sound_catalog_is_summed_up() {
-        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is sound");
+    fn a_valid_catalog_is_summarised() {
+        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
         assert!(summary.starts_with("pipeline braid v1: 2 sources, 2 metrics\n"), "{summary}");
         assert!(

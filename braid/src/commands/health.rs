@@ -1,6 +1,4 @@
-//! `braid health`: asks a process whether it is well, for whoever watches over it.
-//!
-//! A container needs no other program for its health check.
+//! `braid health`: asks a process whether it is well. A container needs no other program for its health check.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
   braid health
   braid health http://127.0.0.1:9100/healthz")]
 pub struct Args {
-    /// What to ask: /readyz of the serving layer, /healthz of any process (`telemetry.listen`)
+    /// The URL to ask: /readyz of the serving layer, or /healthz of any process (`telemetry.listen`)
     #[arg(default_value = "http://127.0.0.1:8080/readyz")]
     url: String,
 }

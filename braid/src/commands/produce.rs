@@ -46,7 +46,7 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     mix: Mix,
-    /// The moment at which sending begins (RFC 3339) in place of the clock; records bear it as their timestamp
+    /// The moment at which sending begins (RFC 3339), instead of the clock's; it is also the records' timestamp
     #[arg(long, value_name = "TIME", value_parser = moment)]
     now: Option<i64>,
     /// Write the true counts of what was sent to this file, as JSON
@@ -81,7 +81,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends sample traffic with the clock's time until a stop is asked for.
+/// Sends sample traffic, timed by the clock, until the stop is requested.
 ///
 /// # Errors
 /// If there is no topic to send to, or a record was not acknowledged.
@@ -104,7 +104,7 @@ pub async fn endless(
     source_topic::check_delivery(&producer.finish().await, &source.topic, "record")
 }
 
-/// Records as they come due, and the counts of those that were taken.
+/// Records as they are due, and the counts of those that were sent or printed.
 struct Stream {
     generator: Generator,
     pace: Pace,
@@ -123,7 +123,8 @@ impl Stream {
         })
     }
 
-    /// The next record with its timestamp in microseconds since 1970, when it is due; nothing after the last one.
+    /// Waits until the next record is due, and returns it with its timestamp in microseconds since 1970; nothing after the last
+    /// one.
     async fn next(&mut self, shutdown: &Shutdown) -> Option<(Sample, i64)> {
         self.remaining = self.remaining.checked_sub(1)?;
         let time_us = tokio::select! {

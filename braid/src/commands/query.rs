@@ -11,8 +11,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks a metric's total or series and prints the answer
 ///
-/// Columns that are not named are summed over. Without --from and --to, the answer covers everything. An answer other
-/// than 200 is printed on standard error, and the exit code is 1.
+/// The answer sums over columns that are not named. Without --from and --to, it covers everything. A response other than
+/// 200 is printed on standard error, and the exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid query views
@@ -28,16 +28,16 @@ pub struct Args {
     /// The first moment: RFC 3339, `now`, or a duration before now such as `-24h`
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
-    /// The first moment that is not covered any more
+    /// The first moment that is no longer covered
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
-    /// One point a step instead of the total
+    /// One point for each step instead of the total
     #[arg(long)]
     series: bool,
     /// The width of a step such as `1h`; implies --series
     #[arg(long, value_name = "DURATION")]
     step: Option<String>,
-    /// Refuse an answer that misses something instead of showing it
+    /// Fail if the answer would be incomplete, instead of showing it
     #[arg(long)]
     complete: bool,
     /// Where the serving layer listens
@@ -88,7 +88,7 @@ impl Args {
     }
 }
 
-/// Indented where it is JSON, members in the order of the answer.
+/// JSON is indented and keeps the order of its members; any other text stays as it is.
 fn readable(body: &str) -> String {
     let value: Option<Value> = serde_json::from_str(body).ok();
     value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.trim_end().to_owned())

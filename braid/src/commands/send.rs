@@ -1,9 +1,9 @@
-//! `braid send`: lines of a file or of standard input → records of a source's topic.
+//! `braid send`: sends the lines of a file or of standard input to a source's topic.
 //!
-//! A line goes to Kafka as it is, valid or not: what cannot be decoded is archived with its reason, and refusing it here
-//! would lose it. Only the key is looked for, leniently.
+//! A line goes to Kafka as it is, valid or not: a record that cannot be decoded is archived with the reason, and refusing the
+//! line here would lose it. Only its key is read, and leniently.
 //!
-//! - `lines`: bytes → numbered lines, read by a thread of its own;
+//! - `lines`: bytes → numbered lines, read by their own thread;
 //! - `key`: a line → the key of its record.
 
 mod key;
@@ -25,14 +25,14 @@ use crate::{catalog_file, source_topic};
 
 pub use self::key::Keying;
 
-/// How often a long input's progress is told.
+/// How often the progress of a long input is printed.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Sends a file's lines, or those of standard input, to a source's topic
 ///
 /// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Records are keyed by
-/// the field that the catalog names, and acknowledged by all replicas. Lines are not judged here: what cannot be decoded
-/// is archived with its reason. The exit code is 1 if a record was not acknowledged.
+/// the field that the catalog names, and acknowledged by all replicas. Lines are not checked here: a record that cannot be
+/// decoded is archived with the reason. The exit code is 1 if a record was not acknowledged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid send --source views events.ndjson
@@ -42,12 +42,12 @@ pub struct Args {
     /// The source of the catalog whose topic the records go to
     #[arg(long, value_name = "NAME")]
     source: String,
-    /// The file with one record a line; `-` is standard input
+    /// The file with one record on each line; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
 }
 
-/// Runs the command. SIGTERM and SIGINT end the input; what was read is still sent.
+/// Runs the command. SIGTERM and SIGINT end the input; lines that were already read are still sent.
 ///
 /// # Errors
 /// If the input cannot be read to its end, or a record was not acknowledged.
@@ -71,11 +71,11 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends line by line until the input ends or a stop is asked for; says how many lines were empty.
+/// Sends line by line until the input ends or the stop is requested; returns how many lines were empty.
 async fn send(mut input: lines::Lines, source: &Source, producer: &Producer, shutdown: &Shutdown) -> Result<u64> {
     let keying = Keying::of(source);
     let began = Instant::now();
-    let mut told = began;
+    let mut printed = began;
     let mut blank = 0;
     loop {
         let line = tokio::select! {
@@ -91,8 +91,8 @@ async fn send(mut input: lines::Lines, source: &Source, producer: &Producer, shu
         let key = keying.key(&text);
         let (topic, key) = (source.topic.as_str(), key.as_deref());
         producer.send(Outgoing { topic, key, payload: &text, time_us: None, position: number }).await;
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
+        if printed.elapsed() >= PROGRESS_EVERY {
+            printed = Instant::now();
             let per_second = producer.acknowledged() as f64 / began.elapsed().as_secs_f64();
             eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", producer.acknowledged());
         }

@@ -1,9 +1,8 @@
 //! `braid up`: the whole platform in one process.
 //!
-//! It starts what nobody named (a broker inside this process, a Redis as its child), creates topics and tables, starts the
-//! layers exactly as their own binaries do, and says on one line where everything is. It stops from the front of the flow
-//! to its back: traffic, speed, archive, schedule, serving, and at last what they stood on. A layer that fails takes all
-//! the others down with it, in the same order.
+//! It embeds a Kafka and a Redis that the settings do not name, creates topics and tables, starts the layers exactly as their
+//! own binaries do, and prints one line with all addresses. It stops in the direction of the flow: traffic, speed, archive,
+//! schedule, serving, and then Redis and Kafka. If a layer fails, all others are stopped, in the same order.
 //!
 //! - `dependencies`: Kafka and Redis, named or embedded;
 //! - `layers`: what runs, in the order in which it stops.
@@ -30,20 +29,21 @@ use self::layers::Layers;
 use super::produce;
 use crate::catalog_file;
 
-/// How long until the platform can answer; a large archive takes a while to be looked through.
+/// How long the platform may take until it can answer; reading a large archive takes a while.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-const READY_LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What sample traffic there is altogether.
+const READY_POLL_EVERY: Duration = Duration::from_millis(20);
+/// Sample records a second, over all sources.
 const TRAFFIC_PER_SECOND: f64 = 200.0;
 const TRAFFIC_SEED: u64 = 42;
-/// Events of some seconds ago, about fifty things of which the least popular still get one now and then.
+/// Events of the last seconds with fifty keys, of which the least popular still get one now and then.
 const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
 
 /// Runs the whole platform in one process
 ///
-/// What is not named is embedded: Kafka as a broker inside this process, which forgets on exit, and Redis as a child. The
-/// archive, the batch views and the child's files lie in the data folder and stay. Once it serves, it prints
-/// `ready http=HOST:PORT kafka=HOST:PORT redis=URL` on one line. SIGTERM and ctrl-c stop it in order, a second one at once.
+/// A Kafka or a Redis that is not named is embedded: Kafka as a broker inside this process, which loses its records on exit,
+/// and Redis as a child process. The archive, the batch views and the files of Redis stay in the data folder. Once it serves,
+/// it prints `ready http=HOST:PORT kafka=HOST:PORT redis=URL` on one line. SIGTERM and ctrl-c stop it in order, a second one
+/// at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid up
@@ -53,10 +53,10 @@ pub struct Args {
     /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
-    /// When to reconcile: cron with seconds, or `catalog` for what the catalog says
+    /// When to reconcile: cron with seconds, or `catalog` for the catalog's schedule
     #[arg(long, value_name = "CRON", default_value = "*/15 * * * * *", value_parser = cron)]
     reconcile: String,
-    /// Send no sample traffic; none is ever sent to a Kafka that was named
+    /// Send no sample traffic; it is never sent to a Kafka that was named
     #[arg(long)]
     no_traffic: bool,
 }
@@ -92,7 +92,7 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the layers and waits until a stop is asked for or something fails.
+/// Starts the layers and waits until the stop is requested or something fails.
 async fn serve(
     settings: &Settings,
     catalog: &Catalog,
@@ -116,10 +116,10 @@ async fn serve(
         failed = dependencies.failure() => return Err(failed),
         ready = ready(address) => ready?,
     }
-    // Whoever started us may have closed the other end; then there is nobody to tell.
+    // An error means that the reader has closed the other end, and so does not need the line.
     let _ = writeln!(std::io::stdout(), "{}", dependencies.ready_line(address, settings));
     advise(address, settings, catalog);
-    if traffic && dependencies.kafka_is_ours() {
+    if traffic && dependencies.kafka_is_embedded() {
         start_traffic(settings, catalog, layers);
     }
     tokio::select! {
@@ -130,7 +130,7 @@ async fn serve(
     }
 }
 
-/// Starts the layers in the order in which they are to stop.
+/// Starts the layers in the order in which they stop.
 fn start(settings: &Settings, catalog: &Catalog, server: Server, layers: &mut Layers) {
     let (of_speed, of_archive, of_schedule) = (settings.clone(), settings.clone(), settings.clone());
     let (speed_catalog, archive_catalog, schedule_catalog) = (catalog.clone(), catalog.clone(), catalog.clone());
@@ -146,7 +146,7 @@ fn start(settings: &Settings, catalog: &Catalog, server: Server, layers: &mut La
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }
 
-/// Sample traffic for every source; it is in front of the flow, and so stops first.
+/// Starts sample traffic for every source. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
     for source in catalog.sources.values() {
@@ -158,26 +158,26 @@ fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     }
 }
 
-/// Waits until the serving layer says that it can answer.
+/// Waits until the serving layer is ready.
 async fn ready(address: SocketAddr) -> Result<()> {
     let url = format!("http://{address}/readyz");
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
     let mut why_not = String::new();
-    let look = async {
+    let polling = async {
         loop {
             match client.get(&url).send().await {
                 Ok(answer) if answer.status().is_success() => return,
                 Ok(answer) => why_not = answer.text().await.unwrap_or_default(),
                 Err(error) => why_not = error.to_string(),
             }
-            tokio::time::sleep(READY_LOOK_EVERY).await;
+            tokio::time::sleep(READY_POLL_EVERY).await;
         }
     };
-    let in_time = tokio::time::timeout(READY_WITHIN, look).await;
+    let in_time = tokio::time::timeout(READY_WITHIN, polling).await;
     in_time.map_err(|_| anyhow!("not ready within {} s: {why_not}", READY_WITHIN.as_secs()))
 }
 
-/// Says what can be done now.
+/// Logs what an operator can do now.
 fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
@@ -187,7 +187,7 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     }
 }
 
-/// Stands for the catalog's schedule.
+/// The value of `--reconcile` that stands for the catalog's schedule.
 const CATALOGS_OWN: &str = "catalog";
 
 fn cron(text: &str) -> Result<String, String> {

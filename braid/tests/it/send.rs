@@ -1,4 +1,4 @@
-//! Records go into the in-process broker and come out again as they went in.
+//! Records come out of the in-process broker as they went in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const RECORDS: usize = 500;
 
 fn catalog() -> Catalog {
-    Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is sound")
+    Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is valid")
 }
 
 fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
@@ -22,7 +22,7 @@ fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_sent_arrives_keyed_and_in_order() {
+async fn records_arrive_keyed_and_in_order() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
     let kafka = EmbeddedKafka::start().expect("starts");
@@ -66,7 +66,7 @@ async fn what_is_sent_arrives_keyed_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_arrive_is_named() {
+async fn a_record_that_does_not_arrive_is_named() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
     let kafka = EmbeddedKafka::start().expect("starts");
@@ -83,16 +83,16 @@ async fn what_does_not_arrive_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_not_there_is_said_so() {
+async fn a_broker_that_cannot_be_reached_is_named() {
     let catalog = catalog();
     let settings = settings::Kafka {
-        // Nobody listens on the discard port of this machine.
+        // Nothing listens on the discard port of this machine.
         brokers: "127.0.0.1:9".to_owned(),
         request_timeout: platform::settings::Span::from_millis(500),
         ..settings::Kafka::default()
     };
     let Err(error) = source_topic::connect(&settings, &catalog.sources["views"]).await else {
-        panic!("nobody is there")
+        panic!("nothing listens there")
     };
     assert!(error.to_string().contains("127.0.0.1:9"), "{error:#}");
 }

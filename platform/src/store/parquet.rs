@@ -15,7 +15,7 @@ use super::{DataFile, StoreError};
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
 
-/// Encodes the frame and writes it under a name that nobody else takes.
+/// Encodes the frame and writes it under a new, unique name.
 pub(super) async fn write(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -38,7 +38,7 @@ pub(super) async fn write(
     Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
 }
 
-/// Reads columns of files into one lazy frame, in the order given; a column that a file does not have is null there.
+/// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its rows.
 pub(super) async fn read(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -72,7 +72,7 @@ pub(super) async fn read(
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 
-/// Removes Parquet files that are not listed and were last written longer than `age` ago.
+/// Removes Parquet files that are not listed and are older than `age`.
 pub(super) async fn remove_orphans(
     store: &Arc<dyn ObjectStore>,
     table: &str,

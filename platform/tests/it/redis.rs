@@ -9,7 +9,7 @@ use platform::settings;
 
 use crate::cluster::DEADLINE;
 
-/// A server of the system for one test, ended with it.
+/// A `redis-server` for one test, ended with it.
 struct Server {
     child: Child,
     settings: settings::Redis,
@@ -85,7 +85,7 @@ async fn a_full_redis_is_back_pressure_also_within_a_script() {
         let error = run.expect_err("full");
         assert!(is_back_pressure(&error), "{error}");
     }
-    check(&mut connection).await.expect("a full one is fit all the same");
+    check(&mut connection).await.expect("a full one is accepted all the same");
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_connection_survives_a_server_that_was_away() {
     server.child.wait().expect("ended");
     let ping = ::redis::cmd("PING");
     let error = loop {
-        // The first command may only find out that the connection is gone.
+        // The first command may succeed before the connection notices the loss.
         if let Err(error) = ping.query_async::<()>(&mut connection).await {
             break error;
         }
@@ -119,8 +119,8 @@ async fn what_is_not_there_or_not_a_url_is_named_without_the_password() {
     let wrong = settings::Redis { url: "rodis://:hunter2@nowhere".into(), ..settings::Redis::default() };
     let error = connect(&wrong).await.map(drop).expect_err("not a URL");
     assert!(matches!(error, RedisError::Url { .. }) && !format!("{error:?}").contains("hunter2"), "{error:?}");
-    let nobody = settings::Redis { url: "redis://:hunter2@127.0.0.1:1".into(), ..settings::Redis::default() };
-    let error = connect(&nobody).await.map(drop).expect_err("nobody listens");
+    let nothing = settings::Redis { url: "redis://:hunter2@127.0.0.1:1".into(), ..settings::Redis::default() };
+    let error = connect(&nothing).await.map(drop).expect_err("nothing listens");
     assert_eq!(error.to_string(), "cannot connect to redis at 127.0.0.1:1");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }

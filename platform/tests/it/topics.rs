@@ -8,7 +8,7 @@ use platform::kafka::{Bound, KafkaError, Topics};
 use crate::cluster::Cluster;
 
 #[tokio::test]
-async fn a_topic_has_an_id_that_another_life_does_not_share() {
+async fn every_topic_has_its_own_id() {
     let (one, other) = (Cluster::with_topic("views", 3), Cluster::with_topic("views", 3));
     let topics = Topics::new(&one.settings).expect("a client");
     let topic = topics.describe("views").await.expect("answers").expect("exists");
@@ -61,7 +61,7 @@ async fn a_broker_that_is_not_there_is_an_answer_in_time() {
     settings.request_timeout = platform::settings::Span::from_millis(300);
     let topics = Topics::new(&settings).expect("a client");
     let begun = Instant::now();
-    let error = topics.describe("views").await.expect_err("nobody answers");
+    let error = topics.describe("views").await.expect_err("no broker answers");
     assert!(error.is_transient(), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }

@@ -1,4 +1,4 @@
-//! When the next record is due, and what time it is then.
+//! When the next record is due, and which time it carries.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// The times of a stream of records.
 ///
-/// With a given beginning, time is virtual: it stands still at full speed, and otherwise goes on by one interval a
-/// record, so that it depends on nothing but the number of records. Without one, it is the clock's.
+/// With a given start, time is virtual: it advances by one interval with each record, or not at all at full speed, so that it
+/// depends only on the number of records. Without one, it is the clock's time.
 #[derive(Debug)]
 pub(super) struct Pace {
     events_per_second: f64,
@@ -18,14 +18,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A pace of so many records a second (0: no pause between them) that begins now.
+    /// A pace that begins now, with so many records a second; 0 means no pause between them.
     pub(super) fn new(events_per_second: f64, begin_us: Option<i64>, clock: fn() -> i64) -> Pace {
         Pace { events_per_second, began: Instant::now(), begin_us, clock, taken: 0 }
     }
 
-    /// Waits until the next record is due and gives its time in microseconds since 1970.
+    /// Waits until the next record is due and returns its time in microseconds since 1970.
     ///
-    /// Dropping the future loses nothing.
+    /// A record is not lost if the future is dropped.
     pub(super) async fn next(&mut self) -> i64 {
         let after = self.due();
         if !after.is_zero() {
@@ -42,7 +42,7 @@ impl Pace {
         if self.events_per_second == 0.0 {
             return Duration::ZERO;
         }
-        // Longer than anybody waits; a duration of floats may not be infinite.
+        // The limit is 30 years, because a duration made of floats may not be infinite.
         Duration::from_secs_f64((self.taken as f64 / self.events_per_second).min(1e9))
     }
 }

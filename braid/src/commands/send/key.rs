@@ -1,7 +1,7 @@
 //! A line → the key of its record: the text of the field that the catalog names.
 //!
-//! Leniently: nothing is decoded but that field, and a line without it is sent without a key. A key only decides the
-//! partition; whether the record is an event is decided by the layers.
+//! This is lenient: only that field is decoded, and a line without it is sent without a key. A key only decides the
+//! partition; the layers decide whether the record is valid.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use shared_logic::catalog::{Format, Source};
 /// How a source's records are keyed.
 #[derive(Debug, Clone)]
 pub enum Keying {
-    /// Not at all: any partition will do.
+    /// Without a key: a record may go to any partition.
     None,
     /// By a member of a JSON object.
     Member(String),
@@ -34,7 +34,7 @@ impl Keying {
         }
     }
 
-    /// The key of a line; `None` where the field is absent or cannot be made out.
+    /// The key of a line; `None` if the field is absent or cannot be read.
     pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match self {
             Keying::None => None,
@@ -49,8 +49,8 @@ fn column(line: &[u8], position: usize) -> Option<&[u8]> {
     line.split(|byte| *byte == b'\t').nth(position).filter(|text| !text.is_empty())
 }
 
-/// The text of a member: a string's characters, or a number or boolean as JSON writes it. Of a repeated member the last
-/// one stands, as in the layers.
+/// The text of a member: a string's characters, or a number or boolean as JSON writes it. If a member repeats, the last one
+/// wins, as in the layers.
 fn member(line: &[u8], name: &str) -> Option<String> {
     let mut document = serde_json::Deserializer::from_slice(line);
     match Member(name).deserialize(&mut document).ok()?? {
@@ -61,7 +61,7 @@ fn member(line: &[u8], name: &str) -> Option<String> {
     }
 }
 
-/// Reads one member of an object and passes over the others without keeping them.
+/// Reads one member of an object and skips the others.
 struct Member<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for Member<'_> {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn keying(source: &str) -> Keying {
-        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is sound");
+        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         Keying::of(&catalog.sources[source])
     }
 
@@ -112,7 +112,7 @@ mod tests {
         let keying = keying("views");
         assert_eq!(key(&keying, br#"{"video_id":"video-42","status":200}"#).as_deref(), Some("video-42"));
         assert_eq!(key(&keying, br#"{"status":"oops","video_id":"a\u00e9\n"}"#).as_deref(), Some("a\u{e9}\n"));
-        assert_eq!(key(&keying, br#"{"video_id":1,"video_id":7}"#).as_deref(), Some("7"), "the last one stands");
+        assert_eq!(key(&keying, br#"{"video_id":1,"video_id":7}"#).as_deref(), Some("7"), "the last one wins");
         assert_eq!(key(&keying, br#"{"video_id":true}"#).as_deref(), Some("true"));
         assert_eq!(key(&keying, br#"{"\u0076ideo_id":"v"}"#).as_deref(), Some("v"));
     }
@@ -142,6 +142,6 @@ mod tests {
         assert_eq!(key(&keying, line).as_deref(), Some("https://example.org/"));
         assert_eq!(key(&keying, b"too\tshort"), None);
         assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
-        assert_eq!(key(&Keying::Column(1), b"a\tb\r").as_deref(), Some("b"), "the line end belongs to no column");
+        assert_eq!(key(&Keying::Column(1), b"a\tb\r").as_deref(), Some("b"), "the line end is not part of the column");
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes → numbered lines.
 //!
-//! A thread of its own reads: a terminal or a pipe may stay silent for ever, and the process must be able to end
-//! meanwhile. A short queue lies between it and the sender, so little is read ahead.
+//! A separate thread reads, because a terminal or a pipe may stay silent for ever, and the process must still be able to end.
+//! The queue between this thread and the sender is short, so little is read ahead.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// A longer line is taken for a file that has no lines. Far above what a broker takes as one record.
+/// A longer line is an error: the file probably has no lines. It is far above what a broker accepts as one record.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 /// How many lines may wait to be sent.
 const QUEUE_LINES: usize = 256;
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// A line without its line feed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// From 1.
+    /// Counted from 1.
     pub(super) number: usize,
     pub(super) text: Vec<u8>,
 }
@@ -35,7 +35,7 @@ impl Lines {
     }
 }
 
-/// Opens a file, or standard input for `-`, and begins to read it.
+/// Opens a file, or standard input for `-`, and starts to read it.
 pub(super) fn open(path: &Path) -> Result<Lines> {
     if path == Path::new("-") {
         return read("standard input".to_owned(), std::io::stdin());
@@ -45,12 +45,12 @@ pub(super) fn open(path: &Path) -> Result<Lines> {
     read(name, file)
 }
 
-/// Reads lines from `input`, which errors call `name`.
+/// Reads lines from `input`; `name` is its name in errors.
 fn read(name: String, input: impl Read + Send + 'static) -> Result<Lines> {
     let (sender, receiver) = channel(QUEUE_LINES);
     let work = move || {
         if let Err(error) = pass_on(BufReader::with_capacity(BUFFER_BYTES, input), &name, &sender) {
-            // If nobody listens any more, nobody wants to know.
+            // If the receiver is gone, the error is not needed.
             let _ = sender.blocking_send(Err(error));
         }
     };
@@ -78,7 +78,7 @@ fn pass_on(mut input: impl BufRead, name: &str, sender: &Sender<Result<Line>>) -
     Ok(())
 }
 
-/// Whether nothing stands on the line. A carriage return is a part of the line end that some systems write.
+/// Whether the line is empty. A carriage return is part of the line end on some systems.
 pub(super) fn is_blank(text: &[u8]) -> bool {
     matches!(text, b"" | b"\r")
 }

@@ -1,4 +1,4 @@
-//! Kafka and Redis: those that the settings name, or embedded ones in their place.
+//! Kafka and Redis: those that the settings name, or embedded ones.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -13,20 +13,20 @@ use tracing::info;
 use crate::embedded::kafka::EmbeddedKafka;
 use crate::embedded::redis::EmbeddedRedis;
 
-/// What stands in for what was not named.
+/// The embedded Kafka and Redis, where the settings name none.
 pub(super) struct Dependencies {
     kafka: Option<EmbeddedKafka>,
     redis: Option<EmbeddedRedis>,
 }
 
 impl Dependencies {
-    /// Starts what the settings do not name, and writes into them where it is.
+    /// Starts a Kafka and a Redis that the settings do not name, and writes their addresses into the settings.
     pub(super) async fn start(settings: &mut Settings, catalog: &Catalog) -> Result<Dependencies> {
         let kafka = if settings.is_named("kafka.brokers") { None } else { Some(EmbeddedKafka::start()?) };
         if let Some(kafka) = &kafka {
             kafka.create_topics(catalog)?;
             settings.kafka.brokers = kafka.brokers()?;
-            info!(brokers = settings.kafka.brokers, "kafka is inside this process: it forgets on exit");
+            info!(brokers = settings.kafka.brokers, "kafka is inside this process: its records are lost on exit");
         }
         let redis =
             if settings.is_named("redis.url") { None } else { Some(EmbeddedRedis::start(&folder(settings)?).await?) };
@@ -37,18 +37,18 @@ impl Dependencies {
         Ok(Dependencies { kafka, redis })
     }
 
-    /// Whether Kafka is a stand-in, in which made-up events do no harm.
-    pub(super) fn kafka_is_ours(&self) -> bool {
+    /// Whether Kafka is embedded, so that sample traffic does no harm.
+    pub(super) fn kafka_is_embedded(&self) -> bool {
         self.kafka.is_some()
     }
 
-    /// The line that tells where everything is.
+    /// The line with all addresses.
     pub(super) fn ready_line(&self, address: SocketAddr, settings: &Settings) -> String {
         let redis = without_password(settings.redis.url.reveal());
         format!("ready http={address} kafka={} redis={redis}", settings.kafka.brokers)
     }
 
-    /// Resolves when an embedded one has ended by itself.
+    /// Resolves when the embedded Redis has ended by itself.
     pub(super) async fn failure(&mut self) -> anyhow::Error {
         match &mut self.redis {
             Some(redis) => match redis.ended().await {
@@ -59,7 +59,7 @@ impl Dependencies {
         }
     }
 
-    /// Stops the embedded ones.
+    /// Stops the embedded servers.
     pub(super) async fn stop(self) {
         if let Some(redis) = self.redis {
             redis.stop().await;
@@ -74,17 +74,17 @@ fn folder(settings: &Settings) -> Result<PathBuf> {
     let path = url.strip_prefix("file://").unwrap_or(url);
     if path.contains("://") {
         bail!(
-            "the embedded redis keeps its files in the data folder, and {url} is none: name a Redis with --redis URL"
+            "the embedded redis keeps its files in the data folder, and {url} is not a folder: name a Redis with --redis URL"
         );
     }
     Ok(PathBuf::from(path).join("redis"))
 }
 
-/// The URL as it may be printed.
+/// The URL with its password replaced, for printing.
 fn without_password(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return "(set)".to_owned() };
     if url.password().is_some() {
-        // Only a URL without a host refuses, and then it has no password either.
+        // This fails only for a URL without a host, which has no password either.
         let _ = url.set_password(Some("***"));
     }
     url.to_string()

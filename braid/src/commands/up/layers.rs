@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::{error, info};
 
-/// How much longer than its own deadline a layer is waited for.
+/// How much longer than its own deadline a layer may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The running layers, the next one to stop first.
@@ -23,14 +23,14 @@ pub(super) struct Layers {
 
 struct Layer {
     name: String,
-    /// Its own, so that one can be stopped before the other.
+    /// Each layer has its own, so that they can stop one after the other.
     shutdown: Shutdown,
     within: Duration,
     task: JoinHandle<Result<()>>,
 }
 
 impl Layers {
-    /// Starts a layer that stops after all that were started before. `within`: how long it takes at most to stop.
+    /// Starts a layer that stops after all that were started before. `within` is how long stopping may take.
     pub(super) fn start<F>(&mut self, name: impl Into<String>, within: Span, run: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -38,7 +38,7 @@ impl Layers {
         self.running.push_back(Layer::start(name, within, run));
     }
 
-    /// Starts something that stops before all others.
+    /// Starts a layer that stops before all others.
     pub(super) fn start_in_front<F>(&mut self, name: impl Into<String>, within: Span, run: impl FnOnce(Shutdown) -> F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -46,7 +46,7 @@ impl Layers {
         self.running.push_front(Layer::start(name, within, run));
     }
 
-    /// Resolves when a layer has failed. One that ends by itself without an error had nothing to do.
+    /// Resolves when a layer has failed. A layer that ends by itself without an error had nothing to do.
     pub(super) async fn failure(&mut self) -> Error {
         while !self.running.is_empty() {
             let (ended, at, _) = select_all(self.running.iter_mut().map(|layer| &mut layer.task)).await;
@@ -62,7 +62,7 @@ impl Layers {
     /// Stops one layer after the other.
     ///
     /// # Errors
-    /// The first layer that failed meanwhile; all are stopped.
+    /// The first error of a layer; all are stopped nevertheless.
     pub(super) async fn stop(self) -> Result<()> {
         let mut first = Ok(());
         for layer in self.running {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_failure_is_told_and_an_early_end_is_none() {
+    async fn the_first_failure_is_returned_and_an_early_end_is_no_failure() {
         let mut layers = Layers::default();
         layers.start("idle", second(), async move |_| Ok(()));
         layers.start("steady", second(), async move |shutdown: Shutdown| {
