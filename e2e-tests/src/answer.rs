@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use test_kit::{DEADLINE, Progress, wait_for};
 
-use crate::wait::{DEADLINE, Look, wait_for};
+use crate::oracle::Counts;
+use crate::time::{micros, rfc3339};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,9 +83,6 @@ impl std::fmt::Debug for Answer {
 
 impl Answer {
     /// An integer value of a total.
-    ///
-    /// # Errors
-    /// If the total has no such integer.
     pub fn int(&self, measure: &str) -> Result<i64> {
         int(&self.values, measure)
     }
@@ -92,6 +90,11 @@ impl Answer {
     /// A float value of a total; nothing where it is null.
     pub fn float(&self, measure: &str) -> Option<f64> {
         self.values.get(measure)?.as_f64()
+    }
+
+    /// The sample metric's measures.
+    pub fn counts(&self) -> Result<Counts> {
+        counts(&self.values)
     }
 
     /// Whether it says that something may be missing for that reason.
@@ -105,37 +108,19 @@ impl Answer {
     }
 
     /// Microseconds since 1970 up to which nothing is missing, if the answer says so.
-    ///
-    /// # Errors
-    /// If `as_of` is no RFC 3339.
     pub fn as_of_us(&self) -> Result<Option<i64>> {
         self.as_of.as_deref().map(micros).transpose()
     }
 }
 
 /// An integer among values.
-///
-/// # Errors
-/// If there is none of that name.
 pub fn int(values: &Map<String, Value>, measure: &str) -> Result<i64> {
     values.get(measure).and_then(Value::as_i64).with_context(|| format!("no integer {measure:?} in {values:?}"))
 }
 
-/// RFC 3339 to microseconds since 1970.
-///
-/// # Errors
-/// If the text is no RFC 3339.
-pub fn micros(text: &str) -> Result<i64> {
-    Ok(DateTime::parse_from_rfc3339(text).with_context(|| format!("{text:?} is no time"))?.timestamp_micros())
-}
-
-/// Microseconds since 1970 to RFC 3339.
-///
-/// # Panics
-/// If the moment is outside the years that chrono knows.
-pub fn rfc3339(us: i64) -> String {
-    let moment = DateTime::from_timestamp_micros(us).expect("a moment within chrono's range");
-    moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+/// The sample metric's measures among values.
+pub fn counts(values: &Map<String, Value>) -> Result<Counts> {
+    Ok(Counts { views: int(values, "views")?, dwell_ms: int(values, "dwell_ms")? })
 }
 
 /// Query parameters by name.
@@ -156,25 +141,16 @@ impl Client {
     }
 
     /// `GET /v1/metrics/<metric>/total`
-    ///
-    /// # Errors
-    /// If the answer is not 200 or has another shape.
     pub async fn total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         self.answer(&format!("/v1/metrics/{metric}/total"), parameters).await
     }
 
     /// `GET /v1/metrics/<metric>/series`
-    ///
-    /// # Errors
-    /// If the answer is not 200 or has another shape.
     pub async fn series(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         self.answer(&format!("/v1/metrics/{metric}/series"), parameters).await
     }
 
     /// Status and body of any request.
-    ///
-    /// # Errors
-    /// If there is no answer, or it is not JSON.
     pub async fn get(&self, path: &str, parameters: &Parameters<'_>) -> Result<(u16, Value)> {
         let (status, text) = self.fetch(path, parameters).await?;
         Ok((status, serde_json::from_str(&text).with_context(|| format!("{path} answered {status} with {text:?}"))?))
@@ -182,46 +158,37 @@ impl Client {
 
     /// Waits for a complete total that misses nothing of what arrived before `moment` (microseconds since 1970), and
     /// returns the first: whatever it says, it must be right.
-    ///
-    /// # Errors
-    /// At the deadline.
     pub async fn total_as_of(&self, moment: i64, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         wait_for(&format!("a complete total of {metric} as of {}", rfc3339(moment)), DEADLINE, async || {
             let answer = match self.total(metric, parameters).await {
                 Ok(answer) => answer,
-                Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
+                Err(error) => return Ok(Progress::NotYet(format!("{error:#}"))),
             };
             if answer.complete && answer.as_of_us()? >= Some(moment) {
-                return Ok(Look::Done(answer));
+                return Ok(Progress::Done(answer));
             }
-            Ok(Look::NotYet(format!("{answer:?}")))
+            Ok(Progress::NotYet(format!("{answer:?}")))
         })
         .await
     }
 
     /// Waits for a complete total to which only the batch layer gave.
-    ///
-    /// # Errors
-    /// At the deadline.
     pub async fn authoritative_total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         wait_for(&format!("an authoritative total of {metric}"), DEADLINE, async || {
             let answer = self.total(metric, parameters).await?;
             if answer.complete && answer.authoritative {
-                return Ok(Look::Done(answer));
+                return Ok(Progress::Done(answer));
             }
-            Ok(Look::NotYet(format!("{answer:?}")))
+            Ok(Progress::NotYet(format!("{answer:?}")))
         })
         .await
     }
 
-    /// Waits for a total over everything that says that something may be missing for that reason.
-    ///
-    /// # Errors
-    /// If it claims to be complete all the same, or at the deadline.
+    /// Waits for a total over everything that has a gap for that reason. It must not call itself complete.
     pub async fn total_with_gap(&self, metric: &str, reason: &str) -> Result<Answer> {
         let answer = wait_for(&format!("a gap: {reason}"), DEADLINE, async || {
             let answer = self.total(metric, &[]).await?;
-            Ok(if answer.has_gap(reason) { Look::Done(answer) } else { Look::NotYet(format!("{answer:?}")) })
+            Ok(if answer.has_gap(reason) { Progress::Done(answer) } else { Progress::NotYet(format!("{answer:?}")) })
         })
         .await?;
         ensure!(!answer.complete, "a gap and complete: {answer:?}");

@@ -31,9 +31,6 @@ impl Archive {
     }
 
     /// Some columns of every archived row of `source`.
-    ///
-    /// # Errors
-    /// If there is no archive, or a file or a column is missing.
     pub fn rows(store: &Path, source: &str, columns: &[&str]) -> Result<DataFrame> {
         let table = table_of(store, source)?;
         let columns: Vec<_> = columns.iter().map(|name| col(*name)).collect();
@@ -51,9 +48,6 @@ impl Archive {
     }
 
     /// Fails unless the archive holds exactly the offsets from 0 to each partition's end, each once, in one log.
-    ///
-    /// # Errors
-    /// Which partition has which offsets instead.
     pub fn holds_each_offset_once(&self, ends: &[i64]) -> Result<()> {
         let logs: BTreeSet<_> = self.offsets.keys().map(|(log, _)| log).collect();
         ensure!(logs.len() == 1, "the archive has several logs: {logs:?}");

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use test_kit::{DEADLINE, Process};
 
 use crate::answer::Client;
-use crate::process::{Process, binary};
-use crate::wait::DEADLINE;
+use crate::binaries::binary;
 
 /// What runs all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,13 +63,8 @@ pub struct Deployment {
 
 impl Deployment {
     /// A deployment with nothing running yet, whose files lie in `dir`.
-    ///
-    /// # Errors
-    /// If the catalog cannot be written.
     pub fn new(dir: &Path, catalog: &str, brokers: &str, redis_url: &str) -> Result<Deployment> {
         std::fs::create_dir_all(dir)?;
-        let catalog_path = dir.join("catalog.toml");
-        std::fs::write(&catalog_path, catalog)?;
         let mut deployment = Deployment {
             dir: dir.to_owned(),
             store_url: dir.join("store"),
@@ -79,35 +74,32 @@ impl Deployment {
             layers: Mutex::default(),
             serving: Mutex::default(),
         };
-        deployment.set("catalog.path", &catalog_path.to_string_lossy());
+        deployment.write_catalog(catalog)?;
+        deployment.set("catalog.path", &dir.join("catalog.toml").to_string_lossy());
         deployment.set("store.url", &dir.join("store").to_string_lossy());
         deployment.set("kafka.brokers", brokers);
         deployment.set("redis.url", redis_url);
         deployment.set("http.listen", "127.0.0.1:0");
-        // Scenarios wait for commits and for new views all the time.
-        deployment.set("archive.linger", "300ms");
-        deployment.set("serving.refresh", "100ms");
         Ok(deployment)
     }
 
     /// Another set of processes on the same parts and with the same settings, store included, but with a catalog of its own.
-    /// Its files lie in `dir`. With this deployment's name in its catalog it shares archive and batch views too.
-    ///
-    /// # Errors
-    /// If the catalog cannot be written.
-    pub fn beside(&self, dir: &Path, catalog: &str) -> Result<Deployment> {
-        std::fs::create_dir_all(dir)?;
+    /// Its files lie in a folder of that name, beside this one's. With this deployment's name in its catalog it shares archive
+    /// and batch views too.
+    pub fn beside(&self, folder: &str, catalog: &str) -> Result<Deployment> {
+        let dir = self.dir.with_file_name(folder);
+        std::fs::create_dir_all(&dir)?;
         let mut beside = Deployment {
-            dir: dir.to_owned(),
             store_url: self.store_url.clone(),
             name: name_in(catalog)?,
             settings: self.settings.clone(),
             clocks: BTreeMap::new(),
             layers: Mutex::default(),
             serving: Mutex::default(),
+            dir,
         };
         beside.write_catalog(catalog)?;
-        beside.set("catalog.path", &dir.join("catalog.toml").to_string_lossy());
+        beside.set("catalog.path", &beside.dir.join("catalog.toml").to_string_lossy());
         Ok(beside)
     }
 
@@ -128,9 +120,6 @@ impl Deployment {
     }
 
     /// Starts a layer and waits until it is ready; a running one is killed first.
-    ///
-    /// # Errors
-    /// If it does not become ready.
     pub async fn start(&self, layer: Layer) -> Result<Process> {
         let process = self.launch(layer, "")?;
         if layer == Layer::Schedule {
@@ -146,23 +135,20 @@ impl Deployment {
     }
 
     /// Creates what the catalog names (`batch-layer init`), then starts layers one after the other.
-    ///
-    /// # Errors
-    /// If one does not become ready.
     pub async fn start_all(&self, layers: &[Layer]) -> Result<()> {
-        let mut init = Command::new(binary("batch-layer")?);
-        init.arg("init");
-        self.spawn("init", init, "")?.success(DEADLINE).await?;
+        self.batch(&["init"])?.success(DEADLINE).await?;
         for layer in layers {
             self.start(*layer).await?;
         }
         Ok(())
     }
 
+    /// The process that was started last for a layer.
+    pub fn process(&self, layer: Layer) -> Result<Process> {
+        self.layers().get(&layer).cloned().with_context(|| format!("{} does not run", layer.name()))
+    }
+
     /// Starts a layer with fail points armed, without waiting for it; a running one is killed first.
-    ///
-    /// # Errors
-    /// If its program cannot be started.
     pub fn launch(&self, layer: Layer, fail_points: &str) -> Result<Process> {
         self.kill(layer);
         let process = self.spawn(layer.name(), layer.command()?, fail_points)?;
@@ -179,17 +165,11 @@ impl Deployment {
     }
 
     /// Runs one reconcile of all metrics to its end.
-    ///
-    /// # Errors
-    /// If it fails.
     pub async fn reconcile(&self) -> Result<()> {
         self.launch_reconcile("")?.success(DEADLINE).await
     }
 
     /// Starts one reconcile of all metrics with fail points armed.
-    ///
-    /// # Errors
-    /// If its program cannot be started.
     pub fn launch_reconcile(&self, fail_points: &str) -> Result<Process> {
         let mut command = Command::new(binary("batch-layer")?);
         command.arg("reconcile");
@@ -197,36 +177,29 @@ impl Deployment {
     }
 
     /// Starts `batch-layer` with those arguments.
-    ///
-    /// # Errors
-    /// If it cannot be started.
     pub fn batch(&self, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(binary("batch-layer")?);
         command.args(arguments);
         self.spawn(arguments.first().copied().unwrap_or("batch-layer"), command, "")
     }
 
+    /// Accepts every loss of the source `views` that the archive knows of.
+    pub async fn accept_losses(&self) -> Result<()> {
+        self.batch(&["lost", "accept", "--source", "views"])?.success(DEADLINE).await
+    }
+
     /// Replaces the catalog for processes started from now on.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn write_catalog(&self, catalog: &str) -> Result<()> {
         Ok(std::fs::write(self.dir.join("catalog.toml"), catalog)?)
     }
 
     /// Asks the serving layer.
-    ///
-    /// # Errors
-    /// If it was not started.
     pub fn client(&self) -> Result<Client> {
         let client = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         client.clone().context("the serving layer was not started")
     }
 
     /// Runs the `braid` tool to its end.
-    ///
-    /// # Errors
-    /// If it fails.
     pub async fn braid(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
         let mut command = Command::new(binary("braid")?);
         command.args(arguments);

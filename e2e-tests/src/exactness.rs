@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::answer::{Answer, Client, int, micros, rfc3339};
+use crate::answer::{Answer, Client, counts};
 use crate::oracle::{Counts, EVER, Oracle};
+use crate::time::{micros, rfc3339};
 use crate::views::{LATE_MS, METRIC};
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -12,9 +13,6 @@ const QUESTIONS_AT_ONCE: usize = 8;
 
 /// Asks for the total and the hourly series of every video, and for both over all videos; every answer must be complete
 /// and exactly what the oracle says. `now_us` is the moment before which the events happened.
-///
-/// # Errors
-/// The first answer that is incomplete or wrong.
 pub async fn every_answer_is_exact(client: &Client, oracle: &Oracle, now_us: i64) -> Result<()> {
     let videos = oracle.videos().into_iter().map(Some).chain([None]);
     stream::iter(videos)
@@ -37,11 +35,8 @@ async fn answers_about(client: &Client, oracle: &Oracle, now_us: i64, video: Opt
 }
 
 /// The total is complete and says exactly `expected`.
-///
-/// # Errors
-/// With the whole answer, if not.
 pub fn total_is_exact(total: &Answer, expected: Counts) -> Result<()> {
-    let answered = Counts { views: total.int("views")?, dwell_ms: total.int("dwell_ms")? };
+    let answered = total.counts()?;
     ensure!(total.complete, "incomplete: {total:?}");
     ensure!(answered == expected, "answered {answered:?}, expected {expected:?}: {total:?}");
     Ok(())
@@ -54,7 +49,7 @@ fn series_is_exact(series: &Answer, oracle: &Oracle, video: Option<&str>, from: 
     for (point, start) in series.points.iter().zip((from..).step_by(HOUR_US as usize)) {
         ensure!(micros(&point.start)? == start, "a point at {} instead of {}", point.start, rfc3339(start));
         let expected = oracle.total(video, start..start + HOUR_US);
-        let answered = Counts { views: int(&point.values, "views")?, dwell_ms: int(&point.values, "dwell_ms")? };
+        let answered = counts(&point.values)?;
         ensure!(answered == expected, "expected {expected:?}, answered {point:?}");
     }
     Ok(())

@@ -18,12 +18,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 
-pub use admin::{Found, create_topic_with, delete_records, delete_topic, grow_topic, read_all};
+pub use admin::{Found, create_topic, delete_records, delete_topic, grow_topic, read_all};
 pub use broker::Broker;
 pub use producer::{Producer, Record};
 
@@ -60,14 +58,11 @@ fn remove_abandoned(all: &Path) -> Result<()> {
 impl Kafka {
     /// The cluster that all scenarios of a test binary share, started by the first that asks. Its users name their topics
     /// uniquely and do it no harm.
-    ///
-    /// # Errors
-    /// If no cluster can be started.
     pub async fn shared() -> Result<&'static Kafka> {
         static SHARED: OnceCell<Kafka> = OnceCell::const_new();
         SHARED
             .get_or_try_init(async || {
-                let all = crate::process::target_dir()?.join("e2e");
+                let all = crate::binaries::target_dir()?.join("e2e");
                 remove_abandoned(&all)?;
                 Kafka::start(&all.join(format!("{SHARED_PREFIX}{}", std::process::id()))).await
             })
@@ -75,9 +70,6 @@ impl Kafka {
     }
 
     /// A cluster of the scenario's own, for scenarios that harm it.
-    ///
-    /// # Errors
-    /// If no cluster can be started.
     pub async fn start(dir: &Path) -> Result<Kafka> {
         let node = match jars::class_path()? {
             Ok(class_path) => Node::Broker(Broker::start(dir, class_path).await?),
@@ -93,9 +85,6 @@ impl Kafka {
 
     /// A real broker of the scenario's own, or nothing where none can be had; then the scenario, which has no meaning
     /// without one, is named in a notice.
-    ///
-    /// # Errors
-    /// If a real broker cannot be started although it could be fetched, or could not be fetched where CI is set.
     pub async fn real(scenario: &str, dir: &Path) -> Result<Option<Broker>> {
         match Kafka::start(dir).await?.node {
             Node::Broker(broker) => Ok(Some(broker)),
@@ -108,9 +97,6 @@ impl Kafka {
 
     /// The addresses of the shared cluster if it is a real broker; else the scenario, which has no meaning without one, is
     /// named in a notice.
-    ///
-    /// # Errors
-    /// If no cluster can be started.
     pub async fn shared_real(scenario: &str) -> Result<Option<String>> {
         let kafka = Kafka::shared().await?;
         if !kafka.is_real() {
@@ -133,38 +119,17 @@ impl Kafka {
         matches!(self.node, Node::Broker(_))
     }
 
-    /// Creates a topic.
-    ///
-    /// # Errors
-    /// If the cluster refuses it.
-    pub async fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
+    /// Creates a topic. Settings of its own need the real broker.
+    pub async fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         match &self.node {
-            Node::Broker(broker) => create_topic(&broker.brokers(), topic, partitions).await,
+            Node::Broker(broker) => create_topic(&broker.brokers(), topic, partitions, settings).await,
+            Node::InProcess(_) if !settings.is_empty() => bail!("the in-process broker takes no settings of a topic"),
             Node::InProcess(cluster) => cluster.create_topic(topic, partitions),
         }
     }
 }
 
-/// Creates a topic on a real broker.
-///
-/// # Errors
-/// If the broker refuses it.
-pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = config(brokers).create()?;
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-    let options = AdminOptions::new().operation_timeout(Some(ANSWER_TIMEOUT));
-    for result in admin.create_topics([&new], &options).await? {
-        if let Err((topic, code)) = result {
-            bail!("cannot create topic {topic}: {code}");
-        }
-    }
-    Ok(())
-}
-
 /// For each partition of a topic, the offset that its next record will get.
-///
-/// # Errors
-/// If the cluster does not answer.
 pub fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>> {
     let consumer: BaseConsumer = config(brokers).create()?;
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;

@@ -1,14 +1,17 @@
 //! What the scenarios under `tests/e2e/` are written with.
 //!
-//! A [`scenario`] gets a folder and a printed seed. It starts a [`Deployment`]: the layers' real binaries, on a real
-//! [`Kafka`] broker and a real [`Redis`]. It sends [`views`] events, asks over HTTP as any [`Client`] would, kills
-//! [`Process`]es, and compares what it is told with an [`Oracle`] that counts row by row. [`wait`] waits for conditions,
-//! never for time to pass. [`Archive`] reads the archive's files as any Delta reader would.
+//! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
+//! real [`Kafka`] broker and a real Redis. It sends [`views`], as [`Traffic`] batch by batch or as a [`Load`] that flows beside
+//! a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the answers with an [`Oracle`] that counts
+//! row by row. [`Archive`] reads the archive's files as any Delta reader would. Scenarios wait for conditions, never for time
+//! to pass.
 //!
-//! Nothing here outlives the test process: every child dies with it, however it ends.
+//! Whatever can fail returns an error that says what was seen instead, and the scenario fails with it. Every child dies with the
+//! test process, however that ends.
 
 pub mod answer;
 pub mod archive;
+pub mod binaries;
 pub mod deployment;
 pub mod exactness;
 pub mod kafka;
@@ -16,25 +19,21 @@ pub mod load;
 pub mod mutation;
 pub mod naive;
 pub mod oracle;
-pub mod ports;
-pub mod process;
-pub mod redis;
 pub mod scenario;
 pub mod stage;
+pub mod time;
+pub mod traffic;
 pub mod up;
 pub mod views;
-pub mod wait;
 pub mod watch;
 
-pub use self::redis::Redis;
 pub use answer::{Answer, Client};
 pub use archive::Archive;
 pub use deployment::{Deployment, Layer};
 pub use kafka::{Kafka, Producer};
 pub use load::Load;
 pub use oracle::Oracle;
-pub use process::Process;
 pub use scenario::{Scenario, scenario};
 pub use stage::Stage;
+pub use traffic::Traffic;
 pub use up::Up;
-pub use wait::wait_for;

@@ -9,17 +9,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use crate::answer::Answer;
 use crate::kafka::{Producer, Record};
 use crate::oracle::{Counts, EVER, Oracle};
 use crate::views::{Sent, Views};
-use crate::wait::{DEADLINE, Look, wait_for};
 
 /// How many records are sent at a time.
 const BURST: usize = 100;
-/// This paces the load; nothing depends on it.
+/// These pace the load; nothing depends on them.
 const PAUSE: Duration = Duration::from_millis(20);
+const LONG_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running load.
 pub struct Load {
@@ -77,19 +78,24 @@ impl Load {
         Load::placed(producer, views, |_| None)
     }
 
+    /// The same with fewer records a second, for scenarios that last long.
+    pub fn slow(producer: Producer, views: Views) -> Load {
+        Load::with(views, LONG_PAUSE, |_| None, move |records| producer.send_all(&records))
+    }
+
     /// Sends `views` into the partitions that `place` names for the running number of a record.
     pub fn placed(producer: Producer, views: Views, place: impl Fn(usize) -> Option<i32> + Send + 'static) -> Load {
-        let send = move |records: Vec<Record>| producer.send_all(&records);
-        Load::with(views, place, send)
+        Load::with(views, PAUSE, place, move |records| producer.send_all(&records))
     }
 
     /// Sends `views` to a topic that may vanish meanwhile: a record may be refused, and is not sent again.
     pub fn to_a_vanishing_topic(producer: Producer, views: Views) -> Load {
-        Load::with(views, |_| None, move |records| producer.send_those_that_are_taken(&records))
+        Load::with(views, PAUSE, |_| None, move |records| producer.send_those_that_are_taken(&records))
     }
 
     fn with(
         mut views: Views,
+        pause: Duration,
         place: impl Fn(usize) -> Option<i32> + Send + 'static,
         send: impl Fn(Vec<Record>) -> Result<i64> + Send + 'static,
     ) -> Load {
@@ -112,7 +118,7 @@ impl Load {
                 };
                 let arrived = send(records)?;
                 to.truth().arrived.push((arrived, counts));
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(pause);
             }
             Ok(views)
         });
@@ -120,9 +126,6 @@ impl Load {
     }
 
     /// Waits until so many more records have arrived.
-    ///
-    /// # Errors
-    /// If the load ended by itself, or at the deadline.
     pub async fn arrive(&self, more: usize) -> Result<i64> {
         let wanted = self.shared.truth().arrived.len() + more.div_ceil(BURST);
         wait_for(&format!("{more} more records to arrive"), DEADLINE, async || {
@@ -132,31 +135,25 @@ impl Load {
             };
             ensure!(self.sender.as_ref().is_some_and(|sender| !sender.is_finished()), "the load ended by itself");
             Ok(match last.filter(|_| bursts >= wanted) {
-                Some(at) => Look::Done(at),
-                None => Look::NotYet(format!("{bursts} of {wanted} bursts")),
+                Some(at) => Progress::Done(at),
+                None => Progress::NotYet(format!("{bursts} of {wanted} bursts")),
             })
         })
         .await
     }
 
-    /// Holds a total over everything to what may be said now: never more than was sent; and if it calls itself complete,
-    /// no less than had arrived by its `as_of`.
-    ///
-    /// # Errors
-    /// With the whole answer, if it says anything else.
+    /// Checks a total over everything: it may never count more than was sent; and if it is complete, no less than had arrived
+    /// by its `as_of`.
     pub fn check(&self, answer: &Answer) -> Result<()> {
         self.check_of(Counted::Status200, answer)
     }
 
     /// The same for a metric that counts other views.
-    ///
-    /// # Errors
-    /// With the whole answer, if it says anything else.
     pub fn check_of(&self, counted: Counted, answer: &Answer) -> Result<()> {
         let which = counted as usize;
         let as_of = answer.as_of_us()?;
         let truth = self.shared.truth();
-        let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
+        let counts = answer.counts()?;
         let sent = truth.totals()[which];
         ensure!(counts.views <= sent.views && counts.dwell_ms <= sent.dwell_ms, "more than {sent:?}: {answer:?}");
         if answer.complete {
@@ -176,9 +173,6 @@ impl Load {
     }
 
     /// Stops after the burst under way, and waits until it has arrived.
-    ///
-    /// # Errors
-    /// If a record did not arrive.
     pub async fn stop(mut self) -> Result<Stopped> {
         self.shared.stop.store(true, Ordering::SeqCst);
         let sender = self.sender.take().ok_or_else(|| anyhow!("the load is stopped already"))?;

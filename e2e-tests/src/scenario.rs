@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::process::target_dir;
+use crate::binaries::target_dir;
 
 const TAIL_LINES: usize = 60;
 /// The extension of files that children print to. Not `log`, which is what Kafka calls its segments.

@@ -1,145 +1,206 @@
-//! Where most scenarios play: a topic, a Redis and a deployment of the sample metric of the scenario's own.
+//! Where every scenario plays: a topic, a Redis and a deployment of the scenario's own.
+//!
+//! - `setup`: what a scenario may vary of its stage.
+
+mod setup;
+
+use std::cell::RefCell;
 
 use anyhow::{Context, Result, ensure};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::Value;
+use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
-use crate::answer::Client;
+pub use setup::Setup;
+
+use crate::answer::{Answer, Client};
+use crate::archive::Archive;
 use crate::deployment::{Deployment, Layer};
 use crate::exactness::every_answer_is_exact;
-use crate::kafka::{Kafka, create_topic};
-use crate::load::Load;
-use crate::oracle::{Counts, EVER, Oracle};
-use crate::redis::{Durability, Redis};
+use crate::kafka::{Producer, end_offsets};
+use crate::load::{Load, Stopped};
+use crate::oracle::{EVER, Oracle};
 use crate::scenario::Scenario;
-use crate::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, NEVER, catalog};
-use crate::wait::{DEADLINE, Look, wait_for};
+use crate::traffic::Traffic;
+use crate::views::{METRIC, Mix, Views};
 
-/// The layers that run all the time; reconciles are the scenario's own.
+/// The layers that run all the time. A scenario reconciles when it wants to.
 pub const LAYERS: [Layer; 3] = [Layer::Archive, Layer::Speed, Layer::Serving];
+/// What a layer prints when it had to start anew.
+const TROUBLES: [&str; 5] = ["was not applied", "a plan failed", "panicked", "archiving stopped", "ERROR"];
 
-/// A topic and what counts it.
+/// A topic and the deployment that counts it.
 pub struct Stage {
     /// The topic, which is also the deployment's name.
     pub topic: String,
     /// The cluster's addresses.
     pub brokers: String,
+    /// The catalog's text.
+    pub catalog: String,
     /// The speed view's server.
     pub redis: Redis,
     /// The layers.
     pub deployment: Deployment,
+    /// When the stage was ready, in microseconds since 1970; what its traffic is about happened before.
+    pub now_us: i64,
+    rng: RefCell<StdRng>,
 }
 
 impl Stage {
-    /// A stage with an empty Redis and nothing running yet; the topic does not exist either.
-    ///
-    /// # Errors
-    /// If Redis does not come up.
-    pub async fn new(scenario: &Scenario, brokers: &str) -> Result<Stage> {
-        let topic = scenario.unique_name();
-        let options =
-            CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
-        Stage::with_catalog(scenario, brokers, &topic, &catalog(&options)).await
-    }
-
-    /// The same with another catalog.
-    ///
-    /// # Errors
-    /// If Redis does not come up.
-    pub async fn with_catalog(scenario: &Scenario, brokers: &str, topic: &str, catalog: &str) -> Result<Stage> {
-        // A scenario may have several.
-        let dir = scenario.dir().join(topic);
-        let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
-        let mut deployment = Deployment::new(&dir.join("braid"), catalog, brokers, &redis.url())?;
-        // Scenarios wait for what archiver and group members find out by asking now and then.
-        deployment.set("archive.discover_every", "500ms");
-        deployment.set("kafka.session_timeout", "1s");
-        Ok(Stage { topic: topic.to_owned(), brokers: brokers.to_owned(), redis, deployment })
-    }
-
-    /// A stage whose topic exists on the shared broker and whose layers run; nothing where only the broker's stand-in can be
-    /// had, which is noted.
-    ///
-    /// # Errors
-    /// If something does not come up.
-    pub async fn on_real_kafka(scenario: &Scenario, partitions: i32) -> Result<Option<Stage>> {
-        let Some(brokers) = Kafka::shared_real(scenario.name()).await? else { return Ok(None) };
-        let stage = Stage::new(scenario, &brokers).await?;
-        create_topic(&brokers, &stage.topic, partitions).await?;
-        stage.deployment.start_all(&LAYERS).await?;
-        Ok(Some(stage))
+    /// A stage to be, on which every scenario says what it needs.
+    pub fn of(scenario: &Scenario) -> Setup<'_> {
+        Setup::new(scenario)
     }
 
     /// Asks the serving layer.
-    ///
-    /// # Errors
-    /// If it was not started.
     pub fn client(&self) -> Result<Client> {
         self.deployment.client()
     }
 
+    /// A producer for the topic.
+    pub fn producer(&self) -> Result<Producer> {
+        Producer::new(&self.brokers, &self.topic)
+    }
+
+    /// A source of randomness that the scenario's seed decides. Each call gives another.
+    pub fn rng(&self) -> StdRng {
+        StdRng::from_rng(&mut *self.rng.borrow_mut())
+    }
+
+    /// Views of so many videos.
+    pub fn views(&self, videos: u32, mix: Mix) -> Views {
+        Views::new(self.rng(), self.now_us, videos, mix)
+    }
+
+    /// Views of so many videos, sent when the scenario says so.
+    pub fn traffic(&self, videos: u32, mix: Mix) -> Result<Traffic> {
+        Ok(Traffic::new(self.producer()?, self.views(videos, mix)))
+    }
+
+    /// Views of so many videos that flow from now on.
+    pub fn load(&self, videos: u32, mix: Mix) -> Result<Load> {
+        Ok(Load::start(self.producer()?, self.views(videos, mix)))
+    }
+
+    /// Another deployment on the same parts, see [`Deployment::beside`].
+    pub fn beside(&self, folder: &str, catalog: &str) -> Result<Deployment> {
+        self.deployment.beside(folder, catalog)
+    }
+
+    /// The total over everything, complete and missing nothing that arrived before `moment`; see [`Client::total_as_of`].
+    pub async fn total_as_of(&self, moment: i64) -> Result<Answer> {
+        self.client()?.total_as_of(moment, METRIC, &[]).await
+    }
+
+    /// The total over everything once it comes from the batch layer alone.
+    pub async fn authoritative_total(&self) -> Result<Answer> {
+        self.client()?.authoritative_total(METRIC, &[]).await
+    }
+
+    /// Waits until so many more records of the load have arrived and are in a complete total over everything.
+    pub async fn counts_more(&self, load: &Load, more: usize) -> Result<Answer> {
+        let arrived = load.arrive(more).await?;
+        self.total_as_of(arrived).await
+    }
+
     /// Asks for the total over everything until `enough`; every answer is held to the load's bounds.
-    ///
-    /// # Errors
-    /// If an answer breaks them, or at the deadline.
     pub async fn poll(
         &self,
         load: &Load,
         what: &str,
-        mut enough: impl AsyncFnMut(&crate::Answer) -> Result<bool>,
+        mut enough: impl AsyncFnMut(&Answer) -> Result<bool>,
     ) -> Result<()> {
         let client = self.client()?;
         wait_for(what, DEADLINE, async || {
             let answer = client.total(METRIC, &[]).await?;
             load.check(&answer)?;
-            Ok(if enough(&answer).await? { Look::Done(()) } else { Look::NotYet(format!("{answer:?}")) })
+            Ok(Progress::when(enough(&answer).await?, format_args!("{answer:?}")))
         })
         .await
     }
 
-    /// Reconciles; then everything comes from the batch view, and is exactly `expected`.
-    ///
-    /// # Errors
-    /// If it is not.
+    /// Every answer is complete and exactly `expected`.
+    pub async fn is_exact(&self, expected: &Oracle) -> Result<()> {
+        every_answer_is_exact(&self.client()?, expected, self.now_us).await
+    }
+
+    /// Reconciles; then everything comes from the batch view, and the total is exactly `expected`.
     pub async fn reconciled_is(&self, expected: &Oracle) -> Result<()> {
         self.deployment.reconcile().await?;
-        let answer = self.client()?.authoritative_total(METRIC, &[]).await?;
-        let counts = Counts { views: answer.int("views")?, dwell_ms: answer.int("dwell_ms")? };
-        ensure!(counts == expected.total(None, EVER), "expected {:?}: {answer:?}", expected.total(None, EVER));
+        let answer = self.authoritative_total().await?;
+        let expected = expected.total(None, EVER);
+        ensure!(answer.counts()? == expected, "expected {expected:?}: {answer:?}");
         Ok(())
     }
 
-    /// Every answer is exactly `expected` as the layers have counted it by now, and still after a reconcile. `now_us` is the
-    /// moment before which the events happened.
-    ///
-    /// # Errors
-    /// The first answer that is incomplete or wrong.
-    pub async fn stays_exact(&self, expected: &Oracle, now_us: i64) -> Result<()> {
-        every_answer_is_exact(&self.client()?, expected, now_us).await.context("before the reconcile")?;
+    /// Every answer is exactly `expected`, as the layers have counted it by now and after a reconcile.
+    pub async fn stays_exact(&self, expected: &Oracle) -> Result<()> {
+        self.is_exact(expected).await.context("before the reconcile")?;
         self.reconciled_is(expected).await?;
-        every_answer_is_exact(&self.client()?, expected, now_us).await.context("after the reconcile")
+        self.is_exact(expected).await.context("after the reconcile")
+    }
+
+    /// Stops the load; then every answer is exactly what was sent, and stays so after a reconcile.
+    pub async fn ends_exactly(&self, load: Load) -> Result<Stopped> {
+        let stopped = load.stop().await?;
+        self.total_as_of(stopped.arrived_us).await?;
+        self.stays_exact(&stopped.oracle).await?;
+        Ok(stopped)
     }
 
     /// Waits until everything that has arrived is archived.
-    ///
-    /// # Errors
-    /// At the deadline.
     pub async fn archived(&self) -> Result<()> {
-        wait_for("everything to be archived", DEADLINE, async || {
-            let status = self.status().await?;
-            let rows = status["partitions"].as_array().context("no partitions")?;
-            let done = !rows.is_empty() && rows.iter().all(|row| row["archive_lag"] == 0);
-            Ok(if done { Look::Done(()) } else { Look::NotYet(status.to_string()) })
+        self.until_each_partition("archived to its end", |row| row["archive_lag"] == 0).await
+    }
+
+    /// The archive holds each offset of the topic exactly once. Returns it.
+    pub fn archive_is_whole(&self) -> Result<Archive> {
+        let archive = Archive::read(&self.deployment.store(), METRIC)?;
+        archive.holds_each_offset_once(&end_offsets(&self.brokers, &self.topic)?)?;
+        Ok(archive)
+    }
+
+    /// Every partition's cut is where the log ends, past transaction markers and aborted records.
+    pub async fn cuts_are_at_the_ends(&self) -> Result<()> {
+        let (rows, ends) = (self.partitions().await?, end_offsets(&self.brokers, &self.topic)?);
+        ensure!(rows.len() == ends.len(), "{} partitions: {rows:?}", ends.len());
+        for (row, end) in rows.iter().zip(ends) {
+            ensure!(row["cuts"][METRIC] == end && row["next"] == end, "the log ends at {end}: {row}");
+        }
+        Ok(())
+    }
+
+    /// Waits until what `/v1/status` says of each partition is as wanted.
+    pub async fn until_each_partition(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<()> {
+        wait_for(&format!("each partition to be {what}"), DEADLINE, async || {
+            let rows = self.partitions().await?;
+            Ok(Progress::when(!rows.is_empty() && rows.iter().all(&is_so), format_args!("{rows:?}")))
         })
         .await
     }
 
+    /// What `/v1/status` says of each partition.
+    pub async fn partitions(&self) -> Result<Vec<Value>> {
+        self.status().await?["partitions"].as_array().cloned().context("no partitions in the status")
+    }
+
     /// What `/v1/status` says of the source.
-    ///
-    /// # Errors
-    /// If there is no such answer.
     pub async fn status(&self) -> Result<Value> {
         let (code, status) = self.client()?.get("/v1/status", &[]).await?;
         ensure!(code == 200, "{code}: {status}");
         Ok(status["sources"][0].clone())
+    }
+
+    /// None of the [`LAYERS`] has ended, and none had to start anew.
+    pub fn ran_without_trouble(&self) -> Result<()> {
+        for layer in LAYERS {
+            let process = self.deployment.process(layer)?;
+            ensure!(process.ended()?.is_none(), "{layer:?} ended");
+            let output = process.output()?;
+            let trouble = TROUBLES.iter().find(|trouble| output.contains(**trouble));
+            ensure!(trouble.is_none(), "{layer:?} printed {trouble:?}");
+        }
+        Ok(())
     }
 }

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use test_kit::{DEADLINE, Process};
 
 use crate::answer::Client;
+use crate::binaries::binary;
 use crate::deployment::word;
-use crate::process::{Process, binary};
-use crate::wait::DEADLINE;
 
 /// A running `braid up`.
 pub struct Up {
@@ -24,9 +24,6 @@ pub struct Up {
 
 impl Up {
     /// Starts `braid up --no-traffic` on the data folder `data` and waits until it serves. Its log is written to `log`.
-    ///
-    /// # Errors
-    /// If it does not become ready.
     pub async fn start(catalog: &Path, data: &Path, more: &[&str], log: &Path) -> Result<Up> {
         let mut command = Command::new(binary("braid")?);
         command.args(["up", "--no-traffic", "--http", "127.0.0.1:0", "--catalog"]).arg(catalog);
@@ -51,7 +48,7 @@ impl Drop for Up {
     fn drop(&mut self) {
         self.process.kill();
         // Its Redis leads a process group of its own and may have survived the kill, which the next start must cope with.
-        // At the scenario's end nobody else would stop it. An error means that it has ended.
+        // At the scenario's end it must be stopped here. An error means that it has ended.
         let address = self.redis.trim_start_matches("redis://").split('/').next().unwrap_or_default();
         if let Ok(mut connection) = TcpStream::connect(address) {
             let _ = connection.write_all(b"SHUTDOWN NOSAVE\r\n");

@@ -7,8 +7,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use crate::answer::rfc3339;
 use crate::kafka::Record;
+use crate::time::rfc3339;
 
 /// The sample metric's name, and its source's.
 pub const METRIC: &str = "views";
@@ -36,10 +36,15 @@ pub struct CatalogOptions<'a> {
     pub dedup_window: u64,
 }
 
+impl<'a> CatalogOptions<'a> {
+    /// A deployment named like its topic, which reconciles only when told to and has the platform's default window.
+    pub fn of(topic: &'a str) -> CatalogOptions<'a> {
+        CatalogOptions { name: topic, topic, reconcile: NEVER, dedup_window: 500_000 }
+    }
+}
+
 /// A cron expression that never comes due while a scenario runs.
 pub const NEVER: &str = "0 0 0 29 2 *";
-/// The platform's default.
-pub const DEFAULT_DEDUP_WINDOW: u64 = 500_000;
 
 /// A catalog with the source and the metric `views`.
 pub fn catalog(options: &CatalogOptions<'_>) -> String {
@@ -120,6 +125,9 @@ pub struct Mix {
 impl Mix {
     /// Only fresh, sound, single events.
     pub const PLAIN: Mix = Mix { duplicates: 0.0, late: 0.0, broken: 0.0 };
+    /// No copies, for scenarios in which two copies could meet in two partitions or logs: speed would count both until the
+    /// next reconcile.
+    pub const NO_COPIES: Mix = Mix { duplicates: 0.0, late: 0.02, broken: 0.01 };
     /// What the scenario `exact` asks for, and a good default.
     pub const USUAL: Mix = Mix { duplicates: 0.03, late: 0.02, broken: 0.01 };
 }

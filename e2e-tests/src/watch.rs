@@ -5,21 +5,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use crate::answer::{Answer, Client};
 use crate::load::Load;
-use crate::process::Process;
 use crate::views::METRIC;
-use crate::wait::{DEADLINE, Look, wait_for};
 
 /// This leaves the machine to the platform under test; nothing depends on it.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Brings a fault about while the total over everything is asked for without pause. Every answer is held to the load's
-/// bounds; one that there cannot be must be a problem that says why.
-///
-/// # Errors
-/// The fault's own, or that of an answer that breaks the rule.
+/// Runs `fault` while the total over everything is asked for without pause. Every answer is held to the load's bounds; where
+/// the serving layer cannot answer, it must say why.
 pub async fn watched<T>(client: &Client, load: &Load, fault: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         biased;
@@ -43,23 +39,16 @@ async fn ask_for_ever(client: &Client, load: &Load) -> Result<Infallible> {
     }
 }
 
-/// Waits until a process has printed `part` on more lines than it had when `before` of them were counted. Returns how many
-/// there are.
-///
-/// # Errors
-/// If the output cannot be read, or at the deadline.
-pub async fn said_again(process: &Process, part: &str, before: usize) -> Result<usize> {
-    wait_for(&format!("{part:?} to be said more than {before} times"), DEADLINE, async || {
-        let said = how_often(process, part)?;
-        Ok(if said > before { Look::Done(said) } else { Look::NotYet(format!("{said} times")) })
+/// Waits until a process has printed `part` on more lines than `before`. Returns on how many.
+pub async fn prints_again(process: &Process, part: &str, before: usize) -> Result<usize> {
+    wait_for(&format!("{part:?} to be printed more than {before} times"), DEADLINE, async || {
+        let lines = lines_with(process, part)?;
+        Ok(if lines > before { Progress::Done(lines) } else { Progress::NotYet(format!("{lines} times")) })
     })
     .await
 }
 
 /// On how many lines a process has printed `part` so far.
-///
-/// # Errors
-/// If the output cannot be read.
-pub fn how_often(process: &Process, part: &str) -> Result<usize> {
+pub fn lines_with(process: &Process, part: &str) -> Result<usize> {
     Ok(process.output()?.lines().filter(|line| line.contains(part)).count())
 }

@@ -66,8 +66,6 @@ mod tests {
     use super::super::commit;
     use super::*;
 
-    const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\nk = \"string\"\n";
-
     async fn offsets(table: &Table, source: &Source) -> Vec<i64> {
         let files = table.files().await.expect("listed");
         let rows = table.read(&files, &buffer::schema(source)).await.expect("read");
@@ -83,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
         let store = Store::new(&settings, "braid").expect("a store");
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
         let source = &catalog.sources["s"];
         let mut table = crate::archive::table(&store, source).await.expect("created");
         let mut facts = Facts::default();

@@ -23,11 +23,8 @@ pub struct Found {
     pub payload: Vec<u8>,
 }
 
-/// Creates a topic with a configuration.
-///
-/// # Errors
-/// If the broker refuses it.
-pub async fn create_topic_with(brokers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
+/// Creates a topic on a real broker, with settings of its own.
+pub async fn create_topic(brokers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     for result in admin(brokers)?.create_topics([&new], &options()).await? {
@@ -37,9 +34,6 @@ pub async fn create_topic_with(brokers: &str, topic: &str, partitions: i32, sett
 }
 
 /// Deletes a topic.
-///
-/// # Errors
-/// If the broker refuses it.
 pub async fn delete_topic(brokers: &str, topic: &str) -> Result<()> {
     for result in admin(brokers)?.delete_topics(&[topic], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("cannot delete topic {topic}: {code}"))?;
@@ -48,9 +42,6 @@ pub async fn delete_topic(brokers: &str, topic: &str) -> Result<()> {
 }
 
 /// Gives a topic more partitions: `count` in all.
-///
-/// # Errors
-/// If the broker refuses it.
 pub async fn grow_topic(brokers: &str, topic: &str, count: usize) -> Result<()> {
     for result in admin(brokers)?.create_partitions([&NewPartitions::new(topic, count)], &options()).await? {
         result.map_err(|(topic, code)| anyhow::anyhow!("cannot grow topic {topic}: {code}"))?;
@@ -59,9 +50,6 @@ pub async fn grow_topic(brokers: &str, topic: &str, count: usize) -> Result<()> 
 }
 
 /// Deletes the records below an offset of each of those partitions.
-///
-/// # Errors
-/// If the broker refuses it.
 pub async fn delete_records(brokers: &str, topic: &str, below: &BTreeMap<i32, i64>) -> Result<()> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in below {
@@ -75,9 +63,6 @@ pub async fn delete_records(brokers: &str, topic: &str, below: &BTreeMap<i32, i6
 }
 
 /// Every committed record that the topic holds now.
-///
-/// # Errors
-/// If the broker does not give them.
 pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
     let consumer: BaseConsumer = config(brokers)
         .set("group.id", "reads-everything-without-a-group")

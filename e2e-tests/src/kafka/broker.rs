@@ -6,11 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use test_kit::{DEADLINE, Process, free_port};
 
 use super::jars;
-use crate::ports::free_port;
-use crate::process::Process;
-use crate::wait::DEADLINE;
 
 /// 16 bytes in URL-safe base64. Every test broker is alone, so all may have the same.
 const CLUSTER_ID: &str = "QnJhaWQtdGVzdHMtMDAwMA";
@@ -52,9 +50,6 @@ impl Broker {
     }
 
     /// Stops in good order.
-    ///
-    /// # Errors
-    /// If the broker does not stop before its deadline.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(process) = self.process.take() {
             process.terminate()?;
@@ -64,9 +59,6 @@ impl Broker {
     }
 
     /// Starts again on the same data and ports; kills first what still runs.
-    ///
-    /// # Errors
-    /// If the broker does not come up.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
         let mut command = java(&self.class_path);

@@ -7,14 +7,11 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 
-use crate::process::target_dir;
+use crate::binaries::target_dir;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 
 /// The folder of jars, or why Maven could not fetch them. Asked once per test binary.
-///
-/// # Errors
-/// If the local disk fails.
 pub(super) fn class_path() -> Result<std::result::Result<&'static Path, String>> {
     static JARS: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
     if JARS.get().is_none() {
@@ -67,7 +64,7 @@ fn fetch(jars: &Path) -> std::result::Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let first_error = said.lines().find(|line| line.contains("ERROR")).unwrap_or("it printed no error");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let first_error = printed.lines().find(|line| line.contains("ERROR")).unwrap_or("it printed no error");
     Err(format!("mvn failed ({}): {first_error}", output.status))
 }

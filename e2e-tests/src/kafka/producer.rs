@@ -50,9 +50,6 @@ impl ProducerContext for Deliveries {
 
 impl Producer {
     /// A producer for `topic`.
-    ///
-    /// # Errors
-    /// If librdkafka refuses the settings.
     pub fn new(brokers: &str, topic: &str) -> Result<Producer> {
         let failed = Arc::new(AtomicU64::new(0));
         let inner = config(brokers)
@@ -69,9 +66,6 @@ impl Producer {
     }
 
     /// A producer for a topic that may vanish: what is not taken at once is given up, so that no record arrives twice.
-    ///
-    /// # Errors
-    /// If librdkafka refuses the settings.
     pub fn giving_up(brokers: &str, topic: &str) -> Result<Producer> {
         let failed = Arc::new(AtomicU64::new(0));
         let inner = config(brokers)
@@ -85,9 +79,6 @@ impl Producer {
     }
 
     /// Sends all records and waits until each has arrived or was refused. Returns the moment after.
-    ///
-    /// # Errors
-    /// If it takes too long.
     pub fn send_those_that_are_taken(&self, records: &[Record]) -> Result<i64> {
         for record in records {
             // An error is a refusal: the topic does not exist at present.
@@ -98,17 +89,11 @@ impl Producer {
     }
 
     /// Queues a record; waits while the queue is full.
-    ///
-    /// # Errors
-    /// If librdkafka refuses the record.
     pub fn send(&self, record: &Record) -> Result<()> {
         self.send_dated(record, None)
     }
 
     /// The same with the record's own timestamp (milliseconds since 1970), as a producer with another clock sends it.
-    ///
-    /// # Errors
-    /// If librdkafka refuses the record.
     pub fn send_at(&self, record: &Record, timestamp_ms: i64) -> Result<()> {
         self.send_dated(record, Some(timestamp_ms))
     }
@@ -132,9 +117,6 @@ impl Producer {
     }
 
     /// Waits until every queued record has arrived. Returns the moment after, in microseconds since 1970.
-    ///
-    /// # Errors
-    /// If one record did not arrive.
     pub fn flush(&self) -> Result<i64> {
         self.inner.flush(FLUSH_DEADLINE)?;
         let failed = self.failed.load(Ordering::Relaxed);
@@ -143,9 +125,6 @@ impl Producer {
     }
 
     /// Sends all records and waits for their arrival. Returns the moment after, in microseconds since 1970.
-    ///
-    /// # Errors
-    /// If one record did not arrive.
     pub fn send_all<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<i64> {
         for record in records {
             self.send(record)?;

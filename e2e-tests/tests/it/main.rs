@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::{Record, create_topic, end_offsets};
-use e2e_tests::redis::Durability;
 use e2e_tests::views::{Mix, Views};
-use e2e_tests::{Kafka, Oracle, Producer, Redis, scenario};
+use e2e_tests::{Kafka, Oracle, Producer, scenario};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use test_kit::{Durability, Redis};
 
 #[test]
 fn a_killed_broker_comes_back_with_its_records() {
@@ -14,7 +14,7 @@ fn a_killed_broker_comes_back_with_its_records() {
         let Some(mut broker) = Kafka::real("harness_kafka", &scenario.dir().join("kafka")).await? else {
             return Ok(());
         };
-        create_topic(&broker.brokers(), "records", 3).await?;
+        create_topic(&broker.brokers(), "records", 3, &[]).await?;
         for round in 1..=2 {
             let records = (0..1000).map(|n| Record { key: n.to_string(), payload: vec![0; 100], partition: None });
             Producer::new(&broker.brokers(), "records")?.send_all(&records.collect::<Vec<_>>())?;
@@ -31,7 +31,7 @@ fn a_killed_broker_comes_back_with_its_records() {
 fn a_killed_redis_comes_back_with_its_values_only_where_it_should() {
     scenario("harness_redis", async |scenario| {
         for (durability, kept) in [(Durability::EveryWrite, Some(42)), (Durability::None, None)] {
-            let mut redis = Redis::start(&scenario.dir().join(format!("{durability:?}")), durability).await?;
+            let mut redis = Redis::start_in(&scenario.dir().join(format!("{durability:?}")), durability).await?;
             let () = redis::cmd("SET").arg("k").arg(42).query_async(&mut redis.connection().await?).await?;
             redis.kill();
             redis.restart().await?;

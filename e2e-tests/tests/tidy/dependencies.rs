@@ -7,6 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+/// What only tests may use, and the one crate that is nothing but tests.
+const ONLY_IN_TESTS: &str = "test-kit";
+const ALL_TESTS: &str = "e2e-tests";
 /// Anything with which a crate could do input or output.
 const NOT_IN_SHARED_LOGIC: [&str; 8] =
     ["tokio", "rdkafka", "redis", "axum", "deltalake", "object_store", "reqwest", "hyper"];
@@ -22,6 +25,18 @@ pub(super) struct Graph {
     /// Normal dependencies (not those of tests or build scripts) by package id.
     normal: BTreeMap<String, Vec<String>>,
     members: BTreeSet<String>,
+}
+
+#[test]
+fn the_test_kit_is_a_dependency_of_tests_only() -> Result<()> {
+    let graph = Graph::read()?;
+    for name in graph.members().filter(|name| *name != ALL_TESTS) {
+        ensure!(
+            !graph.members_below(name)?.any(|below| below == ONLY_IN_TESTS),
+            "{name} depends on {ONLY_IN_TESTS}, which only tests may use: move it to its [dev-dependencies]"
+        );
+    }
+    Ok(())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::sources;
 
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
 const CRATES: [&[&str]; 5] = [
-    &["shared-logic", "platform"],
+    &["shared-logic", "platform", "test-kit"],
     &["storage", "traffic"],
     &["speed-layer", "batch-layer", "serving-layer"],
     &["braid"],

@@ -93,7 +93,7 @@ pub(super) struct Source {
 impl Source {
     /// Whether the whole file is test code.
     fn is_test(&self) -> bool {
-        self.path.starts_with("e2e-tests") || self.is_unit_test()
+        ["e2e-tests", "test-kit"].iter().any(|name| self.path.starts_with(name)) || self.is_unit_test()
     }
 
     /// Whether the whole file holds unit tests of the crate that it lies in.

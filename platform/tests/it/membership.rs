@@ -33,5 +33,5 @@ async fn partitions_are_divided_and_come_back() {
     tokio::task::spawn_blocking(move || drop(second)).await.expect("leaves");
     wait_for(&mut ours, "all partitions again", |assigned| assigned.len() == 4).await;
     tokio::task::spawn_blocking(move || drop(first)).await.expect("leaves");
-    assert!(ours.borrow().is_empty(), "a member that left owns nothing");
+    assert!(ours.borrow().is_empty(), "a member that left has no partitions");
 }

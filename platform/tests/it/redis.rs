@@ -1,67 +1,35 @@
 //! Connecting to a Redis, and refusing one that would lose counts.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use platform::redis::{RedisError, check, connect, is_back_pressure};
 use platform::settings;
+use test_kit::Redis;
 
 use crate::cluster::DEADLINE;
 
-/// A `redis-server` for one test, ended with it.
-struct Server {
-    child: Child,
-    settings: settings::Redis,
-    _folder: tempfile::TempDir,
+fn settings(url: &str) -> settings::Redis {
+    settings::Redis { url: url.into(), ..settings::Redis::default() }
 }
 
-impl Server {
-    fn start(flags: &[&str]) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let folder = tempfile::tempdir().expect("a folder");
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(flags)
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server of the system's packages");
-        let settings =
-            settings::Redis { url: format!("redis://127.0.0.1:{port}").into(), ..settings::Redis::default() };
-        Server { child, settings, _folder: folder }
-    }
-
-    async fn connection(&self) -> platform::redis::Connection {
-        let begun = Instant::now();
-        loop {
-            match connect(&self.settings).await {
-                Ok(connection) => return connection,
-                Err(error) => assert!(begun.elapsed() < DEADLINE, "{error}"),
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
-    }
+/// A server for one test, and a connection to it.
+async fn connected(flags: &[&str]) -> (Redis, platform::redis::Connection) {
+    let server = Redis::start_with(flags).await.expect("redis starts");
+    let connection = connect(&settings(&server.url())).await.expect("connects");
+    (server, connection)
 }
 
 #[tokio::test]
 async fn a_redis_that_keeps_everything_is_accepted() {
-    let server = Server::start(&[]);
-    check(&mut server.connection().await).await.expect("fit");
+    let (_server, mut connection) = connected(&[]).await;
+    check(&mut connection).await.expect("fit");
 }
 
 #[tokio::test]
 async fn a_redis_that_evicts_is_refused_with_the_remedy() {
     for policy in ["allkeys-lru", "volatile-ttl"] {
-        let server = Server::start(&["--maxmemory-policy", policy]);
-        let error = check(&mut server.connection().await).await.expect_err("unfit");
+        let (_server, mut connection) = connected(&["--maxmemory-policy", policy]).await;
+        let error = check(&mut connection).await.expect_err("unfit");
         assert!(matches!(&error, RedisError::Evicts { policy: found } if found == policy), "{error}");
         assert!(error.to_string().contains("noeviction"), "{error}");
     }
@@ -69,15 +37,15 @@ async fn a_redis_that_evicts_is_refused_with_the_remedy() {
 
 #[tokio::test]
 async fn a_managed_redis_without_config_is_asked_otherwise() {
-    let server = Server::start(&["--rename-command", "CONFIG", "", "--maxmemory-policy", "allkeys-lfu"]);
-    let error = check(&mut server.connection().await).await.expect_err("unfit");
+    let flags = ["--rename-command", "CONFIG", "", "--maxmemory-policy", "allkeys-lfu"];
+    let (_server, mut connection) = connected(&flags).await;
+    let error = check(&mut connection).await.expect_err("unfit");
     assert!(matches!(error, RedisError::Evicts { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_full_redis_is_back_pressure_also_within_a_script() {
-    let server = Server::start(&["--maxmemory", "1"]);
-    let mut connection = server.connection().await;
+    let (_server, mut connection) = connected(&["--maxmemory", "1"]).await;
     let set: Result<(), _> = ::redis::cmd("SET").arg("a").arg(1).query_async(&mut connection).await;
     assert!(is_back_pressure(&set.expect_err("full")));
     for script in ["return redis.call('SET', KEYS[1], 1)", "#!lua\nreturn redis.call('SET', KEYS[1], 1)"] {
@@ -90,10 +58,8 @@ async fn a_full_redis_is_back_pressure_also_within_a_script() {
 
 #[tokio::test]
 async fn a_connection_survives_a_server_that_was_away() {
-    let mut server = Server::start(&[]);
-    let mut connection = server.connection().await;
-    server.child.kill().expect("killed");
-    server.child.wait().expect("ended");
+    let (mut server, mut connection) = connected(&[]).await;
+    server.kill();
     let ping = ::redis::cmd("PING");
     let error = loop {
         // The first command may succeed before the connection notices the loss.
@@ -102,37 +68,29 @@ async fn a_connection_survives_a_server_that_was_away() {
         }
     };
     assert!(is_back_pressure(&error), "{error}");
-    let port = server.settings.url.reveal().rsplit(':').next().expect("a port").to_owned();
-    server.child = Command::new("redis-server")
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("started again");
-    let begun = Instant::now();
-    while let Err(error) = ping.query_async::<()>(&mut connection).await {
-        assert!(is_back_pressure(&error) && begun.elapsed() < DEADLINE, "{error}");
-    }
+    let start = Instant::now();
+    let answered = async {
+        while let Err(error) = ping.query_async::<()>(&mut connection).await {
+            assert!(is_back_pressure(&error) && start.elapsed() < DEADLINE, "{error}");
+        }
+    };
+    let (restarted, ()) = tokio::join!(server.restart(), answered);
+    restarted.expect("started again");
 }
 
 #[tokio::test]
 async fn what_is_not_there_or_not_a_url_is_named_without_the_password() {
-    let wrong = settings::Redis { url: "rodis://:hunter2@nowhere".into(), ..settings::Redis::default() };
-    let error = connect(&wrong).await.map(drop).expect_err("not a URL");
+    let error = connect(&settings("rodis://:hunter2@nowhere")).await.map(drop).expect_err("not a URL");
     assert!(matches!(error, RedisError::Url { .. }) && !format!("{error:?}").contains("hunter2"), "{error:?}");
-    let nothing = settings::Redis { url: "redis://:hunter2@127.0.0.1:1".into(), ..settings::Redis::default() };
-    let error = connect(&nothing).await.map(drop).expect_err("nothing listens");
+    let error = connect(&settings("redis://:hunter2@127.0.0.1:1")).await.map(drop).expect_err("nothing listens");
     assert_eq!(error.to_string(), "cannot connect to redis at 127.0.0.1:1");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_an_error_and_no_panic() {
-    let server = Server::start(&[]);
-    drop(server.connection().await);
-    let tls = settings::Redis {
-        url: server.settings.url.reveal().replace("redis://", "rediss://").into(),
-        ..settings::Redis::default()
-    };
+    let (server, _) = connected(&[]).await;
+    let tls = settings(&server.url().replace("redis://", "rediss://"));
     let error = connect(&tls).await.map(drop).expect_err("it speaks no TLS");
     assert!(matches!(error, RedisError::Connect { .. }), "{error:?}");
 }

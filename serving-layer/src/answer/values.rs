@@ -58,13 +58,7 @@ mod tests {
     fn metric() -> Metric {
         let catalog = Catalog::parse(
             r#"
-[pipeline]
-name = "braid"
-version = "v1"
-[schedule]
-reconcile = "0 */10 * * * *"
 [sources.sales]
-topic = "sales"
 event_time = "at"
 [sources.sales.fields]
 at = "timestamp"

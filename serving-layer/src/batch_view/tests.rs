@@ -11,13 +11,7 @@ use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
 use super::*;
 
 const CATALOG: &str = r#"
-[pipeline]
-name = "braid"
-version = "v1"
-[schedule]
-reconcile = "0 */10 * * * *"
 [sources.calls]
-topic = "calls"
 event_time = "at"
 [sources.calls.fields]
 at = "timestamp"

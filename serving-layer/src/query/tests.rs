@@ -1,32 +1,10 @@
 use super::*;
 use shared_logic::time::{DAY_US, HOUR_US, parse_rfc3339};
+use test_kit::catalogs;
 
+/// With a grain that no unit of time is.
 fn catalog() -> Catalog {
-    Catalog::parse(
-        r#"
-[pipeline]
-name = "braid"
-version = "v1"
-[schedule]
-reconcile = "0 */10 * * * *"
-[sources.visits]
-topic = "visits"
-event_time = "at"
-[sources.visits.fields]
-at = "timestamp"
-page = "string"
-code = "int"
-ok = "bool"
-seen = "timestamp"
-[metrics.visits]
-source = "visits"
-by = ["page", "code", "ok", "seen"]
-grain = "5m"
-[metrics.visits.measures]
-visits = "count()"
-"#,
-    )
-    .expect("a catalog")
+    Catalog::parse(&catalogs::EVERY_KEY_TYPE.replace("\"1m\"", "\"5m\"")).expect("a catalog")
 }
 
 const NOW: &str = "2026-04-24T09:31:07Z";

@@ -4,8 +4,7 @@
 mod completeness;
 mod http;
 mod problems;
-mod redis;
 mod series;
-mod stage;
 mod status;
+mod test_server;
 mod total;

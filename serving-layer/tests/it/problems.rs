@@ -6,18 +6,18 @@ use platform::settings::Span;
 use serde_json::{Value, json};
 use shared_logic::log::PartitionId;
 
-use crate::stage::{LOG, Stage};
+use crate::test_server::{LOG, TOTAL, TestServer};
 
-async fn serving() -> Stage {
-    let mut stage = Stage::new().await;
-    stage.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await;
-    stage.open(0, 0).await;
-    stage.serve().await;
-    stage
+async fn serving() -> TestServer {
+    let mut server = TestServer::new().await;
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    server.serve().await;
+    server
 }
 
-async fn problem(stage: &Stage, path: &str) -> Value {
-    let response = stage.response(path).await;
+async fn problem(server: &TestServer, path: &str) -> Value {
+    let response = server.response(path).await;
     assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
     let status = response.status().as_u16();
     let problem: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
@@ -30,7 +30,7 @@ async fn problem(stage: &Stage, path: &str) -> Value {
 
 #[tokio::test]
 async fn mistakes_in_a_request_are_named() {
-    let stage = serving().await;
+    let server = serving().await;
     let metrics = "/v1/metrics/views";
     for (path, status, parameter, word) in [
         ("/v1/metrics/visits/total", 404, None, "views"),
@@ -52,7 +52,7 @@ async fn mistakes_in_a_request_are_named() {
         ("/series?from=now&to=now", 400, Some("from"), "before"),
     ] {
         let path = if path.starts_with("/v1") { path.to_owned() } else { format!("{metrics}{path}") };
-        let problem = problem(&stage, &path).await;
+        let problem = problem(&server, &path).await;
         assert_eq!(
             (problem["status"].as_u64(), problem["parameter"].as_str()),
             (Some(status), parameter),
@@ -60,7 +60,7 @@ async fn mistakes_in_a_request_are_named() {
         );
         assert!(problem["detail"].as_str().expect("a detail").contains(word), "{path}: {problem}");
     }
-    let url = format!("http://{}/v1/metrics", stage.address());
+    let url = format!("http://{}/v1/metrics", server.address());
     let response = reqwest::Client::new().post(url).body("{}").send().await.expect("an answer");
     assert_eq!(
         (response.status().as_u16(), &response.headers()["allow"]),
@@ -71,35 +71,35 @@ async fn mistakes_in_a_request_are_named() {
 
 #[tokio::test]
 async fn without_redis_there_are_no_numbers() {
-    let mut stage = serving().await;
-    stage.until("/v1/metrics/views/total", |status, body| status == 200 && body["complete"] == true).await;
-    stage.redis.kill();
-    for path in ["/v1/metrics/views/total", "/v1/metrics/views/series?step=1h"] {
-        let problem = problem(&stage, path).await;
+    let mut server = serving().await;
+    server.until_complete(TOTAL).await;
+    server.redis.kill();
+    for path in [TOTAL, "/v1/metrics/views/series?step=1h"] {
+        let problem = problem(&server, path).await;
         assert_eq!(
             (&problem["status"], &problem["type"]),
             (&json!(503), &json!("urn:braid:problem:redis-unavailable"))
         );
         assert!(problem["detail"].as_str().expect("a detail").contains("redis"), "{problem}");
     }
-    assert_eq!(stage.get("/healthz").await.0, 200);
-    let (status, ready) = stage.get("/readyz").await;
+    assert_eq!(server.get("/healthz").await.0, 200);
+    let (status, ready) = server.get("/readyz").await;
     assert_eq!(status, 503);
     assert!(ready["reasons"][0].as_str().expect("a reason").contains("redis"), "{ready}");
-    let status = stage.ok("/v1/status").await;
+    let status = server.ok("/v1/status").await;
     assert_eq!(status["dependencies"]["redis"]["ok"], false);
     assert_eq!(status["sources"][0]["partitions"][0]["cursor"], Value::Null);
-    let metric = stage.ok("/v1/metrics/views").await;
+    let metric = server.ok("/v1/metrics/views").await;
     assert!(metric["freshness"]["error"].as_str().expect("an error").contains("redis"), "{metric}");
 }
 
 #[tokio::test]
 async fn definitions_do_not_wait_for_a_redis_that_is_silent() {
-    let stage = serving().await;
-    stage.until("/v1/metrics/views/total", |status, body| status == 200 && body["complete"] == true).await;
+    let server = serving().await;
+    server.until_complete(TOTAL).await;
     // Longer than any request may take.
-    stage.command(&["CLIENT", "PAUSE", "60000", "ALL"]).await;
-    let metrics = stage.ok("/v1/metrics").await;
+    server.command(&["CLIENT", "PAUSE", "60000", "ALL"]).await;
+    let metrics = server.ok("/v1/metrics").await;
     let metric = &metrics["metrics"][0];
     assert_eq!((&metric["name"], &metric["grain"]), (&json!("views"), &json!("1m")));
     let error = metric["freshness"]["error"].as_str().expect("an error");
@@ -108,45 +108,45 @@ async fn definitions_do_not_wait_for_a_redis_that_is_silent() {
 
 #[tokio::test]
 async fn without_a_readable_store_there_are_no_numbers() {
-    let mut stage = Stage::new().await;
-    let log = stage.store_folder().join("braid/views/v1/views/_delta_log");
+    let mut server = TestServer::new().await;
+    let log = server.store_folder().join("braid/views/v1/views/_delta_log");
     fs::create_dir_all(&log).expect("a folder");
     fs::write(log.join("00000000000000000000.json"), "not a commit").expect("written");
-    stage.serve_unready().await;
+    server.serve_unready().await;
     let is_store = |status: u16, body: &Value| status == 503 && body["type"] == "urn:braid:problem:store-unavailable";
-    let problem = stage.until("/v1/metrics/views/total", is_store).await;
+    let problem = server.until(TOTAL, is_store).await;
     assert!(problem["detail"].as_str().expect("a detail").contains("views/v1/views"), "{problem}");
-    assert_eq!(stage.get("/readyz").await.0, 503);
-    assert_eq!(stage.ok("/v1/status").await["dependencies"]["store"]["ok"], false);
+    assert_eq!(server.get("/readyz").await.0, 503);
+    assert_eq!(server.ok("/v1/status").await["dependencies"]["store"]["ok"], false);
     fs::remove_dir_all(&log).expect("removed");
-    stage.until("/readyz", |status, _| status == 200).await;
+    server.until("/readyz", |status, _| status == 200).await;
 }
 
 #[tokio::test]
 async fn another_programs_shard_is_no_shard() {
-    let stage = serving().await;
-    stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
+    let server = serving().await;
+    server.until_complete(TOTAL).await;
     let key = shared_logic::contracts::speed_view::ShardKeys::new(
-        &stage.catalog.deployment,
+        &server.catalog.deployment,
         "views",
         &PartitionId::new(LOG, 0),
     )
     .shard();
-    stage.command(&["HSET", &key, "format", "99"]).await;
-    let problem = problem(&stage, "/v1/metrics/views/total").await;
+    server.command(&["HSET", &key, "format", "99"]).await;
+    let problem = problem(&server, TOTAL).await;
     assert!(problem["detail"].as_str().expect("a detail").contains("format"), "{problem}");
 }
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_ended() {
-    let mut stage = Stage::new().await;
-    stage.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await;
-    stage.open(0, 0).await;
-    stage.settings.http.request_timeout = Span::from_millis(300);
-    stage.serve().await;
-    stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
-    stage.command(&["CLIENT", "PAUSE", "1000", "ALL"]).await;
-    let problem = problem(&stage, "/v1/metrics/views/total").await;
+    let mut server = TestServer::new().await;
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    server.settings.http.request_timeout = Span::from_millis(300);
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    server.command(&["CLIENT", "PAUSE", "1000", "ALL"]).await;
+    let problem = problem(&server, TOTAL).await;
     assert_eq!((&problem["status"], &problem["type"]), (&json!(503), &json!("urn:braid:problem:timeout")));
-    stage.until("/v1/metrics/views/total", |status, _| status == 200).await;
+    server.until(TOTAL, |status, _| status == 200).await;
 }

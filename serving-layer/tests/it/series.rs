@@ -1,31 +1,27 @@
 //! Series over both layers.
 
 use serde_json::{Value, json};
-use shared_logic::log::PartitionId;
 
-use crate::stage::{LOG, Stage};
+use crate::test_server::{TOTAL, TestServer};
 
 const AS_OF: &str = "2026-04-24T09:30:12Z";
 
-async fn stage() -> Stage {
-    let mut stage = Stage::new().await;
-    stage.topics.set(&[4]);
-    let begun = |facts: &mut shared_logic::contracts::archive::Facts| {
-        facts.begin(&PartitionId::new(LOG, 0), 0);
-        assert!(facts.advance(&PartitionId::new(LOG, 0), 0, 4));
-    };
-    let version = stage.archive(begun).await;
+async fn server() -> TestServer {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[4]);
+    server.archive_begins().await;
+    let version = server.archive_rows(0, 4).await;
     let rows = [
         ("2026-04-24T08:10:00Z", "v1", "de", 2, Some(100), 60),
         ("2026-04-24T08:59:00Z", "v1", "fr", 1, Some(10), 10),
         ("2026-04-24T09:00:00Z", "v1", "de", 1, Some(5), 5),
     ];
-    stage.view(&[2], version, &rows).await;
-    stage.open(0, 2).await;
-    stage.apply(0, &[("2026-04-24T09:05:30Z", "v1", "de", 9), ("2026-04-24T11:00:00Z", "v1", "fr", 1)], AS_OF).await;
-    stage.serve().await;
-    stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
-    stage
+    server.view(&[2], version, &rows).await;
+    server.open(0, 2).await;
+    server.apply(0, &[("2026-04-24T09:05:30Z", "v1", "de", 9), ("2026-04-24T11:00:00Z", "v1", "fr", 1)], AS_OF).await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    server
 }
 
 fn shape(series: &Value) -> Vec<(&str, i64, &str)> {
@@ -41,8 +37,8 @@ fn shape(series: &Value) -> Vec<(&str, i64, &str)> {
 
 #[tokio::test]
 async fn steps_hold_what_a_total_over_them_would() {
-    let stage = stage().await;
-    let series = stage.ok("/v1/metrics/views/series?step=1h").await;
+    let server = server().await;
+    let series = server.ok("/v1/metrics/views/series?step=1h").await;
     let expected = [
         ("2026-04-24T08:00:00Z", 3, "batch"),
         ("2026-04-24T09:00:00Z", 2, "both"),
@@ -66,42 +62,42 @@ async fn steps_hold_what_a_total_over_them_would() {
     assert!(series.get("values").is_none());
     for (start, views, _) in expected {
         let hour = format!("from={start}&to={}", start.replace(":00:00Z", ":59:01Z"));
-        let total = stage.ok(&format!("/v1/metrics/views/total?{hour}")).await;
+        let total = server.ok(&format!("/v1/metrics/views/total?{hour}")).await;
         assert_eq!(total["values"]["views"], views, "{hour}");
     }
 
-    let fine = stage.ok("/v1/metrics/views/series?country=de&from=2026-04-24T08:58:30Z&to=2026-04-24T09:01:30Z").await;
+    let fine = server.ok("/v1/metrics/views/series?country=de&from=2026-04-24T08:58:30Z&to=2026-04-24T09:01:30Z").await;
     let minutes = [("58", 0), ("59", 0)].map(|(minute, views)| (format!("2026-04-24T08:{minute}:00Z"), views));
     let more = [("00", 1), ("01", 0)].map(|(minute, views)| (format!("2026-04-24T09:{minute}:00Z"), views));
     let got: Vec<(String, i64)> = shape(&fine).into_iter().map(|(start, views, _)| (start.to_owned(), views)).collect();
     assert_eq!(got, minutes.into_iter().chain(more).collect::<Vec<_>>());
     assert_eq!((&fine["authoritative"], &fine["key"]), (&json!(true), &json!({"country": "de"})));
 
-    let days = stage.ok("/v1/metrics/views/series?step=1d&from=2026-04-23T05:00:00Z&to=2026-04-24T10:00:00Z").await;
+    let days = server.ok("/v1/metrics/views/series?step=1d&from=2026-04-23T05:00:00Z&to=2026-04-24T10:00:00Z").await;
     assert_eq!(shape(&days), [("2026-04-23T00:00:00Z", 0, "batch"), ("2026-04-24T00:00:00Z", 6, "both")]);
 }
 
 #[tokio::test]
 async fn open_ends_are_found_in_the_data() {
-    let mut stage = stage().await;
-    let unseen = stage.ok("/v1/metrics/views/series?video=v9").await;
+    let mut server = server().await;
+    let unseen = server.ok("/v1/metrics/views/series?video=v9").await;
     assert_eq!((&unseen["points"], &unseen["from"], &unseen["to"]), (&json!([]), &Value::Null, &Value::Null));
-    let until = stage.ok("/v1/metrics/views/series?step=1h&to=2026-04-24T09:00:00Z").await;
+    let until = server.ok("/v1/metrics/views/series?step=1h&to=2026-04-24T09:00:00Z").await;
     assert_eq!(shape(&until), [("2026-04-24T08:00:00Z", 3, "batch")]);
     // From a moment on: to the step that holds now, so that silence shows.
-    let (status, problem) = stage.get("/v1/metrics/views/series?from=2020-01-01T00:00:00Z").await;
+    let (status, problem) = server.get("/v1/metrics/views/series?from=2020-01-01T00:00:00Z").await;
     assert_eq!((status, &problem["parameter"]), (400, &json!("from")), "{problem}");
-    let recent = stage.ok("/v1/metrics/views/series?from=-10m").await;
+    let recent = server.ok("/v1/metrics/views/series?from=-10m").await;
     let points = recent["points"].as_array().expect("points").len();
     assert!((11..=12).contains(&points), "{points} points");
     // Everything may be too much, too.
-    stage.shutdown.begin("another setting");
-    stage.ended().await;
-    stage.shutdown = platform::shutdown::Shutdown::new();
-    stage.settings.http.max_points = 100;
-    stage.serve().await;
-    let (status, problem) = stage.get("/v1/metrics/views/series").await;
+    server.shutdown.begin("another setting");
+    server.ended().await;
+    server.shutdown = platform::shutdown::Shutdown::new();
+    server.settings.http.max_points = 100;
+    server.serve().await;
+    let (status, problem) = server.get("/v1/metrics/views/series").await;
     assert_eq!((status, &problem["parameter"]), (400, &json!("from")), "{problem}");
     assert!(problem["detail"].as_str().expect("a detail").contains("171 points"), "{problem}");
-    assert_eq!(shape(&stage.ok("/v1/metrics/views/series?step=1h").await).len(), 4);
+    assert_eq!(shape(&server.ok("/v1/metrics/views/series?step=1h").await).len(), 4);
 }

@@ -5,12 +5,12 @@ use shared_logic::contracts::archive::{Place, Rejects};
 use shared_logic::log::PartitionId;
 use shared_logic::rejection::Reason;
 
-use crate::stage::{LOG, Stage};
+use crate::test_server::{LOG, TOTAL, TestServer};
 
-async fn stage() -> Stage {
-    let mut stage = Stage::new().await;
-    stage.topics.set(&[10]);
-    let version = stage
+async fn server() -> TestServer {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[10]);
+    let version = server
         .archive(|facts| {
             let id = PartitionId::new(LOG, 0);
             facts.begin(&id, 1);
@@ -20,18 +20,18 @@ async fn stage() -> Stage {
             facts.rejects.insert(Reason::WrongType, Rejects { count: 2, last });
         })
         .await;
-    stage.view(&[4], version, &[]).await;
-    stage.open(0, 4).await;
-    stage.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], "2026-04-24T09:00:02Z").await;
-    stage.serve().await;
-    stage.until("/v1/metrics/views/total", |_, body| body["gaps"][0]["reason"] == "lost").await;
-    stage
+    server.view(&[4], version, &[]).await;
+    server.open(0, 4).await;
+    server.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], "2026-04-24T09:00:02Z").await;
+    server.serve().await;
+    server.until(TOTAL, |_, body| body["gaps"][0]["reason"] == "lost").await;
+    server
 }
 
 #[tokio::test]
 async fn a_metric_is_described() {
-    let stage = stage().await;
-    let metrics = stage.ok("/v1/metrics").await;
+    let server = server().await;
+    let metrics = server.ok("/v1/metrics").await;
     let metric = &metrics["metrics"][0];
     assert_eq!(metric["by"], json!([{"name": "video", "type": "string"}, {"name": "country", "type": "string"}]));
     assert_eq!(
@@ -44,7 +44,7 @@ async fn a_metric_is_described() {
     );
     assert!(metric["where"].as_str().expect("a condition").contains("dwell_ms"), "{metric}");
     assert!(metric["derived"]["mean_ms"].as_str().expect("text").contains("views"), "{metric}");
-    assert_eq!(metric["definition"], stage.definition().as_str());
+    assert_eq!(metric["definition"], server.definition().as_str());
     let cut = &metric["cut"];
     assert_eq!(
         (&cut["version"], &cut["committed_at"], &cut["is_current"]),
@@ -56,14 +56,14 @@ async fn a_metric_is_described() {
         (&metric["freshness"]["as_of"], &metric["freshness"]["complete"]),
         (&json!("2026-04-24T09:00:02Z"), &json!(false))
     );
-    let one = stage.ok("/v1/metrics/views").await;
+    let one = server.ok("/v1/metrics/views").await;
     assert_eq!((&one["definition"], &one["measures"]), (&metric["definition"], &metric["measures"]));
 }
 
 #[tokio::test]
 async fn the_status_names_every_partition() {
-    let stage = stage().await;
-    let status = stage.ok("/v1/status").await;
+    let server = server().await;
+    let status = server.ok("/v1/status").await;
     let source = &status["sources"][0];
     assert_eq!((&source["name"], &source["topic"], &source["log"]), (&json!("views"), &json!("views"), &json!(LOG)));
     assert_eq!(
@@ -84,22 +84,22 @@ async fn the_status_names_every_partition() {
     assert_eq!(status["dependencies"], json!({"redis": {"ok": true}, "kafka": {"ok": true}, "store": {"ok": true}}));
     assert_eq!((&status["views"]["views"], &status["deployment"]["version"]), (&json!(1), &json!("v1")));
 
-    *stage.topics.ends.lock().expect("no panic") = None;
-    let status = stage.until("/v1/status", |_, body| body["dependencies"]["kafka"]["ok"] == false).await;
+    *server.topics.ends.lock().expect("no panic") = None;
+    let status = server.until("/v1/status", |_, body| body["dependencies"]["kafka"]["ok"] == false).await;
     let partition = &status["sources"][0]["partitions"][0];
     assert_eq!((&partition["end"], &partition["cursor"]), (&Value::Null, &json!(5)));
-    assert!(stage.ok("/v1/metrics/views/total").await["as_of"].is_string(), "the last look stays");
+    assert!(server.ok(TOTAL).await["as_of"].is_string(), "the last look stays");
 }
 
 #[tokio::test]
 async fn the_process_says_how_it_is() {
     platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() })
         .expect("starts");
-    let stage = stage().await;
-    assert_eq!(stage.ok("/healthz").await["status"], "alive");
-    assert_eq!(stage.ok("/readyz").await["status"], "ready");
-    assert_eq!(stage.ok("/openapi.json").await["openapi"], "3.1.0");
-    let response = stage.response("/metrics").await;
+    let server = server().await;
+    assert_eq!(server.ok("/healthz").await["status"], "alive");
+    assert_eq!(server.ok("/readyz").await["status"], "ready");
+    assert_eq!(server.ok("/openapi.json").await["openapi"], "3.1.0");
+    let response = server.response("/metrics").await;
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4");
     let text = response.text().await.expect("text");
     assert!(text.contains("braid_serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");

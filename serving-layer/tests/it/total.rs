@@ -2,44 +2,44 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{LOG, Stage, at};
+use crate::test_server::{LOG, TOTAL, TestServer, at};
 use shared_logic::log::PartitionId;
 
 const AS_OF: &str = "2026-04-24T09:30:12.345Z";
 
 /// Offsets 0 to 4 in partition 0; the cut will be 3.
-async fn counted() -> Stage {
-    let stage = Stage::new().await;
-    stage.topics.set(&[5]);
-    stage.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await;
-    stage.open(0, 0).await;
+async fn counted() -> TestServer {
+    let server = TestServer::new().await;
+    server.topics.set(&[5]);
+    server.archive_begins().await;
+    server.open(0, 0).await;
     let below = [
         ("2026-04-23T10:00:10Z", "v1", "de", 100),
         ("2026-04-23T10:00:50Z", "v1", "fr", 300),
         ("2026-04-24T08:00:00Z", "v2", "de", 50),
     ];
-    stage.apply(0, &below, AS_OF).await;
-    stage.rotate(0).await;
+    server.apply(0, &below, AS_OF).await;
+    server.rotate(0).await;
     // One of them late, so that a day of the view gets something from the speed view.
-    stage.apply(0, &[("2026-04-23T10:00:30Z", "v1", "de", 7), ("2026-04-24T09:30:00Z", "v1", "de", 1)], AS_OF).await;
-    stage
+    server.apply(0, &[("2026-04-23T10:00:30Z", "v1", "de", 7), ("2026-04-24T09:30:00Z", "v1", "de", 1)], AS_OF).await;
+    server
 }
 
-async fn reconciled(stage: &Stage) {
+async fn reconciled(server: &TestServer) {
     let rows = [
         ("2026-04-23T10:00:00Z", "v1", "de", 1, Some(100), 100),
         ("2026-04-23T10:00:00Z", "v1", "fr", 1, Some(300), 300),
         ("2026-04-24T08:00:00Z", "v2", "de", 1, Some(50), 50),
     ];
-    let version = stage.archive(|facts| assert!(facts.advance(&PartitionId::new(LOG, 0), 0, 5))).await;
-    stage.view(&[3], version, &rows).await;
+    let version = server.archive_rows(0, 5).await;
+    server.view(&[3], version, &rows).await;
 }
 
 #[tokio::test]
 async fn speed_alone() {
-    let mut stage = counted().await;
-    stage.serve().await;
-    let total = stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
+    let mut server = counted().await;
+    server.serve().await;
+    let total = server.until_complete(TOTAL).await;
     assert_eq!(total["values"], json!({"views": 5, "dwell_ms": 458, "longest": 300, "mean_ms": 91.6}));
     assert_eq!(
         total["provenance"]["batch"],
@@ -52,17 +52,17 @@ async fn speed_alone() {
     assert_eq!(total["as_of"], AS_OF);
     assert!(total["provenance"]["speed"]["lag_ms"].as_i64().expect("known") > 0);
     // No cell of the speed view is there, but no view has counted anything either.
-    let unseen = stage.ok("/v1/metrics/views/total?video=v9").await;
+    let unseen = server.ok("/v1/metrics/views/total?video=v9").await;
     assert_eq!(unseen["values"], json!({"views": 0, "dwell_ms": 0, "longest": null, "mean_ms": null}));
     assert_eq!(unseen["complete"], true);
 }
 
 #[tokio::test]
 async fn both_layers_are_braided_at_the_cut() {
-    let mut stage = counted().await;
-    reconciled(&stage).await;
-    stage.serve().await;
-    let total = stage.until("/v1/metrics/views/total?video=v1", |_, body| body["complete"] == true).await;
+    let mut server = counted().await;
+    reconciled(&server).await;
+    server.serve().await;
+    let total = server.until_complete("/v1/metrics/views/total?video=v1").await;
     assert_eq!(
         total,
         json!({
@@ -81,8 +81,8 @@ async fn both_layers_are_braided_at_the_cut() {
     assert_eq!(order[..6], ["metric", "key", "from", "to", "grain", "values"]);
 
     // Slices below the cut may be there or not.
-    stage.drop_below(0, 3).await;
-    assert_eq!(stage.ok("/v1/metrics/views/total?video=v1").await["values"], total["values"]);
+    server.drop_below(0, 3).await;
+    assert_eq!(server.ok("/v1/metrics/views/total?video=v1").await["values"], total["values"]);
     for (query, views) in [
         ("", 5),
         ("?video=v1&country=de", 3),
@@ -94,28 +94,28 @@ async fn both_layers_are_braided_at_the_cut() {
         ("?to=2026-04-24T00:00:00Z", 3),
         ("?from=2026-04-24T08:00:00Z&to=2026-04-24T08:01:00Z&country=de", 1),
     ] {
-        let answer = stage.ok(&format!("/v1/metrics/views/total{query}")).await;
+        let answer = server.ok(&format!("/v1/metrics/views/total{query}")).await;
         assert_eq!(
             (&answer["values"]["views"], &answer["complete"]),
             (&json!(views), &json!(true)),
             "{query}: {answer}"
         );
     }
-    let day = stage.ok("/v1/metrics/views/total?video=v2&from=2026-04-24T07:59:59.5Z&to=2026-04-24T09:00:01Z").await;
+    let day = server.ok("/v1/metrics/views/total?video=v2&from=2026-04-24T07:59:59.5Z&to=2026-04-24T09:00:01Z").await;
     assert_eq!((&day["from"], &day["to"]), (&json!("2026-04-24T07:59:00Z"), &json!("2026-04-24T09:01:00Z")));
     assert_eq!((&day["authoritative"], &day["values"]["views"]), (&json!(true), &json!(1)));
     // The same question again, from the kept slices.
-    stage.rotate(0).await;
+    server.rotate(0).await;
     for _ in 0..3 {
-        assert_eq!(stage.ok("/v1/metrics/views/total").await["values"]["views"], 5);
+        assert_eq!(server.ok(TOTAL).await["values"]["views"], 5);
     }
-    stage.apply(0, &[("2026-04-24T09:31:00Z", "v1", "de", 0)], AS_OF).await;
-    assert_eq!(stage.ok("/v1/metrics/views/total").await["values"]["views"], 6);
+    server.apply(0, &[("2026-04-24T09:31:00Z", "v1", "de", 0)], AS_OF).await;
+    assert_eq!(server.ok(TOTAL).await["values"]["views"], 6);
 }
 
 #[tokio::test]
 async fn a_sum_that_leaves_64_bits_is_null_with_a_reason() {
-    let mut stage = counted().await;
+    let mut server = counted().await;
     let most = Some(i64::MAX);
     let rows = [
         ("2026-04-23T10:00:00Z", "v1", "de", 1, most, 100),
@@ -123,38 +123,38 @@ async fn a_sum_that_leaves_64_bits_is_null_with_a_reason() {
         ("2026-04-23T10:02:00Z", "v2", "de", 1, most, 100),
         ("2026-04-23T10:03:00Z", "v3", "fr", 1, None, 100),
     ];
-    let version = stage.archive(|facts| assert!(facts.advance(&PartitionId::new(LOG, 0), 0, 5))).await;
-    stage.view(&[3], version, &rows).await;
-    stage.serve().await;
-    let all = stage.until("/v1/metrics/views/total?country=de", |_, body| body["complete"] == true).await;
+    let version = server.archive_rows(0, 5).await;
+    server.view(&[3], version, &rows).await;
+    server.serve().await;
+    let all = server.until_complete("/v1/metrics/views/total?country=de").await;
     assert_eq!(all["values"], json!({"views": 5, "dwell_ms": null, "longest": 100, "mean_ms": null}));
     let names: Vec<&Value> = all["overflow"].as_array().expect("a list").iter().map(|entry| &entry["value"]).collect();
     assert_eq!(names, ["dwell_ms", "mean_ms"]);
     assert!(all["overflow"][0]["reason"].as_str().expect("a reason").contains("64 bits"));
     // What cancels out is no overflow: the batch view's MAX - 7, and 8 from the speed view, are one too many; 7 would not be.
-    let v1 = stage.ok("/v1/metrics/views/total?video=v1&to=2026-04-24T00:00:00Z").await;
+    let v1 = server.ok("/v1/metrics/views/total?video=v1&to=2026-04-24T00:00:00Z").await;
     assert_eq!(v1["values"]["dwell_ms"], i64::MAX);
     assert!(v1.get("overflow").is_none(), "{v1}");
-    let v3 = stage.ok("/v1/metrics/views/total?video=v3").await;
+    let v3 = server.ok("/v1/metrics/views/total?video=v3").await;
     assert_eq!((&v3["values"]["dwell_ms"], &v3["overflow"][0]["value"]), (&Value::Null, &json!("dwell_ms")));
 }
 
 #[tokio::test]
 async fn as_of_is_the_oldest_of_all_partitions() {
-    let mut stage = Stage::new().await;
-    stage.topics.set(&[1, 1]);
-    stage.archive(|facts| (0..2).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0))).await;
+    let mut server = TestServer::new().await;
+    server.topics.set(&[1, 1]);
+    server.archive(|facts| (0..2).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0))).await;
     for (partition, as_of) in [(0, "2026-04-24T09:00:02Z"), (1, "2026-04-24T09:00:01Z")] {
-        stage.open(partition, 0).await;
-        stage.apply(partition, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], as_of).await;
+        server.open(partition, 0).await;
+        server.apply(partition, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], as_of).await;
     }
-    stage.serve().await;
-    let total = stage.until("/v1/metrics/views/total", |_, body| body["complete"] == true).await;
+    server.serve().await;
+    let total = server.until_complete(TOTAL).await;
     assert_eq!((&total["as_of"], &total["values"]["views"]), (&json!("2026-04-24T09:00:01Z"), &json!(2)));
-    // Nobody can have asked the log in the future; the look at the topic bounds it.
+    // No log can have been asked in the future: the moment at which the topic was asked bounds it.
     for partition in 0..2 {
-        stage.apply(partition, &[], "2200-01-01T00:00:00Z").await;
+        server.apply(partition, &[], "2200-01-01T00:00:00Z").await;
     }
-    let total = stage.ok("/v1/metrics/views/total").await;
+    let total = server.ok(TOTAL).await;
     assert!(at(total["as_of"].as_str().expect("known")) < at("2200-01-01T00:00:00Z"), "{total}");
 }

@@ -3,40 +3,22 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use test_kit::catalogs;
 
 use super::*;
 use crate::catalog::Catalog;
 use crate::group_key::tests::{Row, any_row};
 use crate::plan::Plan;
 
-const CATALOG: &str = r#"
-[sources.s]
-event_time = "at"
-[sources.s.fields]
-at = "timestamp"
-t = "string"
-i = "int"
-b = "bool"
-w = "timestamp"
-[metrics.m]
-source = "s"
-by = ["t", "i", "b", "w"]
-grain = "1m"
-[metrics.m.measures]
-events = "count()"
-total = "sum(i)"
-least = "min(i)"
-"#;
-
 fn partials(rows: &[Row]) -> Partials {
-    let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
-    let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
+    let catalog = Catalog::parse(catalogs::EVERY_KEY_TYPE).expect("a valid catalog");
+    let (source, metric) = (&catalog.sources["visits"], &catalog.metrics["visits"]);
     let events = df!(
         "at" => rows.iter().map(|row| row.at).collect::<Vec<_>>(),
-        "t" => rows.iter().map(|row| row.t.as_str()).collect::<Vec<_>>(),
-        "i" => rows.iter().map(|row| row.i).collect::<Vec<_>>(),
-        "b" => rows.iter().map(|row| row.b).collect::<Vec<_>>(),
-        "w" => rows.iter().map(|row| row.w).collect::<Vec<_>>(),
+        "page" => rows.iter().map(|row| row.t.as_str()).collect::<Vec<_>>(),
+        "code" => rows.iter().map(|row| row.i).collect::<Vec<_>>(),
+        "ok" => rows.iter().map(|row| row.b).collect::<Vec<_>>(),
+        "seen" => rows.iter().map(|row| row.w).collect::<Vec<_>>(),
     )
     .expect("five columns");
     Plan::new(source, metric).run(events.lazy()).expect("planned")

@@ -14,8 +14,8 @@ mod records;
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::TimeRange;
+use test_kit::{Dice, first_seed};
 
-use crate::dice::{Dice, first_seed};
 use catalogs::Definition;
 use layers::Layers;
 use oracle::Row;

@@ -4,5 +4,4 @@
 //! - `rules`: any order of steps of all processes, faults included, gives exact answers or says that there is a gap.
 
 mod braid;
-mod dice;
 mod rules;

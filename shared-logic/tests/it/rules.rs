@@ -11,13 +11,15 @@
 //! - Calm, in walks without faults: what is complete stays complete, while cuts move, slices are dropped and metrics are added.
 
 mod archiver;
+mod dropper;
+mod fault;
 mod mask;
 mod reader;
 mod reconcile;
 mod worker;
 mod world;
 
-use crate::dice::first_seed;
+use test_kit::first_seed;
 use world::World;
 
 const STEPS: usize = 300_000;
@@ -43,7 +45,7 @@ fn complete_answers_are_exact_and_gaps_heal() {
             break;
         }
     }
-    // Whoever answers nothing is never wrong.
+    // A model whose answers are never complete is never wrong.
     assert!(complete * 10 > answers, "only {complete} of {answers} answers were complete");
 }
 

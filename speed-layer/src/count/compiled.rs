@@ -60,37 +60,25 @@ impl CompiledMetrics {
 
 #[cfg(test)]
 mod tests {
+    use test_kit::catalogs::TINY;
+
     use super::*;
 
-    const CATALOG: &str = r#"
-        [sources.s]
-        event_time = "at"
-        [sources.s.fields]
-        at = "timestamp"
-        k = "string"
-        [metrics.one]
-        source = "s"
-        by = ["k"]
-        grain = "1m"
-        [metrics.one.measures]
-        n = "count()"
+    const TWO_MORE: &str = r#"
         [metrics.same]
         source = "s"
         by = ["k"]
         grain = "1m"
-        [metrics.same.measures]
-        n = "count()"
+        measures = { n = "count()" }
         [metrics.other]
         source = "s"
-        by = []
         grain = "1h"
-        [metrics.other.measures]
-        n = "count()"
+        measures = { n = "count()" }
     "#;
 
     #[test]
     fn two_metrics_that_count_the_same_are_counted_once() {
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let catalog = Catalog::parse(&format!("{TINY}{TWO_MORE}")).expect("a valid catalog");
         let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
         assert_eq!(metrics.definitions().len(), 2);
         assert_eq!(metrics.columns(), ["at", "k"]);

@@ -1,6 +1,3 @@
 //! The layer from outside, on a real Redis.
 
-#[path = "../../../shared-logic/tests/it/dice.rs"]
-mod dice;
-mod redis;
-mod scripts;
+mod compiled;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use e2e_tests::Producer;
+use e2e_tests::Stage;
 use e2e_tests::kafka::Record;
 use e2e_tests::scenario::now_us;
 use rand::rngs::StdRng;
@@ -37,18 +37,18 @@ impl Keys {
 }
 
 /// An endless stream of view events of about 146 bytes.
-pub(crate) struct Load {
+pub(crate) struct Events {
     rng: StdRng,
     zipf: Zipf<f64>,
     keys: Keys,
     id: u64,
 }
 
-impl Load {
+impl Events {
     /// The same events for the same seed, but for their times.
-    pub(crate) fn new(keys: Keys, seed: u64) -> Load {
+    pub(crate) fn new(keys: Keys, seed: u64) -> Events {
         let zipf = Zipf::new(f64::from(KEYS), 1.1).expect("valid parameters");
-        Load { rng: StdRng::seed_from_u64(seed), zipf, keys, id: seed << 40 }
+        Events { rng: StdRng::seed_from_u64(seed), zipf, keys, id: seed << 40 }
     }
 
     /// The next event, as of now.
@@ -106,16 +106,10 @@ pub(crate) struct Flowed {
 
 impl Flow {
     /// Sends what `next` gives, from a thread of its own.
-    pub(crate) fn start(
-        brokers: &str,
-        topic: &str,
-        rate: u64,
-        mut next: impl FnMut() -> Record + Send + 'static,
-    ) -> Flow {
+    pub(crate) fn start(stage: &Stage, rate: u64, mut next: impl FnMut() -> Record + Send + 'static) -> Result<Flow> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (brokers, topic, stopping) = (brokers.to_owned(), topic.to_owned(), Arc::clone(&stop));
+        let (producer, stopping) = (stage.producer()?, Arc::clone(&stop));
         let sender = std::thread::spawn(move || {
-            let producer = Producer::new(&brokers, &topic)?;
             let began = Instant::now();
             let (mut sent, mut counted) = (0_u64, 0);
             while !stopping.load(Ordering::Relaxed) {
@@ -131,13 +125,10 @@ impl Flow {
             let rate = sent as f64 / began.elapsed().as_secs_f64();
             Ok(Flowed { rate, counted, arrived_us: producer.flush()? })
         });
-        Flow { stop, sender }
+        Ok(Flow { stop, sender })
     }
 
     /// Stops, and waits until everything has arrived.
-    ///
-    /// # Errors
-    /// If a record did not arrive.
     pub(crate) fn stop(self) -> Result<Flowed> {
         self.stop.store(true, Ordering::Relaxed);
         self.sender.join().expect("a load does not panic")

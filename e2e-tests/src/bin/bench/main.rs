@@ -13,7 +13,7 @@ mod usage;
 mod visible;
 
 use anyhow::ensure;
-use e2e_tests::process::target_dir;
+use e2e_tests::binaries::target_dir;
 use e2e_tests::{Kafka, scenario};
 
 use self::figures::Figures;
@@ -21,24 +21,23 @@ use self::load::Keys;
 
 fn main() {
     scenario("bench", async |scenario| {
-        let kafka = Kafka::shared().await?;
-        ensure!(kafka.is_real(), "benchmarks need the real Kafka broker");
+        ensure!(Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let only: Vec<String> = std::env::args().skip(1).collect();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         let mut figures = Figures::default();
         for keys in [Keys::Zipf, Keys::Uniform] {
             if wanted("speed") {
-                speed::measure(scenario, kafka, keys, &mut figures).await?;
+                speed::measure(scenario, keys, &mut figures).await?;
             }
         }
         if wanted("visible") {
-            visible::measure(scenario, kafka, &mut figures).await?;
+            visible::measure(scenario, &mut figures).await?;
         }
         if wanted("recovery") {
-            recovery::measure(scenario, kafka, &mut figures).await?;
+            recovery::measure(scenario, &mut figures).await?;
         }
         if wanted("sixty_days") {
-            sixty_days::measure(scenario, kafka, &mut figures).await?;
+            sixty_days::measure(scenario, &mut figures).await?;
         }
         print!("{figures}");
         if cfg!(debug_assertions) || !only.is_empty() {

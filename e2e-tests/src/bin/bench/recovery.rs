@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::redis::Durability;
 use e2e_tests::scenario::{Scenario, now_us};
-use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, NEVER, catalog};
-use e2e_tests::wait::{DEADLINE, Look, wait_for};
-use e2e_tests::{Client, Deployment, Kafka, Layer, Redis};
+use e2e_tests::views::METRIC;
+use e2e_tests::{Client, Layer, Stage};
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use crate::figures::Figures;
-use crate::load::{Flow, Keys, Load};
+use crate::load::{Events, Flow, Keys};
 
 const RATE: u64 = 20_000;
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -22,22 +21,14 @@ const KILLS: usize = 3;
 /// What we aim at, in seconds.
 const AIM_S: f64 = 3.0;
 
-pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Figures) -> Result<()> {
-    let dir = scenario.dir().join("recovery");
-    let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
-    let topic = scenario.unique_name();
-    kafka.create_topic(&topic, 4).await?;
-    let options = CatalogOptions { name: &topic, topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
-    let mut deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
-    // What users get, but that a restarted worker is known to its group by name: it takes its partitions back at once,
-    // instead of waiting until the session of the one that was killed has timed out.
-    deployment.set("archive.linger", "2s");
-    deployment.set("serving.refresh", "500ms");
-    deployment.set("kafka.client.group_instance_id", "worker-1");
-    deployment.start_all(&[Layer::Archive, Layer::Speed, Layer::Serving]).await?;
-    let client = deployment.client()?;
-    let mut load = Load::new(Keys::Zipf, 11);
-    let flow = Flow::start(&kafka.brokers(), &topic, RATE, move || load.next());
+pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
+    // A restarted worker is known to its group by name. So it takes its partitions back at once, instead of waiting until the
+    // session of the one that was killed has timed out.
+    let setup = Stage::of(scenario).as_users_get_it().set("kafka.client.group_instance_id", "worker-1");
+    let stage = setup.start().await?;
+    let (client, deployment) = (stage.client()?, &stage.deployment);
+    let mut events = Events::new(Keys::Zipf, 11);
+    let flow = Flow::start(&stage, RATE, move || events.next())?;
     tokio::time::sleep(WARM_UP).await;
     deployment.reconcile().await?;
 
@@ -52,7 +43,7 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
         slowest = slowest.max(killed.elapsed().as_secs_f64());
     }
     let (emptied, emptied_us) = (Instant::now(), now_us());
-    redis::cmd("FLUSHALL").query_async::<()>(&mut redis.connection().await?).await?;
+    stage.redis.command(&["FLUSHALL"]).await?;
     is_fresh(&client, emptied_us).await?;
     let to_complete = emptied.elapsed().as_secs_f64();
 
@@ -71,10 +62,10 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Fi
 async fn is_fresh(client: &Client, after_us: i64) -> Result<()> {
     wait_for("a complete and fresh answer", DEADLINE, async || {
         // While the speed view is being opened again, there may be none.
-        let Ok(answer) = client.total(METRIC, &[]).await else { return Ok(Look::NotYet("no answer".to_owned())) };
+        let Ok(answer) = client.total(METRIC, &[]).await else { return Ok(Progress::NotYet("no answer".to_owned())) };
         let as_of = answer.as_of_us()?.unwrap_or(i64::MIN);
         let done = answer.complete && as_of > after_us && as_of > now_us() - FRESH_US;
-        Ok(if done { Look::Done(()) } else { Look::NotYet(format!("{answer:?}")) })
+        Ok(Progress::when(done, format_args!("{answer:?}")))
     })
     .await
     .context("recovery")

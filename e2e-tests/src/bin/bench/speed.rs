@@ -5,52 +5,42 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::kafka::end_offsets;
-use e2e_tests::redis::Durability;
 use e2e_tests::scenario::Scenario;
-use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, NEVER, catalog};
-use e2e_tests::wait::{DEADLINE, Look, wait_for};
-use e2e_tests::{Deployment, Kafka, Layer, Producer, Redis};
+use e2e_tests::{Layer, Stage};
 use platform::kafka::{Consumer, Polled};
 use redis::AsyncCommands;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use crate::figures::Figures;
-use crate::load::{Keys, Load};
+use crate::load::{Events, Keys};
 use crate::usage::Usage;
 
 /// How many events fill the topic.
 const EVENTS: u64 = 6_000_000;
 const PARTITIONS: i32 = 4;
 
-pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, keys: Keys, figures: &mut Figures) -> Result<()> {
-    let dir = scenario.dir().join(keys.name());
-    let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
-    let topic = scenario.unique_name();
-    kafka.create_topic(&topic, PARTITIONS).await?;
-    let options =
-        CatalogOptions { name: keys.name(), topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
-    let deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
-    // The archive says where partitions begin; then it is in nobody's way.
-    deployment.start_all(&[Layer::Archive]).await?;
+pub(crate) async fn measure(scenario: &Scenario, keys: Keys, figures: &mut Figures) -> Result<()> {
+    // The archive says where partitions begin. After that it only takes time from what is measured.
+    let setup = Stage::of(scenario).as_users_get_it().partitions(PARTITIONS).running(&[Layer::Archive]);
+    let stage = setup.start().await?;
+    let (deployment, topic) = (&stage.deployment, &stage.topic);
     let archive = deployment.store().join("archive/views/_delta_log/00000000000000000001.json");
-    wait_for("the archive's begin", DEADLINE, async || {
-        Ok(if archive.exists() { Look::Done(()) } else { Look::NotYet("no commit".into()) })
-    })
-    .await?;
+    wait_for("the archive's begin", DEADLINE, async || Ok(Progress::when(archive.exists(), "no commit"))).await?;
     deployment.kill(Layer::Archive);
 
     let filling = Instant::now();
-    let producer = Producer::new(&kafka.brokers(), &topic)?;
-    let mut load = Load::new(keys, 1);
+    let producer = stage.producer()?;
+    let mut events = Events::new(keys, 1);
     for _ in 0..EVENTS {
-        producer.send(&load.next())?;
+        producer.send(&events.next())?;
     }
     producer.flush()?;
     eprintln!("filled {topic} with {EVENTS} events in {:.1} s", filling.elapsed().as_secs_f64());
-    let ends = end_offsets(&kafka.brokers(), &topic)?;
-    let bare = bare_consumer(&kafka.brokers(), &topic, &ends)?;
+    let ends = end_offsets(&stage.brokers, topic)?;
+    let bare = bare_consumer(&stage.brokers, topic, &ends)?;
 
     let worker = deployment.launch(Layer::Speed, "")?;
-    let mut shards = Shards::new(redis.connection().await?).await?;
+    let mut shards = Shards::new(stage.redis.connection().await?).await?;
     let (before, began) = (shards.reached().await?, Instant::now());
     let end: i64 = ends.iter().sum();
     let mut reached = before;
@@ -61,7 +51,7 @@ pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, keys: Keys, figu
     }
     let rate = (end - before) as f64 / began.elapsed().as_secs_f64();
     let of_worker = Usage::of(worker.id())?;
-    let of_redis = Usage::of(redis.id().context("redis runs")?)?;
+    let of_redis = Usage::of(stage.redis.id()?)?;
     let name = keys.name();
     figures.beside(format!("speed_events_per_second_{name}"), rate, "events/s", bare);
     let per_event = |usage: Usage| usage.cpu_seconds * 1e6 / EVENTS as f64;
@@ -110,7 +100,11 @@ impl Shards {
     async fn new(mut connection: redis::aio::MultiplexedConnection) -> Result<Shards> {
         let keys = wait_for("the shards", DEADLINE, async || {
             let found: Vec<String> = connection.keys("braid:*:shard").await?;
-            Ok(if found.len() == PARTITIONS as usize { Look::Done(found) } else { Look::NotYet(format!("{found:?}")) })
+            Ok(if found.len() == PARTITIONS as usize {
+                Progress::Done(found)
+            } else {
+                Progress::NotYet(format!("{found:?}"))
+            })
         })
         .await?;
         Ok(Shards { connection, keys })

@@ -13,9 +13,6 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Of the process with that id.
-    ///
-    /// # Errors
-    /// If it does not run.
     pub(crate) fn of(pid: u32) -> Result<Usage> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e_tests::redis::Durability;
+use e2e_tests::Stage;
 use e2e_tests::scenario::Scenario;
-use e2e_tests::views::{CatalogOptions, DEFAULT_DEDUP_WINDOW, METRIC, NEVER, catalog};
-use e2e_tests::{Deployment, Kafka, Layer, Producer, Redis};
+use e2e_tests::views::METRIC;
 
 use crate::figures::Figures;
-use crate::load::{Flow, Keys, Load, is_counted};
+use crate::load::{Events, Flow, Keys, is_counted};
 
 /// The load, in events per second.
 const RATE: u64 = 20_000;
@@ -19,25 +18,15 @@ const PROBES: usize = 400;
 const WARM_UP: Duration = Duration::from_secs(5);
 const PROBE_DEADLINE: Duration = Duration::from_secs(30);
 
-pub(crate) async fn measure(scenario: &Scenario, kafka: &Kafka, figures: &mut Figures) -> Result<()> {
-    let dir = scenario.dir().join("visible");
-    let redis = Redis::start(&dir.join("redis"), Durability::None).await?;
-    let topic = scenario.unique_name();
-    kafka.create_topic(&topic, 4).await?;
-    let options =
-        CatalogOptions { name: "visible", topic: &topic, reconcile: NEVER, dedup_window: DEFAULT_DEDUP_WINDOW };
-    let mut deployment = Deployment::new(&dir.join("braid"), &catalog(&options), &kafka.brokers(), &redis.url())?;
-    // What users get, not what scenarios wait for.
-    deployment.set("archive.linger", "2s");
-    deployment.set("serving.refresh", "500ms");
-    deployment.start_all(&[Layer::Archive, Layer::Speed, Layer::Serving]).await?;
-    let client = deployment.client()?;
-    let mut load = Load::new(Keys::Zipf, 7);
-    let flow = Flow::start(&kafka.brokers(), &topic, RATE, move || load.next());
+pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
+    let stage = Stage::of(scenario).as_users_get_it().start().await?;
+    let client = stage.client()?;
+    let mut events = Events::new(Keys::Zipf, 7);
+    let flow = Flow::start(&stage, RATE, move || events.next())?;
     tokio::time::sleep(WARM_UP).await;
 
-    let producer = Producer::new(&kafka.brokers(), &topic)?;
-    let mut events = Load::new(Keys::Uniform, 99);
+    let producer = stage.producer()?;
+    let mut events = Events::new(Keys::Uniform, 99);
     let mut waits_ms = Vec::with_capacity(PROBES);
     for probe in 0..PROBES {
         let video = format!("probe-{probe}");

@@ -165,22 +165,8 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::partial::BUCKET;
 
-    const CATALOG: &str = r#"
-        [sources.s]
-        event_time = "at"
-        [sources.s.fields]
-        at = "timestamp"
-        k = "string"
-        [metrics.m]
-        source = "s"
-        by = ["k"]
-        grain = "1m"
-        [metrics.m.measures]
-        n = "count()"
-    "#;
-
     fn addition(keys: &[&str], minutes: &[i64]) -> Addition {
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
         let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
         let buckets: Vec<i64> = minutes.iter().map(|minute| minute * 60_000_000).collect();
         let frame = df!("k" => keys, BUCKET => buckets, "n" => vec![1_i64; keys.len()]).expect("three columns");

@@ -2,9 +2,9 @@
 
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
 use shared_logic::measure::MeasureKind;
+use test_kit::Dice;
 
 use super::oracle::{Number, Row, all, any, not};
-use crate::dice::Dice;
 
 /// A condition, and the same by hand; `None` is null.
 struct Condition {

@@ -13,11 +13,11 @@ use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan;
+use test_kit::Dice;
 
 use super::Key;
 use super::catalogs::Definition;
 use super::records::{Partition, Record};
-use crate::dice::Dice;
 
 /// Both layers at one cut.
 pub(super) struct Layers {

@@ -2,7 +2,7 @@
 
 use super::catalogs::Definition;
 use super::oracle;
-use crate::dice::Dice;
+use test_kit::Dice;
 
 pub(super) struct Partition {
     pub(super) records: Vec<Record>,
@@ -59,7 +59,7 @@ fn partition(dice: &mut Dice, definition: &Definition, shape: Shape, number: i64
         let payload = if broken { event.broken(dice, definition) } else { Some(event.json(dice)) };
         let timestamp_us = (!dice.chance(5)).then_some(timestamp_us);
         let record = Record { offset, timestamp_us, payload };
-        // A copy that is rejected, for its age above all, is nobody's earlier copy.
+        // A record that is rejected, mostly for its age, does not count as an earlier copy.
         if oracle::decode(definition, 0, &record)
             .is_some_and(|row| row.id == event.id && row.at_us == event.at_ms * 1_000)
         {

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use shared_logic::log::PartitionId;
+use shared_logic::log::{OffsetRange, PartitionId};
 
-use super::world::{Archive, World};
+use super::world::{Archive, File, World};
 
 /// On the way from an offset to a commit.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl World {
             || format!("holds [{from}, {to}) of {id}"),
             |archive| {
                 archive.facts = facts;
-                archive.files.push((id.clone(), from, to, foreign));
+                archive.files.push(File { range: OffsetRange { id: id.clone(), from, to }, foreign });
             },
         );
     }

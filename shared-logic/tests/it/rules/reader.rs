@@ -8,7 +8,7 @@ use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
-use super::world::{Archive, View, World, hash};
+use super::world::{Archive, CounterId, View, World, hash};
 
 /// What a reader looked at; shards are read at the time of the answer.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl World {
         let mut open = Vec::new();
         for (id, end) in self.archive.facts.closed_partitions() {
             if let Some(counted) = self.redis.counted.get(&id).filter(|counted| **counted > end) {
-                open.push(format!("{id} was counted up to {counted}, and nobody says that it was lost from {end} on"));
+                open.push(format!("{id} was counted up to {counted}, and no loss is noted from {end} on"));
             }
         }
         for definition in self.scenario.catalogs[self.catalog] {
@@ -202,7 +202,8 @@ impl World {
             return (Mask::default(), known_end);
         };
         let slices = shard.slices.iter().filter(|begin| *begin >= from);
-        let counters = slices.filter_map(|begin| self.redis.counters.get(&(id.clone(), *begin, definition)));
+        let counter = |slice: &i64| CounterId { partition: id.clone(), slice: *slice, definition };
+        let counters = slices.filter_map(|slice| self.redis.counters.get(&counter(slice)));
         (counters.fold(Mask::default(), |sum, counter| sum.plus(*counter)), shard.cursor)
     }
 }

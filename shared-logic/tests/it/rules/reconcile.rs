@@ -7,10 +7,10 @@ use shared_logic::complete::own_view;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut::{self, CutPlan};
-use shared_logic::log::PartitionId;
+use shared_logic::log::{OffsetRange, PartitionId};
 
 use super::mask::Mask;
-use super::world::{Archive, View, World, hash};
+use super::world::{Archive, File, View, World, hash};
 
 #[derive(Debug, Clone)]
 pub(super) struct Reconcile {
@@ -141,7 +141,7 @@ impl World {
         if own.is_some_and(|view| view.note.definition != hash(definition)) {
             rows.values_mut().for_each(|mask| *mask = mask.foreign());
         }
-        for (id, from, to, foreign) in &me.archive.files {
+        for File { range: OffsetRange { id, from, to }, foreign } in &me.archive.files {
             let Some(below) = cut.get(id) else { continue };
             let held = own.and_then(|view| view.note.cut.get(id)).unwrap_or(0);
             let added = Mask::span((*from).max(held), (*to).min(below));

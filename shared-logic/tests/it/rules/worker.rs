@@ -5,7 +5,7 @@ use shared_logic::cut;
 use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
-use super::world::World;
+use super::world::{CounterId, World};
 
 #[derive(Debug, Clone)]
 pub(super) struct Worker {
@@ -135,8 +135,9 @@ impl World {
                 let counted = Mask::span(from, to);
                 let counted = if foreign { counted.foreign() } else { counted };
                 for definition in self.scenario.catalogs[self.workers[at].catalog] {
-                    let counter = self.redis.counters.entry((id.clone(), slice, *definition)).or_default();
-                    *counter = counter.plus(counted);
+                    let counter = CounterId { partition: id.clone(), slice, definition: *definition };
+                    let held = self.redis.counters.entry(counter).or_default();
+                    *held = held.plus(counted);
                 }
                 self.tell(|| format!("worker {at}, shard {id}: applies [{from}, {to}) to slice {slice}"));
                 self.redis.shards.insert(id.clone(), shard.clone());

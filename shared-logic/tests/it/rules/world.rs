@@ -1,4 +1,4 @@
-//! Everything that lasts: the topic, Redis, the archive, the views; who acts on it, and what can befall it.
+//! Everything that lasts (the topic, Redis, the archive, the views) and the processes that act on it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,15 +7,16 @@ use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
-use shared_logic::cut;
-use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::log::{OffsetRange, Offsets, PartitionId};
+use test_kit::Dice;
 
 use super::archiver::Read;
+use super::dropper::Dropper;
+use super::fault::FaultsLeft;
 use super::mask::Mask;
 use super::reader::Snapshot;
 use super::reconcile::Reconcile;
 use super::worker::Worker;
-use crate::dice::Dice;
 
 /// Offsets stay below it, so that a mask holds them.
 const OFFSET_MAX: i64 = 40;
@@ -44,21 +45,38 @@ pub(super) struct Topic {
     pub(super) partitions: Vec<(i64, i64)>,
 }
 
-/// Shards, and counters by (partition, slice, definition), which outlive their slice until they are swept.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redis {
     pub(super) shards: BTreeMap<PartitionId, Shard>,
-    pub(super) counters: BTreeMap<(PartitionId, i64, usize), Mask>,
-    /// No key of Redis but what nobody may forget as long as Redis does not: up to where each partition was counted.
+    /// They outlive their slice until they are unlinked.
+    pub(super) counters: BTreeMap<CounterId, Mask>,
+    /// Not a key of Redis: how far each partition was counted. It lasts as long as the data of Redis, so that the model notices
+    /// when counts are lost that Redis still holds.
     pub(super) counted: BTreeMap<PartitionId, i64>,
+}
+
+/// What a slice of a shard counts for one definition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CounterId {
+    pub(super) partition: PartitionId,
+    /// Where the slice begins.
+    pub(super) slice: i64,
+    pub(super) definition: usize,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Archive {
     pub(super) facts: Facts,
     pub(super) version: u64,
-    /// `[from, to)` of each commit, and whether the records were another log's.
-    pub(super) files: Vec<(PartitionId, i64, i64, bool)>,
+    pub(super) files: Vec<File>,
+}
+
+/// What one commit archived.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) range: OffsetRange,
+    /// Whether the records belong to another log.
+    pub(super) foreign: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -67,42 +85,37 @@ pub(super) struct View {
     pub(super) rows: BTreeMap<PartitionId, Mask>,
 }
 
-/// How many more of each.
-#[derive(Debug, Clone, Default)]
-struct Left {
-    crashes: usize,
-    lost_replies: usize,
-    emptied: usize,
-    restored: usize,
-    partitions: usize,
-    recreated: usize,
-    trimmed: usize,
-    rolled_back: usize,
-    early_drops: usize,
-}
-
 pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) scenario: Scenario,
     pub(super) max_slices: usize,
     pub(super) start_latest: bool,
+    pub(super) faults: FaultsLeft,
+
+    // What lasts.
     pub(super) topic: Topic,
     pub(super) past: Vec<Topic>,
     pub(super) redis: Redis,
-    copy: Option<Redis>,
+    /// An older state of Redis, which may come back.
+    pub(super) copy: Option<Redis>,
     pub(super) archive: Rc<Archive>,
+    /// The versions of each metric's view.
     pub(super) views: Vec<Vec<Rc<View>>>,
+    /// The newest deployed catalog.
+    pub(super) catalog: usize,
+
+    // Who acts on it.
     pub(super) workers: Vec<Worker>,
     pub(super) archivers: Vec<Option<Read>>,
     pub(super) reconciles: Vec<Option<Reconcile>>,
-    /// Cuts that a dropper knew some time ago, and counters that a sweeper found unlisted some time ago.
-    drops: Vec<(PartitionId, i64)>,
-    sweeps: Vec<(PartitionId, i64, usize)>,
+    pub(super) dropper: Dropper,
+    /// What a slow reader has seen.
     pub(super) held: Option<Snapshot>,
-    /// The newest deployed catalog.
-    pub(super) catalog: usize,
-    left: Left,
+
+    // What came of it.
+    /// Every step, to be printed when an answer is wrong.
     story: Vec<String>,
+    /// How many answers were judged, and how many of them were complete.
     pub(super) answers: usize,
     pub(super) complete: usize,
 }
@@ -118,17 +131,7 @@ impl World {
         let start = dice.between(0, 2);
         let partitions = dice.between(1, 2) as usize;
         let partitions = (0..partitions).map(|_| (start, start + dice.between(0, 2))).collect();
-        let left = Left {
-            crashes: dice.below(5),
-            lost_replies: dice.below(4),
-            emptied: dice.below(2),
-            restored: dice.below(3),
-            partitions: dice.below(2),
-            recreated: dice.below(2),
-            trimmed: dice.below(2),
-            rolled_back: dice.below(2),
-            early_drops: dice.below(2),
-        };
+        let faults = FaultsLeft::random(&mut dice);
         World {
             scenario,
             max_slices: dice.between(2, 6) as usize,
@@ -142,11 +145,10 @@ impl World {
             workers: vec![Worker::started(0), Worker::started(0)],
             archivers: vec![None, None],
             reconciles: vec![None, None],
-            drops: Vec::new(),
-            sweeps: Vec::new(),
+            dropper: Dropper::default(),
             held: None,
             catalog: 0,
-            left,
+            faults,
             story: Vec::new(),
             answers: 0,
             complete: 0,
@@ -154,7 +156,7 @@ impl World {
         }
     }
 
-    /// One step of somebody.
+    /// One step of any process, or a fault.
     pub(super) fn step(&mut self) {
         match self.dice.below(100) {
             0..16 => self.produce(),
@@ -163,7 +165,7 @@ impl World {
             66..84 => self.reconcile(),
             84..91 => self.dropper(),
             91..94 => self.hold(),
-            _ => self.befall(),
+            _ => self.fault(),
         }
     }
 
@@ -180,7 +182,7 @@ impl World {
         }
     }
 
-    fn deploy(&mut self) {
+    pub(super) fn deploy(&mut self) {
         self.catalog += 1;
         let catalog = self.catalog;
         self.tell(|| format!("catalog {catalog} is deployed"));
@@ -210,19 +212,6 @@ impl World {
         views.map(|view| view.note.cut.clone()).collect()
     }
 
-    /// Takes one from a store of faults, if there is one left.
-    pub(super) fn loses_a_reply(&mut self) -> bool {
-        let lost = self.left.lost_replies > 0 && self.dice.chance(15);
-        self.left.lost_replies -= usize::from(lost);
-        lost
-    }
-
-    pub(super) fn is_killed(&mut self) -> bool {
-        let killed = self.left.crashes > 0 && self.dice.chance(4);
-        self.left.crashes -= usize::from(killed);
-        killed
-    }
-
     fn produce(&mut self) {
         let partition = self.dice.below(self.topic.partitions.len());
         let count = self.dice.between(1, 2);
@@ -234,163 +223,13 @@ impl World {
         }
     }
 
-    /// A dropper looks at cuts, drops by what it knew, finds unlisted counters, unlinks what it found.
-    fn dropper(&mut self) {
-        match self.dice.below(4) {
-            0 => {
-                // One that runs an older catalog is a dropper, too.
-                let catalog = self.dice.below(self.catalog + 1);
-                self.look_what_to_drop(catalog);
-            }
-            1 if !self.drops.is_empty() => {
-                let at = self.dice.below(self.drops.len());
-                let (id, cut) = self.drops.swap_remove(at);
-                self.drop_below(&id, cut);
-            }
-            2 => {
-                let listed = |(id, slice, _): &(PartitionId, i64, usize)| {
-                    self.redis.shards.get(id).is_some_and(|shard| shard.slices.contains(slice))
-                };
-                self.sweeps = self.redis.counters.keys().filter(|counter| !listed(counter)).cloned().collect();
-            }
-            _ => {
-                if let Some((id, slice, definition)) = self.sweeps.pop() {
-                    self.unlink(&id, slice, definition);
-                }
-            }
-        }
-    }
-
-    fn look_what_to_drop(&mut self, catalog: usize) {
-        let cuts = self.cuts(catalog);
-        let known: Vec<PartitionId> = self.redis.shards.keys().cloned().collect();
-        self.drops = known.into_iter().filter_map(|id| cut::droppable(cuts.iter(), &id).map(|cut| (id, cut))).collect();
-        for (id, end) in cut::deletable(&cuts, &self.archive.facts) {
-            if Shard::delete(self.redis.shards.get(&id), end).is_ok() {
-                self.redis.shards.remove(&id);
-                self.tell(|| format!("the shard {id} of a closed log is deleted"));
-            }
-        }
-    }
-
-    fn drop_below(&mut self, id: &PartitionId, cut: i64) {
-        if let Ok((shard, dropped)) = Shard::drop_below(self.redis.shards.get(id), cut)
-            && !dropped.is_empty()
-        {
-            self.tell(|| format!("slices {dropped:?} of {id} are dropped, below the cut {cut}"));
-            self.redis.shards.insert(id.clone(), shard);
-        }
-    }
-
-    fn unlink(&mut self, id: &PartitionId, slice: i64, definition: usize) {
-        if !self.redis.shards.get(id).is_some_and(|shard| shard.slices.contains(&slice)) {
-            self.redis.counters.remove(&(id.clone(), slice, definition));
-        }
-    }
-
-    /// A calm dropper with the newest catalog.
-    pub(super) fn drop_all(&mut self) {
-        self.look_what_to_drop(self.catalog);
-        for (id, cut) in std::mem::take(&mut self.drops) {
-            self.drop_below(&id, cut);
-        }
-    }
-
-    /// Operators and faults.
-    fn befall(&mut self) {
-        let left = self.left.clone();
-        match self.dice.below(10) {
-            0 if left.emptied > 0 => {
-                self.left.emptied -= 1;
-                self.redis = Redis::default();
-                self.tell(|| "FAULT Redis is emptied".to_owned());
-            }
-            1 if left.restored > 0 && self.copy.is_none() => {
-                self.copy = Some(self.redis.clone());
-                self.tell(|| "a copy of Redis is taken".to_owned());
-            }
-            2 if left.restored > 0 && self.copy.is_some() => {
-                self.left.restored -= 1;
-                self.redis = self.copy.take().unwrap_or_default();
-                self.tell(|| "FAULT Redis is replaced by the older copy".to_owned());
-            }
-            3 if left.partitions > 0 && self.topic.partitions.len() < 3 => {
-                self.left.partitions -= 1;
-                self.topic.partitions.push((0, 0));
-                self.tell(|| "a partition is added".to_owned());
-            }
-            4 if left.recreated > 0 => {
-                self.left.recreated -= 1;
-                self.recreate();
-            }
-            5 if left.trimmed > 0 => self.trim(),
-            6 if self.catalog + 1 < self.scenario.catalogs.len() => self.deploy(),
-            7 if left.rolled_back > 0 => {
-                let metric = self.dice.below(self.views.len());
-                if let [.., older, _] = self.views[metric].as_slice() {
-                    let older = Rc::clone(older);
-                    self.left.rolled_back -= 1;
-                    self.views[metric].push(older);
-                    self.tell(|| format!("metric {metric} is rolled back by one version"));
-                }
-            }
-            8 if left.early_drops > 0 => {
-                let many = self.redis.shards.iter().find(|(_, shard)| shard.slices.len() > 1);
-                if let Some((id, last)) = many.map(|(id, shard)| (id.clone(), shard.last_slice())) {
-                    self.left.early_drops -= 1;
-                    self.tell(|| "FAULT a drop too early".to_owned());
-                    self.drop_below(&id, last);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn recreate(&mut self) {
-        let log = format!("log-{}", self.past.len() + 1);
-        let partitions = vec![(0, 0); self.topic.partitions.len()];
-        // What came after the archive last asked for the end, and was counted by nobody, is not known to have been.
-        let asked = if self.dice.chance(50) { self.topic.partitions.len() } else { 0 };
-        for partition in 0..asked {
-            let (id, end) = (self.id(partition), self.topic.partitions[partition].1);
-            Rc::make_mut(&mut self.archive).facts.see_end_if_begun(&id, end);
-        }
-        self.tell(|| format!("the topic is deleted and created again as {log}"));
-        self.past.push(std::mem::replace(&mut self.topic, Topic { log, partitions }));
-    }
-
-    fn trim(&mut self) {
-        let partition = self.dice.below(self.topic.partitions.len());
-        let id = self.id(partition);
-        let (start, end) = self.topic.partitions[partition];
-        if start < end {
-            self.left.trimmed -= 1;
-            let start = self.dice.between(start + 1, end);
-            self.topic.partitions[partition].0 = start;
-            self.tell(|| format!("FAULT retention: {id} starts at {start} now"));
-        }
-    }
-
-    /// Everybody runs the newest catalog and no fault befalls.
+    /// From now on every worker runs the newest catalog, and there are no faults.
     pub(super) fn calm(&mut self) {
-        self.left = Left::default();
+        self.faults = FaultsLeft::default();
         for worker in &mut self.workers {
             if worker.catalog != self.catalog || worker.exited {
                 *worker = Worker::started(self.catalog);
             }
-        }
-    }
-}
-
-/// Asking for the end of a partition that the archive has not begun notes nothing.
-trait SeeEnd {
-    fn see_end_if_begun(&mut self, id: &PartitionId, end: i64);
-}
-
-impl SeeEnd for Facts {
-    fn see_end_if_begun(&mut self, id: &PartitionId, end: i64) {
-        if self.partition(id).is_some() {
-            self.see_end(id, end);
         }
     }
 }

@@ -1,0 +1,5 @@
+//! Catalogs that change while events flow, and one that shares nothing with the sample.
+
+mod operators_day;
+mod stranger_catalog;
+mod two_catalogs;

@@ -1,0 +1,195 @@
+//! A source and a metric from a file that shares nothing with the sample: no event id, two group-key columns,
+//! optional fields, floats, `min` and `max`, and a grain of five minutes.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::kafka::Record;
+use e2e_tests::time::rfc3339;
+use e2e_tests::{Answer, Client, Stage, scenario};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::json;
+
+const READINGS: usize = 20_000;
+const SITES: [&str; 3] = ["north", "south, by the \"lake\"", "Zürich"];
+const FLOORS: i64 = 4;
+const HOUR_US: i64 = 3_600_000_000;
+/// Float sums may differ by this share of the sum of absolute values.
+const FLOAT_TOLERANCE: f64 = 1e-9;
+
+/// What one sensor measured.
+struct Reading {
+    at_us: i64,
+    site: &'static str,
+    floor: i64,
+    celsius: f64,
+    humidity: Option<f64>,
+    ok: Option<bool>,
+}
+
+/// The metric's measures over some of the readings, counted one by one.
+#[derive(Debug, Default)]
+struct Expected {
+    readings: i64,
+    celsius: f64,
+    celsius_absolute: f64,
+    warmest: Option<f64>,
+    driest: Option<f64>,
+}
+
+#[test]
+fn stranger_catalog() {
+    scenario("stranger_catalog", async |scenario| {
+        let stage = Stage::of(scenario).catalog(catalog).partitions(3).start().await?;
+        let client = stage.client()?;
+        let mut rng = stage.rng();
+        let readings: Vec<_> = (0..READINGS).map(|_| reading(&mut rng, stage.now_us)).collect();
+        let records: Vec<_> = readings.iter().map(record).collect();
+        let producer = stage.producer()?;
+
+        let (first, second) = records.split_at(READINGS / 2);
+        let arrived = producer.send_all(first)?;
+        client.total_as_of(arrived, "climate", &[]).await?;
+        every_total_is_right(&client, &readings[..READINGS / 2]).await.context("speed alone")?;
+        stage.deployment.reconcile().await?;
+        client.authoritative_total("climate", &[]).await?;
+        every_total_is_right(&client, &readings[..READINGS / 2]).await.context("batch alone")?;
+        let arrived = producer.send_all(second)?;
+        client.total_as_of(arrived, "climate", &[]).await?;
+        every_total_is_right(&client, &readings).await.context("both layers")?;
+        a_key_never_seen_answers_zeros(&client).await?;
+        mistakes_are_named(&client).await
+    });
+}
+
+fn catalog(topic: &str) -> String {
+    format!(
+        r#"[pipeline]
+name = "{topic}"
+version = "v1"
+
+[schedule]
+reconcile = "0 0 3 * * *"
+
+[sources.sensors]
+topic = "{topic}"
+partitions = 3
+event_time = "measured"
+[sources.sensors.fields]
+measured = "timestamp"
+site = "string"
+floor = "int"
+celsius = "float"
+humidity = "float?"
+ok = "bool?"
+
+[metrics.climate]
+source = "sensors"
+where = "ok IS NULL OR ok"
+by = ["site", "floor"]
+grain = "5m"
+[metrics.climate.measures]
+readings = "count()"
+celsius = "sum(celsius)"
+warmest = "max(celsius)"
+driest = "min(humidity)"
+[metrics.climate.derived]
+mean_celsius = "celsius / readings"
+"#
+    )
+}
+
+fn reading(rng: &mut StdRng, now_us: i64) -> Reading {
+    Reading {
+        at_us: now_us - rng.random_range(0..30 * HOUR_US),
+        site: SITES[rng.random_range(0..SITES.len())],
+        floor: rng.random_range(-1..FLOORS),
+        celsius: rng.random_range(-40.0..50.0),
+        humidity: rng.random_bool(0.5).then(|| rng.random_range(0.0..1.0)),
+        ok: [None, Some(true), Some(false)][rng.random_range(0..3)],
+    }
+}
+
+fn record(reading: &Reading) -> Record {
+    let mut payload = json!({
+        "measured": rfc3339(reading.at_us), "site": reading.site, "floor": reading.floor, "celsius": reading.celsius,
+        "undeclared": {"kept": true},
+    });
+    if let Some(humidity) = reading.humidity {
+        payload["humidity"] = json!(humidity);
+    }
+    if let Some(ok) = reading.ok {
+        payload["ok"] = json!(ok);
+    }
+    Record { key: reading.site.to_owned(), payload: payload.to_string().into_bytes(), partition: None }
+}
+
+async fn every_total_is_right(client: &Client, readings: &[Reading]) -> Result<()> {
+    let mut questions: Vec<(Option<&str>, Option<i64>)> = vec![(None, None), (None, Some(2))];
+    for site in SITES {
+        questions.push((Some(site), None));
+        questions.extend((-1..FLOORS).map(|floor| (Some(site), Some(floor))));
+    }
+    for (site, floor) in questions {
+        let mut parameters = BTreeMap::new();
+        parameters.extend(site.map(|site| ("site", site.to_owned())));
+        parameters.extend(floor.map(|floor| ("floor", floor.to_string())));
+        let parameters: Vec<_> = parameters.into_iter().collect();
+        let of_the_key = |reading: &&Reading| {
+            site.is_none_or(|site| site == reading.site) && floor.is_none_or(|floor| floor == reading.floor)
+        };
+        let expected = expected(readings.iter().filter(of_the_key));
+        let answer = client.total("climate", &parameters).await?;
+        total_is_right(&answer, &expected).with_context(|| format!("{site:?} {floor:?}: {expected:?}, {answer:?}"))?;
+    }
+    Ok(())
+}
+
+fn expected<'a>(readings: impl Iterator<Item = &'a Reading>) -> Expected {
+    let mut expected = Expected::default();
+    for reading in readings.filter(|reading| reading.ok != Some(false)) {
+        expected.readings += 1;
+        expected.celsius += reading.celsius;
+        expected.celsius_absolute += reading.celsius.abs();
+        expected.warmest = Some(expected.warmest.map_or(reading.celsius, |warmest| warmest.max(reading.celsius)));
+        if let Some(humidity) = reading.humidity {
+            expected.driest = Some(expected.driest.map_or(humidity, |driest| driest.min(humidity)));
+        }
+    }
+    expected
+}
+
+fn total_is_right(answer: &Answer, expected: &Expected) -> Result<()> {
+    ensure!(answer.complete, "incomplete");
+    ensure!(answer.int("readings")? == expected.readings, "readings");
+    let celsius = answer.float("celsius").context("no celsius")?;
+    ensure!((celsius - expected.celsius).abs() <= FLOAT_TOLERANCE * expected.celsius_absolute, "celsius");
+    // Both are values that were sent, so they are exact.
+    ensure!(answer.float("warmest") == expected.warmest, "warmest");
+    ensure!(answer.float("driest") == expected.driest, "driest");
+    let mean = answer.float("mean_celsius").context("no mean_celsius")?;
+    ensure!((mean - celsius / expected.readings as f64).abs() <= 1e-12 * mean.abs(), "mean_celsius");
+    Ok(())
+}
+
+async fn a_key_never_seen_answers_zeros(client: &Client) -> Result<()> {
+    let answer = client.total("climate", &[("site", "nowhere".to_owned())]).await?;
+    ensure!(answer.complete && answer.int("readings")? == 0, "{answer:?}");
+    ensure!(answer.float("celsius") == Some(0.0), "the sum of nothing is 0: {answer:?}");
+    for name in ["warmest", "driest", "mean_celsius"] {
+        ensure!(answer.values[name].is_null(), "{name} of nothing is null: {answer:?}");
+    }
+    Ok(())
+}
+
+async fn mistakes_are_named(client: &Client) -> Result<()> {
+    let (status, problem) = client.get("/v1/metrics/weather/total", &[]).await?;
+    ensure!(status == 404 && problem.to_string().contains("weather"), "{status} {problem}");
+    let (status, problem) = client.get("/v1/metrics/climate/total", &[("stie", "north".to_owned())]).await?;
+    ensure!(status == 400 && problem.to_string().contains("stie"), "{status} {problem}");
+    let backwards = [("from", "2026-02-02T00:00:00Z".to_owned()), ("to", "2026-02-01T00:00:00Z".to_owned())];
+    let (status, problem) = client.get("/v1/metrics/climate/total", &backwards).await?;
+    ensure!(status == 400 && problem.to_string().contains("from"), "{status} {problem}");
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
+//!
+//! - processes: `kill9`, `restart`, `stop`, `zombie`, `rebalance`, `clocks`;
+//! - Kafka: `broker_restarts`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
+//! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late.
+
+mod broker_restarts;
+mod clocks;
+mod compacted_topic;
+mod kill9;
+mod rebalance;
+mod records_deleted;
+mod redis_lost;
+mod redis_refuses;
+mod redis_slow;
+mod restart;
+mod stop;
+mod topic_created_again;
+mod topic_deleted;
+mod topic_partitions;
+mod topic_swapped;
+mod transactions;
+mod zombie;

@@ -1,0 +1,354 @@
+//! A serving layer under test, all that it reads, and a client to ask it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use platform::kafka::{KafkaError, Topic};
+use platform::settings::{Secret, Settings, Span};
+use platform::shutdown::Shutdown;
+use platform::store::{Commit, Committed, Store, Table};
+use polars::prelude::{DataFrame, DataType, Field, IntoLazy, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
+use redis::Script;
+use redis::aio::MultiplexedConnection;
+use serde_json::Value;
+use serving_layer::{AskTopics, ServeError, Server};
+use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use shared_logic::contracts::archive::{self, Facts};
+use shared_logic::contracts::batch_view::{self, Note};
+use shared_logic::contracts::speed_view::{Addition, ShardKeys, script};
+use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::plan::Plan;
+use shared_logic::time::parse_rfc3339;
+use test_kit::{Redis, catalogs};
+use tokio::task::JoinHandle;
+
+pub(crate) const LOG: &str = "log-a";
+/// The total over everything.
+pub(crate) const TOTAL: &str = "/v1/metrics/views/total";
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// When, video, country, dwell time.
+pub(crate) type Event = (&'static str, &'static str, &'static str, i64);
+/// Bucket, video, country; views, sum, longest.
+pub(crate) type Row = (&'static str, &'static str, &'static str, i64, Option<i64>, i64);
+
+/// The serving layer under test, and the parts that it reads.
+pub(crate) struct TestServer {
+    pub(crate) catalog: Catalog,
+    pub(crate) settings: Settings,
+    pub(crate) redis: Redis,
+    pub(crate) topics: Arc<StandIn>,
+    pub(crate) shutdown: Shutdown,
+    connection: MultiplexedConnection,
+    serving: Option<(SocketAddr, JoinHandle<Result<(), ServeError>>)>,
+    http: reqwest::Client,
+    folder: tempfile::TempDir,
+}
+
+/// Stands in for Kafka.
+#[derive(Default)]
+pub(crate) struct StandIn {
+    /// Partitions of the log, with their ends. Nothing: Kafka does not answer.
+    pub(crate) ends: Mutex<Option<BTreeMap<i32, i64>>>,
+}
+
+impl StandIn {
+    pub(crate) fn set(&self, ends: &[i64]) {
+        let ends = ends.iter().enumerate().map(|(partition, end)| (partition as i32, *end)).collect();
+        *self.ends.lock().expect("no panic") = Some(ends);
+    }
+
+    fn asked(&self, topic: &str) -> Result<BTreeMap<i32, i64>, KafkaError> {
+        let silent = KafkaError::Timeout { operation: "describe", topic: topic.to_owned(), within: DEADLINE };
+        self.ends.lock().expect("no panic").clone().ok_or(silent)
+    }
+}
+
+impl AskTopics for StandIn {
+    fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
+        let described =
+            self.asked(topic).map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32 }));
+        Box::pin(async { described })
+    }
+
+    fn ends<'a>(&'a self, topic: &'a str, _: &'a [i32]) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>> {
+        let ends = self.asked(topic);
+        Box::pin(async { ends })
+    }
+}
+
+impl TestServer {
+    /// Nothing runs and nothing is written, but Redis answers and the topic has one partition.
+    pub(crate) async fn new() -> TestServer {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redis = Redis::start().await.expect("redis starts");
+        let mut settings = Settings::default();
+        settings.store.url = folder.path().join("store").display().to_string();
+        settings.redis.url = Secret::from(redis.url());
+        settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.serving.refresh = Span::from_millis(30);
+        let topics = Arc::new(StandIn::default());
+        topics.set(&[0]);
+        TestServer {
+            catalog: Catalog::parse(catalogs::VIEWS).expect("a catalog"),
+            settings,
+            connection: redis.connection().await.expect("redis answers"),
+            redis,
+            topics,
+            shutdown: Shutdown::new(),
+            serving: None,
+            http: reqwest::Client::new(),
+            folder,
+        }
+    }
+
+    pub(crate) fn metric(&self) -> &Metric {
+        &self.catalog.metrics["views"]
+    }
+
+    pub(crate) fn definition(&self) -> DefinitionHash {
+        self.catalog.definition(self.metric())
+    }
+
+    /// Starts the serving layer and waits until it is ready.
+    pub(crate) async fn serve(&mut self) {
+        self.serve_unready().await;
+        self.until("/readyz", |status, _| status == 200).await;
+    }
+
+    /// Starts the serving layer.
+    pub(crate) async fn serve_unready(&mut self) {
+        let topics: Arc<dyn AskTopics> = self.topics.clone();
+        let server = Server::bind_asking(&self.settings, self.catalog.clone(), topics).await.expect("bound");
+        let address = server.address();
+        self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.serving.as_ref().expect("serving").0
+    }
+
+    /// Waits until the serving layer has ended.
+    pub(crate) async fn ended(&mut self) {
+        let (_, task) = self.serving.take().expect("serving");
+        tokio::time::timeout(DEADLINE, task).await.expect("in time").expect("no panic").expect("no error");
+    }
+
+    /// Status and body of any request.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.response(path).await;
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answered {status} {text:?}")))
+    }
+
+    pub(crate) async fn response(&self, path: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.address());
+        self.http.get(&url).timeout(DEADLINE).send().await.expect("an answer")
+    }
+
+    /// The body of an answer.
+    pub(crate) async fn ok(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Asks until the answer is as wanted.
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let (status, body) = self.get(path).await;
+            if wanted(status, &body) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "{path} still answers {status} {body}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Asks until the answer is complete.
+    pub(crate) async fn until_complete(&self, path: &str) -> Value {
+        self.until(path, |status, body| status == 200 && body["complete"] == true).await
+    }
+
+    /// Begins to archive partition 0 at offset 0; gives the archive's version.
+    pub(crate) async fn archive_begins(&self) -> u64 {
+        self.archive(|facts| facts.begin(&PartitionId::new(LOG, 0), 0)).await
+    }
+
+    /// Archives the offsets `[from, to)` of partition 0; gives the archive's version.
+    pub(crate) async fn archive_rows(&self, from: i64, to: i64) -> u64 {
+        self.archive(|facts| assert!(facts.advance(&PartitionId::new(LOG, 0), from, to))).await
+    }
+
+    /// Commits what the archive knows; gives its version.
+    pub(crate) async fn archive(&self, change: impl FnOnce(&mut Facts)) -> u64 {
+        let schema = Schema::from_iter([Field::new(archive::LOG.into(), DataType::String)]);
+        let mut table = self.table(&archive::path("views"), &schema, archive::DAY).await;
+        let mut facts: Facts = table.note(archive::FACTS_DOMAIN).await.expect("read").unwrap_or_default();
+        change(&mut facts);
+        let commit = Commit::new("ARCHIVE", archive::DAY, 0).note(archive::FACTS_DOMAIN, &facts);
+        committed(table.commit(commit).await.expect("tried"))
+    }
+
+    /// Commits a view that replaces the days of its rows.
+    pub(crate) async fn view(&self, cut: &[i64], archive_version: u64, rows: &[Row]) -> u64 {
+        self.view_of(self.definition(), cut, archive_version, rows).await
+    }
+
+    pub(crate) async fn view_of(
+        &self,
+        definition: DefinitionHash,
+        cut: &[i64],
+        archive_version: u64,
+        rows: &[Row],
+    ) -> u64 {
+        let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+        let columns = [
+            ("bucket", instant.clone()),
+            ("video", DataType::String),
+            ("country", DataType::String),
+            ("views", DataType::Int64),
+            ("dwell_ms", DataType::Int64),
+            ("longest", DataType::Int64),
+        ];
+        let schema = Schema::from_iter(columns.map(|(name, dtype)| Field::new(name.into(), dtype)));
+        let mut table = self.table(&batch_view::path("v1", "views"), &schema, batch_view::DAY).await;
+        let mut days: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        rows.iter().for_each(|row| days.entry(&row.0[..10]).or_default().push(row));
+        let mut commit = Commit::new("RECONCILE", batch_view::DAY, 0);
+        for (day, rows) in &days {
+            commit = commit.adding([table.write(day, frame(rows, &instant), &[]).await.expect("written")]);
+        }
+        let files = table.files().await.expect("listed").into_iter();
+        let note = Note {
+            definition,
+            cut: Offsets::from_iter(cut.iter().enumerate().map(|(n, cut)| (PartitionId::new(LOG, n as i32), *cut))),
+            archive_version,
+            committed_at_us: at("2026-04-24T09:20:03Z"),
+        };
+        commit = commit.removing(files.filter(|file| days.contains_key(file.partition.as_str())));
+        committed(table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("tried"))
+    }
+
+    async fn table(&self, path: &str, schema: &Schema, partition: &str) -> Table {
+        let store = Store::new(&self.settings.store, &self.catalog.deployment.name).expect("a folder");
+        store.open_or_create(path, schema, partition).await.expect("a table")
+    }
+
+    fn keys(&self, partition: i32) -> ShardKeys {
+        ShardKeys::new(&self.catalog.deployment, "views", &PartitionId::new(LOG, partition))
+    }
+
+    /// Opens a shard that counts the catalog's metric.
+    pub(crate) async fn open(&self, partition: i32, at: i64) {
+        self.open_counting(partition, at, &[self.definition()]).await;
+    }
+
+    pub(crate) async fn open_counting(&self, partition: i32, at: i64, definitions: &[DefinitionHash]) {
+        self.run(script::OPEN, partition, &[at.to_string(), script::hashes_text(definitions)]).await;
+    }
+
+    /// Opens a slice at the cursor.
+    pub(crate) async fn rotate(&self, partition: i32) {
+        self.run(script::ROTATE, partition, &["64".to_owned()]).await;
+    }
+
+    /// Drops slices below a cut.
+    pub(crate) async fn drop_below(&self, partition: i32, cut: i64) {
+        self.run(script::DROP, partition, &[cut.to_string()]).await;
+    }
+
+    /// Counts events into a shard; they stand at the next offsets. The log's end was asked at `as_of`.
+    pub(crate) async fn apply(&self, partition: i32, events: &[Event], as_of: &str) {
+        let (source, metric) = (&self.catalog.sources["views"], self.metric());
+        let keys = self.keys(partition);
+        let state: Vec<String> = redis::cmd("HMGET")
+            .arg(keys.shard())
+            .arg(&["cursor", "slices", "definitions"])
+            .query_async(&mut self.connection.clone())
+            .await
+            .expect("a shard");
+        let cursor: i64 = state[0].parse().expect("a number");
+        let slice = state[1].split(',').next_back().expect("a slice").to_owned();
+        let partials = {
+            let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
+            // The plan may block, as a layer's plan does on a thread of its own.
+            let count = move || Plan::new(&source, &metric).run(rows.lazy());
+            tokio::task::spawn_blocking(count).await.expect("no panic")
+        };
+        let addition = Addition::new(self.definition(), metric, &partials.expect("counted"));
+        let counters = keys.counters(slice.parse().expect("a number"), &self.definition());
+        let mut read = redis::cmd("HMGET");
+        read.arg(&counters);
+        for field in addition.fields() {
+            read.arg(field);
+        }
+        let held: Vec<Option<Vec<u8>>> = read.query_async(&mut self.connection.clone()).await.expect("fields");
+        let next = (cursor + events.len() as i64).to_string();
+        let script = Script::new(script::APPLY);
+        let mut apply = script.prepare_invoke();
+        apply.key(keys.shard()).key(&counters).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
+        apply.arg(at(as_of).to_string()).arg(addition.merged(&held).expect("merged"));
+        let reply: Vec<String> = apply.invoke_async(&mut self.connection.clone()).await.expect("applied");
+        assert_eq!(reply[0], "done");
+    }
+
+    /// Sends a command to Redis.
+    pub(crate) async fn command(&self, words: &[&str]) {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).query_async::<()>(&mut self.connection.clone()).await.expect("done");
+    }
+
+    /// Where the store lies.
+    pub(crate) fn store_folder(&self) -> std::path::PathBuf {
+        self.folder.path().join("store")
+    }
+
+    async fn run(&self, code: &str, partition: i32, arguments: &[String]) {
+        let script = Script::new(code);
+        let mut invocation = script.key(self.keys(partition).shard());
+        invocation.arg(arguments);
+        let reply: Vec<String> = invocation.invoke_async(&mut self.connection.clone()).await.expect("run");
+        assert_eq!(reply[0], "done");
+    }
+}
+
+pub(crate) fn at(text: &str) -> i64 {
+    parse_rfc3339(text.as_bytes()).expect("an instant")
+}
+
+fn committed(committed: Committed) -> u64 {
+    match committed {
+        Committed::At(version) => version,
+        Committed::Conflict => panic!("no other process writes"),
+    }
+}
+
+fn columns(events: &[Event]) -> DataFrame {
+    df!(
+        "at" => events.iter().map(|event| at(event.0)).collect::<Vec<_>>(),
+        "video" => events.iter().map(|event| event.1).collect::<Vec<_>>(),
+        "country" => events.iter().map(|event| event.2).collect::<Vec<_>>(),
+        "dwell_ms" => events.iter().map(|event| event.3).collect::<Vec<_>>(),
+    )
+    .expect("columns")
+}
+
+fn frame(rows: &[&Row], instant: &DataType) -> DataFrame {
+    let mut frame = df!(
+        "video" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
+        "country" => rows.iter().map(|row| row.2).collect::<Vec<_>>(),
+        "views" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
+        "dwell_ms" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
+        "longest" => rows.iter().map(|row| row.5).collect::<Vec<_>>(),
+    )
+    .expect("columns");
+    let buckets = Series::new("bucket".into(), rows.iter().map(|row| at(row.0)).collect::<Vec<_>>());
+    frame.with_column(buckets.cast(instant).expect("instants").into()).expect("a column");
+    frame
+}

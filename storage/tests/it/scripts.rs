@@ -1,0 +1,144 @@
+//! The scripts beside the pure functions that say what they do.
+//!
+//! - `positions`: random steps with right and wrong expectations leave the same shard, in the reply and in Redis;
+//! - `counters`: random micro-batches leave the same values as merging by the laws, to the limits of 64 bits;
+//! - `limits`: a full Redis, one that only reads, lost replies, and counters that must not be unlinked.
+
+mod counters;
+mod limits;
+mod positions;
+
+use std::rc::Rc;
+
+use ::redis::{Connection, FromRedisValue, RedisResult};
+use shared_logic::catalog::{Catalog, DefinitionHash};
+use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
+use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
+use shared_logic::group_key::GroupKey;
+use shared_logic::log::PartitionId;
+use shared_logic::measure::MeasureKind;
+use storage::Scripts;
+use test_kit::{Redis, catalogs};
+
+fn catalog() -> Catalog {
+    Catalog::parse(catalogs::EVERY_MEASURE).expect("a valid catalog")
+}
+
+fn hash(n: usize) -> DefinitionHash {
+    format!("{n:016x}").parse().expect("16 digits")
+}
+
+fn start_redis() -> Redis {
+    Redis::start_blocking().expect("redis starts")
+}
+
+/// One shard in Redis, and the scripts on it.
+struct StoredShard {
+    keys: ShardKeys,
+    scripts: Rc<Scripts>,
+    redis: Connection,
+}
+
+impl StoredShard {
+    fn new(server: &Redis, name: &str) -> StoredShard {
+        let redis = server.connection_blocking().expect("redis answers");
+        let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
+        StoredShard { keys, scripts: Rc::default(), redis }
+    }
+
+    fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        self.try_command(words).expect("redis answers")
+    }
+
+    fn try_command<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        ::redis::cmd(words[0]).arg(&words[1..]).query(&mut self.redis)
+    }
+
+    fn run(&mut self, script: fn(&Scripts) -> &::redis::Script, arguments: &[String]) -> RedisResult<Reply> {
+        let scripts = Rc::clone(&self.scripts);
+        let mut invocation = script(&scripts).key(self.keys.shard());
+        for argument in arguments {
+            invocation.arg(argument);
+        }
+        let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
+        Ok(script::reply(&fields).expect("a known reply"))
+    }
+
+    fn open(&mut self, at: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.open, &[at.to_string(), hashes_text(hashes)])
+    }
+
+    fn adopt(&mut self, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.adopt, &[hashes_text(hashes)])
+    }
+
+    fn reopen(&mut self, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.reopen, &[cursor.to_string(), to.to_string(), hashes_text(hashes)])
+    }
+
+    fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.rotate, &[max_slices.to_string()])
+    }
+
+    fn drop(&mut self, cut: i64) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.drop, &[cut.to_string()])
+    }
+
+    fn delete(&mut self, archived_end: i64) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.delete, &[archived_end.to_string()])
+    }
+
+    /// What the fields of an addition hold in a slice, merged with it.
+    fn merged(&mut self, slice: i64, addition: &Addition) -> Vec<u8> {
+        let mut read = ::redis::cmd("HMGET");
+        read.arg(self.keys.counters(slice, &addition.definition));
+        for field in addition.fields() {
+            read.arg(field);
+        }
+        let held: Vec<Option<Vec<u8>>> = read.query(&mut self.redis).expect("redis answers");
+        addition.merged(&held).expect("of the form that workers write")
+    }
+
+    /// Writes to the expected slice what was merged per definition.
+    fn apply(&mut self, expected: &Expected, to: i64, merged: &[(DefinitionHash, Vec<u8>)]) -> RedisResult<Reply> {
+        let mut invocation = self.scripts.apply.key(self.keys.shard());
+        for (definition, _) in merged {
+            invocation.key(self.keys.counters(expected.slice, definition));
+        }
+        invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
+        invocation.arg(to).arg("");
+        for (_, fields) in merged {
+            invocation.arg(fields);
+        }
+        let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
+        Ok(script::reply(&fields).expect("a known reply"))
+    }
+
+    fn unlink(&mut self, slice: i64, keys: &[String]) -> RedisResult<u64> {
+        let mut invocation = self.scripts.unlink.key(self.keys.shard());
+        for key in keys {
+            invocation.key(key);
+        }
+        invocation.arg(slice).invoke(&mut self.redis)
+    }
+
+    /// What a reader sees of one group key in those counters; `None` if there is no shard.
+    fn read(&mut self, counters: &[String], key: &GroupKey, kinds: &[MeasureKind]) -> RedisResult<Option<Reading>> {
+        let mut invocation = self.scripts.read.key(self.keys.shard());
+        for name in counters {
+            invocation.key(name);
+        }
+        let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
+        let [cursor, slices, definitions, as_of, chunks @ ..] = answer.as_slice() else { return Ok(None) };
+        let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
+        let chunks: Vec<Vec<(i64, Vec<u8>)>> =
+            chunks.iter().map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and fields")).collect();
+        let head = [text(cursor), text(slices), text(definitions), text(as_of)];
+        let head = [head[0].as_str(), head[1].as_str(), head[2].as_str(), head[3].as_str()];
+        Ok(Some(Reading::parse(head, &chunks, kinds).expect("of the form that the scripts write")))
+    }
+
+    fn shard(&mut self) -> Option<Shard> {
+        self.read(&[], &GroupKey::new(&[]), &[]).expect("redis answers").map(|reading| reading.shard)
+    }
+}

@@ -1,0 +1,25 @@
+//! What the tests of several crates share.
+//!
+//! - [`catalogs`]: catalog texts that more than one test reads;
+//! - [`Dice`]: randomness that a seed repeats;
+//! - [`Redis`]: a `redis-server` of the test's own;
+//! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
+//!
+//! Whatever can fail returns an error that says what was seen instead.
+//!
+//! This crate depends on no other crate of the project. Unit tests inside `shared-logic` and `platform` use it: if it depended
+//! on these crates, their tests would be linked with two copies of them, whose types differ. Therefore a catalog is a text
+//! here, which each test parses itself.
+
+pub mod catalogs;
+pub mod dice;
+pub mod ports;
+pub mod process;
+pub mod redis;
+pub mod wait;
+
+pub use self::redis::{Durability, Redis};
+pub use dice::{Dice, first_seed};
+pub use ports::free_port;
+pub use process::Process;
+pub use wait::{DEADLINE, Progress, wait_for};

@@ -1,0 +1,166 @@
+//! A `redis-server` of a test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ::redis::Connection;
+use ::redis::aio::MultiplexedConnection;
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::wait::{DEADLINE, Progress, wait_for};
+
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a Redis keeps when it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing.
+    None,
+    /// Every write that was acknowledged (`appendfsync always`).
+    EveryWrite,
+    /// All but the last second or so (`appendfsync everysec`).
+    EverySecond,
+}
+
+impl Durability {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Durability::None => &["--appendonly", "no"],
+            Durability::EveryWrite => &["--appendonly", "yes", "--appendfsync", "always"],
+            Durability::EverySecond => &["--appendonly", "yes", "--appendfsync", "everysec"],
+        }
+    }
+}
+
+/// A Redis that keeps its folder and port over restarts. Dropping it kills it.
+pub struct Redis {
+    process: Option<Process>,
+    port: u16,
+    flags: Vec<String>,
+    folder: PathBuf,
+    /// The folder, if it is to be removed together with this; declared last, so that the process ends before.
+    _temporary: Option<TempDir>,
+}
+
+impl Redis {
+    /// Starts an empty Redis in a temporary folder. It keeps nothing when it is killed.
+    pub async fn start() -> Result<Redis> {
+        Redis::start_with(&[]).await
+    }
+
+    /// The same with more flags of `redis-server`.
+    pub async fn start_with(flags: &[&str]) -> Result<Redis> {
+        let temporary = tempfile::tempdir()?;
+        let folder = temporary.path().to_owned();
+        Redis::launch(&[Durability::None.flags(), flags].concat(), folder, Some(temporary)).await
+    }
+
+    /// The same for tests without an asynchronous runtime.
+    pub fn start_blocking() -> Result<Redis> {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(Redis::start())
+    }
+
+    /// Starts an empty Redis whose data and output lie in `folder`.
+    pub async fn start_in(folder: &Path, durability: Durability) -> Result<Redis> {
+        std::fs::create_dir_all(folder)?;
+        Redis::launch(durability.flags(), folder.to_owned(), None).await
+    }
+
+    async fn launch(flags: &[&str], folder: PathBuf, temporary: Option<TempDir>) -> Result<Redis> {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut redis = Redis { process: None, port: free_port()?, flags, folder, _temporary: temporary };
+        redis.restart().await?;
+        Ok(redis)
+    }
+
+    /// `redis://…`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where its data and its output lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.running()?.id())
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Freezes it: it answers no request and closes no connection.
+    pub fn suspend(&self) -> Result<()> {
+        self.running()?.suspend()
+    }
+
+    /// Thaws it.
+    pub fn resume(&self) -> Result<()> {
+        self.running()?.resume()
+    }
+
+    /// Stops in good order.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(process) = self.process.take() {
+            process.terminate()?;
+            process.end(STOP_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts again on what its folder holds; kills it first if it still runs.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--dir"]);
+        command.arg(&self.folder).args(&self.flags);
+        let process = Process::start("redis", command, &self.folder.join("redis.out"))?;
+        self.process = Some(process.clone());
+        wait_for("Redis to answer", DEADLINE, async || {
+            if let Some(status) = process.ended()? {
+                bail!("redis-server ended at its start ({status}): {}", process.output()?);
+            }
+            Ok(match self.ping().await {
+                Ok(()) => Progress::Done(()),
+                Err(error) => Progress::NotYet(error.to_string()),
+            })
+        })
+        .await
+    }
+
+    /// A connection of the test's own, for faults that only a client can cause (`FLUSHALL`, `CONFIG SET maxmemory`).
+    pub async fn connection(&self) -> Result<MultiplexedConnection> {
+        Ok(::redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+    }
+
+    /// The same for tests without an asynchronous runtime.
+    pub fn connection_blocking(&self) -> Result<Connection> {
+        Ok(::redis::Client::open(self.url())?.get_connection()?)
+    }
+
+    /// Sends a command that answers `OK`.
+    pub async fn command(&self, words: &[&str]) -> Result<()> {
+        let mut command = ::redis::cmd(words[0]);
+        let answer: ::redis::Value = command.arg(&words[1..]).query_async(&mut self.connection().await?).await?;
+        ensure!(answer == ::redis::Value::Okay, "{words:?}: {answer:?}");
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(::redis::cmd("PING").query_async(&mut self.connection().await?).await?)
+    }
+
+    fn running(&self) -> Result<&Process> {
+        self.process.as_ref().context("Redis does not run")
+    }
+}
