@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
@@ -64,17 +65,14 @@ enum Lost {
 /// # Errors
 /// Why it failed or ended early; the text is for an operator.
 pub fn main() -> anyhow::Result<()> {
-    platform::shutdown::block_on(run())?
+    block_on(run())?
 }
 
 async fn run() -> anyhow::Result<()> {
     let args = Args::parse();
-    let settings = args.settings.load()?;
-    platform::telemetry::init(&settings.telemetry)?;
-    let _fail_points = platform::failpoints::setup();
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
+    let process = Process::start(&args.settings)?;
+    let settings = &process.settings;
+    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     let max_cut_age = settings.reconcile.max_cut_age;
     match args.command {
@@ -88,7 +86,7 @@ async fn run() -> anyhow::Result<()> {
             Ok(crate::archive::run(&settings.kafka, &settings.archive, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile => {
-            let reconciler = Reconciler::new(&settings, &storage, &catalog);
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
             for report in reconciler.run(&CancellationToken::new()).await? {
                 println!("{report}");
             }
@@ -96,12 +94,24 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Schedule => {
             platform::telemetry::listen(&settings.telemetry).await?;
-            let reconciler = Reconciler::new(&settings, &storage, &catalog);
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
         Command::Status { json } => crate::status::run(&storage, &catalog, json).await,
         Command::Close { source } => crate::close::run(&settings.kafka, &storage, &catalog, &source).await,
         Command::Lost(Lost::List) => crate::lost::list(&storage, &catalog).await,
         Command::Lost(Lost::Accept { source }) => crate::lost::accept(&storage, &catalog, &source).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
     }
 }

@@ -1,14 +1,14 @@
-//! What a message from librdkafka's queue is: a record, an event about a partition, or nothing that concerns us.
+//! Decides what a message from librdkafka's queue is: a record, an event about a partition, or nothing for the caller.
 
 use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tracing::debug;
 
-use super::super::native::{NO_ERROR, text_of, words};
+use super::super::native::{NO_ERROR, description, text_of};
 use super::{KafkaError, Polled, Record};
 
-/// Decides, and moves the partition's position past what is delivered. Nothing for what was fetched for an earlier
-/// assignment.
+/// Turns a message into what a poll delivers, and moves the partition's position past it. Returns nothing for a message that
+/// belongs to an earlier assignment.
 pub(super) fn judge<'a>(
     positions: &mut [i64],
     topic: &str,
@@ -34,12 +34,12 @@ pub(super) fn judge<'a>(
             position.filter(|position| **position != super::NOT_ASSIGNED)?;
             Some(Polled::OutOfRange { partition })
         }
-        // The group is never used, so whether its coordinator can be found or may be asked is no concern.
+        // The group is never used, so errors about its coordinator do not matter.
         RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
         | RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
         | RD_KAFKA_RESP_ERR_NOT_COORDINATOR
         | RD_KAFKA_RESP_ERR__WAIT_COORD => {
-            debug!(topic, error = words(message.err), "about a group that is not used");
+            debug!(topic, error = description(message.err), "an error about the group, which is not used");
             None
         }
         code => {
