@@ -2,7 +2,8 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use shared_logic::catalog::{Format, Source};
+use shared_logic::catalog::Source;
+use shared_logic::format::Format;
 use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;

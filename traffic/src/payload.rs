@@ -1,6 +1,7 @@
 //! A row → the bytes of a record.
 
-use shared_logic::catalog::{Format, Source};
+use shared_logic::catalog::Source;
+use shared_logic::format::Format;
 
 use crate::cell::{Cell, Row, text};
 

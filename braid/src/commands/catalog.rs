@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use shared_logic::catalog::{Catalog, Format, Metric, Source};
+use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::schema::Field;
 
 /// Commands about the catalog, the file that defines sources and metrics
@@ -82,10 +82,7 @@ pub fn summary(catalog: &Catalog) -> String {
 }
 
 fn of_source(source: &Source) -> String {
-    let format = match source.format {
-        Format::Json => "json",
-        Format::Tsv => "tsv",
-    };
+    let format = source.format.name();
     let field =
         |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
     let fields: Vec<String> = source.fields.iter().map(field).collect();

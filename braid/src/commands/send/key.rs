@@ -4,91 +4,37 @@
 //! partition; the layers decide whether the record is valid.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
-use shared_logic::catalog::{Format, Source};
+use shared_logic::catalog::Source;
+use shared_logic::format::Format;
 
 /// How a source's records are keyed.
 #[derive(Debug, Clone)]
-pub enum Keying {
-    /// Without a key: a record may go to any partition.
-    None,
-    /// By a member of a JSON object.
-    Member(String),
-    /// By the column at that position of a TSV line.
-    Column(usize),
+pub struct Keying(Option<KeyField>);
+
+/// The field by which records are keyed.
+#[derive(Debug, Clone)]
+struct KeyField {
+    format: Format,
+    name: String,
+    position: usize,
 }
 
 impl Keying {
     /// The keying that a source declares.
     pub fn of(source: &Source) -> Keying {
-        let Some(key) = &source.key else { return Keying::None };
-        match source.format {
-            Format::Json => Keying::Member(key.clone()),
-            Format::Tsv => {
-                source.fields.iter().position(|field| field.name == *key).map_or(Keying::None, Keying::Column)
-            }
-        }
+        let position = |name: &String| source.fields.iter().position(|field| field.name == *name);
+        Keying(
+            source.key.as_ref().and_then(|name| {
+                Some(KeyField { format: source.format, name: name.clone(), position: position(name)? })
+            }),
+        )
     }
 
     /// The key of a line; `None` if the field is absent or cannot be read.
     pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        match self {
-            Keying::None => None,
-            Keying::Member(name) => member(line, name).map(|text| Cow::Owned(text.into_bytes())),
-            Keying::Column(position) => column(line, *position).map(Cow::Borrowed),
-        }
-    }
-}
-
-fn column(line: &[u8], position: usize) -> Option<&[u8]> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.split(|byte| *byte == b'\t').nth(position).filter(|text| !text.is_empty())
-}
-
-/// The text of a member: a string's characters, or a number or boolean as JSON writes it. If a member repeats, the last one
-/// wins, as in the layers.
-fn member(line: &[u8], name: &str) -> Option<String> {
-    let mut document = serde_json::Deserializer::from_slice(line);
-    match Member(name).deserialize(&mut document).ok()?? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// Reads one member of an object and skips the others.
-struct Member<'n>(&'n str);
-
-impl<'de> DeserializeSeed<'de> for Member<'_> {
-    type Value = Option<Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, document: D) -> Result<Option<Value>, D::Error> {
-        document.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Option<Value>, A::Error> {
-        let mut found = None;
-        loop {
-            match members.next_key::<Cow<'de, str>>() {
-                Ok(Some(name)) if name == self.0 => found = Some(members.next_value()?),
-                Ok(Some(_)) => drop(members.next_value::<IgnoredAny>()?),
-                Ok(None) => return Ok(found),
-                Err(error) => return Err(A::Error::custom(error)),
-            }
-        }
+        let field = self.0.as_ref()?;
+        field.format.field_text(line, &field.name, field.position)
     }
 }
 
@@ -99,7 +45,7 @@ mod tests {
     use super::*;
 
     fn keying(source: &str) -> Keying {
-        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
+        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is sound");
         Keying::of(&catalog.sources[source])
     }
 
@@ -112,7 +58,7 @@ mod tests {
         let keying = keying("views");
         assert_eq!(key(&keying, br#"{"video_id":"video-42","status":200}"#).as_deref(), Some("video-42"));
         assert_eq!(key(&keying, br#"{"status":"oops","video_id":"a\u00e9\n"}"#).as_deref(), Some("a\u{e9}\n"));
-        assert_eq!(key(&keying, br#"{"video_id":1,"video_id":7}"#).as_deref(), Some("7"), "the last one wins");
+        assert_eq!(key(&keying, br#"{"video_id":1,"video_id":7}"#).as_deref(), Some("7"), "the last one stands");
         assert_eq!(key(&keying, br#"{"video_id":true}"#).as_deref(), Some("true"));
         assert_eq!(key(&keying, br#"{"\u0076ideo_id":"v"}"#).as_deref(), Some("v"));
     }
@@ -142,6 +88,10 @@ mod tests {
         assert_eq!(key(&keying, line).as_deref(), Some("https://example.org/"));
         assert_eq!(key(&keying, b"too\tshort"), None);
         assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
-        assert_eq!(key(&Keying::Column(1), b"a\tb\r").as_deref(), Some("b"), "the line end is not part of the column");
+        assert_eq!(
+            Format::Tsv.field_text(b"a\tb\r", "", 1).as_deref(),
+            Some(&b"b"[..]),
+            "the line end is not part of the column"
+        );
     }
 }

@@ -3,14 +3,19 @@
 //! The whole document is checked against RFC 8259, the undeclared parts too. Where a member is repeated, the last one
 //! stands. Declared members usually come in the declared order, so the next field is tried first.
 
-use super::{Decoder, MAX_DEPTH, Span, Token};
+use crate::format::number::number_end;
+use crate::format::record::{Record, Span, Token};
 use crate::rejection::Reason;
+use crate::schema::Field;
 
-/// Fills the decoder's tokens, resolved texts and undeclared members.
+/// JSON nested deeper than this is refused as `not_json`.
+pub const MAX_DEPTH: u32 = 128;
+
+/// Fills the record's tokens, resolved texts and undeclared members.
 ///
 /// # Errors
 /// [`Reason::NotJson`], or [`Reason::NotObject`] if the document is JSON of another kind.
-pub(super) fn tokenize(decoder: &mut Decoder, payload: &[u8]) -> Result<(), Reason> {
+pub(super) fn tokenize(fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Reason> {
     let mut at = skip_space(payload, 0);
     if payload.get(at) != Some(&b'{') {
         let end = skip_value(payload, at, 0).ok_or(Reason::NotJson)?;
@@ -21,13 +26,13 @@ pub(super) fn tokenize(decoder: &mut Decoder, payload: &[u8]) -> Result<(), Reas
     if payload.get(at) == Some(&b'}') {
         at += 1;
     } else {
-        at = members(decoder, payload, at).ok_or(Reason::NotJson)?;
+        at = members(fields, payload, at, record).ok_or(Reason::NotJson)?;
     }
     if skip_space(payload, at) == payload.len() { Ok(()) } else { Err(Reason::NotJson) }
 }
 
 /// Reads members up to and including the closing brace; gives the position behind it.
-fn members(decoder: &mut Decoder, payload: &[u8], mut at: usize) -> Option<usize> {
+fn members(fields: &[Field], payload: &[u8], mut at: usize, record: &mut Record) -> Option<usize> {
     let mut expected = 0;
     loop {
         let member_start = at;
@@ -39,17 +44,17 @@ fn members(decoder: &mut Decoder, payload: &[u8], mut at: usize) -> Option<usize
         }
         at = skip_space(payload, at + 1);
         let name = &payload[name_start..name_end];
-        let field = if name_escaped { escaped_field(decoder, name)? } else { field(decoder, name, expected) };
+        let field = if name_escaped { escaped_field(fields, name)? } else { field(fields, name, expected) };
         match field {
             Some(field) => {
-                let (token, end) = token(decoder, payload, at)?;
-                decoder.tokens[field] = token;
+                let (token, end) = token(payload, at, record)?;
+                record.tokens[field] = token;
                 expected = field + 1;
                 at = end;
             }
             None => {
                 at = skip_value(payload, at, 1)?;
-                decoder.extra.push((member_start as u32, at as u32));
+                record.extra.push((member_start as u32, at as u32));
             }
         }
         at = skip_space(payload, at);
@@ -62,8 +67,7 @@ fn members(decoder: &mut Decoder, payload: &[u8], mut at: usize) -> Option<usize
 }
 
 /// The position of the field of that name, trying `expected` first.
-fn field(decoder: &Decoder, name: &[u8], expected: usize) -> Option<usize> {
-    let fields = &decoder.source.fields;
+fn field(fields: &[Field], name: &[u8], expected: usize) -> Option<usize> {
     if fields.get(expected).is_some_and(|field| field.name.as_bytes() == name) {
         return Some(expected);
     }
@@ -71,22 +75,21 @@ fn field(decoder: &Decoder, name: &[u8], expected: usize) -> Option<usize> {
 }
 
 /// Like [`field`], for a name with escapes; the outer `None` is a bad escape.
-fn escaped_field(decoder: &mut Decoder, name: &[u8]) -> Option<Option<usize>> {
-    let from = decoder.unescaped.len();
-    resolve(name, &mut decoder.unescaped)?;
-    let name = decoder.unescaped.split_off(from);
-    Some(field(decoder, &name, 0))
+fn escaped_field(fields: &[Field], name: &[u8]) -> Option<Option<usize>> {
+    let mut resolved = Vec::new();
+    resolve(name, &mut resolved)?;
+    Some(field(fields, &resolved, 0))
 }
 
 /// Reads a declared member's value and gives the position behind it.
-fn token(decoder: &mut Decoder, payload: &[u8], at: usize) -> Option<(Token, usize)> {
+fn token(payload: &[u8], at: usize, record: &mut Record) -> Option<(Token, usize)> {
     match payload.get(at)? {
         b'"' => {
             let (end, escaped) = string_end(payload, at)?;
             let span = if escaped {
-                let start = decoder.unescaped.len() as u32;
-                resolve(&payload[at + 1..end], &mut decoder.unescaped)?;
-                Span { start, end: decoder.unescaped.len() as u32, resolved: true }
+                let start = record.unescaped.len() as u32;
+                resolve(&payload[at + 1..end], &mut record.unescaped)?;
+                Span { start, end: record.unescaped.len() as u32, resolved: true }
             } else {
                 Span { start: at as u32 + 1, end: end as u32, resolved: false }
             };
@@ -212,27 +215,6 @@ fn plain_end(payload: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-/// The position behind the JSON number that begins at `at`.
-pub(super) fn number_end(text: &[u8], at: usize) -> Option<usize> {
-    let digits = |mut at: usize| {
-        let start = at;
-        while text.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        (at > start).then_some(at)
-    };
-    let start = if text.get(at) == Some(&b'-') { at + 1 } else { at };
-    let mut at = if text.get(start) == Some(&b'0') { start + 1 } else { digits(start)? };
-    if text.get(at) == Some(&b'.') {
-        at = digits(at + 1)?;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        at = digits(at + 1 + sign)?;
-    }
-    Some(at)
 }
 
 fn check_escapes(text: &[u8]) -> Option<()> {
