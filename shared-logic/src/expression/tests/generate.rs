@@ -142,7 +142,7 @@ fn conditions(depth: u32) -> BoxedStrategy<Tree> {
         1 => listed(texts(below), text()),
         1 => listed(conditions(below), bool()),
         1 => listed(instants(below), instant()),
-        1 => between(prop_oneof![2 => numbers(below), 1 => texts(below), 1 => instants(below)].boxed()),
+        1 => prop_oneof![2 => between(numbers(below)), 1 => between(texts(below)), 1 => between(instants(below))],
         1 => part,
         1 => chosen(below, &conditions(below)),
     ]
