@@ -1,20 +1,20 @@
 #!/bin/sh
-# Checks what the machine lacks for `make run`, `make test`, `make test-compose`, `make lint` or `make fuzz`, and installs it,
-# printing each command. Docker itself is nothing that a script installs unasked.
+# Finds packages that are missing for `make run`, `make test`, `make test-compose`, `make lint` or `make fuzz`, and installs them,
+# printing each command. It does not install Docker.
 #
 #     deploy/install.sh run|test|test-compose|lint|fuzz
 #
-# NO_INSTALL=1: only says it, and fails if something is missing. Packages come from apt-get; elsewhere what is missing
-# is named by program. Rust is updated by rustup, where that is installed.
+# NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
+# without it, the script lists the missing ones. Rust is updated with rustup, if that is installed.
 set -eu
 
 purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint|fuzz"}
-# Keep in step with rust-version in Cargo.toml, which is where it is read from.
+# Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
 cargo_deny_version=0.20
 cargo_fuzz_version=0.13
 
-# Rust that was installed just now, or by an earlier run, is not yet in this shell's path.
+# This shell's path may not yet include a Rust that was just installed.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 main() {
@@ -26,7 +26,7 @@ main() {
         install_packages
         return
     fi
-    # The build: librdkafka and zstd are compiled from their sources, OpenSSL is the system's.
+    # For the build: librdkafka and zstd are compiled from source; OpenSSL is the system's.
     need gcc gcc
     need g++ g++
     need make make
@@ -76,7 +76,7 @@ install_packages() {
         echo "Missing here, by their Debian names:$packages. Please install them and repeat." >&2
         exit 1
     fi
-    # What a program says on its standard output is its own, as `ready …` is.
+    # Keeps standard output free for the program that is run afterwards, which prints lines such as `ready …`.
     as_root apt-get update -qq >&2
     # shellcheck disable=SC2086 # a list of words
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >&2
@@ -112,7 +112,7 @@ install_linters() {
 
 install_fuzzer() {
     if ! cargo fuzz --version 2>/dev/null | grep -q " $cargo_fuzz_version\."; then
-        # Less than a minute on two cores, once.
+        # Takes less than a minute on two cores, once.
         run cargo install --locked cargo-fuzz --version "^$cargo_fuzz_version"
     fi
 }

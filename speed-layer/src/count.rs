@@ -13,14 +13,13 @@
 //! - [`apply`]: the second stage adds the result to the shard;
 //! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
 //!
-//! All of them use [`source`], what the loops of one source share, and [`scripts`], which runs the scripts in Redis.
+//! All of them use [`source`], what the loops of one source share.
 
 pub mod aggregate;
 pub mod apply;
 pub mod compiled;
 pub mod expire;
 pub mod open_shard;
-pub mod scripts;
 pub mod source;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@
 //! 4. [`count::aggregate`]: the loop's first stage runs every metric's plan on a micro-batch ([`count::compiled`]), and asks
 //!    whether the topic is still the same log ([`log::identity`]);
 //! 5. [`count::apply`]: its second stage adds the result to the shard and moves the cursor, in one script that names what it
-//!    expects ([`count::scripts`]);
+//!    expects ([`storage::ShardClient`]);
 //! 6. [`count::expire`]: once every batch view holds the event, its slice is dropped.
 //!
 //! When something is not as expected, the loop starts again at step 1, from what the shard says.

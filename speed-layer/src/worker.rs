@@ -12,8 +12,8 @@ use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
 use platform::settings::{Settings, Speed};
 use platform::shutdown::Shutdown;
-use platform::store::Store;
 use shared_logic::catalog::{Catalog, Source};
+use storage::{ShardClient, Storage};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,6 @@ use tracing::{error, info};
 
 use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
-use crate::count::scripts::Scripts;
 use crate::count::source::Shared;
 use crate::count::{self, expire};
 use crate::error::{SourceError, SpeedError, Superseded, error_text};
@@ -85,7 +84,7 @@ async fn run_source(
     let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let (publish_ends, ends) = watch::channel(Ends::default());
-    let batch_side = BatchSide::new(Store::new(&settings.store, &deployment.name)?, catalog, &source);
+    let batch_side = BatchSide::new(&Storage::new(&settings.store, deployment)?, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,
@@ -93,7 +92,7 @@ async fn run_source(
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),
         topics: topics.clone(),
         ends,
-        shards: Scripts::default(),
+        shards: ShardClient::default(),
         batch_side: Mutex::new(batch_side),
         counting: watch::channel(BTreeSet::new()).0,
         reader,

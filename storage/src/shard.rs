@@ -24,7 +24,7 @@ use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, has
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
 
 pub use apply::{Held, Merged};
-use scripts::Scripts;
+pub use scripts::Scripts;
 
 /// Runs the scripts on shards. A clone shares them.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +53,13 @@ pub enum ShardError {
         /// What was read.
         source: UnknownReply,
     },
+}
+
+impl ShardError {
+    /// A reply, or what a field holds, is not of the form that Braid writes.
+    pub fn unreadable(keys: &ShardKeys, source: UnknownReply) -> ShardError {
+        ShardError::Unreadable { shard: keys.shard(), source }
+    }
 }
 
 impl ShardClient {
@@ -141,7 +148,7 @@ impl ShardClient {
     /// [`ShardError`].
     pub async fn positions(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<Option<Shard>, ShardError> {
         let fields: Vec<String> = call(redis, keys, "read", &self.scripts.read, &[], &[]).await?;
-        script::positions(&fields).map_err(|source| unreadable(keys, source))
+        script::positions(&fields).map_err(|source| ShardError::unreadable(keys, source))
     }
 
     async fn change(
@@ -153,7 +160,7 @@ impl ShardClient {
         arguments: &[String],
     ) -> Result<Reply, ShardError> {
         let fields: Vec<String> = call(redis, keys, operation, script, &[], arguments).await?;
-        script::reply(&fields).map_err(|source| unreadable(keys, source))
+        script::reply(&fields).map_err(|source| ShardError::unreadable(keys, source))
     }
 }
 
@@ -178,8 +185,4 @@ async fn call<T: FromRedisValue>(
 
 fn refused(keys: &ShardKeys, operation: &'static str, source: RedisError) -> ShardError {
     ShardError::Redis { operation, shard: keys.shard(), source }
-}
-
-fn unreadable(keys: &ShardKeys, source: UnknownReply) -> ShardError {
-    ShardError::Unreadable { shard: keys.shard(), source }
 }

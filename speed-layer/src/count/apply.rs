@@ -11,6 +11,7 @@ use metrics::{counter, gauge, histogram};
 use platform::redis::{Connection, is_back_pressure};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
+use storage::ShardError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use tracing::{debug, warn};
 
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
-use super::scripts::ShardError;
 use super::source::Shared;
 use crate::error::{Superseded, error_text};
 use crate::log::ends::PendingEnds;

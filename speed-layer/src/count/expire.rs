@@ -12,11 +12,11 @@ use platform::redis::Connection;
 use shared_logic::contracts::speed_view::Refusal;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::log::PartitionId;
+use storage::ShardError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::scripts::ShardError;
 use super::source::Shared;
 use crate::batch_side::Boundary;
 use crate::error::error_text;

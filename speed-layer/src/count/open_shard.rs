@@ -10,9 +10,9 @@ use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
 use shared_logic::log::PartitionId;
+use storage::ShardError;
 use tracing::{error, info, warn};
 
-use super::scripts::ShardError;
 use super::source::Shared;
 use crate::error::error_text;
 

@@ -12,10 +12,10 @@ use platform::settings::Speed;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::log::PartitionId;
+use storage::ShardClient;
 use tokio::sync::{Mutex, watch};
 
 use super::compiled::CompiledMetrics;
-use super::scripts::Scripts;
 use crate::batch_side::BatchSide;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
@@ -36,7 +36,7 @@ pub struct Shared {
     /// The newest known ends of the assigned partitions.
     pub ends: watch::Receiver<Ends>,
     /// Runs scripts on shards.
-    pub shards: Scripts,
+    pub shards: ShardClient,
     /// Reads the archive's facts and the views' cuts.
     pub batch_side: Mutex<BatchSide>,
     /// The partitions into whose shards this worker counts, each with its log.

@@ -1,3 +1,3 @@
 //! The layer from outside, on a real Redis.
 
-mod scripts;
+mod compiled;

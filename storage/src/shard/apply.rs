@@ -6,7 +6,7 @@ use redis::{RedisError, Value, from_redis_value};
 use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text};
 use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Shard, ShardKeys};
 
-use super::{ShardClient, ShardError, refused, unreadable};
+use super::{ShardClient, ShardError, refused};
 
 /// What the fields of each addition hold: per addition, in the order of its fields.
 pub type Held = Vec<Vec<Option<Vec<u8>>>>;
@@ -40,7 +40,7 @@ impl ShardClient {
         let positions = answers.drain(..).map(from_redis_value::<Vec<Option<String>>>).collect::<Result<Vec<_>, _>>();
         let held = held.map_err(|error| of_redis(RedisError::from(error)))?;
         let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?.concat();
-        Ok((shard(&positions).map_err(|source| unreadable(keys, source))?, held))
+        Ok((shard(&positions).map_err(|source| ShardError::unreadable(keys, source))?, held))
     }
 
     /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
@@ -69,7 +69,7 @@ impl ShardClient {
         }
         let fields: Vec<String> =
             invocation.invoke_async(redis).await.map_err(|source| refused(keys, "apply a micro-batch to", source))?;
-        script::reply(&fields).map_err(|source| unreadable(keys, source))
+        script::reply(&fields).map_err(|source| ShardError::unreadable(keys, source))
     }
 }
 

@@ -7,7 +7,7 @@ use shared_logic::contracts::speed_view::{Reading, ShardKeys};
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::MeasureKind;
 
-use super::{ShardClient, ShardError, call, unreadable};
+use super::{ShardClient, ShardError, call};
 
 impl ShardClient {
     /// R10: the shard's positions and one group key's counters in each of those keys (see [`ShardKeys::counters`]); `None` if
@@ -25,7 +25,7 @@ impl ShardClient {
     ) -> Result<Option<Reading>, ShardError> {
         let arguments = [key.as_str().to_owned()];
         let reply = call(redis, keys, "read", &self.scripts.read, counters, &arguments).await?;
-        reading(reply, kinds).map_err(|source| unreadable(keys, source))
+        reading(reply, kinds).map_err(|source| ShardError::unreadable(keys, source))
     }
 }
 

@@ -5,28 +5,28 @@ use redis::Script;
 
 /// Every script, ready to be sent.
 #[derive(Debug)]
-pub(super) struct Scripts {
+pub struct Scripts {
     /// Keys: shard. Arguments: offset, definition hashes (comma-separated).
-    pub(super) open: Script,
+    pub open: Script,
     /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, next cursor, as-of (empty:
     /// unchanged), per counters what an `Addition` merged.
-    pub(super) apply: Script,
+    pub apply: Script,
     /// R3. Keys: shard. Arguments: the largest number of slices.
-    pub(super) rotate: Script,
+    pub rotate: Script,
     /// R4. Keys: shard. Arguments: definition hashes.
-    pub(super) adopt: Script,
+    pub adopt: Script,
     /// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes.
-    pub(super) reopen: Script,
+    pub reopen: Script,
     /// R8. Keys: shard. Arguments: cut. Replies with what remains.
-    pub(super) drop: Script,
+    pub drop: Script,
     /// R8. Keys: shard. Arguments: the closed log's archived end. Replies with what is gone.
-    pub(super) delete: Script,
+    pub delete: Script,
     /// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed;
     /// replies how many.
-    pub(super) unlink: Script,
+    pub unlink: Script,
     /// R10. Keys: shard, counters of each slice. Arguments: group key. Replies with the shard and, per slice, the group
     /// key's chunks.
-    pub(super) read: Script,
+    pub read: Script,
 }
 
 impl Default for Scripts {

@@ -116,7 +116,7 @@ fn a_shard_of_another_format_is_left_alone() {
         let script = match name {
             "open" => &stored.scripts.open,
             "apply" => &stored.scripts.apply,
-            "rotate" => &stored.rotate,
+            "rotate" => &stored.scripts.rotate,
             "adopt" => &stored.scripts.adopt,
             "reopen" => &stored.scripts.reopen,
             _ => &stored.scripts.drop,

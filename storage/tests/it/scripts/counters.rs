@@ -9,9 +9,6 @@ use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{BUCKET, Partials};
-use speed_layer::count::compiled::CompiledMetrics;
-use speed_layer::read::micro_batch::MicroBatch;
-use test_kit::catalogs::EVERY_MEASURE;
 use test_kit::{Dice, first_seed};
 
 use super::{StoredShard, catalog, start_redis};
@@ -270,29 +267,4 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
     for (n, key) in keys.into_iter().enumerate().skip(1) {
         assert_eq!(read[&Cell { key, bucket: n as i64 % 3, measure: 1 }], Value::Int(n as i128));
     }
-}
-
-/// Metrics that differ only in what is calculated afterwards share a definition, and so their counters: each event is
-/// counted into them once.
-#[test]
-fn metrics_of_one_definition_count_an_event_once() {
-    let derived = "\n[metrics.m.derived]\nratio = \"sum / count\"\n";
-    let (_, metric) = EVERY_MEASURE.split_once("[metrics.m]").expect("it has one");
-    let twin = format!("[metrics.twin]{}", metric.replace("metrics.m", "metrics.twin"));
-    let catalog = Catalog::parse(&format!("{EVERY_MEASURE}{derived}{twin}")).expect("a valid catalog");
-    assert_eq!(catalog.definition(&catalog.metrics["m"]), catalog.definition(&catalog.metrics["twin"]));
-    let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
-    let server = start_redis();
-    let mut stored = StoredShard::new(&server, "twins");
-    stored.open(0, &metrics.definitions()).expect("opened");
-    let events =
-        df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
-    let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
-    let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
-    let (expected, merged) = (stored.expected(), stored.merged(0, &addition));
-    let reply = stored.apply(&expected, 2, &[(addition.definition, merged)]).expect("redis answers");
-    assert!(matches!(reply, Reply::Done(_)));
-    let read = stored.counters(&catalog, 0, &[GroupKey::new(&[])]);
-    let total = |measure| &read[&Cell { key: GroupKey::new(&[]), bucket: 0, measure }];
-    assert_eq!((total(0), total(1)), (&Value::Int(2), &Value::Int(11)));
 }

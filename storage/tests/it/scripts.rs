@@ -17,7 +17,7 @@ use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, Sh
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use speed_layer::count::scripts::Scripts;
+use storage::Scripts;
 use test_kit::{Redis, catalogs};
 
 fn catalog() -> Catalog {
@@ -36,7 +36,6 @@ fn start_redis() -> Redis {
 struct StoredShard {
     keys: ShardKeys,
     scripts: Rc<Scripts>,
-    rotate: ::redis::Script,
     redis: Connection,
 }
 
@@ -44,7 +43,7 @@ impl StoredShard {
     fn new(server: &Redis, name: &str) -> StoredShard {
         let redis = server.connection_blocking().expect("redis answers");
         let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
-        StoredShard { keys, scripts: Rc::default(), rotate: ::redis::Script::new(script::ROTATE), redis }
+        StoredShard { keys, scripts: Rc::default(), redis }
     }
 
     fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
@@ -78,8 +77,7 @@ impl StoredShard {
     }
 
     fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
-        let fields: Vec<String> = self.rotate.key(self.keys.shard()).arg(max_slices).invoke(&mut self.redis)?;
-        Ok(script::reply(&fields).expect("a known reply"))
+        self.run(|scripts| &scripts.rotate, &[max_slices.to_string()])
     }
 
     fn drop(&mut self, cut: i64) -> RedisResult<Reply> {
