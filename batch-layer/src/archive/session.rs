@@ -75,7 +75,7 @@ impl Archiver {
         }
     }
 
-    /// One session. Everything that it read and that counts is committed when it returns without an error.
+    /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a last commit.
     fn session(&mut self) -> Result<(), SessionError> {
         self.runtime.block_on(self.archive.refresh())?;
         let Some(topic) = self.describe()? else {
