@@ -4,16 +4,34 @@
 //! - [`send`] and [`produce`] put records into a source's topic;
 //! - [`query`] asks the serving layer;
 //! - [`health`] asks a process whether it is well;
-//! - [`catalog`] checks a catalog.
+//! - [`catalog`] checks a catalog;
+//! - [`status`], [`close`] and [`lost`] show and settle what archives hold.
 
 pub mod catalog;
+pub mod close;
 pub mod health;
+pub mod lost;
 pub mod produce;
 pub mod query;
 pub mod send;
+pub mod status;
 pub mod up;
 
-use platform::settings::{Settings, Telemetry};
+use anyhow::Result;
+use platform::settings::{Settings, SettingsArgs, Telemetry};
+use shared_logic::catalog::Catalog;
+use storage::Storage;
+
+use crate::catalog_file;
+
+/// The deployment that a command talks to: its settings, its catalog and its tables.
+fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
+    let settings = settings.load()?;
+    platform::telemetry::init(&quiet_telemetry(&settings))?;
+    let catalog = catalog_file::load(&settings)?;
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
+    Ok((settings, catalog, storage))
+}
 
 /// Telemetry for a command that ends by itself: it logs only warnings and errors, unless the settings say more.
 fn quiet_telemetry(settings: &Settings) -> Telemetry {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use braid::commands::{catalog, health, produce, query, send, up};
+use braid::commands::{catalog, close, health, lost, produce, query, send, status, up};
 use clap::{Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
@@ -30,6 +30,10 @@ enum Command {
     Query(query::Args),
     Health(health::Args),
     Catalog(catalog::Args),
+    Status(status::Args),
+    Close(close::Args),
+    #[command(subcommand)]
+    Lost(lost::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +72,9 @@ async fn run() -> ExitCode {
         Command::Query(args) => query::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Catalog(args) => catalog::run(&args),
+        Command::Status(args) => status::run(args, &cli.settings).await,
+        Command::Close(args) => close::run(args, &cli.settings).await,
+        Command::Lost(args) => lost::run(args, &cli.settings).await,
     };
     match ended {
         Ok(code) => code,

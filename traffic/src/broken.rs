@@ -3,24 +3,21 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
-use shared_logic::format::Format;
 use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
 use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
-use crate::cell::Row;
-use crate::payload::{Replacement, encode, encode_with};
+use crate::cell::{Cell, Row};
+use crate::payload::{encode, encode_with};
 
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
-        Reason::NotJson | Reason::NotObject => source.format == Format::Json,
-        // A JSON object has no columns.
-        Reason::WrongColumns => source.format == Format::Tsv,
+        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => source.format.reasons().contains(reason),
         // A line of one column without its field is empty, which is another reason.
-        Reason::MissingField => source.format == Format::Json || source.fields.len() > 1,
+        Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => limited(source).is_some(),
         _ => true,
     };
@@ -30,7 +27,7 @@ pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
 /// The row as a payload that must be rejected for that reason. For a reason of age, the row is too old or too new already.
 pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
     let valid = encode(source, row);
-    let with = |at: usize, raw: String| encode_with(source, row, Some((at, Replacement::Raw(quoted(source, raw)))));
+    let with = |at: usize, cell: Cell| encode_with(source, row, at, Some(cell));
     match reason {
         Reason::Empty => Vec::new(),
         Reason::NotUtf8 => {
@@ -40,25 +37,17 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::NotJson => valid[..valid.len() - 1].to_vec(),
         Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
         Reason::WrongColumns => [valid.as_slice(), b"\tone too many"].concat(),
-        Reason::MissingField => encode_with(source, row, Some((required(source, rng), Replacement::Absent))),
-        Reason::WrongType => with(event_time(source), "yesterday".to_owned()),
+        Reason::MissingField => encode_with(source, row, required(source, rng), None),
+        Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => encode_with(source, row, Some((int, Replacement::Raw((MAX_INT + 1).to_string())))),
-            None => {
-                let too_late_ms = MAX_INSTANT_US / 1_000;
-                encode_with(source, row, Some((event_time(source), Replacement::Raw(too_late_ms.to_string()))))
-            }
+            Some(int) => with(int, Cell::Int(MAX_INT + 1)),
+            // Milliseconds since 1970.
+            None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
         },
-        Reason::TooLong => limited(source).map_or_else(Vec::new, |at| with(at, "x".repeat(MAX_KEY_BYTES + 1))),
+        Reason::TooLong => {
+            limited(source).map_or_else(Vec::new, |at| with(at, Cell::Text("x".repeat(MAX_KEY_BYTES + 1))))
+        }
         Reason::TooOld | Reason::TooFarAhead => valid,
-    }
-}
-
-/// A text as the format writes it.
-fn quoted(source: &Source, text: String) -> String {
-    match source.format {
-        Format::Json => format!("\"{text}\""),
-        Format::Tsv => text,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A made-up row: one value per declared field.
 
-use shared_logic::time::format_rfc3339;
+use shared_logic::format::FieldValue;
 
 /// A value of one field.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,13 +20,20 @@ pub enum Cell {
 /// One value per declared field, in their order; `None`: absent.
 pub type Row = Vec<Option<Cell>>;
 
-/// A cell as text, as TSV writes it and records are keyed by it.
-pub(crate) fn text(cell: &Cell) -> String {
-    match cell {
-        Cell::Text(text) => text.clone(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Float(number) => number.to_string(),
-        Cell::Bool(value) => value.to_string(),
-        Cell::Instant(us) => format_rfc3339(*us),
+impl Cell {
+    /// The value that a format writes.
+    pub(crate) fn value(&self) -> FieldValue<'_> {
+        match self {
+            Cell::Text(text) => FieldValue::Text(text),
+            Cell::Int(number) => FieldValue::Int(*number),
+            Cell::Float(number) => FieldValue::Float(*number),
+            Cell::Bool(value) => FieldValue::Bool(*value),
+            Cell::Instant(us) => FieldValue::Instant(*us),
+        }
     }
+}
+
+/// A cell as text, as records are keyed by it.
+pub(crate) fn text(cell: &Cell) -> String {
+    cell.value().to_string()
 }

@@ -170,7 +170,7 @@ impl Archiver {
             }
             Change::Begun { .. } => {}
             Change::Lost { id, from, to } => {
-                error!(%id, from, to, "the log lost offsets before they were archived: answers have a gap until `batch-layer lost accept`");
+                error!(%id, from, to, "the log lost offsets before they were archived: answers have a gap until `braid lost accept`");
             }
         }
     }

@@ -22,6 +22,7 @@ use shared_logic::contracts::speed_view::{Addition, ShardKeys, script};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::Plan;
 use shared_logic::time::parse_rfc3339;
+use storage::Scripts;
 use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
@@ -250,17 +251,17 @@ impl TestServer {
     }
 
     pub(crate) async fn open_counting(&self, partition: i32, at: i64, definitions: &[DefinitionHash]) {
-        self.run(script::OPEN, partition, &[at.to_string(), script::hashes_text(definitions)]).await;
+        self.run(&Scripts::default().open, partition, &[at.to_string(), script::hashes_text(definitions)]).await;
     }
 
     /// Opens a slice at the cursor.
     pub(crate) async fn rotate(&self, partition: i32) {
-        self.run(script::ROTATE, partition, &["64".to_owned()]).await;
+        self.run(&Scripts::default().rotate, partition, &["64".to_owned()]).await;
     }
 
     /// Drops slices below a cut.
     pub(crate) async fn drop_below(&self, partition: i32, cut: i64) {
-        self.run(script::DROP, partition, &[cut.to_string()]).await;
+        self.run(&Scripts::default().drop, partition, &[cut.to_string()]).await;
     }
 
     /// Counts events into a shard; they stand at the next offsets. The log's end was asked at `as_of`.
@@ -290,9 +291,9 @@ impl TestServer {
         }
         let held: Vec<Option<Vec<u8>>> = read.query_async(&mut self.connection.clone()).await.expect("fields");
         let next = (cursor + events.len() as i64).to_string();
-        let script = Script::new(script::APPLY);
-        let mut apply = script.prepare_invoke();
-        apply.key(keys.shard()).key(&counters).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
+        let scripts = Scripts::default();
+        let mut apply = scripts.apply.key(keys.shard());
+        apply.key(&counters).arg(&state[0]).arg(slice).arg(&state[2]).arg(next);
         apply.arg(at(as_of).to_string()).arg(addition.merged(&held).expect("merged"));
         let reply: Vec<String> = apply.invoke_async(&mut self.connection.clone()).await.expect("applied");
         assert_eq!(reply[0], "done");
@@ -309,8 +310,7 @@ impl TestServer {
         self.folder.path().join("store")
     }
 
-    async fn run(&self, code: &str, partition: i32, arguments: &[String]) {
-        let script = Script::new(code);
+    async fn run(&self, script: &Script, partition: i32, arguments: &[String]) {
         let mut invocation = script.key(self.keys(partition).shard());
         invocation.arg(arguments);
         let reply: Vec<String> = invocation.invoke_async(&mut self.connection.clone()).await.expect("run");

@@ -13,7 +13,7 @@
 //! per slice however many buckets it spans, and a slice is dropped at once.
 //!
 //! What may happen to a shard's positions is written twice, on purpose: here as pure functions ([`Shard`]), and as the
-//! scripts that do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
+//! scripts that do it atomically in Redis (`storage/src/shard/`; [`script`] says how their replies are read). Tests run both side by side on a real Redis.
 
 mod addition;
 mod counters;

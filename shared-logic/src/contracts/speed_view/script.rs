@@ -1,30 +1,11 @@
-//! The scripts: every change of a shard is one of them, and atomic.
+//! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts lie in
+//! the crate `storage`.
 //!
-//! Each checks before its first write and declares every key that it touches. Numbers travel as text. Each but `read`
-//! answers `{status, cursor, slices, definitions}`, where status is `done` or why nothing changed.
+//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions}`, where status
+//! is `done` or why nothing changed.
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;
-
-/// Opens a missing shard. Keys: shard. Arguments: offset, definition hashes (comma-separated).
-pub const OPEN: &str = include_str!("../../../../storage/src/shard/open.lua");
-/// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, next cursor, as-of (empty:
-/// unchanged), per counters what an [`Addition`](super::Addition) merged.
-pub const APPLY: &str = include_str!("../../../../storage/src/shard/apply.lua");
-/// R3. Keys: shard. Arguments: the largest number of slices.
-pub const ROTATE: &str = include_str!("../../../../storage/src/shard/rotate.lua");
-/// R4. Keys: shard. Arguments: definition hashes.
-pub const ADOPT: &str = include_str!("../../../../storage/src/shard/adopt.lua");
-/// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes.
-pub const REOPEN: &str = include_str!("../../../../storage/src/shard/reopen.lua");
-/// R8. Keys: shard. Arguments: cut. Answers what remains.
-pub const DROP: &str = include_str!("../../../../storage/src/shard/drop.lua");
-/// R8. Keys: shard. Arguments: the closed log's archived end. Answers what is gone.
-pub const DELETE: &str = include_str!("../../../../storage/src/shard/delete.lua");
-/// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed.
-pub const UNLINK: &str = include_str!("../../../../storage/src/shard/unlink.lua");
-/// R10. Keys: shard, counters of each slice. Arguments: group key. Answers the shard, and per slice the group key's chunks.
-pub const READ: &str = include_str!("../../../../storage/src/shard/read.lua");
 
 /// A script's answer that is none of the forms above: another program's keys, or a newer format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,13 +1,27 @@
-//! Shows what the batch layer holds, to an operator or a program.
+//! `braid status`: shows what archives and batch views hold, to an operator or a program.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 
+use anyhow::Result;
+use platform::settings::SettingsArgs;
 use platform::store::StoreError;
 use serde::Serialize;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use storage::Storage;
+
+/// Shows archives, views, cuts, losses and rejects
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid status
+  braid status --json")]
+pub struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// Everything that is shown.
 #[derive(Debug, Serialize)]
@@ -33,16 +47,22 @@ struct ViewStatus {
     note: Note,
 }
 
-/// Prints the state of every archive and every view.
+/// Runs the command: prints the state of every archive and every view.
 ///
 /// # Errors
-/// If the store cannot be read.
-pub async fn run(storage: &Storage, catalog: &Catalog, json: bool) -> anyhow::Result<()> {
-    let status = gather(storage, catalog).await?;
-    if json {
+/// If the settings or the catalog are not usable, or the store cannot be read.
+pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
+    let (_, catalog, storage) = super::deployment(settings)?;
+    let status = gather(&storage, &catalog).await?;
+    if args.json {
         println!("{}", serde_json::to_string_pretty(&status)?);
-        return Ok(());
+    } else {
+        print(&status);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(status: &Status) {
     for (source, archive) in &status.archives {
         println!("archive {source}: version {}, {} rows in {} files", archive.version, archive.rows, archive.files);
         for (id, partition) in archive.facts.partitions() {
@@ -67,10 +87,9 @@ pub async fn run(storage: &Storage, catalog: &Catalog, json: bool) -> anyhow::Re
             println!("  cut {id}: {cut}");
         }
     }
-    Ok(())
 }
 
-async fn gather(storage: &Storage, catalog: &Catalog) -> Result<Status, StoreError> {
+async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Status, StoreError> {
     let mut status = Status { archives: BTreeMap::new(), views: BTreeMap::new() };
     for source in catalog.sources.values() {
         let Some(archive) = storage.archive(&source.name).await? else { continue };
