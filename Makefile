@@ -1,11 +1,14 @@
 # Braid's front door. `make help` says what there is.
 
 CARGO ?= cargo
+CLIPPY ?= $(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+# Where Cargo puts what it builds.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 # Passed to `braid up`, for example ARGS='--http 127.0.0.1:8080 --no-traffic'.
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compose lint fuzz mutants bench
+.PHONY: help run test test-long test-compose lint fuzz mutants bench
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -16,11 +19,17 @@ run: ## the whole platform in one process, with sample traffic; ARGS='…' passe
 	@deploy/install.sh run
 	$(CARGO) run --locked --quiet -p braid -- up $(ARGS)
 
+# Scenarios wait most of the time, so two tests run at once for each processor; see e2e-tests/src/places.rs.
+TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+
 # The whole workspace is built first: the scenarios start the layers' binaries, with the fail points that `e2e-tests` turns on.
 test: ## every test, on a real Kafka broker and a real Redis
 	@deploy/install.sh test
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace
+
+test-long: ## the same with many more repetitions: kills, random walks, records
+	BRAID_LONG=1 $(MAKE) test
 
 test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
 	@deploy/install.sh test-compose
@@ -30,14 +39,14 @@ lint: ## formatting, clippy, the repository's own rules, licences and bans of de
 	@deploy/install.sh lint
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CLIPPY)
 	$(CARGO) test --locked --quiet --workspace --test tidy
 	$(CARGO) deny --locked check licenses bans
 
 # How long each target is fuzzed.
 FUZZ_SECONDS ?= 60
 
-fuzz: ## random input for the decoders and the catalog, a minute each; FUZZ_SECONDS=600 for longer
+fuzz: ## searches for input that breaks the decoders or the catalog, a minute each; FUZZ_SECONDS=600 for longer
 	@deploy/install.sh fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
@@ -48,4 +57,4 @@ mutants: ## switches rules off, one at a time, in a copy, and expects a red test
 bench: ## the figures of this machine: prints a table, writes target/bench.json
 	@deploy/install.sh test
 	$(CARGO) build --locked --release --workspace
-	$(CARGO) run --locked --release --quiet -p e2e-tests --bin bench
+	$(TARGET)/release/bench

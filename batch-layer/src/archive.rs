@@ -1,65 +1,98 @@
-//! The archive: every record that arrived, once, with what it became or why it became nothing.
+//! The archive: every record that arrived, exactly once, as an event or with the reason why it is invalid.
 //!
-//! One archiver per source reads all partitions from the offsets that the archive itself names. It works in sessions: a
-//! session takes the newest facts, closes logs that ended, begins partitions that are new, notes what was lost, and then
-//! reads and commits until anything differs from what it knows — another writer, another log, more partitions — and a new
-//! session looks again. Before a commit it asks whether the topic is still the log that was read (R7).
+//! One archiver per source reads all partitions, from the offsets that the archive itself names. It works in sessions. A
+//! session reads the newest facts and registers the topic in them: it closes logs that ended, begins new partitions, and
+//! notes what was lost. Then it reads and commits until something is no longer as it was at the start of the session:
+//! another writer has committed, the topic is another log, or it has more partitions. Before each commit the session asks
+//! whether the topic is still the log that was read (R7).
 //!
-//! - `consume`: a session;
+//! - `session`: what an archiver does, from the first look at the topic on;
 //! - `buffer`: records → rows of the archive;
 //! - `commit`: rows and facts in one commit;
-//! - `compact`: many small files of a day into one, now and then;
-//! - `snapshot`: the archive as others read it.
+//! - `compact`: merges the small files of a day, from time to time.
 
 pub(crate) mod buffer;
 mod commit;
 mod compact;
-mod consume;
-mod snapshot;
+mod session;
 
-use anyhow::Context;
-use platform::settings::Settings;
-use platform::shutdown::Shutdown;
-use platform::store::{Store, StoreError, Table};
+use platform::kafka::KafkaError;
+use platform::settings;
+use platform::shutdown::{DeadlineExceeded, Shutdown};
+use platform::store::StoreError;
+use platform::task::supervise;
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
-use shared_logic::contracts::archive;
+use storage::{Archive, Storage};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tracing::error;
 
-pub(crate) use snapshot::Archive;
+use self::session::Archiver;
+use crate::rows::RowsError;
 
-/// Opens a source's archive, created where missing.
-pub(crate) async fn table(store: &Store, source: &Source) -> Result<Table, StoreError> {
-    store.open_or_create(&archive::path(&source.name), &buffer::schema(source), archive::DAY).await
+/// Why archiving ended before a stop was requested, or not in time after one.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The archiver of one source could not start.
+    #[error("cannot archive source {name}")]
+    Source {
+        /// The source's name.
+        name: String,
+        /// Why.
+        source: SessionError,
+    },
+    /// The archivers did not stop in time.
+    #[error(transparent)]
+    NotStopped(#[from] DeadlineExceeded),
 }
 
-/// Archives every source until the shutdown is requested; what is buffered then is committed. Topics are there: see
+/// Why an archiver could not start, or why a session ended and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Kafka could not be asked or read.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The archive could not be read or written.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+}
+
+impl From<StoreError> for SessionError {
+    fn from(error: StoreError) -> SessionError {
+        RowsError::from(error).into()
+    }
+}
+
+/// Archives every source until the shutdown is requested, and commits what is buffered then. The topics must exist: see
 /// [`init`](crate::init).
 ///
 /// # Errors
-/// If the settings are not usable, or an archive is not one that Braid wrote.
-pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> anyhow::Result<()> {
+/// If the settings cannot be used, an archive was not written by Braid, or the archivers do not stop in time.
+pub async fn run(
+    kafka: &settings::Kafka,
+    settings: &settings::Archive,
+    storage: &Storage,
+    catalog: &Catalog,
+    shutdown: Shutdown,
+) -> Result<(), ArchiveError> {
     let stop = shutdown.token().child_token();
     let mut archivers = JoinSet::new();
     for source in catalog.sources.values() {
-        let store = Store::new(&settings.store, &catalog.deployment.name)?;
-        let (settings, source, stop) = (settings.clone(), source.clone(), stop.clone());
-        let runtime = tokio::runtime::Handle::current();
+        let (kafka, settings, storage) = (kafka.clone(), settings.clone(), storage.clone());
+        let (source, runtime, stop) = (source.clone(), Handle::current(), stop.clone());
         // Reading blocks, so each archiver has a thread of its own.
         archivers.spawn_blocking(move || {
             let name = source.name.clone();
-            consume::run(&runtime, &settings, &store, source, &stop).with_context(|| format!("archive of {name}"))
+            let archiver = Archiver::start(runtime, &kafka, settings, &storage, source, stop);
+            archiver.map(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
         });
     }
-    let all = async {
-        let mut outcome = Ok(());
-        while let Some(ended) = archivers.join_next().await {
-            let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-            if ended.is_err() {
-                stop.cancel();
-            }
-            outcome = outcome.and(ended);
-        }
-        outcome
-    };
-    platform::shutdown::run_until(&shutdown, "archivers", settings.archive.shutdown.get(), all).await?
+    let all = supervise(archivers, &stop, |error| error!(error = error_text(error), "an archiver ended"));
+    platform::shutdown::run_until(&shutdown, "archivers", settings.shutdown.get(), all).await?
+}
+
+/// Opens a source's archive, created where it is missing.
+pub(crate) async fn create(storage: &Storage, source: &Source) -> Result<Archive, StoreError> {
+    storage.create_archive(&source.name, &buffer::schema(source)).await
 }

@@ -1,31 +1,28 @@
-//! A topic that was deleted and is not created again: its log is closed by an operator, since nobody else can know that it does
-//! not come back. From the next reconcile on all of it is on the batch side.
+//! Closes the log of a topic that was deleted and will not be created again. Only an operator can know that, so only an
+//! operator can do this. From the next reconcile on, the whole log is on the batch side.
 
 use anyhow::Context;
 use platform::kafka::Topics;
-use platform::settings::Settings;
-use platform::store::Store;
+use platform::settings;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
-
-use crate::archive::Archive;
+use storage::Storage;
 
 /// Closes every log of a source whose topic does not exist.
 ///
 /// # Errors
 /// If the topic exists, there is no such source or archive, or Kafka or the store cannot be reached.
-pub async fn run(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
+pub async fn run(kafka: &settings::Kafka, storage: &Storage, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
     let source = catalog.source(source)?;
-    if let Some(topic) = Topics::new(&settings.kafka)?.describe(&source.topic).await? {
+    if let Some(topic) = Topics::new(kafka)?.describe(&source.topic).await? {
         anyhow::bail!(
-            "topic {} exists, its log is {}: nothing is closed. A log ends when its topic is deleted; one whose topic was \
-             created again is closed by `batch-layer archive`",
+            "topic {} exists, its log is {}: nothing is closed. A log ends when its topic is deleted; if the topic was \
+             created again, `batch-layer archive` closes its old log",
             source.topic,
             topic.log
         );
     }
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
-    let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
+    let mut archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;
     let closed = archive.change("CLOSE", close_all).await?;
     println!("{}: {} logs closed; the next reconcile takes all of them", source.name, closed.len());
     Ok(())

@@ -1,4 +1,4 @@
-//! The command `batch-layer`: the archive, the reconciles, and what an operator says to them.
+//! The command `batch-layer`: the archive, the reconciles, and the operator's commands.
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -6,9 +6,12 @@ use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
+use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
-/// Archives every record that arrived, and recounts the archive exactly.
+use crate::reconcile::Reconciler;
+
+/// Archives every record and recounts the archive exactly.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -22,11 +25,11 @@ struct Args {
 enum Command {
     /// Creates the catalog's topics and tables where they are missing
     Init,
-    /// Archives every source until told to stop
+    /// Archives every source until a signal stops it
     Archive,
-    /// Recounts what is new, commits views and cuts, and ends
+    /// Recounts what is new once, and commits views and cuts
     Reconcile,
-    /// Reconciles by the catalog's cron expression until told to stop
+    /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
     /// Shows archives, views, cuts, losses and rejects
     Status {
@@ -34,24 +37,24 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Closes the log of a topic that was deleted and is not created again
+    /// Closes the log of a topic that was deleted and will not be created again
     Close {
-        /// Of which source
+        /// The source whose topic was deleted
         #[arg(long)]
         source: String,
     },
-    /// Ranges that a log lost before they were archived
+    /// Lists or accepts the ranges that a log lost before they were archived
     #[command(subcommand)]
     Lost(Lost),
 }
 
 #[derive(Subcommand)]
 enum Lost {
-    /// Lists them
+    /// Lists the lost ranges
     List,
-    /// Accepts every loss known so far: answers no longer count them as gaps
+    /// Accepts every loss known so far: it is no longer a gap in answers
     Accept {
-        /// Of which source
+        /// The source whose losses are accepted
         #[arg(long)]
         source: String,
     },
@@ -60,7 +63,7 @@ enum Lost {
 /// Runs the command with this process's arguments.
 ///
 /// # Errors
-/// Whatever ended it, for a person to read.
+/// Why it failed or ended early; the text is for an operator.
 pub fn main() -> anyhow::Result<()> {
     block_on(run())?
 }
@@ -70,29 +73,34 @@ async fn run() -> anyhow::Result<()> {
     let process = Process::start(&args.settings)?;
     let settings = &process.settings;
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
+    let max_cut_age = settings.reconcile.max_cut_age;
     match args.command {
-        Command::Init => crate::init::run(settings, &catalog).await,
+        Command::Init => Ok(crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await?),
         Command::Archive => {
             platform::telemetry::listen(&settings.telemetry).await?;
             println!("ready");
             let shutdown = Shutdown::on_signals()?;
-            crate::init::run(settings, &catalog).await.context("cannot create topics and tables")?;
-            crate::archive::run(settings, &catalog, shutdown).await
+            let created = crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await;
+            created.context("cannot create topics and tables")?;
+            Ok(crate::archive::run(&settings.kafka, &settings.archive, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile => {
-            for report in crate::reconcile::run(settings, &catalog, &CancellationToken::new()).await? {
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            for report in reconciler.run(&CancellationToken::new()).await? {
                 println!("{report}");
             }
             Ok(())
         }
         Command::Schedule => {
             platform::telemetry::listen(&settings.telemetry).await?;
-            crate::schedule::run(settings, &catalog, Shutdown::on_signals()?).await
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
-        Command::Status { json } => crate::status::run(settings, &catalog, json).await,
-        Command::Close { source } => crate::close::run(settings, &catalog, &source).await,
-        Command::Lost(Lost::List) => crate::lost::list(settings, &catalog).await,
-        Command::Lost(Lost::Accept { source }) => crate::lost::accept(settings, &catalog, &source).await,
+        Command::Status { json } => crate::status::run(&storage, &catalog, json).await,
+        Command::Close { source } => crate::close::run(&settings.kafka, &storage, &catalog, &source).await,
+        Command::Lost(Lost::List) => crate::lost::list(&storage, &catalog).await,
+        Command::Lost(Lost::Accept { source }) => crate::lost::accept(&storage, &catalog, &source).await,
     }
 }
 

@@ -1,59 +1,89 @@
-//! Topics and tables, created once, before the services start.
+//! Creates topics and tables, once, before the services start.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, Topics};
-use platform::settings::Settings;
-use platform::store::Store;
+use platform::settings::{self, Span};
+use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Source};
+use storage::Storage;
 use tracing::info;
 
-/// How often a broker is asked whether it knows a new topic by now.
+/// How often a broker is asked for a topic that was just created.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Creates what is missing; what exists stays as it is.
+/// Why topics and tables were not created.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Kafka could not be asked, or refused a topic.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The topic removes records too soon.
+    #[error("topic {topic} cannot be counted: {why}")]
+    Compacted {
+        /// The topic's name.
+        topic: String,
+        /// What has to change.
+        why: String,
+    },
+}
+
+/// Creates what is missing; what exists stays as it is. `max_cut_age` is the setting of that name.
 ///
 /// # Errors
-/// If Kafka or the store cannot be reached.
-pub async fn run(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
-    let topics = Topics::new(&settings.kafka)?;
+/// [`InitError`].
+pub async fn run(
+    kafka: &settings::Kafka,
+    max_cut_age: Span,
+    storage: &Storage,
+    catalog: &Catalog,
+) -> Result<(), InitError> {
+    let topics = Topics::new(kafka)?;
     for source in catalog.sources.values() {
-        topic(settings, &topics, source).await?;
-        crate::archive::table(&store, source).await?;
+        create_topic(&topics, source).await?;
+        check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
+        crate::archive::create(storage, source).await?;
     }
     for metric in catalog.metrics.values() {
-        crate::reconcile::view(&store, catalog, metric).await?;
+        crate::reconcile::view::create(storage, catalog, metric).await?;
     }
     Ok(())
 }
 
-/// Creates the source's topic with the partitions that the catalog names, unless it exists. One that is compacted too
-/// soon is refused.
-async fn topic(settings: &Settings, topics: &Topics, source: &Source) -> anyhow::Result<()> {
+/// Creates the source's topic, with the partitions that the catalog names, unless it exists.
+async fn create_topic(topics: &Topics, source: &Source) -> Result<(), KafkaError> {
     if topics.describe(&source.topic).await?.is_none() {
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
-        topics.create(&source.topic, i32::try_from(source.partitions)?, &[]).await?;
+        let partitions = i32::try_from(source.partitions).expect("a checked catalog names at most 10,000");
+        topics.create(&source.topic, partitions, &[]).await?;
     }
-    match config(settings, topics, &source.topic).await {
-        Ok(config) => match refused_compaction(&config, settings.reconcile.max_cut_age.millis()) {
-            Some(why) => anyhow::bail!("topic {} cannot be counted: {why}", source.topic),
+    Ok(())
+}
+
+/// Refuses a topic that is compacted too soon.
+async fn check_topic(topics: &Topics, topic: &str, timeout: Span, max_cut_age: Span) -> Result<(), InitError> {
+    match config(topics, topic, timeout).await {
+        Ok(config) => match refused_compaction(&config, max_cut_age.millis()) {
+            Some(why) => Err(InitError::Compacted { topic: topic.to_owned(), why }),
             None => Ok(()),
         },
-        // The in-process broker does not tell, and does not compact.
+        // The in-process broker cannot be asked, and does not compact.
         Err(KafkaError::Unsupported { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The topic's configuration. The broker that is asked may learn a moment later than the one that created it that there is
-/// such a topic.
-async fn config(settings: &Settings, topics: &Topics, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+/// The topic's configuration. It is asked for repeatedly, because the broker that is asked may learn of a new topic a moment
+/// after the one that created it.
+async fn config(topics: &Topics, topic: &str, timeout: Span) -> Result<BTreeMap<String, String>, KafkaError> {
     let asked = Instant::now();
     loop {
         match topics.config(topic).await {
-            Err(error) if error.is_unknown_topic() && asked.elapsed() < settings.kafka.request_timeout.get() => {
+            Err(error) if error.is_unknown_topic() && asked.elapsed() < timeout.get() => {
                 tokio::time::sleep(ASK_AGAIN).await;
             }
             answered => return answered,

@@ -1,10 +1,10 @@
-//! The batch layer: archives every record that arrived, and recounts the archive exactly.
+//! The batch layer: archives every record and recounts the archive exactly.
 //!
-//! - [`archive`]: Kafka → Delta archive, rows and offsets in one commit (`consume` → `buffer` → `commit`);
-//! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `touched` → `recompute` → `publish`);
+//! - [`archive`]: Kafka → Delta archive, rows and offsets in one commit (`session` → `buffer` → `commit`);
+//! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `touched` → `plan` → `recompute` → `commit`);
 //! - [`schedule`]: reconciles by cron;
-//! - [`init`]: topics and tables, before anything else starts;
-//! - [`status`], [`lost`], [`close`]: what an operator asks and says;
+//! - [`init`]: creates topics and tables before anything else starts;
+//! - [`status`], [`lost`], [`close`]: commands of the operator;
 //! - [`command`]: the command line.
 
 pub mod archive;
@@ -13,5 +13,8 @@ pub mod command;
 pub mod init;
 pub mod lost;
 pub mod reconcile;
+mod rows;
 pub mod schedule;
 pub mod status;
+
+pub use rows::RowsError;

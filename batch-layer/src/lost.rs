@@ -1,22 +1,18 @@
-//! Ranges that a log lost before they were archived: a gap in every answer, until an operator accepts it.
+//! The ranges that a log lost before they were archived. Each is a gap in every answer until an operator accepts it.
 
 use anyhow::Context;
-use platform::settings::Settings;
-use platform::store::Store;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
-
-use crate::archive::Archive;
+use storage::Storage;
 
 /// Prints every lost range.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
+pub async fn list(storage: &Storage, catalog: &Catalog) -> anyhow::Result<()> {
     for source in catalog.sources.values() {
-        let Some(archive) = Archive::open(&store, source).await? else { continue };
-        for (id, partition) in archive.facts.partitions() {
+        let Some(archive) = storage.archive(&source.name).await? else { continue };
+        for (id, partition) in archive.facts().partitions() {
             for lost in &partition.lost {
                 let state = if lost.accepted { "accepted" } else { "open" };
                 println!("{} {id} [{}, {}) {state}", source.name, lost.from, lost.to);
@@ -30,10 +26,9 @@ pub async fn list(settings: &Settings, catalog: &Catalog) -> anyhow::Result<()> 
 ///
 /// # Errors
 /// If there is no such source or archive, or the store cannot be written.
-pub async fn accept(settings: &Settings, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
+pub async fn accept(storage: &Storage, catalog: &Catalog, source: &str) -> anyhow::Result<()> {
     let source = catalog.source(source)?;
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
-    let mut archive = Archive::open(&store, source).await?.context("nothing is archived yet")?;
+    let mut archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;
     let accepted = archive.change("ACCEPT LOSSES", Facts::accept_losses).await?;
     println!("{}: {accepted} lost ranges accepted", source.name);
     Ok(())

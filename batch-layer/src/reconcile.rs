@@ -1,172 +1,222 @@
-//! A reconcile: the archive recounted exactly, and the cut moved up to what was recounted.
+//! A reconcile: recounts the archive exactly, and moves the cut up to what was recounted.
 //!
-//! Per source it rotates every shard, so that a slice of the speed view begins where the batch view will end, and waits
-//! until the archive covers those offsets. Per metric it then recomputes the hours that new rows touch from *all* rows
-//! below the cut, carries the other hours over, and commits rows, cut and definition at once. On a conflict it plans anew
-//! on the newest view. A killed reconcile leaves files that nobody refers to, never half a view.
+//! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and waits
+//! until the archive covers those offsets. For each metric, it then recomputes the hours that new rows touch from *all* rows
+//! below the cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits
+//! first, it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
+//! view.
 //!
-//! - `cut`: which offsets (R1, R3);
+//! - `shards`: new slices, and how far closed logs were counted (R3, R6);
+//! - `cut`: which offsets (R1);
 //! - `touched`: which hours;
-//! - `archived_rows`: where a row of the archive lies;
-//! - `recompute`: their partials;
-//! - `publish`: one commit.
+//! - `plan`: which days, from which files; the days are values that any process could take;
+//! - `recompute`: a day → a file;
+//! - `commit`: rows, cut and definition at once (R1).
+//!
+//! Besides these, `view` is the table of a batch view, `archived_rows` says where a row of the archive lies, `report` what
+//! was done, and `error` what failed.
 
 mod archived_rows;
+mod commit;
 mod cut;
-mod publish;
+mod error;
+mod plan;
 mod recompute;
+mod report;
+mod shards;
 mod touched;
+pub(crate) mod view;
 
-use std::fmt;
 use std::time::Duration;
 
-use anyhow::Context;
-use metrics::{counter, histogram};
-use platform::settings::Settings;
-use platform::store::{Store, StoreError, Table};
+use metrics::counter;
+use platform::settings::{self, Settings};
+use platform::task::Backoff;
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
-use shared_logic::contracts::batch_view;
+use shared_logic::complete::own_view;
+use shared_logic::log::OffsetRange;
+use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::cut::{Rotated, Shards};
-use self::publish::Published;
-use crate::archive::Archive;
+use self::cut::Rotated;
+use self::plan::{Basis, Plan};
+use self::shards::Shards;
 
-/// How long a file that belongs to no version is kept: longer than any reader looks at an old version.
+pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
+pub use self::report::{Replaced, Report};
+
+/// How long a file that belongs to no version is kept: longer than any reader reads an old version.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
-/// Opens a metric's view, created where missing.
-pub(crate) async fn view(store: &Store, catalog: &Catalog, metric: &Metric) -> Result<Table, StoreError> {
-    let path = batch_view::path(&catalog.deployment.version, &metric.name);
-    let source = &catalog.sources[&metric.source];
-    store.open_or_create(&path, &recompute::view_schema(source, metric), batch_view::DAY).await
+/// Reconciles the metrics of one catalog.
+#[derive(Debug, Clone)]
+pub struct Reconciler {
+    pub(crate) catalog: Catalog,
+    pub(crate) storage: Storage,
+    pub(crate) settings: settings::Reconcile,
+    redis: settings::Redis,
+    /// The setting `speed.max_slices`.
+    max_slices: usize,
+    /// The setting `archive.checkpoint_every`.
+    checkpoint_every: u64,
 }
 
-/// What a reconcile did for one metric.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// Which.
-    pub metric: String,
-    /// The view's version now.
-    pub version: u64,
-    /// How many days were replaced.
-    pub days: usize,
-    /// How many rows they have.
-    pub rows: usize,
-    /// Whether all of the view was counted anew.
-    pub rebuilt: bool,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { metric, version, days, rows, rebuilt, took } = self;
-        let how = if *rebuilt { " (rebuilt)" } else { "" };
-        write!(f, "{metric}: version {version}, {days} days with {rows} rows replaced{how} in {} ms", took.as_millis())
+impl Reconciler {
+    /// Takes its settings from several sections. Nothing is opened yet.
+    pub fn new(settings: &Settings, storage: &Storage, catalog: &Catalog) -> Reconciler {
+        Reconciler {
+            catalog: catalog.clone(),
+            storage: storage.clone(),
+            settings: settings.reconcile.clone(),
+            redis: settings.redis.clone(),
+            max_slices: settings.speed.max_slices,
+            checkpoint_every: settings.archive.checkpoint_every,
+        }
     }
-}
 
-/// Reconciles every metric of the catalog once. One that fails does not keep the others from being reconciled. From `stop`
-/// on it waits no longer for the archive, and takes what is archived.
-///
-/// # Errors
-/// The first failure, after every metric was tried.
-pub async fn run(settings: &Settings, catalog: &Catalog, stop: &CancellationToken) -> anyhow::Result<Vec<Report>> {
-    let (mut reports, mut outcome) = (Vec::new(), Ok(()));
-    for source in catalog.sources.values() {
-        let of_source = run_source(settings, catalog, source, stop, &mut reports).await;
-        outcome = outcome.and(of_source.with_context(|| format!("cannot reconcile source {}", source.name)));
-    }
-    outcome.map(|()| reports)
-}
-
-async fn run_source(
-    settings: &Settings,
-    catalog: &Catalog,
-    source: &Source,
-    stop: &CancellationToken,
-    reports: &mut Vec<Report>,
-) -> anyhow::Result<()> {
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
-    let Some(mut archive) = Archive::open(&store, source).await? else {
-        info!(source = source.name, "nothing is archived yet");
-        return Ok(());
-    };
-    let mut shards = Shards::connect(settings, catalog, source).await?;
-    let mut rotated = shards.rotate(&archive.facts, settings.speed.max_slices).await?;
-    cut::wait_for_archive(settings, stop, &mut archive, &mut rotated).await?;
-    let mut outcome = Ok(());
-    for metric in catalog.metrics_of(&source.name) {
-        let started = Instant::now();
-        let published = attempts(settings, metric, &store, &mut archive, &mut shards, &rotated).await;
-        match published.with_context(|| format!("cannot reconcile metric {}", metric.name)) {
-            Ok(Published { version, days, rows, rebuilt }) => {
-                let report =
-                    Report { metric: metric.name.clone(), version, days, rows, rebuilt, took: started.elapsed() };
-                info!(
-                    metric = metric.name,
-                    version,
-                    days,
-                    rows,
-                    rebuilt,
-                    took_ms = report.took.as_millis(),
-                    "reconciled"
-                );
-                counter!("braid_reconcile_total", "metric" => metric.name.clone()).increment(1);
-                histogram!("braid_reconcile_seconds", "metric" => metric.name.clone()).record(report.took);
-                reports.push(report);
+    /// Reconciles every metric once. If one fails, the others are reconciled all the same. From `stop` on it no longer waits
+    /// for the archive, and takes what is archived.
+    ///
+    /// # Errors
+    /// The first failure, after every metric was tried.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
+        let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+        for source in self.catalog.sources.values() {
+            let failed = |error| ReconcileError::Source { name: source.name.clone(), source: error };
+            match self.begin_source(source, stop).await {
+                Ok(Some(mut begun)) => {
+                    for metric in self.catalog.metrics_of(&source.name) {
+                        match self.reconcile(metric, &mut begun).await {
+                            Ok(report) => reports.push(report),
+                            Err(error) => outcome = outcome.and(Err(error)),
+                        }
+                    }
+                }
+                Ok(None) => info!(source = source.name, "nothing is archived yet"),
+                Err(error) => outcome = outcome.and(Err(failed(error))),
             }
-            Err(error) => outcome = outcome.and(Err(error)),
+        }
+        outcome.map(|()| reports)
+    }
+
+    /// Rotates the shards of a source, and waits until the archive covers their new slices. Returns `None` if nothing was ever
+    /// archived.
+    async fn begin_source<'a>(
+        &'a self,
+        source: &'a Source,
+        stop: &CancellationToken,
+    ) -> Result<Option<Begun<'a>>, SourceError> {
+        let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
+        let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
+        let mut rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
+        cut::wait_for_archive(&self.settings, stop, &mut archive, &mut rotated).await?;
+        Ok(Some(Begun { archive, shards, rotated }))
+    }
+
+    async fn reconcile(&self, metric: &Metric, begun: &mut Begun<'_>) -> Result<Report, ReconcileError> {
+        let started = Instant::now();
+        let replaced = self.attempts(metric, begun).await;
+        let replaced = replaced.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        let report = Report { metric: metric.name.clone(), replaced, took: started.elapsed() };
+        report.record();
+        Ok(report)
+    }
+
+    /// Attempts it until no other reconcile commits first, a bounded number of times.
+    async fn attempts(&self, metric: &Metric, begun: &mut Begun<'_>) -> Result<Replaced, MetricError> {
+        let Begun { archive, shards, rotated } = begun;
+        let mut view = view::create(&self.storage, &self.catalog, metric).await?;
+        let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
+        for attempt in 1..=self.settings.max_attempts {
+            view.refresh().await?;
+            // After the view, so that the facts are never older than the archive from which the view was computed.
+            archive.refresh().await?;
+            shards.settle(archive).await?;
+            if let Some(replaced) = self.attempt(metric, &mut view, archive, rotated).await? {
+                self.tidy_up(&view).await;
+                return Ok(replaced);
+            }
+            warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
+            counter!("braid_reconcile_conflicts_total").increment(1);
+            let wait = backoff.wait();
+            // The clock serves as jitter: two reconciles that collided wake at different times.
+            let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
+            tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
+        }
+        Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
+    }
+
+    /// Plans on these versions of view and archive, recomputes the days, and commits. Returns `None` if another reconcile
+    /// committed to the view first.
+    async fn attempt(
+        &self,
+        metric: &Metric,
+        view: &mut BatchView,
+        archive: &Archive,
+        rotated: &Rotated,
+    ) -> Result<Option<Replaced>, MetricError> {
+        let plan = self.plan(metric, view, archive, rotated).await?;
+        let mut files = Vec::new();
+        for task in &plan.tasks {
+            let file = task.recompute(&self.catalog, archive, view).await;
+            files.extend(file.map_err(|source| MetricError::Day { day: task.day.clone(), source })?);
+        }
+        let columns = view::columns(&self.catalog.sources[&metric.source], metric);
+        Ok(commit::commit(view, plan, files, &columns).await?)
+    }
+
+    /// Finds out what a plan follows from.
+    async fn plan(
+        &self,
+        metric: &Metric,
+        view: &BatchView,
+        archive: &Archive,
+        rotated: &Rotated,
+    ) -> Result<Plan, MetricError> {
+        let event_time = &self.catalog.sources[&metric.source].event_time;
+        let definition = self.catalog.definition(metric);
+        let newest = view.note().map(AsRef::as_ref);
+        let cut = cut::of_view(newest.map(|note| &note.cut), rotated, archive)?;
+        let added = OffsetRange::between(own_view(newest, &definition).map(|own| &own.cut), &cut);
+        let touched = touched::units(archive, event_time, plan::unit_us(metric.grain_us), &added).await?;
+        Ok(Plan::new(Basis {
+            metric,
+            definition,
+            newest,
+            view: view.files().await?,
+            facts: &archive.facts(),
+            archive_version: archive.version(),
+            archive: archive.files().await?,
+            cut,
+            touched,
+        }))
+    }
+
+    /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version. A failure is
+    /// logged and nothing else, because the view works without this.
+    async fn tidy_up(&self, view: &BatchView) {
+        if !view.version().is_multiple_of(self.checkpoint_every) {
+            return;
+        }
+        let tidied = async {
+            view.checkpoint().await?;
+            view.remove_orphans(ORPHAN_AGE).await
+        };
+        if let Err(error) = tidied.await {
+            warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");
         }
     }
-    outcome
 }
 
-/// Plans and commits until no other reconcile comes in between, a bounded number of times.
-async fn attempts(
-    settings: &Settings,
-    metric: &Metric,
-    store: &Store,
-    archive: &mut Archive,
-    shards: &mut Shards<'_>,
-    rotated: &Rotated,
-) -> anyhow::Result<Published> {
-    let Shards { catalog, source, .. } = *shards;
-    let mut view = view(store, catalog, metric).await?;
-    let mut wait = settings.reconcile.retry_backoff.get();
-    for attempt in 1..=settings.reconcile.max_attempts {
-        view.refresh().await?;
-        // After the view: what is known of the archive is never older than the archive that the view was computed from.
-        archive.refresh().await?;
-        shards.settle(archive).await?;
-        let planned = publish::Plan { catalog, source, metric, rotated };
-        if let Some(published) = planned.publish(&mut view, archive).await? {
-            tidy_up(&view, settings.archive.checkpoint_every).await;
-            return Ok(published);
-        }
-        warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
-        counter!("braid_reconcile_conflicts_total").increment(1);
-        // The attempt's own clock is the jitter: two that collided wake at different times.
-        let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
-        tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
-        wait *= 2;
-    }
-    anyhow::bail!("other reconciles committed first {} times", settings.reconcile.max_attempts)
+/// A source whose shards are rotated: what the reconciles of its metrics share.
+struct Begun<'a> {
+    archive: Archive,
+    shards: Shards<'a>,
+    rotated: Rotated,
 }
 
-/// Now and then a checkpoint, and files that belong to no version removed. Without it everything still works.
-async fn tidy_up(view: &Table, every: u64) {
-    if !view.version().is_multiple_of(every) {
-        return;
-    }
-    let tidied = async {
-        view.checkpoint().await?;
-        view.remove_orphans(ORPHAN_AGE).await
-    };
-    if let Err(error) = tidied.await {
-        warn!(table = view.path(), error = format!("{error:#}"), "cannot tidy up; trying again later");
-    }
-}
+#[cfg(test)]
+mod tests;

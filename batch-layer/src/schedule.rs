@@ -1,63 +1,99 @@
-//! Reconciles by cron: never two at once, and a tick that was missed runs once.
+//! Reconciles by cron: never two at once, and one reconcile makes up for all ticks that were missed.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use metrics::counter;
-use platform::settings::Settings;
-use platform::shutdown::Shutdown;
-use platform::store::Store;
+use platform::shutdown::{DeadlineExceeded, Shutdown};
+use platform::store::StoreError;
+use platform::task::join;
+use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::batch_view::{self, NOTE_DOMAIN, Note};
+use storage::Storage;
 use tracing::{error, info};
 
-/// The longest sleep, so that a clock that is set is noticed.
+use crate::reconcile::Reconciler;
+
+/// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-/// Reconciles at every tick of the catalog's cron expression until the shutdown is requested. Ticks that pass while a
-/// reconcile runs, or while nothing ran at all, are made up for by one.
+/// Why the schedule ended before a stop was requested, or not in time after one.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// The catalog's cron expression cannot be read.
+    #[error("schedule.reconcile {expression:?} is not a cron expression")]
+    Cron {
+        /// The expression.
+        expression: String,
+        /// What is wrong with it.
+        source: cron::error::Error,
+    },
+    /// The catalog's time zone is unknown.
+    #[error("schedule.time_zone {name:?} is not a time zone")]
+    TimeZone {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: chrono_tz::ParseError,
+    },
+    /// The cron expression names no moment in the future.
+    #[error("schedule.reconcile has no more ticks")]
+    NoMoreTicks,
+    /// The views could not be read at the start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The reconcile under way did not end in time.
+    #[error(transparent)]
+    NotStopped(#[from] DeadlineExceeded),
+}
+
+/// Reconciles at every tick of the catalog's cron expression until the shutdown is requested. One reconcile makes up for all
+/// ticks that passed while the one before ran, or while no process did.
 ///
 /// # Errors
-/// If the expression has no more ticks, or the store cannot be read at the start. A reconcile that fails is logged, and
-/// tried again at the next tick.
-pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> anyhow::Result<()> {
-    let cron = cron::Schedule::from_str(&catalog.schedule.reconcile).context("schedule.reconcile")?;
-    let zone = Tz::from_str(&catalog.schedule.time_zone).context("schedule.time_zone")?;
-    let mut last = last_commit(settings, catalog).await?;
+/// [`ScheduleError`]. A reconcile that fails is logged, and tried again at the next tick.
+pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), ScheduleError> {
+    let Reconciler { catalog, storage, settings, .. } = reconciler;
+    let (cron, zone) = schedule(catalog)?;
+    let mut last = last_commit(storage, catalog).await?;
     info!(cron = catalog.schedule.reconcile, %zone, "reconciling by schedule");
     loop {
         let next = match last {
-            Some(last) => cron
-                .after(&last.with_timezone(&zone))
-                .next()
-                .context("schedule.reconcile has no more ticks")?
-                .with_timezone(&Utc),
-            // Never reconciled: begin now.
+            Some(last) => {
+                let next = cron.after(&last.with_timezone(&zone)).next();
+                next.ok_or(ScheduleError::NoMoreTicks)?.with_timezone(&Utc)
+            }
+            // There was no reconcile yet: start one now.
             None => now(),
         };
         if !sleep_until(next, &shutdown).await {
             return Ok(());
         }
         last = Some(now());
-        let (of_run, catalog_of_run, stop) = (settings.clone(), catalog.clone(), shutdown.token());
-        // A task of its own: whatever holds it up does not hold up the deadline.
-        let reconcile = tokio::spawn(async move { crate::reconcile::run(&of_run, &catalog_of_run, &stop).await });
-        let deadline = settings.reconcile.shutdown.get();
-        let ended = platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await?;
-        match ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
+        let (reconciler, stop) = (reconciler.clone(), shutdown.token());
+        // In a task of its own, so that nothing that holds it up holds up the deadline.
+        let reconcile = join(tokio::spawn(async move { reconciler.run(&stop).await }));
+        let deadline = settings.shutdown.get();
+        match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
             Ok(_) => {}
             Err(error) => {
                 counter!("braid_reconcile_failures_total").increment(1);
-                error!(error = format!("{error:#}"), "the reconcile failed; trying again at the next tick");
+                error!(error = error_text(&error), "the reconcile failed; trying again at the next tick");
             }
         }
     }
 }
 
-/// Gives false if the shutdown was requested first.
+fn schedule(catalog: &Catalog) -> Result<(cron::Schedule, Tz), ScheduleError> {
+    let (expression, name) = (&catalog.schedule.reconcile, &catalog.schedule.time_zone);
+    let not_cron = |source| ScheduleError::Cron { expression: expression.clone(), source };
+    let no_zone = |source| ScheduleError::TimeZone { name: name.clone(), source };
+    Ok((cron::Schedule::from_str(expression).map_err(not_cron)?, Tz::from_str(name).map_err(no_zone)?))
+}
+
+/// Returns false if the shutdown was requested first.
 async fn sleep_until(at: DateTime<Utc>, shutdown: &Shutdown) -> bool {
     loop {
         if shutdown.is_requested() {
@@ -71,14 +107,12 @@ async fn sleep_until(at: DateTime<Utc>, shutdown: &Shutdown) -> bool {
     }
 }
 
-/// When the metric that waits longest was last reconciled; `None` if one never was.
-async fn last_commit(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Option<DateTime<Utc>>> {
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
+/// When the metric that waits longest was last reconciled; `None` if some metric never was.
+async fn last_commit(storage: &Storage, catalog: &Catalog) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut oldest = now();
     for metric in catalog.metrics.values() {
-        let path = batch_view::path(&catalog.deployment.version, &metric.name);
-        let Some(view) = store.open(&path).await? else { return Ok(None) };
-        let Some(note) = view.note::<Note>(NOTE_DOMAIN).await? else { return Ok(None) };
+        let Some(view) = storage.batch_view(&metric.name).await? else { return Ok(None) };
+        let Some(note) = view.note() else { return Ok(None) };
         oldest = oldest.min(DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default());
     }
     Ok(Some(oldest))

@@ -1,15 +1,13 @@
-//! What the batch layer holds, for an operator or a program.
+//! Shows what the batch layer holds, to an operator or a program.
 
 use std::collections::BTreeMap;
 
-use platform::settings::Settings;
-use platform::store::Store;
+use platform::store::StoreError;
 use serde::Serialize;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::batch_view::{self, NOTE_DOMAIN, Note};
-
-use crate::archive::Archive;
+use shared_logic::contracts::batch_view::Note;
+use storage::Storage;
 
 /// Everything that is shown.
 #[derive(Debug, Serialize)]
@@ -30,17 +28,17 @@ struct ArchiveStatus {
 struct ViewStatus {
     version: u64,
     rows: u64,
-    /// Whether it counts the catalog's definition.
+    /// Whether it counts the definition of this catalog.
     current: bool,
     note: Note,
 }
 
-/// Prints it.
+/// Prints the state of every archive and every view.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn run(settings: &Settings, catalog: &Catalog, json: bool) -> anyhow::Result<()> {
-    let status = look(settings, catalog).await?;
+pub async fn run(storage: &Storage, catalog: &Catalog, json: bool) -> anyhow::Result<()> {
+    let status = gather(storage, catalog).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status)?);
         return Ok(());
@@ -72,24 +70,22 @@ pub async fn run(settings: &Settings, catalog: &Catalog, json: bool) -> anyhow::
     Ok(())
 }
 
-async fn look(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Status> {
-    let store = Store::new(&settings.store, &catalog.deployment.name)?;
+async fn gather(storage: &Storage, catalog: &Catalog) -> Result<Status, StoreError> {
     let mut status = Status { archives: BTreeMap::new(), views: BTreeMap::new() };
     for source in catalog.sources.values() {
-        if let Some(Archive { table, facts }) = Archive::open(&store, source).await? {
-            let files = table.files().await?;
-            let rows = files.iter().map(|file| file.rows).sum();
-            let archive = ArchiveStatus { version: table.version(), rows, files: files.len(), facts };
-            status.archives.insert(source.name.clone(), archive);
-        }
+        let Some(archive) = storage.archive(&source.name).await? else { continue };
+        let files = archive.files().await?;
+        let rows = files.iter().map(|file| file.rows).sum();
+        let (version, files, facts) = (archive.version(), files.len(), archive.facts());
+        status.archives.insert(source.name.clone(), ArchiveStatus { version, rows, files, facts });
     }
     for metric in catalog.metrics.values() {
-        let path = batch_view::path(&catalog.deployment.version, &metric.name);
-        let Some(view) = store.open(&path).await? else { continue };
-        let Some(note) = view.note::<Note>(NOTE_DOMAIN).await? else { continue };
+        let Some(view) = storage.batch_view(&metric.name).await? else { continue };
+        let Some(note) = view.note() else { continue };
         let rows = view.files().await?.iter().map(|file| file.rows).sum();
         let current = note.definition == catalog.definition(metric);
-        status.views.insert(metric.name.clone(), ViewStatus { version: view.version(), rows, current, note });
+        let of_metric = ViewStatus { version: view.version(), rows, current, note: Note::clone(note) };
+        status.views.insert(metric.name.clone(), of_metric);
     }
     Ok(status)
 }

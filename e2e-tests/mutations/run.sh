@@ -17,10 +17,6 @@ logs=$work/log
 export CARGO_TARGET_DIR="$work/target"
 # Together with any crate these two select the features that the whole workspace does, so that no dependency is built again.
 same_features="-p e2e-tests -p serving-layer"
-# Compiled often and run once.
-quick="--config profile.dev.package.shared-logic.opt-level=1 --config profile.dev.package.platform.opt-level=0
-    --config profile.dev.package.speed-layer.opt-level=0 --config profile.dev.package.braid.opt-level=0
-    --config profile.dev.package.traffic.opt-level=0"
 # A patch that makes a test hang is caught, too; this is when it counts as hanging.
 limit=${MUTANT_LIMIT:-30m}
 escaped=0
@@ -115,15 +111,13 @@ run() { # name-of-log arguments…
     *" e2e "* | " --workspace ") compile build --workspace > "$log" 2>&1 || return 2 ;;
     esac
     compile test "$@" --no-run > "$log" 2>&1 || return 2
-    # shellcheck disable=SC2086 # a list of words
-    (cd "$copy" && timeout "$limit" cargo $quick test --locked "$@" < /dev/null) > "$log" 2>&1 || return $(($? == 124 ? 3 : 1))
+    (cd "$copy" && timeout "$limit" cargo test --locked "$@" < /dev/null) > "$log" 2>&1 || return $(($? == 124 ? 3 : 1))
 }
 
 compile() { # command arguments…
     command=$1
     shift
-    # shellcheck disable=SC2086 # a list of words
-    (cd "$copy" && cargo $quick "$command" --locked "$@" < /dev/null)
+    (cd "$copy" && cargo "$command" --locked "$@" < /dev/null)
 }
 
 caught_by() { # name-of-log

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::binaries::target_dir;
+use crate::places::Places;
 
 const TAIL_LINES: usize = 60;
 /// The extension of files that children print to. Not `log`, which is what Kafka calls its segments.
@@ -25,16 +26,29 @@ pub struct Scenario {
     streams: Cell<u64>,
 }
 
-/// Runs a scenario. Its folder is `target/e2e/<name>`: removed after success, kept after failure. Repeat a failure with
-/// the environment variable `SEED`.
+/// Runs a scenario that mostly waits, beside others. Its folder is `target/e2e/<name>`: removed after success, kept after
+/// failure. Repeat a failure with the environment variable `SEED`.
 ///
 /// # Panics
 /// If the scenario fails, after printing the end of every log in its folder.
 pub fn scenario(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) {
+    run(name, Places::One, body);
+}
+
+/// The same for a scenario that works without pause, or that must do something in time: fewer others run beside it.
+///
+/// # Panics
+/// As [`scenario`] does.
+pub fn busy_scenario(name: &str, body: impl AsyncFnOnce(&Scenario) -> Result<()>) {
+    run(name, Places::Two, body);
+}
+
+fn run(name: &str, places: Places, body: impl AsyncFnOnce(&Scenario) -> Result<()>) {
+    let runtime = tokio::runtime::Runtime::new().expect("a scenario needs a runtime");
+    let _places = runtime.block_on(places.take());
     let begin = Instant::now();
     let scenario = Scenario::new(name).expect("a scenario needs a folder and a valid SEED");
     println!("scenario {name}: SEED={}", scenario.seed);
-    let runtime = tokio::runtime::Runtime::new().expect("a scenario needs a runtime");
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(&scenario))));
     // Past the test runner, which shows nothing of tests that pass.
     let outcome = if matches!(result, Ok(Ok(()))) { "passed" } else { "FAILED" };

@@ -6,6 +6,8 @@
 
 mod endpoint;
 
+use std::error::Error;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock};
@@ -94,6 +96,17 @@ pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
 /// Everything counted so far in the Prometheus text format; empty before [`init`].
 pub fn render() -> String {
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// An error and its causes in one line, for the log.
+pub fn error_text(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn keep_up(handle: PrometheusHandle) -> Result<(), TelemetryError> {

@@ -5,6 +5,7 @@
 //! archive covers is safe; whether a slice begins there only decides how soon answers are complete.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::contracts::archive::Facts;
 use crate::log::{Offsets, PartitionId};
@@ -27,6 +28,13 @@ pub struct Behind {
     pub wanted: i64,
     /// The first offset that is not archived.
     pub archived: i64,
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Behind { partition, wanted, archived } = self;
+        write!(f, "{partition} is archived up to {archived} instead of {wanted}")
+    }
 }
 
 /// R1: plans a cut from the newest view's (`previous`), the offsets that rotates returned, and the archive's facts.

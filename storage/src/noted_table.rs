@@ -21,6 +21,8 @@ pub trait TableNote: Serialize + DeserializeOwned {
 pub struct NotedTable<N> {
     table: Table,
     note: Option<Arc<N>>,
+    /// The version that `note` belongs to. It is not the table's after a note could not be read.
+    note_version: u64,
 }
 
 impl<N: TableNote> NotedTable<N> {
@@ -38,7 +40,7 @@ impl<N: TableNote> NotedTable<N> {
 
     async fn with_note(table: Table) -> Result<NotedTable<N>, StoreError> {
         let note = table.note(N::DOMAIN).await?.map(Arc::new);
-        Ok(NotedTable { table, note })
+        Ok(NotedTable { note, note_version: table.version(), table })
     }
 
     /// The note of the newest commit that carries one; `None` before the first.
@@ -59,11 +61,13 @@ impl<N: TableNote> NotedTable<N> {
     /// Looks for newer commits and reads the newest note; returns whether there were any.
     ///
     /// # Errors
-    /// If the log cannot be read. The table may then be newer than the note: open it again.
+    /// If the log cannot be read. The table may then be newer than the note, until a refresh succeeds.
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
-        let newer = self.table.refresh().await?;
+        self.table.refresh().await?;
+        let newer = self.note_version != self.table.version();
         if newer {
             self.note = self.table.note(N::DOMAIN).await?.map(Arc::new);
+            self.note_version = self.table.version();
         }
         Ok(newer)
     }
@@ -118,8 +122,9 @@ impl<N: TableNote> NotedTable<N> {
             None => commit,
         };
         let committed = self.table.commit(commit).await?;
-        if let (Committed::At(_), Some(note)) = (committed, note) {
-            self.note = Some(Arc::new(note));
+        if let Committed::At(version) = committed {
+            self.note = note.map(Arc::new).or_else(|| self.note.take());
+            self.note_version = version;
         }
         Ok(committed)
     }

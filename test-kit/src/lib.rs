@@ -2,6 +2,7 @@
 //!
 //! - [`catalogs`]: catalog texts that more than one test reads;
 //! - [`Dice`]: randomness that a seed repeats;
+//! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
 //! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
 //!
@@ -16,10 +17,12 @@ pub mod dice;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod repetitions;
 pub mod wait;
 
 pub use self::redis::{Durability, Redis};
 pub use dice::{Dice, first_seed};
 pub use ports::free_port;
 pub use process::Process;
+pub use repetitions::repetitions;
 pub use wait::{DEADLINE, Progress, wait_for};

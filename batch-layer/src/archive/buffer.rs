@@ -12,10 +12,10 @@ use shared_logic::rejection::Reason;
 use shared_logic::schema::{FieldType, INSTANT};
 use shared_logic::time::{day_of, format_day};
 
-/// Columns that describe a record; they come first, because Delta keeps statistics of the first columns only.
+/// The columns that describe a record. They come first, because Delta keeps statistics of the first columns only.
 const RECORD_COLUMNS: usize = 9;
 
-/// One record as it was read.
+/// A record as it was read.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) partition: i32,
@@ -27,7 +27,7 @@ pub(crate) struct Incoming<'a> {
     pub(crate) headers: Option<String>,
 }
 
-/// The archive's columns but its partition column.
+/// The archive's columns, without its partition column.
 pub(crate) fn schema(source: &Source) -> Schema {
     let record: [(&str, DataType); RECORD_COLUMNS] = [
         (LOG, DataType::String),
@@ -44,14 +44,16 @@ pub(crate) fn schema(source: &Source) -> Schema {
     record.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).chain(fields).collect()
 }
 
-/// Rows that are not committed yet.
+/// Records of one log that are read and not committed yet, as rows of the archive.
 pub(crate) struct Buffer {
     source: Source,
     decoder: Decoder,
     log: String,
-    /// Per partition: the archive's next offset before and after these rows.
+    /// Per partition, the archive's next offset before and after these rows.
     pub(crate) reached: BTreeMap<i32, (i64, i64)>,
+    /// Per reason, how many of the records are invalid, and where the last of them is.
     pub(crate) rejects: BTreeMap<Reason, (u64, Place)>,
+    /// Bytes of payloads and keys.
     pub(crate) bytes: usize,
     columns: Columns,
     partitions: Vec<i32>,
@@ -66,7 +68,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty buffer for a log whose partitions are archived up to those offsets.
+    /// An empty buffer for a log whose partitions are archived up to `next`.
     pub(crate) fn new(source: &Source, log: &str, next: &BTreeMap<i32, i64>) -> Buffer {
         Buffer {
             decoder: Decoder::new(source),
@@ -88,7 +90,7 @@ impl Buffer {
         }
     }
 
-    /// Takes a record. One below what is archived is left out: it was read twice.
+    /// Adds a record. One whose offset is in the archive or in the buffer already is ignored: it was read twice.
     pub(crate) fn push(&mut self, record: Incoming<'_>) {
         let Some((_, next)) = self.reached.get_mut(&record.partition).filter(|(_, next)| record.offset >= *next) else {
             return;
@@ -128,7 +130,7 @@ impl Buffer {
         self.headers.push(record.headers);
     }
 
-    /// Notes that a partition was read up to the offset, which lies past markers and aborted records.
+    /// Notes that a partition was read up to `offset`, which may lie past transaction markers and aborted records.
     pub(crate) fn reach(&mut self, partition: i32, offset: i64) {
         if let Some((_, next)) = self.reached.get_mut(&partition) {
             *next = (*next).max(offset);
@@ -140,12 +142,12 @@ impl Buffer {
         self.offsets.len()
     }
 
-    /// Whether committing would move anything.
-    pub(crate) fn moves(&self) -> bool {
+    /// Whether a commit would move any partition's next offset.
+    pub(crate) fn has_progress(&self) -> bool {
         self.reached.values().any(|(from, to)| to > from)
     }
 
-    /// The rows, apart by day.
+    /// The rows of each day.
     pub(crate) fn into_days(self) -> PolarsResult<Vec<(String, DataFrame)>> {
         let rows = self.offsets.len();
         let mut columns: Vec<Column> = vec![

@@ -1,104 +1,117 @@
-//! The partials of touched hours, from all rows below the cut.
+//! A day of one metric, recomputed: the partials of the touched hours, from all rows below the cut.
 
 use std::collections::BTreeSet;
 
-use platform::store::{DataFile, Table};
+use platform::store::DataFile;
 use polars::prelude::*;
-use shared_logic::catalog::{Metric, Source};
-use shared_logic::contracts::archive::{ERROR, Facts, LOG, OFFSET, PARTITION};
+use serde::{Deserialize, Serialize};
+use shared_logic::catalog::{Catalog, DefinitionHash, Source};
+use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::dedup;
-use shared_logic::log::OffsetRange;
+use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::partial;
 use shared_logic::plan::Plan;
-use shared_logic::schema::INSTANT;
+use storage::{Archive, BatchView};
 
 use super::archived_rows::{place_columns, within};
+use super::error::DayError;
+use super::view;
+use crate::rows;
 
-/// The order in which the archive met a row's log, as a column.
+/// The order in which the archive first saw a row's log, as a column.
 const LOG_ORDER: &str = "_log_order";
 
-/// The columns of a metric's view but its partition column.
-pub(crate) fn view_schema(source: &Source, metric: &Metric) -> Schema {
-    let by = metric
-        .by
-        .iter()
-        .filter_map(|name| source.field(name))
-        .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
-    let measures = metric
-        .measures
-        .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
-    std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
-}
-
-/// One day of one metric, to be recomputed.
-pub(super) struct Day<'a> {
-    pub(super) source: &'a Source,
-    pub(super) metric: &'a Metric,
-    pub(super) facts: &'a Facts,
-    /// Every row below the cut.
-    pub(super) below: &'a [OffsetRange],
-    /// The starts of the touched units, and how long a unit is.
-    pub(super) units: &'a BTreeSet<i64>,
+/// A day of one metric to be recomputed into one file.
+///
+/// It names all that the file follows from, so any process with the same catalog and tables can do it. It does not say what
+/// becomes of the file: whether it replaces others or is added to them is up to the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct DayTask {
+    /// The metric's name.
+    pub(super) metric: String,
+    /// The definition by which the day is counted.
+    pub(super) definition: DefinitionHash,
+    /// The day, `YYYY-MM-DD`.
+    pub(super) day: String,
+    /// Per partition, the first offset that is not counted.
+    pub(super) cut: Offsets,
+    /// The logs in the order in which the archive first saw them. Of several copies of an event, the first counts.
+    pub(super) logs: Vec<String>,
+    /// The starts of the units of event time that are recomputed, microseconds since 1970.
+    pub(super) units: BTreeSet<i64>,
+    /// How long a unit is.
     pub(super) unit_us: i64,
+    /// The archive's files of the day.
+    pub(super) events: Vec<DataFile>,
+    /// The view's files of the day, whose other units are carried over into the new file.
+    pub(super) carried: Vec<DataFile>,
 }
 
-impl Day<'_> {
-    /// The rows of the day's new file: recomputed units, and the other units as they were in `old`.
+impl DayTask {
+    /// Writes the day's new file; `None` if no rows are left of the day. The file belongs to the view once it is committed.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub(super) async fn rows(
+    /// If a file cannot be read or written, or the catalog defines the metric otherwise.
+    pub(super) async fn recompute(
         &self,
-        archive: &Table,
-        events: &[DataFile],
-        view: &Table,
-        old: &[DataFile],
-    ) -> anyhow::Result<DataFrame> {
-        let schema = view_schema(self.source, self.metric);
-        let plan = Plan::new(self.source, self.metric);
-        let events = archive.read(events, &self.event_columns(&plan)).await?;
-        let events = self.distinct(
-            events.filter(col(ERROR).is_null().and(within(self.below)).and(self.is_touched(&self.source.event_time))),
-        );
-        let carried = view.read(old, &schema).await?.filter(self.is_touched(BUCKET).not());
-        let work = move || {
+        catalog: &Catalog,
+        archive: &Archive,
+        view: &BatchView,
+    ) -> Result<Option<DataFile>, DayError> {
+        let metric = catalog.metrics.get(&self.metric).filter(|metric| catalog.definition(metric) == self.definition);
+        let metric = metric.ok_or_else(|| DayError::OtherDefinition {
+            metric: self.metric.clone(),
+            definition: self.definition.clone(),
+        })?;
+        let source = &catalog.sources[&metric.source];
+        let schema = view::columns(source, metric);
+        let plan = Plan::new(source, metric);
+        let events = archive.read(&self.events, &event_columns(source, &plan)).await?;
+        let below = within(&OffsetRange::between(None, &self.cut));
+        let events = self
+            .distinct(source, events.filter(col(ERROR).is_null().and(below).and(self.is_touched(&source.event_time))));
+        let carried = view.read(&self.carried, &schema).await?.filter(self.is_touched(BUCKET).not());
+        let rows = rows::compute("recompute rows", view.path(), move || {
             let partials = plan.partials(events)?.lazy().rename([partial::BUCKET], [BUCKET], true);
             let columns: Vec<Expr> = schema.iter().map(|(name, dtype)| col(name.clone()).cast(dtype.clone())).collect();
             let by_key = SortMultipleOptions::default();
             let rows = concat([carried.select(columns.clone()), partials.select(columns)], UnionArgs::default())?;
             rows.sort([BUCKET], by_key).collect()
-        };
-        Ok(tokio::task::spawn_blocking(work).await??)
-    }
-
-    /// What the plan reads, and what tells copies apart.
-    fn event_columns(&self, plan: &Plan) -> Schema {
-        let mut columns = place_columns();
-        let identity = self.source.event_id.iter().chain([&self.source.event_time]);
-        for name in plan.columns().iter().chain(identity) {
-            let field = self.source.field(name).expect("a checked catalog reads declared fields only");
-            columns.with_column(name.as_str().into(), field.kind.column_type());
+        })
+        .await?;
+        if rows.height() == 0 {
+            return Ok(None);
         }
-        columns
+        Ok(Some(view.write(&self.day, rows, &[BUCKET]).await?))
     }
 
-    /// Keeps the first copy of every event, where the source has an event id.
-    fn distinct(&self, events: LazyFrame) -> LazyFrame {
-        let Some(event_id) = &self.source.event_id else { return events };
-        let order = self.facts.logs.iter().enumerate().fold(lit(i32::MAX), |otherwise, (at, log)| {
-            when(col(LOG).eq(lit(log.log.as_str()))).then(lit(at as i32)).otherwise(otherwise)
+    /// Keeps the first copy of every event, if the source has an event id.
+    fn distinct(&self, source: &Source, events: LazyFrame) -> LazyFrame {
+        let Some(event_id) = &source.event_id else { return events };
+        let order = self.logs.iter().enumerate().fold(lit(i32::MAX), |otherwise, (at, log)| {
+            when(col(LOG).eq(lit(log.as_str()))).then(lit(at as i32)).otherwise(otherwise)
         });
         let events = events.with_column(order.alias(LOG_ORDER));
-        dedup::exact(events, event_id, &self.source.event_time, &[LOG_ORDER, PARTITION, OFFSET])
+        dedup::exact(events, event_id, &source.event_time, &[LOG_ORDER, PARTITION, OFFSET])
     }
 
-    /// Whether the instant in that column lies in a touched unit.
+    /// Whether the instant in that column lies in a unit that is recomputed.
     fn is_touched(&self, column: &str) -> Expr {
         let time = col(column).cast(DataType::Int64);
         let start = time.clone() - time % lit(self.unit_us);
         let units: Vec<i64> = self.units.iter().copied().collect();
         start.is_in(lit(Series::new("units".into(), units)).implode(true), false)
     }
+}
+
+/// The columns that the plan reads, and those that tell copies apart.
+fn event_columns(source: &Source, plan: &Plan) -> Schema {
+    let mut columns = place_columns();
+    let identity = source.event_id.iter().chain([&source.event_time]);
+    for name in plan.columns().iter().chain(identity) {
+        let field = source.field(name).expect("a checked catalog reads declared fields only");
+        columns.with_column(name.as_str().into(), field.kind.column_type());
+    }
+    columns
 }

@@ -1,40 +1,34 @@
-//! Which hours have to be recomputed: those of every row at or above the previous cut and below the new one, whenever its
-//! file was added. The archive is normally ahead of a cut, so files say nothing by their age; the ranges of their offsets
-//! find them.
+//! Which hours a reconcile has to recompute: those of every row at or above the previous cut and below the new one.
+//!
+//! Files cannot be selected by age, because the archive is usually ahead of the cut. They are selected by their ranges of
+//! offsets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use platform::store::DataFile;
 use polars::prelude::*;
-use shared_logic::catalog::{Metric, Source};
 use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
 use shared_logic::log::OffsetRange;
-use shared_logic::time::{DAY_US, HOUR_US, bucket_start, day_of};
+use shared_logic::time::{bucket_start, day_of};
+use storage::Archive;
 
 use super::archived_rows::{place_columns, within};
-use crate::archive::Archive;
+use crate::rows::{self, RowsError};
 
-/// The smallest piece of event time, in microseconds, that is recomputed as a whole: an hour, unless a bucket spans more.
-pub(super) fn unit_us(metric: &Metric) -> i64 {
-    [HOUR_US, metric.grain_us, DAY_US]
-        .into_iter()
-        .find(|unit| unit % metric.grain_us == 0 && (unit % HOUR_US == 0))
-        .unwrap_or(DAY_US)
-}
-
-/// Per day, the starts of the touched units.
+/// Per day, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
 pub(super) type Touched = BTreeMap<i64, BTreeSet<i64>>;
 
-/// The units that the rows in those ranges touch.
+/// The units that the events in those ranges touch. `event_time` is the source's field; a unit is `unit_us` long.
 ///
 /// # Errors
 /// If the archive cannot be read.
 pub(super) async fn units(
     archive: &Archive,
-    source: &Source,
-    metric: &Metric,
+    event_time: &str,
+    unit_us: i64,
     ranges: &[OffsetRange],
-) -> anyhow::Result<Touched> {
-    let files = archive.table.files().await?.into_iter().filter(|file| {
+) -> Result<Touched, RowsError> {
+    let files = archive.files().await?.into_iter().filter(|file| {
         ranges.iter().any(|range| {
             file.may_hold_text(LOG, &range.id.log)
                 && file.may_hold(PARTITION, range.id.partition.into(), range.id.partition.into())
@@ -42,20 +36,18 @@ pub(super) async fn units(
         })
     });
     let mut columns = place_columns();
-    columns.with_column(source.event_time.as_str().into(), DataType::Int64);
-    let unit = unit_us(metric);
+    columns.with_column(event_time.into(), DataType::Int64);
     let mut touched = Touched::new();
     // A day at a time, so that memory is bounded by a day.
-    let mut by_day: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for file in files {
-        by_day.entry(file.partition.clone()).or_default().push(file);
-    }
-    for files in by_day.values() {
-        let rows = archive.table.read(files, &columns).await?;
-        let rows = rows.filter(col(ERROR).is_null().and(within(ranges))).select([col(source.event_time.as_str())]);
-        let times = tokio::task::spawn_blocking(move || rows.collect()).await??;
-        for time in times.column(&source.event_time)?.i64()?.iter().flatten() {
-            touched.entry(day_of(time)).or_default().insert(bucket_start(time, unit));
+    for files in DataFile::by_partition(files).values() {
+        let rows = archive.read(files, &columns).await?;
+        let times = rows.filter(col(ERROR).is_null().and(within(ranges))).select([col(event_time)]);
+        let times = rows::compute("find the new events", archive.path(), move || {
+            Ok(times.collect()?.select_at_idx(0).expect("the selected column").i64()?.clone())
+        })
+        .await?;
+        for time in times.iter().flatten() {
+            touched.entry(day_of(time)).or_default().insert(bucket_start(time, unit_us));
         }
     }
     Ok(touched)

@@ -17,10 +17,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use batch_layer::reconcile::Reconciler;
 use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
 use serving_layer::Server;
 use shared_logic::catalog::Catalog;
+use storage::Storage;
 use tracing::info;
 use traffic::Mix;
 
@@ -101,14 +103,17 @@ async fn serve(
     layers: &mut Layers,
     shutdown: &Shutdown,
 ) -> Result<()> {
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
     tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
-        created = batch_layer::init::run(settings, catalog) => created.context("cannot create topics and tables")?,
+        created = batch_layer::init::run(&settings.kafka, settings.reconcile.max_cut_age, &storage, catalog) => {
+            created.context("cannot create topics and tables")?;
+        }
     }
     let server = Server::bind(settings, catalog.clone()).await?;
     let address = server.address();
-    start(settings, catalog, server, layers);
+    start(settings, catalog, storage, server, layers);
     tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
@@ -131,17 +136,19 @@ async fn serve(
 }
 
 /// Starts the layers in the order in which they stop.
-fn start(settings: &Settings, catalog: &Catalog, server: Server, layers: &mut Layers) {
-    let (of_speed, of_archive, of_schedule) = (settings.clone(), settings.clone(), settings.clone());
-    let (speed_catalog, archive_catalog, schedule_catalog) = (catalog.clone(), catalog.clone(), catalog.clone());
+fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Server, layers: &mut Layers) {
+    let (of_speed, of_archive) = (settings.clone(), settings.clone());
+    let (speed_catalog, archive_catalog) = (catalog.clone(), catalog.clone());
+    let reconciler = Reconciler::new(settings, &storage, catalog);
     layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
         Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
-        batch_layer::archive::run(&of_archive, &archive_catalog, shutdown).await
+        let Settings { kafka, archive, .. } = &of_archive;
+        Ok(batch_layer::archive::run(kafka, archive, &storage, &archive_catalog, shutdown).await?)
     });
     layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
-        batch_layer::schedule::run(&of_schedule, &schedule_catalog, shutdown).await
+        Ok(batch_layer::schedule::run(&reconciler, shutdown).await?)
     });
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }

@@ -1,12 +1,13 @@
 //! A data file of a table, as the table's log describes it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use deltalake::kernel::Remove;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A data file of a table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Its path relative to the table.
     pub path: String,
@@ -23,6 +24,15 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// Groups files by the value of the partition column.
+    pub fn by_partition(files: impl IntoIterator<Item = DataFile>) -> BTreeMap<String, Vec<DataFile>> {
+        let mut partitions: BTreeMap<String, Vec<DataFile>> = BTreeMap::new();
+        for file in files {
+            partitions.entry(file.partition.clone()).or_default().push(file);
+        }
+        partitions
+    }
+
     /// Whether the file may hold rows whose value in that column lies in `[from, to]`.
     pub fn may_hold(&self, column: &str, from: i64, to: i64) -> bool {
         self.ranges.get(column).is_none_or(|(low, high)| *low <= to && from <= *high)

@@ -14,14 +14,13 @@ mod records;
 use shared_logic::group_key::{GroupKey, KeyValue};
 use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::TimeRange;
-use test_kit::{Dice, first_seed};
+use test_kit::{Dice, first_seed, repetitions};
 
 use catalogs::Definition;
 use layers::Layers;
 use oracle::Row;
 use records::Shape;
 
-const CASES: u64 = 60;
 const QUESTIONS: usize = 25;
 
 /// A key asked for: per `by` column a value, or the sum over it.
@@ -31,7 +30,7 @@ type Key = Vec<Option<KeyValue>>;
 fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
     let first = first_seed();
     let (mut rows, mut duplicates, mut rejected) = (0, 0, 0);
-    for seed in first..first + CASES {
+    for seed in first..first + repetitions(60, 600) {
         let mut dice = Dice::new(seed);
         let definition = Definition::random(&mut dice);
         let partitions = records::random(&mut dice, &definition, Shape::InsideTheWindow);
@@ -107,7 +106,7 @@ fn check_layer_totals(
 fn copies_beyond_the_window_are_overcounted_until_the_cut_passes() {
     let first = first_seed();
     let mut over = 0;
-    for seed in first..first + 40 {
+    for seed in first..first + repetitions(40, 400) {
         let mut dice = Dice::new(seed);
         let definition = Definition::counting(&mut dice);
         let partitions = records::random(&mut dice, &definition, Shape::BeyondTheWindow);

@@ -19,15 +19,14 @@ mod reconcile;
 mod worker;
 mod world;
 
-use test_kit::first_seed;
+use test_kit::{first_seed, repetitions};
 use world::World;
 
-const STEPS: usize = 300_000;
-const CALM_STEPS: usize = 60_000;
 const WALK_STEPS: usize = 150;
 
 #[test]
 fn complete_answers_are_exact_and_gaps_heal() {
+    let wanted = repetitions(300_000, 6_000_000);
     let (mut steps, mut answers, mut complete) = (0, 0, 0);
     for seed in first_seed().. {
         let mut world = World::new(seed);
@@ -41,7 +40,7 @@ fn complete_answers_are_exact_and_gaps_heal() {
             panic!("BRAID_SEED={seed}: never complete again: {why}\n{}", world.told());
         }
         (steps, answers, complete) = (steps + WALK_STEPS, answers + world.answers, complete + world.complete);
-        if steps >= STEPS {
+        if steps >= wanted {
             break;
         }
     }
@@ -51,6 +50,7 @@ fn complete_answers_are_exact_and_gaps_heal() {
 
 #[test]
 fn ordinary_life_interrupts_no_answer() {
+    let wanted = repetitions(60_000, 6_000_000);
     for (walk, seed) in (first_seed()..).enumerate() {
         let mut world = World::new(seed);
         world.calm();
@@ -63,7 +63,7 @@ fn ordinary_life_interrupts_no_answer() {
                 panic!("BRAID_SEED={seed}: interrupted: {why}\n{}", world.told());
             }
         }
-        if walk * WALK_STEPS >= CALM_STEPS {
+        if walk * WALK_STEPS >= wanted {
             break;
         }
     }

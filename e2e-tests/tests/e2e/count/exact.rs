@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use e2e_tests::views::Mix;
-use e2e_tests::{Oracle, Stage, scenario};
+use e2e_tests::{Oracle, Stage, busy_scenario};
 use test_kit::Process;
 
 const BEFORE_RECONCILES: usize = 100_000;
@@ -13,7 +13,7 @@ const VIDEOS: u32 = 300;
 
 #[test]
 fn exact() {
-    scenario("exact", async |scenario| {
+    busy_scenario("exact", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let mut traffic = stage.traffic(VIDEOS, Mix::USUAL)?;
         let arrived = traffic.send(BEFORE_RECONCILES)?;

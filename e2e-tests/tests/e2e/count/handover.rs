@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use e2e_tests::exactness::total_is_exact;
 use e2e_tests::oracle::EVER;
 use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
-use e2e_tests::{Client, Layer, Stage, Traffic, scenario};
+use e2e_tests::{Client, Layer, Stage, Traffic, busy_scenario};
 
 const EVERY_TWO_SECONDS: &str = "*/2 * * * * *";
 const KEY: &str = "video-0";
@@ -22,7 +22,7 @@ const MOST_POLLS: usize = 200_000;
 
 #[test]
 fn handover() {
-    scenario("handover", async |scenario| {
+    busy_scenario("handover", async |scenario| {
         let stage = Stage::of(scenario)
             .catalog(|topic| catalog(&CatalogOptions { reconcile: EVERY_TWO_SECONDS, ..CatalogOptions::of(topic) }))
             .set("speed.drop_grace", "0s")

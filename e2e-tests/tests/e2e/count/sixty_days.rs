@@ -7,7 +7,7 @@ use e2e_tests::oracle::EVER;
 use e2e_tests::scenario::now_us;
 use e2e_tests::time::rfc3339;
 use e2e_tests::views::{Event, METRIC, Mix, Sent, Views, video};
-use e2e_tests::{Archive, Client, Layer, Oracle, Stage, scenario};
+use e2e_tests::{Archive, Client, Layer, Oracle, Stage, busy_scenario};
 use rand::Rng;
 use rand::rngs::StdRng;
 use test_kit::Redis;
@@ -31,7 +31,7 @@ const COMMANDS_MAX: u64 = PARTITIONS * (2 + 2 * SLICES);
 
 #[test]
 fn sixty_days() {
-    scenario("sixty_days", async |scenario| {
+    busy_scenario("sixty_days", async |scenario| {
         let setup = Stage::of(scenario).partitions(PARTITIONS as i32).set("reconcile.wait", "100ms");
         let mut stage = setup.start().await?;
         let client = stage.client()?;

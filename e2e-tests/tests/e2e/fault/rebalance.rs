@@ -4,9 +4,8 @@ use anyhow::Context;
 use e2e_tests::views::Mix;
 use e2e_tests::watch::watched;
 use e2e_tests::{Layer, Stage, scenario};
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, repetitions};
 
-const CHANGES: usize = 10;
 const SOME: usize = 500;
 const PARTITIONS: i32 = 6;
 /// What a worker prints when it is given a partition.
@@ -22,7 +21,8 @@ fn rebalance() {
 
         watched(&client, &load, async {
             let mut running = [None, None];
-            for change in 0..CHANGES {
+            let changes = repetitions(6, 10);
+            for change in 0..changes {
                 let (place, peer) = (change % 2, &peers[change % 2]);
                 match running[place].take() {
                     None => {
@@ -38,7 +38,7 @@ fn rebalance() {
                     }
                 }
                 stage.counts_more(&load, SOME).await.with_context(|| format!("change {change}"))?;
-                if change == CHANGES / 2 {
+                if change == changes / 2 {
                     stage.deployment.reconcile().await?;
                 }
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::views::{CatalogOptions, Mix, catalog};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::{DEADLINE, Process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ const SLACK: Duration = Duration::from_secs(3);
 
 #[test]
 fn stop_under_load() {
-    scenario("stop_under_load", async |scenario| {
+    busy_scenario("stop_under_load", async |scenario| {
         let deadline = Duration::from_secs(10);
         let mut setup = Stage::of(scenario).catalog(every_two_seconds).running(&[]);
         for (_, setting) in LAYERS {
@@ -65,7 +65,7 @@ fn stop_under_load() {
 
 #[test]
 fn stop_of_what_is_stuck() {
-    scenario("stop_of_what_is_stuck", async |scenario| {
+    busy_scenario("stop_of_what_is_stuck", async |scenario| {
         let deadline = Duration::from_secs(2);
         let mut stage = Stage::of(scenario).catalog(every_two_seconds).start().await?;
         let load = stage.load(50, Mix::USUAL)?;

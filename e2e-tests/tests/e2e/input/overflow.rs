@@ -1,14 +1,14 @@
 //! Numbers that leave 64 bits or are not finite, and records with numbers that no event may have.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Answer, scenario};
+use e2e_tests::{Answer, busy_scenario};
 use serde_json::Value;
 
 use super::measurements::{GOOD, MAX_INT, METRIC, Measurements};
 
 #[test]
 fn arithmetic_poison() {
-    scenario("arithmetic_poison", async |scenario| {
+    busy_scenario("arithmetic_poison", async |scenario| {
         let Some(mut measurements) = Measurements::start(scenario, 500_000).await? else { return Ok(()) };
         let rejected = [
             ("2^63-1", "\"amount\": 9223372036854775807"),

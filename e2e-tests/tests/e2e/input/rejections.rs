@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use e2e_tests::kafka::end_offsets;
 use e2e_tests::scenario::now_us;
 use e2e_tests::time::rfc3339;
-use e2e_tests::{Archive, scenario};
+use e2e_tests::{Archive, busy_scenario};
 use serde_json::json;
 
 use super::measurements::{GOOD, MAX_INT, METRIC, Measurements};
@@ -14,7 +14,7 @@ const DAY_MS: i64 = 86_400_000;
 
 #[test]
 fn every_rejection() {
-    scenario("every_rejection", async |scenario| {
+    busy_scenario("every_rejection", async |scenario| {
         let Some(mut measurements) = Measurements::start(scenario, 500_000).await? else { return Ok(()) };
         let now_ms = now_us() / 1000;
         let broken: Vec<(&str, Vec<u8>)> = vec![

@@ -88,7 +88,7 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("topic = \"views\"", "topic = 3", 8, "`topic` is an integer, not a string", "write topic = \"…\""),
         ("by = [\"video_id\"]", "by = \"video_id\"", 25, "`by` holds a string, not a list", "by = ["),
         ("by = [\"video_id\"]", "by = [7]", 25, "`by` holds an integer", "by = ["),
-        // Pipeline and schedule.
+        // Deployment and schedule.
         ("name = \"braid\"", "name = \"My Braid\"", 2, "`name` is \"My Braid\"", "a-z, 0-9, _ and -"),
         ("\"0 */10 * * * *\"", "\"*/10 * * * *\"", 5, "five fields and no seconds", "0 */10 * * * *"),
         ("\"0 */10 * * * *\"", "\"0 0 25 * * *\"", 5, "no cron expression", "write second, minute"),

@@ -1,58 +1,149 @@
-//! The archiver, and its zombie: begins partitions, commits rows with the next offset, notes losses, closes logs.
+//! The archivers: two, so that each meets the other's commits. One registers the topic, then reads a partition and commits rows
+//! together with the next offset.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use shared_logic::catalog::Start;
 use shared_logic::log::{OffsetRange, PartitionId};
 
 use super::world::{Archive, File, World};
 
-/// On the way from an offset to a commit.
+/// What an archiver does next.
 #[derive(Debug, Clone)]
-pub(super) enum Read {
-    /// It is about to begin the partition there.
-    Begin(PartitionId, i64),
-    /// It reads at that offset of that log, as it believes.
-    At(PartitionId, i64),
-    /// It read `[from, to)`, of another log or not.
-    Rows(PartitionId, i64, i64, bool),
-    /// The topic's id, asked after the rows were read, was this log's.
-    Asked(PartitionId, i64, i64, bool),
+pub(super) enum Step {
+    /// It has read the archive and asked for the topic's id; it asks where the topic's partitions start and end. By name, so
+    /// the answer may be about another log.
+    AskOffsets(Session),
+    /// It registers the topic with those starts and ends.
+    Register(Session, BTreeMap<i32, i64>, BTreeMap<i32, i64>),
+    /// It reads from that offset on.
+    Read(PartitionId, i64),
+    /// It has read rows, and asks for the topic's id.
+    AskId(File),
+    /// The id is still that of the rows' log, so it commits them.
+    Commit(File),
+}
+
+/// What a session starts from.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    archive: Rc<Archive>,
+    /// The topic's log when it was asked, and how many partitions it had.
+    log: String,
+    partitions: usize,
+    /// The partition that it will read.
+    partition: usize,
 }
 
 impl World {
-    /// One step of one of two archivers.
+    /// One step of one of the archivers.
     pub(super) fn archiver(&mut self) {
         let at = self.dice.below(self.archivers.len());
-        if let Some(read) = self.archivers[at].take() {
-            if self.is_killed() {
-                return;
+        let step = match self.archivers[at].take() {
+            Some(_) if self.is_killed() => return,
+            Some(step) => step,
+            None => {
+                let partition = self.dice.below(self.topic.partitions.len());
+                Step::AskOffsets(self.starts_session(partition))
             }
-            let far = self.dice.chance(50);
-            self.archivers[at] = self.go_on(read, far);
-        } else if self.dice.chance(10) {
-            self.close_logs();
-        } else {
-            let partition = self.dice.below(self.topic.partitions.len());
-            self.archivers[at] = self.begin_or_go_on(partition);
+        };
+        let far = self.dice.chance(50);
+        self.archivers[at] = self.archiver_step(step, far);
+        // Most sessions register the topic as soon as they have seen it.
+        if matches!(self.archivers[at], Some(Step::Register(..))) && self.dice.chance(80) {
+            self.archivers[at] = self.archivers[at].take().and_then(|step| self.archiver_step(step, far));
         }
         if self.dice.chance(5) {
             self.accept_losses();
         }
     }
 
-    /// An archiver without faults comes to the ends of all logs, and an operator accepts what is lost.
+    /// An archiver without faults comes to the end of every partition, and an operator accepts what is lost.
     pub(super) fn archiver_catches_up(&mut self) {
         self.archivers.fill(None);
-        self.close_logs();
         for partition in 0..self.topic.partitions.len() {
             for _ in 0..4 {
-                let mut read = self.begin_or_go_on(partition);
-                while let Some(on_the_way) = read {
-                    read = self.go_on(on_the_way, true);
+                let mut next = Some(Step::AskOffsets(self.starts_session(partition)));
+                while let Some(step) = next {
+                    next = self.archiver_step(step, true);
                 }
             }
         }
         self.accept_losses();
+    }
+
+    fn starts_session(&self, partition: usize) -> Session {
+        Session {
+            archive: Rc::clone(&self.archive),
+            log: self.topic.log.clone(),
+            partitions: self.topic.partitions.len(),
+            partition,
+        }
+    }
+
+    fn archiver_step(&mut self, step: Step, far: bool) -> Option<Step> {
+        match step {
+            Step::AskOffsets(session) => {
+                let asked = || (0..).zip(self.topic.partitions.iter().take(session.partitions));
+                let starts = asked().map(|(partition, (start, _))| (partition, *start)).collect();
+                let ends = asked().map(|(partition, (_, end))| (partition, *end)).collect();
+                Some(Step::Register(session, starts, ends))
+            }
+            Step::Register(session, starts, ends) => self.register(&session, &starts, &ends),
+            Step::Read(id, from) => self.read_rows(id, from, far),
+            Step::AskId(rows) => (rows.range.id.log == self.topic.log).then_some(Step::Commit(rows)),
+            Step::Commit(rows) => {
+                self.commit_rows(rows);
+                None
+            }
+        }
+    }
+
+    /// As `batch_layer::archive` does: registers the topic in the facts that it knows, and commits what that changes unless
+    /// another commit came first. Then it reads on.
+    fn register(&mut self, session: &Session, starts: &BTreeMap<i32, i64>, ends: &BTreeMap<i32, i64>) -> Option<Step> {
+        let first = if self.start_latest { Start::Latest } else { Start::Earliest };
+        let mut facts = session.archive.facts.clone();
+        let changes = facts.register_topic(&session.log, first, starts, ends);
+        if !changes.is_empty() {
+            let changes = changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            if self.archive.version == session.archive.version {
+                self.commit(|| changes, |archive| archive.facts = facts);
+            } else {
+                self.tell(|| format!("an archiver's commit is refused: {changes}"));
+            }
+            return None;
+        }
+        let id = PartitionId::new(session.log.clone(), session.partition as i32);
+        let next = facts.partition(&id)?.next;
+        (next < ends[&id.partition]).then_some(Step::Read(id, next))
+    }
+
+    /// Reads whichever log the topic is by now, as the client does.
+    fn read_rows(&mut self, id: PartitionId, from: i64, far: bool) -> Option<Step> {
+        let (start, end) = self.topic.partitions.get(id.partition as usize).copied().unwrap_or_default();
+        let to = if far { end } else { self.dice.between(from, end.max(from)) };
+        let foreign = id.log != self.topic.log;
+        let range = OffsetRange { id, from, to };
+        (start <= from && from < to).then_some(Step::AskId(File { range, foreign }))
+    }
+
+    fn commit_rows(&mut self, rows: File) {
+        let OffsetRange { id, from, to } = &rows.range;
+        let mut facts = self.archive.facts.clone();
+        if !facts.advance(id, *from, *to) {
+            self.tell(|| format!("an archiver's commit of [{from}, {to}) of {id} is refused"));
+            return;
+        }
+        facts.see_end(id, *to);
+        self.commit(
+            || format!("holds [{from}, {to}) of {id}"),
+            |archive| {
+                archive.facts = facts;
+                archive.files.push(rows.clone());
+            },
+        );
     }
 
     fn commit(&mut self, what: impl FnOnce() -> String, change: impl FnOnce(&mut Archive)) {
@@ -63,20 +154,7 @@ impl World {
         self.tell(|| format!("archive version {version}: {}", what()));
     }
 
-    fn close_logs(&mut self) {
-        let facts = &self.archive.facts;
-        let ended: Vec<String> = facts
-            .logs
-            .iter()
-            .filter(|log| !log.closed && log.log != self.topic.log)
-            .map(|log| log.log.clone())
-            .collect();
-        for log in ended {
-            self.commit(|| format!("{log} is closed"), |archive| archive.facts.close(&log));
-        }
-    }
-
-    /// A reconcile asks the shards of a closed log, and notes what was counted beyond what is archived.
+    /// A reconcile asks the shards of a closed log how far they were counted, and notes what is lost.
     pub(super) fn settle(&mut self, log: &str) {
         let cursors = self.redis.shards.iter().map(|(id, shard)| (id.clone(), shard.cursor)).collect();
         self.commit(|| format!("{log} is settled"), |archive| archive.facts.settle(log, &cursors));
@@ -92,60 +170,5 @@ impl World {
                 },
             );
         }
-    }
-
-    /// Begins the partition, or notes what it lost, or gives where to read on.
-    fn begin_or_go_on(&mut self, partition: usize) -> Option<Read> {
-        let id = self.id(partition);
-        let (start, end) = self.topic.partitions[partition];
-        let Some(next) = self.archive.facts.partition(&id).map(|facts| facts.next) else {
-            let first_seen = self.archive.facts.logs.is_empty();
-            let begin = if first_seen && self.start_latest { end } else { start };
-            return Some(Read::Begin(id, begin));
-        };
-        if next < start {
-            self.commit(|| format!("[{next}, {start}) of {id} is lost"), |archive| archive.facts.lose(&id, start));
-            return None;
-        }
-        (next < end).then_some(Read::At(id, next))
-    }
-
-    /// Reads whatever the topic is by now, as the client does; asks whose records they were; commits.
-    fn go_on(&mut self, read: Read, far: bool) -> Option<Read> {
-        match read {
-            Read::Begin(id, offset) => {
-                self.commit(|| format!("begins {id} at {offset}"), |archive| archive.facts.begin(&id, offset));
-                None
-            }
-            Read::At(id, from) => {
-                let end = self.topic.partitions.get(id.partition as usize).map_or(0, |(_, end)| *end);
-                let to = if far { end } else { self.dice.between(from, end.max(from)) };
-                let foreign = id.log != self.topic.log;
-                (from < to).then_some(Read::Rows(id, from, to, foreign))
-            }
-            Read::Rows(id, from, to, foreign) => {
-                (id.log == self.topic.log).then_some(Read::Asked(id, from, to, foreign))
-            }
-            Read::Asked(id, from, to, foreign) => {
-                self.commit_rows(id, from, to, foreign);
-                None
-            }
-        }
-    }
-
-    fn commit_rows(&mut self, id: PartitionId, from: i64, to: i64, foreign: bool) {
-        let mut facts = self.archive.facts.clone();
-        if !facts.advance(&id, from, to) {
-            self.tell(|| format!("an archiver's commit of [{from}, {to}) of {id} is refused"));
-            return;
-        }
-        facts.see_end(&id, to);
-        self.commit(
-            || format!("holds [{from}, {to}) of {id}"),
-            |archive| {
-                archive.facts = facts;
-                archive.files.push(File { range: OffsetRange { id: id.clone(), from, to }, foreign });
-            },
-        );
     }
 }

@@ -10,7 +10,7 @@ use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use test_kit::Dice;
 
-use super::archiver::Read;
+use super::archiver::Step;
 use super::dropper::Dropper;
 use super::fault::FaultsLeft;
 use super::mask::Mask;
@@ -106,7 +106,7 @@ pub(super) struct World {
 
     // Who acts on it.
     pub(super) workers: Vec<Worker>,
-    pub(super) archivers: Vec<Option<Read>>,
+    pub(super) archivers: Vec<Option<Step>>,
     pub(super) reconciles: Vec<Option<Reconcile>>,
     pub(super) dropper: Dropper,
     /// What a slow reader has seen.

@@ -1,6 +1,6 @@
-//! What every decoder owes to any bytes; the fuzz targets of `fuzz_targets/` ask for it.
+//! What every decoder promises for any bytes.
 //!
-//! A fuzzer's input is a batch of records, separated by [`SEPARATOR`], so that seeds can be read and written by hand.
+//! An input is a batch of records, separated by [`SEPARATOR`], so that seeds can be read and written by hand.
 
 use polars::prelude::{AnyValue, DataFrame};
 use shared_logic::catalog::{Catalog, Format, Source};
@@ -10,23 +10,23 @@ use shared_logic::identity::Identity;
 use shared_logic::rejection::{Reason, Rejected};
 
 /// ASCII's record separator.
-pub const SEPARATOR: u8 = 0x1e;
+const SEPARATOR: u8 = 0x1e;
 
 /// The timestamp of every record: 2026-04-24T09:30:00Z, in microseconds. The source's `max_age` and `max_ahead` leave an
 /// hour before and a minute behind it.
 const RECORD_TIME_US: i64 = 1_777_023_000_000_000;
 
-/// All that a decoder says of an event.
+/// Everything that a decoder returns about an event.
 #[derive(Debug, PartialEq)]
-pub struct Said {
+pub(crate) struct Said {
     time_us: i64,
     identity: Option<Identity>,
     /// The undeclared members, as the text of a JSON object.
-    pub extra: Option<String>,
+    pub(crate) extra: Option<String>,
 }
 
-/// A source with every type of field, required and optional, whose `user` is counted by.
-pub fn source(format: &str) -> Source {
+/// A source with every type of field, required and optional, with a metric by `user`.
+pub(crate) fn source(format: &str) -> Source {
     let text = format!(
         r#"
 [sources.s]
@@ -57,11 +57,11 @@ c = "count()"
     catalog.sources.remove("s").expect("its source")
 }
 
-/// Decodes a batch of records and checks what holds whatever their bytes are: each is an event or rejected, for a reason
-/// that its bytes can have; it is so without the others too; and the rows are those of the events.
+/// Decodes a batch of records and checks what must hold for any bytes: each record is an event, or rejected for a reason
+/// that fits its bytes; the result does not depend on the records before it; and the rows hold the events.
 ///
-/// Gives what became of each record.
-pub fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
+/// Returns the result for each record.
+pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
     let payloads: Vec<&[u8]> = batch.split(|byte| *byte == SEPARATOR).collect();
     let mut decoder = Decoder::new(source);
     let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut decoder, payload, columns));
@@ -82,7 +82,7 @@ pub fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Sai
     payloads.into_iter().zip(together).collect()
 }
 
-/// What a decoder says of each record, and the archive's rows, which are null where a record is no event.
+/// The decoder's result for each record, and the archive's rows, which are null where a record was rejected.
 fn decoded(
     source: &Source,
     payloads: &[&[u8]],
@@ -136,11 +136,11 @@ fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyVa
         | Reason::TooOld
         | Reason::TooFarAhead => (true, true),
     };
-    assert!(of_the_format, "{reason} cannot befall this format");
+    assert!(of_the_format, "{reason} cannot happen in this format");
     assert_eq!(of_a_field, field.is_some_and(|field| field < source.fields.len()), "{reason} names its field");
     assert!(rejected.text(&source.fields).starts_with(reason.name()));
 
-    // Only its own timestamp may make a record too old: without one it is an event.
+    // Only the record's own timestamp can make it too old: without one it is an event.
     let aged = matches!(reason, Reason::TooOld | Reason::TooFarAhead);
     assert_eq!(Decoder::new(source).decode(Some(payload), None).is_ok(), aged, "{reason}");
     assert!(cells.iter().all(AnyValue::is_null), "a rejected record has no row");

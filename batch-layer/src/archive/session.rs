@@ -1,0 +1,196 @@
+//! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
+
+mod reading;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use platform::kafka::{Bound, Consumer, KafkaError, Topic, Topics};
+use platform::settings;
+use platform::store::Committed;
+use platform::task::Backoff;
+use platform::telemetry::error_text;
+use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::Change;
+use storage::{Archive, Storage};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::reading::Reading;
+use super::{SessionError, commit, compact};
+
+/// Archives one source. It blocks the thread that runs it.
+pub(super) struct Archiver {
+    runtime: Handle,
+    settings: settings::Archive,
+    source: Source,
+    stop: CancellationToken,
+    topics: Topics,
+    consumer: Consumer,
+    archive: Archive,
+    /// How often it has committed rows.
+    commits: u64,
+}
+
+impl Archiver {
+    /// Connects to Kafka and opens the archive, created where it is missing.
+    pub(super) fn start(
+        runtime: Handle,
+        kafka: &settings::Kafka,
+        settings: settings::Archive,
+        storage: &Storage,
+        source: Source,
+        stop: CancellationToken,
+    ) -> Result<Archiver, SessionError> {
+        Ok(Archiver {
+            topics: Topics::new(kafka)?,
+            consumer: Consumer::new(kafka, &source.topic)?,
+            archive: runtime.block_on(super::create(storage, &source))?,
+            runtime,
+            settings,
+            source,
+            stop,
+            commits: 0,
+        })
+    }
+
+    /// Runs one session after another until `stop`.
+    pub(super) fn run(mut self) {
+        let mut backoff = Backoff::new(self.settings.retry_backoff.get());
+        while !self.stop.is_cancelled() {
+            match self.session() {
+                Ok(()) => backoff.reset(),
+                Err(failed) => {
+                    let wait = backoff.wait();
+                    error!(
+                        source = self.source.name,
+                        error = error_text(&failed),
+                        wait_ms = wait.as_millis(),
+                        "archiving stopped; starting again"
+                    );
+                    self.pause(wait);
+                }
+            }
+        }
+    }
+
+    /// One session. Everything that it read and that counts is committed when it returns without an error.
+    fn session(&mut self) -> Result<(), SessionError> {
+        self.runtime.block_on(self.archive.refresh())?;
+        let Some(topic) = self.describe()? else {
+            warn!(topic = self.source.topic, "the topic does not exist; waiting for it");
+            self.pause(self.settings.discover_every.get());
+            return Ok(());
+        };
+        let Some(mut reading) = self.register(topic)? else { return Ok(()) };
+        while self.read_on(&mut reading)? {}
+        Ok(())
+    }
+
+    /// R6: registers the topic in the facts, before any of its records is archived, and starts to read. Returns nothing if
+    /// another archiver committed first.
+    fn register(&mut self, topic: Topic) -> Result<Option<Reading>, SessionError> {
+        let starts = self.offsets(&topic, Bound::Start)?;
+        let ends = self.offsets(&topic, Bound::End)?;
+        let mut facts = self.archive.facts();
+        let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends);
+        let columns = commit::missing_columns(&self.archive, &self.source)?;
+        if !changes.is_empty() || columns.is_some() {
+            let committed = commit::facts(&mut self.archive, facts, columns.as_ref());
+            if self.runtime.block_on(committed)? == Committed::Conflict {
+                return Ok(None);
+            }
+            changes.iter().for_each(|change| self.log_change(change, &topic));
+        }
+        let facts = self.archive.facts();
+        let known = facts.log(&topic.log).into_iter().flat_map(|log| &log.partitions);
+        let next: BTreeMap<i32, i64> = known.map(|(partition, known)| (*partition, known.next)).collect();
+        info!(topic = self.source.topic, log = topic.log, ?next, "archiving");
+        self.consumer.assign(&next)?;
+        Ok(Some(Reading::new(&self.source, topic, &next, ends)))
+    }
+
+    /// Reads once, and commits if it is time to. Returns whether the session goes on.
+    fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
+        let failed = reading.poll(&mut self.consumer, &self.source.topic)?;
+        let ends_here = failed || self.stop.is_cancelled();
+        let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
+        let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
+        if !(ends_here || asks || commits) {
+            return Ok(true);
+        }
+        // R7: what was read and asked belongs to this log only if the topic still has its id afterwards.
+        let ends = asks.then(|| self.offsets(&reading.topic, Bound::End)).transpose();
+        let now = self.describe()?;
+        if now.as_ref().map(|now| &now.log) != Some(&reading.topic.log) {
+            warn!(
+                topic = self.source.topic,
+                log = reading.topic.log,
+                rows = reading.buffer.rows(),
+                "the topic was created again or deleted; discarding what was just read, it may belong to another log"
+            );
+            return Ok(false);
+        }
+        if let Some(ends) = ends? {
+            (reading.ends, reading.ends_asked) = (ends, Instant::now());
+        }
+        if commits && !self.commit(reading)? {
+            return Ok(false);
+        }
+        Ok(!ends_here && now.as_ref() == Some(&reading.topic))
+    }
+
+    /// Commits what was read. Returns false if another archiver committed first.
+    fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
+        let rows = reading.take_rows(&self.source);
+        let committed = commit::rows(&mut self.archive, &reading.topic.log, rows, &reading.ends);
+        if self.runtime.block_on(committed)? == Committed::Conflict {
+            warn!(
+                table = self.archive.path(),
+                "another archiver writes to this archive; starting again from what it committed"
+            );
+            return Ok(false);
+        }
+        self.commits += 1;
+        if self.commits.is_multiple_of(self.settings.checkpoint_every) {
+            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source));
+        }
+        Ok(true)
+    }
+
+    fn log_change(&self, change: &Change, now: &Topic) {
+        let topic = &self.source.topic;
+        match change {
+            Change::Closed { log } => {
+                warn!(topic, log, now = now.log, "the topic has another id: its old log is closed")
+            }
+            Change::Reopened { log } => {
+                warn!(topic, log, "the topic has the id of a closed log: the log is open again")
+            }
+            Change::Begun { .. } => {}
+            Change::Lost { id, from, to } => {
+                error!(%id, from, to, "the log lost offsets before they were archived: answers have a gap until `batch-layer lost accept`");
+            }
+        }
+    }
+
+    fn describe(&self) -> Result<Option<Topic>, KafkaError> {
+        self.runtime.block_on(self.topics.describe(&self.source.topic))
+    }
+
+    fn offsets(&self, topic: &Topic, bound: Bound) -> Result<BTreeMap<i32, i64>, KafkaError> {
+        let partitions: Vec<i32> = (0..topic.partitions).collect();
+        self.runtime.block_on(self.topics.offsets(&self.source.topic, &partitions, bound))
+    }
+
+    /// Waits that long, or until `stop`.
+    fn pause(&self, wait: Duration) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.cancelled() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,83 @@
+//! What a session has read of one log and not committed yet.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
+use platform::settings;
+use shared_logic::catalog::Source;
+use tracing::warn;
+
+use crate::archive::buffer::{Buffer, Incoming};
+
+/// How many records one call to Kafka may return.
+const POLL_RECORDS: usize = 4_096;
+/// How long a call to Kafka waits when there is nothing to read.
+const POLL_WAIT: Duration = Duration::from_millis(20);
+
+/// The state of a session that reads.
+pub(super) struct Reading {
+    /// The topic at the start of the session.
+    pub(super) topic: Topic,
+    /// Where its partitions ended when Kafka was last asked.
+    pub(super) ends: BTreeMap<i32, i64>,
+    /// When that was.
+    pub(super) ends_asked: Instant,
+    /// What is not committed yet.
+    pub(super) buffer: Buffer,
+    /// When the buffer was first ahead of the archive.
+    since: Option<Instant>,
+}
+
+impl Reading {
+    /// Nothing is read yet. `next` is the archive's next offset of each partition.
+    pub(super) fn new(source: &Source, topic: Topic, next: &BTreeMap<i32, i64>, ends: BTreeMap<i32, i64>) -> Reading {
+        let buffer = Buffer::new(source, &topic.log, next);
+        Reading { topic, ends, ends_asked: Instant::now(), buffer, since: None }
+    }
+
+    /// Reads once into the buffer. Returns whether a partition cannot be read on, so that the session has to end.
+    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<bool, KafkaError> {
+        let (buffer, mut failed) = (&mut self.buffer, false);
+        consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
+            Polled::Record(record) => buffer.push(incoming(&record)),
+            Polled::End { partition, offset } => buffer.reach(partition, offset),
+            Polled::OutOfRange { partition } => {
+                warn!(topic, partition, "the log no longer holds the next offset");
+                failed = true;
+            }
+            Polled::Failed { partition, error } => warn!(topic, ?partition, %error, "kafka reports an error"),
+        })?;
+        if self.buffer.has_progress() {
+            self.since.get_or_insert_with(Instant::now);
+        }
+        Ok(failed)
+    }
+
+    /// Whether the buffer is full, or has waited long enough for more records.
+    pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
+        let is_full = self.buffer.rows() >= settings.max_rows || self.buffer.bytes as u64 >= settings.max_bytes.bytes();
+        is_full || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+    }
+
+    /// Takes everything that was read; the buffer goes on, empty, where it was.
+    pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
+        let next = self.buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
+        self.since = None;
+        std::mem::replace(&mut self.buffer, Buffer::new(source, &self.topic.log, &next))
+    }
+}
+
+fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers: Vec<(String, Option<String>)> =
+        record.headers().map(|(name, value)| (name.to_owned(), value.map(text))).collect();
+    Incoming {
+        partition: record.partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        key: record.key,
+        payload: record.payload,
+        headers: (!headers.is_empty()).then(|| serde_json::to_string(&headers).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What a reconcile asks of the shards of one source: new slices (R3), and how far closed logs were counted (R6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform::redis::{Connection, RedisError};
+use platform::settings;
+use shared_logic::catalog::Deployment;
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::log::PartitionId;
+use storage::{Archive, ShardClient, ShardError};
+use tracing::{error, info, warn};
+
+use super::cut::Rotated;
+use super::error::MetricError;
+
+/// The shards of one source, for the duration of one reconcile.
+pub(super) struct Shards<'a> {
+    deployment: &'a Deployment,
+    source: &'a str,
+    client: ShardClient,
+    redis: Connection,
+    /// The closed logs that this reconcile has settled.
+    settled: BTreeSet<String>,
+}
+
+impl Shards<'_> {
+    /// Connects to Redis.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached.
+    pub(super) async fn connect<'a>(
+        settings: &settings::Redis,
+        deployment: &'a Deployment,
+        source: &'a str,
+    ) -> Result<Shards<'a>, RedisError> {
+        let redis = platform::redis::connect(settings).await?;
+        Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled: BTreeSet::new() })
+    }
+
+    /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub(super) async fn rotate(&mut self, facts: &Facts, max_slices: usize) -> Result<Rotated, ShardError> {
+        let mut rotated = Rotated::new();
+        for (id, _) in facts.partitions().filter(|(id, _)| !facts.is_closed(&id.log)) {
+            let keys = self.keys(&id);
+            match self.client.rotate(&mut self.redis, &keys, max_slices).await? {
+                Reply::Done(shard) => {
+                    if shard.last_slice() != shard.cursor {
+                        let slices = shard.slices.len();
+                        warn!(%id, slices, "too many slices: there is no new one until the speed layer drops some");
+                    }
+                    rotated.insert(id, shard.last_slice());
+                }
+                Reply::Refused(_) => info!(%id, "there is no shard to rotate; taking what is archived"),
+            }
+        }
+        Ok(rotated)
+    }
+
+    /// R6: settles the closed logs. Before a cut reaches the end of a closed log, the archive has to know what the speed layer
+    /// counted beyond that end: those records had arrived, and no answer counts them from this cut on, so they are noted as
+    /// lost.
+    ///
+    /// # Errors
+    /// If Redis does not answer, or the archive cannot be written.
+    pub(super) async fn settle(&mut self, archive: &mut Archive) -> Result<(), MetricError> {
+        // A change of the facts may bring newer facts with it, and with them more closed logs.
+        loop {
+            let facts = archive.facts();
+            let closed = facts.logs.iter().filter(|log| log.closed).map(|log| log.log.clone());
+            let unsettled: Vec<String> = closed.filter(|log| !self.settled.contains(log)).collect();
+            if unsettled.is_empty() {
+                return Ok(());
+            }
+            let mut cursors = BTreeMap::new();
+            for (id, end) in facts.closed_partitions().filter(|(id, _)| unsettled.contains(&id.log)) {
+                let keys = self.keys(&id);
+                let Some(shard) = self.client.positions(&mut self.redis, &keys).await? else { continue };
+                if shard.cursor > end {
+                    error!(%id, from = end, to = shard.cursor, "the log ended before everything that speed had counted was archived: answers have a gap until `batch-layer lost accept`");
+                }
+                cursors.insert(id, shard.cursor);
+            }
+            archive.change("SETTLE", |facts| unsettled.iter().for_each(|log| facts.settle(log, &cursors))).await?;
+            self.settled.extend(unsettled);
+        }
+    }
+
+    fn keys(&self, id: &PartitionId) -> ShardKeys {
+        ShardKeys::new(self.deployment, self.source, id)
+    }
+}

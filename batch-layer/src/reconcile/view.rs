@@ -1,0 +1,27 @@
+//! The table of a metric's batch view.
+
+use platform::store::StoreError;
+use polars::prelude::{Field, Schema};
+use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::batch_view::BUCKET;
+use shared_logic::schema::INSTANT;
+use storage::{BatchView, Storage};
+
+/// Opens a metric's view, created where it is missing.
+pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric) -> Result<BatchView, StoreError> {
+    storage.create_batch_view(&metric.name, &columns(&catalog.sources[&metric.source], metric)).await
+}
+
+/// The columns of a metric's view, without its partition column.
+pub(super) fn columns(source: &Source, metric: &Metric) -> Schema {
+    let by = metric
+        .by
+        .iter()
+        .filter_map(|name| source.field(name))
+        .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
+    let measures = metric
+        .measures
+        .iter()
+        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
+    std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
+}

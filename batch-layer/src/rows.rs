@@ -1,0 +1,35 @@
+//! Rows of tables, computed by Polars on threads that may block.
+
+use platform::store::StoreError;
+use polars::prelude::PolarsResult;
+use tokio::task::JoinError;
+
+/// Why rows of a table could not be read, computed or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// The table could not be read or written, or Polars refused the rows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The thread that computed the rows panicked, or was not started because the process ends.
+    #[error("cannot {operation} of table {table}")]
+    Thread {
+        /// What was computed.
+        operation: &'static str,
+        /// The table's path below the deployment's folder.
+        table: String,
+        /// How the thread ended.
+        source: JoinError,
+    },
+}
+
+/// Runs work of Polars on a thread of the blocking pool. `operation` completes the sentence "cannot … of table …".
+pub(crate) async fn compute<T: Send + 'static>(
+    operation: &'static str,
+    table: &str,
+    work: impl FnOnce() -> PolarsResult<T> + Send + 'static,
+) -> Result<T, RowsError> {
+    let table = || table.to_owned();
+    let computed = tokio::task::spawn_blocking(work).await;
+    let computed = computed.map_err(|source| RowsError::Thread { operation, table: table(), source })?;
+    Ok(computed.map_err(|source| StoreError::Frame { operation, table: table(), source })?)
+}

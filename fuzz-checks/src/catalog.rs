@@ -1,0 +1,85 @@
+//! Any text as a catalog: if it is accepted, every metric has a plan that runs; if it is refused, each mistake says where and why.
+
+use polars::prelude::{DataFrame, IntoLazy};
+use shared_logic::catalog::{Catalog, Format, Metric, Mistake, Source};
+use shared_logic::decode::{Columns, Decoder};
+use shared_logic::plan::Plan;
+use shared_logic::schema::FieldType;
+
+/// Parses a text as a catalog and checks the result.
+///
+/// # Panics
+/// If the parser breaks a promise.
+pub fn catalog(text: &str) {
+    let parsed = Catalog::parse(text);
+    assert_eq!(parsed, Catalog::parse(text), "a catalog is a function of its text");
+    match &parsed {
+        Ok(catalog) => accepted(text, catalog),
+        Err(mistakes) => refused(text, mistakes),
+    }
+}
+
+/// Every metric has a plan that runs, and a definition that does not depend on the layout of the file.
+fn accepted(text: &str, catalog: &Catalog) {
+    // Added at the end, because a byte order mark may only stand first.
+    let again = Catalog::parse(&format!("{text}\n# the same\n")).expect("a comment changes nothing");
+    assert_eq!(*catalog, again);
+    for (metric, same) in catalog.metrics.values().zip(again.metrics.values()) {
+        assert_eq!(catalog.definition(metric), again.definition(same), "a definition is stable");
+        runs(&catalog.sources[&metric.source], metric);
+    }
+}
+
+/// The plan of a metric takes the events of its source and gives the columns that it promises.
+fn runs(source: &Source, metric: &Metric) {
+    let plan = Plan::new(source, metric);
+    assert!(plan.columns().iter().all(|name| source.field(name).is_some()), "a plan reads declared fields only");
+    let events = events(source);
+    let partials = plan.partials(events.lazy()).unwrap_or_else(|error| panic!("{} does not run: {error}", metric.name));
+    assert!(partials.height() <= 2, "no more partials than events");
+    assert_eq!(partials.width(), metric.by.len() + 1 + metric.measures.len());
+    plan.roll_up(&partials, |_| false).unwrap_or_else(|error| panic!("{} does not roll up: {error}", metric.name));
+}
+
+/// Two events of a source: one with every field, one with the required ones only.
+fn events(source: &Source) -> DataFrame {
+    let mut decoder = Decoder::new(source);
+    let mut columns = Columns::new(source, |_| true, 2);
+    for everything in [true, false] {
+        let value = |kind: FieldType| match kind {
+            FieldType::String => "\"a\"",
+            FieldType::Int => "7",
+            FieldType::Float => "0.5",
+            FieldType::Bool => "true",
+            FieldType::Timestamp => "\"2026-04-24T09:30:00Z\"",
+        };
+        let cells = source.fields.iter().map(|field| (field, everything || !field.optional));
+        let payload = match source.format {
+            Format::Json => {
+                let kept = cells.filter(|(_, kept)| *kept);
+                let members: Vec<_> =
+                    kept.map(|(field, _)| format!("{:?}:{}", field.name, value(field.kind))).collect();
+                format!("{{{}}}", members.join(","))
+            }
+            Format::Tsv => {
+                let shown = cells.map(|(field, kept)| if kept { value(field.kind).trim_matches('"') } else { "" });
+                shown.collect::<Vec<_>>().join("\t")
+            }
+        };
+        let event = decoder.decode(Some(payload.as_bytes()), None);
+        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(&source.fields))));
+    }
+    columns.finish().expect("columns of a checked catalog")
+}
+
+/// Each mistake names a line of the file and what to do, in one line of text, in order.
+fn refused(text: &str, mistakes: &[Mistake]) {
+    assert!(!mistakes.is_empty(), "refused without a reason");
+    assert!(mistakes.is_sorted_by_key(|mistake| mistake.line), "mistakes come in the order of their lines");
+    let last = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    for mistake in mistakes {
+        assert!((1..=last).contains(&mistake.line), "{mistake} is not within {last} lines");
+        assert!(!mistake.what.is_empty() && !mistake.fix.is_empty(), "{mistake:?}");
+        assert!(!mistake.to_string().contains(char::is_control), "{mistake:?} is more than a line");
+    }
+}

@@ -1,0 +1,18 @@
+//! What the decoders and the catalog parser must do with any input, however malformed.
+//!
+//! A check takes the bytes of one input and panics if the code breaks a promise. Two callers have them:
+//!
+//! - `make test`: `shared-logic/tests/it/seeds.rs` gives them the seeds in `fuzz/seeds/` and mutations of these;
+//! - `make fuzz`: libFuzzer searches for inputs that take new branches, starting from the same seeds. Its targets are in `fuzz/`,
+//!   a workspace of its own, because libFuzzer needs an instrumented build of everything.
+//!
+//! The checks: [`json`] and [`tsv`] for records, and [`catalog`] for catalogs.
+
+mod catalog;
+mod decoder;
+mod json;
+mod tsv;
+
+pub use catalog::catalog;
+pub use json::json;
+pub use tsv::tsv;

@@ -1,0 +1,220 @@
+//! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was lost,
+//! and which logs have ended (R6).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::PartitionId;
+use crate::rejection::Reason;
+
+/// What the archive knows of its source's logs, as of one commit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The logs, in the order in which the archive first saw them.
+    pub logs: Vec<LogFacts>,
+    /// Records that could not be decoded, by reason.
+    #[serde(default)]
+    pub rejects: BTreeMap<Reason, Rejects>,
+}
+
+/// One life of a topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogFacts {
+    /// The topic's id.
+    pub log: String,
+    /// Whether the log has ended: its topic was deleted. A closed log's cut is its archived end.
+    #[serde(default)]
+    pub closed: bool,
+    /// Whether a reconcile has asked, after the log was closed, how far the speed layer had counted it. Until then its losses
+    /// may be incomplete, and readers need its shards.
+    #[serde(default)]
+    pub settled: bool,
+    /// The partitions that the archive has begun.
+    pub partitions: BTreeMap<i32, PartitionFacts>,
+}
+
+/// What the archive holds of one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionFacts {
+    /// The offset at which the archive begins the partition.
+    pub begin: i64,
+    /// The first offset that is not archived.
+    pub next: i64,
+    /// The largest offset that the partition is known to have reached: what Kafka last said, or what the speed layer had
+    /// counted. When the log is closed, the offsets from `next` up to here are lost.
+    #[serde(default)]
+    pub end: i64,
+    /// The ranges that the log lost before they were archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+}
+
+/// Offsets that the log lost before they were archived, `[from, to)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The first lost offset.
+    pub from: i64,
+    /// The first offset behind the lost ones.
+    pub to: i64,
+    /// Whether an operator accepted the loss.
+    #[serde(default)]
+    pub accepted: bool,
+}
+
+/// Records rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejects {
+    /// The number of records.
+    pub count: u64,
+    /// The last of them.
+    pub last: Place,
+}
+
+/// The place of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The log's id.
+    pub log: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// Why the record was rejected: `reason` or `reason:field`.
+    pub error: String,
+}
+
+impl Facts {
+    /// The facts of a log.
+    pub fn log(&self, log: &str) -> Option<&LogFacts> {
+        self.logs.iter().find(|facts| facts.log == log)
+    }
+
+    /// The facts of a log; a new log is appended as the last one seen.
+    pub fn log_mut(&mut self, log: &str) -> &mut LogFacts {
+        let at = self.logs.iter().position(|facts| facts.log == log).unwrap_or_else(|| {
+            self.logs.push(LogFacts {
+                log: log.to_owned(),
+                closed: false,
+                settled: false,
+                partitions: BTreeMap::new(),
+            });
+            self.logs.len() - 1
+        });
+        &mut self.logs[at]
+    }
+
+    /// The facts of a partition, if the archive has begun it.
+    pub fn partition(&self, id: &PartitionId) -> Option<&PartitionFacts> {
+        self.log(&id.log)?.partitions.get(&id.partition)
+    }
+
+    /// Whether the log has ended.
+    pub fn is_closed(&self, log: &str) -> bool {
+        self.log(log).is_some_and(|facts| facts.closed)
+    }
+
+    /// Whether the log has ended and its losses are complete.
+    pub fn is_settled(&self, log: &str) -> bool {
+        self.log(log).is_some_and(|facts| facts.settled)
+    }
+
+    /// Every partition that the archive has begun.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, &PartitionFacts)> {
+        self.logs.iter().flat_map(|log| {
+            log.partitions.iter().map(|(partition, facts)| (PartitionId::new(log.log.clone(), *partition), facts))
+        })
+    }
+
+    /// The partitions of closed logs with their archived ends.
+    pub fn closed_partitions(&self) -> impl Iterator<Item = (PartitionId, i64)> {
+        let closed = self.logs.iter().filter(|log| log.closed);
+        closed.flat_map(|log| {
+            let id = |partition: &i32| PartitionId::new(log.log.clone(), *partition);
+            log.partitions.iter().map(move |(partition, facts)| (id(partition), facts.next))
+        })
+    }
+
+    /// R6: begins a partition, before any of its rows is archived. A partition that is begun already stays as it is.
+    pub fn begin(&mut self, id: &PartitionId, offset: i64) {
+        let partitions = &mut self.log_mut(&id.log).partitions;
+        partitions.entry(id.partition).or_insert(PartitionFacts {
+            begin: offset,
+            next: offset,
+            end: offset,
+            lost: Vec::new(),
+        });
+    }
+
+    /// R6: notes that rows up to `next` are archived.
+    ///
+    /// Changes nothing and returns false if the partition's next offset is not `expected`: another archiver has written.
+    #[must_use]
+    pub fn advance(&mut self, id: &PartitionId, expected: i64, next: i64) -> bool {
+        match self.log_mut(&id.log).partitions.get_mut(&id.partition) {
+            Some(facts) if facts.next == expected && next >= expected => {
+                facts.next = next;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// R6: notes that the log lost the offsets `[next, to)` before they were archived; archiving goes on at `to`.
+    pub fn lose(&mut self, id: &PartitionId, to: i64) {
+        if let Some(facts) = self.log_mut(&id.log).partitions.get_mut(&id.partition)
+            && facts.next < to
+        {
+            facts.lost.push(Lost { from: facts.next, to, accepted: false });
+            facts.next = to;
+        }
+    }
+
+    /// Accepts every loss known so far, as an operator asked for; returns how many there were.
+    pub fn accept_losses(&mut self) -> usize {
+        let partitions = self.logs.iter_mut().flat_map(|log| log.partitions.values_mut());
+        let open = partitions.flat_map(|facts| &mut facts.lost).filter(|lost| !lost.accepted);
+        open.map(|lost| lost.accepted = true).count()
+    }
+
+    /// Notes that a partition has reached that offset.
+    pub fn see_end(&mut self, id: &PartitionId, end: i64) {
+        if let Some(facts) = self.log_mut(&id.log).partitions.get_mut(&id.partition) {
+            facts.end = facts.end.max(end);
+        }
+    }
+
+    /// R6: closes a log whose topic has another id now or is gone for good, so that nothing more of it can be read. Offsets
+    /// that it is known to have held and that are not archived are lost.
+    pub fn close(&mut self, log: &str) {
+        let facts = self.log_mut(log);
+        facts.closed = true;
+        for partition in facts.partitions.values_mut().filter(|partition| partition.next < partition.end) {
+            partition.lost.push(Lost { from: partition.next, to: partition.end, accepted: false });
+            partition.next = partition.end;
+        }
+    }
+
+    /// R6: opens a closed log again: the topic has that log's id after all.
+    pub fn reopen(&mut self, log: &str) {
+        let facts = self.log_mut(log);
+        (facts.closed, facts.settled) = (false, false);
+    }
+
+    /// R6: settles a closed log, given the cursors of its shards. Offsets that the speed layer counted and that are not
+    /// archived did arrive and can no longer be read: they are lost. An open log stays as it is, since it can still be
+    /// archived.
+    pub fn settle(&mut self, log: &str, cursors: &BTreeMap<PartitionId, i64>) {
+        if !self.is_closed(log) {
+            return;
+        }
+        for (id, cursor) in cursors.iter().filter(|(id, _)| id.log == log) {
+            self.see_end(id, *cursor);
+        }
+        self.close(log);
+        self.log_mut(log).settled = true;
+    }
+}
+
+#[cfg(test)]
+mod tests;
