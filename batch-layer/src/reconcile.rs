@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::settings::{self, Settings};
+use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete::own_view;
@@ -128,7 +129,7 @@ impl Reconciler {
     async fn attempts(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Replaced, MetricError> {
         let Prepared { archive, shards, rotated } = prepared;
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
-        let mut wait = self.settings.retry_backoff.get();
+        let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
             view.refresh().await?;
             // After the view, so that the facts are never older than the archive from which the view was computed.
@@ -140,10 +141,10 @@ impl Reconciler {
             }
             warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
             counter!("braid_reconcile_conflicts_total").increment(1);
+            let wait = backoff.wait();
             // The clock serves as jitter: two reconciles that collided wake at different times.
             let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
             tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
-            wait *= 2;
         }
         Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
     }

@@ -3,7 +3,7 @@
 //! - [`up`] runs the whole platform in one process;
 //! - [`send`] and [`produce`] put records into a source's topic;
 //! - [`query`] asks the serving layer;
-//! - [`health`] asks a process whether it is well;
+//! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
 //! - [`status`], [`close`] and [`lost`] show and settle what archives hold.
 

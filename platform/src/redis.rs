@@ -19,7 +19,7 @@ pub use self::check::check;
 /// its connection, so writers and readers use one each.
 pub type Connection = ConnectionManager;
 
-/// Why there is no usable Redis.
+/// Why Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
     /// The setting `redis.url` is not a Redis URL.

@@ -2,7 +2,7 @@
 //!
 //! They come from one TOML file, the environment (`BRAID__SECTION__KEY`) and flags (`--set section.key=value` and the short
 //! ones of [`SettingsArgs`]); later wins. Every setting has a default, a unit in its type (`"50ms"`, `"64MiB"`) and a doc
-//! comment. An unknown key is refused, wherever it stands, and the error lists the known ones.
+//! comment. An unknown key is refused, wherever it is set, and the error lists the known ones.
 //!
 //! Each section has a file, with its fields, their defaults and the check of their bounds. `merged` reads the sources and
 //! lays them over each other.
@@ -91,7 +91,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The first mistake, with the place where it stands (file and line, variable, or flag).
+    /// The first mistake, with its place (file and line, variable, or flag).
     pub fn load(
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,

@@ -1,7 +1,7 @@
 //! Made-up records of any source, and the counts that they must give.
 //!
-//! The same source, mix, seed and moments give the same records, byte for byte. Nothing here does I/O or knows a clock: who
-//! sends the records, and when, is the caller's business.
+//! The same source, mix, seed and moments give the same records, byte for byte. Nothing here does I/O or knows a clock: the
+//! caller decides when to send which record, and where.
 //!
 //! - [`Mix`]: the shares of fresh, late, repeated and broken records;
 //! - [`Generator`]: the endless stream of records;

@@ -188,8 +188,8 @@ fn expected_names_what_it_does_not_count() {
     let expected = expected.to_json();
     assert_eq!(expected["not_counted"]["hot"], "its `where` is not `status = 200`");
     let overall = &expected["metrics"]["climate"]["overall"]["values"];
-    let sound = 1_000 - int(&expected, "rejected") - int(&expected, "duplicates");
-    assert_eq!(int(overall, "readings"), sound);
+    let counted = 1_000 - int(&expected, "rejected") - int(&expected, "duplicates");
+    assert_eq!(int(overall, "readings"), counted);
     assert!(overall["warmest"].as_f64() > overall["driest"].as_f64(), "{overall}");
 }
 

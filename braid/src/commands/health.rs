@@ -1,4 +1,4 @@
-//! `braid health`: asks a process whether it is well. A container needs no other program for its health check.
+//! `braid health`: asks a process whether it is healthy. A container needs no other program for its health check.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks a process whether it is well; the exit code is 0 if it says so within 3 seconds, else 1
+/// Asks a process whether it is healthy; the exit code is 0 if it says so within 3 seconds, else 1
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid health
@@ -25,8 +25,8 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
     let response = client.get(&args.url).send().await.with_context(|| format!("no answer from {}", args.url))?;
-    let is_well = response.status().is_success();
+    let is_healthy = response.status().is_success();
     let body = response.text().await.with_context(|| format!("the answer of {} was cut off", args.url))?;
     println!("{}", body.trim_end());
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 impl Args {
     fn url(&self) -> Result<Url> {
         let base = if self.http.contains("://") { self.http.clone() } else { format!("http://{}", self.http) };
-        let mut url = Url::parse(&base).with_context(|| format!("--http {} is no address", self.http))?;
+        let mut url = Url::parse(&base).with_context(|| format!("--http {} is not an address", self.http))?;
         let series = self.series || self.step.is_some();
         let path = ["v1", "metrics", self.metric.as_str(), if series { "series" } else { "total" }];
         let mut segments = url.path_segments_mut().ok().with_context(|| format!("--http {base} has no host"))?;

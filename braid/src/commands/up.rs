@@ -194,7 +194,7 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     }
 }
 
-/// The value of `--reconcile` that stands for the catalog's schedule.
+/// The value of `--reconcile` that selects the catalog's schedule.
 const CATALOGS_OWN: &str = "catalog";
 
 fn cron(text: &str) -> Result<String, String> {

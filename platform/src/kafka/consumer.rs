@@ -11,7 +11,7 @@
 
 mod config;
 mod headers;
-mod judge;
+mod polled;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +26,11 @@ use super::native::{Client, NO_ERROR, PartitionList, description, topic_name};
 use crate::settings;
 
 use self::config::consumer_config;
-use self::judge::judge;
+use self::polled::polled;
 
 pub use self::headers::Headers;
-pub use self::record::{Polled, Record};
+pub use self::polled::Polled;
+pub use self::record::Record;
 
 /// The position of a partition that is not assigned: no offset reaches it.
 const NOT_ASSIGNED: i64 = i64::MAX;
@@ -185,8 +186,8 @@ impl Consumer {
         for message in batch.0.iter() {
             // SAFETY: the message came from librdkafka and is destroyed only with the batch, after the last visit.
             let message = unsafe { &**message };
-            if let Some(polled) = judge(&mut self.positions, &self.topic, message) {
-                visit(polled);
+            if let Some(item) = polled(&mut self.positions, &self.topic, message) {
+                visit(item);
                 visited += 1;
             }
         }

@@ -122,7 +122,7 @@ impl Producer {
     }
 }
 
-/// The room that is left, and what the delivery reports have said so far.
+/// The room that is left, and the results of the delivery reports so far.
 struct InFlight {
     room: Semaphore,
     delivered: Mutex<Delivered>,

@@ -1,4 +1,4 @@
-//! Errors in the settings. Each says where the mistake stands.
+//! Errors in the settings. Each says where the mistake is.
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use metrics::{counter, gauge, histogram};
 use platform::redis::{Connection, is_back_pressure};
 use platform::task::{self, Backoff};
+use platform::telemetry::error_text;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
 use storage::ShardError;
@@ -21,7 +22,7 @@ use tracing::{debug, warn};
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
 use super::source::Shared;
-use crate::error::{Superseded, error_text};
+use crate::error::Superseded;
 use crate::log::ends::PendingEnds;
 
 /// Applies micro-batches to one shard.

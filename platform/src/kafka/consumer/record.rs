@@ -1,41 +1,11 @@
-//! What a poll delivers.
+//! A record, as a poll delivers it.
 
 use std::marker::PhantomData;
 
 use rdkafka::bindings as raw;
 
 use super::super::native::slice_of;
-use super::{Headers, KafkaError};
-
-/// One item that a poll delivers.
-#[derive(Debug)]
-pub enum Polled<'a> {
-    /// The next record of a partition.
-    Record(Record<'a>),
-    /// A partition was read to its end: every record below `offset` was delivered. The offset also lies past transaction
-    /// markers and aborted records. This comes again each time that the end is reached.
-    End {
-        /// The partition's number.
-        partition: i32,
-        /// The log's end as a reader of committed records sees it.
-        offset: i64,
-    },
-    /// The log does not hold the offset at which reading this partition should start, and reading it has stopped.
-    ///
-    /// Ask [`super::super::Topics::offsets`] on which side the offset lies, and assign again. In rare cases this concerns
-    /// the previous assignment; then assign the same offset again.
-    OutOfRange {
-        /// The partition's number.
-        partition: i32,
-    },
-    /// Something failed. librdkafka retries, unless the error is permanent; see [`KafkaError::is_transient`].
-    Failed {
-        /// The partition that failed; nothing if the topic or the connection failed.
-        partition: Option<i32>,
-        /// What failed.
-        error: KafkaError,
-    },
-}
+use super::Headers;
 
 /// A record, borrowed from librdkafka for the duration of one visit.
 pub struct Record<'a> {

@@ -1,15 +1,45 @@
-//! Decides what a message from librdkafka's queue is: a record, an event about a partition, or nothing for the caller.
+//! What a poll delivers: a message from librdkafka's queue is a record, an event about a partition, or nothing for the caller.
 
 use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tracing::debug;
 
 use super::super::native::{NO_ERROR, description, text_of};
-use super::{KafkaError, Polled, Record};
+use super::{KafkaError, Record};
+
+/// One item that a poll delivers.
+#[derive(Debug)]
+pub enum Polled<'a> {
+    /// The next record of a partition.
+    Record(Record<'a>),
+    /// A partition was read to its end: every record below `offset` was delivered. The offset also lies past transaction
+    /// markers and aborted records. This comes again each time that the end is reached.
+    End {
+        /// The partition's number.
+        partition: i32,
+        /// The log's end as a reader of committed records sees it.
+        offset: i64,
+    },
+    /// The log does not hold the offset at which reading this partition should start, and reading it has stopped.
+    ///
+    /// Ask [`super::super::Topics::offsets`] on which side the offset lies, and assign again. In rare cases this concerns
+    /// the previous assignment; then assign the same offset again.
+    OutOfRange {
+        /// The partition's number.
+        partition: i32,
+    },
+    /// Something failed. librdkafka retries, unless the error is permanent; see [`KafkaError::is_transient`].
+    Failed {
+        /// The partition that failed; nothing if the topic or the connection failed.
+        partition: Option<i32>,
+        /// What failed.
+        error: KafkaError,
+    },
+}
 
 /// Turns a message into what a poll delivers, and moves the partition's position past it. Returns nothing for a message that
 /// belongs to an earlier assignment.
-pub(super) fn judge<'a>(
+pub(super) fn polled<'a>(
     positions: &mut [i64],
     topic: &str,
     message: &'a raw::rd_kafka_message_t,
