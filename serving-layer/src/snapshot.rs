@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
-use shared_logic::complete::{self, TopicLook};
+use shared_logic::complete::{self, TopicState};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
@@ -35,7 +35,7 @@ type Views = BTreeMap<String, LastRead<Option<Arc<View>>>>;
 /// The facts of archives by source; `None` for a source without an archive.
 type Archives = BTreeMap<String, LastRead<Option<ArchiveFacts>>>;
 /// The last descriptions of topics, by source.
-type TopicsBySource = BTreeMap<String, Arc<LastRead<TopicLook>>>;
+type TopicsBySource = BTreeMap<String, Arc<LastRead<TopicState>>>;
 
 /// What was known at one moment.
 #[derive(Clone, Default)]
@@ -73,7 +73,7 @@ impl Snapshot {
     }
 
     /// The last description of a source's topic, and why a later one failed.
-    pub(crate) fn topic(&self, source: &str) -> Option<&LastRead<TopicLook>> {
+    pub(crate) fn topic(&self, source: &str) -> Option<&LastRead<TopicState>> {
         self.topics.get(source).map(Arc::as_ref)
     }
 
@@ -83,9 +83,9 @@ impl Snapshot {
         metric: &Metric,
         definition: &'a DefinitionHash,
         shards: &'a Shards,
-    ) -> complete::Look<'a> {
+    ) -> complete::Evidence<'a> {
         let archive = self.archive(&metric.source);
-        complete::Look {
+        complete::Evidence {
             definition,
             view: self.view(&metric.name).map(|view| view.note.as_ref()),
             archive: archive.map(|archive| archive.facts.as_ref()),

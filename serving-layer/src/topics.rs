@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use platform::clock;
 use platform::kafka::{Bound, KafkaError, Topic, Topics};
-use shared_logic::complete::TopicLook;
+use shared_logic::complete::TopicState;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -46,7 +46,7 @@ impl TopicClient for Topics {
 /// The last description of one topic.
 pub(crate) struct TopicWatch {
     topic: String,
-    last: watch::Sender<Arc<LastRead<TopicLook>>>,
+    last: watch::Sender<Arc<LastRead<TopicState>>>,
 }
 
 impl TopicWatch {
@@ -55,7 +55,7 @@ impl TopicWatch {
     }
 
     /// The last description, and why a later one failed.
-    pub(crate) fn last(&self) -> Arc<LastRead<TopicLook>> {
+    pub(crate) fn last(&self) -> Arc<LastRead<TopicState>> {
         Arc::clone(&self.last.borrow())
     }
 
@@ -70,7 +70,7 @@ impl TopicWatch {
         let at_us = clock::now_us();
         let described = topics.describe(&self.topic).await.map(|topic| {
             let log = topic.map(|topic| (topic.log, topic.partitions));
-            TopicLook { log, at_us }
+            TopicState { log, at_us }
         });
         let before = self.last();
         if let Err(error) = &described

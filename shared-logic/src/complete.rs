@@ -1,9 +1,9 @@
 //! Completeness is an equality of offsets (R9), checked on every read.
 //!
 //! For every partition that the archive, the cut or the topic names, the shard must have a slice that begins exactly at the
-//! cut, counted by the reader's definition from there on. Everything below the cut is in the batch view, everything from
-//! it on in the slices, and nothing twice. Whatever breaks the equality is a [`Gap`] with its reason; a gap concerns every
-//! range, because a late event can belong to any bucket.
+//! cut, and must have counted the reader's definition since that offset. Then the batch view has everything below the cut, the
+//! slices have everything from the cut on, and nothing is in both. Whatever breaks the equality is a [`Gap`] with its reason. A
+//! gap concerns every range, because a late event can belong to any bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,45 +15,45 @@ use crate::contracts::speed_view::Shard;
 use crate::cut;
 use crate::log::PartitionId;
 
-/// What a reader has seen, all of it as of one look (R10).
+/// What a reader knows, all of it from one snapshot (R10).
 #[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
+pub struct Evidence<'a> {
     /// The definition that the reader asks for.
     pub definition: &'a DefinitionHash,
-    /// The newest view's note, whatever it counts.
+    /// The newest view's note, whatever definition it counts.
     pub view: Option<&'a Note>,
-    /// The archive's facts, `None` if there is no archive yet.
+    /// The archive's facts; `None` if there is no archive yet.
     pub archive: Option<&'a Facts>,
-    /// The archive's version that the facts are of.
+    /// The version of the archive to which the facts belong.
     pub archive_version: u64,
-    /// The topic: its log and how many partitions it has; `None` if it was never looked at.
-    pub topic: Option<&'a TopicLook>,
-    /// The shards that were read, by partition; `None` where there is none.
+    /// The topic as Kafka last described it; `None` if it never did.
+    pub topic: Option<&'a TopicState>,
+    /// The shards that were read, by partition; `None` for a partition without one.
     pub shards: &'a BTreeMap<PartitionId, Option<Shard>>,
 }
 
-/// What the topic was when it was last looked at.
+/// A topic as Kafka described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicLook {
+pub struct TopicState {
     /// Its log and the number of its partitions; `None` if it did not exist.
     pub log: Option<(String, i32)>,
-    /// When it was asked, microseconds since 1970.
+    /// When Kafka was asked, microseconds since 1970.
     pub at_us: i64,
 }
 
-/// What a look says about an answer.
+/// Whether an answer is complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// Why the answer is not complete; empty if it is.
     pub gaps: Vec<Gap>,
-    /// Per partition the offset from which slices count. Closed partitions that are wholly in the view are not named.
+    /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are not named.
     pub from: BTreeMap<PartitionId, i64>,
 }
 
 /// Something that arrived is in neither view, or cannot be proven to be in exactly one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// The partition it concerns; `None`: all of the source.
+    /// The partition that it concerns; `None`: the whole source.
     pub partition: Option<PartitionId>,
     /// Why.
     pub why: Why,
@@ -62,10 +62,10 @@ pub struct Gap {
 /// Why an answer cannot be proven complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// The topic's partitions could not be asked for since the reader started.
+    /// Kafka has not described the topic since the reader started.
     TopicUnknown,
     /// The view was computed from a newer archive than the reader knows.
-    ArchiveLookTooOld,
+    ArchiveTooOld,
     /// The archive has not begun the partition.
     NotArchived,
     /// The speed layer has not opened a shard.
@@ -91,47 +91,47 @@ pub enum Why {
     },
 }
 
-/// The view, if it counts that definition: a view of another definition is no view.
+/// The view, if it counts that definition. A view of another definition cannot be used.
 pub fn own_view<'a>(view: Option<&'a Note>, definition: &DefinitionHash) -> Option<&'a Note> {
     view.filter(|note| note.definition == *definition)
 }
 
-/// Every partition that the archive, the cut or the topic names, less those of settled logs that are wholly in the view:
-/// the shards that a reader has to read.
-pub fn needed_shards(look: &Look<'_>) -> BTreeSet<PartitionId> {
-    let cut = own_view(look.view, look.definition).map(|note| &note.cut);
+/// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of settled
+/// logs that the view includes whole.
+pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
+    let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
     let mut named: BTreeSet<PartitionId> = cut.iter().flat_map(|cut| cut.iter().map(|(id, _)| id.clone())).collect();
-    let archive = look.archive;
+    let archive = evidence.archive;
     named.extend(archive.iter().flat_map(|facts| facts.partitions().map(|(id, _)| id)));
-    if let Some((log, partitions)) = look.topic.and_then(|topic| topic.log.as_ref()) {
+    if let Some((log, partitions)) = evidence.topic.and_then(|topic| topic.log.as_ref()) {
         named.extend((0..*partitions).map(|partition| PartitionId::new(log.clone(), partition)));
     }
     named.retain(|id| !archive.is_some_and(|facts| wholly_in_view(facts, id, cut.and_then(|cut| cut.get(id)))));
     named
 }
 
-/// R9: judges a look.
-pub fn judge(look: &Look<'_>) -> Verdict {
-    let view = own_view(look.view, look.definition);
+/// R9: decides whether an answer is complete, and which slices belong to it.
+pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    let view = own_view(evidence.view, evidence.definition);
     let cut = view.map(|note| &note.cut);
     let no_facts = Facts::default();
-    let facts = look.archive.unwrap_or(&no_facts);
+    let facts = evidence.archive.unwrap_or(&no_facts);
     let mut gaps = Vec::new();
     let mut from = BTreeMap::new();
-    if look.topic.is_none() {
+    if evidence.topic.is_none() {
         gaps.push(Gap { partition: None, why: Why::TopicUnknown });
     }
-    if view.is_some_and(|note| look.archive_version < note.archive_version) {
-        gaps.push(Gap { partition: None, why: Why::ArchiveLookTooOld });
+    if view.is_some_and(|note| evidence.archive_version < note.archive_version) {
+        gaps.push(Gap { partition: None, why: Why::ArchiveTooOld });
     }
-    for id in needed_shards(look) {
+    for id in needed_shards(evidence) {
         let need = cut::of_partition(cut, &id, facts);
-        let shard = look.shards.get(&id).and_then(Option::as_ref);
+        let shard = evidence.shards.get(&id).and_then(Option::as_ref);
         let why = match (need, shard) {
             (None, _) => Some(Why::NotArchived),
             (Some(_), None) => Some(Why::NoShard),
             (Some(cut), Some(shard)) if !shard.slices.contains(&cut) => Some(Why::NoSliceAtCut { cut }),
-            (Some(cut), Some(shard)) => match shard.definitions.get(look.definition).copied() {
+            (Some(cut), Some(shard)) => match shard.definitions.get(evidence.definition).copied() {
                 Some(since) if since <= cut => None,
                 since => Some(Why::NotCountedSince { cut, since }),
             },
@@ -147,18 +147,18 @@ pub fn judge(look: &Look<'_>) -> Verdict {
     Verdict { gaps, from }
 }
 
-/// Whether the partition's log is closed, its losses are noted, and its cut is its archived end, so that it needs no shard.
+/// Whether the partition needs no shard: its log is settled, and its cut is its archived end.
 fn wholly_in_view(facts: &Facts, id: &PartitionId, cut: Option<i64>) -> bool {
     let partition = facts.partition(id);
     facts.is_settled(&id.log) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
 }
 
 impl Why {
-    /// A word for programs.
+    /// The reason as a word for programs.
     pub fn name(&self) -> &'static str {
         match self {
             Why::TopicUnknown => "topic_unknown",
-            Why::ArchiveLookTooOld => "archive_look_too_old",
+            Why::ArchiveTooOld => "archive_look_too_old",
             Why::NotArchived => "not_archived",
             Why::NoShard => "no_shard",
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
@@ -172,7 +172,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::TopicUnknown => f.write_str("the topic's partitions could not be asked for yet; is Kafka reachable?"),
-            Why::ArchiveLookTooOld => f.write_str("the view is newer than what is known of the archive; ask again"),
+            Why::ArchiveTooOld => f.write_str("the view is newer than what is known of the archive; ask again"),
             Why::NotArchived => {
                 f.write_str("the archive has not begun this partition; is `batch-layer archive` running?")
             }

@@ -30,7 +30,7 @@ pub(super) fn judge(
 
 /// The oldest of the partitions' moments. A partition's moment is the latest at which Kafka gave an end offset that its shard
 /// has reached. It is never later than the topic's last description; `None` if the moment of a partition is not known.
-fn as_of(judged: &complete::Look<'_>, read: &ShardReadings) -> Option<i64> {
+fn as_of(judged: &complete::Evidence<'_>, read: &ShardReadings) -> Option<i64> {
     let mut oldest = judged.topic?.at_us;
     for id in complete::needed_shards(judged) {
         let reading = read.get(&id).and_then(Option::as_ref);

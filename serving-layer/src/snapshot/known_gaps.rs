@@ -15,9 +15,8 @@ impl KnownGaps {
     /// Whether a newer snapshot could close some of these gaps: perhaps a reconcile committed a view a moment ago, and slices
     /// below its cut were dropped.
     pub(super) fn may_close(&self, metric: &str, view: Option<u64>, gaps: &[Gap]) -> bool {
-        let closable = |gap: &Gap| {
-            matches!(gap.why, Why::NoSliceAtCut { .. } | Why::NotCountedSince { .. } | Why::ArchiveLookTooOld)
-        };
+        let closable =
+            |gap: &Gap| matches!(gap.why, Why::NoSliceAtCut { .. } | Why::NotCountedSince { .. } | Why::ArchiveTooOld);
         gaps.iter().any(closable) && self.lock().get(metric).is_none_or(|known| *known != (view, gaps.to_vec()))
     }
 

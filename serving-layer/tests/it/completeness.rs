@@ -1,4 +1,4 @@
-//! When an answer says that something may be missing, and when it looks again first.
+//! When an answer says that something may be missing, and when a newer snapshot is taken first.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -128,13 +128,13 @@ async fn a_complete_answer_can_be_required() {
 }
 
 #[tokio::test]
-async fn a_look_that_is_too_old_is_replaced_at_once() {
+async fn a_snapshot_that_is_too_old_is_replaced_at_once() {
     let mut server = TestServer::new().await;
     server.topics.set(&[2]);
     server.archive_begins().await;
     server.open(0, 0).await;
     server.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1), ("2026-04-24T09:00:00Z", "v1", "de", 2)], AS_OF).await;
-    // Looks are taken once, and then only on demand.
+    // A snapshot is taken once at the start, and then only on demand.
     server.settings.serving.refresh = Span::from_secs(3_600);
     server.serve().await;
     server.until_complete(TOTAL).await;
@@ -154,7 +154,7 @@ async fn a_look_that_is_too_old_is_replaced_at_once() {
 }
 
 #[tokio::test]
-async fn an_answer_is_of_one_look_though_a_newer_one_comes_meanwhile() {
+async fn an_answer_uses_one_snapshot_though_a_newer_one_comes_meanwhile() {
     let mut server = TestServer::new().await;
     server.topics.set(&[2]);
     server.archive_begins().await;
@@ -167,7 +167,7 @@ async fn an_answer_is_of_one_look_though_a_newer_one_comes_meanwhile() {
     server.view(&[1], version, &[("2026-04-24T09:00:00Z", "v1", "de", 1, Some(1), 1)]).await;
     server.serve().await;
     server.until_complete(TOTAL).await;
-    // Redis lets the request wait, which has its look by then, for much longer than a newer look takes.
+    // Redis keeps the request waiting, which has its snapshot by then, for much longer than a newer snapshot takes.
     server.command(&["CLIENT", "PAUSE", "1000"]).await;
     let newer = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -180,7 +180,7 @@ async fn an_answer_is_of_one_look_though_a_newer_one_comes_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_view_of_another_definition_is_no_view() {
+async fn a_view_of_another_definition_is_not_used() {
     let mut server = TestServer::new().await;
     server.topics.set(&[1]);
     let version = server.archive_begins().await;

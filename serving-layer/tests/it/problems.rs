@@ -123,7 +123,7 @@ async fn without_a_readable_store_there_are_no_numbers() {
 }
 
 #[tokio::test]
-async fn another_programs_shard_is_no_shard() {
+async fn a_shard_of_another_format_is_refused() {
     let server = serving().await;
     server.until_complete(TOTAL).await;
     let key = shared_logic::contracts::speed_view::ShardKeys::new(

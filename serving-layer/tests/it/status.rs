@@ -88,7 +88,7 @@ async fn the_status_names_every_partition() {
     let status = server.until("/v1/status", |_, body| body["dependencies"]["kafka"]["ok"] == false).await;
     let partition = &status["sources"][0]["partitions"][0];
     assert_eq!((&partition["end"], &partition["cursor"]), (&Value::Null, &json!(5)));
-    assert!(server.ok(TOTAL).await["as_of"].is_string(), "the last look stays");
+    assert!(server.ok(TOTAL).await["as_of"].is_string(), "the last description stays");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Looks and what may be said of them.
+//! Evidence and its verdict.
 
 use super::*;
 use crate::log::Offsets;
@@ -11,12 +11,12 @@ fn hash(n: u8) -> DefinitionHash {
     format!("{n:016x}").parse().expect("16 digits")
 }
 
-/// A look that is complete: one partition, begun at 0 and archived to 100, cut at 50, a slice there.
+/// Evidence of a complete answer: one partition, begun at 0 and archived to 100, cut at 50, a slice there.
 struct Seen {
     view: Option<Note>,
     archive: Option<Facts>,
     archive_version: u64,
-    topic: Option<TopicLook>,
+    topic: Option<TopicState>,
     shards: BTreeMap<PartitionId, Option<Shard>>,
 }
 
@@ -40,14 +40,14 @@ fn complete() -> Seen {
         view: Some(note(1, cut(&[(0, 50)]))),
         archive: Some(facts),
         archive_version: 7,
-        topic: Some(TopicLook { log: Some(("log".to_owned(), 1)), at_us: 0 }),
+        topic: Some(TopicState { log: Some(("log".to_owned(), 1)), at_us: 0 }),
         shards: [(id(0), shard(&[0, 50, 90], 0))].into(),
     }
 }
 
 impl Seen {
     fn judged(&self) -> Verdict {
-        judge(&Look {
+        judge(&Evidence {
             definition: &hash(1),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     fn needed(&self) -> Vec<PartitionId> {
-        let look = Look {
+        let evidence = Evidence {
             definition: &hash(1),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
@@ -66,7 +66,7 @@ impl Seen {
             topic: self.topic.as_ref(),
             shards: &self.shards,
         };
-        needed_shards(&look).into_iter().collect()
+        needed_shards(&evidence).into_iter().collect()
     }
 
     fn facts(&mut self) -> &mut Facts {
@@ -74,7 +74,7 @@ impl Seen {
     }
 }
 
-/// Changes the complete look and gives what is said of it.
+/// Changes the evidence of the complete answer and returns the verdict.
 fn with(change: impl FnOnce(&mut Seen)) -> Verdict {
     let mut seen = complete();
     change(&mut seen);
@@ -98,11 +98,11 @@ fn an_answer_is_complete_where_a_slice_begins_at_the_cut() {
     assert_complete("another definition's view is none", &other_view, &[(0, 0)]);
     let unnamed = with(|seen| seen.view = Some(note(1, cut(&[]))));
     assert_complete("a cut that does not name the partition", &unnamed, &[(0, 0)]);
-    let no_topic = with(|seen| seen.topic = Some(TopicLook { log: None, at_us: 0 }));
+    let no_topic = with(|seen| seen.topic = Some(TopicState { log: None, at_us: 0 }));
     assert_complete("a topic that was deleted and not closed", &no_topic, &[(0, 50)]);
     let nothing = with(|seen| {
         (seen.view, seen.archive) = (None, None);
-        seen.topic = Some(TopicLook { log: None, at_us: 0 });
+        seen.topic = Some(TopicState { log: None, at_us: 0 });
     });
     assert_complete("nothing at all", &nothing, &[]);
 }
@@ -114,7 +114,7 @@ fn a_settled_log_that_is_wholly_in_the_view_needs_no_shard() {
         with(|seen| {
             seen.facts().close("log");
             seen.facts().settle("log", &none);
-            seen.topic = Some(TopicLook { log: None, at_us: 0 });
+            seen.topic = Some(TopicState { log: None, at_us: 0 });
             seen.view = Some(note(1, cut(&[(0, at)])));
             seen.shards.clear();
         })
@@ -125,7 +125,7 @@ fn a_settled_log_that_is_wholly_in_the_view_needs_no_shard() {
     empty.archive = None;
     empty.facts().begin(&id(0), 5);
     empty.facts().close("log");
-    empty.topic = Some(TopicLook { log: None, at_us: 0 });
+    empty.topic = Some(TopicState { log: None, at_us: 0 });
     empty.view = None;
     empty.shards.clear();
     let gaps = [Gap { partition: Some(id(0)), why: Why::NoShard }];
@@ -152,11 +152,11 @@ fn every_gap_says_why() {
         (
             "archive_look_too_old",
             with(|seen| seen.archive_version = 6).gaps,
-            vec![Gap { partition: None, why: Why::ArchiveLookTooOld }],
+            vec![Gap { partition: None, why: Why::ArchiveTooOld }],
         ),
         (
             "not_archived",
-            with(|seen| seen.topic = Some(TopicLook { log: Some(("log".to_owned(), 2)), at_us: 0 })).gaps,
+            with(|seen| seen.topic = Some(TopicState { log: Some(("log".to_owned(), 2)), at_us: 0 })).gaps,
             vec![Gap { partition: Some(id(1)), why: Why::NotArchived }],
         ),
         ("no_shard", with(|seen| drop(seen.shards.insert(id(0), None))).gaps, at(Why::NoShard)),
@@ -186,7 +186,7 @@ fn every_gap_says_why() {
             assert!(gap.why.to_string().contains(' '), "{name} says what to do");
         }
     }
-    assert!(with(|seen| seen.archive_version = 8).gaps.is_empty(), "a newer look is as good");
+    assert!(with(|seen| seen.archive_version = 8).gaps.is_empty(), "a newer archive is as good");
     let other = with(|seen| (seen.view, seen.archive_version) = (Some(note(2, cut(&[(0, 50)]))), 6));
     assert!(other.gaps.is_empty(), "a view of another definition says nothing of the archive");
 }
@@ -197,7 +197,7 @@ fn whatever_archive_cut_or_topic_name_is_needed() {
     seen.view = Some(note(1, cut(&[(0, 50), (3, 9)])));
     seen.facts().begin(&id(4), 0);
     seen.facts().begin(&PartitionId::new("older", 0), 0);
-    seen.topic = Some(TopicLook { log: Some(("log".to_owned(), 2)), at_us: 0 });
+    seen.topic = Some(TopicState { log: Some(("log".to_owned(), 2)), at_us: 0 });
     assert_eq!(seen.needed(), [id(0), id(1), id(3), id(4), PartitionId::new("older", 0)]);
     let concerned: BTreeSet<Option<PartitionId>> = seen.judged().gaps.into_iter().map(|gap| gap.partition).collect();
     assert_eq!(concerned.len(), 4, "all but the one that is complete");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use shared_logic::catalog::Source;
-use shared_logic::complete::TopicLook;
+use shared_logic::complete::TopicState;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
 use shared_logic::time::format_rfc3339;
@@ -25,7 +25,7 @@ pub(super) struct SourceReader<'a> {
     snapshot: &'a Snapshot,
     source: &'a Source,
     /// The last description of the topic.
-    topic: Option<&'a TopicLook>,
+    topic: Option<&'a TopicState>,
 }
 
 impl<'a> SourceReader<'a> {

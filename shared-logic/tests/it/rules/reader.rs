@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use shared_logic::complete::{self, Look, TopicLook, Verdict};
+use shared_logic::complete::{self, Evidence, TopicState, Verdict};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
@@ -15,7 +15,7 @@ use super::world::{Archive, CounterId, View, World, hash};
 pub(super) struct Snapshot {
     views: Vec<Option<Rc<View>>>,
     archive: Rc<Archive>,
-    topic: TopicLook,
+    topic: TopicState,
 }
 
 impl World {
@@ -29,7 +29,7 @@ impl World {
         Snapshot {
             views: self.views.iter().map(|versions| versions.last().cloned()).collect(),
             archive: Rc::clone(&self.archive),
-            topic: TopicLook { log, at_us: 0 },
+            topic: TopicState { log, at_us: 0 },
         }
     }
 
@@ -132,7 +132,7 @@ impl World {
     fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
         let (hash, none) = (hash(definition), BTreeMap::new());
-        let mut look = Look {
+        let mut evidence = Evidence {
             definition: &hash,
             view: view.map(|view| &view.note),
             archive: Some(&snapshot.archive.facts),
@@ -140,18 +140,18 @@ impl World {
             topic: Some(&snapshot.topic),
             shards: &none,
         };
-        let needed = complete::needed_shards(&look).into_iter();
+        let needed = complete::needed_shards(&evidence).into_iter();
         let shards: BTreeMap<PartitionId, Option<Shard>> =
             needed.map(|id| (id.clone(), self.redis.shards.get(&id).cloned())).collect();
-        look.shards = &shards;
-        let verdict = complete::judge(&look);
+        evidence.shards = &shards;
+        let verdict = complete::judge(&evidence);
         if !verdict.gaps.is_empty() {
             return Answer::Gaps(format!("{:?}", verdict.gaps));
         }
         if let Some(partition) = self.forgotten(snapshot) {
             return Answer::Wrong(format!("{partition} has events and is not begun"));
         }
-        let own = complete::own_view(look.view, &hash).and(view);
+        let own = complete::own_view(evidence.view, &hash).and(view);
         if own.is_some_and(|view| view.note.definition != hash) {
             return Answer::Wrong("the view counts another definition".to_owned());
         }
