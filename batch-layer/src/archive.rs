@@ -20,10 +20,13 @@ use platform::kafka::KafkaError;
 use platform::settings;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
+use platform::task::supervise;
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tracing::error;
 
 use self::session::Archiver;
 use crate::rows::RowsError;
@@ -85,17 +88,7 @@ pub async fn run(
             archiver.map(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
         });
     }
-    let all = async {
-        let mut outcome = Ok(());
-        while let Some(ended) = archivers.join_next().await {
-            let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-            if ended.is_err() {
-                stop.cancel();
-            }
-            outcome = outcome.and(ended);
-        }
-        outcome
-    };
+    let all = supervise(archivers, &stop, |error| error!(error = error_text(error), "an archiver ended"));
     platform::shutdown::run_until(&shutdown, "archivers", settings.shutdown.get(), all).await?
 }
 

@@ -1,7 +1,10 @@
-//! The command `batch-layer`: the archive, the reconciles, and the operator's commands.
+//! The command `batch-layer`: the archive, and the reconciles.
+
+use std::os::unix::process::CommandExt;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
@@ -30,33 +33,22 @@ enum Command {
     Reconcile,
     /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
-    /// Shows archives, views, cuts, losses and rejects
-    Status {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Closes the log of a topic that was deleted and will not be created again
-    Close {
-        /// The source whose topic was deleted
-        #[arg(long)]
-        source: String,
-    },
-    /// Lists or accepts the ranges that a log lost before they were archived
-    #[command(subcommand)]
-    Lost(Lost),
+    /// Moved to `braid status`
+    #[command(hide = true)]
+    Status(Moved),
+    /// Moved to `braid close`
+    #[command(hide = true)]
+    Close(Moved),
+    /// Moved to `braid lost`
+    #[command(hide = true)]
+    Lost(Moved),
 }
 
-#[derive(Subcommand)]
-enum Lost {
-    /// Lists the lost ranges
-    List,
-    /// Accepts every loss known so far: it is no longer a gap in answers
-    Accept {
-        /// The source whose losses are accepted
-        #[arg(long)]
-        source: String,
-    },
+/// The arguments of a command that moved to `braid`. The old names work for one more release.
+#[derive(clap::Args)]
+struct Moved {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<String>,
 }
 
 /// Runs the command with this process's arguments.
@@ -64,17 +56,17 @@ enum Lost {
 /// # Errors
 /// Why it failed or ended early; the text is for an operator.
 pub fn main() -> anyhow::Result<()> {
-    platform::shutdown::block_on(run())?
+    block_on(run())?
 }
 
 async fn run() -> anyhow::Result<()> {
     let args = Args::parse();
-    let settings = args.settings.load()?;
-    platform::telemetry::init(&settings.telemetry)?;
-    let _fail_points = platform::failpoints::setup();
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
+    if let Some(name) = args.command.moved_to() {
+        return Err(run_braid(name));
+    }
+    let process = Process::start(&args.settings)?;
+    let settings = &process.settings;
+    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     let max_cut_age = settings.reconcile.max_cut_age;
     match args.command {
@@ -88,7 +80,7 @@ async fn run() -> anyhow::Result<()> {
             Ok(crate::archive::run(&settings.kafka, &settings.archive, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile => {
-            let reconciler = Reconciler::new(&settings, &storage, &catalog);
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
             for report in reconciler.run(&CancellationToken::new()).await? {
                 println!("{report}");
             }
@@ -96,12 +88,44 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Schedule => {
             platform::telemetry::listen(&settings.telemetry).await?;
-            let reconciler = Reconciler::new(&settings, &storage, &catalog);
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
-        Command::Status { json } => crate::status::run(&storage, &catalog, json).await,
-        Command::Close { source } => crate::close::run(&settings.kafka, &storage, &catalog, &source).await,
-        Command::Lost(Lost::List) => crate::lost::list(&storage, &catalog).await,
-        Command::Lost(Lost::Accept { source }) => crate::lost::accept(&storage, &catalog, &source).await,
+        Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
+    }
+}
+
+impl Command {
+    /// The command of `braid` that this one became.
+    fn moved_to(&self) -> Option<&'static str> {
+        match self {
+            Command::Status(_) => Some("status"),
+            Command::Close(_) => Some("close"),
+            Command::Lost(_) => Some("lost"),
+            _ => None,
+        }
+    }
+}
+
+/// Becomes `braid`, which lies beside this program, with the same arguments; returns only if that fails.
+fn run_braid(name: &str) -> anyhow::Error {
+    eprintln!("`batch-layer {name}` is now `braid {name}`; the old name goes with the next release");
+    let braid = match std::env::current_exe() {
+        Ok(this) => this.with_file_name("braid"),
+        Err(_) => "braid".into(),
+    };
+    let failed = std::process::Command::new(&braid).args(std::env::args_os().skip(1)).exec();
+    anyhow::Error::new(failed).context(format!("cannot run {}; run `braid {name}`", braid.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
     }
 }

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::settings::{self, Settings};
+use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete::own_view;
@@ -85,10 +86,10 @@ impl Reconciler {
         let (mut reports, mut outcome) = (Vec::new(), Ok(()));
         for source in self.catalog.sources.values() {
             let failed = |error| ReconcileError::Source { name: source.name.clone(), source: error };
-            match self.begin_source(source, stop).await {
-                Ok(Some(mut begun)) => {
+            match self.prepare(source, stop).await {
+                Ok(Some(mut prepared)) => {
                     for metric in self.catalog.metrics_of(&source.name) {
-                        match self.reconcile(metric, &mut begun).await {
+                        match self.reconcile(metric, &mut prepared).await {
                             Ok(report) => reports.push(report),
                             Err(error) => outcome = outcome.and(Err(error)),
                         }
@@ -103,21 +104,21 @@ impl Reconciler {
 
     /// Rotates the shards of a source, and waits until the archive covers their new slices. Returns `None` if nothing was ever
     /// archived.
-    async fn begin_source<'a>(
+    async fn prepare<'a>(
         &'a self,
         source: &'a Source,
         stop: &CancellationToken,
-    ) -> Result<Option<Begun<'a>>, SourceError> {
+    ) -> Result<Option<Prepared<'a>>, SourceError> {
         let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
         let mut rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &mut rotated).await?;
-        Ok(Some(Begun { archive, shards, rotated }))
+        Ok(Some(Prepared { archive, shards, rotated }))
     }
 
-    async fn reconcile(&self, metric: &Metric, begun: &mut Begun<'_>) -> Result<Report, ReconcileError> {
+    async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Report, ReconcileError> {
         let started = Instant::now();
-        let replaced = self.attempts(metric, begun).await;
+        let replaced = self.attempts(metric, prepared).await;
         let replaced = replaced.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
         let report = Report { metric: metric.name.clone(), replaced, took: started.elapsed() };
         report.record();
@@ -125,10 +126,10 @@ impl Reconciler {
     }
 
     /// Attempts it until no other reconcile commits first, a bounded number of times.
-    async fn attempts(&self, metric: &Metric, begun: &mut Begun<'_>) -> Result<Replaced, MetricError> {
-        let Begun { archive, shards, rotated } = begun;
+    async fn attempts(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Replaced, MetricError> {
+        let Prepared { archive, shards, rotated } = prepared;
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
-        let mut wait = self.settings.retry_backoff.get();
+        let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
             view.refresh().await?;
             // After the view, so that the facts are never older than the archive from which the view was computed.
@@ -140,10 +141,10 @@ impl Reconciler {
             }
             warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
             counter!("braid_reconcile_conflicts_total").increment(1);
+            let wait = backoff.wait();
             // The clock serves as jitter: two reconciles that collided wake at different times.
             let jitter = platform::clock::now_us().unsigned_abs() % wait.as_micros().max(1) as u64;
             tokio::time::sleep(wait + Duration::from_micros(jitter)).await;
-            wait *= 2;
         }
         Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
     }
@@ -211,7 +212,7 @@ impl Reconciler {
 }
 
 /// A source whose shards are rotated: what the reconciles of its metrics share.
-struct Begun<'a> {
+struct Prepared<'a> {
     archive: Archive,
     shards: Shards<'a>,
     rotated: Rotated,

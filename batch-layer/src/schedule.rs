@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use metrics::counter;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
+use platform::task::join;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
 use storage::Storage;
@@ -73,10 +74,9 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
         last = Some(now());
         let (reconciler, stop) = (reconciler.clone(), shutdown.token());
         // In a task of its own, so that nothing that holds it up holds up the deadline.
-        let reconcile = tokio::spawn(async move { reconciler.run(&stop).await });
+        let reconcile = join(tokio::spawn(async move { reconciler.run(&stop).await }));
         let deadline = settings.shutdown.get();
-        let ended = platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await?;
-        match ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
+        match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
             Ok(_) => {}
             Err(error) => {
                 counter!("braid_reconcile_failures_total").increment(1);

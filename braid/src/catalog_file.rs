@@ -1,4 +1,4 @@
-//! Which catalog a command works with.
+//! Finds the catalog that a command uses.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -7,14 +7,13 @@ use anyhow::{Context, Result, anyhow};
 use platform::settings::Settings;
 use shared_logic::catalog::Catalog;
 
-/// The catalog that Braid comes with.
+/// The catalog that is shipped with Braid.
 pub const SHIPPED: &str = include_str!("../../catalog.toml");
 
-/// Reads the catalog that the settings name. If they name none and the default file is not there either, the shipped one
-/// stands in.
+/// Reads the catalog that the settings name. If they name none and the default file does not exist, this is the shipped one.
 ///
 /// # Errors
-/// If the file cannot be read, or holds mistakes: all of them, one a line.
+/// If the file cannot be read, or has mistakes; the error lists all of them, one on each line.
 pub fn load(settings: &Settings) -> Result<Catalog> {
     let path = &settings.catalog.path;
     match std::fs::read_to_string(path) {

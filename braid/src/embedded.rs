@@ -1,7 +1,7 @@
-//! Stand-ins for what nobody named: a Kafka inside this process, a Redis as its child.
+//! Replacements for a Kafka and a Redis that the settings do not name: a broker inside this process, and a child process.
 //!
-//! They make `braid up` work on an empty machine, and are not meant to last: the broker forgets on exit, so each start is
-//! a new log, and what stays is what was archived.
+//! With them, `braid up` works on an empty machine. They are not for production: the broker loses all records on exit, so each
+//! start creates new topics, and only what was archived remains.
 
 pub mod kafka;
 pub mod redis;

@@ -1,14 +1,16 @@
-//! `braid`: parse, dispatch, tell how it ended. Called by the name of a layer, it is that layer.
+//! `braid`: parses the command line, dispatches to [`braid::commands`], and prints how the command ended.
+//!
+//! `braid` talks to a deployment; a layer's binary runs it. Called by the name of a layer, `braid` is that layer's binary.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use braid::{catalog_check, health, produce, query, send, up};
+use braid::commands::{catalog, close, health, lost, produce, query, send, status, up};
 use clap::{Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
-/// Counts events twice, quickly and exactly, and answers with both braided into one.
+/// Counts events twice, within milliseconds and exactly, and merges both counts in every answer.
 ///
 /// Every command takes its settings from a file, the environment (BRAID__SECTION__KEY) and flags; later wins.
 #[derive(Parser)]
@@ -27,20 +29,17 @@ enum Command {
     Produce(produce::Args),
     Query(query::Args),
     Health(health::Args),
-    /// Commands about the catalog, the file that defines sources and metrics
+    Catalog(catalog::Args),
+    Status(status::Args),
+    Close(close::Args),
     #[command(subcommand)]
-    Catalog(CatalogCommand),
-}
-
-#[derive(Subcommand)]
-enum CatalogCommand {
-    Check(catalog_check::Args),
+    Lost(lost::Args),
 }
 
 fn main() -> ExitCode {
     let ended = match layer() {
         Some(layer) => layer().map(|()| ExitCode::SUCCESS),
-        None => platform::shutdown::block_on(run()).map_err(Into::into),
+        None => platform::process::block_on(run()).map_err(Into::into),
     };
     match ended {
         Ok(code) => code,
@@ -51,11 +50,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The layer by whose name this process was called, if it was. So an image needs one program, with links to it: its code is
-/// there once, on disk and in memory.
+/// The layer by whose name this process was called, if it was. So an image needs only one program and links to it, and its
+/// code is on disk and in memory once.
 fn layer() -> Option<fn() -> Result<()>> {
-    let called = std::env::args_os().next()?;
-    match Path::new(&called).file_name()?.to_str()? {
+    let name = std::env::args_os().next()?;
+    match Path::new(&name).file_name()?.to_str()? {
         "batch-layer" => Some(batch_layer::command::main),
         "serving-layer" => Some(serving_layer::command::main),
         "speed-layer" => Some(speed_layer::command::main),
@@ -72,7 +71,10 @@ async fn run() -> ExitCode {
         Command::Produce(args) => produce::run(args, &cli.settings).await,
         Command::Query(args) => query::run(args).await,
         Command::Health(args) => health::run(args).await,
-        Command::Catalog(CatalogCommand::Check(args)) => catalog_check::run(&args),
+        Command::Catalog(args) => catalog::run(&args),
+        Command::Status(args) => status::run(args, &cli.settings).await,
+        Command::Close(args) => close::run(args, &cli.settings).await,
+        Command::Lost(args) => lost::run(args, &cli.settings).await,
     };
     match ended {
         Ok(code) => code,
@@ -80,5 +82,17 @@ async fn run() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

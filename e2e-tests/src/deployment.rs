@@ -185,7 +185,7 @@ impl Deployment {
 
     /// Accepts every loss of the source `views` that the archive knows of.
     pub async fn accept_losses(&self) -> Result<()> {
-        self.batch(&["lost", "accept", "--source", "views"])?.success(DEADLINE).await
+        self.braid(&["lost", "accept", "--source", "views"], DEADLINE).await.map(drop)
     }
 
     /// Replaces the catalog for processes started from now on.

@@ -1,8 +1,9 @@
 //! Any text as a catalog: if it is accepted, every metric has a plan that runs; if it is refused, each mistake says where and why.
 
 use polars::prelude::{DataFrame, IntoLazy};
-use shared_logic::catalog::{Catalog, Format, Metric, Mistake, Source};
+use shared_logic::catalog::{Catalog, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
+use shared_logic::format::FieldValue;
 use shared_logic::plan::Plan;
 use shared_logic::schema::FieldType;
 
@@ -47,27 +48,18 @@ fn events(source: &Source) -> DataFrame {
     let mut columns = Columns::new(source, |_| true, 2);
     for everything in [true, false] {
         let value = |kind: FieldType| match kind {
-            FieldType::String => "\"a\"",
-            FieldType::Int => "7",
-            FieldType::Float => "0.5",
-            FieldType::Bool => "true",
-            FieldType::Timestamp => "\"2026-04-24T09:30:00Z\"",
+            FieldType::String => FieldValue::Text("a"),
+            FieldType::Int => FieldValue::Int(7),
+            FieldType::Float => FieldValue::Float(0.5),
+            FieldType::Bool => FieldValue::Bool(true),
+            FieldType::Timestamp => FieldValue::Instant(1_777_023_000_000_000),
         };
-        let cells = source.fields.iter().map(|field| (field, everything || !field.optional));
-        let payload = match source.format {
-            Format::Json => {
-                let kept = cells.filter(|(_, kept)| *kept);
-                let members: Vec<_> =
-                    kept.map(|(field, _)| format!("{:?}:{}", field.name, value(field.kind))).collect();
-                format!("{{{}}}", members.join(","))
-            }
-            Format::Tsv => {
-                let shown = cells.map(|(field, kept)| if kept { value(field.kind).trim_matches('"') } else { "" });
-                shown.collect::<Vec<_>>().join("\t")
-            }
-        };
-        let event = decoder.decode(Some(payload.as_bytes()), None);
-        columns.push(&event.unwrap_or_else(|rejected| panic!("{payload:?} is {}", rejected.text(&source.fields))));
+        let values = source.fields.iter().map(|field| (everything || !field.optional).then(|| value(field.kind)));
+        let payload = source.format.write(&source.fields, &values.collect::<Vec<_>>());
+        let event = decoder.decode(Some(&payload), None);
+        columns.push(
+            &event.unwrap_or_else(|rejected| panic!("{} is {}", payload.escape_ascii(), rejected.text(&source.fields))),
+        );
     }
     columns.finish().expect("columns of a checked catalog")
 }

@@ -3,7 +3,7 @@
 //! An input is a batch of records, separated by [`SEPARATOR`], so that seeds can be read and written by hand.
 
 use polars::prelude::{AnyValue, DataFrame};
-use shared_logic::catalog::{Catalog, Format, Source};
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::identity::Identity;
@@ -127,8 +127,9 @@ fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyVa
     assert_eq!(reason == Reason::NotUtf8, std::str::from_utf8(payload).is_err());
     let (of_a_field, of_the_format) = match reason {
         Reason::Empty | Reason::NotUtf8 => (false, true),
-        Reason::NotJson | Reason::NotObject => (false, source.format == Format::Json),
-        Reason::WrongColumns => (false, source.format == Format::Tsv),
+        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => {
+            (false, source.format.reasons().contains(&reason))
+        }
         Reason::MissingField
         | Reason::WrongType
         | Reason::OutOfRange

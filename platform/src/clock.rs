@@ -1,9 +1,9 @@
-//! The wall clock. This is the only place that asks for it; whoever needs the time takes it as an argument, and only
-//! a process's outermost loop calls here.
+//! The wall clock, which only this file reads. Code that needs the time takes it as an argument; only the outermost loops of
+//! a process call [`now_us`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Microseconds since 1970-01-01 UTC; negative where the machine's clock stands before that.
+/// Microseconds since 1970-01-01 UTC; negative if the machine's clock is set to a moment before that.
 pub fn now_us() -> i64 {
     let micros = |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     let now_us = match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -13,8 +13,8 @@ pub fn now_us() -> i64 {
     now_us + wrong_by_us()
 }
 
-/// By how much this process's clock is wrong: `CLOCK_WRONG_BY_MS`, so that tests can run processes whose clocks differ on
-/// one machine. A value that is no number panics: it exists in tests only.
+/// How far this process's clock is off: `CLOCK_WRONG_BY_MS`, so that tests can run processes with different clocks on one
+/// machine. Panics if the value is not a number, as only tests set it.
 #[cfg(feature = "failpoints")]
 fn wrong_by_us() -> i64 {
     static WRONG_BY_US: std::sync::LazyLock<i64> = std::sync::LazyLock::new(|| {

@@ -7,18 +7,13 @@ pub use fail::FailScenario;
 
 /// Reads `FAILPOINTS` once at the start of a process and keeps the fail points armed until the value is dropped.
 ///
-/// Does nothing where the feature `failpoints` is off. A malformed `FAILPOINTS` panics: it exists in tests only.
+/// Does nothing where the feature `failpoints` is off. Panics if `FAILPOINTS` is malformed, as only tests set it.
 pub fn setup() -> FailScenario<'static> {
     FailScenario::setup()
 }
 
-/// Whether this build contains fail points, so that no shipped process runs with them unnoticed.
-pub const fn compiled_in() -> bool {
-    fail::has_failpoints()
-}
-
-/// Passes a named place. Where `FAILPOINTS` says `name=50%return(300)`, half of the passages print `failpoint name` to
-/// standard error and stop this thread for 300 ms: long enough for a test to kill the process right there.
+/// Marks a named place. With `FAILPOINTS=name=50%return(300)`, every second pass on average prints `failpoint name` to
+/// standard error and stops this thread for 300 ms: long enough for a test to kill the process at this point.
 pub fn pass(name: &str) {
     #[cfg(feature = "failpoints")]
     if let Some(Some(pause_ms)) = fail::eval(name, |argument| argument) {

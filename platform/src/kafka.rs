@@ -1,20 +1,22 @@
-//! Kafka, with offsets kept outside of it.
+//! Kafka. Its clients keep no offsets in Kafka.
 //!
-//! Three connections, each for one purpose, so that none can do another's work by accident:
+//! Four connections, each for one purpose, so that none can do another's work by accident:
 //!
-//! - [`consumer::Consumer`] reads exactly the partitions and from exactly the offsets that it is told. It belongs to
-//!   no group and commits nothing: where a layer stands is written with the layer's data.
-//! - [`topics::Topics`] answers questions about a topic: its id, its partitions, where its logs begin and end.
+//! - [`consumer::Consumer`] reads the partitions that it is given, from the offsets that it is given. It belongs to no group
+//!   and commits nothing: a layer writes its offsets together with its data.
+//! - [`topics::Topics`] answers questions about a topic: its id, its partitions, where they begin and end.
 //! - [`membership::Membership`] divides partitions among workers and does nothing else.
+//! - [`producer::Producer`] sends records, and reports which were acknowledged.
 //!
-//! All of it stands on librdkafka. `native` holds what the first two share: the raw client, whose few unsafe calls
-//! are each explained where they stand.
+//! All of them use librdkafka. `native` wraps the raw client that the first two share; each of its few unsafe calls is
+//! explained beside it.
 
 mod error;
 mod native;
 
 pub mod consumer;
 pub mod membership;
+pub mod producer;
 pub mod topics;
 
 use rdkafka::ClientConfig;
@@ -24,14 +26,15 @@ use crate::settings;
 pub use self::consumer::{Consumer, Polled, Record};
 pub use self::error::KafkaError;
 pub use self::membership::Membership;
+pub use self::producer::{Delivered, Outgoing, Producer};
 pub use self::topics::{Bound, Topic, Topics};
 
-/// What every client begins with: the brokers, and above them the properties of `[kafka.client]`.
+/// The configuration that every client starts from: the brokers, then the properties of `[kafka.client]`, which win.
 pub fn client_config(settings: &settings::Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "braid");
-    // A broker that was away is found again within a second; librdkafka's default is up to ten.
+    // Reconnects within a second to a broker that was away; librdkafka's default is up to ten.
     config.set("reconnect.backoff.max.ms", "1000");
     for (name, value) in settings.client.iter() {
         config.set(name, value);

@@ -1,13 +1,15 @@
-//! What every Braid process needs, and no logic: settings, telemetry, an ordered stop, and the connections to Kafka,
-//! Redis and the store. Nothing here knows what an event or a metric is.
+//! What every Braid process needs and that is not Braid's logic: settings, telemetry, an ordered stop, tasks, and the
+//! connections to Kafka, Redis and the store. Nothing here knows what an event or a metric is.
 //!
 //! Architecture invariant: this crate depends on no layer and not on `shared-logic`.
 
 pub mod clock;
 pub mod failpoints;
 pub mod kafka;
+pub mod process;
 pub mod redis;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+pub mod task;
 pub mod telemetry;

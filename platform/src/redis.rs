@@ -1,7 +1,7 @@
-//! Connections to Redis, the check that a server is fit for a speed view, and which of its answers mean "later".
+//! Connections to Redis, the check that a server can hold a speed view, and which errors are worth a retry.
 //!
-//! A connection reconnects by itself, and a command that was cut off may still have run. That is safe here and only
-//! here because every write names the position that it expects.
+//! A connection reconnects by itself, and a command whose reply was lost may still have run. That is safe only because every
+//! write names the position that it expects.
 
 mod back_pressure;
 mod check;
@@ -15,25 +15,25 @@ use crate::settings;
 pub use self::back_pressure::{Reply, classify, is_back_pressure};
 pub use self::check::check;
 
-/// A connection that many tasks can share by cloning; their commands are pipelined in order. Scripts that take long
-/// delay whatever shares the connection, so writers and readers take one each.
+/// A connection that tasks share by cloning it; their commands are pipelined in order. A slow script delays all commands on
+/// its connection, so writers and readers use one each.
 pub type Connection = ConnectionManager;
 
-/// Why there is no usable Redis.
+/// Why Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    /// The setting is not a Redis URL.
+    /// The setting `redis.url` is not a Redis URL.
     #[error("setting redis.url is not redis://[user:password@]host[:port][/database]: {reason}")]
     Url {
-        /// What is wrong with it; never the URL itself, which may hold a password.
+        /// What is wrong with it; without the URL, which may hold a password.
         reason: String,
     },
-    /// No connection came about.
+    /// The connection failed.
     #[error("cannot connect to redis at {address}")]
     Connect {
         /// Host and port, without credentials.
         address: String,
-        /// What the client said.
+        /// The client's error.
         source: ::redis::RedisError,
     },
     /// The server answered a question about itself with an error.
@@ -41,19 +41,19 @@ pub enum RedisError {
     Ask {
         /// What was asked for.
         what: &'static str,
-        /// What the server or the connection said.
+        /// The error of the server or the connection.
         source: ::redis::RedisError,
     },
-    /// The server did not say something that every supported version says.
-    #[error("redis did not say its {what}")]
-    Silent {
-        /// What is missing in its answer.
+    /// The server's answer lacks something that every supported version reports.
+    #[error("redis did not report its {what}")]
+    Missing {
+        /// What its answer lacks.
         what: &'static str,
     },
-    /// The server is older than scripts with flags need.
+    /// The server is too old for scripts with flags.
     #[error("redis {version} is too old: version 7.0 or newer is needed")]
     TooOld {
-        /// The version that it gave.
+        /// The version that it reported.
         version: String,
     },
     /// The server would silently remove counters when its memory is full.
@@ -62,15 +62,15 @@ pub enum RedisError {
          set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in redis.conf)"
     )]
     Evicts {
-        /// The policy that it has.
+        /// The server's policy.
         policy: String,
     },
 }
 
 /// Connects with the settings' time-outs and without Nagle's delay.
 ///
-/// Later losses are repaired by the connection itself: a command during a loss fails within about
-/// `redis.connect_timeout`, and [`is_back_pressure`] holds for its error.
+/// Later, the connection repairs itself: while it is lost, a command fails within about `redis.connect_timeout`, with an
+/// error for which [`is_back_pressure`] is true.
 ///
 /// # Errors
 ///
@@ -82,10 +82,10 @@ pub async fn connect(settings: &settings::Redis) -> Result<Connection, RedisErro
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
     let client = Client::open(info).map_err(not_a_url)?;
     if matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
-        // Whoever chose a provider before us has chosen one, which is all that is needed.
+        // An error means that a provider was chosen before, which is enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    // One try a command: who sends it has its own back-off, and must not wait behind another one.
+    // One try for each command: the sender retries with its own backoff, and must not wait behind another's retries.
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(settings.connect_timeout.get()))
         .set_response_timeout(Some(settings.response_timeout.get()))

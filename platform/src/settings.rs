@@ -1,20 +1,32 @@
-//! Settings: what an operator may choose, never what a metric means (that is the catalog's).
+//! Settings: what an operator may choose. What a metric means is not a setting; the catalog says that.
 //!
-//! Three sources, later wins: one TOML file, the environment (`BRAID__SECTION__KEY`), flags (`--set section.key=value`
-//! and the short ones of [`SettingsArgs`]). Every setting has a default, a unit in its type (`"50ms"`, `"64MiB"`) and a
-//! doc comment. A key that does not exist is refused together with the names of those that do, wherever it was written.
+//! They come from one TOML file, the environment (`BRAID__SECTION__KEY`) and flags (`--set section.key=value` and the short
+//! ones of [`SettingsArgs`]); later wins. Every setting has a default, a unit in its type (`"50ms"`, `"64MiB"`) and a doc
+//! comment. An unknown key is refused, wherever it is set, and the error lists the known ones.
 //!
-//! A process loads [`Settings`] once and passes each part the section that it needs; nothing here is global.
+//! Each section has a file, with its fields, their defaults and the check of their bounds. `merged` reads the sources and
+//! lays them over each other.
+//!
+//! A process loads [`Settings`] once and passes to each part the section that it needs; nothing here is global.
 
+mod archive;
 mod args;
-mod connections;
+mod bounds;
+mod catalog;
 mod error;
-mod layers;
+mod http;
+mod kafka;
+mod merged;
 mod properties;
+mod reconcile;
+mod redis;
 mod secret;
-mod services;
+mod serving;
 mod size;
 mod span;
+mod speed;
+mod store;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -23,14 +35,24 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::merged::Merged;
+
+pub use self::archive::Archive;
 pub use self::args::SettingsArgs;
-pub use self::connections::{Catalog, Kafka, Redis, Store};
+pub use self::catalog::Catalog;
 pub use self::error::SettingsError;
+pub use self::http::Http;
+pub use self::kafka::Kafka;
 pub use self::properties::Properties;
+pub use self::reconcile::Reconcile;
+pub use self::redis::Redis;
 pub use self::secret::Secret;
-pub use self::services::{Archive, Http, LogFormat, Reconcile, Serving, Speed, Telemetry};
+pub use self::serving::Serving;
 pub use self::size::Size;
 pub use self::span::Span;
+pub use self::speed::Speed;
+pub use self::store::Store;
+pub use self::telemetry::{LogFormat, Telemetry};
 
 /// Everything that an operator may choose, one struct a section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -56,7 +78,7 @@ pub struct Settings {
     pub serving: Serving,
     /// Logs and the processes' own counters.
     pub telemetry: Telemetry,
-    /// The keys (`section.key`) that a file, a variable or a flag named, in contrast to those left at their default.
+    /// The keys (`section.key`) that the file, a variable or a flag sets; all others have their default.
     #[serde(skip)]
     pub named: BTreeSet<String>,
 }
@@ -64,69 +86,42 @@ pub struct Settings {
 impl Settings {
     /// Reads the file, lays the environment and then the overrides over it, and checks the result.
     ///
-    /// `env` may hold any variables: only those that begin with `BRAID__` are looked at. `overrides` are pairs of
-    /// `section.key` and value. Values from both are text; whoever reads them is told what was expected.
+    /// `env` may hold any variables; only those that begin with `BRAID__` are used. `overrides` are pairs of `section.key`
+    /// and value. Values of both are text, and the error for a wrong one says what was expected.
     ///
     /// # Errors
     ///
-    /// The first mistake, with the place where it was written (file and line, variable, or flag).
+    /// The first mistake, with its place (file and line, variable, or flag).
     pub fn load(
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
         overrides: &[(String, String)],
     ) -> Result<Settings, SettingsError> {
-        let mut layers = layers::Layers::of_defaults()?;
+        let mut merged = Merged::of_defaults()?;
         if let Some(path) = file {
-            layers.add_file(path)?;
+            merged.add_file(path)?;
         }
-        layers.add_environment(env)?;
-        layers.add_overrides(overrides)?;
-        let settings = layers.into_settings()?;
+        merged.add_environment(env)?;
+        merged.add_overrides(overrides)?;
+        let settings = merged.into_settings()?;
         settings.check()?;
         Ok(settings)
     }
 
-    /// Whether someone named this key (`"kafka.brokers"`), so that no stand-in is wanted for what it points to.
+    /// Whether the file, a variable or a flag sets this key, such as `"kafka.brokers"`; `braid up` embeds a replacement for a
+    /// Kafka or a Redis whose address is not set.
     pub fn is_named(&self, key: &str) -> bool {
         self.named.contains(key)
     }
 
     /// Refuses values that are well formed but would make a bound meaningless.
     fn check(&self) -> Result<(), SettingsError> {
-        let at_least_one = [
-            ("http.max_points", self.http.max_points as u64),
-            ("speed.max_rows", self.speed.max_rows as u64),
-            ("speed.max_bytes", self.speed.max_bytes.bytes()),
-            ("speed.max_slices", self.speed.max_slices as u64),
-            ("archive.max_rows", self.archive.max_rows as u64),
-            ("archive.max_bytes", self.archive.max_bytes.bytes()),
-            ("archive.checkpoint_every", self.archive.checkpoint_every),
-            ("reconcile.max_attempts", u64::from(self.reconcile.max_attempts)),
-        ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                return Err(SettingsError::invalid(key, "must be at least 1"));
-            }
-        }
-        if self.kafka.fetch_queue.kib() == 0 {
-            return Err(SettingsError::invalid("kafka.fetch_queue", "must be at least 1KiB"));
-        }
-        if self.kafka.brokers.trim().is_empty() {
-            return Err(SettingsError::invalid("kafka.brokers", "must name at least one host:port"));
-        }
-        let not_zero = [
-            ("kafka.request_timeout", self.kafka.request_timeout),
-            ("redis.connect_timeout", self.redis.connect_timeout),
-            ("redis.response_timeout", self.redis.response_timeout),
-            ("http.request_timeout", self.http.request_timeout),
-            ("serving.refresh", self.serving.refresh),
-            ("speed.idle_apply", self.speed.idle_apply),
-        ];
-        for (key, value) in not_zero {
-            if value.get().is_zero() {
-                return Err(SettingsError::invalid(key, "must be longer than zero"));
-            }
-        }
-        Ok(())
+        self.kafka.check()?;
+        self.redis.check()?;
+        self.http.check()?;
+        self.speed.check()?;
+        self.archive.check()?;
+        self.reconcile.check()?;
+        self.serving.check()
     }
 }

@@ -1,8 +1,8 @@
 //! An ordered, bounded stop.
 //!
-//! The first SIGTERM or SIGINT asks everybody to stop: intake ends, buffers are flushed and committed, servers close,
-//! each within its own deadline. A second signal ends the process at once. Nothing is lost either way, as progress is
-//! written with the data; an ordered stop only saves the next start some repeated reading.
+//! The first SIGTERM or SIGINT asks all parts of a process to stop: reading ends, buffers are flushed and committed, servers
+//! close, each within its own deadline. A second signal ends the process at once. Nothing is lost either way, because
+//! progress is written together with the data; an ordered stop only saves the next start some repeated reading.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 /// The exit code after a second signal, as shells report an interrupted command.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// The one stop signal of a process, and the tasks that a stop waits for. Clones share both.
+/// The stop signal of a process, and the tasks that a stop waits for. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
@@ -26,23 +26,23 @@ pub struct Shutdown {
     running: Arc<Mutex<BTreeMap<u64, String>>>,
 }
 
-/// A deadline passed before something had stopped.
+/// The deadline passed before all parts had stopped.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not stopped within {within:?}: {}", waiting_for.join(", "))]
 pub struct DeadlineExceeded {
-    /// How long it had.
+    /// The deadline's length.
     pub within: Duration,
     /// What had not stopped.
     pub waiting_for: Vec<String>,
 }
 
 impl Shutdown {
-    /// A stop that only [`Shutdown::begin`] asks for, as tests want it.
+    /// A stop that only [`Shutdown::begin`] requests, not a signal.
     pub fn new() -> Shutdown {
         Shutdown::default()
     }
 
-    /// A stop that SIGTERM and SIGINT ask for as well. Must be called within a tokio runtime.
+    /// A stop that SIGTERM and SIGINT request as well. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
@@ -50,24 +50,24 @@ impl Shutdown {
     pub fn on_signals() -> std::io::Result<Shutdown> {
         let shutdown = Shutdown::new();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let asked = shutdown.clone();
+        let stop = shutdown.clone();
         tokio::spawn(async move {
             loop {
                 let name = tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
                 };
-                if asked.is_requested() {
+                if stop.is_requested() {
                     warn!(signal = name, "second signal: exiting at once");
                     std::process::exit(EXIT_INTERRUPTED);
                 }
-                asked.begin(name);
+                stop.begin(name);
             }
         });
         Ok(shutdown)
     }
 
-    /// Asks everybody to stop; `reason` is logged. Asking again changes nothing.
+    /// Requests the stop; `reason` is logged. Repeating it changes nothing.
     pub fn begin(&self, reason: &str) {
         if !self.is_requested() {
             info!(reason, waiting_for = ?self.waiting_for(), "stopping");
@@ -75,12 +75,12 @@ impl Shutdown {
         }
     }
 
-    /// Whether a stop was asked for.
+    /// Whether the stop was requested.
     pub fn is_requested(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Resolves once a stop was asked for.
+    /// Resolves when the stop is requested.
     pub async fn requested(&self) {
         self.token.cancelled().await;
     }
@@ -90,7 +90,7 @@ impl Shutdown {
         self.token.clone()
     }
 
-    /// Starts a task that [`Shutdown::finish`] waits for; `name` says to an operator what is still running.
+    /// Starts a task that [`Shutdown::finish`] waits for; `name` tells an operator what is still running.
     pub fn spawn<F>(&self, name: impl Into<String>, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -108,11 +108,11 @@ impl Shutdown {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Asks everybody to stop and waits until all tasks have ended.
+    /// Requests the stop and waits until all tasks have ended.
     ///
     /// # Errors
     ///
-    /// [`DeadlineExceeded`] with the names of the tasks that had not ended after `within`; they go on running.
+    /// [`DeadlineExceeded`] with the names of the tasks that have not ended after `within`; they continue to run.
     pub async fn finish(&self, within: Duration) -> Result<(), DeadlineExceeded> {
         self.begin("finished");
         self.tracker.close();
@@ -127,22 +127,9 @@ impl Shutdown {
     }
 }
 
-/// Runs a process to the end of `future`. What is then still running, because its deadline has passed, is left behind: a
-/// runtime that is dropped would wait for every blocking call, however long it takes.
+/// Runs `future` to its end; once the stop is requested, it has `deadline` left.
 ///
-/// # Errors
-///
-/// If there can be no runtime.
-pub fn block_on<F: Future>(future: F) -> std::io::Result<F::Output> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let output = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(output)
-}
-
-/// Runs `future` to its end; from the moment that a stop is asked for, it has `deadline` left.
-///
-/// The future itself listens to `shutdown` and ends in its own order; this only bounds how long that may take.
+/// The future itself listens to `shutdown` and ends in its own order. This only bounds how long that may take.
 ///
 /// # Errors
 ///
@@ -167,7 +154,7 @@ pub async fn run_until<F: Future>(
     }
 }
 
-/// An entry in the list of running tasks, removed however the task ends.
+/// An entry in the list of running tasks. It is removed however the task ends.
 struct Running {
     list: Arc<Mutex<BTreeMap<u64, String>>>,
     id: u64,

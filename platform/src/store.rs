@@ -1,8 +1,8 @@
 //! The object store: Delta tables on local disk or in a bucket.
 //!
-//! A table is a folder of Parquet files and a log of numbered commits. Writing is put-if-absent of the next number, so of
-//! two writers one wins and the other plans anew: that, and not a built-in retry, is what an overwrite needs. Every commit
-//! may carry a *note* (Delta domain metadata) in the same atomic write as its rows.
+//! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number, so one
+//! of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry. Every commit may
+//! carry a *note* (Delta domain metadata) in the same atomic write as its rows.
 //!
 //! - `table`: opening, refreshing, listing files, reading notes;
 //! - `data_file`: a file, and the ranges of its columns;
@@ -26,50 +26,50 @@ pub use self::data_file::DataFile;
 pub use self::table::Table;
 use crate::settings;
 
-/// What can go wrong with the store.
+/// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The setting `store.url` is neither a folder nor a URL.
     #[error("store.url {url:?} is neither a folder nor an object store's URL: {why}")]
     BadUrl {
-        /// What was set.
+        /// The setting's value.
         url: String,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
     /// Reading or writing a table's log failed.
     #[error("cannot {operation} of table {table}")]
     Delta {
-        /// What was tried.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The table's path below the deployment's root.
         table: String,
-        /// Why.
+        /// The cause.
         source: Box<DeltaTableError>,
     },
     /// Reading or writing a file failed.
     #[error("cannot {operation} {file} of table {table}")]
     File {
-        /// What was tried.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The file, relative to the table.
         file: String,
         /// The table's path below the deployment's root.
         table: String,
-        /// Why.
+        /// The cause.
         source: Box<deltalake::ObjectStoreError>,
     },
     /// A frame could not be written or read as Parquet.
     #[error("cannot {operation} of table {table}")]
     Frame {
-        /// What was tried.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The table's path below the deployment's root.
         table: String,
-        /// Why.
+        /// The cause.
         source: PolarsError,
     },
-    /// A note or a file's entry is not of the form that Braid writes.
+    /// The table holds something that Braid does not write.
     #[error("table {table} holds {what} that Braid did not write; is another program writing to it?")]
     Foreign {
         /// The table's path below the deployment's root.
@@ -87,8 +87,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of the settings, for the deployment of that name: its tables lie in `<store.url>/<name>`, so that
-    /// deployments with one `store.url` share none. A plain path is a folder, which is created.
+    /// The store of the settings, for the deployment of that name. Its tables lie in `<store.url>/<name>`, so deployments with
+    /// the same `store.url` share none. A plain path is a folder, which is created.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
@@ -127,9 +127,9 @@ impl Store {
         Ok(Some(Table::new(path, table)))
     }
 
-    /// Opens a table, creating it first where it does not exist. Of two creators at once, one wins and both open it.
+    /// Opens a table, and creates it first if it does not exist. If two create it at once, one wins and both open it.
     ///
-    /// `schema` names the columns of its files; `partition` is one more text column, by which files are kept apart.
+    /// `schema` is the columns of its files; `partition` is one more column, of text, and a file holds rows of one of its values.
     ///
     /// # Errors
     /// If the store cannot be read or written.

@@ -1,9 +1,8 @@
-//! Telemetry: what a process says about itself, as log lines and as counters. The user's numbers are metrics of the
-//! catalog and never pass through here.
+//! Telemetry: log lines and counters about a process itself. The user's numbers are metrics of the catalog and never pass
+//! through here.
 //!
-//! Counters are written with the `metrics` crate's macros anywhere and rendered for Prometheus by whoever answers
-//! `/metrics`. A name begins with `braid_` and its part (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends
-//! with its unit.
+//! Any code counts with the macros of the crate `metrics`; [`render`] writes the counters for Prometheus. A name begins with
+//! `braid_` and its part (`speed_`, `archive_`, `reconcile_`, `serving_`) and ends with its unit.
 
 mod endpoint;
 
@@ -25,7 +24,7 @@ pub use self::endpoint::listen;
 const BUCKETS_SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
 
-/// How often samples are moved into the histograms, so that they are bounded even if nobody asks for them.
+/// How often samples are moved into the histograms, so that their memory is bounded even if nothing reads `/metrics`.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -47,27 +46,27 @@ pub enum TelemetryError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// Another part of the process has already installed a log subscriber or a recorder.
     #[error("cannot install {what}: {reason}")]
     Install {
-        /// What was to be installed.
+        /// What could not be installed.
         what: &'static str,
-        /// Why it could not be.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Libraries that would tell every step of reading a table; `telemetry.log` may still ask for them.
+/// Libraries that log every step of reading a table are limited to warnings; `telemetry.log` can override that.
 const QUIET: &str = "buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn";
 
-/// Starts logs (to standard error) and counters, once a process; a second call changes nothing.
+/// Starts logs (to standard error) and counters. Only the first call in a process has an effect.
 ///
 /// # Errors
 ///
-/// [`TelemetryError`]: unreadable directives, or a subscriber or recorder that something else installed before.
+/// [`TelemetryError`]: invalid directives, or a subscriber or recorder that other code installed before.
 pub fn init(settings: &settings::Telemetry) -> Result<(), TelemetryError> {
     let _one_at_a_time = INIT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if RECORDER.get().is_some() {

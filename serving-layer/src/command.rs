@@ -1,10 +1,10 @@
 //! The command `serving-layer`: answers queries over HTTP until a stop is requested.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
+use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
-use platform::telemetry;
 use shared_logic::catalog::Catalog;
 
 use crate::Server;
@@ -22,19 +22,28 @@ struct Args {
 /// # Errors
 /// If it cannot start, or cannot go on.
 pub fn main() -> Result<()> {
-    platform::shutdown::block_on(run())?
+    block_on(run())?
 }
 
 async fn run() -> Result<()> {
-    let _fail_points = platform::failpoints::setup();
-    let settings = Args::parse().settings.load()?;
-    telemetry::init(&settings.telemetry)?;
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
+    let process = Process::start(&Args::parse().settings)?;
+    let settings = &process.settings;
+    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let shutdown = Shutdown::on_signals()?;
-    let server = Server::bind(&settings, catalog).await?;
+    let server = Server::bind(settings, catalog).await?;
     println!("ready http={}", server.address());
     server.run(shutdown).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
 }

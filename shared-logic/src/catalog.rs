@@ -30,7 +30,7 @@ pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
 pub use schedule::Schedule;
-pub use source::{Format, Source, Start, UnknownSource};
+pub use source::{Source, Start, UnknownSource};
 
 /// The checked content of one catalog file.
 #[derive(Debug, Clone, PartialEq)]

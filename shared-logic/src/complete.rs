@@ -192,7 +192,7 @@ impl fmt::Display for Why {
             }
             Why::Lost { from, to } => write!(
                 f,
-                "the log lost offsets {from} to {to} before they were archived; `batch-layer lost accept` accepts the loss"
+                "the log lost offsets {from} to {to} before they were archived; `braid lost accept` accepts the loss"
             ),
         }
     }

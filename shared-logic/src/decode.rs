@@ -1,29 +1,21 @@
 //! Bytes → columns, or the reason why not.
 //!
 //! One decoder serves every layer, so a record is an event in all of them or in none. It is directed by the source's
-//! schema: a payload is scanned once into one token per declared field, without allocating, and judged afterwards in a
-//! fixed order: the bytes, the document, the fields as declared, the event's age. What it says depends on the payload and
-//! the record's own timestamp alone.
+//! schema: its [format](crate::format) scans a payload once into one token per declared field, without allocating, and
+//! types them. Everything is judged in a fixed order: the bytes, the document, the fields as declared, the event's age. What
+//! it says depends on the payload and the record's own timestamp alone.
 //!
-//! - `json`: a payload → tokens, checking RFC 8259 throughout;
-//! - `tsv`: a line → tokens;
-//! - `value`: a token → a typed cell;
 //! - `columns`: cells → a `DataFrame`.
 
 mod columns;
-mod json;
-mod tsv;
-mod value;
 
 pub use columns::Columns;
 
-use crate::catalog::{Format, Source};
+use crate::catalog::Source;
+use crate::format::{Cell, Record, Span};
 use crate::group_key::MAX_KEY_BYTES;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
-
-/// JSON nested deeper than this is refused as `not_json`.
-pub const MAX_DEPTH: u32 = 128;
 
 /// Decodes the records of one source.
 #[derive(Debug)]
@@ -32,42 +24,8 @@ pub struct Decoder {
     event_id: Option<usize>,
     event_time: usize,
     limited: Vec<bool>,
-    tokens: Vec<Token>,
-    cells: Vec<Cell>,
-    /// Texts whose escapes were resolved.
-    unescaped: Vec<u8>,
-    /// Undeclared members of the current payload, as `start..end` of `"name": value`.
-    extra: Vec<(u32, u32)>,
-}
-
-/// What stands where a field's value is expected. Spans index the payload, or `unescaped` where `resolved` is true.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Token {
-    Absent,
-    Text(Span),
-    Number(Span),
-    Bool(bool),
-    /// An object or an array.
-    Nested,
-}
-
-/// A stretch of bytes in the payload or among the resolved texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    start: u32,
-    end: u32,
-    resolved: bool,
-}
-
-/// A typed value of one field.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Cell {
-    Null,
-    Text(Span),
-    /// Integers, and instants in microseconds.
-    Int(i64),
-    Float(f64),
-    Bool(bool),
+    /// The current payload.
+    record: Record,
 }
 
 /// One decoded event, valid until the next payload is decoded.
@@ -87,10 +45,7 @@ impl Decoder {
             event_id: source.event_id.as_deref().and_then(position),
             event_time: position(&source.event_time).expect("a checked catalog declares the event time"),
             limited: source.fields.iter().map(|field| source.grouped.contains(&field.name)).collect(),
-            tokens: vec![Token::Absent; source.fields.len()],
-            cells: vec![Cell::Null; source.fields.len()],
-            unescaped: Vec::new(),
-            extra: Vec::new(),
+            record: Record::new(source.fields.len()),
             source: source.clone(),
         }
     }
@@ -114,24 +69,14 @@ impl Decoder {
         if simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
-        self.tokens.fill(Token::Absent);
-        self.unescaped.clear();
-        self.extra.clear();
-        match self.source.format {
-            Format::Json => json::tokenize(self, payload).map_err(Rejected::whole)?,
-            Format::Tsv => tsv::tokenize(&mut self.tokens, payload).map_err(Rejected::whole)?,
-        }
-        for (at, field) in self.source.fields.iter().enumerate() {
-            self.cells[at] = value::cell(field, self.source.format, self.tokens[at], payload, &self.unescaped)
-                .map_err(|reason| Rejected::at(reason, at))?;
-        }
+        self.source.format.read(&self.source.fields, payload, &mut self.record)?;
         self.judge_lengths()?;
         let time_us = self.judge_age(record_time_us)?;
         Ok(Event { decoder: self, payload, time_us })
     }
 
     fn judge_lengths(&self) -> Result<(), Rejected> {
-        for (at, cell) in self.cells.iter().enumerate() {
+        for (at, cell) in self.record.cells.iter().enumerate() {
             if let Cell::Text(span) = cell
                 && self.limited[at]
                 && (span.end - span.start) as usize > MAX_KEY_BYTES
@@ -143,7 +88,7 @@ impl Decoder {
     }
 
     fn judge_age(&self, record_time_us: Option<i64>) -> Result<i64, Rejected> {
-        let Cell::Int(time_us) = self.cells[self.event_time] else {
+        let Cell::Int(time_us) = self.record.cells[self.event_time] else {
             return Err(Rejected::at(Reason::MissingField, self.event_time));
         };
         let Some(record_time_us) = record_time_us else { return Ok(time_us) };
@@ -161,7 +106,7 @@ impl Event<'_> {
     /// The event's identity, or `None` if its source names no event id: then nothing is a duplicate.
     pub fn identity(&self) -> Option<Identity> {
         let id = self.decoder.event_id?;
-        match self.decoder.cells[id] {
+        match self.decoder.record.cells[id] {
             Cell::Text(span) => Some(Identity::of(self.text(span), self.time_us)),
             Cell::Int(id) => Some(Identity::of(&id.to_le_bytes(), self.time_us)),
             _ => None,
@@ -170,11 +115,11 @@ impl Event<'_> {
 
     /// The members that the source does not declare, as the text of a JSON object; `None` if there are none.
     pub fn extra(&self) -> Option<String> {
-        if self.decoder.extra.is_empty() {
+        if self.decoder.record.extra.is_empty() {
             return None;
         }
         let mut text = String::from("{");
-        for (start, end) in &self.decoder.extra {
+        for (start, end) in &self.decoder.record.extra {
             if text.len() > 1 {
                 text.push(',');
             }
@@ -185,14 +130,7 @@ impl Event<'_> {
     }
 
     fn text(&self, span: Span) -> &[u8] {
-        span.of(self.payload, &self.decoder.unescaped)
-    }
-}
-
-impl Span {
-    fn of<'a>(self, payload: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
-        let text = if self.resolved { unescaped } else { payload };
-        &text[self.start as usize..self.end as usize]
+        span.of(self.payload, &self.decoder.record.unescaped)
     }
 }
 

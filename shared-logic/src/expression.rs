@@ -16,14 +16,16 @@
 //! - `bounds`: the integers that an expression can become, so that none leaves 64 bits;
 //! - `functions`: the functions that may be called, and the registry of pure Rust ones;
 //! - `sql`: the canonical text, which definitions are hashed over;
-//! - `compile`: [`Expression`] → `polars::prelude::Expr`, for rows;
-//! - `evaluate`: the value of a `derived` expression over merged measures.
+//! - `compile`: [`Expression`] → `polars::prelude::Expr`, for columns of rows;
+//! - `evaluate`: the [`Scalar`] of one row, or of merged measures; for rows the same as `compile` gives;
+//! - `scalar`: [`Scalar`] and columns of them.
 
 mod bounds;
 mod compile;
 mod evaluate;
 pub mod functions;
 mod parse;
+mod scalar;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use crate::schema::FieldType;
 use functions::Function;
 
 pub use parse::{Refused, Scope};
+pub use scalar::Scalar;
 
 /// A typed expression. Its [`Display`](std::fmt::Display) is canonical SQL: equal expressions print alike, and the text
 /// parses back to the same expression.
@@ -149,13 +152,23 @@ impl Expression {
         compile::polars(self)
     }
 
+    /// The value for one row, where `value_of` gives the value of a field: the same as [`Expression::to_polars`] gives for
+    /// that row, but that a zero never has a sign.
+    ///
+    /// A condition keeps the row if it is `Scalar::Bool(true)`. The argument of a measure goes through [`Value::from`] to
+    /// [`MeasureKind::of_event`].
+    pub fn evaluate_row<'a>(&'a self, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
+        evaluate::row(self, value_of)
+    }
+
     /// The value of a `derived` expression, where `value_of` gives the merged value of a measure.
     ///
     /// Integers are calculated in 128 bits and judged at the end: outside 64 bits the value is [`Value::Overflow`], as it
     /// is if a needed measure overflowed. A null operand, a division by zero and a result that is not finite give
     /// [`Value::Null`].
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Value) -> Value {
-        evaluate::derived(self, value_of)
+        let value = evaluate::row(self, &|name| Scalar::from(value_of(name).finalized()));
+        Value::from(value).finalized()
     }
 
     /// The expressions directly below this one, in the order of its text.

@@ -4,9 +4,10 @@
 //! no store: positions, bytes, times and tables are arguments, and values are results.
 //!
 //! The ground floor is words that everything else uses: [`time`], [`log`] (positions), [`schema`] (fields and types),
-//! [`group_key`], [`rejection`] and [`identity`]. Then read in the order of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated
-//! events, [`plan`] turns columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`]
-//! decide which offsets belong to which layer and what an answer lacks. [`contracts`] says how all of it is written down.
+//! [`group_key`], [`rejection`], [`identity`] and [`format`](mod@format) (how payloads are written). Then read in the order
+//! of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated events, [`plan`] turns
+//! columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`] decide which offsets
+//! belong to which layer and what an answer lacks. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;
@@ -15,6 +16,7 @@ pub mod cut;
 pub mod decode;
 pub mod dedup;
 pub mod expression;
+pub mod format;
 pub mod group_key;
 pub mod identity;
 pub mod log;

@@ -14,7 +14,7 @@ pub enum Reason {
     Empty,
     /// The payload is not UTF-8.
     NotUtf8,
-    /// The payload is not JSON (RFC 8259), or nests deeper than [`crate::decode::MAX_DEPTH`].
+    /// The payload is not JSON (RFC 8259), or nests deeper than [`crate::format::MAX_DEPTH`].
     NotJson,
     /// The payload is JSON, but not an object.
     NotObject,

@@ -1,7 +1,7 @@
 //! The command `speed-layer`: counts the catalog's sources into Redis until a signal stops it.
 
-use anyhow::Context;
 use clap::Parser;
+use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
@@ -19,18 +19,27 @@ struct Args {
 /// # Errors
 /// Why it ended early; the text is for an operator.
 pub fn main() -> anyhow::Result<()> {
-    platform::shutdown::block_on(run())?
+    block_on(run())?
 }
 
 async fn run() -> anyhow::Result<()> {
-    let settings = Args::parse().settings.load()?;
-    platform::telemetry::init(&settings.telemetry)?;
+    let process = Process::start(&Args::parse().settings)?;
+    let settings = &process.settings;
+    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     platform::telemetry::listen(&settings.telemetry).await?;
-    let _fail_points = platform::failpoints::setup();
-    let path = &settings.catalog.path;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the catalog {}", path.display()))?;
-    let catalog = Catalog::parse_file(path, &text)?;
     let shutdown = Shutdown::on_signals()?;
     println!("ready");
-    Ok(crate::run(&settings, &catalog, shutdown).await?)
+    Ok(crate::run(settings, &catalog, shutdown).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Args;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
 }

@@ -25,6 +25,7 @@ pub mod source;
 use std::sync::Arc;
 
 use platform::redis::Connection;
+use platform::task::Backoff;
 use shared_logic::dedup::RecentIdentities;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +50,7 @@ pub async fn run(
     partition: i32,
     stop: CancellationToken,
 ) -> Result<(), Superseded> {
-    let backoff = shared.settings.retry_backoff.get();
-    let mut wait = backoff;
+    let mut backoff = Backoff::new(shared.settings.retry_backoff.get());
     while !stop.is_cancelled() {
         let opened = tokio::select! {
             opened = open_shard(&shared, &mut redis, partition) => opened,
@@ -58,14 +58,15 @@ pub async fn run(
         };
         match opened {
             Ok(open) => {
-                wait = backoff;
+                backoff.reset();
                 shared.starts_counting(open.id.clone());
                 count_into(open, &shared, &redis, &stop).await?;
             }
             Err(not_open) => {
+                let wait = backoff.wait();
                 not_open.report(partition, wait);
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
+                    () = tokio::time::sleep(wait) => {}
                     () = stop.cancelled() => break,
                 }
             }

@@ -1,7 +1,4 @@
-//! Why the speed layer ends, and how an error is logged together with its causes.
-
-use std::error::Error;
-use std::fmt::Write;
+//! Why the speed layer ends.
 
 use platform::kafka::KafkaError;
 use platform::redis::RedisError;
@@ -64,15 +61,4 @@ pub enum SourceError {
 pub struct Superseded {
     /// The partition whose shard has other definitions.
     pub id: PartitionId,
-}
-
-/// An error and its causes in one line, for the log.
-pub(crate) fn error_text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -12,6 +12,8 @@ use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
 use platform::settings::{Settings, Speed};
 use platform::shutdown::Shutdown;
+use platform::task::{joined, supervise};
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use storage::{ShardClient, Storage};
 use tokio::sync::{Mutex, watch};
@@ -23,7 +25,7 @@ use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
 use crate::count::source::Shared;
 use crate::count::{self, expire};
-use crate::error::{SourceError, SpeedError, Superseded, error_text};
+use crate::error::{SourceError, SpeedError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::{Assignment, Reader};
@@ -51,18 +53,7 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             ended.map_err(|source| SpeedError::Source { name, source })
         });
     }
-    let all = async {
-        let mut outcome = Ok(());
-        while let Some(ended) = workers.join_next().await {
-            let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-            if let Err(error) = ended {
-                error!(error = error_text(&error), "a worker ended");
-                stop.cancel();
-                outcome = outcome.and(Err(error));
-            }
-        }
-        outcome
-    };
+    let all = supervise(workers, &stop, |error| error!(error = error_text(error), "a worker ended"));
     platform::shutdown::run_until(&shutdown, "speed workers", settings.speed.shutdown.get(), all).await?
 }
 
@@ -147,9 +138,7 @@ async fn follow(
         }
         tokio::select! {
             changed = assigned.changed() => if changed.is_err() { break },
-            Some(ended) = running.join_next() => {
-                outcome = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-            }
+            Some(ended) = running.join_next() => outcome = joined(ended),
             () = stop.cancelled() => {}
         }
     }
@@ -159,8 +148,7 @@ async fn follow(
     }
     loops.values().for_each(CancellationToken::cancel);
     while let Some(ended) = running.join_next().await {
-        let ended = ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-        outcome = outcome.and(ended);
+        outcome = outcome.and(joined(ended));
     }
     outcome
 }

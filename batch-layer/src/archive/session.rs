@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use platform::kafka::{Bound, Consumer, KafkaError, Topic, Topics};
 use platform::settings;
 use platform::store::Committed;
+use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Change;
@@ -56,12 +57,12 @@ impl Archiver {
 
     /// Runs one session after another until `stop`.
     pub(super) fn run(mut self) {
-        let backoff = self.settings.retry_backoff.get();
-        let mut wait = backoff;
+        let mut backoff = Backoff::new(self.settings.retry_backoff.get());
         while !self.stop.is_cancelled() {
             match self.session() {
-                Ok(()) => wait = backoff,
+                Ok(()) => backoff.reset(),
                 Err(failed) => {
+                    let wait = backoff.wait();
                     error!(
                         source = self.source.name,
                         error = error_text(&failed),
@@ -69,13 +70,12 @@ impl Archiver {
                         "archiving stopped; starting again"
                     );
                     self.pause(wait);
-                    wait = (wait * 2).min(backoff * 32);
                 }
             }
         }
     }
 
-    /// One session. Everything that it read and that counts is committed when it returns without an error.
+    /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a last commit.
     fn session(&mut self) -> Result<(), SessionError> {
         self.runtime.block_on(self.archive.refresh())?;
         let Some(topic) = self.describe()? else {
@@ -170,7 +170,7 @@ impl Archiver {
             }
             Change::Begun { .. } => {}
             Change::Lost { id, from, to } => {
-                error!(%id, from, to, "the log lost offsets before they were archived: answers have a gap until `batch-layer lost accept`");
+                error!(%id, from, to, "the log lost offsets before they were archived: answers have a gap until `braid lost accept`");
             }
         }
     }

@@ -81,7 +81,7 @@ impl Shards<'_> {
                 let keys = self.keys(&id);
                 let Some(shard) = self.client.positions(&mut self.redis, &keys).await? else { continue };
                 if shard.cursor > end {
-                    error!(%id, from = end, to = shard.cursor, "the log ended before everything that speed had counted was archived: answers have a gap until `batch-layer lost accept`");
+                    error!(%id, from = end, to = shard.cursor, "the log ended before everything that speed had counted was archived: answers have a gap until `braid lost accept`");
                 }
                 cursors.insert(id, shard.cursor);
             }

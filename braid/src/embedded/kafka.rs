@@ -1,7 +1,7 @@
-//! A Kafka inside this process: librdkafka's mock cluster of one broker.
+//! A Kafka inside this process: librdkafka's mock cluster with one broker.
 //!
-//! It keeps about 5 MiB a partition in memory, knows no admin requests and forgets everything on exit. Every topic gets a
-//! new id, so every start is a new log.
+//! It keeps about 5 MiB of each partition in memory, supports hardly any admin request, and loses everything on exit. Every
+//! topic gets a new id, so every start begins new logs.
 
 use anyhow::{Context, Result};
 use rdkafka::ClientConfig;
@@ -9,13 +9,13 @@ use rdkafka::bindings::rd_kafka_mock_group_initial_rebalance_delay_ms;
 use rdkafka::producer::{BaseProducer, Producer};
 use shared_logic::catalog::Catalog;
 
-/// How long a new group waits for more members before it divides the partitions. Kafka's three seconds are for groups
-/// that start on many machines.
+/// How long a new group waits for more members before it divides the partitions. Kafka's default of three seconds is for
+/// groups that start on many machines.
 const REBALANCE_DELAY_MS: i32 = 50;
 
-/// A running broker; it ends when dropped.
+/// A running broker. It ends when this is dropped.
 pub struct EmbeddedKafka {
-    /// The client that the cluster belongs to. It never produces anything.
+    /// The client that owns the cluster. It produces nothing.
     owner: BaseProducer,
 }
 
@@ -28,8 +28,7 @@ impl EmbeddedKafka {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         let owner: BaseProducer = config.create().context("cannot start the in-process broker")?;
-        // SAFETY: the client is live, and the cluster belongs to it; the call only leaves a number there, and takes the
-        // cluster's lock for it.
+        // SAFETY: the client is live and owns the cluster; the call stores a number under the cluster's lock.
         unsafe {
             let cluster = rdkafka::bindings::rd_kafka_handle_mock_cluster(owner.client().native_ptr());
             rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, REBALANCE_DELAY_MS);
@@ -37,15 +36,15 @@ impl EmbeddedKafka {
         Ok(EmbeddedKafka { owner })
     }
 
-    /// Where it listens, `host:port`.
+    /// The broker's address, `host:port`.
     ///
     /// # Errors
-    /// If librdkafka started a client without its cluster.
+    /// If the client has no cluster.
     pub fn brokers(&self) -> Result<String> {
         Ok(self.owner.client().mock_cluster().context("the in-process broker is gone")?.bootstrap_servers())
     }
 
-    /// Creates the topics of a catalog with the partitions that it names.
+    /// Creates the topics of a catalog, with as many partitions as the catalog says.
     ///
     /// # Errors
     /// If librdkafka refuses one.

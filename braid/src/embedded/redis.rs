@@ -1,11 +1,11 @@
 //! A Redis as a child of this process.
 //!
-//! It leads its own process group, so that ctrl-c in a terminal reaches us alone and we stop it last. Should we be killed,
-//! the kernel kills it: Linux ties that to the *thread* that started the child, so a thread that lasts as long as the child
-//! starts it.
+//! The child leads its own process group, so that ctrl-c in a terminal reaches only us, and we stop the child last. If we are
+//! killed, the kernel kills the child: Linux ties that to the *thread* that started it, so a thread that lasts as long as the
+//! child starts it.
 //!
-//! Its files lie in the data folder. A lock on them is handed to the child as its standard input and so lives as long as
-//! either of us: a second Redis on the same files would destroy them.
+//! Its files lie in the data folder. A second Redis on the same files would destroy them, so we lock them. The child inherits
+//! the lock as its standard input, so the lock lasts as long as either process.
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
@@ -22,24 +22,24 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The program; the variable `BRAID_REDIS_SERVER` names another one.
+/// The program, unless the variable `BRAID_REDIS_SERVER` names another one.
 const PROGRAM: &str = "redis-server";
 const PROGRAM_VARIABLE: &str = "BRAID_REDIS_SERVER";
-/// How long a Redis of a process that was just killed may hold its files.
+/// How long the Redis of a process that was just killed may hold the lock.
 const LOCK_WITHIN: Duration = Duration::from_secs(10);
-/// How long loading its files may take.
+/// How long Redis may take to load its files.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// How long writing its files may take at the end.
+/// How long Redis may take to write its files when it stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Another process may take the port between our look and the start.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+/// How many ports are tried: another process may take a free port before Redis does.
 const PORTS_TRIED_MAX: usize = 5;
 
-/// A running Redis; it is killed when dropped.
+/// A running Redis. It is killed when this is dropped.
 pub struct EmbeddedRedis {
     child: Child,
     url: String,
-    /// Keeps alive the thread that the kernel ties the child to.
+    /// Keeps the thread alive that started the child.
     _thread: oneshot::Sender<()>,
 }
 
@@ -47,7 +47,7 @@ impl EmbeddedRedis {
     /// Starts a Redis on a free loopback port, with its files in `folder`, and waits until it answers.
     ///
     /// # Errors
-    /// If `redis-server` is not installed or does not come up, or another process uses the folder.
+    /// If `redis-server` is not installed or does not start, or another process uses the folder.
     pub async fn start(folder: &Path) -> Result<EmbeddedRedis> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let lock = lock(folder).await?;
@@ -62,24 +62,24 @@ impl EmbeddedRedis {
         bail!("found no free port for redis-server in {PORTS_TRIED_MAX} tries")
     }
 
-    /// Its address, `redis://host:port`.
+    /// The server's address, `redis://host:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the server ends by itself.
     ///
     /// # Errors
-    /// If the system cannot tell.
+    /// If the operating system cannot tell.
     pub async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Stops it in good order: it writes its files, or is killed when that takes too long.
+    /// Stops the server: it writes its files, and is killed if that takes too long.
     pub async fn stop(mut self) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // An error means that it has ended, which is what is wanted.
+            // An error means that it has already ended.
             let _ = kill_process(pid, Signal::TERM);
         }
         if timeout(STOP_WITHIN, self.child.wait()).await.is_err() {
@@ -107,7 +107,7 @@ impl EmbeddedRedis {
                 let within_s = START_WITHIN.as_secs();
                 return Err(why_not.context(format!("redis-server at {} did not answer within {within_s} s", self.url)));
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 }
@@ -128,7 +128,7 @@ async fn lock(folder: &Path) -> Result<File> {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(POLL_EVERY).await,
             Err(TryLockError::WouldBlock) => bail!(
                 "another `braid up` uses {}: stop it, or name another folder with --data",
                 folder.parent().unwrap_or(folder).display()
@@ -137,7 +137,7 @@ async fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Starts the child from a thread of its own.
+/// Starts the child from its own thread.
 async fn spawn(folder: &Path, port: u16, lock: File) -> Result<EmbeddedRedis> {
     let mut command = command(folder, port, lock);
     let (started, child) = oneshot::channel();
@@ -146,7 +146,7 @@ async fn spawn(folder: &Path, port: u16, lock: File) -> Result<EmbeddedRedis> {
     let work = move || {
         let _runtime = runtime.enter();
         if started.send(command.spawn()).is_ok() {
-            // Ends when the other side is dropped.
+            // Returns when `EmbeddedRedis` is dropped.
             let _ = lasting.blocking_recv();
         }
     };
@@ -168,7 +168,7 @@ fn command(folder: &Path, port: u16, lock: File) -> Command {
         let parent = rustix::process::getpid();
         let die_with_parent = move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            // Whoever was killed before this line cannot be waited for any more.
+            // If the parent was killed before this line, no signal will come, so the child must not start.
             if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(ErrorKind::BrokenPipe.into()) }
         };
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are two system calls, and nothing
@@ -196,7 +196,7 @@ fn not_started(error: std::io::Error) -> anyhow::Error {
 
 async fn ping(client: &redis::Client) -> Result<()> {
     let mut connection = client.get_multiplexed_async_connection().await?;
-    // While it loads its files, it answers with an error.
+    // While Redis loads its files, it answers with an error.
     let answer: String = redis::cmd("PING").query_async(&mut connection).await?;
     if answer == "PONG" { Ok(()) } else { bail!("it answers {answer:?}") }
 }

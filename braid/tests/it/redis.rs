@@ -8,7 +8,7 @@ async fn connect(url: &str) -> redis::RedisResult<redis::aio::MultiplexedConnect
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_written_outlives_a_stop_and_a_kill() {
+async fn data_outlives_a_stop_and_a_kill() {
     let data = tempfile::tempdir().expect("a folder");
     let folder = data.path().join("redis");
 
@@ -21,7 +21,7 @@ async fn what_was_written_outlives_a_stop_and_a_kill() {
     let url = redis.url().to_owned();
     let mut connection = connect(&url).await.expect("connects");
     assert_eq!(connection.get::<_, i64>("stopped").await.expect("get"), 1);
-    // Dropped, it is killed; the next one waits for its lock.
+    // Dropping it kills the server; the next one waits for its lock.
     drop(redis);
 
     let redis = EmbeddedRedis::start(&folder).await.expect("starts after a kill");
@@ -33,7 +33,7 @@ async fn what_was_written_outlives_a_stop_and_a_kill() {
     assert!(connect(&url).await.is_err());
 }
 
-/// It is one that the layers take: new enough, and it evicts nothing.
+/// The layers accept this server: it is new enough and evicts nothing.
 async fn platform_accepts(url: &str) {
     let settings = platform::settings::Redis { url: url.into(), ..platform::settings::Redis::default() };
     let mut connection = platform::redis::connect(&settings).await.expect("connects");

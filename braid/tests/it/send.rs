@@ -1,12 +1,12 @@
-//! Records go into the in-process broker and come out again as they went in.
+//! Records come out of the in-process broker as they went in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use braid::commands::send::Keying;
 use braid::embedded::kafka::EmbeddedKafka;
-use braid::publish::{Delivered, Outgoing, Publisher};
-use braid::send::Keying;
-use platform::kafka::{Consumer, Polled};
+use braid::source_topic;
+use platform::kafka::{Consumer, Delivered, Outgoing, Polled};
 use platform::settings;
 use shared_logic::catalog::Catalog;
 
@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const RECORDS: usize = 500;
 
 fn catalog() -> Catalog {
-    Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is sound")
+    Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is valid")
 }
 
 fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
@@ -22,7 +22,7 @@ fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_sent_arrives_keyed_and_in_order() {
+async fn records_arrive_keyed_and_in_order() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
     let kafka = EmbeddedKafka::start().expect("starts");
@@ -30,17 +30,18 @@ async fn what_is_sent_arrives_keyed_and_in_order() {
     let settings = settings(&kafka);
 
     let keying = Keying::of(source);
-    let publisher = Publisher::connect(&settings, source).await.expect("connects");
+    let producer = source_topic::connect(&settings, source).await.expect("connects");
+    let topic = source.topic.as_str();
     let line = |at: usize| format!("{{\"video_id\":\"video-{}\",\"n\":{at}}}", at % 7);
     for at in 0..RECORDS {
         let line = line(at);
         let key = keying.key(line.as_bytes());
         let key = key.as_deref();
-        publisher.send(Outgoing { key, payload: line.as_bytes(), time_us: Some(1_000_000), position: at }).await;
+        producer.send(Outgoing { topic, key, payload: line.as_bytes(), time_us: Some(1_000_000), position: at }).await;
     }
     assert_eq!(keying.key(b"not json"), None);
-    publisher.send(Outgoing { key: None, payload: b"not json", time_us: None, position: RECORDS }).await;
-    let delivered = publisher.finish().await;
+    producer.send(Outgoing { topic, key: None, payload: b"not json", time_us: None, position: RECORDS }).await;
+    let delivered = producer.finish().await;
     assert_eq!(delivered, Delivered { acknowledged: RECORDS as u64 + 1, ..Delivered::default() });
 
     let arrived = read_all(&settings, source.partitions, RECORDS + 1);
@@ -65,31 +66,34 @@ async fn what_is_sent_arrives_keyed_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_arrive_is_named() {
+async fn a_record_that_does_not_arrive_is_named() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
     let kafka = EmbeddedKafka::start().expect("starts");
     kafka.create_topics(&catalog).expect("creates");
-    let publisher = Publisher::connect(&settings(&kafka), source).await.expect("connects");
+    let producer = source_topic::connect(&settings(&kafka), source).await.expect("connects");
+    let topic = source.topic.as_str();
     let too_large = vec![b'x'; 2 << 20];
-    publisher.send(Outgoing { key: None, payload: &too_large, time_us: None, position: 17 }).await;
-    publisher.send(Outgoing { key: None, payload: b"{}", time_us: None, position: 18 }).await;
-    let delivered = publisher.finish().await;
+    producer.send(Outgoing { topic, key: None, payload: &too_large, time_us: None, position: 17 }).await;
+    producer.send(Outgoing { topic, key: None, payload: b"{}", time_us: None, position: 18 }).await;
+    let delivered = producer.finish().await;
     assert_eq!((delivered.acknowledged, delivered.failed), (1, 1));
-    let error = delivered.check("views", "line").expect_err("one failed").to_string();
+    let error = source_topic::check_delivery(&delivered, topic, "line").expect_err("one failed").to_string();
     assert!(error.starts_with("1 of 2 records were not acknowledged by topic views\n  line 17: "), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_not_there_is_said_so() {
+async fn a_broker_that_cannot_be_reached_is_named() {
     let catalog = catalog();
     let settings = settings::Kafka {
-        // Nobody listens on the discard port of this machine.
+        // Nothing listens on the discard port of this machine.
         brokers: "127.0.0.1:9".to_owned(),
         request_timeout: platform::settings::Span::from_millis(500),
         ..settings::Kafka::default()
     };
-    let Err(error) = Publisher::connect(&settings, &catalog.sources["views"]).await else { panic!("nobody is there") };
+    let Err(error) = source_topic::connect(&settings, &catalog.sources["views"]).await else {
+        panic!("nothing listens there")
+    };
     assert!(error.to_string().contains("127.0.0.1:9"), "{error:#}");
 }
 

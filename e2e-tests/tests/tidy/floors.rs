@@ -15,7 +15,7 @@ use super::sources;
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
 const CRATES: [&[&str]; 5] = [
     &["shared-logic", "platform", "test-kit"],
-    &["storage", "fuzz-checks"],
+    &["storage", "traffic", "fuzz-checks"],
     &["speed-layer", "batch-layer", "serving-layer"],
     &["braid"],
     &["e2e-tests"],
@@ -23,7 +23,7 @@ const CRATES: [&[&str]; 5] = [
 
 /// The modules of shared-logic, the lowest floor first. A module may import those of its own floor and of lower ones.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["time", "log", "schema", "group_key", "suggest", "rejection", "identity"]),
+    ("words", &["time", "log", "schema", "group_key", "suggest", "rejection", "identity", "format"]),
     ("what a catalog declares and a record holds", &["catalog", "expression", "measure", "decode", "dedup"]),
     ("from events to merged values", &["plan", "partial", "merge"]),
     ("how the layers write down what they share", &["contracts"]),

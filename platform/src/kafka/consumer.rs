@@ -1,17 +1,17 @@
-//! A consumer with given offsets: it reads exactly the partitions that it is told, from exactly the offsets that it is
-//! told, and commits nothing.
+//! A consumer with given offsets: it reads the partitions that it is assigned, from the offsets that it is given, and commits
+//! nothing.
 //!
-//! librdkafka insists on a group id even so; it is set and never used. The consumer polls whole batches from
-//! librdkafka's queue (its fastest path) and hands every record to a closure as borrowed bytes, without copying or
-//! allocating anything for it.
+//! librdkafka requires a group id all the same; it is set and never used. The consumer polls whole batches from librdkafka's
+//! queue, which is its fastest path, and passes every record to a closure as borrowed bytes, without a copy or an
+//! allocation.
 //!
-//! Two things make a changed assignment safe. librdkafka marks what it has fetched with a version that every
-//! assignment raises, and withholds what is older. And this file remembers, for each partition, the smallest offset
-//! that may still come, and drops what lies below or belongs to a partition that is not assigned.
+//! Two mechanisms make a changed assignment safe. librdkafka marks fetched records with a version that every assignment
+//! raises, and withholds older ones. And this file remembers for each partition the smallest offset that may still come; it
+//! drops records below that offset and records of partitions that are not assigned.
 
 mod config;
 mod headers;
-mod judge;
+mod polled;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,25 +22,26 @@ use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
 
 use super::KafkaError;
-use super::native::{Client, NO_ERROR, PartitionList, topic_name, words};
+use super::native::{Client, NO_ERROR, PartitionList, description, topic_name};
 use crate::settings;
 
 use self::config::consumer_config;
-use self::judge::judge;
+use self::polled::polled;
 
 pub use self::headers::Headers;
-pub use self::record::{Polled, Record};
+pub use self::polled::Polled;
+pub use self::record::Record;
 
-/// Stands in the list of positions for a partition that is not assigned: no offset is large enough.
+/// The position of a partition that is not assigned: no offset reaches it.
 const NOT_ASSIGNED: i64 = i64::MAX;
 
-/// The largest partition number that is taken for one; more would only be a mistake that costs memory.
+/// The largest partition number that is accepted. A larger one can only be a mistake, and would cost memory.
 const PARTITION_MAX: i32 = 1_000_000;
 
-/// Reads a topic's partitions from given offsets. It can be moved to another thread, but belongs to one at a time;
+/// Reads a topic's partitions from given offsets. It can move to another thread, but only one uses it at a time.
 /// [`Consumer::poll`] blocks, so give it a thread of its own.
 pub struct Consumer {
-    /// Messages of the last call to librdkafka; kept for its memory only, and empty between polls.
+    /// Messages of the last call to librdkafka. It is empty between polls and only kept for its memory.
     batch: Vec<*mut raw::rd_kafka_message_t>,
     /// By partition: the smallest offset that may still be delivered.
     positions: Vec<i64>,
@@ -57,7 +58,7 @@ struct Queue(*mut raw::rd_kafka_queue_t);
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: the reference came from `rd_kafka_queue_get_consumer` and is given back once.
+        // SAFETY: the reference came from `rd_kafka_queue_get_consumer` and is released once.
         unsafe { raw::rd_kafka_queue_destroy(self.0) }
     }
 }
@@ -71,7 +72,7 @@ impl Consumer {
     /// # Errors
     ///
     /// A property of `[kafka.client]` that librdkafka refuses. Brokers that cannot be reached are no error: librdkafka
-    /// goes on trying, and says so in the log.
+    /// retries, and logs that.
     pub fn new(settings: &settings::Kafka, topic: &str) -> Result<Consumer, KafkaError> {
         let topic_c = topic_name("consume", topic)?;
         let client = Client::new(RDKafkaType::RD_KAFKA_CONSUMER, &consumer_config(settings), "consume")?;
@@ -101,13 +102,13 @@ impl Consumer {
         &self.topic
     }
 
-    /// Replaces the whole assignment: reading begins at each partition's offset, and nothing fetched before is
-    /// delivered any more. Partitions that were paused are not any more. An empty map ends all reading.
+    /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no longer
+    /// delivered. Paused partitions are resumed. An empty map ends all reading.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Argument`] for a negative partition or offset; [`KafkaError::Topic`] if librdkafka refuses.
-    /// That an offset does not exist is found out later, see [`Polled::OutOfRange`].
+    /// [`KafkaError::Argument`] for a negative partition or offset; [`KafkaError::Topic`] if librdkafka refuses. An offset
+    /// that does not exist is reported later, by [`Polled::OutOfRange`].
     pub fn assign(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), KafkaError> {
         let wrong =
             offsets.iter().find(|(partition, offset)| !(0..=PARTITION_MAX).contains(*partition) || **offset < 0);
@@ -115,14 +116,14 @@ impl Consumer {
             let reason = format!("there can be no partition {partition} with offset {offset}");
             return Err(KafkaError::Argument { operation: "assign", topic: self.topic.clone(), reason });
         }
-        // From here on nothing of the old assignment is wanted, whether or not librdkafka takes the new one.
+        // From here on nothing of the old assignment is delivered, whether or not librdkafka accepts the new one.
         self.positions.clear();
         if let Some((last, _)) = offsets.last_key_value() {
             self.positions.resize(index(*last) + 1, NOT_ASSIGNED);
         }
         let list = PartitionList::new(&self.topic_c, offsets.iter().map(|(partition, offset)| (*partition, *offset)));
         if !self.paused.is_empty() {
-            // librdkafka keeps the mark on a partition that stays. One that it has forgotten needs no resuming.
+            // librdkafka keeps the pause of a partition that stays assigned. One that it does not know needs no resuming.
             let paused: Vec<i32> = std::mem::take(&mut self.paused).into_iter().collect();
             let _ = self.resume(&paused);
         }
@@ -137,7 +138,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Stops fetching these partitions; what is already fetched of them is dropped and fetched again after
+    /// Stops fetching these partitions. Records of them that are already fetched are dropped, and fetched again after
     /// [`Consumer::resume`].
     ///
     /// # Errors
@@ -151,7 +152,7 @@ impl Consumer {
         self.outcome("pause", code, &list)
     }
 
-    /// Goes on fetching paused partitions after the last record that was delivered.
+    /// Continues fetching paused partitions after the last record that was delivered.
     ///
     /// # Errors
     ///
@@ -164,14 +165,14 @@ impl Consumer {
         self.outcome("resume", code, &list)
     }
 
-    /// Waits up to `timeout` for something to arrive, then hands over what is there, at most `max` things, in order
-    /// within each partition. Returns how many; zero means that nothing came in time.
+    /// Waits up to `timeout` for something to arrive, then passes what is there to `visit`: at most `max` items, in order
+    /// within each partition. Returns their number; zero means that nothing came in time.
     ///
     /// Must be called often (every few seconds), also while nothing is assigned.
     ///
     /// # Errors
     ///
-    /// None at present: what concerns a partition or the connection is handed over as [`Polled`].
+    /// None at present: errors of a partition or of the connection come as [`Polled::Failed`].
     pub fn poll(
         &mut self,
         timeout: Duration,
@@ -179,22 +180,22 @@ impl Consumer {
         mut visit: impl FnMut(Polled<'_>),
     ) -> Result<usize, KafkaError> {
         self.fetch(timeout, max.max(1));
-        // The guard destroys what was fetched also when `visit` panics.
+        // The guard destroys the messages even if `visit` panics.
         let batch = Batch(&mut self.batch);
         let mut visited = 0;
         for message in batch.0.iter() {
-            // SAFETY: librdkafka gave this message and it is destroyed only with the batch, after the last visit.
+            // SAFETY: the message came from librdkafka and is destroyed only with the batch, after the last visit.
             let message = unsafe { &**message };
-            if let Some(polled) = judge(&mut self.positions, &self.topic, message) {
-                visit(polled);
+            if let Some(item) = polled(&mut self.positions, &self.topic, message) {
+                visit(item);
                 visited += 1;
             }
         }
         Ok(visited)
     }
 
-    /// Fills the batch. librdkafka's call waits until the batch is full or the time is up; so whatever is there
-    /// is taken first without waiting, and only if that is nothing, one message is waited for.
+    /// Fills the batch. librdkafka's call waits until the batch is full or the time is up. So this takes what is there
+    /// without waiting, and only if nothing is there waits for one message.
     fn fetch(&mut self, timeout: Duration, max: usize) {
         let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
         self.batch.clear();
@@ -224,7 +225,7 @@ impl Consumer {
     }
 
     fn failure(&self, operation: &'static str, code: RDKafkaRespErr) -> KafkaError {
-        KafkaError::Topic { operation, topic: self.topic.clone(), code: code.into(), reason: words(code) }
+        KafkaError::Topic { operation, topic: self.topic.clone(), code: code.into(), reason: description(code) }
     }
 
     fn outcome(&self, operation: &'static str, code: RDKafkaRespErr, list: &PartitionList) -> Result<(), KafkaError> {
@@ -238,25 +239,25 @@ impl Consumer {
                 topic: self.topic.clone(),
                 partition,
                 code: code.into(),
-                reason: words(code),
+                reason: description(code),
             }),
         }
     }
 }
 
-/// Messages that are destroyed when this goes out of scope.
+/// Destroys the messages when it goes out of scope.
 struct Batch<'a>(&'a mut Vec<*mut raw::rd_kafka_message_t>);
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         for message in self.0.drain(..) {
-            // SAFETY: librdkafka gave the message to us, and it leaves the list here, so that it is destroyed once.
+            // SAFETY: the message came from librdkafka. It leaves the list here, so it is destroyed once.
             unsafe { raw::rd_kafka_message_destroy(message) }
         }
     }
 }
 
-/// Where a partition stands in a list; its number was checked not to be negative.
+/// A partition's index in a list. Its number was checked not to be negative.
 fn index(partition: i32) -> usize {
     usize::try_from(partition).unwrap_or(usize::MAX)
 }

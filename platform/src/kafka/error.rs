@@ -1,44 +1,44 @@
-//! What can go wrong with Kafka, always with the operation and the topic or partition that it concerned.
+//! Errors of Kafka. Each names the operation that failed and its topic or partition.
 
 use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 
-/// Why something asked of Kafka failed.
+/// Why an operation on Kafka failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KafkaError {
-    /// librdkafka refused a property, mostly one of `[kafka.client]`.
-    #[error("cannot configure a kafka client for {operation}")]
+    /// librdkafka refused a property, usually one of `[kafka.client]`.
+    #[error("cannot configure a kafka client to {operation}")]
     Config {
-        /// What the client was for.
+        /// What the client was to do, as a verb.
         operation: &'static str,
         /// The property and what is wrong with it.
         source: rdkafka::error::KafkaError,
     },
-    /// No client came about.
-    #[error("cannot create a kafka client for {operation}: {reason}")]
+    /// librdkafka could not create a client.
+    #[error("cannot create a kafka client to {operation}: {reason}")]
     Client {
-        /// What the client was for.
+        /// What the client was to do, as a verb.
         operation: &'static str,
-        /// What librdkafka said.
+        /// librdkafka's reason.
         reason: String,
     },
-    /// A question or an order that concerned a topic as a whole.
+    /// An operation on a whole topic failed.
     #[error("cannot {operation} topic {topic}: {reason}")]
     Topic {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
         /// Kafka's or librdkafka's code.
         code: RDKafkaErrorCode,
-        /// What was said with it.
+        /// The text that came with the code.
         reason: String,
     },
-    /// A question or an order that concerned one partition.
+    /// An operation on one partition failed.
     #[error("cannot {operation} partition {topic}/{partition}: {reason}")]
     Partition {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
@@ -46,13 +46,13 @@ pub enum KafkaError {
         partition: i32,
         /// Kafka's or librdkafka's code.
         code: RDKafkaErrorCode,
-        /// What was said with it.
+        /// The text that came with the code.
         reason: String,
     },
-    /// The broker has no such operation, as librdkafka's in-process broker lacks most.
+    /// The broker does not support the operation. librdkafka's in-process broker supports few.
     #[error("cannot {operation} topic {topic}: the broker does not support it")]
     Unsupported {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
@@ -60,17 +60,17 @@ pub enum KafkaError {
     /// No answer came in time.
     #[error("cannot {operation} topic {topic}: no answer within {within:?}")]
     Timeout {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
-        /// How long was waited.
+        /// The time-out.
         within: Duration,
     },
-    /// A name, partition or offset that Kafka cannot have; a mistake of the caller.
+    /// The caller passed a name, partition or offset that Kafka cannot have.
     #[error("cannot {operation} topic {topic}: {reason}")]
     Argument {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
@@ -80,22 +80,22 @@ pub enum KafkaError {
     /// A thread could not be started, or ended before its answer.
     #[error("cannot {operation} topic {topic}: {reason}")]
     Thread {
-        /// What was asked for, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The topic's name.
         topic: String,
-        /// What the operating system or the runtime said.
+        /// The reason of the operating system or the runtime.
         reason: String,
     },
 }
 
 impl KafkaError {
-    /// Whether the broker that was asked knows no such topic, perhaps not yet.
+    /// Whether the broker does not know the topic, perhaps only not yet.
     pub fn is_unknown_topic(&self) -> bool {
         matches!(self, KafkaError::Topic { code: RDKafkaErrorCode::UnknownTopicOrPartition, .. })
     }
 
-    /// Whether the same may succeed later without anybody changing anything.
+    /// Whether a retry may succeed without any other change.
     pub fn is_transient(&self) -> bool {
         match self {
             KafkaError::Timeout { .. } => true,
@@ -113,7 +113,8 @@ impl KafkaError {
         }
     }
 
-    /// Sorts an answer about a topic: missing operations and time-outs are variants of their own.
+    /// The error for a code that the broker or librdkafka returned for a topic; missing operations and time-outs have
+    /// variants of their own.
     pub(super) fn of_topic(
         operation: &'static str,
         topic: &str,

@@ -1,9 +1,9 @@
-//! Membership of a group, and nothing else: Kafka divides a topic's partitions among the members, and this tells which
-//! are ours. The partitions are paused at once and nothing is ever fetched or committed here: reading is
-//! [`super::Consumer`]'s, and where it stands is written with the data.
+//! Membership in a group: Kafka divides a topic's partitions among the members, and this says which are ours. It does
+//! nothing else. The partitions are paused at once, and nothing is ever fetched or committed here: [`super::Consumer`] reads,
+//! and offsets are written together with the data.
 //!
-//! Two members may for a moment both believe that a partition is theirs. That is harmless, as every write names the
-//! position that it expects; membership only avoids doing work twice.
+//! For a moment, two members may both believe that they own a partition. That is harmless, because every write names the
+//! position that it expects; membership only avoids duplicate work.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::native::log_line;
+use super::native::{is_connection_loss, log_line};
 use super::{KafkaError, client_config};
 use crate::settings;
 
-/// How long the group's thread waits for an event before it looks whether it is to stop.
+/// How long the group's thread waits for an event before it checks whether it should stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long leaving may take. After that the broker finds out by itself, when the session times out.
+/// How long leaving may take. After that the broker notices when the session times out.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often the group looks for partitions that were added: until they are shared out, answers are incomplete.
+/// How often the group checks for added partitions. Answers are incomplete until these are assigned.
 const METADATA_EVERY: Duration = Duration::from_secs(2);
 
 /// Our place in a group; dropping it leaves the group, which blocks for at most 5 seconds.
@@ -48,8 +48,8 @@ impl Membership {
     ///
     /// # Errors
     ///
-    /// A property of `[kafka.client]` that librdkafka refuses, or no thread. Brokers that cannot be reached are no
-    /// error: librdkafka goes on trying.
+    /// A property of `[kafka.client]` that librdkafka refuses, or a thread that cannot be started. Brokers that cannot be
+    /// reached are no error: librdkafka retries.
     pub fn join(settings: &settings::Kafka, group: &str, topic: &str) -> Result<Membership, KafkaError> {
         let (sender, assigned) = watch::channel(BTreeSet::new());
         let context = Group { group: group.to_owned(), assigned: sender };
@@ -68,8 +68,8 @@ impl Membership {
         Ok(Membership { assigned, group: group.to_owned(), stop, ended })
     }
 
-    /// The partitions that are ours now, and every later change; empty while the group forms. If the receiver says
-    /// that nobody sends any more, membership has ended for good (a fatal error, which is in the log).
+    /// The partitions that are ours now, and every later change; none while the group forms. If the channel is closed,
+    /// membership has ended for good, by a fatal error that is in the log.
     pub fn assigned(&self) -> watch::Receiver<BTreeSet<i32>> {
         self.assigned.clone()
     }
@@ -82,18 +82,18 @@ impl Drop for Membership {
             warn!(
                 group = self.group,
                 within_s = LEAVE_WITHIN.as_secs(),
-                "leaving the group takes too long; gone anyway"
+                "leaving the group takes too long; not waiting for it"
             );
         }
     }
 }
 
-/// Serves the group's events until it is told to stop; closing the consumer leaves the group.
+/// Serves the group's events until it should stop. Closing the consumer leaves the group.
 fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
             None => {}
-            // A fetch that was under way before the pause took hold; it is nobody's business here.
+            // A fetch was in flight before the pause took effect; its records are not needed.
             Some(Ok(_)) => {}
             Some(Err(fatal @ ClientError::MessageConsumptionFatal(_))) => {
                 error!(group = consumer.context().group, error = %fatal, "membership has ended");
@@ -108,7 +108,7 @@ fn serve(consumer: BaseConsumer<Group>, stop: &AtomicBool, _ended: Sender<()>) {
     drop(consumer);
 }
 
-/// What librdkafka calls back on the group's thread.
+/// Receives librdkafka's callbacks, on the group's thread.
 struct Group {
     group: String,
     assigned: watch::Sender<BTreeSet<i32>>,
@@ -120,13 +120,10 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
-        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
-        match error.rdkafka_error_code() {
-            // Said by the log as well, once a broker and not ten times a second.
-            Some(AllBrokersDown | BrokerTransportFailure | Resolve) => {
-                debug!(group = self.group, %error, reason, "group membership");
-            }
-            _ => warn!(group = self.group, %error, reason, "group membership"),
+        if is_connection_loss(&error) {
+            debug!(group = self.group, %error, reason, "group membership");
+        } else {
+            warn!(group = self.group, %error, reason, "group membership");
         }
     }
 }
@@ -152,7 +149,8 @@ impl ConsumerContext for Group {
     }
 }
 
-/// Takes partitions without reading them: they begin at their end, which asks the group for no offset, and are paused.
+/// Accepts partitions without reading them: they start at their end, for which no committed offset is looked up, and are
+/// paused.
 fn take(consumer: &BaseConsumer<Group>, partitions: &mut TopicPartitionList) -> Result<(), ClientError> {
     partitions.set_all_offsets(Offset::End)?;
     consumer.incremental_assign(partitions)?;
@@ -166,14 +164,14 @@ fn group_config(settings: &settings::Kafka, group: &str) -> ClientConfig {
         ("group.id", group.to_owned()),
         ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
         ("session.timeout.ms", session_ms.to_string()),
-        // A member learns of a rebalance with its next heartbeat, and a cooperative one takes two rounds.
+        // A member learns of a rebalance with its next heartbeat, and a cooperative rebalance takes two rounds.
         ("heartbeat.interval.ms", (session_ms / 20).max(1).to_string()),
-        // Partitions that are added are shared out when the group's leader sees them; librdkafka looks every five minutes.
+        // Added partitions are assigned once the group's leader sees them; librdkafka checks only every five minutes.
         ("topic.metadata.refresh.interval.ms", METADATA_EVERY.as_millis().to_string()),
         ("enable.auto.commit", "false".to_owned()),
         ("enable.auto.offset.store", "false".to_owned()),
         ("auto.offset.reset", "latest".to_owned()),
-        // Should a fetch be under way before the pause takes hold, then a small one.
+        // If a fetch is in flight before the pause takes effect, it should be small.
         ("queued.min.messages", "1".to_owned()),
         ("fetch.message.max.bytes", "1024".to_owned()),
     ];

@@ -1,7 +1,8 @@
 //! The raw librdkafka client under [`super::Consumer`] and [`super::Topics`].
 //!
-//! The safe crate lacks what those two need: batches from a queue, the offset of an end-of-partition event, topic ids,
-//! and offsets in bulk. Everything unsafe that they share is here: a client's life, lists of partitions, C strings.
+//! The safe crate lacks what those two need: batches from a queue, the offset of an end-of-partition event, topic ids, and
+//! offsets of many partitions at once. The unsafe code that they share is here: a client's life, lists of partitions, C
+//! strings.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -9,21 +10,22 @@ use std::ptr::{self, NonNull};
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings as raw;
-use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr, RDKafkaType};
 use tracing::{debug, error, info, warn};
 
 use super::KafkaError;
 
 pub(super) const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
 
-/// librdkafka wants a buffer for the text of some errors; longer ones are cut.
+/// The size of the buffer that librdkafka writes the text of some errors to; longer texts are cut.
 pub(super) const REASON_BYTES_MAX: usize = 512;
 
 /// A client handle. librdkafka's handles may be used from any thread at once.
 pub(super) struct Client(NonNull<raw::rd_kafka_t>);
 
-// SAFETY: librdkafka documents that a `rd_kafka_t` is thread-safe; the pointer is only freed in `drop`, which has the
-// value for itself.
+// SAFETY: librdkafka documents that a `rd_kafka_t` is thread-safe; the pointer is only freed in `drop`, which has exclusive
+// access.
 unsafe impl Send for Client {}
 // SAFETY: as above.
 unsafe impl Sync for Client {}
@@ -33,8 +35,8 @@ impl Client {
     pub(super) fn new(kind: RDKafkaType, config: &ClientConfig, operation: &'static str) -> Result<Client, KafkaError> {
         let native = config.create_native_config().map_err(|source| KafkaError::Config { operation, source })?;
         let mut reason = [0; REASON_BYTES_MAX];
-        // SAFETY: the configuration is live. It is duplicated because `rd_kafka_new` takes over what it is given, but
-        // only if it succeeds, while `native` frees its own in any case.
+        // SAFETY: the configuration is live. It is duplicated because `rd_kafka_new` takes ownership of what it is given,
+        // but only if it succeeds, while `native` frees its own in any case.
         let client = unsafe {
             let conf = raw::rd_kafka_conf_dup(native.ptr());
             raw::rd_kafka_conf_set_log_cb(conf, Some(log));
@@ -57,10 +59,10 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Ends the client's threads; takes some milliseconds, and does not wait for a broker.
+    /// Ends the client's threads. This takes some milliseconds and does not wait for a broker.
     fn drop(&mut self) {
-        // SAFETY: the handle is live and nobody else has it. No consumer of ours is in a group, so there is nothing
-        // to close; every queue and message was destroyed before, as their owners hold or precede the client.
+        // SAFETY: the handle is live and this is its only owner. No consumer of ours is in a group, so there is nothing to
+        // close; every queue and message was destroyed before, as their owners hold or precede the client.
         unsafe { raw::rd_kafka_destroy_flags(self.0.as_ptr(), raw::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
     }
 }
@@ -100,12 +102,12 @@ impl PartitionList {
 
 impl Drop for PartitionList {
     fn drop(&mut self) {
-        // SAFETY: the list is live and nobody else has it.
+        // SAFETY: the list is live and this is its only owner.
         unsafe { raw::rd_kafka_topic_partition_list_destroy(self.0.as_ptr()) }
     }
 }
 
-/// A topic's name as C wants it.
+/// A topic's name as a C string.
 pub(super) fn topic_name(operation: &'static str, topic: &str) -> Result<CString, KafkaError> {
     CString::new(topic).map_err(|_| KafkaError::Argument {
         operation,
@@ -114,7 +116,7 @@ pub(super) fn topic_name(operation: &'static str, topic: &str) -> Result<CString
     })
 }
 
-/// An array that C describes by pointer and length; nothing where the pointer is null.
+/// The array that C describes by a pointer and a length; empty if the pointer is null.
 ///
 /// # Safety
 ///
@@ -127,34 +129,41 @@ pub(super) unsafe fn slice_of<'a, T>(data: *const T, len: usize) -> &'a [T] {
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
-/// Copies a C string; empty where it is null.
+/// Copies a C string; empty if the pointer is null.
 pub(super) fn text_of(text: *const c_char) -> String {
     if ptr::eq(text, ptr::null()) {
         return String::new();
     }
-    // SAFETY: librdkafka gives null or a terminated string that lives at least until the next call.
+    // SAFETY: librdkafka returns null or a terminated string that lives at least until the next call.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// librdkafka's own words for a code.
-pub(super) fn words(code: RDKafkaRespErr) -> String {
-    // SAFETY: librdkafka gives a static string for every code.
+/// librdkafka's description of a code.
+pub(super) fn description(code: RDKafkaRespErr) -> String {
+    // SAFETY: librdkafka returns a static string for every code.
     text_of(unsafe { raw::rd_kafka_err2str(code) })
 }
 
-/// Takes librdkafka's log lines, which come from its threads.
+/// Receives librdkafka's log lines, on its threads.
 unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     log_line(level, &text_of(facility), &text_of(line));
 }
 
-/// Passes on a log line of librdkafka's, `level` as syslog counts it.
+/// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second, and
+/// [`log_line`] already logs the loss once for each broker.
+pub(super) fn is_connection_loss(error: &ClientError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | Resolve))
+}
+
+/// Writes a log line of librdkafka to our log; `level` is a syslog level.
 ///
-/// While no broker can be reached, librdkafka says so ten times a second, besides one line (`FAIL`) for each broker that
-/// it does not repeat. That flood is for debugging only.
+/// While no broker can be reached, librdkafka repeats that ten times a second, besides one line (`FAIL`) for each broker,
+/// which it does not repeat. The repetitions are logged for debugging only.
 pub(super) fn log_line(level: c_int, facility: &str, line: &str) {
-    let flood = facility == "ERROR" && (line.contains("brokers are down") || line.contains(": Connect to "));
+    let repeated = facility == "ERROR" && (line.contains("brokers are down") || line.contains(": Connect to "));
     match level {
-        _ if flood => debug!(target: "librdkafka", facility, "{line}"),
+        _ if repeated => debug!(target: "librdkafka", facility, "{line}"),
         ..=3 if facility == "FAIL" => warn!(target: "librdkafka", facility, "{line}"),
         ..=3 => error!(target: "librdkafka", facility, "{line}"),
         4 => warn!(target: "librdkafka", facility, "{line}"),

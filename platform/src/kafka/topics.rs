@@ -1,10 +1,11 @@
-//! Questions about a topic: which log is it, how many partitions has it, where do they begin and end.
+//! Questions about a topic: its id, its number of partitions, and where they begin and end.
 //!
-//! A topic that is deleted and created again keeps its name and gets another id. Only the id tells that offsets of
-//! the one mean nothing in the other, so it is asked for with every micro-batch; [`Topics::describe`] is one round trip.
+//! A topic that is deleted and created again keeps its name and gets another id. Only the id shows that offsets of the
+//! deleted topic mean nothing in the new one, so it is asked for with every micro-batch; [`Topics::describe`] takes one round
+//! trip.
 //!
-//! librdkafka answers through queues that block. Each question waits on a thread of tokio's blocking pool, so that
-//! no worker of the runtime stands still.
+//! librdkafka answers through queues that block. Each question waits on a thread of tokio's blocking pool, so it blocks no
+//! worker of the runtime.
 
 mod answer;
 mod question;
@@ -23,16 +24,16 @@ use super::native::{Client, PartitionList, topic_name};
 use super::{KafkaError, client_config};
 use crate::settings;
 
-/// One life of a topic.
+/// One incarnation of a topic, from its creation to its deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// The topic's id, as 22 characters of URL-safe base64, which are safe in keys and paths. It names the log.
+    /// The topic's id: 22 characters of URL-safe base64, which are safe in keys and paths. It names the log.
     pub log: String,
     /// How many partitions there are; they are numbered from 0.
     pub partitions: i32,
 }
 
-/// Which end of a log.
+/// An end of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// The first offset that the log still holds.
@@ -41,7 +42,7 @@ pub enum Bound {
     End,
 }
 
-/// Asks brokers about topics. Clones share one connection.
+/// Asks the brokers about topics. Clones share one connection.
 #[derive(Clone)]
 pub struct Topics {
     client: Arc<Client>,
@@ -50,23 +51,22 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// Starts a client. Brokers that cannot be reached are no error here, but of the first question.
+    /// Starts a client. If the brokers cannot be reached, the first question fails, not this.
     ///
     /// # Errors
     ///
     /// A property of `[kafka.client]` that librdkafka refuses.
     pub fn new(settings: &settings::Kafka) -> Result<Topics, KafkaError> {
-        // A producer is librdkafka's smallest client; nothing is ever produced with this one.
+        // A producer is librdkafka's smallest client. This one produces nothing.
         let client = Client::new(RDKafkaType::RD_KAFKA_PRODUCER, &client_config(settings), "ask about topics")?;
         Ok(Topics { client: Arc::new(client), targets: Arc::default(), within: settings.request_timeout.get() })
     }
 
-    /// The topic's id and number of partitions; nothing if there is no such topic.
+    /// The topic's id and number of partitions; nothing if the topic does not exist.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Unsupported`] if the broker has no topic ids (older than 2.8); else what the broker said, or
-    /// that it did not answer in time.
+    /// [`KafkaError::Unsupported`] if the broker has no topic ids (older than 2.8); else the broker's error, or a time-out.
     pub async fn describe(&self, topic: &str) -> Result<Option<Topic>, KafkaError> {
         self.ask("describe", topic, |question| {
             let answer = question.put(
@@ -86,12 +86,12 @@ impl Topics {
         .await
     }
 
-    /// Where the given partitions begin or end. Every one of them has an entry.
+    /// Where the given partitions begin or end. The result has an entry for each.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Partition`] for the first partition that has no answer, for example as there is none such; else
-    /// what the broker said, or that it did not answer in time.
+    /// [`KafkaError::Partition`] for the first partition without an answer, for example one that does not exist; else the
+    /// broker's error, or a time-out.
     pub async fn offsets(
         &self,
         topic: &str,
@@ -118,37 +118,36 @@ impl Topics {
         .await
     }
 
-    /// Creates a topic with the broker's default replication; that it exists already is no error, whatever its
+    /// Creates a topic with the broker's default replication. A topic that already exists is no error, whatever its
     /// partitions and configuration are.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else what the broker said, or that it did not
-    /// answer in time.
+    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else the broker's error, or a time-out.
     pub async fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<(), KafkaError> {
         let config: Vec<_> = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.ask("create", topic, move |question| {
             let mut new_topic = [question.new_topic(partitions, &config)?];
             let answer =
                 question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, |client, options, queue| {
-                    // SAFETY: all handles are live, and the array holds one; librdkafka copies it.
+                    // SAFETY: all handles are live, and the array holds one element; librdkafka copies it.
                     unsafe {
                         raw::rd_kafka_CreateTopics(client, new_topic.as_mut_ptr(), new_topic.len(), options, queue)
                     }
                 });
-            // SAFETY: librdkafka has its own copy, and this one goes out of scope.
+            // SAFETY: librdkafka has its own copy, and this one is not used again.
             unsafe { raw::rd_kafka_NewTopic_destroy(new_topic[0]) };
             created(question, &answer?)
         })
         .await
     }
 
-    /// The topic's configuration as it applies, defaults included; values that the broker keeps secret are left out.
+    /// The topic's effective configuration, including defaults; without values that the broker keeps secret.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else what the broker said (also if there is no
-    /// such topic), or that it did not answer in time.
+    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else the broker's error (also if the topic does not
+    /// exist), or a time-out.
     pub async fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
         self.ask("read the configuration of", topic, |question| {
             // SAFETY: the name is terminated and copied.
@@ -161,19 +160,19 @@ impl Topics {
             let mut resources = [resource];
             let answer =
                 question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, |client, options, queue| {
-                    // SAFETY: all handles are live, and the array holds one; librdkafka copies it.
+                    // SAFETY: all handles are live, and the array holds one element; librdkafka copies it.
                     unsafe {
                         raw::rd_kafka_DescribeConfigs(client, resources.as_mut_ptr(), resources.len(), options, queue)
                     }
                 });
-            // SAFETY: librdkafka has its own copy, and this one goes out of scope.
+            // SAFETY: librdkafka has its own copy, and this one is not used again.
             unsafe { raw::rd_kafka_ConfigResource_destroy(resource) };
             configured(question, &answer?)
         })
         .await
     }
 
-    /// Puts a question on a thread that may block.
+    /// Asks a question on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,
         operation: &'static str,

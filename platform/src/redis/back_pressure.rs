@@ -1,7 +1,7 @@
-//! Which errors of Redis mean "later", and which mean that something is wrong.
+//! Which errors of Redis are worth a retry, and which mean that something is wrong.
 //!
-//! A layer that meets back-pressure keeps what it has, waits and sends the same again. It must not skip, and it need
-//! not know whether the first try ran.
+//! On back-pressure, a layer keeps what it has, waits and sends the same again. It must not skip anything, and it need not
+//! know whether the first try ran.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 /// What to do about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Send the same again after a wait; the reason is for the log.
+    /// Wait and send the same again; the reason is for the log.
     Retry(&'static str),
-    /// Trying again would fail in the same way.
+    /// A retry would fail in the same way.
     Fatal,
 }
 
@@ -25,8 +25,8 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Codes by which a server says that it cannot answer now. A script's error carries the code of the command that
-/// failed within it.
+/// Error codes of a server that cannot serve a command now, with the text for the log. The error of a script has the code of
+/// the command that failed in it.
 const LATER: [(&str, &str); 10] = [
     ("OOM", "redis is full"),
     ("READONLY", "redis is read-only (a replica, or a failover under way)"),
@@ -34,13 +34,13 @@ const LATER: [(&str, &str); 10] = [
     ("BUSY", "redis is busy with a script"),
     ("MASTERDOWN", "redis has lost its primary"),
     ("CLUSTERDOWN", "the redis cluster is down"),
-    ("TRYAGAIN", "redis moves a slot"),
+    ("TRYAGAIN", "redis is moving a slot"),
     ("NOREPLICAS", "redis has too few replicas to write"),
     ("EXECABORT", "redis refuses a transaction (it is full, or cannot persist)"),
     ("MISCONF", "redis cannot persist and refuses writes"),
 ];
 
-/// Decides what to do about an error.
+/// Decides whether an error is worth a retry.
 pub fn classify(error: &RedisError) -> Reply {
     if error.is_timeout() {
         return Reply::Retry("redis did not answer in time");
@@ -56,19 +56,20 @@ pub fn classify(error: &RedisError) -> Reply {
         return Reply::Retry(reason);
     }
     match error.kind() {
-        // A pipeline of several commands reports the first error; a broken reply belongs to a broken connection.
+        // A reply that cannot be parsed was cut off by a lost connection.
         ErrorKind::Parse => Reply::Retry("the connection to redis was cut within a reply"),
         ErrorKind::ClusterConnectionNotFound => Reply::Retry("no node of the redis cluster answers"),
         ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::NoValidReplicasFoundBySentinel => {
             Reply::Retry("the redis sentinels know no primary")
         }
-        // A script that calls another node's or a full server's command may wrap the code into its own message.
+        // When a command inside a script fails, for example because the server is full, the code may stand within the
+        // script's message.
         ErrorKind::Server(ServerErrorKind::ResponseError) => wrapped(error),
         _ => Reply::Fatal,
     }
 }
 
-/// Whether the same command can be sent again after a wait; see [`classify`].
+/// Whether the same command is worth a retry after a wait; see [`classify`].
 pub fn is_back_pressure(error: &RedisError) -> bool {
     matches!(classify(error), Reply::Retry(_))
 }

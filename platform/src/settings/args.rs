@@ -1,10 +1,10 @@
-//! The flags by which every binary takes its settings.
+//! The flags for settings that every binary has.
 
 use std::path::PathBuf;
 
 use super::{Settings, SettingsError};
 
-/// Flags for settings, to be flattened into a command's own.
+/// Flags for settings, to be flattened into a command's own flags.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Settings")]
 pub struct SettingsArgs {
@@ -40,7 +40,7 @@ impl SettingsArgs {
         Settings::load(self.settings.as_deref(), env, &self.overrides())
     }
 
-    /// What these flags say, as pairs of `section.key` and value; a short flag wins over a `--set` of the same key.
+    /// The flags as pairs of `section.key` and value; a short flag wins over a `--set` of the same key.
     pub fn overrides(&self) -> Vec<(String, String)> {
         let short = [
             ("catalog.path", &self.catalog),

@@ -1,4 +1,4 @@
-//! What can be wrong with a setting, always with the place where it was written.
+//! Errors in the settings. Each says where the mistake is.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ pub enum SettingsError {
     /// The file could not be read.
     #[error("cannot read settings file {}", path.display())]
     Read {
-        /// The file that was named.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The file is not TOML, or holds an unknown key or a value of the wrong type; the reason shows the line.
     #[error("settings file {}: {reason}", path.display())]
     File {
-        /// The file that was read.
+        /// The file.
         path: PathBuf,
         /// Line, column and what was expected there.
         reason: String,
@@ -24,14 +24,14 @@ pub enum SettingsError {
     /// A key that does not exist.
     #[error("{origin}: there is no setting {key:?}; known here: {known}")]
     Unknown {
-        /// The variable or flag that named it.
+        /// The variable or flag with the key.
         origin: String,
         /// The key as understood.
         key: String,
-        /// The names that exist at that place.
+        /// The names that exist there.
         known: String,
     },
-    /// A flag or variable that is not `section.key=value`.
+    /// A flag or variable that does not have the form `section.key=value`.
     #[error("{origin}: expected {expected}")]
     Malformed {
         /// The variable or flag.

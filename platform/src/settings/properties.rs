@@ -1,4 +1,4 @@
-//! Properties that Braid passes through to a library without reading them.
+//! Properties that Braid passes to a library without reading them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Names and values for another library, such as librdkafka's `security.protocol`.
 ///
-/// In TOML a value may be text, a number or a boolean, and a dotted name may stand without quotes: TOML then reads a
-/// table in a table, which is joined to `a.b` again. Values print as `***`, as any of them may be a password.
+/// In TOML, a value may be text, a number or a boolean, and a dotted name needs no quotes: TOML reads it as a table in a
+/// table, which is joined to `a.b` again. Values print as `***`, because any of them may be a password.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Properties(BTreeMap<String, String>);
 
@@ -18,7 +18,7 @@ impl Properties {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of one property, if it was given.
+    /// The value of one property, if it is set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

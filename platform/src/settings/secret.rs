@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Text that may hold a password. It prints as `***`, also when settings are printed or written as a whole; only
-/// [`Secret::reveal`] gives it away.
+/// Text that may hold a password. It prints as `***`, also when whole settings are printed or serialised; only
+/// [`Secret::reveal`] returns it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the one place that needs it.
+    /// The text, for the code that connects with it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! An amount of memory or storage as people write it: `"64MiB"`.
+//! An amount of memory or storage, written with its unit: `"64MiB"`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,7 @@ impl Size {
         self.0 >> 10
     }
 
-    /// The amount in bytes, as large as this machine can address.
+    /// The amount in bytes, at most what this machine can address.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -54,7 +54,7 @@ impl FromStr for Size {
 }
 
 impl fmt::Display for Size {
-    /// Writes the largest unit that says it exactly, so that what is printed can be read back.
+    /// Writes the amount in the largest unit that is exact, so that it can be read back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|(_, unit)| self.0 != 0 && self.0.is_multiple_of(*unit)) {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),

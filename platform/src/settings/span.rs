@@ -1,4 +1,4 @@
-//! A length of time as people write it: `"50ms"`, `"10s"`, `"5m"`, `"400d"`.
+//! A length of time, written with its unit: `"50ms"`, `"10s"`, `"5m"`, `"400d"`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A length of time with a unit: `us`, `ms`, `s`, `m`, `h` or `d`. A bare number is refused, as nobody would know
-/// its unit; only `0` needs none.
+/// A length of time with a unit: `us`, `ms`, `s`, `m`, `h` or `d`. A number without a unit is refused as ambiguous; only
+/// `0` needs none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(Duration);
 
-/// Units from the largest to the smallest, in microseconds. `m` is a minute: nothing here lasts months.
+/// Units from the largest to the smallest, in microseconds. `m` is a minute.
 const UNITS: [(&str, u64); 6] =
     [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
@@ -26,7 +26,7 @@ impl Span {
         Span(Duration::from_secs(seconds))
     }
 
-    /// The same as the standard library's type.
+    /// The span as the standard library's type.
     pub const fn get(self) -> Duration {
         self.0
     }
@@ -67,7 +67,7 @@ impl FromStr for Span {
 }
 
 impl fmt::Display for Span {
-    /// Writes the largest unit that says it exactly, so that what is printed can be read back.
+    /// Writes the span in the largest unit that is exact, so that it can be read back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX);
         if micros == 0 {

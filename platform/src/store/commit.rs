@@ -1,4 +1,4 @@
-//! One commit of a table: files added, files removed and a note, all or nothing.
+//! One commit of a table: added files, removed files and notes, all or nothing.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use super::{DataFile, StoreError};
 /// What one commit changes.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// A word for the log: what this commit does.
+    /// What this commit does, for the log.
     operation: &'static str,
     partition_column: &'static str,
     at_us: i64,
@@ -31,14 +31,14 @@ pub struct Commit {
 /// How a commit went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
-    /// It is this version now.
+    /// The commit is this version.
     At(u64),
-    /// Somebody else committed that version first; nothing changed. Refresh and plan anew.
+    /// Another writer committed that version first; nothing changed. Refresh the table and plan again.
     Conflict,
 }
 
 impl Commit {
-    /// An empty commit. `partition_column` is the table's; `at_us` is the committer's clock, for information only.
+    /// An empty commit. `partition_column` is the table's; `at_us` is the time of the writer's clock, for information only.
     pub fn new(operation: &'static str, partition_column: &'static str, at_us: i64) -> Commit {
         Commit {
             operation,
@@ -52,13 +52,13 @@ impl Commit {
         }
     }
 
-    /// Adds files that were written before.
+    /// Adds files that are already written.
     pub fn adding(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
         self.add.extend(files);
         self
     }
 
-    /// Removes files from the table. They stay where they are for those who read older versions.
+    /// Removes files from the table. They stay in the store, for readers of older versions.
     pub fn removing(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
         self.remove.extend(files);
         self
@@ -71,19 +71,19 @@ impl Commit {
         self
     }
 
-    /// Says that the added files hold just the rows of the removed ones.
+    /// Declares that the added files hold exactly the rows of the removed ones.
     pub fn same_rows(mut self) -> Commit {
         self.data_change = false;
         self
     }
 
-    /// Replaces the table's columns, but its partition column.
+    /// Replaces the table's columns, except its partition column.
     pub fn schema(mut self, schema: &Schema) -> Commit {
         self.schema = Some(schema.clone());
         self
     }
 
-    /// The commit as lines of JSON, as the Delta protocol writes it. `table_id` is the table's, for a new schema.
+    /// The commit as lines of JSON, in the form of the Delta protocol. A new schema needs the table's id.
     fn lines(&self, table_id: &str) -> String {
         let at_ms = self.at_us / 1_000;
         let mut lines = vec![json!({"commitInfo": {
@@ -108,7 +108,7 @@ impl Commit {
     }
 }
 
-/// Writes the commit as that version, if nobody has written it.
+/// Writes the commit as that version, unless the version exists.
 pub(super) async fn write(
     log_store: LogStoreRef,
     table: &str,
@@ -128,7 +128,7 @@ pub(super) async fn write(
     }
 }
 
-/// Writes version 0 of a table; that somebody else did is fine.
+/// Writes version 0 of a table, unless it exists.
 ///
 /// The protocol is writer version 7 with `domainMetadata`, which every reader may ignore.
 pub(super) async fn create(
@@ -159,7 +159,7 @@ fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
     json!({"metaData": {
         "id": table_id, "format": {"provider": "parquet", "options": {}},
         "schemaString": json!({"type": "struct", "fields": fields}).to_string(), "partitionColumns": [partition],
-        // Log entries behind a checkpoint are kept for a day: nobody reads versions that old.
+        // Log entries behind a checkpoint are kept for a day; no reader uses versions that old.
         "configuration": {"delta.logRetentionDuration": "interval 1 days"},
     }})
 }
@@ -168,13 +168,13 @@ fn join(lines: &[Value]) -> String {
     lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The columns of a Delta schema but the partition column.
+/// The columns of a Delta schema, except the partition column.
 pub(super) fn columns(schema: &StructType, partition: &str) -> Schema {
     let kept = schema.fields().filter(|field| field.name() != partition);
     kept.map(|field| (field.name().as_str().into(), polars_type(field.data_type()))).collect()
 }
 
-/// The other way round; types that Braid does not write are text.
+/// The column type of a Delta type. Types that Braid does not write become text.
 fn polars_type(delta: &DeltaType) -> DataType {
     match delta {
         DeltaType::Primitive(PrimitiveType::Integer) => DataType::Int32,

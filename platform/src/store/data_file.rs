@@ -17,9 +17,9 @@ pub struct DataFile {
     pub size: i64,
     /// Rows.
     pub rows: u64,
-    /// The smallest and largest value of the integer columns that its writer named.
+    /// The smallest and largest value of the integer columns for which the writer recorded them.
     pub ranges: HashMap<String, (i64, i64)>,
-    /// The smallest and largest value of the text columns that its writer named.
+    /// The smallest and largest value of the text columns for which the writer recorded them.
     pub text_ranges: HashMap<String, (String, String)>,
 }
 
@@ -74,7 +74,7 @@ impl DataFile {
 
 type Stats = (u64, HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
 
-/// Rows and ranges from a file's Delta statistics; what is not there is not known.
+/// The number of rows and the ranges from a file's Delta statistics, as far as these contain them.
 pub(super) fn parse_stats(stats: &str) -> Stats {
     let stats: Value = serde_json::from_str(stats).unwrap_or_default();
     let rows = stats["numRecords"].as_u64().unwrap_or_default();

@@ -15,7 +15,7 @@ use super::{DataFile, StoreError};
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
 
-/// Encodes the frame and writes it under a name that nobody else takes.
+/// Encodes the frame and writes it under a new, unique name.
 pub(super) async fn write(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -26,8 +26,7 @@ pub(super) async fn write(
     let encode = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
     let rows = frame.height() as u64;
     let (ranges, text_ranges) = ranges(&frame, ranged).map_err(encode)?;
-    let bytes =
-        tokio::task::spawn_blocking(move || encoded(frame)).await.expect("encoding does not panic").map_err(encode)?;
+    let bytes = crate::task::blocking(move || encoded(frame)).await.map_err(encode)?;
     let path = format!("{partition}/{}.parquet", Uuid::new_v4());
     let size = bytes.len() as i64;
     store.put(&Path::from(path.as_str()), bytes.into()).await.map_err(|source| StoreError::File {
@@ -39,7 +38,7 @@ pub(super) async fn write(
     Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
 }
 
-/// Reads columns of files into one lazy frame, in the order given; a column that a file does not have is null there.
+/// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its rows.
 pub(super) async fn read(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -69,11 +68,11 @@ pub(super) async fn read(
         }
         concat(frames, UnionArgs { rechunk: false, ..UnionArgs::default() })
     };
-    let rows = tokio::task::spawn_blocking(decode).await.expect("decoding does not panic");
+    let rows = crate::task::blocking(decode).await;
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 
-/// Removes Parquet files that are not listed and were last written longer than `age` ago.
+/// Removes Parquet files that are not listed and are older than `age`.
 pub(super) async fn remove_orphans(
     store: &Arc<dyn ObjectStore>,
     table: &str,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Commit, Committed, DataFile, StoreError, commit, data_file, parquet};
 
-/// A Delta table, at the version that it had when it was opened, refreshed or committed to.
+/// A Delta table, at the version of the last open, refresh or commit.
 #[derive(Debug, Clone)]
 pub struct Table {
     path: String,
@@ -24,12 +24,12 @@ impl Table {
         &self.path
     }
 
-    /// The number of the newest commit that is known.
+    /// The number of the newest commit that this value knows.
     pub fn version(&self) -> u64 {
         self.delta.version().unwrap_or_default()
     }
 
-    /// Looks for newer commits; gives whether there were any.
+    /// Reads newer commits, and returns whether there were any.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -39,7 +39,7 @@ impl Table {
         Ok(self.version() > before)
     }
 
-    /// The columns that the table declares but its partition column, which is `partition`, as of this version.
+    /// The columns that this version declares, except its partition column `partition`.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -48,7 +48,7 @@ impl Table {
         Ok(commit::columns(&snapshot.schema(), partition))
     }
 
-    /// The newest note in that domain, as of this version.
+    /// The newest note of that domain in this version.
     ///
     /// # Errors
     /// If the log cannot be read, or the note is not a `T`.
@@ -92,9 +92,9 @@ impl Table {
             .collect()
     }
 
-    /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.
+    /// Writes a frame as a new file of that partition. The file belongs to the table once it is committed.
     ///
-    /// `ranged` names integer or text columns whose smallest and largest values are kept with the file.
+    /// `ranged` names integer or text columns; their smallest and largest values are recorded with the file.
     ///
     /// # Errors
     /// If the frame cannot be encoded or the file cannot be written.
@@ -102,7 +102,7 @@ impl Table {
         parquet::write(&self.delta.object_store(), &self.path, partition, frame, ranged).await
     }
 
-    /// Those columns of the files' rows, in the types given; a column that a file does not have is null there.
+    /// The given columns of the files' rows, cast to the given types. A column that a file lacks is null in its rows.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -110,10 +110,10 @@ impl Table {
         parquet::read(&self.delta.object_store(), &self.path, files, columns).await
     }
 
-    /// Commits on top of this version; on success this table is at the new version.
+    /// Commits on top of this version. On success, this value is at the new version.
     ///
     /// # Errors
-    /// If the log cannot be written. That somebody else committed first is no error but [`Committed::Conflict`].
+    /// If the log cannot be written. A commit that lost to another writer is not an error but [`Committed::Conflict`].
     pub async fn commit(&mut self, commit: Commit) -> Result<Committed, StoreError> {
         let version = self.version() + 1;
         let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
@@ -125,8 +125,8 @@ impl Table {
         Ok(committed)
     }
 
-    /// Writes a checkpoint at this version, so that readers need not read the log from its start, and removes log entries
-    /// that are older than the table's retention.
+    /// Writes a checkpoint of this version, so that readers need not read the log from its start, and removes log entries that
+    /// are older than the table's retention.
     ///
     /// # Errors
     /// If the log cannot be read or written.
@@ -140,8 +140,8 @@ impl Table {
         Ok(())
     }
 
-    /// Removes files that belong to no version that a reader may still look at: not to this one, and last written longer
-    /// than `age` ago. Gives how many.
+    /// Removes files that no reader can need: they do not belong to this version, and are older than `age`. Returns their
+    /// number.
     ///
     /// # Errors
     /// If the store cannot be listed or written.

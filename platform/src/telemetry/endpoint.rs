@@ -1,4 +1,4 @@
-//! `/metrics` and `/healthz` of a process that serves nothing else.
+//! `/metrics` and `/healthz` of a process that has no other HTTP interface.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::{TelemetryError, render};
 use crate::settings;
 
-/// Answers on `telemetry.listen` until the process ends, and gives the address; does nothing where it is not set.
+/// Answers on `telemetry.listen` until the process ends, and returns the address; does nothing if the setting is absent.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ mod tests {
     async fn ask(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.expect("connects");
         let mut answer = String::new();
-        // What is not read to its end may be answered by a reset, which is no answer either.
+        // The server may reset the connection instead of answering; then the answer stays empty.
         let _ = stream.write_all(request.as_bytes()).await;
         let _ = stream.read_to_string(&mut answer).await;
         answer

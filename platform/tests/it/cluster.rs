@@ -1,4 +1,4 @@
-//! An in-process broker for one test, and something to put records into it.
+//! An in-process broker for one test, and a way to put records into it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
-/// How long a test waits for what must come.
+/// How long a test waits for a condition.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Cluster {
@@ -51,7 +51,7 @@ impl Cluster {
     }
 }
 
-/// Tries until `done` says so, and fails with `what` after the deadline.
+/// Calls `done` until it returns true, and fails with `what` after the deadline.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {

@@ -1,4 +1,4 @@
-//! The consumer reads what it is told, from where it is told, and nothing else.
+//! The consumer reads the partitions that it is assigned, from the given offsets, and nothing else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use platform::kafka::{Consumer, KafkaError, Polled};
 
 use crate::cluster::{Cluster, until};
 
-/// What a test keeps of one poll.
+/// What the polls of a test delivered.
 #[derive(Default)]
 struct Seen {
     records: Vec<(i32, i64)>,
@@ -93,8 +93,8 @@ fn hands_over_every_part_of_a_record() {
     );
 }
 
-/// Assigns again and again, forwards and backwards, while batches are half read: whatever comes must continue the
-/// newest assignment without a hole.
+/// Assigns again and again, forwards and backwards, while batches are half read: the records must continue the newest
+/// assignment without a hole.
 #[test]
 fn a_new_assignment_never_delivers_what_was_fetched_for_an_old_one() {
     let cluster = Cluster::with_topic("views", 2);
@@ -152,7 +152,7 @@ fn a_paused_partition_goes_on_where_it_stood() {
     });
     assert_eq!(seen.of(0), (0..500).collect::<Vec<i64>>());
 
-    // An assignment begins anew, also for what was paused.
+    // An assignment also resumes paused partitions.
     consumer.pause(&[0]).expect("paused");
     consumer.assign(&BTreeMap::from([(0, 490)])).expect("assigned");
     let mut seen = Seen::default();

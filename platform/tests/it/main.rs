@@ -1,7 +1,8 @@
-//! Connections against real counterparts: librdkafka's in-process broker, and a `redis-server` of the system.
+//! The connections on real servers: librdkafka's in-process broker, and the system's `redis-server`.
 
 mod cluster;
 mod consumer;
 mod membership;
+mod producer;
 mod redis;
 mod topics;

@@ -1,4 +1,4 @@
-//! Who reads which partitions.
+//! A group's partitions are divided among its members.
 
 use std::collections::BTreeSet;
 

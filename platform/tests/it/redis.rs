@@ -53,7 +53,7 @@ async fn a_full_redis_is_back_pressure_also_within_a_script() {
         let error = run.expect_err("full");
         assert!(is_back_pressure(&error), "{error}");
     }
-    check(&mut connection).await.expect("a full one is fit all the same");
+    check(&mut connection).await.expect("a full one is accepted all the same");
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_connection_survives_a_server_that_was_away() {
     server.kill();
     let ping = ::redis::cmd("PING");
     let error = loop {
-        // The first command may only find out that the connection is gone.
+        // The first command may succeed before the connection notices the loss.
         if let Err(error) = ping.query_async::<()>(&mut connection).await {
             break error;
         }

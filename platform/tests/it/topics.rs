@@ -8,7 +8,7 @@ use platform::kafka::{Bound, KafkaError, Topics};
 use crate::cluster::Cluster;
 
 #[tokio::test]
-async fn a_topic_has_an_id_that_another_life_does_not_share() {
+async fn every_topic_has_its_own_id() {
     let (one, other) = (Cluster::with_topic("views", 3), Cluster::with_topic("views", 3));
     let topics = Topics::new(&one.settings).expect("a client");
     let topic = topics.describe("views").await.expect("answers").expect("exists");

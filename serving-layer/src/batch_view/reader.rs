@@ -129,7 +129,7 @@ pub(super) async fn read_day(
     let rows = table.read(files, &day::columns(counted)).await?;
     let counted = Arc::clone(counted);
     let build = move || Day::build(&counted, day, rows.collect()?);
-    let built = tokio::task::spawn_blocking(build).await.expect("indexing does not panic");
+    let built = platform::task::blocking(build).await;
     let path = || table.path().to_owned();
     built.map_err(|source| StoreError::Frame { operation: "index a day", table: path(), source })
 }

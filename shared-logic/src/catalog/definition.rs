@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Format, Metric, Source};
+use super::{Metric, Source};
 use crate::schema::FieldType;
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
@@ -77,14 +77,10 @@ fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
     let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
 
     let mut fields: Vec<_> = source.fields.iter().collect();
-    match source.format {
-        Format::Json => {
-            // The members of a JSON object have no order.
-            fields.sort_by(|a, b| a.name.cmp(&b.name));
-            line(format_args!("format json"));
-        }
-        Format::Tsv => line(format_args!("format tsv")),
+    if !source.format.is_positional() {
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
     }
+    line(format_args!("format {}", source.format.name()));
     for field in fields {
         line(format_args!("field {} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" }));
     }

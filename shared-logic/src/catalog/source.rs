@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::format::Format;
 use crate::schema::Field;
 
 /// A Kafka topic with a declared schema.
@@ -50,15 +51,6 @@ pub enum Start {
     Earliest,
     /// At the topic's end.
     Latest,
-}
-
-/// How payloads are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object per record.
-    Json,
-    /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
-    Tsv,
 }
 
 /// The catalog has no source of that name.

@@ -2,8 +2,9 @@
 
 use polars::prelude::*;
 
-use super::{Cell, Event};
+use super::Event;
 use crate::catalog::Source;
+use crate::format::{Cell, Span};
 
 /// Collects decoded events into typed columns.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Columns {
     /// Appends one event.
     pub fn push(&mut self, event: &Event<'_>) {
         for (column, field) in self.columns.iter_mut().zip(&self.fields) {
-            match (column, event.decoder.cells[*field]) {
+            match (column, event.decoder.record.cells[*field]) {
                 (Builder::Text(column), Cell::Text(span)) => column.append_value(event.str(span)),
                 (Builder::Int(column), Cell::Int(value)) => column.append_value(value),
                 (Builder::Float(column), Cell::Float(value)) => column.append_value(value),
@@ -105,7 +106,7 @@ impl Builder {
 }
 
 impl Event<'_> {
-    fn str(&self, span: super::Span) -> &str {
+    fn str(&self, span: Span) -> &str {
         // The payload was checked as a whole and escapes resolve to characters, so this never replaces anything.
         std::str::from_utf8(self.text(span)).unwrap_or_default()
     }

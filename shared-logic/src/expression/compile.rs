@@ -9,8 +9,8 @@ use polars::prelude::{
     NamedFrom, PlSmallStr, PolarsResult, Scalar, Series, coalesce, col, lit, when,
 };
 
-use super::functions::Function;
-use super::{Expression, Literal, Node, Operator};
+use super::functions::{Function, PureFunction};
+use super::{Expression, Literal, Node, Operator, scalar};
 use crate::schema::FieldType;
 
 /// The Polars form; see [`Expression::to_polars`].
@@ -164,7 +164,7 @@ fn call(function: Function, kind: FieldType, mut arguments: Vec<Expr>) -> Expr {
         Function::Length => arguments.remove(0).str().len_chars().cast(DataType::Int64),
         Function::Lower => arguments.remove(0).str().to_lowercase(),
         Function::Upper => arguments.remove(0).str().to_uppercase(),
-        Function::Registered(function) => over_columns(arguments, kind, function.apply),
+        Function::Registered(function) => over_columns(arguments, kind, |columns| by_row(function, columns)),
     }
 }
 
@@ -229,4 +229,17 @@ fn texts(text: &Column, other: &Column, holds: fn(&str, &str) -> bool) -> Polars
     let result: BooleanChunked =
         binary_elementwise(text, other, |a: Option<&str>, b: Option<&str>| Some(holds(a?, b?)));
     Ok(result.into_column())
+}
+
+/// A registered function, whose meaning is that of one row.
+fn by_row(function: &PureFunction, columns: &[Column]) -> PolarsResult<Column> {
+    let arguments = columns.iter().zip(function.takes).map(|(column, kind)| scalar::of_column(column, *kind));
+    let mut arguments = arguments.collect::<PolarsResult<Vec<_>>>()?;
+    let mut row = Vec::with_capacity(arguments.len());
+    let values = (0..columns[0].len()).map(|_| {
+        row.clear();
+        row.extend(arguments.iter_mut().filter_map(Iterator::next));
+        (function.apply)(&row)
+    });
+    Ok(scalar::to_column(columns[0].name().clone(), values, function.gives))
 }

@@ -1,148 +1,167 @@
-//! The value of a `derived` expression over merged measures.
+//! The value of an expression for one row: of fields, or of merged measures.
 //!
-//! Measures span the whole 64 bits, so that their calculations cannot be bounded when the catalog is read. They are done in
-//! 128 bits and judged at the end; what has overflowed stays overflowed, so that it never passes for a number.
+//! It is what `compile` gives for that row in columns. Integers are calculated in 128 bits. That changes nothing for rows,
+//! whose integers `bounds` keeps within 64. Measures span the whole 64 bits, so their calculations cannot be bounded when
+//! the catalog is read; they are judged at the end, and what has overflowed stays overflowed, so that it never passes for a
+//! number.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use polars::prelude::{StringChunked, StringNameSpaceImpl};
 
 use super::functions::Function;
-use super::{Expression, Literal, Node, Operator};
-use crate::measure::Value;
+use super::{Expression, Literal, Node, Operator, Scalar};
 
-/// A value on the way; measures are numbers, and conditions about them are known, unknown or overflowed.
-#[derive(Debug, Clone, PartialEq)]
-enum Scalar {
-    Bool(bool),
-    Number(Value),
-}
-
-const NULL: Scalar = Scalar::Number(Value::Null);
-const OVERFLOW: Scalar = Scalar::Number(Value::Overflow);
-
-/// See [`Expression::evaluate`].
-pub(super) fn derived(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Value {
-    match scalar(expression, value_of) {
-        Scalar::Number(value) => value.finalized(),
-        Scalar::Bool(_) => Value::Null,
-    }
-}
-
-fn scalar(expression: &Expression, value_of: &dyn Fn(&str) -> Value) -> Scalar {
-    let of = |operand: &Expression| scalar(operand, value_of);
+/// See [`Expression::evaluate_row`].
+pub(super) fn row<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
+    let of = |operand: &'a Expression| row(operand, value_of);
     match &expression.node {
-        Node::Column(name) => Scalar::Number(value_of(name).finalized()),
+        Node::Column(name) => value_of(name),
         Node::Literal(literal) => constant(literal),
         Node::Not(operand) => match of(operand) {
             Scalar::Bool(x) => Scalar::Bool(!x),
             unknown => unknown,
         },
-        Node::Minus(operand) => binary(Operator::Subtract, Scalar::Number(Value::Int(0)), of(operand)),
-        Node::Binary(operator, left, right) => binary(*operator, of(left), of(right)),
+        Node::Minus(operand) => binary(Operator::Subtract, &Scalar::Int(0), &of(operand)),
+        Node::Binary(operator, left, right) => binary(*operator, &of(left), &of(right)),
         Node::IsNull(operand) => match of(operand) {
-            OVERFLOW => OVERFLOW,
-            value => Scalar::Bool(value == NULL),
+            Scalar::Overflow => Scalar::Overflow,
+            value => Scalar::Bool(value == Scalar::Null),
         },
-        Node::In(operand, list) => {
-            let value = of(operand);
-            let equal = list.iter().map(|literal| binary(Operator::Equal, value.clone(), constant(literal)));
-            equal.fold(Scalar::Bool(false), |any, one| binary(Operator::Or, any, one))
-        }
+        Node::In(operand, list) => match of(operand) {
+            unknown @ (Scalar::Null | Scalar::Overflow) => unknown,
+            value => Scalar::Bool(list.iter().any(|literal| constant(literal) == value)),
+        },
         Node::Between(value, low, high) => {
             let value = of(value);
-            let above = binary(Operator::GreaterOrEqual, value.clone(), of(low));
-            binary(Operator::And, above, binary(Operator::LessOrEqual, value, of(high)))
+            let above = binary(Operator::GreaterOrEqual, &value, &of(low));
+            binary(Operator::And, &above, &binary(Operator::LessOrEqual, &value, &of(high)))
         }
         Node::Case(branches, otherwise) => {
             for (condition, result) in branches {
                 match of(condition) {
                     Scalar::Bool(true) => return of(result),
-                    OVERFLOW => return OVERFLOW,
+                    Scalar::Overflow => return Scalar::Overflow,
                     _ => {}
                 }
             }
             of(otherwise)
         }
         Node::ToFloat(operand) => match of(operand) {
-            Scalar::Number(Value::Int(x)) => float(x as f64),
+            Scalar::Int(x) => Scalar::float(x as f64),
             other => other,
         },
-        Node::Call(Function::Coalesce, arguments) => {
-            arguments.iter().map(of).find(|value| *value != NULL).unwrap_or(NULL)
-        }
-        Node::Call(function, arguments) => match (function, arguments.first().map(of)) {
-            (Function::Abs, Some(Scalar::Number(Value::Int(x)))) => int(x.checked_abs()),
-            (Function::Abs, Some(Scalar::Number(Value::Float(x)))) => float(x.abs()),
-            (Function::Ceil, Some(Scalar::Number(Value::Float(x)))) => float(x.ceil()),
-            (Function::Floor, Some(Scalar::Number(Value::Float(x)))) => float(x.floor()),
-            // Whole numbers are their own floor and ceiling; the other functions are not offered over measures.
-            (_, value) => value.unwrap_or(NULL),
-        },
+        Node::Call(function, arguments) => call(*function, arguments.iter().map(of)),
     }
 }
 
-fn constant(literal: &Literal) -> Scalar {
+fn constant(literal: &Literal) -> Scalar<'_> {
     match literal {
+        Literal::Null => Scalar::Null,
         Literal::Bool(x) => Scalar::Bool(*x),
-        Literal::Int(x) => Scalar::Number(Value::Int(i128::from(*x))),
-        Literal::Float(x) => float(*x),
-        // Texts and timestamps do not occur over measures.
-        Literal::Null | Literal::String(_) | Literal::Timestamp(_) => NULL,
+        Literal::Int(x) => Scalar::Int((*x).into()),
+        Literal::Float(x) => Scalar::float(*x),
+        Literal::String(text) => Scalar::String(Cow::Borrowed(text)),
+        Literal::Timestamp(us) => Scalar::Timestamp(*us),
     }
 }
 
-fn binary(operator: Operator, left: Scalar, right: Scalar) -> Scalar {
-    use Scalar::{Bool, Number};
+fn binary(operator: Operator, left: &Scalar<'_>, right: &Scalar<'_>) -> Scalar<'static> {
+    use Scalar::{Bool, Float, Int, Null, Overflow, String, Timestamp};
     match (operator, left, right) {
-        (_, OVERFLOW, _) | (_, _, OVERFLOW) => OVERFLOW,
+        (_, Overflow, _) | (_, _, Overflow) => Overflow,
         (Operator::And, Bool(false), _) | (Operator::And, _, Bool(false)) => Bool(false),
         (Operator::Or, Bool(true), _) | (Operator::Or, _, Bool(true)) => Bool(true),
-        (_, NULL, _) | (_, _, NULL) => NULL,
+        (_, Null, _) | (_, _, Null) => Null,
         // Neither decides: both are true for AND, both false for OR.
-        (Operator::And | Operator::Or, decided, _) => decided,
-        (Operator::Equal, a, b) => Bool(a == b),
-        (Operator::NotEqual, a, b) => Bool(a != b),
-        (_, Number(Value::Int(a)), Number(Value::Int(b))) => of_ints(operator, a, b),
-        (_, Number(Value::Int(a)), Number(Value::Float(b))) => of_floats(operator, a as f64, b),
-        (_, Number(Value::Float(a)), Number(Value::Int(b))) => of_floats(operator, a, b as f64),
-        (_, Number(Value::Float(a)), Number(Value::Float(b))) => of_floats(operator, a, b),
-        // Conditions have no order and no arithmetic; typing refuses both.
-        _ => NULL,
+        (Operator::And | Operator::Or, Bool(decided), _) => Bool(*decided),
+        (_, Int(a), Int(b)) => of_ints(operator, *a, *b),
+        (_, Int(a), Float(b)) => of_floats(operator, *a as f64, *b),
+        (_, Float(a), Int(b)) => of_floats(operator, *a, *b as f64),
+        (_, Float(a), Float(b)) => of_floats(operator, *a, *b),
+        (_, Bool(a), Bool(b)) => compared(operator, a.cmp(b)),
+        (_, String(a), String(b)) => compared(operator, a.as_bytes().cmp(b.as_bytes())),
+        (_, Timestamp(a), Timestamp(b)) => compared(operator, a.cmp(b)),
+        // Typing brings both sides to one type.
+        _ => Null,
     }
 }
 
-fn of_ints(operator: Operator, a: i128, b: i128) -> Scalar {
+fn of_ints(operator: Operator, a: i128, b: i128) -> Scalar<'static> {
     match operator {
-        Operator::Less => Scalar::Bool(a < b),
-        Operator::LessOrEqual => Scalar::Bool(a <= b),
-        Operator::Greater => Scalar::Bool(a > b),
-        Operator::GreaterOrEqual => Scalar::Bool(a >= b),
         Operator::Add => int(a.checked_add(b)),
         Operator::Subtract => int(a.checked_sub(b)),
         Operator::Multiply => int(a.checked_mul(b)),
-        Operator::Remainder if b == 0 => NULL,
-        Operator::Remainder => int(Some(a.wrapping_rem(b))),
-        _ => of_floats(operator, a as f64, b as f64),
+        Operator::Divide => of_floats(operator, a as f64, b as f64),
+        Operator::Remainder if b == 0 => Scalar::Null,
+        Operator::Remainder => Scalar::Int(a.wrapping_rem(b)),
+        _ => compared(operator, a.cmp(&b)),
     }
 }
 
-fn of_floats(operator: Operator, a: f64, b: f64) -> Scalar {
+fn of_floats(operator: Operator, a: f64, b: f64) -> Scalar<'static> {
     match operator {
-        Operator::Less => Scalar::Bool(a < b),
-        Operator::LessOrEqual => Scalar::Bool(a <= b),
-        Operator::Greater => Scalar::Bool(a > b),
-        Operator::GreaterOrEqual => Scalar::Bool(a >= b),
-        Operator::Add => float(a + b),
-        Operator::Subtract => float(a - b),
-        Operator::Multiply => float(a * b),
-        Operator::Divide => float(a / b),
-        Operator::Remainder => float(a % b),
-        _ => NULL,
+        Operator::Add => Scalar::float(a + b),
+        Operator::Subtract => Scalar::float(a - b),
+        Operator::Multiply => Scalar::float(a * b),
+        Operator::Divide => Scalar::float(a / b),
+        Operator::Remainder => Scalar::float(a % b),
+        _ => a.partial_cmp(&b).map_or(Scalar::Null, |order| compared(operator, order)),
     }
 }
 
-fn int(x: Option<i128>) -> Scalar {
-    x.map_or(OVERFLOW, |x| Scalar::Number(Value::Int(x)))
+fn compared(operator: Operator, order: Ordering) -> Scalar<'static> {
+    Scalar::Bool(match operator {
+        Operator::Equal => order.is_eq(),
+        Operator::NotEqual => order.is_ne(),
+        Operator::Less => order.is_lt(),
+        Operator::LessOrEqual => order.is_le(),
+        Operator::Greater => order.is_gt(),
+        Operator::GreaterOrEqual => order.is_ge(),
+        // Arithmetic is of numbers, and logic is decided before; typing refuses the rest.
+        _ => return Scalar::Null,
+    })
 }
 
-/// A result that is not finite is null; negative zero is zero.
-fn float(x: f64) -> Scalar {
-    if x.is_finite() { Scalar::Number(Value::Float(x + 0.0)) } else { NULL }
+fn int(x: Option<i128>) -> Scalar<'static> {
+    x.map_or(Scalar::Overflow, Scalar::Int)
+}
+
+/// A call, whose arguments are calculated as they are needed.
+fn call<'a>(function: Function, mut arguments: impl Iterator<Item = Scalar<'a>>) -> Scalar<'a> {
+    use Scalar::{Bool, Float, Int, Null, Overflow, String};
+    match function {
+        Function::Coalesce => return arguments.find(|value| *value != Null).unwrap_or(Null),
+        Function::Registered(function) => return (function.apply)(&arguments.collect::<Vec<_>>()),
+        _ => {}
+    }
+    match (function, arguments.next().unwrap_or(Null), arguments.next().unwrap_or(Null)) {
+        (_, Overflow, _) | (_, _, Overflow) => Overflow,
+        (Function::Abs, Int(x), _) => int(x.checked_abs()),
+        (Function::Abs, Float(x), _) => Float(x.abs()),
+        // A whole number is its own floor and ceiling.
+        (Function::Ceil | Function::Floor, Int(x), _) => Int(x),
+        (Function::Ceil, Float(x), _) => Scalar::float(x.ceil()),
+        (Function::Floor, Float(x), _) => Scalar::float(x.floor()),
+        (Function::Contains, String(text), String(part)) => Bool(text.contains(part.as_ref())),
+        (Function::EndsWith, String(text), String(end)) => Bool(text.ends_with(end.as_ref())),
+        (Function::StartsWith, String(text), String(start)) => Bool(text.starts_with(start.as_ref())),
+        (Function::Length, String(text), _) => Int(text.chars().count() as i128),
+        (Function::Lower, String(text), _) => String(lower(&text).into()),
+        (Function::Upper, String(text), _) => String(text.to_uppercase().into()),
+        _ => Null,
+    }
+}
+
+/// The text in lower case, as Polars has it.
+///
+/// How `Σ` is lowered depends on the letters around it, and Polars (0.55, `strings/case.rs`) does not look at all of them.
+/// Every other letter is lowered by itself.
+fn lower(text: &str) -> String {
+    if text.contains('Σ') {
+        let lowered = StringChunked::from_iter([text]).to_lowercase();
+        return lowered.get(0).unwrap_or_default().to_owned();
+    }
+    text.to_lowercase()
 }

@@ -1,7 +1,7 @@
 //! The functions that an expression may call.
 //!
 //! Built-in ones are given to Polars in `compile`. What neither SQL nor Polars can say is written once as a
-//! [`PureFunction`] (columns → column), entered in [`REGISTRY`], and then used by name in every layer:
+//! [`PureFunction`] (values of a row → value), entered in [`REGISTRY`], and then used by name in every layer:
 //!
 //! 1. write it as a file of `functions/`, without a clock, chance, I/O or memory between calls;
 //! 2. enter it below;
@@ -11,8 +11,7 @@ mod url_path;
 
 use std::fmt;
 
-use polars::prelude::{Column, PolarsResult};
-
+use super::Scalar;
 use crate::schema::FieldType;
 
 /// The registered functions.
@@ -29,10 +28,9 @@ pub struct PureFunction {
     pub gives: FieldType,
     /// What it answers, in half a sentence.
     pub about: &'static str,
-    /// Columns of equal length → the column of the same length. Columns have the Polars types that
-    /// [`Expression::to_polars`](super::Expression::to_polars) names and may hold nulls; ints given back stay within 64 bits
-    /// and floats are finite.
-    pub apply: fn(&[Column]) -> PolarsResult<Column>,
+    /// The values of its arguments, any of which may be null → its value, of type `gives` or null. An int given back stays
+    /// within 64 bits, and a float is finite. Columns go through it row by row.
+    pub apply: for<'a> fn(&[Scalar<'a>]) -> Scalar<'a>,
 }
 
 /// Two functions are the same if they have one name; the registry holds no name twice.

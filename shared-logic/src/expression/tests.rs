@@ -1,6 +1,8 @@
-//! What may be said, what is refused and why; and that Polars answers as a naive interpreter does.
+//! What may be said, what is refused and why; and that Polars and the row evaluator answer as a naive interpreter does.
 
+mod generate;
 mod naive;
+mod row;
 
 use polars::prelude::{DataFrame, DataType, IntoLazy, col, df};
 use proptest::prelude::*;
@@ -301,6 +303,7 @@ fn frame(rows: &[Row]) -> DataFrame {
         "url" => column("url").iter().map(naive::Answer::text).collect::<Vec<_>>(),
         "p" => column("p").iter().map(naive::Answer::bool).collect::<Vec<_>>(),
         "q" => column("q").iter().map(naive::Answer::bool).collect::<Vec<_>>(),
+        "at" => column("at").iter().map(naive::Answer::instant).collect::<Vec<_>>(),
     )
     .expect("columns are of one length")
 }
@@ -308,10 +311,13 @@ fn frame(rows: &[Row]) -> DataFrame {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// The heart of the matter: for any expression and rows with nulls, Polars answers as the naive interpreter does, and
-    /// the canonical text reads back as the same expression.
+    /// The heart of the matter: for any expression and rows with nulls, Polars answers as the naive interpreter does, the
+    /// row evaluator answers as Polars does, to the type, and the canonical text reads back as the same expression.
     #[test]
-    fn polars_answers_as_a_naive_interpreter(tree in naive::tree(), rows in prop::collection::vec(naive::row(), 0..12)) {
+    fn polars_and_rows_answer_as_a_naive_interpreter(
+        tree in generate::tree(),
+        rows in prop::collection::vec(generate::row(), 0..12),
+    ) {
         let text = tree.to_string();
         let expression = match Expression::parse(&text, &fields()) {
             Ok(expression) => expression,
@@ -332,6 +338,8 @@ proptest! {
         prop_assert_eq!(answers.len(), expected.len());
         for (i, (answer, expected)) in answers.iter().zip(&expected).enumerate() {
             prop_assert!(answer.is_like(expected), "{text} of {:?} gave {answer:?}, not {expected:?}", rows[i]);
+            let value = naive::Answer::from(expression.evaluate_row(&|name| rows[i].scalar(name)));
+            prop_assert_eq!(&value, answer, "{} of {:?} is another in the row evaluator", text, rows[i]);
         }
 
         if expression.kind() == FieldType::Bool {

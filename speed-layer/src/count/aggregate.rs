@@ -42,14 +42,13 @@ pub async fn run(shared: &Shared, mut sealed: mpsc::Receiver<MicroBatch>, aggreg
         let identity = shared.identity.ask();
         let metrics = Arc::clone(&shared.metrics);
         let started = Instant::now();
-        let work = tokio::task::spawn_blocking(move || metrics.aggregate(&batch).map(|additions| (batch, additions)));
-        let (batch, additions) = match work.await {
-            Ok(Ok(done)) => done,
-            Ok(Err(error)) => {
+        let work = move || metrics.aggregate(&batch).map(|additions| (batch, additions));
+        let (batch, additions) = match platform::task::blocking(work).await {
+            Ok(done) => done,
+            Err(error) => {
                 error!(%error, "a plan failed on a micro-batch; reading it again");
                 return;
             }
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
         let MicroBatch { from, to, records, opened, .. } = batch;

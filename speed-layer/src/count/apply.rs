@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge, histogram};
 use platform::redis::{Connection, is_back_pressure};
+use platform::task::{self, Backoff};
+use platform::telemetry::error_text;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
 use storage::ShardError;
@@ -20,7 +22,7 @@ use tracing::{debug, warn};
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
 use super::source::Shared;
-use crate::error::{Superseded, error_text};
+use crate::error::Superseded;
 use crate::log::ends::PendingEnds;
 
 /// Applies micro-batches to one shard.
@@ -114,8 +116,8 @@ impl ApplyStage<'_> {
 
     /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
     async fn apply(&mut self, mut change: Change) -> Result<Shard, NotApplied> {
-        let backoff = self.shared.settings.retry_backoff.get();
-        let (mut wait, from) = (backoff, change.expected.cursor);
+        let mut backoff = Backoff::new(self.shared.settings.retry_backoff.get());
+        let from = change.expected.cursor;
         loop {
             let started = Instant::now();
             let tried = self.try_apply(&change).await;
@@ -141,9 +143,10 @@ impl ApplyStage<'_> {
                 }
                 Err(NotApplied::Shard(ShardError::Redis { source: error, .. })) if is_back_pressure(&error) => {
                     counter!("braid_speed_back_pressure_total").increment(1);
+                    let wait = backoff.wait();
                     warn!(%error, wait_ms = wait.as_millis(), "redis cannot take a micro-batch now; waiting");
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(backoff * 32),
+                        () = tokio::time::sleep(wait) => {}
                         () = self.stop.cancelled() => return Err(NotApplied::Stopped),
                     }
                 }
@@ -162,13 +165,10 @@ impl ApplyStage<'_> {
             // The script decides. But where the shard differs already, merging would be in vain.
             Shard::apply(shard.as_ref(), expected, *to)?;
             let additions = Arc::clone(additions);
-            let work = tokio::task::spawn_blocking(move || {
+            let work = move || {
                 additions.iter().zip(&held).map(|(addition, held)| addition.merged(held)).collect::<Result<Vec<_>, _>>()
-            });
-            merged = work
-                .await
-                .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
-                .map_err(|source| ShardError::unreadable(keys, source))?;
+            };
+            merged = task::blocking(work).await.map_err(|source| ShardError::unreadable(keys, source))?;
         }
         let merged = additions.iter().zip(merged);
         platform::failpoints::pass("speed::before_apply");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::redis::Connection;
+use platform::telemetry::error_text;
 use shared_logic::contracts::speed_view::Refusal;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::log::PartitionId;
@@ -19,7 +20,6 @@ use tracing::{debug, info, warn};
 
 use super::source::Shared;
 use crate::batch_side::Boundary;
-use crate::error::error_text;
 
 /// Drops what can be dropped, every `speed.drop_every`, until `stop`.
 pub async fn run(shared: Arc<Shared>, redis: Connection, stop: CancellationToken) {

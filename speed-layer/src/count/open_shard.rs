@@ -6,6 +6,7 @@ use std::time::Duration;
 use platform::kafka::{Bound, KafkaError};
 use platform::redis::Connection;
 use platform::store::StoreError;
+use platform::telemetry::error_text;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
@@ -14,7 +15,6 @@ use storage::ShardError;
 use tracing::{error, info, warn};
 
 use super::source::Shared;
-use crate::error::error_text;
 
 /// A shard that can be counted into.
 #[derive(Debug)]

@@ -41,8 +41,10 @@ fn topic_created_again() {
         // The reconcile learns from the shards what speed had counted. Of that, what was not archived before the topic was
         // deleted is reported as lost.
         stage.deployment.reconcile().await?;
+        // By its old name, which says where the command is now.
         let list = stage.deployment.batch(&["lost", "list"])?;
         list.success(DEADLINE).await?;
+        ensure!(list.output()?.contains("is now `braid lost`"), "the old name gives no hint");
         if list.output()?.contains(" open") {
             stage.client()?.total_with_gap(METRIC, "lost").await?;
             stage.deployment.accept_losses().await?;

@@ -28,8 +28,7 @@ fn topic_deleted() {
         let too_soon = stage.deployment.batch(&["close", "--source", "views"])?;
         ensure!(!too_soon.end(DEADLINE).await?.success(), "a log was closed whose topic exists");
         delete_topic(&stage.brokers, &stage.topic).await?;
-        let close = stage.deployment.batch(&["close", "--source", "views"])?;
-        close.success(DEADLINE).await?;
+        stage.deployment.braid(&["close", "--source", "views"], DEADLINE).await?;
         stage.until_each_partition("closed", |row| row["closed"] == true).await?;
         let answer = client.total(METRIC, &[]).await?;
         ensure!(

@@ -1,15 +1,15 @@
-//! How the consumer is tuned, and what about it is not for tuning.
+//! The consumer's configuration: what may be tuned, and what may not.
 
 use rdkafka::ClientConfig;
 
 use super::super::client_config;
 use crate::settings;
 
-/// Properties that make the consumer fast, which `[kafka.client]` may change, and those that make it right, which it
+/// Properties that make the consumer fast, which `[kafka.client]` may change, and properties that make it correct, which it
 /// may not.
 pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
     let mut config = client_config(settings);
-    // Untuned, librdkafka waits a second whenever its queue was full and so idles half the time.
+    // With its defaults, librdkafka waits a second whenever its queue was full, and so is idle half of the time.
     let fast = [
         ("queued.min.messages", "1000000".to_owned()),
         ("queued.max.messages.kbytes", settings.fetch_queue.kib().to_string()),
@@ -22,7 +22,7 @@ pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
             config.set(name, value);
         }
     }
-    let right = [
+    let correct = [
         ("group.id", "braid-reads-without-a-group"),
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
@@ -30,7 +30,7 @@ pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
         ("auto.offset.reset", "error"),
         ("isolation.level", "read_committed"),
     ];
-    for (name, value) in right {
+    for (name, value) in correct {
         config.set(name, value);
     }
     config

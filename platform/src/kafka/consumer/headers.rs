@@ -1,4 +1,4 @@
-//! A record's headers, one after the other.
+//! The headers of a record, in their order.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -8,8 +8,8 @@ use rdkafka::bindings as raw;
 
 use super::super::native::{NO_ERROR, slice_of};
 
-/// Names and values in the order of the record. A name may come more than once. One that is not UTF-8, which Kafka
-/// forbids but does not check, comes as the replacement character; a value may be absent.
+/// Iterates over names and values in the order of the record. A name may repeat, and a value may be absent. A name that is
+/// not UTF-8, which Kafka forbids but does not check, is returned as the replacement character.
 pub struct Headers<'a> {
     list: *const raw::rd_kafka_headers_t,
     next: usize,

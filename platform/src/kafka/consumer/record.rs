@@ -1,52 +1,21 @@
-//! What a poll hands over.
+//! A record, as a poll delivers it.
 
 use std::marker::PhantomData;
 
 use rdkafka::bindings as raw;
 
 use super::super::native::slice_of;
-use super::{Headers, KafkaError};
+use super::Headers;
 
-/// One thing that a poll hands over.
-#[derive(Debug)]
-pub enum Polled<'a> {
-    /// The next record of a partition.
-    Record(Record<'a>),
-    /// A partition was read to its end, and everything below `offset` was delivered or is no record: the offset
-    /// lies past transaction markers and aborted records. Comes again each time that the end is reached.
-    End {
-        /// The partition's number.
-        partition: i32,
-        /// The log's end as a reader of committed records sees it.
-        offset: i64,
-    },
-    /// The log does not hold the offset at which this partition was to be read, and reading it has stopped.
-    ///
-    /// Ask [`super::super::Topics::offsets`] on which side the offset lies, and assign again. In rare cases this
-    /// concerns the assignment before; then the same offset can just be assigned again.
-    OutOfRange {
-        /// The partition's number.
-        partition: i32,
-    },
-    /// Something failed and librdkafka goes on trying, unless the error is permanent
-    /// ([`KafkaError::is_transient`] tells).
-    Failed {
-        /// The partition that it concerns; nothing if it concerns the topic or the connection.
-        partition: Option<i32>,
-        /// What failed.
-        error: KafkaError,
-    },
-}
-
-/// A record, borrowed from librdkafka for the time of one visit.
+/// A record, borrowed from librdkafka for the duration of one visit.
 pub struct Record<'a> {
     /// The partition's number.
     pub partition: i32,
-    /// The record's place in the partition's log.
+    /// The record's offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970-01-01 UTC, as the producer or the broker stamped it; nothing if neither did.
+    /// The timestamp of the producer or the broker, in milliseconds since 1970-01-01 UTC; nothing if neither set one.
     pub timestamp_ms: Option<i64>,
-    /// The key's bytes; nothing for a record without key, which is not the same as an empty one.
+    /// The key's bytes; nothing for a record without a key, which differs from an empty key.
     pub key: Option<&'a [u8]>,
     /// The payload's bytes; nothing for a tombstone.
     pub payload: Option<&'a [u8]>,
@@ -74,7 +43,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The headers in their order; they are only parsed if somebody asks.
+    /// The headers in their order. They are parsed only when this is called.
     pub fn headers(&self) -> Headers<'a> {
         // SAFETY: the message is live for 'a.
         unsafe { Headers::of(self.message) }
@@ -93,7 +62,7 @@ impl std::fmt::Debug for Record<'_> {
     }
 }
 
-/// Bytes of a message; nothing where there are none, which for Kafka is different from zero bytes.
+/// Bytes of a message; nothing where they are absent, which for Kafka differs from zero bytes.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! What the brokers answered, taken out of librdkafka's events.
+//! Reads the brokers' answers out of librdkafka's events.
 
 use std::collections::BTreeMap;
 use std::ptr;
@@ -6,14 +6,14 @@ use std::ptr;
 use rdkafka::bindings as raw;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::super::native::{NO_ERROR, slice_of, text_of, words};
+use super::super::native::{NO_ERROR, description, slice_of, text_of};
 use super::question::{Answer, Question};
 use super::{KafkaError, Topic};
 
-/// What brokers that have no topic ids answer.
+/// The id that a broker without topic ids returns.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The topic's id and partitions; nothing if the broker knows no such topic.
+/// The topic's id and partitions; nothing if the broker does not know the topic.
 pub(super) fn described(question: &Question, answer: &Answer) -> Result<Option<Topic>, KafkaError> {
     let mut count = 0;
     // SAFETY: the answer is live and of this kind, or the result is null; what is taken from it lives as long.
@@ -35,11 +35,11 @@ pub(super) fn described(question: &Question, answer: &Answer) -> Result<Option<T
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
         })),
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => Ok(None),
-        code => Err(question.refused(code, words(code))),
+        code => Err(question.refused(code, description(code))),
     }
 }
 
-/// The offset of every partition asked for.
+/// The offset of every requested partition.
 pub(super) fn listed(question: &Question, answer: &Answer) -> Result<BTreeMap<i32, i64>, KafkaError> {
     let mut count = 0;
     // SAFETY: the answer is live and of this kind; the infos and their partitions live as long.
@@ -58,7 +58,7 @@ pub(super) fn listed(question: &Question, answer: &Answer) -> Result<BTreeMap<i3
     Ok(offsets)
 }
 
-/// Whether the topic exists now.
+/// Succeeds if the topic exists now.
 pub(super) fn created(question: &Question, answer: &Answer) -> Result<(), KafkaError> {
     let mut count = 0;
     // SAFETY: the answer is live and of this kind; the results live as long.
@@ -74,7 +74,7 @@ pub(super) fn created(question: &Question, answer: &Answer) -> Result<(), KafkaE
     }
 }
 
-/// Names and values, without those that the broker keeps secret.
+/// Names and values, without values that the broker keeps secret.
 pub(super) fn configured(question: &Question, answer: &Answer) -> Result<BTreeMap<String, String>, KafkaError> {
     let mut count = 0;
     // SAFETY: the answer is live and of this kind; resources, entries and their texts live as long, and are copied.

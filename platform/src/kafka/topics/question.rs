@@ -1,4 +1,4 @@
-//! One question to the brokers: its options, the queue for its answer, and the wait for it.
+//! One question to the brokers: its options, the queue for its answer, and the wait for the answer.
 
 use std::ffi::{CString, c_int};
 use std::ptr::NonNull;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::super::native::{Client, NO_ERROR, REASON_BYTES_MAX, text_of, words};
+use super::super::native::{Client, NO_ERROR, REASON_BYTES_MAX, description, text_of};
 use super::KafkaError;
 use super::target::{Target, Targets};
 
-/// How much longer than librdkafka we wait: it gives up by itself, and its reason is better than ours.
+/// How much longer we wait than librdkafka does. It gives up by itself, and its reason is better than ours.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What is asked, of which topic, and how long.
+/// A question about a topic.
 pub(super) struct Question {
     pub(super) client: Arc<Client>,
     pub(super) targets: Arc<Targets>,
@@ -36,13 +36,13 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // SAFETY: the event is live and nobody else has it.
+        // SAFETY: the event is live and this is its only owner.
         unsafe { raw::rd_kafka_event_destroy(self.0.as_ptr()) }
     }
 }
 
 impl Question {
-    /// Lets `send` put the question with the options and the queue it is given, and waits for the answer.
+    /// Has `send` ask the question with the options and the queue that it is given, and waits for the answer.
     pub(super) fn put(
         &self,
         kind: raw::rd_kafka_admin_op_t,
@@ -50,7 +50,7 @@ impl Question {
     ) -> Result<Answer, KafkaError> {
         let target = match self.targets.get(&self.client, self.within) {
             Ok(target) => target,
-            Err(code) => return Err(self.refused(code, words(code))),
+            Err(code) => return Err(self.refused(code, description(code))),
         };
         let answer = self.wait(kind, target, send);
         if answer.is_err() {
@@ -92,7 +92,7 @@ impl Question {
         if code == NO_ERROR { Ok(answer) } else { Err(self.refused(code, reason)) }
     }
 
-    /// Sets the time-outs and the target, and for offsets that only committed records count.
+    /// Sets the time-outs and the target; and, for offsets, that only committed records count.
     ///
     /// # Safety
     ///
@@ -102,8 +102,8 @@ impl Question {
         let within_ms = millis(self.within);
         let mut buffer = [0; REASON_BYTES_MAX];
         let (reason, len) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: passed on to the caller; the buffer is as long as is said. All values are within the documented
-        // ranges, so that no error is to be expected; where one came, the default would stand.
+        // SAFETY: passed on to the caller; `len` is the buffer's length. All values lie in the documented ranges, so no
+        // error is expected; after one, the default would apply.
         unsafe {
             raw::rd_kafka_AdminOptions_set_request_timeout(options, within_ms, reason, len);
             if matches!(kind, RD_KAFKA_ADMIN_OP_CREATETOPICS) {
@@ -116,20 +116,20 @@ impl Question {
                     raw::rd_kafka_error_destroy(error);
                 }
             } else if let Target::Broker(id) = target {
-                // Offsets are asked of the partitions' leaders, everything else of one broker.
+                // Offsets are requested from the partitions' leaders, everything else from one broker.
                 raw::rd_kafka_AdminOptions_set_broker(options, id, reason, len);
             }
         }
     }
 
-    /// The description of a topic that is to be created; the caller destroys it.
+    /// The description of a topic to create. The caller destroys it.
     pub(super) fn new_topic(
         &self,
         partitions: i32,
         config: &[(String, String)],
     ) -> Result<*mut raw::rd_kafka_NewTopic_t, KafkaError> {
         let mut reason = [0; REASON_BYTES_MAX];
-        // SAFETY: the name is terminated and the buffer as long as is said; -1 is the broker's default replication.
+        // SAFETY: the name is terminated and the buffer has the given length; -1 is the broker's default replication.
         let new_topic = unsafe {
             raw::rd_kafka_NewTopic_new(self.topic_c.as_ptr(), partitions, -1, reason.as_mut_ptr(), reason.len())
         };
@@ -138,7 +138,7 @@ impl Question {
         }
         for (name, value) in config {
             let wrong = |what: String| {
-                // SAFETY: it is live, and nobody gets it any more.
+                // SAFETY: it is live, and not used again.
                 unsafe { raw::rd_kafka_NewTopic_destroy(new_topic) };
                 self.argument(format!("configuration {name}: {what}"))
             };
@@ -148,34 +148,34 @@ impl Question {
             // SAFETY: all three are live; the texts are copied.
             let code = unsafe { raw::rd_kafka_NewTopic_set_config(new_topic, name_c.as_ptr(), value_c.as_ptr()) };
             if code != NO_ERROR {
-                return Err(wrong(words(code)));
+                return Err(wrong(description(code)));
             }
         }
         Ok(new_topic)
     }
 
-    /// The broker or librdkafka said no.
+    /// The error that the broker or librdkafka returned.
     pub(super) fn refused(&self, code: RDKafkaRespErr, reason: String) -> KafkaError {
         KafkaError::of_topic(self.operation, &self.topic, self.within, code.into(), reason)
     }
 
-    /// The same, about one partition.
+    /// The error that the broker or librdkafka returned for one partition.
     pub(super) fn refused_partition(&self, partition: i32, code: RDKafkaRespErr) -> KafkaError {
         KafkaError::Partition {
             operation: self.operation,
             topic: self.topic.clone(),
             partition,
             code: code.into(),
-            reason: words(code),
+            reason: description(code),
         }
     }
 
-    /// The broker does not know what it was asked for.
+    /// The error for an operation that the broker does not support.
     pub(super) fn unsupported(&self) -> KafkaError {
         KafkaError::Unsupported { operation: self.operation, topic: self.topic.clone() }
     }
 
-    /// An answer that does not mention the topic.
+    /// The error for an answer without the topic.
     pub(super) fn nothing(&self) -> KafkaError {
         KafkaError::Topic {
             operation: self.operation,
@@ -190,7 +190,7 @@ impl Question {
     }
 }
 
-/// Whole milliseconds as C takes them.
+/// Whole milliseconds as a C integer.
 fn millis(duration: Duration) -> c_int {
     c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX)
 }

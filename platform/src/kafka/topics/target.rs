@@ -1,7 +1,8 @@
-//! Which broker is to answer.
+//! Which broker gets a question.
 //!
-//! librdkafka sends questions about topics to the controller that the brokers name (with KRaft, any live broker). Its
-//! own in-process broker names one that does not exist, and would be waited for in vain; there, an existing one is asked.
+//! librdkafka sends questions about topics to the controller that the brokers name (with KRaft, any live broker). Its own
+//! in-process broker names a controller that does not exist, so that every question would time out; there, an existing
+//! broker is asked.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -13,12 +14,12 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::super::native::{Client, NO_ERROR, slice_of};
 
-/// What is known about whom to ask.
+/// The broker to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Whoever the brokers say is the controller.
+    /// The controller that the brokers name.
     Controller,
-    /// This broker, as the controller does not exist.
+    /// This broker, because the named controller does not exist.
     Broker(i32),
 }
 
@@ -27,7 +28,7 @@ pub(super) enum Target {
 pub(super) struct Targets(Mutex<Option<Target>>);
 
 impl Targets {
-    /// The target; the first time, and after a failure, brokers are asked who they are.
+    /// The target. The first time, and after a failure, it is found by asking for the brokers' metadata.
     pub(super) fn get(&self, client: &Client, within: Duration) -> Result<Target, RDKafkaRespErr> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = *known {
@@ -38,7 +39,7 @@ impl Targets {
         Ok(target)
     }
 
-    /// Forgets the target, as it may be gone.
+    /// Forgets the target, because it may be gone.
     pub(super) fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -47,7 +48,7 @@ impl Targets {
 fn find(client: &Client, within: Duration) -> Result<Target, RDKafkaRespErr> {
     let within_ms = c_int::try_from(within.as_millis()).unwrap_or(c_int::MAX);
     let mut metadata: *const raw::rd_kafka_metadata = ptr::null();
-    // SAFETY: the client is live. Where the call succeeds, it gives metadata that is ours until destroyed; the ids are
+    // SAFETY: the client is live. If the call succeeds, it returns metadata that is ours until we destroy it; the ids are
     // copied out of it.
     let brokers: Vec<i32> = unsafe {
         let code = raw::rd_kafka_metadata(client.ptr(), 0, ptr::null_mut(), &raw mut metadata, within_ms);
@@ -59,7 +60,7 @@ fn find(client: &Client, within: Duration) -> Result<Target, RDKafkaRespErr> {
         raw::rd_kafka_metadata_destroy(metadata);
         brokers
     };
-    // SAFETY: the client is live; it has just learnt the controller's id, so that nothing is waited for.
+    // SAFETY: the client is live. It has just learnt the controller's id, so this call does not wait.
     let controller = unsafe { raw::rd_kafka_controllerid(client.ptr(), 0) };
     match brokers.first() {
         Some(broker) if !brokers.contains(&controller) => Ok(Target::Broker(*broker)),

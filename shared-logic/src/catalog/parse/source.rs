@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::document::{Table, Text};
 use super::name;
-use crate::catalog::{Format, Source, Start};
+use crate::catalog::{Source, Start};
+use crate::format::Format;
 use crate::schema::{Field, FieldType};
 use crate::suggest;
 use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
@@ -36,7 +37,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let max_age_us = duration(&mut table, "max_age", SECOND_US).unwrap_or(400 * DAY_US);
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
-    let format = choice(&mut table, "format", &[("json", Format::Json), ("tsv", Format::Tsv)]);
+    let format = choice(&mut table, "format", &Format::ALL.map(|format| (format.name(), format)));
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let (fields, doubtful) = fields(&mut table);
 

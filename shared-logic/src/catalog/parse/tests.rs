@@ -1,4 +1,5 @@
-use super::super::{Catalog, Format, Mistake, Start};
+use super::super::{Catalog, Mistake, Start};
+use crate::format::Format;
 use crate::measure::MeasureKind;
 use crate::schema::FieldType;
 use crate::time::{DAY_US, HOUR_US};

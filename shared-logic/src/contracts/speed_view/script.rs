@@ -1,8 +1,8 @@
-//! The arguments and replies of the scripts that read and change a shard.
+//! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts lie in
+//! the crate `storage`.
 //!
-//! Every change of a shard is one script, and atomic. The scripts lie in the crate `storage`, which runs them. Numbers travel as
-//! text. A script that changes a shard replies `{status, cursor, slices, definitions}`, where status is `done` or why nothing
-//! changed.
+//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions}`, where status
+//! is `done` or why nothing changed.
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;

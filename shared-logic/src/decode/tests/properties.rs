@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::format::Format;
 
 /// Any JSON, not too deep, as a value.
 fn any_json() -> impl Strategy<Value = Json> {
@@ -64,8 +65,11 @@ fn serde_reads(payload: &[u8]) -> Result<Json, serde_json::Error> {
 }
 
 fn tokenizes(payload: &[u8]) -> Result<(), Reason> {
-    let mut decoder = Decoder::new(&source("json"));
-    json::tokenize(&mut decoder, payload)
+    let fields = source("json").fields;
+    match Format::Json.read(&fields, payload, &mut Record::new(fields.len())) {
+        Err(Rejected { reason, field: None }) => Err(reason),
+        _ => Ok(()),
+    }
 }
 
 /// The cells of a document by serde_json and the rules as the design words them.

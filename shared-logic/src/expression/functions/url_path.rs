@@ -1,8 +1,9 @@
 //! `url_path(url)`: the path of a URL, so that the same page counts once whatever its query says.
 
-use polars::prelude::{Column, IntoColumn, PolarsResult, StringChunked};
+use std::borrow::Cow;
 
 use super::PureFunction;
+use crate::expression::Scalar;
 use crate::schema::FieldType;
 
 /// The path of an absolute or relative URL.
@@ -14,10 +15,12 @@ pub(super) const URL_PATH: PureFunction = PureFunction {
     apply,
 };
 
-fn apply(arguments: &[Column]) -> PolarsResult<Column> {
-    let urls = arguments[0].as_materialized_series().str()?;
-    let paths: StringChunked = urls.iter().map(|url| url.map(path)).collect();
-    Ok(paths.with_name(urls.name().clone()).into_column())
+fn apply<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
+    match arguments {
+        [Scalar::String(Cow::Borrowed(url))] => Scalar::String(Cow::Borrowed(path(url))),
+        [Scalar::String(Cow::Owned(url))] => Scalar::String(Cow::Owned(path(url).to_owned())),
+        _ => Scalar::Null,
+    }
 }
 
 /// The path as RFC 3986 (appendix B) splits it, not decoded; `/` where there is a host and no path.

@@ -1,13 +1,15 @@
 //! A naive interpreter, as far from Polars as can be: a tree of its own, written as SQL for the one side and walked row by
-//! row for the other.
+//! row for the other. `generate` makes trees and rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use polars::prelude::Column;
-use proptest::prelude::*;
 
+use crate::expression::{Scalar, functions};
 use crate::schema::FieldType;
+use crate::time::format_rfc3339;
 
 /// A value, or null.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,8 @@ pub(super) enum Answer {
     Float(f64),
     Text(String),
     Bool(bool),
+    /// Microseconds since 1970.
+    Instant(i64),
 }
 
 impl Answer {
@@ -41,6 +45,22 @@ impl Answer {
         if let Answer::Bool(x) = self { Some(*x) } else { None }
     }
 
+    pub(super) fn instant(&self) -> Option<i64> {
+        if let Answer::Instant(us) = self { Some(*us) } else { None }
+    }
+
+    /// What the row evaluator takes for it.
+    fn scalar(&self) -> Scalar<'_> {
+        match self {
+            Answer::Null => Scalar::Null,
+            Answer::Int(x) => Scalar::Int((*x).into()),
+            Answer::Float(x) => Scalar::Float(*x),
+            Answer::Text(x) => Scalar::String(Cow::Borrowed(x)),
+            Answer::Bool(x) => Scalar::Bool(*x),
+            Answer::Instant(us) => Scalar::Timestamp(*us),
+        }
+    }
+
     /// Whether two answers are the same; numbers are compared as numbers.
     pub(super) fn is_like(&self, other: &Answer) -> bool {
         match (self.float(), other.float()) {
@@ -50,11 +70,29 @@ impl Answer {
     }
 }
 
+impl From<Scalar<'_>> for Answer {
+    fn from(value: Scalar<'_>) -> Answer {
+        match value {
+            Scalar::Null => Answer::Null,
+            Scalar::Int(x) => Answer::Int(i64::try_from(x).expect("rows keep within 64 bits")),
+            Scalar::Float(x) => Answer::Float(x),
+            Scalar::String(x) => Answer::Text(x.into_owned()),
+            Scalar::Bool(x) => Answer::Bool(x),
+            Scalar::Timestamp(us) => Answer::Instant(us),
+            Scalar::Overflow => panic!("rows have no overflow"),
+        }
+    }
+}
+
 /// The fields of one event.
 #[derive(Debug, Clone)]
-pub(super) struct Row(BTreeMap<&'static str, Answer>);
+pub(super) struct Row(pub(super) BTreeMap<&'static str, Answer>);
 
 impl Row {
+    pub(super) fn scalar(&self, name: &str) -> Scalar<'_> {
+        self.0.get(name).map_or(Scalar::Null, Answer::scalar)
+    }
+
     pub(super) fn get(&self, name: &str) -> Answer {
         self.0.get(name).cloned().unwrap_or(Answer::Null)
     }
@@ -87,6 +125,7 @@ impl fmt::Display for Tree {
             Tree::Literal(Answer::Float(x)) => write!(f, "{x:?}"),
             Tree::Literal(Answer::Text(x)) => write!(f, "'{}'", x.replace('\'', "''")),
             Tree::Literal(Answer::Bool(x)) => write!(f, "{x}"),
+            Tree::Literal(Answer::Instant(us)) => write!(f, "TIMESTAMP '{}'", format_rfc3339(*us)),
             Tree::Not(of) => write!(f, "(NOT {of})"),
             Tree::Minus(of) => write!(f, "(- {of})"),
             Tree::IsNull(of, not) => write!(f, "({of} IS {}NULL)", negated(not)),
@@ -187,6 +226,7 @@ fn binary(operator: &str, a: &Answer, b: &Answer) -> Answer {
     match (a, b) {
         (Answer::Text(x), Answer::Text(y)) => ordered(operator, Some(x.as_bytes().cmp(y.as_bytes()))),
         (Answer::Bool(x), Answer::Bool(y)) => ordered(operator, Some(x.cmp(y))),
+        (Answer::Instant(x), Answer::Instant(y)) => ordered(operator, Some(x.cmp(y))),
         _ => panic!("{a:?} {operator} {b:?}"),
     }
 }
@@ -222,7 +262,12 @@ fn call(name: &str, arguments: &[Answer]) -> Answer {
         ("starts_with", [Answer::Text(x), Answer::Text(y)]) => Answer::Bool(x.starts_with(y.as_str())),
         ("ends_with", [Answer::Text(x), Answer::Text(y)]) => Answer::Bool(x.ends_with(y.as_str())),
         ("contains", [Answer::Text(x), Answer::Text(y)]) => Answer::Bool(x.contains(y.as_str())),
-        _ => panic!("{name}{arguments:?}"),
+        _ => {
+            // What it means is tested beside it; here, that it means the same in columns and in rows.
+            let function = functions::REGISTRY.iter().find(|function| function.name == name);
+            let function = function.unwrap_or_else(|| panic!("{name}{arguments:?}"));
+            (function.apply)(&arguments.iter().map(Answer::scalar).collect::<Vec<_>>()).into()
+        }
     }
 }
 
@@ -231,8 +276,9 @@ pub(super) fn answers(column: &Column, kind: FieldType) -> Vec<Answer> {
     let series = column.as_materialized_series();
     let of = |value: Option<Answer>| value.unwrap_or(Answer::Null);
     match kind {
-        FieldType::Int | FieldType::Timestamp => {
-            series.i64().expect("an int is Int64").iter().map(|x| of(x.map(Answer::Int))).collect()
+        FieldType::Int => series.i64().expect("an int is Int64").iter().map(|x| of(x.map(Answer::Int))).collect(),
+        FieldType::Timestamp => {
+            series.i64().expect("an instant is Int64").iter().map(|x| of(x.map(Answer::Instant))).collect()
         }
         FieldType::Float => {
             series.f64().expect("a float is Float64").iter().map(|x| of(x.map(Answer::Float))).collect()
@@ -243,121 +289,4 @@ pub(super) fn answers(column: &Column, kind: FieldType) -> Vec<Answer> {
             texts.iter().map(|x| of(x.map(|x| Answer::Text(x.to_owned())))).collect()
         }
     }
-}
-
-/// Rows in which a quarter of all values is null, and values meet often.
-pub(super) fn row() -> impl Strategy<Value = Row> {
-    let or_null = |value: BoxedStrategy<Answer>| prop_oneof![3 => value, 1 => Just(Answer::Null)];
-    let columns = [("a", int()), ("b", int()), ("x", float()), ("y", float()), ("s", text()), ("url", text())];
-    let more = [("p", bool()), ("q", bool())];
-    let all: Vec<_> = columns.into_iter().chain(more).map(|(name, value)| (Just(name), or_null(value))).collect();
-    all.prop_map(|values| Row(values.into_iter().collect()))
-}
-
-fn int() -> BoxedStrategy<Answer> {
-    (-5_i64..6).prop_map(Answer::Int).boxed()
-}
-
-fn float() -> BoxedStrategy<Answer> {
-    prop::sample::select(vec![0.0, 0.5, -1.5, 2.0, 1e308, -1e308]).prop_map(Answer::Float).boxed()
-}
-
-fn text() -> BoxedStrategy<Answer> {
-    prop::sample::select(vec!["", "a", "ab", "Äb", "it's", "%"]).prop_map(|x| Answer::Text(x.to_owned())).boxed()
-}
-
-fn bool() -> BoxedStrategy<Answer> {
-    any::<bool>().prop_map(Answer::Bool).boxed()
-}
-
-/// Expressions of any type.
-pub(super) fn tree() -> impl Strategy<Value = Tree> {
-    prop_oneof![4 => conditions(3), 3 => numbers(3), 1 => texts(3)]
-}
-
-fn literal(value: BoxedStrategy<Answer>) -> BoxedStrategy<Tree> {
-    value.prop_map(Tree::Literal).boxed()
-}
-
-fn columns(names: &[&'static str]) -> BoxedStrategy<Tree> {
-    prop::sample::select(names.to_vec()).prop_map(Tree::Column).boxed()
-}
-
-fn boxed(tree: Tree) -> Box<Tree> {
-    Box::new(tree)
-}
-
-/// What can be made of any type: CASE and coalesce, with a NULL among the values.
-fn chosen(depth: u32, of: &BoxedStrategy<Tree>) -> BoxedStrategy<Tree> {
-    let branches = (conditions(depth), of.clone());
-    let null = Just(Tree::Literal(Answer::Null)).boxed();
-    let case = (branches, prop::collection::vec((conditions(depth), prop_oneof![3 => of.clone(), 1 => null]), 0..2));
-    let case = (case, prop::option::of(of.clone())).prop_map(|((first, more), otherwise)| {
-        Tree::Case([first].into_iter().chain(more).collect(), otherwise.map(Box::new))
-    });
-    let coalesce = prop::collection::vec(of.clone(), 1..3).prop_map(|of| Tree::Call("coalesce", of));
-    prop_oneof![case, coalesce].boxed()
-}
-
-fn numbers(depth: u32) -> BoxedStrategy<Tree> {
-    let leaf = prop_oneof![4 => columns(&["a", "b", "x", "y"]), 1 => literal(int()), 1 => literal(float())].boxed();
-    let Some(below) = depth.checked_sub(1) else { return leaf };
-    let of = numbers(below);
-    let arithmetic = (prop::sample::select(vec!["+", "-", "*", "/", "%"]), of.clone(), of.clone())
-        .prop_map(|(operator, a, b)| Tree::Binary(operator, boxed(a), boxed(b)));
-    let unary =
-        (prop::sample::select(vec!["abs", "floor", "ceil"]), of.clone()).prop_map(|(f, x)| Tree::Call(f, vec![x]));
-    prop_oneof![
-        3 => leaf,
-        4 => arithmetic,
-        1 => unary,
-        1 => of.clone().prop_map(|x| Tree::Minus(boxed(x))),
-        1 => of.clone().prop_map(|x| Tree::Cast(boxed(x))),
-        1 => texts(below).prop_map(|x| Tree::Call("length", vec![x])),
-        1 => chosen(below, &of),
-    ]
-    .boxed()
-}
-
-fn texts(depth: u32) -> BoxedStrategy<Tree> {
-    let leaf = prop_oneof![3 => columns(&["s", "url"]), 1 => literal(text())].boxed();
-    let Some(below) = depth.checked_sub(1) else { return leaf };
-    let of = texts(below);
-    let unary = (prop::sample::select(vec!["lower", "upper"]), of.clone()).prop_map(|(f, x)| Tree::Call(f, vec![x]));
-    prop_oneof![3 => leaf, 1 => unary, 1 => chosen(below, &of)].boxed()
-}
-
-fn conditions(depth: u32) -> BoxedStrategy<Tree> {
-    let leaf = prop_oneof![4 => columns(&["p", "q"]), 1 => literal(bool())].boxed();
-    let Some(below) = depth.checked_sub(1) else { return leaf };
-    let order = prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">="]);
-    let pair = |of: BoxedStrategy<Tree>| {
-        (order.clone(), of.clone(), of).prop_map(|(operator, a, b)| Tree::Binary(operator, boxed(a), boxed(b)))
-    };
-    let logic = (prop::sample::select(vec!["AND", "OR", "=", "<>"]), conditions(below), conditions(below))
-        .prop_map(|(operator, a, b)| Tree::Binary(operator, boxed(a), boxed(b)));
-    let value = prop_oneof![numbers(below), texts(below), conditions(below)];
-    let listed = |of: BoxedStrategy<Tree>, items: BoxedStrategy<Answer>| {
-        (of, prop::collection::vec(literal(items), 1..4), any::<bool>())
-            .prop_map(|(of, items, not)| Tree::In(boxed(of), items, not))
-    };
-    let between = (numbers(below), numbers(below), numbers(below), any::<bool>())
-        .prop_map(|(of, low, high, not)| Tree::Between(boxed(of), boxed(low), boxed(high), not));
-    let part = (prop::sample::select(vec!["starts_with", "ends_with", "contains"]), texts(below), texts(below))
-        .prop_map(|(f, a, b)| Tree::Call(f, vec![a, b]));
-    prop_oneof![
-        2 => leaf,
-        3 => pair(numbers(below)),
-        1 => pair(texts(below)),
-        3 => logic,
-        1 => conditions(below).prop_map(|x| Tree::Not(boxed(x))),
-        1 => (value, any::<bool>()).prop_map(|(x, not)| Tree::IsNull(boxed(x), not)),
-        1 => listed(numbers(below), prop_oneof![int(), float()].boxed()),
-        1 => listed(texts(below), text()),
-        1 => listed(conditions(below), bool()),
-        1 => between,
-        1 => part,
-        1 => chosen(below, &conditions(below)),
-    ]
-    .boxed()
 }

@@ -9,7 +9,7 @@ use super::{StoredShard, hash, start_redis};
 
 /// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
 fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
-    let mut stored = StoredShard::new(&server, name);
+    let mut stored = StoredShard::new(server, name);
     stored.open(0, &[hash(1)]).expect("opened");
     let mut counters = Vec::new();
     for slice in [0, 10, 20] {

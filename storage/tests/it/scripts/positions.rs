@@ -3,11 +3,10 @@
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
-use test_kit::{Dice, first_seed};
+use test_kit::{Dice, first_seed, repetitions};
 
 use super::{StoredShard, hash, start_redis};
 
-const WALKS: u64 = 60;
 const STEPS: usize = 60;
 
 #[test]
@@ -15,7 +14,7 @@ fn scripts_do_what_the_pure_functions_say() {
     let server = start_redis();
     let first = first_seed();
     let (mut done, mut refused) = (0, 0);
-    for seed in first..first + WALKS {
+    for seed in first..first + repetitions(60, 600) {
         let mut dice = Dice::new(seed);
         let mut stored = StoredShard::new(&server, &format!("walk-{seed}"));
         let mut shard: Option<Shard> = None;

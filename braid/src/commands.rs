@@ -1,0 +1,43 @@
+//! The commands of `braid`, one file each.
+//!
+//! - [`up`] runs the whole platform in one process;
+//! - [`send`] and [`produce`] put records into a source's topic;
+//! - [`query`] asks the serving layer;
+//! - [`health`] asks a process whether it is healthy;
+//! - [`catalog`] checks a catalog;
+//! - [`status`], [`close`] and [`lost`] show and settle what archives hold.
+
+pub mod catalog;
+pub mod close;
+pub mod health;
+pub mod lost;
+pub mod produce;
+pub mod query;
+pub mod send;
+pub mod status;
+pub mod up;
+
+use anyhow::Result;
+use platform::settings::{Settings, SettingsArgs, Telemetry};
+use shared_logic::catalog::Catalog;
+use storage::Storage;
+
+use crate::catalog_file;
+
+/// The deployment that a command talks to: its settings, its catalog and its tables.
+fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
+    let settings = settings.load()?;
+    platform::telemetry::init(&quiet_telemetry(&settings))?;
+    let catalog = catalog_file::load(&settings)?;
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
+    Ok((settings, catalog, storage))
+}
+
+/// Telemetry for a command that ends by itself: it logs only warnings and errors, unless the settings say more.
+fn quiet_telemetry(settings: &Settings) -> Telemetry {
+    let mut telemetry = settings.telemetry.clone();
+    if !settings.is_named("telemetry.log") {
+        telemetry.log = "warn".to_owned();
+    }
+    telemetry
+}

@@ -1,0 +1,160 @@
+//! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::schema::Field;
+
+/// Commands about the catalog, the file that defines sources and metrics
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+/// Checks a catalog and prints every mistake with its line and the fix
+///
+/// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
+/// sources with their fields, its metrics with their measures and the hash of their definition.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid catalog check catalog.toml
+  braid catalog check - < my.toml")]
+struct Check {
+    /// The catalog file; `-` is standard input
+    file: PathBuf,
+}
+
+/// Runs the command; the exit code is 1 if there are mistakes.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let Command::Check(check) = &args.command;
+    let text = read(&check.file)?;
+    match Catalog::parse_file(&check.file, &text) {
+        Ok(catalog) => {
+            print!("{}", summary(&catalog));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(refused) => {
+            println!("{refused}");
+            eprintln!("{}", count(refused.mistakes.len(), "mistake"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read the catalog from standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("cannot read the catalog {}", file.display()))
+}
+
+/// What a catalog defines, as text for a person.
+pub fn summary(catalog: &Catalog) -> String {
+    let mut text = format!(
+        "pipeline {} {}: {}, {}\n",
+        catalog.deployment.name,
+        catalog.deployment.version,
+        count(catalog.sources.len(), "source"),
+        count(catalog.metrics.len(), "metric"),
+    );
+    for source in catalog.sources.values() {
+        push_line(&mut text, &of_source(source));
+        for metric in catalog.metrics_of(&source.name) {
+            push_line(&mut text, &of_metric(catalog, metric));
+        }
+    }
+    text
+}
+
+fn of_source(source: &Source) -> String {
+    let format = source.format.name();
+    let field =
+        |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
+    let fields: Vec<String> = source.fields.iter().map(field).collect();
+    format!("source {}: topic {}, {format}: {}", source.name, source.topic, fields.join(", "))
+}
+
+fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
+    let by = if metric.by.is_empty() { "all together".to_owned() } else { format!("by {}", metric.by.join(", ")) };
+    let measures = metric.measures.iter().map(|measure| measure.name.as_str());
+    let values: Vec<&str> = measures.chain(metric.derived.iter().map(|derived| derived.name.as_str())).collect();
+    let definition = catalog.definition(metric);
+    format!("  metric {}: {by}: {} (definition {definition})", metric.name, values.join(", "))
+}
+
+fn push_line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG: &str = r#"
+[sources.clicks]
+topic = "clicks"
+event_time = "at"
+colour = "red"
+[sources.clicks.fields]
+at = "timestamp"
+page = "text"
+
+[metrics.clicks]
+source = "clicks"
+by = ["pages"]
+grain = "7m"
+[metrics.clicks.measures]
+clicks = "count()"
+"#;
+
+    #[test]
+    fn every_mistake_has_file_line_what_and_fix() {
+        let refused = Catalog::parse_file(Path::new("my.toml"), WRONG).expect_err("it holds mistakes");
+        let report = refused.to_string();
+        let lines: Vec<&str> = report.lines().collect();
+        assert_eq!(lines.len(), refused.mistakes.len());
+        assert!(lines.len() >= 3, "{report}");
+        for (line, mistake) in lines.iter().zip(&refused.mistakes) {
+            assert!(line.starts_with(&format!("my.toml:{}: ", mistake.line)), "{line}");
+            assert!(line.contains("; "), "{line}");
+        }
+        assert!(lines.iter().any(|line| line.starts_with("my.toml:5: ") && line.contains("colour")), "{report}");
+        assert!(lines.iter().any(|line| line.starts_with("my.toml:8: ") && line.contains("\"string\"")), "{report}");
+        assert!(lines.iter().any(|line| line.starts_with("my.toml:13: ") && line.contains("7m")), "{report}");
+    }
+
+    #[test]
+    fn a_valid_catalog_is_summarised() {
+        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
+        let summary = summary(&catalog);
+        assert!(summary.starts_with("pipeline braid v1: 2 sources, 2 metrics\n"), "{summary}");
+        assert!(
+            summary.contains("source access_log: topic access_log, tsv: timestamp timestamp, user_id string"),
+            "{summary}"
+        );
+        assert!(
+            summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "),
+            "{summary}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `braid produce`: seeded sample traffic for any source of the catalog, and the true counts of what was sent.
+//!
+//! The crate `traffic` makes the records; `pace` says when the next one is due.
+
+mod pace;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use platform::clock::now_us;
+use platform::kafka::{Outgoing, Producer};
+use platform::settings::SettingsArgs;
+use platform::shutdown::Shutdown;
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::time::parse_rfc3339;
+use traffic::{Expected, Generator, Mix, Sample};
+
+use self::pace::Pace;
+use super::quiet_telemetry;
+use crate::{catalog_file, source_topic};
+
+/// Sends seeded sample traffic to a source's topic
+///
+/// Values are made up from the declared fields. Some records are copies of an earlier one (of the same partition and
+/// within the source's dedup_window), some happened hours or days ago, and some are broken, each in one of the ways in
+/// which a record can be rejected. The same --seed and --now give the same records.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid produce --source views --events 200000 --expected truth.json
+  braid produce --source views --rate 500 --keys 1000000 --zipf 1.1
+  braid produce --source access_log --events 5 --print")]
+pub struct Args {
+    /// The source of the catalog whose topic the records go to
+    #[arg(long, value_name = "NAME", default_value = "views")]
+    source: String,
+    /// How many records to send; endless unless given (or until ctrl-c)
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
+    /// Records a second; 0: as fast as possible
+    #[arg(long, value_name = "EVENTS/S", default_value_t = 0.0, value_parser = rate)]
+    rate: f64,
+    /// Chooses the records; the same seed gives the same ones
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    mix: Mix,
+    /// The moment at which sending begins (RFC 3339), instead of the clock's; it is also the records' timestamp
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    now: Option<i64>,
+    /// Write the true counts of what was sent to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
+    /// Print the payloads, one a line, instead of sending them
+    #[arg(long)]
+    print: bool,
+}
+
+/// Runs the command. SIGTERM and SIGINT end the stream; the counts cover what was sent until then.
+///
+/// # Errors
+/// If a record was not acknowledged, or the counts could not be written.
+pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
+    let settings = settings.load()?;
+    platform::telemetry::init(&quiet_telemetry(&settings))?;
+    let catalog = catalog_file::load(&settings)?;
+    let source = catalog.source(&args.source)?;
+    let mut stream = Stream::new(&args, &catalog, source)?;
+    let shutdown = Shutdown::on_signals()?;
+    if args.print {
+        stream.print(&shutdown).await?;
+    } else {
+        let producer = source_topic::connect(&settings.kafka, source).await?;
+        stream.send(&producer, &source.topic, &shutdown).await;
+        let delivered = producer.finish().await;
+        println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.generator.tally());
+        source_topic::check_delivery(&delivered, &source.topic, "record")?;
+    }
+    stream.write_expected()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends sample traffic, timed by the clock, until the stop is requested.
+///
+/// # Errors
+/// If there is no topic to send to, or a record was not acknowledged.
+pub async fn endless(
+    kafka: &platform::settings::Kafka,
+    source: &Source,
+    mix: &Mix,
+    seed: u64,
+    events_per_second: f64,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let producer = source_topic::connect(kafka, source).await?;
+    let mut stream = Stream {
+        generator: Generator::new(source, mix, seed)?,
+        pace: Pace::new(events_per_second, None, now_us),
+        remaining: u64::MAX,
+        expected: None,
+    };
+    stream.send(&producer, &source.topic, shutdown).await;
+    source_topic::check_delivery(&producer.finish().await, &source.topic, "record")
+}
+
+/// Records as they are due, and the counts of those that were sent or printed.
+struct Stream {
+    generator: Generator,
+    pace: Pace,
+    remaining: u64,
+    expected: Option<(Expected, PathBuf)>,
+}
+
+impl Stream {
+    fn new(args: &Args, catalog: &Catalog, source: &Source) -> Result<Stream> {
+        let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
+        Ok(Stream {
+            generator: Generator::new(source, &args.mix, args.seed)?,
+            pace: Pace::new(args.rate, args.now, now_us),
+            remaining: args.events.unwrap_or(u64::MAX),
+            expected,
+        })
+    }
+
+    /// Waits until the next record is due, and returns it with its timestamp in microseconds since 1970; nothing after the last
+    /// one.
+    async fn next(&mut self, shutdown: &Shutdown) -> Option<(Sample, i64)> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let time_us = tokio::select! {
+            biased;
+            () = shutdown.requested() => return None,
+            time_us = self.pace.next() => time_us,
+        };
+        let sample = self.generator.sample(time_us);
+        if let Some((expected, _)) = &mut self.expected {
+            expected.observe(&sample);
+        }
+        Some((sample, time_us))
+    }
+
+    async fn send(&mut self, producer: &Producer, topic: &str, shutdown: &Shutdown) {
+        let mut position = 0;
+        while let Some((sample, time_us)) = self.next(shutdown).await {
+            position += 1;
+            let key = Some(sample.key.as_slice());
+            producer.send(Outgoing { topic, key, payload: &sample.payload, time_us: Some(time_us), position }).await;
+        }
+    }
+
+    async fn print(&mut self, shutdown: &Shutdown) -> Result<()> {
+        let mut out = std::io::BufWriter::new(std::io::stdout());
+        while let Some((sample, _)) = self.next(shutdown).await {
+            out.write_all(&sample.payload)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn write_expected(&self) -> Result<()> {
+        let Some((expected, file)) = &self.expected else { return Ok(()) };
+        let text = serde_json::to_string_pretty(&expected.to_json())?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write the counts to {}", file.display()))
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => Err("expected events a second, such as 500, or 0 for as fast as possible".to_owned()),
+    }
+}
+
+fn moment(text: &str) -> Result<i64, String> {
+    parse_rfc3339(text.as_bytes()).ok_or_else(|| "expected RFC 3339, such as 2026-04-24T09:30:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_moments_are_read() {
+        assert_eq!(rate("0"), Ok(0.0));
+        assert!(rate("-1").is_err() && rate("inf").is_err());
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        assert!(moment("yesterday").is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! A line → the key of its record: the text of the field that the catalog names.
+//!
+//! This is lenient: only that field is decoded, and a line without it is sent without a key. A key only decides the
+//! partition; the layers decide whether the record is valid.
+
+use std::borrow::Cow;
+
+use shared_logic::catalog::Source;
+use shared_logic::format::Format;
+
+/// How a source's records are keyed.
+#[derive(Debug, Clone)]
+pub struct Keying(Option<KeyField>);
+
+/// The field by which records are keyed.
+#[derive(Debug, Clone)]
+struct KeyField {
+    format: Format,
+    name: String,
+    position: usize,
+}
+
+impl Keying {
+    /// The keying that a source declares.
+    pub fn of(source: &Source) -> Keying {
+        let position = |name: &String| source.fields.iter().position(|field| field.name == *name);
+        Keying(
+            source.key.as_ref().and_then(|name| {
+                Some(KeyField { format: source.format, name: name.clone(), position: position(name)? })
+            }),
+        )
+    }
+
+    /// The key of a line; `None` if the field is absent or cannot be read.
+    pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let field = self.0.as_ref()?;
+        field.format.field_text(line, &field.name, field.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+
+    use super::*;
+
+    fn keying(source: &str) -> Keying {
+        let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is sound");
+        Keying::of(&catalog.sources[source])
+    }
+
+    fn key(keying: &Keying, line: &[u8]) -> Option<String> {
+        keying.key(line).map(|key| String::from_utf8_lossy(&key).into_owned())
+    }
+
+    #[test]
+    fn json_is_keyed_by_the_members_text() {
+        let keying = keying("views");
+        assert_eq!(key(&keying, br#"{"video_id":"video-42","status":200}"#).as_deref(), Some("video-42"));
+        assert_eq!(key(&keying, br#"{"status":"oops","video_id":"a\u00e9\n"}"#).as_deref(), Some("a\u{e9}\n"));
+        assert_eq!(key(&keying, br#"{"video_id":1,"video_id":7}"#).as_deref(), Some("7"), "the last one stands");
+        assert_eq!(key(&keying, br#"{"video_id":true}"#).as_deref(), Some("true"));
+        assert_eq!(key(&keying, br#"{"\u0076ideo_id":"v"}"#).as_deref(), Some("v"));
+    }
+
+    #[test]
+    fn lines_without_a_key_are_no_mistake() {
+        let keying = keying("views");
+        let without: [&[u8]; 8] = [
+            b"",
+            b"not json",
+            b"[1]",
+            b"{}",
+            br#"{"video_id":null}"#,
+            br#"{"video_id":{}}"#,
+            br#"{"video_id":"v""#,
+            b"\xff",
+        ];
+        for line in without {
+            assert_eq!(key(&keying, line), None, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn tsv_is_keyed_by_the_column() {
+        let keying = keying("access_log");
+        let line = b"2026-04-24T09:30:12Z\tuser-7\thttps://example.org/\t200\r";
+        assert_eq!(key(&keying, line).as_deref(), Some("https://example.org/"));
+        assert_eq!(key(&keying, b"too\tshort"), None);
+        assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
+        assert_eq!(
+            Format::Tsv.field_text(b"a\tb\r", "", 1).as_deref(),
+            Some(&b"b"[..]),
+            "the line end is not part of the column"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! `braid up`: the whole platform in one process.
+//!
+//! It embeds a Kafka and a Redis that the settings do not name, creates topics and tables, starts the layers exactly as their
+//! own binaries do, and prints one line with all addresses. It stops in the direction of the flow: traffic, speed, archive,
+//! schedule, serving, and then Redis and Kafka. If a layer fails, all others are stopped, in the same order.
+//!
+//! - `dependencies`: Kafka and Redis, named or embedded;
+//! - `layers`: what runs, in the order in which it stops.
+
+mod dependencies;
+mod layers;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use batch_layer::reconcile::Reconciler;
+use platform::settings::{Settings, SettingsArgs, Span};
+use platform::shutdown::Shutdown;
+use serving_layer::Server;
+use shared_logic::catalog::Catalog;
+use storage::Storage;
+use tracing::info;
+use traffic::Mix;
+
+use self::dependencies::Dependencies;
+use self::layers::Layers;
+use super::produce;
+use crate::catalog_file;
+
+/// How long the platform may take until it can answer; reading a large archive takes a while.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_POLL_EVERY: Duration = Duration::from_millis(20);
+/// Sample records a second, over all sources.
+const TRAFFIC_PER_SECOND: f64 = 200.0;
+const TRAFFIC_SEED: u64 = 42;
+/// Events of the last seconds with fifty keys, of which the least popular still get one now and then.
+const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
+
+/// Runs the whole platform in one process
+///
+/// A Kafka or a Redis that is not named is embedded: Kafka as a broker inside this process, which loses its records on exit,
+/// and Redis as a child process. The archive, the batch views and the files of Redis stay in the data folder. Once it serves,
+/// it prints `ready http=HOST:PORT kafka=HOST:PORT redis=URL` on one line. SIGTERM and ctrl-c stop it in order, a second one
+/// at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid up
+  braid up --http 127.0.0.1:0 --data /tmp/braid --no-traffic
+  braid up --catalog my.toml --kafka broker-1:9092,broker-2:9092 --redis redis://cache:6379")]
+pub struct Args {
+    /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// When to reconcile: cron with seconds, or `catalog` for the catalog's schedule
+    #[arg(long, value_name = "CRON", default_value = "*/15 * * * * *", value_parser = cron)]
+    reconcile: String,
+    /// Send no sample traffic; it is never sent to a Kafka that was named
+    #[arg(long)]
+    no_traffic: bool,
+}
+
+/// Runs the command until a signal, or until something fails.
+///
+/// # Errors
+/// The first thing that failed.
+pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
+    if let Some(address) = args.http {
+        flags.set.push(("http.listen".to_owned(), address.to_string()));
+    }
+    let mut settings = flags.load()?;
+    platform::telemetry::init(&settings.telemetry)?;
+    let mut catalog = catalog_file::load(&settings)?;
+    if args.reconcile != CATALOGS_OWN {
+        catalog.schedule.reconcile = args.reconcile;
+    }
+    let shutdown = Shutdown::on_signals()?;
+
+    let started = tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(ExitCode::SUCCESS),
+        started = Dependencies::start(&mut settings, &catalog) => started,
+    };
+    let mut dependencies = started?;
+    let mut layers = Layers::default();
+    let outcome = serve(&settings, &catalog, !args.no_traffic, &mut dependencies, &mut layers, &shutdown).await;
+    let stopped = layers.stop().await;
+    dependencies.stop().await;
+    outcome.and(stopped)?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the layers and waits until the stop is requested or something fails.
+async fn serve(
+    settings: &Settings,
+    catalog: &Catalog,
+    traffic: bool,
+    dependencies: &mut Dependencies,
+    layers: &mut Layers,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        created = batch_layer::init::run(&settings.kafka, settings.reconcile.max_cut_age, &storage, catalog) => {
+            created.context("cannot create topics and tables")?;
+        }
+    }
+    let server = Server::bind(settings, catalog.clone()).await?;
+    let address = server.address();
+    start(settings, catalog, storage, server, layers);
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        failed = layers.failure() => return Err(failed),
+        failed = dependencies.failure() => return Err(failed),
+        ready = ready(address) => ready?,
+    }
+    // An error means that the reader has closed the other end, and so does not need the line.
+    let _ = writeln!(std::io::stdout(), "{}", dependencies.ready_line(address, settings));
+    advise(address, settings, catalog);
+    if traffic && dependencies.kafka_is_embedded() {
+        start_traffic(settings, catalog, layers);
+    }
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        failed = layers.failure() => Err(failed),
+        failed = dependencies.failure() => Err(failed),
+    }
+}
+
+/// Starts the layers in the order in which they stop.
+fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Server, layers: &mut Layers) {
+    let (of_speed, of_archive) = (settings.clone(), settings.clone());
+    let (speed_catalog, archive_catalog) = (catalog.clone(), catalog.clone());
+    let reconciler = Reconciler::new(settings, &storage, catalog);
+    layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
+        Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
+    });
+    layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
+        let Settings { kafka, archive, .. } = &of_archive;
+        Ok(batch_layer::archive::run(kafka, archive, &storage, &archive_catalog, shutdown).await?)
+    });
+    layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
+        Ok(batch_layer::schedule::run(&reconciler, shutdown).await?)
+    });
+    layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
+}
+
+/// Starts sample traffic for every source. It is the front of the flow, so it stops first.
+fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
+    let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
+    for source in catalog.sources.values() {
+        let (kafka, source) = (settings.kafka.clone(), source.clone());
+        let name = format!("sample traffic of {}", source.name);
+        layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {
+            produce::endless(&kafka, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
+        });
+    }
+}
+
+/// Waits until the serving layer is ready.
+async fn ready(address: SocketAddr) -> Result<()> {
+    let url = format!("http://{address}/readyz");
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+    let mut why_not = String::new();
+    let polling = async {
+        loop {
+            match client.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) => why_not = answer.text().await.unwrap_or_default(),
+                Err(error) => why_not = error.to_string(),
+            }
+            tokio::time::sleep(READY_POLL_EVERY).await;
+        }
+    };
+    let in_time = tokio::time::timeout(READY_WITHIN, polling).await;
+    in_time.map_err(|_| anyhow!("not ready within {} s: {why_not}", READY_WITHIN.as_secs()))
+}
+
+/// Logs what an operator can do now.
+fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
+    if let Some(metric) = catalog.metrics.keys().next_back() {
+        info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
+    }
+    if let Some(source) = catalog.sources.keys().next_back() {
+        info!("send your own: braid send --source {source} --kafka {} FILE", settings.kafka.brokers);
+    }
+}
+
+/// The value of `--reconcile` that selects the catalog's schedule.
+const CATALOGS_OWN: &str = "catalog";
+
+fn cron(text: &str) -> Result<String, String> {
+    if text == CATALOGS_OWN {
+        return Ok(text.to_owned());
+    }
+    let wrong = |error| format!("{error}; expected `second minute hour day month weekday`, such as \"*/15 * * * * *\"");
+    cron::Schedule::from_str(text).map(|_| text.to_owned()).map_err(wrong)
+}

@@ -1,0 +1,48 @@
+//! Sending to a source's topic: what `send` and `produce` have in common.
+
+use anyhow::{Context, Result, bail};
+use platform::kafka::{Delivered, KafkaError, Producer, Topics};
+use platform::settings;
+use shared_logic::catalog::Source;
+
+/// A producer for the source's topic. Where the topic is missing, it is created with the partitions that the catalog names.
+///
+/// # Errors
+/// If no broker answers, or the topic is missing and cannot be created.
+pub async fn connect(settings: &settings::Kafka, source: &Source) -> Result<Producer> {
+    ensure_exists(settings, source).await?;
+    Ok(Producer::idempotent(settings)?)
+}
+
+/// Checks that every record was acknowledged.
+///
+/// # Errors
+/// Which records were not, and why; `noun` is what a position counts, such as `line`.
+pub fn check_delivery(delivered: &Delivered, topic: &str, noun: &str) -> Result<()> {
+    if delivered.failed == 0 {
+        return Ok(());
+    }
+    let mut text =
+        format!("{} of {} records were not acknowledged by topic {topic}", delivered.failed, delivered.total());
+    for (position, reason) in &delivered.first_failures {
+        text.push_str(&format!("\n  {noun} {position}: {reason}"));
+    }
+    let others = delivered.failed - delivered.first_failures.len() as u64;
+    if others > 0 {
+        text.push_str(&format!("\n  and {others} more"));
+    }
+    bail!(text)
+}
+
+async fn ensure_exists(settings: &settings::Kafka, source: &Source) -> Result<()> {
+    let topics = Topics::new(settings)?;
+    let topic = &source.topic;
+    match topics.describe(topic).await {
+        // A broker without topic ids cannot describe a topic; if the topic is missing, the first record says so.
+        Ok(Some(_)) | Err(KafkaError::Unsupported { .. }) => return Ok(()),
+        Ok(None) => {}
+        Err(error) => return Err(error).with_context(|| format!("no Kafka at {}", settings.brokers)),
+    }
+    let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
+    topics.create(topic, partitions, &[]).await.with_context(|| format!("no topic {topic} at {}", settings.brokers))
+}

@@ -1,0 +1,40 @@
+//! The section `[http]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::{at_least_one, not_zero};
+use super::{SettingsError, Span};
+
+/// The public HTTP interface of the serving layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address and port; port 0 takes a free one. Only this machine can connect by default: `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The longest that a request may take; after that it is answered with an error. Default `10s`.
+    pub request_timeout: Span,
+    /// The most points in one series. Default 10,000.
+    pub max_points: usize,
+    /// How long open requests may go on after a signal to stop. Default `10s`.
+    pub shutdown: Span,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            request_timeout: Span::from_secs(10),
+            max_points: 10_000,
+            shutdown: Span::from_secs(10),
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        at_least_one("http.max_points", self.max_points as u64)?;
+        not_zero("http.request_timeout", self.request_timeout)
+    }
+}

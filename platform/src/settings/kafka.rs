@@ -1,0 +1,52 @@
+//! The section `[kafka]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::not_zero;
+use super::{Properties, SettingsError, Size, Span};
+
+/// The event log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// The brokers to connect to first, `host:port`, separated by commas. Default `127.0.0.1:9092`.
+    pub brokers: String,
+    /// The longest that a question about a topic may take. Default `10s`.
+    pub request_timeout: Span,
+    /// How long a group member may be silent before its partitions go to others; brokers allow 6 s and more.
+    /// Default `10s`.
+    pub session_timeout: Span,
+    /// How many payload bytes a consumer fetches ahead of its reader. For records of 140 bytes it needs about four times as
+    /// much memory, because librdkafka adds its own data to each record. More does not read faster. Default `64MiB`.
+    pub fetch_queue: Size,
+    /// The most bytes of one partition that one fetch asks for. Default `8MiB`.
+    pub fetch_bytes: Size,
+    /// Properties for librdkafka (SASL, TLS, tuning). In the environment, `BRAID__KAFKA__CLIENT__SECURITY_PROTOCOL` is
+    /// `security.protocol`. Properties on which Braid's correctness depends cannot be changed.
+    pub client: Properties,
+}
+
+impl Default for Kafka {
+    fn default() -> Kafka {
+        Kafka {
+            brokers: "127.0.0.1:9092".to_owned(),
+            request_timeout: Span::from_secs(10),
+            session_timeout: Span::from_secs(10),
+            fetch_queue: Size::from_mib(64),
+            fetch_bytes: Size::from_mib(8),
+            client: Properties::default(),
+        }
+    }
+}
+
+impl Kafka {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        if self.brokers.trim().is_empty() {
+            return Err(SettingsError::invalid("kafka.brokers", "must name at least one host:port"));
+        }
+        if self.fetch_queue.kib() == 0 {
+            return Err(SettingsError::invalid("kafka.fetch_queue", "must be at least 1KiB"));
+        }
+        not_zero("kafka.request_timeout", self.request_timeout)
+    }
+}

@@ -1,0 +1,44 @@
+//! The section `[reconcile]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::at_least_one;
+use super::{SettingsError, Span};
+
+/// The batch layer's reconcile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reconcile {
+    /// How long to wait until the archive covers the rotated offsets; after that, the cut is what it covers. Default `30s`.
+    pub wait: Span,
+    /// How often the archive is read during this wait. Default `200ms`.
+    pub poll: Span,
+    /// How many times a commit that meets a conflict is planned again. Default 8.
+    pub max_attempts: u32,
+    /// The wait before planning again; doubled each time, with jitter. Default `200ms`.
+    pub retry_backoff: Span,
+    /// The oldest that a cut may become where a topic is compacted; its `min.compaction.lag.ms` must exceed it.
+    /// Default `1d`.
+    pub max_cut_age: Span,
+    /// How long a running reconcile may take after a signal to stop. Default `20s`.
+    pub shutdown: Span,
+}
+
+impl Default for Reconcile {
+    fn default() -> Reconcile {
+        Reconcile {
+            wait: Span::from_secs(30),
+            poll: Span::from_millis(200),
+            max_attempts: 8,
+            retry_backoff: Span::from_millis(200),
+            max_cut_age: Span::from_secs(86_400),
+            shutdown: Span::from_secs(20),
+        }
+    }
+}
+
+impl Reconcile {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        at_least_one("reconcile.max_attempts", u64::from(self.max_attempts))
+    }
+}

@@ -1,0 +1,56 @@
+//! The section `[speed]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::{at_least_one, not_zero};
+use super::{SettingsError, Size, Span};
+
+/// The speed layer's worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Speed {
+    /// The most records in one micro-batch, for a source whose metrics count two grouping sets in all; fewer where they
+    /// count more. A script takes about 3 µs a counter, and readers wait behind it. Default 32,768.
+    pub max_rows: usize,
+    /// The most payload bytes in one micro-batch. Default `8MiB`.
+    pub max_bytes: Size,
+    /// How long a micro-batch waits for more records after its first. Default `50ms`.
+    pub linger: Span,
+    /// How often an idle shard is checked for changes by others, with an empty micro-batch. Default `1s`.
+    pub idle_apply: Span,
+    /// The most slices of a shard; rotating a shard that has this many opens no new one. Default 64.
+    pub max_slices: usize,
+    /// How long a slice that every view covers is kept for readers that still use an older view. Default `30s`.
+    pub drop_grace: Span,
+    /// How often the worker looks for slices to drop. Default `2s`.
+    pub drop_every: Span,
+    /// The wait before a failed apply is tried again; doubled up to 32 times this. Default `100ms`.
+    pub retry_backoff: Span,
+    /// How long the last micro-batches may take after a signal to stop. Default `10s`.
+    pub shutdown: Span,
+}
+
+impl Default for Speed {
+    fn default() -> Speed {
+        Speed {
+            max_rows: 32_768,
+            max_bytes: Size::from_mib(8),
+            linger: Span::from_millis(50),
+            idle_apply: Span::from_secs(1),
+            max_slices: 64,
+            drop_grace: Span::from_secs(30),
+            drop_every: Span::from_secs(2),
+            retry_backoff: Span::from_millis(100),
+            shutdown: Span::from_secs(10),
+        }
+    }
+}
+
+impl Speed {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        at_least_one("speed.max_rows", self.max_rows as u64)?;
+        at_least_one("speed.max_bytes", self.max_bytes.bytes())?;
+        at_least_one("speed.max_slices", self.max_slices as u64)?;
+        not_zero("speed.idle_apply", self.idle_apply)
+    }
+}

@@ -1,0 +1,74 @@
+//! One row at a time: what measures make of it, and texts that Polars treats in its own way.
+
+use std::borrow::Cow;
+
+use polars::prelude::{IntoLazy, col, df};
+use proptest::prelude::*;
+
+use super::{fields, frame, generate, parse};
+use crate::expression::{Expression, Scalar};
+use crate::measure::{MeasureKind, Value};
+
+proptest! {
+    /// Events added one by one make the same value as their columns.
+    #[test]
+    fn a_measure_of_rows_is_the_measure_of_their_columns(
+        tree in generate::number(),
+        name in prop::sample::select(vec!["sum", "min", "max"]),
+        rows in prop::collection::vec(generate::row(), 0..12),
+    ) {
+        let text = format!("{name}({tree})");
+        // What is refused, and why, is checked elsewhere.
+        let Ok((kind, Some(of))) = Expression::parse_measure(&text, &fields()) else { return Ok(()) };
+        let columns = frame(&rows).lazy().with_columns([of.to_polars().alias("of")]);
+        let aggregated = columns.select(kind.aggregate(col("of"), "m")).collect().expect("it runs");
+        let partial = kind.finish(&aggregated, "m").expect("it is of that measure");
+        let expected = kind.cells(&partial).expect("it is of that type").remove(0);
+
+        let values: Vec<Value> = rows.iter().map(|row| of.evaluate_row(&|name| row.scalar(name)).into()).collect();
+        let merged = values.iter().fold(kind.identity(), |sum, of| kind.merge(sum, kind.of_event(of.clone())));
+        if kind == MeasureKind::SumFloat {
+            // The order of additions decides the last digits, and whether a sum leaves the floats on its way.
+            let sizes: f64 = values.iter().map(|of| if let Value::Float(x) = of { x.abs() } else { 0.0 }).sum();
+            if let (true, Value::Float(a), Value::Float(b)) = (sizes.is_finite(), &merged, &expected) {
+                prop_assert!((a - b).abs() <= 1e-9 * sizes, "{text}: {a} is not {b}");
+            } else {
+                prop_assert!(!sizes.is_finite(), "{text}: {merged} is not {expected}");
+            }
+        } else {
+            prop_assert_eq!(merged.finalized(), expected, "{}", text);
+        }
+    }
+}
+
+/// Where a word begins or ends decides what a `Σ` becomes; Polars looks no farther back than to the last 16 bytes of ASCII.
+#[test]
+fn letters_are_lowered_and_raised_as_in_columns() {
+    let texts =
+        ["ΑΣ", "ΑΣΑ", "Σ", "aaaaaaaaaaaaaaaaΣ", "aaaaaaaaaaaaaaaΣ", "aaaaaaaaaaaaaaaaΣΑ", "İSTANBUL ǅ ß", "ŉ ﬁ"];
+    let frame = df!("s" => texts).expect("there is one column");
+    for function in ["lower(s)", "upper(s)"] {
+        let expression = parse(function);
+        let column = frame.clone().lazy().select([expression.to_polars().alias("r")]).collect().expect(function);
+        let column = column.column("r").and_then(|column| column.str()).expect("it is a string");
+        for (text, expected) in texts.into_iter().zip(column.iter()) {
+            let value = expression.evaluate_row(&|_| Scalar::String(Cow::Borrowed(text)));
+            assert_eq!(
+                value,
+                expected.map_or(Scalar::Null, |text| Scalar::String(text.into())),
+                "{function} of {text}"
+            );
+        }
+    }
+}
+
+/// Texts are lent by the row and by the expression; only a function that makes a new one copies.
+#[test]
+fn a_text_is_not_copied() {
+    let row = |name: &str| if name == "url" { Scalar::String(Cow::Borrowed("https://h/a?q")) } else { Scalar::Null };
+    for (text, expected) in [("url", "https://h/a?q"), ("url_path(url)", "/a"), ("coalesce(s, 'none')", "none")] {
+        let expression = parse(text);
+        let value = expression.evaluate_row(&|name| row(name));
+        assert!(matches!(value, Scalar::String(Cow::Borrowed(x)) if x == expected), "{text} gave {value:?}");
+    }
+}

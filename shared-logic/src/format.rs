@@ -1,0 +1,159 @@
+//! The formats of payloads: how bytes become typed cells, and how typed values become bytes.
+//!
+//! [`Format`] is the list of them. Each format is a file, which holds all that is particular to it ([`Codec`]): its name,
+//! its tokenizer, its typing of a token, and its writer.
+//!
+//! - `json`, `tsv`: the formats;
+//! - `record`: the tokens and cells of one payload, whatever its format;
+//! - `number`: the texts of numbers, which formats share.
+
+mod json;
+mod number;
+mod record;
+mod tsv;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use json::MAX_DEPTH;
+pub(crate) use record::{Cell, Record, Span};
+
+use crate::rejection::{Reason, Rejected};
+use crate::schema::{Field, FieldType};
+use crate::time::format_rfc3339;
+use record::Token;
+
+/// How payloads are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object per record.
+    Json,
+    /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
+    Tsv,
+}
+
+/// A value of a field that is to be written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FieldValue<'a> {
+    /// Text.
+    Text(&'a str),
+    /// An integer.
+    Int(i64),
+    /// A finite float.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+    /// An instant, in microseconds since 1970.
+    Instant(i64),
+}
+
+impl Format {
+    /// Every format. A new one is added here and in [`Format::codec`].
+    pub const ALL: [Format; 2] = [Format::Json, Format::Tsv];
+
+    fn codec(self) -> &'static dyn Codec {
+        match self {
+            Format::Json => &json::Json,
+            Format::Tsv => &tsv::Tsv,
+        }
+    }
+
+    /// The format's name in the catalog.
+    pub fn name(self) -> &'static str {
+        self.codec().name()
+    }
+
+    /// Whether a payload tells its fields by position, so that their declared order is part of its meaning.
+    pub fn is_positional(self) -> bool {
+        self.codec().is_positional()
+    }
+
+    /// The reasons for which a payload of this format, and not every format, is rejected as a whole.
+    pub fn reasons(self) -> &'static [Reason] {
+        self.codec().reasons()
+    }
+
+    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
+    ///
+    /// # Errors
+    /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
+    /// the first such field.
+    pub(crate) fn read(self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
+        self.codec().read(fields, payload, record)
+    }
+
+    /// Writes a row as a payload. `values` are those of `fields`, in the same order; `None` is absent.
+    ///
+    /// The reader gives the same values back, as far as the format can hold them: an empty text, or one with tabs or line
+    /// ends, has no place in a line of TSV.
+    pub fn write(self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+        self.codec().write(fields, values)
+    }
+
+    /// Finds the text of one field, given by its name and its position among the source's fields, without judging the rest
+    /// of the payload. A string gives its characters, a number or boolean its text. `None` if the field is absent or the
+    /// payload is too broken to find it.
+    pub fn field_text<'a>(self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>> {
+        self.codec().field_text(payload, name, position)
+    }
+}
+
+/// What is particular to a format.
+///
+/// Only [`Codec::read`] is called for every record. Each format has its own copy of it, which calls the format's
+/// tokenizer and typing directly, so no call per value goes through a table of functions.
+trait Codec {
+    /// The format's name in the catalog.
+    fn name(&self) -> &'static str;
+
+    /// See [`Format::is_positional`].
+    fn is_positional(&self) -> bool;
+
+    /// The reasons with which [`Codec::tokenize`] fails.
+    fn reasons(&self) -> &'static [Reason];
+
+    /// Fills the record's tokens, resolved texts and undeclared members.
+    fn tokenize(&self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Reason>;
+
+    /// The cell of a field of that type, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it
+    /// does not fit. `unescaped` are the record's resolved texts.
+    fn cell(&self, kind: FieldType, token: Token, payload: &[u8], unescaped: &[u8]) -> Result<Cell, Reason>;
+
+    /// See [`Format::write`].
+    fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
+
+    /// See [`Format::field_text`].
+    fn field_text<'a>(&self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>>;
+
+    /// See [`Format::read`].
+    fn read(&self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
+        record.clear();
+        self.tokenize(fields, payload, record).map_err(Rejected::whole)?;
+        for (at, field) in fields.iter().enumerate() {
+            record.cells[at] = match record.tokens[at] {
+                Token::Absent if field.optional => Cell::Null,
+                Token::Absent => return Err(Rejected::at(Reason::MissingField, at)),
+                token => self
+                    .cell(field.kind, token, payload, &record.unescaped)
+                    .map_err(|reason| Rejected::at(reason, at))?,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The value as plain text; an instant is RFC 3339.
+impl fmt::Display for FieldValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Text(text) => f.write_str(text),
+            FieldValue::Int(number) => number.fmt(f),
+            FieldValue::Float(number) => number.fmt(f),
+            FieldValue::Bool(value) => value.fmt(f),
+            FieldValue::Instant(us) => f.write_str(&format_rfc3339(*us)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

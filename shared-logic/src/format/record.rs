@@ -1,0 +1,71 @@
+//! One payload as it is read: tokens, then typed cells.
+
+/// The tokens and cells of one payload. It is used again for the next payload, so that reading does not allocate.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// One token per declared field.
+    pub(super) tokens: Vec<Token>,
+    /// One cell per declared field.
+    pub(crate) cells: Vec<Cell>,
+    /// Texts whose escapes were resolved.
+    pub(crate) unescaped: Vec<u8>,
+    /// Undeclared members of the payload, as `start..end` of `"name": value`.
+    pub(crate) extra: Vec<(u32, u32)>,
+}
+
+/// What stands where a field's value is expected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Token {
+    Absent,
+    Text(Span),
+    Number(Span),
+    Bool(bool),
+    /// An object or an array.
+    Nested,
+}
+
+/// A typed value of one field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    Text(Span),
+    /// Integers, and instants in microseconds.
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// A stretch of bytes in the payload or, where `resolved` is true, among the resolved texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(super) resolved: bool,
+}
+
+impl Record {
+    /// An empty record of so many fields.
+    pub(crate) fn new(fields: usize) -> Record {
+        Record {
+            tokens: vec![Token::Absent; fields],
+            cells: vec![Cell::Null; fields],
+            unescaped: Vec::new(),
+            extra: Vec::new(),
+        }
+    }
+
+    /// Forgets the payload before. Cells are overwritten.
+    pub(super) fn clear(&mut self) {
+        self.tokens.fill(Token::Absent);
+        self.unescaped.clear();
+        self.extra.clear();
+    }
+}
+
+impl Span {
+    /// The bytes it stands for.
+    pub(crate) fn of<'a>(self, payload: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
+        let text = if self.resolved { unescaped } else { payload };
+        &text[self.start as usize..self.end as usize]
+    }
+}

@@ -1,0 +1,68 @@
+//! A valid row → a payload that must be rejected, for every reason there is.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use shared_logic::catalog::Source;
+use shared_logic::group_key::MAX_KEY_BYTES;
+use shared_logic::rejection::Reason;
+use shared_logic::schema::FieldType;
+use shared_logic::schema::MAX_INT;
+use shared_logic::time::MAX_INSTANT_US;
+
+use crate::cell::{Cell, Row};
+use crate::payload::{encode, encode_with};
+
+/// The reasons for which a record of this source can be rejected.
+pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
+    let possible = |reason: &Reason| match reason {
+        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => source.format.reasons().contains(reason),
+        // A line of one column without its field is empty, which is another reason.
+        Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
+        Reason::TooLong => limited(source).is_some(),
+        _ => true,
+    };
+    Reason::ALL.into_iter().filter(possible).collect()
+}
+
+/// The row as a payload that must be rejected for that reason. For a reason of age, the row is too old or too new already.
+pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdRng) -> Vec<u8> {
+    let valid = encode(source, row);
+    let with = |at: usize, cell: Cell| encode_with(source, row, at, Some(cell));
+    match reason {
+        Reason::Empty => Vec::new(),
+        Reason::NotUtf8 => {
+            let middle = valid.len() / 2;
+            [&valid[..middle], b"\xff\xfe", &valid[middle..]].concat()
+        }
+        Reason::NotJson => valid[..valid.len() - 1].to_vec(),
+        Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
+        Reason::WrongColumns => [valid.as_slice(), b"\tone too many"].concat(),
+        Reason::MissingField => encode_with(source, row, required(source, rng), None),
+        Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
+        Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
+            Some(int) => with(int, Cell::Int(MAX_INT + 1)),
+            // Milliseconds since 1970.
+            None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
+        },
+        Reason::TooLong => {
+            limited(source).map_or_else(Vec::new, |at| with(at, Cell::Text("x".repeat(MAX_KEY_BYTES + 1))))
+        }
+        Reason::TooOld | Reason::TooFarAhead => valid,
+    }
+}
+
+/// One of the fields that may not be absent.
+fn required(source: &Source, rng: &mut StdRng) -> usize {
+    let required: Vec<usize> = (0..source.fields.len()).filter(|at| !source.fields[*at].optional).collect();
+    required[rng.random_range(0..required.len())]
+}
+
+/// A field whose text has a maximum length.
+fn limited(source: &Source) -> Option<usize> {
+    let mut fields = source.fields.iter();
+    fields.position(|field| field.kind == FieldType::String && source.grouped.contains(&field.name))
+}
+
+fn event_time(source: &Source) -> usize {
+    source.fields.iter().position(|field| field.name == source.event_time).unwrap_or_default()
+}

@@ -1,0 +1,181 @@
+//! The stream of records: fresh events, late events, copies of earlier events, and broken records.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use shared_logic::catalog::Source;
+use shared_logic::rejection::Reason;
+use shared_logic::time::{DAY_US, HOUR_US};
+
+use crate::cell::Row;
+use crate::mix::{Mix, MixError};
+use crate::rows::Rows;
+use crate::{broken, payload};
+
+/// A copy repeats one of this many last records.
+const NEAR_MAX: u64 = 5_000;
+/// Late events happened at most this long ago.
+const LATE_MAX_US: i64 = 7 * DAY_US;
+
+/// One record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Decides the partition; a copy has its original's.
+    pub key: Vec<u8>,
+    /// The record's value.
+    pub payload: Vec<u8>,
+    /// What kind of record it is.
+    pub kind: Kind,
+    /// The values in the payload, one cell per declared field; `None` if the record must be rejected.
+    pub row: Option<Row>,
+}
+
+/// The kind of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An event that has just happened.
+    Fresh,
+    /// An event of hours or days ago.
+    Late,
+    /// Another copy of an earlier event.
+    Copy,
+    /// A record that must be rejected, for this reason.
+    Broken(Reason),
+}
+
+/// An endless stream of records of one source.
+#[derive(Debug)]
+pub struct Generator {
+    source: Source,
+    mix: Mix,
+    rng: StdRng,
+    rows: Rows,
+    reasons: Vec<Reason>,
+    /// The valid records, without copies, among the last `near_max` records; each with its number, oldest first.
+    near: VecDeque<(u64, Sample)>,
+    near_max: u64,
+    number: u64,
+    tally: Tally,
+}
+
+/// The number of records of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that had just happened.
+    pub fresh: u64,
+    /// Events of hours or days ago.
+    pub late: u64,
+    /// Copies.
+    pub copies: u64,
+    /// Records that must be rejected.
+    pub broken: u64,
+}
+
+impl Generator {
+    /// A generator of records for `source`; the seed decides them.
+    ///
+    /// # Errors
+    /// If no stream can have this mix.
+    pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
+        if mix.duplicates + mix.late + mix.broken > 1.0 {
+            return Err(MixError::Shares);
+        }
+        // A copy must lie in the deduplication window, which counts the records of one partition. Half of the window leaves
+        // room for other producers.
+        let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
+        Ok(Generator {
+            rows: Rows::new(source, mix.keys, mix.zipf)?,
+            rng: StdRng::seed_from_u64(seed),
+            reasons: broken::reasons(source),
+            near: VecDeque::new(),
+            near_max,
+            number: 0,
+            tally: Tally::default(),
+            source: source.clone(),
+            mix: mix.clone(),
+        })
+    }
+
+    /// The next record, for a sender whose clock shows `now_us` (microseconds since 1970).
+    pub fn sample(&mut self, now_us: i64) -> Sample {
+        let Mix { duplicates, late, broken, .. } = self.mix;
+        self.number += 1;
+        while self.near.front().is_some_and(|(number, _)| self.number - number > self.near_max) {
+            self.near.pop_front();
+        }
+        let chance: f64 = self.rng.random();
+        if chance < broken {
+            self.tally.broken += 1;
+            return self.broken(now_us);
+        }
+        if chance < broken + duplicates && !self.near.is_empty() {
+            self.tally.copies += 1;
+            let original = self.rng.random_range(0..self.near.len());
+            return Sample { kind: Kind::Copy, ..self.near[original].1.clone() };
+        }
+        let is_late = (broken + duplicates..broken + duplicates + late).contains(&chance);
+        let (kind, age_us) =
+            if is_late { (Kind::Late, self.late_age_us()) } else { (Kind::Fresh, self.fresh_age_us()) };
+        match kind {
+            Kind::Late => self.tally.late += 1,
+            _ => self.tally.fresh += 1,
+        }
+        let sample = self.valid(kind, now_us - age_us);
+        if self.near_max > 0 {
+            self.near.push_back((self.number, sample.clone()));
+        }
+        sample
+    }
+
+    /// The number of records of each kind so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn valid(&mut self, kind: Kind, time_us: i64) -> Sample {
+        let row = self.rows.row(&mut self.rng, time_us);
+        let payload = payload::encode(&self.source, &row);
+        Sample { key: self.rows.key(&row), payload, kind, row: Some(row) }
+    }
+
+    /// A record that resembles a fresh event but must be rejected.
+    fn broken(&mut self, now_us: i64) -> Sample {
+        let reason = self.reasons[self.rng.random_range(0..self.reasons.len())];
+        let age_us = match reason {
+            Reason::TooOld => self.source.max_age_us + self.rng.random_range(HOUR_US..DAY_US),
+            Reason::TooFarAhead => -self.source.max_ahead_us - self.rng.random_range(HOUR_US..DAY_US),
+            _ => self.fresh_age_us(),
+        };
+        let row = self.rows.row(&mut self.rng, now_us - age_us);
+        let payload = broken::payload(&self.source, &row, reason, &mut self.rng);
+        Sample { key: self.rows.key(&row), payload, kind: Kind::Broken(reason), row: None }
+    }
+
+    fn fresh_age_us(&mut self) -> i64 {
+        let spread_us = self.mix.spread.min(self.oldest_us());
+        self.rng.random_range(0..spread_us.max(1))
+    }
+
+    /// Hours or days, equally often.
+    fn late_age_us(&mut self) -> i64 {
+        let oldest_us = LATE_MAX_US.min(self.oldest_us());
+        let (from_us, to_us) = if self.rng.random() { (HOUR_US, DAY_US) } else { (DAY_US, LATE_MAX_US) };
+        // If the source accepts only younger events, a late event is one that is almost too old.
+        let (from_us, to_us) = (from_us.min(oldest_us / 2), to_us.min(oldest_us));
+        self.rng.random_range(from_us..to_us.max(from_us + 1))
+    }
+
+    /// An age at which an event is surely accepted. The margin is for times being cut to milliseconds.
+    fn oldest_us(&self) -> i64 {
+        self.source.max_age_us - 2_000
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { fresh, late, copies, broken } = self;
+        write!(f, "{fresh} fresh, {late} late, {copies} copies, {broken} broken")
+    }
+}

@@ -1,0 +1,222 @@
+//! Plausible values for the declared fields.
+//!
+//! The field's role in the catalog decides first: the event's id and time, the key, the columns that metrics group by. For any
+//! other field, its type decides and, loosely, its name: `status` holds 200, 404 or 500, `url` an address, `user_id`
+//! something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Zipf};
+use shared_logic::catalog::Source;
+use shared_logic::schema::{Field, FieldType};
+use shared_logic::time::HOUR_US;
+
+use crate::cell::{Cell, Row, text};
+use crate::mix::MixError;
+
+/// The share of the rows in which an optional field is absent.
+const ABSENT: f64 = 0.2;
+/// How many values a group-key column has, unless records are keyed by it.
+const GROUPED_VALUES: u64 = 5;
+/// How many values any other text field has.
+const NAMED_VALUES: u64 = 10_000;
+const MILLISECOND_US: i64 = 1_000;
+
+/// Makes up rows of one source.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    recipes: Vec<Recipe>,
+    popularity: Zipf<f64>,
+    /// The index of the field that records are keyed by.
+    key: usize,
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Recipe {
+    field: Field,
+    role: Role,
+    /// The words of the field's name in lower case: `video` and `id` for both `video_id` and `videoId`.
+    words: Vec<String>,
+}
+
+/// The role of a field in its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    EventId,
+    EventTime,
+    /// The key of the records, or else the first column that metrics group by. Its popularity varies.
+    Main,
+    /// Another column that metrics group by. It has few values.
+    Grouped,
+    Other,
+}
+
+impl Rows {
+    /// Rows with `keys` different keys. Their popularity falls with the given exponent; 0 makes all equal.
+    pub(crate) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows, MixError> {
+        let popularity = Zipf::new(keys as f64, zipf).map_err(|_| MixError::Popularity)?;
+        let main = main_field(source);
+        let role = |field: &Field| {
+            if source.event_id.as_ref() == Some(&field.name) {
+                Role::EventId
+            } else if source.event_time == field.name {
+                Role::EventTime
+            } else if main == Some(field.name.as_str()) {
+                Role::Main
+            } else if source.grouped.contains(&field.name) {
+                Role::Grouped
+            } else {
+                Role::Other
+            }
+        };
+        let recipe = |field: &Field| Recipe { role: role(field), words: words(&field.name), field: field.clone() };
+        let recipes: Vec<Recipe> = source.fields.iter().map(recipe).collect();
+        let of_role = |role| recipes.iter().position(|recipe| recipe.role == role);
+        // Every record has a key: without one, a record and its copy could go to different partitions.
+        let declared = source.key.as_ref().and_then(|key| source.fields.iter().position(|field| field.name == *key));
+        let key = declared.or(of_role(Role::EventId)).or(of_role(Role::EventTime)).unwrap_or_default();
+        Ok(Rows { recipes, popularity, key, made: 0 })
+    }
+
+    /// The row of an event that happened at that moment.
+    pub(crate) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
+        self.made += 1;
+        let rank = self.popularity.sample(rng) as i64;
+        let moment_us = time_us - time_us.rem_euclid(MILLISECOND_US);
+        let keyed = self.key;
+        let cell = |(at, recipe): (usize, &Recipe)| {
+            let may_be_absent = recipe.field.optional && at != keyed;
+            // Drawn for every field, so that making a field optional does not change the other values.
+            let absent = rng.random_bool(ABSENT);
+            let cell = recipe.cell(rng, self.made, rank, moment_us);
+            (!(may_be_absent && absent)).then_some(cell)
+        };
+        self.recipes.iter().enumerate().map(cell).collect()
+    }
+
+    /// The key of the record with that row.
+    pub(crate) fn key(&self, row: &Row) -> Vec<u8> {
+        row[self.key].as_ref().map(text).unwrap_or_default().into_bytes()
+    }
+}
+
+impl Recipe {
+    fn cell(&self, rng: &mut StdRng, number: u64, rank: i64, time_us: i64) -> Cell {
+        match (self.role, self.field.kind) {
+            (Role::EventTime, _) => Cell::Instant(time_us),
+            (Role::EventId, FieldType::Int) => Cell::Int(i64::from(rng.random_range(0..1 << 20)) << 32 | number as i64),
+            (Role::EventId, _) => Cell::Text(format!("e-{number}-{:08x}", rng.random::<u32>())),
+            (Role::Main, kind) => self.numbered(rng, kind, rank, time_us),
+            (Role::Grouped, FieldType::Int) if !self.is_status() => {
+                Cell::Int(rng.random_range(1..=GROUPED_VALUES as i64))
+            }
+            (Role::Grouped, FieldType::String) => self.named(draw(rng, GROUPED_VALUES)),
+            // Whole hours, so that many events share a group key.
+            (Role::Grouped, FieldType::Timestamp) => Cell::Instant(time_us - time_us.rem_euclid(HOUR_US)),
+            (_, kind) => self.plain(rng, kind, rank, time_us),
+        }
+    }
+
+    /// The value with that number, out of a numbered set.
+    fn numbered(&self, rng: &mut StdRng, kind: FieldType, number: i64, time_us: i64) -> Cell {
+        match kind {
+            FieldType::String => self.named(number),
+            FieldType::Int => Cell::Int(number),
+            FieldType::Float => Cell::Float(number as f64),
+            kind => self.plain(rng, kind, number, time_us),
+        }
+    }
+
+    fn named(&self, number: i64) -> Cell {
+        if self.is_address() {
+            return Cell::Text(format!("https://example.org/page-{number}"));
+        }
+        Cell::Text(format!("{}-{number}", self.stem()))
+    }
+
+    fn plain(&self, rng: &mut StdRng, kind: FieldType, rank: i64, time_us: i64) -> Cell {
+        match kind {
+            FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/watch/{rank}")),
+            FieldType::String => self.named(draw(rng, NAMED_VALUES)),
+            FieldType::Int if self.is_status() => Cell::Int([200, 404, 500][status(rng.random())]),
+            FieldType::Int if self.is_duration() => Cell::Int(1 + skewed(rng, 8_000.0) as i64),
+            FieldType::Int => Cell::Int(rng.random_range(0..1_000)),
+            FieldType::Float if self.is_duration() => Cell::Float(cents(skewed(rng, 8_000.0))),
+            FieldType::Float => Cell::Float(cents(rng.random_range(-10.0..100.0))),
+            FieldType::Bool => Cell::Bool(rng.random_bool(0.8)),
+            FieldType::Timestamp => {
+                let before_us = rng.random_range(0..HOUR_US);
+                Cell::Instant(time_us - before_us + before_us.rem_euclid(MILLISECOND_US))
+            }
+        }
+    }
+
+    fn is_address(&self) -> bool {
+        self.is_called(&["url", "uri", "path", "page", "href", "referer", "referrer"])
+    }
+
+    fn is_status(&self) -> bool {
+        self.is_called(&["status"])
+    }
+
+    fn is_duration(&self) -> bool {
+        self.is_called(&["ms", "duration", "latency", "elapsed"])
+    }
+
+    /// Whether one of these is among the words of the field's name.
+    fn is_called(&self, names: &[&str]) -> bool {
+        self.words.iter().any(|word| names.contains(&word.as_str()))
+    }
+
+    /// How its texts begin: `video` for `video_id`.
+    fn stem(&self) -> String {
+        match self.words.split_last() {
+            Some((last, stem)) if last == "id" && !stem.is_empty() => stem.join("-"),
+            _ => self.words.join("-"),
+        }
+    }
+}
+
+/// The field that the catalog names as the key, else the first column that metrics group by.
+fn main_field(source: &Source) -> Option<&str> {
+    let is_other = |name: &str| source.event_id.as_deref() != Some(name) && source.event_time != name;
+    let grouped = source.fields.iter().map(|field| field.name.as_str()).find(|name| source.grouped.contains(*name));
+    source.key.as_deref().filter(|key| is_other(key)).or(grouped.filter(|name| is_other(name)))
+}
+
+/// Splits a name at underscores, and where a capital letter follows a small one.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_small = false;
+    for letter in name.chars() {
+        if letter == '_' || (after_small && letter.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| letter != '_') {
+            word.push(letter.to_ascii_lowercase());
+        }
+        after_small = letter.is_ascii_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn draw(rng: &mut StdRng, values: u64) -> i64 {
+    rng.random_range(1..=values as i64)
+}
+
+/// Most requests succeed.
+fn status(chance: f64) -> usize {
+    usize::from(chance >= 0.9) + usize::from(chance >= 0.98)
+}
+
+/// A value of an exponential distribution, as durations have.
+fn skewed(rng: &mut StdRng, mean: f64) -> f64 {
+    -mean * (1.0 - rng.random::<f64>()).ln()
+}
+
+/// Rounds to two decimals, which every parser of numbers reads as the same float.
+fn cents(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0 + 0.0
+}
