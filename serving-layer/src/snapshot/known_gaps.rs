@@ -5,10 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shared_logic::complete::{Gap, Why};
 
+/// Per metric, the version of its view and the gaps.
+type ByMetric = BTreeMap<String, (Option<u64>, Vec<Gap>)>;
+
 /// Per metric, the version of its view and the gaps that remained after a newer snapshot was taken.
 #[derive(Default)]
 pub(super) struct KnownGaps {
-    of_metrics: Mutex<BTreeMap<String, (Option<u64>, Vec<Gap>)>>,
+    of_metrics: Mutex<ByMetric>,
 }
 
 impl KnownGaps {
@@ -25,7 +28,7 @@ impl KnownGaps {
         self.lock().insert(metric.to_owned(), (view, gaps.to_vec()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Option<u64>, Vec<Gap>)>> {
+    fn lock(&self) -> MutexGuard<'_, ByMetric> {
         self.of_metrics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

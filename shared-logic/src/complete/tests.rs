@@ -129,7 +129,7 @@ fn a_settled_log_that_is_wholly_in_the_view_needs_no_shard() {
     empty.view = None;
     empty.shards.clear();
     let gaps = [Gap { partition: Some(id(0)), why: Why::NoShard }];
-    assert_eq!(empty.judged().gaps, gaps, "nobody has asked yet what speed had counted of it");
+    assert_eq!(empty.judged().gaps, gaps, "no reconcile has read yet what speed had counted of it");
     empty.facts().settle("log", &none);
     assert_complete("a closed log that never held anything", &empty.judged(), &[]);
     assert_eq!(empty.needed(), []);

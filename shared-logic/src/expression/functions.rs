@@ -5,7 +5,7 @@
 //!
 //! 1. write it as a file of `functions/`, without a clock, chance, I/O or memory between calls;
 //! 2. enter it below;
-//! 3. whoever changes what an entered function answers raises [`PLAN_VERSION`](crate::catalog::PLAN_VERSION).
+//! 3. raise [`PLAN_VERSION`](crate::catalog::PLAN_VERSION) with every change of what an entered function answers.
 
 mod url_path;
 

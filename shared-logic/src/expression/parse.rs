@@ -143,7 +143,7 @@ fn too_deep() -> Refused {
     )
 }
 
-/// Everything that may be written, for whoever wrote something else.
+/// Everything that may be written, to tell the author of something else.
 fn offered() -> String {
     format!(
         "expressions hold names, literals, comparisons, AND, OR, NOT, IS NULL, IN, BETWEEN, + - * / %, CASE WHEN, \

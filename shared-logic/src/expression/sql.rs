@@ -1,8 +1,8 @@
 //! The canonical text of an expression.
 //!
 //! It is SQL with every name quoted and every operand in parentheses, so that it says the same to any SQL engine's parser
-//! and does not change when a parser's list of reserved words does. Definitions are hashed over it: whoever changes how
-//! anything is written here raises [`PLAN_VERSION`](crate::catalog::PLAN_VERSION).
+//! and does not change when a parser's list of reserved words does. Definitions are hashed over it, so a change
+//! of how anything is written here must raise [`PLAN_VERSION`](crate::catalog::PLAN_VERSION).
 
 use std::fmt::{self, Display, Formatter};
 

@@ -130,7 +130,7 @@ fn a_hash_is_read_back() {
     assert!(serde_json::from_str::<DefinitionHash>("\"v1\"").is_err());
 }
 
-/// The text is what views were built under: whoever changes it raises the plan version.
+/// Views were built under this text. A change of it must raise the plan version.
 #[test]
 fn the_hash_of_a_definition_stays() {
     assert_eq!(hash_of(CATALOG).as_str(), "f332542a2e9c956c");

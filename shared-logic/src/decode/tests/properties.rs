@@ -72,7 +72,7 @@ fn tokenizes(payload: &[u8]) -> Result<(), Reason> {
     }
 }
 
-/// The cells of a document by serde_json and the rules as the design words them.
+/// The cells of a document by serde_json and the rules of decoding, written once more.
 fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (Reason, usize)> {
     let mut cells = Vec::new();
     for (at, field) in source.fields.iter().enumerate() {

@@ -6,7 +6,7 @@ use super::{Over, Refused, Scope, call, literal, offered, too_deep};
 use crate::expression::{Expression, Literal, Node, Operator, bounds};
 use crate::schema::FieldType;
 
-/// Deeper trees are refused: whoever walks one does so recursively.
+/// Deeper trees are refused, because trees are walked recursively.
 const DEPTH_MAX: usize = 100;
 
 /// Reads the nodes of one expression.
