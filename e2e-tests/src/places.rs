@@ -4,7 +4,8 @@
 //! a processor: each takes one *place* of two per processor. A busy scenario takes two places, because it works without pause,
 //! or because it has to be done within a time that neighbours could use up.
 //!
-//! The test runner must start as many tests at once as there are places, which `make test` tells it (`RUST_TEST_THREADS`).
+//! `make test` starts one test for each processor (`RUST_TEST_THREADS`), because more were slower on two processors. The places
+//! matter when `TEST_THREADS` asks for more.
 
 use std::sync::LazyLock;
 
