@@ -1,7 +1,8 @@
 //! Merges the small files of a day into one: each commit writes a file per day, and a reconcile reads every file of a day.
 //!
-//! The archiver does this itself between its own commits, so that it conflicts with no other process. Rows and facts stay
-//! the same. A reader of an older version still finds the small files until they are old enough to be removed.
+//! The archiver does this itself between its own commits, so it rarely conflicts: only commits that change facts alone
+//! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
+//! next time. Rows and facts stay the same. A reader of an older version still finds the small files until they are old enough to be removed.
 
 use std::time::Duration;
 
