@@ -7,13 +7,13 @@
 //! whether the topic is still the log that was read (R7).
 //!
 //! - `session`: what an archiver does, from the first look at the topic on;
-//! - `buffer`: records → rows of the archive;
+//! - `buffer`: what was read and is not committed yet;
 //! - `commit`: rows and facts in one commit;
 //! - `compact`: merges the small files of a day, from time to time.
 
 pub(crate) mod buffer;
-mod commit;
-mod compact;
+pub(crate) mod commit;
+pub(crate) mod compact;
 mod session;
 
 use platform::kafka::KafkaError;
@@ -22,13 +22,16 @@ use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
 use platform::task::supervise;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{Catalog, Source};
+use polars::prelude::Schema;
+use shared_logic::catalog::{Catalog, RulesHash, Source};
+use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::error;
 
 use self::session::Archiver;
+use crate::archive_rows;
 use crate::rows::RowsError;
 
 /// Why archiving ended before a stop was requested, or not in time after one.
@@ -56,6 +59,22 @@ pub enum SessionError {
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// The source's rules have changed, and the archive does not have the bytes to decode again.
+    #[error(
+        "the fields, format, ids or limits of the source differ from those of {rules}, under which offsets {from} to {to} of \
+         {partition} were archived, and raw = \"rejected\" kept no bytes to decode again: restore them in the catalog, or \
+         archive anew under another [pipeline] name while the topic still holds its records"
+    )]
+    RulesChanged {
+        /// The rules of what is archived.
+        rules: RulesHash,
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset under these rules.
+        from: i64,
+        /// The first offset behind them.
+        to: i64,
+    },
 }
 
 impl From<StoreError> for SessionError {
@@ -94,5 +113,5 @@ pub async fn run(
 
 /// Opens a source's archive, created where it is missing.
 pub(crate) async fn create(storage: &Storage, source: &Source) -> Result<Archive, StoreError> {
-    storage.create_archive(&source.name, &buffer::schema(source)).await
+    storage.create_archive(&source.name, &archive_rows::schema(source, &Schema::default())).await
 }

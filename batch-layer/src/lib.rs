@@ -1,12 +1,14 @@
 //! The batch layer: archives every record and recounts the archive exactly.
 //!
 //! - [`archive`]: Kafka → Delta archive, rows and offsets in one commit (`session` → `buffer` → `commit`);
+//! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `touched` → `plan` → `recompute` → `commit`);
 //! - [`schedule`]: reconciles by cron;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
 
 pub mod archive;
+mod archive_rows;
 pub mod command;
 pub mod init;
 pub mod reconcile;

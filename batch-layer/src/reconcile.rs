@@ -13,10 +13,8 @@
 //! - `recompute`: a day → a file;
 //! - `commit`: rows, cut and definition at once (R1).
 //!
-//! Besides these, `view` is the table of a batch view, `archived_rows` says where a row of the archive lies, `report` what
-//! was done, and `error` what failed.
+//! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
-mod archived_rows;
 mod commit;
 mod cut;
 mod error;
@@ -44,6 +42,8 @@ use tracing::{info, warn};
 use self::cut::Rotated;
 use self::plan::{Basis, Plan};
 use self::shards::Shards;
+
+use crate::archive_rows;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Replaced, Report};
@@ -176,12 +176,14 @@ impl Reconciler {
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<Plan, MetricError> {
-        let event_time = &self.catalog.sources[&metric.source].event_time;
+        let source = &self.catalog.sources[&metric.source];
+        let event_time = source.field(&source.event_time).expect("a checked catalog declares the event time");
+        let files = archive_rows::files(archive, source).await?;
         let definition = self.catalog.definition(metric);
         let newest = view.note().map(AsRef::as_ref);
         let cut = cut::of_view(newest.map(|note| &note.cut), rotated, archive)?;
         let added = OffsetRange::between(own_view(newest, &definition).map(|own| &own.cut), &cut);
-        let touched = touched::units(archive, event_time, plan::unit_us(metric.grain_us), &added).await?;
+        let touched = touched::units(archive, &files, event_time, plan::unit_us(metric.grain_us), &added).await?;
         Ok(Plan::new(Basis {
             metric,
             definition,
@@ -189,7 +191,7 @@ impl Reconciler {
             view: view.files().await?,
             facts: &archive.facts(),
             archive_version: archive.version(),
-            archive: archive.files().await?,
+            archive: files,
             cut,
             touched,
         }))
@@ -218,5 +220,7 @@ struct Prepared<'a> {
     rotated: Rotated,
 }
 
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,10 @@
 //! - `table`: opening, refreshing, listing files, reading notes;
 //! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
-//! - `parquet`: frames to files and back.
+//! - `parquet`: frames to files and back;
+//! - `beside`: files beside a table, which belong to no version of it.
 
+mod beside;
 mod commit;
 mod data_file;
 mod parquet;

@@ -24,6 +24,7 @@ use shared_logic::log::PartitionId;
 
 use crate::batch_view::View;
 use crate::last_read::LastRead;
+use crate::versions::Asked;
 
 pub(crate) use cache::SnapshotCache;
 
@@ -78,15 +79,12 @@ impl Snapshot {
     }
 
     /// What the rules of completeness need to judge an answer about a metric, with the shards that were read for it.
-    pub(crate) fn of_metric<'a>(
-        &'a self,
-        metric: &Metric,
-        definition: &'a DefinitionHash,
-        shards: &'a Shards,
-    ) -> complete::Evidence<'a> {
+    pub(crate) fn of_metric<'a>(&'a self, asked: Asked<'a>, shards: &'a Shards) -> complete::Evidence<'a> {
+        let Asked { metric, definition, rules } = asked;
         let archive = self.archive(&metric.source);
         complete::Evidence {
             definition,
+            rules,
             view: self.view(&metric.name).map(|view| view.note.as_ref()),
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::settings;
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use shared_logic::catalog::{Catalog, DefinitionHash, Metric, RulesHash};
 use storage::Storage;
 
 use crate::problem::Problem;
@@ -37,10 +37,21 @@ impl Versions {
     }
 }
 
+/// A metric as a version defines it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) metric: &'a Metric,
+    pub(crate) definition: &'a DefinitionHash,
+    /// The rules by which the metric's source decodes records.
+    pub(crate) rules: &'a RulesHash,
+}
+
 /// One version: what it counts, and what is known of its two views.
 pub(crate) struct Version {
     pub(crate) catalog: Catalog,
     definitions: BTreeMap<String, DefinitionHash>,
+    /// The rules of each source.
+    rules: BTreeMap<String, RulesHash>,
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
 }
@@ -54,8 +65,10 @@ impl Version {
         settings: &settings::Serving,
     ) -> Version {
         let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
+        let rules = catalog.sources.values().map(|source| (source.name.clone(), source.rules()));
         Version {
             definitions: definitions.collect(),
+            rules: rules.collect(),
             snapshots: Arc::new(SnapshotCache::new(&catalog, storage, settings.view_memory)),
             speed: SpeedView::new(redis, catalog.deployment.clone(), settings.slice_memory),
             catalog,
@@ -73,5 +86,10 @@ impl Version {
     /// The definition of a metric of the catalog.
     pub(crate) fn definition(&self, metric: &Metric) -> &DefinitionHash {
         &self.definitions[&metric.name]
+    }
+
+    /// What is counted of a metric, and under which rules its records are decoded.
+    pub(crate) fn asked<'a>(&'a self, metric: &'a Metric) -> Asked<'a> {
+        Asked { metric, definition: self.definition(metric), rules: &self.rules[&metric.source] }
     }
 }

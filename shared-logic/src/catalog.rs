@@ -11,14 +11,15 @@
 //! - `source`: `[sources.…]`, a topic and its fields;
 //! - `metric`: `[metrics.…]`, what is counted of a source.
 //!
-//! Beside them, `mistake` is what a refused file is reported with, and `definition` computes the hash that names what a
-//! metric counts.
+//! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
+//! records, and `definition` the one that names what a metric counts.
 
 mod definition;
 mod deployment;
 mod metric;
 mod mistake;
 mod parse;
+mod rules;
 mod schedule;
 mod source;
 
@@ -29,8 +30,9 @@ pub use definition::{DefinitionHash, NotADefinitionHash, PLAN_VERSION};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
+pub use rules::{DECODER_VERSION, RulesHash};
 pub use schedule::Schedule;
-pub use source::{Source, Start, UnknownSource};
+pub use source::{KeptBytes, Source, Start, UnknownSource};
 
 /// The checked content of one catalog file.
 #[derive(Debug, Clone, PartialEq)]

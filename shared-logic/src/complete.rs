@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::catalog::DefinitionHash;
+use crate::catalog::{DefinitionHash, RulesHash};
 use crate::contracts::archive::Facts;
 use crate::contracts::batch_view::Note;
 use crate::contracts::speed_view::Shard;
@@ -20,6 +20,8 @@ use crate::log::PartitionId;
 pub struct Evidence<'a> {
     /// The definition that the reader asks for.
     pub definition: &'a DefinitionHash,
+    /// The rules by which that definition's source decodes records.
+    pub rules: &'a RulesHash,
     /// The newest view's note, whatever definition it counts.
     pub view: Option<&'a Note>,
     /// The archive's facts; `None` if there is no archive yet.
@@ -89,6 +91,14 @@ pub enum Why {
         /// The first offset behind them.
         to: i64,
     },
+    /// The archive has only the columns of these offsets, `[from, to)`, and they were decoded under other rules than the
+    /// reader's.
+    NotDecodable {
+        /// The first offset.
+        from: i64,
+        /// The first offset behind them.
+        to: i64,
+    },
 }
 
 /// The view, if it counts that definition. A view of another definition cannot be used.
@@ -144,6 +154,11 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         let gap = |why| Gap { partition: Some(id.clone()), why };
         gaps.extend(open.map(|lost| gap(Why::Lost { from: lost.from, to: lost.to })));
     }
+    let not_decodable = facts.not_decodable(evidence.rules);
+    gaps.extend(
+        not_decodable
+            .map(|(id, range)| Gap { partition: Some(id), why: Why::NotDecodable { from: range.from, to: range.to } }),
+    );
     Verdict { gaps, from }
 }
 
@@ -164,6 +179,7 @@ impl Why {
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
             Why::NotCountedSince { .. } => "not_counted_since",
             Why::Lost { .. } => "lost",
+            Why::NotDecodable { .. } => "not_decodable",
         }
     }
 }
@@ -193,6 +209,11 @@ impl fmt::Display for Why {
             Why::Lost { from, to } => write!(
                 f,
                 "the log lost offsets {from} to {to} before they were archived; `braid lost accept` accepts the loss"
+            ),
+            Why::NotDecodable { from, to } => write!(
+                f,
+                "offsets {from} to {to} were archived without their bytes, under other fields or limits than the catalog has \
+                 now; restore these in the catalog, or leave the offsets out with `braid lost accept`"
             ),
         }
     }

@@ -1,10 +1,16 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
+//!
+//! - `decoded`: what its files were decoded to under other rules than their own (R11).
+
+mod decoded;
 
 use platform::store::{Committed, StoreError};
 use polars::prelude::Schema;
 use shared_logic::contracts::archive::{self, Facts};
 
 use crate::{Followed, NotedTable, Storage, TableNote};
+
+pub use decoded::Decoded;
 
 /// How often a change of facts is tried again when the archiver committed first.
 const ATTEMPTS: u32 = 20;

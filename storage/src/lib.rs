@@ -18,7 +18,7 @@ use platform::settings;
 use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
-pub use archive::{Archive, FactsNotChanged};
+pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::BatchView;
 pub use noted_table::{Followed, NotedTable, TableNote};
 pub use shard::{Held, Merged, Scripts, ShardClient, ShardError};

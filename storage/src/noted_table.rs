@@ -43,6 +43,10 @@ impl<N: TableNote> NotedTable<N> {
         Ok(NotedTable { note, note_version: table.version(), table })
     }
 
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The note of the newest commit that carries one; `None` before the first.
     pub fn note(&self) -> Option<&Arc<N>> {
         self.note.as_ref()

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use metrics::{counter, gauge, histogram};
 use platform::store::{Committed, StoreError};
 use polars::prelude::Schema;
-use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION, Rejects};
+use shared_logic::catalog::{KeptBytes, Source};
+use shared_logic::contracts::archive::{Facts, Rejects};
 use shared_logic::log::PartitionId;
 use storage::Archive;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::buffer::{self, Buffer};
+use super::buffer::Buffer;
+use crate::archive_rows::{self, RANGED};
 use crate::rows::{self, RowsError};
 
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
-pub(super) async fn facts(
+pub(crate) async fn facts(
     archive: &mut Archive,
     facts: Facts,
     columns: Option<&Schema>,
@@ -30,21 +31,22 @@ pub(super) async fn facts(
 
 /// The columns that the table has to declare if the source has fields that it does not declare yet, since they were added to
 /// the catalog. A field that was removed stays declared, because rows hold it.
-pub(super) fn missing_columns(archive: &Archive, source: &Source) -> Result<Option<Schema>, StoreError> {
-    let mut columns = archive.columns()?;
-    let before = columns.len();
-    for (name, dtype) in buffer::schema(source) {
+pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Option<Schema>, StoreError> {
+    let declared = archive.columns()?;
+    let mut columns = declared.clone();
+    for (name, dtype) in archive_rows::schema(source, &declared) {
         if !columns.contains(&name) {
             columns.with_column(name, dtype);
         }
     }
-    Ok((columns.len() > before).then_some(columns))
+    Ok((columns.len() > declared.len()).then_some(columns))
 }
 
 /// Writes the buffer's rows and commits them together with the facts that follow from them. `ends` is where the log's
 /// partitions ended when Kafka was last asked. On a conflict, neither the table nor `archive` changes.
-pub(super) async fn rows(
+pub(crate) async fn rows(
     archive: &mut Archive,
+    source: &Source,
     log: &str,
     buffer: Buffer,
     ends: &BTreeMap<i32, i64>,
@@ -52,8 +54,12 @@ pub(super) async fn rows(
     let started = Instant::now();
     let mut facts = archive.facts();
     for (partition, (from, to)) in &buffer.reached {
-        if !facts.advance(&PartitionId::new(log, *partition), *from, *to) {
+        let id = PartitionId::new(log, *partition);
+        if !facts.advance(&id, *from, *to) {
             return Ok(Committed::Conflict);
+        }
+        if source.kept_bytes == KeptBytes::Rejected {
+            facts.note_columns_only(&id, &source.rules(), *from, *to);
         }
     }
     for (partition, end) in ends {
@@ -64,11 +70,11 @@ pub(super) async fn rows(
         rejects.count += count;
         rejects.last = last.clone();
     }
-    let records = buffer.rows();
-    let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days()).await?;
+    let (records, declared) = (buffer.rows(), archive.columns()?);
+    let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
-        files.push(archive.write(&day, frame, &[LOG, PARTITION, OFFSET]).await?);
+        files.push(archive.write(&day, frame, &RANGED).await?);
     }
     let commit = archive.begin("ARCHIVE").adding(files);
     platform::failpoints::pass("archive::before_commit");
@@ -91,8 +97,8 @@ mod tests {
     use shared_logic::catalog::Catalog;
     use storage::Storage;
 
-    use super::super::buffer::Incoming;
     use super::*;
+    use crate::archive_rows::record_rows::Incoming;
 
     const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
 
@@ -124,13 +130,13 @@ mod tests {
             let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
             for offset in 0..records {
                 let payload = Some(br#"{"at": 1000}"#.as_slice());
-                buffer.push(Incoming { partition: 0, offset, timestamp_ms: None, key: None, payload, headers: None });
+                buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
             }
             buffer
         };
         let ends = BTreeMap::new();
-        let first = rows(&mut one, "log", read(2), &ends).await.expect("tried");
-        let second = rows(&mut other, "log", read(3), &ends).await.expect("tried");
+        let first = rows(&mut one, source, "log", read(2), &ends).await.expect("tried");
+        let second = rows(&mut other, source, "log", read(3), &ends).await.expect("tried");
         assert_eq!((first, second), (Committed::At(2), Committed::Conflict));
         assert_eq!(next(&other), Some(0), "the archiver that was too late still knows what it knew");
         assert_eq!(next(&open().await), Some(2));

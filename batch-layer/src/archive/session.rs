@@ -10,7 +10,7 @@ use platform::settings;
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::Change;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
@@ -43,10 +43,12 @@ impl Archiver {
         source: Source,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
+        let archive = runtime.block_on(super::create(storage, &source))?;
+        refuse_changed_rules(&archive, &source)?;
         Ok(Archiver {
             topics: Topics::new(kafka)?,
             consumer: Consumer::new(kafka, &source.topic)?,
-            archive: runtime.block_on(super::create(storage, &source))?,
+            archive,
             runtime,
             settings,
             source,
@@ -93,10 +95,12 @@ impl Archiver {
     fn register(&mut self, topic: Topic) -> Result<Option<Reading>, SessionError> {
         let starts = self.offsets(&topic, Bound::Start)?;
         let ends = self.offsets(&topic, Bound::End)?;
-        let mut facts = self.archive.facts();
+        let before = self.archive.facts();
+        let mut facts = before.clone();
+        facts.keep_bytes(&self.source.rules());
         let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends);
         let columns = commit::missing_columns(&self.archive, &self.source)?;
-        if !changes.is_empty() || columns.is_some() {
+        if facts != before || columns.is_some() {
             let committed = commit::facts(&mut self.archive, facts, columns.as_ref());
             if self.runtime.block_on(committed)? == Committed::Conflict {
                 return Ok(None);
@@ -144,7 +148,7 @@ impl Archiver {
     /// Commits what was read. Returns false if another archiver committed first.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         let rows = reading.take_rows(&self.source);
-        let committed = commit::rows(&mut self.archive, &reading.topic.log, rows, &reading.ends);
+        let committed = commit::rows(&mut self.archive, &self.source, &reading.topic.log, rows, &reading.ends);
         if self.runtime.block_on(committed)? == Committed::Conflict {
             warn!(
                 table = self.archive.path(),
@@ -192,5 +196,19 @@ impl Archiver {
                 () = self.stop.cancelled() => {}
             }
         });
+    }
+}
+
+/// Where a source keeps no bytes, its rules cannot change: what is archived could not be decoded again.
+fn refuse_changed_rules(archive: &Archive, source: &Source) -> Result<(), SessionError> {
+    if source.kept_bytes == KeptBytes::All {
+        return Ok(());
+    }
+    let (facts, rules) = (archive.facts(), source.rules());
+    match facts.not_decodable(&rules).next() {
+        None => Ok(()),
+        Some((partition, range)) => {
+            Err(SessionError::RulesChanged { rules: range.rules.clone(), partition, from: range.from, to: range.to })
+        }
     }
 }

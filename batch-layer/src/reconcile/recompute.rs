@@ -12,11 +12,12 @@ use shared_logic::dedup;
 use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::partial;
 use shared_logic::plan::Plan;
+use shared_logic::schema::Field;
 use storage::{Archive, BatchView};
 
-use super::archived_rows::{place_columns, within};
 use super::error::DayError;
 use super::view;
+use crate::archive_rows::{self, within};
 use crate::rows;
 
 /// The order in which the archive first saw a row's log, as a column.
@@ -42,7 +43,7 @@ pub(super) struct DayTask {
     pub(super) units: BTreeSet<i64>,
     /// How long a unit is.
     pub(super) unit_us: i64,
-    /// The archive's files of the day.
+    /// The archive's files of the day, decoded under the source's rules.
     pub(super) events: Vec<DataFile>,
     /// The view's files of the day, whose other units are carried over into the new file.
     pub(super) carried: Vec<DataFile>,
@@ -67,7 +68,7 @@ impl DayTask {
         let source = &catalog.sources[&metric.source];
         let schema = view::columns(source, metric);
         let plan = Plan::new(source, metric);
-        let events = archive.read(&self.events, &event_columns(source, &plan)).await?;
+        let events = archive_rows::read(archive, &self.events, event_fields(source, &plan)).await?;
         let below = within(&OffsetRange::between(None, &self.cut));
         let events = self
             .distinct(source, events.filter(col(ERROR).is_null().and(below).and(self.is_touched(&source.event_time))));
@@ -105,13 +106,9 @@ impl DayTask {
     }
 }
 
-/// The columns that the plan reads, and those that tell copies apart.
-fn event_columns(source: &Source, plan: &Plan) -> Schema {
-    let mut columns = place_columns();
-    let identity = source.event_id.iter().chain([&source.event_time]);
-    for name in plan.columns().iter().chain(identity) {
-        let field = source.field(name).expect("a checked catalog reads declared fields only");
-        columns.with_column(name.as_str().into(), field.kind.column_type());
-    }
-    columns
+/// The fields that the plan reads, and those that tell copies apart.
+fn event_fields<'a>(source: &'a Source, plan: &Plan) -> impl Iterator<Item = &'a Field> {
+    let identity = source.event_id.iter().chain([&source.event_time]).cloned();
+    let names: BTreeSet<String> = plan.columns().iter().cloned().chain(identity).collect();
+    source.fields.iter().filter(move |field| names.contains(&field.name))
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use platform::store::{Committed, DataFile};
 use polars::prelude::DataFrame;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
 
 use super::recompute::DayTask;
 use super::*;
-use crate::archive::buffer::{Buffer, Incoming};
+use crate::archive::buffer::Buffer;
+use crate::archive_rows::RANGED;
+use crate::archive_rows::record_rows::Incoming;
 use crate::{archive, rows};
 
 const LOG: &str = "log";
@@ -43,7 +46,11 @@ impl Bench {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
         let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
-        archive.change("BEGIN", |facts| facts.begin(&id(), 0)).await.expect("begun");
+        let begin = |facts: &mut Facts| {
+            facts.keep_bytes(&catalog.sources["s"].rules());
+            facts.begin(&id(), 0);
+        };
+        archive.change("BEGIN", begin).await.expect("begun");
         let reconciler = Reconciler::new(&settings, &storage, &catalog);
         Bench { reconciler, archive, _folder: folder }
     }
@@ -70,12 +77,12 @@ impl Bench {
         for (offset, id) in (next..).zip(ids) {
             let payload = format!(r#"{{"id": {id}, "at": {}}}"#, id * 60_000);
             let payload = Some(payload.as_bytes());
-            buffer.push(Incoming { partition: 0, offset, timestamp_ms: None, key: None, payload, headers: None });
+            buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
         }
         assert!(facts.advance(&id(), next, next + ids.len() as i64));
         let mut commit = self.archive.begin("ARCHIVE");
-        for (day, frame) in buffer.into_days().expect("columns") {
-            commit = commit.adding([self.archive.write(&day, frame, &[]).await.expect("written")]);
+        for (day, frame) in buffer.into_days(&self.archive.columns().expect("read")).expect("columns") {
+            commit = commit.adding([self.archive.write(&day, frame, &RANGED).await.expect("written")]);
         }
         let committed = self.archive.commit(commit, Some(facts)).await.expect("committed");
         assert!(matches!(committed, Committed::At(_)), "there is no other writer");

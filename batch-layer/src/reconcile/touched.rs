@@ -6,42 +6,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform::store::DataFile;
-use polars::prelude::*;
+use polars::prelude::col;
 use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
 use shared_logic::log::OffsetRange;
+use shared_logic::schema::Field;
 use shared_logic::time::{bucket_start, day_of};
 use storage::Archive;
 
-use super::archived_rows::{place_columns, within};
+use crate::archive_rows::{self, within};
 use crate::rows::{self, RowsError};
 
 /// Per day, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
 pub(super) type Touched = BTreeMap<i64, BTreeSet<i64>>;
 
-/// The units that the events in those ranges touch. `event_time` is the source's field; a unit is `unit_us` long.
+/// The units that the events in those ranges touch. `files` are the archive's, decoded under the source's rules; `event_time` is
+/// the source's field; a unit is `unit_us` long.
 ///
 /// # Errors
 /// If the archive cannot be read.
 pub(super) async fn units(
     archive: &Archive,
-    event_time: &str,
+    files: &[DataFile],
+    event_time: &Field,
     unit_us: i64,
     ranges: &[OffsetRange],
 ) -> Result<Touched, RowsError> {
-    let files = archive.files().await?.into_iter().filter(|file| {
+    let files = files.iter().filter(|file| {
         ranges.iter().any(|range| {
             file.may_hold_text(LOG, &range.id.log)
                 && file.may_hold(PARTITION, range.id.partition.into(), range.id.partition.into())
                 && file.may_hold(OFFSET, range.from, range.to - 1)
         })
     });
-    let mut columns = place_columns();
-    columns.with_column(event_time.into(), DataType::Int64);
     let mut touched = Touched::new();
     // A day at a time, so that memory is bounded by a day.
-    for files in DataFile::by_partition(files).values() {
-        let rows = archive.read(files, &columns).await?;
-        let times = rows.filter(col(ERROR).is_null().and(within(ranges))).select([col(event_time)]);
+    for files in DataFile::by_partition(files.cloned()).values() {
+        let rows = archive_rows::read(archive, files, [event_time]).await?;
+        let times = rows.filter(col(ERROR).is_null().and(within(ranges))).select([col(event_time.name.as_str())]);
         let times = rows::compute("find the new events", archive.path(), move || {
             Ok(times.collect()?.select_at_idx(0).expect("the selected column").i64()?.clone())
         })

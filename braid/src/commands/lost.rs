@@ -1,4 +1,5 @@
-//! `braid lost`: the ranges that a log lost before they were archived. Each is a gap in every answer until an operator accepts it.
+//! `braid lost`: the ranges that a log lost before they were archived, and those that the archive holds without their bytes, so
+//! that they cannot be decoded by the catalog's rules. Each is a gap in every answer until an operator accepts it.
 
 use std::process::ExitCode;
 
@@ -8,15 +9,15 @@ use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
 use storage::Storage;
 
-/// Lists or accepts the ranges that a log lost before they were archived
+/// Lists or accepts the ranges that answers lack for good
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   braid lost list
   braid lost accept --source orders")]
 pub enum Args {
-    /// Lists the lost ranges
+    /// Lists the ranges that the log lost before they were archived, or that cannot be decoded by this catalog
     List,
-    /// Accepts every loss known so far: it is no longer a gap in answers
+    /// Accepts every such range known so far: it is no longer a gap in answers
     Accept {
         /// The source whose losses are accepted
         #[arg(long)]
@@ -41,11 +42,16 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 async fn list(storage: &Storage, catalog: &Catalog) -> Result<()> {
     for source in catalog.sources.values() {
         let Some(archive) = storage.archive(&source.name).await? else { continue };
-        for (id, partition) in archive.facts().partitions() {
+        let (facts, rules) = (archive.facts(), source.rules());
+        let state = |accepted| if accepted { "accepted" } else { "open" };
+        for (id, partition) in facts.partitions() {
             for lost in &partition.lost {
-                let state = if lost.accepted { "accepted" } else { "open" };
-                println!("{} {id} [{}, {}) {state}", source.name, lost.from, lost.to);
+                println!("{} {id} [{}, {}) {}", source.name, lost.from, lost.to, state(lost.accepted));
             }
+        }
+        for (id, range) in facts.columns_only().filter(|(_, range)| range.rules != rules) {
+            let (from, to, state) = (range.from, range.to, state(range.accepted));
+            println!("{} {id} [{from}, {to}) {state}, archived without bytes under other rules", source.name);
         }
     }
     Ok(())
@@ -55,7 +61,9 @@ async fn list(storage: &Storage, catalog: &Catalog) -> Result<()> {
 async fn accept(storage: &Storage, catalog: &Catalog, source: &str) -> Result<()> {
     let source = catalog.source(source)?;
     let mut archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;
-    let accepted = archive.change("ACCEPT LOSSES", Facts::accept_losses).await?;
+    let rules = source.rules();
+    let accept = |facts: &mut Facts| facts.accept_losses() + facts.accept_not_decodable(&rules);
+    let accepted = archive.change("ACCEPT LOSSES", accept).await?;
     println!("{}: {accepted} lost ranges accepted", source.name);
     Ok(())
 }

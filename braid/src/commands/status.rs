@@ -7,7 +7,7 @@ use anyhow::Result;
 use platform::settings::SettingsArgs;
 use platform::store::StoreError;
 use serde::Serialize;
-use shared_logic::catalog::Catalog;
+use shared_logic::catalog::{Catalog, RulesHash};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use storage::Storage;
@@ -35,6 +35,8 @@ struct ArchiveStatus {
     version: u64,
     rows: u64,
     files: usize,
+    /// The rules by which this catalog decodes the source.
+    rules: RulesHash,
     facts: Facts,
 }
 
@@ -71,6 +73,9 @@ fn print(status: &Status) {
             for lost in partition.lost.iter().filter(|lost| !lost.accepted) {
                 println!("    LOST {} to {}", lost.from, lost.to);
             }
+            for range in partition.columns_only.iter().filter(|range| range.rules != archive.rules && !range.accepted) {
+                println!("    NOT DECODABLE {} to {}: archived without bytes under other rules", range.from, range.to);
+            }
         }
         for (reason, rejects) in &archive.facts.rejects {
             let last = &rejects.last;
@@ -96,7 +101,8 @@ async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Sta
         let files = archive.files().await?;
         let rows = files.iter().map(|file| file.rows).sum();
         let (version, files, facts) = (archive.version(), files.len(), archive.facts());
-        status.archives.insert(source.name.clone(), ArchiveStatus { version, rows, files, facts });
+        let archive = ArchiveStatus { version, rows, files, rules: source.rules(), facts };
+        status.archives.insert(source.name.clone(), archive);
     }
     for metric in catalog.metrics.values() {
         let Some(view) = storage.batch_view(&metric.name).await? else { continue };

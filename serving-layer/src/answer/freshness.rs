@@ -31,15 +31,15 @@ pub(crate) struct Freshness {
 
 /// The freshness of a metric's answers as of a snapshot.
 pub(crate) async fn freshness(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Freshness {
-    let definition = version.definition(metric);
+    let asked = version.asked(metric);
     let nothing_read = Shards::new();
-    let needed = complete::needed_shards(&snapshot.of_metric(metric, definition, &nothing_read));
+    let needed = complete::needed_shards(&snapshot.of_metric(asked, &nothing_read));
     let read = match tokio::time::timeout(REDIS_WITHIN, version.speed.positions(&metric.source, needed)).await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => return Freshness::unknown(error_text(&error)),
         Err(_) => return Freshness::unknown(format!("redis did not answer within {} ms", REDIS_WITHIN.as_millis())),
     };
-    let Judgement { verdict, as_of_us } = judge(snapshot, metric, definition, &read);
+    let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
     Freshness {
         as_of: as_of_us.map(format_rfc3339),
         lag_ms: as_of_us.map(|as_of_us| lag_ms(as_of_us, now_us)),

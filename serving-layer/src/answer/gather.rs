@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_logic::catalog::{DefinitionHash, Metric};
+use shared_logic::catalog::Metric;
 use shared_logic::complete::{self, Verdict};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::cut;
@@ -17,7 +17,7 @@ use crate::batch_view::View;
 use crate::problem::Problem;
 use crate::snapshot::{Shards, Snapshot};
 use crate::speed_view::{CounterSelection, ShardReading};
-use crate::versions::Version;
+use crate::versions::{Asked, Version};
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
 const NEWER_SNAPSHOTS: usize = 2;
@@ -76,19 +76,20 @@ async fn read_views(
     metric: &Metric,
     key: &GroupKey,
 ) -> Result<Gathered, Problem> {
-    let definition = version.definition(metric);
+    let asked = version.asked(metric);
+    let definition = asked.definition;
     let selection = CounterSelection { metric, definition, key };
-    let read = version.speed.read(&selection, &needed_slices(snapshot, metric, definition)).await?;
-    let Judgement { verdict, as_of_us } = judge(snapshot, metric, definition, &read);
+    let read = version.speed.read(&selection, &needed_slices(snapshot, asked)).await?;
+    let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
     let speed = read.into_values().flatten().flat_map(|shard| cells(metric, &shard)).collect();
     Ok(Gathered { view: snapshot.own_view(&metric.name, definition).cloned(), verdict, speed, as_of_us })
 }
 
 /// The partitions whose shards are needed, and the offsets from which their slices count: the cut of the view.
-fn needed_slices(snapshot: &Snapshot, metric: &Metric, definition: &DefinitionHash) -> BTreeMap<PartitionId, i64> {
+fn needed_slices(snapshot: &Snapshot, asked: Asked<'_>) -> BTreeMap<PartitionId, i64> {
     let nothing_read = Shards::new();
-    let before = snapshot.of_metric(metric, definition, &nothing_read);
-    let own_cut = complete::own_view(before.view, definition).map(|note| &note.cut);
+    let before = snapshot.of_metric(asked, &nothing_read);
+    let own_cut = complete::own_view(before.view, asked.definition).map(|note| &note.cut);
     let no_facts = Facts::default();
     let facts = before.archive.unwrap_or(&no_facts);
     let needed = complete::needed_shards(&before).into_iter();

@@ -1,10 +1,10 @@
 //! Whether an answer is complete, and as of when (R9).
 
-use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::complete::{self, Verdict};
 
 use crate::snapshot::{Shards, Snapshot};
 use crate::speed_view::ShardReadings;
+use crate::versions::Asked;
 
 /// What a snapshot and the shards that were read for it say about completeness.
 pub(super) struct Judgement {
@@ -15,16 +15,11 @@ pub(super) struct Judgement {
 }
 
 /// Judges an answer about a metric.
-pub(super) fn judge(
-    snapshot: &Snapshot,
-    metric: &Metric,
-    definition: &DefinitionHash,
-    read: &ShardReadings,
-) -> Judgement {
+pub(super) fn judge(snapshot: &Snapshot, asked: Asked<'_>, read: &ShardReadings) -> Judgement {
     let positions =
         read.iter().map(|(id, reading)| (id.clone(), reading.as_ref().map(|reading| reading.shard.clone())));
     let shards: Shards = positions.collect();
-    let judged = snapshot.of_metric(metric, definition, &shards);
+    let judged = snapshot.of_metric(asked, &shards);
     Judgement { verdict: complete::judge(&judged), as_of_us: as_of(&judged, read) }
 }
 

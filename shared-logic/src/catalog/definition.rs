@@ -12,8 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Metric, Source};
-use crate::schema::FieldType;
+use super::{Metric, Source, rules};
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
 pub const PLAN_VERSION: u32 = 1;
@@ -73,25 +72,11 @@ pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
 /// The text that is hashed, one fact a line. Names contain no spaces and expressions are quoted, so different definitions
 /// have different texts.
 fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
-    let mut text = format!("plan {plan_version}\n");
-    let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
-
-    let mut fields: Vec<_> = source.fields.iter().collect();
-    if !source.format.is_positional() {
-        fields.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    line(format_args!("format {}", source.format.name()));
-    for field in fields {
-        line(format_args!("field {} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" }));
-    }
-    line(format_args!("event_id {}", source.event_id.as_deref().unwrap_or("-")));
-    line(format_args!("event_time {}", source.event_time));
-    line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
-    line(format_args!("dedup_window {}", source.dedup_window));
+    let mut text = format!("plan {plan_version}\n{}", rules::decoding(source));
+    writeln!(text, "dedup_window {}", source.dedup_window).expect("a String takes any text");
     // A record with too long a text in any of these is rejected, whichever metric groups by the field.
-    for name in source.grouped.iter().filter(|name| source.field(name).is_some_and(|f| f.kind == FieldType::String)) {
-        line(format_args!("limited {name}"));
-    }
+    text.push_str(&rules::length_limits(source));
+    let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
     if let Some(filter) = &metric.filter {
         line(format_args!("where {:?}", filter.to_string()));
     }

@@ -28,6 +28,8 @@ pub struct Source {
     pub start: Start,
     /// How payloads are written.
     pub format: Format,
+    /// Of which records the archive keeps the bytes (`raw` in the file).
+    pub kept_bytes: KeptBytes,
     /// How many offsets back the speed layer looks for an earlier copy of an event, per partition.
     pub dedup_window: u64,
     /// Declared fields, in the order of the file (the column order of `tsv`).
@@ -51,6 +53,15 @@ pub enum Start {
     Earliest,
     /// At the topic's end.
     Latest,
+}
+
+/// Of which records the archive keeps the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptBytes {
+    /// Of every record, so that the decoding rules can be changed.
+    All,
+    /// Only of those that could not be decoded. This saves disk; changed rules cannot be applied to what is archived.
+    Rejected,
 }
 
 /// The catalog has no source of that name.

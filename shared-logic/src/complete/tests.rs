@@ -49,6 +49,7 @@ impl Seen {
     fn judged(&self) -> Verdict {
         judge(&Evidence {
             definition: &hash(1),
+            rules: &RulesHash::from("rules"),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
             archive_version: self.archive_version,
@@ -60,6 +61,7 @@ impl Seen {
     fn needed(&self) -> Vec<PartitionId> {
         let evidence = Evidence {
             definition: &hash(1),
+            rules: &RulesHash::from("rules"),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
             archive_version: self.archive_version,

@@ -1,7 +1,8 @@
 //! The Delta archive of a source, in `<name>/archive/<source>`: every record that arrived.
 //!
-//! A row is a record: where it lies, its declared fields as columns, and, if it could not be decoded, its bytes and the
-//! reason. Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
+//! A row is a record: where it lies, its bytes, and what these were decoded to: its declared fields as columns, or the reason
+//! why it is no event. The bytes are the truth, and the rest is a cache under the [rules](RULES) that its file names (R11).
+//! Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
 //!
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
 //! - `registration`: what an archiver's session changes once it has seen the topic (R6).
@@ -9,8 +10,12 @@
 mod facts;
 mod registration;
 
-pub use facts::{Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
+pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
 pub use registration::Change;
+
+use polars::prelude::{DataType, PlSmallStr, Schema};
+
+use crate::schema::Field;
 
 /// The Delta metadata domain that holds the [`Facts`].
 pub const FACTS_DOMAIN: &str = "braid.archive";
@@ -27,14 +32,46 @@ pub const OFFSET: &str = "_offset";
 pub const TIMESTAMP: &str = "_timestamp";
 /// The record's key, bytes.
 pub const KEY: &str = "_key";
-/// The record's headers, a JSON array of `[name, value]`.
+/// The record's headers, a JSON array of `[name, value]`. A value is text, `null`, or, if it is not UTF-8,
+/// `{"hex": "<digits>"}`.
 pub const HEADERS: &str = "_headers";
-/// Undeclared members of a JSON payload, as a JSON object.
-pub const EXTRA: &str = "_extra";
-/// The payload of a record that could not be decoded.
+/// The rules that the row was decoded under: a [`RulesHash`](crate::catalog::RulesHash), the same in every row of a file.
+/// Files that were written before bytes were kept do not have it.
+pub const RULES: &str = "_rules";
+/// The record's payload. Null in a row with an `_error`: the record has no payload. Null in a row without one: the bytes
+/// were not kept.
 pub const RAW: &str = "_raw";
 /// Why the record could not be decoded: `reason` or `reason:field`.
 pub const ERROR: &str = "_error";
+
+/// The column that holds a field, in a table that declares those columns.
+///
+/// One column cannot hold two types. A field whose name is taken by a column of another type has a column of its own,
+/// `_<field>_<type>`. Tables never lose a column or change its type, so a field's column stays the same. Delta tells names
+/// apart without regard to case.
+pub fn field_column(field: &Field, declared: &Schema) -> PlSmallStr {
+    let taken = declared.iter().any(|(name, dtype)| {
+        name.eq_ignore_ascii_case(&field.name) && (name.as_str() != field.name || *dtype != field.kind.table_type())
+    });
+    if taken { format!("_{}_{}", field.name, field.kind.name()).into() } else { field.name.as_str().into() }
+}
+
+/// The columns of a record, which come before those of the fields, because Delta keeps statistics of the first columns only.
+pub fn record_columns() -> [(PlSmallStr, DataType); 9] {
+    use crate::schema::INSTANT;
+    let columns = [
+        (LOG, DataType::String),
+        (PARTITION, DataType::Int32),
+        (OFFSET, DataType::Int64),
+        (RULES, DataType::String),
+        (TIMESTAMP, INSTANT),
+        (KEY, DataType::Binary),
+        (HEADERS, DataType::String),
+        (RAW, DataType::Binary),
+        (ERROR, DataType::String),
+    ];
+    columns.map(|(name, dtype)| (name.into(), dtype))
+}
 
 /// The path of a source's archive below the deployment's root, `<store.url>/<name>`.
 pub fn path(source: &str) -> String {

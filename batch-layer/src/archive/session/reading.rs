@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
+use serde::Serialize;
 use shared_logic::catalog::Source;
 use tracing::warn;
 
-use crate::archive::buffer::{Buffer, Incoming};
+use crate::archive::buffer::Buffer;
+use crate::archive_rows::record_rows::Incoming;
 
 /// How many records one call to Kafka may return.
 const POLL_RECORDS: usize = 4_096;
@@ -68,16 +70,46 @@ impl Reading {
     }
 }
 
+/// The value of a header in the archive's JSON: text, or where it is not UTF-8, `{"hex": …}`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum HeaderValue<'a> {
+    Absent(()),
+    Text(&'a str),
+    Bytes { hex: String },
+}
+
+impl<'a> HeaderValue<'a> {
+    fn of(value: Option<&'a [u8]>) -> HeaderValue<'a> {
+        let Some(bytes) = value else { return HeaderValue::Absent(()) };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => HeaderValue::Text(text),
+            Err(_) => HeaderValue::Bytes { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+}
+
 fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers: Vec<(String, Option<String>)> =
-        record.headers().map(|(name, value)| (name.to_owned(), value.map(text))).collect();
+    let headers: Vec<(&str, HeaderValue<'_>)> =
+        record.headers().map(|(name, value)| (name, HeaderValue::of(value))).collect();
     Incoming {
         partition: record.partition,
         offset: record.offset,
-        timestamp_ms: record.timestamp_ms,
+        timestamp_us: record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)),
         key: record.key,
         payload: record.payload,
         headers: (!headers.is_empty()).then(|| serde_json::to_string(&headers).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_header_values_survive() {
+        let values: [Option<&[u8]>; 4] = [Some(b"caf\xc3\xa9"), Some(&[0xff, 0x0a]), Some(b""), None];
+        let written = serde_json::to_string(&values.map(HeaderValue::of)).expect("written");
+        assert_eq!(written, r#"["café",{"hex":"ff0a"},"",null]"#);
     }
 }

@@ -150,7 +150,7 @@ impl Measurements {
         let mut archived = BTreeMap::new();
         for row in 0..rows.height() {
             let Some(error) = errors.get(row) else {
-                ensure!(raws.get(row).is_none(), "an event with raw bytes");
+                ensure!(raws.get(row).is_some(), "an event without its bytes");
                 continue;
             };
             let rejected = Rejected {

@@ -213,7 +213,7 @@ fn is_archived(stage: &Stage, source: &str, meant: &BTreeMap<(&str, i32), Vec<Me
                 let archived = (ids.get(row), ats.get(row), sites.get(row), amounts.get(row), weights.get(row));
                 let Reading { id, at_us, site, amount, weight } = reading;
                 let expected = (Some(id.as_str()), Some(*at_us), Some(site.as_str()), *amount, *weight);
-                let is_event = errors.get(row).is_none() && raws.get(row).is_none();
+                let is_event = errors.get(row).is_none() && raws.get(row).is_some();
                 let error = errors.get(row);
                 ensure!(is_event && archived == expected, "{}: {expected:?}, not {archived:?} {error:?}", place());
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use shared_logic::contracts::archive::{Lost, Place};
+use shared_logic::contracts::archive::{ColumnsOnly, Lost, Place};
 use shared_logic::rejection::Reason;
 
 #[derive(Debug, Serialize)]
@@ -71,6 +71,7 @@ pub(super) struct PartitionStatus {
     pub(super) speed_lag: Option<i64>,
     pub(super) archive_lag: Option<i64>,
     pub(super) lost: Vec<Lost>,
+    pub(super) not_decodable: Vec<ColumnsOnly>,
 }
 
 #[derive(Debug, Serialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared_logic::catalog::Source;
 use shared_logic::complete::TopicState;
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{ColumnsOnly, Facts, PartitionFacts};
 use shared_logic::log::PartitionId;
 use shared_logic::time::format_rfc3339;
 
@@ -112,7 +112,15 @@ impl<'a> SourceReader<'a> {
             speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),
             archive_lag: end.zip(archived).map(|(end, archived)| (end - archived.next).max(0)),
             lost: archived.map(|archived| archived.lost.clone()).unwrap_or_default(),
+            not_decodable: self.not_decodable(archived),
         }
+    }
+
+    /// The ranges that were archived without bytes under other rules than the source has now.
+    fn not_decodable(&self, archived: Option<&PartitionFacts>) -> Vec<ColumnsOnly> {
+        let rules = self.source.rules();
+        let ranges = archived.into_iter().flat_map(|archived| &archived.columns_only);
+        ranges.filter(|range| range.rules != rules).cloned().collect()
     }
 
     /// Why the topic's last description failed.

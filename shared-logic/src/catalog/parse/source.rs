@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::document::{Table, Text};
 use super::name;
-use crate::catalog::{Source, Start};
+use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
 use crate::schema::{Field, FieldType};
 use crate::suggest;
@@ -38,6 +38,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
     let format = choice(&mut table, "format", &Format::ALL.map(|format| (format.name(), format)));
+    let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let (fields, doubtful) = fields(&mut table);
 
@@ -63,6 +64,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         max_ahead_us,
         start: start.unwrap_or(Start::Earliest),
         format: format.unwrap_or(Format::Json),
+        kept_bytes: kept_bytes.unwrap_or(KeptBytes::All),
         dedup_window: dedup_window.unsigned_abs(),
         fields,
         grouped: BTreeSet::new(),

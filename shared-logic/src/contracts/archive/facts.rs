@@ -1,21 +1,36 @@
 //! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was lost,
 //! and which logs have ended (R6).
+//!
+//! - `kept_bytes`: of which records only the columns are archived (R11);
+//! - `written`: how facts are written down, now and before bytes were kept.
+
+mod kept_bytes;
+mod written;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use kept_bytes::ColumnsOnly;
+use written::Written;
+
+use crate::catalog::RulesHash;
 use crate::log::PartitionId;
 use crate::rejection::Reason;
 
 /// What the archive knows of its source's logs, as of one commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Facts {
     /// The logs, in the order in which the archive first saw them.
     pub logs: Vec<LogFacts>,
     /// Records that could not be decoded, by reason.
-    #[serde(default)]
     pub rejects: BTreeMap<Reason, Rejects>,
+    /// The rules of the files that name none, which were written before bytes were kept; `None` if there are no such files,
+    /// or no archiver that keeps bytes has started yet.
+    pub unnamed_rules: Option<RulesHash>,
+    /// Whether an archiver that keeps bytes has started.
+    pub keeps_bytes: bool,
 }
 
 /// One life of a topic.
@@ -48,6 +63,9 @@ pub struct PartitionFacts {
     /// The ranges that the log lost before they were archived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,
+    /// The ranges of which only the columns are archived, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns_only: Vec<ColumnsOnly>,
 }
 
 /// Offsets that the log lost before they were archived, `[from, to)`.
@@ -143,6 +161,7 @@ impl Facts {
             next: offset,
             end: offset,
             lost: Vec::new(),
+            columns_only: Vec::new(),
         });
     }
 
@@ -172,9 +191,12 @@ impl Facts {
 
     /// Accepts every loss known so far, as an operator asked for; returns how many there were.
     pub fn accept_losses(&mut self) -> usize {
-        let partitions = self.logs.iter_mut().flat_map(|log| log.partitions.values_mut());
-        let open = partitions.flat_map(|facts| &mut facts.lost).filter(|lost| !lost.accepted);
+        let open = self.partitions_mut().flat_map(|facts| &mut facts.lost).filter(|lost| !lost.accepted);
         open.map(|lost| lost.accepted = true).count()
+    }
+
+    pub(super) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut PartitionFacts> {
+        self.logs.iter_mut().flat_map(|log| log.partitions.values_mut())
     }
 
     /// Notes that a partition has reached that offset.

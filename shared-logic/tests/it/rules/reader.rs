@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use shared_logic::catalog::RulesHash;
 use shared_logic::complete::{self, Evidence, TopicState, Verdict};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
@@ -131,9 +132,10 @@ impl World {
 
     fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
-        let (hash, none) = (hash(definition), BTreeMap::new());
+        let (hash, rules, none) = (hash(definition), RulesHash::from("rules"), BTreeMap::new());
         let mut evidence = Evidence {
             definition: &hash,
+            rules: &rules,
             view: view.map(|view| &view.note),
             archive: Some(&snapshot.archive.facts),
             archive_version: snapshot.archive.version,

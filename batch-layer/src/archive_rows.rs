@@ -1,0 +1,196 @@
+//! The rows of the archive, as a source decodes them (R11).
+//!
+//! A file of the archive names the rules that it was decoded under. Files of the source's own rules are used as they are. The
+//! records of all others are decoded again, from their bytes, once for each file: the result is kept beside the table, and
+//! found there by the next reconcile. So everything else sees one kind of files only.
+//!
+//! - `record_rows`: records → rows.
+
+pub(crate) mod record_rows;
+
+use std::collections::BTreeMap;
+
+use platform::store::{DataFile, StoreError};
+use polars::prelude::*;
+use shared_logic::catalog::{RulesHash, Source};
+use shared_logic::contracts::archive::{
+    ERROR, Facts, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column, record_columns,
+};
+use shared_logic::log::OffsetRange;
+use shared_logic::schema::Field as SourceField;
+use storage::{Archive, Decoded};
+use tracing::info;
+
+use self::record_rows::{Incoming, RecordRows};
+use crate::rows::{self, RowsError};
+
+/// The columns whose smallest and largest values are kept with a file.
+pub(crate) const RANGED: [&str; 4] = [LOG, PARTITION, OFFSET, RULES];
+
+/// The columns of the table that hold the records of a source, without its partition column. `declared` are those that the
+/// table has so far.
+pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
+    let fields = source.fields.iter().map(|field| (field_column(field, declared), field.kind.table_type()));
+    record_columns().into_iter().chain(fields).collect()
+}
+
+/// The archive's files, each record decoded under the source's rules. Those that were not are decoded now, unless a run before
+/// has done it.
+///
+/// # Errors
+/// If the archive cannot be read, or what was decoded cannot be written.
+pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+    let (facts, rules) = (archive.facts(), source.rules());
+    let mut files = Vec::new();
+    for file in archive.files().await? {
+        if rules_of(archive, &facts, &rules, &file)? == rules {
+            files.push(file);
+        } else if let Some(decoded) = archive.decoded(&rules, &file).await? {
+            files.extend(decoded);
+        } else {
+            files.extend(decode(archive, source, &rules, &file).await?);
+        }
+    }
+    Ok(files)
+}
+
+/// The rules that a file was decoded under. One that was written before bytes were kept names none. As long as no archiver
+/// that keeps bytes has started, such files are taken to be of the rules `own`.
+pub(crate) fn rules_of(
+    archive: &Archive,
+    facts: &Facts,
+    own: &RulesHash,
+    file: &DataFile,
+) -> Result<RulesHash, StoreError> {
+    match file.text_ranges.get(RULES) {
+        Some((low, high)) if low == high => Ok(RulesHash::from(low.as_str())),
+        None if !facts.keeps_bytes => Ok(own.clone()),
+        None if facts.unnamed_rules.is_some() => Ok(facts.unnamed_rules.clone().unwrap_or_else(|| own.clone())),
+        _ => Err(StoreError::Foreign {
+            table: archive.path().to_owned(),
+            what: format!("a file {} that does not name the rules it was decoded under", file.path),
+        }),
+    }
+}
+
+/// Decodes the records of one file and keeps the result.
+async fn decode(
+    archive: &Archive,
+    source: &Source,
+    rules: &RulesHash,
+    file: &DataFile,
+) -> Result<Vec<DataFile>, RowsError> {
+    let Redecoded { days, records, without_bytes } = redecode(archive, source, file, None).await?;
+    let mut decoded = Decoded::of(rules, file);
+    for (day, frame) in days {
+        decoded.push(archive.write_decoded(&decoded, &day, frame, &RANGED).await?);
+    }
+    info!(table = archive.path(), file = file.path, records, without_bytes, %rules, "decoded under the catalog's rules");
+    Ok(archive.keep_decoded(decoded).await?)
+}
+
+/// The records of a file, decoded again.
+pub(crate) struct Redecoded {
+    /// Rows by day.
+    pub(crate) days: Vec<(String, DataFrame)>,
+    /// How many records were decoded.
+    pub(crate) records: usize,
+    /// How many were left out, because their bytes were not kept.
+    pub(crate) without_bytes: usize,
+}
+
+/// Decodes the records of one file from their bytes. `declared` are the columns of the table that the rows are for; where it is
+/// `None`, the columns of fields have the fields' names.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) async fn redecode(
+    archive: &Archive,
+    source: &Source,
+    file: &DataFile,
+    declared: Option<&Schema>,
+) -> Result<Redecoded, RowsError> {
+    let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
+    let (source, declared) = (source.clone(), declared.cloned());
+    rows::compute("decode records", archive.path(), move || {
+        let records = records.collect()?;
+        let (mut logs, mut without_bytes) = (BTreeMap::<String, RecordRows>::new(), 0);
+        let (log, error) = (records.column(LOG)?.str()?, records.column(ERROR)?.str()?);
+        let (partition, offset) = (records.column(PARTITION)?.i32()?, records.column(OFFSET)?.i64()?);
+        let timestamp = records.column(TIMESTAMP)?.cast(&DataType::Int64)?;
+        let (timestamp, headers) = (timestamp.i64()?, records.column(HEADERS)?.str()?);
+        let (key, raw) = (records.column(KEY)?.binary()?, records.column(RAW)?.binary()?);
+        for row in 0..records.height() {
+            if error.get(row).is_none() && raw.get(row).is_none() {
+                without_bytes += 1;
+                continue;
+            }
+            let log = log.get(row).unwrap_or_default();
+            let rows = match logs.get_mut(log) {
+                Some(rows) => rows,
+                None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::new(&source, log)),
+            };
+            rows.push(Incoming {
+                partition: partition.get(row).unwrap_or_default(),
+                offset: offset.get(row).unwrap_or_default(),
+                timestamp_us: timestamp.get(row),
+                key: key.get(row),
+                payload: raw.get(row),
+                headers: headers.get(row).map(str::to_owned),
+            });
+        }
+        let mut days = Vec::new();
+        for rows in logs.into_values() {
+            days.extend(rows.into_days(declared.as_ref())?);
+        }
+        Ok(Redecoded { days, records: records.height() - without_bytes, without_bytes })
+    })
+    .await
+}
+
+/// Reads fields of the source, with the place of each row and whether it is an event. The files are those of [`files`].
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) async fn read<'a>(
+    archive: &Archive,
+    files: &[DataFile],
+    fields: impl IntoIterator<Item = &'a SourceField>,
+) -> Result<LazyFrame, StoreError> {
+    let fields: Vec<&SourceField> = fields.into_iter().collect();
+    let declared = archive.columns()?;
+    let (again, as_archived): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(Decoded::is_of);
+    let in_table = fields.iter().map(|field| field_column(field, &declared)).collect::<Vec<_>>();
+    let by_name = fields.iter().map(|field| field.name.as_str().into()).collect();
+    let mut frames = Vec::new();
+    for (files, names) in [(as_archived, in_table), (again, by_name)] {
+        let mut columns = place_columns();
+        let mut selected: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
+        for (field, name) in fields.iter().zip(names) {
+            selected.push(col(name.clone()).alias(field.name.as_str()));
+            columns.with_column(name, field.kind.column_type());
+        }
+        frames.push(archive.read(&files, &columns).await?.select(selected));
+    }
+    concat(frames, UnionArgs::default()).map_err(|source| StoreError::Frame {
+        operation: "read rows",
+        table: archive.path().to_owned(),
+        source,
+    })
+}
+
+/// The columns that say where a row lies and whether it is an event.
+fn place_columns() -> Schema {
+    let columns =
+        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (ERROR, DataType::String)];
+    columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
+}
+
+/// Accepts the rows whose offset lies in one of the ranges.
+pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
+    let inside = |range: &OffsetRange| {
+        let place = col(LOG).eq(lit(range.id.log.as_str())).and(col(PARTITION).eq(lit(range.id.partition)));
+        place.and(col(OFFSET).gt_eq(lit(range.from))).and(col(OFFSET).lt(lit(range.to)))
+    };
+    ranges.iter().map(inside).reduce(Expr::or).unwrap_or_else(|| lit(false))
+}

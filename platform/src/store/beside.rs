@@ -1,0 +1,88 @@
+//! Files beside a table: they lie in its folder and belong to no version of it.
+//!
+//! Folders of such files begin with `_`, so that Delta's own tools leave them alone.
+
+use std::time::Duration;
+
+use deltalake::Path;
+use futures::TryStreamExt;
+use object_store::{Error, ObjectStoreExt};
+use polars::prelude::DataFrame;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{DataFile, StoreError, Table, parquet};
+
+impl Table {
+    /// The JSON value at that path; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the value is not a `T`.
+    pub async fn beside<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, StoreError> {
+        let read = async { self.objects().get(&Path::from(path)).await?.bytes().await };
+        let bytes = match read.await {
+            Ok(bytes) => bytes,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed("read", path, error)),
+        };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).map_err(|error| StoreError::Foreign {
+            table: self.path().to_owned(),
+            what: format!("a file {path} ({error})"),
+        })
+    }
+
+    /// Writes a JSON value to that path, in place of what was there.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn put_beside(&self, path: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
+        let put = self.objects().put(&Path::from(path), text.into()).await;
+        put.map(|_| ()).map_err(|error| self.failed("write", path, error))
+    }
+
+    /// Writes a frame as a new file of that partition, below `folder`.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_beside(
+        &self,
+        folder: &str,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        parquet::write(&self.objects(), self.path(), &format!("{folder}/"), partition, frame, ranged).await
+    }
+
+    /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
+    /// many.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_beside(
+        &self,
+        folder: &str,
+        is_over: impl Fn(&str) -> bool,
+        age: Duration,
+    ) -> Result<usize, StoreError> {
+        let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
+        let mut removed = 0;
+        for object in listed.map_err(|error| self.failed("list files of", folder, error))? {
+            let path = object.location.to_string();
+            if is_over(&path) && object.last_modified.timestamp_micros() < before_us {
+                let deleted = self.objects().delete(&object.location).await;
+                deleted.map_err(|error| self.failed("remove", &path, error))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn failed(&self, operation: &'static str, file: &str, error: Error) -> StoreError {
+        let (file, table) = (file.to_owned(), self.path().to_owned());
+        StoreError::File { operation, file, table, source: Box::new(error) }
+    }
+}

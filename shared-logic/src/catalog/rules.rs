@@ -1,0 +1,127 @@
+//! Decoding rules: everything that decides what event a record is, if it is one (R11).
+//!
+//! The archive keeps the bytes of records, and beside them what they were decoded to. Each of its files names the hash of the
+//! rules that it was decoded under. Whoever decodes by other rules starts from the bytes.
+
+use std::fmt::{self, Write};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Source;
+use crate::schema::FieldType;
+
+/// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source decode a
+/// record differently. Every record of every archive is decoded again then.
+pub const DECODER_VERSION: u32 = 1;
+
+/// Names the rules by which records were decoded: 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RulesHash(String);
+
+impl RulesHash {
+    /// The 16 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RulesHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text of a file's column, which may be of another writer: then it names no rules that any source has.
+impl From<&str> for RulesHash {
+    fn from(text: &str) -> RulesHash {
+        RulesHash(text.to_owned())
+    }
+}
+
+impl Source {
+    /// The hash of the rules by which this source decodes records.
+    pub fn rules(&self) -> RulesHash {
+        let text = format!("decoder {DECODER_VERSION}\n{}{}", decoding(self), length_limits(self));
+        RulesHash(format!("{:016x}", xxh3_64(text.as_bytes())))
+    }
+}
+
+/// How bytes become an event: format, fields, identity and time. One fact a line.
+pub(super) fn decoding(source: &Source) -> String {
+    let mut fields: Vec<_> = source.fields.iter().collect();
+    if !source.format.is_positional() {
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    let mut text = String::new();
+    let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
+    line(format_args!("format {}", source.format.name()));
+    for field in fields {
+        line(format_args!("field {} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" }));
+    }
+    line(format_args!("event_id {}", source.event_id.as_deref().unwrap_or("-")));
+    line(format_args!("event_time {}", source.event_time));
+    line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
+    text
+}
+
+/// Which fields may not hold a long text: those that some metric groups by. One a line.
+pub(super) fn length_limits(source: &Source) -> String {
+    let is_text = |name: &&String| source.field(name).is_some_and(|field| field.kind == FieldType::String);
+    source.grouped.iter().filter(is_text).map(|name| format!("limited {name}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::Catalog;
+
+    const CATALOG: &str = r#"
+[sources.s]
+event_id = "id"
+event_time = "at"
+max_age = "400d"
+max_ahead = "1h"
+format = "json"
+dedup_window = 1000
+[sources.s.fields]
+id = "string"
+at = "timestamp"
+sent_at = "timestamp"
+site = "string"
+[metrics.m]
+source = "s"
+where = "site = 'a'"
+by = []
+grain = "1m"
+[metrics.m.measures]
+events = "count()"
+"#;
+
+    fn rules_of(text: &str) -> String {
+        Catalog::parse(text).expect("a valid catalog").sources["s"].rules().to_string()
+    }
+
+    #[test]
+    fn whatever_can_change_an_event_changes_its_rules_and_nothing_else_does() {
+        let changes = [
+            ("event_id = \"id\"\n", "", true),
+            ("event_time = \"at\"", "event_time = \"sent_at\"", true),
+            ("400d", "399d", true),
+            ("\"1h\"", "\"2h\"", true),
+            ("\"json\"", "\"tsv\"", true),
+            ("site = \"string\"", "site = \"string?\"", true),
+            ("site = \"string\"", "site = \"string\"\nmore = \"int?\"", true),
+            // A text that is a group key may not be too long.
+            ("by = []", "by = [\"site\"]", true),
+            ("1000", "1001", false),
+            ("'a'", "'b'", false),
+            ("1m", "2m", false),
+            ("at = \"timestamp\"\nsent_at = \"timestamp\"", "sent_at = \"timestamp\"\nat = \"timestamp\"", false),
+        ];
+        for (from, to, differs) in changes {
+            let changed = CATALOG.replacen(from, to, 1);
+            assert_ne!(changed, CATALOG, "{from} is not in the catalog");
+            assert_eq!(rules_of(&changed) != rules_of(CATALOG), differs, "{from} -> {to}");
+        }
+    }
+}
