@@ -12,7 +12,7 @@
 //! - `compact`: merges the small files of a day, from time to time.
 
 pub(crate) mod buffer;
-mod commit;
+pub(crate) mod commit;
 mod compact;
 mod session;
 

@@ -43,7 +43,7 @@ pub(super) fn missing_columns(archive: &Archive, source: &Source) -> Result<Opti
 
 /// Writes the buffer's rows and commits them together with the facts that follow from them. `ends` is where the log's
 /// partitions ended when Kafka was last asked. On a conflict, neither the table nor `archive` changes.
-pub(super) async fn rows(
+pub(crate) async fn rows(
     archive: &mut Archive,
     log: &str,
     buffer: Buffer,
