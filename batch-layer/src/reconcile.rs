@@ -1,10 +1,11 @@
 //! A reconcile: recounts the archive exactly, and moves the cut up to what was recounted.
 //!
-//! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and waits
-//! until the archive covers those offsets. If it does not in time, the batch view ends at an older slice, so that answers stay
-//! complete. For each metric, it then recomputes the hours that new rows touch from *all* rows below the cut, carries the other
-//! hours over, and commits rows, cut and definition at once. If another reconcile commits first, it plans anew on the newest
-//! view. A reconcile that is killed leaves files that no version refers to, never half a view.
+//! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and
+//! waits until the archive covers those offsets. If it does not in time, the batch view ends at an older slice, so that
+//! answers stay complete. For each metric, it then recomputes the hours that new rows touch from *all* rows below the
+//! cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits first,
+//! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
+//! view.
 //!
 //! - `shards`: new slices, and how far closed logs were counted (R3, R6, R13);
 //! - `cut`: which offsets (R1, R13);
@@ -149,11 +150,12 @@ impl Reconciler {
         Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
     }
 
-    /// Recounts on these versions of view and archive, and commits. Returns `None` if another reconcile committed to the view
-    /// first.
+    /// Recounts on these versions of view and archive, and commits. Returns `None` if another reconcile committed to
+    /// the view first.
     ///
-    /// Shards that were missing are asked for again just before the commit (R13): where one was opened meanwhile, the cut has to
-    /// be one of its slices, so everything is recounted. That ends, because each round adds a partition of the same facts.
+    /// Shards that were missing are asked for again just before the commit (R13): where one was opened meanwhile, the
+    /// cut has to be one of its slices, so everything is recounted. That ends, because each round adds a partition of
+    /// the same facts.
     async fn attempt(
         &self,
         metric: &Metric,

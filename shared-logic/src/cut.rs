@@ -1,9 +1,9 @@
 //! The cut: per partition, the first offset that the batch view does not hold (R1).
 //!
-//! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its cut
-//! where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice begins at
-//! it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next one (R13). A closed
-//! log's cut is its archived end, whatever a rotate returned.
+//! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its
+//! cut where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice
+//! begins at it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next
+//! one (R13). A closed log's cut is its archived end, whatever a rotate returned.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,8 +41,8 @@ impl fmt::Display for Behind {
     }
 }
 
-/// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are not
-/// waited for.
+/// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are
+/// not waited for.
 pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
     let open = archive.partitions().filter(|(id, _)| !archive.is_closed(&id.log));
     let last = |id: &PartitionId| rotated.get(id).and_then(|slices| slices.iter().copied().max());
@@ -55,10 +55,10 @@ pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
 
 /// R1, R13: plans a cut from the newest view's (`previous`), the slices of the shards, and the archive's facts.
 ///
-/// The cut of a partition is the greatest begin among its slices that the archive covers and that is not below the previous
-/// cut, else the previous cut. A partition without a shard takes the archive's next offset. If the previous cut names
-/// something that the archive does not hold, the plan waits for it: the facts are older than the view, and a view recomputed
-/// from them would lack those events.
+/// The cut of a partition is the greatest begin among its slices that the archive covers and that is not below the
+/// previous cut, else the previous cut. A partition without a shard takes the archive's next offset. If the previous
+/// cut names something that the archive does not hold, the plan waits for it: the facts are older than the view, and a
+/// view recomputed from them would lack those events.
 pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> CutPlan {
     let mut cut = previous.cloned().unwrap_or_default();
     let unknown = cut.iter().filter(|(id, _)| archive.partition(id).is_none());

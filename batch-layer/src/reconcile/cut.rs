@@ -1,5 +1,5 @@
-//! Which offsets a reconcile takes: up to the last slice that the archive covers (R1, R13); of a closed log, everything that is
-//! archived (R6).
+//! Which offsets a reconcile takes: up to the last slice that the archive covers (R1, R13); of a closed log, everything
+//! that is archived (R6).
 
 use platform::settings;
 use platform::store::StoreError;
@@ -12,8 +12,8 @@ use tracing::{info, warn};
 
 use super::error::MetricError;
 
-/// Waits until the archive covers the last slice of each shard, at most `reconcile.wait` and not after `stop`. Slices that are
-/// not archived by then are left to the next reconcile.
+/// Waits until the archive covers the last slice of each shard, at most `reconcile.wait` and not after `stop`. Slices
+/// that are not archived by then are left to the next reconcile.
 pub(super) async fn wait_for_archive(
     settings: &settings::Reconcile,
     stop: &CancellationToken,

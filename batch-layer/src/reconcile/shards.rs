@@ -1,5 +1,5 @@
-//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), and how far closed
-//! logs were counted (R6).
+//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), and how far
+//! closed logs were counted (R6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,8 @@ impl Shards<'_> {
         Ok(rotated)
     }
 
-    /// R13: asks again for the shards of open logs that `rotated` does not name, and adds the slices of those that exist by now.
-    /// Returns whether there are any.
+    /// R13: asks again for the shards of open logs that `rotated` does not name, and adds the slices of those that
+    /// exist by now. Returns whether there are any.
     ///
     /// # Errors
     /// If Redis does not answer.

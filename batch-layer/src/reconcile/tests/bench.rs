@@ -50,7 +50,8 @@ pub(super) struct Record {
     pub(super) event: Option<Event>,
 }
 
-/// A view's rows: per bucket and `k`, the measures `events` and `total`. A bucket is named by its start, in microseconds.
+/// A view's rows: per bucket and `k`, the measures `events` and `total`. A bucket is named by its start, in
+/// microseconds.
 pub(super) type Rows = BTreeMap<(i64, String), (i64, i64)>;
 
 /// An archive, and the view of the one metric over it.

@@ -1,5 +1,5 @@
-//! Random archives, recounted in several reconciles of which two run at once: every version of the view holds what a count by
-//! hand gives for all records below its cut.
+//! Random archives, recounted in several reconciles of which two run at once: every version of the view holds what a
+//! count by hand gives for all records below its cut.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
-//! The archive lags behind what speed has counted: its process is frozen. A reconcile that does not wait for it, because its
-//! wait is over or because it is stopped, moves the cut no further than to a slice that is archived. Answers stay complete.
+//! The archive lags behind what speed has counted: its process is frozen. A reconcile that does not wait for it,
+//! because its wait is over or because it is stopped, moves the cut no further than to a slice that is archived.
+//! Answers stay complete.
 
 use std::time::Duration;
 

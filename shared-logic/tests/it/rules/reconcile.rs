@@ -1,5 +1,5 @@
-//! A reconcile: rotates, waits for the archive, recomputes each metric, asks for the shards that were missing, commits rows and
-//! cut at once.
+//! A reconcile: rotates, waits for the archive, recomputes each metric, asks for the shards that were missing, commits
+//! rows and cut at once.
 
 use std::rc::Rc;
 
@@ -131,7 +131,8 @@ impl World {
         }
     }
 
-    /// R13: a shard that was missing may have been opened meanwhile. Then everything is recomputed, up to one of its slices.
+    /// R13: a shard that was missing may have been opened meanwhile. Then everything is recomputed, up to one of its
+    /// slices.
     fn reconcile_asks_again(&mut self, at: usize, made: Made, me: &mut Reconcile) {
         let facts = &me.archive.facts;
         let open = facts.partitions().filter(|(id, _)| !facts.is_closed(&id.log));
@@ -169,8 +170,8 @@ impl World {
         }
     }
 
-    /// R13: why the commit of that reconcile made complete answers incomplete, as far as the shards still have the slices that
-    /// it knew.
+    /// R13: why the commit of that reconcile made complete answers incomplete, as far as the shards still have the
+    /// slices that it knew.
     fn does_not_meet(&self, definition: usize, previous: Option<&Offsets>, me: &Reconcile) -> Option<String> {
         let has_them = |id: &PartitionId| {
             let facts = &me.archive.facts;
