@@ -1,13 +1,14 @@
 //! A reconcile: recounts the archive exactly, and moves the cut up to what was recounted.
 //!
-//! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and waits
-//! until the archive covers those offsets. For each metric, it then recomputes the hours that new rows touch from *all* rows
-//! below the cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits
-//! first, it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
+//! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and
+//! waits until the archive covers those offsets. If it does not in time, the batch view ends at an older slice, so that
+//! answers stay complete. For each metric, it then recomputes the hours that new rows touch from *all* rows below the
+//! cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits first,
+//! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
 //! view.
 //!
-//! - `shards`: new slices, and how far closed logs were counted (R3, R6);
-//! - `cut`: which offsets (R1);
+//! - `shards`: new slices, and how far closed logs were counted (R3, R6, R13);
+//! - `cut`: which offsets (R1, R13);
 //! - `touched`: which hours;
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `recompute`: a day → a file;
@@ -29,17 +30,18 @@ use std::time::Duration;
 
 use metrics::counter;
 use platform::settings::{self, Settings};
+use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete::own_view;
+use shared_logic::cut::Rotated;
 use shared_logic::log::OffsetRange;
 use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::cut::Rotated;
 use self::plan::{Basis, Plan};
 use self::shards::Shards;
 
@@ -78,7 +80,7 @@ impl Reconciler {
     }
 
     /// Reconciles every metric once. If one fails, the others are reconciled all the same. From `stop` on it no longer waits
-    /// for the archive, and takes what is archived.
+    /// for the archive, and takes the slices that are archived.
     ///
     /// # Errors
     /// The first failure, after every metric was tried.
@@ -111,8 +113,8 @@ impl Reconciler {
     ) -> Result<Option<Prepared<'a>>, SourceError> {
         let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
-        let mut rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
-        cut::wait_for_archive(&self.settings, stop, &mut archive, &mut rotated).await?;
+        let rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
+        cut::wait_for_archive(&self.settings, stop, &mut archive, &rotated).await?;
         Ok(Some(Prepared { archive, shards, rotated }))
     }
 
@@ -127,15 +129,14 @@ impl Reconciler {
 
     /// Attempts it until no other reconcile commits first, a bounded number of times.
     async fn attempts(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Replaced, MetricError> {
-        let Prepared { archive, shards, rotated } = prepared;
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
         let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
             view.refresh().await?;
             // After the view, so that the facts are never older than the archive from which the view was computed.
-            archive.refresh().await?;
-            shards.settle(archive).await?;
-            if let Some(replaced) = self.attempt(metric, &mut view, archive, rotated).await? {
+            prepared.archive.refresh().await?;
+            prepared.shards.settle(&mut prepared.archive).await?;
+            if let Some(replaced) = self.attempt(metric, &mut view, prepared).await? {
                 self.tidy_up(&view).await;
                 return Ok(replaced);
             }
@@ -149,21 +150,51 @@ impl Reconciler {
         Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
     }
 
-    /// Plans on these versions of view and archive, recomputes the days, and commits. Returns `None` if another reconcile
-    /// committed to the view first.
+    /// Recounts on these versions of view and archive, and commits. Returns `None` if another reconcile committed to
+    /// the view first.
+    ///
+    /// Shards that were missing are asked for again just before the commit (R13): where one was opened meanwhile, the
+    /// cut has to be one of its slices, so everything is recounted. That ends, because each round adds a partition of
+    /// the same facts.
     async fn attempt(
         &self,
         metric: &Metric,
         view: &mut BatchView,
+        prepared: &mut Prepared<'_>,
+    ) -> Result<Option<Replaced>, MetricError> {
+        let Prepared { archive, shards, rotated } = prepared;
+        loop {
+            let (plan, files) = self.recount(metric, view, archive, rotated).await?;
+            if !shards.opened_meanwhile(&archive.facts(), rotated).await? {
+                return self.commit(metric, view, plan, files).await;
+            }
+        }
+    }
+
+    /// Plans, and recomputes the days. The files belong to the view once they are committed.
+    async fn recount(
+        &self,
+        metric: &Metric,
+        view: &BatchView,
         archive: &Archive,
         rotated: &Rotated,
-    ) -> Result<Option<Replaced>, MetricError> {
+    ) -> Result<(Plan, Vec<DataFile>), MetricError> {
         let plan = self.plan(metric, view, archive, rotated).await?;
         let mut files = Vec::new();
         for task in &plan.tasks {
             let file = task.recompute(&self.catalog, archive, view).await;
             files.extend(file.map_err(|source| MetricError::Day { day: task.day.clone(), source })?);
         }
+        Ok((plan, files))
+    }
+
+    async fn commit(
+        &self,
+        metric: &Metric,
+        view: &mut BatchView,
+        plan: Plan,
+        files: Vec<DataFile>,
+    ) -> Result<Option<Replaced>, MetricError> {
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
         Ok(commit::commit(view, plan, files, &columns).await?)
     }

@@ -1,8 +1,9 @@
 //! The cut: per partition, the first offset that the batch view does not hold (R1).
 //!
-//! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its cut
-//! where the archive begins it. A closed log's cut is its archived end, whatever a rotate returned. Any cut that the
-//! archive covers is safe; whether a slice begins there only decides how soon answers are complete.
+//! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its
+//! cut where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice
+//! begins at it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next
+//! one (R13). A closed log's cut is its archived end, whatever a rotate returned.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,21 +11,24 @@ use std::fmt;
 use crate::contracts::archive::Facts;
 use crate::log::{Offsets, PartitionId};
 
-/// Which cut a reconcile takes, or what it has to wait for.
+/// Per partition, the begins of its shard's slices as the rotate listed them. A partition without a shard is not named.
+pub type Rotated = BTreeMap<PartitionId, Vec<i64>>;
+
+/// Which cut a reconcile takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CutPlan {
     /// The archive covers the cut.
     Ready(Offsets),
-    /// The archive has to reach these offsets first.
+    /// What is known of the archive is older than the newest view: it has to reach these offsets first.
     Waiting(Vec<Behind>),
 }
 
-/// A partition whose archive does not reach the wanted cut yet.
+/// A partition whose archive does not reach an offset yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// Which partition.
     pub partition: PartitionId,
-    /// The wanted cut: the archive has to reach this offset.
+    /// The archive has to reach this offset.
     pub wanted: i64,
     /// The first offset that is not archived.
     pub archived: i64,
@@ -37,28 +41,43 @@ impl fmt::Display for Behind {
     }
 }
 
-/// R1: plans a cut from the newest view's (`previous`), the offsets that rotates returned, and the archive's facts.
+/// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are
+/// not waited for.
+pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
+    let open = archive.partitions().filter(|(id, _)| !archive.is_closed(&id.log));
+    let last = |id: &PartitionId| rotated.get(id).and_then(|slices| slices.iter().copied().max());
+    let reached = open.filter_map(|(id, facts)| {
+        let wanted = last(&id)?;
+        Some(Behind { partition: id, wanted, archived: facts.next })
+    });
+    reached.filter(|reached| reached.wanted > reached.archived).collect()
+}
+
+/// R1, R13: plans a cut from the newest view's (`previous`), the slices of the shards, and the archive's facts.
 ///
-/// `rotated` names the begin that each rotate returned; a partition without a shard is left out of it and takes the
-/// archive's next offset. If the previous cut names a partition that the archive does not know, the plan waits for it: the
-/// facts are older than the view, and a view recomputed from them would lack that partition's events.
-pub fn plan(previous: Option<&Offsets>, rotated: &BTreeMap<PartitionId, i64>, archive: &Facts) -> CutPlan {
+/// The cut of a partition is the greatest begin among its slices that the archive covers and that is not below the
+/// previous cut, else the previous cut. A partition without a shard takes the archive's next offset. If the previous
+/// cut names something that the archive does not hold, the plan waits for it: the facts are older than the view, and a
+/// view recomputed from them would lack those events.
+pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> CutPlan {
     let mut cut = previous.cloned().unwrap_or_default();
     let unknown = cut.iter().filter(|(id, _)| archive.partition(id).is_none());
     let mut behind: Vec<Behind> =
         unknown.map(|(id, wanted)| Behind { partition: id.clone(), wanted, archived: 0 }).collect();
     for (id, facts) in archive.partitions() {
-        if archive.is_closed(&id.log) {
-            cut.set(id, facts.next);
+        let held = cut.get(&id).unwrap_or(facts.begin);
+        if held > facts.next {
+            behind.push(Behind { partition: id, wanted: held, archived: facts.next });
             continue;
         }
-        let learnt = rotated.get(&id).copied().unwrap_or(facts.next).max(facts.begin);
-        let wanted = cut.get(&id).map_or(learnt, |previous| previous.max(learnt));
-        if wanted > facts.next {
-            behind.push(Behind { partition: id, wanted, archived: facts.next });
-        } else {
-            cut.set(id, wanted);
-        }
+        let reached = match rotated.get(&id) {
+            Some(slices) if !archive.is_closed(&id.log) => {
+                let covered = slices.iter().copied().filter(|begin| (held..=facts.next).contains(begin));
+                covered.max().unwrap_or(held)
+            }
+            _ => facts.next,
+        };
+        cut.set(id, reached);
     }
     if behind.is_empty() { CutPlan::Ready(cut) } else { CutPlan::Waiting(behind) }
 }

@@ -82,7 +82,9 @@ impl Tables {
         let metric = &catalog.metrics["m"];
         let mut view = view::create(&storage, catalog, metric).await.expect("created");
         let archive = storage.archive("s").await.expect("read").expect("archived");
-        let replaced = reconciler.attempt(metric, &mut view, &archive, &Rotated::new()).await.expect("attempted");
+        let recounted = reconciler.recount(metric, &view, &archive, &Rotated::new()).await;
+        let (plan, files) = recounted.expect("recounted");
+        let replaced = reconciler.commit(metric, &mut view, plan, files).await.expect("tried");
         replaced.expect("there is no other reconcile");
         let columns = view::columns(&catalog.sources["s"], metric);
         let rows = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");

@@ -1,39 +1,41 @@
-//! Which offsets a reconcile takes: those that rotates returned, once they are archived (R1, R3); of a closed log, everything
+//! Which offsets a reconcile takes: up to the last slice that the archive covers (R1, R13); of a closed log, everything
 //! that is archived (R6).
-
-use std::collections::BTreeMap;
 
 use platform::settings;
 use platform::store::StoreError;
-use shared_logic::cut::{self, CutPlan};
-use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::cut::{self, CutPlan, Rotated};
+use shared_logic::log::Offsets;
 use storage::Archive;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::error::MetricError;
 
-/// The offsets at which the rotates began a slice. A partition without a shard has none.
-pub(super) type Rotated = BTreeMap<PartitionId, i64>;
-
-/// Waits until the archive covers the rotated offsets, at most `reconcile.wait` and not after `stop`. What is not archived by
-/// then is left to the next reconcile: the cut is what is archived, which is just as exact, but no slice begins there.
+/// Waits until the archive covers the last slice of each shard, at most `reconcile.wait` and not after `stop`. Slices
+/// that are not archived by then are left to the next reconcile.
 pub(super) async fn wait_for_archive(
     settings: &settings::Reconcile,
     stop: &CancellationToken,
     archive: &mut Archive,
-    rotated: &mut Rotated,
+    rotated: &Rotated,
 ) -> Result<(), StoreError> {
     let deadline = Instant::now() + settings.wait.get();
+    let mut waited = false;
     loop {
-        let CutPlan::Waiting(behind) = cut::plan(None, rotated, &archive.facts()) else { return Ok(()) };
+        let behind = cut::behind(rotated, &archive.facts());
+        if behind.is_empty() {
+            return Ok(());
+        }
         if Instant::now() >= deadline || stop.is_cancelled() {
             for late in behind {
                 warn!(id = %late.partition, wanted = late.wanted, archived = late.archived, "the archive is behind; is `batch-layer archive` running?");
-                rotated.insert(late.partition, late.archived);
             }
             return Ok(());
+        }
+        if !waited {
+            info!(table = archive.path(), partitions = behind.len(), "waiting for the archive");
+            waited = true;
         }
         tokio::select! {
             () = tokio::time::sleep(settings.poll.get()) => {}

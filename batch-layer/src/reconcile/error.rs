@@ -38,7 +38,7 @@ pub enum SourceError {
     /// Redis could not be reached.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// A shard was not rotated. Without a slice that begins at the cut, answers would be incomplete until the next reconcile.
+    /// A shard was not rotated. Without knowing its slices, no cut can be taken at which answers are complete.
     #[error(transparent)]
     Shard(#[from] ShardError),
 }
@@ -49,7 +49,7 @@ pub enum MetricError {
     /// The archive or the view could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// The shard of a closed log could not be read.
+    /// A shard could not be read: that of a closed log, or one that did not exist when the others were rotated.
     #[error(transparent)]
     Shard(#[from] ShardError),
     /// The losses of a closed log could not be noted.

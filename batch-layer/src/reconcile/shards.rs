@@ -1,4 +1,5 @@
-//! What a reconcile asks of the shards of one source: new slices (R3), and how far closed logs were counted (R6).
+//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), and how far
+//! closed logs were counted (R6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,11 @@ use shared_logic::catalog::Deployment;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::cut::Rotated;
 use shared_logic::log::PartitionId;
 use storage::{Archive, ShardClient, ShardError};
 use tracing::{error, info, warn};
 
-use super::cut::Rotated;
 use super::error::MetricError;
 
 /// The shards of one source, for the duration of one reconcile.
@@ -45,7 +46,7 @@ impl Shards<'_> {
     /// If Redis does not answer.
     pub(super) async fn rotate(&mut self, facts: &Facts, max_slices: usize) -> Result<Rotated, ShardError> {
         let mut rotated = Rotated::new();
-        for (id, _) in facts.partitions().filter(|(id, _)| !facts.is_closed(&id.log)) {
+        for id in open_partitions(facts) {
             let keys = self.keys(&id);
             match self.client.rotate(&mut self.redis, &keys, max_slices).await? {
                 Reply::Done(shard) => {
@@ -53,12 +54,30 @@ impl Shards<'_> {
                         let slices = shard.slices.len();
                         warn!(%id, slices, "too many slices: there is no new one until the speed layer drops some");
                     }
-                    rotated.insert(id, shard.last_slice());
+                    rotated.insert(id, shard.slices);
                 }
                 Reply::Refused(_) => info!(%id, "there is no shard to rotate; taking what is archived"),
             }
         }
         Ok(rotated)
+    }
+
+    /// R13: asks again for the shards of open logs that `rotated` does not name, and adds the slices of those that
+    /// exist by now. Returns whether there are any.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub(super) async fn opened_meanwhile(&mut self, facts: &Facts, rotated: &mut Rotated) -> Result<bool, ShardError> {
+        let known = rotated.len();
+        let missing: Vec<PartitionId> = open_partitions(facts).filter(|id| !rotated.contains_key(id)).collect();
+        for id in missing {
+            let keys = self.keys(&id);
+            if let Some(shard) = self.client.positions(&mut self.redis, &keys).await? {
+                info!(%id, "the shard was opened meanwhile; planning anew with its slices");
+                rotated.insert(id, shard.slices);
+            }
+        }
+        Ok(rotated.len() > known)
     }
 
     /// R6: settles the closed logs. Before a cut reaches the end of a closed log, the archive has to know what the speed layer
@@ -93,4 +112,9 @@ impl Shards<'_> {
     fn keys(&self, id: &PartitionId) -> ShardKeys {
         ShardKeys::new(self.deployment, self.source, id)
     }
+}
+
+/// The partitions of logs that have not ended.
+fn open_partitions(facts: &Facts) -> impl Iterator<Item = PartitionId> {
+    facts.partitions().map(|(id, _)| id).filter(move |id| !facts.is_closed(&id.log))
 }

@@ -1,120 +1,18 @@
-//! Reconciles on a real store, without Kafka and Redis: what rotates would return is given.
+//! Reconciles on a real store, without Kafka.
+//!
+//! - `bench`: an archive and a view;
+//! - `by_hand`: random archives, and reconciles at once, against a count by hand;
+//! - `kept_files`: which files are kept;
+//! - `with_shards`: what is asked of the shards in a real Redis, and when.
 
-use std::collections::BTreeMap;
+mod bench;
+mod by_hand;
+mod kept_files;
+mod with_shards;
 
-use platform::store::{Committed, DataFile};
-use polars::prelude::DataFrame;
-use shared_logic::contracts::archive::Facts;
-use shared_logic::log::PartitionId;
-
+use self::bench::Bench;
 use super::recompute::DayTask;
 use super::*;
-use crate::archive::buffer::Buffer;
-use crate::archive_rows::RANGED;
-use crate::archive_rows::record_rows::Incoming;
-use crate::{archive, rows};
-
-const LOG: &str = "log";
-
-const CATALOG: &str = r#"
-[sources.s]
-event_id = "id"
-event_time = "at"
-[sources.s.fields]
-id = "int"
-at = "timestamp"
-[metrics.m]
-source = "s"
-by = []
-grain = "1h"
-[metrics.m.measures]
-events = "count()"
-"#;
-
-/// An archive of one partition, and the view of the one metric over it.
-struct Bench {
-    reconciler: Reconciler,
-    archive: Archive,
-    _folder: tempfile::TempDir,
-}
-
-impl Bench {
-    async fn new() -> Bench {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
-        let settings = Settings { store, ..Settings::default() };
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
-        let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
-        let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
-        let begin = |facts: &mut Facts| {
-            facts.keep_bytes(&catalog.sources["s"].rules());
-            facts.begin(&id(), 0);
-        };
-        archive.change("BEGIN", begin).await.expect("begun");
-        let reconciler = Reconciler::new(&settings, &storage, &catalog);
-        Bench { reconciler, archive, _folder: folder }
-    }
-
-    fn source(&self) -> &Source {
-        &self.reconciler.catalog.sources["s"]
-    }
-
-    fn metric(&self) -> &Metric {
-        &self.reconciler.catalog.metrics["m"]
-    }
-
-    /// The view as a process that has just been started knows it.
-    async fn view(&self) -> BatchView {
-        let Reconciler { storage, catalog, .. } = &self.reconciler;
-        view::create(storage, catalog, self.metric()).await.expect("created")
-    }
-
-    /// Archives events of these ids; their event time follows from the id, so equal ids are copies.
-    async fn archived(&mut self, ids: &[i64]) {
-        let mut facts = self.archive.facts();
-        let next = facts.partition(&id()).expect("begun").next;
-        let mut buffer = Buffer::new(self.source(), LOG, &BTreeMap::from([(0, next)]));
-        for (offset, id) in (next..).zip(ids) {
-            let payload = format!(r#"{{"id": {id}, "at": {}}}"#, id * 60_000);
-            let payload = Some(payload.as_bytes());
-            buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
-        }
-        assert!(facts.advance(&id(), next, next + ids.len() as i64));
-        let mut commit = self.archive.begin("ARCHIVE");
-        for (day, frame) in buffer.into_days(&self.archive.columns().expect("read")).expect("columns") {
-            commit = commit.adding([self.archive.write(&day, frame, &RANGED).await.expect("written")]);
-        }
-        let committed = self.archive.commit(commit, Some(facts)).await.expect("committed");
-        assert!(matches!(committed, Committed::At(_)), "there is no other writer");
-    }
-
-    async fn reconcile(&self, view: &mut BatchView, rotated: i64) -> Option<Replaced> {
-        let rotated = Rotated::from([(id(), rotated)]);
-        self.reconciler.attempt(self.metric(), view, &self.archive, &rotated).await.expect("attempted")
-    }
-
-    /// The task of the only day that has events.
-    async fn task(&self) -> DayTask {
-        let plan = self.reconciler.plan(self.metric(), &self.view().await, &self.archive, &Rotated::new()).await;
-        let [task] = <[DayTask; 1]>::try_from(plan.expect("planned").tasks).expect("one day");
-        task
-    }
-
-    /// What a new reader finds: the version, the cut and the number of events.
-    async fn read(&self) -> (u64, Option<i64>, i64) {
-        let view = self.view().await;
-        let cut = view.note().expect("committed").cut.get(&id());
-        let columns = view::columns(self.source(), self.metric());
-        let rows = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
-        let rows: DataFrame = rows::compute("read", view.path(), move || rows.collect()).await.expect("decoded");
-        let counts = rows.column("events").expect("a measure").i64().expect("integers").iter().flatten();
-        (view.version(), cut, counts.sum())
-    }
-}
-
-fn id() -> PartitionId {
-    PartitionId::new(LOG, 0)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn view_and_cut_are_one_commit() {

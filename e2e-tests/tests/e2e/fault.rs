@@ -1,9 +1,10 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
-//! - processes: `kill9`, `restart`, `stop`, `zombie`, `rebalance`, `clocks`;
+//! - processes: `kill9`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late.
 
+mod archive_lags;
 mod broker_restarts;
 mod clocks;
 mod compacted_topic;

@@ -9,7 +9,8 @@ use super::{SettingsError, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconcile {
-    /// How long to wait until the archive covers the rotated offsets; after that, the cut is what it covers. Default `30s`.
+    /// How long to wait until the archive covers the newest slice of each shard; after that, a cut moves to the newest
+    /// slice that it does cover. Default `30s`.
     pub wait: Span,
     /// How often the archive is read during this wait. Default `200ms`.
     pub poll: Span,

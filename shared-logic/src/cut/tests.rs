@@ -17,32 +17,81 @@ fn offsets(pairs: &[(i32, i64)]) -> Offsets {
     pairs.iter().map(|(partition, offset)| (id(*partition), *offset)).collect()
 }
 
-fn rotated(pairs: &[(i32, i64)]) -> BTreeMap<PartitionId, i64> {
-    pairs.iter().map(|(partition, offset)| (id(*partition), *offset)).collect()
+fn rotated(slices: &[(i32, &[i64])]) -> Rotated {
+    slices.iter().map(|(partition, begins)| (id(*partition), begins.to_vec())).collect()
+}
+
+/// The cut of partition 0, archived `[begin, next)`, whose shard has those slices.
+fn cut(previous: Option<i64>, slices: &[i64], (begin, next): (i64, i64)) -> Option<i64> {
+    let previous = previous.map(|previous| offsets(&[(0, previous)]));
+    match plan(previous.as_ref(), &rotated(&[(0, slices)]), &archive(&[(0, begin, next)])) {
+        CutPlan::Ready(cut) => cut.get(&id(0)),
+        CutPlan::Waiting(_) => None,
+    }
 }
 
 #[test]
 fn a_cut_never_falls() {
-    let facts = archive(&[(0, 0, 100)]);
-    let previous = offsets(&[(0, 50)]);
-    // Redis was emptied or is older: its rotate says less than the view already holds.
-    assert_eq!(plan(Some(&previous), &rotated(&[(0, 20)]), &facts), CutPlan::Ready(offsets(&[(0, 50)])));
-    assert_eq!(plan(Some(&previous), &rotated(&[(0, 80)]), &facts), CutPlan::Ready(offsets(&[(0, 80)])));
+    // Redis was emptied or is older: its slices begin below what the view already holds.
+    assert_eq!(cut(Some(50), &[0, 20], (0, 100)), Some(50));
+    assert_eq!(cut(Some(50), &[0, 20, 80], (0, 100)), Some(80));
     // Named once, named for ever: a look at the archive that does not know the partition is older than the view.
+    let facts = archive(&[(0, 0, 100)]);
     let other = offsets(&[(0, 50), (7, 3)]);
     let waiting = CutPlan::Waiting(vec![Behind { partition: id(7), wanted: 3, archived: 0 }]);
     assert_eq!(plan(Some(&other), &rotated(&[]), &facts), waiting);
 }
 
 #[test]
-fn a_missing_shard_takes_the_archives_next_offset() {
-    assert_eq!(plan(None, &rotated(&[]), &archive(&[(0, 5, 9)])), CutPlan::Ready(offsets(&[(0, 9)])));
+fn facts_that_are_older_than_the_view_are_waited_for() {
+    let previous = offsets(&[(0, 120)]);
+    let mut facts = archive(&[(0, 0, 100)]);
+    let waiting = CutPlan::Waiting(vec![Behind { partition: id(0), wanted: 120, archived: 100 }]);
+    for slices in [rotated(&[]), rotated(&[(0, &[0, 90])]), rotated(&[(0, &[120, 150])])] {
+        assert_eq!(plan(Some(&previous), &slices, &facts), waiting, "{slices:?}");
+    }
+    facts.close("log");
+    assert_eq!(plan(Some(&previous), &rotated(&[]), &facts), waiting, "a closed log's cut does not fall either");
 }
 
 #[test]
-fn a_cut_waits_for_the_archive() {
-    let plan = plan(None, &rotated(&[(0, 120), (1, 1)]), &archive(&[(0, 0, 100), (1, 0, 1)]));
-    assert_eq!(plan, CutPlan::Waiting(vec![Behind { partition: id(0), wanted: 120, archived: 100 }]));
+fn a_missing_shard_takes_the_archives_next_offset() {
+    assert_eq!(plan(None, &rotated(&[]), &archive(&[(0, 5, 9)])), CutPlan::Ready(offsets(&[(0, 9)])));
+    let previous = offsets(&[(0, 7)]);
+    assert_eq!(plan(Some(&previous), &rotated(&[]), &archive(&[(0, 5, 9)])), CutPlan::Ready(offsets(&[(0, 9)])));
+}
+
+#[test]
+fn a_cut_is_the_last_slice_that_the_archive_covers() {
+    assert_eq!(cut(Some(20), &[20, 50, 80, 120], (0, 120)), Some(120), "a slice that begins at the archived end");
+    assert_eq!(cut(Some(20), &[20, 50, 80, 120], (0, 119)), Some(80), "the archive lags");
+    assert_eq!(cut(None, &[20, 50, 80, 120], (0, 60)), Some(50), "there is no view yet");
+}
+
+#[test]
+fn a_cut_stays_where_the_archive_covers_no_slice() {
+    assert_eq!(cut(Some(20), &[20, 120], (0, 100)), Some(20), "only the slice that begins at the cut");
+    assert_eq!(cut(Some(20), &[120], (0, 100)), Some(20));
+    assert_eq!(cut(None, &[120], (5, 100)), Some(5), "no view yet: where the archive begins the partition");
+}
+
+#[test]
+fn a_slice_below_the_previous_cut_is_not_taken() {
+    assert_eq!(cut(Some(50), &[0, 49, 120], (0, 100)), Some(50));
+    assert_eq!(cut(None, &[0, 4, 120], (5, 100)), Some(5), "nor one below the archive's begin");
+}
+
+#[test]
+fn a_reconcile_waits_for_the_last_slice_of_each_shard() {
+    let mut facts = archive(&[(0, 0, 100), (1, 0, 1), (2, 0, 7)]);
+    let slices = rotated(&[(0, &[0, 50, 120]), (1, &[0, 1])]);
+    assert_eq!(behind(&slices, &facts), [Behind { partition: id(0), wanted: 120, archived: 100 }]);
+    assert!(facts.advance(&id(0), 100, 120));
+    assert_eq!(behind(&slices, &facts), [], "and for no partition without a shard");
+    let beyond = rotated(&[(0, &[0, 500])]);
+    assert_eq!(behind(&beyond, &facts).len(), 1);
+    facts.close("log");
+    assert_eq!(behind(&beyond, &facts), [], "nothing more is archived of a closed log");
 }
 
 #[test]
@@ -51,7 +100,7 @@ fn a_closed_log_is_cut_at_its_archived_end() {
     facts.see_end(&id(0), 130);
     facts.close("log");
     assert_eq!(facts.partition(&id(0)).map(|facts| facts.lost.len()), Some(1));
-    assert_eq!(plan(None, &rotated(&[(0, 500)]), &facts), CutPlan::Ready(offsets(&[(0, 130)])));
+    assert_eq!(plan(None, &rotated(&[(0, &[0, 90, 500])]), &facts), CutPlan::Ready(offsets(&[(0, 130)])));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The rules of the cut (R1 to R10), driven as a whole.
+//! The rules of the cut, driven as a whole.
 //!
 //! Workers, archivers, reconciles, droppers, readers, operators and faults take steps in a random order, each with the
 //! project's own functions. Each step is one atomic write or one look, so whatever processes can do to each other between
@@ -7,8 +7,11 @@
 //! - Safety, after every step: whenever `complete::judge` finds no gap, the view's rows and the slices from the cut on hold
 //!   every offset below the cursor exactly once, under the reader's definition. Readers look now, hold an older look, or mix
 //!   both.
+//! - Meeting, after every step: no commit of a reconcile makes complete answers incomplete, unless Redis has lost a slice that
+//!   the reconcile knew (R13).
 //! - Liveness, at the end of every walk: once faults stop, a few fair rounds make every answer complete.
-//! - Calm, in walks without faults: what is complete stays complete, while cuts move, slices are dropped and metrics are added.
+//! - Calm, in walks without faults: what is complete stays complete, while cuts move, also of reconciles for which the archive
+//!   comes too late, slices are dropped and metrics are added.
 
 mod archiver;
 mod dropper;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::catalog::RulesHash;
-use shared_logic::complete::{self, Evidence, TopicState, Verdict};
+use shared_logic::complete::{self, Evidence, Gap, TopicState, Verdict};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
@@ -34,8 +34,11 @@ impl World {
         }
     }
 
-    /// What is wrong with any answer that any reader would be given now.
+    /// What is wrong with any answer that any reader would be given now, or with the commit that led to it.
     pub(super) fn wrong(&mut self) -> Option<String> {
+        if self.unmet.is_some() {
+            return self.unmet.take();
+        }
         let now = self.snapshot();
         let mut looks = vec![("now", now.clone())];
         if let Some(held) = &self.held {
@@ -130,10 +133,16 @@ impl World {
         open
     }
 
-    fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
+    /// What a reader of that definition would be told now to be missing.
+    pub(super) fn gaps(&self, definition: usize) -> Vec<Gap> {
+        self.judged(definition, &self.snapshot()).0.gaps
+    }
+
+    /// What a reader decides, and the shards by which it does.
+    fn judged(&self, definition: usize, snapshot: &Snapshot) -> (Verdict, BTreeMap<PartitionId, Option<Shard>>) {
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
         let (hash, rules, none) = (hash(definition), RulesHash::from("rules"), BTreeMap::new());
-        let mut evidence = Evidence {
+        let evidence = Evidence {
             definition: &hash,
             rules: &rules,
             view: view.map(|view| &view.note),
@@ -145,15 +154,21 @@ impl World {
         let needed = complete::needed_shards(&evidence).into_iter();
         let shards: BTreeMap<PartitionId, Option<Shard>> =
             needed.map(|id| (id.clone(), self.redis.shards.get(&id).cloned())).collect();
-        evidence.shards = &shards;
-        let verdict = complete::judge(&evidence);
+        let verdict = complete::judge(&Evidence { shards: &shards, ..evidence });
+        (verdict, shards)
+    }
+
+    fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
+        let (verdict, shards) = self.judged(definition, snapshot);
         if !verdict.gaps.is_empty() {
             return Answer::Gaps(format!("{:?}", verdict.gaps));
         }
         if let Some(partition) = self.forgotten(snapshot) {
             return Answer::Wrong(format!("{partition} has events and is not begun"));
         }
-        let own = complete::own_view(evidence.view, &hash).and(view);
+        let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
+        let hash = hash(definition);
+        let own = complete::own_view(view.map(|view| &view.note), &hash).and(view);
         if own.is_some_and(|view| view.note.definition != hash) {
             return Answer::Wrong("the view counts another definition".to_owned());
         }

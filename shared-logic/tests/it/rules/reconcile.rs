@@ -1,13 +1,13 @@
-//! A reconcile: rotates, waits for the archive, recomputes each metric, commits rows and cut at once.
+//! A reconcile: rotates, waits for the archive, recomputes each metric, asks for the shards that were missing, commits
+//! rows and cut at once.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::complete::own_view;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
-use shared_logic::cut::{self, CutPlan};
-use shared_logic::log::{OffsetRange, PartitionId};
+use shared_logic::cut::{self, CutPlan, Rotated};
+use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 
 use super::mask::Mask;
 use super::world::{Archive, File, View, World, hash};
@@ -16,14 +16,23 @@ use super::world::{Archive, File, View, World, hash};
 pub(super) struct Reconcile {
     archive: Rc<Archive>,
     to_rotate: Vec<PartitionId>,
-    rotated: BTreeMap<PartitionId, i64>,
+    rotated: Rotated,
+    /// The archive reached what was rotated, or the wait is over.
+    waited: bool,
     /// Closed logs whose shards it has asked.
     settled: Vec<String>,
     definitions: Vec<usize>,
     /// Recomputed for the last of the definitions, on that version of its view.
-    made: Option<(usize, View)>,
-    /// It waits for the archive as long as it takes.
-    patient: bool,
+    made: Option<Made>,
+}
+
+#[derive(Debug, Clone)]
+struct Made {
+    /// The number of versions of the metric's view on which it was recomputed.
+    base: usize,
+    view: View,
+    /// The shards that were missing were asked for again since.
+    asked: bool,
 }
 
 impl World {
@@ -42,12 +51,11 @@ impl World {
         }
     }
 
-    /// One step of a reconcile of the newest catalog that may fail for a metric, but never gives up waiting.
-    pub(super) fn patient_reconcile(&mut self) {
+    /// One step of a reconcile of the newest catalog that may fail for a metric.
+    pub(super) fn ordinary_reconcile(&mut self) {
         self.reconciles[0] = match self.reconciles[0].take() {
             None => {
                 let mut reconcile = self.starts(0, self.catalog);
-                reconcile.patient = true;
                 let fails = self.dice.chance(30).then(|| self.dice.below(reconcile.definitions.len()));
                 fails.map(|at| reconcile.definitions.remove(at));
                 Some(reconcile)
@@ -75,63 +83,112 @@ impl World {
         Reconcile {
             to_rotate: open.map(|(id, _)| id).collect(),
             archive,
-            rotated: BTreeMap::new(),
+            rotated: Rotated::new(),
+            waited: false,
             settled: Vec::new(),
             definitions: self.scenario.catalogs[catalog].to_vec(),
             made: None,
-            patient: false,
         }
     }
 
     fn reconcile_step(&mut self, at: usize, mut me: Reconcile) -> Option<Reconcile> {
         if let Some(id) = me.to_rotate.pop() {
-            if let Ok((shard, begin)) = Shard::rotate(self.redis.shards.get(&id), self.max_slices) {
-                self.tell(|| format!("reconcile {at} rotates {id} and gets {begin}"));
-                self.redis.shards.insert(id.clone(), shard);
-                me.rotated.insert(id, begin);
+            if let Ok((shard, _)) = Shard::rotate(self.redis.shards.get(&id), self.max_slices) {
+                self.tell(|| format!("reconcile {at} rotates {id} and gets {:?}", shard.slices));
+                me.rotated.insert(id.clone(), shard.slices.clone());
+                self.redis.shards.insert(id, shard);
             }
             return Some(me);
         }
-        let definition = *me.definitions.last()?;
-        let metric = self.scenario.metric_of[definition];
-        let Some((base, view)) = me.made.take() else {
-            if let CutPlan::Waiting(behind) = cut::plan(None, &me.rotated, &me.archive.facts) {
-                if !me.patient && self.dice.chance(30) {
-                    // The wait is over: what the archive does not cover is left to the next one.
-                    me.rotated.extend(behind.into_iter().map(|late| (late.partition, late.archived)));
-                }
-                me.archive = Rc::clone(&self.archive);
-                return Some(me);
-            }
-            let logs = &me.archive.facts.logs;
-            if let Some(log) = logs.iter().find(|log| log.closed && !me.settled.contains(&log.log)) {
-                let log = log.log.clone();
-                self.settle(&log);
-                me.archive = Rc::clone(&self.archive);
-                me.settled.push(log);
-                return Some(me);
-            }
-            me.made = self.recomputed(definition, &me);
-            if me.made.is_none() {
-                // Its look at the archive is older than the newest view.
-                me.archive = Rc::clone(&self.archive);
-            }
-            return Some(me);
-        };
-        if base == self.views[metric].len() {
-            self.tell(|| {
-                format!("reconcile {at} commits metric {metric}, definition {definition}, cut {:?}", view.note.cut)
-            });
-            self.views[metric].push(Rc::new(view));
-            me.definitions.pop();
-        } else {
+        if !me.waited {
+            // At some time the wait is over, whether the archive has come so far or not.
+            me.waited = cut::behind(&me.rotated, &me.archive.facts).is_empty() || self.dice.chance(30);
             me.archive = Rc::clone(&self.archive);
+            return Some(me);
+        }
+        let definition = *me.definitions.last()?;
+        match me.made.take() {
+            None => self.reconcile_recomputes(definition, &mut me),
+            Some(made) if !made.asked => self.reconcile_asks_again(at, made, &mut me),
+            Some(made) => self.reconcile_commits(at, definition, made, &mut me),
         }
         Some(me)
     }
 
+    fn reconcile_recomputes(&mut self, definition: usize, me: &mut Reconcile) {
+        let logs = &me.archive.facts.logs;
+        if let Some(log) = logs.iter().find(|log| log.closed && !me.settled.contains(&log.log)) {
+            let log = log.log.clone();
+            self.settle(&log);
+            me.archive = Rc::clone(&self.archive);
+            me.settled.push(log);
+            return;
+        }
+        me.made = self.recomputed(definition, me);
+        if me.made.is_none() {
+            // Its look at the archive is older than the newest view.
+            me.archive = Rc::clone(&self.archive);
+        }
+    }
+
+    /// R13: a shard that was missing may have been opened meanwhile. Then everything is recomputed, up to one of its
+    /// slices.
+    fn reconcile_asks_again(&mut self, at: usize, made: Made, me: &mut Reconcile) {
+        let facts = &me.archive.facts;
+        let open = facts.partitions().filter(|(id, _)| !facts.is_closed(&id.log));
+        let missing: Vec<PartitionId> = open.map(|(id, _)| id).filter(|id| !me.rotated.contains_key(id)).collect();
+        let known = me.rotated.len();
+        for id in missing {
+            if let Some(shard) = self.redis.shards.get(&id) {
+                me.rotated.insert(id, shard.slices.clone());
+            }
+        }
+        if me.rotated.len() == known {
+            me.made = Some(Made { asked: true, ..made });
+        } else {
+            self.tell(|| format!("reconcile {at} finds shards that were missing"));
+        }
+    }
+
+    fn reconcile_commits(&mut self, at: usize, definition: usize, made: Made, me: &mut Reconcile) {
+        let (metric, Made { base, view, .. }) = (self.scenario.metric_of[definition], made);
+        if base != self.views[metric].len() {
+            me.archive = Rc::clone(&self.archive);
+            return;
+        }
+        let newest = self.views[metric].last();
+        let is_own = newest.is_none_or(|newest| own_view(Some(&newest.note), &hash(definition)).is_some());
+        let was_complete = is_own && self.gaps(definition).is_empty();
+        let previous = newest.map(|newest| newest.note.cut.clone());
+        self.tell(|| {
+            format!("reconcile {at} commits metric {metric}, definition {definition}, cut {:?}", view.note.cut)
+        });
+        self.views[metric].push(Rc::new(view));
+        me.definitions.pop();
+        if was_complete {
+            self.unmet = self.unmet.take().or_else(|| self.does_not_meet(definition, previous.as_ref(), me));
+        }
+    }
+
+    /// R13: why the commit of that reconcile made complete answers incomplete, as far as the shards still have the
+    /// slices that it knew.
+    fn does_not_meet(&self, definition: usize, previous: Option<&Offsets>, me: &Reconcile) -> Option<String> {
+        let has_them = |id: &PartitionId| {
+            let facts = &me.archive.facts;
+            let from = cut::of_partition(previous, id, facts).unwrap_or_default();
+            let (known, shard) = (me.rotated.get(id), self.redis.shards.get(id));
+            let known = known.filter(|_| !facts.is_closed(&id.log));
+            known.zip(shard).is_some_and(|(known, shard)| {
+                known.iter().filter(|begin| **begin >= from).all(|begin| shard.slices.contains(begin))
+            })
+        };
+        let mut gaps = self.gaps(definition).into_iter();
+        let gap = gaps.find(|gap| gap.partition.as_ref().is_some_and(has_them))?;
+        Some(format!("a reconcile made complete answers of definition {definition} incomplete: {gap:?}"))
+    }
+
     /// As `batch_layer::reconcile` does: cut and rows from the newest view and one look at the archive.
-    fn recomputed(&self, definition: usize, me: &Reconcile) -> Option<(usize, View)> {
+    fn recomputed(&self, definition: usize, me: &Reconcile) -> Option<Made> {
         let metric = self.scenario.metric_of[definition];
         let newest = self.views[metric].last();
         let previous = newest.map(|view| &view.note.cut);
@@ -149,6 +206,6 @@ impl World {
             *mask = mask.plus(if *foreign { added.foreign() } else { added });
         }
         let note = Note { definition: hash(definition), cut, archive_version: me.archive.version, committed_at_us: 0 };
-        Some((self.views[metric].len(), View { note, rows }))
+        Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
 }

@@ -113,6 +113,8 @@ pub(super) struct World {
     pub(super) held: Option<Snapshot>,
 
     // What came of it.
+    /// How a reconcile's commit made complete answers incomplete.
+    pub(super) unmet: Option<String>,
     /// Every step, to be printed when an answer is wrong.
     story: Vec<String>,
     /// How many answers were judged, and how many of them were complete.
@@ -149,6 +151,7 @@ impl World {
             held: None,
             catalog: 0,
             faults,
+            unmet: None,
             story: Vec::new(),
             answers: 0,
             complete: 0,
@@ -169,13 +172,13 @@ impl World {
         }
     }
 
-    /// One step of ordinary life: no fault, no reconcile of an older catalog, and none that gives up waiting.
+    /// One step of ordinary life: no fault, and no reconcile of an older catalog.
     pub(super) fn calm_step(&mut self) {
         match self.dice.below(100) {
             0..20 => self.produce(),
             20..40 => self.archiver(),
             40..70 => self.worker(),
-            70..88 => self.patient_reconcile(),
+            70..88 => self.ordinary_reconcile(),
             88..98 => self.dropper(),
             _ if self.catalog + 1 < self.scenario.catalogs.len() => self.deploy(),
             _ => {}

@@ -1,0 +1,182 @@
+//! An archive, and the view of the one metric over it.
+
+use std::collections::BTreeMap;
+
+use platform::store::Committed;
+use polars::prelude::{DataFrame, DataType};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::batch_view::BUCKET;
+use shared_logic::log::PartitionId;
+
+use super::super::recompute::DayTask;
+use super::super::*;
+use crate::archive::buffer::Buffer;
+use crate::archive_rows::record_rows::Incoming;
+use crate::{archive, rows};
+
+const CATALOG: &str = r#"
+[sources.s]
+event_id = "id"
+event_time = "at"
+[sources.s.fields]
+id = "int"
+at = "timestamp"
+k = "string"
+n = "int"
+[metrics.m]
+source = "s"
+by = ["k"]
+grain = "30m"
+[metrics.m.measures]
+events = "count()"
+total = "sum(n)"
+"#;
+/// The metric's grain.
+pub(super) const GRAIN_MS: i64 = 30 * 60_000;
+
+/// What an event says. Copies agree in id and time only.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) id: i64,
+    pub(super) at_ms: i64,
+    pub(super) k: &'static str,
+    pub(super) n: i64,
+}
+
+/// A record: where it lies, and what it says if it is valid.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) id: PartitionId,
+    pub(super) offset: i64,
+    pub(super) event: Option<Event>,
+}
+
+/// A view's rows: per bucket and `k`, the measures `events` and `total`. A bucket is named by its start, in
+/// microseconds.
+pub(super) type Rows = BTreeMap<(i64, String), (i64, i64)>;
+
+/// An archive, and the view of the one metric over it.
+pub(super) struct Bench {
+    pub(super) reconciler: Reconciler,
+    pub(super) archive: Archive,
+    pub(super) folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// With the one partition [`id`].
+    pub(super) async fn new() -> Bench {
+        Bench::with(Settings::default(), &[id()]).await
+    }
+
+    /// With those partitions, begun in that order. A view is tidied up after each of its versions.
+    pub(super) async fn with(settings: Settings, partitions: &[PartitionId]) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let tidy = settings::Archive { checkpoint_every: 1, ..Default::default() };
+        let settings = Settings { store, archive: tidy, ..settings };
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
+        let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
+        let rules = catalog.sources["s"].rules();
+        let begin = |facts: &mut Facts| {
+            facts.keep_bytes(&rules);
+            partitions.iter().for_each(|id| facts.begin(id, 0));
+        };
+        archive.change("BEGIN", begin).await.expect("begun");
+        let reconciler = Reconciler::new(&settings, &storage, &catalog);
+        Bench { reconciler, archive, folder }
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.reconciler.catalog.sources["s"]
+    }
+
+    pub(super) fn metric(&self) -> &Metric {
+        &self.reconciler.catalog.metrics["m"]
+    }
+
+    /// The view as a process that has just been started knows it.
+    pub(super) async fn view(&self) -> BatchView {
+        let Reconciler { storage, catalog, .. } = &self.reconciler;
+        view::create(storage, catalog, self.metric()).await.expect("created")
+    }
+
+    /// The first offset of a partition that is not archived.
+    pub(super) fn next(&self, id: &PartitionId) -> i64 {
+        self.archive.facts().partition(id).expect("begun").next
+    }
+
+    /// Archives events of these ids; their event time follows from the id, so equal ids are copies.
+    pub(super) async fn archived(&mut self, ids: &[i64]) {
+        let event = |of: i64| Event { id: of, at_ms: of * 60_000, k: "a", n: 1 };
+        let places = (self.next(&id())..).zip(ids);
+        let records: Vec<Record> =
+            places.map(|(offset, of)| Record { id: id(), offset, event: Some(event(*of)) }).collect();
+        self.archive_these(LOG, &records).await;
+    }
+
+    /// Archives records of one log in one commit.
+    pub(super) async fn archive_these(&mut self, log: &str, records: &[Record]) {
+        let facts = self.archive.facts();
+        let partitions = &facts.log(log).expect("begun").partitions;
+        let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
+        let source = self.source().clone();
+        let mut buffer = Buffer::new(&source, log, &next);
+        for Record { id, offset, event } in records {
+            let valid = event
+                .as_ref()
+                .map(|Event { id, at_ms, k, n }| format!(r#"{{"id": {id}, "at": {at_ms}, "k": "{k}", "n": {n}}}"#));
+            let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());
+            let (partition, offset) = (id.partition, *offset);
+            buffer.push(Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None });
+        }
+        let committed = archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await;
+        assert!(matches!(committed, Ok(Committed::At(_))), "there is no other writer");
+    }
+
+    /// Reconciles with a shard of the partition [`id`] that has this slice. Redis is not asked.
+    pub(super) async fn reconcile(&self, view: &mut BatchView, slice: i64) -> Option<Replaced> {
+        let rotated = Rotated::from([(id(), vec![slice])]);
+        let recounted = self.reconciler.recount(self.metric(), view, &self.archive, &rotated).await;
+        let (plan, files) = recounted.expect("recounted");
+        self.reconciler.commit(self.metric(), view, plan, files).await.expect("committed, or too late")
+    }
+
+    /// The task of the only day that has events.
+    pub(super) async fn task(&self) -> DayTask {
+        let plan = self.reconciler.plan(self.metric(), &self.view().await, &self.archive, &Rotated::new()).await;
+        let [task] = <[DayTask; 1]>::try_from(plan.expect("planned").tasks).expect("one day");
+        task
+    }
+
+    /// What a new reader finds: the version, the cut and the number of events.
+    pub(super) async fn read(&self) -> (u64, Option<i64>, i64) {
+        let view = self.view().await;
+        let cut = view.note().expect("committed").cut.get(&id());
+        (view.version(), cut, self.rows_of(&view).await.values().map(|(events, _)| events).sum())
+    }
+
+    /// The rows of a view at the version that it knows.
+    pub(super) async fn rows_of(&self, view: &BatchView) -> Rows {
+        let columns = view::columns(self.source(), self.metric());
+        let frame = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
+        let frame: DataFrame = rows::compute("read", view.path(), move || frame.collect()).await.expect("decoded");
+        let integers = |name: &str| -> Vec<i64> {
+            let column = frame.column(name).expect("declared").cast(&DataType::Int64).expect("integers");
+            column.i64().expect("integers").iter().flatten().collect()
+        };
+        let texts = frame.column("k").expect("declared").str().expect("texts").iter().flatten();
+        let keys = integers(BUCKET).into_iter().zip(texts.map(str::to_owned));
+        let found: Rows = keys.zip(integers("events").into_iter().zip(integers("total"))).collect();
+        assert_eq!(found.len(), frame.height(), "one row for each bucket and key: {frame:?}");
+        found
+    }
+}
+
+/// The log of the partition [`id`].
+pub(super) const LOG: &str = "log";
+
+/// The partition of tests that need one only.
+pub(super) fn id() -> PartitionId {
+    PartitionId::new(LOG, 0)
+}

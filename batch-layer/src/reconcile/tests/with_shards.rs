@@ -1,0 +1,111 @@
+//! What a reconcile asks of the shards, and when: on a real Redis.
+
+use std::path::Path;
+
+use platform::settings::{Secret, Span};
+use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::contracts::speed_view::script::Reply;
+use storage::ShardClient;
+use test_kit::{DEADLINE, Progress, Redis, wait_for};
+
+use super::super::*;
+use super::bench::{Bench, id};
+
+/// A bench whose shards lie in that Redis, however long it takes to answer.
+async fn bench(redis: &Redis) -> Bench {
+    let redis =
+        settings::Redis { url: Secret::from(redis.url()), response_timeout: Span::from_secs(60), ..Default::default() };
+    let reconcile = settings::Reconcile { retry_backoff: Span::from_millis(1), ..Default::default() };
+    Bench::with(Settings { redis, reconcile, ..Settings::default() }, &[id()]).await
+}
+
+/// Opens the shard of the one partition: its only slice begins at that offset.
+async fn open_shard(bench: &Bench, at: i64) {
+    let Reconciler { redis, catalog, .. } = &bench.reconciler;
+    let mut redis = platform::redis::connect(redis).await.expect("connected");
+    let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
+    let definitions = [catalog.definition(bench.metric())];
+    let reply = ShardClient::default().open(&mut redis, &keys, at, &definitions).await.expect("answered");
+    assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
+}
+
+/// Rotates the shards, as a reconcile does first.
+async fn prepared(bench: &Bench) -> Prepared<'_> {
+    let prepared = bench.reconciler.prepare(bench.source(), &CancellationToken::new()).await;
+    prepared.expect("prepared").expect("an archive")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_shard_everything_archived_is_taken() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+    assert_eq!(bench.read().await, (1, Some(3), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_is_opened_meanwhile_is_asked_for_before_the_commit() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    let mut prepared = prepared(&bench).await;
+    assert!(prepared.rotated.is_empty(), "there is no shard yet");
+    open_shard(&bench, 1).await;
+    let replaced = bench.reconciler.attempts(bench.metric(), &mut prepared).await.expect("reconciled");
+    assert_eq!((replaced.version, bench.read().await), (1, (1, Some(1), 1)), "the cut is where its slice begins");
+    assert_eq!(prepared.rotated.get(&id()), Some(&vec![1]), "the other metrics need not find it again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_that_is_stopped_while_the_archive_lags_moves_no_cut_beyond_a_slice() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    // Its slice begins beyond what is archived.
+    open_shard(&bench, 5).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    bench.reconciler.run(&stop).await.expect("reconciled");
+    assert_eq!(bench.read().await, (1, Some(0), 0));
+    bench.archived(&[4, 5]).await;
+    bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+    assert_eq!(bench.read().await, (2, Some(5), 5), "once the archive covers the slice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_that_another_overtook_plans_anew_on_the_newest_view() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2]).await;
+    let mut other = bench.view().await;
+    let mut prepared = prepared(&bench).await;
+    let files = parquet_files(bench.folder.path());
+    // Frozen, Redis holds the reconcile up between its files and its commit, where it asks for the missing shard.
+    redis.suspend().expect("frozen");
+    let meanwhile = async {
+        wait_for("the reconcile to write a file", DEADLINE, async || {
+            let now = parquet_files(bench.folder.path());
+            Ok(Progress::when(now > files, format_args!("{now} files")))
+        })
+        .await
+        .expect("written");
+        bench.reconcile(&mut other, 1).await.expect("it commits first");
+        redis.resume().expect("thawed");
+    };
+    let (replaced, ()) = tokio::join!(bench.reconciler.attempts(bench.metric(), &mut prepared), meanwhile);
+    assert_eq!(replaced.expect("planned anew").version, 2);
+    assert_eq!(bench.read().await, (2, Some(2), 2));
+}
+
+fn parquet_files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |path: &Path| {
+        if path.is_dir() {
+            parquet_files(path)
+        } else {
+            usize::from(path.extension().is_some_and(|ext| ext == "parquet"))
+        }
+    };
+    entries.map(|entry| count(&entry.path())).sum()
+}
