@@ -4,7 +4,7 @@
 //! through two stages, so that the next one is aggregated while the last one is applied. When anything is not as expected
 //! (the topic was created again, another worker moved the shard, Redis was restored), the loop drops what it holds, opens
 //! the shard again and goes on from the shard's cursor: the cursor moves only together with the counters, so no record is
-//! missed or counted twice. It waits before each new start, the longer the more starts in a row have counted nothing.
+//! missed or counted twice. It waits before each new start, the longer the more starts in a row have applied nothing.
 //!
 //! In the order of the flow:
 //!
@@ -83,8 +83,8 @@ pub async fn run(
     Ok(())
 }
 
-/// Passes micro-batches through both stages until one cannot be applied, or the loop is stopped. Returns whether the cursor
-/// has moved by then.
+/// Passes micro-batches through both stages until one cannot be applied, or the loop is stopped. Returns whether any was
+/// applied by then.
 async fn count_into(
     open: OpenShard,
     shared: &Shared,
@@ -105,6 +105,6 @@ async fn count_into(
         return Ok(false);
     }
     let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
-    let ((), moved) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));
-    moved
+    let ((), applied) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));
+    applied
 }

@@ -72,51 +72,47 @@ struct Change {
 }
 
 impl ApplyStage<'_> {
-    /// Applies micro-batches in order; returns when one is not as expected, and whether the cursor has moved by then.
+    /// Applies micro-batches in order; returns when one is not as expected, and whether any was applied by then.
     ///
     /// # Errors
     /// [`Superseded`].
-    pub async fn run(mut self, aggregated: mpsc::Receiver<Aggregated>) -> Result<bool, Superseded> {
-        let began = self.open.shard.cursor;
-        self.apply_all(aggregated).await?;
-        Ok(self.open.shard.cursor > began)
-    }
-
-    async fn apply_all(&mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<(), Superseded> {
+    pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<bool, Superseded> {
         let id = self.open.id.clone();
+        let mut applied = false;
         let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
         while let Some(batch) = aggregated.recv().await {
             let still = tokio::select! {
                 still = batch.identity.is_still(&id.log) => still,
-                () = self.stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(applied),
             };
             if !still {
                 warn!(%id, "the topic was deleted or created again; what was read may not be of this log");
-                return Ok(());
+                return Ok(applied);
             }
             let expected = self.open.shard.expected();
             if batch.from != expected.cursor {
                 debug!(%id, from = batch.from, cursor = expected.cursor, "a micro-batch of an earlier position");
-                return Ok(());
+                return Ok(applied);
             }
             let as_of_us = ends.as_of(batch.to);
             let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
             match self.apply(change).await {
                 Ok(shard) => {
                     self.open.shard = shard;
+                    applied = true;
                     self.report(batch.records, batch.opened);
                 }
-                Err(NotApplied::Stopped) => return Ok(()),
+                Err(NotApplied::Stopped) => return Ok(applied),
                 Err(NotApplied::Differs(now)) if !same_hashes(&now.definitions, &self.open.shard.definitions) => {
                     return Err(Superseded { id });
                 }
                 Err(error) => {
                     self.report_refused(&error);
-                    return Ok(());
+                    return Ok(applied);
                 }
             }
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
