@@ -53,6 +53,18 @@ pub enum ArchiveError {
 /// Why an archiver could not start, or why a session ended and is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The archive's position lies beyond the log's end.
+    #[error(
+        "the archive's position {next} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped"
+    )]
+    BeyondTheEnd {
+        /// The partition.
+        id: PartitionId,
+        /// The first offset that is not archived.
+        next: i64,
+        /// Where the log ends.
+        end: i64,
+    },
     /// Kafka could not be asked or read.
     #[error(transparent)]
     Kafka(#[from] KafkaError),

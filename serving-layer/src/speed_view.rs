@@ -4,7 +4,7 @@
 //! never change, so they are kept in memory, and most requests read only the newest slice of each shard.
 //!
 //! - `read_shard`: reads one shard, in as many rounds as it takes to name all its slices;
-//! - `slices`: slices as ranges of offsets, and the slices that each shard had when it was last read;
+//! - `slices`: slices as ranges of offsets, and the instance and slices that each shard had when it was last read;
 //! - `finished`: the cache of finished slices.
 
 mod finished;

@@ -4,7 +4,7 @@
 //! through two stages, so that the next one is aggregated while the last one is applied. When anything is not as expected
 //! (the topic was created again, another worker moved the shard, Redis was restored), the loop drops what it holds, opens
 //! the shard again and goes on from the shard's cursor: the cursor moves only together with the counters, so no record is
-//! missed or counted twice.
+//! missed or counted twice. It waits before each new start, the longer the more starts in a row have applied nothing.
 //!
 //! In the order of the flow:
 //!
@@ -29,7 +29,7 @@ use platform::task::Backoff;
 use shared_logic::dedup::RecentIdentities;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::apply::ApplyStage;
 use self::open_shard::{OpenShard, open_shard};
@@ -56,33 +56,41 @@ pub async fn run(
             opened = open_shard(&shared, &mut redis, partition) => opened,
             () = stop.cancelled() => break,
         };
-        match opened {
+        let wait = match opened {
             Ok(open) => {
-                backoff.reset();
                 shared.starts_counting(open.id.clone());
-                count_into(open, &shared, &redis, &stop).await?;
+                if count_into(open, &shared, &redis, &stop).await? {
+                    backoff.reset();
+                }
+                let wait = backoff.wait();
+                if !stop.is_cancelled() {
+                    warn!(partition, wait_ms = wait.as_millis(), "counting was interrupted; starting again");
+                }
+                wait
             }
             Err(not_open) => {
                 let wait = backoff.wait();
                 not_open.report(partition, wait);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = stop.cancelled() => break,
-                }
+                wait
             }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => break,
         }
     }
     shared.stops_counting(partition);
     Ok(())
 }
 
-/// Passes micro-batches through both stages until one cannot be applied, or the loop is stopped.
+/// Passes micro-batches through both stages until one cannot be applied, or the loop is stopped. Returns whether any was
+/// applied by then.
 async fn count_into(
     open: OpenShard,
     shared: &Shared,
     redis: &Connection,
     stop: &CancellationToken,
-) -> Result<(), Superseded> {
+) -> Result<bool, Superseded> {
     let (id, cursor) = (&open.id, open.shard.cursor);
     let window = RecentIdentities::new(shared.metrics.source.dedup_window);
     let warms = shared.metrics.source.event_id.is_some();
@@ -94,7 +102,7 @@ async fn count_into(
     if shared.reader.send(Assignment::Start(start)).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         stop.cancelled().await;
-        return Ok(());
+        return Ok(false);
     }
     let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
     let ((), applied) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));

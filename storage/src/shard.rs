@@ -3,7 +3,8 @@
 //! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as text.
 //! `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are read; the
 //! tests run both side by side on a real Redis. A script whose reply was lost may have run: every change names the position
-//! that it expects, so a repeat changes nothing.
+//! that it expects, so a repeat changes nothing. Whoever opens a shard names its instance, a random one: so its counters
+//! are empty, whatever an earlier shard of the partition left behind.
 //!
 //! - `scripts`: the Lua sources;
 //! - `apply`: a micro-batch, read and written;
@@ -21,9 +22,10 @@ use platform::redis::Connection;
 use redis::{FromRedisValue, RedisError, Script};
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, hashes_text};
-use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
 
 pub use apply::{Held, Merged};
+pub use expire::Owner;
 pub use scripts::Scripts;
 
 /// Runs the scripts on shards. A clone shares them.
@@ -45,6 +47,15 @@ pub enum ShardError {
         /// What the server or the connection said.
         source: RedisError,
     },
+    /// Redis took the script and failed to write. The shard has no cursor any more, which is as if it was missing; or it is as
+    /// it was, if already the first write failed.
+    #[error("redis could not write to shard {shard}, which has to be opened again: {why}")]
+    Failed {
+        /// The shard's key.
+        shard: String,
+        /// What Redis said.
+        why: String,
+    },
     /// The shard is of another format, or damaged.
     #[error("cannot understand shard {shard}")]
     Unreadable {
@@ -63,7 +74,8 @@ impl ShardError {
 }
 
 impl ShardClient {
-    /// Opens a missing shard at an offset, counted by those definitions from there on. An existing one stays as it is:
+    /// Opens a missing shard at an offset, without counters, counted by those definitions from there on. `instance` is random,
+    /// and another one for each shard that is opened. An existing shard stays as it is:
     /// [`Refusal::Differs`](shared_logic::contracts::speed_view::Refusal::Differs).
     ///
     /// # Errors
@@ -74,8 +86,9 @@ impl ShardClient {
         keys: &ShardKeys,
         at: i64,
         definitions: &[DefinitionHash],
+        instance: Instance,
     ) -> Result<Reply, ShardError> {
-        let arguments = [at.to_string(), hashes_text(definitions)];
+        let arguments = [at.to_string(), hashes_text(definitions), instance.to_string()];
         self.change(redis, keys, "open", &self.scripts.open, &arguments).await
     }
 
@@ -105,7 +118,8 @@ impl ShardClient {
         self.change(redis, keys, "adopt definitions in", &self.scripts.adopt, &[hashes_text(definitions)]).await
     }
 
-    /// R5: drops every slice and begins one at `to`, if the shard's cursor is `cursor`.
+    /// R5: drops every slice and begins one at `to`, without counters, if the shard's cursor is `cursor`. `instance` is as for
+    /// [`ShardClient::open`].
     ///
     /// # Errors
     /// [`ShardError`].
@@ -116,8 +130,9 @@ impl ShardClient {
         cursor: i64,
         to: i64,
         definitions: &[DefinitionHash],
+        instance: Instance,
     ) -> Result<Reply, ShardError> {
-        let arguments = [cursor.to_string(), to.to_string(), hashes_text(definitions)];
+        let arguments = [cursor.to_string(), to.to_string(), hashes_text(definitions), instance.to_string()];
         self.change(redis, keys, "reopen", &self.scripts.reopen, &arguments).await
     }
 

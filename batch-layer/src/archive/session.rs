@@ -12,6 +12,7 @@ use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::Change;
+use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -117,8 +118,8 @@ impl Archiver {
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        let failed = reading.poll(&mut self.consumer, &self.source.topic)?;
-        let ends_here = failed || self.stop.is_cancelled();
+        reading.poll(&mut self.consumer, &self.source.topic)?;
+        let ends_here = !reading.out_of_range.is_empty() || self.stop.is_cancelled();
         let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
         let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
         if !(ends_here || asks || commits) {
@@ -142,7 +143,33 @@ impl Archiver {
         if commits && !self.commit(reading)? {
             return Ok(false);
         }
+        self.explain_out_of_range(reading)?;
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
+    }
+
+    /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the next
+    /// session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
+    fn explain_out_of_range(&self, reading: &Reading) -> Result<(), SessionError> {
+        if reading.out_of_range.is_empty() {
+            return Ok(());
+        }
+        let starts = self.offsets(&reading.topic, Bound::Start)?;
+        let ends = self.offsets(&reading.topic, Bound::End)?;
+        let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
+        for partition in &reading.out_of_range {
+            let id = PartitionId::new(reading.topic.log.clone(), *partition);
+            let (start, end) = (of(&starts, partition), of(&ends, partition));
+            let next = reading.next(*partition).unwrap_or_default();
+            if next > end {
+                return Err(SessionError::BeyondTheEnd { id, next, end });
+            }
+            warn!(%id, next, start, end, "kafka said that the log does not hold the next offset; starting again");
+            if next >= start {
+                // By now it holds the offset. So that this does not repeat without end, it waits.
+                self.pause(self.settings.retry_backoff.get());
+            }
+        }
+        Ok(())
     }
 
     /// Commits what was read. Returns false if another archiver committed first.

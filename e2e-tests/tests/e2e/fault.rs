@@ -2,7 +2,8 @@
 //!
 //! - processes: `kill9`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
-//! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late.
+//! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: somebody
+//!   deletes or overwrites a shard's keys.
 
 mod archive_lags;
 mod broker_restarts;
@@ -15,6 +16,7 @@ mod redis_lost;
 mod redis_refuses;
 mod redis_slow;
 mod restart;
+mod shard_by_hand;
 mod stop;
 mod topic_created_again;
 mod topic_deleted;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::speed_view::Counters;
+use shared_logic::contracts::speed_view::{Counters, Instance};
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::Value;
 
@@ -18,6 +18,7 @@ const ENTRY_BYTES: usize = 160;
 pub(super) struct SliceId<'a> {
     /// The shard's key, which names log and partition.
     pub(super) shard: String,
+    pub(super) instance: Instance,
     pub(super) begin: i64,
     pub(super) end: i64,
     pub(super) definition: &'a DefinitionHash,
@@ -37,7 +38,7 @@ struct Generations {
     old: HashMap<Id, Arc<Counters>>,
 }
 
-type Id = (String, i64, i64, DefinitionHash, GroupKey);
+type Id = (String, Instance, i64, i64, DefinitionHash, GroupKey);
 
 impl FinishedSlices {
     pub(super) fn new(limit_bytes: usize) -> FinishedSlices {
@@ -67,7 +68,7 @@ impl FinishedSlices {
 impl Generations {
     fn put(&mut self, id: Id, counters: Arc<Counters>, half_bytes: usize) {
         let bytes =
-            ENTRY_BYTES + id.0.len() + id.4.as_str().len() + counters.capacity() * size_of::<(i64, usize, Value)>();
+            ENTRY_BYTES + id.0.len() + id.5.as_str().len() + counters.capacity() * size_of::<(i64, usize, Value)>();
         if self.young.contains_key(&id) || bytes > half_bytes {
             return;
         }
@@ -82,7 +83,7 @@ impl Generations {
 
 impl SliceId<'_> {
     fn id(&self) -> Id {
-        (self.shard.clone(), self.begin, self.end, self.definition.clone(), self.key.clone())
+        (self.shard.clone(), self.instance, self.begin, self.end, self.definition.clone(), self.key.clone())
     }
 }
 
@@ -95,8 +96,11 @@ mod tests {
     fn memory_is_bounded_and_entries_in_use_stay() {
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let keys: Vec<GroupKey> = (0..100).map(|n| GroupKey::new(&[Some(KeyValue::Int(n))])).collect();
-        let slice =
-            |n: usize| SliceId { shard: "s".to_owned(), begin: 0, end: 10, definition: &definition, key: &keys[n] };
+        let instance = Instance::new(1);
+        let slice = |n: usize| {
+            let (shard, definition, key) = ("s".to_owned(), &definition, &keys[n]);
+            SliceId { shard, instance, begin: 0, end: 10, definition, key }
+        };
         let finished = FinishedSlices::new(20 * 300);
         for n in 0..100 {
             finished.keep(&slice(n), &Arc::new(vec![(n as i64, 0, Value::Int(1))]));
@@ -106,5 +110,7 @@ mod tests {
         let kept = (0..100).filter(|n| finished.get(&slice(*n)).is_some()).count();
         assert!((2..=20).contains(&kept), "{kept} are kept");
         assert!(finished.get(&SliceId { end: 11, ..slice(0) }).is_none(), "another slice");
+        let other = SliceId { instance: Instance::new(2), ..slice(0) };
+        assert!(finished.get(&other).is_none(), "another shard of the partition");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
 
 /// How many shards' slices are remembered. Beyond, all are forgotten and read again.
 const MAX_SHARDS: usize = 100_000;
@@ -23,30 +23,44 @@ pub(super) fn slices(begins: &[i64], from: i64) -> impl Iterator<Item = Slice> {
     all.filter(move |slice| slice.begin >= from)
 }
 
-/// Per shard, the begins of the slices that it had when it was last read.
+/// What was known of a shard when it was last read.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) instance: Instance,
+    /// The begins of its slices.
+    pub(super) begins: Vec<i64>,
+}
+
+impl Known {
+    pub(super) fn of(shard: &Shard) -> Known {
+        Known { instance: shard.instance, begins: shard.slices.clone() }
+    }
+}
+
+/// Per shard, what was known of it when it was last read.
 #[derive(Default)]
 pub(super) struct KnownSlices {
-    by_shard: Mutex<HashMap<String, Vec<i64>>>,
+    by_shard: Mutex<HashMap<String, Known>>,
 }
 
 impl KnownSlices {
-    pub(super) fn get(&self, keys: &ShardKeys) -> Vec<i64> {
-        self.lock().get(&keys.shard()).cloned().unwrap_or_default()
+    pub(super) fn get(&self, keys: &ShardKeys) -> Option<Known> {
+        self.lock().get(&keys.shard()).cloned()
     }
 
-    pub(super) fn set(&self, keys: &ShardKeys, begins: &[i64]) {
+    pub(super) fn set(&self, keys: &ShardKeys, now: &Known) {
         let mut known = self.lock();
         if known.len() >= MAX_SHARDS {
             known.clear();
         }
-        known.insert(keys.shard(), begins.to_vec());
+        known.insert(keys.shard(), now.clone());
     }
 
     pub(super) fn remove(&self, keys: &ShardKeys) {
         self.lock().remove(&keys.shard());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<i64>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.by_shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Note};
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, Expected, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Instance, ShardKeys};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::Plan;
 use shared_logic::time::parse_rfc3339;
@@ -45,6 +46,8 @@ pub(crate) struct TestServer {
     pub(crate) shutdown: Shutdown,
     connection: MultiplexedConnection,
     shards: ShardClient,
+    /// How many shards were opened: each is another instance.
+    opened: AtomicU64,
     serving: Option<(SocketAddr, JoinHandle<Result<(), ServeError>>)>,
     http: reqwest::Client,
     folder: tempfile::TempDir,
@@ -99,6 +102,7 @@ impl TestServer {
             settings,
             connection: redis.connection().await.expect("redis answers"),
             shards: ShardClient::default(),
+            opened: AtomicU64::new(0),
             redis,
             topics,
             shutdown: Shutdown::new(),
@@ -254,7 +258,13 @@ impl TestServer {
 
     pub(crate) async fn open_counting(&self, partition: i32, at: i64, definitions: &[DefinitionHash]) {
         let redis = &mut self.shards_connection().await;
-        done(self.shards.open(redis, &self.keys(partition), at, definitions).await);
+        let instance = Instance::new(self.opened.fetch_add(1, Ordering::SeqCst));
+        done(self.shards.open(redis, &self.keys(partition), at, definitions, instance).await);
+    }
+
+    /// Deletes a shard as by hand: its counters stay.
+    pub(crate) async fn delete_shard(&self, partition: i32) {
+        self.command(&["DEL", &self.keys(partition).shard()]).await;
     }
 
     /// Opens a slice at the cursor.
@@ -273,9 +283,7 @@ impl TestServer {
     pub(crate) async fn apply(&self, partition: i32, events: &[Event], as_of: &str) {
         let (source, metric) = (&self.catalog.sources["views"], self.metric());
         let (redis, keys) = (&mut self.shards_connection().await, self.keys(partition));
-        let Shard { cursor, slices, definitions } =
-            self.shards.positions(redis, &keys).await.expect("read").expect("a shard");
-        let expected = Expected { cursor, slice: *slices.last().expect("a slice"), definitions };
+        let expected = self.shards.positions(redis, &keys).await.expect("read").expect("a shard").expected();
         let partials = {
             let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
             // The plan may block, as a layer's plan does on a thread of its own.
@@ -283,10 +291,10 @@ impl TestServer {
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
         let additions = [Addition::new(self.definition(), metric, &partials.expect("counted"))];
-        let (_, held) = self.shards.held(redis, &keys, expected.slice, &additions).await.expect("read");
+        let (_, held) = self.shards.held(redis, &keys, &expected, &additions).await.expect("read");
         let merged =
             additions.iter().zip(&held).map(|(addition, held)| (addition, addition.merged(held).expect("merged")));
-        let to = cursor + events.len() as i64;
+        let to = expected.cursor + events.len() as i64;
         done(self.shards.apply(redis, &keys, &expected, to, Some(at(as_of)), merged).await);
     }
 

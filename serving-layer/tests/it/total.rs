@@ -58,6 +58,25 @@ async fn speed_alone() {
 }
 
 #[tokio::test]
+async fn a_shard_that_is_opened_again_is_read_without_its_old_counters() {
+    let mut server = counted().await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    // The finished slice is kept in memory by now.
+    assert_eq!(server.ok(TOTAL).await["values"]["views"], 5);
+    server.delete_shard(0).await;
+    server.open(0, 0).await;
+    assert_eq!(server.ok(TOTAL).await["values"]["views"], 0);
+    // Slices begin and end where those of the deleted shard did.
+    let events = [("2026-04-23T10:00:10Z", "v1", "de", 100); 3];
+    server.apply(0, &events, AS_OF).await;
+    server.rotate(0).await;
+    assert_eq!(server.ok(TOTAL).await["values"]["dwell_ms"], 300);
+    server.apply(0, &events[..2], AS_OF).await;
+    assert_eq!(server.ok(TOTAL).await["values"]["dwell_ms"], 500);
+}
+
+#[tokio::test]
 async fn both_layers_are_merged_at_the_cut() {
     let mut server = counted().await;
     reconciled(&server).await;

@@ -1,6 +1,7 @@
 //! Evidence and its verdict.
 
 use super::*;
+use crate::contracts::speed_view::Instance;
 use crate::log::Offsets;
 
 fn id(partition: i32) -> PartitionId {
@@ -29,7 +30,8 @@ fn note(definition: u8, offsets: Offsets) -> Note {
 }
 
 fn shard(slices: &[i64], since: i64) -> Option<Shard> {
-    Some(Shard { cursor: 120, slices: slices.to_vec(), definitions: [(hash(1), since)].into() })
+    let (slices, instance) = (slices.to_vec(), Instance::new(1));
+    Some(Shard { cursor: 120, slices, definitions: [(hash(1), since)].into(), instance })
 }
 
 fn complete() -> Seen {
@@ -172,7 +174,8 @@ fn every_gap_says_why() {
         (
             "not_counted_since",
             with(|seen| {
-                let none = Shard { cursor: 120, slices: vec![50], definitions: [(hash(2), 0)].into() };
+                let (definitions, instance) = ([(hash(2), 0)].into(), Instance::new(1));
+                let none = Shard { cursor: 120, slices: vec![50], definitions, instance };
                 seen.shards.insert(id(0), Some(none));
             })
             .gaps,

@@ -1,7 +1,7 @@
 //! The second stage of a counting loop: writes what a micro-batch adds into the shard (R2).
 //!
 //! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves the
-//! cursor. The script names the cursor, last slice and definitions that it expects, and changes nothing if one of them
+//! cursor. The script names the cursor, last slice, definitions and instance that it expects, and changes nothing if one of them
 //! differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script may have run. The
 //! next try then finds the cursor where this micro-batch would move it, and adds nothing a second time.
 
@@ -17,7 +17,7 @@ use storage::ShardError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
@@ -45,9 +45,10 @@ pub enum NotApplied {
     Missing,
     /// Another process has changed the shard, which is now like this.
     #[error(
-        "another process has changed the shard: its cursor is {} and its last slice begins at {}",
+        "another process has changed the shard: its cursor is {}, its last slice begins at {} and its instance is {}",
         .0.cursor,
-        .0.last_slice()
+        .0.last_slice(),
+        .0.instance
     )]
     Differs(Shard),
     /// Redis refused for a reason that waiting does not mend, or the shard cannot be understood.
@@ -71,47 +72,47 @@ struct Change {
 }
 
 impl ApplyStage<'_> {
-    /// Applies micro-batches in order; returns when one is not as expected.
+    /// Applies micro-batches in order; returns when one is not as expected, and whether any was applied by then.
     ///
     /// # Errors
     /// [`Superseded`].
-    pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<(), Superseded> {
+    pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<bool, Superseded> {
         let id = self.open.id.clone();
+        let mut applied = false;
         let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
         while let Some(batch) = aggregated.recv().await {
             let still = tokio::select! {
                 still = batch.identity.is_still(&id.log) => still,
-                () = self.stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(applied),
             };
             if !still {
                 warn!(%id, "the topic was deleted or created again; what was read may not be of this log");
-                return Ok(());
+                return Ok(applied);
             }
             let expected = self.open.shard.expected();
             if batch.from != expected.cursor {
                 debug!(%id, from = batch.from, cursor = expected.cursor, "a micro-batch of an earlier position");
-                return Ok(());
+                return Ok(applied);
             }
             let as_of_us = ends.as_of(batch.to);
             let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
             match self.apply(change).await {
                 Ok(shard) => {
                     self.open.shard = shard;
+                    applied = true;
                     self.report(batch.records, batch.opened);
                 }
-                Err(NotApplied::Stopped) => return Ok(()),
+                Err(NotApplied::Stopped) => return Ok(applied),
                 Err(NotApplied::Differs(now)) if !same_hashes(&now.definitions, &self.open.shard.definitions) => {
                     return Err(Superseded { id });
                 }
                 Err(error) => {
-                    counter!("braid_speed_refused_total").increment(1);
-                    let (cursor, error) = (self.open.shard.cursor, error_text(&error));
-                    warn!(%id, cursor, error, "a micro-batch was not applied; going on from what the shard says");
-                    return Ok(());
+                    self.report_refused(&error);
+                    return Ok(applied);
                 }
             }
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
@@ -129,16 +130,12 @@ impl ApplyStage<'_> {
                 }
                 // An earlier try did run, and its reply was lost.
                 Err(NotApplied::Differs(shard))
-                    if change.to > from
-                        && shard.cursor == change.to
-                        && shard.definitions == change.expected.definitions =>
+                    if change.to > from && shard.cursor == change.to && same_shard(&shard, &change.expected) =>
                 {
                     return Ok(shard);
                 }
                 // Only a rotate came in between: the same change again, into the slice that it opened.
-                Err(NotApplied::Differs(shard))
-                    if shard.cursor == from && shard.definitions == change.expected.definitions =>
-                {
+                Err(NotApplied::Differs(shard)) if shard.cursor == from && same_shard(&shard, &change.expected) => {
                     change.expected.slice = shard.last_slice();
                 }
                 Err(NotApplied::Shard(ShardError::Redis { source: error, .. })) if is_back_pressure(&error) => {
@@ -161,7 +158,7 @@ impl ApplyStage<'_> {
         let Change { expected, to, as_of_us, additions } = change;
         let mut merged = Vec::new();
         if !additions.is_empty() {
-            let (shard, held) = shards.held(&mut self.redis, keys, expected.slice, additions).await?;
+            let (shard, held) = shards.held(&mut self.redis, keys, expected, additions).await?;
             // The script decides. But where the shard differs already, merging would be in vain.
             Shard::apply(shard.as_ref(), expected, *to)?;
             let additions = Arc::clone(additions);
@@ -175,6 +172,17 @@ impl ApplyStage<'_> {
         match shards.apply(&mut self.redis, keys, expected, *to, *as_of_us, merged).await? {
             Reply::Done(shard) => Ok(shard),
             Reply::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Reports a micro-batch that was not applied. An operator has to mend what keeps Redis from writing.
+    fn report_refused(&self, error: &NotApplied) {
+        counter!("braid_speed_refused_total").increment(1);
+        let (id, cursor, text) = (&self.open.id, self.open.shard.cursor, error_text(error));
+        if matches!(error, NotApplied::Shard(ShardError::Failed { .. })) {
+            error!(%id, cursor, error = text, "a micro-batch was not applied, since redis cannot write it");
+        } else {
+            warn!(%id, cursor, error = text, "a micro-batch was not applied; going on from what the shard says");
         }
     }
 
@@ -198,6 +206,11 @@ impl From<Refusal> for NotApplied {
             Refusal::Differs(shard) => NotApplied::Differs(shard),
         }
     }
+}
+
+/// Whether its counters are those that are expected, at whatever position.
+fn same_shard(shard: &Shard, expected: &Expected) -> bool {
+    shard.instance == expected.instance && shard.definitions == expected.definitions
 }
 
 fn same_hashes(a: &Definitions, b: &Definitions) -> bool {

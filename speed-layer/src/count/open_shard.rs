@@ -9,10 +9,11 @@ use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
 use shared_logic::log::PartitionId;
 use storage::ShardError;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::source::Shared;
 
@@ -95,7 +96,8 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
     if shard.cursor < log_start {
         let cursor = shard.cursor;
         warn!(%id, cursor, log_start, "the log no longer holds the cursor; reopening the shard at the log's start");
-        shard = changed(&id, shared.shards.reopen(redis, &keys, cursor, log_start, &definitions).await?)?;
+        let reopened = shared.shards.reopen(redis, &keys, cursor, log_start, &definitions, new_instance()).await?;
+        shard = changed(&id, reopened)?;
     }
     if shard.cursor > end {
         return Err(NotOpen::BeyondTheEnd { id, cursor: shard.cursor, end });
@@ -116,7 +118,14 @@ async fn open_missing(
     let boundary = shared.batch_side.lock().await.boundary().await?;
     let at = boundary.opening(id).ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
     info!(%id, at, "opening a shard");
-    changed(id, shared.shards.open(redis, keys, at, definitions).await?)
+    changed(id, shared.shards.open(redis, keys, at, definitions, new_instance()).await?)
+}
+
+/// An instance that no shard ever had.
+fn new_instance() -> Instance {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    // Each half has some bits that say what kind of number it is; together they are random throughout.
+    Instance::new(high ^ low)
 }
 
 fn changed(id: &PartitionId, reply: Reply) -> Result<Shard, NotOpen> {

@@ -3,8 +3,8 @@
 use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
@@ -31,7 +31,8 @@ async fn metrics_of_one_definition_count_an_event_once() {
     let mut redis = platform::redis::connect(&settings).await.expect("redis answers");
     let (client, keys) =
         (ShardClient::default(), ShardKeys::new(&catalog.deployment, "s", &PartitionId::new("twins", 0)));
-    let opened = client.open(&mut redis, &keys, 0, &metrics.definitions()).await.expect("redis answers");
+    let opened = client.open(&mut redis, &keys, 0, &metrics.definitions(), Instance::new(1)).await;
+    let opened = opened.expect("redis answers");
     let Reply::Done(shard) = opened else { panic!("there is a shard already") };
 
     let events =
@@ -39,14 +40,14 @@ async fn metrics_of_one_definition_count_an_event_once() {
     let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
     let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
     let (expected, additions) = (shard.expected(), [addition]);
-    let (_, held) = client.held(&mut redis, &keys, expected.slice, &additions).await.expect("redis answers");
+    let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");
     let merged = additions[0].merged(&held[0]).expect("of the form that workers write");
     let merged = additions.iter().zip([merged]);
     let reply = client.apply(&mut redis, &keys, &expected, 2, None, merged).await.expect("redis answers");
     assert!(matches!(reply, Reply::Done(_)));
 
     let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let counters = [keys.counters(0, &additions[0].definition)];
+    let counters = [keys.counters(expected.instance, 0, &additions[0].definition)];
     let reading = client.read(&mut redis, &keys, &counters, &GroupKey::new(&[]), &kinds).await;
     let reading = reading.expect("redis answers").expect("a shard");
     let total = |measure| reading.counters[0].iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());

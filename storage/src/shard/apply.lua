@@ -1,28 +1,43 @@
 #!lua
 -- R2: writes the merged counters of a micro-batch to the last slice and moves the cursor, if the shard is as the worker
 -- expects: then it is as it was when the worker read what it merged into.
-local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format')
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance')
 if not at[1] then return {'missing'} end
-if at[4] ~= '2' then return {'format', at[4]} end
-if at[1] ~= ARGV[1] or string.match(at[2], '[^,]+$') ~= ARGV[2] or at[3] ~= ARGV[3]
-  or tonumber(ARGV[4]) < tonumber(at[1]) then
-  return {'differs', at[1], at[2], at[3]}
+if at[4] ~= '3' then return {'format', at[4]} end
+if at[1] ~= ARGV[1] or string.match(at[2], '[^,]+$') ~= ARGV[2] or at[3] ~= ARGV[3] or at[5] ~= ARGV[4]
+  or tonumber(ARGV[5]) < tonumber(at[1]) then
+  return {'differs', at[1], at[2], at[3], at[5]}
 end
 
--- From the first write on nothing may fail: Redis does not roll back. What could fail is tried before.
+-- What could fail is tried before the first write.
 local counters = {}
 for i = 2, #KEYS do
-  counters[i] = cmsgpack.unpack(ARGV[i + 4])
+  counters[i] = cmsgpack.unpack(ARGV[i + 5])
   redis.call('HSTRLEN', KEYS[i], 'chunks')
 end
 
+-- If a write fails all the same, Redis does not roll back, and counters that were written would be merged once more by the
+-- next try. So the shard has no cursor while they are written: without one it is missing, and whoever opens it again gives it
+-- another instance, which never reads them.
+local function failed(reply)
+  return type(reply) == 'table' and reply.err
+end
+local why = failed(redis.pcall('HDEL', KEYS[1], 'cursor'))
+if why then return {'failed', why} end
 for i = 2, #KEYS do
   local count = #counters[i]
   -- Lua's unpack fails near 8000 values.
   for first = 1, count, 6000 do
-    redis.pcall('HSET', KEYS[i], unpack(counters[i], first, math.min(first + 5999, count)))
+    why = why or failed(redis.pcall('HSET', KEYS[i], unpack(counters[i], first, math.min(first + 5999, count))))
   end
 end
-redis.pcall('HSET', KEYS[1], 'cursor', ARGV[4])
-if ARGV[5] ~= '' then redis.pcall('HSET', KEYS[1], 'as_of', ARGV[5]) end
-return {'done', ARGV[4], at[2], at[3]}
+if ARGV[6] ~= '' then
+  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[5], 'as_of', ARGV[6]))
+else
+  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[5]))
+end
+if why then
+  redis.pcall('UNLINK', KEYS[1])
+  return {'failed', why}
+end
+return {'done', ARGV[5], at[2], at[3], at[5]}

@@ -1,5 +1,8 @@
 //! R2: a micro-batch is added by reading the fields that it touches, merging, and writing them back in the script that moves
 //! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
+//!
+//! While the script writes counters, the shard has no cursor. If a write fails, it keeps none, and the counters that were
+//! written are never read: whoever opens the shard again gives it another instance.
 
 use platform::redis::Connection;
 use redis::{RedisError, Value, from_redis_value};
@@ -11,11 +14,14 @@ use super::{ShardClient, ShardError, refused};
 /// What the fields of each addition hold: per addition, in the order of its fields.
 pub type Held = Vec<Vec<Option<Vec<u8>>>>;
 
+/// The fields of a shard that [`shard`] reads.
+const POSITIONS: [&str; 5] = ["cursor", "slices", "definitions", "format", "instance"];
+
 /// An addition merged with what its fields held, as the script writes it.
 pub type Merged = Vec<u8>;
 
 impl ShardClient {
-    /// Reads the shard and what the additions' fields hold in a slice, in one transaction.
+    /// Reads the shard and what the additions' fields hold in the expected slice, in one transaction.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -23,13 +29,13 @@ impl ShardClient {
         &self,
         redis: &mut Connection,
         keys: &ShardKeys,
-        slice: i64,
+        expected: &Expected,
         additions: &[Addition],
     ) -> Result<(Option<Shard>, Held), ShardError> {
         let mut look = redis::pipe();
-        look.atomic().cmd("HMGET").arg(keys.shard()).arg(&["cursor", "slices", "definitions", "format"]);
+        look.atomic().cmd("HMGET").arg(keys.shard()).arg(&POSITIONS);
         for addition in additions {
-            look.cmd("HMGET").arg(keys.counters(slice, &addition.definition));
+            look.cmd("HMGET").arg(counters(keys, expected, addition));
             for field in addition.fields() {
                 look.arg(field);
             }
@@ -47,7 +53,7 @@ impl ShardClient {
     /// `as_of_us` is the moment up to which the log's end was at or below `to`, if it is known; microseconds since 1970.
     ///
     /// # Errors
-    /// [`ShardError`].
+    /// [`ShardError`]. After [`ShardError::Failed`] the shard has to be opened again.
     pub async fn apply(
         &self,
         redis: &mut Connection,
@@ -62,21 +68,30 @@ impl ShardClient {
             .arg(expected.cursor)
             .arg(expected.slice)
             .arg(definitions_text(&expected.definitions))
+            .arg(expected.instance.to_string())
             .arg(to)
             .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
         for (addition, fields) in merged {
-            invocation.key(keys.counters(expected.slice, &addition.definition)).arg(fields);
+            invocation.key(counters(keys, expected, addition)).arg(fields);
         }
         let fields: Vec<String> =
             invocation.invoke_async(redis).await.map_err(|source| refused(keys, "apply a micro-batch to", source))?;
+        if let Some(why) = script::failure(&fields) {
+            return Err(ShardError::Failed { shard: keys.shard(), why: why.to_owned() });
+        }
         script::reply(&fields).map_err(|source| ShardError::unreadable(keys, source))
     }
 }
 
+/// The key of what an addition adds to.
+fn counters(keys: &ShardKeys, expected: &Expected, addition: &Addition) -> String {
+    keys.counters(expected.instance, expected.slice, &addition.definition)
+}
+
 fn shard(positions: &[Option<String>]) -> Result<Option<Shard>, UnknownReply> {
     match positions {
-        [Some(cursor), Some(slices), Some(definitions), Some(format)] if format == FORMAT => {
-            script::shard(cursor, slices, definitions).map(Some)
+        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance)] if format == FORMAT => {
+            script::shard(cursor, slices, definitions, instance).map(Some)
         }
         [None, ..] => Ok(None),
         other => Err(UnknownReply { what: format!("{other:?}") }),

@@ -1,10 +1,11 @@
-//! R8: the counters of slices that were dropped are unlinked afterwards, in bounded steps. They are found by scanning for the
-//! shard's keys, so what a killed worker left behind goes with the next sweep.
+//! R8: the counters of slices that were dropped are unlinked afterwards, in bounded steps, and so are those of an earlier
+//! instance of the shard or of an older layout. They are found by scanning for the shard's keys, so what a killed worker left
+//! behind goes with the next sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform::redis::Connection;
-use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 
 use super::{ShardClient, ShardError, call, refused};
 
@@ -13,8 +14,12 @@ const SCAN_KEYS: usize = 1_000;
 /// How many keys one script unlinks.
 const UNLINK_KEYS: usize = 500;
 
+/// The instance and the slice that counters belong to; `None` for those of an older layout.
+pub type Owner = Option<(Instance, i64)>;
+
 impl ShardClient {
-    /// R8: unlinks the counters of every slice that the shard does not list, and tells `progress` after each step how many.
+    /// R8: unlinks the counters of every slice that the shard does not list, and those of every other instance; tells
+    /// `progress` after each step how many.
     ///
     /// # Errors
     /// [`ShardError`]. What was unlinked by then is gone; calling it again goes on.
@@ -25,8 +30,9 @@ impl ShardClient {
         mut progress: impl FnMut(u64),
     ) -> Result<(), ShardError> {
         let shard = self.positions(redis, keys).await?;
-        let listed: BTreeSet<i64> = shard.iter().flat_map(|shard| &shard.slices).copied().collect();
-        let mut garbage: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        let listed: BTreeSet<(Instance, i64)> =
+            shard.iter().flat_map(|shard| shard.slices.iter().map(move |slice| (shard.instance, *slice))).collect();
+        let mut garbage: BTreeMap<Owner, Vec<String>> = BTreeMap::new();
         let mut cursor = 0_u64;
         loop {
             let (next, found): (u64, Vec<String>) = redis::cmd("SCAN")
@@ -39,14 +45,15 @@ impl ShardClient {
                 .await
                 .map_err(|source| refused(keys, "scan for the counters of", source))?;
             for key in found {
-                if let Some(slice) = keys.slice_of(&key).filter(|slice| !listed.contains(slice)) {
-                    garbage.entry(slice).or_default().push(key);
+                let owner = keys.slice_of(&key);
+                if !owner.is_some_and(|slice| listed.contains(&slice)) {
+                    garbage.entry(owner).or_default().push(key);
                 }
             }
-            for (slice, found) in &mut garbage {
+            for (owner, found) in &mut garbage {
                 while found.len() >= UNLINK_KEYS || (next == 0 && !found.is_empty()) {
                     let step = found.split_off(found.len().saturating_sub(UNLINK_KEYS));
-                    progress(self.unlink(redis, keys, *slice, &step).await?);
+                    progress(self.unlink(redis, keys, *owner, &step).await?);
                 }
             }
             cursor = next;
@@ -56,7 +63,7 @@ impl ShardClient {
         }
     }
 
-    /// R8: unlinks those counters of a slice, unless the shard still lists it; returns how many keys are gone.
+    /// R8: unlinks those counters, unless the shard still lists the slice that owns them; returns how many keys are gone.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -64,10 +71,10 @@ impl ShardClient {
         &self,
         redis: &mut Connection,
         keys: &ShardKeys,
-        slice: i64,
+        owner: Owner,
         counters: &[String],
     ) -> Result<u64, ShardError> {
-        let arguments = [slice.to_string()];
+        let arguments = owner.map(|(instance, slice)| [instance.to_string(), slice.to_string()]).unwrap_or_default();
         call(redis, keys, "unlink counters of", &self.scripts.unlink, counters, &arguments).await
     }
 }

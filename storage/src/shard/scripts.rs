@@ -1,28 +1,28 @@
-//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions}`, where status is `done` or why
-//! nothing changed.
+//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions, instance}`, where status is `done`
+//! or why nothing changed; `apply` replies `{failed, why}` if it could not write.
 
 use redis::Script;
 
 /// Every script, ready to be sent.
 #[derive(Debug)]
 pub struct Scripts {
-    /// Keys: shard. Arguments: offset, definition hashes (comma-separated).
+    /// Keys: shard. Arguments: offset, definition hashes (comma-separated), instance.
     pub open: Script,
-    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, next cursor, as-of (empty:
-    /// unchanged), per counters what an `Addition` merged.
+    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, instance, next cursor, as-of
+    /// (empty: unchanged), per counters what an `Addition` merged.
     pub apply: Script,
     /// R3. Keys: shard. Arguments: the largest number of slices.
     pub rotate: Script,
     /// R4. Keys: shard. Arguments: definition hashes.
     pub adopt: Script,
-    /// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes.
+    /// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes, instance.
     pub reopen: Script,
     /// R8. Keys: shard. Arguments: cut. Replies with what remains.
     pub drop: Script,
     /// R8. Keys: shard. Arguments: the closed log's archived end. Replies with what is gone.
     pub delete: Script,
-    /// R8. Keys: shard, counters. Arguments: the slice that they belong to. Unlinks them unless the slice is still listed;
-    /// replies how many.
+    /// R8. Keys: shard, counters. Arguments: the instance and the slice that they belong to (empty: an older layout). Unlinks
+    /// them unless the slice is still listed; replies how many.
     pub unlink: Script,
     /// R10. Keys: shard, counters of each slice. Arguments: group key. Replies with the shard and, per slice, the group
     /// key's chunks.

@@ -1,4 +1,5 @@
 //! Shards on a real Redis, tables in a real store.
 
+mod instances;
 mod scripts;
 mod tables;

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, Reading, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Expected, Instance, Reading, Shard, ShardKeys};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
@@ -35,6 +35,8 @@ fn start_redis() -> Redis {
 /// One shard in Redis, and the scripts on it.
 struct StoredShard {
     keys: ShardKeys,
+    /// The instance that the next open or reopen gives the shard.
+    next: Instance,
     scripts: Rc<Scripts>,
     redis: Connection,
 }
@@ -43,7 +45,7 @@ impl StoredShard {
     fn new(server: &Redis, name: &str) -> StoredShard {
         let redis = server.connection_blocking().expect("redis answers");
         let keys = ShardKeys::new(&catalog().deployment, "s", &PartitionId::new(name, 0));
-        StoredShard { keys, scripts: Rc::default(), redis }
+        StoredShard { keys, next: Instance::new(1), scripts: Rc::default(), redis }
     }
 
     fn command<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
@@ -65,7 +67,8 @@ impl StoredShard {
     }
 
     fn open(&mut self, at: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        self.run(|scripts| &scripts.open, &[at.to_string(), hashes_text(hashes)])
+        let arguments = [at.to_string(), hashes_text(hashes), self.next.to_string()];
+        self.run(|scripts| &scripts.open, &arguments)
     }
 
     fn adopt(&mut self, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
@@ -73,7 +76,8 @@ impl StoredShard {
     }
 
     fn reopen(&mut self, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        self.run(|scripts| &scripts.reopen, &[cursor.to_string(), to.to_string(), hashes_text(hashes)])
+        let arguments = [cursor.to_string(), to.to_string(), hashes_text(hashes), self.next.to_string()];
+        self.run(|scripts| &scripts.reopen, &arguments)
     }
 
     fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
@@ -88,10 +92,10 @@ impl StoredShard {
         self.run(|scripts| &scripts.delete, &[archived_end.to_string()])
     }
 
-    /// What the fields of an addition hold in a slice, merged with it.
-    fn merged(&mut self, slice: i64, addition: &Addition) -> Vec<u8> {
+    /// What the fields of an addition hold in the expected slice, merged with it.
+    fn merged(&mut self, expected: &Expected, addition: &Addition) -> Vec<u8> {
         let mut read = ::redis::cmd("HMGET");
-        read.arg(self.keys.counters(slice, &addition.definition));
+        read.arg(self.keys.counters(expected.instance, expected.slice, &addition.definition));
         for field in addition.fields() {
             read.arg(field);
         }
@@ -103,10 +107,10 @@ impl StoredShard {
     fn apply(&mut self, expected: &Expected, to: i64, merged: &[(DefinitionHash, Vec<u8>)]) -> RedisResult<Reply> {
         let mut invocation = self.scripts.apply.key(self.keys.shard());
         for (definition, _) in merged {
-            invocation.key(self.keys.counters(expected.slice, definition));
+            invocation.key(self.keys.counters(expected.instance, expected.slice, definition));
         }
         invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
-        invocation.arg(to).arg("");
+        invocation.arg(expected.instance.to_string()).arg(to).arg("");
         for (_, fields) in merged {
             invocation.arg(fields);
         }
@@ -114,12 +118,12 @@ impl StoredShard {
         Ok(script::reply(&fields).expect("a known reply"))
     }
 
-    fn unlink(&mut self, slice: i64, keys: &[String]) -> RedisResult<u64> {
+    fn unlink(&mut self, instance: Instance, slice: i64, keys: &[String]) -> RedisResult<u64> {
         let mut invocation = self.scripts.unlink.key(self.keys.shard());
         for key in keys {
             invocation.key(key);
         }
-        invocation.arg(slice).invoke(&mut self.redis)
+        invocation.arg(instance.to_string()).arg(slice).invoke(&mut self.redis)
     }
 
     /// What a reader sees of one group key in those counters; `None` if there is no shard.
@@ -129,12 +133,12 @@ impl StoredShard {
             invocation.key(name);
         }
         let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, as_of, chunks @ ..] = answer.as_slice() else { return Ok(None) };
+        let [cursor, slices, definitions, instance, as_of, chunks @ ..] = answer.as_slice() else { return Ok(None) };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
         let chunks: Vec<Vec<(i64, Vec<u8>)>> =
             chunks.iter().map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and fields")).collect();
-        let head = [text(cursor), text(slices), text(definitions), text(as_of)];
-        let head = [head[0].as_str(), head[1].as_str(), head[2].as_str(), head[3].as_str()];
+        let head = [cursor, slices, definitions, instance, as_of].map(text);
+        let head = head.each_ref().map(String::as_str);
         Ok(Some(Reading::parse(head, &chunks, kinds).expect("of the form that the scripts write")))
     }
 

@@ -1,6 +1,6 @@
 //! What a session has read of one log and not committed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
@@ -27,6 +27,8 @@ pub(super) struct Reading {
     pub(super) ends_asked: Instant,
     /// What is not committed yet.
     pub(super) buffer: Buffer,
+    /// The partitions whose log does not hold the next offset. If there is one, the session has to end.
+    pub(super) out_of_range: BTreeSet<i32>,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
@@ -35,25 +37,29 @@ impl Reading {
     /// Nothing is read yet. `next` is the archive's next offset of each partition.
     pub(super) fn new(source: &Source, topic: Topic, next: &BTreeMap<i32, i64>, ends: BTreeMap<i32, i64>) -> Reading {
         let buffer = Buffer::new(source, &topic.log, next);
-        Reading { topic, ends, ends_asked: Instant::now(), buffer, since: None }
+        Reading { topic, ends, ends_asked: Instant::now(), buffer, out_of_range: BTreeSet::new(), since: None }
     }
 
-    /// Reads once into the buffer. Returns whether a partition cannot be read on, so that the session has to end.
-    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<bool, KafkaError> {
-        let (buffer, mut failed) = (&mut self.buffer, false);
+    /// Reads once into the buffer.
+    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
+        let (buffer, out_of_range) = (&mut self.buffer, &mut self.out_of_range);
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => buffer.push(incoming(&record)),
             Polled::End { partition, offset } => buffer.reach(partition, offset),
             Polled::OutOfRange { partition } => {
-                warn!(topic, partition, "the log no longer holds the next offset");
-                failed = true;
+                out_of_range.insert(partition);
             }
             Polled::Failed { partition, error } => warn!(topic, ?partition, %error, "kafka reports an error"),
         })?;
         if self.buffer.has_progress() {
             self.since.get_or_insert_with(Instant::now);
         }
-        Ok(failed)
+        Ok(())
+    }
+
+    /// The first offset of a partition that was not read.
+    pub(super) fn next(&self, partition: i32) -> Option<i64> {
+        self.buffer.reached.get(&partition).map(|(_, to)| *to)
     }
 
     /// Whether the buffer is full, or has waited long enough for more records.

@@ -18,18 +18,19 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the answer: `{cursor, slices, definitions, as_of, {chunk, field, …}, …}` as positions and, per slice, its chunks.
+    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, {chunk, field, …}, …}` as positions and, per slice, its
+    /// chunks.
     ///
     /// `kinds` are the metric's measures in order.
     ///
     /// # Errors
     /// If a position or a field is not of the form that the scripts write.
     pub fn parse(
-        head: [&str; 4],
+        head: [&str; 5],
         slices: &[Vec<(i64, Vec<u8>)>],
         kinds: &[MeasureKind],
     ) -> Result<Reading, UnknownReply> {
-        let [cursor, begins, definitions, as_of] = head;
+        let [cursor, begins, definitions, instance, as_of] = head;
         let counters = slices.iter().map(|chunks| {
             let mut counters = Counters::new();
             for (chunk, field) in chunks {
@@ -38,6 +39,7 @@ impl Reading {
             Ok(counters)
         });
         let counters = counters.collect::<Result<_, _>>()?;
-        Ok(Reading { shard: script::shard(cursor, begins, definitions)?, as_of_us: as_of.parse().ok(), counters })
+        let shard = script::shard(cursor, begins, definitions, instance)?;
+        Ok(Reading { shard, as_of_us: as_of.parse().ok(), counters })
     }
 }

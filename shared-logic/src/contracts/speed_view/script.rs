@@ -1,8 +1,12 @@
 //! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts lie in
 //! the crate `storage`.
 //!
-//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions}`, where status
-//! is `done` or why nothing changed.
+//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions, instance}`, where
+//! status is `done` or why nothing changed.
+//!
+//! A write may fail in the middle of a script, and Redis does not roll back. So while the apply script writes counters, the
+//! shard has no cursor, which makes it a missing one: what was written half-way is never read, because whoever opens the
+//! shard again gives it another instance.
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;
@@ -11,7 +15,8 @@ use crate::catalog::DefinitionHash;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "shard is not of format {format} or is damaged: {what}; is another program or another version of Braid writing to this \
-     Redis? What an older version wrote can be deleted: the next reconcile brings back what it counted",
+     Redis? The key of a shard that an older version wrote can be deleted: a worker opens the shard again at the cut of the \
+     batch views, without counters, and counts from there",
     format = super::FORMAT
 )]
 pub struct UnknownReply {
@@ -28,15 +33,15 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// Reads a script's answer: `{status, cursor, slices, definitions}`.
+/// Reads a script's answer: `{status, cursor, slices, definitions, instance}`.
 ///
 /// # Errors
 /// If it is of another form.
 pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
     match fields {
         [status] if status == "missing" => Ok(Reply::Refused(Refusal::Missing)),
-        [status, cursor, slices, definitions] => {
-            let shard = shard(cursor, slices, definitions)?;
+        [status, cursor, slices, definitions, instance] => {
+            let shard = shard(cursor, slices, definitions, instance)?;
             match status.as_str() {
                 "done" => Ok(Reply::Done(shard)),
                 "differs" => Ok(Reply::Refused(Refusal::Differs(shard))),
@@ -47,14 +52,24 @@ pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
     }
 }
 
-/// Reads the reply of `read` without counters: `{cursor, slices, definitions, as_of}`, or nothing if there is no shard.
+/// Why a script could not write, as Redis says it, if that is its answer: `{failed, why}`. What it had written by then is
+/// never read: the shard is missing, or as it was before if already the first write failed.
+pub fn failure(fields: &[String]) -> Option<&str> {
+    match fields {
+        [status, why] if status == "failed" => Some(why),
+        _ => None,
+    }
+}
+
+/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of}`, or nothing if there is no
+/// shard.
 ///
 /// # Errors
 /// If it is of another form.
 pub fn positions(fields: &[String]) -> Result<Option<Shard>, UnknownReply> {
     match fields {
         [] => Ok(None),
-        [cursor, slices, definitions, _as_of] => shard(cursor, slices, definitions).map(Some),
+        [cursor, slices, definitions, instance, _as_of] => shard(cursor, slices, definitions, instance).map(Some),
         _ => Err(UnknownReply { what: format!("{fields:?}") }),
     }
 }
@@ -63,9 +78,10 @@ pub fn positions(fields: &[String]) -> Result<Option<Shard>, UnknownReply> {
 ///
 /// # Errors
 /// If a field is not of the form that the scripts write.
-pub fn shard(cursor: &str, slices: &str, definitions: &str) -> Result<Shard, UnknownReply> {
-    let unknown =
-        || UnknownReply { what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}") };
+pub fn shard(cursor: &str, slices: &str, definitions: &str, instance: &str) -> Result<Shard, UnknownReply> {
+    let unknown = || UnknownReply {
+        what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}, instance {instance:?}"),
+    };
     let slices: Vec<i64> = slices.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| unknown())?;
     let definitions = definitions
         .split(',')
@@ -76,7 +92,9 @@ pub fn shard(cursor: &str, slices: &str, definitions: &str) -> Result<Shard, Unk
         })
         .collect::<Option<Definitions>>()
         .ok_or_else(unknown)?;
-    Ok(Shard { cursor: cursor.parse().map_err(|_| unknown())?, slices, definitions })
+    let cursor = cursor.parse().map_err(|_| unknown())?;
+    let instance = instance.parse().map_err(|_| unknown())?;
+    Ok(Shard { cursor, slices, definitions, instance })
 }
 
 /// Definitions as Redis keeps them: `hash=since`, comma-separated, by hash.
@@ -90,4 +108,35 @@ pub fn hashes_text(hashes: &[DefinitionHash]) -> String {
     hashes.sort_unstable();
     hashes.dedup();
     hashes.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_write_that_failed_is_told_from_every_other_answer() {
+        let failed = fields(&["failed", "ERR no"]);
+        assert_eq!(failure(&failed), Some("ERR no"));
+        assert!(reply(&failed).is_err(), "it is neither done nor refused");
+        for other in [&["missing"][..], &["format", "2"], &["done", "1", "0", "", "00000000000000aa"]] {
+            assert_eq!(failure(&fields(other)), None);
+        }
+    }
+
+    #[test]
+    fn a_shard_without_an_instance_is_none_of_ours() {
+        let whole = fields(&["done", "7", "0,5", "", "00000000000000aa"]);
+        let Ok(Reply::Done(shard)) = reply(&whole) else { panic!("a known reply") };
+        assert_eq!(
+            (shard.cursor, shard.slices, shard.instance.to_string().as_str()),
+            (7, vec![0, 5], "00000000000000aa")
+        );
+        assert!(reply(&whole[..4]).is_err());
+        assert!(reply(&fields(&["done", "7", "0,5", "", "aa"])).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::instance::Instance;
 use crate::catalog::DefinitionHash;
 
 /// The definitions that a shard counts, each with the offset since which it was counted.
@@ -16,6 +17,8 @@ pub struct Shard {
     pub slices: Vec<i64>,
     /// What is counted, since when.
     pub definitions: Definitions,
+    /// Tells it from an earlier shard of the partition, whose counters are not this one's.
+    pub instance: Instance,
 }
 
 /// What an apply names of the shard as its worker knows it (R2).
@@ -27,6 +30,8 @@ pub struct Expected {
     pub slice: i64,
     /// The definitions, with their since.
     pub definitions: Definitions,
+    /// The instance: another one has other counters.
+    pub instance: Instance,
 }
 
 /// Why a step changed nothing.
@@ -39,21 +44,26 @@ pub enum Refusal {
 }
 
 impl Shard {
-    /// Opens a shard at an offset; where there is one already, nothing changes.
+    /// Opens a shard at an offset, without counters; where there is one already, nothing changes.
     ///
     /// # Errors
     /// [`Refusal::Differs`] with the shard that exists.
-    pub fn open(existing: Option<&Shard>, at: i64, hashes: &[DefinitionHash]) -> Result<Shard, Refusal> {
+    pub fn open(
+        existing: Option<&Shard>,
+        at: i64,
+        hashes: &[DefinitionHash],
+        instance: Instance,
+    ) -> Result<Shard, Refusal> {
         match existing {
             Some(shard) => Err(Refusal::Differs(shard.clone())),
-            None => Ok(Shard::fresh(at, hashes)),
+            None => Ok(Shard::fresh(at, hashes, instance)),
         }
     }
 
     /// R2: adds a micro-batch to the last slice and moves the cursor to `to`.
     ///
     /// # Errors
-    /// If cursor, last slice or definitions differ from what is expected; then nothing changes.
+    /// If cursor, last slice, definitions or instance differ from what is expected; then nothing changes.
     pub fn apply(existing: Option<&Shard>, expected: &Expected, to: i64) -> Result<Shard, Refusal> {
         let shard = existing.ok_or(Refusal::Missing)?;
         if shard.expected() != *expected || to < shard.cursor {
@@ -87,16 +97,22 @@ impl Shard {
         Ok(Shard { definitions, ..shard.clone() })
     }
 
-    /// R5: the log no longer holds the cursor: every slice goes and one begins at `to`, counted by `hashes`.
+    /// R5: the log no longer holds the cursor: every slice goes and one begins at `to`, counted by `hashes`, without counters.
     ///
     /// # Errors
     /// If the cursor is not the expected one.
-    pub fn reopen(existing: Option<&Shard>, cursor: i64, to: i64, hashes: &[DefinitionHash]) -> Result<Shard, Refusal> {
+    pub fn reopen(
+        existing: Option<&Shard>,
+        cursor: i64,
+        to: i64,
+        hashes: &[DefinitionHash],
+        instance: Instance,
+    ) -> Result<Shard, Refusal> {
         let shard = existing.ok_or(Refusal::Missing)?;
         if shard.cursor != cursor || to <= cursor {
             return Err(Refusal::Differs(shard.clone()));
         }
-        Ok(Shard::fresh(to, hashes))
+        Ok(Shard::fresh(to, hashes, instance))
     }
 
     /// R8: removes, from the front, every slice that ends at or below the cut; gives their begins.
@@ -127,7 +143,8 @@ impl Shard {
 
     /// What an apply has to name.
     pub fn expected(&self) -> Expected {
-        Expected { cursor: self.cursor, slice: self.last_slice(), definitions: self.definitions.clone() }
+        let (cursor, slice, instance) = (self.cursor, self.last_slice(), self.instance);
+        Expected { cursor, slice, definitions: self.definitions.clone(), instance }
     }
 
     /// Whether exactly those definitions are counted, since whenever.
@@ -136,9 +153,9 @@ impl Shard {
             && self.definitions.keys().all(|hash| hashes.contains(hash))
     }
 
-    fn fresh(at: i64, hashes: &[DefinitionHash]) -> Shard {
+    fn fresh(at: i64, hashes: &[DefinitionHash], instance: Instance) -> Shard {
         let definitions = hashes.iter().map(|hash| (hash.clone(), at)).collect();
-        Shard { cursor: at, slices: vec![at], definitions }
+        Shard { cursor: at, slices: vec![at], definitions, instance }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use polars::prelude::*;
-use shared_logic::contracts::speed_view::{Addition, CHUNKS, Reading, Shard, ShardKeys, script};
+use shared_logic::contracts::speed_view::{Addition, CHUNKS, Instance, Reading, Shard, ShardKeys, script};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::{RecentIdentities, exact};
 use shared_logic::group_key::{GroupKey, KeyValue};
@@ -67,13 +67,13 @@ impl Layers {
             assert!(shard.slices.contains(cut), "{shard:?} has no slice at {cut}");
             let keys = shard_keys(definition, at);
             let slices = shard.slices.iter().filter(|begin| *begin >= cut);
-            let chunks: Vec<_> =
-                slices.map(|slice| chunks(counters.get(&keys.counters(*slice, &definition.hash())), key)).collect();
+            let counters_key = |slice: &i64| keys.counters(shard.instance, *slice, &definition.hash());
+            let chunks: Vec<_> = slices.map(|slice| chunks(counters.get(&counters_key(slice)), key)).collect();
             let definitions = script::definitions_text(&shard.definitions);
             let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-            let cursor = shard.cursor.to_string();
-            let reading = Reading::parse([&cursor, &begins, &definitions, ""], &chunks, &definition.kinds())
-                .expect("what was written is read");
+            let (cursor, instance) = (shard.cursor.to_string(), shard.instance.to_string());
+            let head: [&str; 5] = [&cursor, &begins, &definitions, &instance, ""];
+            let reading = Reading::parse(head, &chunks, &definition.kinds()).expect("what was written is read");
             assert_eq!(reading.shard, *shard);
             let grain_us = definition.metric().grain_us;
             let counters = reading.counters.into_iter().flatten();
@@ -122,7 +122,7 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
     begins.sort_unstable();
     let plan = Plan::new(definition.source(), definition.metric());
     let hashes = [definition.hash()];
-    let mut shard = Shard::open(None, opened, &hashes).expect("there is none");
+    let mut shard = Shard::open(None, opened, &hashes, Instance::new(dice.throw())).expect("there is none");
     let (keys, mut counters) = (shard_keys(definition, number), Counters::new());
     let mut worker = Worker::started(definition, &plan, partition, shard.cursor);
     while shard.cursor < end || begins.iter().any(|begin| *begin == shard.cursor && !shard.slices.contains(begin)) {
@@ -138,8 +138,8 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
         }
         let far = if dice.chance(50) { stop } else { dice.between(shard.cursor + 1, stop) };
         let addition = Addition::new(definition.hash(), definition.metric(), &worker.micro_batch(shard.cursor, far));
-        let counted = keys.counters(shard.last_slice(), &definition.hash());
-        assert_eq!(keys.slice_of(&counted), Some(shard.last_slice()), "{counted}");
+        let counted = keys.counters(shard.instance, shard.last_slice(), &definition.hash());
+        assert_eq!(keys.slice_of(&counted), Some((shard.instance, shard.last_slice())), "{counted}");
         shard = Shard::apply(Some(&shard), &shard.expected(), far).expect("as expected");
         add(counters.entry(counted).or_default(), &addition);
     }

@@ -66,7 +66,8 @@ impl World {
     }
 
     fn is_listed(&self, counter: &CounterId) -> bool {
-        self.redis.shards.get(&counter.partition).is_some_and(|shard| shard.slices.contains(&counter.slice))
+        let shard = self.redis.shards.get(&counter.partition);
+        shard.is_some_and(|shard| shard.instance == counter.instance && shard.slices.contains(&counter.slice))
     }
 
     /// Drops all that the newest catalog allows.

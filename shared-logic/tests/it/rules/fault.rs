@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use shared_logic::log::PartitionId;
 use test_kit::Dice;
 
 use super::world::{Redis, Topic, World};
@@ -18,6 +19,7 @@ pub(super) struct FaultsLeft {
     trimmed: usize,
     rolled_back: usize,
     early_drops: usize,
+    shards_deleted: usize,
 }
 
 impl FaultsLeft {
@@ -32,6 +34,7 @@ impl FaultsLeft {
             trimmed: dice.below(2),
             rolled_back: dice.below(2),
             early_drops: dice.below(2),
+            shards_deleted: dice.below(3),
         }
     }
 }
@@ -54,7 +57,7 @@ impl World {
     /// Something that an operator does, or a fault.
     pub(super) fn fault(&mut self) {
         let left = self.faults.clone();
-        match self.dice.below(10) {
+        match self.dice.below(11) {
             0 if left.emptied > 0 => {
                 self.faults.emptied -= 1;
                 self.redis = Redis::default();
@@ -97,8 +100,24 @@ impl World {
                     self.drop_below(&id, last);
                 }
             }
+            9 if left.shards_deleted > 0 => {
+                let known: Vec<_> = self.redis.shards.keys().cloned().collect();
+                if !known.is_empty() {
+                    self.faults.shards_deleted -= 1;
+                    let id = self.dice.pick(&known);
+                    self.delete_shard(id);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Somebody deletes a shard's key by hand, and leaves its counters. What it had counted beyond an archived end is
+    /// forgotten with it.
+    fn delete_shard(&mut self, id: &PartitionId) {
+        self.redis.shards.remove(id);
+        self.redis.counted.remove(id);
+        self.tell(|| format!("FAULT the shard {id} is deleted by hand"));
     }
 
     fn recreate(&mut self) {

@@ -219,7 +219,8 @@ impl World {
             return (Mask::default(), known_end);
         };
         let slices = shard.slices.iter().filter(|begin| *begin >= from);
-        let counter = |slice: &i64| CounterId { partition: id.clone(), slice: *slice, definition };
+        let counter =
+            |slice: &i64| CounterId { partition: id.clone(), instance: shard.instance, slice: *slice, definition };
         let counters = slices.filter_map(|slice| self.redis.counters.get(&counter(slice)));
         (counters.fold(Mask::default(), |sum, counter| sum.plus(*counter)), shard.cursor)
     }

@@ -1,6 +1,6 @@
 //! A worker of the speed layer: per partition a lane that looks, opens, adopts, reads, asks the topic's id, applies.
 
-use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
+use shared_logic::contracts::speed_view::{Expected, Instance, Refusal, Shard};
 use shared_logic::cut;
 use shared_logic::log::PartitionId;
 
@@ -20,9 +20,9 @@ pub(super) struct Worker {
 pub(super) enum Lane {
     #[default]
     Look,
-    Open(PartitionId, i64),
+    Open(PartitionId, i64, Instance),
     Adopt(PartitionId),
-    Reopen(PartitionId, i64, i64),
+    Reopen(PartitionId, i64, i64, Instance),
     Read(PartitionId, Shard),
     /// It read up to an offset, and whether the records were another log's.
     Ask(PartitionId, Shard, i64, bool),
@@ -71,16 +71,17 @@ impl World {
         let catalog = self.workers[at].catalog;
         let next = match lane {
             Lane::Look => self.look(catalog, partition),
-            Lane::Open(id, offset) => {
-                let opened = Shard::open(self.redis.shards.get(&id), offset, &self.hashes(catalog));
+            Lane::Open(id, offset, instance) => {
+                let opened = Shard::open(self.redis.shards.get(&id), offset, &self.hashes(catalog), instance);
                 self.written(at, id, &format!("opens it at {offset}"), opened)
             }
             Lane::Adopt(id) => {
                 let adopted = Shard::adopt(self.redis.shards.get(&id), &self.hashes(catalog));
                 self.written(at, id, "adopts its definitions", adopted)
             }
-            Lane::Reopen(id, cursor, to) => {
-                let reopened = Shard::reopen(self.redis.shards.get(&id), cursor, to, &self.hashes(catalog));
+            Lane::Reopen(id, cursor, to, instance) => {
+                let existing = self.redis.shards.get(&id);
+                let reopened = Shard::reopen(existing, cursor, to, &self.hashes(catalog), instance);
                 self.written(at, id, &format!("reopens it at {to}"), reopened)
             }
             Lane::Read(id, shard) => self.read(id, shard, partition, far),
@@ -97,12 +98,16 @@ impl World {
         let id = self.id(partition);
         match self.redis.shards.get(&id) {
             None => match cut::opening(self.cuts(catalog).iter(), &id, &self.archive.facts) {
-                Some(offset) => Lane::Open(id, offset),
+                Some(offset) => Lane::Open(id, offset, self.instance()),
                 None => Lane::Look,
             },
             Some(shard) if !shard.counts(&self.hashes(catalog)) => Lane::Adopt(id),
             Some(shard) => Lane::Read(id, shard.clone()),
         }
+    }
+
+    fn instance(&mut self) -> Instance {
+        Instance::new(self.dice.throw())
     }
 
     fn written(&mut self, at: usize, id: PartitionId, what: &str, shard: Result<Shard, Refusal>) -> Lane {
@@ -119,7 +124,7 @@ impl World {
         if shard.cursor > end {
             Lane::Look
         } else if shard.cursor < start {
-            Lane::Reopen(id, shard.cursor, start)
+            Lane::Reopen(id, shard.cursor, start, self.instance())
         } else {
             let to = if far { end } else { self.dice.between(shard.cursor, end) };
             Lane::Ask(id, shard, to, foreign)
@@ -131,11 +136,11 @@ impl World {
         let from = expected.cursor;
         match Shard::apply(self.redis.shards.get(&id), &expected, to) {
             Ok(shard) => {
-                let slice = expected.slice;
+                let (slice, instance) = (expected.slice, expected.instance);
                 let counted = Mask::span(from, to);
                 let counted = if foreign { counted.foreign() } else { counted };
                 for definition in self.scenario.catalogs[self.workers[at].catalog] {
-                    let counter = CounterId { partition: id.clone(), slice, definition: *definition };
+                    let counter = CounterId { partition: id.clone(), instance, slice, definition: *definition };
                     let held = self.redis.counters.entry(counter).or_default();
                     *held = held.plus(counted);
                 }
@@ -146,7 +151,9 @@ impl World {
             }
             Err(Refusal::Missing) => Lane::Look,
             Err(Refusal::Differs(shard)) if shard.definitions == expected.definitions => {
-                if to > from && shard.cursor == to {
+                if shard.instance != expected.instance {
+                    Lane::Look
+                } else if to > from && shard.cursor == to {
                     Lane::Read(id, shard)
                 } else if shard.cursor == from {
                     Lane::Apply(id, Expected { slice: shard.last_slice(), ..expected }, to, foreign)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
-use shared_logic::contracts::speed_view::Shard;
+use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use test_kit::Dice;
 
@@ -59,6 +59,8 @@ pub(super) struct Redis {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CounterId {
     pub(super) partition: PartitionId,
+    /// The life of the shard that counted it.
+    pub(super) instance: Instance,
     /// Where the slice begins.
     pub(super) slice: i64,
     pub(super) definition: usize,

@@ -123,7 +123,7 @@ impl StoredShard {
     fn add_twice(&mut self, catalog: &Catalog, partials: &Partials) {
         let (expected, metric) = (self.expected(), &catalog.metrics["m"]);
         let addition = Addition::new(catalog.definition(metric), metric, partials);
-        let merged = [(addition.definition.clone(), self.merged(expected.slice, &addition))];
+        let merged = [(addition.definition.clone(), self.merged(&expected, &addition))];
         let to = expected.cursor + 1;
         let Reply::Done(shard) = self.apply(&expected, to, &merged).expect("redis answers") else { panic!("refused") };
         assert_eq!(shard.cursor, to);
@@ -133,7 +133,8 @@ impl StoredShard {
 
     fn counters(&mut self, catalog: &Catalog, slice: i64, keys: &[GroupKey]) -> Cells {
         let definition = catalog.definition(&catalog.metrics["m"]);
-        let counters = [self.keys.counters(slice, &definition)];
+        let instance = self.expected().instance;
+        let counters = [self.keys.counters(instance, slice, &definition)];
         let mut found = Cells::new();
         for key in keys {
             let reading = self.read(&counters, key, &kinds(catalog)).expect("redis answers").expect("there is a shard");

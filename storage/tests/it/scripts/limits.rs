@@ -1,5 +1,6 @@
 //! What a full Redis, a read-only one and a killed dropper may and may not do.
 
+use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::{MeasureKind, Value};
@@ -18,7 +19,7 @@ fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
         if slice < 20 {
             stored.rotate(10).expect("rotated");
         }
-        let counter = stored.keys.counters(slice, &hash(1));
+        let counter = stored.keys.counters(expected.instance, slice, &hash(1));
         stored.command::<i64>(&["HSET", &counter, "chunks", "0", "0:[]", "\u{0}\u{1}"]);
         counters.push(counter);
     }
@@ -30,18 +31,23 @@ fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
 fn counters_of_a_listed_slice_are_not_unlinked() {
     let server = start_redis();
     let (mut stored, counters) = filled(&server, "unlink");
+    let own = stored.next;
     for (slice, counter) in [0, 10, 20].into_iter().zip(&counters) {
-        assert_eq!(stored.unlink(slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
+        assert_eq!(stored.unlink(own, slice, std::slice::from_ref(counter)).expect("redis answers"), 0);
     }
     stored.drop(20).expect("dropped");
     assert_eq!(stored.shard().map(|shard| shard.slices), Some(vec![20]));
-    assert_eq!(stored.unlink(0, &counters[..1]).expect("redis answers"), 1);
+    assert_eq!(stored.unlink(own, 0, &counters[..1]).expect("redis answers"), 1);
     // A begin is not listed because another one has its digits.
-    assert_eq!(stored.unlink(2, &counters[1..2]).expect("redis answers"), 1);
-    assert_eq!(stored.unlink(20, &counters[2..]).expect("redis answers"), 0);
+    assert_eq!(stored.unlink(own, 2, &counters[1..2]).expect("redis answers"), 1);
+    assert_eq!(stored.unlink(own, 20, &counters[2..]).expect("redis answers"), 0);
+    // Another instance's slice is not listed because it begins where one of this instance does.
+    let other = [stored.keys.counters(Instance::new(9), 20, &hash(1))];
+    stored.command::<i64>(&["HSET", &other[0], "chunks", "0"]);
+    assert_eq!(stored.unlink(Instance::new(9), 20, &other).expect("redis answers"), 1);
     let key = stored.keys.shard();
     stored.command::<i64>(&["DEL", &key]);
-    assert_eq!(stored.unlink(20, &counters[2..]).expect("redis answers"), 1, "without a shard nothing is listed");
+    assert_eq!(stored.unlink(own, 20, &counters[2..]).expect("redis answers"), 1, "without a shard nothing is listed");
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
     assert_eq!(shard.slices, [0, 10, 20, 30]);
     let Reply::Done(shard) = stored.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
     assert_eq!(shard.slices, [30]);
-    assert_eq!(stored.unlink(0, &counters).expect("a full Redis is emptied"), 3);
+    assert_eq!(stored.unlink(stored.next, 0, &counters).expect("a full Redis is emptied"), 3);
 
     stored.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     let expected = shard.expected();
@@ -99,17 +105,17 @@ fn a_redis_that_only_reads_is_read() {
 #[test]
 fn a_shard_of_another_format_is_left_alone() {
     let server = start_redis();
-    let (mut stored, _) = filled(&server, "format");
+    let (mut stored, counters) = filled(&server, "format");
     let key = stored.keys.shard();
     stored.command::<i64>(&["HSET", &key, "format", "1"]);
     let content = |stored: &mut StoredShard| stored.command::<Vec<String>>(&["HGETALL", &key]);
     let before = content(&mut stored);
     let scripts: [(&str, Vec<&str>); 6] = [
-        ("open", vec!["0", ""]),
-        ("apply", vec!["30", "20", "0000000000000001=0", "40", ""]),
+        ("open", vec!["0", "", "0000000000000001"]),
+        ("apply", vec!["30", "20", "0000000000000001=0", "0000000000000001", "40", ""]),
         ("rotate", vec!["10"]),
         ("adopt", vec![""]),
-        ("reopen", vec!["30", "50", ""]),
+        ("reopen", vec!["30", "50", "", "0000000000000001"]),
         ("drop", vec!["30"]),
     ];
     for (name, arguments) in scripts {
@@ -130,4 +136,9 @@ fn a_shard_of_another_format_is_left_alone() {
         assert!(shared_logic::contracts::speed_view::script::reply(&fields).is_err());
         assert_eq!(content(&mut stored), before, "{name}");
     }
+    assert_eq!(
+        stored.unlink(Instance::new(9), 0, &counters).expect("redis answers"),
+        0,
+        "counters are not ours either"
+    );
 }

@@ -2,7 +2,7 @@
 
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Expected, Refusal, Shard};
+use shared_logic::contracts::speed_view::{Expected, Instance, Refusal, Shard};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::{StoredShard, hash, start_redis};
@@ -50,17 +50,25 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
     let near = |dice: &mut Dice, at: i64| if dice.chance(75) { at } else { at + dice.between(-3, 3) };
     let cursor = shard.map_or(0, |shard| shard.cursor);
     let hashes = hashes(dice);
+    // Few, so that an instance comes again.
+    stored.next = Instance::new(dice.throw() % 4);
+    let next = stored.next;
     match dice.below(8) {
         0 => {
             let at = dice.between(0, 20);
             let reply = stored.open(at, &hashes).expect("redis answers");
-            (format!("open at {at} {hashes:?}"), reply, as_reply(Shard::open(shard, at, &hashes)))
+            (format!("open at {at} {hashes:?}"), reply, as_reply(Shard::open(shard, at, &hashes, next)))
         }
         1..=3 => {
-            let mut expected =
-                shard.map_or(Expected { cursor, slice: 0, definitions: Default::default() }, Shard::expected);
+            let mut expected = shard.map_or(
+                Expected { cursor, slice: 0, definitions: Default::default(), instance: next },
+                Shard::expected,
+            );
             expected.cursor = near(dice, expected.cursor);
             expected.slice = near(dice, expected.slice);
+            if dice.chance(15) {
+                expected.instance = next;
+            }
             if dice.chance(15) {
                 expected.definitions = hashes.iter().map(|hash| (hash.clone(), cursor)).collect();
             }
@@ -85,7 +93,7 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
         6 => {
             let (expected, to) = (near(dice, cursor), near(dice, cursor) + dice.between(0, 5));
             let reply = stored.reopen(expected, to, &hashes).expect("redis answers");
-            (format!("reopen {expected} at {to}"), reply, as_reply(Shard::reopen(shard, expected, to, &hashes)))
+            (format!("reopen {expected} at {to}"), reply, as_reply(Shard::reopen(shard, expected, to, &hashes, next)))
         }
         _ => {
             let slices = shard.map_or(vec![0], |shard| shard.slices.clone());

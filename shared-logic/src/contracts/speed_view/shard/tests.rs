@@ -8,7 +8,7 @@ fn hash(n: u8) -> DefinitionHash {
 
 fn shard(cursor: i64, slices: &[i64], definitions: &[(u8, i64)]) -> Shard {
     let definitions = definitions.iter().map(|(definition, since)| (hash(*definition), *since)).collect();
-    Shard { cursor, slices: slices.to_vec(), definitions }
+    Shard { cursor, slices: slices.to_vec(), definitions, instance: Instance::new(7) }
 }
 
 #[test]
@@ -51,4 +51,22 @@ fn a_shard_that_counted_beyond_the_archived_end_is_not_deleted() {
     assert_eq!(Shard::delete(Some(&shard), 7), Ok(shard.clone()));
     assert_eq!(Shard::delete(Some(&shard), 6), Err(Refusal::Differs(shard)));
     assert_eq!(Shard::delete(None, 7), Err(Refusal::Missing));
+}
+
+#[test]
+fn a_shard_that_was_opened_again_at_the_same_offset_is_another_one() {
+    let (first, second) = (Instance::new(1), Instance::new(2));
+    let opened = Shard::open(None, 5, &[hash(1)], first).expect("there is none");
+    assert_eq!(
+        Shard::open(Some(&opened), 5, &[hash(1)], first),
+        Err(Refusal::Differs(opened.clone())),
+        "twice is once"
+    );
+    let again = Shard::open(None, 5, &[hash(1)], second).expect("it was deleted");
+    let expected = opened.expected();
+    assert_eq!(Shard::apply(Some(&again), &expected, 9), Err(Refusal::Differs(again.clone())));
+    let counted = Shard::apply(Some(&again), &again.expected(), 9).expect("as expected");
+    assert_eq!(counted.instance, second);
+    let reopened = Shard::reopen(Some(&counted), 9, 20, &[hash(1)], first).expect("as expected");
+    assert_eq!((reopened.instance, reopened.slices), (first, vec![20]));
 }

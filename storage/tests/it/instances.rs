@@ -1,0 +1,175 @@
+//! A shard that is opened again begins with empty counters, whatever was left behind; and an apply that cannot write leaves
+//! nothing that is read.
+
+use platform::settings::{Redis as Settings, Secret};
+use polars::prelude::*;
+use shared_logic::catalog::Catalog;
+use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Addition, Instance, Refusal, Shard, ShardKeys};
+use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::log::PartitionId;
+use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::partial::{BUCKET, Partials};
+use storage::{ShardClient, ShardError};
+use test_kit::Redis;
+use test_kit::catalogs::TINY;
+
+/// One partition's shard, and what a worker adds to it: one event of the key `a`.
+struct Counted {
+    client: ShardClient,
+    keys: ShardKeys,
+    addition: [Addition; 1],
+    redis: platform::redis::Connection,
+    _server: Redis,
+}
+
+impl Counted {
+    async fn new() -> Counted {
+        let catalog = Catalog::parse(TINY).expect("a valid catalog");
+        let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
+        let frame = df!("k" => ["a"], BUCKET => [0_i64], "n" => [1_i64]).expect("three columns");
+        let partials = Partials::of_frame(source, metric, &frame, |_| true).expect("their types");
+        let server = Redis::start().await.expect("redis starts");
+        let settings = Settings { url: Secret::from(server.url().as_str()), ..Settings::default() };
+        Counted {
+            client: ShardClient::default(),
+            keys: ShardKeys::new(&catalog.deployment, "s", &PartitionId::new("log", 0)),
+            addition: [Addition::new(catalog.definition(metric), metric, &partials)],
+            redis: platform::redis::connect(&settings).await.expect("redis answers"),
+            _server: server,
+        }
+    }
+
+    async fn open(&mut self, instance: u64) -> Shard {
+        let definitions = [self.addition[0].definition.clone()];
+        let opened = self.client.open(&mut self.redis, &self.keys, 0, &definitions, Instance::new(instance)).await;
+        match opened.expect("redis answers") {
+            Reply::Done(shard) => shard,
+            Reply::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+
+    /// Counts the event, as a worker does that knows the shard like this.
+    async fn count(&mut self, known: &Shard) -> Result<Reply, ShardError> {
+        let expected = known.expected();
+        let (_, held) = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition).await?;
+        let merged = self.addition[0].merged(&held[0]).expect("of the form that workers write");
+        let merged = self.addition.iter().zip([merged]);
+        self.client.apply(&mut self.redis, &self.keys, &expected, expected.cursor + 1, None, merged).await
+    }
+
+    /// What a reader sees of the key `a`.
+    async fn read(&mut self, shard: &Shard) -> i128 {
+        let counters = [self.keys.counters(shard.instance, 0, &self.addition[0].definition)];
+        let (key, kinds) = (GroupKey::new(&[Some(KeyValue::Text("a".to_owned()))]), [MeasureKind::Count]);
+        let reading = self.client.read(&mut self.redis, &self.keys, &counters, &key, &kinds).await;
+        let counters = reading.expect("redis answers").expect("a shard").counters;
+        let values = counters.into_iter().flatten().map(|(_, _, value)| match value {
+            Value::Int(count) => count,
+            other => panic!("a count is {other:?}"),
+        });
+        values.sum()
+    }
+
+    async fn positions(&mut self) -> Option<Shard> {
+        self.client.positions(&mut self.redis, &self.keys).await.expect("redis answers")
+    }
+
+    async fn sweep(&mut self) -> u64 {
+        let mut gone = 0;
+        self.client.sweep(&mut self.redis, &self.keys, |keys| gone += keys).await.expect("redis answers");
+        gone
+    }
+
+    async fn command(&mut self, words: &[&str]) {
+        redis::cmd(words[0]).arg(&words[1..]).query_async::<()>(&mut self.redis).await.expect("redis answers");
+    }
+
+    async fn delete_by_hand(&mut self) {
+        let key = self.keys.shard();
+        self.command(&["DEL", &key]).await;
+    }
+}
+
+fn done(reply: Result<Reply, ShardError>) -> Shard {
+    match reply.expect("redis answers") {
+        Reply::Done(shard) => shard,
+        Reply::Refused(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_deleted_by_hand_is_opened_again_without_its_counters() {
+    let mut counted = Counted::new().await;
+    let first = counted.open(1).await;
+    let first = done(counted.count(&first).await);
+    assert_eq!(counted.read(&first).await, 1);
+
+    counted.delete_by_hand().await;
+    let second = counted.open(2).await;
+    assert_eq!(counted.read(&second).await, 0, "the counters of the deleted shard were read");
+    let again = done(counted.count(&second).await);
+    assert_eq!(counted.read(&again).await, 1, "the event was added to the counters of the deleted shard");
+
+    // A worker that knows the deleted shard counts nothing, although every position is as it expects.
+    let zombie = Shard { instance: first.instance, ..again.clone() };
+    let refused = counted.count(&zombie).await.expect("redis answers");
+    assert_eq!(refused, Reply::Refused(Refusal::Differs(again.clone())));
+
+    // An older layout knew no instances.
+    let definition = counted.addition[0].definition.clone();
+    let older = counted.keys.shard().replace(":shard", &format!(":c:0:{}", definition.as_str()));
+    counted.command(&["HSET", &older, "chunks", "0"]).await;
+    assert_eq!(counted.sweep().await, 2, "the counters of the deleted shard, and those of the older layout");
+    assert_eq!(counted.sweep().await, 0);
+    assert_eq!(counted.read(&again).await, 1);
+
+    counted.delete_by_hand().await;
+    assert_eq!(counted.sweep().await, 1, "without a shard no counters are of use");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reopened_shard_has_no_counters() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let opened = done(counted.count(&opened).await);
+    let definitions = [opened.definitions.keys().next().expect("one definition").clone()];
+    let (redis, keys, instance) = (&mut counted.redis, &counted.keys, Instance::new(2));
+    let reopened = done(counted.client.reopen(redis, keys, 1, 5, &definitions, instance).await);
+    assert_eq!((reopened.slices.as_slice(), reopened.instance), (&[5][..], instance));
+    assert_eq!(counted.sweep().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_cannot_write_leaves_nothing_that_is_read() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let opened = done(counted.count(&opened).await);
+    // A user who may not write hashes: the check before the first write does not see it.
+    counted.command(&["ACL", "SETUSER", "default", "-hset"]).await;
+    match counted.count(&opened).await {
+        Err(ShardError::Failed { why, .. }) => assert!(!why.is_empty()),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(counted.positions().await, None, "some counters may be written and others not, so there is no shard");
+    counted.command(&["ACL", "SETUSER", "default", "+hset"]).await;
+    let again = counted.open(2).await;
+    assert_eq!(counted.read(&again).await, 0);
+    let again = done(counted.count(&again).await);
+    assert_eq!(counted.read(&again).await, 1);
+
+    // Where already the first write fails, nothing has changed.
+    counted.command(&["ACL", "SETUSER", "default", "-hdel"]).await;
+    assert!(matches!(counted.count(&again).await, Err(ShardError::Failed { .. })));
+    assert_eq!(counted.positions().await, Some(again.clone()));
+    assert_eq!(counted.read(&again).await, 1);
+
+    // Where the key cannot be removed either, it is no shard all the same.
+    counted.command(&["ACL", "SETUSER", "default", "+hdel", "-hset", "-unlink"]).await;
+    assert!(matches!(counted.count(&again).await, Err(ShardError::Failed { .. })));
+    counted.command(&["ACL", "SETUSER", "default", "+@all"]).await;
+    assert_eq!(counted.positions().await, None);
+    assert_eq!(counted.sweep().await, 2, "the counters of both instances");
+    let last = counted.open(3).await;
+    assert_eq!(counted.read(&last).await, 0);
+}
