@@ -4,8 +4,6 @@
 //! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
 //! next time. Rows and facts stay the same. A reader of an older version still finds the small files until they are old enough to be removed.
 
-use std::time::Duration;
-
 use metrics::counter;
 use platform::store::DataFile;
 use platform::telemetry::error_text;
@@ -24,8 +22,6 @@ const FILES_MIN: usize = 16;
 const ROWS_SMALL: u64 = 250_000;
 /// The most rows that are merged at once, which bounds the memory that it takes.
 const ROWS_MAX: u64 = 1_000_000;
-/// How long small files are kept after they were merged: longer than any reader reads an old version.
-const OLD: Duration = Duration::from_secs(3600);
 
 /// Compacts the archive and writes a checkpoint of its log. A failure is logged and nothing else, because the archive works
 /// without this, only more slowly.
@@ -62,7 +58,7 @@ async fn compact(archive: &mut Archive, source: &Source) -> Result<(), RowsError
         let commit = archive.begin("COMPACT").adding([one]).removing(files).same_rows();
         archive.commit(commit, None).await?;
     }
-    if let Err(error) = archive.remove_orphans(OLD).await {
+    if let Err(error) = archive.remove_orphans().await {
         warn!(table = archive.path(), error = error_text(&error), "cannot remove old files");
     }
     Ok(())

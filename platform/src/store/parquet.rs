@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use deltalake::Path;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,7 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use polars::prelude::*;
 use uuid::Uuid;
 
-use super::{DataFile, StoreError};
+use super::{DataFile, StoreError, durable};
 
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -72,25 +71,26 @@ pub(super) async fn read(
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 
-/// Removes Parquet files that are not listed and are older than `age`.
+/// Removes what was last written before that moment and is needed by nobody: Parquet files that are not to be kept, and files
+/// that a crash has left behind unpublished.
 pub(super) async fn remove_orphans(
     store: &Arc<dyn ObjectStore>,
     table: &str,
-    listed: &HashSet<String>,
-    age: Duration,
+    keep: &HashSet<String>,
+    before_us: i64,
 ) -> Result<usize, StoreError> {
     let failed = |operation, file: &Path| {
         let file = file.to_string();
         move |source| StoreError::File { operation, file, table: table.to_owned(), source: Box::new(source) }
     };
-    let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
     let objects: Vec<_> =
         store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
     let mut removed = 0;
     for object in objects {
         let path = object.location.to_string();
         let is_data = path.ends_with(".parquet") && !path.starts_with("_delta_log");
-        if is_data && !listed.contains(&path) && object.last_modified.timestamp_micros() < before_us {
+        let is_unused = is_data && !keep.contains(&path) || object.location.filename().is_some_and(durable::is_staged);
+        if is_unused && object.last_modified.timestamp_micros() < before_us {
             store.delete(&object.location).await.map_err(failed("remove", &object.location))?;
             removed += 1;
         }
