@@ -69,11 +69,14 @@ impl fmt::Display for DurableLocal {
 #[async_trait]
 impl ObjectStore for DurableLocal {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let publish = match &options.mode {
-            PutMode::Create if options.attributes.is_empty() => Publish::IfAbsent,
-            PutMode::Overwrite if options.attributes.is_empty() => Publish::Replace,
-            // Local disk has neither attributes nor conditional updates: it says so.
-            _ => return self.inner.put_opts(location, payload, options).await,
+        let publish = match (&options.mode, options.attributes.is_empty()) {
+            (PutMode::Create, true) => Some(Publish::IfAbsent),
+            (PutMode::Overwrite, true) => Some(Publish::Replace),
+            _ => None,
+        };
+        let Some(publish) = publish else {
+            // Local disk has neither attributes nor conditional updates, and says so.
+            return self.inner.put_opts(location, payload, options).await;
         };
         let target = self.inner.path_to_filesystem(location)?;
         let put = move || {
