@@ -50,9 +50,6 @@ use crate::archive_rows;
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Replaced, Report};
 
-/// How long a file that belongs to no version is kept: longer than any reader reads an old version.
-const ORPHAN_AGE: Duration = Duration::from_secs(3600);
-
 /// Reconciles the metrics of one catalog.
 #[derive(Debug, Clone)]
 pub struct Reconciler {
@@ -236,7 +233,7 @@ impl Reconciler {
         }
         let tidied = async {
             view.checkpoint().await?;
-            view.remove_orphans(ORPHAN_AGE).await
+            view.remove_orphans().await
         };
         if let Err(error) = tidied.await {
             warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");

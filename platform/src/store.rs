@@ -2,29 +2,38 @@
 //!
 //! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number, so one
 //! of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry. Every commit may
-//! carry a *note* (Delta domain metadata) in the same atomic write as its rows.
+//! carry a *note* (Delta domain metadata) in the same atomic write as its rows, and carries a digest of the table's files. On
+//! local disk, a commit is durable before it counts.
 //!
 //! - `table`: opening, refreshing, listing files, reading notes;
+//! - `location`: where a table lies, and how deltalake gets at it;
 //! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
+//! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
-//! - `beside`: files beside a table, which belong to no version of it.
+//! - `durable`: local disk as an object store whose puts survive a power cut;
+//! - `beside`: files beside a table, which belong to no version of it;
+//! - `torn`: log entries that did not survive one.
 
 mod beside;
 mod commit;
 mod data_file;
+mod digest;
+mod durable;
+mod location;
 mod parquet;
 mod table;
+mod torn;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
-use deltalake::{DeltaTableBuilder, DeltaTableError};
+use deltalake::DeltaTableError;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
+use self::location::Location;
 pub use self::table::Table;
 use crate::settings;
 
@@ -79,6 +88,38 @@ pub enum StoreError {
         /// What was found.
         what: String,
     },
+    /// The table does not consist of the files that its last commit by Braid noted.
+    #[error(
+        "table {table} at version {version} consists of {found} files, which are not the {noted} that Braid's last commit to it \
+         noted: another program committed to it, or it was restored or replaced in part; it is not used until it is \
+         repaired (docs/operations.md, \"A table that does not fit its note\")"
+    )]
+    FilesDiffer {
+        /// The table's path below the deployment's root.
+        table: String,
+        /// The version.
+        version: u64,
+        /// How many files there are.
+        found: u64,
+        /// How many files were noted.
+        noted: u64,
+    },
+    /// A table that was open has no log any more.
+    #[error("the log of table {table} is gone; was its folder removed or replaced?")]
+    Gone {
+        /// The table's path below the deployment's root.
+        table: String,
+    },
+    /// The folder of a table's log could not be looked at or changed.
+    #[error("cannot {operation} of table {table}")]
+    Log {
+        /// The operation, as a verb.
+        operation: &'static str,
+        /// The table's path below the deployment's root.
+        table: String,
+        /// The cause.
+        source: std::io::Error,
+    },
 }
 
 /// The root below which every table of one deployment lies.
@@ -99,8 +140,9 @@ impl Store {
         let mut root = if settings.url.contains("://") && !settings.url.starts_with("file://") {
             Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?
         } else {
-            let path = PathBuf::from(settings.url.trim_start_matches("file://"));
-            std::fs::create_dir_all(&path).map_err(|error| bad(error.to_string()))?;
+            let path = std::path::absolute(settings.url.trim_start_matches("file://"));
+            let path = path.map_err(|error| bad(error.to_string()))?;
+            durable::create_folder(&path).map_err(|error| bad(error.to_string()))?;
             let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
             Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?
         };
@@ -110,23 +152,13 @@ impl Store {
         Ok(Store { root, options })
     }
 
-    /// Opens a table at its newest version; `None` if it does not exist.
+    /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power cut tore
+    /// is set aside first.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read, or [`StoreError::FilesDiffer`].
     pub async fn open(&self, path: &str) -> Result<Option<Table>, StoreError> {
-        let delta =
-            |operation| move |source| StoreError::Delta { operation, table: path.to_owned(), source: Box::new(source) };
-        let mut table = DeltaTableBuilder::from_url(self.table_url(path)?)
-            .map_err(delta("open the log"))?
-            .with_storage_options(self.options.clone())
-            .build()
-            .map_err(delta("open the log"))?;
-        if !table.verify_deltatable_existence().await.map_err(delta("look for the log"))? {
-            return Ok(None);
-        }
-        table.load().await.map_err(delta("load the log"))?;
-        Ok(Some(Table::new(path, table)))
+        Table::open(self.location(path)?).await
     }
 
     /// Opens a table, and creates it first if it does not exist. If two create it at once, one wins and both open it.
@@ -134,27 +166,18 @@ impl Store {
     /// `schema` is the columns of its files; `partition` is one more column, of text, and a file holds rows of one of its values.
     ///
     /// # Errors
-    /// If the store cannot be read or written.
+    /// If the store cannot be read or written, or [`StoreError::FilesDiffer`].
     pub async fn open_or_create(&self, path: &str, schema: &Schema, partition: &str) -> Result<Table, StoreError> {
-        if let Some(table) = self.open(path).await? {
+        let location = self.location(path)?;
+        if let Some(table) = Table::open(location.clone()).await? {
             return Ok(table);
         }
-        let url = self.table_url(path)?;
-        commit::create(&url, &self.options, path, schema, partition).await?;
-        self.open(path).await?.ok_or_else(|| StoreError::Foreign {
-            table: path.to_owned(),
-            what: "no log although it was just created".to_owned(),
-        })
+        commit::create(&location, schema, partition).await?;
+        Table::open(location).await?.ok_or_else(|| StoreError::Gone { table: path.to_owned() })
     }
 
-    fn table_url(&self, path: &str) -> Result<Url, StoreError> {
-        let bad = |why: url::ParseError| StoreError::BadUrl { url: self.root.to_string(), why: why.to_string() };
-        let url = self.root.join(&format!("{path}/")).map_err(bad)?;
-        if let Ok(folder) = url.to_file_path() {
-            std::fs::create_dir_all(&folder)
-                .map_err(|error| StoreError::BadUrl { url: url.to_string(), why: error.to_string() })?;
-        }
-        Ok(url)
+    fn location(&self, path: &str) -> Result<Location, StoreError> {
+        Location::new(&self.root, &self.options, path)
     }
 }
 

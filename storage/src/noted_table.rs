@@ -8,6 +8,10 @@ use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How long a file is kept that belongs to no version any more, or to none yet: longer than any reader uses an old version,
+/// and than any commit takes from its first file to its log entry. A file that a commit took out ages from that commit.
+pub const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
 /// A note, and the kind of table whose commits carry it.
 pub trait TableNote: Serialize + DeserializeOwned {
     /// The Delta metadata domain that holds the note.
@@ -21,8 +25,8 @@ pub trait TableNote: Serialize + DeserializeOwned {
 pub struct NotedTable<N> {
     table: Table,
     note: Option<Arc<N>>,
-    /// The version that `note` belongs to. It is not the table's after a note could not be read.
-    note_version: u64,
+    /// The state of the table that `note` belongs to. It is not the table's after a note could not be read.
+    noted_at: (u64, u64),
 }
 
 impl<N: TableNote> NotedTable<N> {
@@ -40,7 +44,7 @@ impl<N: TableNote> NotedTable<N> {
 
     async fn with_note(table: Table) -> Result<NotedTable<N>, StoreError> {
         let note = table.note(N::DOMAIN).await?.map(Arc::new);
-        Ok(NotedTable { note, note_version: table.version(), table })
+        Ok(NotedTable { note, noted_at: table.state(), table })
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -62,16 +66,18 @@ impl<N: TableNote> NotedTable<N> {
         self.table.version()
     }
 
-    /// Looks for newer commits and reads the newest note; returns whether there were any.
+    /// Looks for newer commits and reads the newest note; returns whether there were any. Where the log was replaced by another
+    /// copy, the version may then be an older one, or the same with other files.
     ///
     /// # Errors
-    /// If the log cannot be read. The table may then be newer than the note, until a refresh succeeds.
+    /// If the log cannot be read, or [`StoreError::FilesDiffer`]. The table may then be newer than the note, until a refresh
+    /// succeeds.
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
         self.table.refresh().await?;
-        let newer = self.note_version != self.table.version();
+        let newer = self.noted_at != self.table.state();
         if newer {
             self.note = self.table.note(N::DOMAIN).await?.map(Arc::new);
-            self.note_version = self.table.version();
+            self.noted_at = self.table.state();
         }
         Ok(newer)
     }
@@ -125,10 +131,11 @@ impl<N: TableNote> NotedTable<N> {
             Some(note) => commit.note(N::DOMAIN, note),
             None => commit,
         };
+        let (_, loads) = self.table.state();
         let committed = self.table.commit(commit).await?;
         if let Committed::At(version) = committed {
             self.note = note.map(Arc::new).or_else(|| self.note.take());
-            self.note_version = version;
+            self.noted_at = (version, loads);
         }
         Ok(committed)
     }
@@ -141,12 +148,13 @@ impl<N: TableNote> NotedTable<N> {
         self.table.checkpoint().await
     }
 
-    /// Removes files that no version refers to any more and that were last written longer than `age` ago; returns how many.
+    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] nobody has written them and no commit has taken
+    /// them out; returns how many.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
-    pub async fn remove_orphans(&self, age: Duration) -> Result<usize, StoreError> {
-        self.table.remove_orphans(age).await
+    pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
+        self.table.remove_orphans(ORPHAN_AGE).await
     }
 }
 

@@ -9,8 +9,6 @@
 //! next time. Facts stay the same, and so do records. A reader of an older version still finds the small files until they are
 //! old enough to be removed.
 
-use std::time::Duration;
-
 use metrics::counter;
 use platform::store::DataFile;
 use platform::telemetry::error_text;
@@ -29,8 +27,6 @@ const FILES_MIN: usize = 16;
 const ROWS_SMALL: u64 = 250_000;
 /// The most rows that are merged at once, which bounds the memory that it takes.
 const ROWS_MAX: u64 = 1_000_000;
-/// How long small files are kept after they were merged: longer than any reader reads an old version.
-const OLD: Duration = Duration::from_secs(3600);
 
 /// Compacts the archive and writes a checkpoint of its log. A failure is logged and nothing else, because the archive works
 /// without this, only more slowly.
@@ -59,8 +55,8 @@ pub(crate) async fn compact(archive: &mut Archive, source: &Source, files_min: u
     decode_again(archive, source, other).await?;
     merge(archive, &rules, own, files_min).await?;
     let removed = async {
-        archive.remove_decoded(OLD).await?;
-        archive.remove_orphans(OLD).await
+        archive.remove_decoded().await?;
+        archive.remove_orphans().await
     };
     if let Err(error) = removed.await {
         warn!(table = archive.path(), error = error_text(&error), "cannot remove old files");

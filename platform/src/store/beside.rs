@@ -11,6 +11,7 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::table::ago;
 use super::{DataFile, StoreError, Table, parquet};
 
 impl Table {
@@ -67,7 +68,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let before_us = ago(age);
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let mut removed = 0;
         for object in listed.map_err(|error| self.failed("list files of", folder, error))? {

@@ -1,17 +1,16 @@
 //! One commit of a table: added files, removed files and notes, all or nothing.
 
-use std::collections::HashMap;
-
-use deltalake::DeltaTableBuilder;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::kernel::{DataType as DeltaType, PrimitiveType, Remove, StructType};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use polars::prelude::{DataType, Schema, TimeUnit, TimeZone};
 use serde::Serialize;
 use serde_json::{Value, json};
-use url::Url;
 use uuid::Uuid;
 
+use super::digest::{self, FilesDigest};
+use super::location::Location;
+use super::torn::ACTIONS;
 use super::{DataFile, StoreError};
 
 /// What one commit changes.
@@ -83,40 +82,45 @@ impl Commit {
         self
     }
 
-    /// The commit as lines of JSON, in the form of the Delta protocol. A new schema needs the table's id.
-    fn lines(&self, table_id: &str) -> String {
+    /// The commit as lines of JSON, in the form of the Delta protocol. A new schema needs the table's id; `files` are those
+    /// that the table consists of before.
+    fn lines(&self, table_id: &str, files: FilesDigest) -> String {
         let at_ms = self.at_us / 1_000;
-        let mut lines = vec![json!({"commitInfo": {
-            "timestamp": at_ms, "operation": self.operation, "engineInfo": concat!("braid/", env!("CARGO_PKG_VERSION")),
-        }})];
+        let mut actions = Vec::new();
         if let Some(schema) = &self.schema {
-            lines.push(metadata(table_id, schema, self.partition_column));
+            actions.push(metadata(table_id, schema, self.partition_column));
         }
         for file in &self.add {
-            lines.push(json!({"add": {
+            actions.push(json!({"add": {
                 "path": file.path, "partitionValues": {self.partition_column: file.partition}, "size": file.size,
                 "modificationTime": at_ms, "dataChange": self.data_change, "stats": file.stats().to_string(),
             }}));
         }
         for file in &self.remove {
-            lines.push(json!({"remove": Remove { data_change: self.data_change, ..file.remove_action(at_ms, self.partition_column) }}));
+            actions.push(json!({"remove": Remove { data_change: self.data_change, ..file.remove_action(at_ms, self.partition_column) }}));
         }
         for (domain, configuration) in &self.notes {
-            lines.push(json!({"domainMetadata": {"domain": domain, "configuration": configuration, "removed": false}}));
+            actions.push(note(domain, configuration));
         }
-        join(&lines)
+        // Last, so that an entry that is cut anywhere carries the digest of the version before.
+        let files = self.add.iter().fold(files, |files, added| files.with(&added.path));
+        let files = self.remove.iter().fold(files, |files, removed| files.without(&removed.path));
+        actions.push(note(digest::DOMAIN, &files.to_note()));
+        entry(self.operation, at_ms, actions)
     }
 }
 
-/// Writes the commit as that version, unless the version exists.
+/// Writes the commit as the version after `before`, unless that exists. `files` are those that the table consists of at
+/// `before`.
 pub(super) async fn write(
     log_store: LogStoreRef,
     table: &str,
     table_id: &str,
-    version: u64,
+    (before, files): (u64, FilesDigest),
     commit: Commit,
 ) -> Result<Committed, StoreError> {
-    let bytes = CommitOrBytes::LogBytes(commit.lines(table_id).into());
+    let version = before + 1;
+    let bytes = CommitOrBytes::LogBytes(commit.lines(table_id, files).into());
     match log_store.write_commit_entry(version, bytes, Uuid::new_v4()).await {
         Ok(()) => Ok(Committed::At(version)),
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(Committed::Conflict),
@@ -131,25 +135,33 @@ pub(super) async fn write(
 /// Writes version 0 of a table, unless it exists.
 ///
 /// The protocol is writer version 7 with `domainMetadata`, which every reader may ignore.
-pub(super) async fn create(
-    url: &Url,
-    options: &HashMap<String, String>,
-    table: &str,
-    schema: &Schema,
-    partition: &str,
-) -> Result<(), StoreError> {
-    let delta =
-        |source| StoreError::Delta { operation: "create the log", table: table.to_owned(), source: Box::new(source) };
-    let builder = DeltaTableBuilder::from_url(url.clone()).map_err(delta)?;
-    let log_store = builder.with_storage_options(options.clone()).build_storage().map_err(delta)?;
-    let lines = [
+pub(super) async fn create(location: &Location, schema: &Schema, partition: &str) -> Result<(), StoreError> {
+    let delta = |source| location.failed("create the log", source);
+    let log_store = location.builder().and_then(|builder| builder.build_storage()).map_err(delta)?;
+    let actions = vec![
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["domainMetadata"]}}),
         metadata(&Uuid::new_v4().to_string(), schema, partition),
+        note(digest::DOMAIN, &FilesDigest::default().to_note()),
     ];
-    match log_store.write_commit_entry(0, CommitOrBytes::LogBytes(join(&lines).into()), Uuid::new_v4()).await {
+    let entry = entry("CREATE TABLE", crate::clock::now_us() / 1_000, actions);
+    match log_store.write_commit_entry(0, CommitOrBytes::LogBytes(entry.into()), Uuid::new_v4()).await {
         Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
         Err(error) => Err(delta(error.into())),
     }
+}
+
+/// A log entry: a line that says how many actions follow, and a line for each.
+fn entry(operation: &str, at_ms: i64, mut actions: Vec<Value>) -> String {
+    let info = json!({"commitInfo": {
+        "timestamp": at_ms, "operation": operation, "engineInfo": concat!("braid/", env!("CARGO_PKG_VERSION")),
+        ACTIONS: actions.len(),
+    }});
+    actions.insert(0, info);
+    actions.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn note(domain: &str, configuration: &str) -> Value {
+    json!({"domainMetadata": {"domain": domain, "configuration": configuration, "removed": false}})
 }
 
 fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
@@ -162,10 +174,6 @@ fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
         // Log entries behind a checkpoint are kept for a day; no reader uses versions that old.
         "configuration": {"delta.logRetentionDuration": "interval 1 days"},
     }})
-}
-
-fn join(lines: &[Value]) -> String {
-    lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The columns of a Delta schema, except the partition column.

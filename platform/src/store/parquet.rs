@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deltalake::Path;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,7 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use polars::prelude::*;
 use uuid::Uuid;
 
-use super::{DataFile, StoreError};
+use super::{DataFile, StoreError, durable};
 
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -128,25 +127,27 @@ fn chunks(bytes: &[u8], wanted: &HashSet<String>) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// Removes Parquet files that are not listed and are older than `age`.
+/// Removes what was last written before that moment and is no longer needed: Parquet files that are not to be kept, and files
+/// that a crash has left behind unpublished.
 pub(super) async fn remove_orphans(
     store: &Arc<dyn ObjectStore>,
     table: &str,
-    listed: &HashSet<String>,
-    age: Duration,
+    keep: &HashSet<String>,
+    before_us: i64,
 ) -> Result<usize, StoreError> {
     let failed = |operation, file: &Path| {
         let file = file.to_string();
         move |source| StoreError::File { operation, file, table: table.to_owned(), source: Box::new(source) }
     };
-    let before_us = crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
     let objects: Vec<_> =
         store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
     let mut removed = 0;
     for object in objects {
         let path = object.location.to_string();
-        let is_data = path.ends_with(".parquet") && !path.starts_with("_delta_log");
-        if is_data && !listed.contains(&path) && object.last_modified.timestamp_micros() < before_us {
+        // Folders that begin with `_` hold the log and what is kept beside the table.
+        let is_data = path.ends_with(".parquet") && !path.starts_with('_');
+        let is_unused = is_data && !keep.contains(&path) || object.location.filename().is_some_and(durable::is_staged);
+        if is_unused && object.last_modified.timestamp_micros() < before_us {
             store.delete(&object.location).await.map_err(failed("remove", &object.location))?;
             removed += 1;
         }

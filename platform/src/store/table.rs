@@ -1,25 +1,52 @@
 //! A table at one version: its files and the notes of its commits.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deltalake::DeltaTable;
+use deltalake::table::state::DeltaTableState;
+use deltalake::{DeltaTable, Path};
 use futures::TryStreamExt;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
+use super::digest::{self, FilesDigest};
+use super::location::Location;
 use super::{Commit, Committed, DataFile, StoreError, commit, data_file, parquet};
+use crate::telemetry::error_text;
 
-/// A Delta table, at the version of the last open, refresh or commit.
+/// A Delta table, at the version of the last open, refresh or commit. It consists of the files that this version's commit
+/// noted, unless no commit has noted any yet.
 #[derive(Debug, Clone)]
 pub struct Table {
-    path: String,
+    location: Location,
     delta: DeltaTable,
+    /// The files of this version.
+    files: FilesDigest,
+    /// Tells this version's log entry from another of the same number, which exists only after the first was set aside or
+    /// the store was replaced by another copy.
+    entry: Option<String>,
+    /// How often the log was read anew since the table was opened.
+    loads: u64,
 }
 
 impl Table {
-    pub(super) fn new(path: &str, delta: DeltaTable) -> Table {
-        Table { path: path.to_owned(), delta }
+    /// Opens a table at its newest version; `None` if it does not exist.
+    pub(super) async fn open(location: Location) -> Result<Option<Table>, StoreError> {
+        let Some(delta) = location.load().await? else { return Ok(None) };
+        let table = Table::read_from(location, delta).await?;
+        table.check_files().await?;
+        Ok(Some(table))
+    }
+
+    /// The table as deltalake has read it, whatever its last commit noted.
+    pub(super) async fn read_from(location: Location, delta: DeltaTable) -> Result<Table, StoreError> {
+        let mut table = Table { location, delta, files: FilesDigest::default(), entry: None, loads: 0 };
+        table.files = table.files_digest().await?;
+        table.entry = table.entry_mark().await?;
+        Ok(table)
     }
 
     /// The store, with the table's folder as its root.
@@ -29,7 +56,7 @@ impl Table {
 
     /// The table's path below the store's root.
     pub fn path(&self) -> &str {
-        &self.path
+        self.location.table()
     }
 
     /// The number of the newest commit that this value knows.
@@ -37,14 +64,100 @@ impl Table {
         self.delta.version().unwrap_or_default()
     }
 
-    /// Reads newer commits, and returns whether there were any.
+    /// What this value has read: the number of the newest commit, and how often the log was read anew because it had changed
+    /// under that number. Files and notes are the same as long as both are.
+    pub fn state(&self) -> (u64, u64) {
+        (self.version(), self.loads)
+    }
+
+    /// Reads newer commits, and returns whether there were any. If what it has read does not lead to what the log says now, it
+    /// reads the log anew, and the version may then be an older one. Where it fails, this value stays as it was.
     ///
     /// # Errors
-    /// If the log cannot be read.
+    /// If the log cannot be read, or [`StoreError::FilesDiffer`].
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
-        let before = self.version();
-        self.delta.update_state().await.map_err(|source| self.delta_error("read the log", source))?;
-        Ok(self.version() > before)
+        if self.entry_mark().await? != self.entry {
+            warn!(
+                table = self.path(),
+                version = self.version(),
+                "the newest log entry was replaced; reading the log anew"
+            );
+            return self.load_anew().await;
+        }
+        match self.newer().await {
+            Ok(Some(newer)) => {
+                *self = newer;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => {
+                warn!(
+                    table = self.path(),
+                    error = error_text(&error),
+                    "cannot read newer commits; reading the log anew"
+                );
+                self.load_anew().await
+            }
+        }
+    }
+
+    /// The table with newer commits; `None` if there are none.
+    async fn newer(&mut self) -> Result<Option<Table>, StoreError> {
+        let mut delta = self.delta.clone();
+        delta.update_state().await.map_err(|source| self.location.failed("read the log", source))?;
+        if delta.version() == self.delta.version() {
+            self.delta = delta;
+            return Ok(None);
+        }
+        let newer = Table { loads: self.loads, ..Table::read_from(self.location.clone(), delta).await? };
+        newer.check_files().await?;
+        Ok(Some(newer))
+    }
+
+    async fn load_anew(&mut self) -> Result<bool, StoreError> {
+        let anew = Table::open(self.location.clone()).await?;
+        let anew = anew.ok_or_else(|| StoreError::Gone { table: self.path().to_owned() })?;
+        *self = Table { loads: self.loads + 1, ..anew };
+        Ok(true)
+    }
+
+    /// Compares the files with those that the last commit noted.
+    async fn check_files(&self) -> Result<(), StoreError> {
+        let Some(note) = self.note_text(digest::DOMAIN).await? else { return Ok(()) };
+        let unreadable = || self.foreign(format!("a note {} ({note:?})", digest::DOMAIN));
+        let noted = FilesDigest::from_note(&note).ok_or_else(unreadable)?;
+        if noted == self.files {
+            return Ok(());
+        }
+        let (table, version) = (self.path().to_owned(), self.version());
+        Err(StoreError::FilesDiffer { table, version, found: self.files.files, noted: noted.files })
+    }
+
+    async fn files_digest(&self) -> Result<FilesDigest, StoreError> {
+        let log_store = self.delta.log_store();
+        let mut views = self.snapshot()?.snapshot().file_views(log_store.as_ref(), None);
+        let mut files = FilesDigest::default();
+        while let Some(file) =
+            views.try_next().await.map_err(|source| self.location.failed("list the files", source))?
+        {
+            files = files.with(&file.path());
+        }
+        Ok(files)
+    }
+
+    /// What tells the log entry of this version from another; `None` if it is not there, as a checkpoint holds what it said.
+    async fn entry_mark(&self) -> Result<Option<String>, StoreError> {
+        let entry = Path::from(format!("_delta_log/{:020}.json", self.version()));
+        match self.delta.object_store().head(&entry).await {
+            Ok(entry) => Ok(entry.e_tag),
+            Err(deltalake::ObjectStoreError::NotFound { .. }) => Ok(None),
+            Err(source) => Err(StoreError::File {
+                operation: "look at",
+                file: entry.to_string(),
+                table: self.path().to_owned(),
+                source: Box::new(source),
+            }),
+        }
     }
 
     /// The columns that this version declares, except its partition column `partition`.
@@ -52,8 +165,7 @@ impl Table {
     /// # Errors
     /// If the log cannot be read.
     pub fn columns(&self, partition: &str) -> Result<Schema, StoreError> {
-        let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
-        Ok(commit::columns(&snapshot.schema(), partition))
+        Ok(commit::columns(&self.snapshot()?.schema(), partition))
     }
 
     /// The newest note of that domain in this version.
@@ -61,19 +173,15 @@ impl Table {
     /// # Errors
     /// If the log cannot be read, or the note is not a `T`.
     pub async fn note<T: DeserializeOwned>(&self, domain: &str) -> Result<Option<T>, StoreError> {
-        let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
-        let text = snapshot
-            .snapshot()
-            .domain_metadata(self.delta.log_store().as_ref(), domain)
-            .await
-            .map_err(|source| self.delta_error("read the note", source))?;
-        text.map(|text| {
-            serde_json::from_str(&text).map_err(|error| StoreError::Foreign {
-                table: self.path.clone(),
-                what: format!("a note {domain} ({error})"),
-            })
-        })
-        .transpose()
+        let text = self.note_text(domain).await?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.foreign(format!("a note {domain} ({error})"))))
+            .transpose()
+    }
+
+    async fn note_text(&self, domain: &str) -> Result<Option<String>, StoreError> {
+        let log_store = self.delta.log_store();
+        let text = self.snapshot()?.snapshot().domain_metadata(log_store.as_ref(), domain).await;
+        text.map_err(|source| self.location.failed("read the note", source))
     }
 
     /// The files that make up this version.
@@ -81,10 +189,10 @@ impl Table {
     /// # Errors
     /// If the log cannot be read, or a file has deletion vectors, which Braid never writes.
     pub async fn files(&self) -> Result<Vec<DataFile>, StoreError> {
-        let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
         let log_store = self.delta.log_store();
-        let views = snapshot.snapshot().file_views(log_store.as_ref(), None);
-        let files: Vec<_> = views.try_collect().await.map_err(|source| self.delta_error("list the files", source))?;
+        let views = self.snapshot()?.snapshot().file_views(log_store.as_ref(), None);
+        let files: Vec<_> =
+            views.try_collect().await.map_err(|source| self.location.failed("list the files", source))?;
         files
             .iter()
             .map(|file| {
@@ -107,7 +215,7 @@ impl Table {
     /// # Errors
     /// If the frame cannot be encoded or the file cannot be written.
     pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
-        parquet::write(&self.delta.object_store(), &self.path, "", partition, frame, ranged).await
+        parquet::write(&self.delta.object_store(), self.path(), "", partition, frame, ranged).await
     }
 
     /// The given columns of the files' rows, cast to the given types. A column that a file lacks is null in its rows.
@@ -115,7 +223,7 @@ impl Table {
     /// # Errors
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
-        parquet::read(&self.delta.object_store(), &self.path, files, columns).await
+        parquet::read(&self.delta.object_store(), self.path(), files, columns).await
     }
 
     /// Commits on top of this version. On success, this value is at the new version.
@@ -123,12 +231,15 @@ impl Table {
     /// # Errors
     /// If the log cannot be written. A commit that lost to another writer is not an error but [`Committed::Conflict`].
     pub async fn commit(&mut self, commit: Commit) -> Result<Committed, StoreError> {
-        let version = self.version() + 1;
-        let snapshot = self.delta.snapshot().map_err(|source| self.delta_error("read the log", source))?;
-        let id = snapshot.metadata().id().to_owned();
-        let committed = commit::write(self.delta.log_store(), &self.path, &id, version, commit).await?;
-        if let Committed::At(_) = committed {
-            self.refresh().await?;
+        let id = self.snapshot()?.metadata().id().to_owned();
+        let before = (self.version(), self.files);
+        let committed = commit::write(self.delta.log_store(), self.path(), &id, before, commit).await?;
+        match committed {
+            Committed::At(_) => {
+                self.refresh().await?;
+            }
+            // A torn entry, too, is in the way, and some of them go unnoticed by a refresh.
+            Committed::Conflict => self.location.set_torn_entry_aside().await?,
         }
         Ok(committed)
     }
@@ -141,40 +252,60 @@ impl Table {
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         deltalake::checkpoints::create_checkpoint(&self.delta, None)
             .await
-            .map_err(|source| self.delta_error("write a checkpoint", source))?;
+            .map_err(|source| self.location.failed("write a checkpoint", source))?;
         deltalake::checkpoints::cleanup_metadata(&self.delta, None)
             .await
-            .map_err(|source| self.delta_error("clean up the log", source))?;
+            .map_err(|source| self.location.failed("clean up the log", source))?;
         Ok(())
     }
 
-    /// The paths of the files that belong to this version, or were taken out of the table less than `age` ago, so that readers
-    /// of older versions may still need them.
+    /// Removes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
+    /// they were last written longer than `age` ago. Returns their number.
     ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub async fn files_in_use(
-        &self,
-        _age: std::time::Duration,
-    ) -> Result<std::collections::HashSet<String>, StoreError> {
-        Ok(self.files().await?.into_iter().map(|file| file.path).collect())
-    }
-
-    /// Removes files that no reader can need: they do not belong to this version, and are older than `age`. Returns their
-    /// number.
+    /// Checkpoints forget after a week which files were taken out, so `age` is less.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
-    pub async fn remove_orphans(&self, age: std::time::Duration) -> Result<usize, StoreError> {
-        let listed: std::collections::HashSet<String> = self.files().await?.into_iter().map(|file| file.path).collect();
-        parquet::remove_orphans(&self.delta.object_store(), &self.path, &listed, age).await
+    pub async fn remove_orphans(&self, age: Duration) -> Result<usize, StoreError> {
+        let keep = self.files_in_use(age).await?;
+        parquet::remove_orphans(&self.delta.object_store(), self.path(), &keep, ago(age)).await
     }
 
-    fn delta_error(&self, operation: &'static str, source: deltalake::DeltaTableError) -> StoreError {
-        StoreError::Delta { operation, table: self.path.clone(), source: Box::new(source) }
+    /// The paths of the files that belong to this version, or that a commit took out within `age`, so that readers of older
+    /// versions may still need them.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn files_in_use(&self, age: Duration) -> Result<HashSet<String>, StoreError> {
+        let mut paths = self.removed_since(ago(age)).await?;
+        paths.extend(self.files().await?.into_iter().map(|file| file.path));
+        Ok(paths)
+    }
+
+    /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.
+    async fn removed_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
+        let log_store = self.delta.log_store();
+        let mut tombstones = self.snapshot()?.all_tombstones(log_store.as_ref());
+        let mut removed = HashSet::new();
+        let failed = |source| self.location.failed("list the removed files", source);
+        while let Some(tombstone) = tombstones.try_next().await.map_err(failed)? {
+            if tombstone.deletion_timestamp().unwrap_or_default().saturating_mul(1_000) >= at_us {
+                removed.insert(tombstone.path().into_owned());
+            }
+        }
+        Ok(removed)
+    }
+
+    fn snapshot(&self) -> Result<&DeltaTableState, StoreError> {
+        self.delta.snapshot().map_err(|source| self.location.failed("read the log", source))
     }
 
     fn foreign(&self, what: String) -> StoreError {
-        StoreError::Foreign { table: self.path.clone(), what }
+        StoreError::Foreign { table: self.path().to_owned(), what }
     }
+}
+
+/// The moment that long ago, in microseconds since 1970.
+pub(super) fn ago(age: Duration) -> i64 {
+    crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }

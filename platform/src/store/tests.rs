@@ -1,6 +1,9 @@
 use super::*;
 use polars::prelude::*;
 
+mod files;
+mod power_cut;
+
 fn store(folder: &std::path::Path) -> Store {
     let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
     Store::new(&settings, "braid").expect("a folder")

@@ -111,7 +111,7 @@ async fn without_a_readable_store_there_are_no_numbers() {
     let mut server = TestServer::new().await;
     let log = server.store_folder().join("braid/views/v1/views/_delta_log");
     fs::create_dir_all(&log).expect("a folder");
-    fs::write(log.join("00000000000000000000.json"), "not a commit").expect("written");
+    fs::write(log.join("00000000000000000000.json"), "{\"commitInfo\":{}}").expect("written");
     server.serve_unready().await;
     let is_store = |status: u16, body: &Value| status == 503 && body["type"] == "urn:braid:problem:store-unavailable";
     let problem = server.until(TOTAL, is_store).await;

@@ -12,13 +12,13 @@
 //! same rows under different names, and the last list counts.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::DataFrame;
 use shared_logic::catalog::RulesHash;
 
 use super::Archive;
+use crate::ORPHAN_AGE;
 
 /// The folder of what was decoded. Delta's own tools leave folders with such a name alone.
 const FOLDER: &str = "_decoded";
@@ -84,15 +84,15 @@ impl Archive {
         Ok(decoded.files)
     }
 
-    /// Removes what was decoded of files that were taken out of the table longer than `age` ago. Returns how many objects
-    /// there were.
+    /// Removes what was decoded of files that were taken out of the table longer than [`ORPHAN_AGE`] ago. Returns how many
+    /// files there were.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
-    pub async fn remove_decoded(&self, age: Duration) -> Result<usize, StoreError> {
-        let in_use: HashSet<String> = self.table().files_in_use(age).await?.iter().map(|path| stem(path)).collect();
+    pub async fn remove_decoded(&self) -> Result<usize, StoreError> {
+        let in_use: HashSet<String> = self.table().files_in_use(ORPHAN_AGE).await?.iter().map(|path| stem(path)).collect();
         let is_over = |path: &str| path.split('/').nth(2).is_none_or(|name| !in_use.contains(&stem(name)));
-        self.table().remove_beside(FOLDER, is_over, age).await
+        self.table().remove_beside(FOLDER, is_over, ORPHAN_AGE).await
     }
 }
 

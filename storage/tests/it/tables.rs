@@ -1,6 +1,7 @@
 //! Tables that appear, change and are replaced while they are followed; facts that two processes change at once.
 
 use platform::settings;
+use platform::store::StoreError;
 use polars::prelude::{DataType, Schema};
 use shared_logic::catalog::Deployment;
 use shared_logic::log::PartitionId;
@@ -53,6 +54,26 @@ async fn a_table_that_cannot_be_read_is_opened_again() {
     std::fs::rename(&away, &log).expect("moved back");
     let found = followed.newest().await.expect("read").expect("a table");
     assert_eq!(found.facts(), archive.facts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_not_used_while_its_files_do_not_fit_its_note() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    let mut archive = created(&storage).await;
+    archive.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 0), 7)).await.expect("committed");
+    let mut followed = storage.follow_archive("s");
+    followed.newest().await.expect("read").expect("a table");
+
+    let foreign = folder.path().join("braid/archive/s/_delta_log/00000000000000000002.json");
+    let add = r#"{"add":{"path":"d/1.parquet","partitionValues":{"_day":"d"},"size":1,"modificationTime":0,"dataChange":true}}"#;
+    std::fs::write(&foreign, add).expect("written");
+    assert!(matches!(storage.archive("s").await, Err(StoreError::FilesDiffer { found: 1, noted: 0, .. })));
+    assert!(matches!(followed.newest().await, Err(StoreError::FilesDiffer { .. })));
+
+    std::fs::remove_file(&foreign).expect("removed");
+    let found = followed.newest().await.expect("read").expect("a table");
+    assert_eq!((found.version(), found.facts()), (archive.version(), archive.facts()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use platform::settings::{Secret, Span};
-use shared_logic::contracts::speed_view::ShardKeys;
+use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 use shared_logic::contracts::speed_view::script::Reply;
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
@@ -25,7 +25,7 @@ async fn open_shard(bench: &Bench, at: i64) {
     let mut redis = platform::redis::connect(redis).await.expect("connected");
     let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
     let definitions = [catalog.definition(bench.metric())];
-    let reply = ShardClient::default().open(&mut redis, &keys, at, &definitions).await.expect("answered");
+    let reply = ShardClient::default().open(&mut redis, &keys, at, &definitions, Instance::new(1)).await.expect("answered");
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
 }
 

@@ -1,0 +1,100 @@
+//! Files on local disk: how they come, and when they go.
+
+use std::path::Path as FilePath;
+use std::time::{Duration, UNIX_EPOCH};
+
+use deltalake::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::*;
+use crate::store::durable::DurableLocal;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Dates the last write of a file two hours back.
+fn age(path: &FilePath) {
+    let written = crate::clock::now_us() - 2 * HOUR_US;
+    let file = std::fs::File::options().write(true).open(path).expect("a file");
+    file.set_modified(UNIX_EPOCH + Duration::from_micros(written as u64)).expect("dated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_ages_from_the_commit_that_took_it_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let now_us = crate::clock::now_us();
+    let mut paths = Vec::new();
+    for (n, removed_us) in [(1, now_us), (2, now_us - HOUR_US / 2), (3, now_us - HOUR_US * 3 / 2)] {
+        let file = table.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
+        let path = folder.path().join("braid/a/b").join(&file.path);
+        table.commit(Commit::new("WRITE", "day", now_us).adding([file.clone()])).await.expect("committed");
+        age(&path);
+        table.commit(Commit::new("TAKE OUT", "day", removed_us).removing([file])).await.expect("committed");
+        paths.push(path);
+    }
+    let there = || paths.iter().map(|path| path.exists()).collect::<Vec<_>>();
+    assert_eq!(table.remove_orphans(HOUR).await.expect("removed"), 1);
+    assert_eq!(there(), [true, true, false]);
+
+    table.checkpoint().await.expect("checkpointed");
+    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    assert_eq!(again.remove_orphans(HOUR).await.expect("looked"), 0, "a checkpoint knows what was removed");
+    assert_eq!(again.remove_orphans(HOUR / 4).await.expect("removed"), 1);
+    assert_eq!(there(), [true, false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_committed_or_published_ages_from_its_writing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let kept = table.write("2026-01-01", frame(&[1]), &["n"]).await.expect("written");
+    table.commit(Commit::new("WRITE", "day", 0).adding([kept.clone()])).await.expect("committed");
+    let orphan = table.write("2026-01-01", frame(&[2]), &["n"]).await.expect("written");
+    let of_table = |path: &str| folder.path().join("braid/a/b").join(path);
+    let staged = ["2026-01-01/.staged-1", "_delta_log/.staged-2"].map(of_table);
+    for path in &staged {
+        std::fs::write(path, "half").expect("written");
+    }
+    assert_eq!(table.remove_orphans(HOUR).await.expect("looked"), 0, "all are new");
+    for path in staged.iter().chain([&of_table(&orphan.path), &of_table(&kept.path)]) {
+        age(path);
+    }
+    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
+    assert_eq!(again.files().await.expect("listed"), [kept.clone()]);
+    assert_eq!(again.remove_orphans(HOUR).await.expect("removed"), 3);
+    assert!(of_table(&kept.path).exists());
+}
+
+#[tokio::test]
+async fn a_put_is_whole_or_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = DurableLocal::new();
+    let path = |name: &str| Path::from_absolute_path(folder.path().join(name)).expect("a path");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("a file");
+    let create = || PutOptions::from(PutMode::Create);
+
+    disk.put_opts(&path("a/b/entry"), "first".into(), create()).await.expect("put");
+    let again = disk.put_opts(&path("a/b/entry"), "second".into(), create()).await;
+    assert!(matches!(again, Err(object_store::Error::AlreadyExists { .. })), "{again:?}");
+    assert_eq!(read("a/b/entry"), "first");
+    disk.put(&path("a/b/entry"), "third".into()).await.expect("put");
+    assert_eq!(read("a/b/entry"), "third");
+
+    let mut upload = disk.put_multipart(&path("a/c/large")).await.expect("begun");
+    for part in ["one ", "two ", "three"] {
+        upload.put_part(part.into()).await.expect("written");
+    }
+    assert!(!folder.path().join("a/c/large").exists(), "not before it is complete");
+    upload.complete().await.expect("put");
+    drop(upload);
+    let mut given_up = disk.put_multipart(&path("a/c/given-up")).await.expect("begun");
+    given_up.put_part("part".into()).await.expect("written");
+    drop(given_up);
+    assert_eq!(read("a/c/large"), "one two three");
+    for (below, name) in [("a/b", "entry"), ("a/c", "large")] {
+        let names = std::fs::read_dir(folder.path().join(below)).expect("a folder");
+        let names: Vec<_> = names.map(|file| file.expect("a file").file_name()).collect();
+        assert_eq!(names, [name], "nothing else is left in {below}");
+    }
+}
