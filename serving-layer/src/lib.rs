@@ -10,14 +10,15 @@
 //! 6. `batch_view` keeps batch views in memory; `speed_view` reads shards from Redis.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `topics` asks Kafka, `redis_link` is the connection to
-//! Redis, `last_read` keeps the last known value when a read fails, `app` is what all requests share, `server` listens and
-//! stops in order, and `command` is the command line.
+//! Redis, `asked` is what is asked of a metric, `last_read` keeps the last known value when a read fails, `app` is what all
+//! requests share, `server` listens and stops in order, and `command` is the command line.
 //!
 //! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
 //! answer, and `shared_logic::merge` merges them with the batch view.
 
 mod answer;
 mod app;
+mod asked;
 mod batch_view;
 pub mod command;
 mod last_read;

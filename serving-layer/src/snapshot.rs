@@ -22,9 +22,9 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::PartitionId;
 
+use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::last_read::LastRead;
-use crate::versions::Asked;
 
 pub(crate) use cache::SnapshotCache;
 

@@ -10,6 +10,7 @@ use platform::settings;
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, RulesHash};
 use storage::Storage;
 
+use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
@@ -35,15 +36,6 @@ impl Versions {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Version>> {
         [&self.active].into_iter()
     }
-}
-
-/// A metric as a version defines it.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) metric: &'a Metric,
-    pub(crate) definition: &'a DefinitionHash,
-    /// The rules by which the metric's source decodes records.
-    pub(crate) rules: &'a RulesHash,
 }
 
 /// One version: what it counts, and what is known of its two views.

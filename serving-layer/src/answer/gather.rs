@@ -13,11 +13,12 @@ use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
 
 use super::judge::{Judgement, judge};
+use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::problem::Problem;
 use crate::snapshot::{Shards, Snapshot};
 use crate::speed_view::{CounterSelection, ShardReading};
-use crate::versions::{Asked, Version};
+use crate::versions::Version;
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
 const NEWER_SNAPSHOTS: usize = 2;

@@ -2,9 +2,9 @@
 
 use shared_logic::complete::{self, Verdict};
 
+use crate::asked::Asked;
 use crate::snapshot::{Shards, Snapshot};
 use crate::speed_view::ShardReadings;
-use crate::versions::Asked;
 
 /// What a snapshot and the shards that were read for it say about completeness.
 pub(super) struct Judgement {

@@ -71,7 +71,7 @@ async fn the_status_names_every_partition() {
         json!([{
             "log": LOG, "partition": 0, "closed": false, "begin": 1, "next": 6, "cursor": 5, "slices": [4],
             "as_of": "2026-04-24T09:00:02Z", "cuts": {"views": 4}, "end": 10, "speed_lag": 5, "archive_lag": 4,
-            "lost": [{"from": 4, "to": 6, "accepted": false}],
+            "lost": [{"from": 4, "to": 6, "accepted": false}], "not_decodable": [],
         }])
     );
     assert_eq!(

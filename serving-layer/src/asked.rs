@@ -1,0 +1,12 @@
+//! What is asked of a metric.
+
+use shared_logic::catalog::{DefinitionHash, Metric, RulesHash};
+
+/// A metric as a version defines it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) metric: &'a Metric,
+    pub(crate) definition: &'a DefinitionHash,
+    /// The rules by which the metric's source decodes records.
+    pub(crate) rules: &'a RulesHash,
+}
