@@ -19,8 +19,8 @@ run: ## the whole platform in one process, with sample traffic; ARGS='…' passe
 	@deploy/install.sh run
 	$(CARGO) run --locked --quiet -p braid -- up $(ARGS)
 
-# How many tests run at once. Scenarios that mostly wait may run two for each processor; see e2e-tests/src/places.rs.
-TEST_THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
+# How many tests run at once: two for each processor. Busy scenarios count for two; see e2e-tests/src/places.rs.
+TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 
 # The whole workspace is built first: the scenarios start the layers' binaries, with the fail points that `e2e-tests` turns on.
 test: ## every test, on a real Kafka broker and a real Redis

@@ -47,6 +47,15 @@ impl Archive {
         std::thread::spawn(read).join().expect("reading the archive does not panic")
     }
 
+    /// The bytes of all files that make up the archive of `source`.
+    ///
+    /// # Errors
+    /// If there is no archive, or a file is missing.
+    pub fn bytes(store: &Path, source: &str) -> Result<u64> {
+        let table = table_of(store, source)?;
+        active_files(&table)?.iter().map(|file| Ok(fs::metadata(table.join(file))?.len())).sum()
+    }
+
     /// Fails unless the archive holds exactly the offsets from 0 to each partition's end, each once, in one log.
     pub fn holds_each_offset_once(&self, ends: &[i64]) -> Result<()> {
         let logs: BTreeSet<_> = self.offsets.keys().map(|(log, _)| log).collect();

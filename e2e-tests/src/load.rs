@@ -18,9 +18,9 @@ use crate::views::{Sent, Views};
 
 /// How many records are sent at a time.
 const BURST: usize = 100;
-/// This paces the load, some 2,000 records a second; nothing depends on it. A faster load would keep a processor busy, and
-/// scenarios run two per processor.
-const PAUSE: Duration = Duration::from_millis(50);
+/// These pace the load; nothing depends on them.
+const PAUSE: Duration = Duration::from_millis(20);
+const LONG_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running load.
 pub struct Load {
@@ -78,18 +78,24 @@ impl Load {
         Load::placed(producer, views, |_| None)
     }
 
+    /// The same with fewer records a second, for scenarios that last long.
+    pub fn slow(producer: Producer, views: Views) -> Load {
+        Load::with(views, LONG_PAUSE, |_| None, move |records| producer.send_all(&records))
+    }
+
     /// Sends `views` into the partitions that `place` names for the running number of a record.
     pub fn placed(producer: Producer, views: Views, place: impl Fn(usize) -> Option<i32> + Send + 'static) -> Load {
-        Load::with(views, place, move |records| producer.send_all(&records))
+        Load::with(views, PAUSE, place, move |records| producer.send_all(&records))
     }
 
     /// Sends `views` to a topic that may vanish meanwhile: a record may be refused, and is not sent again.
     pub fn to_a_vanishing_topic(producer: Producer, views: Views) -> Load {
-        Load::with(views, |_| None, move |records| producer.send_those_that_are_taken(&records))
+        Load::with(views, PAUSE, |_| None, move |records| producer.send_those_that_are_taken(&records))
     }
 
     fn with(
         mut views: Views,
+        pause: Duration,
         place: impl Fn(usize) -> Option<i32> + Send + 'static,
         send: impl Fn(Vec<Record>) -> Result<i64> + Send + 'static,
     ) -> Load {
@@ -112,7 +118,7 @@ impl Load {
                 };
                 let arrived = send(records)?;
                 to.truth().arrived.push((arrived, counts));
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(pause);
             }
             Ok(views)
         });

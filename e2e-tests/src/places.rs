@@ -1,11 +1,9 @@
 //! How many scenarios run at once.
 //!
-//! A scenario waits most of the time: for a process to start, for a group to settle, for a deadline to pass. So two of them share
-//! a processor: each takes one *place* of two per processor. A busy scenario takes two places, because it works without pause,
-//! or because it has to be done within a time that neighbours could use up.
-//!
-//! `make test` starts one test for each processor (`RUST_TEST_THREADS`), because more were slower on two processors. The places
-//! matter when `TEST_THREADS` asks for more.
+//! A short scenario mostly waits: for a process to start, for a group to settle, for a deadline to pass. So two of them share a
+//! processor: each takes one *place* of two per processor. A busy scenario takes two places, because events flow all the time and
+//! its layers and the broker keep a processor busy, or because it has to be done within a time that neighbours could use up.
+//! `make test` starts as many tests as there are places (`TEST_THREADS`).
 
 use std::sync::LazyLock;
 

@@ -4,7 +4,9 @@
 //! limit that was measured in the same run. Prints a table and writes `target/bench.json`. Arguments name the groups of
 //! figures to measure alone (`recovery`); that, and any run of a debug build, is a rehearsal.
 
+mod archive;
 mod figures;
+mod full_topic;
 mod load;
 mod recovery;
 mod sixty_days;
@@ -29,6 +31,9 @@ fn main() {
             if wanted("speed") {
                 speed::measure(scenario, keys, &mut figures).await?;
             }
+        }
+        if wanted("archive") {
+            archive::measure(scenario, &mut figures).await?;
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;

@@ -1,17 +1,16 @@
 //! `speed_events_per_second`: from a full topic to counters applied, beside a bare consumer that reads and drops.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e_tests::kafka::end_offsets;
 use e2e_tests::scenario::Scenario;
 use e2e_tests::{Layer, Stage};
-use platform::kafka::{Consumer, Polled};
 use redis::AsyncCommands;
 use test_kit::{DEADLINE, Progress, wait_for};
 
 use crate::figures::Figures;
+use crate::full_topic::{bare_consumer, fill};
 use crate::load::{Events, Keys};
 use crate::usage::Usage;
 
@@ -28,14 +27,7 @@ pub(crate) async fn measure(scenario: &Scenario, keys: Keys, figures: &mut Figur
     wait_for("the archive's begin", DEADLINE, async || Ok(Progress::when(archive.exists(), "no commit"))).await?;
     deployment.kill(Layer::Archive);
 
-    let filling = Instant::now();
-    let producer = stage.producer()?;
-    let mut events = Events::new(keys, 1);
-    for _ in 0..EVENTS {
-        producer.send(&events.next())?;
-    }
-    producer.flush()?;
-    eprintln!("filled {topic} with {EVENTS} events in {:.1} s", filling.elapsed().as_secs_f64());
+    fill(&stage, Events::new(keys, 1), EVENTS)?;
     let ends = end_offsets(&stage.brokers, topic)?;
     let bare = bare_consumer(&stage.brokers, topic, &ends)?;
 
@@ -60,32 +52,6 @@ pub(crate) async fn measure(scenario: &Scenario, keys: Keys, figures: &mut Figur
     figures.add(format!("speed_worker_peak_memory_{name}"), of_worker.peak_mib, "MiB");
     figures.add(format!("speed_redis_peak_memory_{name}"), of_redis.peak_mib, "MiB");
     Ok(())
-}
-
-/// Reads the whole topic and drops it, with the settings that were measured best; events per second.
-fn bare_consumer(brokers: &str, topic: &str, ends: &[i64]) -> Result<f64> {
-    let settings = platform::settings::Kafka {
-        brokers: brokers.to_owned(),
-        fetch_queue: platform::settings::Size::from_mib(256),
-        ..platform::settings::Kafka::default()
-    };
-    let mut consumer = Consumer::new(&settings, topic)?;
-    let starts: BTreeMap<i32, i64> = (0..).zip(ends.iter().map(|_| 0)).collect();
-    let wanted: i64 = ends.iter().sum();
-    consumer.assign(&starts)?;
-    let (mut read, mut bytes, mut began) = (0_i64, 0_usize, None);
-    while read < wanted {
-        consumer.poll(Duration::from_millis(100), 4096, |polled| {
-            if let Polled::Record(record) = polled {
-                began.get_or_insert_with(Instant::now);
-                read += 1;
-                bytes += record.payload.map_or(0, <[u8]>::len);
-            }
-        })?;
-    }
-    let seconds = began.context("nothing was read")?.elapsed().as_secs_f64();
-    eprintln!("bare consumer: {read} events of {} bytes in {seconds:.2} s", bytes as i64 / read);
-    Ok(read as f64 / seconds)
 }
 
 /// The shards of one topic, as Redis shows them.

@@ -6,7 +6,7 @@ use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::load::Counted;
 use e2e_tests::stage::LAYERS;
 use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
-use e2e_tests::{Client, Deployment, Layer, Load, Oracle, Stage, scenario};
+use e2e_tests::{Client, Deployment, Layer, Load, Oracle, Stage, busy_scenario};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use test_kit::{DEADLINE, Progress, wait_for};
@@ -30,7 +30,7 @@ dwell_ms = "sum(dwell_ms)"
 
 #[test]
 fn operators_day() {
-    scenario("operators_day", async |scenario| {
+    busy_scenario("operators_day", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let load = stage.load(50, Mix::NO_COPIES)?;
         let mut day =
@@ -85,7 +85,7 @@ fn operators_day() {
 
 #[test]
 fn changed_where_is_exact_for_every_key() {
-    scenario("changed_where_is_exact_for_every_key", async |scenario| {
+    busy_scenario("changed_where_is_exact_for_every_key", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let mut traffic = stage.traffic(50, Mix::USUAL)?;
         traffic.oracle = Oracle::of_every_status();

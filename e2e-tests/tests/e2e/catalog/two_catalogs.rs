@@ -4,7 +4,7 @@ use anyhow::ensure;
 use e2e_tests::exactness::every_answer_is_exact;
 use e2e_tests::views::{METRIC, Mix};
 use e2e_tests::watch::{prints_again, watched};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::DEADLINE;
 
 const SOME: usize = 500;
@@ -16,7 +16,7 @@ const COUNTING: &str = "counting id";
 /// of use to the other.
 #[test]
 fn two_catalogs_at_once() {
-    scenario("two_catalogs_at_once", async |scenario| {
+    busy_scenario("two_catalogs_at_once", async |scenario| {
         let stage = Stage::of(scenario).partitions(PARTITIONS).start().await?;
         let newer = stage.catalog.replace("grain = \"1m\"", "grain = \"1h\"");
         ensure!(newer != stage.catalog, "the catalogs are the same");

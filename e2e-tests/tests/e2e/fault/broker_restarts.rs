@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use e2e_tests::views::{METRIC, Mix};
-use e2e_tests::{Kafka, Load, Stage, scenario};
+use e2e_tests::{Kafka, Load, Stage, busy_scenario};
 
 const SOME: usize = 1_000;
 
 #[test]
 fn broker_restarts() {
-    scenario("broker_restarts", async |scenario| {
+    busy_scenario("broker_restarts", async |scenario| {
         let folder = scenario.dir().join("kafka");
         let Some(mut broker) = Kafka::real(scenario.name(), &folder).await? else { return Ok(()) };
         let stage = Stage::of(scenario).start_on(&broker.brokers()).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::views::Mix;
-use e2e_tests::{Deployment, Layer, Stage, scenario};
+use e2e_tests::{Deployment, Layer, Load, Stage, busy_scenario};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -79,9 +79,9 @@ impl Victim {
 
 #[test]
 fn kill9() {
-    scenario("kill9", async |scenario| {
+    busy_scenario("kill9", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
-        let load = stage.load(100, Mix::USUAL)?;
+        let load = Load::slow(stage.producer()?, stage.views(100, Mix::USUAL));
         let mut rng = stage.rng();
         for victim in [Victim::Speed, Victim::Archive, Victim::Reconcile] {
             kill_often(victim, &stage.deployment, &mut rng).await.with_context(|| format!("{victim:?}"))?;

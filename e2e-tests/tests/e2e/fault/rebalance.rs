@@ -3,7 +3,7 @@
 use anyhow::Context;
 use e2e_tests::views::Mix;
 use e2e_tests::watch::watched;
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::{DEADLINE, repetitions};
 
 const SOME: usize = 500;
@@ -13,7 +13,7 @@ const ASSIGNED: &str = "partition assigned";
 
 #[test]
 fn rebalance() {
-    scenario("rebalance", async |scenario| {
+    busy_scenario("rebalance", async |scenario| {
         let stage = Stage::of(scenario).partitions(PARTITIONS).start().await?;
         let client = stage.client()?;
         let peers = [stage.beside("peer-0", &stage.catalog)?, stage.beside("peer-1", &stage.catalog)?];

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use e2e_tests::scenario::now_us;
 use e2e_tests::views::{METRIC, Mix};
 use e2e_tests::watch::watched;
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::Durability;
 
 const SOME: usize = 1_000;
@@ -12,7 +12,7 @@ const COPY_AGE_US: i64 = 5_000_000;
 
 #[test]
 fn redis_restarted() {
-    scenario("redis_restarted", async |scenario| {
+    busy_scenario("redis_restarted", async |scenario| {
         let mut stage = Stage::of(scenario).durability(Durability::EverySecond).start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
         for kill in 0..3 {
@@ -36,7 +36,7 @@ fn redis_restarted() {
 
 #[test]
 fn redis_emptied() {
-    scenario("redis_emptied", async |scenario| {
+    busy_scenario("redis_emptied", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
         load.arrive(SOME).await?;
@@ -74,7 +74,7 @@ fn redis_emptied() {
 
 #[test]
 fn redis_replaced_by_an_old_copy() {
-    scenario("redis_replaced_by_an_old_copy", async |scenario| {
+    busy_scenario("redis_replaced_by_an_old_copy", async |scenario| {
         let setup = Stage::of(scenario).set("speed.drop_grace", "0s").set("speed.drop_every", "100ms");
         let mut stage = setup.start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e_tests::views::Mix;
 use e2e_tests::watch::{lines_with, prints_again, watched};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 use tokio::net::TcpListener;
 
@@ -13,7 +13,7 @@ pub(super) const WAITING: &str = "redis cannot take a micro-batch now";
 
 #[test]
 fn redis_full() {
-    scenario("redis_full", async |scenario| {
+    busy_scenario("redis_full", async |scenario| {
         let setup = Stage::of(scenario).set("speed.drop_grace", "0s").set("speed.drop_every", "100ms");
         let stage = setup.start().await?;
         let worker = stage.deployment.process(Layer::Speed)?;
@@ -46,7 +46,7 @@ fn redis_full() {
 
 #[test]
 fn redis_read_only() {
-    scenario("redis_read_only", async |scenario| {
+    busy_scenario("redis_read_only", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let worker = stage.deployment.process(Layer::Speed)?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
@@ -80,7 +80,7 @@ fn redis_read_only() {
 
 #[test]
 fn redis_that_evicts() {
-    scenario("redis_that_evicts", async |scenario| {
+    busy_scenario("redis_that_evicts", async |scenario| {
         let stage = Stage::of(scenario).running(&[Layer::Archive]).start().await?;
         stage.redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
         let refused = stage.deployment.launch(Layer::Speed, "")?;

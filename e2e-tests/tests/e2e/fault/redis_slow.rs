@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e_tests::views::Mix;
 use e2e_tests::watch::{lines_with, prints_again, watched};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ const SOME: usize = 1_000;
 
 #[test]
 fn redis_slow() {
-    scenario("redis_slow", async |scenario| {
+    busy_scenario("redis_slow", async |scenario| {
         let mut stage = Stage::of(scenario).running(&[Layer::Archive, Layer::Serving]).start().await?;
         let direct = stage.redis.url();
         let proxy = Proxy::start(direct.trim_start_matches("redis://").parse()?).await?;

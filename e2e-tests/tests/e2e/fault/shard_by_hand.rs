@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::scenario::now_us;
 use e2e_tests::views::Mix;
 use e2e_tests::watch::{lines_with, prints_again, watched};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use redis::AsyncCommands;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -19,7 +19,7 @@ const MOST_STARTS: usize = 4 * 6;
 
 #[test]
 fn shard_deleted_by_hand() {
-    scenario("shard_deleted_by_hand", async |scenario| {
+    busy_scenario("shard_deleted_by_hand", async |scenario| {
         let setup = Stage::of(scenario).set("speed.drop_grace", "0s").set("speed.drop_every", "100ms");
         let stage = setup.start().await?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);
@@ -48,7 +48,7 @@ fn shard_deleted_by_hand() {
 
 #[test]
 fn counters_overwritten_by_hand() {
-    scenario("counters_overwritten_by_hand", async |scenario| {
+    busy_scenario("counters_overwritten_by_hand", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let worker = stage.deployment.process(Layer::Speed)?;
         let (client, load) = (stage.client()?, stage.load(50, Mix::USUAL)?);

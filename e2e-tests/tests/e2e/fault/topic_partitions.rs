@@ -5,13 +5,13 @@ use e2e_tests::exactness::total_is_exact;
 use e2e_tests::kafka::{end_offsets, grow_topic};
 use e2e_tests::oracle::EVER;
 use e2e_tests::views::Mix;
-use e2e_tests::{Answer, Load, Stage, scenario};
+use e2e_tests::{Answer, Load, Stage, busy_scenario};
 
 const SOME: usize = 1_000;
 
 #[test]
 fn topic_gains_partitions() {
-    scenario("topic_gains_partitions", async |scenario| {
+    busy_scenario("topic_gains_partitions", async |scenario| {
         let Some(stage) = Stage::of(scenario).partitions(3).start_on_real_kafka().await? else { return Ok(()) };
         let load = stage.load(200, Mix::NO_COPIES)?;
         load.arrive(SOME).await?;
@@ -30,7 +30,7 @@ fn topic_gains_partitions() {
 
 #[test]
 fn silent_partitions() {
-    scenario("silent_partitions", async |scenario| {
+    busy_scenario("silent_partitions", async |scenario| {
         let Some(stage) = Stage::of(scenario).partitions(6).start_on_real_kafka().await? else { return Ok(()) };
         // Three partitions fall silent after the first thousand; the last is never written.
         let place = |number: usize| Some(if number < SOME { number % 5 } else { number % 2 } as i32);

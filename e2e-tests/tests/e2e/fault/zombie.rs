@@ -3,7 +3,7 @@
 
 use e2e_tests::views::Mix;
 use e2e_tests::watch::{prints_again, watched};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Layer, Stage, busy_scenario};
 use test_kit::DEADLINE;
 
 const SOME: usize = 1_000;
@@ -15,7 +15,7 @@ const REFUSED: &str = "a micro-batch was not applied";
 
 #[test]
 fn zombie() {
-    scenario("zombie", async |scenario| {
+    busy_scenario("zombie", async |scenario| {
         let stage = Stage::of(scenario).start().await?;
         let other = stage.beside("other", &stage.catalog)?;
         let load = stage.load(50, Mix::USUAL)?;

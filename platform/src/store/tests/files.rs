@@ -61,7 +61,7 @@ async fn what_was_never_committed_or_published_ages_from_its_writing() {
         age(path);
     }
     let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
-    assert_eq!(again.files().await.expect("listed"), [kept.clone()]);
+    assert_eq!(again.files().await.expect("listed"), std::slice::from_ref(&kept));
     assert_eq!(again.remove_orphans(HOUR).await.expect("removed"), 3);
     assert!(of_table(&kept.path).exists());
 }
