@@ -41,8 +41,8 @@ pub(super) fn sent() -> Sent {
     let payload = |(offset, k): (usize, &str)| {
         (Some(format!(r#"{{"at": {AT_MS}, "k": {k}, "more": {offset}}}"#).into_bytes()), AT_MS)
     };
-    let records = keys.into_iter().enumerate().map(payload).collect();
-    [(0, records), (1, Vec::new())].into()
+    let records: Vec<(Option<Vec<u8>>, i64)> = keys.into_iter().enumerate().map(payload).collect();
+    Sent::from([(0, records), (1, Vec::new())])
 }
 
 fn older_columns() -> Schema {

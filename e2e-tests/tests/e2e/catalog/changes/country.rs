@@ -24,6 +24,8 @@ fn field_taken_out_and_put_back() {
         let germany = [("country", "DE".to_owned())];
         let arrived = file_by_file(deployment, &producer, &events(0, 10, "DE")).await?;
         both_count(&deployment.client()?, arrived, "by_country", &germany, 10).await?;
+        deployment.reconcile().await?;
+        batch_counts(&deployment.client()?, "by_country", &germany, 10).await?;
 
         // Without the field. The archiver decodes the small files anew, and merges them with its own.
         change(deployment, &PLAIN.catalog(&stage.topic)).await?;
