@@ -56,6 +56,19 @@ impl Archive {
         active_files(&table)?.iter().map(|file| Ok(fs::metadata(table.join(file))?.len())).sum()
     }
 
+    /// What each commit to the archive of `source` did, as its log says, in their order.
+    ///
+    /// # Errors
+    /// If there is no archive, or its log cannot be read.
+    pub fn operations(store: &Path, source: &str) -> Result<Vec<String>> {
+        let mut operations = Vec::new();
+        for entry in entries(&table_of(store, source)?)? {
+            let info = entry.iter().find_map(|action| action["commitInfo"]["operation"].as_str());
+            operations.push(info.context("a log entry without an operation")?.to_owned());
+        }
+        Ok(operations)
+    }
+
     /// Fails unless the archive holds exactly the offsets from 0 to each partition's end, each once, in one log.
     pub fn holds_each_offset_once(&self, ends: &[i64]) -> Result<()> {
         let logs: BTreeSet<_> = self.offsets.keys().map(|(log, _)| log).collect();
@@ -98,24 +111,31 @@ fn read_table(table: &Path) -> Result<Archive> {
 /// The files that the newest version of the table consists of.
 fn active_files(table: &Path) -> Result<BTreeSet<String>> {
     let mut active = BTreeSet::new();
+    for action in entries(table)?.into_iter().flatten() {
+        let path = |kind: &str| action[kind]["path"].as_str().map(decoded).transpose();
+        if let Some(path) = path("add")? {
+            active.insert(path);
+        }
+        if let Some(path) = path("remove")? {
+            active.remove(&path);
+        }
+    }
+    Ok(active)
+}
+
+/// The entries of the table's log, each with its actions.
+fn entries(table: &Path) -> Result<Vec<Vec<Value>>> {
+    let mut entries = Vec::new();
     for version in 0.. {
         let path = table.join(format!("_delta_log/{version:020}.json"));
         if !path.exists() {
             ensure!(version > 0, "{path:?} is missing");
             break;
         }
-        for line in fs::read_to_string(path)?.lines() {
-            let action: Value = serde_json::from_str(line)?;
-            let path = |kind: &str| action[kind]["path"].as_str().map(decoded).transpose();
-            if let Some(path) = path("add")? {
-                active.insert(path);
-            }
-            if let Some(path) = path("remove")? {
-                active.remove(&path);
-            }
-        }
+        let actions = fs::read_to_string(path)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        entries.push(actions);
     }
-    Ok(active)
+    Ok(entries)
 }
 
 /// Paths in the log are percent-encoded.

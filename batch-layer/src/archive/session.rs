@@ -239,3 +239,6 @@ fn refuse_changed_rules(archive: &Archive, source: &Source) -> Result<(), Sessio
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

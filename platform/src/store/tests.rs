@@ -1,6 +1,7 @@
 use super::*;
 use polars::prelude::*;
 
+mod fetched;
 mod files;
 mod power_cut;
 

@@ -150,6 +150,15 @@ fn every_gap_says_why() {
             }
         })
     };
+    let columns_only = |rules: &str, accepted: bool| {
+        with(|seen| {
+            seen.facts().note_columns_only(&id(0), &rules.into(), 10, 20);
+            if accepted {
+                assert_eq!(seen.facts().accept_not_decodable(&RulesHash::from("rules")), 1);
+            }
+        })
+        .gaps
+    };
     let since = |since: i64| with(|seen| drop(seen.shards.insert(id(0), shard(&[0, 50], since)))).gaps;
     let table: Vec<(&str, Vec<Gap>, Vec<Gap>)> = vec![
         ("topic_unknown", with(|seen| seen.topic = None).gaps, vec![Gap { partition: None, why: Why::TopicUnknown }]),
@@ -183,6 +192,9 @@ fn every_gap_says_why() {
         ),
         ("lost", lost(false).gaps, at(Why::Lost { from: 100, to: 130 })),
         ("accepted", lost(true).gaps, vec![]),
+        ("not_decodable", columns_only("older", false), at(Why::NotDecodable { from: 10, to: 20 })),
+        ("accepted", columns_only("older", true), vec![]),
+        ("decoded under the reader's rules", columns_only("rules", false), vec![]),
     ];
     for (name, gaps, expected) in table {
         assert_eq!(gaps, expected, "{name}");

@@ -1,0 +1,188 @@
+//! The tables of one deployment whose catalog changes.
+
+use std::collections::BTreeMap;
+
+use platform::store::Committed;
+use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
+use shared_logic::complete::{Evidence, TopicState, Why, judge};
+use shared_logic::contracts::archive::{OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::speed_view::{Instance, Shard};
+use shared_logic::log::PartitionId;
+
+use super::super::*;
+use crate::archive::buffer::Buffer;
+use crate::archive::{commit, compact};
+use crate::archive_rows::record_rows::Incoming;
+use crate::{archive, rows};
+
+pub(super) const LOG: &str = "log";
+pub(super) const PARTITIONS: i32 = 2;
+
+/// What was sent: per partition, the payloads with the record's time in milliseconds.
+pub(super) type Sent = BTreeMap<i32, Vec<(Option<Vec<u8>>, i64)>>;
+
+/// One deployment's tables: the archive of the source `s`, and the view of the metric `m` over it. A shard of each partition
+/// is taken to have counted what lies above the cut, and Redis is not asked.
+pub(super) struct Tables {
+    settings: Settings,
+    storage: Storage,
+    /// As processes that go on running know them.
+    archive: Option<Archive>,
+    view: Option<BatchView>,
+    /// How much of each partition is archived.
+    pub(super) next: BTreeMap<i32, i64>,
+    /// Holds everything, and goes when it is dropped.
+    _folder: tempfile::TempDir,
+}
+
+impl Tables {
+    /// Without any table. All catalogs have the deployment of this one.
+    pub(super) fn new(catalog: &Catalog) -> Tables {
+        // In memory where that is possible: what is tested here does not depend on whether a commit is durable.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+        let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        let settings = Settings { store, ..Settings::default() };
+        let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
+        let next = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+        Tables { settings, storage, archive: None, view: None, next, _folder: folder }
+    }
+
+    /// Where the tables lie.
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// From now on, tables are as a process knows them that has just been started.
+    pub(super) fn reopen(&mut self) {
+        (self.archive, self.view) = (None, None);
+    }
+
+    /// The archive as a new reader finds it.
+    pub(super) async fn archive(&self) -> Archive {
+        self.storage.archive("s").await.expect("read").expect("archived")
+    }
+
+    /// The archive as an archiver with that catalog has registered it.
+    pub(super) async fn registered(&mut self, catalog: &Catalog) -> &mut Archive {
+        let source = &catalog.sources["s"];
+        let known = match self.archive.take() {
+            Some(known) => known,
+            None => archive::create(&self.storage, source).await.expect("opened"),
+        };
+        let archive = self.archive.insert(known);
+        archive.refresh().await.expect("read");
+        let before = archive.facts();
+        let mut facts = before.clone();
+        facts.keep_bytes(&source.rules());
+        (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0));
+        let columns = commit::missing_columns(archive, source).expect("read");
+        if facts != before || columns.is_some() {
+            let committed = commit::facts(archive, facts, columns.as_ref()).await.expect("tried");
+            assert!(matches!(committed, Committed::At(_)), "there is no other writer");
+        }
+        archive
+    }
+
+    /// Archives the next records of a partition.
+    pub(super) async fn archived(&mut self, catalog: &Catalog, sent: &Sent, partition: i32, count: usize) {
+        let source = &catalog.sources["s"];
+        let mut buffer = Buffer::new(source, LOG, &self.next);
+        let next = self.next.get_mut(&partition).expect("a partition");
+        for (payload, time_ms) in sent[&partition].iter().skip(*next as usize).take(count) {
+            let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
+            buffer.push(Incoming { partition, offset: *next, timestamp_us, key: None, payload, headers: None });
+            *next += 1;
+        }
+        let archive = self.registered(catalog).await;
+        let committed = commit::rows(archive, source, LOG, buffer, &BTreeMap::new()).await.expect("written");
+        assert!(matches!(committed, Committed::At(_)), "there is no other writer");
+    }
+
+    /// Compacts the archive; two small files of a day are enough to be merged.
+    pub(super) async fn compacted(&mut self, catalog: &Catalog) {
+        let archive = self.registered(catalog).await;
+        compact::compact(archive, &catalog.sources["s"], 2).await.expect("compacted");
+    }
+
+    /// Reconciles up to the end of the archive, and returns what the view holds.
+    pub(super) async fn reconciled(&mut self, catalog: &Catalog) -> DataFrame {
+        let reconciler = Reconciler::new(&self.settings, &self.storage, catalog);
+        let metric = &catalog.metrics["m"];
+        let archive = match &self.archive {
+            Some(known) => known.clone(),
+            None => self.archive().await,
+        };
+        let mut view = match self.view.take() {
+            Some(known) => known,
+            None => view::create(&self.storage, catalog, metric).await.expect("created"),
+        };
+        let recounted = reconciler.recount(metric, &view, &archive, &Rotated::new()).await;
+        let (plan, files) = recounted.expect("recounted");
+        let replaced = reconciler.commit(metric, &mut view, plan, files).await.expect("tried");
+        replaced.expect("there is no other reconcile");
+        let columns = view::columns(&catalog.sources["s"], metric);
+        let rows = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
+        let by_all: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
+        let rows = rows.sort_by_exprs(by_all, SortMultipleOptions::default());
+        let rows = rows::compute("read", view.path(), move || rows.collect()).await.expect("decoded");
+        self.view = Some(view);
+        rows
+    }
+
+    /// Reconciles up to the end of the archive, and returns how many events the view's measure `events` counts.
+    pub(super) async fn counted(&mut self, catalog: &Catalog) -> i64 {
+        let rows = self.reconciled(catalog).await;
+        rows.column("events").expect("a measure").i64().expect("a count").iter().flatten().sum()
+    }
+
+    /// What an answer by that catalog lacks after the reconcile, if each shard has counted the metric since the cut.
+    pub(super) async fn lacks(&self, catalog: &Catalog) -> Vec<(i32, Why)> {
+        let metric = &catalog.metrics["m"];
+        let definition = catalog.definition(metric);
+        let view = view::create(&self.storage, catalog, metric).await.expect("opened");
+        let note = view.note().expect("reconciled");
+        assert_eq!(note.definition, definition, "the view counts this catalog's definition");
+        let shard = |cut: i64| Shard {
+            cursor: cut,
+            slices: vec![cut],
+            definitions: [(definition.clone(), cut)].into(),
+            instance: Instance::new(1),
+        };
+        let shards: BTreeMap<PartitionId, Option<Shard>> =
+            note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
+        let archive = self.archive().await;
+        let verdict = judge(&Evidence {
+            definition: &definition,
+            rules: &catalog.sources["s"].rules(),
+            view: Some(note.as_ref()),
+            archive: Some(&archive.facts()),
+            archive_version: archive.version(),
+            topic: Some(&TopicState { log: Some((LOG.to_owned(), PARTITIONS)), at_us: 0 }),
+            shards: &shards,
+        });
+        let named = |id: Option<PartitionId>| id.expect("a gap of a partition").partition;
+        verdict.gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
+    }
+
+    /// Columns of every archived row.
+    pub(super) async fn rows(&self, columns: &Schema) -> DataFrame {
+        let archive = self.archive().await;
+        let rows = archive.read(&archive.files().await.expect("listed"), columns).await.expect("read");
+        rows::compute("read", archive.path(), move || rows.collect()).await.expect("decoded")
+    }
+
+    /// The bytes of every record that is archived, by partition and offset.
+    pub(super) async fn bytes(&self) -> Vec<(i32, i64, Option<Vec<u8>>)> {
+        let rows = self.rows(&record_columns().into_iter().collect()).await;
+        let column = |name| rows.column(name).expect("a column");
+        let (partitions, offsets) = (column(PARTITION).i32().expect("int"), column(OFFSET).i64().expect("long"));
+        let raws = column(RAW).binary().expect("bytes");
+        let row = |row| {
+            let raw = raws.get(row).map(<[u8]>::to_vec);
+            (partitions.get(row).expect("named"), offsets.get(row).expect("named"), raw)
+        };
+        let mut all: Vec<_> = (0..rows.height()).map(row).collect();
+        all.sort();
+        all
+    }
+}
