@@ -75,6 +75,20 @@ impl Tables {
         compact::compact(&mut archive, &catalog.sources["s"], 2).await.expect("compacted");
     }
 
+    /// Goes on with the rebuild of a view that counts another definition, by one day.
+    async fn rebuilds_a_day(&self, catalog: &Catalog) {
+        let storage = self.storage(catalog);
+        let reconciler = Reconciler::new(&self.settings, &storage, catalog);
+        let metric = &catalog.metrics["m"];
+        let view = view::create(&storage, catalog, metric).await.expect("created");
+        let archive = storage.archive("s").await.expect("read").expect("archived");
+        if reconciler.counted(metric, &view, &archive, true).await.expect("read").is_none() {
+            let (stop, now) = (CancellationToken::new(), Instant::now());
+            let turn = Turn { wait_until: now, until: now, stop: &stop };
+            reconciler.step(metric, &view, &archive, &Rotated::new(), &turn).await.expect("advanced");
+        }
+    }
+
     /// Reconciles up to the end of the archive, and returns what the view holds.
     async fn reconciled(&self, catalog: &Catalog) -> DataFrame {
         let storage = self.storage(catalog);
@@ -82,7 +96,13 @@ impl Tables {
         let metric = &catalog.metrics["m"];
         let mut view = view::create(&storage, catalog, metric).await.expect("created");
         let archive = storage.archive("s").await.expect("read").expect("archived");
-        let recounted = reconciler.recount(metric, &view, &archive, &Rotated::new()).await;
+        let counted = loop {
+            match reconciler.counted(metric, &view, &archive, true).await.expect("read") {
+                Some(counted) => break counted,
+                None => self.rebuilds_a_day(catalog).await,
+            }
+        };
+        let recounted = reconciler.recount(metric, &view, &counted, &archive, &Rotated::new()).await;
         let (plan, files) = recounted.expect("recounted");
         let replaced = reconciler.commit(metric, &mut view, plan, files).await.expect("tried");
         replaced.expect("there is no other reconcile");
@@ -171,7 +191,7 @@ async fn walk(seed: u64) {
     for _ in 0..20 {
         let at = dice.below(catalogs.len());
         let chosen = parsed(&catalogs[at]);
-        match dice.below(10) {
+        match dice.below(12) {
             0..=5 => {
                 let (partition, count) = (dice.below(PARTITIONS as usize) as i32, dice.between(1, 9) as usize);
                 tables.archived(&chosen, &sent, partition, count).await;
@@ -181,9 +201,13 @@ async fn walk(seed: u64) {
                 tables.compacted(&chosen).await;
                 done.push(format!("compacted by {at}"));
             }
-            _ if tables.next.values().any(|next| *next > 0) => {
+            8..=9 if tables.next.values().any(|next| *next > 0) => {
                 tables.reconciled(&chosen).await;
                 done.push(format!("reconciled by {at}"));
+            }
+            10..=11 if tables.next.values().any(|next| *next > 0) => {
+                tables.rebuilds_a_day(&chosen).await;
+                done.push(format!("rebuilt a day by {at}"));
             }
             _ => {}
         }
