@@ -176,7 +176,11 @@ impl Reconciler {
     ) -> Result<Rebuild, MetricError> {
         let definition = self.catalog.definition(metric);
         let mut rebuild = match begun(view, archive, &definition).await? {
-            Some(rebuild) => rebuild,
+            Some(rebuild) => {
+                // So that nobody takes it for one that is left for good.
+                view.keep_rebuild(&rebuild).await?;
+                rebuild
+            }
             None => self.begin(metric, view, archive, rotated).await?,
         };
         self.count_days(metric, view, archive, &mut rebuild, turn).await?;
