@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use metrics::counter;
+use platform::settings::Span;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
 use platform::task::join;
@@ -77,7 +78,12 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
             return Ok(());
         }
         last = Some(now());
-        let (reconciler, stop) = (reconciler.clone(), shutdown.token());
+        let (mut reconciler, stop) = (reconciler.clone(), shutdown.token());
+        // Rebuilds leave the next tick to the other metrics.
+        if let Some(after) = cron.after(&now().with_timezone(&zone)).next() {
+            let left = (after.with_timezone(&Utc) - now()).to_std().unwrap_or_default();
+            reconciler.settings.rebuild_step = reconciler.settings.rebuild_step.min(Span::from(left));
+        }
         // In a task of its own, so that nothing that holds it up holds up the deadline.
         let reconcile = join(tokio::spawn(async move { reconciler.run(&stop).await }));
         let deadline = settings.shutdown.get();

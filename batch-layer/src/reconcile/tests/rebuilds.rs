@@ -74,7 +74,8 @@ async fn files_of_an_unfinished_rebuild_are_no_orphans() {
     let newer = hourly(&bench.reconciler);
     let definition = |of: &Reconciler| of.catalog.definition(&of.catalog.metrics["m"]);
     one_day(&bench, &newer, 6).await;
-    let hours_ago = UNIX_EPOCH + Duration::from_micros(platform::clock::now_us() as u64) - Duration::from_secs(2 * 3600);
+    let hours_ago =
+        UNIX_EPOCH + Duration::from_micros(platform::clock::now_us() as u64) - Duration::from_secs(2 * 3600);
     for path in files(&bench) {
         let file = std::fs::File::options().write(true).open(path).expect("a file");
         file.set_modified(hours_ago).expect("dated");
