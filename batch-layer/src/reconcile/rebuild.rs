@@ -42,8 +42,8 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     /// A turn that begins now.
     pub(super) fn new(settings: &settings::Reconcile, stop: &'a CancellationToken) -> Turn<'a> {
-        let now = Instant::now();
-        Turn { wait_until: now + settings.wait.get(), until: now + settings.rebuild_step.get(), stop }
+        let (now, step) = (Instant::now(), settings.rebuild_step.get());
+        Turn { wait_until: now + step.min(settings.wait.get()), until: now + step, stop }
     }
 
     fn is_over(&self) -> bool {
