@@ -81,7 +81,7 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Reconcile => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
-            for report in reconciler.run(&CancellationToken::new()).await? {
+            for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
                 println!("{report}");
             }
             Ok(())

@@ -5,14 +5,15 @@
 //! answers stay complete. For each metric, it then recomputes the hours that new rows touch from *all* rows below the
 //! cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits first,
 //! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
-//! view.
+//! view. A view of another definition is *rebuilt* instead: beside it, day by day, after all other metrics, for a bounded time.
 //!
 //! - `shards`: new slices, and how far closed logs were counted (R3, R6, R13);
 //! - `cut`: which offsets (R1, R13);
 //! - `touched`: which hours;
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `recompute`: a day → a file;
-//! - `commit`: rows, cut and definition at once (R1).
+//! - `commit`: rows, cut and definition at once (R1);
+//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view.
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
@@ -20,6 +21,7 @@ mod commit;
 mod cut;
 mod error;
 mod plan;
+mod rebuild;
 mod recompute;
 mod report;
 mod shards;
@@ -34,21 +36,20 @@ use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
-use shared_logic::complete::own_view;
 use shared_logic::cut::Rotated;
-use shared_logic::log::OffsetRange;
 use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::plan::{Basis, Plan};
+use self::plan::{Basis, Counted, Plan};
+use self::rebuild::Turn;
 use self::shards::Shards;
 
 use crate::archive_rows;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
-pub use self::report::{Replaced, Report};
+pub use self::report::{Outcome, Replaced, Report};
 
 /// Reconciles the metrics of one catalog.
 #[derive(Debug, Clone)]
@@ -76,26 +77,40 @@ impl Reconciler {
         }
     }
 
-    /// Reconciles every metric once. If one fails, the others are reconciled all the same. From `stop` on it no longer waits
-    /// for the archive, and takes the slices that are archived.
+    /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
+    /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. From `stop` on it no
+    /// longer waits for the archive, and takes the slices that are archived.
     ///
     /// # Errors
     /// The first failure, after every metric was tried.
     pub async fn run(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
         let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+        let mut others = Vec::new();
         for source in self.catalog.sources.values() {
             let failed = |error| ReconcileError::Source { name: source.name.clone(), source: error };
             match self.prepare(source, stop).await {
                 Ok(Some(mut prepared)) => {
+                    let mut rebuilds = Vec::new();
                     for metric in self.catalog.metrics_of(&source.name) {
                         match self.reconcile(metric, &mut prepared).await {
-                            Ok(report) => reports.push(report),
+                            Ok(Some(report)) => reports.push(report),
+                            Ok(None) => rebuilds.push(metric),
                             Err(error) => outcome = outcome.and(Err(error)),
                         }
                     }
+                    others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
                 Err(error) => outcome = outcome.and(Err(failed(error))),
+            }
+        }
+        let turn = Turn::new(&self.settings, stop);
+        for (prepared, rebuilds) in &mut others {
+            for metric in rebuilds.iter() {
+                match self.rebuild(metric, prepared, &turn).await {
+                    Ok(report) => reports.push(report),
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
             }
         }
         outcome.map(|()| reports)
@@ -115,17 +130,22 @@ impl Reconciler {
         Ok(Some(Prepared { archive, shards, rotated }))
     }
 
-    async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Report, ReconcileError> {
+    /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
+    async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Option<Report>, ReconcileError> {
         let started = Instant::now();
-        let replaced = self.attempts(metric, prepared).await;
+        let replaced = self.attempts(metric, prepared, false).await;
         let replaced = replaced.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
-        let report = Report { metric: metric.name.clone(), replaced, took: started.elapsed() };
-        report.record();
-        Ok(report)
+        Ok(replaced.map(|replaced| report(metric, Outcome::Replaced(replaced), started)))
     }
 
-    /// Attempts it until no other reconcile commits first, a bounded number of times.
-    async fn attempts(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Replaced, MetricError> {
+    /// Attempts it until no other reconcile commits first, a bounded number of times. Returns `None` if the newest view counts
+    /// another definition, unless what is `staged` beside it may replace it and is whole.
+    async fn attempts(
+        &self,
+        metric: &Metric,
+        prepared: &mut Prepared<'_>,
+        staged: bool,
+    ) -> Result<Option<Replaced>, MetricError> {
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
         let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
@@ -133,9 +153,11 @@ impl Reconciler {
             // After the view, so that the facts are never older than the archive from which the view was computed.
             prepared.archive.refresh().await?;
             prepared.shards.settle(&mut prepared.archive).await?;
-            if let Some(replaced) = self.attempt(metric, &mut view, prepared).await? {
-                self.tidy_up(&view).await;
-                return Ok(replaced);
+            let counted = self.counted(metric, &view, &prepared.archive, staged).await?;
+            let Some(counted) = counted else { return Ok(None) };
+            if let Some(replaced) = self.attempt(metric, &mut view, &counted, prepared).await? {
+                self.tidy_up(metric, &view).await;
+                return Ok(Some(replaced));
             }
             warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
             counter!("braid_reconcile_conflicts_total").increment(1);
@@ -157,11 +179,12 @@ impl Reconciler {
         &self,
         metric: &Metric,
         view: &mut BatchView,
+        counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Replaced>, MetricError> {
         let Prepared { archive, shards, rotated } = prepared;
         loop {
-            let (plan, files) = self.recount(metric, view, archive, rotated).await?;
+            let (plan, files) = self.recount(metric, view, counted, archive, rotated).await?;
             if !shards.opened_meanwhile(&archive.facts(), rotated).await? {
                 return self.commit(metric, view, plan, files).await;
             }
@@ -173,10 +196,11 @@ impl Reconciler {
         &self,
         metric: &Metric,
         view: &BatchView,
+        counted: &Counted,
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<(Plan, Vec<DataFile>), MetricError> {
-        let plan = self.plan(metric, view, archive, rotated).await?;
+        let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
         let mut files = Vec::new();
         for task in &plan.tasks {
             let file = task.recompute(&self.catalog, archive, view).await;
@@ -201,6 +225,7 @@ impl Reconciler {
         &self,
         metric: &Metric,
         view: &BatchView,
+        counted: Counted,
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<Plan, MetricError> {
@@ -208,14 +233,13 @@ impl Reconciler {
         let event_time = source.field(&source.event_time).expect("a checked catalog declares the event time");
         let files = archive_rows::files(archive, source).await?;
         let definition = self.catalog.definition(metric);
-        let newest = view.note().map(AsRef::as_ref);
-        let cut = cut::of_view(newest.map(|note| &note.cut), rotated, archive)?;
-        let added = OffsetRange::between(own_view(newest, &definition).map(|own| &own.cut), &cut);
-        let touched = touched::units(archive, &files, event_time, plan::unit_us(metric.grain_us), &added).await?;
+        let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
+        let ranges = touched::ranges(counted.cut(), &cut);
+        let touched = touched::units(archive, &files, event_time, plan::unit_us(metric.grain_us), &ranges).await?;
         Ok(Plan::new(Basis {
             metric,
             definition,
-            newest,
+            counted,
             view: view.files().await?,
             facts: &archive.facts(),
             archive_version: archive.version(),
@@ -227,18 +251,25 @@ impl Reconciler {
 
     /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version. A failure is
     /// logged and nothing else, because the view works without this.
-    async fn tidy_up(&self, view: &BatchView) {
+    async fn tidy_up(&self, metric: &Metric, view: &BatchView) {
         if !view.version().is_multiple_of(self.checkpoint_every) {
             return;
         }
         let tidied = async {
             view.checkpoint().await?;
-            view.remove_orphans().await
+            view.remove_orphans(&self.catalog.definition(metric)).await
         };
         if let Err(error) = tidied.await {
             warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");
         }
     }
+}
+
+/// Reports what became of a metric's view since that moment.
+fn report(metric: &Metric, outcome: Outcome, started: Instant) -> Report {
+    let report = Report { metric: metric.name.clone(), outcome, took: started.elapsed() };
+    report.record();
+    report
 }
 
 /// A source whose shards are rotated: what the reconciles of its metrics share.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use metrics::counter;
+use platform::settings::Span;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
 use platform::task::join;
@@ -14,7 +15,7 @@ use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tracing::{error, info};
 
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Report};
 
 /// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -50,7 +51,7 @@ pub enum ScheduleError {
 }
 
 /// Reconciles at every tick of the catalog's cron expression until the shutdown is requested. One reconcile makes up for all
-/// ticks that passed while the one before ran, or while no process did.
+/// ticks that passed while the one before ran, or while no process did. Between two ticks it goes on with rebuilds.
 ///
 /// # Errors
 /// [`ScheduleError`]. A reconcile that fails is logged, and tried again at the next tick.
@@ -59,6 +60,8 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
     let (cron, zone) = schedule(catalog)?;
     let mut last = last_commit(storage, catalog).await?;
     info!(cron = catalog.schedule.reconcile, %zone, "reconciling by schedule");
+    // A process before this one may have left a rebuild.
+    let mut unfinished = true;
     loop {
         let next = match last {
             Some(last) => {
@@ -68,22 +71,55 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
             // There was no reconcile yet: start one now.
             None => now(),
         };
+        if unfinished {
+            rebuild_until(next, reconciler, &shutdown).await?;
+        }
         if !sleep_until(next, &shutdown).await {
             return Ok(());
         }
         last = Some(now());
-        let (reconciler, stop) = (reconciler.clone(), shutdown.token());
+        let (mut reconciler, stop) = (reconciler.clone(), shutdown.token());
+        // Rebuilds leave the next tick to the other metrics.
+        if let Some(after) = cron.after(&now().with_timezone(&zone)).next() {
+            let left = (after.with_timezone(&Utc) - now()).to_std().unwrap_or_default();
+            reconciler.settings.rebuild_step = reconciler.settings.rebuild_step.min(Span::from(left));
+        }
         // In a task of its own, so that nothing that holds it up holds up the deadline.
         let reconcile = join(tokio::spawn(async move { reconciler.run(&stop).await }));
         let deadline = settings.shutdown.get();
         match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
-            Ok(_) => {}
+            Ok(reports) => unfinished = reports.iter().any(Report::is_unfinished),
             Err(error) => {
+                unfinished = true;
                 counter!("braid_reconcile_failures_total").increment(1);
                 error!(error = error_text(&error), "the reconcile failed; trying again at the next tick");
             }
         }
     }
+}
+
+/// Goes on with rebuilds until that moment, or until only their commits are left, which the next reconcile makes.
+async fn rebuild_until(
+    at: DateTime<Utc>,
+    reconciler: &Reconciler,
+    shutdown: &Shutdown,
+) -> Result<(), DeadlineExceeded> {
+    let settings = &reconciler.settings;
+    while !shutdown.is_requested() {
+        let Ok(left) = (at - now()).to_std() else { return Ok(()) };
+        let step = left.min(settings.rebuild_step.get());
+        let (reconciler, stop) = (reconciler.clone(), shutdown.token());
+        let advance = join(tokio::spawn(async move { reconciler.advance(step, &stop).await }));
+        match platform::shutdown::run_until(shutdown, "rebuild", settings.shutdown.get(), advance).await? {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                error!(error = error_text(&error), "a rebuild failed; trying again at the next tick");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn schedule(catalog: &Catalog) -> Result<(cron::Schedule, Tz), ScheduleError> {

@@ -4,11 +4,13 @@
 
 mod decoded;
 
+use std::collections::HashSet;
+
 use platform::store::{Committed, StoreError};
 use polars::prelude::Schema;
 use shared_logic::contracts::archive::{self, Facts};
 
-use crate::{Followed, NotedTable, Storage, TableNote};
+use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
 
@@ -90,5 +92,14 @@ impl Archive {
             self.refresh().await?;
         }
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] nobody has written them and no commit has taken
+    /// them out; returns how many.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
+        self.table().remove_orphans(ORPHAN_AGE, &HashSet::new()).await
     }
 }

@@ -1,10 +1,16 @@
 //! The batch view of one metric, with the cut and the definition that its newest commit carries (R1).
+//!
+//! - `rebuild`: what is counted of the next view, if that counts another definition.
+
+mod rebuild;
 
 use platform::store::StoreError;
 use polars::prelude::Schema;
 use shared_logic::contracts::batch_view::{self, Note};
 
 use crate::{Followed, NotedTable, Storage, TableNote};
+
+pub use rebuild::{Rebuild, RebuildDay};
 
 /// The batch view of one metric at one version, with its note at that version.
 pub type BatchView = NotedTable<Note>;

@@ -19,7 +19,7 @@ use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, Decoded, FactsNotChanged};
-pub use batch_view::BatchView;
+pub use batch_view::{BatchView, Rebuild, RebuildDay};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
 

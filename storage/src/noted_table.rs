@@ -147,15 +147,6 @@ impl<N: TableNote> NotedTable<N> {
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         self.table.checkpoint().await
     }
-
-    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] nobody has written them and no commit has taken
-    /// them out; returns how many.
-    ///
-    /// # Errors
-    /// If the store cannot be listed or written.
-    pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
-        self.table.remove_orphans(ORPHAN_AGE).await
-    }
 }
 
 /// Keeps up with a table that may not exist yet, or may be replaced by another.

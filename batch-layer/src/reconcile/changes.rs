@@ -72,7 +72,7 @@ fn parsed(text: &str) -> Catalog {
 /// One step of a walk: an archiver, a compaction or a reconcile of one of the catalogs. Returns what was done.
 async fn step(dice: &mut Dice, tables: &mut Tables, catalogs: &[Catalog], sent: &Sent) -> Option<String> {
     let at = dice.below(catalogs.len());
-    match dice.below(10) {
+    match dice.below(12) {
         0..=5 => {
             let (partition, count) = (dice.below(PARTITIONS as usize) as i32, dice.between(1, 9) as usize);
             tables.archived(&catalogs[at], sent, partition, count).await;
@@ -81,6 +81,10 @@ async fn step(dice: &mut Dice, tables: &mut Tables, catalogs: &[Catalog], sent: 
         6..=7 => {
             tables.compacted(&catalogs[at]).await;
             Some(format!("compacted by {at}"))
+        }
+        8..=9 if tables.next.values().any(|next| *next > 0) => {
+            tables.rebuilds_a_day(&catalogs[at]).await;
+            Some(format!("rebuilt a day by {at}"))
         }
         _ if tables.next.values().any(|next| *next > 0) => {
             tables.reconciled(&catalogs[at]).await;

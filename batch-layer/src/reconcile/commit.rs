@@ -8,7 +8,7 @@ use storage::BatchView;
 use super::plan::Plan;
 use super::report::Replaced;
 
-/// Commits the files that a plan's tasks have written. Returns `None`, and changes nothing, if another reconcile committed to
+/// Commits the files that a plan's tasks have written, and those that a rebuild has staged. Returns `None`, and changes nothing, if another reconcile committed to
 /// the view first. `columns` are those that the view declares from now on if it is rebuilt.
 ///
 /// # Errors
@@ -19,10 +19,11 @@ pub(super) async fn commit(
     files: Vec<DataFile>,
     columns: &Schema,
 ) -> Result<Option<Replaced>, StoreError> {
-    let Plan { definition, cut, archive_version, rebuilt, tasks, removed } = plan;
-    let (days, rows) = (tasks.len(), files.iter().map(|file| file.rows).sum());
+    let Plan { definition, cut, archive_version, rebuilt, tasks, removed, staged } = plan;
+    let days = tasks.len() + staged.len();
+    let rows = files.iter().chain(&staged).map(|file| file.rows).sum();
     let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us() };
-    let mut commit = view.begin("RECONCILE").adding(files).removing(removed);
+    let mut commit = view.begin("RECONCILE").adding(staged).adding(files).removing(removed);
     if rebuilt {
         commit = commit.schema(columns);
     }

@@ -3,6 +3,7 @@
 
 use platform::settings;
 use platform::store::StoreError;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::cut::{self, CutPlan, Rotated};
 use shared_logic::log::Offsets;
 use storage::Archive;
@@ -54,4 +55,9 @@ pub(super) fn of_view(newest: Option<&Offsets>, rotated: &Rotated, archive: &Arc
         CutPlan::Ready(cut) => Ok(cut),
         CutPlan::Waiting(behind) => Err(MetricError::ArchiveBehind { version: archive.version(), behind }),
     }
+}
+
+/// Whether the archive covers a cut. It does not after its folder was replaced by an older copy, or by another archive.
+pub(super) fn is_covered(cut: &Offsets, archive: &Facts) -> bool {
+    cut.iter().all(|(id, offset)| archive.partition(id).is_some_and(|known| offset <= known.next))
 }

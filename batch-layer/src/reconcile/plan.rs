@@ -2,23 +2,43 @@
 
 use platform::store::DataFile;
 use shared_logic::catalog::{DefinitionHash, Metric};
-use shared_logic::complete::own_view;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::batch_view::Note;
 use shared_logic::log::Offsets;
 use shared_logic::time::{DAY_US, HOUR_US, format_day};
+use storage::Rebuild;
 
 use super::recompute::DayTask;
 use super::touched::Touched;
+
+/// Where the partials of a definition lie that are counted already.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Counted {
+    /// In the view, up to its cut.
+    InView(Offsets),
+    /// In files beside the view, up to that cut: a rebuild of which every day is counted.
+    Staged(Offsets, Vec<DataFile>),
+    /// Nothing is counted.
+    Nothing,
+}
+
+impl Counted {
+    /// Per partition, the first offset that is not counted.
+    pub(super) fn cut(&self) -> Option<&Offsets> {
+        match self {
+            Counted::InView(cut) | Counted::Staged(cut, _) => Some(cut),
+            Counted::Nothing => None,
+        }
+    }
+}
 
 /// Everything that a plan follows from, as of one version of the view and one of the archive.
 pub(super) struct Basis<'a> {
     pub(super) metric: &'a Metric,
     /// The metric's definition in this catalog.
     pub(super) definition: DefinitionHash,
-    /// The note of the newest view, whichever definition that counts.
-    pub(super) newest: Option<&'a Note>,
-    /// The view's files.
+    /// What of it is counted already.
+    pub(super) counted: Counted,
+    /// The view's files, whichever definition that counts.
     pub(super) view: Vec<DataFile>,
     pub(super) facts: &'a Facts,
     /// The archive's version and files.
@@ -26,8 +46,7 @@ pub(super) struct Basis<'a> {
     pub(super) archive: Vec<DataFile>,
     /// The cut of the next view.
     pub(super) cut: Offsets,
-    /// The units that events between the cut of the newest view and the next cut touch; if the newest view counts another
-    /// definition, those that any event below the next cut touches.
+    /// The units that events between what is counted and the next cut touch.
     pub(super) touched: Touched,
 }
 
@@ -46,24 +65,32 @@ pub(super) struct Plan {
     pub(super) tasks: Vec<DayTask>,
     /// The view's files that the commit removes.
     pub(super) removed: Vec<DataFile>,
+    /// The staged files that the commit adds as they are.
+    pub(super) staged: Vec<DataFile>,
 }
 
 impl Plan {
     /// Plans a reconcile.
     ///
-    /// Only a view of the same definition is carried over. If the newest view counts another one, its cut stands, but all of
-    /// its days are replaced.
+    /// Only rows of the same definition are carried over: those of the view, or those that a rebuild has staged. If the view
+    /// counts another definition, its cut stands, but all of its files are replaced.
     pub(super) fn new(basis: Basis<'_>) -> Plan {
-        let Basis { metric, definition, newest, view, facts, archive_version, archive, cut, touched } = basis;
-        let rebuilt = own_view(newest, &definition).is_none();
-        let (mut removed, kept) = if rebuilt { (view, Vec::new()) } else { (Vec::new(), view) };
+        let Basis { metric, definition, counted, view, facts, archive_version, archive, cut, touched } = basis;
+        let rebuilt = !matches!(counted, Counted::InView(_));
+        let (mut removed, kept) = match counted {
+            Counted::InView(_) => (Vec::new(), view),
+            Counted::Staged(_, staged) => (view, staged),
+            Counted::Nothing => (view, Vec::new()),
+        };
         let (mut kept, mut archive) = (DataFile::by_partition(kept), DataFile::by_partition(archive));
-        let logs: Vec<String> = facts.logs.iter().map(|log| log.log.clone()).collect();
+        let logs = logs(facts);
         let mut tasks = Vec::with_capacity(touched.len());
         for (day, units) in touched {
             let day = format_day(day);
             let carried = kept.remove(&day).unwrap_or_default();
-            removed.extend(carried.iter().cloned());
+            if !rebuilt {
+                removed.extend(carried.iter().cloned());
+            }
             tasks.push(DayTask {
                 metric: metric.name.clone(),
                 definition: definition.clone(),
@@ -76,8 +103,32 @@ impl Plan {
                 day,
             });
         }
-        Plan { definition, cut, archive_version, rebuilt, tasks, removed }
+        let staged = if rebuilt { kept.into_values().flatten().collect() } else { Vec::new() };
+        Plan { definition, cut, archive_version, rebuilt, tasks, removed, staged }
     }
+}
+
+/// The days of a rebuild that are not counted yet, in order. `archive` are the archive's files.
+pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archive: Vec<DataFile>) -> Vec<DayTask> {
+    let mut archive = DataFile::by_partition(archive);
+    let left = rebuild.days.iter().filter(|(_, day)| day.counted.is_none());
+    left.map(|(name, day)| DayTask {
+        metric: metric.name.clone(),
+        definition: rebuild.definition.clone(),
+        day: name.clone(),
+        cut: rebuild.cut.clone(),
+        logs: logs(facts),
+        units: day.units.clone(),
+        unit_us: unit_us(metric.grain_us),
+        events: archive.remove(name).unwrap_or_default(),
+        carried: Vec::new(),
+    })
+    .collect()
+}
+
+/// The logs in the order in which the archive first saw them.
+fn logs(facts: &Facts) -> Vec<String> {
+    facts.logs.iter().map(|log| log.log.clone()).collect()
 }
 
 /// The length of the smallest piece of event time that is recomputed as a whole, for buckets of that length: an hour if

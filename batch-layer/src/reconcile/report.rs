@@ -4,17 +4,37 @@ use std::fmt;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use tracing::info;
+use shared_logic::log::PartitionId;
+use tracing::{info, warn};
 
 /// What a reconcile did for one metric, as an operator reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// The metric's name.
     pub metric: String,
-    /// What was committed.
-    pub replaced: Replaced,
+    /// What became of its view.
+    pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What became of a metric's view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a new version of it.
+    Replaced(Replaced),
+    /// It counts another definition. Some days of the one that replaces it are counted; the others are left to the next step.
+    Unfinished {
+        /// How many days are counted.
+        done: usize,
+        /// Of how many.
+        days: usize,
+    },
+    /// It counts another definition, and so does this partition's shard: workers with another catalog are at work.
+    Waiting {
+        /// The partition.
+        partition: PartitionId,
+    },
 }
 
 /// What one commit replaced in a batch view.
@@ -31,19 +51,48 @@ pub struct Replaced {
 }
 
 impl Report {
+    /// Whether days of a rebuild are left to the next step.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self.outcome, Outcome::Unfinished { .. })
+    }
+
     /// Writes it to the log and to telemetry.
     pub(super) fn record(&self) {
-        let Report { metric, replaced: Replaced { version, days, rows, rebuilt }, took } = self;
-        info!(metric, version, days, rows, rebuilt, took_ms = took.as_millis(), "reconciled");
-        counter!("braid_reconcile_total", "metric" => metric.clone()).increment(1);
-        histogram!("braid_reconcile_seconds", "metric" => metric.clone()).record(*took);
+        let Report { metric, outcome, took } = self;
+        let took_ms = took.as_millis();
+        match outcome {
+            Outcome::Replaced(Replaced { version, days, rows, rebuilt }) => {
+                info!(metric, version, days, rows, rebuilt, took_ms, "reconciled");
+                counter!("braid_reconcile_total", "metric" => metric.clone()).increment(1);
+                histogram!("braid_reconcile_seconds", "metric" => metric.clone()).record(*took);
+            }
+            Outcome::Unfinished { done, days } => {
+                info!(metric, done, days, took_ms, "the view is being rebuilt; the next step goes on with it");
+            }
+            Outcome::Waiting { partition } => {
+                warn!(metric, %partition, "the view counts another definition, and so does this shard: it is not replaced before `speed-layer` runs with this catalog everywhere");
+            }
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { metric, replaced: Replaced { version, days, rows, rebuilt }, took } = self;
-        let how = if *rebuilt { " (rebuilt)" } else { "" };
-        write!(f, "{metric}: version {version}, {days} days with {rows} rows replaced{how} in {} ms", took.as_millis())
+        let Report { metric, outcome, took } = self;
+        let took_ms = took.as_millis();
+        match outcome {
+            Outcome::Replaced(Replaced { version, days, rows, rebuilt }) => {
+                let how = if *rebuilt { " (rebuilt)" } else { "" };
+                write!(f, "{metric}: version {version}, {days} days with {rows} rows replaced{how} in {took_ms} ms")
+            }
+            Outcome::Unfinished { done, days } => {
+                write!(f, "{metric}: {done} of {days} days rebuilt so far, in {took_ms} ms")
+            }
+            Outcome::Waiting { partition } => write!(
+                f,
+                "{metric}: not replaced, because the shard of {partition} does not count this definition yet; start \
+                 `speed-layer` with this catalog"
+            ),
+        }
     }
 }

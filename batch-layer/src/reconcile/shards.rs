@@ -1,17 +1,20 @@
-//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), and how far
-//! closed logs were counted (R6).
+//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), how far closed logs
+//! were counted (R6), and what is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use platform::redis::{Connection, RedisError};
 use platform::settings;
-use shared_logic::catalog::Deployment;
+use shared_logic::catalog::{DefinitionHash, Deployment};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::cut::Rotated;
 use shared_logic::log::PartitionId;
 use storage::{Archive, ShardClient, ShardError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::error::MetricError;
@@ -78,6 +81,45 @@ impl Shards<'_> {
             }
         }
         Ok(rotated.len() > known)
+    }
+
+    /// Waits until every shard of an open log counts that definition, not beyond `deadline` and not after `stop`. Returns the
+    /// first partition whose shard does not. A partition without a shard hinders nobody.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub(super) async fn wait_until_counted(
+        &mut self,
+        definition: &DefinitionHash,
+        facts: &Facts,
+        (poll, deadline): (Duration, Instant),
+        stop: &CancellationToken,
+    ) -> Result<Option<PartitionId>, ShardError> {
+        loop {
+            let uncounted = self.uncounted(definition, facts).await?;
+            if uncounted.is_none() || Instant::now() >= deadline || stop.is_cancelled() {
+                return Ok(uncounted);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(poll) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn uncounted(
+        &mut self,
+        definition: &DefinitionHash,
+        facts: &Facts,
+    ) -> Result<Option<PartitionId>, ShardError> {
+        for id in open_partitions(facts) {
+            let keys = self.keys(&id);
+            let shard = self.client.positions(&mut self.redis, &keys).await?;
+            if shard.is_some_and(|shard| !shard.definitions.contains_key(definition)) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// R6: settles the closed logs. Before a cut reaches the end of a closed log, the archive has to know what the speed layer

@@ -3,11 +3,13 @@
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, and reconciles at once, against a count by hand;
 //! - `kept_files`: which files are kept;
+//! - `rebuilds`: views of another definition, counted in steps;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when.
 
 mod bench;
 mod by_hand;
 mod kept_files;
+mod rebuilds;
 mod with_shards;
 
 use self::bench::Bench;

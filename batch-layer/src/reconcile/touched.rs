@@ -1,4 +1,4 @@
-//! Which hours a reconcile has to recompute: those of every row at or above the previous cut and below the new one.
+//! Which hours a reconcile has to recompute: those of every row between what is counted already and the new cut.
 //!
 //! Files cannot be selected by age, because the archive is usually ahead of the cut. They are selected by their ranges of
 //! offsets.
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use platform::store::DataFile;
 use polars::prelude::col;
 use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
-use shared_logic::log::OffsetRange;
+use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::schema::Field;
 use shared_logic::time::{bucket_start, day_of};
 use storage::Archive;
@@ -18,6 +18,12 @@ use crate::rows::{self, RowsError};
 
 /// Per day, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
 pub(super) type Touched = BTreeMap<i64, BTreeSet<i64>>;
+
+/// The offsets that one of two cuts counts and the other does not. What a rebuild has counted may end above the next cut.
+pub(super) fn ranges(counted: Option<&Offsets>, cut: &Offsets) -> Vec<OffsetRange> {
+    let beyond = counted.map(|counted| OffsetRange::between(Some(cut), counted)).unwrap_or_default();
+    OffsetRange::between(counted, cut).into_iter().chain(beyond).collect()
+}
 
 /// The units that the events in those ranges touch. `files` are the archive's, decoded under the source's rules; `event_time` is
 /// the source's field; a unit is `unit_us` long.

@@ -2,5 +2,6 @@
 
 mod changes;
 mod operators_day;
+mod rebuild_killed;
 mod stranger_catalog;
 mod two_catalogs;

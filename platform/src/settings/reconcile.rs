@@ -18,6 +18,9 @@ pub struct Reconcile {
     pub max_attempts: u32,
     /// The wait before planning again; doubled each time, with jitter. Default `200ms`.
     pub retry_backoff: Span,
+    /// How long a reconcile goes on with rebuilds before it leaves the rest to the next step. The day that is being counted is
+    /// finished, and at least one is. Default `60s`.
+    pub rebuild_step: Span,
     /// The oldest that a cut may become where a topic is compacted; its `min.compaction.lag.ms` must exceed it.
     /// Default `1d`.
     pub max_cut_age: Span,
@@ -32,6 +35,7 @@ impl Default for Reconcile {
             poll: Span::from_millis(200),
             max_attempts: 8,
             retry_backoff: Span::from_millis(200),
+            rebuild_step: Span::from_secs(60),
             max_cut_age: Span::from_secs(86_400),
             shutdown: Span::from_secs(20),
         }

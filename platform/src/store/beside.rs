@@ -57,6 +57,16 @@ impl Table {
         parquet::write(&self.objects(), self.path(), &format!("{folder}/"), partition, frame, ranged).await
     }
 
+    /// The paths of the files below `folder`.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn list_beside(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
+        let listed = listed.map_err(|error| self.failed("list files of", folder, error))?;
+        Ok(listed.into_iter().map(|object| object.location.to_string()).collect())
+    }
+
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
     /// many.
     ///

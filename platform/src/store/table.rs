@@ -260,14 +260,15 @@ impl Table {
     }
 
     /// Removes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
-    /// they were last written longer than `age` ago. Returns their number.
+    /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those removed.
     ///
     /// Checkpoints forget after a week which files were taken out, so `age` is less.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
-    pub async fn remove_orphans(&self, age: Duration) -> Result<usize, StoreError> {
-        let keep = self.files_in_use(age).await?;
+    pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
+        let mut keep = self.files_in_use(age).await?;
+        keep.extend(spared.iter().cloned());
         parquet::remove_orphans(&self.delta.object_store(), self.path(), &keep, ago(age)).await
     }
 

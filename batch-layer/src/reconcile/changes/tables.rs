@@ -104,19 +104,47 @@ impl Tables {
         compact::compact(archive, &catalog.sources["s"], 2).await.expect("compacted");
     }
 
-    /// Reconciles up to the end of the archive, and returns what the view holds.
-    pub(super) async fn reconciled(&mut self, catalog: &Catalog) -> DataFrame {
-        let reconciler = Reconciler::new(&self.settings, &self.storage, catalog);
-        let metric = &catalog.metrics["m"];
+    /// The archive and the view as processes that go on running know them.
+    async fn known(&mut self, catalog: &Catalog) -> (Archive, BatchView) {
         let archive = match &self.archive {
             Some(known) => known.clone(),
             None => self.archive().await,
         };
-        let mut view = match self.view.take() {
+        let view = match self.view.take() {
             Some(known) => known,
-            None => view::create(&self.storage, catalog, metric).await.expect("created"),
+            None => view::create(&self.storage, catalog, &catalog.metrics["m"]).await.expect("created"),
         };
-        let recounted = reconciler.recount(metric, &view, &archive, &Rotated::new()).await;
+        (archive, view)
+    }
+
+    /// Goes on with the rebuild of a view that counts another definition, by one day.
+    pub(super) async fn rebuilds_a_day(&mut self, catalog: &Catalog) {
+        let reconciler = Reconciler::new(&self.settings, &self.storage, catalog);
+        let metric = &catalog.metrics["m"];
+        let (archive, view) = self.known(catalog).await;
+        if reconciler.counted(metric, &view, &archive, true).await.expect("read").is_none() {
+            let (stop, now) = (CancellationToken::new(), Instant::now());
+            let turn = Turn { wait_until: now, until: now, stop: &stop };
+            reconciler.step(metric, &view, &archive, &Rotated::new(), &turn).await.expect("advanced");
+        }
+        self.view = Some(view);
+    }
+
+    /// Reconciles up to the end of the archive, and returns what the view holds.
+    pub(super) async fn reconciled(&mut self, catalog: &Catalog) -> DataFrame {
+        let reconciler = Reconciler::new(&self.settings, &self.storage, catalog);
+        let metric = &catalog.metrics["m"];
+        let counted = loop {
+            let (archive, view) = self.known(catalog).await;
+            let counted = reconciler.counted(metric, &view, &archive, true).await.expect("read");
+            self.view = Some(view);
+            match counted {
+                Some(counted) => break counted,
+                None => self.rebuilds_a_day(catalog).await,
+            }
+        };
+        let (archive, mut view) = self.known(catalog).await;
+        let recounted = reconciler.recount(metric, &view, &counted, &archive, &Rotated::new()).await;
         let (plan, files) = recounted.expect("recounted");
         let replaced = reconciler.commit(metric, &mut view, plan, files).await.expect("tried");
         replaced.expect("there is no other reconcile");

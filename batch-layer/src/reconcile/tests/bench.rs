@@ -14,7 +14,8 @@ use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
 use crate::{archive, rows};
 
-const CATALOG: &str = r#"
+/// The catalog.
+pub(super) const CATALOG: &str = r#"
 [sources.s]
 event_id = "id"
 event_time = "at"
@@ -137,14 +138,14 @@ impl Bench {
     /// Reconciles with a shard of the partition [`id`] that has this slice. Redis is not asked.
     pub(super) async fn reconcile(&self, view: &mut BatchView, slice: i64) -> Option<Replaced> {
         let rotated = Rotated::from([(id(), vec![slice])]);
-        let recounted = self.reconciler.recount(self.metric(), view, &self.archive, &rotated).await;
-        let (plan, files) = recounted.expect("recounted");
+        let (plan, files) = recount(&self.reconciler, view, &self.archive, &rotated).await;
         self.reconciler.commit(self.metric(), view, plan, files).await.expect("committed, or too late")
     }
 
     /// The task of the only day that has events.
     pub(super) async fn task(&self) -> DayTask {
-        let plan = self.reconciler.plan(self.metric(), &self.view().await, &self.archive, &Rotated::new()).await;
+        let view = self.view().await;
+        let plan = self.reconciler.plan(self.metric(), &view, Counted::Nothing, &self.archive, &Rotated::new()).await;
         let [task] = <[DayTask; 1]>::try_from(plan.expect("planned").tasks).expect("one day");
         task
     }
@@ -172,6 +173,27 @@ impl Bench {
         found
     }
 }
+
+/// Recounts the metric `m`: what the view and a whole rebuild have counted is carried over, else everything is counted at once.
+pub(super) async fn recount(
+    reconciler: &Reconciler,
+    view: &BatchView,
+    archive: &Archive,
+    rotated: &Rotated,
+) -> (Plan, Vec<DataFile>) {
+    let metric = &reconciler.catalog.metrics["m"];
+    let counted = reconciler.counted(metric, view, archive, true).await.expect("read").unwrap_or(Counted::Nothing);
+    reconciler.recount(metric, view, &counted, archive, rotated).await.expect("recounted")
+}
+
+/// A reconciler of a catalog in which the metric `m` has longer buckets, so that nothing of its view can be kept.
+pub(super) fn hourly(reconciler: &Reconciler) -> Reconciler {
+    let catalog = Catalog::parse(&CATALOG.replace("30m", "1h")).expect("a valid catalog");
+    Reconciler { catalog, ..reconciler.clone() }
+}
+
+/// The ids of [`Bench::archived`] are minutes.
+pub(super) const A_DAY: i64 = 24 * 60;
 
 /// The log of the partition [`id`].
 pub(super) const LOG: &str = "log";

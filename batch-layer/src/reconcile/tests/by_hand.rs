@@ -7,7 +7,7 @@ use shared_logic::log::{Offsets, PartitionId};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
-use super::bench::{Bench, Event, GRAIN_MS, Record, Rows};
+use super::bench::{Bench, Event, GRAIN_MS, Record, Rows, recount};
 
 /// In the order in which the archive meets them, which is not that of their names.
 const LOGS: [&str; 2] = ["z", "a"];
@@ -133,8 +133,7 @@ impl Walk {
 
     async fn recounts(&self, rotated: &Rotated) -> Running {
         let (view, archive) = (self.bench.view().await, self.bench.archive.clone());
-        let recounted = self.bench.reconciler.recount(self.bench.metric(), &view, &archive, rotated).await;
-        let (plan, files) = recounted.expect("recounted");
+        let (plan, files) = recount(&self.bench.reconciler, &view, &archive, rotated).await;
         Running { view, archive, plan, files }
     }
 

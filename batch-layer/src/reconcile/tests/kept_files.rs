@@ -1,7 +1,7 @@
 //! Files that no version refers to may be about to be committed, or still be read.
 
 use super::super::*;
-use super::bench::Bench;
+use super::bench::{Bench, recount};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_committed_yet_is_kept() {
@@ -10,10 +10,9 @@ async fn a_file_that_is_not_committed_yet_is_kept() {
     bench.reconcile(&mut bench.view().await, 1).await.expect("it is the only one");
     bench.archived(&[2]).await;
     let mut late = bench.view().await;
-    let recounted = bench.reconciler.recount(bench.metric(), &late, &bench.archive, &Rotated::new()).await;
-    let (plan, files) = recounted.expect("recounted");
+    let (plan, files) = recount(&bench.reconciler, &late, &bench.archive, &Rotated::new()).await;
     assert_eq!(files.len(), 1);
-    bench.reconciler.tidy_up(&late).await;
+    bench.reconciler.tidy_up(bench.metric(), &late).await;
     let replaced = bench.reconciler.commit(bench.metric(), &mut late, plan, files).await.expect("committed");
     assert_eq!(replaced.expect("it is the only one").version, 2);
     assert_eq!(bench.read().await, (2, Some(2), 2));
@@ -29,7 +28,7 @@ async fn a_file_that_was_just_replaced_is_kept_for_readers_of_the_older_version(
     bench.archived(&[2]).await;
     let mut view = bench.view().await;
     bench.reconcile(&mut view, 2).await.expect("it is the only one");
-    bench.reconciler.tidy_up(&view).await;
+    bench.reconciler.tidy_up(bench.metric(), &view).await;
     assert_eq!(bench.rows_of(&older).await, before);
     assert_eq!(bench.read().await, (2, Some(2), 2));
 }

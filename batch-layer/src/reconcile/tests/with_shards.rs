@@ -3,19 +3,30 @@
 use std::path::Path;
 
 use platform::settings::{Secret, Span};
-use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
 use super::super::*;
-use super::bench::{Bench, id};
+use super::bench::{A_DAY, Bench, CATALOG, hourly, id};
+
+/// Another metric, whose name comes first.
+const ALL: &str = r#"
+[metrics.all]
+source = "s"
+by = []
+grain = "1h"
+[metrics.all.measures]
+events = "count()"
+"#;
 
 /// A bench whose shards lie in that Redis, however long it takes to answer.
 async fn bench(redis: &Redis) -> Bench {
     let redis =
         settings::Redis { url: Secret::from(redis.url()), response_timeout: Span::from_secs(60), ..Default::default() };
-    let reconcile = settings::Reconcile { retry_backoff: Span::from_millis(1), ..Default::default() };
+    let moment = Span::from_millis(1);
+    let reconcile = settings::Reconcile { retry_backoff: moment, wait: moment, poll: moment, ..Default::default() };
     Bench::with(Settings { redis, reconcile, ..Settings::default() }, &[id()]).await
 }
 
@@ -25,7 +36,17 @@ async fn open_shard(bench: &Bench, at: i64) {
     let mut redis = platform::redis::connect(redis).await.expect("connected");
     let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
     let definitions = [catalog.definition(bench.metric())];
-    let reply = ShardClient::default().open(&mut redis, &keys, at, &definitions, Instance::new(1)).await.expect("answered");
+    let reply =
+        ShardClient::default().open(&mut redis, &keys, at, &definitions, Instance::new(1)).await.expect("answered");
+    assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
+}
+
+/// Lets the shard of the one partition be counted by a worker with that catalog.
+async fn adopt(bench: &Bench, catalog: &Catalog) {
+    let mut redis = platform::redis::connect(&bench.reconciler.redis).await.expect("connected");
+    let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
+    let definitions = [catalog.definition(&catalog.metrics["m"])];
+    let reply = ShardClient::default().adopt(&mut redis, &keys, &definitions).await.expect("answered");
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
 }
 
@@ -52,8 +73,10 @@ async fn a_shard_that_is_opened_meanwhile_is_asked_for_before_the_commit() {
     let mut prepared = prepared(&bench).await;
     assert!(prepared.rotated.is_empty(), "there is no shard yet");
     open_shard(&bench, 1).await;
-    let replaced = bench.reconciler.attempts(bench.metric(), &mut prepared).await.expect("reconciled");
-    assert_eq!((replaced.version, bench.read().await), (1, (1, Some(1), 1)), "the cut is where its slice begins");
+    let stop = CancellationToken::new();
+    let turn = Turn::new(&bench.reconciler.settings, &stop);
+    bench.reconciler.rebuild(bench.metric(), &mut prepared, &turn).await.expect("reconciled");
+    assert_eq!(bench.read().await, (1, Some(1), 1), "the cut is where its slice begins");
     assert_eq!(prepared.rotated.get(&id()), Some(&vec![1]), "the other metrics need not find it again");
 }
 
@@ -77,8 +100,9 @@ async fn a_reconcile_that_is_stopped_while_the_archive_lags_moves_no_cut_beyond_
 async fn a_reconcile_that_another_overtook_plans_anew_on_the_newest_view() {
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = bench(&redis).await;
-    bench.archived(&[1, 2]).await;
+    bench.archived(&[1, 2, 3]).await;
     let mut other = bench.view().await;
+    bench.reconcile(&mut other, 1).await.expect("it is the only one");
     let mut prepared = prepared(&bench).await;
     let files = parquet_files(bench.folder.path());
     // Frozen, Redis holds the reconcile up between its files and its commit, where it asks for the missing shard.
@@ -90,12 +114,62 @@ async fn a_reconcile_that_another_overtook_plans_anew_on_the_newest_view() {
         })
         .await
         .expect("written");
-        bench.reconcile(&mut other, 1).await.expect("it commits first");
+        bench.reconcile(&mut other, 2).await.expect("it commits first");
         redis.resume().expect("thawed");
     };
-    let (replaced, ()) = tokio::join!(bench.reconciler.attempts(bench.metric(), &mut prepared), meanwhile);
-    assert_eq!(replaced.expect("planned anew").version, 2);
+    let (replaced, ()) = tokio::join!(bench.reconciler.attempts(bench.metric(), &mut prepared, false), meanwhile);
+    assert_eq!(replaced.expect("planned anew").expect("it counts the definition").version, 3);
+    assert_eq!(bench.read().await, (3, Some(3), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_another_definition_is_replaced_once_every_shard_counts_the_own_one() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    open_shard(&bench, 2).await;
+    let stop = CancellationToken::new();
+    bench.reconciler.run(&stop).await.expect("reconciled");
+    assert_eq!(bench.read().await, (1, Some(2), 2));
+    let newer = hourly(&bench.reconciler);
+    let outcomes = async || -> Vec<Outcome> {
+        let reports = newer.run(&stop).await.expect("reconciled");
+        reports.into_iter().map(|report| report.outcome).collect()
+    };
+    assert_eq!(outcomes().await, [Outcome::Waiting { partition: id() }], "a worker counts the older definition");
+    assert_eq!(bench.read().await, (1, Some(2), 2));
+    adopt(&bench, &newer.catalog).await;
+    assert!(matches!(outcomes().await[..], [Outcome::Replaced(Replaced { version: 2, rebuilt: true, .. })]));
     assert_eq!(bench.read().await, (2, Some(2), 2));
+    // Now the older catalog waits, although its view was there first.
+    let reports = bench.reconciler.run(&stop).await.expect("reconciled");
+    assert!(matches!(reports[0].outcome, Outcome::Waiting { .. }), "{reports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, A_DAY, 2 * A_DAY]).await;
+    let stop = CancellationToken::new();
+    bench.reconciler.run_to_the_end(&stop).await.expect("reconciled");
+    bench.archived(&[2]).await;
+    // It sorts before the other metric, and every run has time for one day of it.
+    let mut both = bench.reconciler.clone();
+    both.settings.rebuild_step = Span::from_millis(0);
+    both.catalog = Catalog::parse(&format!("{CATALOG}{ALL}")).expect("a valid catalog");
+    for (round, done) in [(2, 1), (3, 2)] {
+        let reports = both.run(&stop).await.expect("reconciled");
+        let outcome = |at: usize| (reports[at].metric.as_str(), &reports[at].outcome);
+        assert!(matches!(outcome(0), ("m", Outcome::Replaced(Replaced { rebuilt: false, .. }))), "{reports:?}");
+        assert_eq!(outcome(1), ("all", &Outcome::Unfinished { done, days: 3 }));
+        assert_eq!(bench.read().await, (round, Some(4), 4));
+    }
+    // Between two runs a rebuild goes on, and is not committed.
+    assert!(!both.advance(Duration::ZERO, &stop).await.expect("advanced"), "no day is left");
+    let reports = both.run(&stop).await.expect("reconciled");
+    let rebuilt = Replaced { version: 1, days: 3, rows: 3, rebuilt: true };
+    assert_eq!(reports[1].outcome, Outcome::Replaced(rebuilt), "{reports:?}");
 }
 
 fn parquet_files(folder: &Path) -> usize {

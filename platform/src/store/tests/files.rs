@@ -1,5 +1,6 @@
 //! Files on local disk: how they come, and when they go.
 
+use std::collections::HashSet;
 use std::path::Path as FilePath;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -34,13 +35,17 @@ async fn a_file_ages_from_the_commit_that_took_it_out() {
         paths.push(path);
     }
     let there = || paths.iter().map(|path| path.exists()).collect::<Vec<_>>();
-    assert_eq!(table.remove_orphans(HOUR).await.expect("removed"), 1);
+    assert_eq!(table.remove_orphans(HOUR, &HashSet::new()).await.expect("removed"), 1);
     assert_eq!(there(), [true, true, false]);
 
     table.checkpoint().await.expect("checkpointed");
     let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
-    assert_eq!(again.remove_orphans(HOUR).await.expect("looked"), 0, "a checkpoint knows what was removed");
-    assert_eq!(again.remove_orphans(HOUR / 4).await.expect("removed"), 1);
+    assert_eq!(
+        again.remove_orphans(HOUR, &HashSet::new()).await.expect("looked"),
+        0,
+        "a checkpoint knows what was removed"
+    );
+    assert_eq!(again.remove_orphans(HOUR / 4, &HashSet::new()).await.expect("removed"), 1);
     assert_eq!(there(), [true, false, false]);
 }
 
@@ -56,13 +61,16 @@ async fn what_was_never_committed_or_published_ages_from_its_writing() {
     for path in &staged {
         std::fs::write(path, "half").expect("written");
     }
-    assert_eq!(table.remove_orphans(HOUR).await.expect("looked"), 0, "all are new");
+    assert_eq!(table.remove_orphans(HOUR, &HashSet::new()).await.expect("looked"), 0, "all are new");
     for path in staged.iter().chain([&of_table(&orphan.path), &of_table(&kept.path)]) {
         age(path);
     }
     let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
     assert_eq!(again.files().await.expect("listed"), std::slice::from_ref(&kept));
-    assert_eq!(again.remove_orphans(HOUR).await.expect("removed"), 3);
+    let spared = HashSet::from([orphan.path.clone()]);
+    assert_eq!(again.remove_orphans(HOUR, &spared).await.expect("removed"), 2);
+    assert!(of_table(&orphan.path).exists(), "it is spared");
+    assert_eq!(again.remove_orphans(HOUR, &HashSet::new()).await.expect("removed"), 1);
     assert!(of_table(&kept.path).exists());
 }
 

@@ -1,0 +1,139 @@
+//! A rebuild: a view of another definition than the table's, counted day by day beside it.
+//!
+//! ```text
+//! _rebuild/<definition>.json       the cut, and which days are counted in which files
+//! <day>/<uuid>.parquet             their rows, among the table's files
+//! ```
+//!
+//! Until a commit adds its files, no version of the table knows of it, and its cut is nobody's. The list is written after each
+//! day, so whoever goes on with it repeats no day that it names. As long as the list is there, the files that it names are no
+//! orphans. Who deletes a rebuild deletes the list alone: the files may belong to the table by then, and are orphans if not.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use platform::store::{DataFile, StoreError};
+use serde::{Deserialize, Serialize};
+use shared_logic::catalog::DefinitionHash;
+use shared_logic::log::Offsets;
+
+use super::BatchView;
+use crate::ORPHAN_AGE;
+
+/// The folder of the lists. Delta's own tools leave folders with such a name alone.
+const FOLDER: &str = "_rebuild";
+
+/// How long a rebuild is kept that nobody goes on with, once another definition is asked for.
+const STALE_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// A view of another definition than the table's, counted day by day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// The definition by which it is counted.
+    pub definition: DefinitionHash,
+    /// Per partition, the first offset that is not counted. It stays the same from the first day to the last.
+    pub cut: Offsets,
+    /// Every day, `YYYY-MM-DD`, that has events below the cut.
+    pub days: BTreeMap<String, RebuildDay>,
+}
+
+/// A day of a rebuild.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RebuildDay {
+    /// The starts of the units of event time that have events, microseconds since 1970.
+    pub units: BTreeSet<i64>,
+    /// The files of all its rows, once it is counted.
+    pub counted: Option<Vec<DataFile>>,
+}
+
+impl Rebuild {
+    /// Whether every day is counted.
+    pub fn is_whole(&self) -> bool {
+        self.done() == self.days.len()
+    }
+
+    /// How many days are counted.
+    pub fn done(&self) -> usize {
+        self.days.values().filter(|day| day.counted.is_some()).count()
+    }
+
+    /// The files of the days that are counted.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.days.values().filter_map(|day| day.counted.as_ref()).flatten()
+    }
+
+    /// Takes over the days that `kept` has counted, in place of the own ones. Returns false, and takes nothing over, if that is
+    /// another rebuild: of other days, or up to another cut.
+    #[must_use]
+    pub fn take_over(&mut self, kept: &Rebuild) -> bool {
+        let units = |rebuild: &Rebuild| -> BTreeMap<String, BTreeSet<i64>> {
+            rebuild.days.iter().map(|(name, day)| (name.clone(), day.units.clone())).collect()
+        };
+        if kept.definition != self.definition || kept.cut != self.cut || units(kept) != units(self) {
+            return false;
+        }
+        for (day, theirs) in self.days.values_mut().zip(kept.days.values()) {
+            if theirs.counted.is_some() {
+                day.counted.clone_from(&theirs.counted);
+            }
+        }
+        true
+    }
+}
+
+impl BatchView {
+    /// The rebuild of that definition, as far as it was kept.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn rebuild(&self, definition: &DefinitionHash) -> Result<Option<Rebuild>, StoreError> {
+        self.table().beside(&list(definition)).await
+    }
+
+    /// Keeps a rebuild, in place of what was kept of that definition.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn keep_rebuild(&self, rebuild: &Rebuild) -> Result<(), StoreError> {
+        self.table().put_beside(&list(&rebuild.definition), rebuild).await
+    }
+
+    /// Forgets the rebuild of that definition. Its files stay; they are orphans unless a commit has added them.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn forget_rebuild(&self, definition: &DefinitionHash) -> Result<(), StoreError> {
+        let list = list(definition);
+        self.table().remove_beside(FOLDER, |path| path == list, Duration::ZERO).await.map(drop)
+    }
+
+    /// Removes files that belong neither to this version nor to a rebuild, if for [`ORPHAN_AGE`] nobody has written them and no
+    /// commit has taken them out; returns how many.
+    ///
+    /// Before that it forgets the rebuilds that are over: that of the definition that the view counts by now, and those of any
+    /// other than `own` that nobody has gone on with for a day.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_orphans(&self, own: &DefinitionHash) -> Result<usize, StoreError> {
+        let (own, table) = (list(own), self.table());
+        if let Some(note) = self.note() {
+            self.forget_rebuild(&note.definition).await?;
+        }
+        table.remove_beside(FOLDER, |path| path != own, STALE_AGE).await?;
+        let mut spared = HashSet::new();
+        for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
+            let rebuild: Option<Rebuild> = table.beside(&path).await?;
+            spared.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));
+        }
+        table.remove_orphans(ORPHAN_AGE, &spared).await
+    }
+}
+
+/// Where the list of a rebuild lies.
+fn list(definition: &DefinitionHash) -> String {
+    format!("{FOLDER}/{definition}.json")
+}
+
+#[cfg(test)]
+mod tests;
