@@ -94,7 +94,7 @@ impl Archive {
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
     }
 
-    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] nobody has written them and no commit has taken
+    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] they were not written and no commit has taken
     /// them out; returns how many.
     ///
     /// # Errors

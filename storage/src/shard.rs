@@ -3,7 +3,7 @@
 //! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as text.
 //! `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are read; the
 //! tests run both side by side on a real Redis. A script whose reply was lost may have run: every change names the position
-//! that it expects, so a repeat changes nothing. Whoever opens a shard names its instance, a random one: so its counters
+//! that it expects, so a repeat changes nothing. A shard is opened with an instance, a random one: so its counters
 //! are empty, whatever an earlier shard of the partition left behind.
 //!
 //! - `scripts`: the Lua sources;

@@ -1,8 +1,8 @@
 //! A rebuild: the view of a metric whose newest view counts another definition, or that has none yet.
 //!
 //! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is chosen once
-//! and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day, and whoever comes next
-//! goes on. A run goes on with rebuilds for a bounded time (the setting `reconcile.rebuild_step`), after it has reconciled all
+//! and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day, and the next
+//! run goes on. A run goes on with rebuilds for a bounded time (the setting `reconcile.rebuild_step`), after it has reconciled all
 //! other metrics.
 //!
 //! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it recomputes the hours that
@@ -121,7 +121,7 @@ impl Reconciler {
         let Prepared { archive, shards, rotated } = &mut *prepared;
         let mut progress = (0, 0);
         if own_view(view.note().map(AsRef::as_ref), &definition).is_none() {
-            // Two catalogs at once would rebuild each other's view for ever. A first view is in nobody's way.
+            // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
             if view.note().is_some() {
                 let (patience, facts) = ((self.settings.poll.get(), turn.wait_until), archive.facts());
                 let uncounted = shards.wait_until_counted(&definition, &facts, patience, turn.stop).await?;
@@ -177,7 +177,7 @@ impl Reconciler {
         let definition = self.catalog.definition(metric);
         let mut rebuild = match begun(view, archive, &definition).await? {
             Some(rebuild) => {
-                // So that nobody takes it for one that is left for good.
+                // So that it does not look abandoned.
                 view.keep_rebuild(&rebuild).await?;
                 rebuild
             }
@@ -202,7 +202,7 @@ impl Reconciler {
         Ok(rebuild)
     }
 
-    /// Counts days that are left, each into a file, until the turn is over. A rebuild that somebody else has begun anew or finished
+    /// Counts days that are left, each into a file, until the turn is over. A rebuild that another process has begun anew or finished
     /// meanwhile stays as it is.
     async fn count_days(
         &self,

@@ -84,7 +84,7 @@ impl Shards<'_> {
     }
 
     /// Waits until every shard of an open log counts that definition, not beyond `deadline` and not after `stop`. Returns the
-    /// first partition whose shard does not. A partition without a shard hinders nobody.
+    /// first partition whose shard does not. A partition without a shard is no hindrance.
     ///
     /// # Errors
     /// If Redis does not answer.

@@ -2,7 +2,7 @@
 //!
 //! - processes: `kill9`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
-//! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: somebody
+//! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
 //!   deletes or overwrites a shard's keys.
 
 mod archive_lags;

@@ -2,8 +2,8 @@
 //!
 //! `object_store` never syncs: after a power cut, a file of its local store may be empty, half or gone, although later ones
 //! are there. Here a file is written under a temporary name beside its target, synced, published under its name, and then its
-//! folder is synced. So whoever is told that a file was put finds it after a power cut, and whoever finds a file finds all of
-//! it. The temporary names begin with a dot and no number, so no reader takes them for data or for log entries;
+//! folder is synced. So a file whose put succeeded is there after a power cut, and a file that is there is
+//! whole. The temporary names begin with a dot and no number, so no reader takes them for data or for log entries;
 //! [`is_staged`] recognises those that a crash has left behind.
 
 use std::fmt;

@@ -34,8 +34,8 @@ pub(super) fn set_aside(log: &Path) -> io::Result<Option<PathBuf>> {
     if torn(log)?.is_none() {
         return Ok(None);
     }
-    // Only who holds this lock takes an entry away, and nobody writes an entry that exists. So what is torn under the lock is
-    // still the same file when it is renamed, and not one that somebody has committed meanwhile.
+    // An entry is taken away only under this lock, and an entry that exists is never written again. So what is torn under the
+    // lock is still the same file when it is renamed, and not one that was committed meanwhile.
     let folder = File::open(log)?;
     folder.lock()?;
     let Some(entry) = torn(log)? else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Decoding rules: everything that decides what event a record is, if it is one (R11).
 //!
 //! The archive keeps the bytes of records, and beside them what they were decoded to. Each of its files names the hash of the
-//! rules that it was decoded under. Whoever decodes by other rules starts from the bytes.
+//! rules that it was decoded under. Other rules start from the bytes.
 
 use std::fmt::{self, Write};
 

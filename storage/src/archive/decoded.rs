@@ -90,7 +90,8 @@ impl Archive {
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_decoded(&self) -> Result<usize, StoreError> {
-        let in_use: HashSet<String> = self.table().files_in_use(ORPHAN_AGE).await?.iter().map(|path| stem(path)).collect();
+        let in_use: HashSet<String> =
+            self.table().files_in_use(ORPHAN_AGE).await?.iter().map(|path| stem(path)).collect();
         let is_over = |path: &str| path.split('/').nth(2).is_none_or(|name| !in_use.contains(&stem(name)));
         self.table().remove_beside(FOLDER, is_over, ORPHAN_AGE).await
     }

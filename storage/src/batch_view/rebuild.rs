@@ -5,8 +5,8 @@
 //! <day>/<uuid>.parquet             their rows, among the table's files
 //! ```
 //!
-//! Until a commit adds its files, no version of the table knows of it, and its cut is nobody's. The list is written after each
-//! day, so whoever goes on with it repeats no day that it names. As long as the list is there, the files that it names are no
+//! Until a commit adds its files, no version of the table knows of it, and its cut counts for nothing else. The list is written after each
+//! day, so the run that goes on with it repeats no day that it names. As long as the list is there, the files that it names are no
 //! orphans. Who deletes a rebuild deletes the list alone: the files may belong to the table by then, and are orphans if not.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -23,7 +23,7 @@ use crate::ORPHAN_AGE;
 /// The folder of the lists. Delta's own tools leave folders with such a name alone.
 const FOLDER: &str = "_rebuild";
 
-/// How long a rebuild is kept that nobody goes on with, once another definition is asked for.
+/// How long an abandoned rebuild is kept, once another definition is asked for.
 const STALE_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A view of another definition than the table's, counted day by day.
@@ -107,11 +107,11 @@ impl BatchView {
         self.table().remove_beside(FOLDER, |path| path == list, Duration::ZERO).await.map(drop)
     }
 
-    /// Removes files that belong neither to this version nor to a rebuild, if for [`ORPHAN_AGE`] nobody has written them and no
+    /// Removes files that belong neither to this version nor to a rebuild, if for [`ORPHAN_AGE`] they were not written and no
     /// commit has taken them out; returns how many.
     ///
     /// Before that it forgets the rebuilds that are over: that of the definition that the view counts by now, and those of any
-    /// other than `own` that nobody has gone on with for a day.
+    /// other than `own` that have made no progress for a day.
     ///
     /// # Errors
     /// If the store cannot be listed or written.

@@ -2,7 +2,7 @@
 //! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
 //!
 //! While the script writes counters, the shard has no cursor. If a write fails, it keeps none, and the counters that were
-//! written are never read: whoever opens the shard again gives it another instance.
+//! written are never read: when the shard is opened again it gets another instance.
 
 use platform::redis::Connection;
 use redis::{RedisError, Value, from_redis_value};

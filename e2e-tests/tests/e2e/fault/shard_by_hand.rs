@@ -1,4 +1,4 @@
-//! Somebody deletes or overwrites keys of the shards.
+//! Keys of the shards are deleted or overwritten by hand.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ fn counters_overwritten_by_hand() {
             for key in keys(&stage.redis, "braid:*:c:*").await? {
                 stage.redis.command(&["SET", &key, "no hash"]).await?;
             }
-            // Nothing but a look by somebody helps, so the loops wait longer and longer.
+            // Only an operator can help, so the loops wait longer and longer.
             prints_again(&worker, INTERRUPTED, before).await?;
             let (began, before) = (now_us(), lines_with(&worker, INTERRUPTED)?);
             wait_for("the loops to be looked at", DEADLINE, async || {

@@ -129,7 +129,7 @@ fn schema(frame: &DataFrame, names: &[&str]) -> Schema {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_nobody_asked_for_are_not_fetched() {
+async fn bytes_that_were_not_asked_for_are_not_fetched() {
     let frame = frame_with_bytes(2_000, 3, 1024);
     let (counting, file) = written(&frame).await;
     let size = file.size as u64;

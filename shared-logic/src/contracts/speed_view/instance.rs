@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Names one life of a shard, from when it was opened or reopened: 16 lower-case hexadecimal digits, chosen at random by
-/// whoever opens it. Every counter's key holds it, so counters of an earlier life can neither be read nor added to.
+/// Names one life of a shard, from when it was opened or reopened: 16 lower-case hexadecimal digits, chosen at random when
+/// it is opened. Every counter's key holds it, so counters of an earlier life can neither be read nor added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(u64);
 

@@ -5,7 +5,7 @@
 //! status is `done` or why nothing changed.
 //!
 //! A write may fail in the middle of a script, and Redis does not roll back. So while the apply script writes counters, the
-//! shard has no cursor, which makes it a missing one: what was written half-way is never read, because whoever opens the
+//! shard has no cursor, which makes it a missing one: what was written half-way is never read, because a worker that opens the
 //! shard again gives it another instance.
 
 use super::shard::{Definitions, Refusal, Shard};

@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Somebody deletes a shard's key by hand, and leaves its counters. What it had counted beyond an archived end is
+    /// A shard's key is deleted by hand, and its counters are left. What it had counted beyond an archived end is
     /// forgotten with it.
     fn delete_shard(&mut self, id: &PartitionId) {
         self.redis.shards.remove(id);
