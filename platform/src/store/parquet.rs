@@ -15,9 +15,6 @@ use super::{DataFile, StoreError, durable};
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
 
-/// How hard files are compressed. On events of 141 bytes, columns and bytes took 22.8 bytes an event at level 1, 24.0 at 3, 22.2 at
-/// 6 and 20.5 at 9, which took 1, 1.1, 2 and 4 times as long.
-const ZSTD_LEVEL: i32 = 1;
 /// How much of a file's end is read at first. The description of its columns nearly always fits.
 const TAIL: u64 = 64 * 1024;
 /// Smaller files are read whole.
@@ -160,8 +157,7 @@ pub(super) async fn remove_orphans(
 
 fn encoded(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let compression = ParquetCompression::Zstd(Some(ZstdLevel::try_new(ZSTD_LEVEL)?));
-    ParquetWriter::new(&mut bytes).with_compression(compression).finish(&mut frame)?;
+    ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)?;
     Ok(bytes)
 }
 
