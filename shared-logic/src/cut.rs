@@ -3,7 +3,8 @@
 //! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its
 //! cut where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice
 //! begins at it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next
-//! one (R13). A closed log's cut is its archived end, whatever a rotate returned.
+//! one (R13). A closed log's cut is its archived end, whatever a rotate returned, and so is that of an incarnation that lost
+//! its tail (R12).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +12,8 @@ use std::fmt;
 use crate::contracts::archive::Facts;
 use crate::log::{Offsets, PartitionId};
 
-/// Per partition, the begins of its shard's slices as the rotate listed them. A partition without a shard is not named.
+/// Per partition, the begins of its shard's slices as the rotate listed them, without those whose witness the archive does not
+/// hold (R12). A partition without a shard is not named.
 pub type Rotated = BTreeMap<PartitionId, Vec<i64>>;
 
 /// Which cut a reconcile takes.
@@ -44,7 +46,7 @@ impl fmt::Display for Behind {
 /// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are
 /// not waited for.
 pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
-    let open = archive.partitions().filter(|(id, _)| !archive.is_closed(&id.log));
+    let open = archive.partitions().filter(|(id, _)| !archive.is_ended(id));
     let last = |id: &PartitionId| rotated.get(id).and_then(|slices| slices.iter().copied().max());
     let reached = open.filter_map(|(id, facts)| {
         let wanted = last(&id)?;
@@ -71,7 +73,7 @@ pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> C
             continue;
         }
         let reached = match rotated.get(&id) {
-            Some(slices) if !archive.is_closed(&id.log) => {
+            Some(slices) if !archive.is_ended(&id) => {
                 let covered = slices.iter().copied().filter(|begin| (held..=facts.next).contains(begin));
                 covered.max().unwrap_or(held)
             }
@@ -98,12 +100,13 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
     cuts.filter_map(|cut| cut.get(id)).min()
 }
 
-/// R8: the partitions whose shards are no longer needed, with their archived ends: their logs are settled, and every view
-/// that names them holds everything that is archived of them.
+/// R8: the partitions whose shards are no longer needed, with the offsets up to which these may have counted: they are
+/// settled, and every view that names them holds everything that is archived of them. What the shard of an incarnation that
+/// lost its tail counted is settled by its records, wherever it ends.
 pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
-    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(&id.log));
-    let ends = settled.map(|(id, facts)| (id, facts.next));
-    ends.filter(|(id, end)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= *end)).collect()
+    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(id));
+    let held = settled.filter(|(id, facts)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= facts.next));
+    held.map(|(id, facts)| (id, if facts.closed { i64::MAX } else { facts.next })).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_int};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::bindings as raw;
@@ -45,12 +47,35 @@ pub struct Consumer {
     batch: Vec<*mut raw::rd_kafka_message_t>,
     /// By partition: the smallest offset that may still be delivered.
     positions: Vec<i64>,
+    /// By partition: the place of its last record in the batch. Only kept for its memory.
+    last: Vec<usize>,
     paused: BTreeSet<i32>,
     topic: String,
     topic_c: CString,
     // Fields are dropped in this order: the queue must go before its client.
     queue: Queue,
     client: Client,
+}
+
+/// The connections of one consumer that broke.
+#[derive(Debug)]
+pub struct Losses {
+    counted: Arc<AtomicU64>,
+    seen: u64,
+}
+
+impl Losses {
+    /// Whether a connection broke since [`Losses::take`] was called last, or since the consumer was started.
+    pub fn is_new(&self) -> bool {
+        self.counted.load(Ordering::Relaxed) != self.seen
+    }
+
+    /// As [`Losses::is_new`], and forgets them.
+    pub fn take(&mut self) -> bool {
+        let is_new = self.is_new();
+        self.seen = self.counted.load(Ordering::Relaxed);
+        is_new
+    }
 }
 
 /// librdkafka's consumer queue.
@@ -89,6 +114,7 @@ impl Consumer {
         Ok(Consumer {
             batch: Vec::new(),
             positions: Vec::new(),
+            last: Vec::new(),
             paused: BTreeSet::new(),
             topic: topic.to_owned(),
             topic_c,
@@ -100,6 +126,12 @@ impl Consumer {
     /// The topic that is read.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that was
+    /// fetched after it; so it may be counted during the same poll.
+    pub fn losses(&self) -> Losses {
+        Losses { counted: self.client.losses(), seen: 0 }
     }
 
     /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no longer
@@ -182,11 +214,21 @@ impl Consumer {
         self.fetch(timeout, max.max(1));
         // The guard destroys the messages even if `visit` panics.
         let batch = Batch(&mut self.batch);
-        let mut visited = 0;
-        for message in batch.0.iter() {
+        let messages = || {
             // SAFETY: the message came from librdkafka and is destroyed only with the batch, after the last visit.
-            let message = unsafe { &**message };
-            if let Some(item) = polled(&mut self.positions, &self.topic, message) {
+            batch.0.iter().map(|message| unsafe { &**message }).enumerate()
+        };
+        self.last.clear();
+        self.last.resize(self.positions.len(), usize::MAX);
+        for (at, message) in messages().filter(|(_, message)| message.err == NO_ERROR) {
+            if let Some(last) = usize::try_from(message.partition).ok().and_then(|index| self.last.get_mut(index)) {
+                *last = at;
+            }
+        }
+        let mut visited = 0;
+        for (at, message) in messages() {
+            let last = usize::try_from(message.partition).ok().and_then(|index| self.last.get(index));
+            if let Some(item) = polled(&mut self.positions, &self.topic, message, last == Some(&at)) {
                 visit(item);
                 visited += 1;
             }

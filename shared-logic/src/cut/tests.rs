@@ -120,3 +120,17 @@ fn only_what_every_naming_view_holds_may_be_dropped() {
     assert_eq!(droppable([&a, &b].into_iter(), &id(1)), Some(2));
     assert_eq!(droppable([&a].into_iter(), &id(1)), None);
 }
+
+#[test]
+fn an_incarnation_that_lost_its_tail_is_cut_at_its_archived_end() {
+    let mut facts = archive(&[(0, 0, 100)]);
+    let next = facts.lose_tail(&id(0), 60, None).expect("it goes on");
+    let slices = rotated(&[(0, &[0, 50, 500])]);
+    assert_eq!(behind(&slices, &facts), []);
+    let mut expected = offsets(&[(0, 100)]);
+    expected.set(next, 60);
+    assert_eq!(plan(None, &slices, &facts), CutPlan::Ready(expected.clone()));
+    assert_eq!(deletable(std::slice::from_ref(&expected), &facts), []);
+    facts.settle_truncated(&id(0), Some((100, 500)));
+    assert_eq!(deletable(&[expected], &facts), [(id(0), i64::MAX)], "however far its shard had counted");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics::histogram;
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::contracts::speed_view::Addition;
+use shared_logic::log::Position;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::error;
@@ -19,8 +20,8 @@ use crate::read::micro_batch::MicroBatch;
 pub struct Aggregated {
     /// The offset of its first record: the cursor that the shard must have.
     pub from: i64,
-    /// The first offset after it: where the shard's cursor goes.
-    pub to: i64,
+    /// The first offset after it, and the last record before that: where the shard's cursor goes.
+    pub to: Position,
     /// How many records were read, valid or not.
     pub records: usize,
     /// When its first record was read.

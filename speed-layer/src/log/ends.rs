@@ -82,11 +82,16 @@ impl PendingEnds {
         PendingEnds { id, ends, pending: VecDeque::new() }
     }
 
+    /// Whether the log was seen to reach beyond the cursor that [`PendingEnds::as_of`] was last given.
+    pub fn is_behind(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// The latest moment whose end is at or below the cursor, if it was not returned before.
     pub fn as_of(&mut self, cursor: i64) -> Option<i64> {
         if self.ends.has_changed().unwrap_or(false) {
             let ends = self.ends.borrow_and_update();
-            if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.log) {
+            if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.topic()) {
                 self.pending.push_back(PendingEnd { asked_us: ends.asked_us, end: *end });
             }
             if self.pending.len() > REMEMBERED {
