@@ -1,24 +1,25 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
 
+mod lost_tail;
 mod reading;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use platform::kafka::{Bound, Consumer, KafkaError, Topic, Topics};
+use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
 use platform::settings;
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{KeptBytes, Source};
-use shared_logic::contracts::archive::Change;
-use shared_logic::log::PartitionId;
+use shared_logic::contracts::archive::{Change, Facts};
+use shared_logic::log::Check;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::reading::Reading;
+use self::reading::{Positions, Reading};
 use super::{SessionError, commit, compact};
 
 /// Archives one source. It blocks the thread that runs it.
@@ -27,8 +28,12 @@ pub(super) struct Archiver {
     settings: settings::Archive,
     source: Source,
     stop: CancellationToken,
+    kafka: settings::Kafka,
     topics: Topics,
     consumer: Consumer,
+    losses: Losses,
+    /// Whether the topic is compacted, asked once.
+    compacted: Option<bool>,
     archive: Archive,
     /// How often it has committed rows.
     commits: u64,
@@ -46,9 +51,13 @@ impl Archiver {
     ) -> Result<Archiver, SessionError> {
         let archive = runtime.block_on(super::create(storage, &source))?;
         refuse_changed_rules(&archive, &source)?;
+        let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(kafka)?,
-            consumer: Consumer::new(kafka, &source.topic)?,
+            losses: consumer.losses(),
+            consumer,
+            kafka: kafka.clone(),
+            compacted: None,
             archive,
             runtime,
             settings,
@@ -108,18 +117,62 @@ impl Archiver {
             }
             changes.iter().for_each(|change| self.log_change(change, &topic));
         }
-        let facts = self.archive.facts();
-        let known = facts.log(&topic.log).into_iter().flat_map(|log| &log.partitions);
-        let next: BTreeMap<i32, i64> = known.map(|(partition, known)| (*partition, known.next)).collect();
-        info!(topic = self.source.topic, log = topic.log, ?next, "archiving");
-        self.consumer.assign(&next)?;
-        Ok(Some(Reading::new(&self.source, topic, &next, ends)))
+        let positions = self.positions(&topic, &self.archive.facts(), &starts)?;
+        info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
+        self.consumer.assign(&positions.starts())?;
+        Ok(Some(Reading::new(&self.source, topic, positions, ends)))
+    }
+
+    /// Where the archive stands, and how the log is compared with it (R12).
+    fn positions(
+        &mut self,
+        topic: &Topic,
+        facts: &Facts,
+        starts: &BTreeMap<i32, i64>,
+    ) -> Result<Positions, KafkaError> {
+        let mut positions = Positions::default();
+        for partition in 0..topic.partitions {
+            let id = facts.current(&topic.log, partition);
+            let Some(known) = facts.partition(&id) else { continue };
+            positions.next.insert(partition, known.next);
+            let start = starts.get(&partition).copied().unwrap_or_default();
+            if let Some(witness) = known.witness.filter(|witness| witness.offset >= start) {
+                let check = Check::new(witness, known.next, self.is_compacted()?);
+                positions.checks.insert(partition, check);
+            }
+            if id.log != topic.log {
+                positions.incarnations.insert(partition, id.log);
+            }
+        }
+        Ok(positions)
+    }
+
+    fn is_compacted(&mut self) -> Result<bool, KafkaError> {
+        if self.compacted.is_none() {
+            self.compacted = Some(self.runtime.block_on(self.topics.is_compacted(&self.source.topic))?);
+        }
+        Ok(self.compacted == Some(true))
+    }
+
+    /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
+    fn renew(&mut self) -> Result<(), KafkaError> {
+        self.consumer = Consumer::new(&self.kafka, &self.source.topic)?;
+        self.losses = self.consumer.losses();
+        Ok(())
     }
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         reading.poll(&mut self.consumer, &self.source.topic)?;
-        let ends_here = !reading.out_of_range.is_empty() || self.stop.is_cancelled();
+        // Whatever came after the loss may be of another copy of the log: the next session compares first.
+        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+            let rows = reading.buffer.rows();
+            warn!(topic = self.source.topic, rows, "a connection to kafka broke or stalls; reading again what is not archived");
+            self.renew()?;
+            return Ok(false);
+        }
+        let ends_here =
+            !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
         let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
         let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
         if !(ends_here || asks || commits) {
@@ -143,6 +196,10 @@ impl Archiver {
         if commits && !self.commit(reading)? {
             return Ok(false);
         }
+        if !reading.differs.is_empty() {
+            self.lose_tails(reading)?;
+            return Ok(false);
+        }
         self.explain_out_of_range(reading)?;
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
@@ -157,7 +214,7 @@ impl Archiver {
         let ends = self.offsets(&reading.topic, Bound::End)?;
         let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
         for partition in &reading.out_of_range {
-            let id = PartitionId::new(reading.topic.log.clone(), *partition);
+            let id = self.archive.facts().current(&reading.topic.log, *partition);
             let (start, end) = (of(&starts, partition), of(&ends, partition));
             let next = reading.next(*partition).unwrap_or_default();
             if next > end {

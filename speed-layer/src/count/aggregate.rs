@@ -26,6 +26,8 @@ pub struct Aggregated {
     pub records: usize,
     /// When its first record was read.
     pub opened: std::time::Instant,
+    /// When it was sealed.
+    pub sealed: std::time::Instant,
     /// What is added to the shard's counters: one addition per definition, or none if there was no event.
     pub additions: Vec<Addition>,
     /// The question for the topic's id, asked after the records were read (R7).
@@ -52,8 +54,8 @@ pub async fn run(shared: &Shared, mut sealed: mpsc::Receiver<MicroBatch>, aggreg
             }
         };
         histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
-        let MicroBatch { from, to, records, opened, .. } = batch;
-        if aggregated.send(Aggregated { from, to, records, opened, additions, identity }).await.is_err() {
+        let MicroBatch { from, to, records, opened, sealed, .. } = batch;
+        if aggregated.send(Aggregated { from, to, records, opened, sealed, additions, identity }).await.is_err() {
             return;
         }
     }

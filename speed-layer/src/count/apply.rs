@@ -100,7 +100,7 @@ impl ApplyStage<'_> {
                 warn!(%id, "the archive has begun another incarnation of the partition; going on there");
                 return Ok(applied);
             }
-            let as_of_us = ends.as_of(batch.to.offset);
+            let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
             let moves = batch.to.offset > batch.from;
             if moves || !ends.is_behind() {
                 moved = Instant::now();

@@ -23,6 +23,8 @@ pub struct MicroBatch {
     pub records: usize,
     /// When its first record was read.
     pub opened: Instant,
+    /// When it was sealed. Until then, no connection was known to be broken.
+    pub sealed: Instant,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -91,6 +93,7 @@ impl MicroBatchBuilder {
             events: columns.finish()?,
             records: std::mem::take(&mut self.records),
             opened: self.opened.take().unwrap_or_else(Instant::now),
+            sealed: Instant::now(),
         };
         self.from = self.to;
         self.bytes = 0;

@@ -175,10 +175,10 @@ impl Facts {
         });
     }
 
-    /// R12: notes the last record before the partition's next offset.
-    pub fn note_witness(&mut self, id: &PartitionId, witness: Witness) {
+    /// R12: notes the last record before the partition's next offset, or that it is not known.
+    pub fn note_witness(&mut self, id: &PartitionId, witness: impl Into<Option<Witness>>) {
         if let Some(facts) = self.log_mut(&id.log).partitions.get_mut(&id.partition) {
-            facts.witness = Some(witness);
+            facts.witness = witness.into();
         }
     }
 
