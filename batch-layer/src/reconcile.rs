@@ -7,7 +7,8 @@
 //! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
 //! view.
 //!
-//! - `shards`: new slices, and how far closed logs were counted (R3, R6, R13);
+//! - `shards`: new slices, and how far closed logs were counted (R3, R6, R12, R13);
+//! - `slices`: which slices the archive can vouch for (R12);
 //! - `cut`: which offsets (R1, R13);
 //! - `touched`: which hours;
 //! - `plan`: which days, from which files; the days are values that any process could take;
@@ -23,6 +24,7 @@ mod plan;
 mod recompute;
 mod report;
 mod shards;
+mod slices;
 mod touched;
 pub(crate) mod view;
 
@@ -44,6 +46,7 @@ use tracing::{info, warn};
 
 use self::plan::{Basis, Plan};
 use self::shards::Shards;
+use self::slices::Slices;
 
 use crate::archive_rows;
 
@@ -110,9 +113,9 @@ impl Reconciler {
     ) -> Result<Option<Prepared<'a>>, SourceError> {
         let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
-        let rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
-        cut::wait_for_archive(&self.settings, stop, &mut archive, &rotated).await?;
-        Ok(Some(Prepared { archive, shards, rotated }))
+        let slices = shards.rotate(&mut archive, self.max_slices).await?;
+        cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
+        Ok(Some(Prepared { archive, shards, slices }))
     }
 
     async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Report, ReconcileError> {
@@ -133,6 +136,7 @@ impl Reconciler {
             // After the view, so that the facts are never older than the archive from which the view was computed.
             prepared.archive.refresh().await?;
             prepared.shards.settle(&mut prepared.archive).await?;
+            prepared.shards.settle_truncated(&mut prepared.archive).await?;
             if let Some(replaced) = self.attempt(metric, &mut view, prepared).await? {
                 self.tidy_up(&view).await;
                 return Ok(replaced);
@@ -159,10 +163,11 @@ impl Reconciler {
         view: &mut BatchView,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Replaced>, MetricError> {
-        let Prepared { archive, shards, rotated } = prepared;
+        let Prepared { archive, shards, slices } = prepared;
         loop {
-            let (plan, files) = self.recount(metric, view, archive, rotated).await?;
-            if !shards.opened_meanwhile(&archive.facts(), rotated).await? {
+            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut)).await?;
+            let (plan, files) = self.recount(metric, view, archive, &rotated).await?;
+            if !shards.opened_meanwhile(&archive.facts(), slices).await? {
                 return self.commit(metric, view, plan, files).await;
             }
         }
@@ -245,7 +250,7 @@ impl Reconciler {
 struct Prepared<'a> {
     archive: Archive,
     shards: Shards<'a>,
-    rotated: Rotated,
+    slices: Slices,
 }
 
 #[cfg(test)]

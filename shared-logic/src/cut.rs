@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::contracts::archive::Facts;
-use crate::log::{Offsets, PartitionId};
+use crate::contracts::speed_view::Shard;
+use crate::log::{Offsets, PartitionId, Witness};
 
 /// Per partition, the begins of its shard's slices as the rotate listed them, without those whose witness the archive does not
 /// hold (R12). A partition without a shard is not named.
@@ -82,6 +83,15 @@ pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> C
         cut.set(id, reached);
     }
     if behind.is_empty() { CutPlan::Ready(cut) } else { CutPlan::Waiting(behind) }
+}
+
+/// R12: of what the shard of an incarnation that lost its tail counted, the offsets that are lost, `[from, to)`: from the last of
+/// its positions on whose witness `is_archived`. `None`: the archive holds everything that it counted.
+pub fn lost_with_tail(shard: &Shard, is_archived: impl Fn(&Witness) -> bool) -> Option<(i64, i64)> {
+    let begin = shard.slices.first().copied().unwrap_or(shard.cursor);
+    let archived = shard.positions().filter(|position| position.witness.as_ref().is_some_and(&is_archived));
+    let from = archived.map(|position| position.offset).max().unwrap_or(begin).max(begin);
+    (from < shard.cursor).then_some((from, shard.cursor))
 }
 
 /// The cut of a partition that the archive has begun, as a view's cut names it or else its begin.

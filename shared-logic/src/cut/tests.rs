@@ -1,4 +1,6 @@
 use super::*;
+use crate::contracts::speed_view::Instance;
+use crate::log::Content;
 
 fn id(partition: i32) -> PartitionId {
     PartitionId::new("log", partition)
@@ -133,4 +135,23 @@ fn an_incarnation_that_lost_its_tail_is_cut_at_its_archived_end() {
     assert_eq!(deletable(std::slice::from_ref(&expected), &facts), []);
     facts.settle_truncated(&id(0), Some((100, 500)));
     assert_eq!(deletable(&[expected], &facts), [(id(0), i64::MAX)], "however far its shard had counted");
+}
+
+#[test]
+fn what_a_truncated_shard_counted_is_lost_from_its_last_archived_position_on() {
+    let content = Content { timestamp_us: None, key: None, payload: None, headers: None };
+    let witness = |offset| Witness::of(offset, None, &content);
+    let shard = Shard {
+        cursor: 90,
+        slices: vec![20, 50],
+        definitions: BTreeMap::new(),
+        instance: Instance::new(1),
+        witnesses: vec![None, Some(witness(49)), Some(witness(89))],
+        truncated: Some(70),
+    };
+    assert_eq!(lost_with_tail(&shard, |_| true), None, "another incarnation holds it");
+    assert_eq!(lost_with_tail(&shard, |witness| witness.offset < 50), Some((50, 90)));
+    assert_eq!(lost_with_tail(&shard, |_| false), Some((20, 90)));
+    let empty = Shard { cursor: 20, slices: vec![20], witnesses: vec![None, None], ..shard };
+    assert_eq!(lost_with_tail(&empty, |_| false), None, "it counted nothing");
 }

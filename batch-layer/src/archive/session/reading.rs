@@ -153,7 +153,9 @@ fn checked(
 ) {
     match outcome {
         None => {}
-        Some(Outcome::Fits) => drop(checks.remove(&partition)),
+        Some(Outcome::Fits) => {
+            checks.remove(&partition);
+        }
         Some(Outcome::Differs(at)) => {
             checks.remove(&partition);
             differs.insert(partition, at);
