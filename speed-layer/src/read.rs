@@ -117,7 +117,10 @@ impl Reader {
                 std::thread::sleep(POLL_WAIT * 20);
             }
             if self.losses.take() {
-                warn!(topic = self.source.topic, "a connection to kafka broke; comparing the log with what was counted");
+                warn!(
+                    topic = self.source.topic,
+                    "a connection to kafka broke; comparing the log with what was counted"
+                );
                 self.renew();
             }
             self.hand_on();
@@ -130,7 +133,9 @@ impl Reader {
         self.partitions.values_mut().for_each(Partition::fail);
         match Consumer::new(&self.kafka, &self.source.topic) {
             Ok(consumer) => (self.losses, self.consumer) = (consumer.losses(), consumer),
-            Err(error) => error!(topic = self.source.topic, %error, "cannot start another client; going on with this one"),
+            Err(error) => {
+                error!(topic = self.source.topic, %error, "cannot start another client; going on with this one")
+            }
         }
     }
 

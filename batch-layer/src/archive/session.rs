@@ -167,12 +167,14 @@ impl Archiver {
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
         if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
             let rows = reading.buffer.rows();
-            warn!(topic = self.source.topic, rows, "a connection to kafka broke or stalls; reading again what is not archived");
+            warn!(
+                topic = self.source.topic,
+                rows, "a connection to kafka broke or stalls; reading again what is not archived"
+            );
             self.renew()?;
             return Ok(false);
         }
-        let ends_here =
-            !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
+        let ends_here = !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
         let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
         let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
         if !(ends_here || asks || commits) {

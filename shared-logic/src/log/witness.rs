@@ -209,9 +209,8 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_not_what_is_empty() {
-        let content = |key, payload, headers| {
-            Witness::of(1, None, &Content { timestamp_us: None, key, payload, headers }).hash
-        };
+        let content =
+            |key, payload, headers| Witness::of(1, None, &Content { timestamp_us: None, key, payload, headers }).hash;
         let all = [
             content(None, Some(b"ab".as_slice()), None),
             content(Some(b"".as_slice()), Some(b"ab"), None),

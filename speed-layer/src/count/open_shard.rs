@@ -54,7 +54,9 @@ pub enum NotOpen {
         id: PartitionId,
     },
     /// The cursor, or the archive's position, lies beyond the log's end.
-    #[error("the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped")]
+    #[error(
+        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped"
+    )]
     BeyondTheEnd {
         /// The partition.
         id: PartitionId,
@@ -64,7 +66,9 @@ pub enum NotOpen {
         end: i64,
     },
     /// R12: the log lost its tail, and the archive has not begun another incarnation yet.
-    #[error("the log of {id} lost its tail at {at} or before; the next reconcile tells the archive, which goes on elsewhere")]
+    #[error(
+        "the log of {id} lost its tail at {at} or before; the next reconcile tells the archive, which goes on elsewhere"
+    )]
     Truncated {
         /// The partition.
         id: PartitionId,
@@ -182,7 +186,9 @@ impl NotOpen {
     pub fn report(&self, partition: i32, wait: Duration) {
         let (wait_ms, text) = (wait.as_millis(), error_text(self));
         match self {
-            NotOpen::BeyondTheEnd { .. } | NotOpen::Truncated { .. } | NotOpen::Shard(ShardError::Unreadable { .. }) => {
+            NotOpen::BeyondTheEnd { .. }
+            | NotOpen::Truncated { .. }
+            | NotOpen::Shard(ShardError::Unreadable { .. }) => {
                 error!(partition, wait_ms, "{text}");
             }
             // Every first start begins with it.

@@ -145,7 +145,8 @@ impl StoredShard {
             invocation.key(name);
         }
         let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, chunks @ ..] = answer.as_slice() else {
+        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, chunks @ ..] = answer.as_slice()
+        else {
             return Ok(None);
         };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");

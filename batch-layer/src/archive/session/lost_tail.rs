@@ -45,7 +45,11 @@ impl Archiver {
         }
         // R7: what was read again belongs to this log only if the topic still has its id.
         if self.describe()?.is_none_or(|now| now.log != topic.log) {
-            warn!(topic = self.source.topic, log = topic.log, "the topic was created again or deleted while it was compared");
+            warn!(
+                topic = self.source.topic,
+                log = topic.log,
+                "the topic was created again or deleted while it was compared"
+            );
             return Ok(());
         }
         let committed = commit::facts(&mut self.archive, facts, None);

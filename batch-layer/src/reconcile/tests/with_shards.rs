@@ -26,7 +26,8 @@ async fn open_shard(bench: &Bench, at: impl Into<Position>) {
     let mut redis = platform::redis::connect(redis).await.expect("connected");
     let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
     let definitions = [catalog.definition(bench.metric())];
-    let reply = ShardClient::default().open(&mut redis, &keys, at, &definitions, Instance::new(1)).await.expect("answered");
+    let reply =
+        ShardClient::default().open(&mut redis, &keys, at, &definitions, Instance::new(1)).await.expect("answered");
     assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
 }
 

@@ -124,7 +124,8 @@ fn as_reply(outcome: Result<Shard, Refusal>) -> Reply {
 fn position(dice: &mut Dice, offset: i64) -> Position {
     let payload = [b"a".as_slice(), b"b"].into_iter().nth(dice.below(3));
     let epoch = dice.chance(50).then_some(7);
-    let content = |payload| Content { timestamp_us: epoch.map(i64::from), key: None, payload: Some(payload), headers: None };
+    let content =
+        |payload| Content { timestamp_us: epoch.map(i64::from), key: None, payload: Some(payload), headers: None };
     Position { offset, witness: payload.map(|payload| Witness::of(offset - 1, epoch, &content(payload))) }
 }
 

@@ -15,7 +15,8 @@ impl Facts {
 
     /// The incarnations of a topic's partition, the oldest first.
     pub fn incarnations(&self, topic: &str, partition: i32) -> Vec<PartitionId> {
-        let logs = self.logs.iter().filter(|log| topic_of(&log.log) == topic && log.partitions.contains_key(&partition));
+        let logs =
+            self.logs.iter().filter(|log| topic_of(&log.log) == topic && log.partitions.contains_key(&partition));
         let mut ids: Vec<PartitionId> = logs.map(|log| PartitionId::new(log.log.clone(), partition)).collect();
         ids.sort_by_key(PartitionId::incarnation);
         ids
