@@ -12,14 +12,13 @@ use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{KeptBytes, Source};
-use shared_logic::contracts::archive::{Change, Facts};
-use shared_logic::log::Check;
+use shared_logic::contracts::archive::Change;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::reading::{Positions, Reading};
+use self::reading::Reading;
 use super::{SessionError, commit, compact};
 
 /// Archives one source. It blocks the thread that runs it.
@@ -121,37 +120,6 @@ impl Archiver {
         info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
         self.consumer.assign(&positions.starts())?;
         Ok(Some(Reading::new(&self.source, topic, positions, ends)))
-    }
-
-    /// Where the archive stands, and how the log is compared with it (R12).
-    fn positions(
-        &mut self,
-        topic: &Topic,
-        facts: &Facts,
-        starts: &BTreeMap<i32, i64>,
-    ) -> Result<Positions, KafkaError> {
-        let mut positions = Positions::default();
-        for partition in 0..topic.partitions {
-            let id = facts.current(&topic.log, partition);
-            let Some(known) = facts.partition(&id) else { continue };
-            positions.next.insert(partition, known.next);
-            let start = starts.get(&partition).copied().unwrap_or_default();
-            if let Some(witness) = known.witness.filter(|witness| witness.offset >= start) {
-                let check = Check::new(witness, known.next, self.is_compacted()?);
-                positions.checks.insert(partition, check);
-            }
-            if id.log != topic.log {
-                positions.incarnations.insert(partition, id.log);
-            }
-        }
-        Ok(positions)
-    }
-
-    fn is_compacted(&mut self) -> Result<bool, KafkaError> {
-        if self.compacted.is_none() {
-            self.compacted = Some(self.runtime.block_on(self.topics.is_compacted(&self.source.topic))?);
-        }
-        Ok(self.compacted == Some(true))
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.

@@ -11,13 +11,12 @@
 
 mod config;
 mod headers;
+mod losses;
 mod polled;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_int};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::bindings as raw;
@@ -31,6 +30,7 @@ use self::config::consumer_config;
 use self::polled::polled;
 
 pub use self::headers::Headers;
+pub use self::losses::Losses;
 pub use self::polled::Polled;
 pub use self::record::Record;
 
@@ -55,27 +55,6 @@ pub struct Consumer {
     // Fields are dropped in this order: the queue must go before its client.
     queue: Queue,
     client: Client,
-}
-
-/// The connections of one consumer that broke.
-#[derive(Debug)]
-pub struct Losses {
-    counted: Arc<AtomicU64>,
-    seen: u64,
-}
-
-impl Losses {
-    /// Whether a connection broke since [`Losses::take`] was called last, or since the consumer was started.
-    pub fn is_new(&self) -> bool {
-        self.counted.load(Ordering::Relaxed) != self.seen
-    }
-
-    /// As [`Losses::is_new`], and forgets them.
-    pub fn take(&mut self) -> bool {
-        let is_new = self.is_new();
-        self.seen = self.counted.load(Ordering::Relaxed);
-        is_new
-    }
 }
 
 /// librdkafka's consumer queue.
@@ -131,7 +110,7 @@ impl Consumer {
     /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that was
     /// fetched after it; so it may be counted during the same poll.
     pub fn losses(&self) -> Losses {
-        Losses { counted: self.client.losses(), seen: 0 }
+        Losses::of(self.client.losses())
     }
 
     /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no longer

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use platform::kafka::{Bound, Polled};
+use platform::kafka::{Bound, KafkaError, Polled, Topic};
 use platform::store::Committed;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::log::{OffsetRange, PartitionId, Witness};
+use shared_logic::log::{Check, OffsetRange, PartitionId, Witness};
 use tracing::{error, warn};
 
-use super::reading::{POLL_RECORDS, POLL_WAIT, Reading, witness_of};
+use super::reading::{POLL_RECORDS, POLL_WAIT, Positions, Reading, witness_of};
 use super::{Archiver, SessionError, commit};
 use crate::archive_rows::witnesses::{self, Archived};
 
@@ -29,6 +29,37 @@ struct Found {
 }
 
 impl Archiver {
+    /// Where the archive stands, and how the log is compared with it (R12).
+    pub(super) fn positions(
+        &mut self,
+        topic: &Topic,
+        facts: &Facts,
+        starts: &BTreeMap<i32, i64>,
+    ) -> Result<Positions, KafkaError> {
+        let mut positions = Positions::default();
+        for partition in 0..topic.partitions {
+            let id = facts.current(&topic.log, partition);
+            let Some(known) = facts.partition(&id) else { continue };
+            positions.next.insert(partition, known.next);
+            let start = starts.get(&partition).copied().unwrap_or_default();
+            if let Some(witness) = known.witness.filter(|witness| witness.offset >= start) {
+                let check = Check::new(witness, known.next, self.is_compacted()?);
+                positions.checks.insert(partition, check);
+            }
+            if id.log != topic.log {
+                positions.incarnations.insert(partition, id.log);
+            }
+        }
+        Ok(positions)
+    }
+
+    fn is_compacted(&mut self) -> Result<bool, KafkaError> {
+        if self.compacted.is_none() {
+            self.compacted = Some(self.runtime.block_on(self.topics.is_compacted(&self.source.topic))?);
+        }
+        Ok(self.compacted == Some(true))
+    }
+
     /// Begins the next incarnation of every partition whose log differs from what is archived. If another archiver commits
     /// first, or the topic was created again, nothing changes, and the next session looks again.
     pub(super) fn lose_tails(&mut self, reading: &Reading) -> Result<(), SessionError> {

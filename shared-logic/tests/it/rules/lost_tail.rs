@@ -153,8 +153,8 @@ impl World {
         let Some(known) = witness else { return (end >= next).then_some(Outcome::Fits) };
         let mut check = Check::new(known, next, false);
         let from = check.begins_at().max(0);
-        let records = (from..end).map(|offset| self::witness(offset, self.log[offset as usize]));
-        let found = records.into_iter().find_map(|record| check.record(&record));
+        let mut records = (from..end).map(|offset| self::witness(offset, self.log[offset as usize]));
+        let found = records.find_map(|record| check.record(&record));
         found.or_else(|| check.end(end))
     }
 
