@@ -64,8 +64,8 @@ pub(super) async fn confirmed(
 /// is archived, or it was lost before it was archived.
 fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRange> {
     let offset = begin.witness?.offset;
-    let lives = facts.lives(id).into_iter();
-    let (id, _, _) = lives.filter(|(_, from, to)| (*from..*to).contains(&offset)).last()?;
+    let mut lives = facts.lives(id).into_iter();
+    let (id, _, _) = lives.rfind(|(_, from, to)| (*from..*to).contains(&offset))?;
     let is_lost = facts.partition(&id)?.lost.iter().any(|lost| (lost.from..lost.to).contains(&offset));
     (!is_lost).then(|| OffsetRange { id, from: offset, to: offset + 1 })
 }
