@@ -67,7 +67,9 @@ impl Reading {
         let Reading { buffer, out_of_range, checks, differs, given, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
-                *given = Instant::now();
+                if record.is_last {
+                    *given = Instant::now();
+                }
                 let partition = record.partition;
                 if let Some(check) = checks.get_mut(&partition) {
                     let outcome = check.record(&witness_of(&record));
