@@ -6,10 +6,10 @@
 //! the shard again and goes on from the shard's cursor: the cursor moves only together with the counters, so no record is
 //! missed or counted twice. It waits before each new start, the longer the more starts in a row have applied nothing.
 //!
-//! In the order of the flow:
-//!
 //! Where the log does not hold any more what was counted, the shard is marked instead, and counts nothing more (R12). The loop
 //! waits until the archive has begun another incarnation of the partition, and goes on there.
+//!
+//! In the order of the flow:
 //!
 //! - [`open_shard`]: makes the shard ready to be counted into;
 //! - [`aggregate`]: the first stage runs the metrics' plans ([`compiled`]) on a micro-batch;
