@@ -60,10 +60,15 @@ pub(super) async fn confirmed(
     Ok(confirmed)
 }
 
-/// Where the archive must hold the witness of a begin; `None` if it cannot know it: there is none, the record lies before what
-/// is archived, or it was lost before it was archived.
+/// Where the archive has to be asked for the witness of a begin. `None`: it need not be asked, because that is the last record that
+/// it holds; or it cannot know, because there is none, the record lies before what is archived, or it was lost before it was
+/// archived.
 fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRange> {
-    let offset = begin.witness?.offset;
+    let witness = begin.witness?;
+    let offset = witness.offset;
+    if facts.partition(id)?.witness.is_some_and(|last| last.is_same(&witness)) {
+        return None;
+    }
     let mut lives = facts.lives(id).into_iter();
     let (id, _, _) = lives.rfind(|(_, from, to)| (*from..*to).contains(&offset))?;
     let is_lost = facts.partition(&id)?.lost.iter().any(|lost| (lost.from..lost.to).contains(&offset));
