@@ -60,9 +60,9 @@ pub(super) async fn confirmed(
     Ok(confirmed)
 }
 
-/// Where the archive has to be asked for the witness of a begin. `None`: it need not be asked, because that is the last record that
-/// it holds; or it cannot know, because there is none, the record lies before what is archived, or it was lost before it was
-/// archived.
+/// Where the archive has to be asked for the witness of a begin. `None`: it need not be asked, because that is the last record
+/// that it holds; or it cannot know, because there is none, the record lies before what is archived, or it was lost before it
+/// was archived.
 fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRange> {
     let witness = begin.witness?;
     let offset = witness.offset;
