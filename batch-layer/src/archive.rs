@@ -4,7 +4,8 @@
 //! session reads the newest facts and registers the topic in them: it closes logs that ended, begins new partitions, and
 //! notes what was lost. Then it reads and commits until something is no longer as it was at the start of the session:
 //! another writer has committed, the topic is another log, or it has more partitions. Before each commit the session asks
-//! whether the topic is still the log that was read (R7).
+//! whether the topic is still the log that was read (R7). And at its start, and whenever a connection broke, it compares the log
+//! with what is archived: a log that lost its tail goes on as another incarnation (R12).
 //!
 //! - `session`: what an archiver does, from the first look at the topic on;
 //! - `buffer`: what was read and is not committed yet;
@@ -64,6 +65,16 @@ pub enum SessionError {
         next: i64,
         /// Where the log ends.
         end: i64,
+    },
+    /// The log lost its tail, and what it holds now could not be compared with what is archived.
+    #[error("cannot read offsets {from} to {to} of {id} again, to find out where the log differs from the archive")]
+    NotReadAgain {
+        /// The partition.
+        id: PartitionId,
+        /// The first offset.
+        from: i64,
+        /// The first offset behind them.
+        to: i64,
     },
     /// Kafka could not be asked or read.
     #[error(transparent)]

@@ -4,9 +4,11 @@
 //! records of all others are decoded again, from their bytes, once for each file: the result is kept beside the table, and
 //! found there by the next reconcile. So everything else sees one kind of files only.
 //!
-//! - `record_rows`: records → rows.
+//! - `record_rows`: records → rows;
+//! - `witnesses`: rows → what lay at an offset (R12).
 
 pub(crate) mod record_rows;
+pub(crate) mod witnesses;
 
 use std::collections::BTreeMap;
 

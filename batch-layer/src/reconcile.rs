@@ -7,7 +7,8 @@
 //! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
 //! view. A view of another definition is *rebuilt* instead: beside it, day by day, after all other metrics, for a bounded time.
 //!
-//! - `shards`: new slices, and how far closed logs were counted (R3, R6, R13);
+//! - `shards`: new slices, and how far closed logs were counted (R3, R6, R12, R13);
+//! - `slices`: which slices the archive can vouch for (R12);
 //! - `cut`: which offsets (R1, R13);
 //! - `touched`: which hours;
 //! - `plan`: which days, from which files; the days are values that any process could take;
@@ -25,6 +26,7 @@ mod rebuild;
 mod recompute;
 mod report;
 mod shards;
+mod slices;
 mod touched;
 pub(crate) mod view;
 
@@ -45,6 +47,7 @@ use tracing::{info, warn};
 use self::plan::{Basis, Counted, Plan};
 use self::rebuild::Turn;
 use self::shards::Shards;
+use self::slices::Slices;
 
 use crate::archive_rows;
 
@@ -125,9 +128,9 @@ impl Reconciler {
     ) -> Result<Option<Prepared<'a>>, SourceError> {
         let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
-        let rotated = shards.rotate(&archive.facts(), self.max_slices).await?;
-        cut::wait_for_archive(&self.settings, stop, &mut archive, &rotated).await?;
-        Ok(Some(Prepared { archive, shards, rotated }))
+        let slices = shards.rotate(&mut archive, self.max_slices).await?;
+        cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
+        Ok(Some(Prepared { archive, shards, slices }))
     }
 
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
@@ -153,6 +156,7 @@ impl Reconciler {
             // After the view, so that the facts are never older than the archive from which the view was computed.
             prepared.archive.refresh().await?;
             prepared.shards.settle(&mut prepared.archive).await?;
+            prepared.shards.settle_truncated(&mut prepared.archive).await?;
             let counted = self.counted(metric, &view, &prepared.archive, staged).await?;
             let Some(counted) = counted else { return Ok(None) };
             if let Some(replaced) = self.attempt(metric, &mut view, &counted, prepared).await? {
@@ -182,10 +186,11 @@ impl Reconciler {
         counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Replaced>, MetricError> {
-        let Prepared { archive, shards, rotated } = prepared;
+        let Prepared { archive, shards, slices } = prepared;
         loop {
-            let (plan, files) = self.recount(metric, view, counted, archive, rotated).await?;
-            if !shards.opened_meanwhile(&archive.facts(), rotated).await? {
+            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut)).await?;
+            let (plan, files) = self.recount(metric, view, counted, archive, &rotated).await?;
+            if !shards.opened_meanwhile(&archive.facts(), slices).await? {
                 return self.commit(metric, view, plan, files).await;
             }
         }
@@ -276,7 +281,7 @@ fn report(metric: &Metric, outcome: Outcome, started: Instant) -> Report {
 struct Prepared<'a> {
     archive: Archive,
     shards: Shards<'a>,
-    rotated: Rotated,
+    slices: Slices,
 }
 
 #[cfg(test)]

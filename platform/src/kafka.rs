@@ -23,7 +23,7 @@ use rdkafka::ClientConfig;
 
 use crate::settings;
 
-pub use self::consumer::{Consumer, Polled, Record};
+pub use self::consumer::{Consumer, Losses, Polled, Record};
 pub use self::error::KafkaError;
 pub use self::membership::Membership;
 pub use self::producer::{Delivered, Outgoing, Producer};

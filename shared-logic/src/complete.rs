@@ -4,6 +4,8 @@
 //! cut, and must have counted the reader's definition since that offset. Then the batch view has everything below the cut, the
 //! slices have everything from the cut on, and nothing is in both. Whatever breaks the equality is a [`Gap`] with its reason. A
 //! gap concerns every range, because a late event can belong to any bucket.
+//!
+//! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,7 +50,8 @@ pub struct TopicState {
 pub struct Verdict {
     /// Why the answer is not complete; empty if it is.
     pub gaps: Vec<Gap>,
-    /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are not named.
+    /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are not
+    /// named, and neither are those whose log lost its tail.
     pub from: BTreeMap<PartitionId, i64>,
 }
 
@@ -72,6 +75,8 @@ pub enum Why {
     NotArchived,
     /// The speed layer has not opened a shard.
     NoShard,
+    /// R12: the log lost its tail. What speed had counted of it is not added until a reconcile has judged it.
+    LogTruncated,
     /// No slice begins at the cut: the next reconcile aligns it.
     NoSliceAtCut {
         /// The cut.
@@ -114,10 +119,29 @@ pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
     let archive = evidence.archive;
     named.extend(archive.iter().flat_map(|facts| facts.partitions().map(|(id, _)| id)));
     if let Some((log, partitions)) = evidence.topic.and_then(|topic| topic.log.as_ref()) {
-        named.extend((0..*partitions).map(|partition| PartitionId::new(log.clone(), partition)));
+        let current = |partition| match archive {
+            Some(facts) => facts.current(log, partition),
+            None => PartitionId::new(log.clone(), partition),
+        };
+        named.extend((0..*partitions).map(current));
     }
     named.retain(|id| !archive.is_some_and(|facts| wholly_in_view(facts, id, cut.and_then(|cut| cut.get(id)))));
     named
+}
+
+/// The partitions whose slices count, and from which offset on: the cut of the reader's view. Of a shard that is marked as
+/// truncated nothing counts all the same ([`counts`]).
+pub fn counted_from(evidence: &Evidence<'_>) -> BTreeMap<PartitionId, i64> {
+    let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
+    let no_facts = Facts::default();
+    let facts = evidence.archive.unwrap_or(&no_facts);
+    let needed = needed_shards(evidence).into_iter().filter(|id| !facts.is_truncated(id));
+    needed.filter_map(|id| cut::of_partition(cut, &id, facts).map(|from| (id, from))).collect()
+}
+
+/// R12: whether anything that a shard has counted may be added to an answer.
+pub fn counts(shard: &Shard) -> bool {
+    shard.truncated.is_none()
 }
 
 /// R9: decides whether an answer is complete, and which slices belong to it.
@@ -135,11 +159,16 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         gaps.push(Gap { partition: None, why: Why::ArchiveTooOld });
     }
     for id in needed_shards(evidence) {
+        if facts.is_truncated(&id) {
+            gaps.push(Gap { partition: Some(id), why: Why::LogTruncated });
+            continue;
+        }
         let need = cut::of_partition(cut, &id, facts);
         let shard = evidence.shards.get(&id).and_then(Option::as_ref);
         let why = match (need, shard) {
             (None, _) => Some(Why::NotArchived),
             (Some(_), None) => Some(Why::NoShard),
+            (Some(_), Some(shard)) if !counts(shard) => Some(Why::LogTruncated),
             (Some(cut), Some(shard)) if !shard.slices.contains(&cut) => Some(Why::NoSliceAtCut { cut }),
             (Some(cut), Some(shard)) => match shard.definitions.get(evidence.definition).copied() {
                 Some(since) if since <= cut => None,
@@ -162,10 +191,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     Verdict { gaps, from }
 }
 
-/// Whether the partition needs no shard: its log is settled, and its cut is its archived end.
+/// Whether the partition needs no shard: it is settled, and its cut is its archived end.
 fn wholly_in_view(facts: &Facts, id: &PartitionId, cut: Option<i64>) -> bool {
     let partition = facts.partition(id);
-    facts.is_settled(&id.log) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
+    facts.is_settled(id) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
 }
 
 impl Why {
@@ -176,6 +205,7 @@ impl Why {
             Why::ArchiveTooOld => "archive_look_too_old",
             Why::NotArchived => "not_archived",
             Why::NoShard => "no_shard",
+            Why::LogTruncated => "log_truncated",
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
             Why::NotCountedSince { .. } => "not_counted_since",
             Why::Lost { .. } => "lost",
@@ -193,6 +223,9 @@ impl fmt::Display for Why {
                 f.write_str("the archive has not begun this partition; is `batch-layer archive` running?")
             }
             Why::NoShard => f.write_str("the speed layer has no counters of this partition; is `speed-layer` running?"),
+            Why::LogTruncated => f.write_str(
+                "the log lost records that had been read, and went on from an older copy; the next reconcile finds out which",
+            ),
             Why::NoSliceAtCut { cut } => {
                 write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile aligns them")
             }

@@ -3,15 +3,18 @@
 //! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its
 //! cut where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice
 //! begins at it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next
-//! one (R13). A closed log's cut is its archived end, whatever a rotate returned.
+//! one (R13). A closed log's cut is its archived end, whatever a rotate returned, and so is that of an incarnation that lost
+//! its tail (R12).
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::contracts::archive::Facts;
-use crate::log::{Offsets, PartitionId};
+use crate::contracts::speed_view::Shard;
+use crate::log::{Offsets, PartitionId, Witness};
 
-/// Per partition, the begins of its shard's slices as the rotate listed them. A partition without a shard is not named.
+/// Per partition, the begins of its shard's slices as the rotate listed them, without those whose witness the archive does not
+/// hold (R12). A partition without a shard is not named.
 pub type Rotated = BTreeMap<PartitionId, Vec<i64>>;
 
 /// Which cut a reconcile takes.
@@ -44,7 +47,7 @@ impl fmt::Display for Behind {
 /// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are
 /// not waited for.
 pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
-    let open = archive.partitions().filter(|(id, _)| !archive.is_closed(&id.log));
+    let open = archive.partitions().filter(|(id, _)| !archive.is_ended(id));
     let last = |id: &PartitionId| rotated.get(id).and_then(|slices| slices.iter().copied().max());
     let reached = open.filter_map(|(id, facts)| {
         let wanted = last(&id)?;
@@ -71,7 +74,7 @@ pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> C
             continue;
         }
         let reached = match rotated.get(&id) {
-            Some(slices) if !archive.is_closed(&id.log) => {
+            Some(slices) if !archive.is_ended(&id) => {
                 let covered = slices.iter().copied().filter(|begin| (held..=facts.next).contains(begin));
                 covered.max().unwrap_or(held)
             }
@@ -80,6 +83,15 @@ pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> C
         cut.set(id, reached);
     }
     if behind.is_empty() { CutPlan::Ready(cut) } else { CutPlan::Waiting(behind) }
+}
+
+/// R12: of what the shard of an incarnation that lost its tail counted, the offsets that are lost, `[from, to)`: from the last of
+/// its positions on whose witness `is_archived`. `None`: the archive holds everything that it counted.
+pub fn lost_with_tail(shard: &Shard, is_archived: impl Fn(&Witness) -> bool) -> Option<(i64, i64)> {
+    let begin = shard.slices.first().copied().unwrap_or(shard.cursor);
+    let archived = shard.positions().filter(|position| position.witness.as_ref().is_some_and(&is_archived));
+    let from = archived.map(|position| position.offset).max().unwrap_or(begin).max(begin);
+    (from < shard.cursor).then_some((from, shard.cursor))
 }
 
 /// The cut of a partition that the archive has begun, as a view's cut names it or else its begin.
@@ -98,12 +110,13 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
     cuts.filter_map(|cut| cut.get(id)).min()
 }
 
-/// R8: the partitions whose shards are no longer needed, with their archived ends: their logs are settled, and every view
-/// that names them holds everything that is archived of them.
+/// R8: the partitions whose shards are no longer needed, with the offsets up to which these may have counted: they are
+/// settled, and every view that names them holds everything that is archived of them. What the shard of an incarnation that
+/// lost its tail counted is settled by its records, wherever it ends.
 pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
-    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(&id.log));
-    let ends = settled.map(|(id, facts)| (id, facts.next));
-    ends.filter(|(id, end)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= *end)).collect()
+    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(id));
+    let held = settled.filter(|(id, facts)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= facts.next));
+    held.map(|(id, facts)| (id, if facts.closed { i64::MAX } else { facts.next })).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,15 @@
 //!
 //! A *log* is one life of a topic: a topic that is deleted and created again is another log, with another topic id. An
 //! offset means something only together with the log and the partition that it counts in.
+//!
+//! A log can lose its tail without another id, when a broker goes back to an older copy of its data. From there on it is
+//! another *incarnation* of that partition alone, which is a log of its own: `<topic id>.<n>`, n from 1 (R12).
+//!
+//! - `witness`: what tells that a log has lost its tail.
+
+mod witness;
+
+pub use witness::{Check, Content, NotAWitness, Outcome, Position, Witness};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +31,33 @@ impl PartitionId {
     pub fn new(log: impl Into<String>, partition: i32) -> PartitionId {
         PartitionId { log: log.into(), partition }
     }
+
+    /// R12: the id of the topic that the log is of, without the incarnation.
+    pub fn topic(&self) -> &str {
+        topic_of(&self.log)
+    }
+
+    /// R12: which incarnation of its topic's partition it is; the first is 0.
+    pub fn incarnation(&self) -> u64 {
+        incarnation_of(&self.log).unwrap_or(0)
+    }
+
+    /// R12: the incarnation of the same partition that follows.
+    pub fn next_incarnation(&self) -> PartitionId {
+        PartitionId::new(format!("{}.{}", self.topic(), self.incarnation() + 1), self.partition)
+    }
+}
+
+/// R12: the topic's id in the name of one of its logs. Ids of topics hold no dot.
+pub fn topic_of(log: &str) -> &str {
+    match (log.rsplit_once('.'), incarnation_of(log)) {
+        (Some((topic, _)), Some(_)) => topic,
+        _ => log,
+    }
+}
+
+fn incarnation_of(log: &str) -> Option<u64> {
+    log.rsplit_once('.')?.1.parse().ok()
 }
 
 impl fmt::Display for PartitionId {

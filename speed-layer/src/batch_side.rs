@@ -7,7 +7,7 @@ use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::cut;
-use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::log::{Offsets, PartitionId, Position};
 use storage::{Followed, Storage};
 
 /// Reads the archive of one source and the views of its metrics.
@@ -48,24 +48,23 @@ impl BatchSide {
         Ok(Boundary { archive, cuts })
     }
 
-    /// The first offset of a partition that the archive holds or will hold; `None` if it does not know the partition.
+    /// The archive's newest facts; `None` if there is no archive yet.
     ///
     /// # Errors
     /// If the archive cannot be read.
-    pub async fn archive_start(&mut self, id: &PartitionId) -> Result<Option<i64>, StoreError> {
-        let facts = self.facts().await?;
-        Ok(facts.and_then(|facts| facts.partition(id).map(|known| known.begin)))
-    }
-
-    async fn facts(&mut self) -> Result<Option<Arc<Facts>>, StoreError> {
+    pub async fn facts(&mut self) -> Result<Option<Arc<Facts>>, StoreError> {
         Ok(self.archive.newest().await?.and_then(|archive| archive.note().cloned()))
     }
 }
 
 impl Boundary {
-    /// R6: the offset at which the partition's shard is opened; `None` as long as the archive does not know the partition.
-    pub fn opening(&self, id: &PartitionId) -> Option<i64> {
-        cut::opening(self.cuts.iter(), id, self.archive.as_deref().unwrap_or(&Facts::default()))
+    /// R6: where the partition's shard is opened; `None` as long as the archive does not know the partition. Of an offset below
+    /// what is archived, the witness is not known.
+    pub fn opening(&self, id: &PartitionId) -> Option<Position> {
+        let archive = self.archive.as_deref()?;
+        let offset = cut::opening(self.cuts.iter(), id, archive)?;
+        let known = archive.partition(id).filter(|known| known.next == offset);
+        Some(Position { offset, witness: known.and_then(|known| known.witness) })
     }
 
     /// R8: the partitions whose shards are no longer needed, with their archived ends.

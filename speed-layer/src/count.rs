@@ -6,6 +6,9 @@
 //! the shard again and goes on from the shard's cursor: the cursor moves only together with the counters, so no record is
 //! missed or counted twice. It waits before each new start, the longer the more starts in a row have applied nothing.
 //!
+//! Where the log does not hold any more what was counted, the shard is marked instead, and counts nothing more (R12). The loop
+//! waits until the archive has begun another incarnation of the partition, and goes on there.
+//!
 //! In the order of the flow:
 //!
 //! - [`open_shard`]: makes the shard ready to be counted into;
@@ -24,12 +27,16 @@ pub mod source;
 
 use std::sync::Arc;
 
+use metrics::counter;
 use platform::redis::Connection;
 use platform::task::Backoff;
+use platform::telemetry::error_text;
+use shared_logic::contracts::speed_view::{Instance, ShardKeys};
 use shared_logic::dedup::RecentIdentities;
-use tokio::sync::mpsc;
+use shared_logic::log::PartitionId;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::apply::ApplyStage;
 use self::open_shard::{OpenShard, open_shard};
@@ -98,7 +105,18 @@ async fn count_into(
     info!(%id, cursor, warm_from, "counting");
     let (batches, sealed) = mpsc::channel(STAGE_DEPTH);
     let (aggregated, to_apply) = mpsc::channel(STAGE_DEPTH);
-    let start = Start { partition: id.partition, warm_from, cursor, batches };
+    let (tell, mut truncated) = oneshot::channel();
+    let start = Start {
+        partition: id.partition,
+        warm_from,
+        cursor,
+        witness: open.shard.witness(),
+        ahead: open.ahead,
+        check: open.check,
+        truncated: tell,
+        batches,
+    };
+    let (marked, keys, instance) = (id.clone(), open.keys.clone(), open.shard.instance);
     if shared.reader.send(Assignment::Start(start)).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         stop.cancelled().await;
@@ -106,5 +124,24 @@ async fn count_into(
     }
     let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
     let ((), applied) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));
+    if let Ok(at) = truncated.try_recv() {
+        tokio::select! {
+            () = mark(shared, redis.clone(), &marked, &keys, instance, at) => {}
+            () = stop.cancelled() => {}
+        }
+    }
     applied
+}
+
+/// R12: marks the shard, because the log holds another record at that offset than what was counted or archived; unless what was
+/// read belongs to another topic of that name (R7). If that fails, the loop finds the same again.
+async fn mark(shared: &Shared, mut redis: Connection, id: &PartitionId, keys: &ShardKeys, instance: Instance, at: i64) {
+    if !shared.identity.ask().is_still(id.topic()).await {
+        return;
+    }
+    error!(%id, at, "the log lost its tail: it holds another record here than what was read before; the shard counts nothing more");
+    counter!("braid_speed_truncated_total").increment(1);
+    if let Err(error) = shared.shards.mark(&mut redis, keys, instance, at).await {
+        warn!(%id, error = error_text(&error), "cannot mark the shard; trying again");
+    }
 }

@@ -6,7 +6,7 @@
 //! 1. [`count::open_shard`]: before anything is read, the loop makes the partition's shard ready: opened where the rules say,
 //!    with this catalog's definitions, its cursor at an offset that the log still holds;
 //! 2. [`read`]: the source's reading thread reads the partition from the shard's cursor, decodes records and removes
-//!    duplicates;
+//!    duplicates; before it hands anything on, it compares the log with what was read before (R12);
 //! 3. [`read::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
 //! 4. [`count::aggregate`]: the loop's first stage runs every metric's plan on a micro-batch ([`count::compiled`]), and asks
 //!    whether the topic is still the same log ([`log::identity`]);

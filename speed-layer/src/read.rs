@@ -4,6 +4,9 @@
 //! decodes a record where librdkafka put it, so no payload is copied. Offsets before a loop's cursor only warm the
 //! partition's deduplication window.
 //!
+//! When a connection to Kafka breaks, whatever comes afterwards may be of another copy of the log (R12). So nothing more is
+//! handed on: the client is replaced, and every loop starts again from its shard, whose position is compared with the log.
+//!
 //! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
 //! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
 
@@ -14,11 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use platform::kafka::{Consumer, KafkaError, Polled};
+use platform::kafka::{Consumer, KafkaError, Losses, Polled};
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
-use tokio::sync::mpsc;
+use shared_logic::log::{Check, Witness};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use self::micro_batch::MicroBatch;
@@ -39,6 +43,8 @@ pub enum Assignment {
         /// The partition's number.
         partition: i32,
     },
+    /// Replace the client: it gives nothing, although the log holds more.
+    Renew,
 }
 
 /// How to read a partition.
@@ -50,6 +56,14 @@ pub struct Start {
     pub warm_from: i64,
     /// The first offset to hand on.
     pub cursor: i64,
+    /// R12: the cursor's witness, if it is known.
+    pub witness: Option<Witness>,
+    /// R12: the comparison of the log with the archive's position, where that lies ahead. It comes first.
+    pub ahead: Option<Check>,
+    /// R12: the comparison of the log with the cursor's position. Nothing is handed on before it fits.
+    pub check: Option<Check>,
+    /// Where the log differs, if it does.
+    pub truncated: oneshot::Sender<i64>,
     /// Where micro-batches go. If its receiver is closed, the partition is no longer read.
     pub batches: mpsc::Sender<MicroBatch>,
 }
@@ -59,7 +73,9 @@ pub struct Reader {
     source: Source,
     wanted: Vec<String>,
     settings: Speed,
+    kafka: platform::settings::Kafka,
     consumer: Consumer,
+    losses: Losses,
     decoder: Decoder,
     partitions: BTreeMap<i32, Partition>,
     assignments: std_mpsc::Receiver<Assignment>,
@@ -77,8 +93,11 @@ impl Reader {
         wanted: Vec<String>,
         assignments: std_mpsc::Receiver<Assignment>,
     ) -> Result<Reader, KafkaError> {
+        let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Reader {
-            consumer: Consumer::new(kafka, &source.topic)?,
+            losses: consumer.losses(),
+            consumer,
+            kafka: kafka.clone(),
             decoder: Decoder::new(source),
             source: source.clone(),
             wanted,
@@ -97,7 +116,26 @@ impl Reader {
                 error!(topic = self.source.topic, %error, "cannot read from kafka; trying again");
                 std::thread::sleep(POLL_WAIT * 20);
             }
+            if self.losses.take() {
+                warn!(
+                    topic = self.source.topic,
+                    "a connection to kafka broke; comparing the log with what was counted"
+                );
+                self.renew();
+            }
             self.hand_on();
+        }
+    }
+
+    /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data. Every loop
+    /// starts again.
+    fn renew(&mut self) {
+        self.partitions.values_mut().for_each(Partition::fail);
+        match Consumer::new(&self.kafka, &self.source.topic) {
+            Ok(consumer) => (self.losses, self.consumer) = (consumer.losses(), consumer),
+            Err(error) => {
+                error!(topic = self.source.topic, %error, "cannot start another client; going on with this one")
+            }
         }
     }
 
@@ -112,12 +150,16 @@ impl Reader {
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
+                Ok(Assignment::Renew) => self.renew(),
                 Err(std_mpsc::TryRecvError::Empty) => break,
                 Err(std_mpsc::TryRecvError::Disconnected) => return false,
             }
         }
         let before = self.partitions.len();
         self.partitions.retain(|_, partition| !partition.has_ended());
+        for partition in self.partitions.values_mut() {
+            changed |= partition.moves();
+        }
         if changed || self.partitions.len() != before {
             let offsets = self.partitions.iter().map(|(number, partition)| (*number, partition.next())).collect();
             if let Err(error) = self.consumer.assign(&offsets) {
@@ -133,12 +175,16 @@ impl Reader {
             std::thread::sleep(POLL_WAIT);
             return Ok(());
         }
-        let Reader { consumer, partitions, decoder, settings, source, .. } = self;
+        let Reader { consumer, losses, partitions, decoder, settings, source, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 if let Some(partition) = partitions.get_mut(&record.partition) {
                     partition.take(&record, decoder);
-                    if partition.is_full(settings) {
+                    let is_full = partition.is_full(settings);
+                    if record.is_last || is_full {
+                        partition.note_witness(&record);
+                    }
+                    if is_full && !losses.is_new() {
                         partition.send(source);
                     }
                 }

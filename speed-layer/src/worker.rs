@@ -16,7 +16,7 @@ use platform::task::{joined, supervise};
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use storage::{ShardClient, Storage};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -80,6 +80,9 @@ async fn run_source(
         catalog: catalog.clone(),
         metrics,
         settings: settings.speed.clone(),
+        stalled_after: settings.kafka.stalled_after.get(),
+        compacted: OnceCell::new(),
+        facts: watch::channel(Arc::default()).0,
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),
         topics: topics.clone(),
         ends,

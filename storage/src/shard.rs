@@ -1,4 +1,4 @@
-//! The client of shards: every script that reads or changes one (R2 to R5, R8, R10).
+//! The client of shards: every script that reads or changes one (R2 to R5, R8, R10, R12).
 //!
 //! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as text.
 //! `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are read; the
@@ -21,8 +21,9 @@ use std::sync::Arc;
 use platform::redis::Connection;
 use redis::{FromRedisValue, RedisError, Script};
 use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, hashes_text};
+use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, hashes_text, witness_text};
 use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
+use shared_logic::log::Position;
 
 pub use apply::{Held, Merged};
 pub use expire::Owner;
@@ -84,11 +85,12 @@ impl ShardClient {
         &self,
         redis: &mut Connection,
         keys: &ShardKeys,
-        at: i64,
+        at: impl Into<Position>,
         definitions: &[DefinitionHash],
         instance: Instance,
     ) -> Result<Reply, ShardError> {
-        let arguments = [at.to_string(), hashes_text(definitions), instance.to_string()];
+        let Position { offset, witness } = at.into();
+        let arguments = [offset.to_string(), hashes_text(definitions), instance.to_string(), witness_text(witness)];
         self.change(redis, keys, "open", &self.scripts.open, &arguments).await
     }
 
@@ -134,6 +136,20 @@ impl ShardClient {
     ) -> Result<Reply, ShardError> {
         let arguments = [cursor.to_string(), to.to_string(), hashes_text(definitions), instance.to_string()];
         self.change(redis, keys, "reopen", &self.scripts.reopen, &arguments).await
+    }
+
+    /// R12: marks the shard of that instance as truncated: at that offset the log holds another record than what was counted.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub async fn mark(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        instance: Instance,
+        at: i64,
+    ) -> Result<Reply, ShardError> {
+        self.change(redis, keys, "mark", &self.scripts.mark, &[instance.to_string(), at.to_string()]).await
     }
 
     /// R8: drops, from the front, every slice that ends at or below the cut. Their counters stay until they are expired.

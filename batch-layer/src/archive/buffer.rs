@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use polars::prelude::{DataFrame, PolarsResult, Schema};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Place;
+use shared_logic::log::Witness;
 use shared_logic::rejection::Reason;
 
 use crate::archive_rows::record_rows::{Incoming, RecordRows};
 
 /// Records of one log that are read and not committed yet, as rows of the archive.
 pub(crate) struct Buffer {
-    log: String,
     /// Per partition, the archive's next offset before and after these rows.
     pub(crate) reached: BTreeMap<i32, (i64, i64)>,
     /// Per reason, how many of the records are invalid, and where the last of them is.
     pub(crate) rejects: BTreeMap<Reason, (u64, Place)>,
     /// Bytes of payloads and keys.
     pub(crate) bytes: usize,
+    /// Per partition of which a record was read, the last one's offset and, if that was made, its witness (R12).
+    last: BTreeMap<i32, (i64, Option<Witness>)>,
     rows: RecordRows,
 }
 
@@ -25,12 +27,18 @@ impl Buffer {
     /// An empty buffer for a log whose partitions are archived up to `next`.
     pub(crate) fn new(source: &Source, log: &str, next: &BTreeMap<i32, i64>) -> Buffer {
         Buffer {
-            log: log.to_owned(),
             reached: next.iter().map(|(partition, next)| (*partition, (*next, *next))).collect(),
             rejects: BTreeMap::new(),
             bytes: 0,
+            last: BTreeMap::new(),
             rows: RecordRows::new(source, log),
         }
+    }
+
+    /// R12: records of these partitions belong to those logs, which are other incarnations of the partition.
+    pub(crate) fn with_incarnations(mut self, incarnations: &BTreeMap<i32, String>) -> Buffer {
+        self.rows.set_incarnations(incarnations.clone());
+        self
     }
 
     /// Adds a record. One whose offset is in the archive or in the buffer already is ignored: it was read twice.
@@ -41,11 +49,24 @@ impl Buffer {
         *next = record.offset + 1;
         self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
         let (partition, offset) = (record.partition, record.offset);
+        self.last.insert(partition, (offset, None));
         if let Some((rejected, error)) = self.rows.push(record) {
-            let place = Place { log: self.log.clone(), partition, offset, error };
+            let place = Place { log: self.rows.log_of(partition).to_owned(), partition, offset, error };
             let counted = self.rejects.entry(rejected.reason).or_insert((0, place.clone()));
             *counted = (counted.0 + 1, place);
         }
+    }
+
+    /// R12: notes the witness that the last record of a partition is.
+    pub(crate) fn note_witness(&mut self, partition: i32, witness: Witness) {
+        if let Some((_, noted)) = self.last.get_mut(&partition).filter(|(offset, _)| *offset == witness.offset) {
+            *noted = Some(witness);
+        }
+    }
+
+    /// R12: per partition of which a record was read, the last one as a witness; `None`: it was not made.
+    pub(crate) fn witnesses(&self) -> impl Iterator<Item = (i32, Option<Witness>)> {
+        self.last.iter().map(|(partition, (_, witness))| (*partition, *witness))
     }
 
     /// Notes that a partition was read up to `offset`, which may lie past transaction markers and aborted records.

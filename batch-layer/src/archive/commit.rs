@@ -42,8 +42,8 @@ pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Opti
     Ok((columns.len() > declared.len()).then_some(columns))
 }
 
-/// Writes the buffer's rows and commits them together with the facts that follow from them. `ends` is where the log's
-/// partitions ended when Kafka was last asked. On a conflict, neither the table nor `archive` changes.
+/// Writes the buffer's rows and commits them together with the facts that follow from them. `log` is the topic's id: of each
+/// partition, the incarnation that goes on is meant (R12). `ends` is where the partitions ended when Kafka was last asked. On a conflict, neither the table nor `archive` changes.
 pub(crate) async fn rows(
     archive: &mut Archive,
     source: &Source,
@@ -54,7 +54,7 @@ pub(crate) async fn rows(
     let started = Instant::now();
     let mut facts = archive.facts();
     for (partition, (from, to)) in &buffer.reached {
-        let id = PartitionId::new(log, *partition);
+        let id = facts.current(log, *partition);
         if !facts.advance(&id, *from, *to) {
             return Ok(Committed::Conflict);
         }
@@ -62,14 +62,18 @@ pub(crate) async fn rows(
             facts.note_columns_only(&id, &source.rules(), *from, *to);
         }
     }
+    for (partition, witness) in buffer.witnesses() {
+        facts.note_witness(&facts.current(log, partition), witness);
+    }
     for (partition, end) in ends {
-        facts.see_end(&PartitionId::new(log, *partition), *end);
+        facts.see_end(&facts.current(log, *partition), *end);
     }
     for (reason, (count, last)) in &buffer.rejects {
         let rejects = facts.rejects.entry(*reason).or_insert_with(|| Rejects { count: 0, last: last.clone() });
         rejects.count += count;
         rejects.last = last.clone();
     }
+    let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
     let (records, declared) = (buffer.rows(), archive.columns()?);
     let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
@@ -83,8 +87,9 @@ pub(crate) async fn rows(
         platform::failpoints::pass("archive::after_commit");
         debug!(table = archive.path(), version, records, "archived");
         counter!("braid_archive_records_total").increment(records as u64);
-        for (partition, known) in archive.facts().log(log).iter().flat_map(|log| &log.partitions) {
-            let labels = [("table", archive.path().to_owned()), ("partition", partition.to_string())];
+        let facts = archive.facts();
+        for (id, known) in ids.iter().filter_map(|id| Some((id, facts.partition(id)?))) {
+            let labels = [("table", archive.path().to_owned()), ("partition", id.partition.to_string())];
             gauge!("braid_archive_next", &labels).set(known.next as f64);
         }
         histogram!("braid_archive_commit_seconds").record(started.elapsed());

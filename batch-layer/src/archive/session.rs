@@ -1,18 +1,18 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
 
+mod lost_tail;
 mod reading;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use platform::kafka::{Bound, Consumer, KafkaError, Topic, Topics};
+use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
 use platform::settings;
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::Change;
-use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +27,12 @@ pub(super) struct Archiver {
     settings: settings::Archive,
     source: Source,
     stop: CancellationToken,
+    kafka: settings::Kafka,
     topics: Topics,
     consumer: Consumer,
+    losses: Losses,
+    /// Whether the topic is compacted, asked once.
+    compacted: Option<bool>,
     archive: Archive,
     /// How often it has committed rows.
     commits: u64,
@@ -46,9 +50,13 @@ impl Archiver {
     ) -> Result<Archiver, SessionError> {
         let archive = runtime.block_on(super::create(storage, &source))?;
         refuse_changed_rules(&archive, &source)?;
+        let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(kafka)?,
-            consumer: Consumer::new(kafka, &source.topic)?,
+            losses: consumer.losses(),
+            consumer,
+            kafka: kafka.clone(),
+            compacted: None,
             archive,
             runtime,
             settings,
@@ -108,18 +116,33 @@ impl Archiver {
             }
             changes.iter().for_each(|change| self.log_change(change, &topic));
         }
-        let facts = self.archive.facts();
-        let known = facts.log(&topic.log).into_iter().flat_map(|log| &log.partitions);
-        let next: BTreeMap<i32, i64> = known.map(|(partition, known)| (*partition, known.next)).collect();
-        info!(topic = self.source.topic, log = topic.log, ?next, "archiving");
-        self.consumer.assign(&next)?;
-        Ok(Some(Reading::new(&self.source, topic, &next, ends)))
+        let positions = self.positions(&topic, &self.archive.facts(), &starts)?;
+        info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
+        self.consumer.assign(&positions.starts())?;
+        Ok(Some(Reading::new(&self.source, topic, positions, ends)))
+    }
+
+    /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
+    fn renew(&mut self) -> Result<(), KafkaError> {
+        self.consumer = Consumer::new(&self.kafka, &self.source.topic)?;
+        self.losses = self.consumer.losses();
+        Ok(())
     }
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         reading.poll(&mut self.consumer, &self.source.topic)?;
-        let ends_here = !reading.out_of_range.is_empty() || self.stop.is_cancelled();
+        // Whatever came after the loss may be of another copy of the log: the next session compares first.
+        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+            let rows = reading.buffer.rows();
+            warn!(
+                topic = self.source.topic,
+                rows, "a connection to kafka broke or stalls; reading again what is not archived"
+            );
+            self.renew()?;
+            return Ok(false);
+        }
+        let ends_here = !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();
         let asks = reading.ends_asked.elapsed() >= self.settings.discover_every.get();
         let commits = reading.buffer.has_progress() && (ends_here || reading.is_due(&self.settings));
         if !(ends_here || asks || commits) {
@@ -143,6 +166,10 @@ impl Archiver {
         if commits && !self.commit(reading)? {
             return Ok(false);
         }
+        if !reading.differs.is_empty() {
+            self.lose_tails(reading)?;
+            return Ok(false);
+        }
         self.explain_out_of_range(reading)?;
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
@@ -157,7 +184,7 @@ impl Archiver {
         let ends = self.offsets(&reading.topic, Bound::End)?;
         let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
         for partition in &reading.out_of_range {
-            let id = PartitionId::new(reading.topic.log.clone(), *partition);
+            let id = self.archive.facts().current(&reading.topic.log, *partition);
             let (start, end) = (of(&starts, partition), of(&ends, partition));
             let next = reading.next(*partition).unwrap_or_default();
             if next > end {

@@ -24,11 +24,13 @@ pub(crate) struct Incoming<'a> {
     pub(crate) headers: Option<String>,
 }
 
-/// Rows of one log.
+/// Rows of one log, or of the incarnations of its partitions.
 pub(crate) struct RecordRows {
     source: Source,
     decoder: Decoder,
     log: String,
+    /// The logs of partitions that are another incarnation (R12).
+    incarnations: BTreeMap<i32, String>,
     columns: Columns,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
@@ -46,6 +48,7 @@ impl RecordRows {
         RecordRows {
             decoder: Decoder::new(source),
             log: log.to_owned(),
+            incarnations: BTreeMap::new(),
             columns: Columns::new(source, |_| true, 0),
             partitions: Vec::new(),
             offsets: Vec::new(),
@@ -57,6 +60,16 @@ impl RecordRows {
             days: Vec::new(),
             source: source.clone(),
         }
+    }
+
+    /// R12: rows of these partitions belong to those logs.
+    pub(crate) fn set_incarnations(&mut self, incarnations: BTreeMap<i32, String>) {
+        self.incarnations = incarnations;
+    }
+
+    /// The log to which rows of that partition belong.
+    pub(crate) fn log_of(&self, partition: i32) -> &str {
+        self.incarnations.get(&partition).unwrap_or(&self.log)
     }
 
     /// Adds a record. Returns why it is invalid, if it is, and the text of that.
@@ -97,8 +110,14 @@ impl RecordRows {
             let scalar = Scalar::new(DataType::String, AnyValue::StringOwned(text.into()));
             Column::new_scalar(name.into(), scalar, rows)
         };
+        let log = if self.incarnations.is_empty() {
+            same(LOG, &self.log)
+        } else {
+            let logs: Vec<&str> = self.partitions.iter().map(|partition| self.log_of(*partition)).collect();
+            Column::new(LOG.into(), logs)
+        };
         let mut columns: Vec<Column> = vec![
-            same(LOG, &self.log),
+            log,
             Column::new(PARTITION.into(), self.partitions),
             Column::new(OFFSET.into(), self.offsets),
             same(RULES, self.source.rules().as_str()),

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use super::error::{MetricError, ReconcileError};
 use super::plan::Counted;
 use super::report::{Outcome, Report};
-use super::{Prepared, Reconciler, cut, plan, report, view};
+use super::{Prepared, Reconciler, cut, plan, report, slices, view};
 use crate::archive_rows;
 
 /// How long rebuilds may go on.
@@ -118,7 +118,7 @@ impl Reconciler {
         let definition = self.catalog.definition(metric);
         let view = view::create(&self.storage, &self.catalog, metric).await?;
         prepared.archive.refresh().await?;
-        let Prepared { archive, shards, rotated } = &mut *prepared;
+        let Prepared { archive, shards, slices } = &mut *prepared;
         let mut progress = (0, 0);
         if own_view(view.note().map(AsRef::as_ref), &definition).is_none() {
             // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
@@ -129,7 +129,8 @@ impl Reconciler {
                     return Ok(Outcome::Waiting { partition });
                 }
             }
-            let rebuild = self.step(metric, &view, archive, rotated, turn).await?;
+            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut)).await?;
+            let rebuild = self.step(metric, &view, archive, &rotated, turn).await?;
             progress = (rebuild.done(), rebuild.days.len());
         }
         let (done, days) = progress;

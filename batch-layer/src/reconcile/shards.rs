@@ -1,5 +1,5 @@
 //! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), how far closed logs
-//! were counted (R6), and what is counted.
+//! were counted (R6), which logs lost their tail (R12), and what is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,16 +8,17 @@ use platform::redis::{Connection, RedisError};
 use platform::settings;
 use shared_logic::catalog::{DefinitionHash, Deployment};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::cut::Rotated;
-use shared_logic::log::PartitionId;
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::cut;
+use shared_logic::log::{PartitionId, Position, Witness};
 use storage::{Archive, ShardClient, ShardError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::error::MetricError;
+use super::error::{MetricError, SourceError};
+use super::slices::{self, Slices};
 
 /// The shards of one source, for the duration of one reconcile.
 pub(super) struct Shards<'a> {
@@ -27,6 +28,8 @@ pub(super) struct Shards<'a> {
     redis: Connection,
     /// The closed logs that this reconcile has settled.
     settled: BTreeSet<String>,
+    /// The incarnations without their tail that this reconcile has judged.
+    judged: BTreeSet<PartitionId>,
 }
 
 impl Shards<'_> {
@@ -40,16 +43,18 @@ impl Shards<'_> {
         source: &'a str,
     ) -> Result<Shards<'a>, RedisError> {
         let redis = platform::redis::connect(settings).await?;
-        Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled: BTreeSet::new() })
+        let (settled, judged) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled, judged })
     }
 
-    /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have.
+    /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have. R12: a shard that is
+    /// marked as truncated has no slice that counts, and the archive is told.
     ///
     /// # Errors
-    /// If Redis does not answer.
-    pub(super) async fn rotate(&mut self, facts: &Facts, max_slices: usize) -> Result<Rotated, ShardError> {
-        let mut rotated = Rotated::new();
-        for id in open_partitions(facts) {
+    /// If Redis does not answer, or the archive cannot be written.
+    pub(super) async fn rotate(&mut self, archive: &mut Archive, max_slices: usize) -> Result<Slices, SourceError> {
+        let (mut rotated, mut truncated, facts) = (Slices::new(), Vec::new(), archive.facts());
+        for id in open_partitions(&facts) {
             let keys = self.keys(&id);
             match self.client.rotate(&mut self.redis, &keys, max_slices).await? {
                 Reply::Done(shard) => {
@@ -57,10 +62,14 @@ impl Shards<'_> {
                         let slices = shard.slices.len();
                         warn!(%id, slices, "too many slices: there is no new one until the speed layer drops some");
                     }
-                    rotated.insert(id, shard.slices);
+                    truncated.extend(shard.truncated.map(|_| id.clone()));
+                    rotated.insert(id, slices_of(&shard));
                 }
                 Reply::Refused(_) => info!(%id, "there is no shard to rotate; taking what is archived"),
             }
+        }
+        if !truncated.is_empty() {
+            tell(archive, &truncated).await?;
         }
         Ok(rotated)
     }
@@ -70,14 +79,14 @@ impl Shards<'_> {
     ///
     /// # Errors
     /// If Redis does not answer.
-    pub(super) async fn opened_meanwhile(&mut self, facts: &Facts, rotated: &mut Rotated) -> Result<bool, ShardError> {
+    pub(super) async fn opened_meanwhile(&mut self, facts: &Facts, rotated: &mut Slices) -> Result<bool, ShardError> {
         let known = rotated.len();
         let missing: Vec<PartitionId> = open_partitions(facts).filter(|id| !rotated.contains_key(id)).collect();
         for id in missing {
             let keys = self.keys(&id);
             if let Some(shard) = self.client.positions(&mut self.redis, &keys).await? {
                 info!(%id, "the shard was opened meanwhile; planning anew with its slices");
-                rotated.insert(id, shard.slices);
+                rotated.insert(id, slices_of(&shard));
             }
         }
         Ok(rotated.len() > known)
@@ -151,12 +160,85 @@ impl Shards<'_> {
         }
     }
 
+    /// R12: settles the incarnations that lost their tail. What their shards had counted, and neither the archive nor what the
+    /// log holds now has, is noted as lost. Where the archive has not read that far, the next reconcile judges.
+    ///
+    /// # Errors
+    /// If Redis does not answer, or the archive cannot be read or written.
+    pub(super) async fn settle_truncated(&mut self, archive: &mut Archive) -> Result<(), MetricError> {
+        let facts = archive.facts();
+        let truncated = facts.truncated_partitions().map(|(id, _)| id).filter(|id| !self.judged.contains(id));
+        for id in truncated.collect::<Vec<_>>() {
+            let keys = self.keys(&id);
+            let shard = self.client.positions(&mut self.redis, &keys).await?;
+            let lost = match &shard {
+                Some(shard) => match judge(archive, &id, shard).await? {
+                    Judged::NotYet => continue,
+                    Judged::Lost(from, to) => Some((from, to)),
+                    Judged::Archived => None,
+                },
+                None => None,
+            };
+            if let Some((from, to)) = lost {
+                error!(%id, from, to, "speed had counted records that the log lost before they were archived: answers have a gap until `braid lost accept`");
+            }
+            archive.change("SETTLE", |facts| facts.settle_truncated(&id, lost)).await?;
+            self.judged.insert(id);
+        }
+        Ok(())
+    }
+
     fn keys(&self, id: &PartitionId) -> ShardKeys {
         ShardKeys::new(self.deployment, self.source, id)
     }
 }
 
-/// The partitions of logs that have not ended.
+/// What became of what the shard of an incarnation without its tail had counted.
+enum Judged {
+    /// The archive holds it.
+    Archived,
+    /// Some of it between these offsets is lost.
+    Lost(i64, i64),
+    /// The newest incarnation may still bring it.
+    NotYet,
+}
+
+/// R12: compares a shard with what is archived of all incarnations of its partition.
+async fn judge(archive: &Archive, id: &PartitionId, shard: &Shard) -> Result<Judged, MetricError> {
+    let wanted: Vec<Witness> = shard.positions().filter_map(|position| position.witness).collect();
+    let archived = slices::archived_in_any(archive, id, &wanted).await?;
+    let Some((from, to)) = cut::lost_with_tail(shard, |witness| archived.contains(witness)) else {
+        return Ok(Judged::Archived);
+    };
+    let facts = archive.facts();
+    let current = facts.current(id.topic(), id.partition);
+    let next = facts.partition(&current).map_or(i64::MAX, |known| known.next);
+    // A worker that read on before it learnt of the new incarnation has counted what that one holds.
+    let may_come = shard.truncated.is_none() && !facts.is_ended(&current) && next < shard.cursor;
+    Ok(if may_come { Judged::NotYet } else { Judged::Lost(from, to) })
+}
+
+/// R12: brings to the archive that the logs of these partitions lost their tail. Where the archive has not found a difference
+/// itself, the next incarnation begins where it stands.
+async fn tell(archive: &mut Archive, truncated: &[PartitionId]) -> Result<(), SourceError> {
+    let close = |facts: &mut Facts| {
+        for id in truncated {
+            let known = facts.partition(id).map(|known| (known.next, known.witness));
+            if let Some(next) = known.and_then(|(at, before)| facts.lose_tail(id, at, before)) {
+                error!(%id, %next, "a shard says that the log lost its tail; the partition goes on as another incarnation");
+            }
+        }
+    };
+    Ok(archive.change("LOST TAIL", close).await?)
+}
+
+/// The begins of a shard's slices; none if it is marked as truncated.
+fn slices_of(shard: &Shard) -> Vec<Position> {
+    let count = if shard.truncated.is_some() { 0 } else { shard.slices.len() };
+    shard.positions().take(count).collect()
+}
+
+/// The partitions that have not ended.
 fn open_partitions(facts: &Facts) -> impl Iterator<Item = PartitionId> {
-    facts.partitions().map(|(id, _)| id).filter(move |id| !facts.is_closed(&id.log))
+    facts.partitions().map(|(id, _)| id).filter(move |id| !facts.is_ended(id))
 }

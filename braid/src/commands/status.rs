@@ -68,7 +68,11 @@ fn print(status: &Status) {
     for (source, archive) in &status.archives {
         println!("archive {source}: version {}, {} rows in {} files", archive.version, archive.rows, archive.files);
         for (id, partition) in archive.facts.partitions() {
-            let closed = if archive.facts.is_closed(&id.log) { ", closed" } else { "" };
+            let closed = match (archive.facts.is_truncated(&id), archive.facts.is_closed(&id.log)) {
+                (true, _) => ", closed: the log lost its tail",
+                (false, true) => ", closed",
+                (false, false) => "",
+            };
             println!("  {id}: offsets {} to {}{closed}", partition.begin, partition.next);
             for lost in partition.lost.iter().filter(|lost| !lost.accepted) {
                 println!("    LOST {} to {}", lost.from, lost.to);

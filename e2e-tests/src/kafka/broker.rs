@@ -58,6 +58,19 @@ impl Broker {
         Ok(())
     }
 
+    /// Keeps a copy of its data under a name. It must have been stopped.
+    pub fn keep_copy(&self, name: &str) -> Result<()> {
+        ensure!(self.process.is_none(), "the broker runs");
+        copy_dir(&self.dir.join("data"), &self.dir.join(name))
+    }
+
+    /// Replaces its data by the copy of that name. It must have been stopped.
+    pub fn go_back_to(&self, name: &str) -> Result<()> {
+        ensure!(self.process.is_none(), "the broker runs");
+        fs::remove_dir_all(self.dir.join("data"))?;
+        copy_dir(&self.dir.join(name), &self.dir.join("data"))
+    }
+
     /// Starts again on the same data and ports; kills first what still runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();

@@ -11,6 +11,7 @@
 
 mod config;
 mod headers;
+mod losses;
 mod polled;
 mod record;
 
@@ -29,6 +30,7 @@ use self::config::consumer_config;
 use self::polled::polled;
 
 pub use self::headers::Headers;
+pub use self::losses::Losses;
 pub use self::polled::Polled;
 pub use self::record::Record;
 
@@ -45,6 +47,8 @@ pub struct Consumer {
     batch: Vec<*mut raw::rd_kafka_message_t>,
     /// By partition: the smallest offset that may still be delivered.
     positions: Vec<i64>,
+    /// By partition: the place of its last record in the batch. Only kept for its memory.
+    last: Vec<usize>,
     paused: BTreeSet<i32>,
     topic: String,
     topic_c: CString,
@@ -89,6 +93,7 @@ impl Consumer {
         Ok(Consumer {
             batch: Vec::new(),
             positions: Vec::new(),
+            last: Vec::new(),
             paused: BTreeSet::new(),
             topic: topic.to_owned(),
             topic_c,
@@ -100,6 +105,12 @@ impl Consumer {
     /// The topic that is read.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that was
+    /// fetched after it; so it may be counted during the same poll.
+    pub fn losses(&self) -> Losses {
+        Losses::of(self.client.losses())
     }
 
     /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no longer
@@ -182,11 +193,21 @@ impl Consumer {
         self.fetch(timeout, max.max(1));
         // The guard destroys the messages even if `visit` panics.
         let batch = Batch(&mut self.batch);
-        let mut visited = 0;
-        for message in batch.0.iter() {
+        let messages = || {
             // SAFETY: the message came from librdkafka and is destroyed only with the batch, after the last visit.
-            let message = unsafe { &**message };
-            if let Some(item) = polled(&mut self.positions, &self.topic, message) {
+            batch.0.iter().map(|message| unsafe { &**message }).enumerate()
+        };
+        self.last.clear();
+        self.last.resize(self.positions.len(), usize::MAX);
+        for (at, message) in messages().filter(|(_, message)| message.err == NO_ERROR) {
+            if let Some(last) = usize::try_from(message.partition).ok().and_then(|index| self.last.get_mut(index)) {
+                *last = at;
+            }
+        }
+        let mut visited = 0;
+        for (at, message) in messages() {
+            let last = usize::try_from(message.partition).ok().and_then(|index| self.last.get(index));
+            if let Some(item) = polled(&mut self.positions, &self.topic, message, last == Some(&at)) {
                 visit(item);
                 visited += 1;
             }

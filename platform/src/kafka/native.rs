@@ -5,8 +5,10 @@
 //! strings.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings as raw;
@@ -22,7 +24,11 @@ pub(super) const NO_ERROR: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO
 pub(super) const REASON_BYTES_MAX: usize = 512;
 
 /// A client handle. librdkafka's handles may be used from any thread at once.
-pub(super) struct Client(NonNull<raw::rd_kafka_t>);
+pub(super) struct Client {
+    handle: NonNull<raw::rd_kafka_t>,
+    /// How many connections broke, as far as the client's main queue was polled. The client's callbacks point to it.
+    losses: Arc<AtomicU64>,
+}
 
 // SAFETY: librdkafka documents that a `rd_kafka_t` is thread-safe; the pointer is only freed in `drop`, which has exclusive
 // access.
@@ -35,11 +41,15 @@ impl Client {
     pub(super) fn new(kind: RDKafkaType, config: &ClientConfig, operation: &'static str) -> Result<Client, KafkaError> {
         let native = config.create_native_config().map_err(|source| KafkaError::Config { operation, source })?;
         let mut reason = [0; REASON_BYTES_MAX];
+        let losses = Arc::new(AtomicU64::new(0));
         // SAFETY: the configuration is live. It is duplicated because `rd_kafka_new` takes ownership of what it is given,
-        // but only if it succeeds, while `native` frees its own in any case.
+        // but only if it succeeds, while `native` frees its own in any case. The counter is passed to callbacks; it lives
+        // longer than the client, whose owner holds it.
         let client = unsafe {
             let conf = raw::rd_kafka_conf_dup(native.ptr());
             raw::rd_kafka_conf_set_log_cb(conf, Some(log));
+            raw::rd_kafka_conf_set_error_cb(conf, Some(on_error));
+            raw::rd_kafka_conf_set_opaque(conf, Arc::as_ptr(&losses).cast_mut().cast::<c_void>());
             let client = raw::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
             if client.is_null() {
                 raw::rd_kafka_conf_destroy(conf);
@@ -47,14 +57,19 @@ impl Client {
             client
         };
         match NonNull::new(client) {
-            Some(client) => Ok(Client(client)),
+            Some(handle) => Ok(Client { handle, losses }),
             None => Err(KafkaError::Client { operation, reason: text_of(reason.as_ptr()) }),
         }
     }
 
     /// The handle; valid as long as this value.
     pub(super) fn ptr(&self) -> *mut raw::rd_kafka_t {
-        self.0.as_ptr()
+        self.handle.as_ptr()
+    }
+
+    /// How many established connections broke so far. Only a client whose main queue is polled learns of them.
+    pub(super) fn losses(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.losses)
     }
 }
 
@@ -63,7 +78,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // SAFETY: the handle is live and this is its only owner. No consumer of ours is in a group, so there is nothing to
         // close; every queue and message was destroyed before, as their owners hold or precede the client.
-        unsafe { raw::rd_kafka_destroy_flags(self.0.as_ptr(), raw::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
+        unsafe { raw::rd_kafka_destroy_flags(self.handle.as_ptr(), raw::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
     }
 }
 
@@ -147,6 +162,18 @@ pub(super) fn description(code: RDKafkaRespErr) -> String {
 /// Receives librdkafka's log lines, on its threads.
 unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     log_line(level, &text_of(facility), &text_of(line));
+}
+
+/// Receives errors that concern no partition, while the client is polled: logs them as librdkafka would, and counts the
+/// connections that broke. An attempt to connect that failed is none of them.
+unsafe extern "C" fn on_error(_: *mut raw::rd_kafka_t, _: c_int, reason: *const c_char, losses: *mut c_void) {
+    let reason = text_of(reason);
+    log_line(3, "ERROR", &reason);
+    if reason.contains(" in state UP") {
+        // SAFETY: it is the counter that the client was configured with, which lives longer than the client.
+        let losses = unsafe { &*losses.cast::<AtomicU64>() };
+        losses.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second, and

@@ -6,16 +6,21 @@
 //!
 //! librdkafka answers through queues that block. Each question waits on a thread of tokio's blocking pool, so it blocks no
 //! worker of the runtime.
+//!
+//! A client remembers the leader epochs of partitions. After a broker went back to an older copy of its data, which counts
+//! them anew, the broker refuses that client's questions for offsets for ever. So after such a refusal the client is replaced.
 
 mod answer;
 mod question;
 mod target;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as raw;
 use rdkafka::types::RDKafkaType;
+use tracing::warn;
 
 use self::answer::{configured, created, described, listed};
 use self::question::Question;
@@ -42,12 +47,30 @@ pub enum Bound {
     End,
 }
 
+/// A client that gave no offsets is replaced, but no sooner than this after it was started.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
+
 /// Asks the brokers about topics. Clones share one connection.
 #[derive(Clone)]
 pub struct Topics {
+    settings: settings::Kafka,
+    connection: Arc<Mutex<Connection>>,
+}
+
+/// A client, and what it has learnt.
+#[derive(Clone)]
+struct Connection {
     client: Arc<Client>,
     targets: Arc<Targets>,
-    within: std::time::Duration,
+    started: Instant,
+}
+
+impl Connection {
+    fn new(settings: &settings::Kafka) -> Result<Connection, KafkaError> {
+        // A producer is librdkafka's smallest client. This one produces nothing.
+        let client = Client::new(RDKafkaType::RD_KAFKA_PRODUCER, &client_config(settings), "ask about topics")?;
+        Ok(Connection { client: Arc::new(client), targets: Arc::default(), started: Instant::now() })
+    }
 }
 
 impl Topics {
@@ -57,9 +80,8 @@ impl Topics {
     ///
     /// A property of `[kafka.client]` that librdkafka refuses.
     pub fn new(settings: &settings::Kafka) -> Result<Topics, KafkaError> {
-        // A producer is librdkafka's smallest client. This one produces nothing.
-        let client = Client::new(RDKafkaType::RD_KAFKA_PRODUCER, &client_config(settings), "ask about topics")?;
-        Ok(Topics { client: Arc::new(client), targets: Arc::default(), within: settings.request_timeout.get() })
+        let connection = Arc::new(Mutex::new(Connection::new(settings)?));
+        Ok(Topics { settings: settings.clone(), connection })
     }
 
     /// The topic's id and number of partitions; nothing if the topic does not exist.
@@ -106,7 +128,8 @@ impl Topics {
             Bound::End => raw::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
         } as i64;
         let wanted: Vec<(i32, i64)> = partitions.iter().map(|partition| (*partition, spec)).collect();
-        self.ask("list offsets of", topic, move |question| {
+        let asked = self.connection();
+        let offsets = self.ask("list offsets of", topic, move |question| {
             let list = PartitionList::new(&question.topic_c, wanted.into_iter());
             let answer =
                 question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |client, options, queue| {
@@ -114,8 +137,30 @@ impl Topics {
                     unsafe { raw::rd_kafka_ListOffsets(client, list.ptr(), options, queue) }
                 })?;
             listed(question, &answer)
-        })
-        .await
+        });
+        let offsets = offsets.await;
+        if offsets.is_err() {
+            self.renew(&asked);
+        }
+        offsets
+    }
+
+    /// Whether the topic is compacted: then records may vanish from its middle. A client that may not ask has to expect it.
+    ///
+    /// # Errors
+    ///
+    /// If the broker does not know the topic yet, or does not answer.
+    pub async fn is_compacted(&self, topic: &str) -> Result<bool, KafkaError> {
+        match self.config(topic).await {
+            Ok(config) => {
+                let policy = config.get("cleanup.policy").map(String::as_str).unwrap_or_default();
+                Ok(policy.split(',').any(|word| word.trim() == "compact"))
+            }
+            // The in-process broker cannot be asked, and does not compact.
+            Err(KafkaError::Unsupported { .. }) => Ok(false),
+            Err(error) if error.is_unknown_topic() || error.is_transient() => Err(error),
+            Err(_) => Ok(true),
+        }
     }
 
     /// Creates a topic with the broker's default replication. A topic that already exists is no error, whatever its
@@ -179,10 +224,11 @@ impl Topics {
         topic: &str,
         put: impl FnOnce(&Question) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, KafkaError> {
+        let Connection { client, targets, .. } = self.connection();
         let question = Question {
-            client: Arc::clone(&self.client),
-            targets: Arc::clone(&self.targets),
-            within: self.within,
+            client,
+            targets,
+            within: self.settings.request_timeout.get(),
             operation,
             topic: topic.to_owned(),
             topic_c: topic_name(operation, topic)?,
@@ -191,5 +237,25 @@ impl Topics {
         answer.unwrap_or_else(|error| {
             Err(KafkaError::Thread { operation, topic: topic.to_owned(), reason: error.to_string() })
         })
+    }
+
+    fn connection(&self) -> Connection {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces a client that gave no offsets, unless that was done already or it is new.
+    fn renew(&self, failed: &Connection) {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&connection.client, &failed.client) || failed.started.elapsed() < RENEWED_AFTER {
+            return;
+        }
+        match Connection::new(&self.settings) {
+            Ok(new) => {
+                let old = std::mem::replace(&mut *connection, new);
+                // To end a client takes some milliseconds.
+                drop(tokio::task::spawn_blocking(move || drop(old)));
+            }
+            Err(error) => warn!(%error, "cannot start another client; going on with the old one"),
+        }
     }
 }

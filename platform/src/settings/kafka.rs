@@ -16,6 +16,9 @@ pub struct Kafka {
     /// How long a group member may be silent before its partitions go to others; brokers allow 6 s and more.
     /// Default `10s`.
     pub session_timeout: Span,
+    /// A consumer that is given nothing for so long, although the log holds more, is replaced: librdkafka can stall without an
+    /// error after a broker went back to an older copy of its data. Default `30s`.
+    pub stalled_after: Span,
     /// How many payload bytes a consumer fetches ahead of its reader. For records of 140 bytes it needs about four times as
     /// much memory, because librdkafka adds its own data to each record. More does not read faster. Default `64MiB`.
     pub fetch_queue: Size,
@@ -32,6 +35,7 @@ impl Default for Kafka {
             brokers: "127.0.0.1:9092".to_owned(),
             request_timeout: Span::from_secs(10),
             session_timeout: Span::from_secs(10),
+            stalled_after: Span::from_secs(30),
             fetch_queue: Size::from_mib(64),
             fetch_bytes: Size::from_mib(8),
             client: Properties::default(),
@@ -47,6 +51,7 @@ impl Kafka {
         if self.fetch_queue.kib() == 0 {
             return Err(SettingsError::invalid("kafka.fetch_queue", "must be at least 1KiB"));
         }
+        not_zero("kafka.stalled_after", self.stalled_after)?;
         not_zero("kafka.request_timeout", self.request_timeout)
     }
 }

@@ -25,6 +25,12 @@ impl Cluster {
         Cluster { mock, settings }
     }
 
+    /// Stops the broker, and starts it again: every connection breaks.
+    pub(crate) fn restart(&self) {
+        self.mock.broker_down(1).expect("down");
+        self.mock.broker_up(1).expect("up");
+    }
+
     pub(crate) fn create_topic(&self, topic: &str, partitions: i32) {
         self.mock.create_topic(topic, partitions, 1).expect("a topic");
     }

@@ -205,6 +205,51 @@ fn the_visitor_may_panic_without_a_leak_or_a_loss_of_the_consumer() {
 }
 
 #[test]
+fn the_last_record_of_each_partition_in_a_poll_says_so() {
+    let cluster = Cluster::with_topic("views", 2);
+    cluster.produce("views", 0, 0, 100);
+    cluster.produce("views", 1, 0, 100);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 0), (1, 0)])).expect("assigned");
+    let mut ends = 0;
+    until("both ends", || {
+        let mut flags: BTreeMap<i32, Vec<bool>> = BTreeMap::new();
+        let visit = |polled: Polled<'_>| match polled {
+            Polled::Record(record) => flags.entry(record.partition).or_default().push(record.is_last),
+            Polled::End { .. } => ends += 1,
+            other => panic!("{other:?}"),
+        };
+        consumer.poll(Duration::from_millis(100), 16, visit).expect("polls");
+        for flags in flags.values() {
+            let is_right = |(at, is_last): (usize, &bool)| *is_last == (at + 1 == flags.len());
+            assert!(flags.iter().enumerate().all(is_right), "{flags:?}");
+        }
+        ends >= 2
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_is_counted() {
+    let cluster = Cluster::with_topic("views", 1);
+    cluster.produce("views", 0, 0, 10);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    let mut losses = consumer.losses();
+    consumer.assign(&BTreeMap::from([(0, 0)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("the end", || {
+        seen.poll(&mut consumer, 100);
+        seen.ends.contains_key(&0)
+    });
+    assert!(!losses.is_new(), "nothing broke yet");
+    cluster.restart();
+    until("the loss", || {
+        seen.poll(&mut consumer, 100);
+        losses.is_new()
+    });
+    assert!(losses.take() && !losses.is_new(), "it is forgotten");
+}
+
+#[test]
 fn mistakes_of_the_caller_are_named() {
     let cluster = Cluster::with_topic("views", 1);
     let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use shared_logic::catalog::Metric;
 use shared_logic::complete::{self, Verdict};
-use shared_logic::contracts::archive::Facts;
-use shared_logic::cut;
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
@@ -82,19 +80,15 @@ async fn read_views(
     let selection = CounterSelection { metric, definition, key };
     let read = version.speed.read(&selection, &needed_slices(snapshot, asked)).await?;
     let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
-    let speed = read.into_values().flatten().flat_map(|shard| cells(metric, &shard)).collect();
+    let counted = read.into_values().flatten().filter(|reading| complete::counts(&reading.shard));
+    let speed = counted.flat_map(|reading| cells(metric, &reading)).collect();
     Ok(Gathered { view: snapshot.own_view(&metric.name, definition).cloned(), verdict, speed, as_of_us })
 }
 
-/// The partitions whose shards are needed, and the offsets from which their slices count: the cut of the view.
+/// The partitions whose shards are read, and the offsets from which their slices count: the cut of the view.
 fn needed_slices(snapshot: &Snapshot, asked: Asked<'_>) -> BTreeMap<PartitionId, i64> {
     let nothing_read = Shards::new();
-    let before = snapshot.of_metric(asked, &nothing_read);
-    let own_cut = complete::own_view(before.view, asked.definition).map(|note| &note.cut);
-    let no_facts = Facts::default();
-    let facts = before.archive.unwrap_or(&no_facts);
-    let needed = complete::needed_shards(&before).into_iter();
-    needed.filter_map(|id| cut::of_partition(own_cut, &id, facts).map(|from| (id, from))).collect()
+    complete::counted_from(&snapshot.of_metric(asked, &nothing_read))
 }
 
 /// The counters of a shard as cells.

@@ -30,7 +30,7 @@ fn as_of(judged: &complete::Evidence<'_>, read: &ShardReadings) -> Option<i64> {
     for id in complete::needed_shards(judged) {
         let reading = read.get(&id).and_then(Option::as_ref);
         // A closed log gets no new records. If its shard has counted all that was archived, the partition holds nothing back.
-        let closed = judged.archive.filter(|facts| facts.is_closed(&id.log)).and_then(|facts| facts.partition(&id));
+        let closed = judged.archive.filter(|facts| facts.is_ended(&id)).and_then(|facts| facts.partition(&id));
         if let (Some(closed), Some(reading)) = (closed, reading)
             && reading.shard.cursor >= closed.next
         {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use platform::settings::Span;
 use serde_json::{Value, json};
+use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
 
 use crate::test_server::{LOG, TOTAL, TestServer};
@@ -193,4 +194,33 @@ async fn a_view_of_another_definition_is_not_used() {
     assert_eq!((&answer["values"]["views"], &answer["provenance"]["batch"]["version"]), (&json!(1), &Value::Null));
     let metric = server.ok("/v1/metrics/views").await;
     assert_eq!((&metric["cut"]["is_current"], &metric["cut"]["version"]), (&json!(false), &json!(1)));
+}
+
+#[tokio::test]
+async fn nothing_of_a_log_that_lost_its_tail_is_added_until_the_view_holds_it() {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[2]);
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    for _ in 0..2 {
+        server.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], AS_OF).await;
+    }
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    server.mark_truncated(0, 1).await;
+    let is_gap = |body: &Value| body["gaps"][0]["reason"] == "log_truncated";
+    let answer = server.until(TOTAL, |_, body| is_gap(body)).await;
+    assert_eq!((&answer["values"]["views"], &answer["complete"]), (&json!(0), &json!(false)), "{answer}");
+
+    // The archive begins another incarnation, and a reconcile settles the one before.
+    server.archive_rows(0, 1).await;
+    let first = PartitionId::new(LOG, 0);
+    let lose_tail = |facts: &mut Facts| drop(facts.lose_tail(&first, 1, None).expect("it goes on"));
+    server.archive(lose_tail).await;
+    let answer = server.until(TOTAL, |_, body| body["gaps"].as_array().is_some_and(|gaps| gaps.len() == 2)).await;
+    assert!(is_gap(&answer), "the first incarnation, and the shard of the second: {answer}");
+    let version = server.archive(|facts| facts.settle_truncated(&first, Some((1, 2)))).await;
+    server.view(&[1], version, &[("2026-04-24T09:00:00Z", "v1", "de", 1, Some(1), 1)]).await;
+    let answer = server.until(TOTAL, |status, body| status == 200 && reasons(body) == ["no_shard", "lost"]).await;
+    assert_eq!(answer["values"]["views"], 1, "{answer}");
 }

@@ -267,6 +267,13 @@ impl TestServer {
         self.command(&["DEL", &self.keys(partition).shard()]).await;
     }
 
+    /// Marks a shard as truncated, as a worker does.
+    pub(crate) async fn mark_truncated(&self, partition: i32, at: i64) {
+        let (redis, keys) = (&mut self.shards_connection().await, self.keys(partition));
+        let instance = self.shards.positions(redis, &keys).await.expect("read").expect("a shard").instance;
+        done(self.shards.mark(redis, &keys, instance, at).await);
+    }
+
     /// Opens a slice at the cursor.
     pub(crate) async fn rotate(&self, partition: i32) {
         let redis = &mut self.shards_connection().await;

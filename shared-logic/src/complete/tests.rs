@@ -31,7 +31,9 @@ fn note(definition: u8, offsets: Offsets) -> Note {
 
 fn shard(slices: &[i64], since: i64) -> Option<Shard> {
     let (slices, instance) = (slices.to_vec(), Instance::new(1));
-    Some(Shard { cursor: 120, slices, definitions: [(hash(1), since)].into(), instance })
+    let witnesses = vec![None; slices.len() + 1];
+    let definitions = [(hash(1), since)].into();
+    Some(Shard { cursor: 120, slices, definitions, instance, witnesses, truncated: None })
 }
 
 fn complete() -> Seen {
@@ -175,6 +177,15 @@ fn every_gap_says_why() {
         ("no_shard", with(|seen| drop(seen.shards.insert(id(0), None))).gaps, at(Why::NoShard)),
         ("no_shard", with(|seen| seen.shards.clear()).gaps, at(Why::NoShard)),
         (
+            "log_truncated",
+            with(|seen| {
+                let marked = Shard { truncated: Some(70), ..shard(&[50], 0).expect("a shard") };
+                seen.shards.insert(id(0), Some(marked));
+            })
+            .gaps,
+            at(Why::LogTruncated),
+        ),
+        (
             "no_slice_at_cut",
             with(|seen| drop(seen.shards.insert(id(0), shard(&[0, 49, 51], 0)))).gaps,
             at(Why::NoSliceAtCut { cut: 50 }),
@@ -183,9 +194,8 @@ fn every_gap_says_why() {
         (
             "not_counted_since",
             with(|seen| {
-                let (definitions, instance) = ([(hash(2), 0)].into(), Instance::new(1));
-                let none = Shard { cursor: 120, slices: vec![50], definitions, instance };
-                seen.shards.insert(id(0), Some(none));
+                let counted = shard(&[50], 0).expect("a shard");
+                seen.shards.insert(id(0), Some(Shard { definitions: [(hash(2), 0)].into(), ..counted }));
             })
             .gaps,
             at(Why::NotCountedSince { cut: 50, since: None }),
@@ -222,4 +232,22 @@ fn whatever_archive_cut_or_topic_name_is_needed() {
     assert_eq!(seen.needed().len(), 5, "speed may have counted more of it than is archived");
     seen.facts().settle("older", &BTreeMap::new());
     assert_eq!(seen.needed(), [id(0), id(1), id(3), id(4)]);
+}
+
+#[test]
+fn an_incarnation_that_lost_its_tail_counts_nothing_until_it_is_settled_and_in_the_view() {
+    let mut seen = complete();
+    let next = seen.facts().lose_tail(&id(0), 80, None).expect("it goes on");
+    seen.shards.insert(next.clone(), shard(&[80], 80));
+    let truncated = [Gap { partition: Some(id(0)), why: Why::LogTruncated }];
+    let verdict = seen.judged();
+    assert_eq!(verdict.gaps, truncated, "the topic's partition is the incarnation that goes on");
+    assert_eq!(verdict.from, BTreeMap::from([(next.clone(), 80)]));
+    seen.view = Some(note(1, cut(&[(0, 100)])));
+    assert_eq!(seen.judged().gaps, truncated, "no reconcile has asked yet what speed had counted");
+    seen.facts().settle_truncated(&id(0), None);
+    assert_eq!(seen.judged().gaps, []);
+    assert_eq!(seen.needed(), std::slice::from_ref(&next));
+    seen.view = Some(note(1, cut(&[(0, 50)])));
+    assert_eq!(seen.judged().gaps, truncated, "the view does not hold all of it");
 }

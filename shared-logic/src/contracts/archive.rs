@@ -4,13 +4,16 @@
 //! why it is no event. The bytes are the truth, and the rest is a cache under the [rules](RULES) that its file names (R11).
 //! Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
 //!
+//! - `headers`: how headers are written;
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
 //! - `registration`: what an archiver's session changes once it has seen the topic (R6).
 
 mod facts;
+mod headers;
 mod registration;
 
 pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
+pub use headers::headers_text;
 pub use registration::Change;
 
 use polars::prelude::{DataType, PlSmallStr, Schema};

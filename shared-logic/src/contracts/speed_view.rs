@@ -5,7 +5,7 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of` |
+//! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of`, `witnesses` (of each begin and of the cursor, comma-separated, R12), `truncated` (where a worker found another record than what was counted) |
 //! | `…:c:<instance>:<slice begin>:<definition>` | hash | `<chunk>:<group key>` → the values of 64 buckets; `chunks` → those that occur |
 //!
 //! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64. Everything that a

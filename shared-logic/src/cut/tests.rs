@@ -1,4 +1,6 @@
 use super::*;
+use crate::contracts::speed_view::Instance;
+use crate::log::Content;
 
 fn id(partition: i32) -> PartitionId {
     PartitionId::new("log", partition)
@@ -119,4 +121,37 @@ fn only_what_every_naming_view_holds_may_be_dropped() {
     assert_eq!(droppable([&a, &b].into_iter(), &id(0)), Some(30));
     assert_eq!(droppable([&a, &b].into_iter(), &id(1)), Some(2));
     assert_eq!(droppable([&a].into_iter(), &id(1)), None);
+}
+
+#[test]
+fn an_incarnation_that_lost_its_tail_is_cut_at_its_archived_end() {
+    let mut facts = archive(&[(0, 0, 100)]);
+    let next = facts.lose_tail(&id(0), 60, None).expect("it goes on");
+    let slices = rotated(&[(0, &[0, 50, 500])]);
+    assert_eq!(behind(&slices, &facts), []);
+    let mut expected = offsets(&[(0, 100)]);
+    expected.set(next, 60);
+    assert_eq!(plan(None, &slices, &facts), CutPlan::Ready(expected.clone()));
+    assert_eq!(deletable(std::slice::from_ref(&expected), &facts), []);
+    facts.settle_truncated(&id(0), Some((100, 500)));
+    assert_eq!(deletable(&[expected], &facts), [(id(0), i64::MAX)], "however far its shard had counted");
+}
+
+#[test]
+fn what_a_truncated_shard_counted_is_lost_from_its_last_archived_position_on() {
+    let content = Content { timestamp_us: None, key: None, payload: None, headers: None };
+    let witness = |offset| Witness::of(offset, None, &content);
+    let shard = Shard {
+        cursor: 90,
+        slices: vec![20, 50],
+        definitions: BTreeMap::new(),
+        instance: Instance::new(1),
+        witnesses: vec![None, Some(witness(49)), Some(witness(89))],
+        truncated: Some(70),
+    };
+    assert_eq!(lost_with_tail(&shard, |_| true), None, "another incarnation holds it");
+    assert_eq!(lost_with_tail(&shard, |witness| witness.offset < 50), Some((50, 90)));
+    assert_eq!(lost_with_tail(&shard, |_| false), Some((20, 90)));
+    let empty = Shard { cursor: 20, slices: vec![20], witnesses: vec![None, None], ..shard };
+    assert_eq!(lost_with_tail(&empty, |_| false), None, "it counted nothing");
 }

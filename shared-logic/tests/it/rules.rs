@@ -12,10 +12,13 @@
 //! - Liveness, at the end of every walk: once faults stop, a few fair rounds make every answer complete.
 //! - Calm, in walks without faults: what is complete stays complete, while cuts move, also of reconciles for which the archive
 //!   comes too late, slices are dropped and metrics are added.
+//!
+//! `lost_tail` is a walk of its own: one partition, whose log loses its tail and grows again (R12).
 
 mod archiver;
 mod dropper;
 mod fault;
+mod lost_tail;
 mod mask;
 mod reader;
 mod reconcile;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics::histogram;
 use polars::prelude::{IntoLazy, PolarsResult};
 use shared_logic::contracts::speed_view::Addition;
+use shared_logic::log::Position;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::error;
@@ -19,12 +20,14 @@ use crate::read::micro_batch::MicroBatch;
 pub struct Aggregated {
     /// The offset of its first record: the cursor that the shard must have.
     pub from: i64,
-    /// The first offset after it: where the shard's cursor goes.
-    pub to: i64,
+    /// The first offset after it, and the last record before that: where the shard's cursor goes.
+    pub to: Position,
     /// How many records were read, valid or not.
     pub records: usize,
     /// When its first record was read.
     pub opened: std::time::Instant,
+    /// When it was sealed.
+    pub sealed: std::time::Instant,
     /// What is added to the shard's counters: one addition per definition, or none if there was no event.
     pub additions: Vec<Addition>,
     /// The question for the topic's id, asked after the records were read (R7).
@@ -51,8 +54,8 @@ pub async fn run(shared: &Shared, mut sealed: mpsc::Receiver<MicroBatch>, aggreg
             }
         };
         histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
-        let MicroBatch { from, to, records, opened, .. } = batch;
-        if aggregated.send(Aggregated { from, to, records, opened, additions, identity }).await.is_err() {
+        let MicroBatch { from, to, records, opened, sealed, .. } = batch;
+        if aggregated.send(Aggregated { from, to, records, opened, sealed, additions, identity }).await.is_err() {
             return;
         }
     }

@@ -13,6 +13,7 @@ use platform::task::{self, Backoff};
 use platform::telemetry::error_text;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
+use shared_logic::log::Position;
 use storage::ShardError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use super::open_shard::OpenShard;
 use super::source::Shared;
 use crate::error::Superseded;
 use crate::log::ends::PendingEnds;
+use crate::read::Assignment;
 
 /// Applies micro-batches to one shard.
 pub struct ApplyStage<'a> {
@@ -64,7 +66,7 @@ struct Change {
     /// What the shard must be like.
     expected: Expected,
     /// Where its cursor goes.
-    to: i64,
+    to: Position,
     /// The latest moment at which the log's end is known to have been at or below `to`.
     as_of_us: Option<i64>,
     /// What is added.
@@ -78,11 +80,11 @@ impl ApplyStage<'_> {
     /// [`Superseded`].
     pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<bool, Superseded> {
         let id = self.open.id.clone();
-        let mut applied = false;
+        let (mut applied, mut moved) = (false, Instant::now());
         let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
         while let Some(batch) = aggregated.recv().await {
             let still = tokio::select! {
-                still = batch.identity.is_still(&id.log) => still,
+                still = batch.identity.is_still(id.topic()) => still,
                 () = self.stop.cancelled() => return Ok(applied),
             };
             if !still {
@@ -94,12 +96,29 @@ impl ApplyStage<'_> {
                 debug!(%id, from = batch.from, cursor = expected.cursor, "a micro-batch of an earlier position");
                 return Ok(applied);
             }
-            let as_of_us = ends.as_of(batch.to);
+            if self.shared.goes_on_elsewhere(&id) {
+                warn!(%id, "the archive has begun another incarnation of the partition; going on there");
+                return Ok(applied);
+            }
+            let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
+            let moves = batch.to.offset > batch.from;
+            if moves || !ends.is_behind() {
+                moved = Instant::now();
+            } else if moved.elapsed() >= self.shared.stalled_after {
+                warn!(%id, cursor = batch.from, "kafka gives nothing although the log holds more; replacing the client");
+                // An error means that the process stops.
+                let _ = self.shared.reader.send(Assignment::Renew);
+                return Ok(applied);
+            }
             let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
             match self.apply(change).await {
                 Ok(shard) => {
                     self.open.shard = shard;
                     applied = true;
+                    if moves {
+                        // Redis may have taken its time.
+                        moved = Instant::now();
+                    }
                     self.report(batch.records, batch.opened);
                 }
                 Err(NotApplied::Stopped) => return Ok(applied),
@@ -130,12 +149,17 @@ impl ApplyStage<'_> {
                 }
                 // An earlier try did run, and its reply was lost.
                 Err(NotApplied::Differs(shard))
-                    if change.to > from && shard.cursor == change.to && same_shard(&shard, &change.expected) =>
+                    if change.to.offset > from
+                        && (shard.cursor, shard.witness()) == (change.to.offset, change.to.witness)
+                        && same_shard(&shard, &change.expected) =>
                 {
                     return Ok(shard);
                 }
                 // Only a rotate came in between: the same change again, into the slice that it opened.
-                Err(NotApplied::Differs(shard)) if shard.cursor == from && same_shard(&shard, &change.expected) => {
+                Err(NotApplied::Differs(shard))
+                    if (shard.cursor, shard.witness()) == (from, change.expected.witness)
+                        && same_shard(&shard, &change.expected) =>
+                {
                     change.expected.slice = shard.last_slice();
                 }
                 Err(NotApplied::Shard(ShardError::Redis { source: error, .. })) if is_back_pressure(&error) => {
@@ -208,9 +232,10 @@ impl From<Refusal> for NotApplied {
     }
 }
 
-/// Whether its counters are those that are expected, at whatever position.
+/// Whether its counters are those that are expected, at whatever position, and may be added to.
 fn same_shard(shard: &Shard, expected: &Expected) -> bool {
-    shard.instance == expected.instance && shard.definitions == expected.definitions
+    let is_same = shard.instance == expected.instance && shard.definitions == expected.definitions;
+    is_same && shard.truncated.is_none()
 }
 
 fn same_hashes(a: &Definitions, b: &Definitions) -> bool {

@@ -38,6 +38,9 @@ pub async fn run(shared: Arc<Shared>, redis: Connection, stop: CancellationToken
                 continue;
             }
         };
+        if let Some(facts) = &boundary.archive {
+            shared.facts.send_replace(Arc::clone(facts));
+        }
         if let Err(error) = expiry.round(&boundary).await {
             warn!(error = error_text(&error), "cannot drop slices now; trying again");
         }

@@ -1,6 +1,7 @@
 //! Makes a partition's shard ready to be counted into: it exists, counts this catalog's definitions, and its cursor is an
 //! offset that the log still holds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError};
@@ -8,9 +9,10 @@ use platform::redis::Connection;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::DefinitionHash;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
-use shared_logic::log::PartitionId;
+use shared_logic::log::{Check, PartitionId, Witness};
 use storage::ShardError;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -30,6 +32,10 @@ pub struct OpenShard {
     /// batch layer does not know records before the archive's start (`start = "latest"`). If they counted as earlier copies
     /// here, the layers would disagree.
     pub warm_start: i64,
+    /// R12: how the log is compared with the archive's position, where that lies ahead of the cursor.
+    pub ahead: Option<Check>,
+    /// R12: how the log is compared with the cursor's position, if its witness is known and was not deleted by retention.
+    pub check: Option<Check>,
 }
 
 /// Why a shard cannot be counted into yet. The loop waits and tries again.
@@ -47,15 +53,27 @@ pub enum NotOpen {
         /// The partition.
         id: PartitionId,
     },
-    /// The cursor lies beyond the log's end.
-    #[error("the cursor {cursor} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped")]
+    /// The cursor, or the archive's position, lies beyond the log's end.
+    #[error(
+        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped"
+    )]
     BeyondTheEnd {
         /// The partition.
         id: PartitionId,
-        /// Where the shard stands.
-        cursor: i64,
+        /// Where the shard or the archive stands.
+        position: i64,
         /// Where the log ends.
         end: i64,
+    },
+    /// R12: the log lost its tail, and the archive has not begun another incarnation yet.
+    #[error(
+        "the log of {id} lost its tail at {at} or before; the next reconcile tells the archive, which goes on elsewhere"
+    )]
+    Truncated {
+        /// The partition.
+        id: PartitionId,
+        /// Where another record was found.
+        at: i64,
     },
     /// Another process changed the shard at the same time.
     #[error("another process changed the shard of {id} at the same time")]
@@ -81,12 +99,17 @@ pub enum NotOpen {
 pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<OpenShard, NotOpen> {
     let (topic, definitions) = (&shared.metrics.source.topic, shared.metrics.definitions());
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
-    let id = PartitionId::new(described.log, partition);
+    let facts = shared.batch_side.lock().await.facts().await?.unwrap_or_default();
+    shared.facts.send_replace(Arc::clone(&facts));
+    let id = facts.current(&described.log, partition);
     let keys = shared.keys(&id);
     let mut shard = match shared.shards.positions(redis, &keys).await? {
         Some(shard) => shard,
         None => open_missing(shared, redis, &id, &keys, &definitions).await?,
     };
+    if let Some(at) = shard.truncated {
+        return Err(NotOpen::Truncated { id, at });
+    }
     if !shard.counts(&definitions) {
         info!(%id, cursor = shard.cursor, "the shard counts other definitions; adopting this catalog's");
         shard = changed(&id, shared.shards.adopt(redis, &keys, &definitions).await?)?;
@@ -99,12 +122,27 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
         let reopened = shared.shards.reopen(redis, &keys, cursor, log_start, &definitions, new_instance()).await?;
         shard = changed(&id, reopened)?;
     }
-    if shard.cursor > end {
-        return Err(NotOpen::BeyondTheEnd { id, cursor: shard.cursor, end });
+    let ahead = archived_ahead(&facts, &id, &shard);
+    let position = ahead.map_or(shard.cursor, |(_, next)| next.max(shard.cursor));
+    if position > end {
+        return Err(NotOpen::BeyondTheEnd { id, position, end });
     }
-    let archive_start = shared.batch_side.lock().await.archive_start(&id).await?;
+    let witnesses = [ahead, shard.witness().map(|witness| (witness, shard.cursor))];
+    let [ahead, check] = witnesses.map(|known| known.filter(|(witness, _)| witness.offset >= log_start));
+    // Asked only where there is something to compare.
+    let has_holes = if ahead.or(check).is_some() { shared.is_compacted().await? } else { false };
+    let [ahead, check] = [ahead, check].map(|known| known.map(|(witness, at)| Check::new(witness, at, has_holes)));
+    let first = facts.incarnations(id.topic(), partition).into_iter().next();
+    let archive_start = first.and_then(|first| facts.partition(&first)).map(|known| known.begin);
     let warm_start = archive_start.map_or(log_start, |start| start.max(log_start));
-    Ok(OpenShard { id, keys, shard, warm_start })
+    Ok(OpenShard { id, keys, shard, warm_start, ahead, check })
+}
+
+/// R12: what the archive holds of the partition has to be what the log holds, or shard and archive count different records at
+/// the same offsets. Where the archive is behind, and the cursor has a witness, that one proves it.
+fn archived_ahead(facts: &Facts, id: &PartitionId, shard: &Shard) -> Option<(Witness, i64)> {
+    let archived = facts.partition(id).filter(|known| known.next > shard.cursor || shard.witness().is_none())?;
+    Some((archived.witness?, archived.next))
 }
 
 /// Opens a shard that does not exist, where R6 says.
@@ -117,7 +155,7 @@ async fn open_missing(
 ) -> Result<Shard, NotOpen> {
     let boundary = shared.batch_side.lock().await.boundary().await?;
     let at = boundary.opening(id).ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
-    info!(%id, at, "opening a shard");
+    info!(%id, at = at.offset, "opening a shard");
     changed(id, shared.shards.open(redis, keys, at, definitions, new_instance()).await?)
 }
 
@@ -148,7 +186,9 @@ impl NotOpen {
     pub fn report(&self, partition: i32, wait: Duration) {
         let (wait_ms, text) = (wait.as_millis(), error_text(self));
         match self {
-            NotOpen::BeyondTheEnd { .. } | NotOpen::Shard(ShardError::Unreadable { .. }) => {
+            NotOpen::BeyondTheEnd { .. }
+            | NotOpen::Truncated { .. }
+            | NotOpen::Shard(ShardError::Unreadable { .. }) => {
                 error!(partition, wait_ms, "{text}");
             }
             // Every first start begins with it.

@@ -6,14 +6,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 
-use platform::kafka::Topics;
+use platform::kafka::{KafkaError, Topics};
 use platform::settings::Speed;
 use shared_logic::catalog::Catalog;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::log::PartitionId;
 use storage::ShardClient;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 use super::compiled::CompiledMetrics;
 use crate::batch_side::BatchSide;
@@ -29,6 +31,10 @@ pub struct Shared {
     pub metrics: Arc<CompiledMetrics>,
     /// The speed layer's settings.
     pub settings: Speed,
+    /// The setting `kafka.stalled_after`.
+    pub stalled_after: Duration,
+    /// Whether the topic is compacted, asked once.
+    pub compacted: OnceCell<bool>,
     /// Asks Kafka about topics.
     pub topics: Topics,
     /// Asks for the id of the source's topic (R7).
@@ -39,6 +45,8 @@ pub struct Shared {
     pub shards: ShardClient,
     /// Reads the archive's facts and the views' cuts.
     pub batch_side: Mutex<BatchSide>,
+    /// The newest facts that were read, so that loops see which incarnation of their partition goes on (R12).
+    pub facts: watch::Sender<Arc<Facts>>,
     /// The partitions into whose shards this worker counts, each with its log.
     pub counting: watch::Sender<BTreeSet<PartitionId>>,
     /// Tells the reading thread which partitions to read.
@@ -49,6 +57,20 @@ impl Shared {
     /// The keys of a partition's shard.
     pub fn keys(&self, id: &PartitionId) -> ShardKeys {
         ShardKeys::new(&self.catalog.deployment, &self.metrics.source.name, id)
+    }
+
+    /// Whether records may vanish from the middle of the topic.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub async fn is_compacted(&self) -> Result<bool, KafkaError> {
+        let ask = || self.topics.is_compacted(&self.metrics.source.topic);
+        self.compacted.get_or_try_init(ask).await.copied()
+    }
+
+    /// R12: whether the archive has begun another incarnation of that partition.
+    pub fn goes_on_elsewhere(&self, id: &PartitionId) -> bool {
+        self.facts.borrow().current(id.topic(), id.partition).incarnation() > id.incarnation()
     }
 
     /// Notes that this worker counts into the shard of `id`, and no longer into that of another log of the partition.

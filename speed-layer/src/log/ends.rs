@@ -6,7 +6,7 @@
 //! log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::kafka::{Bound, KafkaError, Topics};
 use shared_logic::log::PartitionId;
@@ -21,6 +21,8 @@ pub struct Ends {
     pub log: String,
     /// When they were asked for, in microseconds since 1970.
     pub asked_us: i64,
+    /// When the answer had come. Only what was sealed afterwards is dated by it (R12).
+    pub received: Option<Instant>,
     /// By partition, the first offset that did not exist yet.
     pub of: BTreeMap<i32, i64>,
 }
@@ -59,7 +61,7 @@ async fn ask(topics: &Topics, topic: &str, partitions: &[i32]) -> Result<Option<
     let asked_us = platform::clock::now_us();
     let of = topics.offsets(topic, partitions, Bound::End).await?;
     let same = log().await?.filter(|after| before.as_ref() == Some(after));
-    Ok(same.map(|log| Ends { log, asked_us, of }))
+    Ok(same.map(|log| Ends { log, asked_us, received: Some(Instant::now()), of }))
 }
 
 /// The ends of one partition that its cursor has not reached yet.
@@ -73,6 +75,7 @@ pub struct PendingEnds {
 #[derive(Debug, Clone, Copy)]
 struct PendingEnd {
     asked_us: i64,
+    received: Option<Instant>,
     end: i64,
 }
 
@@ -82,19 +85,27 @@ impl PendingEnds {
         PendingEnds { id, ends, pending: VecDeque::new() }
     }
 
-    /// The latest moment whose end is at or below the cursor, if it was not returned before.
-    pub fn as_of(&mut self, cursor: i64) -> Option<i64> {
+    /// Whether the log was seen to reach beyond the cursor that [`PendingEnds::as_of`] was last given.
+    pub fn is_behind(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The latest moment whose end is at or below the cursor, if it was not returned before, for what was sealed at that time.
+    /// An end that came later may be that of an older copy of the log (R12).
+    pub fn as_of(&mut self, cursor: i64, sealed: Instant) -> Option<i64> {
         if self.ends.has_changed().unwrap_or(false) {
             let ends = self.ends.borrow_and_update();
-            if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.log) {
-                self.pending.push_back(PendingEnd { asked_us: ends.asked_us, end: *end });
+            if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.topic()) {
+                let Ends { asked_us, received, .. } = *ends;
+                self.pending.push_back(PendingEnd { asked_us, received, end: *end });
             }
             if self.pending.len() > REMEMBERED {
                 self.pending.pop_front();
             }
         }
         let mut reached = None;
-        while let Some(first) = self.pending.front().copied().filter(|first| first.end <= cursor) {
+        let dates = |end: &PendingEnd| end.end <= cursor && end.received.is_none_or(|received| received <= sealed);
+        while let Some(first) = self.pending.front().copied().filter(dates) {
             reached = Some(first.asked_us);
             self.pending.pop_front();
         }
@@ -110,18 +121,21 @@ mod tests {
     fn only_ends_of_the_same_log_date_an_answer() {
         let (publish, ends) = watch::channel(Ends::default());
         let say = |log: &str, asked_us: i64, end: i64| {
-            publish.send_replace(Ends { log: log.to_owned(), asked_us, of: BTreeMap::from([(0, end)]) });
+            let received = Some(Instant::now());
+            publish.send_replace(Ends { log: log.to_owned(), asked_us, received, of: BTreeMap::from([(0, end)]) });
         };
+        let early = Instant::now();
         // The last known end of the topic's previous log.
         say("a", 1, 1_000);
         let mut pending = PendingEnds::new(PartitionId::new("b", 0), ends);
-        assert_eq!(pending.as_of(5), None);
+        assert_eq!(pending.as_of(5, Instant::now()), None);
         say("b", 2, 5);
-        assert_eq!(pending.as_of(4), None, "its end is not reached");
+        assert_eq!(pending.as_of(4, Instant::now()), None, "its end is not reached");
         say("b", 3, 7);
-        assert_eq!(pending.as_of(6), Some(2), "the older of two is");
+        assert_eq!(pending.as_of(6, early), None, "what was read before the end was known is not dated by it");
+        assert_eq!(pending.as_of(6, Instant::now()), Some(2), "the older of two is");
         say("c", 4, 0);
-        assert_eq!(pending.as_of(6), None, "the end of the topic's next log is ignored");
-        assert_eq!(pending.as_of(7), Some(3));
+        assert_eq!(pending.as_of(6, Instant::now()), None, "the end of the topic's next log is ignored");
+        assert_eq!(pending.as_of(7, Instant::now()), Some(3));
     }
 }

@@ -8,20 +8,23 @@ use std::time::Instant;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
 use shared_logic::decode::Columns;
+use shared_logic::log::{Position, Witness};
 
 /// A sealed micro-batch.
 #[derive(Debug)]
 pub struct MicroBatch {
     /// The first offset of its range: the cursor that the shard must have before it is applied.
     pub from: i64,
-    /// The first offset after its range: where the shard's cursor goes.
-    pub to: i64,
+    /// The first offset after its range, and the last record before it: where the shard's cursor goes.
+    pub to: Position,
     /// The valid records, with only the columns that at least one metric reads.
     pub events: DataFrame,
     /// How many records were read, valid or not.
     pub records: usize,
     /// When its first record was read.
     pub opened: Instant,
+    /// When it was sealed. Until then, no connection was known to be broken.
+    pub sealed: Instant,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -77,19 +80,20 @@ impl MicroBatchBuilder {
         self.to > self.from
     }
 
-    /// Returns what was collected, and starts the next micro-batch after it.
+    /// Returns what was collected, and starts the next micro-batch after it. `witness` is the last record before its end.
     ///
     /// # Errors
     /// None that a checked catalog can cause.
-    pub fn seal(&mut self, source: &Source) -> PolarsResult<MicroBatch> {
+    pub fn seal(&mut self, source: &Source, witness: Option<Witness>) -> PolarsResult<MicroBatch> {
         let capacity = self.records;
         let columns = std::mem::replace(&mut self.columns, columns(source, &self.wanted, capacity));
         let sealed = MicroBatch {
             from: self.from,
-            to: self.to,
+            to: Position { offset: self.to, witness },
             events: columns.finish()?,
             records: std::mem::take(&mut self.records),
             opened: self.opened.take().unwrap_or_else(Instant::now),
+            sealed: Instant::now(),
         };
         self.from = self.to;
         self.bytes = 0;

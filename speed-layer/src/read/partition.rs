@@ -1,4 +1,7 @@
 //! One partition that is being read: its records become the micro-batches of one counting loop.
+//!
+//! Before anything is handed on, the log is compared with the positions that the loop continues from (R12): reading starts at
+//! the last record that was read before. Where another record lies there, the loop is told, and nothing is handed on.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +9,11 @@ use metrics::counter;
 use platform::kafka::Record;
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::{Decoder, Event};
 use shared_logic::dedup::RecentIdentities;
-use tokio::sync::mpsc;
+use shared_logic::log::{Check, Content, Outcome, Witness};
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::Start;
@@ -18,8 +23,22 @@ use super::micro_batch::{MicroBatch, MicroBatchBuilder};
 pub(super) struct Partition {
     window: RecentIdentities,
     cursor: i64,
-    /// The next offset to read.
+    /// The first offset that warms the window.
+    warm_from: i64,
+    /// The next offset to read, once the archive's position fits.
     next: i64,
+    /// The archive's position, where it lies ahead; it is compared first.
+    ahead: Option<Check>,
+    /// The cursor's own position.
+    check: Option<Check>,
+    /// Whether reading has to start anew at `next`, because the archive's position fitted.
+    moves: bool,
+    /// Tells the loop where the log differs.
+    truncated: Option<oneshot::Sender<i64>>,
+    /// The last record at or above the cursor.
+    last: Option<i64>,
+    /// The last record of which the witness was made; before the first one, that of the cursor.
+    witness: Option<Witness>,
     builder: MicroBatchBuilder,
     batches: mpsc::Sender<MicroBatch>,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
@@ -29,10 +48,18 @@ pub(super) struct Partition {
 
 impl Partition {
     pub(super) fn new(source: &Source, wanted: &[String], start: Start) -> Partition {
+        let begins_at = start.check.as_ref().map_or(start.warm_from, Check::begins_at);
         Partition {
             window: RecentIdentities::new(source.dedup_window),
             cursor: start.cursor,
-            next: start.warm_from,
+            warm_from: start.warm_from,
+            next: start.warm_from.min(begins_at),
+            ahead: start.ahead,
+            check: start.check,
+            moves: false,
+            truncated: Some(start.truncated),
+            last: None,
+            witness: start.witness,
             builder: MicroBatchBuilder::new(source, wanted, start.cursor),
             batches: start.batches,
             sent: Instant::now(),
@@ -42,7 +69,7 @@ impl Partition {
 
     /// Takes one record: into the window if it lies before the cursor, else into the micro-batch.
     pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) {
-        if record.offset < self.next {
+        if !self.fits_so_far(record) || record.offset < self.next {
             return;
         }
         self.next = record.offset + 1;
@@ -51,11 +78,14 @@ impl Partition {
             event.identity().is_some_and(|identity| window.is_duplicate(identity, record.offset))
         };
         if record.offset < self.cursor {
-            if let Ok(event) = event {
+            if let Ok(event) = event
+                && record.offset >= self.warm_from
+            {
                 duplicate(&mut self.window, &event);
             }
             return;
         }
+        self.last = Some(record.offset);
         let columns = self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
         match event {
             Ok(event) if duplicate(&mut self.window, &event) => counter!("braid_speed_duplicates_total").increment(1),
@@ -66,14 +96,69 @@ impl Partition {
         }
     }
 
+    /// R12: compares the record with the positions that are not compared yet. Returns whether it may be taken.
+    fn fits_so_far(&mut self, record: &Record<'_>) -> bool {
+        if self.failed || self.moves {
+            return false;
+        }
+        if let Some(check) = self.ahead.as_mut().or(self.check.as_mut())
+            && record.offset >= check.begins_at()
+        {
+            let outcome = check.record(&witness_of(record));
+            self.checked(outcome);
+        }
+        !self.failed && !self.moves && self.ahead.is_none()
+    }
+
+    fn checked(&mut self, outcome: Option<Outcome>) {
+        match outcome {
+            None => {}
+            Some(Outcome::Fits) if self.ahead.is_some() => {
+                self.ahead = None;
+                self.moves = true;
+            }
+            Some(Outcome::Fits) => self.check = None,
+            Some(Outcome::Differs(at)) => {
+                self.failed = true;
+                if let Some(truncated) = self.truncated.take() {
+                    // An error means that the loop has ended.
+                    let _ = truncated.send(at);
+                }
+            }
+        }
+    }
+
+    fn is_checked(&self) -> bool {
+        self.ahead.is_none() && self.check.is_none() && !self.moves && !self.failed
+    }
+
+    /// Whether reading has to start anew at [`Partition::next`]; asked once.
+    pub(super) fn moves(&mut self) -> bool {
+        std::mem::take(&mut self.moves)
+    }
+
+    /// Makes the witness of a record that was taken: the last one of a poll, or of a micro-batch.
+    pub(super) fn note_witness(&mut self, record: &Record<'_>) {
+        if self.last == Some(record.offset) {
+            self.witness = Some(witness_of(record));
+        }
+    }
+
     /// Whether the micro-batch has reached its bound.
     pub(super) fn is_full(&self, settings: &Speed) -> bool {
         self.builder.records() >= settings.max_rows || self.builder.bytes() as u64 >= settings.max_bytes.bytes()
     }
 
-    /// Notes that everything before the offset was read.
+    /// Notes that everything before the offset was read, where the log ends.
     pub(super) fn reach(&mut self, offset: i64) {
-        if offset >= self.cursor {
+        if self.failed || self.moves {
+            return;
+        }
+        if let Some(check) = self.ahead.as_ref().or(self.check.as_ref()) {
+            let outcome = check.end(offset);
+            self.checked(outcome);
+        }
+        if self.is_checked() && offset >= self.cursor {
             self.builder.reach(offset);
             self.next = self.next.max(offset);
         }
@@ -81,6 +166,9 @@ impl Partition {
 
     /// Seals what is old enough, if the counting loop is free. An idle loop gets an empty micro-batch.
     pub(super) fn hand_on(&mut self, source: &Source, linger: Duration, idle: Duration) {
+        if !self.is_checked() {
+            return;
+        }
         let opened = self.builder.opened();
         let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger);
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
@@ -94,7 +182,8 @@ impl Partition {
     /// removed with the next assignments.
     pub(super) fn send(&mut self, source: &Source) {
         self.sent = Instant::now();
-        match self.builder.seal(source) {
+        let is_known = |witness: &Witness| self.last.is_none_or(|last| last == witness.offset);
+        match self.builder.seal(source, self.witness.filter(is_known)) {
             Ok(batch) => self.failed |= self.batches.blocking_send(batch).is_err(),
             Err(error) => {
                 error!(topic = source.topic, %error, "cannot make columns of decoded events");
@@ -105,7 +194,7 @@ impl Partition {
 
     /// The next offset to read.
     pub(super) fn next(&self) -> i64 {
-        self.next
+        self.ahead.as_ref().map_or(self.next, Check::begins_at)
     }
 
     /// Ends it: the counting loop sees its channel closed, and starts again from the shard.
@@ -117,4 +206,15 @@ impl Partition {
     pub(super) fn has_ended(&self) -> bool {
         self.failed || self.batches.is_closed()
     }
+}
+
+fn witness_of(record: &Record<'_>) -> Witness {
+    let headers = headers_text(record.headers());
+    let content = Content {
+        timestamp_us: record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)),
+        key: record.key,
+        payload: record.payload,
+        headers: headers.as_deref(),
+    };
+    Witness::of(record.offset, record.epoch(), &content)
 }

@@ -31,19 +31,20 @@ async fn metrics_of_one_definition_count_an_event_once() {
     let mut redis = platform::redis::connect(&settings).await.expect("redis answers");
     let (client, keys) =
         (ShardClient::default(), ShardKeys::new(&catalog.deployment, "s", &PartitionId::new("twins", 0)));
-    let opened = client.open(&mut redis, &keys, 0, &metrics.definitions(), Instance::new(1)).await;
+    let opened = client.open(&mut redis, &keys, 0_i64, &metrics.definitions(), Instance::new(1)).await;
     let opened = opened.expect("redis answers");
     let Reply::Done(shard) = opened else { panic!("there is a shard already") };
 
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
-    let batch = MicroBatch { from: 0, to: 2, events, records: 2, opened: std::time::Instant::now() };
+    let now = std::time::Instant::now();
+    let batch = MicroBatch { from: 0, to: 2_i64.into(), events, records: 2, opened: now, sealed: now };
     let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
     let (expected, additions) = (shard.expected(), [addition]);
     let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");
     let merged = additions[0].merged(&held[0]).expect("of the form that workers write");
     let merged = additions.iter().zip([merged]);
-    let reply = client.apply(&mut redis, &keys, &expected, 2, None, merged).await.expect("redis answers");
+    let reply = client.apply(&mut redis, &keys, &expected, 2_i64, None, merged).await.expect("redis answers");
     assert!(matches!(reply, Reply::Done(_)));
 
     let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();

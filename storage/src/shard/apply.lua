@@ -1,18 +1,22 @@
 #!lua
 -- R2: writes the merged counters of a micro-batch to the last slice and moves the cursor, if the shard is as the worker
 -- expects: then it is as it was when the worker read what it merged into.
-local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance')
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
 if at[4] ~= '3' then return {'format', at[4]} end
+-- The witnesses of the slices' begins, and at last that of the cursor (R12). None is known where the field is missing.
+local witnesses = at[6] or (string.gsub(at[2], '[^,]+', '') .. ',')
+local witness = string.match(witnesses, '[^,]*$')
 if at[1] ~= ARGV[1] or string.match(at[2], '[^,]+$') ~= ARGV[2] or at[3] ~= ARGV[3] or at[5] ~= ARGV[4]
-  or tonumber(ARGV[5]) < tonumber(at[1]) then
-  return {'differs', at[1], at[2], at[3], at[5]}
+  or witness ~= ARGV[5] or at[7] or tonumber(ARGV[6]) < tonumber(at[1]) then
+  return {'differs', at[1], at[2], at[3], at[5], at[6] or '', at[7] or ''}
 end
+witnesses = string.sub(witnesses, 1, #witnesses - #witness) .. ARGV[7]
 
 -- What could fail is tried before the first write.
 local counters = {}
 for i = 2, #KEYS do
-  counters[i] = cmsgpack.unpack(ARGV[i + 5])
+  counters[i] = cmsgpack.unpack(ARGV[i + 7])
   redis.call('HSTRLEN', KEYS[i], 'chunks')
 end
 
@@ -31,13 +35,13 @@ for i = 2, #KEYS do
     why = why or failed(redis.pcall('HSET', KEYS[i], unpack(counters[i], first, math.min(first + 5999, count))))
   end
 end
-if ARGV[6] ~= '' then
-  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[5], 'as_of', ARGV[6]))
+if ARGV[8] ~= '' then
+  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[6], 'witnesses', witnesses, 'as_of', ARGV[8]))
 else
-  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[5]))
+  why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[6], 'witnesses', witnesses))
 end
 if why then
   redis.pcall('UNLINK', KEYS[1])
   return {'failed', why}
 end
-return {'done', ARGV[5], at[2], at[3], at[5]}
+return {'done', ARGV[6], at[2], at[3], at[5], witnesses, ''}

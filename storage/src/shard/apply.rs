@@ -6,8 +6,9 @@
 
 use platform::redis::Connection;
 use redis::{RedisError, Value, from_redis_value};
-use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text};
+use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text, witness_text};
 use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Shard, ShardKeys};
+use shared_logic::log::Position;
 
 use super::{ShardClient, ShardError, refused};
 
@@ -15,7 +16,7 @@ use super::{ShardClient, ShardError, refused};
 pub type Held = Vec<Vec<Option<Vec<u8>>>>;
 
 /// The fields of a shard that [`shard`] reads.
-const POSITIONS: [&str; 5] = ["cursor", "slices", "definitions", "format", "instance"];
+const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated"];
 
 /// An addition merged with what its fields held, as the script writes it.
 pub type Merged = Vec<u8>;
@@ -59,17 +60,20 @@ impl ShardClient {
         redis: &mut Connection,
         keys: &ShardKeys,
         expected: &Expected,
-        to: i64,
+        to: impl Into<Position>,
         as_of_us: Option<i64>,
         merged: impl Iterator<Item = (&Addition, Merged)>,
     ) -> Result<Reply, ShardError> {
+        let to = to.into();
         let mut invocation = self.scripts.apply.key(keys.shard());
         invocation
             .arg(expected.cursor)
             .arg(expected.slice)
             .arg(definitions_text(&expected.definitions))
             .arg(expected.instance.to_string())
-            .arg(to)
+            .arg(witness_text(expected.witness))
+            .arg(to.offset)
+            .arg(witness_text(to.witness))
             .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
         for (addition, fields) in merged {
             invocation.key(counters(keys, expected, addition)).arg(fields);
@@ -90,8 +94,11 @@ fn counters(keys: &ShardKeys, expected: &Expected, addition: &Addition) -> Strin
 
 fn shard(positions: &[Option<String>]) -> Result<Option<Shard>, UnknownReply> {
     match positions {
-        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance)] if format == FORMAT => {
-            script::shard(cursor, slices, definitions, instance).map(Some)
+        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated]
+            if format == FORMAT =>
+        {
+            let [witnesses, truncated] = [witnesses, truncated].map(|field| field.as_deref().unwrap_or_default());
+            script::shard(cursor, slices, definitions, instance, witnesses, truncated).map(Some)
         }
         [None, ..] => Ok(None),
         other => Err(UnknownReply { what: format!("{other:?}") }),

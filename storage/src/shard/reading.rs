@@ -30,18 +30,18 @@ impl ShardClient {
 }
 
 /// Reads the reply: nothing if there is no shard, else
-/// `{cursor, slices, definitions, instance, as_of, {chunk, field, …}, …}`.
+/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, field, …}, …}`.
 fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Reading>, UnknownReply> {
     let Value::Array(items) = answer else { return Err(strange(&answer)) };
     if items.is_empty() {
         return Ok(None);
     }
-    if items.len() < 5 {
+    if items.len() < 7 {
         return Err(strange(&Value::Array(items)));
     }
-    let head = items[..5].iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    let slices = items[5..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
-    Reading::parse([&head[0], &head[1], &head[2], &head[3], &head[4]], &slices, kinds).map(Some)
+    let head = items[..7].iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let slices = items[7..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
+    Reading::parse(std::array::from_fn(|at| head[at].as_str()), &slices, kinds).map(Some)
 }
 
 fn chunks(value: &Value) -> Result<Vec<(i64, Vec<u8>)>, UnknownReply> {
@@ -82,11 +82,12 @@ mod tests {
     fn positions_and_counters_are_read() {
         let field = Value::BulkString(vec![3, 17, 4, 0xc3]);
         let counters = Value::Array(vec![bulk("-2"), field]);
-        let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000"].map(bulk);
+        let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000", "", "8"].map(bulk);
         let answer = Value::Array(head.into_iter().chain([counters]).collect());
         let reading = reading(answer, &[MeasureKind::Count]).expect("readable").expect("a shard");
         assert_eq!((reading.shard.cursor, reading.shard.slices, reading.as_of_us), (9, vec![4, 7], Some(1000)));
         assert_eq!(reading.shard.instance.to_string(), "00000000000000bb");
+        assert_eq!(reading.shard.truncated, Some(8));
         assert_eq!(reading.counters, [[(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)]]);
     }
 

@@ -1,15 +1,15 @@
-//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions, instance}`, where status is `done`
-//! or why nothing changed; `apply` replies `{failed, why}` if it could not write.
+//! The scripts. Each but `read` and `unlink` replies `{status, cursor, slices, definitions, instance, witnesses, truncated}`,
+//! where status is `done` or why nothing changed; `apply` replies `{failed, why}` if it could not write.
 
 use redis::Script;
 
 /// Every script, ready to be sent.
 #[derive(Debug)]
 pub struct Scripts {
-    /// Keys: shard. Arguments: offset, definition hashes (comma-separated), instance.
+    /// Keys: shard. Arguments: offset, definition hashes (comma-separated), instance, the offset's witness.
     pub open: Script,
-    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, instance, next cursor, as-of
-    /// (empty: unchanged), per counters what an `Addition` merged.
+    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, instance, the cursor's witness, next
+    /// cursor, its witness, as-of (empty: unchanged), per counters what an `Addition` merged.
     pub apply: Script,
     /// R3. Keys: shard. Arguments: the largest number of slices.
     pub rotate: Script,
@@ -17,6 +17,8 @@ pub struct Scripts {
     pub adopt: Script,
     /// R5. Keys: shard. Arguments: expected cursor, offset, definition hashes, instance.
     pub reopen: Script,
+    /// R12. Keys: shard. Arguments: instance, offset.
+    pub mark: Script,
     /// R8. Keys: shard. Arguments: cut. Replies with what remains.
     pub drop: Script,
     /// R8. Keys: shard. Arguments: the closed log's archived end. Replies with what is gone.
@@ -37,6 +39,7 @@ impl Default for Scripts {
             rotate: Script::new(include_str!("rotate.lua")),
             adopt: Script::new(include_str!("adopt.lua")),
             reopen: Script::new(include_str!("reopen.lua")),
+            mark: Script::new(include_str!("mark.lua")),
             drop: Script::new(include_str!("drop.lua")),
             delete: Script::new(include_str!("delete.lua")),
             unlink: Script::new(include_str!("unlink.lua")),

@@ -42,7 +42,7 @@ impl Counted {
 
     async fn open(&mut self, instance: u64) -> Shard {
         let definitions = [self.addition[0].definition.clone()];
-        let opened = self.client.open(&mut self.redis, &self.keys, 0, &definitions, Instance::new(instance)).await;
+        let opened = self.client.open(&mut self.redis, &self.keys, 0_i64, &definitions, Instance::new(instance)).await;
         match opened.expect("redis answers") {
             Reply::Done(shard) => shard,
             Reply::Refused(refusal) => panic!("{refusal:?}"),

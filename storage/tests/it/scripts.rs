@@ -12,10 +12,10 @@ use std::rc::Rc;
 
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
-use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text};
+use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text, witness_text};
 use shared_logic::contracts::speed_view::{Addition, Expected, Instance, Reading, Shard, ShardKeys};
 use shared_logic::group_key::GroupKey;
-use shared_logic::log::PartitionId;
+use shared_logic::log::{PartitionId, Position};
 use shared_logic::measure::MeasureKind;
 use storage::Scripts;
 use test_kit::{Redis, catalogs};
@@ -66,8 +66,9 @@ impl StoredShard {
         Ok(script::reply(&fields).expect("a known reply"))
     }
 
-    fn open(&mut self, at: i64, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
-        let arguments = [at.to_string(), hashes_text(hashes), self.next.to_string()];
+    fn open(&mut self, at: impl Into<Position>, hashes: &[DefinitionHash]) -> RedisResult<Reply> {
+        let Position { offset, witness } = at.into();
+        let arguments = [offset.to_string(), hashes_text(hashes), self.next.to_string(), witness_text(witness)];
         self.run(|scripts| &scripts.open, &arguments)
     }
 
@@ -82,6 +83,10 @@ impl StoredShard {
 
     fn rotate(&mut self, max_slices: usize) -> RedisResult<Reply> {
         self.run(|scripts| &scripts.rotate, &[max_slices.to_string()])
+    }
+
+    fn mark(&mut self, instance: Instance, at: i64) -> RedisResult<Reply> {
+        self.run(|scripts| &scripts.mark, &[instance.to_string(), at.to_string()])
     }
 
     fn drop(&mut self, cut: i64) -> RedisResult<Reply> {
@@ -104,13 +109,20 @@ impl StoredShard {
     }
 
     /// Writes to the expected slice what was merged per definition.
-    fn apply(&mut self, expected: &Expected, to: i64, merged: &[(DefinitionHash, Vec<u8>)]) -> RedisResult<Reply> {
+    fn apply(
+        &mut self,
+        expected: &Expected,
+        to: impl Into<Position>,
+        merged: &[(DefinitionHash, Vec<u8>)],
+    ) -> RedisResult<Reply> {
+        let to = to.into();
         let mut invocation = self.scripts.apply.key(self.keys.shard());
         for (definition, _) in merged {
             invocation.key(self.keys.counters(expected.instance, expected.slice, definition));
         }
         invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
-        invocation.arg(expected.instance.to_string()).arg(to).arg("");
+        invocation.arg(expected.instance.to_string()).arg(witness_text(expected.witness));
+        invocation.arg(to.offset).arg(witness_text(to.witness)).arg("");
         for (_, fields) in merged {
             invocation.arg(fields);
         }
@@ -133,11 +145,14 @@ impl StoredShard {
             invocation.key(name);
         }
         let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, instance, as_of, chunks @ ..] = answer.as_slice() else { return Ok(None) };
+        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, chunks @ ..] = answer.as_slice()
+        else {
+            return Ok(None);
+        };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
         let chunks: Vec<Vec<(i64, Vec<u8>)>> =
             chunks.iter().map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and fields")).collect();
-        let head = [cursor, slices, definitions, instance, as_of].map(text);
+        let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated].map(text);
         let head = head.each_ref().map(String::as_str);
         Ok(Some(Reading::parse(head, &chunks, kinds).expect("of the form that the scripts write")))
     }

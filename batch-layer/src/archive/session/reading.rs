@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
-use serde::Serialize;
 use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::headers_text;
+use shared_logic::log::{Check, Content, Outcome, Witness};
 use tracing::warn;
 
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
 
 /// How many records one call to Kafka may return.
-const POLL_RECORDS: usize = 4_096;
+pub(super) const POLL_RECORDS: usize = 4_096;
 /// How long a call to Kafka waits when there is nothing to read.
-const POLL_WAIT: Duration = Duration::from_millis(20);
+pub(super) const POLL_WAIT: Duration = Duration::from_millis(20);
 
 /// The state of a session that reads.
 pub(super) struct Reading {
@@ -29,23 +30,66 @@ pub(super) struct Reading {
     pub(super) buffer: Buffer,
     /// The partitions whose log does not hold the next offset. If there is one, the session has to end.
     pub(super) out_of_range: BTreeSet<i32>,
+    /// R12: the partitions whose position is not compared with the log yet. Nothing is taken of them.
+    checks: BTreeMap<i32, Check>,
+    /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the archive. If
+    /// there is one, the session has to end.
+    pub(super) differs: BTreeMap<i32, i64>,
+    /// The logs of partitions that are another incarnation.
+    incarnations: BTreeMap<i32, String>,
+    /// When Kafka gave something the last time.
+    given: Instant,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
 
 impl Reading {
-    /// Nothing is read yet. `next` is the archive's next offset of each partition.
-    pub(super) fn new(source: &Source, topic: Topic, next: &BTreeMap<i32, i64>, ends: BTreeMap<i32, i64>) -> Reading {
-        let buffer = Buffer::new(source, &topic.log, next);
-        Reading { topic, ends, ends_asked: Instant::now(), buffer, out_of_range: BTreeSet::new(), since: None }
+    /// Nothing is read yet. `positions` are the archive's, with the names of other incarnations.
+    pub(super) fn new(source: &Source, topic: Topic, positions: Positions, ends: BTreeMap<i32, i64>) -> Reading {
+        let Positions { next, checks, incarnations } = positions;
+        let buffer = Buffer::new(source, &topic.log, &next).with_incarnations(&incarnations);
+        Reading {
+            topic,
+            ends,
+            ends_asked: Instant::now(),
+            buffer,
+            out_of_range: BTreeSet::new(),
+            checks,
+            differs: BTreeMap::new(),
+            incarnations,
+            given: Instant::now(),
+            since: None,
+        }
     }
 
     /// Reads once into the buffer.
     pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
-        let (buffer, out_of_range) = (&mut self.buffer, &mut self.out_of_range);
+        let Reading { buffer, out_of_range, checks, differs, given, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
-            Polled::Record(record) => buffer.push(incoming(&record)),
-            Polled::End { partition, offset } => buffer.reach(partition, offset),
+            Polled::Record(record) => {
+                if record.is_last {
+                    *given = Instant::now();
+                }
+                let partition = record.partition;
+                if let Some(check) = checks.get_mut(&partition) {
+                    let outcome = check.record(&witness_of(&record));
+                    checked(checks, differs, partition, outcome);
+                }
+                if !differs.contains_key(&partition) {
+                    buffer.push(incoming(&record));
+                    if record.is_last {
+                        buffer.note_witness(partition, witness_of(&record));
+                    }
+                }
+            }
+            Polled::End { partition, offset } => {
+                *given = Instant::now();
+                let outcome = checks.get(&partition).and_then(|check| check.end(offset));
+                checked(checks, differs, partition, outcome);
+                if !checks.contains_key(&partition) && !differs.contains_key(&partition) {
+                    buffer.reach(partition, offset);
+                }
+            }
             Polled::OutOfRange { partition } => {
                 out_of_range.insert(partition);
             }
@@ -55,6 +99,12 @@ impl Reading {
             self.since.get_or_insert_with(Instant::now);
         }
         Ok(())
+    }
+
+    /// Whether Kafka gave nothing for that long, although the log holds more.
+    pub(super) fn is_stalled(&self, after: Duration) -> bool {
+        let is_due = |(partition, end): (&i32, &i64)| self.next(*partition).is_some_and(|next| next < *end);
+        self.given.elapsed() >= after && self.ends.iter().any(is_due)
     }
 
     /// The first offset of a partition that was not read.
@@ -72,50 +122,63 @@ impl Reading {
     pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
         let next = self.buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
         self.since = None;
-        std::mem::replace(&mut self.buffer, Buffer::new(source, &self.topic.log, &next))
+        let empty = Buffer::new(source, &self.topic.log, &next).with_incarnations(&self.incarnations);
+        std::mem::replace(&mut self.buffer, empty)
     }
 }
 
-/// The value of a header in the archive's JSON: text, or where it is not UTF-8, `{"hex": …}`.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum HeaderValue<'a> {
-    Absent(()),
-    Text(&'a str),
-    Bytes { hex: String },
+/// Where the archive stands in the partitions of a topic.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    /// The first offset that is not archived.
+    pub(super) next: BTreeMap<i32, i64>,
+    /// R12: how the log is compared with that position, where its witness is known and was not deleted by retention.
+    pub(super) checks: BTreeMap<i32, Check>,
+    /// The logs of partitions that are another incarnation.
+    pub(super) incarnations: BTreeMap<i32, String>,
 }
 
-impl<'a> HeaderValue<'a> {
-    fn of(value: Option<&'a [u8]>) -> HeaderValue<'a> {
-        let Some(bytes) = value else { return HeaderValue::Absent(()) };
-        match std::str::from_utf8(bytes) {
-            Ok(text) => HeaderValue::Text(text),
-            Err(_) => HeaderValue::Bytes { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+impl Positions {
+    /// Where reading starts: at the witness, so that it is compared before anything is taken.
+    pub(super) fn starts(&self) -> BTreeMap<i32, i64> {
+        let start = |partition: &i32, next: i64| self.checks.get(partition).map_or(next, Check::begins_at).min(next);
+        self.next.iter().map(|(partition, next)| (*partition, start(partition, *next))).collect()
+    }
+}
+
+/// Notes what a comparison has found.
+fn checked(
+    checks: &mut BTreeMap<i32, Check>,
+    differs: &mut BTreeMap<i32, i64>,
+    partition: i32,
+    outcome: Option<Outcome>,
+) {
+    match outcome {
+        None => {}
+        Some(Outcome::Fits) => {
+            checks.remove(&partition);
+        }
+        Some(Outcome::Differs(at)) => {
+            checks.remove(&partition);
+            differs.insert(partition, at);
         }
     }
 }
 
 fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
-    let headers: Vec<(&str, HeaderValue<'_>)> =
-        record.headers().map(|(name, value)| (name, HeaderValue::of(value))).collect();
     Incoming {
         partition: record.partition,
         offset: record.offset,
         timestamp_us: record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)),
         key: record.key,
         payload: record.payload,
-        headers: (!headers.is_empty()).then(|| serde_json::to_string(&headers).unwrap_or_default()),
+        headers: headers_text(record.headers()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bytes_of_header_values_survive() {
-        let values: [Option<&[u8]>; 4] = [Some(b"caf\xc3\xa9"), Some(&[0xff, 0x0a]), Some(b""), None];
-        let written = serde_json::to_string(&values.map(HeaderValue::of)).expect("written");
-        assert_eq!(written, r#"["café",{"hex":"ff0a"},"",null]"#);
-    }
+/// The record as a witness.
+pub(super) fn witness_of(record: &Record<'_>) -> Witness {
+    let Incoming { offset, timestamp_us, key, payload, headers, .. } = incoming(record);
+    let content = Content { timestamp_us, key, payload, headers: headers.as_deref() };
+    Witness::of(offset, record.epoch(), &content)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use platform::settings::{Secret, Span};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
+use shared_logic::log::{Content, Position, Witness};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -31,7 +32,7 @@ async fn bench(redis: &Redis) -> Bench {
 }
 
 /// Opens the shard of the one partition: its only slice begins at that offset.
-async fn open_shard(bench: &Bench, at: i64) {
+async fn open_shard(bench: &Bench, at: impl Into<Position>) {
     let Reconciler { redis, catalog, .. } = &bench.reconciler;
     let mut redis = platform::redis::connect(redis).await.expect("connected");
     let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
@@ -71,13 +72,13 @@ async fn a_shard_that_is_opened_meanwhile_is_asked_for_before_the_commit() {
     let mut bench = bench(&redis).await;
     bench.archived(&[1, 2, 3]).await;
     let mut prepared = prepared(&bench).await;
-    assert!(prepared.rotated.is_empty(), "there is no shard yet");
-    open_shard(&bench, 1).await;
+    assert!(prepared.slices.is_empty(), "there is no shard yet");
+    open_shard(&bench, 1_i64).await;
     let stop = CancellationToken::new();
     let turn = Turn::new(&bench.reconciler.settings, &stop);
     bench.reconciler.rebuild(bench.metric(), &mut prepared, &turn).await.expect("reconciled");
     assert_eq!(bench.read().await, (1, Some(1), 1), "the cut is where its slice begins");
-    assert_eq!(prepared.rotated.get(&id()), Some(&vec![1]), "the other metrics need not find it again");
+    assert_eq!(slices::begins(&prepared.slices).get(&id()), Some(&vec![1]), "the other metrics need not find it again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +87,7 @@ async fn a_reconcile_that_is_stopped_while_the_archive_lags_moves_no_cut_beyond_
     let mut bench = bench(&redis).await;
     bench.archived(&[1, 2, 3]).await;
     // Its slice begins beyond what is archived.
-    open_shard(&bench, 5).await;
+    open_shard(&bench, 5_i64).await;
     let stop = CancellationToken::new();
     stop.cancel();
     bench.reconciler.run(&stop).await.expect("reconciled");
@@ -127,7 +128,7 @@ async fn a_view_of_another_definition_is_replaced_once_every_shard_counts_the_ow
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = bench(&redis).await;
     bench.archived(&[1, 2, 3]).await;
-    open_shard(&bench, 2).await;
+    open_shard(&bench, 2_i64).await;
     let stop = CancellationToken::new();
     bench.reconciler.run(&stop).await.expect("reconciled");
     assert_eq!(bench.read().await, (1, Some(2), 2));
@@ -170,6 +171,45 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     let reports = both.run(&stop).await.expect("reconciled");
     let rebuilt = Replaced { version: 1, days: 3, rows: 3, rebuilt: true };
     assert_eq!(reports[1].outcome, Outcome::Replaced(rebuilt), "{reports:?}");
+}
+
+/// The offset 2, after a record of the event 2 that says so much of `n`. The archive holds one that says 1.
+fn after_the_second(n: i64) -> Position {
+    let payload = format!(r#"{{"id": 2, "at": 120000, "k": "a", "n": {n}}}"#);
+    let content = Content { timestamp_us: None, key: None, payload: Some(payload.as_bytes()), headers: None };
+    Position { offset: 2, witness: Some(Witness::of(1, Some(7), &content)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_moves_only_to_a_slice_that_the_archive_vouches_for() {
+    for (n, read) in [(1, (1, Some(2), 2)), (5, (1, Some(0), 0))] {
+        let redis = Redis::start().await.expect("a Redis");
+        let mut bench = bench(&redis).await;
+        bench.archived(&[1, 2, 3]).await;
+        open_shard(&bench, after_the_second(n)).await;
+        bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+        assert_eq!(bench.read().await, read, "the slice begins after a record that says {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_is_brought_to_the_archive_which_begins_another_incarnation() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    open_shard(&bench, after_the_second(1)).await;
+    let Reconciler { redis: settings, catalog, .. } = &bench.reconciler;
+    let mut connection = platform::redis::connect(settings).await.expect("connected");
+    let keys = ShardKeys::new(&catalog.deployment, &bench.source().name, &id());
+    ShardClient::default().mark(&mut connection, &keys, Instance::new(1), 1).await.expect("answered");
+
+    bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+    bench.archive.refresh().await.expect("read");
+    let (facts, next) = (bench.archive.facts(), id().next_incarnation());
+    assert_eq!(facts.current(&id().log, id().partition), next);
+    assert_eq!(facts.partition(&next).map(|known| (known.begin, known.next)), Some((3, 3)), "where the archive stands");
+    assert!(facts.is_truncated(&id()) && facts.is_settled(&id()), "the archive holds what the shard had counted");
+    assert_eq!(bench.read().await, (1, Some(3), 3), "all that is archived of it");
 }
 
 fn parquet_files(folder: &Path) -> usize {

@@ -29,6 +29,8 @@ pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
         ("enable.partition.eof", "true"),
         ("auto.offset.reset", "error"),
         ("isolation.level", "read_committed"),
+        // Only then does librdkafka tell that a connection broke.
+        ("log.connection.close", "true"),
     ];
     for (name, value) in correct {
         config.set(name, value);

@@ -38,11 +38,12 @@ pub enum Polled<'a> {
 }
 
 /// Turns a message into what a poll delivers, and moves the partition's position past it. Returns nothing for a message that
-/// belongs to an earlier assignment.
+/// belongs to an earlier assignment. `is_last`: no later record of its partition comes with the same poll.
 pub(super) fn polled<'a>(
     positions: &mut [i64],
     topic: &str,
     message: &'a raw::rd_kafka_message_t,
+    is_last: bool,
 ) -> Option<Polled<'a>> {
     use RDKafkaRespErr::*;
     let partition = message.partition;
@@ -51,7 +52,7 @@ pub(super) fn polled<'a>(
         NO_ERROR => {
             let position = position.filter(|position| message.offset >= **position)?;
             *position = message.offset + 1;
-            Some(Polled::Record(Record::new(message)))
+            Some(Polled::Record(Record::new(message, is_last)))
         }
         RD_KAFKA_RESP_ERR__PARTITION_EOF => {
             let position = position.filter(|position| message.offset >= **position)?;

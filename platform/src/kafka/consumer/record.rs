@@ -19,12 +19,14 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// The payload's bytes; nothing for a tombstone.
     pub payload: Option<&'a [u8]>,
+    /// Whether no later record of its partition comes with the same poll.
+    pub is_last: bool,
     message: *const raw::rd_kafka_message_t,
     lifetime: PhantomData<&'a raw::rd_kafka_message_t>,
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(message: &'a raw::rd_kafka_message_t) -> Record<'a> {
+    pub(super) fn new(message: &'a raw::rd_kafka_message_t, is_last: bool) -> Record<'a> {
         let mut kind = raw::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is live, and key and payload are its own memory, unchanged until it is destroyed.
         let (stamp, key, payload) = unsafe {
@@ -38,9 +40,17 @@ impl<'a> Record<'a> {
             timestamp_ms: (stamped && stamp >= 0).then_some(stamp),
             key,
             payload,
+            is_last,
             message,
             lifetime: PhantomData,
         }
+    }
+
+    /// The leader epoch in which the record was written; nothing if the broker does not keep it.
+    pub fn epoch(&self) -> Option<i32> {
+        // SAFETY: the message is live for 'a.
+        let epoch = unsafe { raw::rd_kafka_message_leader_epoch(self.message) };
+        (epoch >= 0).then_some(epoch)
     }
 
     /// The headers in their order. They are parsed only when this is called.

@@ -46,7 +46,8 @@ impl<'a> SourceReader<'a> {
             Err(error) => (BTreeMap::new(), Some(error)),
         };
         let partitions = ids.iter().map(|id| {
-            let end = ends.get(&id.partition).copied().filter(|_| self.log() == Some(&id.log));
+            let is_current = self.log().is_some_and(|log| facts.current(log, id.partition) == *id);
+            let end = ends.get(&id.partition).copied().filter(|_| is_current);
             self.partition(facts, id, read.get(id).and_then(Option::as_ref), end)
         });
         let logs = facts.logs.iter().map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
@@ -77,7 +78,7 @@ impl<'a> SourceReader<'a> {
     fn partitions(&self, facts: &Facts) -> BTreeSet<PartitionId> {
         let mut ids: BTreeSet<PartitionId> = facts.partitions().map(|(id, _)| id).collect();
         let log = self.topic.and_then(|topic| topic.log.as_ref()).into_iter();
-        ids.extend(log.flat_map(|(log, count)| (0..*count).map(|n| PartitionId::new(log.clone(), n))));
+        ids.extend(log.flat_map(|(log, count)| (0..*count).map(|n| facts.current(log, n))));
         for metric in self.version.catalog.metrics_of(&self.source.name) {
             let view = self.snapshot.view(&metric.name).into_iter();
             ids.extend(view.flat_map(|view| view.note.cut.iter().map(|(id, _)| id.clone())));
@@ -101,7 +102,7 @@ impl<'a> SourceReader<'a> {
         PartitionStatus {
             log: id.log.clone(),
             partition: id.partition,
-            closed: facts.is_closed(&id.log),
+            closed: facts.is_ended(id),
             begin: archived.map(|archived| archived.begin),
             next: archived.map(|archived| archived.next),
             cursor,

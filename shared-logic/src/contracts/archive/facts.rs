@@ -1,9 +1,11 @@
 //! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was lost,
 //! and which logs have ended (R6).
 //!
+//! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
+mod incarnations;
 mod kept_bytes;
 mod written;
 
@@ -15,7 +17,7 @@ pub use kept_bytes::ColumnsOnly;
 use written::Written;
 
 use crate::catalog::RulesHash;
-use crate::log::PartitionId;
+use crate::log::{PartitionId, Witness};
 use crate::rejection::Reason;
 
 /// What the archive knows of its source's logs, as of one commit.
@@ -56,6 +58,15 @@ pub struct PartitionFacts {
     pub begin: i64,
     /// The first offset that is not archived.
     pub next: i64,
+    /// R12: the last record before `next`; `None` if nothing was archived, or before witnesses were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
+    /// R12: whether the log lost its tail, so that another incarnation of this partition goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// R12: whether a reconcile has asked, after that, what the speed layer had counted of this incarnation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
     /// The largest offset that the partition is known to have reached: what Kafka last said, or what the speed layer had
     /// counted. When the log is closed, the offsets from `next` up to here are lost.
     #[serde(default)]
@@ -132,11 +143,6 @@ impl Facts {
         self.log(log).is_some_and(|facts| facts.closed)
     }
 
-    /// Whether the log has ended and its losses are complete.
-    pub fn is_settled(&self, log: &str) -> bool {
-        self.log(log).is_some_and(|facts| facts.settled)
-    }
-
     /// Every partition that the archive has begun.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, &PartitionFacts)> {
         self.logs.iter().flat_map(|log| {
@@ -144,12 +150,13 @@ impl Facts {
         })
     }
 
-    /// The partitions of closed logs with their archived ends.
+    /// The partitions of closed logs with their archived ends, without those that had ended before.
     pub fn closed_partitions(&self) -> impl Iterator<Item = (PartitionId, i64)> {
         let closed = self.logs.iter().filter(|log| log.closed);
         closed.flat_map(|log| {
             let id = |partition: &i32| PartitionId::new(log.log.clone(), *partition);
-            log.partitions.iter().map(move |(partition, facts)| (id(partition), facts.next))
+            let ended_now = log.partitions.iter().filter(|(_, facts)| !facts.closed);
+            ended_now.map(move |(partition, facts)| (id(partition), facts.next))
         })
     }
 
@@ -159,10 +166,20 @@ impl Facts {
         partitions.entry(id.partition).or_insert(PartitionFacts {
             begin: offset,
             next: offset,
+            witness: None,
+            closed: false,
+            settled: false,
             end: offset,
             lost: Vec::new(),
             columns_only: Vec::new(),
         });
+    }
+
+    /// R12: notes the last record before the partition's next offset, or that it is not known.
+    pub fn note_witness(&mut self, id: &PartitionId, witness: impl Into<Option<Witness>>) {
+        if let Some(facts) = self.log_mut(&id.log).partitions.get_mut(&id.partition) {
+            facts.witness = witness.into();
+        }
     }
 
     /// R6: notes that rows up to `next` are archived.
@@ -171,7 +188,7 @@ impl Facts {
     #[must_use]
     pub fn advance(&mut self, id: &PartitionId, expected: i64, next: i64) -> bool {
         match self.log_mut(&id.log).partitions.get_mut(&id.partition) {
-            Some(facts) if facts.next == expected && next >= expected => {
+            Some(facts) if facts.next == expected && next >= expected && !facts.closed => {
                 facts.next = next;
                 true
             }
@@ -186,6 +203,8 @@ impl Facts {
         {
             facts.lost.push(Lost { from: facts.next, to, accepted: false });
             facts.next = to;
+            // What lies before it is gone from the log, too.
+            facts.witness = None;
         }
     }
 
@@ -211,7 +230,8 @@ impl Facts {
     pub fn close(&mut self, log: &str) {
         let facts = self.log_mut(log);
         facts.closed = true;
-        for partition in facts.partitions.values_mut().filter(|partition| partition.next < partition.end) {
+        let open = facts.partitions.values_mut().filter(|partition| !partition.closed);
+        for partition in open.filter(|partition| partition.next < partition.end) {
             partition.lost.push(Lost { from: partition.next, to: partition.end, accepted: false });
             partition.next = partition.end;
         }
@@ -231,7 +251,9 @@ impl Facts {
             return;
         }
         for (id, cursor) in cursors.iter().filter(|(id, _)| id.log == log) {
-            self.see_end(id, *cursor);
+            if !self.is_truncated(id) {
+                self.see_end(id, *cursor);
+            }
         }
         self.close(log);
         self.log_mut(log).settled = true;

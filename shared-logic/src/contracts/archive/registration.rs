@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Facts;
 use crate::catalog::Start;
-use crate::log::PartitionId;
+use crate::log::{PartitionId, topic_of};
 
 /// What a registration changed, one fact at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Change {
 }
 
 impl Facts {
-    /// R6: registers the topic as it is now: its log, and per partition where that starts and ends. Closes every other log,
+    /// R6: registers the topic as it is now: its id `log`, and per partition where that starts and ends. Closes the logs of every other id,
     /// begins the partitions that are new, and notes what the log lost before it was archived. Returns what changed.
     ///
     /// A partition begins where it starts. The first log that the archive ever sees begins where `first` says instead, so
@@ -53,19 +53,21 @@ impl Facts {
     ) -> Vec<Change> {
         let begins = if self.logs.is_empty() && first == Start::Latest { ends } else { starts };
         let mut changes = self.close_all_but(log);
-        if self.is_closed(log) {
-            self.reopen(log);
-            changes.push(Change::Reopened { log: log.to_owned() });
+        let closed = self.logs.iter().filter(|known| known.closed && topic_of(&known.log) == log);
+        let closed: Vec<String> = closed.map(|known| known.log.clone()).collect();
+        for log in closed {
+            self.reopen(&log);
+            changes.push(Change::Reopened { log });
         }
         for (partition, at) in begins {
-            let id = PartitionId::new(log, *partition);
+            let id = self.current(log, *partition);
             if self.partition(&id).is_none() {
                 self.begin(&id, *at);
                 changes.push(Change::Begun { id, at: *at });
             }
         }
         for (partition, start) in starts {
-            let id = PartitionId::new(log, *partition);
+            let id = self.current(log, *partition);
             if let Some(from) = self.partition(&id).map(|known| known.next).filter(|next| next < start) {
                 self.lose(&id, *start);
                 changes.push(Change::Lost { id, from, to: *start });
@@ -75,7 +77,7 @@ impl Facts {
     }
 
     fn close_all_but(&mut self, log: &str) -> Vec<Change> {
-        let open = self.logs.iter().filter(|known| !known.closed && known.log != log);
+        let open = self.logs.iter().filter(|known| !known.closed && topic_of(&known.log) != log);
         let ended: Vec<String> = open.map(|known| known.log.clone()).collect();
         ended.iter().for_each(|log| self.close(log));
         ended.into_iter().map(|log| Change::Closed { log }).collect()

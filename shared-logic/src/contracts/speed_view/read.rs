@@ -18,19 +18,19 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, {chunk, field, …}, …}` as positions and, per slice, its
-    /// chunks.
+    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, field, …}, …}` as
+    /// positions and, per slice, its chunks.
     ///
     /// `kinds` are the metric's measures in order.
     ///
     /// # Errors
     /// If a position or a field is not of the form that the scripts write.
     pub fn parse(
-        head: [&str; 5],
+        head: [&str; 7],
         slices: &[Vec<(i64, Vec<u8>)>],
         kinds: &[MeasureKind],
     ) -> Result<Reading, UnknownReply> {
-        let [cursor, begins, definitions, instance, as_of] = head;
+        let [cursor, begins, definitions, instance, as_of, witnesses, truncated] = head;
         let counters = slices.iter().map(|chunks| {
             let mut counters = Counters::new();
             for (chunk, field) in chunks {
@@ -39,7 +39,7 @@ impl Reading {
             Ok(counters)
         });
         let counters = counters.collect::<Result<_, _>>()?;
-        let shard = script::shard(cursor, begins, definitions, instance)?;
+        let shard = script::shard(cursor, begins, definitions, instance, witnesses, truncated)?;
         Ok(Reading { shard, as_of_us: as_of.parse().ok(), counters })
     }
 }

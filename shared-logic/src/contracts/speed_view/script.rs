@@ -1,8 +1,8 @@
 //! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts lie in
 //! the crate `storage`.
 //!
-//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions, instance}`, where
-//! status is `done` or why nothing changed.
+//! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions, instance,
+//! witnesses, truncated}`, where status is `done` or why nothing changed.
 //!
 //! A write may fail in the middle of a script, and Redis does not roll back. So while the apply script writes counters, the
 //! shard has no cursor, which makes it a missing one: what was written half-way is never read, because a worker that opens the
@@ -10,6 +10,7 @@
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;
+use crate::log::Witness;
 
 /// A reply that no script gives: the keys belong to another program, or have a newer format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,15 +34,15 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// Reads a script's answer: `{status, cursor, slices, definitions, instance}`.
+/// Reads a script's answer: `{status, cursor, slices, definitions, instance, witnesses, truncated}`.
 ///
 /// # Errors
 /// If it is of another form.
 pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
     match fields {
         [status] if status == "missing" => Ok(Reply::Refused(Refusal::Missing)),
-        [status, cursor, slices, definitions, instance] => {
-            let shard = shard(cursor, slices, definitions, instance)?;
+        [status, cursor, slices, definitions, instance, witnesses, truncated] => {
+            let shard = shard(cursor, slices, definitions, instance, witnesses, truncated)?;
             match status.as_str() {
                 "done" => Ok(Reply::Done(shard)),
                 "differs" => Ok(Reply::Refused(Refusal::Differs(shard))),
@@ -61,26 +62,38 @@ pub fn failure(fields: &[String]) -> Option<&str> {
     }
 }
 
-/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of}`, or nothing if there is no
-/// shard.
+/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of, witnesses, truncated}`, or
+/// nothing if there is no shard.
 ///
 /// # Errors
 /// If it is of another form.
 pub fn positions(fields: &[String]) -> Result<Option<Shard>, UnknownReply> {
     match fields {
         [] => Ok(None),
-        [cursor, slices, definitions, instance, _as_of] => shard(cursor, slices, definitions, instance).map(Some),
+        [cursor, slices, definitions, instance, _as_of, witnesses, truncated] => {
+            shard(cursor, slices, definitions, instance, witnesses, truncated).map(Some)
+        }
         _ => Err(UnknownReply { what: format!("{fields:?}") }),
     }
 }
 
-/// Reads a shard's positions as Redis keeps them.
+/// Reads a shard's positions as Redis keeps them. `witnesses` and `truncated` are empty where Redis has no such field.
 ///
 /// # Errors
 /// If a field is not of the form that the scripts write.
-pub fn shard(cursor: &str, slices: &str, definitions: &str, instance: &str) -> Result<Shard, UnknownReply> {
+pub fn shard(
+    cursor: &str,
+    slices: &str,
+    definitions: &str,
+    instance: &str,
+    witnesses: &str,
+    truncated: &str,
+) -> Result<Shard, UnknownReply> {
     let unknown = || UnknownReply {
-        what: format!("cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}, instance {instance:?}"),
+        what: format!(
+            "cursor {cursor:?}, slices {slices:?}, definitions {definitions:?}, instance {instance:?}, \
+             witnesses {witnesses:?}, truncated {truncated:?}"
+        ),
     };
     let slices: Vec<i64> = slices.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| unknown())?;
     let definitions = definitions
@@ -94,7 +107,33 @@ pub fn shard(cursor: &str, slices: &str, definitions: &str, instance: &str) -> R
         .ok_or_else(unknown)?;
     let cursor = cursor.parse().map_err(|_| unknown())?;
     let instance = instance.parse().map_err(|_| unknown())?;
-    Ok(Shard { cursor, slices, definitions, instance })
+    let witnesses = match witnesses {
+        "" => vec![None; slices.len() + 1],
+        list => list.split(',').map(witness).collect::<Option<_>>().ok_or_else(unknown)?,
+    };
+    let truncated = match truncated {
+        "" => None,
+        offset => Some(offset.parse().map_err(|_| unknown())?),
+    };
+    if witnesses.len() != slices.len() + 1 {
+        return Err(unknown());
+    }
+    Ok(Shard { cursor, slices, definitions, instance, witnesses, truncated })
+}
+
+/// One entry of the list of witnesses; the outer `None`: it is not of the form that workers write.
+fn witness(text: &str) -> Option<Option<Witness>> {
+    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+/// A witness as Redis keeps it; empty if there is none.
+pub fn witness_text(witness: Option<Witness>) -> String {
+    witness.map_or(String::new(), |witness| witness.to_string())
+}
+
+/// The witnesses of a shard as Redis keeps them: comma-separated, those of the slices' begins and at last the cursor's.
+pub fn witnesses_text(shard: &Shard) -> String {
+    shard.witnesses.iter().map(|witness| witness_text(*witness)).collect::<Vec<_>>().join(",")
 }
 
 /// Definitions as Redis keeps them: `hash=since`, comma-separated, by hash.
@@ -130,13 +169,15 @@ mod tests {
 
     #[test]
     fn a_shard_without_an_instance_is_none_of_ours() {
-        let whole = fields(&["done", "7", "0,5", "", "00000000000000aa"]);
+        let whole = fields(&["done", "7", "0,5", "", "00000000000000aa", "", "6"]);
         let Ok(Reply::Done(shard)) = reply(&whole) else { panic!("a known reply") };
         assert_eq!(
             (shard.cursor, shard.slices, shard.instance.to_string().as_str()),
             (7, vec![0, 5], "00000000000000aa")
         );
+        assert_eq!((shard.witnesses, shard.truncated), (vec![None; 3], Some(6)));
         assert!(reply(&whole[..4]).is_err());
-        assert!(reply(&fields(&["done", "7", "0,5", "", "aa"])).is_err());
+        assert!(reply(&fields(&["done", "7", "0,5", "", "aa", "", ""])).is_err());
+        assert!(reply(&fields(&["done", "7", "0,5", "", "00000000000000aa", ",", ""])).is_err(), "too few witnesses");
     }
 }

@@ -1,9 +1,10 @@
-//! A shard's positions, and what may happen to them: R2 to R5 and R8 as pure functions.
+//! A shard's positions, and what may happen to them: R2 to R5, R8 and R12 as pure functions.
 
 use std::collections::BTreeMap;
 
 use super::instance::Instance;
 use crate::catalog::DefinitionHash;
+use crate::log::{Position, Witness};
 
 /// The definitions that a shard counts, each with the offset since which it was counted.
 pub type Definitions = BTreeMap<DefinitionHash, i64>;
@@ -19,6 +20,12 @@ pub struct Shard {
     pub definitions: Definitions,
     /// Tells it from an earlier shard of the partition, whose counters are not this one's.
     pub instance: Instance,
+    /// R12: the witnesses of the slices' begins, in their order, and at last that of the cursor. `None`: there is no record
+    /// before, or it is not known.
+    pub witnesses: Vec<Option<Witness>>,
+    /// R12: a worker found that at this offset the log holds another record than what was counted. The shard counts nothing
+    /// more, and nothing of it is added to an answer.
+    pub truncated: Option<i64>,
 }
 
 /// What an apply names of the shard as its worker knows it (R2).
@@ -32,6 +39,8 @@ pub struct Expected {
     pub definitions: Definitions,
     /// The instance: another one has other counters.
     pub instance: Instance,
+    /// R12: the cursor's witness. With another one, the offset is another position.
+    pub witness: Option<Witness>,
 }
 
 /// Why a step changed nothing.
@@ -50,26 +59,42 @@ impl Shard {
     /// [`Refusal::Differs`] with the shard that exists.
     pub fn open(
         existing: Option<&Shard>,
-        at: i64,
+        at: impl Into<Position>,
         hashes: &[DefinitionHash],
         instance: Instance,
     ) -> Result<Shard, Refusal> {
         match existing {
             Some(shard) => Err(Refusal::Differs(shard.clone())),
-            None => Ok(Shard::fresh(at, hashes, instance)),
+            None => Ok(Shard::fresh(at.into(), hashes, instance)),
         }
     }
 
     /// R2: adds a micro-batch to the last slice and moves the cursor to `to`.
     ///
     /// # Errors
-    /// If cursor, last slice, definitions or instance differ from what is expected; then nothing changes.
-    pub fn apply(existing: Option<&Shard>, expected: &Expected, to: i64) -> Result<Shard, Refusal> {
-        let shard = existing.ok_or(Refusal::Missing)?;
-        if shard.expected() != *expected || to < shard.cursor {
+    /// If cursor, last slice, definitions or instance differ from what is expected, or the shard is truncated; then nothing
+    /// changes.
+    pub fn apply(existing: Option<&Shard>, expected: &Expected, to: impl Into<Position>) -> Result<Shard, Refusal> {
+        let (shard, to) = (existing.ok_or(Refusal::Missing)?, to.into());
+        if shard.expected() != *expected || shard.truncated.is_some() || to.offset < shard.cursor {
             return Err(Refusal::Differs(shard.clone()));
         }
-        Ok(Shard { cursor: to, ..shard.clone() })
+        let mut shard = Shard { cursor: to.offset, ..shard.clone() };
+        shard.witnesses.pop();
+        shard.witnesses.push(to.witness);
+        Ok(shard)
+    }
+
+    /// R12: notes that the log does not hold any more, from `at` on, what was counted. The first mark stays.
+    ///
+    /// # Errors
+    /// If there is none, or it is another instance.
+    pub fn mark(existing: Option<&Shard>, instance: Instance, at: i64) -> Result<Shard, Refusal> {
+        let shard = existing.ok_or(Refusal::Missing)?;
+        if shard.instance != instance {
+            return Err(Refusal::Differs(shard.clone()));
+        }
+        Ok(Shard { truncated: shard.truncated.or(Some(at)), ..shard.clone() })
     }
 
     /// R3: opens a new slice at the cursor and gives its begin. Twice at one cursor is once; at `max_slices` it opens none
@@ -81,6 +106,7 @@ impl Shard {
         let mut shard = existing.ok_or(Refusal::Missing)?.clone();
         if shard.last_slice() != shard.cursor && shard.slices.len() < max_slices {
             shard.slices.push(shard.cursor);
+            shard.witnesses.push(shard.witness());
         }
         let begin = shard.last_slice();
         Ok((shard, begin))
@@ -100,7 +126,7 @@ impl Shard {
     /// R5: the log no longer holds the cursor: every slice goes and one begins at `to`, counted by `hashes`, without counters.
     ///
     /// # Errors
-    /// If the cursor is not the expected one.
+    /// If the cursor is not the expected one, or the shard is truncated.
     pub fn reopen(
         existing: Option<&Shard>,
         cursor: i64,
@@ -109,10 +135,10 @@ impl Shard {
         instance: Instance,
     ) -> Result<Shard, Refusal> {
         let shard = existing.ok_or(Refusal::Missing)?;
-        if shard.cursor != cursor || to <= cursor {
+        if shard.cursor != cursor || to <= cursor || shard.truncated.is_some() {
             return Err(Refusal::Differs(shard.clone()));
         }
-        Ok(Shard::fresh(to, hashes, instance))
+        Ok(Shard::fresh(to.into(), hashes, instance))
     }
 
     /// R8: removes, from the front, every slice that ends at or below the cut; gives their begins.
@@ -123,6 +149,7 @@ impl Shard {
         let mut shard = existing.ok_or(Refusal::Missing)?.clone();
         let below = shard.slices.iter().skip(1).take_while(|end| **end <= cut).count();
         let dropped = shard.slices.drain(..below).collect();
+        shard.witnesses.drain(..below);
         Ok((shard, dropped))
     }
 
@@ -144,7 +171,18 @@ impl Shard {
     /// What an apply has to name.
     pub fn expected(&self) -> Expected {
         let (cursor, slice, instance) = (self.cursor, self.last_slice(), self.instance);
-        Expected { cursor, slice, definitions: self.definitions.clone(), instance }
+        Expected { cursor, slice, definitions: self.definitions.clone(), instance, witness: self.witness() }
+    }
+
+    /// R12: the last record before the cursor.
+    pub fn witness(&self) -> Option<Witness> {
+        self.witnesses.last().copied().flatten()
+    }
+
+    /// The begins of its slices as positions, and the cursor as the last.
+    pub fn positions(&self) -> impl Iterator<Item = Position> {
+        let offsets = self.slices.iter().copied().chain([self.cursor]);
+        offsets.zip(&self.witnesses).map(|(offset, witness)| Position { offset, witness: *witness })
     }
 
     /// Whether exactly those definitions are counted, since whenever.
@@ -153,9 +191,11 @@ impl Shard {
             && self.definitions.keys().all(|hash| hashes.contains(hash))
     }
 
-    fn fresh(at: i64, hashes: &[DefinitionHash], instance: Instance) -> Shard {
-        let definitions = hashes.iter().map(|hash| (hash.clone(), at)).collect();
-        Shard { cursor: at, slices: vec![at], definitions, instance }
+    fn fresh(at: Position, hashes: &[DefinitionHash], instance: Instance) -> Shard {
+        let Position { offset, witness } = at;
+        let definitions = hashes.iter().map(|hash| (hash.clone(), offset)).collect();
+        let witnesses = vec![witness, witness];
+        Shard { cursor: offset, slices: vec![offset], definitions, instance, witnesses, truncated: None }
     }
 }
 

@@ -72,7 +72,8 @@ impl Layers {
             let definitions = script::definitions_text(&shard.definitions);
             let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             let (cursor, instance) = (shard.cursor.to_string(), shard.instance.to_string());
-            let head: [&str; 5] = [&cursor, &begins, &definitions, &instance, ""];
+            let witnesses = script::witnesses_text(shard);
+            let head: [&str; 7] = [&cursor, &begins, &definitions, &instance, "", &witnesses, ""];
             let reading = Reading::parse(head, &chunks, &definition.kinds()).expect("what was written is read");
             assert_eq!(reading.shard, *shard);
             let grain_us = definition.metric().grain_us;

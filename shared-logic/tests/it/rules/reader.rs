@@ -177,7 +177,7 @@ impl World {
             let below = rows.and_then(|rows| rows.get(&id)).copied().unwrap_or_default();
             // What the archive knows that a closed log held is missed if it is not there; until it is settled, also what speed
             // had counted of it.
-            let unsettled = !snapshot.archive.facts.is_settled(&id.log);
+            let unsettled = !snapshot.archive.facts.is_settled(&id);
             let counted = self.redis.counted.get(&id).filter(|_| unsettled && id.log != self.topic.log);
             let known_end = facts.next.max(facts.end).max(counted.copied().unwrap_or_default());
             let (above, upto) = self.counted(definition, &id, &verdict, &shards, known_end);

@@ -189,7 +189,7 @@ fn counters_merge_by_the_laws() {
     for seed in first..first + 150 {
         let mut dice = Dice::new(seed);
         let mut stored = StoredShard::new(&server, &format!("counters-{seed}"));
-        stored.open(0, std::slice::from_ref(&definition)).expect("opened");
+        stored.open(0_i64, std::slice::from_ref(&definition)).expect("opened");
         let mut kept: BTreeMap<i64, Kept> = BTreeMap::new();
         for _ in 0..dice.between(1, 8) {
             // A plan gives each group key and bucket once.
@@ -223,7 +223,7 @@ fn an_overflow_half_way_is_kept_and_the_rest_is_counted() {
     let row = |text: &str, int: i64, float: f64| Partial::of(text, 0, int, float);
     for (sign, limit, least, most) in [(1, i64::MAX, -1, i64::MAX), (-1, i64::MIN, i64::MIN, 1)] {
         let mut stored = StoredShard::new(&server, &format!("overflow{sign}"));
-        stored.open(0, std::slice::from_ref(&definition)).expect("opened");
+        stored.open(0_i64, std::slice::from_ref(&definition)).expect("opened");
         let huge = sign as f64 * 1e308;
         let batches = [
             vec![row("up", limit, huge), row("a", 1, 0.5)],
@@ -260,7 +260,7 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
     let (server, catalog) = (start_redis(), catalog());
     let definition = catalog.definition(&catalog.metrics["m"]);
     let mut stored = StoredShard::new(&server, "large");
-    stored.open(0, std::slice::from_ref(&definition)).expect("opened");
+    stored.open(0_i64, std::slice::from_ref(&definition)).expect("opened");
     let rows: Vec<Partial> = (0..20_000).map(|n| Partial::of(&n.to_string(), n % 3, n, 0.5)).collect();
     stored.add_twice(&catalog, &partials(&catalog, &rows));
     let keys: Vec<GroupKey> = rows.iter().map(|row| key(&row.key)).collect();

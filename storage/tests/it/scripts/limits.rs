@@ -11,7 +11,7 @@ use super::{StoredShard, hash, start_redis};
 /// A shard with slices at 0, 10 and 20, its cursor at 30, and a counter in each slice.
 fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
     let mut stored = StoredShard::new(server, name);
-    stored.open(0, &[hash(1)]).expect("opened");
+    stored.open(0_i64, &[hash(1)]).expect("opened");
     let mut counters = Vec::new();
     for slice in [0, 10, 20] {
         let expected = stored.shard().expect("there is one").expected();
@@ -64,10 +64,10 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
         assert!(platform::redis::is_back_pressure(&error));
     };
     let expected = before.clone().expect("there is one").expected();
-    of_full(stored.apply(&expected, 40, &[]).expect_err("full"));
+    of_full(stored.apply(&expected, 40_i64, &[]).expect_err("full"));
     of_full(stored.adopt(&[hash(2)]).expect_err("full"));
     of_full(stored.reopen(30, 50, &[hash(1)]).expect_err("full"));
-    of_full(other.open(0, &[hash(1)]).expect_err("full"));
+    of_full(other.open(0_i64, &[hash(1)]).expect_err("full"));
     assert_eq!(stored.shard(), before, "a refused script changed something");
     assert_eq!(other.shard(), None);
 
@@ -81,7 +81,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
 
     stored.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     let expected = shard.expected();
-    assert!(matches!(stored.apply(&expected, 40, &[]).expect("there is room"), Reply::Done(_)));
+    assert!(matches!(stored.apply(&expected, 40_i64, &[]).expect("there is room"), Reply::Done(_)));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_redis_that_only_reads_is_read() {
     let reading = stored.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a replica is read");
     assert_eq!(reading.map(|reading| reading.shard), before);
     let expected = before.clone().expect("there is one").expected();
-    let error = stored.apply(&expected, 40, &[]).expect_err("only read");
+    let error = stored.apply(&expected, 40_i64, &[]).expect_err("only read");
     assert_eq!(error.code(), Some("READONLY"), "{error}");
     assert!(platform::redis::is_back_pressure(&error));
     stored.command::<()>(&["REPLICAOF", "NO", "ONE"]);

@@ -3,6 +3,7 @@
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Expected, Instance, Refusal, Shard};
+use shared_logic::log::{Content, Position, Witness};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::{StoredShard, hash, start_redis};
@@ -53,15 +54,16 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
     // Few, so that an instance comes again.
     stored.next = Instance::new(dice.throw() % 4);
     let next = stored.next;
-    match dice.below(8) {
+    match dice.below(9) {
         0 => {
             let at = dice.between(0, 20);
+            let at = position(dice, at);
             let reply = stored.open(at, &hashes).expect("redis answers");
-            (format!("open at {at} {hashes:?}"), reply, as_reply(Shard::open(shard, at, &hashes, next)))
+            (format!("open at {at:?} {hashes:?}"), reply, as_reply(Shard::open(shard, at, &hashes, next)))
         }
         1..=3 => {
             let mut expected = shard.map_or(
-                Expected { cursor, slice: 0, definitions: Default::default(), instance: next },
+                Expected { cursor, slice: 0, definitions: Default::default(), instance: next, witness: None },
                 Shard::expected,
             );
             expected.cursor = near(dice, expected.cursor);
@@ -72,10 +74,14 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
             if dice.chance(15) {
                 expected.definitions = hashes.iter().map(|hash| (hash.clone(), cursor)).collect();
             }
+            if dice.chance(10) {
+                expected.witness = position(dice, cursor).witness;
+            }
             let to =
                 if dice.chance(10) { cursor - 1 } else { cursor + dice.between(0, 9) * dice.between(0, 1_000_000) };
+            let to = position(dice, to);
             let reply = stored.apply(&expected, to, &[]).expect("redis answers");
-            (format!("apply {expected:?} to {to}"), reply, as_reply(Shard::apply(shard, &expected, to)))
+            (format!("apply {expected:?} to {to:?}"), reply, as_reply(Shard::apply(shard, &expected, to)))
         }
         4 => {
             let max_slices = dice.between(1, 6) as usize;
@@ -95,6 +101,11 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
             let reply = stored.reopen(expected, to, &hashes).expect("redis answers");
             (format!("reopen {expected} at {to}"), reply, as_reply(Shard::reopen(shard, expected, to, &hashes, next)))
         }
+        7 if dice.chance(10) => {
+            let instance = shard.map_or(next, |shard| if dice.chance(75) { shard.instance } else { next });
+            let reply = stored.mark(instance, cursor).expect("redis answers");
+            (format!("mark {instance} at {cursor}"), reply, as_reply(Shard::mark(shard, instance, cursor)))
+        }
         _ => {
             let slices = shard.map_or(vec![0], |shard| shard.slices.clone());
             let cut = *dice.pick(&slices);
@@ -107,6 +118,15 @@ fn step(dice: &mut Dice, stored: &mut StoredShard, shard: Option<&Shard>) -> (St
 
 fn as_reply(outcome: Result<Shard, Refusal>) -> Reply {
     outcome.map_or_else(Reply::Refused, Reply::Done)
+}
+
+/// An offset whose witness is one of two, or not known.
+fn position(dice: &mut Dice, offset: i64) -> Position {
+    let payload = [b"a".as_slice(), b"b"].into_iter().nth(dice.below(3));
+    let epoch = dice.chance(50).then_some(7);
+    let content =
+        |payload| Content { timestamp_us: epoch.map(i64::from), key: None, payload: Some(payload), headers: None };
+    Position { offset, witness: payload.map(|payload| Witness::of(offset - 1, epoch, &content(payload))) }
 }
 
 /// Some of four, in any order; two metrics of one definition name it twice.

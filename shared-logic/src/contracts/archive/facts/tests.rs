@@ -23,11 +23,11 @@ fn what_a_closed_log_is_known_to_have_held_is_archived_or_lost() {
     facts.close("log");
     assert_eq!(losses(&facts, &asked), [lost(10, 12)], "Kafka had said that it ends at 12");
     assert_eq!(losses(&facts, &counted), []);
-    assert!(!facts.is_settled("log"));
+    assert!(!facts.is_settled(&asked));
 
     facts.settle("log", &cursors(12, 15));
     facts.settle("log", &cursors(3, 15));
-    assert!(facts.is_settled("log"));
+    assert!(facts.is_settled(&asked));
     assert_eq!(losses(&facts, &asked), [lost(10, 12)]);
     assert_eq!(losses(&facts, &counted), [lost(10, 15)], "the speed layer had counted up to 15");
     assert_eq!(facts.accept_losses(), 2);
@@ -41,10 +41,11 @@ fn what_a_closed_log_is_known_to_have_held_is_archived_or_lost() {
 #[test]
 fn a_reopened_log_is_neither_closed_nor_settled() {
     let mut facts = Facts::default();
-    facts.begin(&PartitionId::new("log", 0), 0);
+    let id = PartitionId::new("log", 0);
+    facts.begin(&id, 0);
     facts.close("log");
     facts.settle("log", &BTreeMap::new());
     facts.reopen("log");
-    assert!(!facts.is_closed("log") && !facts.is_settled("log"));
+    assert!(!facts.is_closed("log") && !facts.is_settled(&id));
     assert_eq!(facts.closed_partitions().count(), 0);
 }

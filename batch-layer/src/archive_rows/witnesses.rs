@@ -1,0 +1,82 @@
+//! Archived records as witnesses: what lay at an offset when it was read (R12).
+
+use std::collections::BTreeMap;
+
+use platform::store::DataFile;
+use polars::prelude::*;
+use shared_logic::contracts::archive::{ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, TIMESTAMP, record_columns};
+use shared_logic::log::{Content, OffsetRange, Witness};
+use storage::Archive;
+
+use super::within;
+use crate::rows::{self, RowsError};
+
+/// A record that was archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Archived {
+    /// The archive does not keep the leader epoch.
+    witness: Witness,
+    /// Whether its bytes were kept. If not, only its time can be compared.
+    has_bytes: bool,
+}
+
+impl Archived {
+    /// Whether that record was archived.
+    pub(crate) fn is_same(&self, record: &Witness) -> bool {
+        if self.has_bytes {
+            self.witness.is_same(record)
+        } else {
+            (self.witness.offset, self.witness.timestamp_us) == (record.offset, record.timestamp_us)
+        }
+    }
+
+    /// The record as a witness, if its bytes were kept.
+    pub(crate) fn witness(&self) -> Option<Witness> {
+        self.has_bytes.then_some(self.witness)
+    }
+}
+
+/// The archived records in those ranges, by log and partition as the ranges name them, then by offset.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub(crate) async fn archived(
+    archive: &Archive,
+    ranges: &[OffsetRange],
+) -> Result<BTreeMap<(String, i32, i64), Archived>, RowsError> {
+    let may_hold = |file: &DataFile| {
+        ranges.iter().any(|range| {
+            file.may_hold_text(LOG, &range.id.log)
+                && file.may_hold(PARTITION, range.id.partition.into(), range.id.partition.into())
+                && file.may_hold(OFFSET, range.from, range.to - 1)
+        })
+    };
+    let files: Vec<DataFile> = archive.files().await?.into_iter().filter(may_hold).collect();
+    if files.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = archive.read(&files, &record_columns().into_iter().collect()).await?.filter(within(ranges));
+    rows::compute("read archived records", archive.path(), move || witnesses(&rows.collect()?)).await
+}
+
+fn witnesses(rows: &DataFrame) -> PolarsResult<BTreeMap<(String, i32, i64), Archived>> {
+    let (log, error, headers) = (rows.column(LOG)?.str()?, rows.column(ERROR)?.str()?, rows.column(HEADERS)?.str()?);
+    let (partition, offset) = (rows.column(PARTITION)?.i32()?, rows.column(OFFSET)?.i64()?);
+    let timestamp = rows.column(TIMESTAMP)?.cast(&DataType::Int64)?;
+    let timestamp = timestamp.i64()?;
+    let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
+    let row = |row: usize| {
+        let (log, partition) = (log.get(row).unwrap_or_default(), partition.get(row).unwrap_or_default());
+        let offset = offset.get(row).unwrap_or_default();
+        let content = Content {
+            timestamp_us: timestamp.get(row),
+            key: key.get(row),
+            payload: raw.get(row),
+            headers: headers.get(row),
+        };
+        let has_bytes = raw.get(row).is_some() || error.get(row).is_some();
+        let archived = Archived { witness: Witness::of(offset, None, &content), has_bytes };
+        ((log.to_owned(), partition, offset), archived)
+    };
+    Ok((0..rows.height()).map(row).collect())
+}

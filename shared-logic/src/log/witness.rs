@@ -1,0 +1,254 @@
+//! What proves that a log still holds what was read of it: the last record before a position (R12).
+//!
+//! A broker that went back to an older copy of its data gives offsets, and even leader epochs, a second time. So an offset
+//! alone says nothing. A process that continues at a position reads its witness again and compares.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+/// The last record before a position.
+///
+/// It is written as `<offset>:<timestamp>:<leader epoch>:<hash>`; what is not known is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Witness {
+    /// The record's offset.
+    pub offset: i64,
+    /// The record's timestamp, microseconds since 1970.
+    pub timestamp_us: Option<i64>,
+    /// The leader epoch in which it was written, where Kafka said so. The archive's rows do not hold it.
+    pub epoch: Option<i32>,
+    /// XXH3 of key, payload and headers.
+    pub hash: u64,
+}
+
+/// The text is not a [`Witness`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no witness <offset>:<timestamp>:<leader epoch>:<hash>")]
+pub struct NotAWitness(String);
+
+/// What of a record its witness is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// Microseconds since 1970.
+    pub timestamp_us: Option<i64>,
+    /// The key's bytes.
+    pub key: Option<&'a [u8]>,
+    /// The payload's bytes.
+    pub payload: Option<&'a [u8]>,
+    /// The headers, as the archive writes them.
+    pub headers: Option<&'a str>,
+}
+
+impl Witness {
+    /// The witness that a record at that offset is.
+    pub fn of(offset: i64, epoch: Option<i32>, content: &Content<'_>) -> Witness {
+        let mut hash = Xxh3::new();
+        for part in [content.key, content.payload, content.headers.map(str::as_bytes)] {
+            // An absent part is not an empty one, and no part can reach into the next.
+            hash.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        Witness { offset, timestamp_us: content.timestamp_us, epoch, hash: hash.digest() }
+    }
+
+    /// Whether both are one record. An epoch that only one of them knows is not compared.
+    pub fn is_same(&self, other: &Witness) -> bool {
+        let epochs = self.epoch.zip(other.epoch).is_none_or(|(one, other)| one == other);
+        (self.offset, self.timestamp_us, self.hash) == (other.offset, other.timestamp_us, other.hash) && epochs
+    }
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Witness { offset, timestamp_us, epoch, hash } = self;
+        write!(f, "{offset}:")?;
+        timestamp_us.map_or(Ok(()), |us| write!(f, "{us}"))?;
+        f.write_str(":")?;
+        epoch.map_or(Ok(()), |epoch| write!(f, "{epoch}"))?;
+        write!(f, ":{hash:016x}")
+    }
+}
+
+impl FromStr for Witness {
+    type Err = NotAWitness;
+
+    fn from_str(text: &str) -> Result<Witness, NotAWitness> {
+        parsed(text).ok_or_else(|| NotAWitness(text.to_owned()))
+    }
+}
+
+fn parsed(text: &str) -> Option<Witness> {
+    let mut parts = text.split(':');
+    let (offset, timestamp, epoch, hash) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(Witness {
+        offset: offset.parse().ok()?,
+        timestamp_us: if timestamp.is_empty() { None } else { Some(timestamp.parse().ok()?) },
+        epoch: if epoch.is_empty() { None } else { Some(epoch.parse().ok()?) },
+        hash: u64::from_str_radix(hash, 16).ok()?,
+    })
+}
+
+impl TryFrom<String> for Witness {
+    type Error = NotAWitness;
+
+    fn try_from(text: String) -> Result<Witness, NotAWitness> {
+        text.parse()
+    }
+}
+
+impl From<Witness> for String {
+    fn from(witness: Witness) -> String {
+        witness.to_string()
+    }
+}
+
+/// An offset at which something continues, and the last record before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The offset.
+    pub offset: i64,
+    /// The last record before it; `None` if there is none, or it is not known.
+    pub witness: Option<Witness>,
+}
+
+impl From<i64> for Position {
+    fn from(offset: i64) -> Position {
+        Position { offset, witness: None }
+    }
+}
+
+/// Compares a log with a position: it is shown, in order, what a reader finds from the witness's offset on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    witness: Witness,
+    /// The position whose witness it is.
+    next: i64,
+    /// Whether records may vanish from the middle of the log, because its topic is compacted.
+    has_holes: bool,
+    /// Whether the witness was found.
+    found: bool,
+}
+
+/// What a [`Check`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The log still holds what was read of it.
+    Fits,
+    /// At this offset the log holds something else than what was read: it had lost its tail.
+    Differs(i64),
+}
+
+impl Check {
+    /// Compares with the position `next`. Where the topic is compacted (`has_holes`), a missing witness proves nothing.
+    pub fn new(witness: Witness, next: i64, has_holes: bool) -> Check {
+        Check { witness, next, has_holes, found: false }
+    }
+
+    /// The first offset to be read.
+    pub fn begins_at(&self) -> i64 {
+        self.witness.offset
+    }
+
+    /// The log's next record. Returns the outcome as soon as it is certain.
+    pub fn record(&mut self, record: &Witness) -> Option<Outcome> {
+        let at = self.witness.offset;
+        if record.offset < at {
+            return None;
+        }
+        if record.offset == at {
+            self.found = record.is_same(&self.witness);
+            return match self.found {
+                false => Some(Outcome::Differs(at)),
+                // Between the witness and the position were only markers and aborted records, and so must it be now.
+                true => (self.next == at + 1).then_some(Outcome::Fits),
+            };
+        }
+        if !self.found && !self.has_holes {
+            return Some(Outcome::Differs(at));
+        }
+        Some(if record.offset < self.next { Outcome::Differs(record.offset) } else { Outcome::Fits })
+    }
+
+    /// The log ends there. One that ends before the position is waited for: `None`.
+    pub fn end(&self, end: i64) -> Option<Outcome> {
+        if end < self.next {
+            return None;
+        }
+        let fits = self.found || self.has_holes;
+        Some(if fits { Outcome::Fits } else { Outcome::Differs(self.witness.offset) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: i64, payload: &[u8]) -> Witness {
+        let content = Content { timestamp_us: Some(5), key: None, payload: Some(payload), headers: None };
+        Witness::of(offset, Some(3), &content)
+    }
+
+    #[test]
+    fn it_is_read_as_it_is_written() {
+        let whole = record(7, b"x");
+        for witness in [whole, Witness { epoch: None, ..whole }, Witness { timestamp_us: None, epoch: None, ..whole }] {
+            assert_eq!(witness.to_string().parse(), Ok(witness));
+            assert!(!witness.to_string().contains(','), "a shard keeps a list of them");
+        }
+        for strange in ["", "7", "7:5:3", "7:5:3:zz", "7:5:3:00:1", ":::00"] {
+            assert!(strange.parse::<Witness>().is_err(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn what_is_absent_is_not_what_is_empty() {
+        let hash = |key: Option<&str>, payload: Option<&str>, headers: Option<&str>| {
+            let (key, payload) = (key.map(str::as_bytes), payload.map(str::as_bytes));
+            Witness::of(1, None, &Content { timestamp_us: None, key, payload, headers }).hash
+        };
+        let all = [
+            hash(None, Some("ab"), None),
+            hash(Some(""), Some("ab"), None),
+            hash(Some("a"), Some("b"), None),
+            hash(None, None, None),
+            hash(None, Some(""), None),
+            hash(None, Some("ab"), Some("[]")),
+        ];
+        for (at, hash) in all.iter().enumerate() {
+            assert!(!all[..at].contains(hash), "{at}");
+        }
+        let known = record(1, b"a");
+        assert!(known.is_same(&Witness { epoch: None, ..known }));
+        assert!(!known.is_same(&Witness { epoch: Some(4), ..known }));
+    }
+
+    /// What a check of the position `next`, whose witness lies at 4, says about a log that holds these records.
+    fn checked(next: i64, log: &[(i64, &[u8])], end: i64, has_holes: bool) -> Option<Outcome> {
+        let mut check = Check::new(record(4, b"d"), next, has_holes);
+        let found = log.iter().find_map(|(offset, payload)| check.record(&record(*offset, payload)));
+        found.or_else(|| check.end(end))
+    }
+
+    #[test]
+    fn only_a_record_that_differs_is_a_loss() {
+        let same = (4, b"d".as_slice());
+        assert_eq!(checked(5, &[same], 5, false), Some(Outcome::Fits));
+        assert_eq!(checked(5, &[(4, b"x")], 9, false), Some(Outcome::Differs(4)));
+        assert_eq!(checked(5, &[], 4, false), None, "a short log is waited for");
+        assert_eq!(checked(7, &[same], 6, false), None);
+        assert_eq!(checked(7, &[same], 7, false), Some(Outcome::Fits), "a marker lies before the position");
+        assert_eq!(checked(7, &[same, (7, b"e")], 8, false), Some(Outcome::Fits));
+        assert_eq!(checked(7, &[same, (5, b"e")], 8, false), Some(Outcome::Differs(5)), "there was only a marker");
+        assert_eq!(checked(5, &[(5, b"e")], 6, false), Some(Outcome::Differs(4)), "the record is gone");
+        assert_eq!(checked(5, &[], 6, false), Some(Outcome::Differs(4)));
+        assert_eq!(checked(5, &[(5, b"e")], 6, true), Some(Outcome::Fits), "compaction may have taken it");
+        assert_eq!(checked(5, &[], 6, true), Some(Outcome::Fits));
+    }
+}
