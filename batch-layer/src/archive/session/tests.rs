@@ -2,6 +2,7 @@
 
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
+use shared_logic::log::PartitionId;
 
 use super::*;
 use crate::archive::buffer::Buffer;

@@ -175,6 +175,8 @@ impl Tables {
             slices: vec![cut],
             definitions: [(definition.clone(), cut)].into(),
             instance: Instance::new(1),
+            witnesses: vec![None, None],
+            truncated: None,
         };
         let shards: BTreeMap<PartitionId, Option<Shard>> =
             note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
