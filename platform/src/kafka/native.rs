@@ -26,7 +26,7 @@ pub(super) const REASON_BYTES_MAX: usize = 512;
 /// A client handle. librdkafka's handles may be used from any thread at once.
 pub(super) struct Client {
     handle: NonNull<raw::rd_kafka_t>,
-    /// How many connections broke, as far as the client's main queue was polled. The client's callbacks point to it.
+    /// How many connections broke. The client counts them in its log callback.
     losses: Arc<AtomicU64>,
 }
 
@@ -48,7 +48,6 @@ impl Client {
         let client = unsafe {
             let conf = raw::rd_kafka_conf_dup(native.ptr());
             raw::rd_kafka_conf_set_log_cb(conf, Some(log));
-            raw::rd_kafka_conf_set_error_cb(conf, Some(on_error));
             raw::rd_kafka_conf_set_opaque(conf, Arc::as_ptr(&losses).cast_mut().cast::<c_void>());
             let client = raw::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
             if client.is_null() {
@@ -159,21 +158,21 @@ pub(super) fn description(code: RDKafkaRespErr) -> String {
     text_of(unsafe { raw::rd_kafka_err2str(code) })
 }
 
-/// Receives librdkafka's log lines, on its threads.
-unsafe extern "C" fn log(_: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
-    log_line(level, &text_of(facility), &text_of(line));
-}
-
-/// Receives errors that concern no partition, while the client is polled: logs them as librdkafka would, and counts the
-/// connections that broke. An attempt to connect that failed is none of them.
-unsafe extern "C" fn on_error(_: *mut raw::rd_kafka_t, _: c_int, reason: *const c_char, losses: *mut c_void) {
-    let reason = text_of(reason);
-    log_line(3, "ERROR", &reason);
-    if reason.contains(" in state UP") {
-        // SAFETY: it is the counter that the client was configured with, which lives longer than the client.
-        let losses = unsafe { &*losses.cast::<AtomicU64>() };
-        losses.fetch_add(1, Ordering::Relaxed);
+/// Receives librdkafka's log lines, on its threads, and counts the connections that broke: librdkafka tells of them in no other
+/// way. An attempt to connect that failed is none of them. The line is written by the thread that notices, before it connects
+/// again. If one connection breaks twice within 30 seconds in the same way and without a failed attempt in between, librdkafka
+/// does not repeat the line.
+unsafe extern "C" fn log(client: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+    let (facility, line) = (text_of(facility), text_of(line));
+    if facility == "FAIL" && line.contains(" in state UP") {
+        // SAFETY: a client that logs is live. Its opaque is the counter that it was configured with, which lives longer; it is
+        // null only if the client has none.
+        let losses = unsafe { raw::rd_kafka_opaque(client).cast::<AtomicU64>().as_ref() };
+        if let Some(losses) = losses {
+            losses.fetch_add(1, Ordering::Relaxed);
+        }
     }
+    log_line(level, &facility, &line);
 }
 
 /// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second, and
