@@ -1,8 +1,8 @@
 //! The rows of the archive, as a source decodes them (R11).
 //!
-//! A file of the archive names the rules that it was decoded under. Files of the source's own rules are used as they are. The
-//! records of all others are decoded again, from their bytes, once for each file: the result is kept beside the table, and
-//! found there by the next reconcile. So everything else sees one kind of files only.
+//! A file of the archive names the rules that it was decoded under. Files of the source's own rules are used as they
+//! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
+//! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
 //! - `record_rows`: records → rows;
 //! - `witnesses`: rows → what lay at an offset (R12).
@@ -29,15 +29,15 @@ use crate::rows::{self, RowsError};
 /// The columns whose smallest and largest values are kept with a file.
 pub(crate) const RANGED: [&str; 4] = [LOG, PARTITION, OFFSET, RULES];
 
-/// The columns of the table that hold the records of a source, without its partition column. `declared` are those that the
-/// table has so far.
+/// The columns of the table that hold the records of a source, without its partition column. `declared` are those that
+/// the table has so far.
 pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
     let fields = source.fields.iter().map(|field| (field_column(field, declared), field.kind.table_type()));
     record_columns().into_iter().chain(fields).collect()
 }
 
-/// The archive's files, each record decoded under the source's rules. Those that were not are decoded now, unless a run before
-/// has done it.
+/// The archive's files, each record decoded under the source's rules. Files of other rules are decoded now, unless an
+/// earlier run has done so.
 ///
 /// # Errors
 /// If the archive cannot be read, or what was decoded cannot be written.
@@ -56,8 +56,8 @@ pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<Data
     Ok(files)
 }
 
-/// The rules that a file was decoded under. One that was written before bytes were kept names none. As long as no archiver
-/// that keeps bytes has started, such files are taken to be of the rules `own`.
+/// The rules that a file was decoded under. One that was written before bytes were kept names none. As long as no
+/// archiver that keeps bytes has started, such files are taken to be of the rules `own`.
 pub(crate) fn rules_of(
     archive: &Archive,
     facts: &Facts,
@@ -101,8 +101,8 @@ pub(crate) struct Redecoded {
     pub(crate) without_bytes: usize,
 }
 
-/// Decodes the records of one file from their bytes. `declared` are the columns of the table that the rows are for; where it is
-/// `None`, the columns of fields have the fields' names.
+/// Decodes the records of one file from their bytes. `declared` are the columns of the table that the rows are for;
+/// where it is `None`, the columns of fields have the fields' names.
 ///
 /// # Errors
 /// If the file cannot be read.

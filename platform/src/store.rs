@@ -1,9 +1,9 @@
 //! The object store: Delta tables on local disk or in a bucket.
 //!
-//! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number, so one
-//! of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry. Every commit may
-//! carry a *note* (Delta domain metadata) in the same atomic write as its rows, and carries a digest of the table's files. On
-//! local disk, a commit is durable before it counts.
+//! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number,
+//! so one of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry.
+//! Every commit may carry a *note* (Delta domain metadata) in the same atomic write as its rows, and carries a digest
+//! of the table's files. On local disk, a commit is durable before it counts.
 //!
 //! - `table`: opening, refreshing, listing files, reading notes;
 //! - `location`: where a table lies, and how deltalake gets at it;
@@ -104,7 +104,7 @@ pub enum StoreError {
         /// How many files were noted.
         noted: u64,
     },
-    /// A table that was open has no log any more.
+    /// A table that was open no longer has a log.
     #[error("the log of table {table} is gone; was its folder removed or replaced?")]
     Gone {
         /// The table's path below the deployment's root.
@@ -130,8 +130,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of the settings, for the deployment of that name. Its tables lie in `<store.url>/<name>`, so deployments with
-    /// the same `store.url` share none. A plain path is a folder, which is created.
+    /// The store of the settings, for the deployment of that name. Its tables lie in `<store.url>/<name>`, so
+    /// deployments with the same `store.url` share none. A plain path is a folder, which is created.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
@@ -152,8 +152,8 @@ impl Store {
         Ok(Store { root, options })
     }
 
-    /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power cut tore
-    /// is set aside first.
+    /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power
+    /// cut tore is set aside first.
     ///
     /// # Errors
     /// If the store cannot be read, or [`StoreError::FilesDiffer`].
@@ -163,7 +163,8 @@ impl Store {
 
     /// Opens a table, and creates it first if it does not exist. If two create it at once, one wins and both open it.
     ///
-    /// `schema` is the columns of its files; `partition` is one more column, of text, and a file holds rows of one of its values.
+    /// `schema` is the columns of its files; `partition` is one more column, of text, and a file holds rows of one of
+    /// its values.
     ///
     /// # Errors
     /// If the store cannot be read or written, or [`StoreError::FilesDiffer`].

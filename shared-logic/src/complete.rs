@@ -1,9 +1,9 @@
 //! Completeness is an equality of offsets (R9), checked on every read.
 //!
-//! For every partition that the archive, the cut or the topic names, the shard must have a slice that begins exactly at the
-//! cut, and must have counted the reader's definition since that offset. Then the batch view has everything below the cut, the
-//! slices have everything from the cut on, and nothing is in both. Whatever breaks the equality is a [`Gap`] with its reason. A
-//! gap concerns every range, because a late event can belong to any bucket.
+//! For every partition that the archive, the cut or the topic names, the shard must have a slice that begins exactly at
+//! the cut, and must have counted the reader's definition since that offset. Then the batch view has everything below
+//! the cut, the slices have everything from the cut on, and nothing is in both. Whatever breaks the equality is a
+//! [`Gap`] with its reason. A gap concerns every range, because a late event can belong to any bucket.
 //!
 //! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
 
@@ -50,8 +50,8 @@ pub struct TopicState {
 pub struct Verdict {
     /// Why the answer is not complete; empty if it is.
     pub gaps: Vec<Gap>,
-    /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are not
-    /// named, and neither are those whose log lost its tail.
+    /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are
+    /// not named, and neither are those whose log lost its tail.
     pub from: BTreeMap<PartitionId, i64>,
 }
 
@@ -96,12 +96,12 @@ pub enum Why {
         /// The first offset behind them.
         to: i64,
     },
-    /// The archive has only the columns of these offsets, `[from, to)`, and they were decoded under other rules than the
-    /// reader's.
+    /// The archive has only the columns of these offsets, `[from, to)`, and they were decoded under other rules than
+    /// the reader's.
     NotDecodable {
         /// The first offset.
         from: i64,
-        /// The first offset behind them.
+        /// The first offset after them.
         to: i64,
     },
 }
@@ -111,8 +111,8 @@ pub fn own_view<'a>(view: Option<&'a Note>, definition: &DefinitionHash) -> Opti
     view.filter(|note| note.definition == *definition)
 }
 
-/// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of settled
-/// logs that the view includes whole.
+/// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of
+/// settled logs that the view includes whole.
 pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
     let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
     let mut named: BTreeSet<PartitionId> = cut.iter().flat_map(|cut| cut.iter().map(|(id, _)| id.clone())).collect();
@@ -129,8 +129,8 @@ pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
     named
 }
 
-/// The partitions whose slices count, and from which offset on: the cut of the reader's view. Of a shard that is marked as
-/// truncated nothing counts all the same ([`counts`]).
+/// The partitions whose slices count, and from which offset on: the cut of the reader's view. A partition whose shard
+/// is marked as truncated is named, too, but nothing of that shard counts ([`counts`]).
 pub fn counted_from(evidence: &Evidence<'_>) -> BTreeMap<PartitionId, i64> {
     let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
     let no_facts = Facts::default();

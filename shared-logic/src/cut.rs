@@ -3,8 +3,8 @@
 //! A reconcile starts from the newest view's cut and may only raise it. A partition that a cut does not name has its
 //! cut where the archive begins it. Any cut that the archive covers is safe; answers are complete only where a slice
 //! begins at it. So a cut moves from slice to slice, and stays where it is while the archive does not reach the next
-//! one (R13). A closed log's cut is its archived end, whatever a rotate returned, and so is that of an incarnation that lost
-//! its tail (R12).
+//! one (R13). A closed log's cut is its archived end, whatever a rotate returned, and so is that of an incarnation that
+//! lost its tail (R12).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::contracts::archive::Facts;
 use crate::contracts::speed_view::Shard;
 use crate::log::{Offsets, PartitionId, Witness};
 
-/// Per partition, the begins of its shard's slices as the rotate listed them, without those whose witness the archive does not
-/// hold (R12). A partition without a shard is not named.
+/// Per partition, the begins of its shard's slices as the rotate listed them, without those whose witness the archive
+/// does not hold (R12). A partition without a shard is not named.
 pub type Rotated = BTreeMap<PartitionId, Vec<i64>>;
 
 /// Which cut a reconcile takes.
@@ -85,8 +85,9 @@ pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> C
     if behind.is_empty() { CutPlan::Ready(cut) } else { CutPlan::Waiting(behind) }
 }
 
-/// R12: of what the shard of an incarnation that lost its tail counted, the offsets that are lost, `[from, to)`: from the last of
-/// its positions on whose witness `is_archived`. `None`: the archive holds everything that it counted.
+/// R12: the offsets `[from, to)` that are lost of what the shard of an incarnation without its tail had counted. They
+/// begin at the last of its positions whose witness `is_archived`. `None`: the archive holds everything that the shard
+/// counted.
 pub fn lost_with_tail(shard: &Shard, is_archived: impl Fn(&Witness) -> bool) -> Option<(i64, i64)> {
     let begin = shard.slices.first().copied().unwrap_or(shard.cursor);
     let archived = shard.positions().filter(|position| position.witness.as_ref().is_some_and(&is_archived));
@@ -111,8 +112,8 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
 }
 
 /// R8: the partitions whose shards are no longer needed, with the offsets up to which these may have counted: they are
-/// settled, and every view that names them holds everything that is archived of them. What the shard of an incarnation that
-/// lost its tail counted is settled by its records, wherever it ends.
+/// settled, and every view that names them holds everything that is archived of them. The shard of an incarnation that
+/// lost its tail may have counted up to any offset: its witnesses, and not its end, have settled what is lost.
 pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
     let settled = archive.partitions().filter(|(id, _)| archive.is_settled(id));
     let held = settled.filter(|(id, facts)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= facts.next));

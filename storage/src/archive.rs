@@ -69,8 +69,8 @@ impl Archive {
         self.note().map(|facts| Facts::clone(facts)).unwrap_or_default()
     }
 
-    /// Changes the newest facts in a commit of their own and returns what `change` returns. If that changes nothing, there
-    /// is no commit. `operation` is a word for the table's log.
+    /// Changes the newest facts in a commit of their own and returns what `change` returns. If that changes nothing,
+    /// there is no commit. `operation` is a word for the table's log.
     ///
     /// # Errors
     /// If the archive cannot be read or written, or others committed first again and again.
@@ -94,8 +94,8 @@ impl Archive {
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
     }
 
-    /// Removes files that do not belong to this version, if for [`ORPHAN_AGE`] they were not written and no commit has taken
-    /// them out; returns how many.
+    /// Removes files that do not belong to this version, if they were written longer than [`ORPHAN_AGE`] ago and no
+    /// commit has taken them out since then; returns how many.
     ///
     /// # Errors
     /// If the store cannot be listed or written.

@@ -1,10 +1,10 @@
 //! The client of shards: every script that reads or changes one (R2 to R5, R8, R10, R12).
 //!
-//! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as text.
-//! `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are read; the
-//! tests run both side by side on a real Redis. A script whose reply was lost may have run: every change names the position
-//! that it expects, so a repeat changes nothing. A shard is opened with an instance, a random one: so its counters
-//! are empty, whatever an earlier shard of the partition left behind.
+//! Each script checks before its first write, declares every key that it touches, and is atomic. Numbers travel as
+//! text. `shared_logic::contracts::speed_view` says what the scripts do, as pure functions, and how their replies are
+//! read; the tests run both side by side on a real Redis. A script whose reply was lost may have run: every change
+//! names the position that it expects, so a repeat changes nothing. A shard is opened with an instance, a random one:
+//! so its counters are empty, whatever an earlier shard of the partition left behind.
 //!
 //! - `scripts`: the Lua sources;
 //! - `apply`: a micro-batch, read and written;
@@ -48,8 +48,8 @@ pub enum ShardError {
         /// What the server or the connection said.
         source: RedisError,
     },
-    /// Redis took the script and failed to write. The shard has no cursor any more, which is as if it was missing; or it is as
-    /// it was, if already the first write failed.
+    /// Redis took the script and failed to write. The shard has no cursor any more, so it counts as missing; if its
+    /// first write failed, it is unchanged.
     #[error("redis could not write to shard {shard}, which has to be opened again: {why}")]
     Failed {
         /// The shard's key.
@@ -75,8 +75,8 @@ impl ShardError {
 }
 
 impl ShardClient {
-    /// Opens a missing shard at an offset, without counters, counted by those definitions from there on. `instance` is random,
-    /// and another one for each shard that is opened. An existing shard stays as it is:
+    /// Opens a missing shard at an offset, without counters, counted by those definitions from there on. `instance` is
+    /// random, and another one for each shard that is opened. An existing shard stays as it is:
     /// [`Refusal::Differs`](shared_logic::contracts::speed_view::Refusal::Differs).
     ///
     /// # Errors
@@ -120,8 +120,8 @@ impl ShardClient {
         self.change(redis, keys, "adopt definitions in", &self.scripts.adopt, &[hashes_text(definitions)]).await
     }
 
-    /// R5: drops every slice and begins one at `to`, without counters, if the shard's cursor is `cursor`. `instance` is as for
-    /// [`ShardClient::open`].
+    /// R5: drops every slice and begins one at `to`, without counters, if the shard's cursor is `cursor`. `instance` is
+    /// as for [`ShardClient::open`].
     ///
     /// # Errors
     /// [`ShardError`].
@@ -138,7 +138,8 @@ impl ShardClient {
         self.change(redis, keys, "reopen", &self.scripts.reopen, &arguments).await
     }
 
-    /// R12: marks the shard of that instance as truncated: at that offset the log holds another record than what was counted.
+    /// R12: marks the shard of that instance as truncated: at that offset the log holds another record than what was
+    /// counted.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -152,7 +153,8 @@ impl ShardClient {
         self.change(redis, keys, "mark", &self.scripts.mark, &[instance.to_string(), at.to_string()]).await
     }
 
-    /// R8: drops, from the front, every slice that ends at or below the cut. Their counters stay until they are expired.
+    /// R8: drops, from the front, every slice that ends at or below the cut. Their counters stay until they are
+    /// expired.
     ///
     /// # Errors
     /// [`ShardError`].

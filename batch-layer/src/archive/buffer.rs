@@ -18,7 +18,7 @@ pub(crate) struct Buffer {
     pub(crate) rejects: BTreeMap<Reason, (u64, Place)>,
     /// Bytes of payloads and keys.
     pub(crate) bytes: usize,
-    /// Per partition of which a record was read, the last one's offset and, if that was made, its witness (R12).
+    /// Per partition with records, the offset of the last one, and its witness if that was made (R12).
     last: BTreeMap<i32, (i64, Option<Witness>)>,
     rows: RecordRows,
 }
@@ -57,14 +57,14 @@ impl Buffer {
         }
     }
 
-    /// R12: notes the witness that the last record of a partition is.
+    /// R12: notes the witness of a partition's last record.
     pub(crate) fn note_witness(&mut self, partition: i32, witness: Witness) {
         if let Some((_, noted)) = self.last.get_mut(&partition).filter(|(offset, _)| *offset == witness.offset) {
             *noted = Some(witness);
         }
     }
 
-    /// R12: per partition of which a record was read, the last one as a witness; `None`: it was not made.
+    /// R12: per partition with records, the witness of the last one; `None`: it was not made.
     pub(crate) fn witnesses(&self) -> impl Iterator<Item = (i32, Option<Witness>)> {
         self.last.iter().map(|(partition, (_, witness))| (*partition, *witness))
     }

@@ -29,8 +29,8 @@ pub(crate) async fn facts(
     archive.commit(commit, Some(facts)).await
 }
 
-/// The columns that the table has to declare if the source has fields that it does not declare yet, since they were added to
-/// the catalog. A field that was removed stays declared, because rows hold it.
+/// The columns that the table has to declare if the source has fields that it does not declare yet, since they were
+/// added to the catalog. A field that was removed stays declared, because rows hold it.
 pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Option<Schema>, StoreError> {
     let declared = archive.columns()?;
     let mut columns = declared.clone();
@@ -42,8 +42,9 @@ pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Opti
     Ok((columns.len() > declared.len()).then_some(columns))
 }
 
-/// Writes the buffer's rows and commits them together with the facts that follow from them. `log` is the topic's id: of each
-/// partition, the incarnation that goes on is meant (R12). `ends` is where the partitions ended when Kafka was last asked. On a conflict, neither the table nor `archive` changes.
+/// Writes the buffer's rows and commits them together with the facts that follow from them. `log` is the topic's id:
+/// the rows of each partition belong to its newest incarnation (R12). `ends` is where the partitions ended when Kafka
+/// was last asked. On a conflict, neither the table nor `archive` changes.
 pub(crate) async fn rows(
     archive: &mut Archive,
     source: &Source,

@@ -86,7 +86,8 @@ impl Archiver {
         }
     }
 
-    /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a last commit.
+    /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a
+    /// last commit.
     fn session(&mut self) -> Result<(), SessionError> {
         self.runtime.block_on(self.archive.refresh())?;
         let Some(topic) = self.describe()? else {
@@ -99,8 +100,8 @@ impl Archiver {
         Ok(())
     }
 
-    /// R6: registers the topic in the facts, before any of its records is archived, and starts to read. Returns nothing if
-    /// another archiver committed first.
+    /// R6: registers the topic in the facts, before any of its records is archived, and starts to read. Returns nothing
+    /// if another archiver committed first.
     fn register(&mut self, topic: Topic) -> Result<Option<Reading>, SessionError> {
         let starts = self.offsets(&topic, Bound::Start)?;
         let ends = self.offsets(&topic, Bound::End)?;
@@ -174,8 +175,8 @@ impl Archiver {
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
 
-    /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the next
-    /// session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
+    /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the
+    /// next session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
     fn explain_out_of_range(&self, reading: &Reading) -> Result<(), SessionError> {
         if reading.out_of_range.is_empty() {
             return Ok(());
@@ -192,7 +193,7 @@ impl Archiver {
             }
             warn!(%id, next, start, end, "kafka said that the log does not hold the next offset; starting again");
             if next >= start {
-                // By now it holds the offset. So that this does not repeat without end, it waits.
+                // By now the log holds the offset. The wait keeps this from repeating without a pause.
                 self.pause(self.settings.retry_backoff.get());
             }
         }

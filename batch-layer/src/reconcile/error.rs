@@ -38,7 +38,7 @@ pub enum SourceError {
     /// Redis could not be reached.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// What a shard says of a lost tail could not be brought to the archive.
+    /// The archive could not record that a shard's log lost its tail.
     #[error(transparent)]
     Facts(#[from] FactsNotChanged),
     /// A shard was not rotated. Without knowing its slices, no cut can be taken at which answers are complete.

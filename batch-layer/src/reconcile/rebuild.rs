@@ -1,13 +1,14 @@
 //! A rebuild: the view of a metric whose newest view counts another definition, or that has none yet.
 //!
-//! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is chosen once
-//! and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day, and the next
-//! run goes on. A run goes on with rebuilds for a bounded time (the setting `reconcile.rebuild_step`), after it has reconciled all
-//! other metrics.
+//! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is
+//! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day,
+//! and the next run continues. A run continues rebuilds for a bounded time (the setting `reconcile.rebuild_step`),
+//! after it has reconciled all other metrics.
 //!
-//! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it recomputes the hours that
-//! events between the rebuild's cut and the next view's touch, and replaces the old view in one commit. The next cut follows
-//! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it.
+//! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it recomputes the hours
+//! that events between the rebuild's cut and the next view's cut touch, and replaces the old view in one commit. The
+//! next cut follows from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or
+//! below it.
 
 use std::time::Duration;
 
@@ -52,8 +53,8 @@ impl<'a> Turn<'a> {
 }
 
 impl Reconciler {
-    /// Reconciles as [`Reconciler::run`] does, again and again until no rebuild is left unfinished, or until `stop`. Returns what
-    /// the last of these runs did.
+    /// Reconciles as [`Reconciler::run`] does, again and again until no rebuild is left unfinished, or until `stop`.
+    /// Returns what the last of these runs did.
     ///
     /// # Errors
     /// The first failure.
@@ -68,8 +69,8 @@ impl Reconciler {
         }
     }
 
-    /// Counts days of rebuilds that were begun, for that long and at least one of each. Returns whether days are left. No shard is
-    /// rotated and no view replaced: that is left to the next [`Reconciler::run`].
+    /// Counts days of rebuilds that were begun, for that long and at least one of each. Returns whether days are left.
+    /// No shard is rotated and no view replaced: that is left to the next [`Reconciler::run`].
     ///
     /// # Errors
     /// The first failure.
@@ -142,14 +143,14 @@ impl Reconciler {
             warn!(
                 table = view.path(),
                 error = error_text(&error),
-                "cannot forget a rebuild that is over; trying again later"
+                "cannot delete the list of a finished rebuild; trying again later"
             );
         }
         Ok(Outcome::Replaced(replaced))
     }
 
-    /// What the newest view, or what is `staged` beside it, has counted of a metric's definition; `None` if neither has counted
-    /// all days.
+    /// What the newest view, or what is `staged` beside it, has counted of a metric's definition; `None` if neither has
+    /// counted all days.
     pub(super) async fn counted(
         &self,
         metric: &Metric,
@@ -166,7 +167,7 @@ impl Reconciler {
         Ok(whole.map(|whole| Counted::Staged(whole.cut.clone(), whole.files().cloned().collect())))
     }
 
-    /// Goes on with what was kept of a rebuild, or begins it.
+    /// Continues the rebuild that was kept, or begins one.
     pub(super) async fn step(
         &self,
         metric: &Metric,
@@ -203,8 +204,8 @@ impl Reconciler {
         Ok(rebuild)
     }
 
-    /// Counts days that are left, each into a file, until the turn is over. A rebuild that another process has begun anew or finished
-    /// meanwhile stays as it is.
+    /// Counts days that are left, each into a file, until the turn is over. A rebuild that another process has begun
+    /// anew or finished meanwhile stays as it is.
     async fn count_days(
         &self,
         metric: &Metric,
@@ -245,8 +246,8 @@ pub(super) async fn begun(
     Ok(kept.filter(|kept| kept.definition == *definition && cut::is_covered(&kept.cut, &archive.facts())))
 }
 
-/// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. A day that another process
-/// has counted meanwhile stays as it was kept, and the own file is an orphan.
+/// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. If another
+/// process has counted the day meanwhile, that result stays, and this file is an orphan.
 async fn keep(view: &BatchView, rebuild: &mut Rebuild, day: &str, file: Option<DataFile>) -> Result<bool, StoreError> {
     let mut next = rebuild.clone();
     if let Some(counted) = next.days.get_mut(day) {

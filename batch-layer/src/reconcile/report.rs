@@ -23,7 +23,8 @@ pub struct Report {
 pub enum Outcome {
     /// There is a new version of it.
     Replaced(Replaced),
-    /// It counts another definition. Some days of the one that replaces it are counted; the others are left to the next step.
+    /// It counts another definition. Some days of the one that replaces it are counted; the others are left to the next
+    /// step.
     Unfinished {
         /// How many days are counted.
         done: usize,
@@ -67,7 +68,7 @@ impl Report {
                 histogram!("braid_reconcile_seconds", "metric" => metric.clone()).record(*took);
             }
             Outcome::Unfinished { done, days } => {
-                info!(metric, done, days, took_ms, "the view is being rebuilt; the next step goes on with it");
+                info!(metric, done, days, took_ms, "the view is being rebuilt; the next step continues");
             }
             Outcome::Waiting { partition } => {
                 warn!(metric, %partition, "the view counts another definition, and so does this shard: it is not replaced before `speed-layer` runs with this catalog everywhere");

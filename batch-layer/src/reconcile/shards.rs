@@ -1,5 +1,5 @@
-//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), how far closed logs
-//! were counted (R6), which logs lost their tail (R12), and what is counted.
+//! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), how far
+//! closed logs were counted (R6), which logs lost their tail (R12), and what is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct Shards<'a> {
     redis: Connection,
     /// The closed logs that this reconcile has settled.
     settled: BTreeSet<String>,
-    /// The incarnations without their tail that this reconcile has judged.
+    /// The incarnations that lost their tail and that this reconcile has settled.
     judged: BTreeSet<PartitionId>,
 }
 
@@ -47,8 +47,8 @@ impl Shards<'_> {
         Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled, judged })
     }
 
-    /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have. R12: a shard that is
-    /// marked as truncated has no slice that counts, and the archive is told.
+    /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have. R12: a
+    /// shard that is marked as truncated has no slice that counts, and the archive records it.
     ///
     /// # Errors
     /// If Redis does not answer, or the archive cannot be written.
@@ -92,8 +92,8 @@ impl Shards<'_> {
         Ok(rotated.len() > known)
     }
 
-    /// Waits until every shard of an open log counts that definition, not beyond `deadline` and not after `stop`. Returns the
-    /// first partition whose shard does not. A partition without a shard is no hindrance.
+    /// Waits until every shard of an open log counts that definition, not beyond `deadline` and not after `stop`.
+    /// Returns the first partition whose shard does not. Partitions without a shard are not waited for.
     ///
     /// # Errors
     /// If Redis does not answer.
@@ -131,9 +131,9 @@ impl Shards<'_> {
         Ok(None)
     }
 
-    /// R6: settles the closed logs. Before a cut reaches the end of a closed log, the archive has to know what the speed layer
-    /// counted beyond that end: those records had arrived, and no answer counts them from this cut on, so they are noted as
-    /// lost.
+    /// R6: settles the closed logs. Before a cut reaches the end of a closed log, the archive has to know what the
+    /// speed layer counted beyond that end: those records had arrived, and no answer counts them from this cut on, so
+    /// they are noted as lost.
     ///
     /// # Errors
     /// If Redis does not answer, or the archive cannot be written.
@@ -160,8 +160,9 @@ impl Shards<'_> {
         }
     }
 
-    /// R12: settles the incarnations that lost their tail. What their shards had counted, and neither the archive nor what the
-    /// log holds now has, is noted as lost. Where the archive has not read that far, the next reconcile judges.
+    /// R12: settles the incarnations that lost their tail. What their shards had counted, and neither the archive nor
+    /// what the log holds now has, is noted as lost. Where the archive has not read that far, the next reconcile
+    /// judges.
     ///
     /// # Errors
     /// If Redis does not answer, or the archive cannot be read or written.
@@ -193,13 +194,13 @@ impl Shards<'_> {
     }
 }
 
-/// What became of what the shard of an incarnation without its tail had counted.
+/// Where the records are that the shard of an incarnation without its tail had counted.
 enum Judged {
-    /// The archive holds it.
+    /// The archive holds them.
     Archived,
-    /// Some of it between these offsets is lost.
+    /// Some of them, between these offsets, are lost.
     Lost(i64, i64),
-    /// The newest incarnation may still bring it.
+    /// The archive of the newest incarnation may still reach them.
     NotYet,
 }
 
@@ -218,14 +219,14 @@ async fn judge(archive: &Archive, id: &PartitionId, shard: &Shard) -> Result<Jud
     Ok(if may_come { Judged::NotYet } else { Judged::Lost(from, to) })
 }
 
-/// R12: brings to the archive that the logs of these partitions lost their tail. Where the archive has not found a difference
-/// itself, the next incarnation begins where it stands.
+/// R12: records in the archive that the logs of these partitions lost their tail. If the archiver has not found a
+/// difference itself, the next incarnation begins at the archive's next offset.
 async fn tell(archive: &mut Archive, truncated: &[PartitionId]) -> Result<(), SourceError> {
     let close = |facts: &mut Facts| {
         for id in truncated {
             let known = facts.partition(id).map(|known| (known.next, known.witness));
             if let Some(next) = known.and_then(|(at, before)| facts.lose_tail(id, at, before)) {
-                error!(%id, %next, "a shard says that the log lost its tail; the partition goes on as another incarnation");
+                error!(%id, %next, "a shard says that the log lost its tail; the partition continues as another incarnation");
             }
         }
     };

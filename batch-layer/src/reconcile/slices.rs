@@ -1,8 +1,8 @@
 //! The slices of a source's shards, and which of them the archive can vouch for (R12).
 //!
-//! A slice begins at an offset and after a record, its witness. A cut may move there only if the archive holds that record at
-//! that offset: else speed and batch have read different records there, as they do where one of them has not noticed yet that
-//! the log lost its tail.
+//! A slice begins at an offset and after a record, its witness. A cut may move there only if the archive holds that
+//! record at that offset. Otherwise speed and batch have read different records there, because one of them has not
+//! noticed yet that the log lost its tail.
 
 use std::collections::BTreeMap;
 
@@ -60,9 +60,9 @@ pub(super) async fn confirmed(
     Ok(confirmed)
 }
 
-/// Where the archive has to be asked for the witness of a begin. `None`: it need not be asked, because that is the last record
-/// that it holds; or it cannot know, because there is none, the record lies before what is archived, or it was lost before it
-/// was archived.
+/// Where the archive has to be searched for the witness of a begin. `None`: the witness is the last archived record, so
+/// no search is needed; or the archive cannot have it, because there is no witness, or its record lies before the
+/// archive's begin, or was lost before it was archived.
 fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRange> {
     let witness = begin.witness?;
     let offset = witness.offset;

@@ -1,13 +1,13 @@
-//! A consumer with given offsets: it reads the partitions that it is assigned, from the offsets that it is given, and commits
-//! nothing.
+//! A consumer with given offsets: it reads the partitions that it is assigned, from the offsets that it is given, and
+//! commits nothing.
 //!
-//! librdkafka requires a group id all the same; it is set and never used. The consumer polls whole batches from librdkafka's
-//! queue, which is its fastest path, and passes every record to a closure as borrowed bytes, without a copy or an
-//! allocation.
+//! librdkafka requires a group id all the same; it is set and never used. The consumer polls whole batches from
+//! librdkafka's queue, which is its fastest path, and passes every record to a closure as borrowed bytes, without a
+//! copy or an allocation.
 //!
 //! Two mechanisms make a changed assignment safe. librdkafka marks fetched records with a version that every assignment
-//! raises, and withholds older ones. And this file remembers for each partition the smallest offset that may still come; it
-//! drops records below that offset and records of partitions that are not assigned.
+//! raises, and withholds older ones. And this file remembers for each partition the smallest offset that may still
+//! come; it drops records below that offset and records of partitions that are not assigned.
 
 mod config;
 mod headers;
@@ -47,7 +47,7 @@ pub struct Consumer {
     batch: Vec<*mut raw::rd_kafka_message_t>,
     /// By partition: the smallest offset that may still be delivered.
     positions: Vec<i64>,
-    /// By partition: the place of its last record in the batch. Only kept for its memory.
+    /// By partition: the place of its last record in the batch. A field only so that its memory is reused.
     last: Vec<usize>,
     paused: BTreeSet<i32>,
     topic: String,
@@ -107,19 +107,19 @@ impl Consumer {
         &self.topic
     }
 
-    /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that was
-    /// fetched after it; so it may be counted during the same poll.
+    /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that
+    /// was fetched after it; so it may be counted during the same poll.
     pub fn losses(&self) -> Losses {
         Losses::of(self.client.losses())
     }
 
-    /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no longer
-    /// delivered. Paused partitions are resumed. An empty map ends all reading.
+    /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no
+    /// longer delivered. Paused partitions are resumed. An empty map ends all reading.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Argument`] for a negative partition or offset; [`KafkaError::Topic`] if librdkafka refuses. An offset
-    /// that does not exist is reported later, by [`Polled::OutOfRange`].
+    /// [`KafkaError::Argument`] for a negative partition or offset; [`KafkaError::Topic`] if librdkafka refuses. An
+    /// offset that does not exist is reported later, by [`Polled::OutOfRange`].
     pub fn assign(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<(), KafkaError> {
         let wrong =
             offsets.iter().find(|(partition, offset)| !(0..=PARTITION_MAX).contains(*partition) || **offset < 0);
@@ -134,7 +134,8 @@ impl Consumer {
         }
         let list = PartitionList::new(&self.topic_c, offsets.iter().map(|(partition, offset)| (*partition, *offset)));
         if !self.paused.is_empty() {
-            // librdkafka keeps the pause of a partition that stays assigned. One that it does not know needs no resuming.
+            // librdkafka keeps the pause of a partition that stays assigned. One that it does not know needs no
+            // resuming.
             let paused: Vec<i32> = std::mem::take(&mut self.paused).into_iter().collect();
             let _ = self.resume(&paused);
         }
@@ -176,8 +177,8 @@ impl Consumer {
         self.outcome("resume", code, &list)
     }
 
-    /// Waits up to `timeout` for something to arrive, then passes what is there to `visit`: at most `max` items, in order
-    /// within each partition. Returns their number; zero means that nothing came in time.
+    /// Waits up to `timeout` for something to arrive, then passes what is there to `visit`: at most `max` items, in
+    /// order within each partition. Returns their number; zero means that nothing came in time.
     ///
     /// Must be called often (every few seconds), also while nothing is assigned.
     ///

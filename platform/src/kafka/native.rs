@@ -1,8 +1,8 @@
 //! The raw librdkafka client under [`super::Consumer`] and [`super::Topics`].
 //!
-//! The safe crate lacks what those two need: batches from a queue, the offset of an end-of-partition event, topic ids, and
-//! offsets of many partitions at once. The unsafe code that they share is here: a client's life, lists of partitions, C
-//! strings.
+//! The safe crate lacks what those two need: batches from a queue, the offset of an end-of-partition event, topic ids,
+//! and offsets of many partitions at once. The unsafe code that they share is here: a client's life, lists of
+//! partitions, C strings.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -158,10 +158,10 @@ pub(super) fn description(code: RDKafkaRespErr) -> String {
     text_of(unsafe { raw::rd_kafka_err2str(code) })
 }
 
-/// Receives librdkafka's log lines, on its threads, and counts the connections that broke: librdkafka tells of them in no other
-/// way. An attempt to connect that failed is none of them. The line is written by the thread that notices, before it connects
-/// again. If one connection breaks twice within 30 seconds in the same way and without a failed attempt in between, librdkafka
-/// does not repeat the line.
+/// Receives librdkafka's log lines, on its threads, and counts the connections that broke: librdkafka reports them in
+/// no other way. A failed attempt to connect does not count. The line is written by the thread that notices, before it
+/// connects again. If one connection breaks twice within 30 seconds in the same way and without a failed attempt in
+/// between, librdkafka does not repeat the line.
 unsafe extern "C" fn log(client: *const raw::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
     let (facility, line) = (text_of(facility), text_of(line));
     if facility == "FAIL" && line.contains(" in state UP") {
@@ -175,8 +175,8 @@ unsafe extern "C" fn log(client: *const raw::rd_kafka_t, level: c_int, facility:
     log_line(level, &facility, &line);
 }
 
-/// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second, and
-/// [`log_line`] already logs the loss once for each broker.
+/// Whether the error only reports that a broker cannot be reached. librdkafka repeats such errors ten times a second,
+/// and [`log_line`] already logs the loss once for each broker.
 pub(super) fn is_connection_loss(error: &ClientError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
     matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | Resolve))
@@ -184,8 +184,8 @@ pub(super) fn is_connection_loss(error: &ClientError) -> bool {
 
 /// Writes a log line of librdkafka to our log; `level` is a syslog level.
 ///
-/// While no broker can be reached, librdkafka repeats that ten times a second, besides one line (`FAIL`) for each broker,
-/// which it does not repeat. The repetitions are logged for debugging only.
+/// While no broker can be reached, librdkafka repeats that ten times a second, besides one line (`FAIL`) for each
+/// broker, which it does not repeat. The repetitions are logged for debugging only.
 pub(super) fn log_line(level: c_int, facility: &str, line: &str) {
     let repeated = facility == "ERROR" && (line.contains("brokers are down") || line.contains(": Connect to "));
     match level {

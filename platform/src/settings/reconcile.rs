@@ -18,8 +18,8 @@ pub struct Reconcile {
     pub max_attempts: u32,
     /// The wait before planning again; doubled each time, with jitter. Default `200ms`.
     pub retry_backoff: Span,
-    /// How long a reconcile goes on with rebuilds before it leaves the rest to the next step. The day that is being counted is
-    /// finished, and at least one is. Default `60s`.
+    /// How long one step of a reconcile continues rebuilds. A day that is being counted is finished, and each step
+    /// counts at least one day of each rebuild. Default `60s`.
     pub rebuild_step: Span,
     /// The oldest that a cut may become where a topic is compacted; its `min.compaction.lag.ms` must exceed it.
     /// Default `1d`.

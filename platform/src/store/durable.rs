@@ -1,8 +1,8 @@
 //! Local disk as an object store in which a file is durable before it counts.
 //!
-//! `object_store` never syncs: after a power cut, a file of its local store may be empty, half or gone, although later ones
-//! are there. Here a file is written under a temporary name beside its target, synced, published under its name, and then its
-//! folder is synced. So a file whose put succeeded is there after a power cut, and a file that is there is
+//! `object_store` never syncs: after a power cut, a file of its local store may be empty, half or gone, although later
+//! ones are there. Here a file is written under a temporary name beside its target, synced, published under its name,
+//! and then its folder is synced. So a file whose put succeeded is there after a power cut, and a file that is there is
 //! whole. The temporary names begin with a dot and no number, so no reader takes them for data or for log entries;
 //! [`is_staged`] recognises those that a crash has left behind.
 
@@ -39,7 +39,7 @@ pub(super) fn create_folder(folder: &FilePath) -> io::Result<()> {
     create_folder(parent)?;
     match std::fs::create_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        // Also if another process has just created it, which may not have synced it yet.
+        // Synced even if another process has just created the folder, because it may not have synced it yet.
         _ => sync_folder(parent),
     }
 }

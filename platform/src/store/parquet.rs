@@ -44,7 +44,8 @@ pub(super) async fn write(
     Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
 }
 
-/// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its rows.
+/// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its
+/// rows.
 pub(super) async fn read(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -77,7 +78,8 @@ pub(super) async fn read(
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 
-/// Reads a file as far as those columns need it. The bytes of other columns are zero, and take memory only once they are touched.
+/// Reads a file as far as those columns need it. The bytes of other columns are zero, and take memory only once they
+/// are touched.
 async fn fetch(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
@@ -113,8 +115,8 @@ fn place(bytes: &mut [u8], at: u64, read: &[u8]) {
     }
 }
 
-/// Where the wanted columns lie in a file whose description is read. None, if that cannot be understood: who decodes the file
-/// says why.
+/// Where the wanted columns lie in a file whose description is read. None if the description cannot be understood:
+/// decoding the file then reports why.
 fn chunks(bytes: &[u8], wanted: &HashSet<String>) -> Vec<Range<u64>> {
     let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
     let Ok(description) = reader.get_metadata() else { return Vec::new() };
@@ -127,8 +129,8 @@ fn chunks(bytes: &[u8], wanted: &HashSet<String>) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// Removes what was last written before that moment and is no longer needed: Parquet files that are not to be kept, and files
-/// that a crash has left behind unpublished.
+/// Removes what was last written before that moment and is no longer needed: Parquet files that are not to be kept, and
+/// files that a crash has left behind unpublished.
 pub(super) async fn remove_orphans(
     store: &Arc<dyn ObjectStore>,
     table: &str,

@@ -1,7 +1,7 @@
 //! Decoding rules: everything that decides what event a record is, if it is one (R11).
 //!
-//! The archive keeps the bytes of records, and beside them what they were decoded to. Each of its files names the hash of the
-//! rules that it was decoded under. Other rules start from the bytes.
+//! The archive keeps the bytes of records, and beside them what they were decoded to. Each of its files names the hash
+//! of the rules that it was decoded under. Other rules start from the bytes.
 
 use std::fmt::{self, Write};
 
@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Source;
 use crate::schema::FieldType;
 
-/// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source decode a
-/// record differently. Every record of every archive is decoded again then.
+/// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source
+/// decode a record differently. Every record of every archive is decoded again then.
 pub const DECODER_VERSION: u32 = 1;
 
 /// Names the rules by which records were decoded: 16 lower-case hexadecimal digits.
@@ -32,7 +32,7 @@ impl fmt::Display for RulesHash {
     }
 }
 
-/// The text of a file's column, which may be of another writer: then it names no rules that any source has.
+/// From the text of a file's column. If another program wrote it, it equals the rules of no source.
 impl From<&str> for RulesHash {
     fn from(text: &str) -> RulesHash {
         RulesHash(text.to_owned())

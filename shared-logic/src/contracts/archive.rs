@@ -1,8 +1,8 @@
 //! The Delta archive of a source, in `<name>/archive/<source>`: every record that arrived.
 //!
-//! A row is a record: where it lies, its bytes, and what these were decoded to: its declared fields as columns, or the reason
-//! why it is no event. The bytes are the truth, and the rest is a cache under the [rules](RULES) that its file names (R11).
-//! Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
+//! A row is a record: where it lies, its bytes, and what these were decoded to: its declared fields as columns, or the
+//! reason why it is invalid. The bytes are the truth, and the rest is a cache under the [rules](RULES) that its file
+//! names (R11). Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
 //!
 //! - `headers`: how headers are written;
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
@@ -38,11 +38,11 @@ pub const KEY: &str = "_key";
 /// The record's headers, a JSON array of `[name, value]`. A value is text, `null`, or, if it is not UTF-8,
 /// `{"hex": "<digits>"}`.
 pub const HEADERS: &str = "_headers";
-/// The rules that the row was decoded under: a [`RulesHash`](crate::catalog::RulesHash), the same in every row of a file.
-/// Files that were written before bytes were kept do not have it.
+/// The rules that the row was decoded under: a [`RulesHash`](crate::catalog::RulesHash), the same in every row of a
+/// file. Files that were written before bytes were kept do not have it.
 pub const RULES: &str = "_rules";
-/// The record's payload. Null in a row with an `_error`: the record has no payload. Null in a row without one: the bytes
-/// were not kept.
+/// The record's payload. Null in a row with an `_error`: the record has no payload. Null in a row without one: the
+/// bytes were not kept.
 pub const RAW: &str = "_raw";
 /// Why the record could not be decoded: `reason` or `reason:field`.
 pub const ERROR: &str = "_error";
@@ -50,8 +50,8 @@ pub const ERROR: &str = "_error";
 /// The column that holds a field, in a table that declares those columns.
 ///
 /// One column cannot hold two types. A field whose name is taken by a column of another type has a column of its own,
-/// `_<field>_<type>`. Tables never lose a column or change its type, so a field's column stays the same. Delta tells names
-/// apart without regard to case.
+/// `_<field>_<type>`. Tables never lose a column or change its type, so a field's column stays the same. Delta tells
+/// names apart without regard to case.
 pub fn field_column(field: &Field, declared: &Schema) -> PlSmallStr {
     let taken = declared.iter().any(|(name, dtype)| {
         name.eq_ignore_ascii_case(&field.name) && (name.as_str() != field.name || *dtype != field.kind.table_type())
@@ -59,7 +59,8 @@ pub fn field_column(field: &Field, declared: &Schema) -> PlSmallStr {
     if taken { format!("_{}_{}", field.name, field.kind.name()).into() } else { field.name.as_str().into() }
 }
 
-/// The columns of a record, which come before those of the fields, because Delta keeps statistics of the first columns only.
+/// The columns of a record, which come before those of the fields, because Delta keeps statistics of the first columns
+/// only.
 pub fn record_columns() -> [(PlSmallStr, DataType); 9] {
     use crate::schema::INSTANT;
     let columns = [

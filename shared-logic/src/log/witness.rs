@@ -1,7 +1,7 @@
 //! What proves that a log still holds what was read of it: the last record before a position (R12).
 //!
-//! A broker that went back to an older copy of its data gives offsets, and even leader epochs, a second time. So an offset
-//! alone says nothing. A process that continues at a position reads its witness again and compares.
+//! A broker that went back to an older copy of its data gives offsets, and even leader epochs, a second time. So an
+//! offset alone says nothing. A process that continues at a position reads its witness again and compares.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ pub struct Witness {
 #[error("`{0}` is no witness <offset>:<timestamp>:<leader epoch>:<hash>")]
 pub struct NotAWitness(String);
 
-/// What of a record its witness is made from.
+/// The parts of a record that its witness is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
     /// Microseconds since 1970.
@@ -44,7 +44,7 @@ pub struct Content<'a> {
 }
 
 impl Witness {
-    /// The witness that a record at that offset is.
+    /// The witness of a record at that offset.
     pub fn of(offset: i64, epoch: Option<i32>, content: &Content<'_>) -> Witness {
         let mut hash = Xxh3::new();
         for part in [content.key, content.payload, content.headers.map(str::as_bytes)] {
@@ -124,7 +124,7 @@ impl From<i64> for Position {
     }
 }
 
-/// Compares a log with a position: it is shown, in order, what a reader finds from the witness's offset on.
+/// Compares a log with a position. It is given, in order, what a reader finds from the witness's offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
     witness: Witness,
@@ -166,7 +166,8 @@ impl Check {
             self.found = record.is_same(&self.witness);
             return match self.found {
                 false => Some(Outcome::Differs(at)),
-                // Between the witness and the position were only markers and aborted records, and so must it be now.
+                // Only markers and aborted records lay between the witness and the position, so there may be nothing
+                // else now.
                 true => (self.next == at + 1).then_some(Outcome::Fits),
             };
         }

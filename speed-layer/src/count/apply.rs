@@ -1,9 +1,10 @@
 //! The second stage of a counting loop: writes what a micro-batch adds into the shard (R2).
 //!
-//! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves the
-//! cursor. The script names the cursor, last slice, definitions and instance that it expects, and changes nothing if one of them
-//! differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script may have run. The
-//! next try then finds the cursor where this micro-batch would move it, and adds nothing a second time.
+//! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves
+//! the cursor. The script names the cursor, last slice, definitions and instance that it expects, and changes nothing
+//! if one of them differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script
+//! may have run. The next try then finds the cursor where this micro-batch would move it, and adds nothing a second
+//! time.
 
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ impl ApplyStage<'_> {
                 return Ok(applied);
             }
             if self.shared.goes_on_elsewhere(&id) {
-                warn!(%id, "the archive has begun another incarnation of the partition; going on there");
+                warn!(%id, "the archive has begun another incarnation of the partition; continuing there");
                 return Ok(applied);
             }
             let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
@@ -232,7 +233,7 @@ impl From<Refusal> for NotApplied {
     }
 }
 
-/// Whether its counters are those that are expected, at whatever position, and may be added to.
+/// Whether the shard has the expected counters, whatever its position, and they may be added to.
 fn same_shard(shard: &Shard, expected: &Expected) -> bool {
     let is_same = shard.instance == expected.instance && shard.definitions == expected.definitions;
     is_same && shard.truncated.is_none()

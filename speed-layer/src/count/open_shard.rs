@@ -1,5 +1,5 @@
-//! Makes a partition's shard ready to be counted into: it exists, counts this catalog's definitions, and its cursor is an
-//! offset that the log still holds.
+//! Makes a partition's shard ready to be counted into: it exists, counts this catalog's definitions, and its cursor is
+//! an offset that the log still holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +29,13 @@ pub struct OpenShard {
     /// The shard's positions.
     pub shard: Shard,
     /// The first offset that may warm the deduplication window: the log still holds it, and the archive has it too. The
-    /// batch layer does not know records before the archive's start (`start = "latest"`). If they counted as earlier copies
-    /// here, the layers would disagree.
+    /// batch layer does not know records before the archive's start (`start = "latest"`). If they counted as earlier
+    /// copies here, the layers would disagree.
     pub warm_start: i64,
     /// R12: how the log is compared with the archive's position, where that lies ahead of the cursor.
     pub ahead: Option<Check>,
-    /// R12: how the log is compared with the cursor's position, if its witness is known and was not deleted by retention.
+    /// R12: how the log is compared with the cursor's position, if its witness is known and was not deleted by
+    /// retention.
     pub check: Option<Check>,
 }
 
@@ -67,7 +68,8 @@ pub enum NotOpen {
     },
     /// R12: the log lost its tail, and the archive has not begun another incarnation yet.
     #[error(
-        "the log of {id} lost its tail at {at} or before; the next reconcile tells the archive, which goes on elsewhere"
+        "the log of {id} lost its tail at {at} or before; after the next reconcile the partition continues as another \
+         incarnation"
     )]
     Truncated {
         /// The partition.
@@ -138,8 +140,9 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
     Ok(OpenShard { id, keys, shard, warm_start, ahead, check })
 }
 
-/// R12: what the archive holds of the partition has to be what the log holds, or shard and archive count different records at
-/// the same offsets. Where the archive is behind, and the cursor has a witness, that one proves it.
+/// R12: the archive's position, if the log has to be compared with it. Otherwise shard and archive could count
+/// different records at the same offsets. If the archive is behind the cursor, and the cursor has a witness, comparing
+/// that witness is enough.
 fn archived_ahead(facts: &Facts, id: &PartitionId, shard: &Shard) -> Option<(Witness, i64)> {
     let archived = facts.partition(id).filter(|known| known.next > shard.cursor || shard.witness().is_none())?;
     Some((archived.witness?, archived.next))

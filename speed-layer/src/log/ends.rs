@@ -1,9 +1,9 @@
 //! How far the log reaches, asked now and then, so that answers can say as of when they are complete.
 //!
-//! An answer's `as_of` is the latest moment at which the log's end was asked for and that the cursor has reached by now. The
-//! clock is read before the request, so network delay cannot make `as_of` too recent. Ends are asked for by the topic's
-//! name. The topic's id, asked for before and after, says to which log they belong; a counting loop ignores those of any other
-//! log.
+//! An answer's `as_of` is the latest moment at which the log's end was asked for and that the cursor has reached by
+//! now. The clock is read before the request, so network delay cannot make `as_of` too recent. Ends are asked for by
+//! the topic's name. The topic's id, asked for before and after, says to which log they belong; a counting loop ignores
+//! those of any other log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub struct Ends {
     pub log: String,
     /// When they were asked for, in microseconds since 1970.
     pub asked_us: i64,
-    /// When the answer had come. Only what was sealed afterwards is dated by it (R12).
+    /// When the reply arrived. It is used for `as_of` only with micro-batches that were sealed afterwards (R12).
     pub received: Option<Instant>,
     /// By partition, the first offset that did not exist yet.
     pub of: BTreeMap<i32, i64>,
@@ -90,8 +90,8 @@ impl PendingEnds {
         !self.pending.is_empty()
     }
 
-    /// The latest moment whose end is at or below the cursor, if it was not returned before, for what was sealed at that time.
-    /// An end that came later may be that of an older copy of the log (R12).
+    /// The latest moment whose end is at or below the cursor, if it was not returned before, for a micro-batch that was
+    /// sealed at that time. An end that arrived later may belong to an older copy of the log (R12).
     pub fn as_of(&mut self, cursor: i64, sealed: Instant) -> Option<i64> {
         if self.ends.has_changed().unwrap_or(false) {
             let ends = self.ends.borrow_and_update();

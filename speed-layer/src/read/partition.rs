@@ -1,7 +1,8 @@
 //! One partition that is being read: its records become the micro-batches of one counting loop.
 //!
-//! Before anything is handed on, the log is compared with the positions that the loop continues from (R12): reading starts at
-//! the last record that was read before. Where another record lies there, the loop is told, and nothing is handed on.
+//! Before anything is handed on, the log is compared with the positions that the loop continues from (R12): reading
+//! starts at the last record that was read before. Where another record lies there, the loop is told, and nothing is
+//! handed on.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ pub(super) struct Partition {
     truncated: Option<oneshot::Sender<i64>>,
     /// The last record at or above the cursor.
     last: Option<i64>,
-    /// The last record of which the witness was made; before the first one, that of the cursor.
+    /// The witness that was made last; at first that of the cursor.
     witness: Option<Witness>,
     builder: MicroBatchBuilder,
     batches: mpsc::Sender<MicroBatch>,
@@ -178,8 +179,8 @@ impl Partition {
         }
     }
 
-    /// Seals and sends what is there, and waits while the counting loop is busy. If the loop has ended, the partition is
-    /// removed with the next assignments.
+    /// Seals and sends what is there, and waits while the counting loop is busy. If the loop has ended, the partition
+    /// is removed with the next assignments.
     pub(super) fn send(&mut self, source: &Source) {
         self.sent = Instant::now();
         let is_known = |witness: &Witness| self.last.is_none_or(|last| last == witness.offset);

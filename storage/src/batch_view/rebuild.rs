@@ -5,9 +5,10 @@
 //! <day>/<uuid>.parquet             their rows, among the table's files
 //! ```
 //!
-//! Until a commit adds its files, no version of the table knows of it, and its cut counts for nothing else. The list is written after each
-//! day, so the run that goes on with it repeats no day that it names. As long as the list is there, the files that it names are no
-//! orphans. Who deletes a rebuild deletes the list alone: the files may belong to the table by then, and are orphans if not.
+//! Until a commit adds its files, no version of the table knows of it, and its cut counts for nothing else. The list is
+//! written after each day, so the run that goes on with it repeats no day that it names. As long as the list is there,
+//! the files that it names are not orphans. Deleting a rebuild deletes only the list: its files may belong to the table
+//! by then; otherwise they are orphans.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -62,8 +63,8 @@ impl Rebuild {
         self.days.values().filter_map(|day| day.counted.as_ref()).flatten()
     }
 
-    /// Takes over the days that `kept` has counted, in place of the own ones. Returns false, and takes nothing over, if that is
-    /// another rebuild: of other days, or up to another cut.
+    /// Takes over the days that `kept` has counted, in place of its own. Returns false, and takes nothing over, if that
+    /// is another rebuild: of other days, or up to another cut.
     #[must_use]
     pub fn take_over(&mut self, kept: &Rebuild) -> bool {
         let units = |rebuild: &Rebuild| -> BTreeMap<String, BTreeSet<i64>> {
@@ -107,11 +108,11 @@ impl BatchView {
         self.table().remove_beside(FOLDER, |path| path == list, Duration::ZERO).await.map(drop)
     }
 
-    /// Removes files that belong neither to this version nor to a rebuild, if for [`ORPHAN_AGE`] they were not written and no
-    /// commit has taken them out; returns how many.
+    /// Removes files that belong neither to this version nor to a rebuild, if they were written longer than
+    /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///
-    /// Before that it forgets the rebuilds that are over: that of the definition that the view counts by now, and those of any
-    /// other than `own` that have made no progress for a day.
+    /// Before that it forgets the rebuilds that are over: that of the definition that the view now counts, and those of
+    /// definitions other than `own` that have made no progress for a day.
     ///
     /// # Errors
     /// If the store cannot be listed or written.

@@ -20,9 +20,9 @@ for i = 2, #KEYS do
   redis.call('HSTRLEN', KEYS[i], 'chunks')
 end
 
--- If a write fails all the same, Redis does not roll back, and counters that were written would be merged once more by the
--- next try. So the shard has no cursor while they are written: without one it is missing, and when it is opened again it gets
--- another instance, which never reads them.
+-- If a write fails all the same, Redis does not roll back, and counters that were written would be merged again by the
+-- next attempt. So the shard has no cursor while they are written: without one it is missing, and when it is opened
+-- again it gets another instance, which never reads them.
 local function failed(reply)
   return type(reply) == 'table' and reply.err
 end

@@ -1,5 +1,5 @@
-//! R12: a log that lost its tail. The archive closes the partition's incarnation at what it holds, and begins the next one at the
-//! first offset whose record differs from what was archived there.
+//! R12: a log that lost its tail. The archive closes the partition's incarnation at what it holds, and begins the next
+//! one at the first offset whose record differs from what was archived there.
 //!
 //! That offset is found backwards from the end of what is archived, a window at a time, until a whole window fits.
 
@@ -60,8 +60,8 @@ impl Archiver {
         Ok(self.compacted == Some(true))
     }
 
-    /// Begins the next incarnation of every partition whose log differs from what is archived. If another archiver commits
-    /// first, or the topic was created again, nothing changes, and the next session looks again.
+    /// Begins the next incarnation of every partition whose log differs from what is archived. If another archiver
+    /// commits first, or the topic was created again, nothing changes, and the next session looks again.
     pub(super) fn lose_tails(&mut self, reading: &Reading) -> Result<(), SessionError> {
         let topic = &reading.topic;
         let starts = self.offsets(topic, Bound::Start)?;
@@ -71,7 +71,7 @@ impl Archiver {
             let start = starts.get(partition).copied().unwrap_or_default();
             let (at, before) = self.first_difference(&facts, &id, start, *seen)?;
             if let Some(next) = facts.lose_tail(&id, at, before) {
-                error!(%id, %next, at, "the log lost its tail: it holds other records than the archive from here on, which go on as another incarnation");
+                error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
             }
         }
         // R7: what was read again belongs to this log only if the topic still has its id.
@@ -90,8 +90,8 @@ impl Archiver {
         Ok(())
     }
 
-    /// The first offset at which the log differs from what is archived, and the record before it. `seen` is one at which it
-    /// does; `start` is where the log starts.
+    /// The first offset at which the log differs from what is archived, and the record before it. `seen` is one at
+    /// which it does; `start` is where the log starts.
     fn first_difference(
         &mut self,
         facts: &Facts,

@@ -30,10 +30,10 @@ pub(super) struct Reading {
     pub(super) buffer: Buffer,
     /// The partitions whose log does not hold the next offset. If there is one, the session has to end.
     pub(super) out_of_range: BTreeSet<i32>,
-    /// R12: the partitions whose position is not compared with the log yet. Nothing is taken of them.
+    /// R12: the partitions whose position is not compared with the log yet. None of their records is taken.
     checks: BTreeMap<i32, Check>,
-    /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the archive. If
-    /// there is one, the session has to end.
+    /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the
+    /// archive. If there is one, the session has to end.
     pub(super) differs: BTreeMap<i32, i64>,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,

@@ -1,5 +1,5 @@
-//! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was lost,
-//! and which logs have ended (R6).
+//! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was
+//! lost, and which logs have ended (R6).
 //!
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
@@ -28,8 +28,8 @@ pub struct Facts {
     pub logs: Vec<LogFacts>,
     /// Records that could not be decoded, by reason.
     pub rejects: BTreeMap<Reason, Rejects>,
-    /// The rules of the files that name none, which were written before bytes were kept; `None` if there are no such files,
-    /// or no archiver that keeps bytes has started yet.
+    /// The rules of the files that name none, which were written before bytes were kept; `None` if there are no such
+    /// files, or no archiver that keeps bytes has started yet.
     pub unnamed_rules: Option<RulesHash>,
     /// Whether an archiver that keeps bytes has started.
     pub keeps_bytes: bool,
@@ -43,8 +43,8 @@ pub struct LogFacts {
     /// Whether the log has ended: its topic was deleted. A closed log's cut is its archived end.
     #[serde(default)]
     pub closed: bool,
-    /// Whether a reconcile has asked, after the log was closed, how far the speed layer had counted it. Until then its losses
-    /// may be incomplete, and readers need its shards.
+    /// Whether a reconcile has asked, after the log was closed, how far the speed layer had counted it. Until then its
+    /// losses may be incomplete, and readers need its shards.
     #[serde(default)]
     pub settled: bool,
     /// The partitions that the archive has begun.
@@ -64,11 +64,11 @@ pub struct PartitionFacts {
     /// R12: whether the log lost its tail, so that another incarnation of this partition goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
-    /// R12: whether a reconcile has asked, after that, what the speed layer had counted of this incarnation.
+    /// R12: whether a reconcile has recorded, after that, what the speed layer had counted of this incarnation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
-    /// The largest offset that the partition is known to have reached: what Kafka last said, or what the speed layer had
-    /// counted. When the log is closed, the offsets from `next` up to here are lost.
+    /// The largest offset that the partition is known to have reached: what Kafka last said, or what the speed layer
+    /// had counted. When the log is closed, the offsets from `next` up to here are lost.
     #[serde(default)]
     pub end: i64,
     /// The ranges that the log lost before they were archived.
@@ -184,7 +184,8 @@ impl Facts {
 
     /// R6: notes that rows up to `next` are archived.
     ///
-    /// Changes nothing and returns false if the partition's next offset is not `expected`: another archiver has written.
+    /// Changes nothing and returns false if the partition's next offset is not `expected`: another archiver has
+    /// written.
     #[must_use]
     pub fn advance(&mut self, id: &PartitionId, expected: i64, next: i64) -> bool {
         match self.log_mut(&id.log).partitions.get_mut(&id.partition) {
@@ -225,8 +226,8 @@ impl Facts {
         }
     }
 
-    /// R6: closes a log whose topic has another id now or is gone for good, so that nothing more of it can be read. Offsets
-    /// that it is known to have held and that are not archived are lost.
+    /// R6: closes a log whose topic has another id now or is gone for good, so that nothing more of it can be read.
+    /// Offsets that it is known to have held and that are not archived are lost.
     pub fn close(&mut self, log: &str) {
         let facts = self.log_mut(log);
         facts.closed = true;

@@ -1,12 +1,12 @@
-//! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts lie in
-//! the crate `storage`.
+//! The texts that scripts and their callers exchange. Every change of a shard is one script, and atomic; the scripts
+//! lie in the crate `storage`.
 //!
 //! Numbers travel as text. Each script but the one that reads replies `{status, cursor, slices, definitions, instance,
 //! witnesses, truncated}`, where status is `done` or why nothing changed.
 //!
-//! A write may fail in the middle of a script, and Redis does not roll back. So while the apply script writes counters, the
-//! shard has no cursor, which makes it a missing one: what was written half-way is never read, because a worker that opens the
-//! shard again gives it another instance.
+//! A write may fail in the middle of a script, and Redis does not roll back. So while the apply script writes counters,
+//! the shard has no cursor, which makes it a missing one: what was written half-way is never read, because a worker
+//! that opens the shard again gives it another instance.
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;
@@ -53,8 +53,8 @@ pub fn reply(fields: &[String]) -> Result<Reply, UnknownReply> {
     }
 }
 
-/// Why a script could not write, as Redis says it, if that is its answer: `{failed, why}`. What it had written by then is
-/// never read: the shard is missing, or as it was before if already the first write failed.
+/// Redis's reason why a script could not write, if that is the reply: `{failed, why}`. What the script had written by
+/// then is never read: the shard is missing or, if its first write failed, unchanged.
 pub fn failure(fields: &[String]) -> Option<&str> {
     match fields {
         [status, why] if status == "failed" => Some(why),
@@ -62,8 +62,8 @@ pub fn failure(fields: &[String]) -> Option<&str> {
     }
 }
 
-/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of, witnesses, truncated}`, or
-/// nothing if there is no shard.
+/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of, witnesses, truncated}`,
+/// or nothing if there is no shard.
 ///
 /// # Errors
 /// If it is of another form.

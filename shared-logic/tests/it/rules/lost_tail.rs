@@ -1,9 +1,10 @@
-//! R12, walked at random: one partition whose log loses its tail and grows again, with one archiver, one worker, one reconcile and
-//! one reader, each with the project's own functions. Records have a number, so that what is counted can be told from what
-//! has only the same offset.
+//! R12, walked at random: one partition whose log loses its tail and grows again, with one archiver, one worker, one
+//! reconcile and one reader, each with the project's own functions. Records have a number, so that what is counted can
+//! be told from what has only the same offset.
 //!
-//! After every step, an answer that claims to be complete counts no record twice, and every record that had arrived when it was
-//! dated, unless an operator accepted a loss. At the end of every walk, once everybody catches up, answers are complete.
+//! After every step, an answer that claims to be complete counts no record twice, and every record that had arrived
+//! when it was dated, unless an operator accepted a loss. At the end of every walk, once all layers catch up, answers
+//! are complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -352,7 +353,7 @@ impl World {
         }
     }
 
-    /// Everybody catches up, and an operator accepts what is lost.
+    /// All layers catch up, and an operator accepts what is lost.
     fn heals(&mut self) -> Result<(), String> {
         self.returns();
         // A log that ends below a position is waited for.

@@ -1,8 +1,8 @@
 //! Partitions whose log lost its tail (R12).
 //!
-//! A log that lost its tail and grew again holds other records at offsets that were read before. What follows is another
-//! incarnation of that partition alone: a log of its own, `<topic id>.<n>`, with this one partition. The incarnation before
-//! is closed at what was archived of it. Only the archive names incarnations.
+//! A log that lost its tail and grew again holds other records at offsets that were read before. What follows is
+//! another incarnation of that partition alone: a log of its own, `<topic id>.<n>`, with this one partition. The
+//! incarnation before is closed at what was archived of it. Only the archive names incarnations.
 
 use super::{Facts, Lost, PartitionFacts};
 use crate::log::{PartitionId, Witness, topic_of};
@@ -22,8 +22,8 @@ impl Facts {
         ids
     }
 
-    /// Of each incarnation of a partition up to `id`, the oldest first, the offsets for which it stands: from where it begins
-    /// to where the next one does. The last one is open upwards.
+    /// Each incarnation of a partition up to `id`, the oldest first, with its offsets: from where it begins to where
+    /// the next one does. The last one has no upper end.
     pub fn lives(&self, id: &PartitionId) -> Vec<(PartitionId, i64, i64)> {
         let ids = self.incarnations(id.topic(), id.partition).into_iter();
         let upto = ids.filter(|other| other.incarnation() <= id.incarnation());
@@ -59,16 +59,16 @@ impl Facts {
         self.partitions().filter(|(_, facts)| facts.closed)
     }
 
-    /// R12: the partition's log lost its tail. Closes that incarnation at what is archived, and begins the next one at `at`,
-    /// after the record `before`. Changes nothing and returns `None` if that incarnation is not the one that goes on, or if
-    /// `at` lies beyond what is archived.
+    /// R12: the partition's log lost its tail. Closes that incarnation at what is archived, and begins the next one at
+    /// `at`, after the record `before`. Changes nothing and returns `None` if that incarnation is not the one that goes
+    /// on, or if `at` lies beyond what is archived.
     pub fn lose_tail(&mut self, id: &PartitionId, at: i64, before: Option<Witness>) -> Option<PartitionId> {
         if self.current(id.topic(), id.partition) != *id || self.is_ended(id) {
             return None;
         }
         let facts = self.log_mut(&id.log).partitions.get_mut(&id.partition).filter(|facts| at <= facts.next)?;
         facts.closed = true;
-        // What lay beyond is not known to be lost: it may be what the next incarnation holds.
+        // Offsets beyond are not known to be lost: the next incarnation may hold their records.
         facts.end = facts.next;
         let next = id.next_incarnation();
         self.begin(&next, at);
@@ -78,8 +78,8 @@ impl Facts {
         Some(next)
     }
 
-    /// R12: settles an incarnation that lost its tail. `lost` is a range of offsets of which the speed layer had counted
-    /// records that neither the archive nor the log holds.
+    /// R12: settles an incarnation that lost its tail. `lost` is a range of offsets of which the speed layer had
+    /// counted records that neither the archive nor the log holds.
     pub fn settle_truncated(&mut self, id: &PartitionId, lost: Option<(i64, i64)>) {
         let facts = self.log_mut(&id.log).partitions.get_mut(&id.partition);
         let Some(facts) = facts.filter(|facts| facts.closed) else { return };

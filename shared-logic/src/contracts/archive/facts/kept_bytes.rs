@@ -15,7 +15,7 @@ pub struct ColumnsOnly {
     pub rules: RulesHash,
     /// The first offset.
     pub from: i64,
-    /// The first offset behind them.
+    /// The first offset after them.
     pub to: i64,
     /// Whether an operator accepted that metrics under other rules leave them out.
     #[serde(default)]
@@ -23,8 +23,8 @@ pub struct ColumnsOnly {
 }
 
 impl Facts {
-    /// Notes that an archiver that keeps bytes has started. All that was archived before has columns only; it is taken to be
-    /// decoded under the rules of that first archiver. Afterwards this changes nothing.
+    /// Notes that an archiver that keeps bytes has started. All that was archived before has columns only; it is taken
+    /// to be decoded under the rules of that first archiver. Afterwards this changes nothing.
     pub fn keep_bytes(&mut self, rules: &RulesHash) {
         if std::mem::replace(&mut self.keeps_bytes, true) {
             return;
@@ -38,7 +38,7 @@ impl Facts {
         }
     }
 
-    /// Notes that of the offsets `[from, to)` only the columns are archived.
+    /// Notes that only the columns of the offsets `[from, to)` are archived.
     pub fn note_columns_only(&mut self, id: &PartitionId, rules: &RulesHash, from: i64, to: i64) {
         if let Some(partition) = self.log_mut(&id.log).partitions.get_mut(&id.partition)
             && from < to
@@ -61,8 +61,8 @@ impl Facts {
         self.columns_only().filter(move |(_, range)| range.rules != *rules && !range.accepted)
     }
 
-    /// Accepts, as an operator asked for, that what cannot be decoded under those rules is left out of metrics under them;
-    /// returns how many ranges there were.
+    /// Accepts, as an operator asked for, that what cannot be decoded under those rules is left out of metrics under
+    /// them; returns how many ranges there were.
     pub fn accept_not_decodable(&mut self, rules: &RulesHash) -> usize {
         let ranges = self.partitions_mut().flat_map(|partition| &mut partition.columns_only);
         ranges.filter(|range| range.rules != *rules && !range.accepted).map(|range| range.accepted = true).count()

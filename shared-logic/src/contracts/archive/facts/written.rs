@@ -1,7 +1,7 @@
 //! How facts are written down.
 //!
-//! Since bytes are kept, facts are wrapped in an object that names its format. A program that was built before then finds no
-//! `logs` in it and stops, instead of writing facts without what it does not know.
+//! Since bytes are kept, facts are wrapped in an object that names its format. A program that was built before then
+//! finds no `logs` in it and stops. Otherwise it would write facts back without the parts that it does not know.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::rejection::Reason;
 /// The format of archives whose files name their rules.
 const FORMAT: u32 = 2;
 
-/// Facts as JSON: either `format` and `facts`, or, in an archive to which no archiver that keeps bytes has come, what was
-/// written before.
+/// Facts as JSON: either `format` and `facts`, or, in an archive to which no archiver that keeps bytes has come, what
+/// was written before.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
