@@ -130,7 +130,7 @@ pub(crate) async fn redecode(
             let log = log.get(row).unwrap_or_default();
             let rows = match logs.get_mut(log) {
                 Some(rows) => rows,
-                None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::new(&source, log)),
+                None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::of_archived(&source, log)),
             };
             rows.push(Incoming {
                 partition: partition.get(row).unwrap_or_default(),

@@ -50,6 +50,7 @@ use self::shards::Shards;
 use self::slices::Slices;
 
 use crate::archive_rows;
+use crate::archive_rows::witnesses::Records;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Outcome, Replaced, Report};
@@ -130,7 +131,7 @@ impl Reconciler {
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
-        Ok(Some(Prepared { archive, shards, slices }))
+        Ok(Some(Prepared { archive, shards, slices, known: Records::new() }))
     }
 
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
@@ -186,9 +187,9 @@ impl Reconciler {
         counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Replaced>, MetricError> {
-        let Prepared { archive, shards, slices } = prepared;
+        let Prepared { archive, shards, slices, known } = prepared;
         loop {
-            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut)).await?;
+            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
             let (plan, files) = self.recount(metric, view, counted, archive, &rotated).await?;
             if !shards.opened_meanwhile(&archive.facts(), slices).await? {
                 return self.commit(metric, view, plan, files).await;
@@ -282,6 +283,8 @@ struct Prepared<'a> {
     archive: Archive,
     shards: Shards<'a>,
     slices: Slices,
+    /// Archived records that were looked up as witnesses of slices (R12).
+    known: Records,
 }
 
 #[cfg(test)]

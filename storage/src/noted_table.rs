@@ -127,6 +127,10 @@ impl<N: TableNote> NotedTable<N> {
     /// # Errors
     /// If the log cannot be written. That another writer committed first is not an error but [`Committed::Conflict`].
     pub async fn commit(&mut self, commit: Commit, note: Option<N>) -> Result<Committed, StoreError> {
+        // Another writer has committed since this note was read: the note of this commit follows from an older one.
+        if self.noted_at != self.table.state() {
+            return Ok(Committed::Conflict);
+        }
         let commit = match &note {
             Some(note) => commit.note(N::DOMAIN, note),
             None => commit,

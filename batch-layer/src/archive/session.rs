@@ -141,6 +141,8 @@ impl Archiver {
                 rows, "a connection to kafka broke or stalls; reading again what is not archived"
             );
             self.renew()?;
+            // Connections may break again and again.
+            self.pause(self.settings.retry_backoff.get());
             return Ok(false);
         }
         let ends_here = !reading.out_of_range.is_empty() || !reading.differs.is_empty() || self.stop.is_cancelled();

@@ -27,6 +27,7 @@ pub(crate) struct Incoming<'a> {
 /// Rows of one log, or of the incarnations of its partitions.
 pub(crate) struct RecordRows {
     source: Source,
+    kept_bytes: KeptBytes,
     decoder: Decoder,
     log: String,
     /// The logs of partitions that are another incarnation (R12).
@@ -46,6 +47,7 @@ impl RecordRows {
     /// No rows yet, of a log of that source.
     pub(crate) fn new(source: &Source, log: &str) -> RecordRows {
         RecordRows {
+            kept_bytes: source.kept_bytes,
             decoder: Decoder::new(source),
             log: log.to_owned(),
             incarnations: BTreeMap::new(),
@@ -72,13 +74,18 @@ impl RecordRows {
         self.incarnations.get(&partition).unwrap_or(&self.log)
     }
 
+    /// No rows yet, of records that the archive holds: bytes that are kept stay, whatever the source says by now.
+    pub(crate) fn of_archived(source: &Source, log: &str) -> RecordRows {
+        RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
+    }
+
     /// Adds a record. Returns why it is invalid, if it is, and the text of that.
     pub(crate) fn push(&mut self, record: Incoming<'_>) -> Option<(Rejected, String)> {
         let rejected = match self.decoder.decode(record.payload, record.timestamp_us) {
             Ok(event) => {
                 self.days.push(day_of(event.time_us));
                 self.columns.push(&event);
-                self.raw.append_option(record.payload.filter(|_| self.source.kept_bytes == KeptBytes::All));
+                self.raw.append_option(record.payload.filter(|_| self.kept_bytes == KeptBytes::All));
                 None
             }
             Err(rejected) => {

@@ -8,7 +8,7 @@ use shared_logic::contracts::archive::{ERROR, HEADERS, KEY, LOG, OFFSET, PARTITI
 use shared_logic::log::{Content, OffsetRange, Witness};
 use storage::Archive;
 
-use super::within;
+use super::{place_columns, within};
 use crate::rows::{self, RowsError};
 
 /// A record that was archived.
@@ -36,14 +36,17 @@ impl Archived {
     }
 }
 
+/// Archived records by log, partition and offset.
+pub(crate) type Records = BTreeMap<(String, i32, i64), Archived>;
+
 /// The archived records in those ranges, by log and partition as the ranges name them, then by offset.
+///
+/// A file whose statistics admit the ranges is first asked where its rows lie; the bytes of records are read only of files that
+/// hold one. One file is in memory at a time.
 ///
 /// # Errors
 /// If the archive cannot be read.
-pub(crate) async fn archived(
-    archive: &Archive,
-    ranges: &[OffsetRange],
-) -> Result<BTreeMap<(String, i32, i64), Archived>, RowsError> {
+pub(crate) async fn archived(archive: &Archive, ranges: &[OffsetRange]) -> Result<Records, RowsError> {
     let may_hold = |file: &DataFile| {
         ranges.iter().any(|range| {
             file.may_hold_text(LOG, &range.id.log)
@@ -51,15 +54,28 @@ pub(crate) async fn archived(
                 && file.may_hold(OFFSET, range.from, range.to - 1)
         })
     };
-    let files: Vec<DataFile> = archive.files().await?.into_iter().filter(may_hold).collect();
-    if files.is_empty() {
-        return Ok(BTreeMap::new());
+    let mut files: Vec<DataFile> = archive.files().await?.into_iter().filter(may_hold).collect();
+    // The narrower a file's range of offsets, the likelier it holds one of them.
+    files.sort_by_key(|file| file.ranges.get(OFFSET).map_or(i64::MAX, |(low, high)| high.saturating_sub(*low)));
+    let wanted = ranges.iter().map(|range| range.to.saturating_sub(range.from)).fold(0_i64, i64::saturating_add);
+    let mut found = Records::new();
+    for file in files {
+        if found.len() as i64 >= wanted {
+            break;
+        }
+        let file = [file];
+        let places = archive.read(&file, &place_columns()).await?.filter(within(ranges));
+        let count = rows::compute("find archived records", archive.path(), move || Ok(places.collect()?.height()));
+        if count.await? > 0 {
+            let rows = archive.read(&file, &record_columns().into_iter().collect()).await?.filter(within(ranges));
+            let read = rows::compute("read archived records", archive.path(), move || witnesses(&rows.collect()?));
+            found.extend(read.await?);
+        }
     }
-    let rows = archive.read(&files, &record_columns().into_iter().collect()).await?.filter(within(ranges));
-    rows::compute("read archived records", archive.path(), move || witnesses(&rows.collect()?)).await
+    Ok(found)
 }
 
-fn witnesses(rows: &DataFrame) -> PolarsResult<BTreeMap<(String, i32, i64), Archived>> {
+fn witnesses(rows: &DataFrame) -> PolarsResult<Records> {
     let (log, error, headers) = (rows.column(LOG)?.str()?, rows.column(ERROR)?.str()?, rows.column(HEADERS)?.str()?);
     let (partition, offset) = (rows.column(PARTITION)?.i32()?, rows.column(OFFSET)?.i64()?);
     let timestamp = rows.column(TIMESTAMP)?.cast(&DataType::Int64)?;

@@ -119,7 +119,7 @@ impl Reconciler {
         let definition = self.catalog.definition(metric);
         let view = view::create(&self.storage, &self.catalog, metric).await?;
         prepared.archive.refresh().await?;
-        let Prepared { archive, shards, slices } = &mut *prepared;
+        let Prepared { archive, shards, slices, known } = &mut *prepared;
         let mut progress = (0, 0);
         if own_view(view.note().map(AsRef::as_ref), &definition).is_none() {
             // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
@@ -130,7 +130,7 @@ impl Reconciler {
                     return Ok(Outcome::Waiting { partition });
                 }
             }
-            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut)).await?;
+            let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
             let rebuild = self.step(metric, &view, archive, &rotated, turn).await?;
             progress = (rebuild.done(), rebuild.days.len());
         }

@@ -12,7 +12,7 @@ use shared_logic::log::{OffsetRange, Offsets, PartitionId, Position, Witness};
 use storage::Archive;
 use tracing::warn;
 
-use crate::archive_rows::witnesses;
+use crate::archive_rows::witnesses::{self, Records};
 use crate::rows::RowsError;
 
 /// Per partition with a shard, the begins of its slices. Of a shard that is marked as truncated, none.
@@ -26,7 +26,8 @@ pub(super) fn begins(slices: &Slices) -> Rotated {
     slices.iter().map(|(id, begins)| (id.clone(), begins.iter().map(|begin| begin.offset).collect())).collect()
 }
 
-/// The begins above the cut `held` that the archive reaches and vouches for.
+/// The begins above the cut `held` that the archive reaches and vouches for. `known` are the witnesses that were looked up
+/// before; what lies at an offset of an incarnation never changes.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -34,6 +35,7 @@ pub(super) async fn confirmed(
     archive: &Archive,
     slices: &Slices,
     held: Option<&Offsets>,
+    known: &mut Records,
 ) -> Result<Rotated, RowsError> {
     let facts = archive.facts();
     let mut candidates: Vec<(&PartitionId, Position)> = Vec::new();
@@ -43,12 +45,15 @@ pub(super) async fn confirmed(
         let reached = begins.iter().rev().filter(|begin| above < begin.offset && begin.offset <= next);
         candidates.extend(reached.take(LOOKED_AT).map(|begin| (id, *begin)));
     }
-    let ranges: Vec<OffsetRange> = candidates.iter().filter_map(|(id, begin)| place(&facts, id, begin)).collect();
-    let archived = if ranges.is_empty() { BTreeMap::new() } else { witnesses::archived(archive, &ranges).await? };
+    let mut ranges: Vec<OffsetRange> = candidates.iter().filter_map(|(id, begin)| place(&facts, id, begin)).collect();
+    ranges.retain(|range| !known.contains_key(&(range.id.log.clone(), range.id.partition, range.from)));
+    if !ranges.is_empty() {
+        known.extend(witnesses::archived(archive, &ranges).await?);
+    }
     let mut confirmed: Rotated = slices.keys().map(|id| (id.clone(), Vec::new())).collect();
     for (id, begin) in candidates {
         let fits = place(&facts, id, &begin).zip(begin.witness).is_none_or(|(range, witness)| {
-            let row = archived.get(&(range.id.log, range.id.partition, range.from));
+            let row = known.get(&(range.id.log, range.id.partition, range.from));
             row.is_some_and(|row| row.is_same(&witness))
         });
         if fits {

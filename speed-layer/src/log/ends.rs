@@ -21,6 +21,8 @@ pub struct Ends {
     pub log: String,
     /// When they were asked for, in microseconds since 1970.
     pub asked_us: i64,
+    /// When they were asked for.
+    pub asked: Option<Instant>,
     /// When the reply arrived. It is used for `as_of` only with micro-batches that were sealed afterwards (R12).
     pub received: Option<Instant>,
     /// By partition, the first offset that did not exist yet.
@@ -58,10 +60,10 @@ pub async fn watch_ends(
 async fn ask(topics: &Topics, topic: &str, partitions: &[i32]) -> Result<Option<Ends>, KafkaError> {
     let log = async || Ok(topics.describe(topic).await?.map(|topic| topic.log));
     let before = log().await?;
-    let asked_us = platform::clock::now_us();
+    let (asked_us, asked) = (platform::clock::now_us(), Some(Instant::now()));
     let of = topics.offsets(topic, partitions, Bound::End).await?;
     let same = log().await?.filter(|after| before.as_ref() == Some(after));
-    Ok(same.map(|log| Ends { log, asked_us, received: Some(Instant::now()), of }))
+    Ok(same.map(|log| Ends { log, asked_us, asked, received: Some(Instant::now()), of }))
 }
 
 /// The ends of one partition that its cursor has not reached yet.
@@ -70,6 +72,8 @@ pub struct PendingEnds {
     id: PartitionId,
     ends: watch::Receiver<Ends>,
     pending: VecDeque<PendingEnd>,
+    /// When micro-batches were sealed, and up to where: so far the log reached by then.
+    reached: VecDeque<(Instant, i64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +86,7 @@ struct PendingEnd {
 impl PendingEnds {
     /// Follows the ends of a partition. Those of another log of its topic are ignored.
     pub fn new(id: PartitionId, ends: watch::Receiver<Ends>) -> PendingEnds {
-        PendingEnds { id, ends, pending: VecDeque::new() }
+        PendingEnds { id, ends, pending: VecDeque::new(), reached: VecDeque::new() }
     }
 
     /// Whether the log was seen to reach beyond the cursor that [`PendingEnds::as_of`] was last given.
@@ -91,17 +95,25 @@ impl PendingEnds {
     }
 
     /// The latest moment whose end is at or below the cursor, if it was not returned before, for a micro-batch that was
-    /// sealed at that time. An end that arrived later may belong to an older copy of the log (R12).
+    /// sealed at that time. An end that arrived later may belong to an older copy of the log, and so does one that lies below what
+    /// had been read before it was asked for (R12).
     pub fn as_of(&mut self, cursor: i64, sealed: Instant) -> Option<i64> {
         if self.ends.has_changed().unwrap_or(false) {
             let ends = self.ends.borrow_and_update();
             if let Some(end) = ends.of.get(&self.id.partition).filter(|_| ends.log == self.id.topic()) {
-                let Ends { asked_us, received, .. } = *ends;
-                self.pending.push_back(PendingEnd { asked_us, received, end: *end });
+                let Ends { asked_us, asked, received, .. } = *ends;
+                let before = self.reached.iter().rev().find(|(sealed, _)| asked.is_none_or(|asked| *sealed <= asked));
+                if before.is_none_or(|(_, reached)| reached <= end) {
+                    self.pending.push_back(PendingEnd { asked_us, received, end: *end });
+                }
             }
             if self.pending.len() > REMEMBERED {
                 self.pending.pop_front();
             }
+        }
+        self.reached.push_back((sealed, cursor));
+        if self.reached.len() > REMEMBERED {
+            self.reached.pop_front();
         }
         let mut reached = None;
         let dates = |end: &PendingEnd| end.end <= cursor && end.received.is_none_or(|received| received <= sealed);
@@ -121,8 +133,9 @@ mod tests {
     fn only_ends_of_the_same_log_date_an_answer() {
         let (publish, ends) = watch::channel(Ends::default());
         let say = |log: &str, asked_us: i64, end: i64| {
-            let received = Some(Instant::now());
-            publish.send_replace(Ends { log: log.to_owned(), asked_us, received, of: BTreeMap::from([(0, end)]) });
+            let now = Some(Instant::now());
+            let of = BTreeMap::from([(0, end)]);
+            publish.send_replace(Ends { log: log.to_owned(), asked_us, asked: now, received: now, of });
         };
         let early = Instant::now();
         // The last known end of the topic's previous log.
@@ -137,5 +150,13 @@ mod tests {
         say("c", 4, 0);
         assert_eq!(pending.as_of(6, Instant::now()), None, "the end of the topic's next log is ignored");
         assert_eq!(pending.as_of(7, Instant::now()), Some(3));
+        say("b", 5, 6);
+        assert_eq!(
+            pending.as_of(7, Instant::now()),
+            None,
+            "it lies below what was read before: an older copy of the log"
+        );
+        say("b", 6, 7);
+        assert_eq!(pending.as_of(7, Instant::now()), Some(6));
     }
 }

@@ -4,6 +4,7 @@
 //! That offset is found backwards from the end of what is archived, a window at a time, until a whole window fits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Instant;
 
 use platform::kafka::{Bound, KafkaError, Polled, Topic};
@@ -102,6 +103,9 @@ impl Archiver {
         let lives = facts.lives(id);
         let lowest = lives.first().map_or(0, |(_, begin, _)| *begin).max(start);
         let next = facts.partition(id).map_or(0, |known| known.next);
+        // The archive does not know what it has lost, and a restored log may hold it.
+        let losses = lives.iter().filter_map(|(id, ..)| facts.partition(id)).flat_map(|known| &known.lost);
+        let lost: Vec<Range<i64>> = losses.map(|lost| lost.from..lost.to).collect();
         let (mut at, mut before, mut to, mut window) = (seen, None, next, WINDOW);
         while to > lowest {
             let from = (to - window).max(lowest);
@@ -115,11 +119,13 @@ impl Archiver {
                 archived.into_iter().map(|((_, _, offset), archived)| (offset, archived)).collect();
             let found = self.read_again(id, from, to)?;
             let last_below = |at: i64| archived.range(..at).next_back().and_then(|(_, archived)| archived.witness());
-            match first_differing(&archived, &found, self.compacted == Some(true)) {
+            match first_differing(&archived, &found, &lost, self.compacted == Some(true)) {
                 Some(differs) => {
                     at = at.min(differs);
                     before = last_below(at);
                 }
+                // Above that offset nothing may lie that can be compared.
+                None if from > seen => {}
                 None => {
                     before = before.or_else(|| last_below(at));
                     break;
@@ -158,9 +164,16 @@ impl Archiver {
     }
 }
 
-/// The first offset at which the log holds something else than the archive. Where a topic is compacted, records vanish.
-fn first_differing(archived: &BTreeMap<i64, Archived>, found: &Found, has_holes: bool) -> Option<i64> {
-    let offsets: BTreeSet<i64> = archived.keys().chain(found.records.keys()).copied().collect();
+/// The first offset at which the log holds something else than the archive, those that the archive has `lost` aside. Where a
+/// topic is compacted, records vanish.
+fn first_differing(
+    archived: &BTreeMap<i64, Archived>,
+    found: &Found,
+    lost: &[Range<i64>],
+    has_holes: bool,
+) -> Option<i64> {
+    let is_known = |offset: &i64| !lost.iter().any(|lost| lost.contains(offset));
+    let offsets: BTreeSet<i64> = archived.keys().chain(found.records.keys()).copied().filter(is_known).collect();
     let differs = |offset: &i64| match (archived.get(offset), found.records.get(offset)) {
         (Some(archived), Some(record)) => !archived.is_same(record),
         (Some(_), None) => !has_holes,

@@ -29,3 +29,16 @@ async fn where_the_bytes_of_events_are_not_kept_other_rules_leave_a_gap() {
     assert_eq!(tables.counted(&other).await, 2);
     assert_eq!(tables.lacks(&other).await, [(0, gap)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_were_kept_stay_after_a_source_keeps_them_no_longer() {
+    let (kept, rejected, sent) = (catalog("string", "all"), catalog("int", "rejected"), sent());
+    let mut tables = Tables::new(&kept);
+    tables.archived(&kept, &sent, 0, 4).await;
+    let bytes = tables.bytes().await;
+    // It decodes the small files again, under its own rules.
+    tables.compacted(&rejected).await;
+    assert_eq!(tables.bytes().await, bytes);
+    assert_eq!(tables.counted(&kept).await, 3);
+    assert_eq!(tables.lacks(&kept).await, []);
+}

@@ -31,6 +31,8 @@ pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
         ("isolation.level", "read_committed"),
         // Only then does librdkafka tell that a connection broke.
         ("log.connection.close", "true"),
+        ("log_level", "6"),
+        ("log.queue", "false"),
     ];
     for (name, value) in correct {
         config.set(name, value);
