@@ -56,7 +56,8 @@ pub enum ArchiveError {
 pub enum SessionError {
     /// The archive's position lies beyond the log's end.
     #[error(
-        "the archive's position {next} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped"
+        "the archive's position {next} of {id} lies beyond the log's end {end}: the broker lost data, or has not recovered yet; \
+         archiving waits until the log holds that offset again, and then compares what lies before it"
     )]
     BeyondTheEnd {
         /// The partition.
@@ -67,7 +68,9 @@ pub enum SessionError {
         end: i64,
     },
     /// The log lost its tail, and what it holds now could not be compared with what is archived.
-    #[error("cannot read offsets {from} to {to} of {id} again, to find out where the log differs from the archive")]
+    #[error(
+        "cannot read offsets {from} to {to} of {id} again within kafka.stalled_after, to find out where the log differs from the archive"
+    )]
     NotReadAgain {
         /// The partition.
         id: PartitionId,

@@ -188,6 +188,16 @@ fn place_columns() -> Schema {
     columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
 }
 
+/// Whether a file may hold rows whose offset lies in one of the ranges, by its statistics.
+pub(crate) fn may_hold(file: &DataFile, ranges: &[OffsetRange]) -> bool {
+    ranges.iter().any(|range| {
+        let partition = range.id.partition.into();
+        file.may_hold_text(LOG, &range.id.log)
+            && file.may_hold(PARTITION, partition, partition)
+            && file.may_hold(OFFSET, range.from, range.to - 1)
+    })
+}
+
 /// Accepts the rows whose offset lies in one of the ranges.
 pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
     let inside = |range: &OffsetRange| {

@@ -8,7 +8,7 @@ use shared_logic::contracts::archive::{ERROR, HEADERS, KEY, LOG, OFFSET, PARTITI
 use shared_logic::log::{Content, OffsetRange, Witness};
 use storage::Archive;
 
-use super::{place_columns, within};
+use super::{may_hold, place_columns, within};
 use crate::rows::{self, RowsError};
 
 /// A record that was archived.
@@ -47,14 +47,7 @@ pub(crate) type Records = BTreeMap<(String, i32, i64), Archived>;
 /// # Errors
 /// If the archive cannot be read.
 pub(crate) async fn archived(archive: &Archive, ranges: &[OffsetRange]) -> Result<Records, RowsError> {
-    let may_hold = |file: &DataFile| {
-        ranges.iter().any(|range| {
-            file.may_hold_text(LOG, &range.id.log)
-                && file.may_hold(PARTITION, range.id.partition.into(), range.id.partition.into())
-                && file.may_hold(OFFSET, range.from, range.to - 1)
-        })
-    };
-    let mut files: Vec<DataFile> = archive.files().await?.into_iter().filter(may_hold).collect();
+    let mut files: Vec<DataFile> = archive.files().await?.into_iter().filter(|file| may_hold(file, ranges)).collect();
     // The narrower a file's range of offsets, the likelier it holds one of them.
     files.sort_by_key(|file| file.ranges.get(OFFSET).map_or(i64::MAX, |(low, high)| high.saturating_sub(*low)));
     let wanted = ranges.iter().map(|range| range.to.saturating_sub(range.from)).fold(0_i64, i64::saturating_add);

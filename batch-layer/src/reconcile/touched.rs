@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use platform::store::DataFile;
 use polars::prelude::col;
-use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
+use shared_logic::contracts::archive::ERROR;
 use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::schema::Field;
 use shared_logic::time::{bucket_start, day_of};
 use storage::Archive;
 
-use crate::archive_rows::{self, within};
+use crate::archive_rows::{self, may_hold, within};
 use crate::rows::{self, RowsError};
 
 /// Per day, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
@@ -37,13 +37,7 @@ pub(super) async fn units(
     unit_us: i64,
     ranges: &[OffsetRange],
 ) -> Result<Touched, RowsError> {
-    let files = files.iter().filter(|file| {
-        ranges.iter().any(|range| {
-            file.may_hold_text(LOG, &range.id.log)
-                && file.may_hold(PARTITION, range.id.partition.into(), range.id.partition.into())
-                && file.may_hold(OFFSET, range.from, range.to - 1)
-        })
-    });
+    let files = files.iter().filter(|file| may_hold(file, ranges));
     let mut touched = Touched::new();
     // A day at a time, so that memory is bounded by a day.
     for files in DataFile::by_partition(files.cloned()).values() {
