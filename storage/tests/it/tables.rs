@@ -4,8 +4,9 @@ use platform::settings;
 use platform::store::StoreError;
 use polars::prelude::{DataType, Schema};
 use shared_logic::catalog::Deployment;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
-use storage::{Archive, Storage};
+use storage::{Archive, FactsNotChanged, Storage};
 
 fn storage(folder: &tempfile::TempDir) -> Storage {
     let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
@@ -89,4 +90,25 @@ async fn of_two_changes_of_facts_both_are_kept() {
     let version = other.version();
     other.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 1), 9)).await.expect("nothing to do");
     assert_eq!(other.version(), version, "a change that changes nothing is no commit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_change_facts_at_once_neither_undoes_what_the_other_did() {
+    const CHANGES: i32 = 60;
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    created(&storage).await;
+    let begins = async |first: i32| {
+        let mut archive = created(&storage).await;
+        for partition in (first..).step_by(2).take(CHANGES as usize) {
+            let begin = |facts: &mut Facts| facts.begin(&PartitionId::new("log", partition), 0);
+            while let Err(error) = archive.change("BEGIN", begin).await {
+                assert!(matches!(error, FactsNotChanged::Overtaken { .. }), "{error:?}");
+            }
+        }
+    };
+    tokio::join!(begins(0), begins(1));
+    let facts = storage.archive("s").await.expect("read").expect("changed").facts();
+    let begun: Vec<i32> = facts.partitions().map(|(id, _)| id.partition).collect();
+    assert_eq!(begun, (0..2 * CHANGES).collect::<Vec<_>>());
 }
