@@ -92,23 +92,27 @@ async fn of_two_changes_of_facts_both_are_kept() {
     assert_eq!(other.version(), version, "a change that changes nothing is no commit");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_that_change_facts_at_once_neither_undoes_what_the_other_did() {
-    const CHANGES: i32 = 60;
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_that_change_facts_at_once_none_undoes_what_another_did() {
+    const WRITERS: i32 = 4;
+    const CHANGES: usize = 40;
     let folder = tempfile::tempdir().expect("a folder");
     let storage = storage(&folder);
     created(&storage).await;
-    let begins = async |first: i32| {
+    let mut writers = tokio::task::JoinSet::new();
+    for first in 0..WRITERS {
         let mut archive = created(&storage).await;
-        for partition in (first..).step_by(2).take(CHANGES as usize) {
-            let begin = |facts: &mut Facts| facts.begin(&PartitionId::new("log", partition), 0);
-            while let Err(error) = archive.change("BEGIN", begin).await {
-                assert!(matches!(error, FactsNotChanged::Overtaken { .. }), "{error:?}");
+        writers.spawn(async move {
+            for partition in (first..).step_by(WRITERS as usize).take(CHANGES) {
+                let begin = |facts: &mut Facts| facts.begin(&PartitionId::new("log", partition), 0);
+                while let Err(error) = archive.change("BEGIN", begin).await {
+                    assert!(matches!(error, FactsNotChanged::Overtaken { .. }), "{error:?}");
+                }
             }
-        }
-    };
-    tokio::join!(begins(0), begins(1));
+        });
+    }
+    writers.join_all().await;
     let facts = storage.archive("s").await.expect("read").expect("changed").facts();
     let begun: Vec<i32> = facts.partitions().map(|(id, _)| id.partition).collect();
-    assert_eq!(begun, (0..2 * CHANGES).collect::<Vec<_>>());
+    assert_eq!(begun, (0..WRITERS * CHANGES as i32).collect::<Vec<_>>());
 }
