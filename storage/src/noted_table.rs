@@ -189,3 +189,33 @@ impl<N: TableNote> Followed<N> {
         Ok(self.table.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use platform::settings;
+    use shared_logic::contracts::archive::Facts;
+    use shared_logic::log::PartitionId;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_note_that_follows_from_an_older_version_is_not_committed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+        let store = Store::new(&settings, "braid").expect("a store");
+        let open = async || NotedTable::<Facts>::create(&store, "a", &Schema::default()).await.expect("opened");
+        let (mut one, mut other) = (open().await, open().await);
+        let begun = |partition| {
+            let mut facts = Facts::default();
+            facts.begin(&PartitionId::new("log", partition), 0);
+            facts
+        };
+        assert_eq!(one.commit(one.begin("BEGIN"), Some(begun(0))).await.expect("tried"), Committed::At(1));
+        // As if the other had committed before this one looked at the log after a commit of its own.
+        other.table.refresh().await.expect("read");
+        assert_eq!(other.commit(other.begin("BEGIN"), Some(begun(1))).await.expect("tried"), Committed::Conflict);
+        assert!(other.refresh().await.expect("read"));
+        assert_eq!(other.note().map(|note| Facts::clone(note)), Some(begun(0)));
+        assert_eq!(other.commit(other.begin("BEGIN"), Some(begun(1))).await.expect("tried"), Committed::At(2));
+    }
+}

@@ -4,9 +4,8 @@ use platform::settings;
 use platform::store::StoreError;
 use polars::prelude::{DataType, Schema};
 use shared_logic::catalog::Deployment;
-use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
-use storage::{Archive, FactsNotChanged, Storage};
+use storage::{Archive, Storage};
 
 fn storage(folder: &tempfile::TempDir) -> Storage {
     let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
@@ -90,29 +89,4 @@ async fn of_two_changes_of_facts_both_are_kept() {
     let version = other.version();
     other.change("BEGIN", |facts| facts.begin(&PartitionId::new("log", 1), 9)).await.expect("nothing to do");
     assert_eq!(other.version(), version, "a change that changes nothing is no commit");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_several_that_change_facts_at_once_none_undoes_what_another_did() {
-    const WRITERS: i32 = 4;
-    const CHANGES: usize = 40;
-    let folder = tempfile::tempdir().expect("a folder");
-    let storage = storage(&folder);
-    created(&storage).await;
-    let mut writers = tokio::task::JoinSet::new();
-    for first in 0..WRITERS {
-        let mut archive = created(&storage).await;
-        writers.spawn(async move {
-            for partition in (first..).step_by(WRITERS as usize).take(CHANGES) {
-                let begin = |facts: &mut Facts| facts.begin(&PartitionId::new("log", partition), 0);
-                while let Err(error) = archive.change("BEGIN", begin).await {
-                    assert!(matches!(error, FactsNotChanged::Overtaken { .. }), "{error:?}");
-                }
-            }
-        });
-    }
-    writers.join_all().await;
-    let facts = storage.archive("s").await.expect("read").expect("changed").facts();
-    let begun: Vec<i32> = facts.partitions().map(|(id, _)| id.partition).collect();
-    assert_eq!(begun, (0..WRITERS * CHANGES as i32).collect::<Vec<_>>());
 }
