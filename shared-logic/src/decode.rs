@@ -12,7 +12,7 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Record, Span};
+use crate::format::{Cell, Reader, Record, Span};
 use crate::group_key::MAX_KEY_BYTES;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
@@ -21,6 +21,7 @@ use crate::rejection::{Reason, Rejected};
 #[derive(Debug)]
 pub struct Decoder {
     source: Source,
+    reader: Reader,
     event_id: Option<usize>,
     event_time: usize,
     limited: Vec<bool>,
@@ -45,6 +46,7 @@ impl Decoder {
             event_id: source.event_id.as_deref().and_then(position),
             event_time: position(&source.event_time).expect("a checked catalog declares the event time"),
             limited: source.fields.iter().map(|field| source.grouped.contains(&field.name)).collect(),
+            reader: Reader::new(source.format, &source.fields, &source.null, source.time_zone),
             record: Record::new(source.fields.len()),
             source: source.clone(),
         }
@@ -69,7 +71,7 @@ impl Decoder {
         if simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
-        self.source.format.read(&self.source.fields, payload, &mut self.record)?;
+        self.reader.read(payload, &mut self.record)?;
         self.judge_lengths()?;
         let time_us = self.judge_age(record_time_us)?;
         Ok(Event { decoder: self, payload, time_us })

@@ -15,11 +15,13 @@ mod tsv;
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono_tz::Tz;
+
 pub use json::MAX_DEPTH;
 pub(crate) use record::{Cell, Record, Span};
 
 use crate::rejection::{Reason, Rejected};
-use crate::schema::{Field, FieldType};
+use crate::schema::Field;
 use crate::time::format_rfc3339;
 use record::Token;
 
@@ -30,6 +32,34 @@ pub enum Format {
     Json,
     /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
     Tsv,
+}
+
+/// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
+#[derive(Debug, Clone)]
+#[allow(dead_code)]
+pub(crate) struct Reader {
+    format: Format,
+    fields: Vec<Field>,
+    /// The texts that stand for an absent value, in formats that hold texts only.
+    null: Vec<String>,
+    /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
+    time_zone: Option<Tz>,
+}
+
+impl Reader {
+    /// A reader of payloads with these fields.
+    pub(crate) fn new(format: Format, fields: &[Field], null: &[String], time_zone: Option<Tz>) -> Reader {
+        Reader { format, fields: fields.to_vec(), null: null.to_vec(), time_zone }
+    }
+
+    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
+    ///
+    /// # Errors
+    /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
+    /// the first such field.
+    pub(crate) fn read(&self, payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
+        self.format.codec().read(self, payload, record)
+    }
 }
 
 /// A value of a field that is to be written.
@@ -73,15 +103,6 @@ impl Format {
         self.codec().reasons()
     }
 
-    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
-    ///
-    /// # Errors
-    /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
-    /// the first such field.
-    pub(crate) fn read(self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
-        self.codec().read(fields, payload, record)
-    }
-
     /// Writes a row as a payload. `values` are those of `fields`, in the same order; `None` is absent.
     ///
     /// The reader gives the same values back, as far as the format can hold them: an empty text, or one with tabs or line
@@ -113,11 +134,18 @@ trait Codec {
     fn reasons(&self) -> &'static [Reason];
 
     /// Fills the record's tokens, resolved texts and undeclared members.
-    fn tokenize(&self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Reason>;
+    fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
-    /// The cell of a field of that type, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it
-    /// does not fit. `unescaped` are the record's resolved texts.
-    fn cell(&self, kind: FieldType, token: Token, payload: &[u8], unescaped: &[u8]) -> Result<Cell, Reason>;
+    /// The cell of a field, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it does not fit.
+    /// `unescaped` are the record's resolved texts.
+    fn cell(
+        &self,
+        reader: &Reader,
+        field: &Field,
+        token: Token,
+        payload: &[u8],
+        unescaped: &[u8],
+    ) -> Result<Cell, Reason>;
 
     /// See [`Format::write`].
     fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
@@ -125,16 +153,16 @@ trait Codec {
     /// See [`Format::field_text`].
     fn field_text<'a>(&self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>>;
 
-    /// See [`Format::read`].
-    fn read(&self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
+    /// See [`Reader::read`].
+    fn read(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
         record.clear();
-        self.tokenize(fields, payload, record).map_err(Rejected::whole)?;
-        for (at, field) in fields.iter().enumerate() {
+        self.tokenize(reader, payload, record).map_err(Rejected::whole)?;
+        for (at, field) in reader.fields.iter().enumerate() {
             record.cells[at] = match record.tokens[at] {
                 Token::Absent if field.optional => Cell::Null,
                 Token::Absent => return Err(Rejected::at(Reason::MissingField, at)),
                 token => self
-                    .cell(field.kind, token, payload, &record.unescaped)
+                    .cell(reader, field, token, payload, &record.unescaped)
                     .map_err(|reason| Rejected::at(reason, at))?,
             };
         }

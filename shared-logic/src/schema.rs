@@ -8,12 +8,81 @@ pub const MAX_INT: i64 = (1 << 53) - 1;
 /// A declared field of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// The field's name: the JSON member, or the TSV column.
+    /// The field's name, in expressions, answers and tables.
     pub name: String,
     /// The type of its values.
     pub kind: FieldType,
     /// Whether it may be absent (`?` in the catalog); JSON `null` counts as absent.
     pub optional: bool,
+    /// Where its value stands in a payload.
+    pub place: Place,
+    /// How an instant is written; of no meaning for other types.
+    pub instants: InstantFormat,
+    /// Whether a text may be written as a JSON number, whose digits then stand as they are written.
+    pub numbers: bool,
+}
+
+impl Field {
+    /// A field that stands under its own name and is written in the usual way.
+    pub fn new(name: &str, kind: FieldType, optional: bool) -> Field {
+        let (place, instants) = (Place::Own, InstantFormat::Usual);
+        Field { name: name.to_owned(), kind, optional, place, instants, numbers: false }
+    }
+}
+
+/// Where the value of a field stands in a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the member of the field's name; in formats with columns, in the field's column.
+    Own,
+    /// In nested JSON: the steps from the document to the value, at least one.
+    Path(Vec<Step>),
+    /// In the texts of these declared fields, in their order, with a blank between them: an instant whose date and time are two
+    /// columns. Such a field has no column of its own.
+    Joined(Vec<String>),
+}
+
+/// One step from a JSON value to a value inside of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To the member of that name.
+    Member(String),
+    /// To the element at that position of an array; the first is 0.
+    Element(usize),
+}
+
+/// How instants are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstantFormat {
+    /// RFC 3339, or milliseconds since 1970.
+    Usual,
+    /// A number of these units since 1970.
+    Epoch(EpochUnit),
+    /// A text of this pattern, in the notation of `strftime`.
+    Pattern(String),
+}
+
+/// The unit of a number that stands for an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
+}
+
+impl EpochUnit {
+    /// Every unit with its name in the catalog.
+    pub const ALL: [(&'static str, EpochUnit); 4] = [
+        ("epoch_s", EpochUnit::Seconds),
+        ("epoch_ms", EpochUnit::Milliseconds),
+        ("epoch_us", EpochUnit::Microseconds),
+        ("epoch_ns", EpochUnit::Nanoseconds),
+    ];
 }
 
 /// The type of a field's values.

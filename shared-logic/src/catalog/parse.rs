@@ -13,6 +13,7 @@
 
 mod deployment;
 mod document;
+mod field;
 mod metric;
 mod name;
 mod schedule;

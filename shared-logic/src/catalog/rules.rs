@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Source;
-use crate::schema::FieldType;
+use crate::schema::{FieldType, InstantFormat, Place};
 
 /// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source
 /// decode a record differently. Every record of every archive is decoded again then.
@@ -58,6 +58,21 @@ pub(super) fn decoding(source: &Source) -> String {
     line(format_args!("format {}", source.format.name()));
     for field in fields {
         line(format_args!("field {} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" }));
+        if field.place != Place::Own {
+            line(format_args!("place {:?}", field.place));
+        }
+        if field.instants != InstantFormat::Usual {
+            line(format_args!("instants {:?}", field.instants));
+        }
+        if field.numbers {
+            line(format_args!("numbers"));
+        }
+    }
+    if source.format.is_positional() {
+        line(format_args!("null {:?}", source.null));
+    }
+    if let Some(zone) = source.time_zone {
+        line(format_args!("time_zone {}", zone.name()));
     }
     line(format_args!("event_id {}", source.event_id.as_deref().unwrap_or("-")));
     line(format_args!("event_time {}", source.event_time));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono_tz::Tz;
+
 use crate::format::Format;
 use crate::schema::Field;
 
@@ -28,6 +30,10 @@ pub struct Source {
     pub start: Start,
     /// How payloads are written.
     pub format: Format,
+    /// The texts that stand for an absent value, in formats that hold texts only.
+    pub null: Vec<String>,
+    /// The zone of instants that name none.
+    pub time_zone: Option<Tz>,
     /// Of which records the archive keeps the bytes (`raw` in the file).
     pub kept_bytes: KeptBytes,
     /// How many offsets back the speed layer looks for an earlier copy of an event, per partition.

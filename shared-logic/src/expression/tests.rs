@@ -12,7 +12,7 @@ use crate::schema::Field;
 use naive::Row;
 
 fn fields() -> Scope {
-    let field = |(name, kind): (&str, FieldType)| Field { name: name.to_owned(), kind, optional: true };
+    let field = |(name, kind): (&str, FieldType)| Field::new(name, kind, true);
     let all = [
         ("a", FieldType::Int),
         ("b", FieldType::Int),

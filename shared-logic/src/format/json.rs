@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use super::number::{epoch_ms, float, int};
 use super::record::{Cell, Record, Token};
-use super::{Codec, FieldValue};
+use super::{Codec, FieldValue, Reader};
 use crate::rejection::Reason;
 use crate::schema::{Field, FieldType};
 use crate::time::parse_rfc3339;
@@ -34,12 +34,19 @@ impl Codec for Json {
         &[Reason::NotJson, Reason::NotObject]
     }
 
-    fn tokenize(&self, fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Reason> {
-        tokenizer::tokenize(fields, payload, record)
+    fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
+        tokenizer::tokenize(&reader.fields, payload, record)
     }
 
-    fn cell(&self, kind: FieldType, token: Token, payload: &[u8], unescaped: &[u8]) -> Result<Cell, Reason> {
-        match (kind, token) {
+    fn cell(
+        &self,
+        _reader: &Reader,
+        field: &Field,
+        token: Token,
+        payload: &[u8],
+        unescaped: &[u8],
+    ) -> Result<Cell, Reason> {
+        match (field.kind, token) {
             (FieldType::String, Token::Text(span)) => Ok(Cell::Text(span)),
             (FieldType::Int, Token::Number(span)) => int(span.of(payload, unescaped)).map(Cell::Int),
             (FieldType::Float, Token::Number(span)) => float(span.of(payload, unescaped)).map(Cell::Float),

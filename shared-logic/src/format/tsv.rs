@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::number::{epoch_ms, float, int, is_number};
 use super::record::{Cell, Record, Span, Token};
-use super::{Codec, FieldValue};
+use super::{Codec, FieldValue, Reader};
 use crate::rejection::Reason;
 use crate::schema::{Field, FieldType};
 use crate::time::parse_rfc3339;
@@ -24,15 +24,22 @@ impl Codec for Tsv {
         &[Reason::WrongColumns]
     }
 
-    fn tokenize(&self, _fields: &[Field], payload: &[u8], record: &mut Record) -> Result<(), Reason> {
+    fn tokenize(&self, _reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
         tokenize(&mut record.tokens, payload)
     }
 
-    fn cell(&self, kind: FieldType, token: Token, payload: &[u8], unescaped: &[u8]) -> Result<Cell, Reason> {
+    fn cell(
+        &self,
+        _reader: &Reader,
+        field: &Field,
+        token: Token,
+        payload: &[u8],
+        unescaped: &[u8],
+    ) -> Result<Cell, Reason> {
         // A line holds texts only.
         let Token::Text(span) = token else { return Err(Reason::WrongType) };
         let text = span.of(payload, unescaped);
-        match kind {
+        match field.kind {
             FieldType::String => Ok(Cell::Text(span)),
             FieldType::Int => int(text).map(Cell::Int),
             FieldType::Float if is_number(text) => float(text).map(Cell::Float),

@@ -98,6 +98,34 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Whether the key is there.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Whether the key is there and holds a table.
+    pub(super) fn holds_table(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
+    /// Whether the key is there and holds a list.
+    pub(super) fn holds_list(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)))
+    }
+
+    /// A truth value.
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        let (at, value) = self.value(key)?;
+        match value {
+            DeValue::Boolean(value) => Some(*value),
+            other => {
+                let what = format!("`{key}` is {}, not true or false", kind(other));
+                self.mistakes.report(at, what, format!("write {key} = true"));
+                None
+            }
+        }
+    }
+
     /// A string.
     pub(super) fn text(&mut self, key: &str) -> Option<Text<'t>> {
         let (at, value) = self.value(key)?;

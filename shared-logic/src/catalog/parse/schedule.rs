@@ -21,15 +21,22 @@ pub(super) fn schedule(table: Option<Table<'_>>) -> Schedule {
         }
         text.value.clone_into(&mut schedule.reconcile);
     }
-    if let Some(text) = table.text("time_zone") {
-        if Tz::from_str(text.value).is_err() {
-            let what = format!("`time_zone` is \"{}\", which is no IANA time zone", text.value);
-            table.mistakes.report(text.at, what, "write one such as \"UTC\" or \"Europe/Berlin\"");
-        }
-        text.value.clone_into(&mut schedule.time_zone);
+    if let Some(zone) = time_zone(&mut table) {
+        zone.name().clone_into(&mut schedule.time_zone);
     }
     table.refuse_unknown_keys();
     schedule
+}
+
+/// The zone that the key `time_zone` names.
+pub(super) fn time_zone(table: &mut Table<'_>) -> Option<Tz> {
+    let text = table.text("time_zone")?;
+    let zone = Tz::from_str(text.value).ok();
+    if zone.is_none() {
+        let what = format!("`time_zone` is \"{}\", which is no IANA time zone", text.value);
+        table.mistakes.report(text.at, what, "write one such as \"UTC\" or \"Europe/Berlin\"");
+    }
+    zone
 }
 
 /// Refuses a text that is not a cron expression with seconds.

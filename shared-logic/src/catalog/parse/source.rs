@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::{Table, Text};
-use super::name;
+use super::{field, name, schedule};
 use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
 use crate::schema::{Field, FieldType};
@@ -40,7 +40,9 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let format = choice(&mut table, "format", &Format::ALL.map(|format| (format.name(), format)));
     let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
-    let (fields, doubtful) = fields(&mut table);
+    let null = null_texts(&mut table);
+    let time_zone = schedule::time_zone(&mut table);
+    let (fields, doubtful) = field::fields(&mut table);
 
     if let Some(text) = event_time {
         role(&table, &fields, text, "event_time", &[FieldType::Timestamp], true, doubtful);
@@ -64,67 +66,14 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         max_ahead_us,
         start: start.unwrap_or(Start::Earliest),
         format: format.unwrap_or(Format::Json),
+        null,
+        time_zone,
         kept_bytes: kept_bytes.unwrap_or(KeptBytes::All),
         dedup_window: dedup_window.unsigned_abs(),
         fields,
         grouped: BTreeSet::new(),
     };
     Draft { source, topic_at: topic.at, doubtful }
-}
-
-/// The declared fields in the order of the file, and whether any of them was wrong.
-fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
-    let Some(mut declared) = table.table("fields").filter(|fields| !fields.is_empty()) else {
-        let what = format!("{} declares no fields", table.title);
-        let fix = format!("add [{}.fields]", table.title.trim_matches(['[', ']']));
-        table.mistakes.report(table.at, what, fix);
-        return (Vec::new(), true);
-    };
-    let mut fields: Vec<Field> = Vec::new();
-    let mut doubtful = false;
-    for name in declared.keys_in_order() {
-        name::check_field(declared.mistakes, name);
-        // Columns of the archive are told apart without regard to case.
-        if let Some(other) = fields.iter().find(|other| other.name.eq_ignore_ascii_case(name.value)) {
-            let what = format!("fields `{}` and `{}` differ in case only", other.name, name.value);
-            declared.mistakes.report(name.at, what, "call one of them otherwise");
-        }
-        let Some(text) = declared.text(name.value) else {
-            doubtful = true;
-            continue;
-        };
-        let (word, optional) = text.value.strip_suffix('?').map_or((text.value, false), |word| (word, true));
-        match field_type(word) {
-            Ok(kind) => fields.push(Field { name: name.value.to_owned(), kind, optional }),
-            Err(fix) => {
-                doubtful = true;
-                let what = format!("field `{}` has the unknown type \"{word}\"", name.value);
-                declared.mistakes.report(text.at, what, fix);
-            }
-        }
-    }
-    (fields, doubtful)
-}
-
-/// The type of that name, or else the fix that names the type that is probably meant.
-fn field_type(word: &str) -> Result<FieldType, String> {
-    use FieldType::{Bool, Float, Int, String, Timestamp};
-    let all = [String, Int, Float, Bool, Timestamp];
-    if let Some(kind) = all.into_iter().find(|kind| kind.name() == word) {
-        return Ok(kind);
-    }
-    let meant = match word.to_lowercase().as_str() {
-        "text" | "str" | "varchar" | "uuid" => Some(String),
-        "integer" | "long" | "bigint" | "int64" | "int32" | "i64" => Some(Int),
-        "double" | "number" | "real" | "float64" | "f64" | "decimal" => Some(Float),
-        "boolean" => Some(Bool),
-        "date" | "datetime" | "time" | "timestamptz" => Some(Timestamp),
-        _ => None,
-    };
-    Err(match meant {
-        Some(kind) => format!("write \"{}\"", kind.name()),
-        None => suggest::fix(word, "types", all.map(FieldType::name)),
-    })
 }
 
 /// Checks a key that names a field: the field is declared, has one of the types in `kinds` (any type, if `kinds` is
@@ -155,6 +104,14 @@ fn role(
         let fix = format!("declare {} = \"{}\" without \"?\"", field.name, field.kind.name());
         table.mistakes.report(text.at, what, fix);
     }
+}
+
+/// The texts that stand for an absent value. Without the key, only the empty one.
+fn null_texts(table: &mut Table<'_>) -> Vec<String> {
+    if !table.holds("null") {
+        return vec![String::new()];
+    }
+    table.texts("null").iter().map(|text| text.value.to_owned()).collect()
 }
 
 /// A duration of at least `least_us`, in microseconds.

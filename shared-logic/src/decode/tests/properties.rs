@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::format::Format;
+use crate::format::{Format, Reader};
 
 /// Any JSON, not too deep, as a value.
 fn any_json() -> impl Strategy<Value = Json> {
@@ -66,7 +66,7 @@ fn serde_reads(payload: &[u8]) -> Result<Json, serde_json::Error> {
 
 fn tokenizes(payload: &[u8]) -> Result<(), Reason> {
     let fields = source("json").fields;
-    match Format::Json.read(&fields, payload, &mut Record::new(fields.len())) {
+    match Reader::new(Format::Json, &fields, &[], None).read(payload, &mut Record::new(fields.len())) {
         Err(Rejected { reason, field: None }) => Err(reason),
         _ => Ok(()),
     }
