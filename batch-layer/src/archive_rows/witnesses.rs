@@ -28,8 +28,8 @@ impl Archived {
     ///
     /// Epochs are not compared, because the archive does not keep them.
     pub(crate) fn is_same(&self, record: &Witness) -> bool {
-        let place = (self.offset, self.timestamp_us) == (record.offset, record.timestamp_us);
-        place && self.hash.is_none_or(|hash| hash == record.short_hash())
+        let fits = (self.offset, self.timestamp_us) == (record.offset, record.timestamp_us);
+        fits && self.hash.is_none_or(|hash| hash == record.short_hash())
     }
 }
 
