@@ -4,9 +4,11 @@
 //! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
+//! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
 //! - `witnesses`: rows → what lay at an offset (R12).
 
+pub(crate) mod hashes;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 
@@ -206,3 +208,6 @@ pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
     };
     ranges.iter().map(inside).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
+
+#[cfg(test)]
+mod tests;

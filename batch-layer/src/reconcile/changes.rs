@@ -115,6 +115,7 @@ async fn walk(seed: u64) {
     tables.reopen();
     let story = || format!("BRAID_SEED={seed}\n{}\n{}", done.join("\n"), texts.join("\n----\n"));
     assert_eq!(tables.bytes().await, fresh.bytes().await, "the bytes of records; {}", story());
+    assert_eq!(tables.hashes().await, fresh.hashes().await, "the hashes of records; {}", story());
     let (seen, expected) = (tables.reconciled(last).await, fresh.reconciled(last).await);
     assert!(seen.equals_missing(&expected), "{seen}\ninstead of\n{expected}\n{}", story());
 }

@@ -23,6 +23,7 @@ const WINDOW: i64 = 1_000;
 const WINDOW_MAX: i64 = 65_536;
 
 /// What the log holds in a window.
+#[derive(Debug)]
 struct Found {
     records: BTreeMap<i64, Witness>,
     /// Where the window, or before it the log, ends.
@@ -118,16 +119,15 @@ impl Archiver {
             let archived: BTreeMap<i64, Archived> =
                 archived.into_iter().map(|((_, _, offset), archived)| (offset, archived)).collect();
             let found = self.read_again(id, from, to)?;
-            let last_below = |at: i64| archived.range(..at).next_back().and_then(|(_, archived)| archived.witness());
             match first_differing(&archived, &found, &lost, self.compacted == Some(true)) {
                 Some(differs) => {
                     at = at.min(differs);
-                    before = last_below(at);
+                    before = last_in_both(&archived, &found, at);
                 }
                 // Above that offset nothing may lie that can be compared.
                 None if from > seen => {}
                 None => {
-                    before = before.or_else(|| last_below(at));
+                    before = before.or_else(|| last_in_both(&archived, &found, at));
                     break;
                 }
             }
@@ -180,4 +180,64 @@ fn first_differing(
         (None, found) => found.is_some(),
     };
     offsets.into_iter().take_while(|offset| *offset < found.end).find(differs)
+}
+
+/// The last record below that offset that both the archive and the log hold.
+fn last_in_both(archived: &BTreeMap<i64, Archived>, found: &Found, at: i64) -> Option<Witness> {
+    let is_archived = |record: &Witness| archived.get(&record.offset).is_some_and(|archived| archived.is_same(record));
+    found.records.range(..at).rev().map(|(_, record)| *record).find(is_archived)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::log::Content;
+
+    use super::*;
+
+    /// Records by offset. All have the same time.
+    fn records(payloads: &[(i64, &str)]) -> BTreeMap<i64, Witness> {
+        let record = |(offset, payload): &(i64, &str)| {
+            let (timestamp_us, payload) = (Some(5), Some(payload.as_bytes()));
+            let content = Content { timestamp_us, key: None, payload, headers: None };
+            (*offset, Witness::of(*offset, Some(7), &content))
+        };
+        payloads.iter().map(record).collect()
+    }
+
+    /// The same as the archive holds them.
+    fn archived(payloads: &[(i64, &str)]) -> BTreeMap<i64, Archived> {
+        let row = |(offset, record): (i64, Witness)| {
+            (offset, Archived { offset, timestamp_us: record.timestamp_us, hash: Some(record.short_hash()) })
+        };
+        records(payloads).into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_first_other_record_and_the_last_one_before_it_are_found_without_any_bytes() {
+        let rows = archived(&[(3, "a"), (4, "b"), (6, "c"), (7, "d")]);
+        let log = |payloads: &[(i64, &str)], end| Found { records: records(payloads), end };
+        let last = |found: &Found, at| last_in_both(&rows, found, at).map(|record| record.offset);
+        for (found, has_holes, differs, before) in [
+            (log(&[(3, "a"), (4, "b"), (6, "c"), (7, "d")], 8), false, None, Some(7)),
+            (log(&[(3, "a"), (4, "b"), (6, "c"), (7, "x")], 8), false, Some(7), Some(6)),
+            (log(&[(3, "a"), (4, "b"), (5, "x")], 8), false, Some(5), Some(4)),
+            (log(&[(3, "a"), (6, "c"), (7, "x")], 8), false, Some(4), Some(3)),
+            (log(&[(3, "a"), (6, "c"), (7, "x")], 8), true, Some(7), Some(6)),
+            // A compacted topic may have lost the records between.
+            (log(&[(3, "a"), (7, "x")], 8), true, Some(7), Some(3)),
+            (log(&[(3, "x")], 4), false, Some(3), None),
+            (log(&[(3, "a"), (4, "b")], 5), false, None, Some(4)),
+        ] {
+            assert_eq!(first_differing(&rows, &found, &[], has_holes), differs, "{found:?}");
+            assert_eq!(last(&found, differs.unwrap_or(8)), before, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn an_offset_that_the_archive_has_lost_is_neither_a_difference_nor_a_witness() {
+        let rows = archived(&[(3, "a"), (5, "c")]);
+        let found = Found { records: records(&[(3, "a"), (4, "b"), (5, "x")]), end: 6 };
+        assert_eq!(first_differing(&rows, &found, &[1..2, 4..5], false), Some(5));
+        assert_eq!(last_in_both(&rows, &found, 5), found.records.get(&3).copied());
+    }
 }

@@ -7,7 +7,7 @@ use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
-use shared_logic::log::{Check, Content, Outcome, Witness};
+use shared_logic::log::{Check, Outcome, Witness};
 use tracing::warn;
 
 use crate::archive::buffer::Buffer;
@@ -178,7 +178,5 @@ fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
 
 /// The record as a witness.
 pub(super) fn witness_of(record: &Record<'_>) -> Witness {
-    let Incoming { offset, timestamp_us, key, payload, headers, .. } = incoming(record);
-    let content = Content { timestamp_us, key, payload, headers: headers.as_deref() };
-    Witness::of(offset, record.epoch(), &content)
+    Witness::of(record.offset, record.epoch(), &incoming(record).content())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
 use shared_logic::complete::{Evidence, TopicState, Why, judge};
-use shared_logic::contracts::archive::{OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::log::PartitionId;
 
@@ -203,14 +203,24 @@ impl Tables {
 
     /// The bytes of every record that is archived, by partition and offset.
     pub(super) async fn bytes(&self) -> Vec<(i32, i64, Option<Vec<u8>>)> {
+        let raw = |rows: &DataFrame, row: usize| {
+            let raws = rows.column(RAW).expect("a column").binary().expect("bytes");
+            raws.get(row).map(<[u8]>::to_vec)
+        };
+        self.by_place(raw).await
+    }
+
+    /// The hash of every record that is archived, by partition and offset.
+    pub(super) async fn hashes(&self) -> Vec<(i32, i64, Option<i32>)> {
+        self.by_place(|rows, row| rows.column(HASH).expect("a column").i32().expect("32 bits").get(row)).await
+    }
+
+    /// A value of every archived row, by partition and offset.
+    async fn by_place<T: Ord>(&self, value: impl Fn(&DataFrame, usize) -> T) -> Vec<(i32, i64, T)> {
         let rows = self.rows(&record_columns().into_iter().collect()).await;
         let column = |name| rows.column(name).expect("a column");
         let (partitions, offsets) = (column(PARTITION).i32().expect("int"), column(OFFSET).i64().expect("long"));
-        let raws = column(RAW).binary().expect("bytes");
-        let row = |row| {
-            let raw = raws.get(row).map(<[u8]>::to_vec);
-            (partitions.get(row).expect("named"), offsets.get(row).expect("named"), raw)
-        };
+        let row = |row| (partitions.get(row).expect("named"), offsets.get(row).expect("named"), value(&rows, row));
         let mut all: Vec<_> = (0..rows.height()).map(row).collect();
         all.sort();
         all

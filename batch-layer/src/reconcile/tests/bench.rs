@@ -6,7 +6,7 @@ use platform::store::Committed;
 use polars::prelude::{DataFrame, DataType};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
-use shared_logic::log::PartitionId;
+use shared_logic::log::{Content, PartitionId, Position, Witness};
 
 use super::super::recompute::DayTask;
 use super::super::*;
@@ -194,6 +194,14 @@ pub(super) fn hourly(reconciler: &Reconciler) -> Reconciler {
 
 /// The ids of [`Bench::archived`] are minutes.
 pub(super) const A_DAY: i64 = 24 * 60;
+
+/// The offset 2, after a record of the event 2 that says so much of `n`. Of the ids `[1, 2, …]`, [`Bench::archived`] archives one
+/// that says 1.
+pub(super) fn after_the_second(n: i64) -> Position {
+    let payload = format!(r#"{{"id": 2, "at": 120000, "k": "a", "n": {n}}}"#);
+    let content = Content { timestamp_us: None, key: None, payload: Some(payload.as_bytes()), headers: None };
+    Position { offset: 2, witness: Some(Witness::of(1, Some(7), &content)) }
+}
 
 /// The log of the partition [`id`].
 pub(super) const LOG: &str = "log";

@@ -5,12 +5,12 @@ use std::path::Path;
 use platform::settings::{Secret, Span};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{Content, Position, Witness};
+use shared_logic::log::Position;
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
 use super::super::*;
-use super::bench::{A_DAY, Bench, CATALOG, hourly, id};
+use super::bench::{A_DAY, Bench, CATALOG, after_the_second, hourly, id};
 
 /// Another metric, whose name comes first.
 const ALL: &str = r#"
@@ -171,13 +171,6 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     let reports = both.run(&stop).await.expect("reconciled");
     let rebuilt = Replaced { version: 1, days: 3, rows: 3, rebuilt: true };
     assert_eq!(reports[1].outcome, Outcome::Replaced(rebuilt), "{reports:?}");
-}
-
-/// The offset 2, after a record of the event 2 that says so much of `n`. The archive holds one that says 1.
-fn after_the_second(n: i64) -> Position {
-    let payload = format!(r#"{{"id": 2, "at": 120000, "k": "a", "n": {n}}}"#);
-    let content = Content { timestamp_us: None, key: None, payload: Some(payload.as_bytes()), headers: None };
-    Position { offset: 2, witness: Some(Witness::of(1, Some(7), &content)) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
