@@ -49,13 +49,13 @@ async fn the_same_records_arrive_however_the_input_is_packed() {
     for (file, stdin) in inputs {
         let stdin = stdin.map_or_else(Stdio::null, |name| File::open(dir.path().join(name)).expect("readable").into());
         let sent = send(&kafka, dir.path(), file, stdin);
-        let summary = String::from_utf8(sent.stderr).expect("a text");
-        assert!(sent.status.success(), "{file}: {summary}");
-        assert!(summary.starts_with("sent 3 records to topic views in "), "{file}: {summary}");
+        let told = String::from_utf8(sent.stderr).expect("a text");
+        assert!(sent.status.success(), "{file}: {told}");
+        let summary = told.lines().find(|line| line.starts_with("sent 3 records to topic views in ")).expect(&told);
         let verdicts = "; the catalog rejects 2: 1 not_json (first on line 3), \
-                        1 missing_field (first on line 4, field event_id); skipped 1 empty lines\n";
+                        1 missing_field (first on line 4, field event_id); skipped 1 empty lines";
         assert!(summary.ends_with(verdicts), "{file}: {summary}");
-        assert!(!summary.contains(['\r', '\x1b']), "no progress where there is no terminal: {summary:?}");
+        assert!(!told.contains(['\r', '\x1b']), "no progress where there is no terminal: {told:?}");
         assert_eq!(sent.stdout, b"", "{file}");
     }
 
@@ -79,6 +79,6 @@ async fn an_input_that_is_cut_off_is_an_error_and_what_was_read_is_sent() {
     let sent = send(&kafka, dir.path(), "cut.gz", Stdio::null());
     let told = String::from_utf8(sent.stderr).expect("a text");
     assert_eq!(sent.status.code(), Some(1), "{told}");
-    assert!(told.starts_with("sent 2 records to topic views"), "{told}");
+    assert!(told.contains("sent 2 records to topic views"), "{told}");
     assert!(told.contains("error: cannot read cut.gz at line 3"), "{told}");
 }
