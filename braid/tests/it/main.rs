@@ -2,3 +2,4 @@
 
 mod redis;
 mod send;
+mod send_input;

@@ -13,11 +13,11 @@ use shared_logic::catalog::Catalog;
 const DEADLINE: Duration = Duration::from_secs(30);
 const RECORDS: usize = 500;
 
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is valid")
 }
 
-fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
+pub(super) fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
     settings::Kafka { brokers: kafka.brokers().expect("it runs"), ..settings::Kafka::default() }
 }
 
@@ -98,7 +98,11 @@ async fn a_broker_that_cannot_be_reached_is_named() {
 }
 
 /// Partition, key and payload of every record of the topic `views`.
-fn read_all(settings: &settings::Kafka, partitions: u32, count: usize) -> Vec<(i32, Option<String>, String)> {
+pub(super) fn read_all(
+    settings: &settings::Kafka,
+    partitions: u32,
+    count: usize,
+) -> Vec<(i32, Option<String>, String)> {
     let mut consumer = Consumer::new(settings, "views").expect("a consumer");
     let partitions = 0..i32::try_from(partitions).expect("few");
     consumer.assign(&partitions.map(|partition| (partition, 0)).collect()).expect("assigned");
