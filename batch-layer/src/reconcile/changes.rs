@@ -46,15 +46,19 @@ fn catalog(dice: &mut Dice) -> String {
     let filter = *dice.pick(&filters);
     let filter = if filter.is_empty() { String::new() } else { format!("where = \"{filter}\"\n") };
     let keys = [("status", status), ("country", country)];
-    let keys = keys.iter().filter(|(_, kind)| !kind.is_empty() && !kind.ends_with('?') && dice.chance(50));
+    let keys = keys.iter().filter(|(_, kind)| !kind.is_empty() && dice.chance(50));
     let by: Vec<String> = keys.map(|(name, _)| format!("\"{name}\"")).collect();
+    let ids: &[&str] = match country {
+        "string" => &["", "event_id = \"id\"\n", "event_id = [\"country\", \"id\"]\n"],
+        _ => &["", "event_id = \"id\"\n", "event_id = [\"id\"]\n"],
+    };
     let sum = if status.starts_with("int") { "total = \"sum(status)\"\n" } else { "" };
     format!(
         "[sources.s]\n{id}event_time = \"{time}\"\nmax_age = \"{age}\"\nformat = \"{format}\"\n\
          [sources.s.fields]\nid = \"int\"\na = \"timestamp\"\nb = \"timestamp\"\n{status}{country}\
          [metrics.m]\nsource = \"s\"\n{filter}by = [{by}]\ngrain = \"{grain}\"\n\
          [metrics.m.measures]\nevents = \"count()\"\n{sum}",
-        id = if dice.chance(70) { "event_id = \"id\"\n" } else { "" },
+        id = dice.pick(ids),
         time = dice.pick(&["a", "b"]),
         age = dice.pick(&["400d", "36h"]),
         format = if dice.chance(90) { "json" } else { "tsv" },

@@ -87,6 +87,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 /// If there is no topic to send to, or a record was not acknowledged.
 pub async fn endless(
     kafka: &platform::settings::Kafka,
+    catalog: &Catalog,
     source: &Source,
     mix: &Mix,
     seed: u64,
@@ -95,7 +96,7 @@ pub async fn endless(
 ) -> Result<()> {
     let producer = source_topic::connect(kafka, source).await?;
     let mut stream = Stream {
-        generator: Generator::new(source, mix, seed)?,
+        generator: Generator::new(catalog, source, mix, seed)?,
         pace: Pace::new(events_per_second, None, now_us),
         remaining: u64::MAX,
         expected: None,
@@ -116,7 +117,7 @@ impl Stream {
     fn new(args: &Args, catalog: &Catalog, source: &Source) -> Result<Stream> {
         let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
         Ok(Stream {
-            generator: Generator::new(source, &args.mix, args.seed)?,
+            generator: Generator::new(catalog, source, &args.mix, args.seed)?,
             pace: Pace::new(args.rate, args.now, now_us),
             remaining: args.events.unwrap_or(u64::MAX),
             expected,

@@ -157,10 +157,10 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
     for source in catalog.sources.values() {
-        let (kafka, source) = (settings.kafka.clone(), source.clone());
+        let (kafka, catalog, source) = (settings.kafka.clone(), catalog.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {
-            produce::endless(&kafka, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
+            produce::endless(&kafka, &catalog, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
         });
     }
 }

@@ -40,11 +40,9 @@ pub(crate) async fn one(
 
 async fn described(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Value {
     let source = &version.catalog.sources[&metric.source];
-    let by: Vec<Value> = metric
-        .by
-        .iter()
-        .map(|name| json!({"name": name, "type": source.field(name).map(|field| field.kind.name())}))
-        .collect();
+    let by = metric.by.iter().filter_map(|name| source.field(name));
+    let by: Vec<Value> =
+        by.map(|field| json!({"name": field.name, "type": field.kind.name(), "optional": field.optional})).collect();
     let measures: Map<String, Value> =
         metric.measures.iter().map(|measure| (measure.name.clone(), call_text(measure).into())).collect();
     let derived: Map<String, Value> =
