@@ -30,7 +30,10 @@ fn plan() -> (Catalog, Plan) {
     (catalog, plan)
 }
 
-fn events(rows: &[(i64, Option<&str>, Option<i64>, Option<f64>)]) -> LazyFrame {
+/// An event: its time, `k`, `n` and `x`.
+type Row<'a> = (i64, Option<&'a str>, Option<i64>, Option<f64>);
+
+fn events(rows: &[Row<'_>]) -> LazyFrame {
     df!(
         "at" => rows.iter().map(|row| row.0).collect::<Vec<_>>(),
         "k" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),

@@ -219,7 +219,7 @@ fn text(dice: &mut Dice) -> String {
 fn long(dice: &mut Dice) -> String {
     let letter = *dice.pick(&["l", "ü", "😀"]);
     let bytes = if dice.chance(50) { MAX_KEY_BYTES - 4 + dice.below(9) } else { MAX_KEY_BYTES + 500 };
-    letter.repeat(bytes / letter.len()) + dice.pick(&["", "x", "y"])
+    letter.repeat(bytes / letter.len()) + *dice.pick(&["", "x", "y"])
 }
 
 /// Epoch milliseconds, or RFC 3339 for the years that the fold by hand reads.
