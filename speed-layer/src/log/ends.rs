@@ -89,11 +89,6 @@ impl PendingEnds {
         PendingEnds { id, ends, pending: VecDeque::new(), reached: VecDeque::new() }
     }
 
-    /// Whether the log was seen to reach beyond the cursor that [`PendingEnds::as_of`] was last given.
-    pub fn is_behind(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
     /// The latest moment whose end is at or below the cursor, if it was not returned before, for a micro-batch that was
     /// sealed at that time. An end that arrived later may belong to an older copy of the log, and so does one that lies below what
     /// had been read before it was asked for (R12).
