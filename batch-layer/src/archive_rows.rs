@@ -5,8 +5,10 @@
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
 //! - `record_rows`: records → rows;
-//! - `witnesses`: rows → what lay at an offset (R12).
+//! - `witnesses`: rows → what lay at an offset (R12);
+//! - `lives`: the same of all incarnations of a partition.
 
+pub(crate) mod lives;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 

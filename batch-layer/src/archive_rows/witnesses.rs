@@ -21,6 +21,11 @@ pub(crate) struct Archived {
 }
 
 impl Archived {
+    /// The record of that witness, whose bytes were kept or not.
+    pub(crate) fn new(witness: Witness, has_bytes: bool) -> Archived {
+        Archived { witness, has_bytes }
+    }
+
     /// Whether that record was archived.
     pub(crate) fn is_same(&self, record: &Witness) -> bool {
         if self.has_bytes {
@@ -84,7 +89,7 @@ fn witnesses(rows: &DataFrame) -> PolarsResult<Records> {
             headers: headers.get(row),
         };
         let has_bytes = raw.get(row).is_some() || error.get(row).is_some();
-        let archived = Archived { witness: Witness::of(offset, None, &content), has_bytes };
+        let archived = Archived::new(Witness::of(offset, None, &content), has_bytes);
         ((log.to_owned(), partition, offset), archived)
     };
     Ok((0..rows.height()).map(row).collect())
