@@ -121,7 +121,7 @@ impl Consumer {
     /// something is due of it; see [`Consumer::stalled`].
     pub fn note_ends(&mut self, ends: &BTreeMap<i32, i64>) {
         let now = Instant::now();
-        for (partition, end) in ends.iter().filter(|(partition, _)| !self.paused.contains(partition)) {
+        for (partition, end) in ends.iter().filter(|(partition, _)| !self.paused.contains(*partition)) {
             let position = usize::try_from(*partition).ok().and_then(|index| self.positions.get(index));
             if position.is_some_and(|position| position < end) {
                 self.silence.due(*partition, now);

@@ -1,4 +1,5 @@
-//! How far the log reaches, asked now and then, so that answers can say as of when they are complete.
+//! How far the log reaches, asked now and then, so that answers can say as of when they are complete, and the reading thread
+//! knows that more is due.
 //!
 //! An answer's `as_of` is the latest moment at which the log's end was asked for and that the cursor has reached by
 //! now. The clock is read before the request, so network delay cannot make `as_of` too recent. Ends are asked for by

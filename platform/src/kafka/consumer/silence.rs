@@ -1,7 +1,7 @@
 //! How long Kafka has told nothing about a partition although something is due (R12).
 //!
-//! librdkafka can stall without an error. After a broker went back to an older copy of its data, it counts leader epochs
-//! anew, and refuses the requests of a client that knows the newer ones for ever.
+//! librdkafka can stall without an error. A broker that went back to an older copy of its data counts leader epochs anew,
+//! and refuses, for ever, the requests of a client that knows newer ones.
 //!
 //! Something is due from when a partition is assigned until its end is reached, and again once Kafka has said that the log
 //! reaches further. Whatever is told about the partition (a record, its end, an error) starts the time anew. An error

@@ -128,7 +128,7 @@ impl World {
 
     fn produce(&mut self) {
         if self.log.len() < RECORDS_MAX && self.hidden.is_empty() {
-            // A position after nothing but markers has no witness.
+            // Neither at the start nor two in a row: a position after nothing but markers has no witness.
             let is_marker = self.log.last().is_some_and(Option::is_some) && self.dice.chance(25);
             let record = (!is_marker).then_some(self.fresh);
             self.story.push(format!("{record:?} arrives at {}", self.log.len()));
