@@ -69,7 +69,8 @@ pub enum SessionError {
     },
     /// The log lost its tail, and what it holds now could not be compared with what is archived.
     #[error(
-        "cannot read offsets {from} to {to} of {id} again within kafka.stalled_after, to find out where the log differs from the archive"
+        "cannot read offsets {from} to {to} of {id} again, to find out where the log differs from the archive: kafka reported \
+         an error, a connection broke, or nothing came within kafka.stalled_after; trying again"
     )]
     NotReadAgain {
         /// The partition.

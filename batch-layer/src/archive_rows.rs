@@ -6,9 +6,11 @@
 //!
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
-//! - `witnesses`: rows → what lay at an offset (R12).
+//! - `witnesses`: rows → what lay at an offset (R12);
+//! - `lives`: the same of all incarnations of a partition.
 
 pub(crate) mod hashes;
+pub(crate) mod lives;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 

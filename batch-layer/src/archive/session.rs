@@ -133,12 +133,15 @@ impl Archiver {
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         reading.poll(&mut self.consumer, &self.source.topic)?;
+        let stalled = self.consumer.stalled();
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
-        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+        if self.losses.take() || stalled.is_some() {
             let rows = reading.buffer.rows();
             warn!(
                 topic = self.source.topic,
-                rows, "a connection to kafka broke or stalls; reading again what is not archived"
+                rows,
+                ?stalled,
+                "a connection to kafka broke or stalls; reading again what is not archived"
             );
             self.renew()?;
             // Connections may break again and again.
@@ -164,6 +167,7 @@ impl Archiver {
             return Ok(false);
         }
         if let Some(ends) = ends? {
+            self.consumer.note_ends(&ends);
             (reading.ends, reading.ends_asked) = (ends, Instant::now());
         }
         if commits && !self.commit(reading)? {

@@ -16,8 +16,8 @@ pub struct Kafka {
     /// How long a group member may be silent before its partitions go to others; brokers allow 6 s and more.
     /// Default `10s`.
     pub session_timeout: Span,
-    /// A consumer that receives nothing for this long, although the log holds more, is replaced: librdkafka can stall
-    /// without an error after a broker went back to an older copy of its data. Default `30s`.
+    /// A consumer that Kafka tells nothing about a partition for this long, although something is due, is replaced:
+    /// librdkafka can stall without an error after a broker went back to an older copy of its data. Default `30s`.
     pub stalled_after: Span,
     /// How many payload bytes a consumer fetches ahead of its reader. For records of 140 bytes it needs about four
     /// times as much memory, because librdkafka adds its own data to each record. More does not read faster. Default

@@ -37,8 +37,6 @@ pub(super) struct Reading {
     pub(super) differs: BTreeMap<i32, i64>,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,
-    /// When Kafka gave something the last time.
-    given: Instant,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
@@ -57,19 +55,15 @@ impl Reading {
             checks,
             differs: BTreeMap::new(),
             incarnations,
-            given: Instant::now(),
             since: None,
         }
     }
 
     /// Reads once into the buffer.
     pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
-        let Reading { buffer, out_of_range, checks, differs, given, .. } = self;
+        let Reading { buffer, out_of_range, checks, differs, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
-                if record.is_last {
-                    *given = Instant::now();
-                }
                 let partition = record.partition;
                 if let Some(check) = checks.get_mut(&partition) {
                     let outcome = check.record(&witness_of(&record));
@@ -83,7 +77,6 @@ impl Reading {
                 }
             }
             Polled::End { partition, offset } => {
-                *given = Instant::now();
                 let outcome = checks.get(&partition).and_then(|check| check.end(offset));
                 checked(checks, differs, partition, outcome);
                 if !checks.contains_key(&partition) && !differs.contains_key(&partition) {
@@ -99,12 +92,6 @@ impl Reading {
             self.since.get_or_insert_with(Instant::now);
         }
         Ok(())
-    }
-
-    /// Whether Kafka gave nothing for that long, although the log holds more.
-    pub(super) fn is_stalled(&self, after: Duration) -> bool {
-        let is_due = |(partition, end): (&i32, &i64)| self.next(*partition).is_some_and(|next| next < *end);
-        self.given.elapsed() >= after && self.ends.iter().any(is_due)
     }
 
     /// The first offset of a partition that was not read.
