@@ -6,8 +6,10 @@
 //!
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
+//! - `digest`: rows → which records they are, to be compared with what is read again (R11);
 //! - `witnesses`: rows → what lay at an offset (R12).
 
+pub(crate) mod digest;
 pub(crate) mod hashes;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;

@@ -48,7 +48,7 @@ pub enum WhyNotHeld {
         /// Where it starts.
         start: i64,
     },
-    /// What was read again differs from what was archived, in its offsets or in its records' times.
+    /// What was read again differs from what was archived, in the offsets, times or hashes of records.
     #[error("it holds other records there by now")]
     Other,
 }
