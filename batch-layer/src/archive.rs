@@ -90,10 +90,10 @@ pub enum SessionError {
     Rows(#[from] RowsError),
     /// The source's rules have changed, and neither the archive nor the log has the bytes to decode again.
     #[error(
-        "the fields, format, ids or limits of the source differ from those of {rules}, under which offsets {from} to {to} of \
-         {partition} were archived; raw = \"rejected\" kept no bytes to decode again, and the log cannot give them again, \
-         because {why}: restore the source in the catalog, leave these offsets out of answers with `braid lost accept`, or \
-         archive what the topic still holds under another [pipeline] name"
+        "the fields, format, ids or limits of the source, or the version that decodes it, differ from those of {rules}, under \
+         which offsets {from} to {to} of {partition} were archived; raw = \"rejected\" kept no bytes to decode again, and the log \
+         cannot give them again, because {why}: restore the source in the catalog (or the older version), leave these offsets \
+         out of answers with `braid lost accept`, or archive what the topic still holds under another [pipeline] name"
     )]
     RulesChanged {
         /// The rules of what is archived.
