@@ -67,7 +67,8 @@ pub enum Start {
 pub enum KeptBytes {
     /// Of every record, so that the decoding rules can be changed.
     All,
-    /// Only of those that could not be decoded. This saves disk; changed rules cannot be applied to what is archived.
+    /// Only of those that could not be decoded. This saves disk; changed rules can be applied to what is archived only as long
+    /// as the topic still holds all of it.
     Rejected,
 }
 

@@ -15,7 +15,7 @@ use shared_logic::log::{Check, PartitionId, Witness};
 use tracing::{error, warn};
 
 use self::search::{Found, Search, Sizes};
-use super::reading::{POLL_RECORDS, POLL_WAIT, Positions, Reading, witness_of};
+use super::reading::{POLL_RECORDS, POLL_WAIT, Positions, witness_of};
 use super::{Archiver, SessionError, commit};
 use crate::archive_rows::lives::Lives;
 
@@ -47,21 +47,21 @@ impl Archiver {
         Ok(positions)
     }
 
-    fn is_compacted(&mut self) -> Result<bool, KafkaError> {
+    pub(super) fn is_compacted(&mut self) -> Result<bool, KafkaError> {
         if self.compacted.is_none() {
             self.compacted = Some(self.runtime.block_on(self.topics.is_compacted(&self.source.topic))?);
         }
         Ok(self.compacted == Some(true))
     }
 
-    /// Begins the next incarnation of every partition whose log differs from what is archived. If another archiver
-    /// commits first, or the topic was created again, nothing changes, and the next session looks again.
-    pub(super) fn lose_tails(&mut self, reading: &Reading) -> Result<(), SessionError> {
-        let topic = &reading.topic;
+    /// Begins the next incarnation of every partition whose log differs from what is archived. `differs` names those, each
+    /// with an offset at which it does. If another archiver commits first, or the topic was created again, nothing changes,
+    /// and the next session looks again.
+    pub(super) fn lose_tails(&mut self, topic: &Topic, differs: &BTreeMap<i32, i64>) -> Result<(), SessionError> {
         let (starts, ends) = (self.offsets(topic, Bound::Start)?, self.offsets(topic, Bound::End)?);
         let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
         let mut facts = self.archive.facts();
-        for (partition, seen) in &reading.differs {
+        for (partition, seen) in differs {
             let id = facts.current(&topic.log, *partition);
             let log = of(&starts, partition)..of(&ends, partition);
             let (at, before) = self.first_difference(&facts, &id, log, *seen)?;

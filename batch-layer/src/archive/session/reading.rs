@@ -101,8 +101,7 @@ impl Reading {
 
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
-        let is_full = self.buffer.rows() >= settings.max_rows || self.buffer.bytes as u64 >= settings.max_bytes.bytes();
-        is_full || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+        self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
@@ -115,7 +114,7 @@ impl Reading {
 }
 
 /// Where the archive stands in the partitions of a topic.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Positions {
     /// The first offset that is not archived.
     pub(super) next: BTreeMap<i32, i64>,
@@ -134,7 +133,7 @@ impl Positions {
 }
 
 /// Notes what a comparison has found.
-fn checked(
+pub(super) fn checked(
     checks: &mut BTreeMap<i32, Check>,
     differs: &mut BTreeMap<i32, i64>,
     partition: i32,
@@ -152,7 +151,8 @@ fn checked(
     }
 }
 
-fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
+/// The record as a row to be.
+pub(super) fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
     Incoming {
         partition: record.partition,
         offset: record.offset,

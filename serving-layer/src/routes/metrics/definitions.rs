@@ -70,8 +70,8 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
         "committed_at": format_rfc3339(view.note.committed_at_us),
         "age_ms": lag_ms(view.note.committed_at_us, now_us),
         "definition": view.note.definition.as_str(),
-        // A view of another definition is not used; the next reconcile replaces it.
-        "is_current": view.note.definition == *version.definition(metric),
+        // A view that cannot be used is replaced by the next reconcile.
+        "is_current": snapshot.own_view(version.asked(metric)).is_some(),
         "archive_version": view.note.archive_version,
         "offsets": view.note.cut,
         "days": {"in_memory": in_memory, "in_store": in_store},
