@@ -9,7 +9,8 @@ use super::{Properties, SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
-    /// The brokers to connect to first, `host:port`, separated by commas. Default `127.0.0.1:9092`.
+    /// The brokers to connect to first, `host:port`, separated by commas. Default `127.0.0.1:9092`. `braid up` also takes the
+    /// words `child` and `in-process`, and embeds that kind of broker.
     pub brokers: String,
     /// The longest that a question about a topic may take. Default `10s`.
     pub request_timeout: Span,
