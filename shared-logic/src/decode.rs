@@ -12,7 +12,7 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, Span};
+use crate::format::{Cell, Reader, Record, Span, without_mark};
 use crate::group_key::MAX_KEY_BYTES;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
@@ -64,7 +64,7 @@ impl Decoder {
         payload: Option<&'a [u8]>,
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
-        let payload = payload.unwrap_or_default();
+        let payload = without_mark(payload.unwrap_or_default());
         if payload.is_empty() {
             return Err(Rejected::whole(Reason::Empty));
         }
@@ -113,22 +113,6 @@ impl Event<'_> {
             Cell::Int(id) => Some(Identity::of(&id.to_le_bytes(), self.time_us)),
             _ => None,
         }
-    }
-
-    /// The members that the source does not declare, as the text of a JSON object; `None` if there are none.
-    pub fn extra(&self) -> Option<String> {
-        if self.decoder.record.extra.is_empty() {
-            return None;
-        }
-        let mut text = String::from("{");
-        for (start, end) in &self.decoder.record.extra {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&String::from_utf8_lossy(&self.payload[*start as usize..*end as usize]));
-        }
-        text.push('}');
-        Some(text)
     }
 
     fn text(&self, span: Span) -> &[u8] {

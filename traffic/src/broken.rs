@@ -6,11 +6,13 @@ use shared_logic::catalog::Source;
 use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
-use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
 use crate::payload::{encode, encode_with};
+
+/// An integer that 64 bits do not hold.
+const HUGE_INT: f64 = 1e19;
 
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
@@ -40,7 +42,7 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => with(int, Cell::Int(MAX_INT + 1)),
+            Some(int) => with(int, Cell::Float(HUGE_INT)),
             // Milliseconds since 1970.
             None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
         },

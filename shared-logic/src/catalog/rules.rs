@@ -13,7 +13,7 @@ use crate::schema::{FieldType, InstantFormat, Place};
 
 /// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source
 /// decode a record differently. Every record of every archive is decoded again then.
-pub const DECODER_VERSION: u32 = 1;
+pub const DECODER_VERSION: u32 = 2;
 
 /// Names the rules by which records were decoded: 16 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,6 +126,9 @@ events = "count()"
             ("\"json\"", "\"tsv\"", true),
             ("site = \"string\"", "site = \"string?\"", true),
             ("site = \"string\"", "site = \"string\"\nmore = \"int?\"", true),
+            ("site = \"string\"", "site = { type = \"string\", path = \"place.site\" }", true),
+            ("site = \"string\"", "site = { type = \"string\", numbers = true }", true),
+            ("site = \"string\"", "site = { type = \"string\", path = [\"site\"], numbers = false }", false),
             // A text that is a group key may not be too long.
             ("by = []", "by = [\"site\"]", true),
             ("1000", "1001", false),

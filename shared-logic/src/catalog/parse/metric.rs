@@ -74,7 +74,8 @@ fn by(table: &mut Table<'_>, draft: Option<&Draft>) -> Vec<String> {
         }
         if PARAMETERS.contains(&name) {
             let what = format!("`by` names `{name}`, which is a parameter of queries");
-            table.mistakes.report(column.at, what, "call the field otherwise");
+            let fix = format!("call the field otherwise, and write path = \"{name}\" if records call it so");
+            table.mistakes.report(column.at, what, fix);
         } else if name.eq_ignore_ascii_case(BUCKET) {
             let what = format!("`by` names `{name}`, which is a column of every view");
             table.mistakes.report(column.at, what, "call the field otherwise");
