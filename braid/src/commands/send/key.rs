@@ -102,7 +102,11 @@ mod tests {
         let keying = Keying::of(&catalog.expect("a valid catalog").sources["s"]);
         let line = br#"{"user_id":"no","users":[{"id":"first"},{"id":"second"}]}"#;
         assert_eq!(key(&keying, line).as_deref(), Some("second"));
-        assert_eq!(key(&keying, &[b"\xef\xbb\xbf", &line[..]].concat()).as_deref(), Some("second"), "after a mark");
+        assert_eq!(
+            key(&keying, &[&b"\xef\xbb\xbf"[..], &line[..]].concat()).as_deref(),
+            Some("second"),
+            "after a mark"
+        );
         assert_eq!(key(&keying, br#"{"users":[{"id":"first"}]}"#), None);
         assert_eq!(key(&keying, br#"{"users":[0,{"id":1.50}]}"#).as_deref(), Some("1.50"), "as it is written");
     }
