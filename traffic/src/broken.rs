@@ -5,7 +5,6 @@ use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
-use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
@@ -13,6 +12,8 @@ use crate::payload::{encode, encode_with};
 
 /// Records are made too long only for sources that bound them to this many bytes: sample traffic does not fill a broker.
 const TOO_LONG_MAX: u64 = 64 * 1024;
+/// An integer that 64 bits do not hold.
+const HUGE_INT: f64 = 1e19;
 
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
@@ -46,7 +47,7 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => with(int, Cell::Int(MAX_INT + 1)),
+            Some(int) => with(int, Cell::Float(HUGE_INT)),
             // Milliseconds since 1970.
             None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
         },

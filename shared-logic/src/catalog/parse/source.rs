@@ -45,7 +45,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let null = null_texts(&mut table);
     let time_zone = schedule::time_zone(&mut table);
-    let (fields, doubtful) = field::fields(&mut table);
+    let (fields, doubtful) = field::fields(&mut table, format.unwrap_or(Format::Json));
 
     if let Some(text) = event_time {
         role(&table, &fields, text, "event_time", &[FieldType::Timestamp], true, doubtful);
