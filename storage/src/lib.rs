@@ -21,7 +21,7 @@ use shared_logic::catalog::Deployment;
 pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
-pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
+pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Instance, ShardKeys};
+use shared_logic::contracts::speed_view::{ChunkRange, Instance, ShardKeys, Wanted};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
@@ -48,9 +48,17 @@ async fn metrics_of_one_definition_count_an_event_once() {
     assert!(matches!(reply, Reply::Done(_)));
 
     let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let counters = [keys.counters(expected.instance, 0, &additions[0].definition)];
-    let reading = client.read(&mut redis, &keys, &counters, &GroupKey::new(&[]), &kinds).await;
-    let reading = reading.expect("redis answers").expect("a shard");
-    let total = |measure| reading.counters[0].iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());
+    let wanted = Wanted {
+        instance: expected.instance,
+        slice: 0,
+        definition: &additions[0].definition,
+        kinds: &kinds,
+        key: &GroupKey::new(&[]),
+        chunks: ChunkRange { first: 0, last: 0 },
+        held: None,
+    };
+    let reading = client.read(&mut redis, &keys, &[wanted]).await.expect("redis answers").expect("a shard");
+    let counters = reading.counters[0].as_ref().expect("nothing is held");
+    let total = |measure| counters.iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());
     assert_eq!((total(0), total(1)), (Some(Value::Int(2)), Some(Value::Int(11))));
 }
