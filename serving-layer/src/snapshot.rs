@@ -14,22 +14,17 @@ mod known_gaps;
 mod refresh;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use shared_logic::catalog::{Catalog, Metric};
-use shared_logic::complete::{self, TopicState};
+use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::speed_view::Shard;
-use shared_logic::log::PartitionId;
 
 use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::last_read::LastRead;
 
 pub(crate) use cache::SnapshotCache;
-
-/// The shards that were read for an answer, by partition; `None` for a partition without one.
-pub(crate) type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
 /// Batch views by metric; `None` for a metric without one.
 type Views = BTreeMap<String, LastRead<Option<Arc<View>>>>;
@@ -39,13 +34,15 @@ type Archives = BTreeMap<String, LastRead<Option<ArchiveFacts>>>;
 type TopicsBySource = BTreeMap<String, Arc<LastRead<TopicState>>>;
 
 /// What was known at one moment.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Snapshot {
     /// Numbers snapshots in the order in which they were begun.
     sequence: u64,
     views: Views,
     archives: Archives,
     topics: TopicsBySource,
+    /// By metric, what follows from all that; computed by the first request that needs it.
+    standings: BTreeMap<String, OnceLock<Arc<Standing>>>,
 }
 
 /// The facts of an archive at one version.
@@ -58,6 +55,16 @@ pub(crate) struct ArchiveFacts {
 }
 
 impl Snapshot {
+    fn new(sequence: u64, views: Views, archives: Archives, topics: TopicsBySource) -> Snapshot {
+        let standings = views.keys().map(|metric| (metric.clone(), OnceLock::new())).collect();
+        Snapshot { sequence, views, archives, topics, standings }
+    }
+
+    /// The same with other descriptions of topics.
+    fn with_topics(&self, topics: TopicsBySource) -> Snapshot {
+        Snapshot::new(self.sequence, self.views.clone(), self.archives.clone(), topics)
+    }
+
     /// The newest view of a metric, whatever definition it counts.
     pub(crate) fn view(&self, metric: &str) -> Option<&Arc<View>> {
         self.views.get(metric)?.value.as_ref()?.as_ref()
@@ -82,18 +89,26 @@ impl Snapshot {
         self.topics.get(source).map(Arc::as_ref)
     }
 
-    /// What the rules of completeness need to judge an answer about a metric, with the shards that were read for it.
-    pub(crate) fn of_metric<'a>(&'a self, asked: Asked<'a>, shards: &'a Shards) -> complete::Evidence<'a> {
+    /// What an answer about a metric needs, and lacks whatever its shards say.
+    pub(crate) fn standing(&self, asked: Asked<'_>) -> Arc<Standing> {
+        let standing = || Arc::new(Standing::of(&self.evidence(asked)));
+        match self.standings.get(&asked.metric.name) {
+            Some(known) => Arc::clone(known.get_or_init(standing)),
+            None => standing(),
+        }
+    }
+
+    /// What the rules of completeness need to judge an answer about a metric.
+    fn evidence<'a>(&'a self, asked: Asked<'a>) -> Evidence<'a> {
         let Asked { metric, definition, rules } = asked;
         let archive = self.archive(&metric.source);
-        complete::Evidence {
+        Evidence {
             definition,
             rules,
             view: self.view(&metric.name).map(|view| view.note.as_ref()),
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),
             topic: self.topic(&metric.source).and_then(|topic| topic.value.as_ref()),
-            shards,
         }
     }
 

@@ -62,7 +62,7 @@ impl Version {
             definitions: definitions.collect(),
             rules: rules.collect(),
             snapshots: Arc::new(SnapshotCache::new(&catalog, storage, settings.view_memory)),
-            speed: SpeedView::new(redis, catalog.deployment.clone(), settings.slice_memory),
+            speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             catalog,
         }
     }

@@ -13,7 +13,7 @@ pub struct Serving {
     pub refresh: Span,
     /// The most memory for batch views that the process keeps. Default `1GiB`.
     pub view_memory: Size,
-    /// The most memory for finished slices that the process keeps. Default `64MiB`.
+    /// The most memory for counters of the speed view that the process keeps. Default `64MiB`.
     pub slice_memory: Size,
 }
 

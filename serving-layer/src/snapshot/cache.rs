@@ -101,7 +101,7 @@ impl SnapshotCache {
     pub(crate) fn renew_topics(&self) {
         let topics = self.topics_now();
         let renewed = |current: &Option<Arc<Snapshot>>| {
-            current.as_ref().map(|snapshot| Arc::new(Snapshot { topics: topics.clone(), ..Snapshot::clone(snapshot) }))
+            current.as_ref().map(|snapshot| Arc::new(snapshot.with_topics(topics.clone())))
         };
         self.current.rcu(renewed);
     }
@@ -122,7 +122,7 @@ impl SnapshotCache {
         let views = readers.views(&before.views).await;
         // Only now, so that no archive is older than the one from which a view was computed.
         let archives = readers.archives(&before.archives).await;
-        let snapshot = Snapshot { sequence, views, archives, topics: self.topics_now() };
+        let snapshot = Snapshot::new(sequence, views, archives, self.topics_now());
         metrics::gauge!("braid_serving_view_memory_bytes").set(snapshot.view_bytes() as f64);
         self.current.store(Some(Arc::new(snapshot)));
         // A description may have arrived while this snapshot was put together.

@@ -27,6 +27,8 @@ use storage::{ShardClient, ShardError};
 use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
+use crate::redis_proxy::RedisProxy;
+
 pub(crate) const LOG: &str = "log-a";
 /// The total over everything.
 pub(crate) const TOTAL: &str = "/v1/metrics/views/total";
@@ -126,6 +128,14 @@ impl TestServer {
     /// Starts the serving layer and waits until it is ready.
     pub(crate) async fn serve(&mut self) {
         self.serve_unready().await;
+        self.until("/readyz", |status, _| status == 200).await;
+    }
+
+    /// The same; its Redis is behind a proxy. What a test does to shards does not pass through that.
+    pub(crate) async fn serve_behind(&mut self, proxy: &RedisProxy) {
+        let direct = std::mem::replace(&mut self.settings.redis.url, Secret::from(proxy.url()));
+        self.serve_unready().await;
+        self.settings.redis.url = direct;
         self.until("/readyz", |status, _| status == 200).await;
     }
 
@@ -312,6 +322,16 @@ impl TestServer {
     pub(crate) async fn command(&self, words: &[&str]) {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).query_async::<()>(&mut self.connection.clone()).await.expect("done");
+    }
+
+    /// How often Redis has run a command since its start, also within scripts.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        let mut info = redis::cmd("INFO");
+        let info: String =
+            info.arg("commandstats").query_async(&mut self.connection.clone()).await.expect("redis answers");
+        let prefix = format!("cmdstat_{command}:calls=");
+        let calls = info.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
+        calls.map_or(0, |calls| calls.parse().expect("a number"))
     }
 
     /// The store's folder.

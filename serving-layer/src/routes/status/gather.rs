@@ -12,7 +12,7 @@ use shared_logic::time::format_rfc3339;
 
 use super::body::{LogStatus, PartitionStatus, RejectStatus, SourceStatus};
 use crate::snapshot::Snapshot;
-use crate::speed_view::ShardReading;
+use crate::speed_view::ShardReadings;
 use crate::topics::TopicClient;
 use crate::versions::Version;
 
@@ -48,7 +48,7 @@ impl<'a> SourceReader<'a> {
         let partitions = ids.iter().map(|id| {
             let is_current = self.log().is_some_and(|log| facts.current(log, id.partition) == *id);
             let end = ends.get(&id.partition).copied().filter(|_| is_current);
-            self.partition(facts, id, read.get(id).and_then(Option::as_ref), end)
+            self.partition(facts, id, &read, end)
         });
         let logs = facts.logs.iter().map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
         let rejects = facts.rejects.iter().map(|(reason, rejects)| RejectStatus {
@@ -86,15 +86,10 @@ impl<'a> SourceReader<'a> {
         ids
     }
 
-    fn partition(
-        &self,
-        facts: &Facts,
-        id: &PartitionId,
-        reading: Option<&ShardReading>,
-        end: Option<i64>,
-    ) -> PartitionStatus {
+    fn partition(&self, facts: &Facts, id: &PartitionId, read: &ShardReadings, end: Option<i64>) -> PartitionStatus {
         let archived = facts.partition(id);
-        let cursor = reading.map(|reading| reading.shard.cursor);
+        let shard = read.shards.get(id).and_then(Option::as_ref);
+        let cursor = shard.map(|shard| shard.cursor);
         let cuts = self.version.catalog.metrics_of(&self.source.name).map(|metric| {
             let view = self.snapshot.own_view(self.version.asked(metric));
             (metric.name.clone(), view.and_then(|view| view.note.cut.get(id)))
@@ -106,8 +101,8 @@ impl<'a> SourceReader<'a> {
             begin: archived.map(|archived| archived.begin),
             next: archived.map(|archived| archived.next),
             cursor,
-            slices: reading.map(|reading| reading.shard.slices.clone()),
-            as_of: reading.and_then(|reading| reading.as_of_us).map(format_rfc3339),
+            slices: shard.map(|shard| shard.slices.clone()),
+            as_of: read.as_of_us(id).map(format_rfc3339),
             cuts: cuts.collect(),
             end,
             speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),
