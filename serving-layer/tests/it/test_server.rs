@@ -326,12 +326,7 @@ impl TestServer {
 
     /// How often Redis has run a command since its start, also within scripts.
     pub(crate) async fn calls(&self, command: &str) -> u64 {
-        let mut info = redis::cmd("INFO");
-        let info: String =
-            info.arg("commandstats").query_async(&mut self.connection.clone()).await.expect("redis answers");
-        let prefix = format!("cmdstat_{command}:calls=");
-        let calls = info.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
-        calls.map_or(0, |calls| calls.parse().expect("a number"))
+        self.redis.calls(command).await.expect("redis answers")
     }
 
     /// The store's folder.
