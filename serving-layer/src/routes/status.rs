@@ -21,6 +21,9 @@ use crate::problem::Problem;
 use body::{Dependencies, Dependency, Deployment, SourceStatus, Status};
 use gather::SourceReader;
 
+/// How many logs that are over are shown, the newest ones. Of the others, only their number is.
+pub(crate) const OVER_SHOWN: usize = 3;
+
 /// Everything about every source.
 pub(crate) async fn status(
     State(app): State<Arc<App>>,

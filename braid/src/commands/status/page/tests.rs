@@ -71,9 +71,11 @@ fn logs_are_named_where_there_are_several() {
     let mut report = report();
     report.status.sources[0].partitions[1].log = "L0".to_owned();
     report.status.sources[0].partitions[1].closed = true;
+    report.status.sources[0].logs_not_shown = 1_497;
     let page = page(&report, Screen::NONE);
     assert!(page.contains("archive lag  state   log\n"), "{page}");
     assert!(page.contains("250  open    L1\n") && page.contains("250  closed  L0\n"), "{page}");
+    assert!(page.contains("\n1,497 older logs have ended; nothing is missing of them\n"), "{page}");
 }
 
 #[test]

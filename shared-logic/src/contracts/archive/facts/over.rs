@@ -4,7 +4,10 @@
 //! the facts of all of them, since their records are counted and their order tells which copy of an event stands. But once a
 //! log is over, no process asks Redis for it any more.
 
+use std::collections::BTreeSet;
+
 use super::{Facts, LogFacts, PartitionFacts};
+use crate::catalog::RulesHash;
 use crate::log::{Offsets, PartitionId};
 
 impl LogFacts {
@@ -23,11 +26,12 @@ impl LogFacts {
         self.partitions.keys().map(|partition| PartitionId::new(self.log.clone(), *partition))
     }
 
-    /// Whether an operator should know of it: it lacks records, or has records that cannot be decoded under other rules.
-    pub fn is_noteworthy(&self) -> bool {
-        self.partitions
-            .values()
-            .any(|partition| partition.lost.iter().any(|lost| !lost.accepted) || !partition.columns_only.is_empty())
+    /// Whether answers lack records of it: lost ones, or ones that cannot be decoded under those rules.
+    fn lacks_records(&self, rules: &RulesHash) -> bool {
+        self.partitions.values().any(|partition| {
+            partition.lost.iter().any(|lost| !lost.accepted)
+                || partition.columns_only.iter().any(|range| range.rules != *rules && !range.accepted)
+        })
     }
 }
 
@@ -42,6 +46,13 @@ impl Facts {
                 log.is_settled(known) && cuts.iter().all(is_whole)
             })
         })
+    }
+
+    /// The names of the logs that a status leaves out: those that are over and of which answers lack nothing, but for the `newest`
+    /// few of them. `rules` are those of the source.
+    pub fn hidden(&self, rules: &RulesHash, newest: usize) -> BTreeSet<&str> {
+        let over = self.logs.iter().rev().filter(|log| log.over && !log.lacks_records(rules));
+        over.skip(newest).map(|log| log.log.as_str()).collect()
     }
 
     /// Notes that logs are over, those of them that are settled.
@@ -110,15 +121,26 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_lacks_records_is_worth_a_note() {
+    fn a_status_leaves_out_older_logs_that_are_over() {
         let mut facts = Facts::default();
-        facts.begin(&id("log", 0), 0);
-        assert!(!facts.logs[0].is_noteworthy());
-        facts.lose(&id("log", 0), 3);
-        assert!(facts.logs[0].is_noteworthy());
+        let names: Vec<String> = (0..6).map(|n| format!("log-{n}")).collect();
+        for log in &names {
+            facts.begin(&id(log, 0), 0);
+            assert!(facts.advance(&id(log, 0), 0, 10));
+        }
+        facts.lose(&id("log-1", 0), 13);
+        facts.note_columns_only(&id("log-2", 0), &"older".into(), 3, 7);
+        for log in &names[..5] {
+            facts.close(log);
+            facts.settle(log, &BTreeMap::new());
+        }
+        let rules = RulesHash::from("rules");
+        assert_eq!(facts.hidden(&rules, 0), BTreeSet::new(), "they are not over");
+        facts.note_over(&names[..5]);
+        assert_eq!(facts.hidden(&rules, 0), BTreeSet::from(["log-0", "log-3", "log-4"]));
+        assert_eq!(facts.hidden(&rules, 2), BTreeSet::from(["log-0"]));
+        assert_eq!(facts.hidden(&"older".into(), 2), BTreeSet::from(["log-0", "log-2"]), "it can be decoded");
         assert_eq!(facts.accept_losses(), 1);
-        assert!(!facts.logs[0].is_noteworthy());
-        facts.note_columns_only(&id("log", 0), &"rules".into(), 3, 7);
-        assert!(facts.logs[0].is_noteworthy());
+        assert_eq!(facts.hidden(&rules, 2), BTreeSet::from(["log-0", "log-1"]));
     }
 }
