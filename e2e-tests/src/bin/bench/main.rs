@@ -6,6 +6,7 @@
 //! debug build, is a rehearsal.
 
 mod archive;
+mod asked;
 mod decode;
 mod figures;
 mod full_topic;
@@ -42,6 +43,9 @@ fn main() {
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
+        }
+        if wanted("asked") {
+            asked::measure(scenario, &mut figures).await?;
         }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
