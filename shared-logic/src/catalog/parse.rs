@@ -8,12 +8,16 @@
 //! - `name`: which names are allowed;
 //! - `deployment`: `[pipeline]`;
 //! - `schedule`: `[schedule]`;
-//! - `source`: `[sources.…]`;
+//! - `source`: `[sources.…]`, with its `field`s, what `columns` may hold, how an `instant` is written, and an `event_time` of
+//!   several fields;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
+mod columns;
 mod deployment;
 mod document;
+mod event_time;
 mod field;
+mod instant;
 mod metric;
 mod name;
 mod schedule;

@@ -9,12 +9,11 @@ mod tokenizer;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::number::{epoch_ms, float, int};
+use super::number::{float, int};
 use super::record::{Cell, Record, Token};
-use super::{Codec, FieldValue, Reader};
+use super::{Codec, FieldValue, Layout, Reader, instant};
 use crate::rejection::Reason;
-use crate::schema::{Field, FieldType};
-use crate::time::parse_rfc3339;
+use crate::schema::{Field, FieldType, InstantFormat};
 
 pub use tokenizer::MAX_DEPTH;
 
@@ -28,6 +27,11 @@ impl Codec for Json {
     /// The members of an object have no order.
     fn is_positional(&self) -> bool {
         false
+    }
+
+    /// `null` is no text, and a member may be left out.
+    fn null(&self) -> Option<&'static str> {
+        None
     }
 
     fn reasons(&self) -> &'static [Reason] {
@@ -51,23 +55,22 @@ impl Codec for Json {
             (FieldType::Int, Token::Number(span)) => int(span.of(payload, unescaped)).map(Cell::Int),
             (FieldType::Float, Token::Number(span)) => float(span.of(payload, unescaped)).map(Cell::Float),
             (FieldType::Bool, Token::Bool(value)) => Ok(Cell::Bool(value)),
-            (FieldType::Timestamp, Token::Text(span)) => {
-                parse_rfc3339(span.of(payload, unescaped)).map(Cell::Int).ok_or(Reason::WrongType)
-            }
-            (FieldType::Timestamp, Token::Number(span)) => epoch_ms(span.of(payload, unescaped)).map(Cell::Int),
             _ => Err(Reason::WrongType),
         }
     }
 
-    fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+    fn write(&self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         let mut text = String::from("{");
-        for (field, value) in fields.iter().zip(values) {
+        for (field, value) in layout.fields.iter().zip(values).filter(|(field, _)| field.has_column()) {
             let Some(value) = value else { continue };
             let comma = if text.len() > 1 { "," } else { "" };
             let name = quoted(&field.name);
             let value = match value {
                 FieldValue::Text(value) => quoted(value),
-                FieldValue::Instant(_) => quoted(&value.to_string()),
+                FieldValue::Instant(us) => {
+                    let written = instant::write(&field.instants, *us, layout.time_zone);
+                    if matches!(field.instants, InstantFormat::Epoch(_)) { written } else { quoted(&written) }
+                }
                 FieldValue::Int(_) | FieldValue::Float(_) | FieldValue::Bool(_) => value.to_string(),
             };
             // A String takes any text.
@@ -77,8 +80,8 @@ impl Codec for Json {
         text.into_bytes()
     }
 
-    fn field_text<'a>(&self, payload: &'a [u8], name: &str, _position: usize) -> Option<Cow<'a, [u8]>> {
-        member::text(payload, name).map(|text| Cow::Owned(text.into_bytes()))
+    fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
+        member::text(payload, &layout.fields.get(at)?.name).map(|text| Cow::Owned(text.into_bytes()))
     }
 }
 
