@@ -64,7 +64,7 @@ fn mutate(rng: &mut StdRng, format: Format, payload: &mut Vec<u8>, other: &[u8])
         9 if at < payload.len() => drop(payload.remove(at)),
         10 | 11 => replace_number(rng, payload, at),
         12 | 13 => repeat_field(rng, format, payload),
-        // Longer than any key may be, and not.
+        // Longer than a record may be, and not.
         14 => drop(payload.splice(at..at, vec![b'x'; rng.random_range(1..1_400)])),
         _ => {
             if let Some(digit) = payload[at..].iter_mut().find(|byte| byte.is_ascii_digit()) {

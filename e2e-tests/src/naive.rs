@@ -21,6 +21,9 @@ pub enum Format {
 /// How old a reading may be, as a catalog declares it; the platform's default would spread mutants over more than a year.
 pub const MAX_AGE: &str = "10d";
 const MAX_AGE_US: i64 = 10 * 24 * HOUR_US;
+/// How long a record may be, as a catalog declares it: so short that no site is too long for a group key.
+pub const MAX_RECORD: &str = "1KiB";
+const MAX_RECORD_BYTES: usize = 1024;
 
 /// The fields of a reading as a catalog declares them, in order.
 pub const FIELDS: &str = r#"
@@ -40,17 +43,18 @@ pub struct Reading {
     pub id: String,
     /// Microseconds since 1970.
     pub at_us: i64,
-    /// The group key.
+    /// A column of the group key.
     pub site: String,
     /// An integer.
     pub amount: Option<i64>,
     /// A float.
     pub weight: Option<f64>,
+    /// The other column of the group key.
+    pub ok: Option<bool>,
 }
 
 const NAMES: [&str; 7] = ["id", "at", "site", "amount", "weight", "ok", "note"];
 const MAX_INT: i128 = (1 << 53) - 1;
-const MAX_KEY_BYTES: usize = 1024;
 const HOUR_US: i64 = 3_600_000_000;
 
 /// The value of one field before its type is looked at. A column's text may stand for any type.
@@ -68,6 +72,9 @@ pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading
     if payload.is_empty() {
         return Err("empty".to_owned());
     }
+    if payload.len() > MAX_RECORD_BYTES {
+        return Err("too_long".to_owned());
+    }
     let text = std::str::from_utf8(payload).map_err(|_| "not_utf8")?;
     let found = match format {
         Format::Json => members(text)?,
@@ -80,12 +87,9 @@ pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading
         site: required(string(site), "site")?,
         amount: int(amount).map_err(|reason| format!("{reason}:amount"))?,
         weight: float(weight).map_err(|reason| format!("{reason}:weight"))?,
+        ok: boolean(ok).map_err(|reason| format!("{reason}:ok"))?,
     };
-    boolean(ok).map_err(|reason| format!("{reason}:ok"))?;
     string(note).map_err(|reason| format!("{reason}:note"))?;
-    if reading.site.len() > MAX_KEY_BYTES {
-        return Err("too_long:site".to_owned());
-    }
     match reading.at_us - timestamp_ms * 1_000 {
         ahead if ahead < -MAX_AGE_US => Err("too_old:at".to_owned()),
         ahead if ahead > HOUR_US => Err("too_far_ahead:at".to_owned()),

@@ -16,6 +16,9 @@ static SOURCE: LazyLock<Source> = LazyLock::new(|| decoder::source("tsv"));
 pub fn tsv(batch: &[u8]) {
     for (payload, said) in decoder::judged(&SOURCE, batch) {
         let reason = said.as_ref().err().map(|rejected| rejected.reason);
+        if reason == Some(Reason::TooLong) {
+            continue;
+        }
         let Ok(text) = std::str::from_utf8(payload) else { continue };
         if text.is_empty() {
             continue;

@@ -1,9 +1,11 @@
 //! Hostile and careless records among valid ones: they are archived, counted by reason and shown with their place, and the
 //! counts of the valid ones stay exact.
 //!
-//! - `measurements`: the deployment that most of these scenarios play on.
+//! - `measurements`: the deployment that most of these scenarios play on;
+//! - `hand_typed`: the commands with which an operator sends, asks and looks.
 
 mod copies;
+mod hand_typed;
 mod measurements;
 mod mutations;
 mod overflow;

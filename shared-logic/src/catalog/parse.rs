@@ -8,19 +8,21 @@
 //! - `name`: which names are allowed;
 //! - `deployment`: `[pipeline]`;
 //! - `schedule`: `[schedule]`;
-//! - `source`: `[sources.…]`, with its `field`s, what `columns` may hold, how an `instant` is written, and an `event_time` of
-//!   several fields;
+//! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `event_time`, when it happened, `field`, its fields,
+//!   `columns`, what formats with columns say about them, `instant`, how times are written, and `size`, numbers of bytes;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
 mod columns;
 mod deployment;
 mod document;
+mod event_id;
 mod event_time;
 mod field;
 mod instant;
 mod metric;
 mod name;
 mod schedule;
+mod size;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::{Catalog, Metric, Mistake, Source};
+use super::{Catalog, Metric, Mistake};
 use document::{Mistakes, Table};
 use source::Draft;
 
@@ -55,12 +57,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let mut sources: BTreeMap<String, Source> = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    for metric in metrics.values() {
-        if let Some(source) = sources.get_mut(&metric.source) {
-            source.grouped.extend(metric.by.iter().cloned());
-        }
-    }
+    let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
     Ok(Catalog { deployment, schedule, sources, metrics })
 }
 

@@ -7,7 +7,6 @@ use polars::prelude::AnyValue;
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::group_key::MAX_KEY_BYTES;
 use crate::schema::FieldType;
 use crate::schema::MAX_INT;
 use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US};
@@ -23,7 +22,7 @@ b = "bool?"
 w = "timestamp?"
 "#;
 
-/// Two fields are required beside the event time; `user` is counted by, `note` is not.
+/// Two fields are required beside the event time.
 fn source(format: &str) -> Source {
     let text = format!(
         "[sources.s]\nevent_id = \"id\"\nevent_time = \"at\"\nmax_age = \"1h\"\nmax_ahead = \"1m\"\nformat = \"{format}\"\n\
@@ -283,21 +282,41 @@ fn lines_are_split_at_tabs() {
 }
 
 #[test]
-fn only_texts_that_are_counted_by_are_limited() {
+fn only_a_whole_record_can_be_too_long() {
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
-    assert!(json_field("user", &text(MAX_KEY_BYTES)).is_ok());
-    assert_eq!(json_field("user", &text(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
-    // Bytes as they are counted by, not as they are spelled.
-    let spelled = |letters: usize| format!("\"{}\"", "\\u0078".repeat(letters));
-    assert!(json_field("user", &spelled(MAX_KEY_BYTES)).is_ok());
-    assert_eq!(json_field("user", &spelled(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
-    assert_eq!(json_field("user", &format!("\"{}\"", "ü".repeat(513))), Err("too_long:user".to_owned()));
-    assert_eq!(tsv_field("user", &"x".repeat(MAX_KEY_BYTES + 1)), Err("too_long:user".to_owned()));
-    assert_eq!(json_field("note", &text(1 << 20)).map(|cell| cell.len()), Ok(1 << 20));
-    assert_eq!(json_field("undeclared", &text(1 << 20)), Ok("null".to_owned()));
-    // Types are judged first.
-    let payload = format!(r#"{{"id":"i","at":0,"user":{},"n":"no"}}"#, text(2_000));
-    assert_eq!(decoded(&source("json"), payload.as_bytes()), Err("wrong_type:n".to_owned()));
+    for name in ["user", "note"] {
+        assert_eq!(json_field(name, &text(1_000_000)).map(|cell| cell.len()), Ok(1_000_000), "{name}");
+        assert_eq!(tsv_field(name, &"x".repeat(1_000_000)).map(|cell| cell.len()), Ok(1_000_000), "{name}");
+    }
+    let source = Source { max_record: 100, ..source("json") };
+    let record = |bytes: usize| {
+        let payload = format!(r#"{{"id":"i","at":0,"user":"k"}}{}"#, " ".repeat(bytes - 28));
+        assert_eq!(payload.len(), bytes);
+        decoded(&source, payload.as_bytes()).map(drop)
+    };
+    assert_eq!((record(100), record(101)), (Ok(()), Err("too_long".to_owned())));
+    // Nothing else is said of such a record.
+    assert_eq!(decoded(&source, &[0xff; 101]), Err("too_long".to_owned()));
+    assert_eq!(decoded(&source, &[0xff; 100]), Err("not_utf8".to_owned()));
+}
+
+#[test]
+fn an_event_is_identified_by_every_field_of_its_id() {
+    let identity = |event_id: &[&str], id: &str, user: &str, n: i64| {
+        let event_id = event_id.iter().map(|name| (*name).to_owned()).collect();
+        let source = Source { event_id, ..source("json") };
+        let payload = format!(r#"{{"id":"{id}","at":5,"user":"{user}","n":{n}}}"#);
+        Decoder::new(&source).decode(Some(payload.as_bytes()), None).expect("an event").identity()
+    };
+    assert_eq!(identity(&[], "i", "k", 1), None);
+    assert_eq!(identity(&["id"], "i", "k", 1), Some(Identity::of([b"i"], 5_000)));
+    assert_eq!(identity(&["n"], "i", "k", 1), Some(Identity::of([1_i64.to_le_bytes()], 5_000)));
+    let both = identity(&["id", "user"], "i", "k", 1);
+    assert_eq!(both, Some(Identity::of([b"i", b"k"], 5_000)));
+    assert_eq!(both, identity(&["id", "user"], "i", "k", 2), "another field is no part of it");
+    assert_ne!(both, identity(&["id", "user"], "i", "l", 1));
+    assert_ne!(both, identity(&["id", "user"], "ik", "", 1));
+    assert_ne!(identity(&["user", "n"], "i", "k", 1), identity(&["user", "n"], "i", "k", 2));
 }
 
 #[test]
@@ -335,9 +354,11 @@ fn tombstones_are_empty() {
 
 #[test]
 fn every_reason_has_been_seen() {
-    let seen = ["", "\u{1}", "[]", "{}", r#"{"id":1}"#, r#"{"id":"i","at":1e99}"#];
+    let long = " ".repeat(2 << 20);
+    let seen = ["", &long, "\u{1}", "[]", "{}", r#"{"id":1}"#, r#"{"id":"i","at":1e99}"#];
     let json = seen.map(|payload| decoded(&source("json"), payload.as_bytes()).expect_err("rejected"));
-    let reasons = ["empty", "not_json", "not_object", "missing_field:id", "wrong_type:id", "out_of_range:at"];
+    let reasons =
+        ["empty", "too_long", "not_json", "not_object", "missing_field:id", "wrong_type:id", "out_of_range:at"];
     assert_eq!(json, reasons);
     // Names are what the archive and the API say; none is told twice.
     let mut names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();

@@ -193,6 +193,7 @@ reconcile = "{NEVER}"
 topic = "{topic}"
 event_id = "id"
 event_time = "at"
+max_record = "2MiB"
 dedup_window = {window}
 [sources.measurements.fields]
 id = "string"

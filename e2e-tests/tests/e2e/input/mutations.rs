@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::answer::int;
 use e2e_tests::kafka::{Record, end_offsets};
 use e2e_tests::mutation::mutant;
-use e2e_tests::naive::{self, FIELDS, Format, MAX_AGE, Reading};
+use e2e_tests::naive::{self, FIELDS, Format, MAX_AGE, MAX_RECORD, Reading};
 use e2e_tests::scenario::now_us;
 use e2e_tests::time::rfc3339;
 use e2e_tests::views::NEVER;
@@ -46,6 +46,8 @@ struct Counts {
 struct Expected {
     all: Counts,
     sites: BTreeMap<String, Counts>,
+    /// By `ok`, which may be absent.
+    oks: BTreeMap<Option<bool>, Counts>,
 }
 
 #[test]
@@ -149,7 +151,8 @@ fn expected(parts: &[Vec<&[Meant]>]) -> Expected {
             if !seen.insert((reading.id.as_str(), reading.at_us)) {
                 continue;
             }
-            for counts in [&mut expected.all, expected.sites.entry(reading.site.clone()).or_default()] {
+            let of_site = expected.sites.entry(reading.site.clone()).or_default();
+            for counts in [&mut expected.all, of_site, expected.oks.entry(reading.ok).or_default()] {
                 counts.readings += 1;
                 counts.amount += reading.amount.unwrap_or(0);
                 let weights = |so_far: Option<f64>| so_far.into_iter().chain(reading.weight);
@@ -179,6 +182,11 @@ async fn is_exact(client: &Client, source: &str, expected: &Expected) -> Result<
         answers(&answer, expected.sites[&site]).with_context(|| format!("{source} of {site:?}"))?;
         asked += 1;
     }
+    for (ok, counts) in &expected.oks {
+        let parameter = ok.map_or(("ok.missing", true), |ok| ("ok", ok));
+        let answer = client.total(source, &[(parameter.0, parameter.1.to_string())]).await?;
+        answers(&answer, *counts).with_context(|| format!("{source} of {parameter:?}"))?;
+    }
     println!("{source}: {:?}, {asked} of {} sites asked for", expected.all, expected.sites.len());
     Ok(())
 }
@@ -197,22 +205,24 @@ fn answers(answer: &Answer, expected: Counts) -> Result<()> {
 
 /// Every row is what its record means; that there is one row for each record was shown before.
 fn is_archived(stage: &Stage, source: &str, meant: &BTreeMap<(&str, i32), Vec<Meant>>) -> Result<()> {
-    let names = ["_partition", "_offset", "_raw", "_error", "id", "at", "site", "amount", "weight"];
+    let names = ["_partition", "_offset", "_raw", "_error", "id", "at", "site", "amount", "weight", "ok"];
     let rows = Archive::rows(&stage.deployment.store(), source, &names)?;
     let (partitions, offsets) = (rows.column("_partition")?.i32()?, rows.column("_offset")?.i64()?);
     let (raws, errors) = (rows.column("_raw")?.binary()?, rows.column("_error")?.str()?);
     let (ids, sites) = (rows.column("id")?.str()?, rows.column("site")?.str()?);
     let ats = rows.column("at")?.cast(&DataType::Int64)?;
     let (ats, amounts, weights) = (ats.i64()?, rows.column("amount")?.i64()?, rows.column("weight")?.f64()?);
+    let oks = rows.column("ok")?.bool()?;
     let mut rejected = 0;
     for row in 0..rows.height() {
         let (partition, offset) = (partitions.get(row).context("a partition")?, offsets.get(row).context("an offset")?);
         let place = || format!("{partition}/{offset}");
         match &meant[&(source, partition)][usize::try_from(offset)?] {
             Ok(reading) => {
-                let archived = (ids.get(row), ats.get(row), sites.get(row), amounts.get(row), weights.get(row));
-                let Reading { id, at_us, site, amount, weight } = reading;
-                let expected = (Some(id.as_str()), Some(*at_us), Some(site.as_str()), *amount, *weight);
+                let (id, at, site) = (ids.get(row), ats.get(row), sites.get(row));
+                let archived = (id, at, site, amounts.get(row), weights.get(row), oks.get(row));
+                let Reading { id, at_us, site, amount, weight, ok } = reading;
+                let expected = (Some(id.as_str()), Some(*at_us), Some(site.as_str()), *amount, *weight, *ok);
                 let is_event = errors.get(row).is_none() && raws.get(row).is_some();
                 let error = errors.get(row);
                 ensure!(is_event && archived == expected, "{}: {expected:?}, not {archived:?} {error:?}", place());
@@ -262,10 +272,11 @@ event_id = "id"
 event_time = "at"
 format = "{format}"
 max_age = "{MAX_AGE}"
+max_record = "{MAX_RECORD}"
 [sources.{source}.fields]{FIELDS}
 [metrics.{source}]
 source = "{source}"
-by = ["site"]
+by = ["site", "ok"]
 grain = "1h"
 [metrics.{source}.measures]
 readings = "count()"
