@@ -94,13 +94,19 @@ pub enum EpochUnit {
 }
 
 impl EpochUnit {
-    /// Every unit with its name in the catalog.
-    pub const ALL: [(&'static str, EpochUnit); 4] = [
-        ("epoch_s", EpochUnit::Seconds),
-        ("epoch_ms", EpochUnit::Milliseconds),
-        ("epoch_us", EpochUnit::Microseconds),
-        ("epoch_ns", EpochUnit::Nanoseconds),
-    ];
+    /// Every unit.
+    pub const ALL: [EpochUnit; 4] =
+        [EpochUnit::Seconds, EpochUnit::Milliseconds, EpochUnit::Microseconds, EpochUnit::Nanoseconds];
+
+    /// The unit's name in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            EpochUnit::Seconds => "epoch_s",
+            EpochUnit::Milliseconds => "epoch_ms",
+            EpochUnit::Microseconds => "epoch_us",
+            EpochUnit::Nanoseconds => "epoch_ns",
+        }
+    }
 }
 
 /// The type of a field's values.

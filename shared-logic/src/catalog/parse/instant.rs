@@ -7,7 +7,7 @@ use crate::schema::{EpochUnit, InstantFormat};
 /// A unit of numbers, or a pattern. `zoned`: the source names a zone for texts that name none.
 pub(super) fn format(table: &mut Table<'_>, zoned: bool) -> Option<InstantFormat> {
     let text = table.text("format")?;
-    if let Some((_, unit)) = EpochUnit::ALL.into_iter().find(|(name, _)| *name == text.value) {
+    if let Some(unit) = EpochUnit::ALL.into_iter().find(|unit| unit.name() == text.value) {
         return Some(InstantFormat::Epoch(unit));
     }
     match Pattern::checked(text.value, zoned) {

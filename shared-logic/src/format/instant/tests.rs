@@ -175,20 +175,20 @@ const WRITTEN: [(&str, i64); 7] = [
 proptest! {
     #[test]
     fn numbers_agree_with_big_integers(mantissa in any::<i64>(), exponent in -30_i32..12, unit in prop::sample::select(EpochUnit::ALL.to_vec())) {
-        let zeros = match unit.1 { EpochUnit::Seconds => 6, EpochUnit::Milliseconds => 3, EpochUnit::Microseconds => 0, EpochUnit::Nanoseconds => -3 };
+        let zeros = match unit { EpochUnit::Seconds => 6, EpochUnit::Milliseconds => 3, EpochUnit::Microseconds => 0, EpochUnit::Nanoseconds => -3 };
         let us = match exponent + zeros {
             places @ 0.. => i128::from(mantissa).checked_mul(10_i128.pow(places as u32)),
             places => Some(i128::from(mantissa) / 10_i128.pow(places.unsigned_abs())),
         };
         let inside = us.and_then(|us| i64::try_from(us).ok()).filter(|us| (MIN_INSTANT_US..MAX_INSTANT_US).contains(us));
         let text = format!("{mantissa}e{exponent}");
-        prop_assert_eq!(epoch(unit.1, &text), inside.ok_or(Reason::OutOfRange), "{} {}", text, unit.0);
+        prop_assert_eq!(epoch(unit, &text), inside.ok_or(Reason::OutOfRange), "{} {}", text, unit.name());
     }
 
     #[test]
     fn what_is_written_in_a_unit_is_read_back(us in MIN_INSTANT_US..MAX_INSTANT_US, unit in prop::sample::select(EpochUnit::ALL.to_vec())) {
-        let text = decimal::write(us, unit.1);
-        prop_assert_eq!(epoch(unit.1, &text), Ok(us), "{}", text);
+        let text = decimal::write(us, unit);
+        prop_assert_eq!(epoch(unit, &text), Ok(us), "{}", text);
         prop_assert!(serde_json::from_str::<serde_json::Number>(&text).is_ok(), "{} is JSON", text);
     }
 
