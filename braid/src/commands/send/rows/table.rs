@@ -57,8 +57,7 @@ impl Table {
             Format::Json | Format::Combined => return None,
         };
         let columns = source.fields.iter().filter(|field| field.has_column());
-        let column =
-            |field: &shared_logic::schema::Field| Column { name: field.column().to_owned(), required: !field.optional };
+        let column = |field: &Field| Column { name: field.column().to_owned(), required: !field.optional };
         let null = source.null.first().map(String::as_str).unwrap_or_default();
         let absent =
             if quotes && !null.is_empty() { format!("\"{}\"", null.replace('"', "\"\"")) } else { null.into() };
