@@ -20,6 +20,7 @@ pub fn tsv(batch: &[u8]) {
             continue;
         }
         let Ok(text) = std::str::from_utf8(payload) else { continue };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.is_empty() {
             continue;
         }
@@ -34,7 +35,6 @@ pub fn tsv(batch: &[u8]) {
                 assert_ne!(reason, Some(Reason::MissingField), "{text:?}");
             }
         }
-        assert!(said.is_err() || said.is_ok_and(|said| said.extra.is_none()), "a line holds nothing undeclared");
     }
 }
 

@@ -12,7 +12,7 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, Span};
+use crate::format::{Cell, Reader, Record, Span, without_mark};
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
 
@@ -77,11 +77,12 @@ impl Decoder {
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
         let payload = payload.unwrap_or_default();
-        if payload.is_empty() {
-            return Err(Rejected::whole(Reason::Empty));
-        }
         if payload.len() as u64 > self.source.max_record {
             return Err(Rejected::whole(Reason::TooLong));
+        }
+        let payload = without_mark(payload);
+        if payload.is_empty() {
+            return Err(Rejected::whole(Reason::Empty));
         }
         if simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
@@ -120,22 +121,6 @@ impl Event<'_> {
             Cell::Int(id) => Id::Int(id.to_le_bytes()),
             Cell::Null | Cell::Float(_) | Cell::Bool(_) => Id::Text(&[]),
         }
-    }
-
-    /// The members that the source does not declare, as the text of a JSON object; `None` if there are none.
-    pub fn extra(&self) -> Option<String> {
-        if self.decoder.record.extra.is_empty() {
-            return None;
-        }
-        let mut text = String::from("{");
-        for (start, end) in &self.decoder.record.extra {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&String::from_utf8_lossy(&self.payload[*start as usize..*end as usize]));
-        }
-        text.push('}');
-        Some(text)
     }
 
     fn text(&self, span: Span) -> &[u8] {

@@ -26,7 +26,6 @@ use std::fmt;
 use chrono_tz::Tz;
 
 pub(crate) use instant::{BadPattern, Pattern};
-pub use json::MAX_DEPTH;
 pub(crate) use record::{Cell, Record, Span};
 
 use crate::rejection::{Reason, Rejected};
@@ -69,11 +68,21 @@ pub(crate) struct NamedColumn {
     pub(crate) kinds: &'static [FieldType],
 }
 
+/// The byte-order mark, with which some editors and programs begin a UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The payload without the byte-order mark that it may begin with.
+pub(crate) fn without_mark(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload)
+}
+
 /// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     format: Format,
     fields: Vec<Field>,
+    /// Where the fields stand in a JSON document.
+    places: json::Places,
     null: Vec<String>,
     time_zone: Option<Tz>,
     /// How the instants of each field are read.
@@ -97,6 +106,7 @@ impl Reader {
         Reader {
             format,
             fields: fields.to_vec(),
+            places: json::Places::of(fields),
             null: null.to_vec(),
             time_zone,
             instants: fields.iter().map(|field| Instants::of(&field.instants)).collect(),
@@ -190,10 +200,10 @@ impl Format {
         self.codec().write(layout, &values)
     }
 
-    /// Finds the text of the field at that position, without judging the rest of the payload. A string gives its characters, a
-    /// number or boolean its text. `None` if the field is absent or the payload is too broken to find it.
+    /// Finds the text of the field at that position, without judging the others. A string gives its characters, a number or
+    /// boolean its text. `None` if the field is absent or the payload is too broken to find it.
     pub(crate) fn field_text<'a>(self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
-        self.codec().field_text(layout, payload, at)
+        self.codec().field_text(layout, without_mark(payload), at)
     }
 }
 
@@ -224,7 +234,7 @@ trait Codec {
     /// The reasons with which [`Codec::tokenize`] fails.
     fn reasons(&self) -> &'static [Reason];
 
-    /// Fills the record's tokens, resolved texts and undeclared members.
+    /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
     /// The cell of a field that is no instant, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if

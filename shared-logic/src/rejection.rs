@@ -10,13 +10,13 @@ use crate::schema::Field;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// No payload, or one of no bytes.
+    /// No payload, or nothing in it. A byte-order mark is nothing.
     Empty,
     /// The payload is longer than the source's `max_record`.
     TooLong,
     /// The payload is not UTF-8.
     NotUtf8,
-    /// The payload is not JSON (RFC 8259), or nests deeper than [`crate::format::MAX_DEPTH`].
+    /// The payload is not JSON (RFC 8259).
     NotJson,
     /// The payload is JSON, but not an object.
     NotObject,
@@ -27,7 +27,7 @@ pub enum Reason {
     MissingField,
     /// A field holds another type than declared.
     WrongType,
-    /// An integer outside ±(2^53−1), a float that is not finite, or an instant outside the years 1 to 9999.
+    /// An integer outside of 64 bits, a float that is not finite, or an instant outside the years 1 to 9999.
     OutOfRange,
     /// The event is older than its record by more than the source's `max_age`.
     TooOld,

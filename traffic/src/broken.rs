@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
 use shared_logic::rejection::Reason;
-use shared_logic::schema::{FieldType, InstantFormat, MAX_INT};
+use shared_logic::schema::{FieldType, InstantFormat};
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
@@ -14,6 +14,8 @@ use crate::payload::{encode, encode_with};
 const NO_INSTANT: &str = "some day of last week";
 /// Records are made too long only for sources that bound them to this many bytes: sample traffic does not fill a broker.
 const TOO_LONG_MAX: u64 = 64 * 1024;
+/// An integer that 64 bits do not hold.
+const HUGE_INT: f64 = 1e19;
 
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
@@ -56,7 +58,7 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
 /// A field and a value of its type that is outside of its range. A pattern has no text for such an instant.
 fn out_of_range(source: &Source) -> Option<(usize, Cell)> {
     if let Some(int) = source.fields.iter().position(|field| field.kind == FieldType::Int) {
-        return Some((int, Cell::Int(MAX_INT + 1)));
+        return Some((int, Cell::Float(HUGE_INT)));
     }
     let at = event_time(source);
     let field = source.fields.get(at).filter(|field| field.has_column())?;

@@ -143,7 +143,8 @@ impl Counted {
                 None => None,
                 Some(of) => {
                     let column = of.columns().first().and_then(|name| Some((*name, position(source, name)?)));
-                    let plain = column.filter(|(name, _)| Expression::parse(name, &scope).as_ref() == Ok(of));
+                    let quoted = |name: &str| Expression::parse(&format!("\"{name}\""), &scope);
+                    let plain = column.filter(|(name, _)| quoted(name).as_ref() == Ok(of));
                     let (_, field) =
                         plain.ok_or_else(|| format!("measure `{}` is not of a plain field", measure.name))?;
                     Some(field)

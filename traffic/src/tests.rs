@@ -25,9 +25,9 @@ dedup_window = 40
 [sources.readings.fields]
 n = "int"
 measuredAt = "timestamp"
-siteId = "string"
-floor = "int"
-celsius = "float"
+siteId = { type = "string", path = "site.id" }
+floor = { type = "int", path = "site.floor" }
+celsius = { type = "float", path = "values[1]" }
 humidity = "float?"
 ok = "bool?"
 installed = "timestamp?"

@@ -19,6 +19,7 @@ grain = "1m"
 [metrics.m.measures]
 events = "count()"
 total = "sum(n * 1000)"
+whole = "sum(n)"
 least = "min(n)"
 most = "max(x)"
 floats = "sum(x)"
@@ -60,7 +61,7 @@ fn buckets_are_whole_also_before_1970() {
 #[test]
 fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     let (_, plan) = plan();
-    let most = crate::schema::MAX_INT;
+    let most = i64::MAX / 1_000;
     let exact = plan
         .partials(events(&[
             (0, Some("a"), Some(most), None),
@@ -79,6 +80,19 @@ fn sums_are_exact_to_64_bits_and_overflow_beyond() {
     let together = plan.roll_up(&negative, |_| false).expect("planned");
     assert_eq!(values(&together, "total", MeasureKind::SumInt), [Value::Int((3 - i128::from(most)) * 1_000)]);
     assert_eq!(values(&together, "events", MeasureKind::Count), [Value::Int(2)]);
+}
+
+#[test]
+fn integers_of_64_bits_add_up() {
+    let (_, plan) = plan();
+    let rows = [i64::MIN, i64::MAX, i64::MAX, 9_007_199_254_740_993].map(|n| (0, "a", Some(n), None));
+    let whole = |rows| values(&plan.partials(events(rows)).expect("planned"), "whole", MeasureKind::SumInt);
+    assert_eq!(whole(&rows[..1]), [Value::Int(i64::MIN.into())]);
+    assert_eq!(whole(&rows[..3]), [Value::Int(i128::from(i64::MAX) - 1)]);
+    assert_eq!(whole(&rows[1..3]), [Value::Overflow]);
+    assert_eq!(whole(&rows[3..]), [Value::Int(9_007_199_254_740_993)]);
+    let least = plan.partials(events(&rows)).expect("planned");
+    assert_eq!(values(&least, "least", MeasureKind::MinInt), [Value::Int(i64::MIN.into())]);
 }
 
 #[test]
@@ -136,7 +150,8 @@ fn a_long_text_is_shortened_where_it_is_a_key_and_nowhere_else() {
 
 /// Integers up to the limits of a field, and quarters, which add up exactly in any order.
 fn row() -> impl Strategy<Value = (Option<i64>, Option<f64>)> {
-    let int = prop_oneof![-crate::schema::MAX_INT..=crate::schema::MAX_INT, -3_i64..3];
+    let thousandth = i64::MAX / 1_000;
+    let int = prop_oneof![any::<i64>(), -thousandth..=thousandth, -3_i64..3, Just(i64::MIN), Just(i64::MAX)];
     let float = (-1_000_i64..1_000).prop_map(|quarters| quarters as f64 / 4.0);
     (prop::option::of(int), prop::option::of(float))
 }
@@ -153,8 +168,9 @@ proptest! {
         for measure in &catalog.metrics["m"].measures {
             let argument = |(n, x): &(Option<i64>, Option<f64>)| match measure.name.as_str() {
                 "events" => Value::Null,
-                "total" => int(n.map(|n| n * 1_000)),
-                "least" => int(*n),
+                // A product that leaves 64 bits is null.
+                "total" => int(n.and_then(|n| n.checked_mul(1_000))),
+                "whole" | "least" => int(*n),
                 _ => float(*x),
             };
             let of_events = rows.iter().map(|row| measure.kind.of_event(argument(row)));

@@ -36,6 +36,7 @@ impl Keying {
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
+    use shared_logic::schema::FieldType;
 
     use super::*;
 
@@ -84,5 +85,24 @@ mod tests {
         assert_eq!(key(&keying, b"too\tshort"), None);
         assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
         assert_eq!(key(&keying, b"a\tb\tc\r").as_deref(), Some("c"), "the line end is not part of the column");
+    }
+
+    #[test]
+    fn a_key_is_found_where_its_field_stands() {
+        let catalog = Catalog::parse(
+            "[sources.s]\nevent_time = \"at\"\nkey = \"user_id\"\n[sources.s.fields]\nat = \"timestamp\"\n\
+             user_id = { type = \"string\", path = \"users[1].id\" }\n\
+             [metrics.m]\nsource = \"s\"\nmeasures = { n = \"count()\" }\n",
+        );
+        let keying = Keying::of(&catalog.expect("a valid catalog").sources["s"]);
+        let line = br#"{"user_id":"no","users":[{"id":"first"},{"id":"second"}]}"#;
+        assert_eq!(key(&keying, line).as_deref(), Some("second"));
+        assert_eq!(
+            key(&keying, &[&b"\xef\xbb\xbf"[..], &line[..]].concat()).as_deref(),
+            Some("second"),
+            "after a mark"
+        );
+        assert_eq!(key(&keying, br#"{"users":[{"id":"first"}]}"#), None);
+        assert_eq!(key(&keying, br#"{"users":[0,{"id":1.50}]}"#).as_deref(), Some("1.50"), "as it is written");
     }
 }

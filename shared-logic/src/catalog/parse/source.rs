@@ -45,8 +45,8 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let known_format = format.or((!table.holds("format")).then_some(Format::Json));
     let null = null_texts(&mut table, known_format);
     let (zoned, time_zone) = (table.holds("time_zone"), schedule::time_zone(&mut table));
-    let (mut fields, doubtful) = field::fields(&mut table, zoned);
     let format = known_format.unwrap_or(Format::Json);
+    let (mut fields, doubtful) = field::fields(&mut table, format, zoned);
     columns::check(&mut table, format, &mut fields);
     let event_time = match event_time::joined(&mut table, format, &fields, zoned) {
         Some(joined) => {

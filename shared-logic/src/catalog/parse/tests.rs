@@ -1,7 +1,7 @@
 use super::super::{Catalog, Mistake, Start};
 use crate::format::Format;
 use crate::measure::MeasureKind;
-use crate::schema::{FieldType, InstantFormat, Place};
+use crate::schema::{FieldType, InstantFormat, Place, Step};
 use crate::time::{DAY_US, HOUR_US};
 
 /// A catalog without mistakes; each broken one below changes one of its lines.
@@ -130,7 +130,51 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("key = \"video_id\"", "key = \"video\"", 11, "`key` names the undeclared field `video`", "fields are"),
         ("dwell_ms = \"int?\"", "dwell_ms = \"integer\"", 18, "unknown type \"integer\"", "write \"int\""),
         ("dwell_ms = \"int?\"", "dwell_ms = \"flaot?\"", 18, "unknown type \"flaot\"", "did you mean `float`?"),
-        ("weight = \"float\"", "_weight = \"float\"", 19, "begins with _", "platform's own"),
+        (
+            "weight = \"float\"",
+            "_weight = \"float\"",
+            19,
+            "begins with _",
+            "weight = { type = \"…\", path = \"_weight\" }",
+        ),
+        ("weight = \"float\"", "\"@at\" = \"float\"", 19, "`@at` is no name", "at = { type = \"…\", path = \"@at\" }"),
+        (
+            "weight = \"float\"",
+            "\"foo-a.b\" = \"float\"",
+            19,
+            "`foo-a.b` is no name",
+            "foo_a_b = { type = \"…\", path = [\"foo-a.b\"] }, or path",
+        ),
+        (
+            "weight = \"float\"",
+            "user.id = \"float\"",
+            19,
+            "`user.id` is no name for a field",
+            "path = [\"user.id\"] }, or path = \"user.id\"",
+        ),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", path = \"a..b\" }",
+            19,
+            "`path` is \"a..b\"",
+            "\"items[0].sku\"",
+        ),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", path = \"a[+1]\" }",
+            19,
+            "`path` is \"a[+1]\"",
+            "from 0 to 999",
+        ),
+        ("weight = \"float\"", "weight = { type = \"float\", path = \"a[1000]\" }", 19, "`path` is", "from 0 to 999"),
+        ("weight = \"float\"", "weight = { type = \"float\", path = [] }", 19, "a list of 0 steps", "1 to 32 steps"),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", numbers = true }",
+            19,
+            "`numbers` is for strings",
+            "leave numbers out",
+        ),
         ("weight = \"float\"", "\"a b\" = \"float\"", 19, "`a b` is no name for a field", "letters, digits"),
         ("weight = \"float\"", "Status = \"float\"", 19, "`status` and `Status` differ in case only", "otherwise"),
         (
@@ -314,6 +358,48 @@ fn what_is_absent_is_a_matter_of_the_format() {
     assert!(null("json", "").is_empty());
     assert_eq!((null("tsv", ""), null("csv", "")), (vec![String::new()], vec![String::new()]));
     assert_eq!(null("csv", "null = [\"-\", \"\"]"), ["-", ""]);
+}
+
+#[test]
+fn a_field_says_where_it_stands() {
+    let place = |path: &str| {
+        let text = GOOD.replace("note = \"string?\"", &format!("note = {{ type = \"string?\", path = {path} }}"));
+        Catalog::parse(&text).expect(path).sources["views"].field("note").expect("declared").place.clone()
+    };
+    let member = |name: &str| Step::Member(name.to_owned());
+    for (path, steps) in [
+        ("\"user.note\"", vec![member("user"), member("note")]),
+        (
+            "\"items[0].tags[12][3]\"",
+            vec![member("items"), Step::Element(0), member("tags"), Step::Element(12), Step::Element(3)],
+        ),
+        ("\"@note\"", vec![member("@note")]),
+        ("\"fecha-venta\"", vec![member("fecha-venta")]),
+        ("[\"foo.bar\", \"a[0]\", \"\"]", vec![member("foo.bar"), member("a[0]"), member("")]),
+    ] {
+        assert_eq!(place(path), Place::Path(steps), "{path}");
+    }
+    assert_eq!(place("\"note\""), Place::Own, "its own name is no other place");
+}
+
+#[test]
+fn a_misspelt_key_of_a_field_is_no_name() {
+    let found = mistakes(&GOOD.replace("weight = \"float\"", "weight = { typ = \"float\" }"));
+    assert!(found.iter().any(|mistake| mistake.fix.contains("did you mean `type`?")), "{found:?}");
+}
+
+#[test]
+fn a_column_has_no_path_but_a_name() {
+    let text = GOOD.replace("topic = \"views\"", "format = \"tsv\"");
+    let found = mistakes(&text.replace("note = \"string?\"", "note = { type = \"string?\", path = \"user.note\" }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].line, 21);
+    assert!(found[0].what.contains("the path of `note` has several steps, and tsv has columns"), "{found:?}");
+    let named = text.replace("note = \"string?\"", "note = { type = \"string?\", path = \"A note\" }");
+    let catalog = Catalog::parse(&named).expect("a header may call the column so");
+    assert_eq!(catalog.sources["views"].field("note").map(|field| field.column()), Some("A note"));
+    let found = mistakes(&text.replace("note = \"string?\"", "\"@note\" = \"string?\""));
+    assert!(found.len() == 1 && found[0].fix.contains("any name will do"), "{found:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) fn decode(definition: &Definition, partition: usize, record: &Record)
     let members = document.as_object()?;
     let get = |name: &str| members.get(name).filter(|value| !value.is_null());
     let text = |name: &str| get(name).map(|value| value.as_str().map(str::to_owned));
-    let int = |name: &str| get(name).map(|value| value.as_i64().filter(|int| int.unsigned_abs() < 1 << 53));
+    let int = |name: &str| get(name).map(Json::as_i64);
     let row = Row {
         partition,
         offset: record.offset,

@@ -83,8 +83,8 @@ struct Event {
 
 impl Event {
     fn random(dice: &mut Dice, id: String, timestamp_us: i64) -> Event {
-        let big = (1_i64 << 53) - 1;
-        let n = if dice.chance(5) { *dice.pick(&[big, -big]) } else { dice.between(-4, 8) };
+        let odd = (1_i64 << 53) + 1;
+        let n = if dice.chance(5) { *dice.pick(&[odd, -odd]) } else { dice.between(-4, 8) };
         // Most are recent, some late, a few too late or too early.
         let behind_ms = match dice.below(20) {
             0..15 => dice.between(0, 90_000),
@@ -196,7 +196,7 @@ impl Event {
             4 => return Some(b"[1, 2]".to_vec()),
             5 => members.retain(|(name, _)| *name != "k"),
             6 => set(&mut members, "n", "\"5\""),
-            7 => set(&mut members, "n", "9007199254740992"),
+            7 => set(&mut members, "n", "9223372036854775808"),
             8 => set(&mut members, "x", "1e400"),
             9 => {
                 // Around the most bytes that a record may have.
