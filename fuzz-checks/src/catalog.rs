@@ -34,9 +34,15 @@ fn accepted(text: &str, catalog: &Catalog) {
     }
 }
 
+/// The texts of the values that events are made of, beside instants.
+const VALUES: [&str; 4] = ["a", "7", "0.5", "true"];
+
 /// Whether one document can hold a value of each field: no field stands where another does, inside of it, or where that one
-/// needs an array and this one an object.
+/// needs an array and this one an object. And whether no value of ours stands for an absent one.
 fn is_possible(source: &Source) -> bool {
+    if source.null.iter().any(|null| VALUES.contains(&null.as_str())) {
+        return false;
+    }
     let steps = |place: &Place, name: &str| match place {
         Place::Path(steps) => steps.clone(),
         Place::Own | Place::Joined(_) => vec![Step::Member(name.to_owned())],

@@ -36,7 +36,6 @@ impl Keying {
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
-    use shared_logic::schema::FieldType;
 
     use super::*;
 

@@ -46,6 +46,11 @@ pub(super) fn joined<'t>(
     if let Some((what, fix)) = refusal(format, fields, &field, parts.len()) {
         table.mistakes.report(at, what, fix);
     }
+    for (i, part) in parts.iter().enumerate() {
+        if parts[..i].iter().any(|before| before.value == part.value) {
+            table.mistakes.report(part.at, format!("`{NAME}` names `{}` twice", part.value), "name it once");
+        }
+    }
     Some(JoinedTime { name: Text { value: NAME, at }, parts, field })
 }
 

@@ -280,7 +280,7 @@ fn a_pattern_of_instants_must_place_an_event() {
 
 #[test]
 fn an_event_time_may_be_a_date_and_a_time_of_two_fields() {
-    let fields = "date = \"string\"\ntime = \"string\"\nn = \"int\"\nmay = \"string?\"\nat = \"timestamp\"";
+    let fields = "date = \"string\"\ntime = \"string\"\nn = \"int\"\nmay = \"string?\"\nx = \"string\"\ny = \"string\"";
     for (event_time, what, fix) in [
         ("[\"date\"]", "lists 1 fields", "[\"date\", \"time\"]"),
         ("{ format = \"%s\" }", "lists 0 fields", "[\"date\", \"time\"]"),
@@ -288,7 +288,8 @@ fn an_event_time_may_be_a_date_and_a_time_of_two_fields() {
         ("[\"date\", \"n\"]", "`n`, which is int, not string", "of type string"),
         ("[\"date\", \"may\"]", "may be absent", "without \"?\""),
         ("[\"date\", 7]", "`event_time` holds an integer", "event_time = ["),
-        ("[\"date\", \"time\", \"date\", \"time\"]", "read with blanks", "%d.%m.%Y %H:%M:%S"),
+        ("[\"date\", \"time\", \"x\", \"y\"]", "read with blanks", "%d.%m.%Y %H:%M:%S"),
+        ("[\"date\", \"date\"]", "names `date` twice", "once"),
         ("{ fields = [\"date\", \"time\"], format = \"%Y%m%d\" }", "read with blanks", "as many blanks"),
         ("{ fields = [\"date\", \"time\"], format = \"epoch_s\" }", "read with blanks", "as many blanks"),
         ("{ fields = [\"date\", \"time\"], pattern = \"\" }", "unknown key `pattern`", "keys are fields, format"),

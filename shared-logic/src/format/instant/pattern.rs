@@ -52,9 +52,9 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// A text that it writes, to look at its form.
+    /// A text that it writes, to look at its form; of an instant without fractions of a second, which some patterns leave out.
     pub(crate) fn sample(&self) -> String {
-        self.write(SAMPLES_US[0], None).unwrap_or_default()
+        self.write(SAMPLES_US[1], None).unwrap_or_default()
     }
 
     /// The moment that a text tells, if it has this pattern. Where the pattern has no hour, it is midnight.
