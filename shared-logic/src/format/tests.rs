@@ -171,10 +171,11 @@ fn a_date_and_a_time_of_two_fields_are_one_instant() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(text in "[^\t\r\n]{1,9}", any_text in any::<String>(), number in -9_999_i64..9_999) {
+    fn what_is_written_is_read_back(text in "[^\t\r\n\u{feff}]{1,9}", any_text in any::<String>(), number in -9_999_i64..9_999) {
         let every = [(Format::Json, &any_text), (Format::Json, &text), (Format::Tsv, &text), (Format::Csv, &text)];
-        // An empty text is absent in a table.
-        let in_quotes = (!any_text.is_empty()).then_some((Format::Csv, &any_text));
+        // In a table, an empty text is absent, and a byte-order mark before the first one is skipped.
+        let is_text = !any_text.is_empty() && !any_text.starts_with('\u{feff}');
+        let in_quotes = is_text.then_some((Format::Csv, &any_text));
         for (format, text) in every.into_iter().chain(in_quotes) {
             let row = values(text, number);
             let payload = write(format, &fields(), &row);

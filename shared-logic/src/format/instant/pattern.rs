@@ -1,14 +1,13 @@
 //! Instants of a pattern in the notation of `strftime`, as the crate `chrono` has it.
 
 use chrono::format::{Fixed, Item, ParseErrorKind, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, Timelike};
+use chrono::{DateTime, NaiveDate, TimeZone, Timelike};
 use chrono_tz::Tz;
 
-use crate::time::{Moment, SECOND_US};
+use crate::time::{Moment, SECOND_US, instant_of_local};
 
-/// Two instants, one with two digits in every number, one with a single digit in each: 2026-11-25T10:20:30.123456Z and
-/// 2026-01-02T03:04:05Z.
-const SAMPLES_US: [i64; 2] = [1_795_602_030_123_456, 1_767_323_045_000_000];
+/// The zone by whose clocks a pattern is tried: not UTC, and without changes.
+const TRIED_IN: Tz = Tz::Asia__Kolkata;
 const DAY_S: i32 = 86_400;
 
 /// A compiled pattern.
@@ -46,15 +45,13 @@ impl Pattern {
     /// What is wrong with it.
     pub(crate) fn checked(text: &str, zoned: bool) -> Result<Pattern, BadPattern> {
         let pattern = Pattern::new(text)?;
-        for us in SAMPLES_US {
-            pattern.check(us, zoned)?;
-        }
+        samples().try_for_each(|us| pattern.check(us, zoned))?;
         Ok(pattern)
     }
 
     /// A text that it writes, to look at its form; of an instant without fractions of a second, which some patterns leave out.
     pub(crate) fn sample(&self) -> String {
-        self.write(SAMPLES_US[1], None).unwrap_or_default()
+        samples().next().and_then(|us| self.write(us, Some(TRIED_IN))).unwrap_or_default()
     }
 
     /// The moment that a text tells, if it has this pattern. Where the pattern has no hour, it is midnight.
@@ -77,7 +74,7 @@ impl Pattern {
     }
 
     fn check(&self, us: i64, zoned: bool) -> Result<(), BadPattern> {
-        let text = self.write(us, None).ok_or(BadPattern::Unreadable)?;
+        let text = self.write(us, Some(TRIED_IN)).ok_or(BadPattern::Unreadable)?;
         if text.contains(char::is_control) {
             return Err(BadPattern::Control);
         }
@@ -91,8 +88,12 @@ impl Pattern {
             }
         }
         let moment = moment(parsed).ok_or(BadPattern::Unreadable)?;
+        let read = match moment.ahead_us {
+            Some(ahead_us) => Some(moment.local_us - ahead_us),
+            None => instant_of_local(moment.local_us, TRIED_IN),
+        };
         // A pattern without seconds reads another instant than the sample, but one of the same text.
-        let again = self.write(moment.local_us - moment.ahead_us.unwrap_or(0), None);
+        let again = read.and_then(|us| self.write(us, Some(TRIED_IN)));
         if again.as_ref() == Some(&text) { Ok(()) } else { Err(BadPattern::Unreadable) }
     }
 
@@ -121,4 +122,16 @@ fn moment(mut parsed: Parsed) -> Option<Moment> {
     let in_second_us = i64::from(local.nanosecond() / 1_000).min(SECOND_US - 1);
     let ahead_us = ahead_s.map(|ahead_s| i64::from(ahead_s) * SECOND_US);
     Some(Moment { local_us: local.and_utc().timestamp() * SECOND_US + in_second_us, ahead_us })
+}
+
+/// Instants whose numbers have one digit or two, in every combination: a pattern that lets numbers without leading zeros touch
+/// others writes some that it does not read. The first one has no fraction of a second.
+fn samples() -> impl Iterator<Item = i64> {
+    (0..64_u32).filter_map(|choices| {
+        let number = |choice: u32, short: u32, long: u32| if choices >> choice & 1 == 0 { short } else { long };
+        let date = NaiveDate::from_ymd_opt(2026, number(0, 1, 11), number(1, 2, 24))?;
+        let time = (number(2, 9, 22), number(3, 4, 31), number(4, 7, 45), number(5, 0, 123_456));
+        let local = date.and_hms_micro_opt(time.0, time.1, time.2, time.3)?;
+        TRIED_IN.from_local_datetime(&local).single().map(|at| at.timestamp_micros())
+    })
 }
