@@ -20,6 +20,7 @@ mod write;
 
 use std::borrow::Cow;
 
+use super::instant::COMMON_LOG;
 use super::record::{Cell, Record, Token};
 use super::{Codec, FieldValue, Layout, NamedColumn, Reader, text};
 use crate::rejection::Reason;
@@ -57,9 +58,6 @@ const BYTES: usize = 9;
 const REFERER: usize = 10;
 const USER_AGENT: usize = 11;
 
-/// The time as both servers write it, for example `25/Nov/2026:10:00:00 +0100`.
-const TIME_PATTERN: &str = "%d/%b/%Y:%H:%M:%S %z";
-
 pub(super) struct Combined;
 
 impl Codec for Combined {
@@ -77,7 +75,7 @@ impl Codec for Combined {
     }
 
     fn usual_instants(&self) -> InstantFormat {
-        InstantFormat::Pattern(TIME_PATTERN.to_owned())
+        InstantFormat::Pattern(COMMON_LOG.to_owned())
     }
 
     fn named_columns(&self) -> &'static [NamedColumn] {

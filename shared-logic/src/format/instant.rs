@@ -1,13 +1,16 @@
 //! The text of an instant ↔ microseconds since 1970, as its field declares it. Every format reads instants in the same way.
 //!
 //! - `decimal`: a number of units since 1970;
-//! - `pattern`: a pattern in the notation of `strftime`.
+//! - `pattern`: a pattern in the notation of `strftime`;
+//! - `common_log`: the one pattern of access logs.
 
+mod common_log;
 mod decimal;
 mod pattern;
 
 use chrono_tz::Tz;
 
+pub(super) use common_log::COMMON_LOG;
 pub(crate) use pattern::{BadPattern, Pattern};
 
 use crate::rejection::Reason;

@@ -2,7 +2,7 @@
 
 use super::number::{float, int, is_number};
 use super::record::{Cell, Span, Token};
-use super::{FieldValue, Layout, instant};
+use super::{FieldValue, Layout, Reader, instant};
 use crate::rejection::Reason;
 use crate::schema::{Field, FieldType};
 
@@ -20,6 +20,22 @@ pub(super) fn is_null(null: &[String], text: &[u8]) -> bool {
 /// The token of a column's text, without its quotes and escapes.
 pub(super) fn token(null: &[String], span: Span, payload: &[u8], unescaped: &[u8]) -> Token {
     if is_null(null, span.of(payload, unescaped)) { Token::Absent } else { Token::Text(span) }
+}
+
+/// Splits a line at each delimiter, into exactly as many columns as there are fields with one. The line is the begin of the
+/// payload.
+///
+/// # Errors
+/// `wrong_columns` if there are more or fewer.
+pub(super) fn split(reader: &Reader, line: &[u8], delimiter: u8, tokens: &mut [Token]) -> Result<(), Reason> {
+    let mut columns = tokens[..reader.columns].iter_mut();
+    let mut start = 0;
+    for end in memchr::memchr_iter(delimiter, line).chain([line.len()]) {
+        let column = columns.next().ok_or(Reason::WrongColumns)?;
+        *column = token(&reader.null, Span::plain(start, end), line, &[]);
+        start = end + 1;
+    }
+    if columns.next().is_none() { Ok(()) } else { Err(Reason::WrongColumns) }
 }
 
 /// The cell of a field that is no instant.

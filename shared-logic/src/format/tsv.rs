@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::record::{Cell, Record, Span, Token};
+use super::record::{Cell, Record, Token};
 use super::{Codec, FieldValue, Layout, Reader, text};
 use crate::rejection::Reason;
 use crate::schema::Field;
@@ -26,21 +26,12 @@ impl Codec for Tsv {
         &[Reason::WrongColumns]
     }
 
-    /// Splits the line into exactly as many columns as there are fields with one.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
         let line = text::without_line_end(payload);
         if memchr::memchr(b'\n', line).is_some() {
             return Err(Reason::WrongColumns);
         }
-        let columns = &mut record.tokens[..reader.columns];
-        let (mut column, mut start) = (0, 0);
-        for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
-            let token = columns.get_mut(column).ok_or(Reason::WrongColumns)?;
-            *token = text::token(&reader.null, Span::plain(start, end), payload, &[]);
-            column += 1;
-            start = end + 1;
-        }
-        if column == columns.len() { Ok(()) } else { Err(Reason::WrongColumns) }
+        text::split(reader, line, b'\t', &mut record.tokens)
     }
 
     fn cell(

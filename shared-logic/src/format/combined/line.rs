@@ -20,16 +20,17 @@ pub(super) fn columns(line: &[u8], unescaped: &mut Vec<u8>) -> Option<Columns> {
         return None;
     }
     let mut columns: Columns = [None; COLUMNS.len()];
-    // Where a user's name holds `] "`, the quote is escaped. So this is the end of the time.
-    let time_end = memchr::memmem::find(line, b"] \"")?;
-    let time_start = memchr::memmem::rfind(&line[..time_end], b" [")? + 2;
-    columns[TIME_OF_REQUEST] = Some(Span::plain(time_start, time_end));
-    let client = client(&line[..time_start - 2])?;
+    // Where a user's name holds `] "`, the quote is escaped. So the first such quote begins the request, behind the time.
+    let quote = memchr::memchr_iter(b'"', line).find(|at| line[..*at].ends_with(b"] "))?;
+    let time_end = quote - 2;
+    let bracket = memchr::memrchr_iter(b'[', &line[..time_end]).find(|at| line[..*at].ends_with(b" "))?;
+    columns[TIME_OF_REQUEST] = Some(Span::plain(bracket + 1, time_end));
+    let client = client(&line[..bracket - 1])?;
     for (column, range) in [REMOTE_HOST, IDENT, USER].into_iter().zip(client) {
         columns[column] = Some(escapes::resolved(line, range, unescaped));
     }
 
-    let (request, end) = in_quotes(line, time_end + 3)?;
+    let (request, end) = in_quotes(line, quote + 1)?;
     let request = escapes::resolved(line, request, unescaped);
     columns[REQUEST] = Some(request);
     if let Some(parts) = request::parts(request.of(line, unescaped)) {

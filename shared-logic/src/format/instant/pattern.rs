@@ -4,6 +4,7 @@ use chrono::format::{Fixed, Item, ParseErrorKind, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveDate, TimeZone, Timelike};
 use chrono_tz::Tz;
 
+use super::common_log::{self, COMMON_LOG};
 use crate::time::{Moment, SECOND_US, instant_of_local};
 
 /// The zone by whose clocks a pattern is tried: not UTC, and without changes.
@@ -12,7 +13,10 @@ const DAY_S: i32 = 86_400;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(Vec<Item<'static>>);
+pub(crate) struct Pattern {
+    items: Vec<Item<'static>>,
+    is_common_log: bool,
+}
 
 /// Why a pattern cannot tell when an event happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,8 @@ impl Pattern {
     /// # Errors
     /// [`BadPattern::Unknown`].
     pub(crate) fn new(text: &str) -> Result<Pattern, BadPattern> {
-        StrftimeItems::new(text).parse_to_owned().map(Pattern).map_err(|_| BadPattern::Unknown)
+        let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| BadPattern::Unknown)?;
+        Ok(Pattern { items, is_common_log: text == COMMON_LOG })
     }
 
     /// Compiles a pattern and checks that its texts are read back as what they were written for. `zoned`: texts without a
@@ -56,7 +61,8 @@ impl Pattern {
 
     /// The moment that a text tells, if it has this pattern. Where the pattern has no hour, it is midnight.
     pub(super) fn read(&self, text: &[u8]) -> Option<Moment> {
-        moment(self.parsed(std::str::from_utf8(text).ok()?)?)
+        let quickly = if self.is_common_log { common_log::read(text) } else { None };
+        quickly.or_else(|| moment(self.parsed(std::str::from_utf8(text).ok()?)?))
     }
 
     /// The text of an instant, by the clocks of `zone` or else of UTC. `None` if the pattern is for reading only.
@@ -67,7 +73,7 @@ impl Pattern {
         let written = |item: &Item<'static>| {
             if Some(item) == either_offset.as_ref() { Item::Fixed(Fixed::TimezoneOffset) } else { item.clone() }
         };
-        let items: Vec<Item<'static>> = self.0.iter().map(written).collect();
+        let items: Vec<Item<'static>> = self.items.iter().map(written).collect();
         let mut text = String::new();
         at.format_with_items(items.iter()).write_to(&mut text).ok()?;
         Some(text)
@@ -99,7 +105,7 @@ impl Pattern {
 
     fn parsed(&self, text: &str) -> Option<Parsed> {
         let mut parsed = Parsed::new();
-        parse(&mut parsed, text, self.0.iter()).ok()?;
+        parse(&mut parsed, text, self.items.iter()).ok()?;
         Some(parsed)
     }
 }

@@ -105,6 +105,9 @@ fn patterns_are_those_of_strftime() {
     for (form, text, zone, want) in [
         ("%d/%b/%Y:%H:%M:%S %z", "25/Nov/2026:11:00:00 +0100", None, Ok(TEN_US)),
         ("%d/%b/%Y:%H:%M:%S %z", "25/Nov/2026:11:00:00 +01:00", Some(BERLIN), Ok(TEN_US)),
+        ("%d/%b/%Y:%H:%M:%S %z", "25/nov/2026:11:00:00 +0100", None, Ok(TEN_US)),
+        ("%d/%b/%Y:%H:%M:%S %z", "5/Nov/2026:11:00:00 +0100", None, Ok(TEN_US - 20 * DAY_US)),
+        ("%d/%b/%Y:%H:%M:%S %z", "25/Nov/2026:11:00:00 .0100", Some(BERLIN), wrong),
         ("%d/%b/%Y:%H:%M:%S %z", "25/Nov/2026:11:00:00", Some(BERLIN), wrong),
         ("%d/%b/%Y:%H:%M:%S %z", "25/Foo/2026:11:00:00 +0100", None, wrong),
         ("%d/%b/%Y:%H:%M:%S %z", "31/Nov/2026:11:00:00 +0100", None, wrong),
@@ -209,6 +212,8 @@ proptest! {
         let local_us = us + ahead_us;
         let want = local_us - local_us.rem_euclid(step_us) - ahead_us;
         prop_assert_eq!(pattern(form, &text, None), Ok(want), "{}: {}", form, text);
+        let quickly = common_log::read(text.as_bytes()).map(|moment| moment.local_us - moment.ahead_us.unwrap_or(0));
+        prop_assert_eq!(quickly, (form == COMMON_LOG).then_some(want), "{}", text);
     }
 
     #[test]
