@@ -6,13 +6,17 @@
 //! - `make fuzz`: libFuzzer searches for inputs that take new branches, starting from the same seeds. Its targets are in `fuzz/`,
 //!   a workspace of its own, because libFuzzer needs an instrumented build of everything.
 //!
-//! The checks: [`json`] and [`tsv`] for records, and [`catalog`] for catalogs.
+//! The checks: [`json`], [`tsv`], [`csv`] and [`combined`] for records, and [`catalog`] for catalogs.
 
 mod catalog;
+mod combined;
+mod csv;
 mod decoder;
 mod json;
 mod tsv;
 
 pub use catalog::catalog;
+pub use combined::combined;
+pub use csv::csv;
 pub use json::json;
 pub use tsv::tsv;
