@@ -6,9 +6,13 @@
 //!
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
-//! - `witnesses`: rows → what lay at an offset (R12).
+//! - `witnesses`: rows → what lay at an offset (R12);
+//! - `lives`: the same of all incarnations of a partition;
+//! - `digest`: rows → which records they are, to be compared with what is read again (R11).
 
+pub(crate) mod digest;
 pub(crate) mod hashes;
+pub(crate) mod lives;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 

@@ -17,7 +17,6 @@ use std::fmt;
 
 use chrono_tz::Tz;
 
-pub use json::MAX_DEPTH;
 pub(crate) use record::{Cell, Record, Span};
 
 use crate::rejection::{Reason, Rejected};
@@ -34,12 +33,22 @@ pub enum Format {
     Tsv,
 }
 
+/// The byte-order mark, with which some editors and programs begin a UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The payload without the byte-order mark that it may begin with.
+pub(crate) fn without_mark(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload)
+}
+
 /// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
 #[derive(Debug, Clone)]
 #[allow(dead_code)]
 pub(crate) struct Reader {
     format: Format,
     fields: Vec<Field>,
+    /// Where the fields stand in a JSON document.
+    places: json::Places,
     /// The texts that stand for an absent value, in formats that hold texts only.
     null: Vec<String>,
     /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
@@ -49,7 +58,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader of payloads with these fields.
     pub(crate) fn new(format: Format, fields: &[Field], null: &[String], time_zone: Option<Tz>) -> Reader {
-        Reader { format, fields: fields.to_vec(), null: null.to_vec(), time_zone }
+        Reader { format, fields: fields.to_vec(), places: json::Places::of(fields), null: null.to_vec(), time_zone }
     }
 
     /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
@@ -111,11 +120,11 @@ impl Format {
         self.codec().write(fields, values)
     }
 
-    /// Finds the text of one field, given by its name and its position among the source's fields, without judging the rest
-    /// of the payload. A string gives its characters, a number or boolean its text. `None` if the field is absent or the
-    /// payload is too broken to find it.
-    pub fn field_text<'a>(self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>> {
-        self.codec().field_text(payload, name, position)
+    /// Finds the text of one field, given with its position among the source's fields, without judging the others. A string
+    /// gives its characters, a number or boolean its text. `None` if the field is absent or the payload is too broken to
+    /// find it.
+    pub fn field_text<'a>(self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>> {
+        self.codec().field_text(without_mark(payload), field, position)
     }
 }
 
@@ -133,7 +142,7 @@ trait Codec {
     /// The reasons with which [`Codec::tokenize`] fails.
     fn reasons(&self) -> &'static [Reason];
 
-    /// Fills the record's tokens, resolved texts and undeclared members.
+    /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
     /// The cell of a field, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it does not fit.
@@ -151,7 +160,7 @@ trait Codec {
     fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
 
     /// See [`Format::field_text`].
-    fn field_text<'a>(&self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>>;
+    fn field_text<'a>(&self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>>;
 
     /// See [`Reader::read`].
     fn read(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Rejected> {

@@ -70,17 +70,16 @@ async fn run_source(
     let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
     let (reader, assignments) = std_mpsc::channel();
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
-    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), assignments)?;
+    let (publish_ends, ends) = watch::channel(Ends::default());
+    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), assignments, ends.clone())?;
     let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
     let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
-    let (publish_ends, ends) = watch::channel(Ends::default());
     let batch_side = BatchSide::new(&Storage::new(&settings.store, deployment)?, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,
         settings: settings.speed.clone(),
-        stalled_after: settings.kafka.stalled_after.get(),
         compacted: OnceCell::new(),
         facts: watch::channel(Arc::default()).0,
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),

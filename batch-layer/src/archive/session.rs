@@ -1,5 +1,10 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
+//!
+//! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
+//! - `reading`: what is read and not committed yet;
+//! - `lost_tail`: where a log that lost its tail goes on (R12).
 
+mod archive_again;
 mod lost_tail;
 mod reading;
 
@@ -11,7 +16,7 @@ use platform::settings;
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{KeptBytes, Source};
+use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Change;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
@@ -38,6 +43,12 @@ pub(super) struct Archiver {
     commits: u64,
 }
 
+/// Where the partitions of a topic start and end, as Kafka said at the start of a session.
+struct Bounds {
+    starts: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, i64>,
+}
+
 impl Archiver {
     /// Connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
@@ -49,7 +60,6 @@ impl Archiver {
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
         let archive = runtime.block_on(super::create(storage, &source))?;
-        refuse_changed_rules(&archive, &source)?;
         let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(kafka)?,
@@ -67,11 +77,15 @@ impl Archiver {
     }
 
     /// Runs one session after another until `stop`.
-    pub(super) fn run(mut self) {
+    ///
+    /// # Errors
+    /// [`SessionError::RulesChanged`], which no other session can change.
+    pub(super) fn run(mut self) -> Result<(), SessionError> {
         let mut backoff = Backoff::new(self.settings.retry_backoff.get());
         while !self.stop.is_cancelled() {
             match self.session() {
                 Ok(()) => backoff.reset(),
+                Err(refused @ SessionError::RulesChanged { .. }) => return Err(refused),
                 Err(failed) => {
                     let wait = backoff.wait();
                     error!(
@@ -84,6 +98,7 @@ impl Archiver {
                 }
             }
         }
+        Ok(())
     }
 
     /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a
@@ -95,16 +110,20 @@ impl Archiver {
             self.pause(self.settings.discover_every.get());
             return Ok(());
         };
-        let Some(mut reading) = self.register(topic)? else { return Ok(()) };
+        let Some(bounds) = self.register(&topic)? else { return Ok(()) };
+        if self.archives_again(&topic, &bounds)? {
+            return Ok(());
+        }
+        let mut reading = self.start_reading(topic, bounds)?;
         while self.read_on(&mut reading)? {}
         Ok(())
     }
 
-    /// R6: registers the topic in the facts, before any of its records is archived, and starts to read. Returns nothing
-    /// if another archiver committed first.
-    fn register(&mut self, topic: Topic) -> Result<Option<Reading>, SessionError> {
-        let starts = self.offsets(&topic, Bound::Start)?;
-        let ends = self.offsets(&topic, Bound::End)?;
+    /// R6: registers the topic in the facts, before any of its records is archived. Returns nothing if another archiver
+    /// committed first.
+    fn register(&mut self, topic: &Topic) -> Result<Option<Bounds>, SessionError> {
+        let starts = self.offsets(topic, Bound::Start)?;
+        let ends = self.offsets(topic, Bound::End)?;
         let before = self.archive.facts();
         let mut facts = before.clone();
         facts.keep_bytes(&self.source.rules());
@@ -115,12 +134,17 @@ impl Archiver {
             if self.runtime.block_on(committed)? == Committed::Conflict {
                 return Ok(None);
             }
-            changes.iter().for_each(|change| self.log_change(change, &topic));
+            changes.iter().for_each(|change| self.log_change(change, topic));
         }
-        let positions = self.positions(&topic, &self.archive.facts(), &starts)?;
+        Ok(Some(Bounds { starts, ends }))
+    }
+
+    /// Starts to read where the archive stands.
+    fn start_reading(&mut self, topic: Topic, bounds: Bounds) -> Result<Reading, SessionError> {
+        let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?;
         info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
         self.consumer.assign(&positions.starts())?;
-        Ok(Some(Reading::new(&self.source, topic, positions, ends)))
+        Ok(Reading::new(&self.source, topic, positions, bounds.ends))
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
@@ -133,12 +157,15 @@ impl Archiver {
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         reading.poll(&mut self.consumer, &self.source.topic)?;
+        let stalled = self.consumer.stalled();
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
-        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+        if self.losses.take() || stalled.is_some() {
             let rows = reading.buffer.rows();
             warn!(
                 topic = self.source.topic,
-                rows, "a connection to kafka broke or stalls; reading again what is not archived"
+                rows,
+                ?stalled,
+                "a connection to kafka broke or stalls; reading again what is not archived"
             );
             self.renew()?;
             // Connections may break again and again.
@@ -164,13 +191,14 @@ impl Archiver {
             return Ok(false);
         }
         if let Some(ends) = ends? {
+            self.consumer.note_ends(&ends);
             (reading.ends, reading.ends_asked) = (ends, Instant::now());
         }
         if commits && !self.commit(reading)? {
             return Ok(false);
         }
         if !reading.differs.is_empty() {
-            self.lose_tails(reading)?;
+            self.lose_tails(&reading.topic, &reading.differs)?;
             return Ok(false);
         }
         self.explain_out_of_range(reading)?;
@@ -255,20 +283,3 @@ impl Archiver {
         });
     }
 }
-
-/// Where a source keeps no bytes, its rules cannot change: what is archived could not be decoded again.
-fn refuse_changed_rules(archive: &Archive, source: &Source) -> Result<(), SessionError> {
-    if source.kept_bytes == KeptBytes::All {
-        return Ok(());
-    }
-    let (facts, rules) = (archive.facts(), source.rules());
-    match facts.not_decodable(&rules).next() {
-        None => Ok(()),
-        Some((partition, range)) => {
-            Err(SessionError::RulesChanged { rules: range.rules.clone(), partition, from: range.from, to: range.to })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

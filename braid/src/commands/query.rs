@@ -22,21 +22,23 @@ use crate::terminal::{Screen, print};
 
 /// Asks a metric's total or series and prints the answer
 ///
-/// The answer sums over columns that are not named. Without --from and --to, it covers everything. On a terminal it is a
-/// table, with integers grouped by thousands and floats rounded; elsewhere it is JSON. Colours are left out if NO_COLOR is
-/// set. The exit code is 1 if there is no answer; why is printed on standard error, as JSON with --output json.
+/// The answer sums over columns that are not named; NAME.missing=true asks for the events without a value in the column NAME.
+/// Without --from and --to, it covers everything. On a terminal it is a table, with integers grouped by thousands and floats
+/// rounded; elsewhere it is JSON. Colours are left out if NO_COLOR is set. The exit code is 1 if there is no answer; why is
+/// printed on standard error, as JSON with --output json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid query views
   braid query views video_id=video-42 --from=-24h
   braid query views video_id=video-42 --from=-1h --to=now --step 5m
+  braid query orders country.missing=true
   braid query views --step 1h --output csv > views.csv
   braid query views --output json | jq .values.views
   braid query page_views --http 10.0.0.7:8080 --complete")]
 pub struct Args {
     /// The metric's name
     metric: String,
-    /// Columns of the group key, such as `video_id=video-42`
+    /// Columns of the group key, such as `video_id=video-42` or `country.missing=true`
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     key: Vec<(String, String)>,
     /// The first moment: RFC 3339, `now`, or a duration before now such as `-24h`

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use platform::clock::now_us;
-use platform::kafka::{Outgoing, Producer};
+use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Source;
@@ -31,6 +31,7 @@ use self::progress::{Progress, rate};
 use self::verdicts::Verdicts;
 use super::quiet_telemetry;
 use crate::number::integer;
+use crate::source_topic::Sender;
 use crate::terminal::Screen;
 use crate::{catalog_file, source_topic};
 
@@ -45,6 +46,9 @@ pub use self::key::Keying;
 /// Every line is sent, valid or not: a record that cannot be decoded is archived with the reason. The summary on standard
 /// error says how many lines the catalog rejects, by reason, with the first line of each. The exit code is 1
 /// if a record was not acknowledged.
+///
+/// The broker of `braid up --kafka in-process` keeps only the newest 5 MiB of each partition. There, sending waits for the
+/// archive.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid send --source views events.ndjson
@@ -61,23 +65,25 @@ pub struct Args {
     file: PathBuf,
 }
 
-/// Runs the command. SIGTERM and SIGINT end the input; lines that were already read are still sent.
+/// Runs the command. SIGTERM and SIGINT end the input; lines that were already read are still sent, unless there is no room
+/// for them.
 ///
 /// # Errors
-/// If the input cannot be read to its end, or a record was not acknowledged.
+/// If the input cannot be read to its end, a record was not acknowledged, or the archive does not take what the broker would
+/// forget.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
     let input = lines::open(&args.file)?;
-    let producer = source_topic::connect(&settings.kafka, source).await?;
+    let mut sender = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
     let began = Instant::now();
     let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source) };
-    let ended = send(input, source, &producer, &shutdown, &mut sent).await;
-    let delivered = producer.finish().await;
+    let ended = send(input, source, &mut sender, &shutdown, &mut sent).await;
+    let delivered = sender.finish().await;
     eprintln!("{}", sent.summary(delivered.acknowledged, &source.topic, began.elapsed()));
     ended?;
     source_topic::check_delivery(&delivered, &source.topic, "line")?;
@@ -112,7 +118,7 @@ impl Sent {
 async fn send(
     mut input: Lines,
     source: &Source,
-    producer: &Producer,
+    sender: &mut Sender,
     shutdown: &Shutdown,
     sent: &mut Sent,
 ) -> Result<()> {
@@ -124,7 +130,7 @@ async fn send(
             biased;
             () = shutdown.requested() => return Ok(()),
             () = progress.due() => {
-                progress.show(producer.acknowledged(), &sent.verdicts.counts());
+                progress.show(sender.acknowledged(), &sent.verdicts.counts());
                 continue;
             }
             line = input.next() => line,
@@ -137,7 +143,12 @@ async fn send(
         sent.verdicts.judge(&line, now_us());
         let key = keying.key(&line.text);
         let (key, payload) = (key.as_deref(), line.text.as_slice());
-        producer.send(Outgoing { topic, key, payload, time_us: None, position: line.number }).await;
+        let record = Outgoing { topic, key, payload, time_us: None, position: line.number };
+        tokio::select! {
+            biased;
+            sent = sender.send(record) => sent?,
+            () = shutdown.requested() => return Ok(()),
+        }
     }
 }
 

@@ -6,16 +6,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use braid::embedded::kafka::EmbeddedKafka;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::send::{catalog, read_all, settings};
+use super::send::{broker, catalog, read_all};
 
-fn send(kafka: &EmbeddedKafka, dir: &Path, file: &str, input: Stdio) -> Output {
+fn send(brokers: &str, dir: &Path, file: &str, input: Stdio) -> Output {
     // This folder has no catalog, so the shipped one is used.
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    command.current_dir(dir).args(["send", "--source", "views", "--kafka", &kafka.brokers().expect("it runs"), file]);
+    command.current_dir(dir).args(["send", "--source", "views", "--kafka", brokers, file]);
     command.stdin(input).output().expect("it starts")
 }
 
@@ -28,8 +27,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_records_arrive_however_the_input_is_packed() {
     let catalog = catalog();
-    let kafka = EmbeddedKafka::start().expect("starts");
-    kafka.create_topics(&catalog).expect("creates");
+    let (_kafka, settings) = broker(&catalog);
     let dir = tempfile::tempdir().expect("a folder");
 
     let now_ms = platform::clock::now_us() / 1_000;
@@ -48,7 +46,7 @@ async fn the_same_records_arrive_however_the_input_is_packed() {
     let inputs = [("plain", None), ("packed", None), ("frame.json", None), ("-", Some("packed"))];
     for (file, stdin) in inputs {
         let stdin = stdin.map_or_else(Stdio::null, |name| File::open(dir.path().join(name)).expect("readable").into());
-        let sent = send(&kafka, dir.path(), file, stdin);
+        let sent = send(&settings.brokers, dir.path(), file, stdin);
         let told = String::from_utf8(sent.stderr).expect("a text");
         assert!(sent.status.success(), "{file}: {told}");
         let summary = told.lines().find(|line| line.starts_with("sent 3 records to topic views in ")).expect(&told);
@@ -59,7 +57,7 @@ async fn the_same_records_arrive_however_the_input_is_packed() {
         assert_eq!(sent.stdout, b"", "{file}");
     }
 
-    let arrived = read_all(&settings(&kafka), catalog.sources["views"].partitions, 3 * inputs.len());
+    let arrived = read_all(&settings, catalog.sources["views"].partitions, 3 * inputs.len());
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for (_, _, payload) in arrived {
         *times.entry(payload).or_default() += 1;
@@ -71,12 +69,11 @@ async fn the_same_records_arrive_however_the_input_is_packed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_input_that_is_cut_off_is_an_error_and_what_was_read_is_sent() {
     let catalog = catalog();
-    let kafka = EmbeddedKafka::start().expect("starts");
-    kafka.create_topics(&catalog).expect("creates");
+    let (_kafka, settings) = broker(&catalog);
     let dir = tempfile::tempdir().expect("a folder");
     let whole = gzip(b"{\"video_id\":\"a\"}\n{\"video_id\":\"b\"}\n");
     std::fs::write(dir.path().join("cut.gz"), &whole[..whole.len() - 4]).expect("written");
-    let sent = send(&kafka, dir.path(), "cut.gz", Stdio::null());
+    let sent = send(&settings.brokers, dir.path(), "cut.gz", Stdio::null());
     let told = String::from_utf8(sent.stderr).expect("a text");
     assert_eq!(sent.status.code(), Some(1), "{told}");
     assert!(told.contains("sent 2 records to topic views"), "{told}");

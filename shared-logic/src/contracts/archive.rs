@@ -12,7 +12,7 @@ mod facts;
 mod headers;
 mod registration;
 
-pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
+pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld};
 pub use headers::headers_text;
 pub use registration::Change;
 

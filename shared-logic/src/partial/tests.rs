@@ -15,7 +15,7 @@ fn partials(rows: &[Row]) -> Partials {
     let (source, metric) = (&catalog.sources["visits"], &catalog.metrics["visits"]);
     let events = df!(
         "at" => rows.iter().map(|row| row.at).collect::<Vec<_>>(),
-        "page" => rows.iter().map(|row| row.t.as_str()).collect::<Vec<_>>(),
+        "page" => rows.iter().map(|row| row.t.as_deref()).collect::<Vec<_>>(),
         "code" => rows.iter().map(|row| row.i).collect::<Vec<_>>(),
         "ok" => rows.iter().map(|row| row.b).collect::<Vec<_>>(),
         "seen" => rows.iter().map(|row| row.w).collect::<Vec<_>>(),

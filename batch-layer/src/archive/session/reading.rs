@@ -37,8 +37,6 @@ pub(super) struct Reading {
     pub(super) differs: BTreeMap<i32, i64>,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,
-    /// When Kafka gave something the last time.
-    given: Instant,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
@@ -57,19 +55,15 @@ impl Reading {
             checks,
             differs: BTreeMap::new(),
             incarnations,
-            given: Instant::now(),
             since: None,
         }
     }
 
     /// Reads once into the buffer.
     pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
-        let Reading { buffer, out_of_range, checks, differs, given, .. } = self;
+        let Reading { buffer, out_of_range, checks, differs, .. } = self;
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
-                if record.is_last {
-                    *given = Instant::now();
-                }
                 let partition = record.partition;
                 if let Some(check) = checks.get_mut(&partition) {
                     let outcome = check.record(&witness_of(&record));
@@ -83,7 +77,6 @@ impl Reading {
                 }
             }
             Polled::End { partition, offset } => {
-                *given = Instant::now();
                 let outcome = checks.get(&partition).and_then(|check| check.end(offset));
                 checked(checks, differs, partition, outcome);
                 if !checks.contains_key(&partition) && !differs.contains_key(&partition) {
@@ -101,12 +94,6 @@ impl Reading {
         Ok(())
     }
 
-    /// Whether Kafka gave nothing for that long, although the log holds more.
-    pub(super) fn is_stalled(&self, after: Duration) -> bool {
-        let is_due = |(partition, end): (&i32, &i64)| self.next(*partition).is_some_and(|next| next < *end);
-        self.given.elapsed() >= after && self.ends.iter().any(is_due)
-    }
-
     /// The first offset of a partition that was not read.
     pub(super) fn next(&self, partition: i32) -> Option<i64> {
         self.buffer.reached.get(&partition).map(|(_, to)| *to)
@@ -114,8 +101,7 @@ impl Reading {
 
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
-        let is_full = self.buffer.rows() >= settings.max_rows || self.buffer.bytes as u64 >= settings.max_bytes.bytes();
-        is_full || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+        self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
@@ -128,7 +114,7 @@ impl Reading {
 }
 
 /// Where the archive stands in the partitions of a topic.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Positions {
     /// The first offset that is not archived.
     pub(super) next: BTreeMap<i32, i64>,
@@ -147,7 +133,7 @@ impl Positions {
 }
 
 /// Notes what a comparison has found.
-fn checked(
+pub(super) fn checked(
     checks: &mut BTreeMap<i32, Check>,
     differs: &mut BTreeMap<i32, i64>,
     partition: i32,
@@ -165,7 +151,8 @@ fn checked(
     }
 }
 
-fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
+/// The record as a row to be.
+pub(super) fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
     Incoming {
         partition: record.partition,
         offset: record.offset,

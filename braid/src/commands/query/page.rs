@@ -40,7 +40,10 @@ pub(super) fn page(answer: &Answer, screen: Screen) -> String {
 
 /// What was asked, such as `views, video_id=video-42, from 2026-04-24T09:00:00Z, grain 1m`.
 fn asked(answer: &Answer) -> String {
-    let key = answer.key.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+    let key = answer.key.iter().map(|(name, value)| match value {
+        Value::Null => format!("{name} missing"),
+        value => format!("{name}={}", plain(value)),
+    });
     let range = match (&answer.from, &answer.to) {
         (Some(from), Some(to)) => format!("{from} to {to}"),
         (Some(from), None) => format!("from {from}"),

@@ -30,6 +30,10 @@ fn flags_become_parameters() {
         url(&["views", "--from", "-1h", "--step", "5m", "--complete", "--http", "http://h:1/braid/"]),
         "http://h:1/braid/v1/metrics/views/series?from=-1h&step=5m&require=complete"
     );
+    assert_eq!(
+        url(&["views", "country.missing=true", "note="]),
+        "http://127.0.0.1:8080/v1/metrics/views/total?country.missing=true&note="
+    );
     assert_eq!(url(&["views", "--series"]), "http://127.0.0.1:8080/v1/metrics/views/series");
 }
 
@@ -46,7 +50,7 @@ fn a_terminal_gets_a_table_and_anything_else_json() {
     assert_eq!(args(&["views"]).output, None);
 }
 
-const TOTAL: &str = r#"{"metric": "sales", "key": {"shop": "日本 é", "vip": true},
+const TOTAL: &str = r#"{"metric": "sales", "key": {"shop": "日本 é", "vip": true, "coupon": null},
     "from": "2026-04-24T09:00:00Z", "to": null, "grain": "1m",
     "values": {"sales": 9223372036854775807, "cents": -1234567, "weight": null, "mean": 4573.333333333333},
     "overflow": [{"value": "weight", "reason": "the sum does not fit in 64 bits"}],
@@ -85,7 +89,7 @@ fn narrow(width: usize) -> Screen {
 #[test]
 fn a_total_is_a_row_and_what_to_know_of_it() {
     let expected = "\
-sales, shop=日本 é, vip=true, from 2026-04-24T09:00:00Z, grain 1m
+sales, shop=日本 é, vip=true, coupon missing, from 2026-04-24T09:00:00Z, grain 1m
 
                     sales       cents  weight       mean  complete  authoritative  as_of
 9,223,372,036,854,775,807  -1,234,567       -  4,573.333  no        no             2026-04-24T09:30:12.345Z

@@ -71,9 +71,7 @@ impl Page {
         self.text.push_str(&freshness(metrics).text(self.screen));
         for Metric { name, cut, freshness, .. } in metrics {
             if cut.as_ref().is_some_and(|cut| !cut.is_current) {
-                self.trouble(&format!(
-                    "{name}: the batch view counts another definition, until a reconcile rebuilds it"
-                ));
+                self.trouble(&format!("{name}: the batch view is out of date, until a reconcile rebuilds it"));
             }
             if let Some(error) = &freshness.error {
                 self.trouble(&format!("{name}: {error}"));

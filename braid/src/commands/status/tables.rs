@@ -8,6 +8,7 @@ use platform::settings::SettingsArgs;
 use platform::store::StoreError;
 use serde::Serialize;
 use shared_logic::catalog::{Catalog, RulesHash};
+use shared_logic::complete;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::log::PartitionId;
@@ -40,7 +41,7 @@ struct ArchiveHeld {
 struct ViewHeld {
     version: u64,
     rows: u64,
-    /// Whether it counts the definition of this catalog.
+    /// Whether it can be used: it counts the definition of this catalog, and no record was archived again since.
     current: bool,
     note: Note,
 }
@@ -101,7 +102,7 @@ fn state(facts: &Facts, id: &PartitionId) -> &'static str {
 }
 
 fn of_view(metric: &str, view: &ViewHeld, screen: Screen) -> String {
-    let stale = if view.current { "" } else { ", counts another definition: reconcile to rebuild" };
+    let stale = if view.current { "" } else { ", out of date: reconcile to rebuild it" };
     let mut table = Table::new(vec![Column::right("cut"), Column::left("partition")]);
     for (id, cut) in view.note.cut.iter() {
         table.push(vec![Cell::new(&integer(cut)), Cell::new(&id.to_string())]);
@@ -124,7 +125,9 @@ async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Hel
         let Some(view) = storage.batch_view(&metric.name).await? else { continue };
         let Some(note) = view.note() else { continue };
         let rows = view.files().await?.iter().map(|file| file.rows).sum();
-        let current = note.definition == catalog.definition(metric);
+        let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].rules());
+        let facts = held.archives.get(&metric.source).map(|archive| &archive.facts);
+        let current = complete::own_view(Some(note.as_ref()), &definition, &rules, facts).is_some();
         let of_metric = ViewHeld { version: view.version(), rows, current, note: Note::clone(note) };
         held.views.insert(metric.name.clone(), of_metric);
     }

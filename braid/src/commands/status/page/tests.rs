@@ -59,7 +59,7 @@ source clicks, topic clicks, which does not exist
 metric  source  version      cut age  behind  complete
 views   views     1,017  12 min 34 s  744 ms  no
 clicks  clicks        -            -       -  no
-views: the batch view counts another definition, until a reconcile rebuilds it
+views: the batch view is out of date, until a reconcile rebuilds it
 views: gap: no worker counts it (source views, log L1, partition 1)
 clicks: redis is away
 ";
