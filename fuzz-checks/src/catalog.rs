@@ -73,7 +73,7 @@ fn events(source: &Source) -> DataFrame {
             FieldType::Timestamp => FieldValue::Instant(1_777_023_000_000_000),
         };
         let values = source.fields.iter().map(|field| (everything || !field.optional).then(|| value(field.kind)));
-        let payload = source.format.write(&source.fields, &values.collect::<Vec<_>>());
+        let payload = source.write(&values.collect::<Vec<_>>());
         let event = decoder.decode(Some(&payload), None);
         columns.push(
             &event.unwrap_or_else(|rejected| panic!("{} is {}", payload.escape_ascii(), rejected.text(&source.fields))),

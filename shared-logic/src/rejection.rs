@@ -20,7 +20,8 @@ pub enum Reason {
     NotJson,
     /// The payload is JSON, but not an object.
     NotObject,
-    /// A TSV line has another number of columns than the source has fields.
+    /// A line or row has another number of columns than the source has fields, a quote in the wrong place, or a second one
+    /// behind it; or a line of an access log has another form.
     WrongColumns,
     /// A required field is absent.
     MissingField,

@@ -1,10 +1,12 @@
 //! `braid send`: sends the lines of a file or of standard input to a source's topic.
 //!
 //! A line goes to Kafka as it is, valid or not: a record that cannot be decoded is archived with the reason, and refusing the
-//! line here would lose it. Its key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
+//! line here would lose it. Only the columns of a table whose header names another order are put into the declared one. A
+//! line's key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
 //!
 //! - `plain`: bytes of an input → bytes of lines, unpacked;
-//! - `lines`: bytes → numbered lines, read by their own thread;
+//! - `lines`: bytes → numbered records, read by their own thread;
+//! - `rows`: which lines are one record, which none, and in which order their columns stand;
 //! - `key`: a line → the key of its record;
 //! - `verdicts`: what the catalog says of the lines;
 //! - `progress`: how far sending has come.
@@ -13,6 +15,7 @@ mod key;
 mod lines;
 mod plain;
 mod progress;
+mod rows;
 mod verdicts;
 
 use std::path::PathBuf;
@@ -28,6 +31,7 @@ use shared_logic::catalog::Source;
 
 use self::lines::Lines;
 use self::progress::{Progress, rate};
+use self::rows::{RowArgs, Rows};
 use self::verdicts::Verdicts;
 use super::quiet_telemetry;
 use crate::number::integer;
@@ -39,9 +43,11 @@ pub use self::key::Keying;
 
 /// Sends a file's lines, or those of standard input, to a source's topic
 ///
-/// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Input that is compressed
-/// with gzip or zstd is unpacked, whatever its name; a byte-order mark at the start and empty lines are skipped. Records are
-/// keyed by the field that the catalog names, and acknowledged by all replicas.
+/// One line is one record: a JSON object (NDJSON), tab-separated columns or a line of an access log, as the source declares. A
+/// row of CSV may span lines within quotes. A header of a CSV or TSV input is not sent; if it names the columns in another
+/// order, or more of them, rows are sent as the source declares them. Input that is compressed with gzip or zstd is unpacked,
+/// whatever its name; a byte-order mark at the start and empty lines are skipped. Records are keyed by the field that the
+/// catalog names, and acknowledged by all replicas.
 ///
 /// Every line is sent, valid or not: a record that cannot be decoded is archived with the reason. The summary on standard
 /// error says how many lines the catalog rejects, by reason, with the first line of each. The exit code is 1
@@ -55,11 +61,14 @@ pub use self::key::Keying;
   braid send --source views events-2026-04-24.ndjson.gz
   zcat old/*.gz | braid send --source views
   braid send --source access_log access.tsv --kafka broker-1:9092,broker-2:9092
+  braid send --source sales --header --comment '#' sales.csv
   tail -f app.log | braid send --source clicks --catalog my.toml --kafka 127.0.0.1:40123")]
 pub struct Args {
     /// The source of the catalog whose topic the records go to
     #[arg(long, value_name = "NAME")]
     source: String,
+    #[command(flatten)]
+    rows: RowArgs,
     /// The file with one record on each line, plain or compressed; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
@@ -76,7 +85,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
-    let input = lines::open(&args.file)?;
+    let input = lines::open(&args.file, Rows::of(source, &args.rows)?)?;
     let mut sender = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
@@ -136,7 +145,7 @@ async fn send(
             line = input.next() => line,
         };
         let Some(line) = line.transpose()? else { return Ok(()) };
-        if lines::is_blank(&line.text) {
+        if rows::is_blank(&line.text) {
             sent.blank += 1;
             continue;
         }
@@ -156,7 +165,7 @@ async fn send(
 mod tests {
     use shared_logic::catalog::Catalog;
 
-    use super::lines::Line;
+    use super::rows::Line;
     use super::*;
 
     #[test]

@@ -62,6 +62,16 @@ impl Record {
 }
 
 impl Span {
+    /// A stretch of the payload.
+    pub(super) fn plain(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32, resolved: false }
+    }
+
+    /// What was appended to the resolved texts since they were `start` bytes long.
+    pub(super) fn resolved(start: usize, unescaped: &[u8]) -> Span {
+        Span { start: start as u32, end: unescaped.len() as u32, resolved: true }
+    }
+
     /// The bytes it stands for.
     pub(crate) fn of<'a>(self, payload: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
         let text = if self.resolved { unescaped } else { payload };

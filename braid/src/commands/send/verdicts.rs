@@ -10,7 +10,7 @@ use shared_logic::decode::Decoder;
 use shared_logic::rejection::{Reason, Rejected};
 use shared_logic::schema::Field;
 
-use super::lines::Line;
+use super::rows::Line;
 use crate::number::integer;
 
 /// Counts rejected lines by reason.
