@@ -126,7 +126,8 @@ fn needs_zone(fields: &[Field]) -> bool {
 }
 
 fn event_time(found: &event_time::EventTime, fields: &[Field]) -> EventTime {
-    let name = |at: usize| fields.iter().find(|field| field.at == at).map(|field| field.name.clone()).unwrap_or_default();
+    let name =
+        |at: usize| fields.iter().find(|field| field.at == at).map(|field| field.name.clone()).unwrap_or_default();
     match found.time_of_day {
         Some(time_of_day) => EventTime::Joined([name(found.at), name(time_of_day)], found.written.format.clone()),
         None => EventTime::Field(name(found.at)),

@@ -1,16 +1,29 @@
 //! How the records of a sample are written, as their first lines show.
 
-use anyhow::{Result, bail, ensure};
-use shared_logic::catalog::Catalog;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::decode::Decoder;
 
 /// So many lines are looked at.
 const LINES: usize = 50;
 /// Delimiters of tables that Braid does not read, and how they can be converted.
 const OTHER_DELIMITERS: [(char, &str); 2] = [
-    (';', "columns are separated by `;`, and Braid reads commas and tabs: convert it, for example with `mlr --icsv --ifs ';' --ocsv cat`"),
-    ('|', "columns are separated by `|`, and Braid reads commas and tabs: convert it, for example with `mlr --icsv --ifs '|' --ocsv cat`"),
+    (
+        ';',
+        "columns are separated by `;`, and Braid reads commas and tabs: convert it, for example with `mlr --icsv --ifs ';' --ocsv cat`",
+    ),
+    (
+        '|',
+        "columns are separated by `|`, and Braid reads commas and tabs: convert it, for example with `mlr --icsv --ifs '|' --ocsv cat`",
+    ),
 ];
+
+/// The event time and the fields of a log.
+const LOG: (&str, &str) = (
+    "time",
+    "remote_host = \"string\"\nuser = \"string?\"\ntime = \"timestamp\"\nmethod = \"string?\"\ntarget = \"string?\"\n\
+     protocol = \"string?\"\nstatus = \"int\"\nbytes = \"int?\"\nreferer = \"string?\"\nuser_agent = \"string?\"",
+);
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,6 +59,21 @@ impl Layout {
         matches!(self, Layout::Csv | Layout::Tsv)
     }
 
+    /// A source of such records, to tell them apart. It declares the columns of a log; of a table, none that one could have.
+    ///
+    /// # Errors
+    /// None, as a test shows.
+    pub(super) fn source(self) -> Result<Source> {
+        let (event_time, fields) =
+            if self == Layout::Combined { LOG } else { ("moment_of_it", "moment_of_it = \"timestamp\"") };
+        let text = format!(
+            "[sources.sample]\nformat = \"{}\"\nevent_time = \"{event_time}\"\n[sources.sample.fields]\n{fields}\n",
+            self.name()
+        );
+        let mut catalog = Catalog::parse(&text).map_err(|mistakes| anyhow!("{mistakes:?}"))?;
+        catalog.sources.remove("sample").context("the source is not in its catalog")
+    }
+
     /// The layout of a text.
     ///
     /// # Errors
@@ -58,16 +86,14 @@ impl Layout {
             !first.contains(&0) && std::str::from_utf8(first).is_ok(),
             "it is no text in UTF-8: Braid reads JSON, CSV, TSV and access logs"
         );
-        let mostly = |is_one: &mut dyn FnMut(&[u8]) -> bool| {
-            lines.iter().filter(|line| is_one(line)).count() * 2 > lines.len()
-        };
+        let mostly =
+            |is_one: &mut dyn FnMut(&[u8]) -> bool| lines.iter().filter(|line| is_one(line)).count() * 2 > lines.len();
         if mostly(&mut is_document) {
             return Ok(Layout::Json);
         }
         refuse_other_json(first)?;
-        if let Some(mut decoder) = log_decoder()
-            && mostly(&mut |line| decoder.decode(Some(line), None).is_ok())
-        {
+        let mut log = Decoder::new(&Layout::Combined.source()?);
+        if mostly(&mut |line| log.decode(Some(line), None).is_ok()) {
             return Ok(Layout::Combined);
         }
         if is_table(text, '\t') {
@@ -79,7 +105,9 @@ impl Layout {
         for (delimiter, what) in OTHER_DELIMITERS {
             ensure!(!is_table(text, delimiter), what);
         }
-        bail!("its lines are neither JSON objects, nor rows of CSV or TSV, nor those of an access log; if they are, say so with --format")
+        bail!(
+            "its lines are neither JSON objects, nor rows of CSV or TSV, nor those of an access log; if they are, say so with --format"
+        )
     }
 }
 
@@ -94,11 +122,6 @@ fn refuse_other_json(first: &[u8]) -> Result<()> {
     let is_open = first.starts_with(b"{") && !first.ends_with(b"}");
     ensure!(!is_open, "its JSON spans several lines: write each object on one line, with `jq -c .`");
     Ok(())
-}
-
-fn log_decoder() -> Option<Decoder> {
-    let text = "[sources.log]\nformat = \"combined\"\nevent_time = \"time\"\n[sources.log.fields]\ntime = \"timestamp\"\n";
-    Catalog::parse(text).ok()?.sources.get("log").map(Decoder::new)
 }
 
 /// Whether nearly all of the first rows have as many columns as the first one, and more than one.
@@ -119,6 +142,13 @@ mod tests {
 
     fn layout(text: &str) -> Result<Layout, String> {
         Layout::of(text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_layout_has_a_source() {
+        for layout in [Layout::Json, Layout::Csv, Layout::Tsv, Layout::Combined] {
+            assert_eq!(layout.source().expect("a catalog").format.name(), layout.name());
+        }
     }
 
     #[test]

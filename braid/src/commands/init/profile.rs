@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn records_that_are_kept_keep_their_values() {
         let documents = [r#"{"a": 1}"#, r#"{"a": 2, "b": 1}"#, r#"{"b": 2}"#, r#"{"a": 3}"#];
-        let mut profile = of_documents(documents.iter().zip(1..).map(|(document, sent_us)| (document.as_bytes(), sent_us)));
+        let mut profile =
+            of_documents(documents.iter().zip(1..).map(|(document, sent_us)| (document.as_bytes(), sent_us)));
         profile.retain(&[None, Some(()), None, Some(())]);
         assert_eq!(profile.sent_us, [2, 4]);
         let values = |name: &str| {

@@ -31,11 +31,12 @@ pub(super) fn snake(name: &str) -> String {
     words(name).join("_")
 }
 
-/// A name that a field can have: that of its place if it can be one, else one that is made of it. `user.id` becomes `user_id`.
+/// A name that a field can have: that of its place if it can be one, else one of its words. `user.firstName` becomes
+/// `user_first_name`.
 pub(super) fn field_name(steps: &[String]) -> String {
     match steps {
         [name] if is_plain(name) => name.clone(),
-        _ => plain(&steps.join("_"), "field"),
+        _ => small_name(&steps.join("_"), "field"),
     }
 }
 
@@ -97,9 +98,9 @@ mod tests {
         assert_eq!(field(&["user", "id"]), "user_id");
         assert_eq!(field(&["@timestamp"]), "timestamp");
         assert_eq!(field(&["_id"]), "id", "names with _ in front are the platform's own");
-        assert_eq!(field(&["foo.bar", "x-y"]), "foo_bar_x_y");
+        assert_eq!(field(&["foo.bar", "User-Agent"]), "foo_bar_user_agent");
         assert_eq!(field(&["2fa"]), "field_2fa");
-        assert_eq!(field(&["Größe (cm)"]), "Groesse_cm");
+        assert_eq!(field(&["Größe (cm)"]), "groesse_cm");
         assert_eq!(field(&["日本"]), "field");
         assert_eq!(field(&[""]), "field");
         assert_eq!(field(&[&"x".repeat(300)]).len(), LENGTH_MAX);

@@ -9,8 +9,21 @@ use super::kind::Kind;
 
 /// What a field is called that identifies an event, the likeliest name first.
 const NAMES: [&str; 15] = [
-    "event_id", "eventid", "event_uuid", "id", "uuid", "guid", "message_id", "messageid", "msg_id", "record_id", "request_id",
-    "transaction_id", "insert_id", "log_id", "entry_id",
+    "event_id",
+    "eventid",
+    "event_uuid",
+    "id",
+    "uuid",
+    "guid",
+    "message_id",
+    "messageid",
+    "msg_id",
+    "record_id",
+    "request_id",
+    "transaction_id",
+    "insert_id",
+    "log_id",
+    "entry_id",
 ];
 /// The attributes that every event has by the specification of CloudEvents; the last two identify it together.
 const CLOUD_EVENT: [&str; 3] = ["specversion", "source", "id"];

@@ -9,13 +9,39 @@ use super::kind::Kind;
 
 /// What such a place is called, the likeliest name first.
 const NAMES: [&str; 16] = [
-    "occurred_at", "event_time", "event_timestamp", "timestamp", "ts", "time", "datetime", "date_time", "date", "datum",
-    "event_date", "created_at", "created", "sent_at", "logged_at", "received_at",
+    "occurred_at",
+    "event_time",
+    "event_timestamp",
+    "timestamp",
+    "ts",
+    "time",
+    "datetime",
+    "date_time",
+    "date",
+    "datum",
+    "event_date",
+    "created_at",
+    "created",
+    "sent_at",
+    "logged_at",
+    "received_at",
 ];
 /// Moments with one of these words in their names are those of something else, or come after the event.
 const UNLIKELY: [&str; 14] = [
-    "birth", "birthday", "born", "due", "end", "ended", "expires", "expiry", "expiration", "updated", "modified", "until",
-    "valid", "deleted",
+    "birth",
+    "birthday",
+    "born",
+    "due",
+    "end",
+    "ended",
+    "expires",
+    "expiry",
+    "expiration",
+    "updated",
+    "modified",
+    "until",
+    "valid",
+    "deleted",
 ];
 /// An error lists so many places.
 const SHOWN: usize = 8;
@@ -79,7 +105,10 @@ fn unlikelihood(seen: &Seen) -> (usize, usize) {
 
 /// Whether the instants are dates without a time of day.
 pub(super) fn is_date(written: &Written) -> bool {
-    written.format.as_deref().is_some_and(|format| format.contains("%d") && !format.contains(':') && !format.contains("%H"))
+    written
+        .format
+        .as_deref()
+        .is_some_and(|format| format.contains("%d") && !format.contains(':') && !format.contains("%H"))
 }
 
 /// The event time that a date has together with a time of day at another place: the next one, or else the first.
@@ -167,7 +196,10 @@ mod tests {
     fn an_instant_that_is_not_always_there_is_none() {
         let documents = [r#"{"id": 1, "paid_at": "2026-11-25T10:00:00Z"}"#, r#"{"id": 2}"#];
         let error = place(&documents).expect_err("not in every record").to_string();
-        assert!(error.starts_with("no field holds an instant in every record; there is one in `paid_at` in 1 of 2"), "{error}");
+        assert!(
+            error.starts_with("no field holds an instant in every record; there is one in `paid_at` in 1 of 2"),
+            "{error}"
+        );
         let error = place(&[r#"{"id": 1}"#]).expect_err("there is none").to_string();
         assert!(error.starts_with("no field holds instants; the fields are `id`\nA source needs"), "{error}");
     }

@@ -55,7 +55,12 @@ pub(in crate::commands::init) enum Why {
 
 /// The fields in the order in which their places were met, and what is left out. `must` are the positions of places that
 /// cannot be. In formats with `columns`, none can.
-pub(super) fn of(profile: &Profile, columns: bool, must: &[usize], instants: &mut Instants) -> (Vec<Field>, Vec<LeftOut>) {
+pub(super) fn of(
+    profile: &Profile,
+    columns: bool,
+    must: &[usize],
+    instants: &mut Instants,
+) -> (Vec<Field>, Vec<LeftOut>) {
     let mut left_out = Vec::new();
     let mut found: Vec<(usize, &Seen, Kind)> = Vec::new();
     for (at, seen) in profile.places.iter().enumerate().filter(|(_, seen)| columns || !seen.values.is_empty()) {
@@ -70,10 +75,10 @@ pub(super) fn of(profile: &Profile, columns: bool, must: &[usize], instants: &mu
     if !columns && found.len() > FIELDS_MAX {
         found.sort_by_key(|(at, seen, _)| (!must.contains(at), Reverse(seen.values.len()), seen.steps.len(), *at));
         let rare = found.split_off(FIELDS_MAX);
-        left_out.extend(rare.into_iter().map(|(_, seen, _)| LeftOut {
-            steps: seen.steps.clone(),
-            why: Why::Rare(seen.values.len()),
-        }));
+        left_out.extend(
+            rare.into_iter()
+                .map(|(_, seen, _)| LeftOut { steps: seen.steps.clone(), why: Why::Rare(seen.values.len()) }),
+        );
         found.sort_by_key(|(at, _, _)| *at);
     }
     let mut taken = BTreeSet::new();
@@ -140,9 +145,10 @@ mod tests {
 
     #[test]
     fn every_name_can_be_declared_and_counted_by() {
-        let document = r#"{"from": "a", "user": {"id": 1}, "user_id": 2, "User-Id": 3, "bucket": 4, "moment": 5, "@t": 6}"#;
+        let document =
+            r#"{"from": "a", "user": {"id": 1}, "user_id": 2, "User-Id": 3, "bucket": 4, "moment": 5, "@t": 6}"#;
         let (names, left_out) = fields(&[document]);
-        assert_eq!(names, ["event_from", "user_id", "user_id_2", "User_Id_3", "event_bucket", "moment", "t"]);
+        assert_eq!(names, ["event_from", "user_id", "user_id_2", "user_id_3", "event_bucket", "moment", "t"]);
         assert!(left_out.is_empty(), "{left_out:?}");
     }
 
@@ -170,7 +176,8 @@ mod tests {
         let names = ["a", "", "a"].map(str::to_owned);
         let rows = [(["1", "", "x"].map(str::to_owned).to_vec(), 0)];
         let (fields, left_out) = of(&of_rows(&names, &rows), true, &[], &mut Instants::new());
-        let names: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.kind.clone(), field.absent)).collect();
+        let names: Vec<_> =
+            fields.iter().map(|field| (field.name.as_str(), field.kind.clone(), field.absent)).collect();
         let text = Kind::Text { numbers: false };
         assert_eq!(names, [("a", Kind::Int, 0), ("field", text.clone(), 1), ("a_2", text, 0)]);
         assert!(left_out.is_empty(), "{left_out:?}");

@@ -10,8 +10,9 @@ use super::sums::quantity;
 
 /// What people ask by, the likeliest word first.
 const WORDS: [&str; 24] = [
-    "type", "country", "status", "method", "event", "action", "kind", "category", "state", "level", "severity", "channel",
-    "platform", "region", "city", "plan", "currency", "language", "browser", "device", "service", "host", "page", "name",
+    "type", "country", "status", "method", "event", "action", "kind", "category", "state", "level", "severity",
+    "channel", "platform", "region", "city", "plan", "currency", "language", "browser", "device", "service", "host",
+    "page", "name",
 ];
 /// Every subset of these columns is counted, so a guess names few.
 const BY_MAX: usize = 2;

@@ -30,8 +30,28 @@ pub(in crate::commands::init) enum Kind {
 
 /// Names with one of these words may be those of instants that are written as mere digits.
 const TIME_WORDS: [&str; 22] = [
-    "at", "time", "timestamp", "ts", "t", "date", "datetime", "day", "when", "on", "epoch", "since", "until", "created",
-    "updated", "modified", "occurred", "received", "sent", "ms", "datum", "zeit",
+    "at",
+    "time",
+    "timestamp",
+    "ts",
+    "t",
+    "date",
+    "datetime",
+    "day",
+    "when",
+    "on",
+    "epoch",
+    "since",
+    "until",
+    "created",
+    "updated",
+    "modified",
+    "occurred",
+    "received",
+    "sent",
+    "ms",
+    "datum",
+    "zeit",
 ];
 
 /// What a number is.

@@ -8,9 +8,9 @@ use super::kind::Kind;
 
 /// A number whose name has one of these words is a quantity. Of several, the one whose word stands first here is meant most.
 const WORDS: [&str; 28] = [
-    "revenue", "total", "amount", "price", "cost", "fare", "bytes", "size", "length", "duration", "dwell", "elapsed", "latency",
-    "took", "distance", "quantity", "qty", "weight", "value", "tip", "ms", "millis", "seconds", "hours", "count", "betrag",
-    "preis", "menge",
+    "revenue", "total", "amount", "price", "cost", "fare", "bytes", "size", "length", "duration", "dwell", "elapsed",
+    "latency", "took", "distance", "quantity", "qty", "weight", "value", "tip", "ms", "millis", "seconds", "hours",
+    "count", "betrag", "preis", "menge",
 ];
 /// More are not worth a guess.
 const SUMS_MAX: usize = 2;
@@ -37,10 +37,10 @@ pub(super) fn find(fields: &[Field], source: &str, by: &[String]) -> (String, Ve
     let mut quantities: Vec<(usize, &Field)> =
         fields.iter().filter_map(|field| Some((quantity(field)?, field))).collect();
     quantities.sort_by_key(|(rank, _)| *rank);
-    let sums = quantities.into_iter().take(SUMS_MAX).map(|(_, field)| Sum {
-        name: free(&small_name(&field.name, "sum"), "sum_of"),
-        of: field.name.clone(),
-    });
+    let sums = quantities
+        .into_iter()
+        .take(SUMS_MAX)
+        .map(|(_, field)| Sum { name: free(&small_name(&field.name, "sum"), "sum_of"), of: field.name.clone() });
     let sums = sums.collect();
     (count, sums)
 }
