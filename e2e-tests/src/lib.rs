@@ -22,6 +22,7 @@ pub mod oracle;
 mod places;
 pub mod scenario;
 pub mod stage;
+pub mod stranger;
 pub mod time;
 pub mod traffic;
 pub mod up;

@@ -1,27 +1,28 @@
 //! A guess → the text of a catalog, as a person would write it: with comments that say why, and what else there is.
 //!
-//! - `toml`: values as TOML writes them;
-//! - `block`: lines whose comments begin in one column.
+//! - `fields`: what each field is and where it stands;
+//! - `left_out`: what no field takes;
+//! - `block`: lines whose comments begin in one column;
+//! - `toml`: values as TOML writes them.
 
 mod block;
+mod fields;
+mod left_out;
 mod toml;
 
 use shared_logic::time::{day_of, format_day};
 
 use self::block::Block;
 use self::toml::{list, text};
-use super::guess::{EventTime, Field, Guess, Kind, LeftOut, Why};
+use super::guess::{EventTime, Guess};
 use super::layout::Layout;
-use crate::number::integer;
 
-/// So many names are listed of what is left out.
-const LISTED: usize = 12;
-/// Longer examples are cut.
-const EXAMPLE_LETTERS: usize = 30;
+/// So many columns are proposed.
+const PROPOSED: usize = 12;
 
 /// What the catalog is about.
 pub(super) struct About<'a> {
-    /// What the sample is of, in words: `the first 5,000 lines of events.ndjson`.
+    /// What the sample is of, in words: `the first 5,000 records of events.ndjson`.
     pub(super) sample: &'a str,
     /// The name of the source and of the metric.
     pub(super) name: &'a str,
@@ -47,8 +48,8 @@ pub(super) fn catalog_text(about: &About<'_>, guess: &Guess) -> String {
          # value of another type, is rejected and counted by reason.{}\n[sources.{name}.fields]\n",
         if about.layout.is_table() { " The order is that of the columns." } else { "" },
     ));
-    text.push_str(&fields(about, guess));
-    text.push_str(&left_out(&guess.left_out));
+    text.push_str(&fields::declared(about.layout, &guess.fields, guess.events));
+    text.push_str(&left_out::comment(&guess.left_out));
     text.push_str(&format!("\n[metrics.{name}]\n{}\n[metrics.{name}.measures]\n", metric(name, guess)));
     text.push_str(&measures(guess));
     text
@@ -61,9 +62,7 @@ fn source(about: &About<'_>, guess: &Guess) -> String {
         block.line(format!("format = {}", text(about.layout.name())), "");
     }
     match guess.event_id.as_slice() {
-        [] => {
-            block.note("no event_id: nothing is called like one and identifies the events, so nothing is a duplicate")
-        }
+        [] => block.note("no event_id: no field looks like one, so no event counts as a duplicate"),
         [id] => block.line(
             format!("event_id = {}", text(id)),
             "events with the same id and time are duplicates; only one counts",
@@ -108,102 +107,6 @@ fn event_time(event_time: &EventTime) -> String {
     }
 }
 
-fn fields(about: &About<'_>, guess: &Guess) -> String {
-    let mut block = Block::default();
-    for field in &guess.fields {
-        block.line(format!("{} = {}", field.name, declaration(about.layout, field)), &remark(field, guess.events));
-    }
-    block.text()
-}
-
-/// `"int?"`, or a table that also says where the value stands and how it is written.
-fn declaration(layout: Layout, field: &Field) -> String {
-    let (kind, more) = match &field.kind {
-        Kind::Int => ("int", None),
-        Kind::Float => ("float", None),
-        Kind::Bool => ("bool", None),
-        Kind::Instant(written) => {
-            ("timestamp", written.format.as_ref().map(|format| format!("format = {}", text(format))))
-        }
-        Kind::Text { numbers } => ("string", numbers.then(|| "numbers = true".to_owned())),
-        Kind::Lists | Kind::Objects | Kind::Mixed => ("string", None),
-    };
-    let kind = text(&format!("{kind}{}", if field.optional { "?" } else { "" }));
-    let path = (field.steps != [field.name.as_str()]).then(|| format!("path = {}", path(layout, &field.steps)));
-    let table: Vec<String> = path.into_iter().chain(more).collect();
-    if table.is_empty() { kind } else { format!("{{ type = {kind}, {} }}", table.join(", ")) }
-}
-
-/// Names with dots between them, or a list of them where that would say something else: with dots in a name, or for a column.
-fn path(layout: Layout, steps: &[String]) -> String {
-    let is_plain = |step: &String| !step.is_empty() && !step.contains(['.', '[', ']']);
-    if !layout.has_columns() && steps.iter().all(is_plain) { text(&steps.join(".")) } else { list(steps) }
-}
-
-fn remark(field: &Field, events: usize) -> String {
-    let mut remarks = Vec::new();
-    match field.absent {
-        0 => {}
-        absent if absent == events => remarks.push("absent in all of the sample".to_owned()),
-        absent => remarks.push(format!("absent in {} of {}", integer(absent), integer(events))),
-    }
-    if let Kind::Instant(written) = &field.kind
-        && let Some(or) = &written.or
-    {
-        remarks.push(format!("or {}: no day of the sample tells which", text(or)));
-    }
-    remarks.join("; ")
-}
-
-/// A comment on the places that no field takes.
-fn left_out(left_out: &[LeftOut]) -> String {
-    if left_out.is_empty() {
-        return String::new();
-    }
-    let place = |left_out: &LeftOut| left_out.steps.join(".");
-    let mut lines = vec![
-        "Left out. The archive keeps whole records, so what is declared later has its values in old ones too."
-            .to_owned(),
-    ];
-    let lists: Vec<&LeftOut> = left_out.iter().filter(|left_out| left_out.why == Why::Lists).collect();
-    if let Some(first) = lists.first() {
-        let example = format!("first_of_it = {{ type = \"string?\", path = \"{}[0]\" }}", place(first));
-        lines.push(format!(
-            "- arrays, of which a field can take an element ({example}): {}",
-            names(lists.into_iter().map(place))
-        ));
-    }
-    for left_out in left_out {
-        if let Why::Mixed(examples) = &left_out.why {
-            let examples: Vec<String> = examples.iter().map(|example| short(example)).collect();
-            lines.push(format!(
-                "- {}: no type takes all of its values, such as {}",
-                place(left_out),
-                examples.join(" and ")
-            ));
-        }
-    }
-    let rare: Vec<&LeftOut> = left_out.iter().filter(|left_out| matches!(left_out.why, Why::Rare(_))).collect();
-    if !rare.is_empty() {
-        lines.push(format!("- found in fewer records than the fields above: {}", names(rare.into_iter().map(place))));
-    }
-    lines.iter().map(|line| format!("# {}\n", toml::comment(line))).collect()
-}
-
-/// Some of the names, and how many more there are.
-fn names(names: impl ExactSizeIterator<Item = String>) -> String {
-    let others = names.len().saturating_sub(LISTED);
-    let listed = names.take(LISTED).collect::<Vec<_>>().join(", ");
-    if others == 0 { listed } else { format!("{listed} and {} more", integer(others)) }
-}
-
-fn short(example: &str) -> String {
-    match example.char_indices().nth(EXAMPLE_LETTERS) {
-        Some((end, _)) => format!("`{}…`", &example[..end]),
-        None => format!("`{example}`"),
-    }
-}
-
 fn metric(name: &str, guess: &Guess) -> String {
     let mut block = Block::default();
     block.line(format!("source = {}", text(name)), "");
@@ -212,7 +115,7 @@ fn metric(name: &str, guess: &Guess) -> String {
     let others = match (others.is_empty(), guess.groups.by.is_empty()) {
         (true, true) => "no field has few enough values to propose it".to_owned(),
         (true, false) => "a query gives values of any of them, or of none".to_owned(),
-        (false, _) => format!("others: {}", others.into_iter().take(LISTED).collect::<Vec<_>>().join(", ")),
+        (false, _) => format!("others: {}", others.into_iter().take(PROPOSED).collect::<Vec<_>>().join(", ")),
     };
     block.line(format!("by = {}", list(&guess.groups.by)), &others);
     block.line(format!("grain = \"{}\"", guess.grain), "the finest time bucket; divides 24 hours");

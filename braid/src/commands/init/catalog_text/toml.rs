@@ -21,7 +21,7 @@ pub(super) fn list<T: AsRef<str>>(texts: &[T]) -> String {
     format!("[{}]", texts.iter().map(|item| text(item.as_ref())).collect::<Vec<_>>().join(", "))
 }
 
-/// Text that can stand in a comment: on one line, and without characters that hide others.
+/// Text as it can stand in a comment: on one line, and without characters that hide others.
 pub(super) fn comment(text: &str) -> String {
     printable(text).into_owned()
 }

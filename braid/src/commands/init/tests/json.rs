@@ -54,7 +54,7 @@ fn logs_of_programs_have_dots_and_signs_in_their_names() {
         )
     });
     let lines = [
-        "# no event_id: nothing is called like one and identifies the events, so nothing is a duplicate",
+        "# no event_id: no field looks like one, so no event counts as a duplicate",
         r#"timestamp = { type = "timestamp", path = "@timestamp" }"#,
         r#"log_level = { type = "string", path = ["log.level"] }"#,
         r#"http_response_status_code = { type = "int", path = ["http.response.status_code"] }"#,

@@ -19,7 +19,7 @@ fn what_clients_may_leave_out_is_optional() {
     });
     let lines = [
         r#"format = "combined""#,
-        "# no event_id: nothing is called like one and identifies the events, so nothing is a duplicate",
+        "# no event_id: no field looks like one, so no event counts as a duplicate",
         r#"event_time = "time""#,
         r#"key = "status""#,
         r#"remote_host = "string""#,

@@ -15,7 +15,7 @@ fn old_rides_need_a_zone_and_an_age() {
     });
     let lines = [
         r#"format = "csv""#,
-        "# no event_id: nothing is called like one and identifies the events, so nothing is a duplicate",
+        "# no event_id: no field looks like one, so no event counts as a duplicate",
         r#"event_time = "tpep_pickup_datetime""#,
         r#"time_zone = "UTC""#,
         r#"max_age = "6570d""#,
