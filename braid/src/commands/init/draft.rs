@@ -48,7 +48,7 @@ impl Draft {
         let of = &sample.of;
         let layout = match told.layout {
             Some(layout) => layout,
-            None => Layout::of(&sample.text()).with_context(|| format!("cannot tell how {of} is written"))?,
+            None => Layout::of(&sample.text(told.rows)).with_context(|| format!("cannot tell how {of} is written"))?,
         };
         // Whether the first row is a header is told by the rows, since no column is declared yet.
         let without_header = RowArgs { header: false, comment: told.rows.comment.clone() };

@@ -89,15 +89,17 @@ impl Sample {
         format!("the {which} {} records of {}", integer(records), self.of)
     }
 
-    /// All of it as a text, one record behind the other.
-    pub(super) fn text(&self) -> Cow<'_, [u8]> {
-        match &self.content {
-            Content::Lines { text, .. } => Cow::Borrowed(text),
-            Content::Records(records) => {
-                let payloads: Vec<&[u8]> = records.iter().map(|(record, _)| record.text.as_slice()).collect();
-                Cow::Owned(payloads.join(&b'\n'))
+    /// All of it as a text, one record behind the other, without comments.
+    pub(super) fn text(&self, args: &RowArgs) -> Cow<'_, [u8]> {
+        let comment = args.comment.as_deref().unwrap_or_default().as_bytes();
+        let records: Vec<&[u8]> = match &self.content {
+            Content::Lines { text, .. } if comment.is_empty() => return Cow::Borrowed(text),
+            Content::Lines { text, .. } => {
+                text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(comment)).collect()
             }
-        }
+            Content::Records(records) => records.iter().map(|(record, _)| record.text.as_slice()).collect(),
+        };
+        Cow::Owned(records.join(&b'\n'))
     }
 
     /// The records as `braid send` would send them to that source, each with the moment of that.

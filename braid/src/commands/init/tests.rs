@@ -12,12 +12,16 @@ use super::*;
 
 const NOW: &str = "2026-11-26T00:00:00Z";
 
-/// The catalog for a sample that is a file of this name, and a source of it.
+/// The catalog for a sample that is a file of this name.
 fn draft(name: &str, sample: &str) -> Result<Draft> {
+    draft_of(name, sample, &RowArgs::default())
+}
+
+fn draft_of(name: &str, sample: &str, rows: &RowArgs) -> Result<Draft> {
     let now_us = parse_rfc3339(NOW.as_bytes()).expect("a time");
     let sample = Sample::read(name.to_owned(), sample.as_bytes(), 5_000, now_us)?;
     let name = small_name(name.split('.').next().unwrap_or_default(), "events");
-    Draft::of(&sample, &Told { name: &name, topic: &name, layout: None, rows: &RowArgs::default() })
+    Draft::of(&sample, &Told { name: &name, topic: &name, layout: None, rows })
 }
 
 /// So many records, one a line, behind a first line if there is one.

@@ -37,9 +37,13 @@ pub(super) fn comment(left_out: &[LeftOut]) -> String {
             ));
         }
     }
-    let rare: Vec<&LeftOut> = left_out.iter().filter(|left_out| matches!(left_out.why, Why::Rare(_))).collect();
+    let rare = |left_out: &LeftOut| match left_out.why {
+        Why::Rare(records) => Some(format!("{} ({})", place(left_out), integer(records))),
+        Why::Lists | Why::Mixed(_) => None,
+    };
+    let rare: Vec<String> = left_out.iter().filter_map(rare).collect();
     if !rare.is_empty() {
-        lines.push(format!("- found in fewer records than the fields above: {}", names(rare.into_iter().map(place))));
+        lines.push(format!("- found in fewer records than the fields above: {}", names(rare.into_iter())));
     }
     lines.iter().map(|line| format!("# {}\n", on_one_line(line))).collect()
 }

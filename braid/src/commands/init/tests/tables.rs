@@ -91,3 +91,12 @@ fn tab_separated_values_may_have_a_header_or_none() {
     let lines = [r#"event_time = "column_1""#, r#"column_2 = "string""#, r#"column_3 = "int""#, r#"by = ["column_2"]"#];
     says("without.tsv", &without, 0, &lines);
 }
+
+#[test]
+fn comments_are_left_out_and_a_header_may_be_told() {
+    let table = sample("# exported by a program\nshop\tat", 20, |n| format!("s{}\t2026-11-25T10:00:{n:02}Z", n % 3));
+    let rows = RowArgs { header: true, comment: Some("#".to_owned()) };
+    let draft = draft_of("sales.tsv", &table, &rows).expect("guessed");
+    assert_eq!((draft.records, draft.verdicts.rejected()), (20, 0), "{}", draft.text);
+    assert!(draft.text.contains("\nshop = \"string\"\nat = \"timestamp\"\n"), "{}", draft.text);
+}

@@ -133,7 +133,7 @@ fn files(scenario: &Scenario) -> Result<[String; 2]> {
 
 fn row(rng: &mut StdRng, now_us: i64, n: usize) -> Result<Row> {
     let at = DateTime::from_timestamp_micros(now_us - rng.random_range(0..20 * DAY_US)).context("a time")?;
-    let quarters = rng.random_range(-400..40_000);
+    let quarters: i32 = rng.random_range(-400..40_000);
     let amount = if rng.random_bool(0.1) { "NA".to_owned() } else { (f64::from(quarters) / 4.0).to_string() };
     let note = match n % 5 {
         0 => format!("note {n}"),
