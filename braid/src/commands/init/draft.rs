@@ -55,10 +55,11 @@ impl Draft {
         let records = sample.records(&layout.source()?, &without_header)?;
         let profile = profile(layout, &records, told.rows.header).with_context(|| format!("cannot use {of}"))?;
         ensure!(profile.records() > 0, "cannot use {of}: no record of it is {}", layout.name());
+        let title = sample.title(profile.records());
         let guess =
             guess(profile, layout, told.name, &mut Instants::new()).with_context(|| format!("cannot use {of}"))?;
 
-        let about = About { sample: &sample.title(records.len()), name: told.name, topic: told.topic, layout };
+        let about = About { sample: &title, name: told.name, topic: told.topic, layout };
         let text = catalog_text(&about, &guess);
         let catalog = Catalog::parse(&text).map_err(|mistakes| {
             let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();

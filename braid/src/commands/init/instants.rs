@@ -115,7 +115,7 @@ impl Instants {
         let Some(reader) = self.reader(format) else { return false };
         let mut others = 0;
         for text in texts {
-            if !reader.read(text).is_some_and(|us| plausible.contains(&us)) {
+            if reader.read(text).is_none_or(|us| !plausible.contains(&us)) {
                 others += 1;
                 if !few(others, texts.len()) {
                     return false;
