@@ -4,19 +4,13 @@
 //! line here would lose it. Only the columns of a table whose header names another order are put into the declared one. A
 //! line's key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
 //!
-//! - `plain`: bytes of an input → bytes of lines, unpacked;
 //! - `lines`: bytes → numbered records, read by their own thread;
-//! - `rows`: which lines are one record, which none, and in which order their columns stand;
 //! - `key`: a line → the key of its record;
-//! - `verdicts`: what the catalog says of the lines;
 //! - `progress`: how far sending has come.
 
 mod key;
 mod lines;
-mod plain;
 mod progress;
-mod rows;
-mod verdicts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,9 +25,9 @@ use shared_logic::catalog::Source;
 
 use self::lines::Lines;
 use self::progress::{Progress, rate};
-use self::rows::{RowArgs, Rows};
-use self::verdicts::Verdicts;
 use super::quiet_telemetry;
+use crate::input::rows::{self, RowArgs, Rows};
+use crate::input::verdicts::Verdicts;
 use crate::number::integer;
 use crate::source_topic::Sender;
 use crate::terminal::Screen;
@@ -90,7 +84,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let shutdown = Shutdown::on_signals()?;
 
     let began = Instant::now();
-    let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source) };
+    let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source, "line") };
     let ended = send(input, source, &mut sender, &shutdown, &mut sent).await;
     let delivered = sender.finish().await;
     eprintln!("{}", sent.summary(delivered.acknowledged, &source.topic, began.elapsed()));
@@ -165,13 +159,13 @@ async fn send(
 mod tests {
     use shared_logic::catalog::Catalog;
 
-    use super::rows::Line;
     use super::*;
+    use crate::input::rows::Line;
 
     #[test]
     fn the_summary_is_one_line() {
         let catalog = Catalog::parse(catalog_file::SHIPPED).expect("the shipped catalog is valid");
-        let mut sent = Sent { blank: 0, verdicts: Verdicts::of(&catalog.sources["views"]) };
+        let mut sent = Sent { blank: 0, verdicts: Verdicts::of(&catalog.sources["views"], "line") };
         let half = Duration::from_millis(500);
         assert_eq!(sent.summary(1_000, "views", half), "sent 1,000 records to topic views in 0.5 s (2,000/s)");
         sent.verdicts.judge(&Line { number: 1_007, text: b"not json".to_vec() }, 0);

@@ -2,7 +2,8 @@
 //! counts of the valid ones stay exact.
 //!
 //! - `measurements`: the deployment that most of these scenarios play on;
-//! - `hand_typed`: the commands with which an operator sends, asks and looks.
+//! - `hand_typed`: the commands with which an operator sends, asks and looks;
+//! - `strangers_hour`: files that were not made for Braid, and what a stranger types to have them counted.
 
 mod copies;
 mod hand_typed;
@@ -10,4 +11,5 @@ mod measurements;
 mod mutations;
 mod overflow;
 mod rejections;
+mod strangers_hour;
 mod timestamps;

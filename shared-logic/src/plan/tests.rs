@@ -85,7 +85,7 @@ fn sums_are_exact_to_64_bits_and_overflow_beyond() {
 #[test]
 fn integers_of_64_bits_add_up() {
     let (_, plan) = plan();
-    let rows = [i64::MIN, i64::MAX, i64::MAX, 9_007_199_254_740_993].map(|n| (0, "a", Some(n), None));
+    let rows = [i64::MIN, i64::MAX, i64::MAX, 9_007_199_254_740_993].map(|n| (0, Some("a"), Some(n), None));
     let whole = |rows| values(&plan.partials(events(rows)).expect("planned"), "whole", MeasureKind::SumInt);
     assert_eq!(whole(&rows[..1]), [Value::Int(i64::MIN.into())]);
     assert_eq!(whole(&rows[..3]), [Value::Int(i128::from(i64::MAX) - 1)]);

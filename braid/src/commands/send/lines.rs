@@ -3,7 +3,6 @@
 //! A separate thread reads, because a terminal or a pipe may stay silent for ever, and the process must still be able to end.
 //! The queue between this thread and the sender is short, so little is read ahead.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::thread;
@@ -11,8 +10,9 @@ use std::thread;
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::plain::plain;
-use super::rows::{Line, Rows};
+use crate::input;
+use crate::input::plain::plain;
+use crate::input::rows::{Line, Rows};
 
 /// How many records may wait to be sent.
 const QUEUE_LINES: usize = 256;
@@ -29,12 +29,8 @@ impl Lines {
 
 /// Opens a file, or standard input for `-`, and starts to read it; `rows` tells its records apart.
 pub(super) fn open(path: &Path, rows: Rows) -> Result<Lines> {
-    if path == Path::new("-") {
-        return read("standard input".to_owned(), std::io::stdin(), rows);
-    }
-    let name = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
-    read(name, file, rows)
+    let (name, input) = input::open(path)?;
+    read(name, input, rows)
 }
 
 /// Reads records from `input`; `name` is its name in errors.
@@ -64,8 +60,8 @@ fn pass_on(input: impl Read, name: &str, mut rows: Rows, sender: &Sender<Result<
 mod tests {
     use shared_logic::catalog::Catalog;
 
-    use super::super::rows::RowArgs;
     use super::*;
+    use crate::input::rows::RowArgs;
 
     fn rows() -> Rows {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");

@@ -20,26 +20,26 @@ const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// What the sender says about the records of the input.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct RowArgs {
+pub(crate) struct RowArgs {
     /// The first row of a CSV or TSV input names its columns; a header that names all declared columns is recognised without this
     #[arg(long)]
-    header: bool,
+    pub(crate) header: bool,
     /// Leave out lines that begin with this text, such as #
     #[arg(long, value_name = "TEXT")]
-    comment: Option<String>,
+    pub(crate) comment: Option<String>,
 }
 
 /// A record without its line feed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
     /// The number of its (first) line, counted from 1.
-    pub(super) number: usize,
-    pub(super) text: Vec<u8>,
+    pub(crate) number: usize,
+    pub(crate) text: Vec<u8>,
 }
 
 /// Tells the records of one input apart.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// How rows are split, if the source is a table.
     table: Option<Table>,
     has_header: bool,
@@ -57,7 +57,7 @@ impl Rows {
     ///
     /// # Errors
     /// If a header is expected, but the source is no table.
-    pub(super) fn of(source: &Source, args: &RowArgs) -> Result<Rows> {
+    pub(crate) fn of(source: &Source, args: &RowArgs) -> Result<Rows> {
         let table = Table::of(source);
         ensure!(
             table.is_some() || !args.header,
@@ -73,7 +73,7 @@ impl Rows {
     ///
     /// # Errors
     /// If the input cannot be read, a record is too long, or the header lacks a required column.
-    pub(super) fn next(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>> {
+    pub(crate) fn next(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>> {
         while let Some(row) = self.read(input, name)? {
             if is_blank(&row.text) {
                 return Ok(Some(row));
@@ -147,7 +147,7 @@ impl Rows {
 }
 
 /// Whether the line is empty. A carriage return is part of the line end on some systems.
-pub(super) fn is_blank(text: &[u8]) -> bool {
+pub(crate) fn is_blank(text: &[u8]) -> bool {
     matches!(text, b"" | b"\r")
 }
 
