@@ -42,7 +42,7 @@ impl Stranger {
     /// Whether the catalog has all of these lines; comments behind them are left out.
     pub fn says(&self, lines: &[&str]) -> Result<()> {
         let said: Vec<&str> =
-            self.catalog.lines().map(|line| line.split("    # ").next().unwrap_or_default()).collect();
+            self.catalog.lines().map(|line| line.split("    # ").next().unwrap_or_default().trim_end()).collect();
         for line in lines {
             ensure!(said.contains(line), "the catalog does not say {line:?}\n{}", self.catalog);
         }

@@ -1,6 +1,7 @@
-//! A line → the key of its record: the text of the field that the catalog names.
+//! A line → the key of its record: the text of the field that the catalog names. Where an event lacks that field, it is keyed by
+//! its event id, so that its copies still meet in one partition, where speed recognises them.
 //!
-//! This is lenient: only that field is decoded, and a line without it is sent without a key. A key only decides the
+//! This is lenient: only these fields are decoded, and a line without them is sent without a key. A key only decides the
 //! partition; the layers decide whether the record is valid.
 
 use std::borrow::Cow;
@@ -9,27 +10,23 @@ use shared_logic::catalog::Source;
 
 /// How a source's records are keyed.
 #[derive(Debug, Clone)]
-pub struct Keying(Option<KeyField>);
-
-/// The field by which records are keyed.
-#[derive(Debug, Clone)]
-struct KeyField {
+pub struct Keying {
     source: Source,
-    position: usize,
+    /// The positions of the fields that may give a key; the first one that is there does. Without a declared key, none.
+    positions: Vec<usize>,
 }
 
 impl Keying {
     /// The keying that a source declares.
     pub fn of(source: &Source) -> Keying {
+        let fields = source.key.iter().flat_map(|key| [key].into_iter().chain(&source.event_id));
         let position = |name: &String| source.fields.iter().position(|field| field.name == *name);
-        let key_field = |position| KeyField { source: source.clone(), position };
-        Keying(source.key.as_ref().and_then(position).map(key_field))
+        Keying { positions: fields.filter_map(position).collect(), source: source.clone() }
     }
 
-    /// The key of a line; `None` if the field is absent or cannot be read.
+    /// The key of a line; `None` if no field that could give it is there and can be read.
     pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        let field = self.0.as_ref()?;
-        field.source.field_text(line, field.position)
+        self.positions.iter().find_map(|position| self.source.field_text(line, *position))
     }
 }
 
@@ -74,6 +71,13 @@ mod tests {
         for line in without {
             assert_eq!(key(&keying, line), None, "{}", String::from_utf8_lossy(line));
         }
+    }
+
+    #[test]
+    fn an_event_without_its_key_is_keyed_by_its_id() {
+        let keying = keying("views");
+        assert_eq!(key(&keying, br#"{"event_id":"e-1","video_id":null}"#).as_deref(), Some("e-1"));
+        assert_eq!(key(&keying, br#"{"event_id":"e-1","video_id":"v"}"#).as_deref(), Some("v"));
     }
 
     #[test]
