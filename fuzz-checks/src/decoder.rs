@@ -62,11 +62,20 @@ c = "count()"
 ///
 /// Returns the result for each record.
 pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
+    judged_by(source, &Decoder::new(source), batch)
+}
+
+/// The same, by decoders that know what this one knows.
+pub(crate) fn judged_by<'a>(
+    source: &Source,
+    decoder: &Decoder,
+    batch: &'a [u8],
+) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
     let payloads: Vec<&[u8]> = batch.split(|byte| *byte == SEPARATOR).collect();
-    let mut decoder = Decoder::new(source);
-    let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut decoder, payload, columns));
+    let mut one = decoder.clone();
+    let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut one, payload, columns));
     let (alone, rows_alone) =
-        decoded(source, &payloads, |payload, columns| said(&mut Decoder::new(source), payload, columns));
+        decoded(source, &payloads, |payload, columns| said(&mut decoder.clone(), payload, columns));
     assert_eq!(together, alone, "decoding depends on the records before");
     assert!(rows.equals_missing(&rows_alone), "a row depends on the records before");
     assert_eq!(rows.height(), payloads.len(), "a row for every record");
@@ -76,7 +85,7 @@ pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Res
             rows.columns().iter().map(|column| column.get(at).expect("a row for every record")).collect();
         match said {
             Ok(said) => event(source, said, &cells),
-            Err(rejected) => rejection(source, payload, *rejected, &cells),
+            Err(rejected) => rejection(source, decoder, payload, *rejected, &cells),
         }
     }
     payloads.into_iter().zip(together).collect()
@@ -120,16 +129,20 @@ fn event(source: &Source, said: &Said, cells: &[AnyValue<'_>]) {
     }
 }
 
-fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
+fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
     let Rejected { reason, field } = rejected;
     assert!(Reason::ALL.contains(&reason), "{reason} is in the closed list");
     assert_eq!(reason == Reason::Empty, payload.is_empty());
-    assert_eq!(reason == Reason::NotUtf8, std::str::from_utf8(payload).is_err());
+    let is_text = source.format.names_schemas() || std::str::from_utf8(payload).is_ok();
+    assert_eq!(reason == Reason::NotUtf8, !is_text);
     let (of_a_field, of_the_format) = match reason {
         Reason::Empty | Reason::NotUtf8 => (false, true),
-        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => {
-            (false, source.format.reasons().contains(&reason))
-        }
+        Reason::NotJson
+        | Reason::NotObject
+        | Reason::UnknownSchema
+        | Reason::NotAvro
+        | Reason::NotProtobuf
+        | Reason::WrongColumns => (false, source.format.reasons().contains(&reason)),
         Reason::MissingField
         | Reason::WrongType
         | Reason::OutOfRange
@@ -143,6 +156,6 @@ fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyVa
 
     // Only the record's own timestamp can make it too old: without one it is an event.
     let aged = matches!(reason, Reason::TooOld | Reason::TooFarAhead);
-    assert_eq!(Decoder::new(source).decode(Some(payload), None).is_ok(), aged, "{reason}");
+    assert_eq!(decoder.clone().decode(Some(payload), None).is_ok(), aged, "{reason}");
     assert!(cells.iter().all(AnyValue::is_null), "a rejected record has no row");
 }

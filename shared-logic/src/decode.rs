@@ -12,13 +12,13 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, Span};
+use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema};
 use crate::group_key::MAX_KEY_BYTES;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
 
-/// Decodes the records of one source.
-#[derive(Debug)]
+/// Decodes the records of one source. A clone knows the same schemas.
+#[derive(Debug, Clone)]
 pub struct Decoder {
     source: Source,
     reader: Reader,
@@ -52,6 +52,30 @@ impl Decoder {
         }
     }
 
+    /// The schema that a record names and that this decoder lacks. Without it, the record is rejected as `unknown_schema`, so
+    /// the decoder has to [learn](Decoder::learn) it first. Always `None`, if the source's format names no schemas.
+    pub fn missing_schema(&self, payload: Option<&[u8]>) -> Option<SchemaId> {
+        self.reader.missing_schema(payload?)
+    }
+
+    /// Takes in what a schema's id means; `None`: its registry does not know it.
+    ///
+    /// # Errors
+    /// If records of the schema cannot be read. They are rejected as `unknown_schema` then.
+    pub fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
+        self.reader.learn(id, schema)
+    }
+
+    /// How many schemas' ids this decoder has learned.
+    pub fn schemas(&self) -> usize {
+        self.reader.schemas()
+    }
+
+    /// Forgets all schemas, so that their number stays bounded.
+    pub fn forget_schemas(&mut self) {
+        self.reader.forget_schemas();
+    }
+
     /// Decodes one record.
     ///
     /// `payload` is the record's value (`None`: a tombstone) and `record_time_us` its own Kafka timestamp, against which
@@ -68,7 +92,7 @@ impl Decoder {
         if payload.is_empty() {
             return Err(Rejected::whole(Reason::Empty));
         }
-        if simdutf8::basic::from_utf8(payload).is_err() {
+        if !self.source.format.names_schemas() && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
         self.reader.read(payload, &mut self.record)?;

@@ -3,27 +3,38 @@
 //! [`Format`] is the list of them. Each format is a file, which holds all that is particular to it ([`Codec`]): its name,
 //! its tokenizer, its typing of a token, and its writer.
 //!
-//! - `json`, `tsv`: the formats;
+//! - `json`, `tsv`: the formats of texts;
+//! - `avro`, `protobuf`: the formats of a schema registry, in builds with the feature `registry`;
+//! - `registered`: what these two share: a payload names the schema that it was written with;
 //! - `record`: the tokens and cells of one payload, whatever its format;
 //! - `number`: the texts of numbers, which formats share.
 
+#[cfg(feature = "registry")]
+mod avro;
 mod json;
 mod number;
+#[cfg(feature = "registry")]
+mod protobuf;
 mod record;
+#[cfg_attr(not(feature = "registry"), allow(dead_code, reason = "no format of this build names schemas"))]
+mod registered;
 mod tsv;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 
 pub use json::MAX_DEPTH;
 pub(crate) use record::{Cell, Record, Span};
+pub use registered::{SchemaId, SchemaReference, UnusableSchema, WriterSchema};
 
 use crate::rejection::{Reason, Rejected};
 use crate::schema::Field;
 use crate::time::format_rfc3339;
 use record::Token;
+use registered::{Plan, Writers};
 
 /// How payloads are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +43,12 @@ pub enum Format {
     Json,
     /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
     Tsv,
+    /// One datum of Apache Avro per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Avro,
+    /// One Protobuf message per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Protobuf,
 }
 
 /// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
@@ -44,15 +61,46 @@ pub(crate) struct Reader {
     null: Vec<String>,
     /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
     time_zone: Option<Tz>,
+    /// The schemas that payloads may name.
+    writers: Writers,
 }
 
 impl Reader {
     /// A reader of payloads with these fields.
     pub(crate) fn new(format: Format, fields: &[Field], null: &[String], time_zone: Option<Tz>) -> Reader {
-        Reader { format, fields: fields.to_vec(), null: null.to_vec(), time_zone }
+        Reader { format, fields: fields.to_vec(), null: null.to_vec(), time_zone, writers: Writers::default() }
     }
 
-    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
+    /// The schema that a payload names and that this reader lacks.
+    pub(crate) fn missing_schema(&self, payload: &[u8]) -> Option<SchemaId> {
+        self.format.names_schemas().then(|| self.writers.missing(payload)).flatten()
+    }
+
+    /// Takes in what a schema's id means; `None`: its registry does not know it.
+    ///
+    /// # Errors
+    /// If payloads of the schema cannot be read. They are rejected then.
+    pub(crate) fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
+        let plan = schema.map(|schema| self.format.codec().plan(&self.fields, schema)).transpose();
+        let (plan, outcome) = match plan {
+            Ok(plan) => (plan.ok_or(Reason::UnknownSchema), Ok(())),
+            Err(unusable) => (Err(Reason::UnknownSchema), Err(unusable)),
+        };
+        self.writers.learn(id, plan);
+        outcome
+    }
+
+    /// How many schemas' ids this reader knows.
+    pub(crate) fn schemas(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Forgets all schemas.
+    pub(crate) fn forget_schemas(&mut self) {
+        self.writers.forget();
+    }
+
+    /// Reads a payload, which is not empty and, unless its format is binary, UTF-8, into the record's cells, one per field.
     ///
     /// # Errors
     /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
@@ -79,12 +127,23 @@ pub enum FieldValue<'a> {
 
 impl Format {
     /// Every format. A new one is added here and in [`Format::codec`].
+    #[cfg(not(feature = "registry"))]
     pub const ALL: [Format; 2] = [Format::Json, Format::Tsv];
+    /// Every format. A new one is added here and in [`Format::codec`].
+    #[cfg(feature = "registry")]
+    pub const ALL: [Format; 4] = [Format::Json, Format::Tsv, Format::Avro, Format::Protobuf];
+
+    /// The names of the formats that only builds with the feature `registry` have.
+    pub const OF_A_REGISTRY: [&str; 2] = ["avro", "protobuf"];
 
     fn codec(self) -> &'static dyn Codec {
         match self {
             Format::Json => &json::Json,
             Format::Tsv => &tsv::Tsv,
+            #[cfg(feature = "registry")]
+            Format::Avro => &avro::Avro,
+            #[cfg(feature = "registry")]
+            Format::Protobuf => &protobuf::Protobuf,
         }
     }
 
@@ -98,12 +157,19 @@ impl Format {
         self.codec().is_positional()
     }
 
+    /// Whether a payload names the schema that it was written with, which a registry knows. Such payloads are binary; all others
+    /// are UTF-8. They are read but not written: a schema belongs to its producers.
+    pub fn names_schemas(self) -> bool {
+        self.codec().names_schemas()
+    }
+
     /// The reasons for which a payload of this format, and not every format, is rejected as a whole.
     pub fn reasons(self) -> &'static [Reason] {
         self.codec().reasons()
     }
 
-    /// Writes a row as a payload. `values` are those of `fields`, in the same order; `None` is absent.
+    /// Writes a row as a payload; an empty one, if the format [names schemas](Format::names_schemas). `values` are those of
+    /// `fields`, in the same order; `None` is absent.
     ///
     /// The reader gives the same values back, as far as the format can hold them: an empty text, or one with tabs or line
     /// ends, has no place in a line of TSV.
@@ -129,6 +195,16 @@ trait Codec {
 
     /// See [`Format::is_positional`].
     fn is_positional(&self) -> bool;
+
+    /// See [`Format::names_schemas`].
+    fn names_schemas(&self) -> bool {
+        false
+    }
+
+    /// How to read these fields of payloads that were written with that schema.
+    fn plan(&self, _fields: &[Field], _schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+        Err(UnusableSchema { why: format!("payloads of {} name no schema", self.name()) })
+    }
 
     /// The reasons with which [`Codec::tokenize`] fails.
     fn reasons(&self) -> &'static [Reason];

@@ -15,7 +15,12 @@ use crate::payload::{encode, encode_with};
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
-        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => source.format.reasons().contains(reason),
+        Reason::NotJson
+        | Reason::NotObject
+        | Reason::UnknownSchema
+        | Reason::NotAvro
+        | Reason::NotProtobuf
+        | Reason::WrongColumns => source.format.reasons().contains(reason),
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => limited(source).is_some(),
@@ -37,6 +42,8 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::NotJson => valid[..valid.len() - 1].to_vec(),
         Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
         Reason::WrongColumns => [valid.as_slice(), b"\tone too many"].concat(),
+        // Of formats whose payloads are not written here.
+        Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use platform::kafka::{Outgoing, Producer};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
@@ -56,6 +56,12 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
+    ensure!(
+        !source.format.names_schemas(),
+        "records of source {} are {}, which is not written in lines: send them with a producer that uses the schema registry",
+        source.name,
+        source.format.name()
+    );
     let input = lines::open(&args.file)?;
     let producer = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;

@@ -55,7 +55,10 @@ fn values(text: &str, number: i64) -> Vec<Option<FieldValue<'_>>> {
 fn names_differ_and_reasons_belong_to_one_format() {
     let mut names = Format::ALL.map(Format::name).to_vec();
     names.dedup();
-    assert_eq!(names, ["json", "tsv"]);
+    let (text, of_a_registry): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| !Format::OF_A_REGISTRY.contains(name));
+    assert_eq!(text, ["json", "tsv"]);
+    assert!(of_a_registry.is_empty() || of_a_registry == Format::OF_A_REGISTRY, "{of_a_registry:?}");
     assert_eq!(Format::Json.reasons(), [Reason::NotJson, Reason::NotObject]);
     assert_eq!(Format::Tsv.reasons(), [Reason::WrongColumns]);
 }
@@ -83,7 +86,7 @@ fn rows_are_written_as_their_format_says() {
 
 #[test]
 fn a_payload_without_a_required_field_is_rejected_for_it() {
-    for format in Format::ALL {
+    for format in Format::ALL.into_iter().filter(|format| !format.names_schemas()) {
         let mut row = values("a", 1);
         row[4] = None;
         let payload = format.write(&fields(), &row);
