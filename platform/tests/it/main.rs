@@ -1,8 +1,10 @@
-//! The connections on real servers: librdkafka's in-process broker, and the system's `redis-server`.
+//! The connections on real servers: librdkafka's in-process broker, and the system's `redis-server`. A real schema registry is
+//! asked in `e2e-tests`; here its client gets answers that no registry should give.
 
 mod cluster;
 mod consumer;
 mod membership;
 mod producer;
 mod redis;
+mod registry;
 mod topics;
