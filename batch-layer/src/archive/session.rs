@@ -7,18 +7,20 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
-use platform::settings;
+use platform::registry::Registry;
+use platform::settings::{self, Settings};
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::Change;
-use storage::{Archive, Storage};
+use shared_logic::decode::Decoder;
+use storage::{Archive, AwaitedSchema, Schemas, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::reading::Reading;
+use self::reading::{POLL_WAIT, Reading};
 use super::{SessionError, commit, compact};
 
 /// Archives one source. It blocks the thread that runs it.
@@ -34,6 +36,8 @@ pub(super) struct Archiver {
     /// Whether the topic is compacted, asked once.
     compacted: Option<bool>,
     archive: Archive,
+    decoder: Decoder,
+    schemas: Schemas,
     /// How often it has committed rows.
     commits: u64,
 }
@@ -42,12 +46,12 @@ impl Archiver {
     /// Connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
         runtime: Handle,
-        kafka: &settings::Kafka,
-        settings: settings::Archive,
+        settings: &Settings,
         storage: &Storage,
         source: Source,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
+        let kafka = &settings.kafka;
         let archive = runtime.block_on(super::create(storage, &source))?;
         refuse_changed_rules(&archive, &source)?;
         let consumer = Consumer::new(kafka, &source.topic)?;
@@ -58,8 +62,10 @@ impl Archiver {
             kafka: kafka.clone(),
             compacted: None,
             archive,
+            decoder: Decoder::new(&source),
+            schemas: Schemas::new(storage, &source.name, &Registry::new(&settings.registry)),
             runtime,
-            settings,
+            settings: settings.archive.clone(),
             source,
             stop,
             commits: 0,
@@ -132,7 +138,10 @@ impl Archiver {
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        reading.poll(&mut self.consumer, &self.source.topic)?;
+        match reading.awaited.take() {
+            None => reading.poll(&mut self.consumer, &self.source, &mut self.decoder, &self.schemas)?,
+            Some(awaited) => self.ask(reading, awaited)?,
+        }
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
         if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
             let rows = reading.buffer.rows();
@@ -177,6 +186,17 @@ impl Archiver {
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
 
+    /// Asks for the schema that partitions wait for. Once it is learned, they are read on. Meanwhile, what was read is committed
+    /// in time.
+    fn ask(&mut self, reading: &mut Reading, mut awaited: AwaitedSchema) -> Result<(), KafkaError> {
+        if self.runtime.block_on(self.schemas.ask(&mut awaited, &mut self.decoder)) {
+            return self.consumer.assign(&reading.go_on());
+        }
+        reading.wait_for(awaited);
+        self.pause(POLL_WAIT);
+        Ok(())
+    }
+
     /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the
     /// next session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
     fn explain_out_of_range(&self, reading: &Reading) -> Result<(), SessionError> {
@@ -215,7 +235,7 @@ impl Archiver {
         }
         self.commits += 1;
         if self.commits.is_multiple_of(self.settings.checkpoint_every) {
-            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source));
+            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source, &self.schemas));
         }
         Ok(true)
     }

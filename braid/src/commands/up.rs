@@ -144,8 +144,7 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
         Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
-        let Settings { kafka, archive, .. } = &of_archive;
-        Ok(batch_layer::archive::run(kafka, archive, &storage, &archive_catalog, shutdown).await?)
+        Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)
     });
     layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
         Ok(batch_layer::schedule::run(&reconciler, shutdown).await?)
@@ -153,10 +152,11 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }
 
-/// Starts sample traffic for every source. It is the front of the flow, so it stops first.
+/// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
-    let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
-    for source in catalog.sources.values() {
+    let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
+    let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
+    for source in sources {
         let (kafka, source) = (settings.kafka.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {

@@ -103,7 +103,7 @@ impl ApplyStage<'_> {
             }
             let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
             let moves = batch.to.offset > batch.from;
-            if moves || !ends.is_behind() {
+            if moves || batch.waits || !ends.is_behind() {
                 moved = Instant::now();
             } else if moved.elapsed() >= self.shared.stalled_after {
                 warn!(%id, cursor = batch.from, "kafka gives nothing although the log holds more; replacing the client");

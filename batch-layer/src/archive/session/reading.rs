@@ -7,7 +7,9 @@ use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
+use shared_logic::decode::Decoder;
 use shared_logic::log::{Check, Content, Outcome, Witness};
+use storage::{AwaitedSchema, Schemas};
 use tracing::warn;
 
 use crate::archive::buffer::Buffer;
@@ -35,6 +37,10 @@ pub(super) struct Reading {
     /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the
     /// archive. If there is one, the session has to end.
     pub(super) differs: BTreeMap<i32, i64>,
+    /// The schema that some partitions wait for.
+    pub(super) awaited: Option<AwaitedSchema>,
+    /// The partitions whose next record names a schema that the decoder lacks. Nothing more of them is taken.
+    waiting: BTreeSet<i32>,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,
     /// When Kafka gave something the last time.
@@ -56,6 +62,8 @@ impl Reading {
             out_of_range: BTreeSet::new(),
             checks,
             differs: BTreeMap::new(),
+            awaited: None,
+            waiting: BTreeSet::new(),
             incarnations,
             given: Instant::now(),
             since: None,
@@ -63,27 +71,46 @@ impl Reading {
     }
 
     /// Reads once into the buffer.
-    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
-        let Reading { buffer, out_of_range, checks, differs, given, .. } = self;
+    pub(super) fn poll(
+        &mut self,
+        consumer: &mut Consumer,
+        source: &Source,
+        decoder: &mut Decoder,
+        schemas: &Schemas,
+    ) -> Result<(), KafkaError> {
+        let Reading { buffer, out_of_range, checks, differs, awaited, waiting, given, .. } = self;
+        let (topic, names_schemas) = (&source.topic, source.format.names_schemas());
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 if record.is_last {
                     *given = Instant::now();
                 }
                 let partition = record.partition;
+                if waiting.contains(&partition) {
+                    return;
+                }
                 if let Some(check) = checks.get_mut(&partition) {
                     let outcome = check.record(&witness_of(&record));
                     checked(checks, differs, partition, outcome);
                 }
                 if !differs.contains_key(&partition) {
-                    buffer.push(incoming(&record));
-                    if record.is_last {
+                    let incoming = incoming(&record);
+                    let time_us = incoming.timestamp_us;
+                    if let Some(schema) = buffer.push(incoming, decoder) {
+                        waiting.insert(partition);
+                        awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
+                    }
+                    // The next one may have to wait.
+                    if record.is_last || names_schemas {
                         buffer.note_witness(partition, witness_of(&record));
                     }
                 }
             }
             Polled::End { partition, offset } => {
                 *given = Instant::now();
+                if waiting.contains(&partition) {
+                    return;
+                }
                 let outcome = checks.get(&partition).and_then(|check| check.end(offset));
                 checked(checks, differs, partition, outcome);
                 if !checks.contains_key(&partition) && !differs.contains_key(&partition) {
@@ -99,6 +126,23 @@ impl Reading {
             self.since.get_or_insert_with(Instant::now);
         }
         Ok(())
+    }
+
+    /// Notes that a schema is still waited for, and Kafka is not asked meanwhile.
+    pub(super) fn wait_for(&mut self, awaited: AwaitedSchema) {
+        self.awaited = Some(awaited);
+        self.given = Instant::now();
+    }
+
+    /// Where reading goes on, once a schema is learned that partitions waited for.
+    pub(super) fn go_on(&mut self) -> BTreeMap<i32, i64> {
+        self.waiting.clear();
+        self.given = Instant::now();
+        let start = |(partition, (_, next)): (&i32, &(i64, i64))| {
+            let start = self.checks.get(partition).map_or(*next, Check::begins_at);
+            (*partition, start.min(*next))
+        };
+        self.buffer.reached.iter().map(start).collect()
     }
 
     /// Whether Kafka gave nothing for that long, although the log holds more.

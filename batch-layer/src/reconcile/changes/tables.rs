@@ -7,6 +7,7 @@ use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
 use shared_logic::complete::{Evidence, TopicState, Why, judge};
 use shared_logic::contracts::archive::{OFFSET, PARTITION, RAW, record_columns};
 use shared_logic::contracts::speed_view::{Instance, Shard};
+use shared_logic::decode::Decoder;
 use shared_logic::log::PartitionId;
 
 use super::super::*;
@@ -86,11 +87,12 @@ impl Tables {
     /// Archives the next records of a partition.
     pub(super) async fn archived(&mut self, catalog: &Catalog, sent: &Sent, partition: i32, count: usize) {
         let source = &catalog.sources["s"];
-        let mut buffer = Buffer::new(source, LOG, &self.next);
+        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &self.next), Decoder::new(source));
         let next = self.next.get_mut(&partition).expect("a partition");
         for (payload, time_ms) in sent[&partition].iter().skip(*next as usize).take(count) {
             let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
-            buffer.push(Incoming { partition, offset: *next, timestamp_us, key: None, payload, headers: None });
+            let record = Incoming { partition, offset: *next, timestamp_us, key: None, payload, headers: None };
+            buffer.push(record, &mut decoder);
             *next += 1;
         }
         let archive = self.registered(catalog).await;
@@ -100,8 +102,9 @@ impl Tables {
 
     /// Compacts the archive; two small files of a day are enough to be merged.
     pub(super) async fn compacted(&mut self, catalog: &Catalog) {
+        let schemas = Schemas::new(&self.storage, "s", &Registry::new(&self.settings.registry));
         let archive = self.registered(catalog).await;
-        compact::compact(archive, &catalog.sources["s"], 2).await.expect("compacted");
+        compact::compact(archive, &catalog.sources["s"], &schemas, 2).await.expect("compacted");
     }
 
     /// The archive and the view as processes that go on running know them.
