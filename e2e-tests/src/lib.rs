@@ -1,7 +1,7 @@
 //! What the scenarios under `tests/e2e/` are written with.
 //!
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
-//! real [`Kafka`] broker and a real Redis. It sends [`views`], as [`Traffic`] batch by batch or as a [`Load`] that flows beside
+//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`]. It sends [`views`], as [`Traffic`] batch by batch or as a [`Load`] that flows beside
 //! a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the answers with an [`Oracle`] that counts
 //! row by row. [`Archive`] reads the archive's files as any Delta reader would. Scenarios wait for conditions, never for time
 //! to pass.
@@ -20,6 +20,7 @@ pub mod mutation;
 pub mod naive;
 pub mod oracle;
 mod places;
+pub mod registry;
 pub mod scenario;
 pub mod stage;
 pub mod time;
@@ -34,6 +35,7 @@ pub use deployment::{Deployment, Layer};
 pub use kafka::{Kafka, Producer};
 pub use load::Load;
 pub use oracle::Oracle;
+pub use registry::Registry;
 pub use scenario::{Scenario, busy_scenario, scenario};
 pub use stage::Stage;
 pub use traffic::Traffic;
