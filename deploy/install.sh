@@ -5,12 +5,14 @@
 #     deploy/install.sh run|test|test-compose|lint|fuzz
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
-# without it, the script lists the missing ones. Rust is updated with rustup, if that is installed.
+# without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
+# Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
 purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint|fuzz"}
+here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
-rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 cargo_deny_version=0.20
 cargo_fuzz_version=0.13
 
@@ -51,6 +53,11 @@ main() {
     install_packages
     install_rust
     case $purpose in
+    run) try_kafka ;;
+    test)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/schema-registry.sh" >/dev/null || not_fetched
+        ;;
     lint) install_linters ;;
     fuzz) install_fuzzer ;;
     esac
@@ -70,6 +77,21 @@ need_java() {
     [ "${major:-0}" -ge 17 ] || packages="$packages openjdk-17-jre-headless"
 }
 
+# What `braid up` needs to run a real Kafka.
+try_kafka() {
+    packages=""
+    need_java
+    NO_INSTALL=1 "$here/kafka-jars.sh" >/dev/null 2>&1 || need mvn maven
+    # In a shell of its own, so that what ends it does not end this one.
+    (install_packages && "$here/kafka-jars.sh" >/dev/null) ||
+        echo "Kafka cannot be run here: see above. \`braid up\` uses a broker inside its process, which forgets on exit." >&2
+}
+
+# Without Kafka's jars, tests use the in-process broker; without those or the schema registry, they name what they could not test.
+not_fetched() {
+    [ -z "${NO_INSTALL:-}" ] || missing=1
+}
+
 install_packages() {
     [ -n "$packages" ] || return 0
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -77,7 +99,8 @@ install_packages() {
         exit 1
     fi
     # Keeps standard output free for the program that is run afterwards, which prints lines such as `ready …`.
-    as_root apt-get update -qq >&2
+    [ -n "$updated" ] || as_root apt-get update -qq >&2
+    updated=1
     # shellcheck disable=SC2086 # a list of words
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >&2
 }
@@ -137,5 +160,6 @@ run() {
 }
 
 missing=0
+updated=""
 main
 exit "$missing"

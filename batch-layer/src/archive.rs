@@ -10,11 +10,13 @@
 //! - `session`: what an archiver does, from the first look at the topic on;
 //! - `buffer`: what was read and is not committed yet;
 //! - `commit`: rows and facts in one commit;
+//! - `replace`: rows that were archived again, in place of what the source's rules cannot decode (R11);
 //! - `compact`: merges the small files of a day, from time to time.
 
 pub(crate) mod buffer;
 pub(crate) mod commit;
 pub(crate) mod compact;
+pub(crate) mod replace;
 mod session;
 
 use platform::kafka::KafkaError;
@@ -25,6 +27,7 @@ use platform::task::supervise;
 use platform::telemetry::error_text;
 use polars::prelude::Schema;
 use shared_logic::catalog::{Catalog, RulesHash, Source};
+use shared_logic::contracts::archive::WhyNotHeld;
 use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 use tokio::runtime::Handle;
@@ -38,7 +41,7 @@ use crate::rows::RowsError;
 /// Why archiving ended before a stop was requested, or not in time after one.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The archiver of one source could not start.
+    /// The archiver of one source could not start, or its catalog cannot be applied to what is archived.
     #[error("cannot archive source {name}")]
     Source {
         /// The source's name.
@@ -69,7 +72,8 @@ pub enum SessionError {
     },
     /// The log lost its tail, and what it holds now could not be compared with what is archived.
     #[error(
-        "cannot read offsets {from} to {to} of {id} again within kafka.stalled_after, to find out where the log differs from the archive"
+        "cannot read offsets {from} to {to} of {id} again, to find out where the log differs from the archive: kafka reported \
+         an error, a connection broke, or nothing came within kafka.stalled_after; trying again"
     )]
     NotReadAgain {
         /// The partition.
@@ -85,11 +89,12 @@ pub enum SessionError {
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// The source's rules have changed, and the archive does not have the bytes to decode again.
+    /// The source's rules have changed, and neither the archive nor the log has the bytes to decode again.
     #[error(
-        "the fields, format, ids or limits of the source differ from those of {rules}, under which offsets {from} to {to} of \
-         {partition} were archived, and raw = \"rejected\" kept no bytes to decode again: restore them in the catalog, or \
-         archive anew under another [pipeline] name while the topic still holds its records"
+        "the fields, format, ids or limits of the source, or the version that decodes it, differ from those of {rules}, under \
+         which offsets {from} to {to} of {partition} were archived; raw = \"rejected\" kept no bytes to decode again, and the log \
+         cannot give them again, because {why}: restore the source in the catalog (or the older version), leave these offsets \
+         out of answers with `braid lost accept`, or archive what the topic still holds under another [pipeline] name"
     )]
     RulesChanged {
         /// The rules of what is archived.
@@ -100,6 +105,8 @@ pub enum SessionError {
         from: i64,
         /// The first offset behind them.
         to: i64,
+        /// Why the log does not hold them.
+        why: WhyNotHeld,
     },
 }
 
@@ -113,7 +120,8 @@ impl From<StoreError> for SessionError {
 /// [`init`](crate::init).
 ///
 /// # Errors
-/// If the settings cannot be used, an archive was not written by Braid, or the archivers do not stop in time.
+/// If the settings cannot be used, an archive was not written by Braid, the rules of a source have changed and what is
+/// archived cannot be decoded under the new ones, or the archivers do not stop in time.
 pub async fn run(
     settings: &Settings,
     storage: &Storage,
@@ -129,7 +137,7 @@ pub async fn run(
         archivers.spawn_blocking(move || {
             let name = source.name.clone();
             let archiver = Archiver::start(runtime, &settings, &storage, source, stop);
-            archiver.map(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
+            archiver.and_then(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
         });
     }
     let all = supervise(archivers, &stop, |error| error!(error = error_text(error), "an archiver ended"));

@@ -4,9 +4,15 @@
 //! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
+//! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
-//! - `witnesses`: rows → what lay at an offset (R12).
+//! - `witnesses`: rows → what lay at an offset (R12);
+//! - `lives`: the same of all incarnations of a partition;
+//! - `digest`: rows → which records they are, to be compared with what is read again (R11).
 
+pub(crate) mod digest;
+pub(crate) mod hashes;
+pub(crate) mod lives;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 
@@ -220,3 +226,6 @@ pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
     };
     ranges.iter().map(inside).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `touched` → `plan` → `recompute` → `commit`);
 //! - [`schedule`]: reconciles by cron;
+//! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
 
 pub mod archive;
 mod archive_rows;
 pub mod command;
+pub mod give_up;
 pub mod init;
 pub mod reconcile;
 mod rows;

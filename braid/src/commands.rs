@@ -5,10 +5,12 @@
 //! - [`query`] asks the serving layer;
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
-//! - [`status`], [`close`] and [`lost`] show and settle what archives hold.
+//! - [`status`] shows how far every layer has come; [`close`] and [`lost`] settle what archives hold;
+//! - [`completions`] teaches a shell these commands.
 
 pub mod catalog;
 pub mod close;
+pub mod completions;
 pub mod health;
 pub mod lost;
 pub mod produce;

@@ -1,7 +1,16 @@
-//! Replacements for a Kafka and a Redis that the settings do not name: a broker inside this process, and a child process.
+//! A Kafka and a Redis for a developer's machine, where the settings name none.
 //!
-//! With them, `braid up` works on an empty machine. They are not for production: the broker loses all records on exit, so each
-//! start creates new topics, and only what was archived remains.
+//! Both are children of this process with their files in the data folder, so a restart forgets nothing. Where no Kafka can be
+//! run, a broker inside this process replaces it. None of this is for production.
+//!
+//! - [`kafka`] and [`redis`]: the servers;
+//! - `child`: how they are started, and how they end with us;
+//! - `lock`: one server per folder;
+//! - `port`: a port for each.
+
+mod child;
+mod lock;
+mod port;
 
 pub mod kafka;
 pub mod redis;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use braid::commands::{catalog, close, health, lost, produce, query, send, status, up};
-use clap::{Parser, Subcommand};
+use braid::commands::{catalog, close, completions, health, lost, produce, query, send, status, up};
+use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
 /// Counts events twice, within milliseconds and exactly, and merges both counts in every answer.
@@ -34,6 +34,7 @@ enum Command {
     Close(close::Args),
     #[command(subcommand)]
     Lost(lost::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +76,7 @@ async fn run() -> ExitCode {
         Command::Status(args) => status::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,
         Command::Lost(args) => lost::run(args, &cli.settings).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {
         Ok(code) => code,
@@ -88,11 +90,25 @@ async fn run() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap_complete::Shell;
 
     use super::Cli;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_its_flags_are_completed() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "braid", &mut script);
+            let script = String::from_utf8(script).expect("a text");
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            }
+            assert!(script.contains("output") && script.contains("csv"), "{shell}");
+        }
     }
 }

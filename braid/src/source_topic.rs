@@ -1,17 +1,57 @@
 //! Sending to a source's topic: what `send` and `produce` have in common.
+//!
+//! - `backlog`: waits for the archive where the broker forgets records.
+
+mod backlog;
 
 use anyhow::{Context, Result, bail};
-use platform::kafka::{Delivered, KafkaError, Producer, Topics};
+use platform::kafka::{Delivered, KafkaError, Outgoing, Producer, Topics};
 use platform::settings;
 use shared_logic::catalog::Source;
 
-/// A producer for the source's topic. Where the topic is missing, it is created with the partitions that the catalog names.
+use self::backlog::Backlog;
+
+pub use self::backlog::ARCHIVED_GROUP;
+
+/// Sends records to a source's topic.
+pub struct Sender {
+    producer: Producer,
+    backlog: Option<Backlog>,
+}
+
+impl Sender {
+    /// Waits until there is room for the record, then hands it to librdkafka. [`Sender::finish`] reports whether it was
+    /// delivered. If this is cancelled, the record is not sent.
+    ///
+    /// # Errors
+    /// If the archive does not take what the broker would forget. The record is not sent.
+    pub async fn send(&mut self, record: Outgoing<'_>) -> Result<()> {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.make_room(&self.producer, &record).await?;
+        }
+        self.producer.send(record).await;
+        Ok(())
+    }
+
+    /// How many records have been acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.producer.acknowledged()
+    }
+
+    /// Waits until every record was acknowledged or given up.
+    pub async fn finish(self) -> Delivered {
+        self.producer.finish().await
+    }
+}
+
+/// A sender for the source's topic. Where the topic is missing, it is created with the partitions that the catalog names.
 ///
 /// # Errors
 /// If no broker answers, or the topic is missing and cannot be created.
-pub async fn connect(settings: &settings::Kafka, source: &Source) -> Result<Producer> {
+pub async fn connect(settings: &settings::Kafka, source: &Source) -> Result<Sender> {
     ensure_exists(settings, source).await?;
-    Ok(Producer::idempotent(settings)?)
+    let backlog = Backlog::of(settings, &source.topic).await?;
+    Ok(Sender { producer: Producer::idempotent(settings)?, backlog })
 }
 
 /// Checks that every record was acknowledged.

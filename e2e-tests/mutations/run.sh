@@ -42,12 +42,9 @@ main() {
 # Tracked files as they lie in the checkout. They are dated now: whatever an earlier run left built is built again.
 fresh_copy() {
     rm -rf "$copy"
-    mkdir -p "$copy" "$logs" "$CARGO_TARGET_DIR" "$checkout/target/kafka-for-tests" "$checkout/target/registry-for-tests"
+    mkdir -p "$copy" "$logs" "$CARGO_TARGET_DIR"
     git -C "$checkout" ls-files -z | (cd "$checkout" && tar --create --null --files-from=- --file=-) |
         (cd "$copy" && tar --extract --touch --file=-)
-    # The broker's jars and the schema registry are fetched once.
-    ln -sfn "$checkout/target/kafka-for-tests" "$CARGO_TARGET_DIR/kafka-for-tests"
-    ln -sfn "$checkout/target/registry-for-tests" "$CARGO_TARGET_DIR/registry-for-tests"
 }
 
 # Runs the tests of all named patches on the untouched copy.

@@ -140,6 +140,11 @@ impl Client {
         Client { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned() }
     }
 
+    /// The serving layer's URL.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     /// `GET /v1/metrics/<metric>/total`
     pub async fn total(&self, metric: &str, parameters: &Parameters<'_>) -> Result<Answer> {
         self.answer(&format!("/v1/metrics/{metric}/total"), parameters).await

@@ -188,6 +188,11 @@ impl Deployment {
         self.braid(&["lost", "accept", "--source", "views"], DEADLINE).await.map(drop)
     }
 
+    /// Gives up what was read of the source `views` beyond the end of its log; returns what the command printed.
+    pub async fn give_up(&self) -> Result<String> {
+        self.braid(&["lost", "give-up", "--source", "views"], DEADLINE).await
+    }
+
     /// Replaces the catalog for processes started from now on.
     pub fn write_catalog(&self, catalog: &str) -> Result<()> {
         Ok(std::fs::write(self.dir.join("catalog.toml"), catalog)?)

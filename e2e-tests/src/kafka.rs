@@ -1,6 +1,6 @@
 //! The Kafka that scenarios run on: a real broker, or its stand-in where none can be had.
 //!
-//! - `jars` fetches the broker with Maven, once per machine;
+//! - `jars` fetches the broker, once per user;
 //! - `broker` formats, starts, kills and restarts one;
 //! - `in_process` is librdkafka's own small broker, used only where Maven cannot reach its repository;
 //! - `admin` creates, grows, deletes and empties topics, and reads them from their start;
@@ -12,11 +12,10 @@ mod in_process;
 mod jars;
 mod producer;
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
@@ -26,6 +25,8 @@ pub use broker::Broker;
 pub use producer::{Producer, Record};
 
 use in_process::InProcess;
+
+use crate::fetched::{notice, refuse_in_ci};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -71,11 +72,10 @@ impl Kafka {
 
     /// A cluster of the scenario's own, for scenarios that harm it.
     pub async fn start(dir: &Path) -> Result<Kafka> {
-        let node = match jars::class_path()? {
+        let node = match jars::class_path() {
             Ok(class_path) => Node::Broker(Broker::start(dir, class_path).await?),
             Err(why) => {
-                let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-                ensure!(!in_ci, "with CI=true the real Kafka broker is required: {why}");
+                refuse_in_ci("Kafka broker", &why)?;
                 notice(&format!("no real Kafka broker, using librdkafka's in-process one: {why}"));
                 Node::InProcess(InProcess::start()?)
             }
@@ -104,6 +104,16 @@ impl Kafka {
             return Ok(None);
         }
         Ok(Some(kafka.brokers()))
+    }
+
+    /// Whether a real broker can be had here; else the scenario, which has no meaning without one, is named in a notice.
+    pub fn can_be_real(scenario: &str) -> Result<bool> {
+        if let Err(why) = jars::class_path() {
+            refuse_in_ci("Kafka broker", &why)?;
+            notice(&format!("scenario {scenario} needs the real broker and DID NOT RUN: {why}"));
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// `bootstrap.servers`.
@@ -146,9 +156,4 @@ fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
     config
-}
-
-/// Prints past the test runner, which keeps the output of tests that pass to itself.
-fn notice(text: &str) {
-    let _ = writeln!(std::io::stderr(), "NOTICE: {text}");
 }

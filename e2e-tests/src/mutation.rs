@@ -9,31 +9,41 @@ use crate::naive::Format;
 
 /// Bytes that mean something to one of the formats, or are hardly ever seen.
 const MEANING: &[u8] = b"{}[]\":,\\/u0129eE+-.tfn \t\r\n\x00\x1f\x7f\xff\xc3\xed";
-/// The largest integers that are allowed, the first that are not, and what no 64 bits hold.
-const HUGE: [&str; 11] = [
-    "9007199254740991",
-    "-9007199254740991",
-    "9007199254740992",
+/// Integers that no float holds, the largest and the smallest of 64 bits, the first beyond, and numbers in other spellings.
+const HUGE: [&str; 14] = [
+    "9007199254740993",
+    "-9007199254740993.0",
     "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
     "18446744073709551616",
+    "3.0",
+    "1.25e2",
+    "30e-1",
     "00000000000000000000000000000007",
     "123456789012345678901234567890123456789012345678901234567890",
     "1e308",
     "1e400",
     "-0",
-    "0.1e-400",
 ];
 /// Members that repeat a declared one, sound and unsound.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 17] = [
     r#""amount":7"#,
     r#""amount":null"#,
     r#""amount":"7""#,
-    r#""site":"south""#,
-    r#""site":null"#,
-    r#""s\u0069te":"east""#,
-    r#""weight":-2.5e-3"#,
+    r#""amount":0.1e-400"#,
+    r#""place":{"site":"south"}"#,
+    r#""place":{"site":"south","site":"north"}"#,
+    r#""place":{"note":"\ud83d\u0041"}"#,
+    r#""place":null"#,
+    r#""pl\u0061ce":{"s\u0069te":"east","note":1.50}"#,
+    r#""site":"nowhere""#,
+    r#""scales":[{"weight":1},{"weight":-2.5e-3}]"#,
+    r#""scales":[[{"weight":1}]]"#,
+    r#""scales":{"1":{"weight":1}}"#,
     r#""ok":1"#,
-    r#""note":{"site":"inner"}"#,
+    r#""place":{"site":"inner","note":{"site":"no"}}"#,
+    r#""more":["\ude00",[[[[{"place":{}}]]]]]"#,
     r#""at":"2026-02-30T00:00:00Z""#,
 ];
 
@@ -64,7 +74,7 @@ fn mutate(rng: &mut StdRng, format: Format, payload: &mut Vec<u8>, other: &[u8])
         9 if at < payload.len() => drop(payload.remove(at)),
         10 | 11 => replace_number(rng, payload, at),
         12 | 13 => repeat_field(rng, format, payload),
-        // Longer than any key may be, and not.
+        // Longer than a record may be, and not.
         14 => drop(payload.splice(at..at, vec![b'x'; rng.random_range(1..1_400)])),
         _ => {
             if let Some(digit) = payload[at..].iter_mut().find(|byte| byte.is_ascii_digit()) {

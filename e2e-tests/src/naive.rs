@@ -7,7 +7,7 @@ mod json;
 
 use chrono::{DateTime, Utc};
 
-use json::Json;
+use json::{Json, Step};
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,26 @@ pub enum Format {
 /// How old a reading may be, as a catalog declares it; the platform's default would spread mutants over more than a year.
 pub const MAX_AGE: &str = "10d";
 const MAX_AGE_US: i64 = 10 * 24 * HOUR_US;
+/// How long a record may be, as a catalog declares it: so short that no site is too long for a group key.
+pub const MAX_RECORD: &str = "1KiB";
+const MAX_RECORD_BYTES: usize = 1024;
 
-/// The fields of a reading as a catalog declares them, in order.
-pub const FIELDS: &str = r#"
+/// The fields of a reading as a catalog declares them, in the order of the columns. In an object, some stand inside of others.
+pub fn fields(format: Format) -> &'static str {
+    match format {
+        Format::Json => {
+            r#"
+id = "string"
+at = "timestamp"
+site = { type = "string", path = "place.site" }
+amount = "int?"
+weight = { type = "float?", path = "scales[1].weight" }
+ok = "bool?"
+note = { type = "string?", path = "place.note", numbers = true }
+"#
+        }
+        Format::Tsv => {
+            r#"
 id = "string"
 at = "timestamp"
 site = "string"
@@ -31,7 +48,10 @@ amount = "int?"
 weight = "float?"
 ok = "bool?"
 note = "string?"
-"#;
+"#
+        }
+    }
+}
 
 /// A record that says something.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,17 +60,26 @@ pub struct Reading {
     pub id: String,
     /// Microseconds since 1970.
     pub at_us: i64,
-    /// The group key.
+    /// A column of the group key.
     pub site: String,
     /// An integer.
     pub amount: Option<i64>,
     /// A float.
     pub weight: Option<f64>,
+    /// The other column of the group key.
+    pub ok: Option<bool>,
 }
 
-const NAMES: [&str; 7] = ["id", "at", "site", "amount", "weight", "ok", "note"];
-const MAX_INT: i128 = (1 << 53) - 1;
-const MAX_KEY_BYTES: usize = 1024;
+/// Where the values stand in an object.
+const PLACES: [&[Step]; 7] = [
+    &[Step::Member("id")],
+    &[Step::Member("at")],
+    &[Step::Member("place"), Step::Member("site")],
+    &[Step::Member("amount")],
+    &[Step::Member("scales"), Step::Element(1), Step::Member("weight")],
+    &[Step::Member("ok")],
+    &[Step::Member("place"), Step::Member("note")],
+];
 const HOUR_US: i64 = 3_600_000_000;
 
 /// The value of one field before its type is looked at. A column's text may stand for any type.
@@ -65,8 +94,12 @@ enum Found {
 /// # Errors
 /// Why it is no reading: `reason` or `reason:field`.
 pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading, String> {
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     if payload.is_empty() {
         return Err("empty".to_owned());
+    }
+    if payload.len() > MAX_RECORD_BYTES {
+        return Err("too_long".to_owned());
     }
     let text = std::str::from_utf8(payload).map_err(|_| "not_utf8")?;
     let found = match format {
@@ -80,12 +113,13 @@ pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading
         site: required(string(site), "site")?,
         amount: int(amount).map_err(|reason| format!("{reason}:amount"))?,
         weight: float(weight).map_err(|reason| format!("{reason}:weight"))?,
+        ok: boolean(ok).map_err(|reason| format!("{reason}:ok"))?,
     };
-    boolean(ok).map_err(|reason| format!("{reason}:ok"))?;
-    string(note).map_err(|reason| format!("{reason}:note"))?;
-    if reading.site.len() > MAX_KEY_BYTES {
-        return Err("too_long:site".to_owned());
-    }
+    let note = match note {
+        Found::Json(Json::Number(digits)) => Ok(Some(digits)),
+        other => string(other),
+    };
+    note.map_err(|reason| format!("{reason}:note"))?;
     match reading.at_us - timestamp_ms * 1_000 {
         ahead if ahead < -MAX_AGE_US => Err("too_old:at".to_owned()),
         ahead if ahead > HOUR_US => Err("too_far_ahead:at".to_owned()),
@@ -93,12 +127,15 @@ pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading
     }
 }
 
-/// The declared members of an object; of a member that is repeated the last one stands.
+/// The declared values of an object.
 fn members(text: &str) -> Result<[Found; 7], &'static str> {
-    let Json::Object(members) = json::read(text).ok_or("not_json")? else { return Err("not_object") };
-    Ok(NAMES.map(|name| match members.iter().rev().find(|(found, _)| found == name) {
-        None | Some((_, Json::Null)) => Found::Absent,
-        Some((_, value)) => Found::Json(value.clone()),
+    let document = json::read(text).ok_or("not_json")?;
+    if !matches!(document, Json::Object(_)) {
+        return Err("not_object");
+    }
+    Ok(PLACES.map(|steps| match steps.iter().try_fold(&document, |value, step| value.below(step)) {
+        None | Some(Json::Null) => Found::Absent,
+        Some(value) => Found::Json(value.clone()),
     }))
 }
 
@@ -163,7 +200,7 @@ fn float(found: Found) -> Cell<f64> {
 
 fn timestamp(found: Found) -> Cell<i64> {
     let epoch = |text: &str| {
-        let us = integer(text)? * 1_000;
+        let us = integer(text)?.checked_mul(1_000).ok_or("out_of_range")?;
         // From year 1 up to and with year 9999.
         let in_range = DateTime::from_timestamp_micros(us).is_some_and(|at| (1..=9999).contains(&year(&at)));
         if in_range { Ok(Some(us)) } else { Err("out_of_range") }
@@ -177,18 +214,28 @@ fn timestamp(found: Found) -> Cell<i64> {
     }
 }
 
-/// Digits with at most a minus, within ±(2^53−1).
+/// A whole number of 64 bits. Its point is moved by its exponent, and what is behind the point must be zeros.
 fn integer(text: &str) -> Result<i64, &'static str> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_digit()) {
+    let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let parts = [whole, fraction, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)];
+    if !parts.iter().all(|part| !part.is_empty() && part.chars().all(|digit| digit.is_ascii_digit())) {
         return Err("wrong_type");
     }
-    // More digits than this are out of any range.
-    let value = if digits.trim_start_matches('0').len() > 30 { None } else { text.parse::<i128>().ok() };
-    match value {
-        Some(value) if value.abs() <= MAX_INT => Ok(value as i64),
-        _ => Err("out_of_range"),
+    let digits = format!("{whole}{fraction}");
+    if digits.trim_matches('0').is_empty() {
+        return Ok(0);
     }
+    // Far more digits than any payload here has.
+    let far: i64 = if exponent.starts_with('-') { -1_000_000 } else { 1_000_000 };
+    let point = whole.len() as i64 + exponent.parse().unwrap_or(far).clamp(-1_000_000, 1_000_000);
+    let (before, behind) = digits.split_at(usize::try_from(point).unwrap_or(0).min(digits.len()));
+    if !behind.trim_matches('0').is_empty() {
+        return Err("wrong_type");
+    }
+    let zeros = "0".repeat(usize::try_from(point).unwrap_or(0) - before.len());
+    format!("{sign}{before}{zeros}").parse().map_err(|_| "out_of_range")
 }
 
 /// RFC 3339, in ASCII and without leap seconds; finer digits than microseconds are cut off.

@@ -1,10 +1,34 @@
-//! Views that a scenario sends one batch after the other, and the oracle that counts what was sent.
+//! Views that a scenario sends one batch after the other, or writes to a file, and the oracle that counts them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use anyhow::Result;
 
 use crate::kafka::Producer;
 use crate::oracle::Oracle;
 use crate::views::{Sent, Views};
+
+/// How many views are written to a file at a time.
+const BATCH: usize = 1_000;
+
+/// Writes views to a file, one a line, until it has that many bytes; returns what they count.
+pub fn write_file(views: &mut Views, bytes: usize, file: &Path) -> Result<Oracle> {
+    let (mut lines, mut written) = (BufWriter::new(File::create(file)?), 0);
+    let mut oracle = Oracle::default();
+    while written < bytes {
+        let batch = views.batch(BATCH);
+        oracle.observe(&batch);
+        for sent in batch {
+            lines.write_all(&sent.record.payload)?;
+            lines.write_all(b"\n")?;
+            written += sent.record.payload.len() + 1;
+        }
+    }
+    lines.flush()?;
+    Ok(oracle)
+}
 
 /// A stream of views, its producer and its oracle.
 pub struct Traffic {

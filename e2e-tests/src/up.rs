@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -19,6 +19,7 @@ pub struct Up {
     pub client: Client,
     /// Its Kafka: the one that it was given, or its own.
     pub brokers: String,
+    catalog: PathBuf,
     redis: String,
 }
 
@@ -35,7 +36,15 @@ impl Up {
         let ready = process.line("ready http=", DEADLINE).await?;
         let part =
             |prefix| word(&ready, prefix).map(str::to_owned).with_context(|| format!("no {prefix} in {ready:?}"));
-        Ok(Up { process, client: Client::new(&part("http=")?), brokers: part("kafka=")?, redis: part("redis=")? })
+        let (client, brokers, redis) = (Client::new(&part("http=")?), part("kafka=")?, part("redis=")?);
+        Ok(Up { process, client, brokers, catalog: catalog.to_owned(), redis })
+    }
+
+    /// Starts `braid send`, which sends the lines of `file` to a source's topic as fast as it can.
+    pub fn send(&self, source: &str, file: &Path, log: &Path) -> Result<Process> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(["send", "--source", source, "--kafka", &self.brokers, "--catalog"]).arg(&self.catalog).arg(file);
+        Process::start("braid-send", command, log)
     }
 
     /// `kill -9`.

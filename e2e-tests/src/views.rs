@@ -247,7 +247,7 @@ fn broken(event: &Event, rng: &mut StdRng) -> Sent {
             match variant {
                 4 => value["video_id"] = json!(null),
                 5 => value["status"] = json!("two hundred"),
-                6 => value["dwell_ms"] = json!(9_007_199_254_740_992_i64),
+                6 => value["dwell_ms"] = json!(1e19),
                 7 => value["occurred_at"] = json!("yesterday"),
                 8 => value["occurred_at"] = json!(event.at_ms - 500 * DAY_MS),
                 _ => value["occurred_at"] = json!(event.at_ms + 3 * HOUR_MS),

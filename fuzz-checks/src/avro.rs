@@ -56,18 +56,20 @@ static THEIRS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
 /// If the decoder breaks a promise.
 pub fn avro(batch: &[u8]) {
     for (payload, said) in decoder::judged_by(&SOURCE, &DECODER, batch) {
+        let reason = said.err().map(|rejected| rejected.reason);
+        if reason == Some(Reason::TooLong) {
+            continue;
+        }
         let Some((frame, mut datum)) = payload.split_first_chunk::<5>().filter(|(frame, _)| frame[0] == 0) else {
-            let reason = said.expect_err("no frame, and an event").reason;
-            assert!(matches!(reason, Reason::Empty | Reason::NotAvro), "{reason}");
+            assert!(matches!(reason, Some(Reason::Empty | Reason::NotAvro)), "{reason:?}");
             continue;
         };
         let id = u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]]);
         let Some(schema) = THEIRS.get(id as usize) else {
-            assert_eq!(said.err().map(|rejected| rejected.reason), Some(Reason::UnknownSchema));
+            assert_eq!(reason, Some(Reason::UnknownSchema));
             continue;
         };
-        let is_avro = said.as_ref().err().is_none_or(|rejected| rejected.reason != Reason::NotAvro);
-        if is_avro {
+        if reason != Some(Reason::NotAvro) {
             // The crate reads some data that end too early, but it reads all that are whole.
             let reader = GenericDatumReader::builder(schema).build().expect("its names are known");
             let read = reader.read_value(&mut datum);

@@ -5,7 +5,6 @@
 use polars::prelude::{AnyValue, DataFrame};
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::decode::{Columns, Decoder};
-use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::identity::Identity;
 use shared_logic::rejection::{Reason, Rejected};
 
@@ -16,25 +15,32 @@ const SEPARATOR: u8 = 0x1e;
 /// hour before and a minute behind it.
 const RECORD_TIME_US: i64 = 1_777_023_000_000_000;
 
+/// Optional fields inside of objects and arrays.
+const NESTED: &str = r#"
+sku = { type = "string?", path = "o.items[1].sku", numbers = true }
+size = { type = "int?", path = "o.items[1].size" }
+tag = { type = "string?", path = ["a.b", "tag"] }
+"#;
+
 /// Everything that a decoder returns about an event.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Said {
     time_us: i64,
     identity: Option<Identity>,
-    /// The undeclared members, as the text of a JSON object.
-    pub(crate) extra: Option<String>,
 }
 
-/// A source with every type of field, required and optional, with a metric by `user`.
+/// A source with every type of field, required and optional, with a metric by two of them. JSON has nested ones besides.
 pub(crate) fn source(format: &str) -> Source {
+    let nested = if format == "json" { NESTED } else { "" };
     let text = format!(
         r#"
 [sources.s]
 format = "{format}"
-event_id = "id"
+event_id = ["user", "id"]
 event_time = "at"
 max_age = "1h"
 max_ahead = "1m"
+max_record = "1KiB"
 [sources.s.fields]
 id = "string"
 at = "timestamp"
@@ -45,9 +51,10 @@ m = "int?"
 x = "float?"
 b = "bool?"
 w = "timestamp?"
+{nested}
 [metrics.m]
 source = "s"
-by = ["user"]
+by = ["user", "note"]
 grain = "1m"
 [metrics.m.measures]
 c = "count()"
@@ -106,7 +113,7 @@ fn said(decoder: &mut Decoder, payload: &[u8], columns: &mut Columns) -> Result<
     match decoder.decode(Some(payload), Some(RECORD_TIME_US)) {
         Ok(event) => {
             columns.push(&event);
-            Ok(Said { time_us: event.time_us, identity: event.identity(), extra: event.extra() })
+            Ok(Said { time_us: event.time_us, identity: event.identity() })
         }
         Err(rejected) => {
             columns.push_nulls();
@@ -121,10 +128,8 @@ fn event(source: &Source, said: &Said, cells: &[AnyValue<'_>]) {
     assert!(said.time_us <= RECORD_TIME_US + source.max_ahead_us, "further ahead than allowed");
     for (field, cell) in source.fields.iter().zip(cells) {
         assert!(field.optional || !cell.is_null(), "{} is required", field.name);
-        match cell {
-            AnyValue::String(text) if field.name == "user" => assert!(text.len() <= MAX_KEY_BYTES),
-            AnyValue::Float64(x) => assert!(x.is_finite() && !(*x == 0.0 && x.is_sign_negative())),
-            _ => {}
+        if let AnyValue::Float64(x) = cell {
+            assert!(x.is_finite() && !(*x == 0.0 && x.is_sign_negative()));
         }
     }
 }
@@ -132,23 +137,23 @@ fn event(source: &Source, said: &Said, cells: &[AnyValue<'_>]) {
 fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
     let Rejected { reason, field } = rejected;
     assert!(Reason::ALL.contains(&reason), "{reason} is in the closed list");
-    assert_eq!(reason == Reason::Empty, payload.is_empty());
-    let is_text = source.format.names_schemas() || std::str::from_utf8(payload).is_ok();
-    assert_eq!(reason == Reason::NotUtf8, !is_text);
+    let is_text = !source.format.names_schemas();
+    let text = if is_text { payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload) } else { payload };
+    let too_long = payload.len() as u64 > source.max_record;
+    assert_eq!(reason == Reason::Empty, text.is_empty());
+    assert_eq!(reason == Reason::TooLong, too_long);
+    assert_eq!(reason == Reason::NotUtf8, is_text && !too_long && std::str::from_utf8(payload).is_err());
     let (of_a_field, of_the_format) = match reason {
-        Reason::Empty | Reason::NotUtf8 => (false, true),
+        Reason::Empty | Reason::TooLong | Reason::NotUtf8 => (false, true),
         Reason::NotJson
         | Reason::NotObject
         | Reason::UnknownSchema
         | Reason::NotAvro
         | Reason::NotProtobuf
         | Reason::WrongColumns => (false, source.format.reasons().contains(&reason)),
-        Reason::MissingField
-        | Reason::WrongType
-        | Reason::OutOfRange
-        | Reason::TooLong
-        | Reason::TooOld
-        | Reason::TooFarAhead => (true, true),
+        Reason::MissingField | Reason::WrongType | Reason::OutOfRange | Reason::TooOld | Reason::TooFarAhead => {
+            (true, true)
+        }
     };
     assert!(of_the_format, "{reason} cannot happen in this format");
     assert_eq!(of_a_field, field.is_some_and(|field| field < source.fields.len()), "{reason} names its field");

@@ -45,6 +45,9 @@ static DECODER: LazyLock<Decoder> = LazyLock::new(|| {
 pub fn protobuf(batch: &[u8]) {
     for (payload, said) in decoder::judged_by(&SOURCE, &DECODER, batch) {
         let reason = said.err().map(|rejected| rejected.reason);
+        if reason == Some(Reason::TooLong) {
+            continue;
+        }
         match payload.first_chunk::<5>() {
             Some([0, 0, 0, 0, 0]) => assert_ne!(reason, Some(Reason::UnknownSchema)),
             Some([0, ..]) => assert_eq!(reason, Some(Reason::UnknownSchema)),

@@ -1,20 +1,24 @@
-//! Kafka. Its clients keep no offsets in Kafka.
+//! Kafka. No layer keeps its offsets in Kafka.
 //!
-//! Four connections, each for one purpose, so that none can do another's work by accident:
+//! A connection for each purpose, so that none can do another's work by accident:
 //!
 //! - [`consumer::Consumer`] reads the partitions that it is given, from the offsets that it is given. It belongs to no group
 //!   and commits nothing: a layer writes its offsets together with its data.
 //! - [`topics::Topics`] answers questions about a topic: its id, its partitions, where they begin and end.
 //! - [`membership::Membership`] divides partitions among workers and does nothing else.
 //! - [`producer::Producer`] sends records, and reports which were acknowledged.
+//! - [`group_offsets::GroupOffsets`] tells other processes, through the broker, how far a topic was read.
+//! - [`cluster()`] asks a cluster who it is.
 //!
-//! All of them use librdkafka. `native` wraps the raw client that the first two share; each of its few unsafe calls is
+//! All of them use librdkafka. `native` wraps the raw client that most of them share; each of its few unsafe calls is
 //! explained beside it.
 
 mod error;
 mod native;
 
+pub mod cluster;
 pub mod consumer;
+pub mod group_offsets;
 pub mod membership;
 pub mod producer;
 pub mod topics;
@@ -23,8 +27,10 @@ use rdkafka::ClientConfig;
 
 use crate::settings;
 
+pub use self::cluster::{Cluster, cluster};
 pub use self::consumer::{Consumer, Losses, Polled, Record};
 pub use self::error::KafkaError;
+pub use self::group_offsets::GroupOffsets;
 pub use self::membership::Membership;
 pub use self::producer::{Delivered, Outgoing, Producer};
 pub use self::topics::{Bound, Topic, Topics};

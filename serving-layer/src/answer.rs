@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
 use shared_logic::complete::Gap;
 use shared_logic::merge::{Layer, Merged};
-use shared_logic::time::format_rfc3339;
+use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 pub(crate) use freshness::freshness;
 use gather::{Gathered, gather};
@@ -41,7 +41,7 @@ use values::{Overflow, finalized, measures};
 pub(crate) struct Answer {
     metric: String,
     key: Map<String, Value>,
-    /// Widened to the grain; null if the range is unbounded.
+    /// Widened to the grain, as far as there is time; null if the range is unbounded.
     from: Option<String>,
     to: Option<String>,
     grain: String,
@@ -108,7 +108,7 @@ pub(crate) struct GapText {
 impl Answer {
     /// The members that total and series share. `all` is everything in the range, merged.
     fn new(metric: &Metric, selection: &Selection, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
-        let (from, to) = (selection.from_us.map(format_rfc3339), selection.to_us.map(format_rfc3339));
+        let (from, to) = (selection.from_us.map(bound_text), selection.to_us.map(bound_text));
         let gaps = &gathered.verdict.gaps;
         Answer {
             metric: metric.name.clone(),
@@ -161,4 +161,10 @@ pub(crate) fn lag_ms(as_of_us: i64, now_us: i64) -> i64 {
 /// A length of time as the catalog writes it, such as `1m`.
 pub(crate) fn duration_text(us: i64) -> String {
     Span::from(Duration::from_micros(us.unsigned_abs())).to_string()
+}
+
+/// A bound of a range or of a step as RFC 3339. Widened to whole steps, it may lie before the year 1 or after the year 9999,
+/// which no client could send back. Then it is the first or the last instant, which is widened to the same bound.
+fn bound_text(instant_us: i64) -> String {
+    format_rfc3339(instant_us.clamp(MIN_INSTANT_US, MAX_INSTANT_US - 1))
 }

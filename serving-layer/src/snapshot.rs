@@ -16,7 +16,7 @@ mod refresh;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::complete::{self, TopicState};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Shard;
@@ -63,9 +63,13 @@ impl Snapshot {
         self.views.get(metric)?.value.as_ref()?.as_ref()
     }
 
-    /// The newest view of a metric, if it counts that definition.
-    pub(crate) fn own_view(&self, metric: &str, definition: &DefinitionHash) -> Option<&Arc<View>> {
-        self.view(metric).filter(|view| view.note.definition == *definition)
+    /// The newest view of a metric, if it can be used for what is asked.
+    pub(crate) fn own_view(&self, asked: Asked<'_>) -> Option<&Arc<View>> {
+        let Asked { metric, definition, rules } = asked;
+        let facts = self.archive(&metric.source).map(|archive| archive.facts.as_ref());
+        let is_own =
+            |view: &&Arc<View>| complete::own_view(Some(view.note.as_ref()), definition, rules, facts).is_some();
+        self.view(&metric.name).filter(is_own)
     }
 
     /// The archive of a source.

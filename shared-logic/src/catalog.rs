@@ -32,7 +32,7 @@ pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
 pub use rules::{DECODER_VERSION, RulesHash};
 pub use schedule::Schedule;
-pub use source::{KeptBytes, Source, Start, UnknownSource};
+pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
 
 /// The checked content of one catalog file.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,6 +36,12 @@ pub struct Evidence<'a> {
     pub shards: &'a BTreeMap<PartitionId, Option<Shard>>,
 }
 
+impl<'a> Evidence<'a> {
+    fn own_view(&self) -> Option<&'a Note> {
+        own_view(self.view, self.definition, self.rules, self.archive)
+    }
+}
+
 /// A topic as Kafka described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicState {
@@ -106,15 +112,23 @@ pub enum Why {
     },
 }
 
-/// The view, if it counts that definition. A view of another definition cannot be used.
-pub fn own_view<'a>(view: Option<&'a Note>, definition: &DefinitionHash) -> Option<&'a Note> {
-    view.filter(|note| note.definition == *definition)
+/// The view, if it can be used: it counts that definition, and all that the archive has archived again under its rules (R11).
+///
+/// `archive` are the facts of the archive at the version that the view names, or a newer one.
+pub fn own_view<'a>(
+    view: Option<&'a Note>,
+    definition: &DefinitionHash,
+    rules: &RulesHash,
+    archive: Option<&Facts>,
+) -> Option<&'a Note> {
+    let lacks = |note: &Note| archive.is_some_and(|facts| facts.archived_again_since(note.archive_version, rules));
+    view.filter(|note| note.definition == *definition && !lacks(note))
 }
 
 /// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of
 /// settled logs that the view includes whole.
 pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
-    let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
+    let cut = evidence.own_view().map(|note| &note.cut);
     let mut named: BTreeSet<PartitionId> = cut.iter().flat_map(|cut| cut.iter().map(|(id, _)| id.clone())).collect();
     let archive = evidence.archive;
     named.extend(archive.iter().flat_map(|facts| facts.partitions().map(|(id, _)| id)));
@@ -132,7 +146,7 @@ pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
 /// The partitions whose slices count, and from which offset on: the cut of the reader's view. A partition whose shard
 /// is marked as truncated is named, too, but nothing of that shard counts ([`counts`]).
 pub fn counted_from(evidence: &Evidence<'_>) -> BTreeMap<PartitionId, i64> {
-    let cut = own_view(evidence.view, evidence.definition).map(|note| &note.cut);
+    let cut = evidence.own_view().map(|note| &note.cut);
     let no_facts = Facts::default();
     let facts = evidence.archive.unwrap_or(&no_facts);
     let needed = needed_shards(evidence).into_iter().filter(|id| !facts.is_truncated(id));
@@ -146,7 +160,7 @@ pub fn counts(shard: &Shard) -> bool {
 
 /// R9: decides whether an answer is complete, and which slices belong to it.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
-    let view = own_view(evidence.view, evidence.definition);
+    let view = evidence.own_view();
     let cut = view.map(|note| &note.cut);
     let no_facts = Facts::default();
     let facts = evidence.archive.unwrap_or(&no_facts);

@@ -2,8 +2,8 @@
 //!
 //! One decoder serves every layer, so a record is an event in all of them or in none. It is directed by the source's
 //! schema: its [format](crate::format) scans a payload once into one token per declared field, without allocating, and
-//! types them. Everything is judged in a fixed order: the bytes, the document, the fields as declared, the event's age. What
-//! it says depends on the payload and the record's own timestamp alone.
+//! types them. Everything is judged in a fixed order: the bytes and their number, the document, the fields as declared, the
+//! event's age. What it says depends on the payload and the record's own timestamp alone.
 //!
 //! - `columns`: cells → a `DataFrame`.
 
@@ -12,8 +12,7 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema};
-use crate::group_key::MAX_KEY_BYTES;
+use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejected};
 
@@ -22,9 +21,8 @@ use crate::rejection::{Reason, Rejected};
 pub struct Decoder {
     source: Source,
     reader: Reader,
-    event_id: Option<usize>,
+    event_id: Vec<usize>,
     event_time: usize,
-    limited: Vec<bool>,
     /// The current payload.
     record: Record,
 }
@@ -38,14 +36,28 @@ pub struct Event<'a> {
     pub time_us: i64,
 }
 
+/// One value of an event's id, as bytes.
+enum Id<'a> {
+    Text(&'a [u8]),
+    Int([u8; 8]),
+}
+
+impl AsRef<[u8]> for Id<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Id::Text(bytes) => bytes,
+            Id::Int(bytes) => bytes,
+        }
+    }
+}
+
 impl Decoder {
     /// A decoder for one source of a checked catalog.
     pub fn new(source: &Source) -> Decoder {
         let position = |name: &str| source.fields.iter().position(|field| field.name == name);
         Decoder {
-            event_id: source.event_id.as_deref().and_then(position),
+            event_id: source.event_id.iter().filter_map(|name| position(name)).collect(),
             event_time: position(&source.event_time).expect("a checked catalog declares the event time"),
-            limited: source.fields.iter().map(|field| source.grouped.contains(&field.name)).collect(),
             reader: Reader::new(source.format, &source.fields, &source.null, source.time_zone),
             record: Record::new(source.fields.len()),
             source: source.clone(),
@@ -53,9 +65,10 @@ impl Decoder {
     }
 
     /// The schema that a record names and that this decoder lacks. Without it, the record is rejected as `unknown_schema`, so
-    /// the decoder has to [learn](Decoder::learn) it first. Always `None`, if the source's format names no schemas.
+    /// the decoder has to [learn](Decoder::learn) it first. Always `None`, if the source's format names no schemas, or the
+    /// record is too long anyway.
     pub fn missing_schema(&self, payload: Option<&[u8]>) -> Option<SchemaId> {
-        self.reader.missing_schema(payload?)
+        self.reader.missing_schema(payload.filter(|payload| !self.is_too_long(payload))?)
     }
 
     /// Takes in what a schema's id means; `None`: its registry does not know it.
@@ -89,28 +102,24 @@ impl Decoder {
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
         let payload = payload.unwrap_or_default();
+        if self.is_too_long(payload) {
+            return Err(Rejected::whole(Reason::TooLong));
+        }
+        let is_text = !self.source.format.names_schemas();
+        let payload = if is_text { without_mark(payload) } else { payload };
         if payload.is_empty() {
             return Err(Rejected::whole(Reason::Empty));
         }
-        if !self.source.format.names_schemas() && simdutf8::basic::from_utf8(payload).is_err() {
+        if is_text && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
         self.reader.read(payload, &mut self.record)?;
-        self.judge_lengths()?;
         let time_us = self.judge_age(record_time_us)?;
         Ok(Event { decoder: self, payload, time_us })
     }
 
-    fn judge_lengths(&self) -> Result<(), Rejected> {
-        for (at, cell) in self.record.cells.iter().enumerate() {
-            if let Cell::Text(span) = cell
-                && self.limited[at]
-                && (span.end - span.start) as usize > MAX_KEY_BYTES
-            {
-                return Err(Rejected::at(Reason::TooLong, at));
-            }
-        }
-        Ok(())
+    fn is_too_long(&self, payload: &[u8]) -> bool {
+        payload.len() as u64 > self.source.max_record
     }
 
     fn judge_age(&self, record_time_us: Option<i64>) -> Result<i64, Rejected> {
@@ -131,28 +140,17 @@ impl Decoder {
 impl Event<'_> {
     /// The event's identity, or `None` if its source names no event id: then nothing is a duplicate.
     pub fn identity(&self) -> Option<Identity> {
-        let id = self.decoder.event_id?;
-        match self.decoder.record.cells[id] {
-            Cell::Text(span) => Some(Identity::of(self.text(span), self.time_us)),
-            Cell::Int(id) => Some(Identity::of(&id.to_le_bytes(), self.time_us)),
-            _ => None,
-        }
+        let fields = &self.decoder.event_id;
+        (!fields.is_empty()).then(|| Identity::of(fields.iter().map(|field| self.id(*field)), self.time_us))
     }
 
-    /// The members that the source does not declare, as the text of a JSON object; `None` if there are none.
-    pub fn extra(&self) -> Option<String> {
-        if self.decoder.record.extra.is_empty() {
-            return None;
+    /// The value of a field that identifies the event, which a checked catalog declares as a required text or integer.
+    fn id(&self, field: usize) -> Id<'_> {
+        match self.decoder.record.cells[field] {
+            Cell::Text(span) => Id::Text(self.text(span)),
+            Cell::Int(id) => Id::Int(id.to_le_bytes()),
+            Cell::Null | Cell::Float(_) | Cell::Bool(_) => Id::Text(&[]),
         }
-        let mut text = String::from("{");
-        for (start, end) in &self.decoder.record.extra {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&String::from_utf8_lossy(&self.payload[*start as usize..*end as usize]));
-        }
-        text.push('}');
-        Some(text)
     }
 
     fn text(&self, span: Span) -> &[u8] {

@@ -74,14 +74,15 @@ impl Hasher for AlreadyHashed {
 
 /// Keeps the first copy of every event.
 ///
-/// `events` holds the columns `event_id` and `event_time` (by those names of the source), and `order`: columns whose
+/// `events` holds the columns of `event_id` and `event_time` (by their names in the source), and `order`: columns whose
 /// ascending order is the order of events (the log as the archive met it, partition, offset). Copies share their
 /// event time, so any set of whole hours can be deduplicated on its own.
-pub fn exact(events: LazyFrame, event_id: &str, event_time: &str, order: &[&str]) -> LazyFrame {
+pub fn exact(events: LazyFrame, event_id: &[String], event_time: &str, order: &[&str]) -> LazyFrame {
     let by: Vec<PlSmallStr> = order.iter().map(|name| PlSmallStr::from(*name)).collect();
+    let identity = event_id.iter().map(String::as_str).chain([event_time]);
     events
         .sort(by, SortMultipleOptions::default().with_maintain_order(true))
-        .unique_stable(Some(cols([event_id, event_time])), UniqueKeepStrategy::First)
+        .unique_stable(Some(cols(identity)), UniqueKeepStrategy::First)
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     fn event(n: u64) -> Identity {
-        Identity::of(&n.to_le_bytes(), 0)
+        Identity::of([n.to_le_bytes()], 0)
     }
 
     #[test]

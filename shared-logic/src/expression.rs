@@ -1,26 +1,24 @@
 //! Row-wise expressions: what `where`, the argument of a measure and `derived` may say.
 //!
 //! An expression holds columns, literals and a listed set of deterministic functions. It is parsed from SQL, typed, and
-//! checked so that it cannot fail or leave 64 bits at run time; whatever looks at another row, a clock or chance is
-//! refused by name. One expression has one meaning, wherever it runs:
+//! checked so that it cannot fail at run time; whatever looks at another row, a clock or chance is refused by name. One
+//! expression has one meaning, wherever it runs:
 //!
 //! - logic is three-valued, as in SQL; a null operand makes arithmetic and comparisons null;
 //! - an integer beside a float becomes a float, and `/` is always a division of floats;
-//! - arithmetic without a finite result (a division by zero above all) is null, and so is `%` by zero, whose result
-//!   otherwise has the sign of the dividend;
+//! - arithmetic without a result is null: a float that is not finite (a division by zero above all), an integer that 64
+//!   bits do not hold, and `%` by zero, whose result otherwise has the sign of the dividend;
 //! - strings compare by their UTF-8 bytes, and a name is written as the catalog writes it, case included.
 //!
 //! The files follow one expression on its way:
 //!
 //! - `parse`: SQL text → typed [`Expression`], or what is wrong and how to mend it;
-//! - `bounds`: the integers that an expression can become, so that none leaves 64 bits;
 //! - `functions`: the functions that may be called, and the registry of pure Rust ones;
 //! - `sql`: the canonical text, which definitions are hashed over;
 //! - `compile`: [`Expression`] → `polars::prelude::Expr`, for columns of rows;
 //! - `evaluate`: the [`Scalar`] of one row, or of merged measures; for rows the same as `compile` gives;
 //! - `scalar`: [`Scalar`] and columns of them.
 
-mod bounds;
 mod compile;
 mod evaluate;
 pub mod functions;
@@ -31,7 +29,6 @@ mod sql;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 use polars::prelude::Expr;
 
@@ -43,7 +40,7 @@ pub use parse::{Refused, Scope};
 pub use scalar::Scalar;
 
 /// A typed expression. Its [`Display`](std::fmt::Display) is canonical SQL: equal expressions print alike, and the text
-/// parses back to the same expression.
+/// parses back to the same expression (unless a column is called like one of its words, in capitals).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expression {
     kind: FieldType,
@@ -136,11 +133,6 @@ impl Expression {
         }
     }
 
-    /// The smallest and largest value that a row-wise integer expression can have; `None` for other types.
-    pub fn int_range(&self) -> Option<RangeInclusive<i64>> {
-        bounds::int_range(self)
-    }
-
     /// The expression for Polars.
     ///
     /// Columns are named as the fields are. Strings are `String`, ints `Int64`, floats `Float64`, bools `Boolean`, and
@@ -167,7 +159,7 @@ impl Expression {
     /// is if a needed measure overflowed. A null operand, a division by zero and a result that is not finite give
     /// [`Value::Null`].
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Value) -> Value {
-        let value = evaluate::row(self, &|name| Scalar::from(value_of(name).finalized()));
+        let value = evaluate::measures(self, &|name| Scalar::from(value_of(name).finalized()));
         Value::from(value).finalized()
     }
 

@@ -6,6 +6,7 @@
 //! - `json`, `tsv`: the formats of texts;
 //! - `avro`, `protobuf`: the formats of a schema registry, in builds with the feature `registry`;
 //! - `registered`: what these two share: a payload names the schema that it was written with;
+//! - `places`: where fields stand in payloads whose values have names;
 //! - `record`: the tokens and cells of one payload, whatever its format;
 //! - `number`: the texts of numbers, which formats share.
 
@@ -13,6 +14,7 @@
 mod avro;
 mod json;
 mod number;
+mod places;
 #[cfg(feature = "registry")]
 mod protobuf;
 mod record;
@@ -26,13 +28,13 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-pub use json::MAX_DEPTH;
 pub(crate) use record::{Cell, Record, Span};
 pub use registered::{SchemaId, SchemaReference, UnusableSchema, WriterSchema};
 
 use crate::rejection::{Reason, Rejected};
 use crate::schema::Field;
 use crate::time::format_rfc3339;
+use places::Places;
 use record::Token;
 use registered::{Plan, Writers};
 
@@ -51,12 +53,22 @@ pub enum Format {
     Protobuf,
 }
 
+/// The byte-order mark, with which some editors and programs begin a UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The payload without the byte-order mark that it may begin with.
+pub(crate) fn without_mark(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload)
+}
+
 /// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
 #[derive(Debug, Clone)]
 #[allow(dead_code)]
 pub(crate) struct Reader {
     format: Format,
     fields: Vec<Field>,
+    /// Where the fields stand, in formats whose values have names.
+    places: Places,
     /// The texts that stand for an absent value, in formats that hold texts only.
     null: Vec<String>,
     /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
@@ -68,7 +80,14 @@ pub(crate) struct Reader {
 impl Reader {
     /// A reader of payloads with these fields.
     pub(crate) fn new(format: Format, fields: &[Field], null: &[String], time_zone: Option<Tz>) -> Reader {
-        Reader { format, fields: fields.to_vec(), null: null.to_vec(), time_zone, writers: Writers::default() }
+        Reader {
+            format,
+            fields: fields.to_vec(),
+            places: Places::of(fields),
+            null: null.to_vec(),
+            time_zone,
+            writers: Writers::default(),
+        }
     }
 
     /// The schema that a payload names and that this reader lacks.
@@ -81,7 +100,7 @@ impl Reader {
     /// # Errors
     /// If payloads of the schema cannot be read. They are rejected then.
     pub(crate) fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
-        let plan = schema.map(|schema| self.format.codec().plan(&self.fields, schema)).transpose();
+        let plan = schema.map(|schema| self.format.codec().plan(self, schema)).transpose();
         let (plan, outcome) = match plan {
             Ok(plan) => (plan.ok_or(Reason::UnknownSchema), Ok(())),
             Err(unusable) => (Err(Reason::UnknownSchema), Err(unusable)),
@@ -177,11 +196,11 @@ impl Format {
         self.codec().write(fields, values)
     }
 
-    /// Finds the text of one field, given by its name and its position among the source's fields, without judging the rest
-    /// of the payload. A string gives its characters, a number or boolean its text. `None` if the field is absent or the
-    /// payload is too broken to find it.
-    pub fn field_text<'a>(self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>> {
-        self.codec().field_text(payload, name, position)
+    /// Finds the text of one field, given with its position among the source's fields, without judging the others. A string
+    /// gives its characters, a number or boolean its text. `None` if the field is absent, the payload is too broken to find
+    /// it, or the format [names schemas](Format::names_schemas).
+    pub fn field_text<'a>(self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>> {
+        self.codec().field_text(without_mark(payload), field, position)
     }
 }
 
@@ -201,15 +220,15 @@ trait Codec {
         false
     }
 
-    /// How to read these fields of payloads that were written with that schema.
-    fn plan(&self, _fields: &[Field], _schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+    /// How to read the reader's fields in payloads that were written with that schema.
+    fn plan(&self, _reader: &Reader, _schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
         Err(UnusableSchema { why: format!("payloads of {} name no schema", self.name()) })
     }
 
     /// The reasons with which [`Codec::tokenize`] fails.
     fn reasons(&self) -> &'static [Reason];
 
-    /// Fills the record's tokens, resolved texts and undeclared members.
+    /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
     /// The cell of a field, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it does not fit.
@@ -227,7 +246,7 @@ trait Codec {
     fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
 
     /// See [`Format::field_text`].
-    fn field_text<'a>(&self, payload: &'a [u8], name: &str, position: usize) -> Option<Cow<'a, [u8]>>;
+    fn field_text<'a>(&self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>>;
 
     /// See [`Reader::read`].
     fn read(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Rejected> {

@@ -1,8 +1,13 @@
 //! A group key: the values that a metric groups by, as text.
 //!
 //! The text is a JSON array of the columns' values, in the order of the metric's `by`. A column that is summed over is
-//! `null`, and where all are, the key is `[]`: everything together. Counters in Redis are named by this text, so equal
-//! keys must have equal texts, whether they are made of single values or of columns.
+//! `null`, and where all are, the key is `[]`: everything together. A column that is absent is `{}`. No value of a column is
+//! an object, so it is mistaken for none, neither for the text `""` nor for `"null"`. Counters in Redis are named by this
+//! text, so equal keys must have equal texts, whether they are made of single values or of columns.
+//!
+//! - `long_text`: texts that are too long to stand in a key as they are.
+
+mod long_text;
 
 use std::fmt;
 
@@ -11,12 +16,29 @@ use polars::prelude::{Column, PolarsResult};
 use crate::schema::FieldType;
 use crate::time::{format_rfc3339, parse_rfc3339};
 
-/// A text in a column that some metric groups by may be this long, in bytes.
-pub const MAX_KEY_BYTES: usize = 1024;
+pub use long_text::MAX_KEY_BYTES;
+pub(crate) use long_text::shorten;
+use long_text::shortened;
+
+/// A column that is summed over.
+const ALL: &str = "null";
+/// A column that is absent.
+const MISSING: &str = "{}";
 
 /// A group key as its canonical text, a JSON array.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupKey(Box<str>);
+
+/// What a group key says of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart {
+    /// Nothing: the column is summed over.
+    All,
+    /// The column is absent.
+    Missing,
+    /// The column has this value.
+    Value(KeyValue),
+}
 
 /// The value of one group-key column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,20 +54,21 @@ pub enum KeyValue {
 }
 
 impl GroupKey {
-    /// The key of those column values; `None` sums over the column.
-    pub fn new(values: &[Option<KeyValue>]) -> GroupKey {
+    /// The key that says this of each column.
+    pub fn new(parts: &[KeyPart]) -> GroupKey {
         let mut text = String::from("[");
-        if values.iter().any(Option::is_some) {
-            for (at, value) in values.iter().enumerate() {
+        if parts.iter().any(|part| *part != KeyPart::All) {
+            for (at, part) in parts.iter().enumerate() {
                 if at > 0 {
                     text.push(',');
                 }
-                match value {
-                    None => text.push_str("null"),
-                    Some(KeyValue::Text(value)) => push_json(&mut text, value),
-                    Some(KeyValue::Int(value)) => text.push_str(&value.to_string()),
-                    Some(KeyValue::Bool(value)) => text.push_str(if *value { "true" } else { "false" }),
-                    Some(KeyValue::Timestamp(us)) => push_json(&mut text, &format_rfc3339(*us)),
+                match part {
+                    KeyPart::All => text.push_str(ALL),
+                    KeyPart::Missing => text.push_str(MISSING),
+                    KeyPart::Value(KeyValue::Text(value)) => push_json(&mut text, value),
+                    KeyPart::Value(KeyValue::Int(value)) => push_int(&mut text, *value),
+                    KeyPart::Value(KeyValue::Bool(value)) => push_bool(&mut text, *value),
+                    KeyPart::Value(KeyValue::Timestamp(us)) => push_instant(&mut text, *us),
                 }
             }
         }
@@ -53,7 +76,8 @@ impl GroupKey {
         GroupKey(text.into())
     }
 
-    /// The keys of many rows, given as columns of that many rows; `None` sums over the column.
+    /// The keys of many rows, given as columns of that many rows; `None` sums over the column. Where a column is null, it is
+    /// absent.
     ///
     /// # Errors
     /// If a column has another type.
@@ -65,7 +89,7 @@ impl GroupKey {
                 keys.iter_mut().for_each(|key| key.push(','));
             }
             match column {
-                None => keys.iter_mut().for_each(|key| key.push_str("null")),
+                None => keys.iter_mut().for_each(|key| key.push_str(ALL)),
                 Some((column, kind)) => push_column(&mut keys, column, *kind)?,
             }
         }
@@ -84,11 +108,23 @@ impl fmt::Display for GroupKey {
     }
 }
 
+impl KeyPart {
+    /// The part as it stands in an answer: null for an absent column, and nothing for one that is summed over.
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        match self {
+            KeyPart::All => None,
+            KeyPart::Missing => Some(serde_json::Value::Null),
+            KeyPart::Value(value) => Some(value.to_json()),
+        }
+    }
+}
+
 impl KeyValue {
-    /// Reads a query parameter as the value of a column of that type; `None` if it is not one.
+    /// Reads a query parameter as the value of a column of that type; `None` if it is not one. A text that is too long for a
+    /// key is shortened as those of events are, so it names their key.
     pub fn parse(kind: FieldType, text: &str) -> Option<KeyValue> {
         match kind {
-            FieldType::String => Some(KeyValue::Text(text.to_owned())),
+            FieldType::String => Some(KeyValue::Text(shortened(text).into_owned())),
             FieldType::Int => text.parse().ok().map(KeyValue::Int),
             FieldType::Bool => text.parse().ok().map(KeyValue::Bool),
             FieldType::Timestamp => parse_rfc3339(text.as_bytes()).map(KeyValue::Timestamp),
@@ -107,29 +143,36 @@ impl KeyValue {
     }
 }
 
+/// Appends a column's value to the key of each row.
 fn push_column(keys: &mut [String], column: &Column, kind: FieldType) -> PolarsResult<()> {
     match kind {
-        FieldType::String => {
-            for (key, value) in keys.iter_mut().zip(column.str()?.iter()) {
-                push_json(key, value.unwrap_or_default());
-            }
-        }
-        FieldType::Bool => {
-            for (key, value) in keys.iter_mut().zip(column.bool()?.iter()) {
-                key.push_str(if value.unwrap_or_default() { "true" } else { "false" });
-            }
-        }
-        _ => {
-            for (key, value) in keys.iter_mut().zip(column.i64()?.iter()) {
-                let value = value.unwrap_or_default();
-                match kind {
-                    FieldType::Timestamp => push_json(key, &format_rfc3339(value)),
-                    _ => key.push_str(&value.to_string()),
-                }
-            }
-        }
+        FieldType::String => push_each(keys, column.str()?.iter(), push_json),
+        FieldType::Bool => push_each(keys, column.bool()?.iter(), push_bool),
+        FieldType::Timestamp => push_each(keys, column.i64()?.iter(), push_instant),
+        FieldType::Int | FieldType::Float => push_each(keys, column.i64()?.iter(), push_int),
     }
     Ok(())
+}
+
+fn push_each<T>(keys: &mut [String], values: impl Iterator<Item = Option<T>>, push: impl Fn(&mut String, T)) {
+    for (key, value) in keys.iter_mut().zip(values) {
+        match value {
+            Some(value) => push(key, value),
+            None => key.push_str(MISSING),
+        }
+    }
+}
+
+fn push_bool(out: &mut String, value: bool) {
+    out.push_str(if value { "true" } else { "false" });
+}
+
+fn push_int(out: &mut String, value: i64) {
+    out.push_str(&value.to_string());
+}
+
+fn push_instant(out: &mut String, us: i64) {
+    push_json(out, &format_rfc3339(us));
 }
 
 /// Appends a text as a JSON string. Escapes only what JSON requires to be escaped.

@@ -7,7 +7,7 @@
 use polars::prelude::*;
 
 use crate::catalog::{Metric, Source};
-use crate::group_key::MAX_KEY_BYTES;
+use crate::group_key;
 use crate::measure::MeasureKind;
 use crate::partial::{BUCKET, Partials, grouping_sets};
 use crate::schema::FieldType;
@@ -25,16 +25,8 @@ pub struct Plan {
 impl Plan {
     /// Compiles a metric of a checked catalog.
     pub fn new(source: &Source, metric: &Metric) -> Plan {
-        let long = |name: &String| {
-            let text = source.field(name).is_some_and(|field| field.kind == FieldType::String);
-            text.then(|| col(name.as_str()).str().len_bytes().lt_eq(lit(MAX_KEY_BYTES as u32)))
-        };
-        // The decoder refuses such texts today; what was archived under an older catalog is judged here.
-        let limits = source.grouped.iter().filter_map(long);
-        let filter = metric.filter.iter().map(|filter| filter.to_polars()).chain(limits).reduce(Expr::and);
         let mut columns: Vec<String> = [source.event_time.clone()].into();
         columns.extend(metric.by.iter().cloned());
-        columns.extend(source.grouped.iter().cloned());
         let used = metric.filter.iter().chain(metric.measures.iter().filter_map(|measure| measure.of.as_ref()));
         columns.extend(used.flat_map(|expression| expression.columns()).map(str::to_owned));
         columns.sort();
@@ -42,7 +34,7 @@ impl Plan {
         Plan {
             source: source.clone(),
             metric: metric.clone(),
-            filter,
+            filter: metric.filter.as_ref().map(|filter| filter.to_polars()),
             columns,
             measures: metric
                 .measures
@@ -76,7 +68,8 @@ impl Plan {
     /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
-    /// (null in a sum: overflow), float measures as `Float64`. Rows are in no order.
+    /// (null in a sum: overflow), float measures as `Float64`. Where an event lacks a `by` column, that is null; its texts are
+    /// shortened to what a group key may hold. Rows are in no order.
     ///
     /// # Errors
     /// If a column is missing or has another type; no value of an event can cause one.
@@ -90,11 +83,20 @@ impl Plan {
         // Arguments become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
         let arguments =
             self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(argument(at))));
-        let rows = kept.with_columns(arguments.chain([bucket]).collect::<Vec<_>>());
+        // All of these see the columns as they come, so a measure sees the whole text where a key is shortened.
+        let rows = kept.with_columns(arguments.chain([bucket]).chain(self.key_texts()).collect::<Vec<_>>());
         let keys: Vec<Expr> = self.metric.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
         let measures = self.measures.iter().enumerate();
         let measures = measures.flat_map(|(at, (kind, ..))| kind.aggregate(col(argument(at)), &aggregated(at)));
         self.finish(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.metric.by)
+    }
+
+    /// The `by` columns that hold texts, as they stand in group keys.
+    fn key_texts(&self) -> impl Iterator<Item = Expr> {
+        let is_text =
+            move |name: &&String| self.source.field(name).is_some_and(|field| field.kind == FieldType::String);
+        let texts = self.metric.by.iter().filter(is_text);
+        texts.map(|name| col(name.as_str()).map(group_key::shorten, |_, field| Ok(field.clone())))
     }
 
     /// Partials → partials of fewer group-key columns: those of `by` that `kept` accepts. None of them gives the partials

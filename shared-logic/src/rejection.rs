@@ -10,11 +10,13 @@ use crate::schema::Field;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// No payload, or one of no bytes.
+    /// No payload, or nothing in it. A byte-order mark is nothing.
     Empty,
+    /// The payload is longer than the source's `max_record`.
+    TooLong,
     /// The payload is not UTF-8.
     NotUtf8,
-    /// The payload is not JSON (RFC 8259), or nests deeper than [`crate::format::MAX_DEPTH`].
+    /// The payload is not JSON (RFC 8259).
     NotJson,
     /// The payload is JSON, but not an object.
     NotObject,
@@ -30,10 +32,8 @@ pub enum Reason {
     MissingField,
     /// A field holds another type than declared.
     WrongType,
-    /// An integer outside ±(2^53−1), a float that is not finite, or an instant outside the years 1 to 9999.
+    /// An integer outside of 64 bits, a float that is not finite, or an instant outside the years 1 to 9999.
     OutOfRange,
-    /// A text in a group-key column is longer than [`MAX_KEY_BYTES`](crate::group_key::MAX_KEY_BYTES).
-    TooLong,
     /// The event is older than its record by more than the source's `max_age`.
     TooOld,
     /// The event is newer than its record by more than the source's `max_ahead`.
@@ -44,6 +44,7 @@ impl Reason {
     /// Every reason, in the order in which a record is judged.
     pub const ALL: [Reason; 14] = [
         Reason::Empty,
+        Reason::TooLong,
         Reason::NotUtf8,
         Reason::NotJson,
         Reason::NotObject,
@@ -54,7 +55,6 @@ impl Reason {
         Reason::MissingField,
         Reason::WrongType,
         Reason::OutOfRange,
-        Reason::TooLong,
         Reason::TooOld,
         Reason::TooFarAhead,
     ];
@@ -63,6 +63,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Reason::Empty => "empty",
+            Reason::TooLong => "too_long",
             Reason::NotUtf8 => "not_utf8",
             Reason::NotJson => "not_json",
             Reason::NotObject => "not_object",
@@ -73,7 +74,6 @@ impl Reason {
             Reason::MissingField => "missing_field",
             Reason::WrongType => "wrong_type",
             Reason::OutOfRange => "out_of_range",
-            Reason::TooLong => "too_long",
             Reason::TooOld => "too_old",
             Reason::TooFarAhead => "too_far_ahead",
         }

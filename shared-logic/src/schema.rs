@@ -2,9 +2,6 @@
 
 use polars::prelude::{DataType, TimeUnit, TimeZone};
 
-/// Integers outside ±[`MAX_INT`] (2^53−1) are rejected: beyond it, JSON readers disagree.
-pub const MAX_INT: i64 = (1 << 53) - 1;
-
 /// A declared field of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
@@ -35,7 +32,7 @@ impl Field {
 pub enum Place {
     /// In the member of the field's name; in formats with columns, in the field's column.
     Own,
-    /// In nested JSON: the steps from the document to the value, at least one.
+    /// In a JSON document: the steps from the document to the value. The first one is to a member.
     Path(Vec<Step>),
     /// In the texts of these declared fields, in their order, with a blank between them: an instant whose date and time are two
     /// columns. Such a field has no column of its own.
@@ -90,7 +87,7 @@ impl EpochUnit {
 pub enum FieldType {
     /// UTF-8 text.
     String,
-    /// An integer within ±[`MAX_INT`].
+    /// An integer of 64 bits.
     Int,
     /// A finite 64-bit float.
     Float,

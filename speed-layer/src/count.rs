@@ -100,7 +100,7 @@ async fn count_into(
 ) -> Result<bool, Superseded> {
     let (id, cursor) = (&open.id, open.shard.cursor);
     let window = RecentIdentities::new(shared.metrics.source.dedup_window);
-    let warms = shared.metrics.source.event_id.is_some();
+    let warms = !shared.metrics.source.event_id.is_empty();
     let warm_from = if warms { window.warm_from(cursor).max(open.warm_start) } else { cursor };
     info!(%id, cursor, warm_from, "counting");
     let (batches, sealed) = mpsc::channel(STAGE_DEPTH);

@@ -6,6 +6,8 @@
 //!
 //! When a connection to Kafka breaks, whatever comes afterwards may be of another copy of the log (R12). So nothing more is
 //! handed on: the client is replaced, and every loop starts again from its shard, whose position is compared with the log.
+//! The same is done when Kafka tells nothing about a partition for `kafka.stalled_after` although something is due, also
+//! while a loop's window is warmed or its position is compared.
 //!
 //! A record may name a schema that the decoder lacks. Its partition waits there; the thread hands on what it has, and asks for the
 //! schema before it reads on.
@@ -27,11 +29,12 @@ use shared_logic::decode::Decoder;
 use shared_logic::log::{Check, Witness};
 use storage::{AwaitedSchema, Schemas};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 use self::micro_batch::MicroBatch;
 use self::partition::Partition;
+use crate::log::ends::Ends;
 
 /// How many records one call to Kafka may bring.
 const POLL_RECORDS: usize = 4_096;
@@ -48,8 +51,6 @@ pub enum Assignment {
         /// The partition's number.
         partition: i32,
     },
-    /// Replace the client: it gives nothing, although the log holds more.
-    Renew,
 }
 
 /// How to read a partition.
@@ -88,10 +89,12 @@ pub struct Reader {
     awaited: Option<AwaitedSchema>,
     partitions: BTreeMap<i32, Partition>,
     assignments: std_mpsc::Receiver<Assignment>,
+    ends: watch::Receiver<Ends>,
 }
 
 impl Reader {
-    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted.
+    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted. `schemas`
+    /// are those that records may name, and `ends` says how far the log reaches.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
@@ -105,6 +108,7 @@ impl Reader {
         wanted: Vec<String>,
         schemas: Schemas,
         assignments: std_mpsc::Receiver<Assignment>,
+        ends: watch::Receiver<Ends>,
     ) -> Result<Reader, KafkaError> {
         let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Reader {
@@ -120,6 +124,7 @@ impl Reader {
             settings: settings.clone(),
             partitions: BTreeMap::new(),
             assignments,
+            ends,
         })
     }
 
@@ -127,6 +132,9 @@ impl Reader {
     /// that is assigned the partition next.
     pub fn run(mut self) {
         while self.take_assignments() {
+            if self.ends.has_changed().unwrap_or(false) {
+                self.consumer.note_ends(&self.ends.borrow_and_update().of);
+            }
             let read = self.read();
             if let Err(error) = read {
                 error!(topic = self.source.topic, %error, "cannot read from kafka; trying again");
@@ -136,6 +144,12 @@ impl Reader {
                 warn!(
                     topic = self.source.topic,
                     "a connection to kafka broke; comparing the log with what was counted"
+                );
+                self.renew();
+            } else if let Some(partition) = self.consumer.stalled() {
+                warn!(
+                    topic = self.source.topic,
+                    partition, "kafka tells nothing although more is due; replacing the client"
                 );
                 self.renew();
             }
@@ -166,7 +180,6 @@ impl Reader {
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
-                Ok(Assignment::Renew) => self.renew(),
                 Err(std_mpsc::TryRecvError::Empty) => break,
                 Err(std_mpsc::TryRecvError::Disconnected) => return false,
             }
@@ -210,7 +223,7 @@ impl Reader {
                         partition.note_witness(&record);
                     }
                     if is_full && !losses.is_new() {
-                        partition.send(source, false);
+                        partition.send(source);
                     }
                 }
             }
@@ -243,7 +256,7 @@ impl Reader {
     fn hand_on(&mut self) {
         let (linger, idle) = (self.settings.linger.get(), self.settings.idle_apply.get());
         for partition in self.partitions.values_mut() {
-            partition.hand_on(&self.source, linger, idle, self.awaited.is_some());
+            partition.hand_on(&self.source, linger, idle);
         }
     }
 }

@@ -73,17 +73,17 @@ async fn run_source(
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
-    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), schemas, assignments)?;
+    let (publish_ends, ends) = watch::channel(Ends::default());
+    let wanted = metrics.columns();
+    let reading = Reader::new(&settings.kafka, &bounds, &source, wanted, schemas, assignments, ends.clone())?;
     let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
     let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
-    let (publish_ends, ends) = watch::channel(Ends::default());
     let batch_side = BatchSide::new(&storage, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,
         settings: settings.speed.clone(),
-        stalled_after: settings.kafka.stalled_after.get(),
         compacted: OnceCell::new(),
         facts: watch::channel(Arc::default()).0,
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),

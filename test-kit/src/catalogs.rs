@@ -40,16 +40,16 @@ lowest = "min(x)"
 highest = "max(x)"
 "#;
 
-/// Groups by a column of each type that a group key may have.
+/// Groups by a column of each type that a group key may have. All but one may be absent.
 pub const EVERY_KEY_TYPE: &str = r#"
 [sources.visits]
 event_time = "at"
 [sources.visits.fields]
 at = "timestamp"
-page = "string"
+page = "string?"
 code = "int"
-ok = "bool"
-seen = "timestamp"
+ok = "bool?"
+seen = "timestamp?"
 [metrics.visits]
 source = "visits"
 by = ["page", "code", "ok", "seen"]
@@ -60,14 +60,14 @@ codes = "sum(code)"
 least = "min(code)"
 "#;
 
-/// Views of videos in countries, with a filter, an integer extreme and a derived value.
+/// Views of videos in countries, some of them unknown, with a filter, an integer extreme and a derived value.
 pub const VIEWS: &str = r#"
 [sources.views]
 event_time = "at"
 [sources.views.fields]
 at = "timestamp"
 video = "string"
-country = "string"
+country = "string?"
 dwell_ms = "int"
 [metrics.views]
 source = "views"

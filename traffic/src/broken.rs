@@ -3,14 +3,17 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
-use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
-use shared_logic::schema::MAX_INT;
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
 use crate::payload::{encode, encode_with};
+
+/// Records are made too long only for sources that bound them to this many bytes: sample traffic does not fill a broker.
+const TOO_LONG_MAX: u64 = 64 * 1024;
+/// An integer that 64 bits do not hold.
+const HUGE_INT: f64 = 1e19;
 
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
@@ -23,7 +26,7 @@ pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
         | Reason::WrongColumns => source.format.reasons().contains(reason),
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
-        Reason::TooLong => limited(source).is_some(),
+        Reason::TooLong => source.max_record <= TOO_LONG_MAX,
         _ => true,
     };
     Reason::ALL.into_iter().filter(possible).collect()
@@ -35,6 +38,10 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
     let with = |at: usize, cell: Cell| encode_with(source, row, at, Some(cell));
     match reason {
         Reason::Empty => Vec::new(),
+        Reason::TooLong => {
+            let missing = usize::try_from(source.max_record + 1).unwrap_or_default().saturating_sub(valid.len());
+            [valid, vec![b' '; missing]].concat()
+        }
         Reason::NotUtf8 => {
             let middle = valid.len() / 2;
             [&valid[..middle], b"\xff\xfe", &valid[middle..]].concat()
@@ -47,13 +54,10 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
         Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => with(int, Cell::Int(MAX_INT + 1)),
+            Some(int) => with(int, Cell::Float(HUGE_INT)),
             // Milliseconds since 1970.
             None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
         },
-        Reason::TooLong => {
-            limited(source).map_or_else(Vec::new, |at| with(at, Cell::Text("x".repeat(MAX_KEY_BYTES + 1))))
-        }
         Reason::TooOld | Reason::TooFarAhead => valid,
     }
 }
@@ -62,12 +66,6 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
 fn required(source: &Source, rng: &mut StdRng) -> usize {
     let required: Vec<usize> = (0..source.fields.len()).filter(|at| !source.fields[*at].optional).collect();
     required[rng.random_range(0..required.len())]
-}
-
-/// A field whose text has a maximum length.
-fn limited(source: &Source) -> Option<usize> {
-    let mut fields = source.fields.iter();
-    fields.position(|field| field.kind == FieldType::String && source.grouped.contains(&field.name))
 }
 
 fn event_time(source: &Source) -> usize {

@@ -7,7 +7,7 @@ use shared_logic::format::FieldValue;
 pub enum Cell {
     /// Text without tabs, line feeds, quotes or backslashes, never empty.
     Text(String),
-    /// An integer within ±(2^53−1).
+    /// An integer within ±2^53, so that the expected counts are exact in floats.
     Int(i64),
     /// A finite float with two decimals.
     Float(f64),

@@ -23,9 +23,9 @@ const FILTER: (&str, i64) = ("status", 200);
 #[derive(Debug)]
 pub struct Expected {
     source: String,
-    event_id: Option<usize>,
+    event_id: Vec<usize>,
     event_time: usize,
-    seen: HashSet<(String, i64)>,
+    seen: HashSet<(Vec<String>, i64)>,
     records: u64,
     rejected: u64,
     copies: u64,
@@ -78,7 +78,7 @@ impl Expected {
         }
         Expected {
             source: source.name.clone(),
-            event_id: source.event_id.as_deref().and_then(|name| position(source, name)),
+            event_id: source.event_id.iter().filter_map(|name| position(source, name)).collect(),
             event_time: position(source, &source.event_time).unwrap_or_default(),
             seen: HashSet::new(),
             records: 0,
@@ -98,9 +98,8 @@ impl Expected {
             return;
         };
         let Some(Cell::Instant(time_us)) = row[self.event_time] else { return };
-        if let Some(id) = self.event_id.and_then(|id| row[id].as_ref())
-            && !self.seen.insert((text(id), time_us))
-        {
+        let id: Vec<String> = self.event_id.iter().filter_map(|at| row[*at].as_ref()).map(text).collect();
+        if !id.is_empty() && !self.seen.insert((id, time_us)) {
             self.copies += 1;
             return;
         }
@@ -144,7 +143,8 @@ impl Counted {
                 None => None,
                 Some(of) => {
                     let column = of.columns().first().and_then(|name| Some((*name, position(source, name)?)));
-                    let plain = column.filter(|(name, _)| Expression::parse(name, &scope).as_ref() == Ok(of));
+                    let quoted = |name: &str| Expression::parse(&format!("\"{name}\""), &scope);
+                    let plain = column.filter(|(name, _)| quoted(name).as_ref() == Ok(of));
                     let (_, field) =
                         plain.ok_or_else(|| format!("measure `{}` is not of a plain field", measure.name))?;
                     Some(field)

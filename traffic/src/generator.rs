@@ -5,7 +5,7 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::rejection::Reason;
 use shared_logic::time::{DAY_US, HOUR_US};
 
@@ -74,11 +74,11 @@ pub struct Tally {
 }
 
 impl Generator {
-    /// A generator of records for `source`; the seed decides them.
+    /// A generator of records for `source`, which is one of the catalog; the seed decides them.
     ///
     /// # Errors
     /// If no stream can have this mix, or the source's payloads name schemas.
-    pub fn new(source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
+    pub fn new(catalog: &Catalog, source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
         if source.format.names_schemas() {
             return Err(MixError::Format(source.format.name()));
         }
@@ -87,9 +87,9 @@ impl Generator {
         }
         // A copy must lie in the deduplication window, which counts the records of one partition. Half of the window leaves
         // room for other producers.
-        let near_max = if source.event_id.is_some() { NEAR_MAX.min(source.dedup_window / 2) } else { 0 };
+        let near_max = if source.event_id.is_empty() { 0 } else { NEAR_MAX.min(source.dedup_window / 2) };
         Ok(Generator {
-            rows: Rows::new(source, mix.keys, mix.zipf)?,
+            rows: Rows::new(catalog, source, mix.keys, mix.zipf)?,
             rng: StdRng::seed_from_u64(seed),
             reasons: broken::reasons(source),
             near: VecDeque::new(),

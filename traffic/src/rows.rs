@@ -4,10 +4,12 @@
 //! other field, its type decides and, loosely, its name: `status` holds 200, 404 or 500, `url` an address, `user_id`
 //! something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Zipf};
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::schema::{Field, FieldType};
 use shared_logic::time::HOUR_US;
 
@@ -43,6 +45,7 @@ struct Recipe {
 /// The role of a field in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
+    /// The last of the fields that identify an event. It alone is unique; the others hold what they would without that role.
     EventId,
     EventTime,
     /// The key of the records, or else the first column that metrics group by. Its popularity varies.
@@ -54,17 +57,19 @@ enum Role {
 
 impl Rows {
     /// Rows with `keys` different keys. Their popularity falls with the given exponent; 0 makes all equal.
-    pub(crate) fn new(source: &Source, keys: u64, zipf: f64) -> Result<Rows, MixError> {
+    pub(crate) fn new(catalog: &Catalog, source: &Source, keys: u64, zipf: f64) -> Result<Rows, MixError> {
         let popularity = Zipf::new(keys as f64, zipf).map_err(|_| MixError::Popularity)?;
-        let main = main_field(source);
+        let grouped: BTreeSet<&str> =
+            catalog.metrics_of(&source.name).flat_map(|metric| &metric.by).map(String::as_str).collect();
+        let main = main_field(source, &grouped);
         let role = |field: &Field| {
-            if source.event_id.as_ref() == Some(&field.name) {
+            if source.event_id.last() == Some(&field.name) {
                 Role::EventId
             } else if source.event_time == field.name {
                 Role::EventTime
             } else if main == Some(field.name.as_str()) {
                 Role::Main
-            } else if source.grouped.contains(&field.name) {
+            } else if grouped.contains(field.name.as_str()) {
                 Role::Grouped
             } else {
                 Role::Other
@@ -178,10 +183,10 @@ impl Recipe {
     }
 }
 
-/// The field that the catalog names as the key, else the first column that metrics group by.
-fn main_field(source: &Source) -> Option<&str> {
-    let is_other = |name: &str| source.event_id.as_deref() != Some(name) && source.event_time != name;
-    let grouped = source.fields.iter().map(|field| field.name.as_str()).find(|name| source.grouped.contains(*name));
+/// The field that the catalog names as the key, else the first of those that metrics group by.
+fn main_field<'a>(source: &'a Source, grouped: &BTreeSet<&str>) -> Option<&'a str> {
+    let is_other = |name: &str| source.event_id.last().is_none_or(|id| id != name) && source.event_time != name;
+    let grouped = source.fields.iter().map(|field| field.name.as_str()).find(|name| grouped.contains(name));
     source.key.as_deref().filter(|key| is_other(key)).or(grouped.filter(|name| is_other(name)))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
-use shared_logic::catalog::{Catalog, Source};
+use shared_logic::catalog::Catalog;
 use shared_logic::decode::Decoder;
 use shared_logic::time::{DAY_US, HOUR_US, bucket_start, format_rfc3339};
 
@@ -17,22 +17,23 @@ const MINUTE_US: i64 = 60_000_000;
 const STRANGE: &str = r#"
 [sources.readings]
 topic = "readings"
-event_id = "n"
+event_id = ["siteId", "n"]
 event_time = "measuredAt"
 max_age = "90m"
+max_record = "2KiB"
 dedup_window = 40
 [sources.readings.fields]
 n = "int"
 measuredAt = "timestamp"
-siteId = "string"
-floor = "int"
-celsius = "float"
+siteId = { type = "string", path = "site.id" }
+floor = { type = "int", path = "site.floor" }
+celsius = { type = "float", path = "values[1]" }
 humidity = "float?"
 ok = "bool?"
 installed = "timestamp?"
 [metrics.climate]
 source = "readings"
-by = ["siteId", "floor"]
+by = ["siteId", "ok"]
 grain = "1h"
 [metrics.climate.measures]
 readings = "count()"
@@ -54,27 +55,28 @@ fn mix() -> Mix {
     Mix { keys: 50, zipf: 1.1, duplicates: 0.03, late: 0.02, broken: 0.05, spread: 10 * MINUTE_US }
 }
 
-fn samples(source: &Source, mix: &Mix, seed: u64, count: usize) -> Vec<Sample> {
-    let mut generator = Generator::new(source, mix, seed).expect("a valid mix");
+fn samples(catalog: &Catalog, source: &str, mix: &Mix, seed: u64, count: usize) -> Vec<Sample> {
+    let mut generator = Generator::new(catalog, &catalog.sources[source], mix, seed).expect("a valid mix");
     (0..count).map(|_| generator.sample(NOW_US)).collect()
 }
 
 #[test]
 fn the_same_seed_gives_the_same_records() {
-    for source in shipped().sources.values() {
-        let first = samples(source, &mix(), 7, 2_000);
-        assert_eq!(first, samples(source, &mix(), 7, 2_000));
-        assert_ne!(first, samples(source, &mix(), 8, 2_000));
+    let catalog = shipped();
+    for source in catalog.sources.keys() {
+        let first = samples(&catalog, source, &mix(), 7, 2_000);
+        assert_eq!(first, samples(&catalog, source, &mix(), 7, 2_000));
+        assert_ne!(first, samples(&catalog, source, &mix(), 8, 2_000));
     }
 }
 
 #[test]
 fn the_layers_decoder_agrees_about_every_record() {
-    let strange = Catalog::parse(STRANGE).expect("a valid catalog");
-    for source in shipped().sources.values().chain(strange.sources.values()) {
+    let catalogs = [shipped(), Catalog::parse(STRANGE).expect("a valid catalog")];
+    for (catalog, source) in catalogs.iter().flat_map(|catalog| catalog.sources.values().map(move |of| (catalog, of))) {
         let mut decoder = Decoder::new(source);
         let mut reasons = HashSet::new();
-        for sample in samples(source, &mix(), 1, 20_000) {
+        for sample in samples(catalog, &source.name, &mix(), 1, 20_000) {
             let shown = String::from_utf8_lossy(&sample.payload).into_owned();
             let decoded = decoder.decode(Some(&sample.payload), Some(NOW_US));
             match (sample.kind, decoded) {
@@ -100,7 +102,7 @@ fn the_layers_decoder_agrees_about_every_record() {
 fn copies_are_equal_and_near() {
     let strange = Catalog::parse(STRANGE).expect("a valid catalog");
     let source = &strange.sources["readings"];
-    let samples = samples(source, &Mix { duplicates: 0.3, ..mix() }, 3, 5_000);
+    let samples = samples(&strange, "readings", &Mix { duplicates: 0.3, ..mix() }, 3, 5_000);
     let mut copies = 0;
     for (at, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.kind == Kind::Copy) {
         let window = &samples[at.saturating_sub(source.dedup_window as usize)..at];
@@ -111,7 +113,7 @@ fn copies_are_equal_and_near() {
     assert!((1_000..2_000).contains(&copies), "{copies}");
     // A source without an event id gets no copies.
     let catalog = shipped();
-    let log = self::samples(&catalog.sources["access_log"], &mix(), 3, 5_000);
+    let log = self::samples(&catalog, "access_log", &mix(), 3, 5_000);
     assert!(log.iter().all(|sample| sample.kind != Kind::Copy));
 }
 
@@ -119,7 +121,7 @@ fn copies_are_equal_and_near() {
 fn shares_and_popularity_are_as_asked() {
     let catalog = shipped();
     let source = &catalog.sources["views"];
-    let mut generator = Generator::new(source, &Mix { broken: 0.01, ..mix() }, 5).expect("a valid mix");
+    let mut generator = Generator::new(&catalog, source, &Mix { broken: 0.01, ..mix() }, 5).expect("a valid mix");
     let mut of_key: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for _ in 0..50_000 {
         *of_key.entry(generator.sample(NOW_US).key).or_default() += 1;
@@ -130,7 +132,7 @@ fn shares_and_popularity_are_as_asked() {
     assert!((400..600).contains(&tally.broken), "{tally}");
     assert_eq!(of_key.len(), 50);
     assert!(of_key[b"video-1".as_slice()] > 20 * of_key[b"video-42".as_slice()]);
-    let alike = samples(source, &Mix { zipf: 0.0, ..mix() }, 5, 50_000);
+    let alike = samples(&catalog, "views", &Mix { zipf: 0.0, ..mix() }, 5, 50_000);
     let of_first = alike.iter().filter(|sample| sample.key == b"video-1").count();
     assert!((800..1_200).contains(&of_first), "{of_first}");
 }
@@ -144,7 +146,7 @@ fn expected_counts_equal_a_recount_of_the_payloads() {
     let mut decoder = Decoder::new(source);
     let mut seen = HashSet::new();
     let mut counts: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
-    let samples = samples(source, &mix(), 11, 20_000);
+    let samples = samples(&catalog, "views", &mix(), 11, 20_000);
     for sample in &samples {
         expected.observe(sample);
         let Ok(event) = decoder.decode(Some(&sample.payload), Some(NOW_US)) else { continue };
@@ -184,13 +186,33 @@ fn expected_names_what_it_does_not_count() {
     let catalog = Catalog::parse(STRANGE).expect("a valid catalog");
     let source = &catalog.sources["readings"];
     let mut expected = Expected::new(&catalog, source);
-    samples(source, &mix(), 2, 1_000).iter().for_each(|sample| expected.observe(sample));
+    samples(&catalog, "readings", &mix(), 2, 1_000).iter().for_each(|sample| expected.observe(sample));
     let expected = expected.to_json();
     assert_eq!(expected["not_counted"]["hot"], "its `where` is not `status = 200`");
     let overall = &expected["metrics"]["climate"]["overall"]["values"];
     let counted = 1_000 - int(&expected, "rejected") - int(&expected, "duplicates");
     assert_eq!(int(overall, "readings"), counted);
     assert!(overall["warmest"].as_f64() > overall["driest"].as_f64(), "{overall}");
+    // An absent `ok` is a key of its own.
+    let keys = expected["metrics"]["climate"]["keys"].as_array().expect("keys");
+    assert_eq!(keys.iter().map(|key| int(&key["values"], "readings")).sum::<i64>(), counted);
+    for ok in [Value::Null, true.into(), false.into()] {
+        assert!(keys.iter().any(|key| key["key"]["ok"] == ok), "no key with ok {ok}");
+    }
+}
+
+/// Events of two sites may have the same number, and only all fields of an event id tell copies apart.
+#[test]
+fn expected_drops_copies_by_every_field_of_the_event_id() {
+    let catalog = Catalog::parse(STRANGE).expect("a valid catalog");
+    let mut expected = Expected::new(&catalog, &catalog.sources["readings"]);
+    let one = samples(&catalog, "readings", &Mix { broken: 0.0, ..mix() }, 4, 1).remove(0);
+    let mut other = one.clone();
+    let row = other.row.as_mut().expect("an event");
+    row[2] = Some(Cell::Text("another site".to_owned()));
+    [&one, &other, &one, &other].into_iter().for_each(|sample| expected.observe(sample));
+    let expected = expected.to_json();
+    assert_eq!((int(&expected, "records"), int(&expected, "duplicates")), (4, 2), "{expected}");
 }
 
 fn int(values: &Value, name: &str) -> i64 {

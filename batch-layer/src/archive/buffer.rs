@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use platform::settings;
 use polars::prelude::{DataFrame, PolarsResult, Schema};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Place;
@@ -19,7 +20,7 @@ pub(crate) struct Buffer {
     /// Per reason, how many of the records are invalid, and where the last of them is.
     pub(crate) rejects: BTreeMap<Reason, (u64, Place)>,
     /// Bytes of payloads and keys.
-    pub(crate) bytes: usize,
+    bytes: usize,
     /// Per partition with records, the offset of the last one, and its witness if that was made (R12).
     last: BTreeMap<i32, (i64, Option<Witness>)>,
     rows: RecordRows,
@@ -85,6 +86,11 @@ impl Buffer {
     /// The number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether it holds as much as one commit may.
+    pub(crate) fn is_full(&self, settings: &settings::Archive) -> bool {
+        self.rows() >= settings.max_rows || self.bytes as u64 >= settings.max_bytes.bytes()
     }
 
     /// Whether a commit would move any partition's next offset.

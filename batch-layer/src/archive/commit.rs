@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metrics::{counter, gauge, histogram};
-use platform::store::{Committed, StoreError};
+use platform::store::{Committed, DataFile, StoreError};
 use polars::prelude::Schema;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::{Facts, Rejects};
@@ -75,12 +75,8 @@ pub(crate) async fn rows(
         rejects.last = last.clone();
     }
     let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
-    let (records, declared) = (buffer.rows(), archive.columns()?);
-    let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
-    let mut files = Vec::with_capacity(days.len());
-    for (day, frame) in days {
-        files.push(archive.write(&day, frame, &RANGED).await?);
-    }
+    let records = buffer.rows();
+    let files = write(archive, buffer).await?;
     let commit = archive.begin("ARCHIVE").adding(files);
     platform::failpoints::pass("archive::before_commit");
     let committed = archive.commit(commit, Some(facts)).await?;
@@ -96,6 +92,17 @@ pub(crate) async fn rows(
         histogram!("braid_archive_commit_seconds").record(started.elapsed());
     }
     Ok(committed)
+}
+
+/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed.
+pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
+    let declared = archive.columns()?;
+    let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
+    let mut files = Vec::with_capacity(days.len());
+    for (day, frame) in days {
+        files.push(archive.write(&day, frame, &RANGED).await?);
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Each commit of the archiver writes a file per day, and a reconcile reads every file of a day: the small ones of a day are
 //! merged. Small files of other rules are decoded again from their bytes first (R11). No file ever holds rows of different
-//! rules, no column is lost, and a file whose bytes were not kept stays as it is.
+//! rules, no column is lost, and a file whose bytes were not kept stays as it is. Rows that older builds wrote without a hash get
+//! one from their bytes.
 //!
 //! The archiver does this itself between its own commits, so it rarely conflicts: only commits that change facts alone
 //! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
@@ -18,7 +19,7 @@ use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION, RULES};
 use storage::{Archive, Schemas};
 use tracing::{debug, warn};
 
-use crate::archive_rows::{self, RANGED, Redecoded};
+use crate::archive_rows::{self, RANGED, Redecoded, hashes};
 use crate::rows::{self, RowsError};
 
 /// A day with fewer small files than this is left alone.
@@ -117,7 +118,8 @@ async fn merge(
         // Every column that the table has: some files hold values of fields that the catalog no longer declares.
         let merged = archive.read(&files, &archive.columns()?).await?.sort([LOG, PARTITION, OFFSET], place);
         let named = merged.with_column(col(RULES).fill_null(lit(rules.as_str())));
-        let frame = rows::compute("merge small files", archive.path(), move || named.collect()).await?;
+        let hashed = move || hashes::filled(named.collect()?);
+        let frame = rows::compute("merge small files", archive.path(), hashed).await?;
         let one = archive.write(&day, frame, &RANGED).await?;
         debug!(table = archive.path(), day, files = files.len(), rows = one.rows, "compacting");
         counter!("braid_archive_files_compacted_total").increment(files.len() as u64);

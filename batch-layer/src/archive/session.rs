@@ -1,7 +1,14 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
+//!
+//! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
+//! - `reading`: what is read and not committed yet;
+//! - `waiting`: partitions whose records name a schema that is not known yet;
+//! - `lost_tail`: where a log that lost its tail goes on (R12).
 
+mod archive_again;
 mod lost_tail;
 mod reading;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,15 +19,16 @@ use platform::settings::{self, Settings};
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{KeptBytes, Source};
+use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Change;
 use shared_logic::decode::Decoder;
-use storage::{Archive, AwaitedSchema, Schemas, Storage};
+use storage::{Archive, Schemas, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::reading::{POLL_WAIT, Reading};
+use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
 
 /// Archives one source. It blocks the thread that runs it.
@@ -42,6 +50,12 @@ pub(super) struct Archiver {
     commits: u64,
 }
 
+/// Where the partitions of a topic start and end, as Kafka said at the start of a session.
+struct Bounds {
+    starts: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, i64>,
+}
+
 impl Archiver {
     /// Connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
@@ -53,7 +67,6 @@ impl Archiver {
     ) -> Result<Archiver, SessionError> {
         let kafka = &settings.kafka;
         let archive = runtime.block_on(super::create(storage, &source))?;
-        refuse_changed_rules(&archive, &source)?;
         let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(kafka)?,
@@ -73,11 +86,15 @@ impl Archiver {
     }
 
     /// Runs one session after another until `stop`.
-    pub(super) fn run(mut self) {
+    ///
+    /// # Errors
+    /// [`SessionError::RulesChanged`], which no other session can change.
+    pub(super) fn run(mut self) -> Result<(), SessionError> {
         let mut backoff = Backoff::new(self.settings.retry_backoff.get());
         while !self.stop.is_cancelled() {
             match self.session() {
                 Ok(()) => backoff.reset(),
+                Err(refused @ SessionError::RulesChanged { .. }) => return Err(refused),
                 Err(failed) => {
                     let wait = backoff.wait();
                     error!(
@@ -90,6 +107,7 @@ impl Archiver {
                 }
             }
         }
+        Ok(())
     }
 
     /// Runs one session. It ends without an error when something has changed since its start, and at `stop`, after a
@@ -101,16 +119,20 @@ impl Archiver {
             self.pause(self.settings.discover_every.get());
             return Ok(());
         };
-        let Some(mut reading) = self.register(topic)? else { return Ok(()) };
+        let Some(bounds) = self.register(&topic)? else { return Ok(()) };
+        if self.archives_again(&topic, &bounds)? {
+            return Ok(());
+        }
+        let mut reading = self.start_reading(topic, bounds)?;
         while self.read_on(&mut reading)? {}
         Ok(())
     }
 
-    /// R6: registers the topic in the facts, before any of its records is archived, and starts to read. Returns nothing
-    /// if another archiver committed first.
-    fn register(&mut self, topic: Topic) -> Result<Option<Reading>, SessionError> {
-        let starts = self.offsets(&topic, Bound::Start)?;
-        let ends = self.offsets(&topic, Bound::End)?;
+    /// R6: registers the topic in the facts, before any of its records is archived. Returns nothing if another archiver
+    /// committed first.
+    fn register(&mut self, topic: &Topic) -> Result<Option<Bounds>, SessionError> {
+        let starts = self.offsets(topic, Bound::Start)?;
+        let ends = self.offsets(topic, Bound::End)?;
         let before = self.archive.facts();
         let mut facts = before.clone();
         facts.keep_bytes(&self.source.rules());
@@ -121,12 +143,17 @@ impl Archiver {
             if self.runtime.block_on(committed)? == Committed::Conflict {
                 return Ok(None);
             }
-            changes.iter().for_each(|change| self.log_change(change, &topic));
+            changes.iter().for_each(|change| self.log_change(change, topic));
         }
-        let positions = self.positions(&topic, &self.archive.facts(), &starts)?;
+        Ok(Some(Bounds { starts, ends }))
+    }
+
+    /// Starts to read where the archive stands.
+    fn start_reading(&mut self, topic: Topic, bounds: Bounds) -> Result<Reading, SessionError> {
+        let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?;
         info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
         self.consumer.assign(&positions.starts())?;
-        Ok(Some(Reading::new(&self.source, topic, positions, ends)))
+        Ok(Reading::new(&self.source, topic, positions, bounds.ends))
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
@@ -138,16 +165,20 @@ impl Archiver {
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        match reading.awaited.take() {
-            None => reading.poll(&mut self.consumer, &self.source, &mut self.decoder, &self.schemas)?,
-            Some(awaited) => self.ask(reading, awaited)?,
+        if reading.waiting.is_empty() {
+            reading.poll(&mut self.consumer, &self.source, &mut self.decoder, &self.schemas)?;
+        } else if self.learns(&mut reading.waiting) {
+            self.consumer.assign(&reading.starts())?;
         }
+        let stalled = self.consumer.stalled();
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
-        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+        if self.losses.take() || stalled.is_some() {
             let rows = reading.buffer.rows();
             warn!(
                 topic = self.source.topic,
-                rows, "a connection to kafka broke or stalls; reading again what is not archived"
+                rows,
+                ?stalled,
+                "a connection to kafka broke or stalls; reading again what is not archived"
             );
             self.renew()?;
             // Connections may break again and again.
@@ -173,28 +204,28 @@ impl Archiver {
             return Ok(false);
         }
         if let Some(ends) = ends? {
+            self.consumer.note_ends(&ends);
             (reading.ends, reading.ends_asked) = (ends, Instant::now());
         }
         if commits && !self.commit(reading)? {
             return Ok(false);
         }
         if !reading.differs.is_empty() {
-            self.lose_tails(reading)?;
+            self.lose_tails(&reading.topic, &reading.differs)?;
             return Ok(false);
         }
         self.explain_out_of_range(reading)?;
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
 
-    /// Asks for the schema that partitions wait for. Once it is learned, they are read on. Meanwhile, what was read is committed
-    /// in time.
-    fn ask(&mut self, reading: &mut Reading, mut awaited: AwaitedSchema) -> Result<(), KafkaError> {
-        if self.runtime.block_on(self.schemas.ask(&mut awaited, &mut self.decoder)) {
-            return self.consumer.assign(&reading.go_on());
+    /// Asks for the schema that partitions wait for. Returns whether it is learned, so that they can be read on. Nothing is read
+    /// meanwhile, but what was read is committed in time.
+    fn learns(&mut self, waiting: &mut Waiting) -> bool {
+        let is_learned = self.runtime.block_on(waiting.ask(&mut self.schemas, &mut self.decoder));
+        if !is_learned {
+            self.pause(POLL_WAIT);
         }
-        reading.wait_for(awaited);
-        self.pause(POLL_WAIT);
-        Ok(())
+        is_learned
     }
 
     /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the
@@ -275,20 +306,3 @@ impl Archiver {
         });
     }
 }
-
-/// Where a source keeps no bytes, its rules cannot change: what is archived could not be decoded again.
-fn refuse_changed_rules(archive: &Archive, source: &Source) -> Result<(), SessionError> {
-    if source.kept_bytes == KeptBytes::All {
-        return Ok(());
-    }
-    let (facts, rules) = (archive.facts(), source.rules());
-    match facts.not_decodable(&rules).next() {
-        None => Ok(()),
-        Some((partition, range)) => {
-            Err(SessionError::RulesChanged { rules: range.rules.clone(), partition, from: range.from, to: range.to })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::{
-    DAY, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
+    DAY, ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
 };
 use shared_logic::decode::{Columns, Decoder};
+use shared_logic::log::Content;
 use shared_logic::rejection::Rejected;
 use shared_logic::schema::{FieldType, INSTANT};
 use shared_logic::time::{day_of, format_day};
@@ -24,6 +25,14 @@ pub(crate) struct Incoming<'a> {
     pub(crate) headers: Option<String>,
 }
 
+impl Incoming<'_> {
+    /// What the record's witness is made from (R12).
+    pub(crate) fn content(&self) -> Content<'_> {
+        let Incoming { timestamp_us, key, payload, headers, .. } = self;
+        Content { timestamp_us: *timestamp_us, key: *key, payload: *payload, headers: headers.as_deref() }
+    }
+}
+
 /// Rows of one log, or of the incarnations of its partitions.
 pub(crate) struct RecordRows {
     source: Source,
@@ -38,6 +47,7 @@ pub(crate) struct RecordRows {
     keys: BinaryChunkedBuilder,
     headers: Vec<Option<String>>,
     raw: BinaryChunkedBuilder,
+    hashes: Vec<i32>,
     errors: Vec<Option<String>>,
     days: Vec<i64>,
 }
@@ -56,6 +66,7 @@ impl RecordRows {
             keys: BinaryChunkedBuilder::new(KEY.into(), 0),
             headers: Vec::new(),
             raw: BinaryChunkedBuilder::new(RAW.into(), 0),
+            hashes: Vec::new(),
             errors: Vec::new(),
             days: Vec::new(),
             source: source.clone(),
@@ -79,6 +90,7 @@ impl RecordRows {
 
     /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
+        self.hashes.push(record.content().short_hash());
         let rejected = match decoder.decode(record.payload, record.timestamp_us) {
             Ok(event) => {
                 self.days.push(day_of(event.time_us));
@@ -130,6 +142,7 @@ impl RecordRows {
             self.keys.finish().into_series().into(),
             Column::new(HEADERS.into(), self.headers),
             self.raw.finish().into_series().into(),
+            Column::new(HASH.into(), self.hashes),
             Column::new(ERROR.into(), self.errors),
         ];
         for (field, mut column) in self.source.fields.iter().zip(self.columns.finish()?.into_columns()) {

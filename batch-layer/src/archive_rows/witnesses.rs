@@ -4,35 +4,40 @@ use std::collections::BTreeMap;
 
 use platform::store::DataFile;
 use polars::prelude::*;
-use shared_logic::contracts::archive::{ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, TIMESTAMP, record_columns};
+use shared_logic::contracts::archive::{
+    ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, TIMESTAMP, record_columns,
+};
 use shared_logic::log::{Content, OffsetRange, Witness};
 use storage::Archive;
 
-use super::{may_hold, place_columns, within};
+use super::{hashes, may_hold, within};
 use crate::rows::{self, RowsError};
 
-/// A record that was archived.
+/// A record that was archived, as far as the archive can be compared with a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Archived {
-    /// The archive does not keep the leader epoch.
-    witness: Witness,
-    /// Whether its bytes were kept. If not, only its time can be compared.
-    has_bytes: bool,
+    /// The record's offset.
+    pub(crate) offset: i64,
+    /// Microseconds since 1970.
+    pub(crate) timestamp_us: Option<i64>,
+    /// The record's short hash. An older build may have archived neither the hash nor the bytes.
+    pub(crate) hash: Option<i32>,
 }
 
 impl Archived {
-    /// Whether that record was archived.
-    pub(crate) fn is_same(&self, record: &Witness) -> bool {
-        if self.has_bytes {
-            self.witness.is_same(record)
-        } else {
-            (self.witness.offset, self.witness.timestamp_us) == (record.offset, record.timestamp_us)
-        }
+    /// A record of which the archive has the hash.
+    #[cfg(test)]
+    pub(crate) fn hashed(record: &Witness) -> Archived {
+        Archived { offset: record.offset, timestamp_us: record.timestamp_us, hash: Some(record.short_hash()) }
     }
 
-    /// The record as a witness, if its bytes were kept.
-    pub(crate) fn witness(&self) -> Option<Witness> {
-        self.has_bytes.then_some(self.witness)
+    /// Whether that record was archived: offset, timestamp and short hash are the same. Of records with the same offset
+    /// and timestamp, one in 4 billion (2^32) passes for another. Where the hash is not known, all of them do.
+    ///
+    /// Epochs are not compared, because the archive does not keep them.
+    pub(crate) fn is_same(&self, record: &Witness) -> bool {
+        let fits = (self.offset, self.timestamp_us) == (record.offset, record.timestamp_us);
+        fits && self.hash.is_none_or(|hash| hash == record.short_hash())
     }
 }
 
@@ -41,8 +46,8 @@ pub(crate) type Records = BTreeMap<(String, i32, i64), Archived>;
 
 /// The archived records in those ranges, by log and partition as the ranges name them, then by offset.
 ///
-/// A file whose statistics admit the ranges is first asked where its rows lie; the bytes of records are read only of files that
-/// hold one. One file is in memory at a time.
+/// Reads files whose statistics admit the ranges. The bytes of records are read only of files with such records that an
+/// older build archived without their hashes. One file is in memory at a time.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -57,35 +62,56 @@ pub(crate) async fn archived(archive: &Archive, ranges: &[OffsetRange]) -> Resul
             break;
         }
         let file = [file];
-        let places = archive.read(&file, &place_columns()).await?.filter(within(ranges));
-        let count = rows::compute("find archived records", archive.path(), move || Ok(places.collect()?.height()));
-        if count.await? > 0 {
+        let rows = archive.read(&file, &compared_columns()).await?.filter(within(ranges));
+        let read = rows::compute("find archived records", archive.path(), move || records(&rows.collect()?));
+        let mut read = read.await?;
+        if read.values().any(|record| record.hash.is_none()) {
             let rows = archive.read(&file, &record_columns().into_iter().collect()).await?.filter(within(ranges));
-            let read = rows::compute("read archived records", archive.path(), move || witnesses(&rows.collect()?));
-            found.extend(read.await?);
+            let by_bytes = move || records(&hashes::filled(rows.collect()?)?);
+            read = rows::compute("hash archived records", archive.path(), by_bytes).await?;
         }
+        found.extend(read);
     }
     Ok(found)
 }
 
-fn witnesses(rows: &DataFrame) -> PolarsResult<Records> {
-    let (log, error, headers) = (rows.column(LOG)?.str()?, rows.column(ERROR)?.str()?, rows.column(HEADERS)?.str()?);
-    let (partition, offset) = (rows.column(PARTITION)?.i32()?, rows.column(OFFSET)?.i64()?);
+/// The first archived record in those ranges, if its bytes were kept. It is read with its bytes.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub(crate) async fn whole(archive: &Archive, ranges: &[OffsetRange]) -> Result<Option<Witness>, RowsError> {
+    let files: Vec<DataFile> = archive.files().await?.into_iter().filter(|file| may_hold(file, ranges)).collect();
+    let rows = archive.read(&files, &record_columns().into_iter().collect()).await?.filter(within(ranges));
+    rows::compute("read an archived record", archive.path(), move || witness(&rows.collect()?)).await
+}
+
+fn witness(rows: &DataFrame) -> PolarsResult<Option<Witness>> {
+    let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
+    let (headers, error) = (rows.column(HEADERS)?.str()?, rows.column(ERROR)?.str()?);
+    let (Some(offset), payload) = (rows.column(OFFSET)?.i64()?.get(0), raw.get(0)) else { return Ok(None) };
+    let timestamp_us = rows.column(TIMESTAMP)?.cast(&DataType::Int64)?.i64()?.get(0);
+    let content = Content { timestamp_us, key: key.get(0), payload, headers: headers.get(0) };
+    // An invalid record without bytes has no payload.
+    let has_bytes = payload.is_some() || error.get(0).is_some();
+    Ok(has_bytes.then(|| Witness::of(offset, None, &content)))
+}
+
+/// The columns that say where a record lies and what it is compared by.
+fn compared_columns() -> Schema {
+    let compared = [LOG, PARTITION, OFFSET, TIMESTAMP, HASH];
+    record_columns().into_iter().filter(|(name, _)| compared.contains(&name.as_str())).collect()
+}
+
+fn records(rows: &DataFrame) -> PolarsResult<Records> {
+    let (log, partition) = (rows.column(LOG)?.str()?, rows.column(PARTITION)?.i32()?);
+    let (offset, hash) = (rows.column(OFFSET)?.i64()?, rows.column(HASH)?.i32()?);
     let timestamp = rows.column(TIMESTAMP)?.cast(&DataType::Int64)?;
     let timestamp = timestamp.i64()?;
-    let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
     let row = |row: usize| {
         let (log, partition) = (log.get(row).unwrap_or_default(), partition.get(row).unwrap_or_default());
         let offset = offset.get(row).unwrap_or_default();
-        let content = Content {
-            timestamp_us: timestamp.get(row),
-            key: key.get(row),
-            payload: raw.get(row),
-            headers: headers.get(row),
-        };
-        let has_bytes = raw.get(row).is_some() || error.get(row).is_some();
-        let archived = Archived { witness: Witness::of(offset, None, &content), has_bytes };
-        ((log.to_owned(), partition, offset), archived)
+        let record = Archived { offset, timestamp_us: timestamp.get(row), hash: hash.get(row) };
+        ((log.to_owned(), partition, offset), record)
     };
     Ok((0..rows.height()).map(row).collect())
 }

@@ -1,4 +1,5 @@
-//! A rebuild: the view of a metric whose newest view counts another definition, or that has none yet.
+//! A rebuild: the view of a metric that has none yet, or whose newest view cannot be used: it counts another definition, or
+//! records were archived again since it was counted (R11).
 //!
 //! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is
 //! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day,
@@ -15,8 +16,9 @@ use std::time::Duration;
 use platform::settings;
 use platform::store::{DataFile, StoreError};
 use platform::telemetry::error_text;
-use shared_logic::catalog::{DefinitionHash, Metric};
-use shared_logic::complete::own_view;
+use shared_logic::catalog::Metric;
+use shared_logic::complete;
+use shared_logic::contracts::batch_view::Note;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Rebuild, RebuildDay};
 use tokio::time::Instant;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::error::{MetricError, ReconcileError};
-use super::plan::Counted;
+use super::plan::{Counted, Plan};
 use super::report::{Outcome, Report};
 use super::{Prepared, Reconciler, cut, plan, report, slices, view};
 
@@ -85,13 +87,12 @@ impl Reconciler {
     }
 
     async fn advance_metric(&self, metric: &Metric, turn: &Turn<'_>) -> Result<bool, MetricError> {
-        let definition = self.catalog.definition(metric);
         let Some(view) = self.storage.batch_view(&metric.name).await? else { return Ok(false) };
-        if own_view(view.note().map(AsRef::as_ref), &definition).is_some() {
+        let Some(archive) = self.storage.archive(&metric.source).await? else { return Ok(false) };
+        if self.own_view(metric, &view, &archive).is_some() {
             return Ok(false);
         }
-        let Some(archive) = self.storage.archive(&metric.source).await? else { return Ok(false) };
-        let Some(mut rebuild) = begun(&view, &archive, &definition).await? else { return Ok(false) };
+        let Some(mut rebuild) = self.begun(metric, &view, &archive).await? else { return Ok(false) };
         self.count_days(metric, &view, &archive, &mut rebuild, turn).await?;
         Ok(!rebuild.is_whole())
     }
@@ -120,7 +121,7 @@ impl Reconciler {
         prepared.archive.refresh().await?;
         let Prepared { archive, shards, slices, known } = &mut *prepared;
         let mut progress = (0, 0);
-        if own_view(view.note().map(AsRef::as_ref), &definition).is_none() {
+        if self.own_view(metric, &view, archive).is_none() {
             // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
             if view.note().is_some() {
                 let (patience, facts) = ((self.settings.poll.get(), turn.wait_until), archive.facts());
@@ -157,13 +158,33 @@ impl Reconciler {
         archive: &Archive,
         staged: bool,
     ) -> Result<Option<Counted>, MetricError> {
-        let definition = self.catalog.definition(metric);
-        if let Some(own) = own_view(view.note().map(AsRef::as_ref), &definition) {
+        if let Some(own) = self.own_view(metric, view, archive) {
             return Ok(Some(Counted::InView(own.cut.clone())));
         }
-        let rebuild = if staged { begun(view, archive, &definition).await? } else { None };
+        let rebuild = if staged { self.begun(metric, view, archive).await? } else { None };
         let whole = rebuild.filter(Rebuild::is_whole);
         Ok(whole.map(|whole| Counted::Staged(whole.cut.clone(), whole.files().cloned().collect())))
+    }
+
+    /// The newest view, if it can be used for the metric as this catalog defines it.
+    fn own_view<'a>(&self, metric: &Metric, view: &'a BatchView, archive: &Archive) -> Option<&'a Note> {
+        let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
+        let (note, facts) = (view.note().map(AsRef::as_ref), archive.note().map(AsRef::as_ref));
+        complete::own_view(note, &definition, &rules, facts)
+    }
+
+    /// The rebuild of the metric's definition, if one was begun and the archive holds what it has counted: it reaches the
+    /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that was begun at a newer
+    /// version of the archive is none for a process that does not know that version.
+    async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
+        let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
+        let kept = view.rebuild(&definition).await?;
+        let facts = archive.facts();
+        Ok(kept.filter(|kept| {
+            let begun_at = kept.archive_version;
+            let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
+            kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same
+        }))
     }
 
     /// Continues the rebuild that was kept, or begins one.
@@ -175,8 +196,7 @@ impl Reconciler {
         rotated: &Rotated,
         turn: &Turn<'_>,
     ) -> Result<Rebuild, MetricError> {
-        let definition = self.catalog.definition(metric);
-        let mut rebuild = match begun(view, archive, &definition).await? {
+        let mut rebuild = match self.begun(metric, view, archive).await? {
             Some(rebuild) => {
                 // So that it does not look abandoned.
                 view.keep_rebuild(&rebuild).await?;
@@ -196,9 +216,10 @@ impl Reconciler {
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<Rebuild, MetricError> {
-        let plan = self.plan(metric, view, Counted::Nothing, archive, rotated).await?;
-        let days = plan.tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
-        let rebuild = Rebuild { definition: plan.definition, cut: plan.cut, days: days.collect() };
+        let Plan { definition, cut, archive_version, tasks, .. } =
+            self.plan(metric, view, Counted::Nothing, archive, rotated).await?;
+        let days = tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
+        let rebuild = Rebuild { definition, cut, archive_version, days: days.collect() };
         view.keep_rebuild(&rebuild).await?;
         Ok(rebuild)
     }
@@ -233,16 +254,6 @@ impl Reconciler {
         info!(metric = metric.name, done, days, "rebuilding the view");
         Ok(())
     }
-}
-
-/// The rebuild of that definition, if one was begun and the archive holds what it has counted.
-pub(super) async fn begun(
-    view: &BatchView,
-    archive: &Archive,
-    definition: &DefinitionHash,
-) -> Result<Option<Rebuild>, StoreError> {
-    let kept = view.rebuild(definition).await?;
-    Ok(kept.filter(|kept| kept.definition == *definition && cut::is_covered(&kept.cut, &archive.facts())))
 }
 
 /// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. If another

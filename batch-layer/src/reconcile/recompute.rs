@@ -89,12 +89,14 @@ impl DayTask {
 
     /// Keeps the first copy of every event, if the source has an event id.
     fn distinct(&self, source: &Source, events: LazyFrame) -> LazyFrame {
-        let Some(event_id) = &source.event_id else { return events };
+        if source.event_id.is_empty() {
+            return events;
+        }
         let order = self.logs.iter().enumerate().fold(lit(i32::MAX), |otherwise, (at, log)| {
             when(col(LOG).eq(lit(log.as_str()))).then(lit(at as i32)).otherwise(otherwise)
         });
         let events = events.with_column(order.alias(LOG_ORDER));
-        dedup::exact(events, event_id, &source.event_time, &[LOG_ORDER, PARTITION, OFFSET])
+        dedup::exact(events, &source.event_id, &source.event_time, &[LOG_ORDER, PARTITION, OFFSET])
     }
 
     /// Whether the instant in that column lies in a unit that is recomputed.

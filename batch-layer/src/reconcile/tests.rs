@@ -4,13 +4,15 @@
 //! - `by_hand`: random archives, and reconciles at once, against a count by hand;
 //! - `kept_files`: which files are kept;
 //! - `rebuilds`: views of another definition, counted in steps;
-//! - `with_shards`: what is asked of the shards in a real Redis, and when.
+//! - `with_shards`: what is asked of the shards in a real Redis, and when;
+//! - `witnesses`: how a slice is confirmed.
 
 mod bench;
 mod by_hand;
 mod kept_files;
 mod rebuilds;
 mod with_shards;
+mod witnesses;
 
 use self::bench::Bench;
 use super::recompute::DayTask;

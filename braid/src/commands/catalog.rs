@@ -24,7 +24,7 @@ enum Command {
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
-/// sources with their fields, its metrics with their measures and the hash of their definition.
+/// sources with their event ids and fields, its metrics with their measures and the hash of their definition.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid catalog check catalog.toml
@@ -86,7 +86,8 @@ fn of_source(source: &Source) -> String {
     let field =
         |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
     let fields: Vec<String> = source.fields.iter().map(field).collect();
-    format!("source {}: topic {}, {format}: {}", source.name, source.topic, fields.join(", "))
+    let id = if source.event_id.is_empty() { "none".to_owned() } else { source.event_id.join(" + ") };
+    format!("source {}: topic {}, {format}, event id {id}: {}", source.name, source.topic, fields.join(", "))
 }
 
 fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
@@ -148,10 +149,13 @@ clicks = "count()"
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
         assert!(summary.starts_with("pipeline braid v1: 2 sources, 2 metrics\n"), "{summary}");
-        assert!(
-            summary.contains("source access_log: topic access_log, tsv: timestamp timestamp, user_id string"),
-            "{summary}"
-        );
+        let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
+        assert!(summary.contains(of_log), "{summary}");
+        assert!(summary.contains("source views: topic views, json, event id event_id: event_id string"), "{summary}");
+        let two =
+            crate::catalog_file::SHIPPED.replace("event_id = \"event_id\"", "event_id = [\"user_id\", \"event_id\"]");
+        let summary = super::summary(&Catalog::parse(&two).expect("valid, too"));
+        assert!(summary.contains("json, event id user_id + event_id: "), "{summary}");
         assert!(
             summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "),
             "{summary}"

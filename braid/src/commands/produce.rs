@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use platform::clock::now_us;
-use platform::kafka::{Outgoing, Producer};
+use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::{Catalog, Source};
@@ -19,6 +19,7 @@ use traffic::{Expected, Generator, Mix, Sample};
 
 use self::pace::Pace;
 use super::quiet_telemetry;
+use crate::source_topic::Sender;
 use crate::{catalog_file, source_topic};
 
 /// Sends seeded sample traffic to a source's topic
@@ -60,7 +61,8 @@ pub struct Args {
 /// Runs the command. SIGTERM and SIGINT end the stream; the counts cover what was sent until then.
 ///
 /// # Errors
-/// If a record was not acknowledged, or the counts could not be written.
+/// If a record was not acknowledged, the archive does not take what the broker would forget, or the counts could not be
+/// written.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
@@ -71,10 +73,11 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     if args.print {
         stream.print(&shutdown).await?;
     } else {
-        let producer = source_topic::connect(&settings.kafka, source).await?;
-        stream.send(&producer, &source.topic, &shutdown).await;
-        let delivered = producer.finish().await;
+        let mut sender = source_topic::connect(&settings.kafka, source).await?;
+        let sent = stream.send(&mut sender, &source.topic, &shutdown).await;
+        let delivered = sender.finish().await;
         println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.generator.tally());
+        sent?;
         source_topic::check_delivery(&delivered, &source.topic, "record")?;
     }
     stream.write_expected()?;
@@ -84,24 +87,27 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 /// Sends sample traffic, timed by the clock, until the stop is requested.
 ///
 /// # Errors
-/// If there is no topic to send to, or a record was not acknowledged.
+/// If there is no topic to send to, a record was not acknowledged, or the archive does not take what the broker would forget.
 pub async fn endless(
     kafka: &platform::settings::Kafka,
+    catalog: &Catalog,
     source: &Source,
     mix: &Mix,
     seed: u64,
     events_per_second: f64,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let producer = source_topic::connect(kafka, source).await?;
+    let mut sender = source_topic::connect(kafka, source).await?;
     let mut stream = Stream {
-        generator: Generator::new(source, mix, seed)?,
+        generator: Generator::new(catalog, source, mix, seed)?,
         pace: Pace::new(events_per_second, None, now_us),
         remaining: u64::MAX,
         expected: None,
     };
-    stream.send(&producer, &source.topic, shutdown).await;
-    source_topic::check_delivery(&producer.finish().await, &source.topic, "record")
+    let sent = stream.send(&mut sender, &source.topic, shutdown).await;
+    let delivered = sender.finish().await;
+    sent?;
+    source_topic::check_delivery(&delivered, &source.topic, "record")
 }
 
 /// Records as they are due, and the counts of those that were sent or printed.
@@ -116,7 +122,7 @@ impl Stream {
     fn new(args: &Args, catalog: &Catalog, source: &Source) -> Result<Stream> {
         let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
         Ok(Stream {
-            generator: Generator::new(source, &args.mix, args.seed)?,
+            generator: Generator::new(catalog, source, &args.mix, args.seed)?,
             pace: Pace::new(args.rate, args.now, now_us),
             remaining: args.events.unwrap_or(u64::MAX),
             expected,
@@ -132,20 +138,30 @@ impl Stream {
             () = shutdown.requested() => return None,
             time_us = self.pace.next() => time_us,
         };
-        let sample = self.generator.sample(time_us);
-        if let Some((expected, _)) = &mut self.expected {
-            expected.observe(&sample);
-        }
-        Some((sample, time_us))
+        Some((self.generator.sample(time_us), time_us))
     }
 
-    async fn send(&mut self, producer: &Producer, topic: &str, shutdown: &Shutdown) {
+    /// Counts a record that was sent or printed.
+    fn observe(&mut self, sample: &Sample) {
+        if let Some((expected, _)) = &mut self.expected {
+            expected.observe(sample);
+        }
+    }
+
+    async fn send(&mut self, sender: &mut Sender, topic: &str, shutdown: &Shutdown) -> Result<()> {
         let mut position = 0;
         while let Some((sample, time_us)) = self.next(shutdown).await {
             position += 1;
             let key = Some(sample.key.as_slice());
-            producer.send(Outgoing { topic, key, payload: &sample.payload, time_us: Some(time_us), position }).await;
+            let record = Outgoing { topic, key, payload: &sample.payload, time_us: Some(time_us), position };
+            tokio::select! {
+                biased;
+                sent = sender.send(record) => sent?,
+                () = shutdown.requested() => return Ok(()),
+            }
+            self.observe(&sample);
         }
+        Ok(())
     }
 
     async fn print(&mut self, shutdown: &Shutdown) -> Result<()> {
@@ -153,6 +169,7 @@ impl Stream {
         while let Some((sample, _)) = self.next(shutdown).await {
             out.write_all(&sample.payload)?;
             out.write_all(b"\n")?;
+            self.observe(&sample);
         }
         Ok(out.flush()?)
     }

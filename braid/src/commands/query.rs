@@ -1,28 +1,44 @@
 //! `braid query`: asks the serving layer for a total or a series.
+//!
+//! - `answer`: the body of an answer;
+//! - `page`: how a person reads it, with `sparkline`, a series as a line of blocks;
+//! - `csv`: how a spreadsheet or a script reads it.
+
+mod answer;
+mod csv;
+mod page;
+mod sparkline;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::Url;
-use serde_json::Value;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+use self::answer::Answer;
+use crate::serving::{Reply, Serving, ServingArgs, indented};
+use crate::terminal::{Screen, print};
 
 /// Asks a metric's total or series and prints the answer
 ///
-/// The answer sums over columns that are not named. Without --from and --to, it covers everything. A response other than
-/// 200 is printed on standard error, and the exit code is 1.
+/// The answer sums over columns that are not named; NAME.missing=true asks for the events without a value in the column NAME.
+/// Without --from and --to, it covers everything. On a terminal it is a table, with integers grouped by thousands and floats
+/// rounded; elsewhere it is JSON. Colours are left out if NO_COLOR is set. The exit code is 1 if there is no answer; why is
+/// printed on standard error, as JSON with --output json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid query views
   braid query views video_id=video-42 --from=-24h
   braid query views video_id=video-42 --from=-1h --to=now --step 5m
+  braid query orders country.missing=true
+  braid query views --step 1h --output csv > views.csv
+  braid query views --output json | jq .values.views
   braid query page_views --http 10.0.0.7:8080 --complete")]
 pub struct Args {
     /// The metric's name
     metric: String,
-    /// Columns of the group key, such as `video_id=video-42`
+    /// Columns of the group key, such as `video_id=video-42` or `country.missing=true`
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     key: Vec<(String, String)>,
     /// The first moment: RFC 3339, `now`, or a duration before now such as `-24h`
@@ -40,42 +56,64 @@ pub struct Args {
     /// Fail if the answer would be incomplete, instead of showing it
     #[arg(long)]
     complete: bool,
-    /// Where the serving layer listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    http: String,
+    /// How the answer is printed; a table on a terminal unless given, and JSON elsewhere
+    #[arg(long, value_name = "FORM", value_enum)]
+    output: Option<Output>,
+    #[command(flatten)]
+    serving: ServingArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For a person
+    Table,
+    /// The body of the response, indented
+    Json,
+    /// RFC 4180 with a header; null is an empty field, and gaps are listed on standard error
+    Csv,
 }
 
 /// Runs the command; the exit code is 1 if the answer is not 200.
 ///
 /// # Errors
-/// If there is no answer.
+/// If there is no answer, or it has another form than a serving layer's.
 pub async fn run(args: Args) -> Result<ExitCode> {
-    let url = args.url()?;
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-    let response = client.get(url.clone()).send().await.map_err(|error| {
-        let advice = if error.is_connect() { "; is the platform running (`braid up`)?" } else { "" };
-        anyhow::Error::new(error.without_url()).context(format!("no answer from {url}{advice}"))
-    })?;
-    let status = response.status();
-    let body = response.text().await.with_context(|| format!("the answer of {url} was cut off"))?;
-    let readable = readable(&body);
-    if status.is_success() {
-        println!("{readable}");
-        return Ok(ExitCode::SUCCESS);
+    let serving = args.serving.serving()?;
+    let body = match serving.get(&args.url(&serving)?).await? {
+        Reply::Answer(body) => body,
+        Reply::Refused(refusal) if args.output == Some(Output::Json) => {
+            eprintln!("{}", refusal.for_programs());
+            return Ok(ExitCode::FAILURE);
+        }
+        Reply::Refused(refusal) => return Err(refusal.into()),
+    };
+    let screen = Screen::behind(&std::io::stdout());
+    match args.output.unwrap_or(Output::usual(screen)) {
+        Output::Table => print(&page::page(&answer(&body)?, screen))?,
+        Output::Json => print(&format!("{}\n", indented(&body)))?,
+        Output::Csv => {
+            let answer = answer(&body)?;
+            print(&csv::csv(&answer))?;
+            answer.gaps.iter().for_each(|gap| eprintln!("gap: {gap}"));
+        }
     }
-    eprintln!("{status}\n{readable}");
-    Ok(ExitCode::FAILURE)
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answer(body: &str) -> Result<Answer> {
+    serde_json::from_str(body).context("this is no answer of a serving layer; --output json shows it")
+}
+
+impl Output {
+    fn usual(screen: Screen) -> Output {
+        if screen.is_terminal() { Output::Table } else { Output::Json }
+    }
 }
 
 impl Args {
-    fn url(&self) -> Result<Url> {
-        let base = if self.http.contains("://") { self.http.clone() } else { format!("http://{}", self.http) };
-        let mut url = Url::parse(&base).with_context(|| format!("--http {} is not an address", self.http))?;
+    fn url(&self, serving: &Serving) -> Result<Url> {
         let series = self.series || self.step.is_some();
-        let path = ["v1", "metrics", self.metric.as_str(), if series { "series" } else { "total" }];
-        let mut segments = url.path_segments_mut().ok().with_context(|| format!("--http {base} has no host"))?;
-        segments.pop_if_empty().extend(path);
-        drop(segments);
+        let mut url = serving.url(&["v1", "metrics", &self.metric, if series { "series" } else { "total" }])?;
         let named = [("from", &self.from), ("to", &self.to), ("step", &self.step)];
         let named = named.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let key = self.key.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -88,58 +126,9 @@ impl Args {
     }
 }
 
-/// JSON is indented and keeps the order of its members; any other text stays as it is.
-fn readable(body: &str) -> String {
-    let value: Option<Value> = serde_json::from_str(body).ok();
-    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.trim_end().to_owned())
-}
-
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE, such as video_id=video-42".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn url(line: &[&str]) -> String {
-        let line = Line::parse_from([&["query"], line].concat());
-        line.args.url().expect("a URL").to_string()
-    }
-
-    #[test]
-    fn flags_become_parameters() {
-        assert_eq!(url(&["views"]), "http://127.0.0.1:8080/v1/metrics/views/total");
-        assert_eq!(
-            url(&["views", "video_id=a b&c", "--from=-24h", "--http", "localhost:1"]),
-            "http://localhost:1/v1/metrics/views/total?video_id=a+b%26c&from=-24h"
-        );
-        assert_eq!(
-            url(&["views", "--from", "-1h", "--step", "5m", "--complete", "--http", "http://h:1/braid/"]),
-            "http://h:1/braid/v1/metrics/views/series?from=-1h&step=5m&require=complete"
-        );
-        assert_eq!(url(&["views", "--series"]), "http://127.0.0.1:8080/v1/metrics/views/series");
-    }
-
-    #[test]
-    fn a_metric_cannot_leave_its_place_in_the_path() {
-        assert_eq!(url(&["../x?y"]), "http://127.0.0.1:8080/v1/metrics/..%2Fx%3Fy/total");
-    }
-
-    #[test]
-    fn what_is_not_json_is_shown_as_it_is() {
-        assert_eq!(readable("{\"b\":1,\"a\":2}"), "{\n  \"b\": 1,\n  \"a\": 2\n}");
-        assert_eq!(readable("bad gateway\n"), "bad gateway");
     }
 }

@@ -1,56 +1,76 @@
 //! `braid send`: sends the lines of a file or of standard input to a source's topic.
 //!
 //! A line goes to Kafka as it is, valid or not: a record that cannot be decoded is archived with the reason, and refusing the
-//! line here would lose it. Only its key is read, and leniently.
+//! line here would lose it. Its key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
 //!
+//! - `plain`: bytes of an input → bytes of lines, unpacked;
 //! - `lines`: bytes → numbered lines, read by their own thread;
-//! - `key`: a line → the key of its record.
+//! - `key`: a line → the key of its record;
+//! - `verdicts`: what the catalog says of the lines;
+//! - `progress`: how far sending has come.
 
 mod key;
 mod lines;
+mod plain;
+mod progress;
+mod verdicts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use platform::kafka::{Outgoing, Producer};
+use platform::clock::now_us;
+use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Source;
 
-use self::lines::Line;
+use self::lines::Lines;
+use self::progress::{Progress, rate};
+use self::verdicts::Verdicts;
 use super::quiet_telemetry;
+use crate::number::integer;
+use crate::source_topic::Sender;
+use crate::terminal::Screen;
 use crate::{catalog_file, source_topic};
 
 pub use self::key::Keying;
 
-/// How often the progress of a long input is printed.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
-
 /// Sends a file's lines, or those of standard input, to a source's topic
 ///
-/// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Records are keyed by
-/// the field that the catalog names, and acknowledged by all replicas. Lines are not checked here: a record that cannot be
-/// decoded is archived with the reason. The exit code is 1 if a record was not acknowledged.
+/// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Input that is compressed
+/// with gzip or zstd is unpacked, whatever its name; a byte-order mark at the start and empty lines are skipped. Records are
+/// keyed by the field that the catalog names, and acknowledged by all replicas.
+///
+/// Every line is sent, valid or not: a record that cannot be decoded is archived with the reason. The summary on standard
+/// error says how many lines the catalog rejects, by reason, with the first line of each. The exit code is 1
+/// if a record was not acknowledged.
+///
+/// The broker of `braid up --kafka in-process` keeps only the newest 5 MiB of each partition. There, sending waits for the
+/// archive.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid send --source views events.ndjson
+  braid send --source views events-2026-04-24.ndjson.gz
+  zcat old/*.gz | braid send --source views
   braid send --source access_log access.tsv --kafka broker-1:9092,broker-2:9092
   tail -f app.log | braid send --source clicks --catalog my.toml --kafka 127.0.0.1:40123")]
 pub struct Args {
     /// The source of the catalog whose topic the records go to
     #[arg(long, value_name = "NAME")]
     source: String,
-    /// The file with one record on each line; `-` is standard input
+    /// The file with one record on each line, plain or compressed; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
 }
 
-/// Runs the command. SIGTERM and SIGINT end the input; lines that were already read are still sent.
+/// Runs the command. SIGTERM and SIGINT end the input; lines that were already read are still sent, unless there is no room
+/// for them.
 ///
 /// # Errors
-/// If the input cannot be read to its end, or a record was not acknowledged.
+/// If the input cannot be read to its end, a record was not acknowledged, or the archive does not take what the broker would
+/// forget.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
@@ -63,44 +83,98 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
         source.format.name()
     );
     let input = lines::open(&args.file)?;
-    let producer = source_topic::connect(&settings.kafka, source).await?;
+    let mut sender = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
-    let sent = send(input, source, &producer, &shutdown).await;
-    let delivered = producer.finish().await;
-    println!("sent {} records to topic {}", delivered.acknowledged, source.topic);
-    let blank = sent?;
-    if blank > 0 {
-        eprintln!("skipped {blank} empty lines");
-    }
+    let began = Instant::now();
+    let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source) };
+    let ended = send(input, source, &mut sender, &shutdown, &mut sent).await;
+    let delivered = sender.finish().await;
+    eprintln!("{}", sent.summary(delivered.acknowledged, &source.topic, began.elapsed()));
+    ended?;
     source_topic::check_delivery(&delivered, &source.topic, "line")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends line by line until the input ends or the stop is requested; returns how many lines were empty.
-async fn send(mut input: lines::Lines, source: &Source, producer: &Producer, shutdown: &Shutdown) -> Result<u64> {
+/// What the summary tells besides the number of records.
+struct Sent {
+    /// How many lines were empty, and skipped.
+    blank: u64,
+    verdicts: Verdicts,
+}
+
+impl Sent {
+    /// Such as `sent 1,000 records to topic views in 0.5 s (2,000/s); the catalog rejects 2: 2 not_json (first on line 7)`.
+    fn summary(&self, acknowledged: u64, topic: &str, elapsed: Duration) -> String {
+        let (records, seconds) = (integer(acknowledged), elapsed.as_secs_f64());
+        let mut text =
+            format!("sent {records} records to topic {topic} in {seconds:.1} s ({})", rate(acknowledged, elapsed));
+        let verdicts = self.verdicts.summary();
+        if !verdicts.is_empty() {
+            text.push_str(&format!("; {verdicts}"));
+        }
+        if self.blank > 0 {
+            text.push_str(&format!("; skipped {} empty lines", integer(self.blank)));
+        }
+        text
+    }
+}
+
+/// Sends line by line until the input ends or the stop is requested.
+async fn send(
+    mut input: Lines,
+    source: &Source,
+    sender: &mut Sender,
+    shutdown: &Shutdown,
+    sent: &mut Sent,
+) -> Result<()> {
     let keying = Keying::of(source);
-    let began = Instant::now();
-    let mut printed = began;
-    let mut blank = 0;
+    let topic = source.topic.as_str();
+    let mut progress = Progress::on(Screen::behind(&std::io::stderr()));
     loop {
         let line = tokio::select! {
             biased;
-            () = shutdown.requested() => return Ok(blank),
+            () = shutdown.requested() => return Ok(()),
+            () = progress.due() => {
+                progress.show(sender.acknowledged(), &sent.verdicts.counts());
+                continue;
+            }
             line = input.next() => line,
         };
-        let Some(Line { number, text }) = line.transpose()? else { return Ok(blank) };
-        if lines::is_blank(&text) {
-            blank += 1;
+        let Some(line) = line.transpose()? else { return Ok(()) };
+        if lines::is_blank(&line.text) {
+            sent.blank += 1;
             continue;
         }
-        let key = keying.key(&text);
-        let (topic, key) = (source.topic.as_str(), key.as_deref());
-        producer.send(Outgoing { topic, key, payload: &text, time_us: None, position: number }).await;
-        if printed.elapsed() >= PROGRESS_EVERY {
-            printed = Instant::now();
-            let per_second = producer.acknowledged() as f64 / began.elapsed().as_secs_f64();
-            eprintln!("line {number}: {} acknowledged, {per_second:.0}/s", producer.acknowledged());
+        sent.verdicts.judge(&line, now_us());
+        let key = keying.key(&line.text);
+        let (key, payload) = (key.as_deref(), line.text.as_slice());
+        let record = Outgoing { topic, key, payload, time_us: None, position: line.number };
+        tokio::select! {
+            biased;
+            sent = sender.send(record) => sent?,
+            () = shutdown.requested() => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+
+    use super::lines::Line;
+    use super::*;
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let catalog = Catalog::parse(catalog_file::SHIPPED).expect("the shipped catalog is valid");
+        let mut sent = Sent { blank: 0, verdicts: Verdicts::of(&catalog.sources["views"]) };
+        let half = Duration::from_millis(500);
+        assert_eq!(sent.summary(1_000, "views", half), "sent 1,000 records to topic views in 0.5 s (2,000/s)");
+        sent.verdicts.judge(&Line { number: 1_007, text: b"not json".to_vec() }, 0);
+        sent.blank = 2;
+        let expected = "sent 1,000 records to topic views in 0.5 s (2,000/s); \
+                        the catalog rejects 1: 1 not_json (first on line 1,007); skipped 2 empty lines";
+        assert_eq!(sent.summary(1_000, "views", half), expected);
     }
 }

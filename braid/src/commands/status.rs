@@ -1,120 +1,104 @@
-//! `braid status`: shows what archives and batch views hold, to an operator or a program.
+//! `braid status`: shows how far every layer has come and how fresh every metric is, to an operator or a program.
+//!
+//! - `report`: what the serving layer says of all layers;
+//! - `page`: how a person reads that;
+//! - `tables`: what archives and batch views hold, read without a serving layer;
+//! - `rejects`: rejected records by reason, in both.
 
-use std::collections::BTreeMap;
+mod page;
+mod rejects;
+mod report;
+mod tables;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 use platform::settings::SettingsArgs;
-use platform::store::StoreError;
-use serde::Serialize;
-use shared_logic::catalog::{Catalog, RulesHash};
-use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::batch_view::Note;
-use storage::Storage;
 
-/// Shows archives, views, cuts, losses and rejects
+use self::report::Report;
+use crate::serving::ServingArgs;
+use crate::terminal::{Screen, print};
+
+/// Shows sources, partitions, lags, rejected records, and how fresh every metric is
+///
+/// The serving layer is asked, which looks at Kafka, Redis, archives and batch views. If it does not run, --tables reads
+/// archives and batch views themselves: offsets, rows, cuts, losses and rejected records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid status
-  braid status --json")]
+  braid status --http 10.0.0.7:8080 --output json
+  braid status --tables --data /srv/braid --catalog my.toml")]
 pub struct Args {
-    /// As JSON
-    #[arg(long)]
+    /// How the status is printed
+    #[arg(long, value_name = "FORM", value_enum, default_value = "table")]
+    output: Output,
+    /// The same as `--output json`
+    #[arg(long, hide = true, conflicts_with = "output")]
     json: bool,
+    /// Read the tables of the store instead of asking the serving layer
+    #[arg(long, conflicts_with = "http")]
+    tables: bool,
+    #[command(flatten)]
+    serving: ServingArgs,
 }
 
-/// Everything that is shown.
-#[derive(Debug, Serialize)]
-struct Status {
-    archives: BTreeMap<String, ArchiveStatus>,
-    views: BTreeMap<String, ViewStatus>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For a person
+    Table,
+    /// For a program
+    Json,
 }
 
-#[derive(Debug, Serialize)]
-struct ArchiveStatus {
-    version: u64,
-    rows: u64,
-    files: usize,
-    /// The rules by which this catalog decodes the source.
-    rules: RulesHash,
-    facts: Facts,
-}
-
-#[derive(Debug, Serialize)]
-struct ViewStatus {
-    version: u64,
-    rows: u64,
-    /// Whether it counts the definition of this catalog.
-    current: bool,
-    note: Note,
-}
-
-/// Runs the command: prints the state of every archive and every view.
+/// Runs the command: prints the state of every source and every metric.
 ///
 /// # Errors
-/// If the settings or the catalog are not usable, or the store cannot be read.
+/// If the serving layer does not answer, or, with `--tables`, the settings or the catalog are not usable, or the store
+/// cannot be read.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (_, catalog, storage) = super::deployment(settings)?;
-    let status = gather(&storage, &catalog).await?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+    let screen = Screen::behind(&std::io::stdout());
+    let as_json = args.json || args.output == Output::Json;
+    let text = if args.tables {
+        let held = tables::read(settings).await?;
+        if as_json { serde_json::to_string_pretty(&held)? + "\n" } else { tables::page(&held, screen) }
     } else {
-        print(&status);
-    }
+        let report = report::ask(&args.serving.serving()?).await?;
+        if as_json {
+            serde_json::to_string_pretty(&report)? + "\n"
+        } else {
+            page::page(&Report::parse(&report)?, screen)
+        }
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(status: &Status) {
-    for (source, archive) in &status.archives {
-        println!("archive {source}: version {}, {} rows in {} files", archive.version, archive.rows, archive.files);
-        for (id, partition) in archive.facts.partitions() {
-            let closed = match (archive.facts.is_truncated(&id), archive.facts.is_closed(&id.log)) {
-                (true, _) => ", closed: the log lost its tail",
-                (false, true) => ", closed",
-                (false, false) => "",
-            };
-            println!("  {id}: offsets {} to {}{closed}", partition.begin, partition.next);
-            for lost in partition.lost.iter().filter(|lost| !lost.accepted) {
-                println!("    LOST {} to {}", lost.from, lost.to);
-            }
-            for range in partition.columns_only.iter().filter(|range| range.rules != archive.rules && !range.accepted) {
-                println!("    NOT DECODABLE {} to {}: archived without bytes under other rules", range.from, range.to);
-            }
-        }
-        for (reason, rejects) in &archive.facts.rejects {
-            let last = &rejects.last;
-            println!(
-                "  rejected {reason}: {}, last {} at {}/{} offset {}",
-                rejects.count, last.error, last.log, last.partition, last.offset
-            );
-        }
-    }
-    for (metric, view) in &status.views {
-        let stale = if view.current { "" } else { ", counts another definition: reconcile to rebuild" };
-        println!("view {metric}: version {}, {} rows{stale}", view.version, view.rows);
-        for (id, cut) in view.note.cut.iter() {
-            println!("  cut {id}: {cut}");
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Status, StoreError> {
-    let mut status = Status { archives: BTreeMap::new(), views: BTreeMap::new() };
-    for source in catalog.sources.values() {
-        let Some(archive) = storage.archive(&source.name).await? else { continue };
-        let files = archive.files().await?;
-        let rows = files.iter().map(|file| file.rows).sum();
-        let (version, files, facts) = (archive.version(), files.len(), archive.facts());
-        let archive = ArchiveStatus { version, rows, files, rules: source.rules(), facts };
-        status.archives.insert(source.name.clone(), archive);
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
     }
-    for metric in catalog.metrics.values() {
-        let Some(view) = storage.batch_view(&metric.name).await? else { continue };
-        let Some(note) = view.note() else { continue };
-        let rows = view.files().await?.iter().map(|file| file.rows).sum();
-        let current = note.definition == catalog.definition(metric);
-        let of_metric = ViewStatus { version: view.version(), rows, current, note: Note::clone(note) };
-        status.views.insert(metric.name.clone(), of_metric);
+
+    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
+        Line::try_parse_from([&["status"], line].concat()).map(|line| line.args)
     }
-    Ok(status)
+
+    #[test]
+    fn the_old_flag_still_asks_for_json() {
+        assert!(parse(&["--json"]).expect("valid").json);
+        assert_eq!(parse(&["--output", "json"]).expect("valid").output, Output::Json);
+        assert_eq!(parse(&[]).expect("valid").output, Output::Table);
+    }
+
+    #[test]
+    fn tables_are_not_asked_for_over_http() {
+        assert!(parse(&["--tables"]).expect("valid").tables);
+        assert!(parse(&["--tables", "--http", "localhost:1"]).is_err());
+    }
 }

@@ -5,8 +5,10 @@
 //! schedule, serving, and then Redis and Kafka. If a layer fails, all others are stopped, in the same order.
 //!
 //! - `dependencies`: Kafka and Redis, named or embedded;
-//! - `layers`: what runs, in the order in which it stops.
+//! - `layers`: what runs, in the order in which it stops;
+//! - `archived`: tells producers how far the archive has come, if they have to know.
 
+mod archived;
 mod dependencies;
 mod layers;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use batch_layer::reconcile::Reconciler;
+use platform::clock::now_us;
 use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
 use serving_layer::Server;
@@ -26,6 +29,7 @@ use storage::Storage;
 use tracing::info;
 use traffic::Mix;
 
+use self::archived::Archived;
 use self::dependencies::Dependencies;
 use self::layers::Layers;
 use super::produce;
@@ -34,22 +38,27 @@ use crate::catalog_file;
 /// How long the platform may take until it can answer; reading a large archive takes a while.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const READY_POLL_EVERY: Duration = Duration::from_millis(20);
+/// How long the last offsets may take to be told.
+const ARCHIVED_STOPS_WITHIN: Span = Span::from_secs(5);
 /// Sample records a second, over all sources.
 const TRAFFIC_PER_SECOND: f64 = 200.0;
-const TRAFFIC_SEED: u64 = 42;
 /// Events of the last seconds with fifty keys, of which the least popular still get one now and then.
 const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
 
 /// Runs the whole platform in one process
 ///
-/// A Kafka or a Redis that is not named is embedded: Kafka as a broker inside this process, which loses its records on exit,
-/// and Redis as a child process. The archive, the batch views and the files of Redis stay in the data folder. Once it serves,
-/// it prints `ready http=HOST:PORT kafka=HOST:PORT redis=URL` on one line. SIGTERM and ctrl-c stop it in order, a second one
-/// at once.
+/// A Kafka or a Redis that is not named is embedded, as a child process. Its files stay in the data folder, like the archive
+/// and the batch views, so a restart forgets nothing. Once it serves, it prints `ready http=HOST:PORT kafka=HOST:PORT redis=URL`
+/// on one line. SIGTERM and ctrl-c stop it in order, a second one at once.
+///
+/// Kafka needs Java 17 or newer, and its jars where deploy/kafka-jars.sh puts them, or in the folder that BRAID_KAFKA_JARS names.
+/// If it cannot be run, a broker inside this process replaces it, which keeps only the newest 5 MiB of each partition and forgets
+/// all records on exit. `--kafka in-process` asks for that broker, and `--kafka child` for Kafka and no replacement.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid up
   braid up --http 127.0.0.1:0 --data /tmp/braid --no-traffic
+  braid up --kafka in-process
   braid up --catalog my.toml --kafka broker-1:9092,broker-2:9092 --redis redis://cache:6379")]
 pub struct Args {
     /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
@@ -111,9 +120,14 @@ async fn serve(
             created.context("cannot create topics and tables")?;
         }
     }
+    let archived = if dependencies.kafka_is_forgetful() {
+        Some(Archived::begin(&settings.kafka, catalog, &storage).await?)
+    } else {
+        None
+    };
     let server = Server::bind(settings, catalog.clone()).await?;
     let address = server.address();
-    start(settings, catalog, storage, server, layers);
+    start(settings, catalog, storage, archived, server, layers);
     tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
@@ -136,7 +150,14 @@ async fn serve(
 }
 
 /// Starts the layers in the order in which they stop.
-fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Server, layers: &mut Layers) {
+fn start(
+    settings: &Settings,
+    catalog: &Catalog,
+    storage: Storage,
+    archived: Option<Archived>,
+    server: Server,
+    layers: &mut Layers,
+) {
     let (of_speed, of_archive) = (settings.clone(), settings.clone());
     let (speed_catalog, archive_catalog) = (catalog.clone(), catalog.clone());
     let reconciler = Reconciler::new(settings, &storage, catalog);
@@ -146,6 +167,9 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
         Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)
     });
+    if let Some(archived) = archived {
+        layers.start("archived offsets", ARCHIVED_STOPS_WITHIN, move |shutdown| archived.run(shutdown));
+    }
     layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
         Ok(batch_layer::schedule::run(&reconciler, shutdown).await?)
     });
@@ -156,11 +180,13 @@ fn start(settings: &Settings, catalog: &Catalog, storage: Storage, server: Serve
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
     let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
+    // Other events with each start: the topic still holds those of earlier ones.
+    let seed = now_us().unsigned_abs();
     for source in sources {
-        let (kafka, source) = (settings.kafka.clone(), source.clone());
+        let (kafka, catalog, source) = (settings.kafka.clone(), catalog.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {
-            produce::endless(&kafka, &source, &TRAFFIC, TRAFFIC_SEED, per_second, &shutdown).await
+            produce::endless(&kafka, &catalog, &source, &TRAFFIC, seed, per_second, &shutdown).await
         });
     }
 }

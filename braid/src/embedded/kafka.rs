@@ -1,61 +1,63 @@
-//! A Kafka inside this process: librdkafka's mock cluster with one broker.
+//! The embedded Kafka: Apache Kafka as a child of this process, or librdkafka's in-process broker where that cannot be run.
 //!
-//! It keeps about 5 MiB of each partition in memory, supports hardly any admin request, and loses everything on exit. Every
-//! topic gets a new id, so every start begins new logs.
+//! - `broker`: Apache Kafka. It keeps every record;
+//! - `runtime`: the Java and the jars that it runs on;
+//! - `folder`: its part of the data folder;
+//! - `format`: prepares that for the first start;
+//! - `in_process`: the broker that keeps little and forgets on exit.
 
-use anyhow::{Context, Result};
-use rdkafka::ClientConfig;
-use rdkafka::bindings::rd_kafka_mock_group_initial_rebalance_delay_ms;
-use rdkafka::producer::{BaseProducer, Producer};
-use shared_logic::catalog::Catalog;
+mod broker;
+mod folder;
+mod format;
+mod in_process;
+mod runtime;
 
-/// How long a new group waits for more members before it divides the partitions. Kafka's default of three seconds is for
-/// groups that start on many machines.
-const REBALANCE_DELAY_MS: i32 = 50;
+use std::future::pending;
+use std::path::Path;
 
-/// A running broker. It ends when this is dropped.
-pub struct EmbeddedKafka {
-    /// The client that owns the cluster. It produces nothing.
-    owner: BaseProducer,
+pub use self::broker::Broker;
+pub use self::in_process::{ARCHIVE_BYTES_MAX, InProcess};
+pub use self::runtime::Runtime;
+
+/// A running Kafka. It ends when this is dropped.
+pub enum EmbeddedKafka {
+    /// Apache Kafka.
+    Broker(Box<Broker>),
+    /// Its replacement.
+    InProcess(InProcess),
 }
 
 impl EmbeddedKafka {
-    /// Starts a broker on a free loopback port.
-    ///
-    /// # Errors
-    /// If librdkafka cannot listen.
-    pub fn start() -> Result<EmbeddedKafka> {
-        let mut config = ClientConfig::new();
-        config.set("test.mock.num.brokers", "1");
-        let owner: BaseProducer = config.create().context("cannot start the in-process broker")?;
-        // SAFETY: the client is live and owns the cluster; the call stores a number under the cluster's lock.
-        unsafe {
-            let cluster = rdkafka::bindings::rd_kafka_handle_mock_cluster(owner.client().native_ptr());
-            rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, REBALANCE_DELAY_MS);
+    /// `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        match self {
+            EmbeddedKafka::Broker(broker) => broker.brokers(),
+            EmbeddedKafka::InProcess(broker) => broker.brokers().to_owned(),
         }
-        Ok(EmbeddedKafka { owner })
     }
 
-    /// The broker's address, `host:port`.
-    ///
-    /// # Errors
-    /// If the client has no cluster.
-    pub fn brokers(&self) -> Result<String> {
-        Ok(self.owner.client().mock_cluster().context("the in-process broker is gone")?.bootstrap_servers())
+    /// Whether it forgets records, archived or not.
+    pub fn is_forgetful(&self) -> bool {
+        matches!(self, EmbeddedKafka::InProcess(_))
     }
 
-    /// Creates the topics of a catalog, with as many partitions as the catalog says.
-    ///
-    /// # Errors
-    /// If librdkafka refuses one.
-    pub fn create_topics(&self, catalog: &Catalog) -> Result<()> {
-        let cluster = self.owner.client().mock_cluster().context("the in-process broker is gone")?;
-        for source in catalog.sources.values() {
-            let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
-            cluster
-                .create_topic(&source.topic, partitions, 1)
-                .with_context(|| format!("cannot create topic {} in the in-process broker", source.topic))?;
+    /// Resolves when Kafka has ended by itself, with the reason. May be cancelled.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match self {
+            EmbeddedKafka::Broker(broker) => broker.ended().await,
+            EmbeddedKafka::InProcess(_) => pending().await,
         }
-        Ok(())
     }
+
+    /// Stops Kafka in good order.
+    pub async fn stop(self) {
+        if let EmbeddedKafka::Broker(broker) = self {
+            broker.stop().await;
+        }
+    }
+}
+
+/// Whether `folder` holds the log of an earlier [`Broker`].
+pub fn holds_a_log(folder: &Path) -> bool {
+    folder::log_in(folder).exists()
 }

@@ -1,4 +1,7 @@
 //! The crate from outside.
 
+mod backlog;
+mod kafka;
 mod redis;
 mod send;
+mod send_input;

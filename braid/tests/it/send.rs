@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use braid::commands::send::Keying;
-use braid::embedded::kafka::EmbeddedKafka;
+use braid::embedded::kafka::InProcess;
 use braid::source_topic;
 use platform::kafka::{Consumer, Delivered, Outgoing, Polled};
 use platform::settings;
@@ -13,35 +13,39 @@ use shared_logic::catalog::Catalog;
 const DEADLINE: Duration = Duration::from_secs(30);
 const RECORDS: usize = 500;
 
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     Catalog::parse(braid::catalog_file::SHIPPED).expect("the shipped catalog is valid")
 }
 
-fn settings(kafka: &EmbeddedKafka) -> settings::Kafka {
-    settings::Kafka { brokers: kafka.brokers().expect("it runs"), ..settings::Kafka::default() }
+/// A broker with the topics of that catalog, and the settings that name it.
+pub(super) fn broker(catalog: &Catalog) -> (InProcess, settings::Kafka) {
+    let kafka = InProcess::start().expect("starts");
+    kafka.create_topics(catalog).expect("creates");
+    let settings = settings::Kafka { brokers: kafka.brokers().to_owned(), ..settings::Kafka::default() };
+    (kafka, settings)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_arrive_keyed_and_in_order() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
-    let kafka = EmbeddedKafka::start().expect("starts");
-    kafka.create_topics(&catalog).expect("creates");
-    let settings = settings(&kafka);
+    let (_kafka, settings) = broker(&catalog);
 
     let keying = Keying::of(source);
-    let producer = source_topic::connect(&settings, source).await.expect("connects");
+    let mut sender = source_topic::connect(&settings, source).await.expect("connects");
     let topic = source.topic.as_str();
     let line = |at: usize| format!("{{\"video_id\":\"video-{}\",\"n\":{at}}}", at % 7);
     for at in 0..RECORDS {
         let line = line(at);
         let key = keying.key(line.as_bytes());
         let key = key.as_deref();
-        producer.send(Outgoing { topic, key, payload: line.as_bytes(), time_us: Some(1_000_000), position: at }).await;
+        let record = Outgoing { topic, key, payload: line.as_bytes(), time_us: Some(1_000_000), position: at };
+        sender.send(record).await.expect("there is room");
     }
     assert_eq!(keying.key(b"not json"), None);
-    producer.send(Outgoing { topic, key: None, payload: b"not json", time_us: None, position: RECORDS }).await;
-    let delivered = producer.finish().await;
+    let record = Outgoing { topic, key: None, payload: b"not json", time_us: None, position: RECORDS };
+    sender.send(record).await.expect("there is room");
+    let delivered = sender.finish().await;
     assert_eq!(delivered, Delivered { acknowledged: RECORDS as u64 + 1, ..Delivered::default() });
 
     let arrived = read_all(&settings, source.partitions, RECORDS + 1);
@@ -69,14 +73,15 @@ async fn records_arrive_keyed_and_in_order() {
 async fn a_record_that_does_not_arrive_is_named() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
-    let kafka = EmbeddedKafka::start().expect("starts");
-    kafka.create_topics(&catalog).expect("creates");
-    let producer = source_topic::connect(&settings(&kafka), source).await.expect("connects");
+    let (_kafka, settings) = broker(&catalog);
+    let mut sender = source_topic::connect(&settings, source).await.expect("connects");
     let topic = source.topic.as_str();
     let too_large = vec![b'x'; 2 << 20];
-    producer.send(Outgoing { topic, key: None, payload: &too_large, time_us: None, position: 17 }).await;
-    producer.send(Outgoing { topic, key: None, payload: b"{}", time_us: None, position: 18 }).await;
-    let delivered = producer.finish().await;
+    for (position, payload) in [(17, too_large.as_slice()), (18, b"{}".as_slice())] {
+        let record = Outgoing { topic, key: None, payload, time_us: None, position };
+        sender.send(record).await.expect("there is room");
+    }
+    let delivered = sender.finish().await;
     assert_eq!((delivered.acknowledged, delivered.failed), (1, 1));
     let error = source_topic::check_delivery(&delivered, topic, "line").expect_err("one failed").to_string();
     assert!(error.starts_with("1 of 2 records were not acknowledged by topic views\n  line 17: "), "{error}");
@@ -98,7 +103,11 @@ async fn a_broker_that_cannot_be_reached_is_named() {
 }
 
 /// Partition, key and payload of every record of the topic `views`.
-fn read_all(settings: &settings::Kafka, partitions: u32, count: usize) -> Vec<(i32, Option<String>, String)> {
+pub(super) fn read_all(
+    settings: &settings::Kafka,
+    partitions: u32,
+    count: usize,
+) -> Vec<(i32, Option<String>, String)> {
     let mut consumer = Consumer::new(settings, "views").expect("a consumer");
     let partitions = 0..i32::try_from(partitions).expect("few");
     consumer.assign(&partitions.map(|partition| (partition, 0)).collect()).expect("assigned");

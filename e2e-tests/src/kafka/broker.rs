@@ -1,6 +1,6 @@
 //! One Apache Kafka node, broker and controller in one process, on loopback.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,11 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use test_kit::{DEADLINE, Process, free_port};
 
-use super::jars;
+use crate::binaries::target_dir;
 
 /// 16 bytes in URL-safe base64. Every test broker is alone, so all may have the same.
 const CLUSTER_ID: &str = "QnJhaWQtdGVzdHMtMDAwMA";
-const PROPERTIES: &str = include_str!("../../kafka/server.properties");
+/// The same Kafka as that of `braid up`, except that deletions (topics, records, compaction) become visible soon.
+const PROPERTIES: &str = concat!(
+    include_str!("../../../braid/kafka/server.properties"),
+    "log.retention.check.interval.ms=1000\nlog.initial.task.delay.ms=1000\n",
+    "log.cleaner.backoff.ms=1000\nfile.delete.delay.ms=1000\n"
+);
+const LOG4J2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../braid/kafka/log4j2.yaml");
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A broker with its own data folder and ports, which it keeps over restarts.
@@ -84,20 +90,23 @@ impl Broker {
     }
 }
 
-/// A formatted data folder to copy from: formatting takes longer than copying.
+/// A formatted data folder to copy from: formatting takes longer than copying. Test binaries take turns.
 fn formatted(class_path: &Path) -> Result<PathBuf> {
-    let _turn = jars::lock()?;
-    let formatted = jars::home()?.join("formatted");
+    let home = target_dir()?.join("kafka-for-tests");
+    fs::create_dir_all(&home)?;
+    let turn = File::create(home.join("lock"))?;
+    turn.lock()?;
+    let formatted = home.join("formatted");
     if formatted.exists() {
         return Ok(formatted);
     }
     // Under another name until it is whole.
-    let fresh = jars::home()?.join("being-formatted");
+    let fresh = home.join("being-formatted");
     if fresh.exists() {
         fs::remove_dir_all(&fresh)?;
     }
     fs::create_dir_all(&fresh)?;
-    let properties = jars::home()?.join("format.properties");
+    let properties = home.join("format.properties");
     write_properties(&properties, &fresh, free_port()?, free_port()?)?;
     let output = java(class_path)
         .args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
@@ -113,7 +122,7 @@ fn java(class_path: &Path) -> Command {
     let mut command = Command::new("java");
     // The asterisk is Java's own wildcard: all jars of the folder.
     command.arg("-cp").arg(class_path.join("*"));
-    command.arg(concat!("-Dlog4j2.configurationFile=", env!("CARGO_MANIFEST_DIR"), "/kafka/log4j2.yaml"));
+    command.arg(format!("-Dlog4j2.configurationFile={LOG4J2}"));
     command
 }
 

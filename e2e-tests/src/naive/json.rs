@@ -7,9 +7,28 @@ pub(super) enum Json {
     Bool(bool),
     Number(String),
     Text(String),
-    Array,
+    Array(Vec<Json>),
     /// Members in the order in which they stand.
     Object(Vec<(String, Json)>),
+}
+
+/// One step into a document.
+pub(super) enum Step {
+    Member(&'static str),
+    Element(usize),
+}
+
+impl Json {
+    /// What stands one step below, if there is something. Of a member that is repeated the last one stands.
+    pub(super) fn below(&self, step: &Step) -> Option<&Json> {
+        match (self, step) {
+            (Json::Object(members), Step::Member(name)) => {
+                members.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value)
+            }
+            (Json::Array(elements), Step::Element(position)) => elements.get(*position),
+            _ => None,
+        }
+    }
 }
 
 /// Reads a whole document; nothing if it is no JSON.
@@ -61,17 +80,18 @@ impl Reader<'_> {
     }
 
     fn array(&mut self) -> Option<Json> {
+        let mut elements = Vec::new();
         self.rest = &self.rest[1..];
         self.space();
         if self.take("]") {
-            return Some(Json::Array);
+            return Some(Json::Array(elements));
         }
         loop {
             self.space();
-            self.value()?;
+            elements.push(self.value()?);
             self.space();
             if self.take("]") {
-                return Some(Json::Array);
+                return Some(Json::Array(elements));
             }
             self.take(",").then_some(())?;
         }
@@ -101,12 +121,16 @@ impl Reader<'_> {
             't' => Some('\t'),
             'u' => {
                 let first = self.unit()?;
-                let is_high = (0xD800..0xDC00).contains(&first);
-                let units = if is_high && self.take("\\u") { vec![first, self.unit()?] } else { vec![first] };
-                // Half a pair, or two halves that are none, is no character.
-                let mut characters = char::decode_utf16(units);
-                let character = characters.next()?.ok()?;
-                characters.next().is_none().then_some(character)
+                let mut ahead = Reader { rest: self.rest };
+                let second = if ahead.take("\\u") { ahead.unit() } else { None };
+                if let Some(Ok(pair)) = second.and_then(|second| char::decode_utf16([first, second]).next())
+                    && pair > '\u{ffff}'
+                {
+                    self.rest = ahead.rest;
+                    return Some(pair);
+                }
+                // Half a pair is no character.
+                Some(char::from_u32(first.into()).unwrap_or(char::REPLACEMENT_CHARACTER))
             }
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 mod exact;
 mod existing_topic;
+mod full_speed;
 mod handover;
 mod late_duplicates;
 mod sixty_days;

@@ -2,9 +2,11 @@
 //! counts of the valid ones stay exact.
 //!
 //! - `measurements`: the deployment that most of these scenarios play on;
+//! - `hand_typed`: the commands with which an operator sends, asks and looks;
 //! - `registry`: Avro and Protobuf, with a schema registry that is away for a while.
 
 mod copies;
+mod hand_typed;
 mod measurements;
 mod mutations;
 mod overflow;

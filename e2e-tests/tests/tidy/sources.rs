@@ -57,6 +57,15 @@ fn the_clock_stands_in_one_place() -> Result<()> {
 }
 
 #[test]
+fn the_oracle_shares_no_code_with_what_it_judges() -> Result<()> {
+    forbid(
+        &["shared_logic"],
+        "scenarios know the platform from outside: only the benchmark calls its code, to measure the decoder",
+        |file| file.path.starts_with("e2e-tests") && !file.path.starts_with("e2e-tests/src/bin"),
+    )
+}
+
+#[test]
 fn nothing_is_skipped_or_only_pretended() -> Result<()> {
     let unfinished = ["#[ignore", "todo!(", "unimplemented!(", "TODO", "FIXME", "XXX"];
     forbid(&unfinished, "finish it, or take it out", |_| true)

@@ -14,10 +14,11 @@ mod headers;
 mod losses;
 mod polled;
 mod record;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, c_int};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as raw;
 use rdkafka::types::{RDKafkaRespErr, RDKafkaType};
@@ -28,6 +29,7 @@ use crate::settings;
 
 use self::config::consumer_config;
 use self::polled::polled;
+use self::silence::Silence;
 
 pub use self::headers::Headers;
 pub use self::losses::Losses;
@@ -50,6 +52,7 @@ pub struct Consumer {
     /// By partition: the place of its last record in the batch. A field only so that its memory is reused.
     last: Vec<usize>,
     paused: BTreeSet<i32>,
+    silence: Silence,
     topic: String,
     topic_c: CString,
     // Fields are dropped in this order: the queue must go before its client.
@@ -95,6 +98,7 @@ impl Consumer {
             positions: Vec::new(),
             last: Vec::new(),
             paused: BTreeSet::new(),
+            silence: Silence::new(settings.stalled_after.get(), Instant::now()),
             topic: topic.to_owned(),
             topic_c,
             queue,
@@ -111,6 +115,24 @@ impl Consumer {
     /// was fetched after it; so it may be counted during the same poll.
     pub fn losses(&self) -> Losses {
         Losses::of(self.client.losses())
+    }
+
+    /// Notes up to where the log reached when Kafka was asked, by partition. As long as a partition was not read that far,
+    /// something is due of it; see [`Consumer::stalled`].
+    pub fn note_ends(&mut self, ends: &BTreeMap<i32, i64>) {
+        let now = Instant::now();
+        for (partition, end) in ends.iter().filter(|(partition, _)| !self.paused.contains(*partition)) {
+            let position = usize::try_from(*partition).ok().and_then(|index| self.positions.get(index));
+            if position.is_some_and(|position| position < end) {
+                self.silence.due(*partition, now);
+            }
+        }
+    }
+
+    /// A partition about which Kafka has told nothing for `kafka.stalled_after`, as of the last poll, although something is
+    /// due. Only another consumer helps then: this one can stall for ever.
+    pub fn stalled(&self) -> Option<i32> {
+        self.silence.stalled()
     }
 
     /// Replaces the whole assignment: reading starts at each partition's offset, and records fetched before are no
@@ -142,8 +164,10 @@ impl Consumer {
         // SAFETY: client and list are live; librdkafka copies the list.
         let code = unsafe { raw::rd_kafka_assign(self.client.ptr(), list.ptr()) };
         if code != NO_ERROR {
+            self.silence.assigned(&BTreeMap::new(), Instant::now());
             return Err(self.failure("assign", code));
         }
+        self.silence.assigned(offsets, Instant::now());
         for (partition, offset) in offsets {
             self.positions[index(*partition)] = *offset;
         }
@@ -161,6 +185,7 @@ impl Consumer {
         // SAFETY: client and list are live; errors are written into the list.
         let code = unsafe { raw::rd_kafka_pause_partitions(self.client.ptr(), list.ptr()) };
         self.paused.extend(partitions);
+        partitions.iter().for_each(|partition| self.silence.settled(*partition));
         self.outcome("pause", code, &list)
     }
 
@@ -174,6 +199,7 @@ impl Consumer {
         // SAFETY: client and list are live; errors are written into the list.
         let code = unsafe { raw::rd_kafka_resume_partitions(self.client.ptr(), list.ptr()) };
         self.paused.retain(|partition| !partitions.contains(partition));
+        partitions.iter().for_each(|partition| self.silence.due(*partition, Instant::now()));
         self.outcome("resume", code, &list)
     }
 
@@ -191,7 +217,10 @@ impl Consumer {
         max: usize,
         mut visit: impl FnMut(Polled<'_>),
     ) -> Result<usize, KafkaError> {
-        self.fetch(timeout, max.max(1));
+        let max = max.max(1);
+        let from = Instant::now();
+        self.fetch(timeout, max);
+        self.silence.read(from, Instant::now(), self.batch.len() < max);
         // The guard destroys the messages even if `visit` panics.
         let batch = Batch(&mut self.batch);
         let messages = || {
@@ -209,6 +238,7 @@ impl Consumer {
         for (at, message) in messages() {
             let last = usize::try_from(message.partition).ok().and_then(|index| self.last.get(index));
             if let Some(item) = polled(&mut self.positions, &self.topic, message, last == Some(&at)) {
+                self.silence.hears(&item);
                 visit(item);
                 visited += 1;
             }

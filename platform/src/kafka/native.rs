@@ -105,12 +105,20 @@ impl PartitionList {
 
     /// The partitions that librdkafka has marked with an error.
     pub(super) fn errors(&self) -> BTreeMap<i32, RDKafkaRespErr> {
+        self.elements().iter().filter(|e| e.err != NO_ERROR).map(|e| (e.partition, e.err)).collect()
+    }
+
+    /// The offsets of the partitions that have one.
+    pub(super) fn offsets(&self) -> BTreeMap<i32, i64> {
+        self.elements().iter().filter(|e| e.offset >= 0).map(|e| (e.partition, e.offset)).collect()
+    }
+
+    fn elements(&self) -> &[raw::rd_kafka_topic_partition_t] {
         // SAFETY: the list is live; its elements are an array of `cnt`, which is never negative.
-        let elements = unsafe {
+        unsafe {
             let list = self.0.as_ref();
             slice_of(list.elems, usize::try_from(list.cnt).unwrap_or(0))
-        };
-        elements.iter().filter(|e| e.err != NO_ERROR).map(|e| (e.partition, e.err)).collect()
+        }
     }
 }
 

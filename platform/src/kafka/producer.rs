@@ -111,10 +111,15 @@ impl Producer {
         self.in_flight.delivered().acknowledged
     }
 
-    /// Waits until every record was acknowledged or given up.
-    pub async fn finish(self) -> Delivered {
+    /// Waits until every record that was sent so far was acknowledged or given up.
+    pub async fn settled(&self) {
         // All of the room is free exactly when nothing is in flight.
         let _all = self.in_flight.room.acquire_many(ROOM_BYTES).await;
+    }
+
+    /// Waits until every record was acknowledged or given up.
+    pub async fn finish(self) -> Delivered {
+        self.settled().await;
         let delivered = self.in_flight.delivered().clone();
         // Closing may wait for a broker, which must not block the runtime.
         let _ = tokio::task::spawn_blocking(move || self.client.flush(CLOSE_WITHIN)).await;

@@ -9,15 +9,16 @@ use super::{Properties, SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
-    /// The brokers to connect to first, `host:port`, separated by commas. Default `127.0.0.1:9092`.
+    /// The brokers to connect to first, `host:port`, separated by commas. Default `127.0.0.1:9092`. `braid up` also takes the
+    /// words `child` and `in-process`, and embeds that kind of broker.
     pub brokers: String,
     /// The longest that a question about a topic may take. Default `10s`.
     pub request_timeout: Span,
     /// How long a group member may be silent before its partitions go to others; brokers allow 6 s and more.
     /// Default `10s`.
     pub session_timeout: Span,
-    /// A consumer that receives nothing for this long, although the log holds more, is replaced: librdkafka can stall
-    /// without an error after a broker went back to an older copy of its data. Default `30s`.
+    /// A consumer that Kafka tells nothing about a partition for this long, although something is due, is replaced:
+    /// librdkafka can stall without an error after a broker went back to an older copy of its data. Default `30s`.
     pub stalled_after: Span,
     /// How many payload bytes a consumer fetches ahead of its reader. For records of 140 bytes it needs about four
     /// times as much memory, because librdkafka adds its own data to each record. More does not read faster. Default

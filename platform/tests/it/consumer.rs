@@ -1,9 +1,10 @@
 //! The consumer reads the partitions that it is assigned, from the given offsets, and nothing else.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled};
+use platform::settings::{Kafka, Span};
 
 use crate::cluster::{Cluster, until};
 
@@ -247,6 +248,60 @@ fn a_connection_that_breaks_is_counted() {
         losses.is_new()
     });
     assert!(losses.take() && !losses.is_new(), "it is forgotten");
+}
+
+/// After so long, something that is due and does not come counts as stalled.
+const STALLED_AFTER: Duration = Duration::from_millis(300);
+
+#[test]
+fn a_partition_is_stalled_if_more_is_due_and_nothing_comes() {
+    let cluster = Cluster::with_topic("views", 1);
+    cluster.produce("views", 0, 0, 10);
+    let settings = Kafka { stalled_after: Span::from(STALLED_AFTER), ..cluster.settings.clone() };
+    let mut consumer = Consumer::new(&settings, "views").expect("a consumer");
+    consumer.assign(&BTreeMap::from([(0, 0)])).expect("assigned");
+    let mut seen = Seen::default();
+    until("the end", || {
+        seen.poll(&mut consumer, 100);
+        seen.ends.contains_key(&0)
+    });
+    consumer.note_ends(&seen.ends);
+    let reached = Instant::now();
+    until("a while", || {
+        seen.poll(&mut consumer, 100);
+        assert_eq!(consumer.stalled(), None, "at its end, nothing is due");
+        reached.elapsed() > 3 * STALLED_AFTER
+    });
+    // As if a record were there that never comes.
+    consumer.note_ends(&BTreeMap::from([(0, 11)]));
+    assert_eq!(consumer.stalled(), None, "it has time");
+    until("the stall", || {
+        seen.poll(&mut consumer, 100);
+        consumer.stalled() == Some(0)
+    });
+    cluster.produce("views", 0, 10, 1);
+    until("the record", || {
+        seen.poll(&mut consumer, 100);
+        seen.of(0).len() == 11
+    });
+    assert_eq!(consumer.stalled(), None, "Kafka has told something");
+}
+
+#[test]
+fn a_partition_that_was_just_assigned_is_stalled_if_no_reply_comes() {
+    // Nothing listens there, which is an error again and again, but about no partition.
+    let settings =
+        Kafka { brokers: "127.0.0.1:1".to_owned(), stalled_after: Span::from(STALLED_AFTER), ..Kafka::default() };
+    let mut consumer = Consumer::new(&settings, "views").expect("a consumer");
+    let mut seen = Seen::default();
+    consumer.assign(&BTreeMap::from([(3, 7)])).expect("assigned");
+    until("the stall", || {
+        seen.poll(&mut consumer, 100);
+        consumer.stalled() == Some(3)
+    });
+    assert!(seen.failed.iter().all(|(partition, _)| partition.is_none()), "{:?}", seen.failed);
+    consumer.assign(&BTreeMap::new()).expect("nothing assigned");
+    assert_eq!(consumer.stalled(), None, "nothing is due");
 }
 
 #[test]

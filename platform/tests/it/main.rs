@@ -3,6 +3,7 @@
 
 mod cluster;
 mod consumer;
+mod group_offsets;
 mod membership;
 mod producer;
 mod redis;

@@ -23,7 +23,7 @@ const NEWER_SNAPSHOTS: usize = 2;
 
 /// What both views know about one group key.
 pub(super) struct Gathered {
-    /// The batch view, if it counts the catalog's definition.
+    /// The batch view, if it can be used for the catalog's definition.
     pub(super) view: Option<Arc<View>>,
     /// What is missing, and from which offsets on slices count.
     pub(super) verdict: Verdict,
@@ -82,7 +82,7 @@ async fn read_views(
     let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
     let counted = read.into_values().flatten().filter(|reading| complete::counts(&reading.shard));
     let speed = counted.flat_map(|reading| cells(metric, &reading)).collect();
-    Ok(Gathered { view: snapshot.own_view(&metric.name, definition).cloned(), verdict, speed, as_of_us })
+    Ok(Gathered { view: snapshot.own_view(asked).cloned(), verdict, speed, as_of_us })
 }
 
 /// The partitions whose shards are read, and the offsets from which their slices count: the cut of the view.

@@ -8,9 +8,9 @@ use platform::settings;
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::{self, Layer, Merged};
-use shared_logic::time::{TimeRange, format_rfc3339};
+use shared_logic::time::TimeRange;
 
-use super::{Answer, Gathered, Point, Selection, duration_text, finalized, gather};
+use super::{Answer, Gathered, Point, Selection, bound_text, duration_text, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
@@ -51,7 +51,7 @@ pub(crate) async fn series(
     let answer = Answer::new(metric, &covered, &gathered, &all_steps(&kinds, &steps), now_us);
     let points = steps.into_iter().map(|(start, step)| {
         let (values, overflow) = finalized(metric, &step.values);
-        Point { start: format_rfc3339(start), values, layer: step.layer, overflow }
+        Point { start: bound_text(start), values, layer: step.layer, overflow }
     });
     Ok(Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer })
 }

@@ -3,7 +3,7 @@ use platform::store::{Commit, Store};
 use polars::prelude::{DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::batch_view;
-use shared_logic::group_key::KeyValue;
+use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
 use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
@@ -17,7 +17,7 @@ event_time = "at"
 [sources.calls.fields]
 at = "timestamp"
 shift = "timestamp"
-city = "string"
+city = "string?"
 seconds = "int?"
 cost = "float?"
 [metrics.calls]
@@ -32,6 +32,8 @@ dearest = "max(cost)"
 
 /// Minute of the day, city, hour of the shift; calls, seconds (none: overflow), dearest (none: nothing).
 type Row = (i64, &'static str, i64, i64, Option<i64>, Option<f64>);
+/// Stands for no city.
+const ABSENT: &str = "(absent)";
 
 struct Table {
     catalog: Catalog,
@@ -74,7 +76,7 @@ impl Table {
         let instants =
             |name: &str, values: Vec<i64>| Series::new(name.into(), values).cast(&instant).expect("instants");
         let mut frame = df!(
-            "city" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
+            "city" => rows.iter().map(|row| (row.1 != ABSENT).then_some(row.1)).collect::<Vec<_>>(),
             "calls" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
             "seconds" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
             "dearest" => rows.iter().map(|row| row.5).collect::<Vec<_>>(),
@@ -101,9 +103,14 @@ fn at(text: &str) -> i64 {
     parse_rfc3339(text.as_bytes()).expect("an instant")
 }
 
+/// Sums over what is not given.
 fn key(city: Option<&str>, shift: Option<&str>) -> GroupKey {
-    let city = city.map(|city| KeyValue::Text(city.to_owned()));
-    GroupKey::new(&[city, shift.map(|shift| KeyValue::Timestamp(at(shift)))])
+    let city = city.map_or(KeyPart::All, |city| match city {
+        ABSENT => KeyPart::Missing,
+        city => KeyPart::Value(KeyValue::Text(city.to_owned())),
+    });
+    let shift = shift.map_or(KeyPart::All, |shift| KeyPart::Value(KeyValue::Timestamp(at(shift))));
+    GroupKey::new(&[city, shift])
 }
 
 async fn all(view: &View, key: &GroupKey, range: TimeRange, fold: Fold) -> Vec<(i64, Vec<Value>)> {
@@ -125,6 +132,8 @@ async fn every_grouping_set_is_merged_from_the_finest_rows() {
         (1, "Bonn", 6, 4, Some(40), Some(0.5)),
         (0, "Köln \"Süd\"", 6, 3, Some(-30), None),
         (700, "Köln \"Süd\"", 14, 1, None, None),
+        (701, ABSENT, 14, 2, Some(3), None),
+        (701, "", 14, 1, Some(1), None),
     ];
     table.commit("2026-04-23", &rows).await;
     let view = table.reader(1 << 20).refresh().await.expect("read").expect("a view");
@@ -135,7 +144,10 @@ async fn every_grouping_set_is_merged_from_the_finest_rows() {
     assert_eq!(total(Some("Bonn"), None).await, values(7, Some(65), Some(1.5)));
     assert_eq!(total(None, morning).await, values(9, Some(30), Some(1.5)));
     assert_eq!(total(Some("Köln \"Süd\""), None).await, values(4, None, None));
-    assert_eq!(total(None, None).await, values(11, None, Some(1.5)));
+    assert_eq!(total(Some(ABSENT), None).await, values(2, Some(3), None));
+    assert_eq!(total(Some(ABSENT), Some("2026-04-23T14:00:00Z")).await, values(2, Some(3), None));
+    assert_eq!(total(Some(""), None).await, values(1, Some(1), None));
+    assert_eq!(total(None, None).await, values(14, None, Some(1.5)));
     assert!(all(&view, &key(Some("Ulm"), None), TimeRange::ALL, Fold::Whole).await.is_empty());
 
     let hour = TimeRange { from_us: at("2026-04-23T00:00:00Z"), to_us: at("2026-04-23T01:00:00Z") };

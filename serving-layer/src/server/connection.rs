@@ -17,8 +17,9 @@ use tokio::time::{Instant, Sleep};
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long a client may read nothing of an answer.
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// The maximum size of a request's line and headers together. Bodies are never read.
-const MAX_HEAD_BYTES: usize = 32 * 1_024;
+/// The maximum size of a request's line and headers together. Bodies are never read. A line may have 64 KiB, which hyper
+/// does not exceed: room for two group-key columns of 8 KiB each of which every byte is percent-encoded.
+const MAX_HEAD_BYTES: usize = 96 * 1_024;
 /// The maximum number of headers.
 const MAX_HEADERS: usize = 100;
 

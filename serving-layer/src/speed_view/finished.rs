@@ -90,12 +90,12 @@ impl SliceId<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_logic::group_key::KeyValue;
+    use shared_logic::group_key::{KeyPart, KeyValue};
 
     #[test]
     fn memory_is_bounded_and_entries_in_use_stay() {
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
-        let keys: Vec<GroupKey> = (0..100).map(|n| GroupKey::new(&[Some(KeyValue::Int(n))])).collect();
+        let keys: Vec<GroupKey> = (0..100).map(|n| GroupKey::new(&[KeyPart::Value(KeyValue::Int(n))])).collect();
         let instance = Instance::new(1);
         let slice = |n: usize| {
             let (shard, definition, key) = ("s".to_owned(), &definition, &keys[n]);

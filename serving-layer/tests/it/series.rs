@@ -101,3 +101,42 @@ async fn open_ends_are_found_in_the_data() {
     assert!(problem["detail"].as_str().expect("a detail").contains("171 points"), "{problem}");
     assert_eq!(shape(&server.ok("/v1/metrics/views/series?step=1h").await).len(), 4);
 }
+
+#[tokio::test]
+async fn no_answer_leaves_the_year_9999() {
+    const END: &str = "9999-12-31T23:59:59.999999Z";
+    let mut server = TestServer::new().await;
+    server.topics.set(&[2]);
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    let version = server.archive_rows(0, 1).await;
+    server.view(&[1], version, &[("9999-12-31T23:59:00Z", "v1", "de", 1, Some(1), 1)]).await;
+    server.apply(0, &[("9999-12-31T23:59:10Z", "v1", "de", 1)], AS_OF).await;
+    server.rotate(0).await;
+    server.apply(0, &[("9999-12-31T23:59:59.5Z", "v1", "de", 1)], AS_OF).await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    let (to_the_end, until_the_end) = (format!("from=9999-12-31T23:58:00Z&to={END}"), format!("?to={END}"));
+    for (query, from, points) in [
+        ("", "9999-12-31T23:59:00Z", 1),
+        ("step=1h", "9999-12-31T23:00:00Z", 1),
+        // Steps are counted from 1970, so the last one reaches into the year 10000.
+        ("step=7d", "9999-12-30T00:00:00Z", 1),
+        ("from=9999-12-31T23:58:00Z", "9999-12-31T23:58:00Z", 2),
+        ("from=9999-12-31T23:58:00Z&to=9999-12-31T23:59:01Z", "9999-12-31T23:58:00Z", 2),
+        (to_the_end.as_str(), "9999-12-31T23:58:00Z", 2),
+    ] {
+        let series = server.ok(&format!("/v1/metrics/views/series?{query}")).await;
+        assert_eq!((&series["from"], &series["to"]), (&json!(from), &json!(END)), "{query}");
+        let shape = shape(&series);
+        assert_eq!((shape.len(), shape.last().map(|last| last.1)), (points, Some(2)), "{query}: {series}");
+    }
+    let totals = [("", Value::Null), ("?to=9999-12-31T23:59:01Z", json!(END)), (until_the_end.as_str(), json!(END))];
+    for (query, to) in totals {
+        let total = server.ok(&format!("{TOTAL}{query}")).await;
+        assert_eq!((&total["to"], &total["values"]["views"]), (&to, &json!(2)), "{query}");
+    }
+    let first = server.ok(&format!("{TOTAL}?from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:00Z")).await;
+    assert_eq!((&first["from"], &first["to"]), (&json!("0001-01-01T00:00:00Z"), &json!("9999-12-31T23:59:00Z")));
+    assert_eq!(first["values"]["views"], 0);
+}

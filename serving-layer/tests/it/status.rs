@@ -33,7 +33,10 @@ async fn a_metric_is_described() {
     let server = server().await;
     let metrics = server.ok("/v1/metrics").await;
     let metric = &metrics["metrics"][0];
-    assert_eq!(metric["by"], json!([{"name": "video", "type": "string"}, {"name": "country", "type": "string"}]));
+    let by = json!([
+        {"name": "video", "type": "string", "optional": false}, {"name": "country", "type": "string", "optional": true}
+    ]);
+    assert_eq!(metric["by"], by);
     assert_eq!(
         metric["measures"],
         json!({"views": "count()", "dwell_ms": r#"sum("dwell_ms")"#, "longest": r#"max("dwell_ms")"#})

@@ -32,6 +32,9 @@ pub(crate) const LOG: &str = "log-a";
 pub(crate) const TOTAL: &str = "/v1/metrics/views/total";
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Stands for no country.
+pub(crate) const ABSENT: &str = "(absent)";
+
 /// When, video, country, dwell time.
 pub(crate) type Event = (&'static str, &'static str, &'static str, i64);
 /// Bucket, video, country; views, sum, longest.
@@ -337,11 +340,15 @@ fn committed(committed: Committed) -> u64 {
     }
 }
 
+fn country(text: &str) -> Option<&str> {
+    (text != ABSENT).then_some(text)
+}
+
 fn columns(events: &[Event]) -> DataFrame {
     df!(
         "at" => events.iter().map(|event| at(event.0)).collect::<Vec<_>>(),
         "video" => events.iter().map(|event| event.1).collect::<Vec<_>>(),
-        "country" => events.iter().map(|event| event.2).collect::<Vec<_>>(),
+        "country" => events.iter().map(|event| country(event.2)).collect::<Vec<_>>(),
         "dwell_ms" => events.iter().map(|event| event.3).collect::<Vec<_>>(),
     )
     .expect("columns")
@@ -350,7 +357,7 @@ fn columns(events: &[Event]) -> DataFrame {
 fn frame(rows: &[&Row], instant: &DataType) -> DataFrame {
     let mut frame = df!(
         "video" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),
-        "country" => rows.iter().map(|row| row.2).collect::<Vec<_>>(),
+        "country" => rows.iter().map(|row| country(row.2)).collect::<Vec<_>>(),
         "views" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
         "dwell_ms" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
         "longest" => rows.iter().map(|row| row.5).collect::<Vec<_>>(),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::test_server::{LOG, TOTAL, TestServer, at};
+use crate::test_server::{ABSENT, LOG, TOTAL, TestServer, at};
+use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::log::PartitionId;
 
 const AS_OF: &str = "2026-04-24T09:30:12.345Z";
@@ -130,6 +131,60 @@ async fn both_layers_are_merged_at_the_cut() {
     }
     server.apply(0, &[("2026-04-24T09:31:00Z", "v1", "de", 0)], AS_OF).await;
     assert_eq!(server.ok(TOTAL).await["values"]["views"], 6);
+}
+
+#[tokio::test]
+async fn an_absent_value_is_a_key_of_its_own_in_both_layers() {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[8]);
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    let each = [ABSENT, "", "null", "{}"].map(|country| ("2026-04-24T09:00:00Z", "v1", country, 1));
+    server.apply(0, &each, AS_OF).await;
+    server.rotate(0).await;
+    server.apply(0, &each, AS_OF).await;
+    let rows = [ABSENT, "", "null", "{}"].map(|country| ("2026-04-24T09:00:00Z", "v1", country, 1, Some(1), 1));
+    let version = server.archive_rows(0, 8).await;
+    server.view(&[4], version, &rows).await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    for (query, key, views) in [
+        ("country.missing=true", json!({"country": null}), 2),
+        ("video=v1&country.missing=true", json!({"video": "v1", "country": null}), 2),
+        ("country=", json!({"country": ""}), 2),
+        ("country=null", json!({"country": "null"}), 2),
+        ("country=%7B%7D", json!({"country": "{}"}), 2),
+        ("video=v2&country.missing=true", json!({"video": "v2", "country": null}), 0),
+        ("video=v1", json!({"video": "v1"}), 8),
+        ("", json!({}), 8),
+    ] {
+        let total = server.ok(&format!("/v1/metrics/views/total?{query}")).await;
+        assert_eq!((&total["key"], &total["values"]["views"]), (&key, &json!(views)), "{query}: {total}");
+        let of = |layer: &str| total["provenance"][layer]["values"]["views"].as_i64();
+        assert_eq!((of("batch"), of("speed")), (Some(views / 2), Some(views / 2)), "{query}: {total}");
+        let series = server.ok(&format!("/v1/metrics/views/series?step=1h&{query}")).await;
+        let points = series["points"].as_array().expect("points");
+        let in_points: i64 = points.iter().filter_map(|point| point["values"]["views"].as_i64()).sum();
+        assert_eq!((&series["key"], in_points), (&key, views), "{query}: {series}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_8_kib_is_asked_for_in_any_spelling() {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[1]);
+    server.archive_begins().await;
+    server.open(0, 0).await;
+    let long: &'static str = "ü".repeat(MAX_KEY_BYTES / 2).leak();
+    server.apply(0, &[("2026-04-24T09:00:00Z", "v1", long, 1)], AS_OF).await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    // Three characters for each byte, and as many again in another column.
+    let encoded = "%C3%BC".repeat(MAX_KEY_BYTES / 2);
+    for (query, views) in [(format!("country={encoded}"), 1), (format!("country={encoded}&video={encoded}"), 0)] {
+        let total = server.ok(&format!("/v1/metrics/views/total?{query}")).await;
+        assert_eq!((&total["key"]["country"], &total["values"]["views"]), (&json!(long), &json!(views)));
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ pub struct Metric {
     pub source: String,
     /// Which events count (a null result excludes the event); `None` means all.
     pub filter: Option<Expression>,
-    /// The group key's columns, in order; required fields that are not floats. At most [`MAX_BY`].
+    /// The group key's columns, in order: fields that are not floats. At most [`MAX_BY`]. An optional one may be absent, which
+    /// is a key of its own.
     pub by: Vec<String>,
     /// The width of a bucket in microseconds; divides a day.
     pub grain_us: i64,

@@ -8,15 +8,17 @@
 //! - `name`: which names are allowed;
 //! - `deployment`: `[pipeline]`;
 //! - `schedule`: `[schedule]`;
-//! - `source`: `[sources.…]`;
+//! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `field`, its fields, and `size`, numbers of bytes;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
 mod deployment;
 mod document;
+mod event_id;
 mod field;
 mod metric;
 mod name;
 mod schedule;
+mod size;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::{Catalog, Metric, Mistake, Source};
+use super::{Catalog, Metric, Mistake};
 use document::{Mistakes, Table};
 use source::Draft;
 
@@ -51,12 +53,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let mut sources: BTreeMap<String, Source> = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    for metric in metrics.values() {
-        if let Some(source) = sources.get_mut(&metric.source) {
-            source.grouped.extend(metric.by.iter().cloned());
-        }
-    }
+    let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
     Ok(Catalog { deployment, schedule, sources, metrics })
 }
 

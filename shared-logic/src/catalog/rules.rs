@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Source;
-use crate::schema::{FieldType, InstantFormat, Place};
+use crate::schema::{InstantFormat, Place};
 
 /// Raise this, and [`PLAN_VERSION`](super::PLAN_VERSION) with it, when a change of this crate makes the same source
 /// decode a record differently. Every record of every archive is decoded again then.
-pub const DECODER_VERSION: u32 = 1;
+pub const DECODER_VERSION: u32 = 2;
 
 /// Names the rules by which records were decoded: 16 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,12 +42,12 @@ impl From<&str> for RulesHash {
 impl Source {
     /// The hash of the rules by which this source decodes records.
     pub fn rules(&self) -> RulesHash {
-        let text = format!("decoder {DECODER_VERSION}\n{}{}", decoding(self), length_limits(self));
+        let text = format!("decoder {DECODER_VERSION}\n{}", decoding(self));
         RulesHash(format!("{:016x}", xxh3_64(text.as_bytes())))
     }
 }
 
-/// How bytes become an event: format, fields, identity and time. One fact a line.
+/// How bytes become an event: format, fields, identity, time and size. One fact a line.
 pub(super) fn decoding(source: &Source) -> String {
     let mut fields: Vec<_> = source.fields.iter().collect();
     if !source.format.is_positional() {
@@ -74,16 +74,18 @@ pub(super) fn decoding(source: &Source) -> String {
     if let Some(zone) = source.time_zone {
         line(format_args!("time_zone {}", zone.name()));
     }
-    line(format_args!("event_id {}", source.event_id.as_deref().unwrap_or("-")));
+    line(format_args!("event_id {}", event_id(source)));
     line(format_args!("event_time {}", source.event_time));
     line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
+    line(format_args!("max_record {}", source.max_record));
     text
 }
 
-/// Which fields may not hold a long text: those that some metric groups by. One a line.
-pub(super) fn length_limits(source: &Source) -> String {
-    let is_text = |name: &&String| source.field(name).is_some_and(|field| field.kind == FieldType::String);
-    source.grouped.iter().filter(is_text).map(|name| format!("limited {name}\n")).collect()
+/// The fields that identify an event, sorted, since their order tells no event from another.
+fn event_id(source: &Source) -> String {
+    let mut fields: Vec<&str> = source.event_id.iter().map(String::as_str).collect();
+    fields.sort_unstable();
+    if fields.is_empty() { "-".to_owned() } else { fields.join(" ") }
 }
 
 #[cfg(test)]
@@ -126,8 +128,14 @@ events = "count()"
             ("\"json\"", "\"tsv\"", true),
             ("site = \"string\"", "site = \"string?\"", true),
             ("site = \"string\"", "site = \"string\"\nmore = \"int?\"", true),
-            // A text that is a group key may not be too long.
-            ("by = []", "by = [\"site\"]", true),
+            ("site = \"string\"", "site = { type = \"string\", path = \"place.site\" }", true),
+            ("site = \"string\"", "site = { type = \"string\", numbers = true }", true),
+            ("site = \"string\"", "site = { type = \"string\", path = [\"site\"], numbers = false }", false),
+            ("event_id = \"id\"", "event_id = [\"id\", \"site\"]", true),
+            ("event_id = \"id\"", "event_id = [\"id\"]", false),
+            ("400d\"", "400d\"\nmax_record = \"2MiB\"", true),
+            ("400d\"", "400d\"\nmax_record = \"1024KiB\"", false),
+            ("by = []", "by = [\"site\"]", false),
             ("1000", "1001", false),
             ("'a'", "'b'", false),
             ("1m", "2m", false),
@@ -138,5 +146,12 @@ events = "count()"
             assert_ne!(changed, CATALOG, "{from} is not in the catalog");
             assert_eq!(rules_of(&changed) != rules_of(CATALOG), differs, "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn the_fields_of_an_event_id_have_no_order() {
+        let two = |fields: &str| rules_of(&CATALOG.replacen("event_id = \"id\"", &format!("event_id = {fields}"), 1));
+        assert_eq!(two(r#"["id", "site"]"#), two(r#"["site", "id"]"#));
+        assert_ne!(two(r#"["id", "site"]"#), two(r#"["site"]"#));
     }
 }

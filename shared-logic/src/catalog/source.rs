@@ -1,11 +1,12 @@
 //! `[sources.…]`: Kafka topics with a declared schema.
 
-use std::collections::BTreeSet;
-
 use chrono_tz::Tz;
 
 use crate::format::Format;
 use crate::schema::Field;
+
+/// The largest number of fields that together identify an event.
+pub const MAX_EVENT_ID: usize = 4;
 
 /// A Kafka topic with a declared schema.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +17,9 @@ pub struct Source {
     pub topic: String,
     /// How many partitions Braid gives the topic when it creates it.
     pub partitions: u32,
-    /// The field that identifies an event (a required string or int). Without it, no event counts as a duplicate.
-    pub event_id: Option<String>,
+    /// The fields that together identify an event: required strings or ints, at most [`MAX_EVENT_ID`]. Without any, no event
+    /// counts as a duplicate.
+    pub event_id: Vec<String>,
     /// The required timestamp field that says when the event happened.
     pub event_time: String,
     /// The field that producers key records by.
@@ -26,6 +28,8 @@ pub struct Source {
     pub max_age_us: i64,
     /// An event that is newer than its record's timestamp by more than this is rejected. Microseconds.
     pub max_ahead_us: i64,
+    /// A record whose payload has more bytes than this is rejected.
+    pub max_record: u64,
     /// Where reading starts in a topic that already holds records.
     pub start: Start,
     /// How payloads are written.
@@ -40,9 +44,6 @@ pub struct Source {
     pub dedup_window: u64,
     /// Declared fields, in the order of the file (the column order of `tsv`).
     pub fields: Vec<Field>,
-    /// The fields that some metric of the catalog groups by, filled in by the parser. Text in them is limited to
-    /// [`MAX_KEY_BYTES`](crate::group_key::MAX_KEY_BYTES) (`too_long`), so this set is part of every definition's hash.
-    pub grouped: BTreeSet<String>,
 }
 
 impl Source {
@@ -66,7 +67,8 @@ pub enum Start {
 pub enum KeptBytes {
     /// Of every record, so that the decoding rules can be changed.
     All,
-    /// Only of those that could not be decoded. This saves disk; changed rules cannot be applied to what is archived.
+    /// Only of those that could not be decoded. This saves disk; changed rules can be applied to what is archived only as long
+    /// as the topic still holds all of it.
     Rejected,
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contracts::speed_view::Instance;
-use crate::log::Offsets;
+use crate::log::{OffsetRange, Offsets};
 
 fn id(partition: i32) -> PartitionId {
     PartitionId::new("log", partition)
@@ -111,6 +111,23 @@ fn an_answer_is_complete_where_a_slice_begins_at_the_cut() {
         seen.topic = Some(TopicState { log: None, at_us: 0 });
     });
     assert_complete("nothing at all", &nothing, &[]);
+}
+
+#[test]
+fn a_view_from_before_its_records_were_archived_again_is_none() {
+    let archived_again = |rules: &str, version: u64| {
+        with(|seen| {
+            seen.facts().note_columns_only(&id(0), &"older".into(), 10, 20);
+            let again = OffsetRange { id: id(0), from: 10, to: 20 };
+            assert!(seen.facts().archive_again(&[again], &rules.into(), version));
+            seen.archive_version = 8;
+        })
+    };
+    assert_complete("the view was counted from version 7", &archived_again("rules", 8), &[(0, 0)]);
+    assert_complete("it was counted from them", &archived_again("rules", 7), &[(0, 50)]);
+    let other = [Gap { partition: Some(id(0)), why: Why::NotDecodable { from: 10, to: 20 } }];
+    let verdict = archived_again("other", 8);
+    assert_eq!((verdict.gaps.as_slice(), verdict.from.get(&id(0))), (other.as_slice(), Some(&50)), "under other rules");
 }
 
 #[test]

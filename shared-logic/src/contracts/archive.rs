@@ -14,7 +14,7 @@ mod headers;
 mod registration;
 mod schemas;
 
-pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, PartitionFacts, Place, Rejects};
+pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld};
 pub use headers::headers_text;
 pub use registration::Change;
 pub use schemas::{ArchivedSchema, schema_path};
@@ -47,6 +47,10 @@ pub const RULES: &str = "_rules";
 /// The record's payload. Null in a row with an `_error`: the record has no payload. Null in a row without one: the
 /// bytes were not kept.
 pub const RAW: &str = "_raw";
+/// What tells the record from another at the same offset (R12), whether its bytes were kept or not: the low 32 bits of the
+/// hash of its key, payload and headers, in two's complement, which is its
+/// [`short_hash`](crate::log::Witness::short_hash). Null in rows of builds that did not have this column.
+pub const HASH: &str = "_hash";
 /// Why the record could not be decoded: `reason` or `reason:field`.
 pub const ERROR: &str = "_error";
 
@@ -63,8 +67,8 @@ pub fn field_column(field: &Field, declared: &Schema) -> PlSmallStr {
 }
 
 /// The columns of a record, which come before those of the fields, because Delta keeps statistics of the first columns
-/// only.
-pub fn record_columns() -> [(PlSmallStr, DataType); 9] {
+/// only: those of `_log`, `_partition`, `_offset` and `_rules` are needed.
+pub fn record_columns() -> [(PlSmallStr, DataType); 10] {
     use crate::schema::INSTANT;
     let columns = [
         (LOG, DataType::String),
@@ -75,6 +79,7 @@ pub fn record_columns() -> [(PlSmallStr, DataType); 9] {
         (KEY, DataType::Binary),
         (HEADERS, DataType::String),
         (RAW, DataType::Binary),
+        (HASH, DataType::Int32),
         (ERROR, DataType::String),
     ];
     columns.map(|(name, dtype)| (name.into(), dtype))

@@ -1,8 +1,9 @@
 //! The Delta batch view of one metric: exact partials of every event below the cut, in
 //! `<name>/views/<version>/<metric>`.
 //!
-//! Its rows are `bucket`, the `by` columns and a column per measure, partitioned by the bucket's day. Each commit carries a
-//! [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive it read.
+//! Its rows are `bucket`, the `by` columns (null where events lack one) and a column per measure, partitioned by the bucket's
+//! day. Each commit carries a [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive
+//! it read.
 
 use serde::{Deserialize, Serialize};
 

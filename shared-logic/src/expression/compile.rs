@@ -50,7 +50,7 @@ fn node(expression: &Expression, decides: bool) -> Expr {
         Node::Not(of) => part(of).not(),
         Node::Minus(of) => match of.kind {
             FieldType::Float => typed(0.0_f64) - part(of),
-            _ => typed(0_i64) - part(of),
+            kind => binary(Operator::Subtract, kind, typed(0_i64), part(of)),
         },
         Node::Binary(Operator::And, left, right) => and(node(left, decides), node(right, decides), decides),
         Node::Binary(Operator::Or, left, right) => node(left, decides).or(node(right, decides)),
@@ -125,6 +125,9 @@ fn one_list<'a>(list: &'a [Literal], kind: FieldType) -> Series {
 }
 
 fn binary(operator: Operator, kind: FieldType, left: Expr, right: Expr) -> Expr {
+    if kind == FieldType::Int {
+        return over_columns(vec![left, right], kind, move |columns| ints(operator, columns));
+    }
     let result = match operator {
         // Logic is compiled where it stands.
         Operator::And => and(left, right, false),
@@ -149,9 +152,9 @@ fn binary(operator: Operator, kind: FieldType, left: Expr, right: Expr) -> Expr 
 fn call(function: Function, kind: FieldType, mut arguments: Vec<Expr>) -> Expr {
     match function {
         Function::Coalesce => coalesce(&arguments),
-        Function::Abs => over_columns(arguments, kind, |columns| numbers(&columns[0], i64::abs, f64::abs)),
-        Function::Ceil => over_columns(arguments, kind, |columns| numbers(&columns[0], |x| x, f64::ceil)),
-        Function::Floor => over_columns(arguments, kind, |columns| numbers(&columns[0], |x| x, f64::floor)),
+        Function::Abs => over_columns(arguments, kind, |columns| numbers(&columns[0], i64::checked_abs, f64::abs)),
+        Function::Ceil => over_columns(arguments, kind, |columns| numbers(&columns[0], Some, f64::ceil)),
+        Function::Floor => over_columns(arguments, kind, |columns| numbers(&columns[0], Some, f64::floor)),
         Function::Contains => {
             over_columns(arguments, kind, |columns| texts(&columns[0], &columns[1], |text, part| text.contains(part)))
         }
@@ -186,6 +189,22 @@ fn over_columns(
     first.map_many(aligned, &arguments, move |_, fields| Ok(Field::new(fields[0].name().clone(), gives.column_type())))
 }
 
+/// Arithmetic of integers, null where it leaves 64 bits: Polars wraps there.
+fn ints(operator: Operator, columns: &[Column]) -> PolarsResult<Column> {
+    let calculate: fn(i64, i64) -> Option<i64> = match operator {
+        Operator::Add => i64::checked_add,
+        Operator::Subtract => i64::checked_sub,
+        Operator::Multiply => i64::checked_mul,
+        Operator::Remainder => |a, b| (b != 0).then(|| a.wrapping_rem(b)),
+        // Typing makes an integer of nothing else.
+        _ => |_, _| None,
+    };
+    let (left, right) = (columns[0].as_materialized_series(), columns[1].as_materialized_series());
+    let result: Int64Chunked =
+        binary_elementwise(left.i64()?, right.i64()?, |a: Option<i64>, b: Option<i64>| calculate(a?, b?));
+    Ok(result.into_column())
+}
+
 /// Arithmetic without a finite result is null.
 fn finite(columns: &[Column]) -> PolarsResult<Column> {
     let floats = columns[0].as_materialized_series().f64()?;
@@ -205,21 +224,18 @@ fn quotient(columns: &[Column]) -> PolarsResult<Column> {
 
 fn remainder(columns: &[Column]) -> PolarsResult<Column> {
     let (left, right) = (columns[0].as_materialized_series(), columns[1].as_materialized_series());
-    if let (Ok(left), Ok(right)) = (left.f64(), right.f64()) {
-        let result: Float64Chunked =
-            binary_elementwise(left, right, |a: Option<f64>, b: Option<f64>| Some(a? % b?).filter(|x| x.is_finite()));
-        return Ok(result.into_column());
-    }
-    let result: Int64Chunked = binary_elementwise(left.i64()?, right.i64()?, |a: Option<i64>, b: Option<i64>| {
-        b.filter(|b| *b != 0).and_then(|b| Some(a?.wrapping_rem(b)))
-    });
+    let remainder = |a: Option<f64>, b: Option<f64>| Some(a? % b?).filter(|x| x.is_finite());
+    let result: Float64Chunked = binary_elementwise(left.f64()?, right.f64()?, remainder);
     Ok(result.into_column())
 }
 
-fn numbers(column: &Column, of_int: fn(i64) -> i64, of_float: fn(f64) -> f64) -> PolarsResult<Column> {
+fn numbers(column: &Column, of_int: fn(i64) -> Option<i64>, of_float: fn(f64) -> f64) -> PolarsResult<Column> {
     let series = column.as_materialized_series();
     match series.i64() {
-        Ok(ints) => Ok(ints.apply_values(of_int).into_column()),
+        Ok(ints) => {
+            let result: Int64Chunked = unary_elementwise(ints, |x: Option<i64>| of_int(x?));
+            Ok(result.into_column())
+        }
         Err(_) => Ok(series.f64()?.apply_values(of_float).into_column()),
     }
 }

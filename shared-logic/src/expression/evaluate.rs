@@ -1,9 +1,8 @@
 //! The value of an expression for one row: of fields, or of merged measures.
 //!
-//! It is what `compile` gives for that row in columns. Integers are calculated in 128 bits. That changes nothing for rows,
-//! whose integers `bounds` keeps within 64. Measures span the whole 64 bits, so their calculations cannot be bounded when
-//! the catalog is read; they are judged at the end, and what has overflowed stays overflowed, so that it never passes for a
-//! number.
+//! It is what `compile` gives for that row in columns. Integers are calculated in 128 bits. Of a row, each result is judged by
+//! itself: one that leaves 64 bits is null, as it is in a column of 64 bits. Of measures, the value is judged at the end, and
+//! what has overflowed stays overflowed, so that it never passes for a number.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -13,9 +12,28 @@ use polars::prelude::{StringChunked, StringNameSpaceImpl};
 use super::functions::Function;
 use super::{Expression, Literal, Node, Operator, Scalar};
 
+/// What becomes of each result on the way.
+type Judge = for<'a> fn(Scalar<'a>) -> Scalar<'a>;
+
 /// See [`Expression::evaluate_row`].
 pub(super) fn row<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
-    let of = |operand: &'a Expression| row(operand, value_of);
+    judged(expression, value_of, |result| match result {
+        Scalar::Int(x) if i64::try_from(x).is_err() => Scalar::Null,
+        other => other,
+    })
+}
+
+/// See [`Expression::evaluate`].
+pub(super) fn measures<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
+    judged(expression, value_of, |result| result)
+}
+
+fn judged<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
+    judge(value(expression, value_of, judge))
+}
+
+fn value<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
+    let of = |operand: &'a Expression| judged(operand, value_of, judge);
     match &expression.node {
         Node::Column(name) => value_of(name),
         Node::Literal(literal) => constant(literal),

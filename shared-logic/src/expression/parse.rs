@@ -3,6 +3,7 @@
 //! `sqlparser` reads the text; what it accepts is far more than we mean, so everything is refused that is not listed here,
 //! by name and with what to write instead. Types are checked on the way up, and operands are brought to one type.
 //!
+//! - `words`: which words of the text are names;
 //! - `typing`: one SQL node after the other, with its type;
 //! - `call`: functions, and why some are refused;
 //! - `literal`: constants;
@@ -12,13 +13,14 @@ mod call;
 mod literal;
 mod measure;
 mod typing;
+mod words;
 
 use std::fmt;
 
 use sqlparser::ast::Expr as Sql;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::{Expression, functions};
 use crate::schema::{Field, FieldType};
@@ -37,12 +39,12 @@ pub struct Scope {
     columns: Vec<(String, FieldType)>,
 }
 
-/// What the columns are, and so how integers are kept within 64 bits.
+/// What the columns are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
-    /// Fields of one event: bounded when the catalog is read.
+    /// Fields of one event.
     Rows,
-    /// Merged measures of a metric: numbers, judged when they are calculated.
+    /// Merged measures of a metric, which are numbers.
     Measures,
 }
 
@@ -60,6 +62,11 @@ impl Scope {
 
     fn kind_of(&self, name: &str) -> Option<FieldType> {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, kind)| *kind)
+    }
+
+    /// Whether a column is called so, or differs in case only.
+    fn has_alike(&self, name: &str) -> bool {
+        self.columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name))
     }
 
     /// The user's word for a column.
@@ -100,7 +107,7 @@ impl Refused {
 
 /// Reads an expression; it must name a column, since a constant says nothing about an event.
 pub(super) fn expression(text: &str, scope: &Scope) -> Result<Expression, Refused> {
-    typed(&sql(text)?, scope)
+    typed(&sql(text, scope)?, scope)
 }
 
 fn typed(sql: &Sql, scope: &Scope) -> Result<Expression, Refused> {
@@ -112,9 +119,8 @@ fn typed(sql: &Sql, scope: &Scope) -> Result<Expression, Refused> {
     Ok(expression)
 }
 
-fn sql(text: &str) -> Result<Sql, Refused> {
-    const EXAMPLE: &str =
-        "write SQL such as `status = 200 AND dwell_ms > 0`; names that are SQL words go in \"quotes\"";
+fn sql(text: &str, scope: &Scope) -> Result<Sql, Refused> {
+    const EXAMPLE: &str = "write SQL such as `status = 200 AND dwell_ms > 0`";
     if text.trim().is_empty() {
         return Err(Refused::new("the expression is empty", EXAMPLE));
     }
@@ -128,7 +134,11 @@ fn sql(text: &str) -> Result<Sql, Refused> {
             Refused::new(format!("`{text}` is not an expression: {what}"), EXAMPLE)
         }
     };
-    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text).map_err(mistake)?;
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let mut tokens = tokens.map_err(|error| mistake(error.into()))?;
+    words::find_names(&mut tokens, scope)?;
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let parsed = parser.parse_expr().map_err(mistake)?;
     match parser.peek_token().token {
         Token::EOF => Ok(parsed),

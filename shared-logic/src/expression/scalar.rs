@@ -16,7 +16,7 @@ pub enum Scalar<'a> {
     Null,
     /// A condition that is true or false.
     Bool(bool),
-    /// An integer. An expression over rows keeps within 64 bits; one over measures is judged when it is final.
+    /// An integer. One of rows has 64 bits; one of measures is judged when it is final.
     Int(i128),
     /// A finite float.
     Float(f64),

@@ -6,11 +6,9 @@
 //! last fields are null, builds a tree of every value, and goes as deep as the datum says. Here a datum is of its schema to the
 //! last byte or is rejected, and takes no memory.
 //!
-//! - `places`: where the source's fields stand in a record;
 //! - `plan`: schema and places → the steps of reading;
 //! - `read`: a datum → the record's tokens.
 
-mod places;
 mod plan;
 mod read;
 #[cfg(test)]
@@ -41,9 +39,9 @@ impl Codec for Avro {
         true
     }
 
-    fn plan(&self, fields: &[Field], schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+    fn plan(&self, reader: &Reader, schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
         schema.expect_kind("AVRO")?;
-        Ok(Arc::new(plan::AvroPlan::new(fields, schema)?))
+        Ok(Arc::new(plan::AvroPlan::new(&reader.fields, &reader.places, schema)?))
     }
 
     fn reasons(&self) -> &'static [Reason] {
@@ -62,7 +60,7 @@ impl Codec for Avro {
         Vec::new()
     }
 
-    fn field_text<'a>(&self, _payload: &'a [u8], _name: &str, _position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, _payload: &'a [u8], _field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
         None
     }
 }

@@ -1,22 +1,26 @@
-//! `json`: one JSON object per record. Members that the source does not declare are kept; `null` counts as absent.
+//! `json`: one JSON object per record, whose fields may stand inside of objects and arrays; `null` counts as absent.
 //!
 //! - `tokenizer`: a document → tokens, checked against RFC 8259 throughout;
-//! - `member`: the text of one member, leniently.
+//! - `skip`: what no path leads to;
+//! - `strings`: where strings end, and their escapes.
 
-mod member;
+mod skip;
+mod strings;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 
 use std::borrow::Cow;
-use std::fmt::Write;
+
+use serde_json::{Map, Value};
 
 use super::number::{epoch_ms, float, int};
+use super::places::Places;
 use super::record::{Cell, Record, Token};
 use super::{Codec, FieldValue, Reader};
 use crate::rejection::Reason;
-use crate::schema::{Field, FieldType};
+use crate::schema::{Field, FieldType, Place, Step};
 use crate::time::parse_rfc3339;
-
-pub use tokenizer::MAX_DEPTH;
 
 pub(super) struct Json;
 
@@ -35,7 +39,7 @@ impl Codec for Json {
     }
 
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
-        tokenizer::tokenize(&reader.fields, payload, record)
+        tokenizer::tokenize(&reader.places, payload, record)
     }
 
     fn cell(
@@ -48,6 +52,7 @@ impl Codec for Json {
     ) -> Result<Cell, Reason> {
         match (field.kind, token) {
             (FieldType::String, Token::Text(span)) => Ok(Cell::Text(span)),
+            (FieldType::String, Token::Number(span)) if field.numbers => Ok(Cell::Text(span)),
             (FieldType::Int, Token::Number(span)) => int(span.of(payload, unescaped)).map(Cell::Int),
             (FieldType::Float, Token::Number(span)) => float(span.of(payload, unescaped)).map(Cell::Float),
             (FieldType::Bool, Token::Bool(value)) => Ok(Cell::Bool(value)),
@@ -60,28 +65,55 @@ impl Codec for Json {
     }
 
     fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
-        let mut text = String::from("{");
+        let mut document = Value::Object(Map::new());
         for (field, value) in fields.iter().zip(values) {
             let Some(value) = value else { continue };
-            let comma = if text.len() > 1 { "," } else { "" };
-            let name = quoted(&field.name);
             let value = match value {
-                FieldValue::Text(value) => quoted(value),
-                FieldValue::Instant(_) => quoted(&value.to_string()),
-                FieldValue::Int(_) | FieldValue::Float(_) | FieldValue::Bool(_) => value.to_string(),
+                FieldValue::Text(value) => Value::from(*value),
+                FieldValue::Instant(_) => Value::from(value.to_string()),
+                FieldValue::Int(number) => Value::from(*number),
+                FieldValue::Float(number) => Value::from(*number),
+                FieldValue::Bool(value) => Value::from(*value),
             };
-            // A String takes any text.
-            let _ = write!(text, "{comma}{name}:{value}");
+            match &field.place {
+                Place::Own => document[field.name.as_str()] = value,
+                Place::Path(steps) => put(&mut document, steps, value),
+                Place::Joined(_) => {}
+            }
         }
-        text.push('}');
-        text.into_bytes()
+        document.to_string().into_bytes()
     }
 
-    fn field_text<'a>(&self, payload: &'a [u8], name: &str, _position: usize) -> Option<Cow<'a, [u8]>> {
-        member::text(payload, name).map(|text| Cow::Owned(text.into_bytes()))
+    fn field_text<'a>(&self, payload: &'a [u8], field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
+        let mut record = Record::new(1);
+        tokenizer::tokenize(&Places::of(std::slice::from_ref(field)), payload, &mut record).ok()?;
+        match record.tokens[0] {
+            Token::Text(span) | Token::Number(span) if span.resolved => {
+                Some(Cow::Owned(span.of(payload, &record.unescaped).to_vec()))
+            }
+            Token::Text(span) | Token::Number(span) => Some(Cow::Borrowed(span.of(payload, &[]))),
+            Token::Bool(value) => Some(Cow::Borrowed(if value { &b"true"[..] } else { &b"false"[..] })),
+            _ => None,
+        }
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Puts a value where the steps lead to. Objects and arrays on the way are made as they are needed; what an array lacks
+/// before a position is null.
+fn put(at: &mut Value, steps: &[Step], value: Value) {
+    match steps.split_first() {
+        None => *at = value,
+        Some((Step::Member(name), rest)) => {
+            if !at.is_object() {
+                *at = Value::Object(Map::new());
+            }
+            put(&mut at[name.as_str()], rest, value);
+        }
+        Some((Step::Element(position), rest)) => {
+            let mut elements = if let Value::Array(elements) = at.take() { elements } else { Vec::new() };
+            elements.resize(elements.len().max(position + 1), Value::Null);
+            put(&mut elements[*position], rest, value);
+            *at = Value::Array(elements);
+        }
+    }
 }

@@ -41,9 +41,9 @@ impl Codec for Protobuf {
         true
     }
 
-    fn plan(&self, fields: &[Field], schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+    fn plan(&self, reader: &Reader, schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
         schema.expect_kind("PROTOBUF")?;
-        Ok(Arc::new(plan::ProtobufPlan::new(fields, schema)?))
+        Ok(Arc::new(plan::ProtobufPlan::new(&reader.fields, schema)?))
     }
 
     fn reasons(&self) -> &'static [Reason] {
@@ -62,7 +62,7 @@ impl Codec for Protobuf {
         Vec::new()
     }
 
-    fn field_text<'a>(&self, _payload: &'a [u8], _name: &str, _position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, _payload: &'a [u8], _field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
         None
     }
 }

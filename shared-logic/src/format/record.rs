@@ -12,8 +12,8 @@ pub(crate) struct Record {
     pub(crate) cells: Vec<Cell>,
     /// Texts whose escapes were resolved.
     pub(crate) unescaped: Vec<u8>,
-    /// Undeclared members of the payload, as `start..end` of `"name": value`.
-    pub(crate) extra: Vec<(u32, u32)>,
+    /// Room for the brackets that are open while a value is passed over.
+    pub(super) open: Vec<u8>,
 }
 
 /// What stands where a field's value is expected.
@@ -56,7 +56,7 @@ impl Record {
             tokens: vec![Token::Absent; fields],
             cells: vec![Cell::Null; fields],
             unescaped: Vec::new(),
-            extra: Vec::new(),
+            open: Vec::new(),
         }
     }
 
@@ -64,7 +64,6 @@ impl Record {
     pub(super) fn clear(&mut self) {
         self.tokens.fill(Token::Absent);
         self.unescaped.clear();
-        self.extra.clear();
     }
 }
 

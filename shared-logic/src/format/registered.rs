@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use crate::rejection::Reason;
-use crate::schema::{Field, Place, Step};
 
 /// The first byte of a payload.
 const MAGIC: u8 = 0;
@@ -131,13 +130,4 @@ impl WriterSchema {
 fn named(payload: &[u8]) -> Option<SchemaId> {
     let id = payload.strip_prefix(&[MAGIC])?.first_chunk::<4>()?;
     Some(SchemaId(u32::from_be_bytes(*id)))
-}
-
-/// The way from a datum to a field's value. A field that is joined from others has none.
-pub(super) fn steps(field: &Field) -> Vec<Step> {
-    match &field.place {
-        Place::Own => vec![Step::Member(field.name.clone())],
-        Place::Path(steps) => steps.clone(),
-        Place::Joined(_) => Vec::new(),
-    }
 }

@@ -58,7 +58,7 @@ impl Codec for Tsv {
         columns.collect::<Vec<_>>().join("\t").into_bytes()
     }
 
-    fn field_text<'a>(&self, payload: &'a [u8], _name: &str, position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, payload: &'a [u8], _field: &Field, position: usize) -> Option<Cow<'a, [u8]>> {
         let line = payload.strip_suffix(b"\r").unwrap_or(payload);
         line.split(|byte| *byte == b'\t').nth(position).filter(|text| !text.is_empty()).map(Cow::Borrowed)
     }

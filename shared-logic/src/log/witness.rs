@@ -21,7 +21,7 @@ pub struct Witness {
     pub timestamp_us: Option<i64>,
     /// The leader epoch in which it was written, where Kafka said so. The archive's rows do not hold it.
     pub epoch: Option<i32>,
-    /// XXH3 of key, payload and headers.
+    /// XXH3 of key, payload and headers; see [`Witness::short_hash`] for what the archive's rows hold of it.
     pub hash: u64,
 }
 
@@ -43,16 +43,38 @@ pub struct Content<'a> {
     pub headers: Option<&'a str>,
 }
 
-impl Witness {
-    /// The witness of a record at that offset.
-    pub fn of(offset: i64, epoch: Option<i32>, content: &Content<'_>) -> Witness {
+impl Content<'_> {
+    fn hash(&self) -> u64 {
         let mut hash = Xxh3::new();
-        for part in [content.key, content.payload, content.headers.map(str::as_bytes)] {
+        for part in [self.key, self.payload, self.headers.map(str::as_bytes)] {
             // An absent part is not an empty one, and no part can reach into the next.
             hash.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
             hash.update(part.unwrap_or_default());
         }
-        Witness { offset, timestamp_us: content.timestamp_us, epoch, hash: hash.digest() }
+        hash.digest()
+    }
+
+    /// The [short hash](Witness::short_hash) of a record with that content.
+    pub fn short_hash(&self) -> i32 {
+        short(self.hash())
+    }
+}
+
+/// The low 32 bits, as an integer in two's complement.
+fn short(hash: u64) -> i32 {
+    let [a, b, c, d, ..] = hash.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
+}
+
+impl Witness {
+    /// The witness of a record at that offset.
+    pub fn of(offset: i64, epoch: Option<i32>, content: &Content<'_>) -> Witness {
+        Witness { offset, timestamp_us: content.timestamp_us, epoch, hash: content.hash() }
+    }
+
+    /// The low 32 bits of the hash, as an integer in two's complement. The archive keeps so much of it with each record.
+    pub fn short_hash(&self) -> i32 {
+        short(self.hash)
     }
 
     /// Whether both are one record. An epoch that only one of them knows is not compared.
@@ -228,6 +250,28 @@ mod tests {
         let known = record(1, b"a");
         assert!(known.is_same(&Witness { epoch: None, ..known }));
         assert!(!known.is_same(&Witness { epoch: Some(4), ..known }));
+    }
+
+    #[test]
+    fn what_archives_and_shards_hold_of_a_hash_stays_the_same() {
+        // Computed by another implementation of XXH3.
+        let (own_key, payload) = (Some(b"k".as_slice()), Some(br#"{"at": 1000}"#.as_slice()));
+        for (key, payload, headers, hash, short) in [
+            (None, payload, None, 0xe037_8723_cafb_0447, -889_519_033),
+            (own_key, payload, Some(r#"[["a","1"]]"#), 0x580f_c312_52b2_d1bc, 1_387_450_812),
+            (own_key, None, None, 0xd802_9f2d_fba4_69a7, -73_111_129),
+        ] {
+            let content = Content { timestamp_us: Some(5), key, payload, headers };
+            let witness = Witness::of(1, None, &content);
+            assert_eq!((witness.hash, witness.short_hash(), content.short_hash()), (hash, short, short), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_hash_is_the_low_half_in_twos_complement() {
+        for (hash, expected) in [(0xffff_ffff_0000_0007, 7), (0x0000_0000_ffff_ffff, -1), (0x8000_0000, i32::MIN)] {
+            assert_eq!(Witness { hash, ..record(1, b"a") }.short_hash(), expected, "{hash:x}");
+        }
     }
 
     /// What a check of the position `next`, whose witness lies at 4, says about a log that holds these records.

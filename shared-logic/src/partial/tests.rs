@@ -15,7 +15,7 @@ fn partials(rows: &[Row]) -> Partials {
     let (source, metric) = (&catalog.sources["visits"], &catalog.metrics["visits"]);
     let events = df!(
         "at" => rows.iter().map(|row| row.at).collect::<Vec<_>>(),
-        "page" => rows.iter().map(|row| row.t.as_str()).collect::<Vec<_>>(),
+        "page" => rows.iter().map(|row| row.t.as_deref()).collect::<Vec<_>>(),
         "code" => rows.iter().map(|row| row.i).collect::<Vec<_>>(),
         "ok" => rows.iter().map(|row| row.b).collect::<Vec<_>>(),
         "seen" => rows.iter().map(|row| row.w).collect::<Vec<_>>(),
@@ -29,6 +29,8 @@ proptest! {
 
     #[test]
     fn every_grouping_set_counts_every_event(rows in prop::collection::vec(any_row(), 0..24)) {
+        // So that no sum leaves 64 bits.
+        let rows: Vec<Row> = rows.into_iter().map(|row| Row { i: row.i >> 5, ..row }).collect();
         let mut expected: BTreeMap<(GroupKey, i64), (i128, i128, i128)> = BTreeMap::new();
         for row in &rows {
             for set in 0..16 {

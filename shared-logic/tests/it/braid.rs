@@ -11,8 +11,9 @@ mod layers;
 mod oracle;
 mod records;
 
-use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::merge::{self, Layer, Merged};
+use shared_logic::schema::FieldType;
 use shared_logic::time::TimeRange;
 use test_kit::{Dice, first_seed, repetitions};
 
@@ -23,19 +24,19 @@ use records::Shape;
 
 const QUESTIONS: usize = 25;
 
-/// A key asked for: per `by` column a value, or the sum over it.
-type Key = Vec<Option<KeyValue>>;
+/// A key asked for: one part per `by` column.
+type Key = Vec<KeyPart>;
 
 #[test]
 fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
     let first = first_seed();
-    let (mut rows, mut duplicates, mut rejected) = (0, 0, 0);
+    let (mut rows, mut duplicates, mut rejected, mut missing, mut shortened) = (0, 0, 0, 0, 0);
     for seed in first..first + repetitions(60, 600) {
         let mut dice = Dice::new(seed);
         let definition = Definition::random(&mut dice);
         let partitions = records::random(&mut dice, &definition, Shape::InsideTheWindow);
         let counted = oracle::decode_all(&definition, &partitions);
-        let distinct = oracle::distinct(&counted);
+        let distinct = oracle::distinct(&definition, &counted);
         rows += distinct.len();
         duplicates += counted.len() - distinct.len();
         rejected += partitions.iter().map(|partition| partition.records.len()).sum::<usize>() - counted.len();
@@ -47,6 +48,8 @@ fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
             let range = random_range(&mut dice, &definition, &distinct);
             let step_us = definition.metric().grain_us * dice.between(1, 3);
             let of = |range: TimeRange| oracle::fold(&definition, &distinct, &key, range);
+            missing += key.iter().filter(|part| **part == KeyPart::Missing).count();
+            shortened += key.iter().filter(|part| is_shortened(part)).count();
             let told = || format!("BRAID_SEED={seed}: {key:?} in {range:?}\n{}\n{layers}", definition.text);
 
             let total = layers.total(&definition, &key, range);
@@ -72,6 +75,11 @@ fn any_split_answers_like_one_plan_and_like_a_fold_by_hand() {
         rows > 1_000 && duplicates > 100 && rejected > 100,
         "{rows} rows, {duplicates} copies, {rejected} rejected"
     );
+    assert!(missing > 20 && shortened > 5, "{missing} absent values and {shortened} long texts were asked for");
+}
+
+fn is_shortened(part: &KeyPart) -> bool {
+    matches!(part, KeyPart::Value(KeyValue::Text(text)) if text.contains('…'))
 }
 
 /// Each layer contributes exactly the events on its side of the cut; merged, they are the answer.
@@ -85,7 +93,7 @@ fn check_layer_totals(
     told: &dyn Fn() -> String,
 ) {
     // Below the cut the first copy stands; above it, the copies of what lies below are gone, too.
-    let distinct = oracle::distinct(counted);
+    let distinct = oracle::distinct(definition, counted);
     let (below, above): (Vec<Row>, Vec<Row>) =
         distinct.into_iter().partition(|row| row.offset < layers.cut(row.partition));
     assert_eq!(total.batch, oracle::fold(definition, &below, key, range), "batch, {}", told());
@@ -112,9 +120,9 @@ fn copies_beyond_the_window_are_overcounted_until_the_cut_passes() {
         let partitions = records::random(&mut dice, &definition, Shape::BeyondTheWindow);
         let counted = oracle::decode_all(&definition, &partitions);
         let layers = Layers::split(&mut dice, &definition, &partitions);
-        let late = oracle::copies_beyond(&counted, definition.dedup_window());
+        let late = oracle::copies_beyond(&definition, &counted);
         let expected = late.iter().filter(|row| row.offset >= layers.cut(row.partition)).count() as i128;
-        let exact = oracle::distinct(&counted).len() as i128;
+        let exact = oracle::distinct(&definition, &counted).len() as i128;
         let total = layers.total(&definition, &Vec::new(), TimeRange::ALL);
         assert_eq!(total.values, [oracle::int(exact + expected)], "BRAID_SEED={seed}\n{layers}");
         let everything = Layers::all_batch(&definition, &partitions).total(&definition, &Vec::new(), TimeRange::ALL);
@@ -128,26 +136,36 @@ fn copies_beyond_the_window_are_overcounted_until_the_cut_passes() {
 fn random_key(dice: &mut Dice, definition: &Definition, rows: &[Row]) -> Key {
     let by = &definition.metric().by;
     let mut key: Key = match rows {
-        [] => by.iter().map(|_| None).collect(),
+        [] => by.iter().map(|_| KeyPart::All).collect(),
         rows => {
             let row = dice.pick(rows);
-            by.iter().map(|column| Some(row.key_value(column))).collect()
+            by.iter().map(|column| asked(row, column)).collect()
         }
     };
     let summed = dice.below(1 << by.len());
-    for (at, value) in key.iter_mut().enumerate() {
+    for (at, part) in key.iter_mut().enumerate() {
         if summed >> at & 1 == 1 {
-            *value = None;
-        } else if dice.chance(3) {
-            *value = value.take().map(|value| match value {
-                KeyValue::Text(text) => KeyValue::Text(text + "?"),
-                KeyValue::Int(int) => KeyValue::Int(int + 1_000_000),
-                KeyValue::Bool(truth) => KeyValue::Bool(truth),
-                KeyValue::Timestamp(us) => KeyValue::Timestamp(us + 1),
-            });
+            *part = KeyPart::All;
+        } else if let KeyPart::Value(value) = part
+            && dice.chance(3)
+        {
+            match value {
+                KeyValue::Text(text) => text.push('?'),
+                KeyValue::Int(int) => *int += 1_000_000,
+                KeyValue::Bool(_) => {}
+                KeyValue::Timestamp(us) => *us += 1,
+            }
         }
     }
     key
+}
+
+/// What a query asks for that gives a row's value: a text is given whole, and read as the parameter of a query.
+fn asked(row: &Row, column: &str) -> KeyPart {
+    match row.text(column) {
+        Some(text) => KeyPart::Value(KeyValue::parse(FieldType::String, text).expect("any text is one")),
+        None => row.key_part(column),
+    }
 }
 
 /// Whole buckets around some rows, or everything between the first and the last.

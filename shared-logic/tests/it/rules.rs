@@ -13,7 +13,7 @@
 //! - Calm, in walks without faults: what is complete stays complete, while cuts move, also of reconciles for which the archive
 //!   comes too late, slices are dropped and metrics are added.
 //!
-//! `lost_tail` is a walk of its own: one partition, whose log loses its tail and grows again (R12).
+//! `lost_tail` is a walk of its own: one partition, whose log loses its tail and grows again or stays short (R12).
 
 mod archiver;
 mod dropper;

@@ -28,8 +28,6 @@ pub struct Aggregated {
     pub opened: std::time::Instant,
     /// When it was sealed.
     pub sealed: std::time::Instant,
-    /// Whether nothing is read at present, because a schema is waited for.
-    pub waits: bool,
     /// What is added to the shard's counters: one addition per definition, or none if there was no event.
     pub additions: Vec<Addition>,
     /// The question for the topic's id, asked after the records were read (R7).
@@ -56,9 +54,8 @@ pub async fn run(shared: &Shared, mut sealed: mpsc::Receiver<MicroBatch>, aggreg
             }
         };
         histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
-        let MicroBatch { from, to, records, opened, sealed, waits, .. } = batch;
-        let batch = Aggregated { from, to, records, opened, sealed, waits, additions, identity };
-        if aggregated.send(batch).await.is_err() {
+        let MicroBatch { from, to, records, opened, sealed, .. } = batch;
+        if aggregated.send(Aggregated { from, to, records, opened, sealed, additions, identity }).await.is_err() {
             return;
         }
     }

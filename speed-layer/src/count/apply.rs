@@ -26,7 +26,6 @@ use super::open_shard::OpenShard;
 use super::source::Shared;
 use crate::error::Superseded;
 use crate::log::ends::PendingEnds;
-use crate::read::Assignment;
 
 /// Applies micro-batches to one shard.
 pub struct ApplyStage<'a> {
@@ -81,7 +80,7 @@ impl ApplyStage<'_> {
     /// [`Superseded`].
     pub async fn run(mut self, mut aggregated: mpsc::Receiver<Aggregated>) -> Result<bool, Superseded> {
         let id = self.open.id.clone();
-        let (mut applied, mut moved) = (false, Instant::now());
+        let mut applied = false;
         let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
         while let Some(batch) = aggregated.recv().await {
             let still = tokio::select! {
@@ -102,24 +101,11 @@ impl ApplyStage<'_> {
                 return Ok(applied);
             }
             let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
-            let moves = batch.to.offset > batch.from;
-            if moves || batch.waits || !ends.is_behind() {
-                moved = Instant::now();
-            } else if moved.elapsed() >= self.shared.stalled_after {
-                warn!(%id, cursor = batch.from, "kafka gives nothing although the log holds more; replacing the client");
-                // An error means that the process stops.
-                let _ = self.shared.reader.send(Assignment::Renew);
-                return Ok(applied);
-            }
             let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
             match self.apply(change).await {
                 Ok(shard) => {
                     self.open.shard = shard;
                     applied = true;
-                    if moves {
-                        // Redis may have taken its time.
-                        moved = Instant::now();
-                    }
                     self.report(batch.records, batch.opened);
                 }
                 Err(NotApplied::Stopped) => return Ok(applied),

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::time::Duration;
 
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Speed;
@@ -31,8 +30,6 @@ pub struct Shared {
     pub metrics: Arc<CompiledMetrics>,
     /// The speed layer's settings.
     pub settings: Speed,
-    /// The setting `kafka.stalled_after`.
-    pub stalled_after: Duration,
     /// Whether the topic is compacted, asked once.
     pub compacted: OnceCell<bool>,
     /// Asks Kafka about topics.

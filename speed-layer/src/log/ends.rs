@@ -1,4 +1,5 @@
-//! How far the log reaches, asked now and then, so that answers can say as of when they are complete.
+//! How far the log reaches, asked now and then, so that answers can say as of when they are complete, and the reading thread
+//! knows that more is due.
 //!
 //! An answer's `as_of` is the latest moment at which the log's end was asked for and that the cursor has reached by
 //! now. The clock is read before the request, so network delay cannot make `as_of` too recent. Ends are asked for by
@@ -87,11 +88,6 @@ impl PendingEnds {
     /// Follows the ends of a partition. Those of another log of its topic are ignored.
     pub fn new(id: PartitionId, ends: watch::Receiver<Ends>) -> PendingEnds {
         PendingEnds { id, ends, pending: VecDeque::new(), reached: VecDeque::new() }
-    }
-
-    /// Whether the log was seen to reach beyond the cursor that [`PendingEnds::as_of`] was last given.
-    pub fn is_behind(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     /// The latest moment whose end is at or below the cursor, if it was not returned before, for a micro-batch that was

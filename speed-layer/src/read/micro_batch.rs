@@ -25,8 +25,6 @@ pub struct MicroBatch {
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
     pub sealed: Instant,
-    /// Whether nothing is read at present, because a schema is waited for.
-    pub waits: bool,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -96,7 +94,6 @@ impl MicroBatchBuilder {
             records: std::mem::take(&mut self.records),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
-            waits: false,
         };
         self.from = self.to;
         self.bytes = 0;

@@ -182,9 +182,8 @@ impl Partition {
         }
     }
 
-    /// Seals what is old enough, if the counting loop is free. An idle loop gets an empty micro-batch. `waits`: nothing is read
-    /// at present.
-    pub(super) fn hand_on(&mut self, source: &Source, linger: Duration, idle: Duration, waits: bool) {
+    /// Seals what is old enough, if the counting loop is free. An idle loop gets an empty micro-batch.
+    pub(super) fn hand_on(&mut self, source: &Source, linger: Duration, idle: Duration) {
         if !self.is_checked() {
             return;
         }
@@ -193,17 +192,17 @@ impl Partition {
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
         let has_moved = self.builder.moves() && self.sent.elapsed() >= linger && opened.is_none();
         if (is_old || is_idle || has_moved) && self.batches.capacity() > 0 {
-            self.send(source, waits);
+            self.send(source);
         }
     }
 
     /// Seals and sends what is there, and waits while the counting loop is busy. If the loop has ended, the partition
     /// is removed with the next assignments.
-    pub(super) fn send(&mut self, source: &Source, waits: bool) {
+    pub(super) fn send(&mut self, source: &Source) {
         self.sent = Instant::now();
         let is_known = |witness: &Witness| self.last.is_none_or(|last| last == witness.offset);
         match self.builder.seal(source, self.witness.filter(is_known)) {
-            Ok(batch) => self.failed |= self.batches.blocking_send(MicroBatch { waits, ..batch }).is_err(),
+            Ok(batch) => self.failed |= self.batches.blocking_send(batch).is_err(),
             Err(error) => {
                 error!(topic = source.topic, %error, "cannot make columns of decoded events");
                 self.failed = true;

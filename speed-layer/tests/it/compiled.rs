@@ -38,7 +38,7 @@ async fn metrics_of_one_definition_count_an_event_once() {
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
     let now = std::time::Instant::now();
-    let batch = MicroBatch { from: 0, to: 2_i64.into(), events, records: 2, opened: now, sealed: now, waits: false };
+    let batch = MicroBatch { from: 0, to: 2_i64.into(), events, records: 2, opened: now, sealed: now };
     let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
     let (expected, additions) = (shard.expected(), [addition]);
     let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");

@@ -34,6 +34,10 @@ pub struct Rebuild {
     pub definition: DefinitionHash,
     /// Per partition, the first offset that is not counted. It stays the same from the first day to the last.
     pub cut: Offsets,
+    /// The version of the archive in which the days were found; each is counted from that one or a newer one. Lists of older
+    /// builds do not name it.
+    #[serde(default)]
+    pub archive_version: u64,
     /// Every day, `YYYY-MM-DD`, that has events below the cut.
     pub days: BTreeMap<String, RebuildDay>,
 }
@@ -64,13 +68,14 @@ impl Rebuild {
     }
 
     /// Takes over the days that `kept` has counted, in place of its own. Returns false, and takes nothing over, if that
-    /// is another rebuild: of other days, or up to another cut.
+    /// is another rebuild: of other days, up to another cut, or begun at another version of the archive.
     #[must_use]
     pub fn take_over(&mut self, kept: &Rebuild) -> bool {
         let units = |rebuild: &Rebuild| -> BTreeMap<String, BTreeSet<i64>> {
             rebuild.days.iter().map(|(name, day)| (name.clone(), day.units.clone())).collect()
         };
-        if kept.definition != self.definition || kept.cut != self.cut || units(kept) != units(self) {
+        let begun = |rebuild: &Rebuild| (rebuild.definition.clone(), rebuild.cut.clone(), rebuild.archive_version);
+        if begun(kept) != begun(self) || units(kept) != units(self) {
             return false;
         }
         for (day, theirs) in self.days.values_mut().zip(kept.days.values()) {

@@ -6,7 +6,7 @@ use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Instance, Refusal, Shard, ShardKeys};
-use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{BUCKET, Partials};
@@ -61,7 +61,8 @@ impl Counted {
     /// What a reader sees of the key `a`.
     async fn read(&mut self, shard: &Shard) -> i128 {
         let counters = [self.keys.counters(shard.instance, 0, &self.addition[0].definition)];
-        let (key, kinds) = (GroupKey::new(&[Some(KeyValue::Text("a".to_owned()))]), [MeasureKind::Count]);
+        let key = GroupKey::new(&[KeyPart::Value(KeyValue::Text("a".to_owned()))]);
+        let kinds = [MeasureKind::Count];
         let reading = self.client.read(&mut self.redis, &self.keys, &counters, &key, &kinds).await;
         let counters = reading.expect("redis answers").expect("a shard").counters;
         let values = counters.into_iter().flatten().map(|(_, _, value)| match value {

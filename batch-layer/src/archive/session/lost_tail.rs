@@ -1,33 +1,26 @@
 //! R12: a log that lost its tail. The archive closes the partition's incarnation at what it holds, and begins the next
 //! one at the first offset whose record differs from what was archived there.
 //!
-//! That offset is found backwards from the end of what is archived, a window at a time, until a whole window fits.
+//! - `search`: that offset, found in what archive and log hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod search;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
 
 use platform::kafka::{Bound, KafkaError, Polled, Topic};
 use platform::store::Committed;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::log::{Check, OffsetRange, PartitionId, Witness};
+use shared_logic::log::{Check, PartitionId, Witness};
 use tracing::{error, warn};
 
-use super::reading::{POLL_RECORDS, POLL_WAIT, Positions, Reading, witness_of};
+use self::search::{Found, Search, Sizes};
+use super::reading::{POLL_RECORDS, POLL_WAIT, Positions, witness_of};
 use super::{Archiver, SessionError, commit};
-use crate::archive_rows::witnesses::{self, Archived};
+use crate::archive_rows::lives::Lives;
 
-/// How many offsets the first window has; each has twice as many as the one before.
-const WINDOW: i64 = 1_000;
-/// The most offsets of a window, which bounds the memory that it takes.
-const WINDOW_MAX: i64 = 65_536;
-
-/// What the log holds in a window.
-struct Found {
-    records: BTreeMap<i64, Witness>,
-    /// Where the window, or before it the log, ends.
-    end: i64,
-}
+/// The windows of a search. The larger one bounds the memory that it takes.
+const WINDOWS: Sizes = Sizes { first: 1_000, most: 65_536 };
 
 impl Archiver {
     /// Where the archive stands, and how the log is compared with it (R12).
@@ -54,23 +47,24 @@ impl Archiver {
         Ok(positions)
     }
 
-    fn is_compacted(&mut self) -> Result<bool, KafkaError> {
+    pub(super) fn is_compacted(&mut self) -> Result<bool, KafkaError> {
         if self.compacted.is_none() {
             self.compacted = Some(self.runtime.block_on(self.topics.is_compacted(&self.source.topic))?);
         }
         Ok(self.compacted == Some(true))
     }
 
-    /// Begins the next incarnation of every partition whose log differs from what is archived. If another archiver
-    /// commits first, or the topic was created again, nothing changes, and the next session looks again.
-    pub(super) fn lose_tails(&mut self, reading: &Reading) -> Result<(), SessionError> {
-        let topic = &reading.topic;
-        let starts = self.offsets(topic, Bound::Start)?;
+    /// Begins the next incarnation of every partition whose log differs from what is archived. `differs` names those, each
+    /// with an offset at which it does. If another archiver commits first, or the topic was created again, nothing changes,
+    /// and the next session looks again.
+    pub(super) fn lose_tails(&mut self, topic: &Topic, differs: &BTreeMap<i32, i64>) -> Result<(), SessionError> {
+        let (starts, ends) = (self.offsets(topic, Bound::Start)?, self.offsets(topic, Bound::End)?);
+        let of = |offsets: &BTreeMap<i32, i64>, partition: &i32| offsets.get(partition).copied().unwrap_or_default();
         let mut facts = self.archive.facts();
-        for (partition, seen) in &reading.differs {
+        for (partition, seen) in differs {
             let id = facts.current(&topic.log, *partition);
-            let start = starts.get(partition).copied().unwrap_or_default();
-            let (at, before) = self.first_difference(&facts, &id, start, *seen)?;
+            let log = of(&starts, partition)..of(&ends, partition);
+            let (at, before) = self.first_difference(&facts, &id, log, *seen)?;
             if let Some(next) = facts.lose_tail(&id, at, before) {
                 error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
             }
@@ -92,92 +86,53 @@ impl Archiver {
     }
 
     /// The first offset at which the log differs from what is archived, and the record before it. `seen` is one at
-    /// which it does; `start` is where the log starts.
+    /// which it does; `log` are the offsets that the log holds.
     fn first_difference(
         &mut self,
         facts: &Facts,
         id: &PartitionId,
-        start: i64,
+        log: Range<i64>,
         seen: i64,
     ) -> Result<(i64, Option<Witness>), SessionError> {
-        let lives = facts.lives(id);
-        let lowest = lives.first().map_or(0, |(_, begin, _)| *begin).max(start);
-        let next = facts.partition(id).map_or(0, |known| known.next);
-        // The archive does not know what it has lost, and a restored log may hold it.
-        let losses = lives.iter().filter_map(|(id, ..)| facts.partition(id)).flat_map(|known| &known.lost);
-        let lost: Vec<Range<i64>> = losses.map(|lost| lost.from..lost.to).collect();
-        let (mut at, mut before, mut to, mut window) = (seen, None, next, WINDOW);
-        while to > lowest {
-            let from = (to - window).max(lowest);
-            let ranges: Vec<OffsetRange> = lives
-                .iter()
-                .map(|(id, begin, end)| OffsetRange { id: id.clone(), from: from.max(*begin), to: to.min(*end) })
-                .filter(|range| range.from < range.to)
-                .collect();
-            let archived = self.runtime.block_on(witnesses::archived(&self.archive, &ranges))?;
-            let archived: BTreeMap<i64, Archived> =
-                archived.into_iter().map(|((_, _, offset), archived)| (offset, archived)).collect();
-            let found = self.read_again(id, from, to)?;
-            let last_below = |at: i64| archived.range(..at).next_back().and_then(|(_, archived)| archived.witness());
-            match first_differing(&archived, &found, &lost, self.compacted == Some(true)) {
-                Some(differs) => {
-                    at = at.min(differs);
-                    before = last_below(at);
-                }
-                // Above that offset nothing may lie that can be compared.
-                None if from > seen => {}
-                None => {
-                    before = before.or_else(|| last_below(at));
-                    break;
-                }
-            }
-            (to, window) = (from, (window * 2).min(WINDOW_MAX));
+        let lives = Lives::of(facts, id);
+        // The end may have been asked of a leader that lags. The log reaches beyond the offset that was seen.
+        let end = log.end.max(seen + 1);
+        let offsets = lives.begin().max(log.start)..facts.partition(id).map_or(0, |known| known.next).min(end);
+        let mut search = Search::new(seen, offsets, lives.lost.clone(), self.is_compacted()?, WINDOWS);
+        while let Some(window) = search.window() {
+            let archived = self.runtime.block_on(lives.records(&self.archive, &window))?;
+            search.compare(&archived, &self.read_again(id, &window)?);
         }
-        Ok((at, before))
+        Ok(search.place())
     }
 
-    /// Reads the offsets `[from, to)` of a partition again, as far as the log goes.
-    fn read_again(&mut self, id: &PartitionId, from: i64, to: i64) -> Result<Found, SessionError> {
-        self.consumer.assign(&BTreeMap::from([(id.partition, from)]))?;
-        let (mut records, mut end, mut fails, asked) = (BTreeMap::new(), None, false, Instant::now());
+    /// Reads these offsets of a partition again, as far as the log goes.
+    fn read_again(&mut self, id: &PartitionId, window: &Range<i64>) -> Result<Found, SessionError> {
+        self.consumer.assign(&BTreeMap::from([(id.partition, window.start)]))?;
+        let (mut records, mut end, mut fails) = (BTreeMap::new(), None, false);
         while end.is_none() {
             self.consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
                 Polled::Record(record) => {
-                    if record.offset < to {
+                    if record.offset < window.end {
                         records.insert(record.offset, witness_of(&record));
                     }
-                    if record.offset + 1 >= to {
-                        end = Some(to);
+                    if record.offset + 1 >= window.end {
+                        end = Some(window.end);
                     }
                 }
-                Polled::End { offset, .. } => end = Some(offset.min(to)),
+                Polled::End { offset, .. } => end = Some(offset.min(window.end)),
                 Polled::OutOfRange { .. } => fails = true,
-                Polled::Failed { error, .. } => warn!(%id, %error, "kafka reports an error"),
+                Polled::Failed { partition, error } => {
+                    warn!(%id, %error, "kafka reports an error");
+                    fails |= partition.is_some();
+                }
             })?;
             // A connection that breaks is left to the next session, too.
-            fails |= self.losses.is_new() || self.stop.is_cancelled();
-            if fails || asked.elapsed() >= self.kafka.stalled_after.get() {
-                return Err(SessionError::NotReadAgain { id: id.clone(), from, to });
+            fails |= self.losses.is_new() || self.consumer.stalled().is_some() || self.stop.is_cancelled();
+            if fails {
+                return Err(SessionError::NotReadAgain { id: id.clone(), from: window.start, to: window.end });
             }
         }
-        Ok(Found { records, end: end.unwrap_or(from) })
+        Ok(Found { records, end: end.unwrap_or(window.start) })
     }
-}
-
-/// The first offset at which the log holds something else than the archive, those that the archive has `lost` aside. Where a
-/// topic is compacted, records vanish.
-fn first_differing(
-    archived: &BTreeMap<i64, Archived>,
-    found: &Found,
-    lost: &[Range<i64>],
-    has_holes: bool,
-) -> Option<i64> {
-    let is_known = |offset: &i64| !lost.iter().any(|lost| lost.contains(offset));
-    let offsets: BTreeSet<i64> = archived.keys().chain(found.records.keys()).copied().filter(is_known).collect();
-    let differs = |offset: &i64| match (archived.get(offset), found.records.get(offset)) {
-        (Some(archived), Some(record)) => !archived.is_same(record),
-        (Some(_), None) => !has_holes,
-        (None, found) => found.is_some(),
-    };
-    offsets.into_iter().take_while(|offset| *offset < found.end).find(differs)
 }

@@ -8,10 +8,11 @@ use platform::settings;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
-use shared_logic::log::{Check, Content, Outcome, Witness};
-use storage::{AwaitedSchema, Schemas};
+use shared_logic::log::{Check, Outcome, Witness};
+use storage::Schemas;
 use tracing::warn;
 
+use super::waiting::Waiting;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
 
@@ -37,14 +38,10 @@ pub(super) struct Reading {
     /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the
     /// archive. If there is one, the session has to end.
     pub(super) differs: BTreeMap<i32, i64>,
-    /// The schema that some partitions wait for.
-    pub(super) awaited: Option<AwaitedSchema>,
-    /// The partitions whose next record names a schema that the decoder lacks. Nothing more of them is taken.
-    waiting: BTreeSet<i32>,
+    /// The partitions that wait for a schema.
+    pub(super) waiting: Waiting,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,
-    /// When Kafka gave something the last time.
-    given: Instant,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
@@ -62,10 +59,8 @@ impl Reading {
             out_of_range: BTreeSet::new(),
             checks,
             differs: BTreeMap::new(),
-            awaited: None,
-            waiting: BTreeSet::new(),
+            waiting: Waiting::default(),
             incarnations,
-            given: Instant::now(),
             since: None,
         }
     }
@@ -78,15 +73,12 @@ impl Reading {
         decoder: &mut Decoder,
         schemas: &Schemas,
     ) -> Result<(), KafkaError> {
-        let Reading { buffer, out_of_range, checks, differs, awaited, waiting, given, .. } = self;
+        let Reading { buffer, out_of_range, checks, differs, waiting, .. } = self;
         let (topic, names_schemas) = (&source.topic, source.format.names_schemas());
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
-                if record.is_last {
-                    *given = Instant::now();
-                }
                 let partition = record.partition;
-                if waiting.contains(&partition) {
+                if waiting.holds(partition) {
                     return;
                 }
                 if let Some(check) = checks.get_mut(&partition) {
@@ -97,8 +89,7 @@ impl Reading {
                     let incoming = incoming(&record);
                     let time_us = incoming.timestamp_us;
                     if let Some(schema) = buffer.push(incoming, decoder) {
-                        waiting.insert(partition);
-                        awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
+                        waiting.add(partition, schema, time_us, schemas);
                     }
                     // The next one may have to wait.
                     if record.is_last || names_schemas {
@@ -107,8 +98,7 @@ impl Reading {
                 }
             }
             Polled::End { partition, offset } => {
-                *given = Instant::now();
-                if waiting.contains(&partition) {
+                if waiting.holds(partition) {
                     return;
                 }
                 let outcome = checks.get(&partition).and_then(|check| check.end(offset));
@@ -128,27 +118,13 @@ impl Reading {
         Ok(())
     }
 
-    /// Notes that a schema is still waited for, and Kafka is not asked meanwhile.
-    pub(super) fn wait_for(&mut self, awaited: AwaitedSchema) {
-        self.awaited = Some(awaited);
-        self.given = Instant::now();
-    }
-
-    /// Where reading goes on, once a schema is learned that partitions waited for.
-    pub(super) fn go_on(&mut self) -> BTreeMap<i32, i64> {
-        self.waiting.clear();
-        self.given = Instant::now();
+    /// Where reading goes on: at the witness of a position that is not compared yet, or else behind what was read.
+    pub(super) fn starts(&self) -> BTreeMap<i32, i64> {
         let start = |(partition, (_, next)): (&i32, &(i64, i64))| {
             let start = self.checks.get(partition).map_or(*next, Check::begins_at);
             (*partition, start.min(*next))
         };
         self.buffer.reached.iter().map(start).collect()
-    }
-
-    /// Whether Kafka gave nothing for that long, although the log holds more.
-    pub(super) fn is_stalled(&self, after: Duration) -> bool {
-        let is_due = |(partition, end): (&i32, &i64)| self.next(*partition).is_some_and(|next| next < *end);
-        self.given.elapsed() >= after && self.ends.iter().any(is_due)
     }
 
     /// The first offset of a partition that was not read.
@@ -158,8 +134,7 @@ impl Reading {
 
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
-        let is_full = self.buffer.rows() >= settings.max_rows || self.buffer.bytes as u64 >= settings.max_bytes.bytes();
-        is_full || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+        self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
@@ -172,7 +147,7 @@ impl Reading {
 }
 
 /// Where the archive stands in the partitions of a topic.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Positions {
     /// The first offset that is not archived.
     pub(super) next: BTreeMap<i32, i64>,
@@ -191,7 +166,7 @@ impl Positions {
 }
 
 /// Notes what a comparison has found.
-fn checked(
+pub(super) fn checked(
     checks: &mut BTreeMap<i32, Check>,
     differs: &mut BTreeMap<i32, i64>,
     partition: i32,
@@ -209,7 +184,8 @@ fn checked(
     }
 }
 
-fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
+/// The record as a row to be.
+pub(super) fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
     Incoming {
         partition: record.partition,
         offset: record.offset,
@@ -222,7 +198,5 @@ fn incoming<'a>(record: &Record<'a>) -> Incoming<'a> {
 
 /// The record as a witness.
 pub(super) fn witness_of(record: &Record<'_>) -> Witness {
-    let Incoming { offset, timestamp_us, key, payload, headers, .. } = incoming(record);
-    let content = Content { timestamp_us, key, payload, headers: headers.as_deref() };
-    Witness::of(offset, record.epoch(), &content)
+    Witness::of(record.offset, record.epoch(), &incoming(record).content())
 }

@@ -139,6 +139,9 @@ async fn an_older_archive_goes_on_and_counts_under_its_own_rules() {
     let bytes = tables.bytes().await;
     let with_bytes = bytes.iter().filter(|(_, _, raw)| raw.is_some()).map(|(_, offset, _)| *offset);
     assert_eq!(with_bytes.collect::<Vec<_>>(), [2, 4, 5, 6]);
+    let hashes = tables.hashes().await;
+    let with_hashes = hashes.iter().filter(|(_, _, hash)| hash.is_some()).map(|(_, offset, _)| *offset);
+    assert_eq!(with_hashes.collect::<Vec<_>>(), [2, 4, 5, 6], "compaction hashes the bytes that were kept");
     assert_eq!(tables.counted(&own).await, 5);
     assert_eq!(tables.lacks(&own).await, []);
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
+use shared_logic::catalog::KeptBytes;
 use shared_logic::complete::{Evidence, TopicState, Why, judge};
-use shared_logic::contracts::archive::{OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
-use shared_logic::log::PartitionId;
+use shared_logic::log::{OffsetRange, PartitionId};
 
 use super::super::*;
 use crate::archive::buffer::Buffer;
+use crate::archive::replace::{self, ReadAgain, Replacement};
 use crate::archive::{commit, compact};
 use crate::archive_rows::record_rows::Incoming;
 use crate::{archive, rows};
@@ -82,6 +84,42 @@ impl Tables {
             assert!(matches!(committed, Committed::At(_)), "there is no other writer");
         }
         archive
+    }
+
+    /// An archiver with that catalog starts. If its source keeps no bytes of events, it archives again what its rules cannot
+    /// decode, from a log that holds everything that was sent.
+    pub(super) async fn started(&mut self, catalog: &Catalog, sent: &Sent) {
+        self.registered(catalog).await;
+        if catalog.sources["s"].kept_bytes == KeptBytes::Rejected {
+            let replaced = self.archived_again(catalog, sent).await;
+            assert!(matches!(replaced, None | Some(Replacement::At(_))), "{replaced:?}");
+        }
+    }
+
+    /// Archives again what the catalog's rules cannot decode, from a log that holds these records. `None`: there is nothing.
+    pub(super) async fn archived_again(&mut self, catalog: &Catalog, log: &Sent) -> Option<Replacement> {
+        let source = &catalog.sources["s"];
+        let archive = self.registered(catalog).await;
+        let (facts, rules) = (archive.facts(), source.rules());
+        let ranges = facts.not_decodable(&rules).map(|(id, range)| OffsetRange { id, from: range.from, to: range.to });
+        let ranges: Vec<OffsetRange> = ranges.collect();
+        let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &begins), Decoder::new(source));
+        let mut again = ReadAgain::default();
+        for OffsetRange { id, from, to } in &ranges {
+            let partition = id.partition;
+            for (offset, (payload, time_ms)) in (*from..*to).zip(log[&partition].iter().skip(*from as usize)) {
+                let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
+                let record = Incoming { partition, offset, timestamp_us, key: None, payload, headers: None };
+                again.digest.add(partition, offset, timestamp_us, Some(record.content().short_hash()));
+                buffer.push(record, &mut decoder);
+            }
+        }
+        if ranges.is_empty() {
+            return None;
+        }
+        again.files = commit::write(archive, buffer).await.expect("written");
+        Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
     }
 
     /// Archives the next records of a partition.
@@ -206,14 +244,24 @@ impl Tables {
 
     /// The bytes of every record that is archived, by partition and offset.
     pub(super) async fn bytes(&self) -> Vec<(i32, i64, Option<Vec<u8>>)> {
+        let raw = |rows: &DataFrame, row: usize| {
+            let raws = rows.column(RAW).expect("a column").binary().expect("bytes");
+            raws.get(row).map(<[u8]>::to_vec)
+        };
+        self.by_place(raw).await
+    }
+
+    /// The hash of every record that is archived, by partition and offset.
+    pub(super) async fn hashes(&self) -> Vec<(i32, i64, Option<i32>)> {
+        self.by_place(|rows, row| rows.column(HASH).expect("a column").i32().expect("32 bits").get(row)).await
+    }
+
+    /// A value of every archived row, by partition and offset.
+    async fn by_place<T: Ord>(&self, value: impl Fn(&DataFrame, usize) -> T) -> Vec<(i32, i64, T)> {
         let rows = self.rows(&record_columns().into_iter().collect()).await;
         let column = |name| rows.column(name).expect("a column");
         let (partitions, offsets) = (column(PARTITION).i32().expect("int"), column(OFFSET).i64().expect("long"));
-        let raws = column(RAW).binary().expect("bytes");
-        let row = |row| {
-            let raw = raws.get(row).map(<[u8]>::to_vec);
-            (partitions.get(row).expect("named"), offsets.get(row).expect("named"), raw)
-        };
+        let row = |row| (partitions.get(row).expect("named"), offsets.get(row).expect("named"), value(&rows, row));
         let mut all: Vec<_> = (0..rows.height()).map(row).collect();
         all.sort();
         all

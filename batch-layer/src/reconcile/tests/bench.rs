@@ -7,7 +7,7 @@ use polars::prelude::{DataFrame, DataType};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::decode::Decoder;
-use shared_logic::log::PartitionId;
+use shared_logic::log::{Content, PartitionId, Position, Witness};
 
 use super::super::recompute::DayTask;
 use super::super::*;
@@ -18,12 +18,13 @@ use crate::{archive, rows};
 /// The catalog.
 pub(super) const CATALOG: &str = r#"
 [sources.s]
-event_id = "id"
+event_id = ["house", "id"]
 event_time = "at"
 [sources.s.fields]
+house = "string"
 id = "int"
 at = "timestamp"
-k = "string"
+k = "string?"
 n = "int"
 [metrics.m]
 source = "s"
@@ -36,13 +37,23 @@ total = "sum(n)"
 /// The metric's grain.
 pub(super) const GRAIN_MS: i64 = 30 * 60_000;
 
-/// What an event says. Copies agree in id and time only.
+/// What an event says. Copies agree in house, id and time only.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
+    pub(super) house: &'static str,
     pub(super) id: i64,
     pub(super) at_ms: i64,
-    pub(super) k: &'static str,
+    pub(super) k: Option<&'static str>,
     pub(super) n: i64,
+}
+
+impl Event {
+    /// Its record's payload.
+    fn json(&self) -> String {
+        let Event { house, id, at_ms, k, n } = self;
+        let k = k.map_or(String::new(), |k| format!(r#", "k": "{k}""#));
+        format!(r#"{{"house": "{house}", "id": {id}, "at": {at_ms}, "n": {n}{k}}}"#)
+    }
 }
 
 /// A record: where it lies, and what it says if it is valid.
@@ -53,9 +64,9 @@ pub(super) struct Record {
     pub(super) event: Option<Event>,
 }
 
-/// A view's rows: per bucket and `k`, the measures `events` and `total`. A bucket is named by its start, in
-/// microseconds.
-pub(super) type Rows = BTreeMap<(i64, String), (i64, i64)>;
+/// A view's rows: per bucket and `k`, which may be absent, the measures `events` and `total`. A bucket is named by its
+/// start, in microseconds.
+pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i64)>;
 
 /// An archive, and the view of the one metric over it.
 pub(super) struct Bench {
@@ -93,6 +104,10 @@ impl Bench {
         &self.reconciler.catalog.sources["s"]
     }
 
+    pub(super) fn schemas(&self) -> Schemas {
+        Schemas::new(&self.reconciler.storage, "s", &self.reconciler.registry)
+    }
+
     pub(super) fn metric(&self) -> &Metric {
         &self.reconciler.catalog.metrics["m"]
     }
@@ -110,7 +125,7 @@ impl Bench {
 
     /// Archives events of these ids; their event time follows from the id, so equal ids are copies.
     pub(super) async fn archived(&mut self, ids: &[i64]) {
-        let event = |of: i64| Event { id: of, at_ms: of * 60_000, k: "a", n: 1 };
+        let event = |of: i64| Event { house: "h", id: of, at_ms: of * 60_000, k: Some("a"), n: 1 };
         let places = (self.next(&id())..).zip(ids);
         let records: Vec<Record> =
             places.map(|(offset, of)| Record { id: id(), offset, event: Some(event(*of)) }).collect();
@@ -125,9 +140,7 @@ impl Bench {
         let source = self.source().clone();
         let (mut buffer, mut decoder) = (Buffer::new(&source, log, &next), Decoder::new(&source));
         for Record { id, offset, event } in records {
-            let valid = event
-                .as_ref()
-                .map(|Event { id, at_ms, k, n }| format!(r#"{{"id": {id}, "at": {at_ms}, "k": "{k}", "n": {n}}}"#));
+            let valid = event.as_ref().map(Event::json);
             let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());
             let (partition, offset) = (id.partition, *offset);
             let record = Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None };
@@ -168,8 +181,8 @@ impl Bench {
             let column = frame.column(name).expect("declared").cast(&DataType::Int64).expect("integers");
             column.i64().expect("integers").iter().flatten().collect()
         };
-        let texts = frame.column("k").expect("declared").str().expect("texts").iter().flatten();
-        let keys = integers(BUCKET).into_iter().zip(texts.map(str::to_owned));
+        let texts = frame.column("k").expect("declared").str().expect("texts").iter();
+        let keys = integers(BUCKET).into_iter().zip(texts.map(|text| text.map(str::to_owned)));
         let found: Rows = keys.zip(integers("events").into_iter().zip(integers("total"))).collect();
         assert_eq!(found.len(), frame.height(), "one row for each bucket and key: {frame:?}");
         found
@@ -196,6 +209,14 @@ pub(super) fn hourly(reconciler: &Reconciler) -> Reconciler {
 
 /// The ids of [`Bench::archived`] are minutes.
 pub(super) const A_DAY: i64 = 24 * 60;
+
+/// The offset 2, after a record of the event 2 that says so much of `n`. Of the ids `[1, 2, …]`, [`Bench::archived`] archives one
+/// that says 1.
+pub(super) fn after_the_second(n: i64) -> Position {
+    let payload = Event { house: "h", id: 2, at_ms: 120_000, k: Some("a"), n }.json();
+    let content = Content { timestamp_us: None, key: None, payload: Some(payload.as_bytes()), headers: None };
+    Position { offset: 2, witness: Some(Witness::of(1, Some(7), &content)) }
+}
 
 /// The log of the partition [`id`].
 pub(super) const LOG: &str = "log";

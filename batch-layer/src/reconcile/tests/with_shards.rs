@@ -1,16 +1,18 @@
 //! What a reconcile asks of the shards, and when: on a real Redis.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use platform::settings::{Secret, Span};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{Content, Position, Witness};
+use shared_logic::log::Position;
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
 use super::super::*;
-use super::bench::{A_DAY, Bench, CATALOG, hourly, id};
+use super::bench::{A_DAY, Bench, CATALOG, after_the_second, hourly, id};
+use crate::give_up::{Layer, give_up};
 
 /// Another metric, whose name comes first.
 const ALL: &str = r#"
@@ -173,13 +175,6 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     assert_eq!(reports[1].outcome, Outcome::Replaced(rebuilt), "{reports:?}");
 }
 
-/// The offset 2, after a record of the event 2 that says so much of `n`. The archive holds one that says 1.
-fn after_the_second(n: i64) -> Position {
-    let payload = format!(r#"{{"id": 2, "at": 120000, "k": "a", "n": {n}}}"#);
-    let content = Content { timestamp_us: None, key: None, payload: Some(payload.as_bytes()), headers: None };
-    Position { offset: 2, witness: Some(Witness::of(1, Some(7), &content)) }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_moves_only_to_a_slice_that_the_archive_vouches_for() {
     for (n, read) in [(1, (1, Some(2), 2)), (5, (1, Some(0), 0))] {
@@ -210,6 +205,66 @@ async fn a_mark_is_brought_to_the_archive_which_begins_another_incarnation() {
     assert_eq!(facts.partition(&next).map(|known| (known.begin, known.next)), Some((3, 3)), "where the archive stands");
     assert!(facts.is_truncated(&id()) && facts.is_settled(&id()), "the archive holds what the shard had counted");
     assert_eq!(bench.read().await, (1, Some(3), 3), "all that is archived of it");
+}
+
+/// Lets the shard of the one partition count up to that offset. There is no record.
+async fn count_to(bench: &Bench, to: i64) {
+    let Reconciler { redis, catalog, .. } = &bench.reconciler;
+    let mut redis = platform::redis::connect(redis).await.expect("connected");
+    let (client, keys) = (ShardClient::default(), ShardKeys::new(&catalog.deployment, &bench.source().name, &id()));
+    let shard = client.positions(&mut redis, &keys).await.expect("read").expect("it was opened");
+    let applied = client.apply(&mut redis, &keys, &shard.expected(), to, None, std::iter::empty()).await;
+    assert!(matches!(applied, Ok(Reply::Done(_))), "{applied:?}");
+}
+
+/// Gives up what was read of the one partition beyond that end; returns whose positions that were.
+async fn given_up(bench: &mut Bench, end: i64) -> Vec<(Layer, i64)> {
+    let Reconciler { redis, catalog, .. } = bench.reconciler.clone();
+    let ends = BTreeMap::from([(id().partition, end)]);
+    let given_up = give_up(&mut bench.archive, &redis, &catalog.deployment, "s", &id().log, &ends).await;
+    given_up.expect("given up").into_iter().map(|position| (position.by, position.reached)).collect()
+}
+
+/// Reconciles, and returns whether the partition's first incarnation is settled, and what is lost of it.
+async fn settled(bench: &mut Bench) -> (bool, Vec<(i64, i64)>) {
+    bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+    bench.archive.refresh().await.expect("read");
+    let facts = bench.archive.facts();
+    let lost = facts.partition(&id()).expect("begun").lost.iter().map(|lost| (lost.from, lost.to)).collect();
+    (facts.is_settled(&id()), lost)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_beyond_the_end_is_given_up_and_the_partition_continues_there() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    open_shard(&bench, after_the_second(1)).await;
+    count_to(&bench, 5).await;
+    assert!(given_up(&mut bench, 5).await.is_empty(), "nothing lies beyond");
+    assert_eq!(given_up(&mut bench, 2).await, [(Layer::Archive, 3), (Layer::Speed, 5)]);
+    assert!(given_up(&mut bench, 2).await.is_empty(), "it was given up before");
+    let (facts, next) = (bench.archive.facts(), id().next_incarnation());
+    let begun = facts.partition(&next).expect("it continues");
+    let before = begun.witness.zip(after_the_second(1).witness);
+    assert_eq!((begun.begin, begun.next), (2, 2));
+    assert!(before.is_some_and(|(found, last)| found.is_same(&last)), "after the last record that is left: {before:?}");
+    assert_eq!(settled(&mut bench).await, (true, vec![(2, 5)]), "what speed had counted since its last slice");
+    assert_eq!(bench.read().await, (1, Some(3), 3), "what was archived counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_waits_for_offsets_that_never_come_is_given_up() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    open_shard(&bench, after_the_second(1)).await;
+    count_to(&bench, 5).await;
+    // The archiver has found other records. The next incarnation may still hold what speed had counted.
+    bench.archive.change("LOST TAIL", |facts| facts.lose_tail(&id(), 2, None)).await.expect("noted");
+    assert_eq!(settled(&mut bench).await, (false, Vec::new()));
+    assert_eq!(given_up(&mut bench, 2).await, [(Layer::Speed, 5)]);
+    assert_eq!(settled(&mut bench).await, (true, vec![(2, 5)]));
 }
 
 fn parquet_files(folder: &Path) -> usize {

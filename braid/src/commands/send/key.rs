@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use shared_logic::catalog::Source;
 use shared_logic::format::Format;
+use shared_logic::schema::Field;
 
 /// How a source's records are keyed.
 #[derive(Debug, Clone)]
@@ -16,31 +17,29 @@ pub struct Keying(Option<KeyField>);
 #[derive(Debug, Clone)]
 struct KeyField {
     format: Format,
-    name: String,
+    field: Field,
     position: usize,
 }
 
 impl Keying {
     /// The keying that a source declares.
     pub fn of(source: &Source) -> Keying {
-        let position = |name: &String| source.fields.iter().position(|field| field.name == *name);
-        Keying(
-            source.key.as_ref().and_then(|name| {
-                Some(KeyField { format: source.format, name: name.clone(), position: position(name)? })
-            }),
-        )
+        let declared = |name: &String| source.fields.iter().enumerate().find(|(_, field)| field.name == *name);
+        let key = source.key.as_ref().and_then(declared);
+        Keying(key.map(|(position, field)| KeyField { format: source.format, field: field.clone(), position }))
     }
 
     /// The key of a line; `None` if the field is absent or cannot be read.
     pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        let field = self.0.as_ref()?;
-        field.format.field_text(line, &field.name, field.position)
+        let key = self.0.as_ref()?;
+        key.format.field_text(line, &key.field, key.position)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
+    use shared_logic::schema::FieldType;
 
     use super::*;
 
@@ -88,10 +87,27 @@ mod tests {
         assert_eq!(key(&keying, line).as_deref(), Some("https://example.org/"));
         assert_eq!(key(&keying, b"too\tshort"), None);
         assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
-        assert_eq!(
-            Format::Tsv.field_text(b"a\tb\r", "", 1).as_deref(),
-            Some(&b"b"[..]),
-            "the line end is not part of the column"
+        let last = Field::new("last", FieldType::String, false);
+        let text = Format::Tsv.field_text(b"a\tb\r", &last, 1);
+        assert_eq!(text.as_deref(), Some(&b"b"[..]), "the line end is not part of the column");
+    }
+
+    #[test]
+    fn a_key_is_found_where_its_field_stands() {
+        let catalog = Catalog::parse(
+            "[sources.s]\nevent_time = \"at\"\nkey = \"user_id\"\n[sources.s.fields]\nat = \"timestamp\"\n\
+             user_id = { type = \"string\", path = \"users[1].id\" }\n\
+             [metrics.m]\nsource = \"s\"\nmeasures = { n = \"count()\" }\n",
         );
+        let keying = Keying::of(&catalog.expect("a valid catalog").sources["s"]);
+        let line = br#"{"user_id":"no","users":[{"id":"first"},{"id":"second"}]}"#;
+        assert_eq!(key(&keying, line).as_deref(), Some("second"));
+        assert_eq!(
+            key(&keying, &[&b"\xef\xbb\xbf"[..], &line[..]].concat()).as_deref(),
+            Some("second"),
+            "after a mark"
+        );
+        assert_eq!(key(&keying, br#"{"users":[{"id":"first"}]}"#), None);
+        assert_eq!(key(&keying, br#"{"users":[0,{"id":1.50}]}"#).as_deref(), Some("1.50"), "as it is written");
     }
 }

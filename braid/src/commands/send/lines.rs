@@ -1,21 +1,22 @@
-//! Bytes → numbered lines.
+//! Bytes → numbered lines, unpacked if they are compressed.
 //!
 //! A separate thread reads, because a terminal or a pipe may stay silent for ever, and the process must still be able to end.
 //! The queue between this thread and the sender is short, so little is read ahead.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::plain::plain;
+
 /// A longer line is an error: the file probably has no lines. It is far above what a broker accepts as one record.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 /// How many lines may wait to be sent.
 const QUEUE_LINES: usize = 256;
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// A line without its line feed.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Lines> {
 fn read(name: String, input: impl Read + Send + 'static) -> Result<Lines> {
     let (sender, receiver) = channel(QUEUE_LINES);
     let work = move || {
-        if let Err(error) = pass_on(BufReader::with_capacity(BUFFER_BYTES, input), &name, &sender) {
+        if let Err(error) = pass_on(input, &name, &sender) {
             // If the receiver is gone, the error is not needed.
             let _ = sender.blocking_send(Err(error));
         }
@@ -58,7 +59,8 @@ fn read(name: String, input: impl Read + Send + 'static) -> Result<Lines> {
     Ok(Lines(receiver))
 }
 
-fn pass_on(mut input: impl BufRead, name: &str, sender: &Sender<Result<Line>>) -> Result<()> {
+fn pass_on(input: impl Read, name: &str, sender: &Sender<Result<Line>>) -> Result<()> {
+    let mut input = plain(input).with_context(|| format!("cannot read {name}"))?;
     for number in 1.. {
         let mut text = Vec::new();
         let read = input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut text);

@@ -1,10 +1,12 @@
 //! The figures of this machine: `make bench`.
 //!
-//! Everything is real: the broker, Redis, and the layers' own processes, built in release. Each figure stands beside a
-//! limit that was measured in the same run. Prints a table and writes `target/bench.json`. Arguments name the groups of
-//! figures to measure alone (`recovery`); that, and any run of a debug build, is a rehearsal.
+//! Everything is real: the broker, Redis, and the layers' own processes, built in release. (Only the decoder is measured
+//! without a process of its own.) Each figure stands beside a limit that was measured in the same run. Prints a table and
+//! writes `target/bench.json`. Arguments name the groups of figures to measure alone (`recovery`); that, and any run of a
+//! debug build, is a rehearsal.
 
 mod archive;
+mod decode;
 mod figures;
 mod full_topic;
 mod load;
@@ -27,6 +29,9 @@ fn main() {
         let only: Vec<String> = std::env::args().skip(1).collect();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         let mut figures = Figures::default();
+        if wanted("decode") {
+            decode::measure(&mut figures)?;
+        }
         for keys in [Keys::Zipf, Keys::Uniform] {
             if wanted("speed") {
                 speed::measure(scenario, keys, &mut figures).await?;

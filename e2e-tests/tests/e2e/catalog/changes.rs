@@ -3,9 +3,11 @@
 //!
 //! - `country`: a field is taken out, the archive is compacted, and the field is put back;
 //! - `later`: a field that records always had is declared later, and then another field says when an event happened;
+//! - `archived_again`: the archive keeps no bytes, and the log still holds them, or does not;
 //! - `judged`: an age limit, a type, `?` and the format change;
 //! - `old_archiver`: the archiver still has the old catalog.
 
+mod archived_again;
 mod country;
 mod judged;
 mod later;

@@ -1,5 +1,5 @@
-//! A source and a metric from a file that shares nothing with the sample: no event id, two group-key columns,
-//! optional fields, floats, `min` and `max`, and a grain of five minutes.
+//! A source and a metric from a file that shares nothing with the sample: events identified by two fields, two group-key
+//! columns of which one may be absent, optional fields, floats, `min` and `max`, and a grain of five minutes.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,17 @@ use serde_json::json;
 const READINGS: usize = 20_000;
 const SITES: [&str; 3] = ["north", "south, by the \"lake\"", "Zürich"];
 const FLOORS: i64 = 4;
-const HOUR_US: i64 = 3_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
 /// Float sums may differ by this share of the sum of absolute values.
 const FLOAT_TOLERANCE: f64 = 1e-9;
 
-/// What one sensor measured.
+/// What one sensor measured. Every site numbers its own readings.
+#[derive(Clone)]
 struct Reading {
+    number: usize,
     at_us: i64,
     site: &'static str,
-    floor: i64,
+    floor: Option<i64>,
     celsius: f64,
     humidity: Option<f64>,
     ok: Option<bool>,
@@ -44,18 +46,18 @@ fn stranger_catalog() {
         let stage = Stage::of(scenario).catalog(catalog).partitions(3).start().await?;
         let client = stage.client()?;
         let mut rng = stage.rng();
-        let readings: Vec<_> = (0..READINGS).map(|_| reading(&mut rng, stage.now_us)).collect();
-        let records: Vec<_> = readings.iter().map(record).collect();
+        let readings: Vec<_> = (0..READINGS).map(|number| reading(&mut rng, number / 2, stage.now_us)).collect();
+        let readings = distinct(readings);
+        let (first, second) = readings.split_at(readings.len() / 2);
         let producer = stage.producer()?;
 
-        let (first, second) = records.split_at(READINGS / 2);
-        let arrived = producer.send_all(first)?;
+        let arrived = producer.send_all(&records(&mut rng, first))?;
         client.total_as_of(arrived, "climate", &[]).await?;
-        every_total_is_right(&client, &readings[..READINGS / 2]).await.context("speed alone")?;
+        every_total_is_right(&client, first).await.context("speed alone")?;
         stage.deployment.reconcile().await?;
         client.authoritative_total("climate", &[]).await?;
-        every_total_is_right(&client, &readings[..READINGS / 2]).await.context("batch alone")?;
-        let arrived = producer.send_all(second)?;
+        every_total_is_right(&client, first).await.context("batch alone")?;
+        let arrived = producer.send_all(&records(&mut rng, second))?;
         client.total_as_of(arrived, "climate", &[]).await?;
         every_total_is_right(&client, &readings).await.context("both layers")?;
         a_key_never_seen_answers_zeros(&client).await?;
@@ -75,11 +77,13 @@ reconcile = "0 0 3 * * *"
 [sources.sensors]
 topic = "{topic}"
 partitions = 3
+event_id = ["site", "number"]
 event_time = "measured"
 [sources.sensors.fields]
+number = "int"
 measured = "timestamp"
 site = "string"
-floor = "int"
+floor = "int?"
 celsius = "float"
 humidity = "float?"
 ok = "bool?"
@@ -100,22 +104,46 @@ mean_celsius = "celsius / readings"
     )
 }
 
-fn reading(rng: &mut StdRng, now_us: i64) -> Reading {
+/// Of the last 30 hours. Two sites often have a reading of the same number at the same time.
+fn reading(rng: &mut StdRng, number: usize, now_us: i64) -> Reading {
     Reading {
-        at_us: now_us - rng.random_range(0..30 * HOUR_US),
+        number,
+        at_us: now_us - number as i64 % 1_800 * MINUTE_US,
         site: SITES[rng.random_range(0..SITES.len())],
-        floor: rng.random_range(-1..FLOORS),
+        floor: rng.random_bool(0.8).then(|| rng.random_range(-1..FLOORS)),
         celsius: rng.random_range(-40.0..50.0),
         humidity: rng.random_bool(0.5).then(|| rng.random_range(0.0..1.0)),
         ok: [None, Some(true), Some(false)][rng.random_range(0..3)],
     }
 }
 
+/// Without those that have site and number of the one before, and with them its time.
+fn distinct(mut readings: Vec<Reading>) -> Vec<Reading> {
+    readings.dedup_by(|later, first| (later.site, later.number) == (first.site, first.number));
+    readings
+}
+
+/// A record for each reading, and for some of them another copy.
+fn records(rng: &mut StdRng, readings: &[Reading]) -> Vec<Record> {
+    let mut records = Vec::new();
+    for reading in readings {
+        records.push(record(reading));
+        if rng.random_bool(0.1) {
+            let copy = Reading { celsius: 1_000.0, floor: Some(FLOORS), ..reading.clone() };
+            records.push(record(&copy));
+        }
+    }
+    records
+}
+
 fn record(reading: &Reading) -> Record {
     let mut payload = json!({
-        "measured": rfc3339(reading.at_us), "site": reading.site, "floor": reading.floor, "celsius": reading.celsius,
-        "undeclared": {"kept": true},
+        "number": reading.number, "measured": rfc3339(reading.at_us), "site": reading.site,
+        "celsius": reading.celsius, "undeclared": {"kept": true},
     });
+    if let Some(floor) = reading.floor {
+        payload["floor"] = json!(floor);
+    }
     if let Some(humidity) = reading.humidity {
         payload["humidity"] = json!(humidity);
     }
@@ -125,16 +153,22 @@ fn record(reading: &Reading) -> Record {
     Record { key: reading.site.to_owned(), payload: payload.to_string().into_bytes(), partition: None }
 }
 
+/// What is asked of the floor: nothing, or one that may be absent.
+type Floor = Option<Option<i64>>;
+
 async fn every_total_is_right(client: &Client, readings: &[Reading]) -> Result<()> {
-    let mut questions: Vec<(Option<&str>, Option<i64>)> = vec![(None, None), (None, Some(2))];
+    let mut questions: Vec<(Option<&str>, Floor)> = vec![(None, None), (None, Some(Some(2))), (None, Some(None))];
     for site in SITES {
-        questions.push((Some(site), None));
-        questions.extend((-1..FLOORS).map(|floor| (Some(site), Some(floor))));
+        questions.extend([(Some(site), None), (Some(site), Some(None))]);
+        questions.extend((-1..FLOORS).map(|floor| (Some(site), Some(Some(floor)))));
     }
     for (site, floor) in questions {
         let mut parameters = BTreeMap::new();
         parameters.extend(site.map(|site| ("site", site.to_owned())));
-        parameters.extend(floor.map(|floor| ("floor", floor.to_string())));
+        parameters.extend(floor.map(|floor| match floor {
+            Some(floor) => ("floor", floor.to_string()),
+            None => ("floor.missing", "true".to_owned()),
+        }));
         let parameters: Vec<_> = parameters.into_iter().collect();
         let of_the_key = |reading: &&Reading| {
             site.is_none_or(|site| site == reading.site) && floor.is_none_or(|floor| floor == reading.floor)
@@ -188,6 +222,9 @@ async fn mistakes_are_named(client: &Client) -> Result<()> {
     ensure!(status == 404 && problem.to_string().contains("weather"), "{status} {problem}");
     let (status, problem) = client.get("/v1/metrics/climate/total", &[("stie", "north".to_owned())]).await?;
     ensure!(status == 400 && problem.to_string().contains("stie"), "{status} {problem}");
+    let both = [("floor", "1".to_owned()), ("floor.missing", "true".to_owned())];
+    let (status, problem) = client.get("/v1/metrics/climate/total", &both).await?;
+    ensure!(status == 400 && problem.to_string().contains("floor and floor.missing"), "{status} {problem}");
     let backwards = [("from", "2026-02-02T00:00:00Z".to_owned()), ("to", "2026-02-01T00:00:00Z".to_owned())];
     let (status, problem) = client.get("/v1/metrics/climate/total", &backwards).await?;
     ensure!(status == 400 && problem.to_string().contains("from"), "{status} {problem}");

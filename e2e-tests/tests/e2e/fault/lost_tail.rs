@@ -3,8 +3,8 @@
 //!
 //! Three deployments share the broker, each with a topic of its own. Of the first, all processes were open all the time. The
 //! archiver of the second and the worker of the third were away when the lost records arrived, and start afresh at the end.
-//! Each topic has a partition that grows again below what was read before it grows beyond, one that grows beyond at once, and
-//! one that lost nothing.
+//! Each topic has a partition that grows again below what was read before it grows beyond, one that grows beyond at once, one
+//! that lost nothing, and one that stays short, until an operator gives up what was read of it.
 
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::Broker;
@@ -16,12 +16,13 @@ use e2e_tests::{Kafka, Layer, Scenario, Stage, Traffic, busy_scenario};
 use serde_json::Value;
 use test_kit::{DEADLINE, Progress, repetitions, wait_for};
 
+const PARTITIONS: usize = 4;
 /// How many records of each partition are kept, …
-const KEPT: [usize; 3] = [100, 100, 100];
+const KEPT: [usize; PARTITIONS] = [100, 100, 100, 100];
 /// … how many are lost, …
-const LOST: [usize; 3] = [60, 60, 0];
+const LOST: [usize; PARTITIONS] = [60, 60, 0, 60];
 /// … and how many arrive afterwards: first too few to reach what was read of the first partition, then more.
-const REGROWN: [[usize; 3]; 2] = [[40, 90, 20], [40, 0, 0]];
+const REGROWN: [[usize; PARTITIONS]; 2] = [[40, 90, 20, 0], [40, 0, 0, 0]];
 const BEYOND: &str = "lies beyond the log's end";
 
 #[test]
@@ -55,6 +56,7 @@ fn lost_tail() {
         back_to(&mut broker, "older").await?;
         for case in &mut cases {
             case.grows_again().await?;
+            case.gives_up().await?;
         }
         for case in &mut cases {
             case.ends_exactly().await?;
@@ -82,7 +84,7 @@ struct Case {
 
 impl Case {
     async fn start(scenario: &Scenario, broker: &Broker, away: Option<Layer>, times: usize) -> Result<Case> {
-        let stage = Stage::of(scenario).partitions(3).start_on(&broker.brokers()).await?;
+        let stage = Stage::of(scenario).partitions(PARTITIONS as i32).start_on(&broker.brokers()).await?;
         let traffic = stage.traffic(50, Mix::NO_COPIES)?;
         let mut case = Case { stage, traffic, away, times, arrived: 0 };
         let kept = case.batch(KEPT);
@@ -94,7 +96,7 @@ impl Case {
     }
 
     /// So many records of each partition.
-    fn batch(&mut self, counts: [usize; 3]) -> Vec<Sent> {
+    fn batch(&mut self, counts: [usize; PARTITIONS]) -> Vec<Sent> {
         let mut all = Vec::new();
         for (partition, count) in (0..).zip(counts) {
             let mut sent = self.traffic.views.batch(count * self.times);
@@ -159,12 +161,22 @@ impl Case {
         Ok(())
     }
 
+    /// Nothing proves that the last partition lost its tail, since it gets no more records. So an operator says it.
+    async fn gives_up(&self) -> Result<()> {
+        let said = self.stage.deployment.give_up().await?;
+        let positions: Vec<&str> = said.lines().filter(|line| line.contains("and its log ends at")).collect();
+        let are_of_last = positions.iter().all(|line| line.contains("/3 was "));
+        let expected = if self.away.is_none() { 2 } else { 1 };
+        ensure!(are_of_last && positions.len() == expected, "{:?} was away: {said}", self.away);
+        Ok(())
+    }
+
     /// Reconciles find out what was lost. What is complete is exact.
     async fn ends_exactly(&mut self) -> Result<()> {
         wait_for("the lost tails to be found", DEADLINE, async || {
             self.stage.deployment.reconcile().await?;
             let found = self.incarnations().await?;
-            Ok(Progress::when(found == 2, format_args!("{found} other incarnations")))
+            Ok(Progress::when(found == 3, format_args!("{found} other incarnations")))
         })
         .await?;
         let is_read = |row: &Value| row["closed"] == true || (row["speed_lag"] == 0 && row["archive_lag"] == 0);
@@ -181,7 +193,7 @@ impl Case {
         self.stage.is_exact(&self.traffic.oracle).await?;
         self.stage.reconciled_is(&self.traffic.oracle).await?;
         // And it goes on.
-        let more = self.batch([10, 10, 10]);
+        let more = self.batch([10; PARTITIONS]);
         let arrived = self.traffic.send_these(&more)?;
         self.stage.total_as_of(arrived).await?;
         self.stage.stays_exact(&self.traffic.oracle).await

@@ -65,7 +65,7 @@ fn restart_with_the_in_process_broker() {
         let mut oracle = Oracle::default();
         for start in 0..=RESTARTS {
             let data = scenario.dir().join("data");
-            let up = Up::start(&catalog, &data, &[], &scenario.dir().join("up.out")).await?;
+            let up = Up::start(&catalog, &data, &["--kafka", "in-process"], &scenario.dir().join("up.out")).await?;
             // What was archived before stays.
             let before = up.client.total_as_of(now, METRIC, &[]).await?;
             total_is_exact(&before, oracle.total(None, EVER)).with_context(|| format!("at start {start}"))?;

@@ -14,7 +14,6 @@ use test_kit::{DEADLINE, Progress, wait_for};
 
 /// How many valid events a scenario sends beside the others.
 pub(crate) const GOOD: i64 = 500;
-pub(crate) const MAX_INT: i64 = (1 << 53) - 1;
 /// The JSON source and its metric.
 pub(crate) const METRIC: &str = "measurements";
 /// How soon valid events are answered exactly, whatever arrives beside them.
@@ -193,6 +192,7 @@ reconcile = "{NEVER}"
 topic = "{topic}"
 event_id = "id"
 event_time = "at"
+max_record = "2MiB"
 dedup_window = {window}
 [sources.measurements.fields]
 id = "string"

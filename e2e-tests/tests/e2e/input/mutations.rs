@@ -1,4 +1,4 @@
-//! Mutated records, JSON and TSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes with the reason why
+//! Mutated records, nested JSON and TSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes with the reason why
 //! it was rejected; and both layers count what an independent reader counts, which shares no code with them.
 
 use std::collections::{BTreeMap, HashSet};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e_tests::answer::int;
 use e2e_tests::kafka::{Record, end_offsets};
 use e2e_tests::mutation::mutant;
-use e2e_tests::naive::{self, FIELDS, Format, MAX_AGE, Reading};
+use e2e_tests::naive::{self, Format, MAX_AGE, MAX_RECORD, Reading};
 use e2e_tests::scenario::now_us;
 use e2e_tests::time::rfc3339;
 use e2e_tests::views::NEVER;
@@ -17,6 +17,7 @@ use polars::prelude::DataType;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use serde_json::Value;
 use test_kit::{Progress, repetitions, wait_for};
 
 /// Source, which is its metric's name too; how it is written; partitions; records in each, before they are multiplied.
@@ -32,11 +33,16 @@ const CATCH_UP: Duration = Duration::from_secs(400);
 /// What one record means; if it is invalid, the reason and its bytes.
 type Meant = Result<Reading, (String, Vec<u8>)>;
 
+/// Amounts are added up without the digits above, so that integers of 64 bits leave no overflow behind.
+const AMOUNT: i64 = 1_000_000;
+
 /// The measures of some readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Counts {
     readings: i64,
     amount: i64,
+    largest: Option<i64>,
+    smallest: Option<i64>,
     heaviest: Option<f64>,
     lightest: Option<f64>,
 }
@@ -46,6 +52,8 @@ struct Counts {
 struct Expected {
     all: Counts,
     sites: BTreeMap<String, Counts>,
+    /// By `ok`, which may be absent.
+    oks: BTreeMap<Option<bool>, Counts>,
 }
 
 #[test]
@@ -129,7 +137,7 @@ fn sound(rng: &mut StdRng, format: Format, partition: i32, number: usize, now_ms
             let more = ["", r#","x":[1,{"y":null}]"#, r#","url":"https://example.org/ä?q=\u00e4\n""#];
             let more = more.choose(rng).expect("not empty");
             format!(
-                r#"{{"id":"{partition}-{number}","at":{at},"site":"{site}","amount":{amount},"weight":{weight},"ok":{ok},"note":"n"{more}}}"#
+                r#"{{"id":"{partition}-{number}","at":{at},"place":{{"site":"{site}","note":"n"}},"amount":{amount},"scales":[0,{{"weight":{weight}}}],"ok":{ok}{more}}}"#
             )
             .into_bytes()
         }
@@ -149,9 +157,13 @@ fn expected(parts: &[Vec<&[Meant]>]) -> Expected {
             if !seen.insert((reading.id.as_str(), reading.at_us)) {
                 continue;
             }
-            for counts in [&mut expected.all, expected.sites.entry(reading.site.clone()).or_default()] {
+            let of_site = expected.sites.entry(reading.site.clone()).or_default();
+            for counts in [&mut expected.all, of_site, expected.oks.entry(reading.ok).or_default()] {
                 counts.readings += 1;
-                counts.amount += reading.amount.unwrap_or(0);
+                counts.amount += reading.amount.unwrap_or(0) % AMOUNT;
+                let amounts = |so_far: Option<i64>| so_far.into_iter().chain(reading.amount);
+                counts.largest = amounts(counts.largest).max();
+                counts.smallest = amounts(counts.smallest).min();
                 let weights = |so_far: Option<f64>| so_far.into_iter().chain(reading.weight);
                 counts.heaviest = weights(counts.heaviest).reduce(f64::max);
                 counts.lightest = weights(counts.lightest).reduce(f64::min);
@@ -179,6 +191,11 @@ async fn is_exact(client: &Client, source: &str, expected: &Expected) -> Result<
         answers(&answer, expected.sites[&site]).with_context(|| format!("{source} of {site:?}"))?;
         asked += 1;
     }
+    for (ok, counts) in &expected.oks {
+        let parameter = ok.map_or(("ok.missing", true), |ok| ("ok", ok));
+        let answer = client.total(source, &[(parameter.0, parameter.1.to_string())]).await?;
+        answers(&answer, *counts).with_context(|| format!("{source} of {parameter:?}"))?;
+    }
     println!("{source}: {:?}, {asked} of {} sites asked for", expected.all, expected.sites.len());
     Ok(())
 }
@@ -188,6 +205,8 @@ fn answers(answer: &Answer, expected: Counts) -> Result<()> {
     let answered = Counts {
         readings: int(&answer.values, "readings")?,
         amount: int(&answer.values, "amount")?,
+        largest: answer.values.get("largest").and_then(Value::as_i64),
+        smallest: answer.values.get("smallest").and_then(Value::as_i64),
         heaviest: answer.float("heaviest"),
         lightest: answer.float("lightest"),
     };
@@ -197,22 +216,24 @@ fn answers(answer: &Answer, expected: Counts) -> Result<()> {
 
 /// Every row is what its record means; that there is one row for each record was shown before.
 fn is_archived(stage: &Stage, source: &str, meant: &BTreeMap<(&str, i32), Vec<Meant>>) -> Result<()> {
-    let names = ["_partition", "_offset", "_raw", "_error", "id", "at", "site", "amount", "weight"];
+    let names = ["_partition", "_offset", "_raw", "_error", "id", "at", "site", "amount", "weight", "ok"];
     let rows = Archive::rows(&stage.deployment.store(), source, &names)?;
     let (partitions, offsets) = (rows.column("_partition")?.i32()?, rows.column("_offset")?.i64()?);
     let (raws, errors) = (rows.column("_raw")?.binary()?, rows.column("_error")?.str()?);
     let (ids, sites) = (rows.column("id")?.str()?, rows.column("site")?.str()?);
     let ats = rows.column("at")?.cast(&DataType::Int64)?;
     let (ats, amounts, weights) = (ats.i64()?, rows.column("amount")?.i64()?, rows.column("weight")?.f64()?);
+    let oks = rows.column("ok")?.bool()?;
     let mut rejected = 0;
     for row in 0..rows.height() {
         let (partition, offset) = (partitions.get(row).context("a partition")?, offsets.get(row).context("an offset")?);
         let place = || format!("{partition}/{offset}");
         match &meant[&(source, partition)][usize::try_from(offset)?] {
             Ok(reading) => {
-                let archived = (ids.get(row), ats.get(row), sites.get(row), amounts.get(row), weights.get(row));
-                let Reading { id, at_us, site, amount, weight } = reading;
-                let expected = (Some(id.as_str()), Some(*at_us), Some(site.as_str()), *amount, *weight);
+                let (id, at, site) = (ids.get(row), ats.get(row), sites.get(row));
+                let archived = (id, at, site, amounts.get(row), weights.get(row), oks.get(row));
+                let Reading { id, at_us, site, amount, weight, ok } = reading;
+                let expected = (Some(id.as_str()), Some(*at_us), Some(site.as_str()), *amount, *weight, *ok);
                 let is_event = errors.get(row).is_none() && raws.get(row).is_some();
                 let error = errors.get(row);
                 ensure!(is_event && archived == expected, "{}: {expected:?}, not {archived:?} {error:?}", place());
@@ -252,6 +273,7 @@ fn catalog(topic: &str) -> String {
     let mut catalog =
         format!("[pipeline]\nname = \"{topic}\"\nversion = \"v1\"\n\n[schedule]\nreconcile = \"{NEVER}\"\n");
     for (source, format, partitions, _) in SOURCES {
+        let fields = naive::fields(format);
         let format = if format == Format::Json { "json" } else { "tsv" };
         catalog += &format!(
             r#"
@@ -262,14 +284,17 @@ event_id = "id"
 event_time = "at"
 format = "{format}"
 max_age = "{MAX_AGE}"
-[sources.{source}.fields]{FIELDS}
+max_record = "{MAX_RECORD}"
+[sources.{source}.fields]{fields}
 [metrics.{source}]
 source = "{source}"
-by = ["site"]
+by = ["site", "ok"]
 grain = "1h"
 [metrics.{source}.measures]
 readings = "count()"
-amount = "sum(amount)"
+amount = "sum(amount % {AMOUNT})"
+largest = "max(amount)"
+smallest = "min(amount)"
 heaviest = "max(weight)"
 lightest = "min(weight)"
 "#

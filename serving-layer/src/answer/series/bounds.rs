@@ -4,9 +4,9 @@
 //! the last step that has data; if the request gives `from`, it ends no earlier than the current step, so that hours without
 //! events show as zeros up to now. `from` and `to` in the answer are what the points cover.
 
-use shared_logic::time::{TimeRange, bucket_start, format_rfc3339};
+use shared_logic::time::{TimeRange, bucket_start};
 
-use crate::answer::duration_text;
+use crate::answer::{bound_text, duration_text};
 use crate::problem::Problem;
 
 /// A range of whole steps, with ends that may be open.
@@ -52,8 +52,8 @@ impl Bounds {
         let detail = format!(
             "from {} to {} in steps of {} are {points} points, but one answer has at most \
              {max_points} (http.max_points): write a later from, or a wider step",
-            format_rfc3339(from_us),
-            format_rfc3339(to_us),
+            bound_text(from_us),
+            bound_text(to_us),
             duration_text(step_us),
         );
         Err(Problem::parameter("from", detail))
@@ -62,6 +62,8 @@ impl Bounds {
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::time::{DAY_US, parse_rfc3339};
+
     use super::*;
 
     const STEP: i64 = 100;
@@ -95,5 +97,18 @@ mod tests {
         assert_eq!(problem.parameter.as_deref(), Some("from"));
         assert!(problem.detail.contains("11 points"), "{}", problem.detail);
         assert!(bounds(None, Some(1100)).check(STEP, 10).is_ok(), "an open end is not known yet");
+    }
+
+    #[test]
+    fn what_is_said_of_a_bound_does_not_leave_time() {
+        let all = TimeRange::ALL;
+        let week = 7 * DAY_US;
+        let widest = bounds(Some(all.from_us), Some(all.to_us - 1)).widened(week);
+        assert!(widest.from_us < Some(all.from_us) && widest.to_us > Some(all.to_us));
+        let problem = widest.check(week, 10).expect_err("nearly ten thousand years");
+        let said = "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z";
+        assert!(problem.detail.starts_with(said), "{}", problem.detail);
+        let again = bounds(Some(all.from_us), parse_rfc3339(b"9999-12-31T23:59:59.999999Z")).widened(week);
+        assert_eq!(again, widest, "a client may send back what it was told");
     }
 }

@@ -40,11 +40,9 @@ pub(crate) async fn one(
 
 async fn described(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Value {
     let source = &version.catalog.sources[&metric.source];
-    let by: Vec<Value> = metric
-        .by
-        .iter()
-        .map(|name| json!({"name": name, "type": source.field(name).map(|field| field.kind.name())}))
-        .collect();
+    let by = metric.by.iter().filter_map(|name| source.field(name));
+    let by: Vec<Value> =
+        by.map(|field| json!({"name": field.name, "type": field.kind.name(), "optional": field.optional})).collect();
     let measures: Map<String, Value> =
         metric.measures.iter().map(|measure| (measure.name.clone(), call_text(measure).into())).collect();
     let derived: Map<String, Value> =
@@ -72,8 +70,8 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
         "committed_at": format_rfc3339(view.note.committed_at_us),
         "age_ms": lag_ms(view.note.committed_at_us, now_us),
         "definition": view.note.definition.as_str(),
-        // A view of another definition is not used; the next reconcile replaces it.
-        "is_current": view.note.definition == *version.definition(metric),
+        // A view that cannot be used is replaced by the next reconcile.
+        "is_current": snapshot.own_view(version.asked(metric)).is_some(),
         "archive_version": view.note.archive_version,
         "offsets": view.note.cut,
         "days": {"in_memory": in_memory, "in_store": in_store},

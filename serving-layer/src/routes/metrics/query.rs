@@ -1,16 +1,17 @@
 //! The parameters of `total` and `series`, read strictly: a parameter that is not known, is repeated or makes no sense is refused
 //! by name. If it were ignored, the answer would be a number that the client did not ask for.
 //!
+//! - `column`: a column of the group key;
 //! - `step`: the width of a series' points.
 
+mod column;
 mod step;
 #[cfg(test)]
 mod tests;
 
-use serde_json::Map;
 use shared_logic::catalog::{Catalog, Metric};
-use shared_logic::group_key::{GroupKey, KeyValue};
-use shared_logic::schema::FieldType;
+use shared_logic::group_key::GroupKey;
+use shared_logic::schema::Field;
 use shared_logic::time::{TimeRange, parse_instant};
 
 use crate::answer::Selection;
@@ -67,20 +68,15 @@ impl Query {
         others: &[&str],
         now_us: i64,
     ) -> Result<Query, Problem> {
-        parameters.only(metric.by.iter().map(String::as_str).chain(others.iter().copied()))?;
         let source = &catalog.sources[&metric.source];
-        let mut columns = Map::new();
-        let mut values = Vec::new();
-        for name in &metric.by {
-            let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
-            let value = parameters.get(name).map(|text| column(name, kind, text)).transpose()?;
-            if let Some(value) = &value {
-                columns.insert(name.clone(), value.to_json());
-            }
-            values.push(value);
-        }
+        let fields: Vec<&Field> = metric.by.iter().filter_map(|name| source.field(name)).collect();
+        let parts = fields.iter().map(|field| column::part(parameters, field)).collect::<Result<Vec<_>, _>>()?;
+        let known: Vec<String> = fields.iter().flat_map(|field| column::names(field)).collect();
+        parameters.only(known.iter().map(String::as_str).chain(others.iter().copied()))?;
+        let given = fields.iter().zip(&parts);
+        let columns = given.filter_map(|(field, part)| Some((field.name.clone(), part.to_json()?))).collect();
         let (from_us, to_us) = range(parameters, metric.grain_us, now_us)?;
-        let selection = Selection { key: GroupKey::new(&values), columns, from_us, to_us };
+        let selection = Selection { key: GroupKey::new(&parts), columns, from_us, to_us };
         Ok(Query { selection, require_complete: require(parameters)? })
     }
 }
@@ -98,17 +94,6 @@ fn range(parameters: &Parameters, grain_us: i64, now_us: i64) -> Result<(Option<
     let range = TimeRange { from_us: from.unwrap_or(all.from_us), to_us: to.unwrap_or(all.to_us) };
     let range = range.widened(grain_us);
     Ok((from.map(|_| range.from_us), to.map(|_| range.to_us)))
-}
-
-fn column(name: &str, kind: FieldType, text: &str) -> Result<KeyValue, Problem> {
-    KeyValue::parse(kind, text).ok_or_else(|| {
-        let wanted = match kind {
-            FieldType::Bool => "true or false".to_owned(),
-            FieldType::Timestamp => format!("an RFC 3339 timestamp such as 2026-04-24T09:30:00Z{}", plus_hint(text)),
-            kind => format!("an {}", kind.name()),
-        };
-        Problem::parameter(name, format!("{name}={text} is not of the column's type {}: write {wanted}", kind.name()))
-    })
 }
 
 fn instant(pairs: &Parameters, name: &str, now_us: i64) -> Result<Option<i64>, Problem> {

@@ -96,7 +96,7 @@ impl<'a> SourceReader<'a> {
         let archived = facts.partition(id);
         let cursor = reading.map(|reading| reading.shard.cursor);
         let cuts = self.version.catalog.metrics_of(&self.source.name).map(|metric| {
-            let view = self.snapshot.own_view(&metric.name, self.version.definition(metric));
+            let view = self.snapshot.own_view(self.version.asked(metric));
             (metric.name.clone(), view.and_then(|view| view.note.cut.get(id)))
         });
         PartitionStatus {

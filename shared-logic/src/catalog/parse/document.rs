@@ -185,6 +185,22 @@ impl<'t> Table<'t> {
         texts
     }
 
+    /// A string, or a list of at least one; none if the key is absent.
+    pub(super) fn text_or_texts(&mut self, key: &str) -> Vec<Text<'t>> {
+        match self.value(key) {
+            Some((at, DeValue::Array(items))) if items.is_empty() => {
+                self.mistakes.report(
+                    at,
+                    format!("`{key}` is an empty list"),
+                    "name at least one, or leave the key out",
+                );
+                Vec::new()
+            }
+            Some((_, DeValue::Array(_))) => self.texts(key),
+            _ => self.text(key).into_iter().collect(),
+        }
+    }
+
     /// Reports every key that was not read.
     pub(super) fn refuse_unknown_keys(&self) {
         for key in self.keys_in_order() {

@@ -2,11 +2,19 @@
 
 use super::document::{Table, Text};
 use super::name;
+use crate::format::Format;
 use crate::schema::{EpochUnit, Field, FieldType, InstantFormat, Place, Step};
 use crate::suggest;
 
+/// What the table of a field may hold.
+const KEYS: [&str; 4] = ["type", "path", "format", "numbers"];
+/// Paths of more steps are refused.
+const STEPS_MAX: usize = 32;
+/// Elements behind this position cannot be named.
+const POSITION_MAX: usize = 999;
+
 /// The declared fields in the order of the file, and whether any of them was wrong.
-pub(super) fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
+pub(super) fn fields(table: &mut Table<'_>, format: Format) -> (Vec<Field>, bool) {
     let Some(mut declared) = table.table("fields").filter(|fields| !fields.is_empty()) else {
         let what = format!("{} declares no fields", table.title);
         let fix = format!("add [{}.fields]", table.title.trim_matches(['[', ']']));
@@ -16,13 +24,13 @@ pub(super) fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
     let mut fields: Vec<Field> = Vec::new();
     let mut doubtful = false;
     for name in declared.keys_in_order() {
-        name::check_field(declared.mistakes, name);
+        name::check_field(declared.mistakes, name, format.is_positional());
         // Columns of the archive are told apart without regard to case.
         if let Some(other) = fields.iter().find(|other| other.name.eq_ignore_ascii_case(name.value)) {
             let what = format!("fields `{}` and `{}` differ in case only", other.name, name.value);
             declared.mistakes.report(name.at, what, "call one of them otherwise");
         }
-        match field(&mut declared, name) {
+        match field(&mut declared, name, format) {
             Some(field) => fields.push(field),
             None => doubtful = true,
         }
@@ -31,21 +39,33 @@ pub(super) fn fields(table: &mut Table<'_>) -> (Vec<Field>, bool) {
 }
 
 /// The field of that name: `"int?"`, or a table with `type` and more. `None` if its type is unknown.
-fn field(declared: &mut Table<'_>, name: Text<'_>) -> Option<Field> {
+fn field(declared: &mut Table<'_>, name: Text<'_>, format: Format) -> Option<Field> {
     if !declared.holds_table(name.value) {
         let text = declared.text(name.value)?;
         return typed(declared, name, text);
     }
     let mut table = declared.table(name.value)?;
+    if let Some(below) = dotted(&table) {
+        let dotted = format!("{}.{below}", name.value);
+        let fix = name::fix_of_field(&dotted, format.is_positional());
+        table.mistakes.report(name.at, format!("`{dotted}` is no name for a field"), fix);
+        return None;
+    }
     let text = table.required_text("type", "string");
     let mut field = text.and_then(|text| typed(&table, name, text));
     let (place, instants, numbers) = (place(&mut table), instants(&mut table), table.flag("numbers"));
     if let Some(field) = &mut field {
-        field.place = place;
+        if place != Place::Path(vec![Step::Member(field.name.clone())]) {
+            field.place = place;
+        }
         let misplaced = |key: &str, kind: &str| {
             let what = format!("field `{}` is {}, and `{key}` is for {kind}", field.name, field.kind.name());
             table.mistakes.report(table.at, what, format!("leave {key} out"));
         };
+        if matches!(field.place, Place::Path(_)) && format.is_positional() {
+            let what = format!("field `{}` has a `path`, and {} has columns", field.name, format.name());
+            table.mistakes.report(table.at, what, "leave path out: columns are told by the order of the fields");
+        }
         if field.kind != FieldType::Timestamp && instants.is_some() {
             misplaced("format", "timestamps");
         }
@@ -72,20 +92,36 @@ fn typed(table: &Table<'_>, name: Text<'_>, text: Text<'_>) -> Option<Field> {
     }
 }
 
+/// The key below a table that holds nothing that a field has: TOML makes such a table of `user.id = "string"`.
+fn dotted<'t>(table: &Table<'t>) -> Option<&'t str> {
+    let keys = table.keys_in_order();
+    let meant = |key: &Text<'_>| suggest::closest(key.value, KEYS).is_some();
+    keys.first().filter(|_| !keys.iter().any(meant)).map(|key| key.value)
+}
+
 /// `path`: a text such as `user.id` or `items[0].sku`, or a list of the steps, each as it is written.
 fn place(table: &mut Table<'_>) -> Place {
-    if table.holds_list("path") {
-        let steps = table.texts("path");
-        let step = |text: &Text<'_>| Step::Member(text.value.to_owned());
-        return if steps.is_empty() { Place::Own } else { Place::Path(steps.iter().map(step).collect()) };
-    }
-    let Some(text) = table.text("path") else { return Place::Own };
-    match steps(text.value) {
-        Some(steps) => Place::Path(steps),
+    let (at, shown, steps) = if table.holds_list("path") {
+        let names = table.texts("path");
+        let steps = names.iter().map(|name| Step::Member(name.value.to_owned())).collect();
+        (names.first().map_or(table.at, |name| name.at), "a list".to_owned(), Some(steps))
+    } else {
+        let Some(text) = table.text("path") else { return Place::Own };
+        (text.at, format!("\"{}\"", text.value), steps(text.value))
+    };
+    match steps {
+        Some(steps) if !steps.is_empty() && steps.len() <= STEPS_MAX => Place::Path(steps),
+        Some(steps) => {
+            let what = format!("`path` is {shown} of {} steps", steps.len());
+            table.mistakes.report(at, what, format!("write 1 to {STEPS_MAX} steps"));
+            Place::Own
+        }
         None => {
-            let fix = "write names with dots between them and positions in brackets, such as \"user.id\" or \"items[0].sku\"; \
-                       or a list of names, such as [\"foo.bar\", \"id\"]";
-            table.mistakes.report(text.at, format!("`path` is \"{}\"", text.value), fix);
+            let fix = format!(
+                "write names with dots between them and positions from 0 to {POSITION_MAX} in brackets, such as \
+                 \"user.id\" or \"items[0].sku\"; or a list of names, such as [\"foo.bar\", \"id\"]"
+            );
+            table.mistakes.report(at, format!("`path` is {shown}"), fix);
             Place::Own
         }
     }
@@ -103,7 +139,9 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         let mut rest = positions;
         while !rest.is_empty() {
             let (position, behind) = rest.strip_prefix('[')?.split_once(']')?;
-            steps.push(Step::Element(position.parse().ok()?));
+            let digits = position.bytes().all(|byte| byte.is_ascii_digit());
+            let position = position.parse::<usize>().ok().filter(|position| digits && *position <= POSITION_MAX)?;
+            steps.push(Step::Element(position));
             rest = behind;
         }
     }

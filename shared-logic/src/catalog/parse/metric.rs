@@ -74,10 +74,10 @@ fn by(table: &mut Table<'_>, draft: Option<&Draft>) -> Vec<String> {
         }
         if PARAMETERS.contains(&name) {
             let what = format!("`by` names `{name}`, which is a parameter of queries");
-            table.mistakes.report(column.at, what, "call the field otherwise");
+            table.mistakes.report(column.at, what, another_name(draft, name));
         } else if name.eq_ignore_ascii_case(BUCKET) {
             let what = format!("`by` names `{name}`, which is a column of every view");
-            table.mistakes.report(column.at, what, "call the field otherwise");
+            table.mistakes.report(column.at, what, another_name(draft, name));
         }
         if let Some(draft) = draft {
             by_column(table, draft, *column);
@@ -86,7 +86,26 @@ fn by(table: &mut Table<'_>, draft: Option<&Draft>) -> Vec<String> {
     columns.into_iter().map(|column| column.value.to_owned()).collect()
 }
 
-/// Checks a group-key column: it is declared, required, and not a float, since equal floats need not have equal texts.
+/// How a field of that name can be counted by all the same.
+fn another_name(draft: Option<&Draft>, name: &str) -> String {
+    match draft.map(|draft| &draft.source) {
+        Some(source) if source.format.is_positional() => {
+            format!(
+                "call the field otherwise: its place among the fields tells which column it is, for example event_{name}"
+            )
+        }
+        source => {
+            let field = source.and_then(|source| source.field(name));
+            let (kind, optional) = field.map_or((FieldType::String, false), |field| (field.kind, field.optional));
+            let kind = format!("{}{}", kind.name(), if optional { "?" } else { "" });
+            format!(
+                "give the field another name and say where it stands: event_{name} = {{ type = \"{kind}\", path = \"{name}\" }}"
+            )
+        }
+    }
+}
+
+/// Checks a group-key column: it is declared, and not a float, since equal floats need not have equal texts.
 fn by_column(table: &Table<'_>, draft: &Draft, column: Text<'_>) {
     let name = column.value;
     match draft.source.field(name) {
@@ -95,11 +114,6 @@ fn by_column(table: &Table<'_>, draft: &Draft, column: Text<'_>) {
             let fields = draft.source.fields.iter().map(|field| field.name.as_str());
             let fix = suggest::fix(name, "fields", fields);
             table.mistakes.report(column.at, format!("`by` names the undeclared field `{name}`"), fix);
-        }
-        Some(field) if field.optional => {
-            let what = format!("`by` names `{name}`, which may be absent");
-            let fix = format!("declare {name} = \"{}\" without \"?\"", field.kind.name());
-            table.mistakes.report(column.at, what, fix);
         }
         Some(field) if field.kind == FieldType::Float => {
             let what = format!("`by` names `{name}`, which is float");

@@ -1,7 +1,8 @@
 //! Which names are allowed.
 //!
 //! Names of sources, metrics and measures become parts of Redis keys, paths, columns and URLs, so only plain ones are
-//! allowed. Producers choose field names, so a field may also be called `videoId`.
+//! allowed. Producers choose field names, so a field may also be called `videoId`; and whatever they call it otherwise, a
+//! `path` names it.
 
 use super::document::{Mistakes, Text};
 
@@ -18,19 +19,35 @@ pub(super) fn check(mistakes: &Mistakes, name: Text<'_>, noun: &str) {
     }
 }
 
-/// Refuses a field name that is not `[A-Za-z][A-Za-z0-9_]*`.
-pub(super) fn check_field(mistakes: &Mistakes, name: Text<'_>) {
-    if name.value.starts_with('_') {
-        let what = format!("field `{}` begins with _", name.value);
-        mistakes.report(name.at, what, "such names are the platform's own; call it otherwise");
-        return;
-    }
+/// Refuses a field name that is not `[A-Za-z][A-Za-z0-9_]*`. `columns`: whether fields are told by their position.
+pub(super) fn check_field(mistakes: &Mistakes, name: Text<'_>, columns: bool) {
     let plain = name.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
-    if !(plain && name.value.starts_with(|c: char| c.is_ascii_alphabetic()) && name.value.len() <= LENGTH_MAX) {
-        let what = format!("`{}` is no name for a field", name.value);
-        let fix = format!("use letters, digits and _, beginning with a letter, at most {LENGTH_MAX} characters");
-        mistakes.report(name.at, what, fix);
+    let what = if name.value.len() > LENGTH_MAX {
+        format!("the name of field `{}` is longer than {LENGTH_MAX} characters", name.value)
+    } else if name.value.starts_with('_') {
+        format!("field `{}` begins with _, as the platform's own names do", name.value)
+    } else if !plain || !name.value.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        format!("`{}` is no name for a field", name.value)
+    } else {
+        return;
+    };
+    mistakes.report(name.at, what, fix_of_field(name.value, columns));
+}
+
+/// What to write for a field whose producers call it so: a plain name, and theirs as its path.
+pub(super) fn fix_of_field(name: &str, columns: bool) -> String {
+    let rule = format!("use letters, digits and _, beginning with a letter, at most {LENGTH_MAX} characters");
+    if columns {
+        return format!("{rule}; columns are told by their order, so any name will do");
     }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let plain = name.chars().map(plain).skip_while(|c| !c.is_ascii_alphabetic()).take(LENGTH_MAX);
+    let plain: String = plain.collect();
+    let plain = if plain.is_empty() { "name" } else { plain.trim_end_matches('_') };
+    // In a list, dots and brackets belong to the name.
+    let path = if name.contains(['.', '[']) { format!("[{name:?}]") } else { format!("{name:?}") };
+    let nested = if name.contains('.') { format!(", or path = {name:?} inside of an object") } else { String::new() };
+    format!("{rule}, and say where it stands: {plain} = {{ type = \"…\", path = {path} }}{nested}")
 }
 
 /// Refuses a deployment's name or version that is not `[a-z0-9_-]+`.

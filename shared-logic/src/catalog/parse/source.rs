@@ -1,8 +1,8 @@
 //! Reads `[sources.…]`: a topic, how its bytes become events, and what identifies an event.
 
-use std::collections::BTreeSet;
-
 use super::document::{Table, Text};
+use super::event_id::event_id;
+use super::size::size;
 use super::{field, name, schedule};
 use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
@@ -12,6 +12,8 @@ use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
 
 /// Ages beyond a century are refused, so that sums with any instant stay within 64 bits.
 const AGE_MAX_US: i64 = 36_525 * DAY_US;
+/// The most bytes of a record, unless the source says otherwise.
+const MAX_RECORD: u64 = 1 << 20;
 
 /// A source as far as it could be read.
 pub(super) struct Draft {
@@ -31,24 +33,25 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     }
     let topic = topic.unwrap_or(title);
     let partitions = table.integer("partitions", 1..=10_000).unwrap_or(4);
-    let event_id = table.text("event_id");
+    let event_id = event_id(&mut table);
     let event_time = table.required_text("event_time", "occurred_at");
     let key = table.text("key");
     let max_age_us = duration(&mut table, "max_age", SECOND_US).unwrap_or(400 * DAY_US);
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
+    let max_record = size(&mut table, "max_record", 1 << 10..=1 << 30).unwrap_or(MAX_RECORD);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
     let format = format(&mut table);
     let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let null = null_texts(&mut table);
     let time_zone = schedule::time_zone(&mut table);
-    let (fields, doubtful) = field::fields(&mut table);
+    let (fields, doubtful) = field::fields(&mut table, format.unwrap_or(Format::Json));
 
     if let Some(text) = event_time {
         role(&table, &fields, text, "event_time", &[FieldType::Timestamp], true, doubtful);
     }
-    if let Some(text) = event_id {
-        role(&table, &fields, text, "event_id", &[FieldType::String, FieldType::Int], true, doubtful);
+    for text in &event_id {
+        role(&table, &fields, *text, "event_id", &[FieldType::String, FieldType::Int], true, doubtful);
     }
     if let Some(text) = key {
         role(&table, &fields, text, "key", &[], false, doubtful);
@@ -59,11 +62,12 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         name: name.to_owned(),
         topic: topic.value.to_owned(),
         partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
-        event_id: event_id.map(|text| text.value.to_owned()),
+        event_id: event_id.iter().map(|text| text.value.to_owned()).collect(),
         event_time: event_time.map(|text| text.value.to_owned()).unwrap_or_default(),
         key: key.map(|text| text.value.to_owned()),
         max_age_us,
         max_ahead_us,
+        max_record,
         start: start.unwrap_or(Start::Earliest),
         format: format.unwrap_or(Format::Json),
         null,
@@ -71,7 +75,6 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         kept_bytes: kept_bytes.unwrap_or(KeptBytes::All),
         dedup_window: dedup_window.unsigned_abs(),
         fields,
-        grouped: BTreeSet::new(),
     };
     Draft { source, topic_at: topic.at, doubtful }
 }

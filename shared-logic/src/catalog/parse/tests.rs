@@ -1,7 +1,7 @@
 use super::super::{Catalog, Mistake, Start};
 use crate::format::Format;
 use crate::measure::MeasureKind;
-use crate::schema::FieldType;
+use crate::schema::{FieldType, Place, Step};
 use crate::time::{DAY_US, HOUR_US};
 
 /// A catalog without mistakes; each broken one below changes one of its lines.
@@ -49,12 +49,12 @@ fn the_shipped_catalog_is_read() {
     let views = &catalog.sources["views"];
     assert_eq!((views.max_age_us, views.max_ahead_us), (400 * DAY_US, HOUR_US));
     assert_eq!((views.partitions, views.dedup_window, views.start), (4, 500_000, Start::Earliest));
-    assert!(views.grouped.contains("video_id") && views.grouped.len() == 1);
+    assert_eq!((views.event_id.as_slice(), views.max_record), (["event_id".to_owned()].as_slice(), 1 << 20));
     let dwell = views.field("dwell_ms").expect("it is declared");
     assert!(dwell.optional && dwell.kind == FieldType::Int);
 
     let log = &catalog.sources["access_log"];
-    assert_eq!((log.format, log.event_id.as_deref(), log.key.as_deref()), (Format::Tsv, None, Some("url")));
+    assert_eq!((log.format, log.event_id.len(), log.key.as_deref()), (Format::Tsv, 0, Some("url")));
     let columns: Vec<&str> = log.fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(columns, ["timestamp", "user_id", "url", "status"]);
 
@@ -123,10 +123,70 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("\"timestamp\"", "\"timestamp?\"", 10, "may be absent", "occurred_at = \"timestamp\" without"),
         ("event_id = \"event_id\"", "event_id = \"weight\"", 9, "float, not string or int", "string or int"),
         ("event_id = \"event_id\"", "event_id = \"dwell_ms\"", 9, "may be absent", "without \"?\""),
+        ("event_id = \"event_id\"", "event_id = 7", 9, "`event_id` is an integer, not a string", "write event_id ="),
+        ("event_id = \"event_id\"", "event_id = []", 9, "`event_id` is an empty list", "leave the key out"),
+        ("event_id = \"event_id\"", "event_id = [\"event_id\", 7]", 9, "`event_id` holds an integer", "[\"…\""),
+        ("event_id = \"event_id\"", "event_id = [\"status\", \"status\"]", 9, "names `status` twice", "once"),
+        (
+            "event_id = \"event_id\"",
+            "event_id = [\"status\", \"evnt_id\"]",
+            9,
+            "undeclared",
+            "did you mean `event_id`?",
+        ),
+        ("event_id = \"event_id\"", "event_id = [\"status\", \"note\"]", 9, "may be absent", "without \"?\""),
+        ("topic = \"views\"", "max_record = \"1MB\"", 8, "`max_record` is \"1MB\"", "from 1KiB to 1GiB"),
+        ("topic = \"views\"", "max_record = \"1023B\"", 8, "`max_record` is \"1023B\"", "\"512KiB\""),
+        ("topic = \"views\"", "max_record = \"17179869185GiB\"", 8, "`max_record` is", "1GiB"),
+        ("topic = \"views\"", "max_record = \"1024\"", 8, "`max_record` is \"1024\"", "1MiB"),
         ("key = \"video_id\"", "key = \"video\"", 11, "`key` names the undeclared field `video`", "fields are"),
         ("dwell_ms = \"int?\"", "dwell_ms = \"integer\"", 18, "unknown type \"integer\"", "write \"int\""),
         ("dwell_ms = \"int?\"", "dwell_ms = \"flaot?\"", 18, "unknown type \"flaot\"", "did you mean `float`?"),
-        ("weight = \"float\"", "_weight = \"float\"", 19, "begins with _", "platform's own"),
+        (
+            "weight = \"float\"",
+            "_weight = \"float\"",
+            19,
+            "begins with _",
+            "weight = { type = \"…\", path = \"_weight\" }",
+        ),
+        ("weight = \"float\"", "\"@at\" = \"float\"", 19, "`@at` is no name", "at = { type = \"…\", path = \"@at\" }"),
+        (
+            "weight = \"float\"",
+            "\"foo-a.b\" = \"float\"",
+            19,
+            "`foo-a.b` is no name",
+            "foo_a_b = { type = \"…\", path = [\"foo-a.b\"] }, or path",
+        ),
+        (
+            "weight = \"float\"",
+            "user.id = \"float\"",
+            19,
+            "`user.id` is no name for a field",
+            "path = [\"user.id\"] }, or path = \"user.id\"",
+        ),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", path = \"a..b\" }",
+            19,
+            "`path` is \"a..b\"",
+            "\"items[0].sku\"",
+        ),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", path = \"a[+1]\" }",
+            19,
+            "`path` is \"a[+1]\"",
+            "from 0 to 999",
+        ),
+        ("weight = \"float\"", "weight = { type = \"float\", path = \"a[1000]\" }", 19, "`path` is", "from 0 to 999"),
+        ("weight = \"float\"", "weight = { type = \"float\", path = [] }", 19, "a list of 0 steps", "1 to 32 steps"),
+        (
+            "weight = \"float\"",
+            "weight = { type = \"float\", numbers = true }",
+            19,
+            "`numbers` is for strings",
+            "leave numbers out",
+        ),
         ("weight = \"float\"", "\"a b\" = \"float\"", 19, "`a b` is no name for a field", "letters, digits"),
         ("weight = \"float\"", "Status = \"float\"", 19, "`status` and `Status` differ in case only", "otherwise"),
         (
@@ -158,7 +218,6 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("where = \"status = 200\"", "where = \"status =\"", 24, "is not an expression", "write SQL such as"),
         ("by = [\"video_id\"]", "by = [\"video\"]", 25, "undeclared field `video`", "fields are"),
         ("by = [\"video_id\"]", "by = [\"video_id\", \"video_id\"]", 25, "twice", "once"),
-        ("by = [\"video_id\"]", "by = [\"note\"]", 25, "may be absent", "note = \"string\" without"),
         ("by = [\"video_id\"]", "by = [\"weight\"]", 25, "which is float", "string, int, bool or timestamp"),
         ("\"1m\"", "\"7m\"", 26, "`grain` is \"7m\"", "\"15m\""),
         ("\"1m\"", "\"500ms\"", 26, "below a second", "\"10s\""),
@@ -196,6 +255,45 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
 }
 
 #[test]
+fn a_field_says_where_it_stands() {
+    let place = |path: &str| {
+        let text = GOOD.replace("note = \"string?\"", &format!("note = {{ type = \"string?\", path = {path} }}"));
+        Catalog::parse(&text).expect(path).sources["views"].field("note").expect("declared").place.clone()
+    };
+    let member = |name: &str| Step::Member(name.to_owned());
+    for (path, steps) in [
+        ("\"user.note\"", vec![member("user"), member("note")]),
+        (
+            "\"items[0].tags[12][3]\"",
+            vec![member("items"), Step::Element(0), member("tags"), Step::Element(12), Step::Element(3)],
+        ),
+        ("\"@note\"", vec![member("@note")]),
+        ("\"fecha-venta\"", vec![member("fecha-venta")]),
+        ("[\"foo.bar\", \"a[0]\", \"\"]", vec![member("foo.bar"), member("a[0]"), member("")]),
+    ] {
+        assert_eq!(place(path), Place::Path(steps), "{path}");
+    }
+    assert_eq!(place("\"note\""), Place::Own, "its own name is no other place");
+}
+
+#[test]
+fn a_misspelt_key_of_a_field_is_no_name() {
+    let found = mistakes(&GOOD.replace("weight = \"float\"", "weight = { typ = \"float\" }"));
+    assert!(found.iter().any(|mistake| mistake.fix.contains("did you mean `type`?")), "{found:?}");
+}
+
+#[test]
+fn a_column_has_no_path() {
+    let text = GOOD.replace("topic = \"views\"", "format = \"tsv\"");
+    let found = mistakes(&text.replace("note = \"string?\"", "note = { type = \"string?\", path = \"user.note\" }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].line, 21);
+    assert!(found[0].what.contains("field `note` has a `path`, and tsv has columns"), "{found:?}");
+    let found = mistakes(&text.replace("note = \"string?\"", "\"@note\" = \"string?\""));
+    assert!(found.len() == 1 && found[0].fix.contains("any name will do"), "{found:?}");
+}
+
+#[test]
 fn a_parameter_of_queries_is_no_group_key() {
     for name in ["from", "to", "step", "require", "measure", "limit", "metric", "key"] {
         let text = GOOD.replace("video_id", name).replace("key = \"key\"", "key = \"event_id\"");
@@ -203,6 +301,45 @@ fn a_parameter_of_queries_is_no_group_key() {
         let found = mistakes(&text);
         assert!(found.iter().any(|mistake| mistake.what.contains("is a parameter of queries")), "{name}: {found:?}");
     }
+}
+
+#[test]
+fn the_fix_for_a_parameter_of_queries_is_another_name() {
+    let fix = |text: &str| {
+        let found = mistakes(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].fix.clone()
+    };
+    let by_to = GOOD.replace("by = [\"video_id\"]", "by = [\"to\"]").replace("note = \"string?\"", "to = \"int?\"");
+    assert!(fix(&by_to).contains("event_to = { type = \"int?\", path = \"to\" }"), "{}", fix(&by_to));
+    let by_bucket = by_to.replace("\"to\"", "\"Bucket\"").replace("to = ", "Bucket = ");
+    assert!(fix(&by_bucket).contains("path = \"Bucket\""), "{}", fix(&by_bucket));
+    // Columns of a line have no names.
+    let line = by_to.replace("topic = \"views\"", "format = \"tsv\"");
+    assert!(fix(&line).contains("call the field otherwise"), "{}", fix(&line));
+}
+
+#[test]
+fn optional_fields_are_group_keys() {
+    let catalog = Catalog::parse(
+        &GOOD
+            .replace("by = [\"video_id\"]", "by = [\"note\", \"dwell_ms\"]")
+            .replace("dwell_ms = \"sum(dwell_ms)\"", "dwell = \"sum(dwell_ms)\"")
+            .replace("\"dwell_ms / views\"", "\"dwell / views\""),
+    );
+    assert_eq!(catalog.expect("no mistake").metrics["views"].by, ["note", "dwell_ms"]);
+}
+
+#[test]
+fn an_event_may_be_identified_by_several_fields() {
+    let ids = |event_id: &str| {
+        let text = GOOD.replace("event_id = \"event_id\"\nevent_time", &format!("event_id = {event_id}\nevent_time"));
+        Catalog::parse(&text).map(|catalog| catalog.sources["views"].event_id.clone())
+    };
+    assert_eq!(ids(r#"["status", "event_id"]"#), Ok(vec!["status".to_owned(), "event_id".to_owned()]));
+    assert_eq!(ids(r#"["event_id"]"#), ids(r#""event_id""#));
+    let five = ids(r#"["status", "event_id", "video_id", "a", "b"]"#).expect_err("five are too many");
+    assert!(five.iter().any(|mistake| mistake.what.contains("has 5 fields, at most 4")), "{five:?}");
 }
 
 #[test]

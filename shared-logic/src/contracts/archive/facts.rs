@@ -3,8 +3,10 @@
 //!
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
+//! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
+mod archive_again;
 mod incarnations;
 mod kept_bytes;
 mod written;
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
 

@@ -23,8 +23,8 @@ pub struct Shard {
     /// R12: the witnesses of the slices' begins, in their order, and at last that of the cursor. `None`: there is no record
     /// before, or it is not known.
     pub witnesses: Vec<Option<Witness>>,
-    /// R12: a worker found that at this offset the log holds another record than what was counted. The shard counts nothing
-    /// more, and nothing of it is added to an answer.
+    /// R12: a worker found that at this offset the log holds another record than what was counted, or an operator said that
+    /// the log ends there for good. The shard counts nothing more, and nothing of it is added to an answer.
     pub truncated: Option<i64>,
 }
 

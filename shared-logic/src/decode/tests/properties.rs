@@ -12,8 +12,9 @@ fn any_json() -> impl Strategy<Value = Json> {
         any::<i64>().prop_map(Json::from),
         (-9_i64..9).prop_map(Json::from),
         any::<f64>().prop_map(|x| serde_json::Number::from_f64(x).map_or(Json::Null, Json::Number)),
-        Just(Json::from(MAX_INT)),
-        Just(Json::from(MAX_INT + 1)),
+        Just(Json::from(i64::MAX)),
+        Just(Json::from(i64::MIN)),
+        Just(Json::from(u64::MAX)),
     ];
     let text = prop_oneof!["\\PC*", any::<String>(), Just("2026-04-24T09:31:00.5Z".to_owned())];
     let leaf = prop_oneof![Just(Json::Null), any::<bool>().prop_map(Json::from), number, text.prop_map(Json::from)];
@@ -59,9 +60,16 @@ fn mutated(mut bytes: Vec<u8>, changes: &[(usize, u8, u8)]) -> Vec<u8> {
     bytes
 }
 
-/// The document as serde_json reads it. It takes one level less, and no number beyond a float such as `1e400`.
+/// The document as serde_json reads it: not too deep, no number beyond a float such as `1e400`, and no half of a surrogate
+/// pair.
 fn serde_reads(payload: &[u8]) -> Result<Json, serde_json::Error> {
     serde_json::from_slice(payload)
+}
+
+/// Whether it is JSON after all that serde_json refuses.
+fn is_strict(error: &serde_json::Error) -> bool {
+    let strict = ["number out of range", "lone leading surrogate", "unexpected end of hex escape"];
+    strict.iter().any(|known| error.to_string().starts_with(known))
 }
 
 fn tokenizes(payload: &[u8]) -> Result<(), Reason> {
@@ -81,12 +89,10 @@ fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (R
             None | Some(Json::Null) => return Err((Reason::MissingField, at)),
             Some(value) => value,
         };
-        let text = value.to_string();
-        let whole = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         let int = || match value.as_i64() {
-            Some(int) if int.abs() <= MAX_INT => Ok(int),
-            _ if value.is_number() && whole => Err((Reason::OutOfRange, at)),
-            _ => Err((Reason::WrongType, at)),
+            Some(int) => Ok(int),
+            None if value.is_u64() => Err((Reason::OutOfRange, at)),
+            None => Err((Reason::WrongType, at)),
         };
         let cell = match (field.kind, value) {
             (FieldType::String, Json::String(text)) => text.clone(),
@@ -105,10 +111,7 @@ fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (R
         };
         cells.push((field.name.clone(), cell));
     }
-    match document.get("user").and_then(Json::as_str) {
-        Some(user) if user.len() > MAX_KEY_BYTES => Err((Reason::TooLong, 2)),
-        _ => Ok(cells),
-    }
+    Ok(cells)
 }
 
 proptest! {
@@ -136,8 +139,7 @@ proptest! {
         match serde_reads(&payload) {
             Ok(document) if document.is_object() => prop_assert_eq!(ours, Ok(())),
             Ok(_) => prop_assert_eq!(ours, Err(Reason::NotObject)),
-            // Numbers of any size are JSON.
-            Err(error) if error.to_string().starts_with("number out of range") => {}
+            Err(error) if is_strict(&error) => {}
             Err(error) => prop_assert_eq!(ours, Err(Reason::NotJson), "{}", error),
         }
     }
@@ -151,17 +153,12 @@ proptest! {
         let payload = mutated(serde_json::to_vec(&document).expect("a document"), &changes);
         let Ok(document) = serde_reads(&payload) else { return Ok(()) };
         let text = String::from_utf8_lossy(&payload).into_owned();
-        // `-0` is an integer here and a float there.
-        if !document.is_object() || text.contains("-0") {
+        // What serde_json reads as a float may be an integer here: that is tested beside `int`.
+        if !document.is_object() || ["at", "n", "w"].iter().any(|name| document[*name].is_f64()) {
             return Ok(());
         }
         let naive = naively(&source, &document).map_err(|(reason, at)| Rejected::at(reason, at).text(&source.fields));
         let ours = decoded(&source, &payload);
-        // So is an integer of twenty digits, which is out of range here.
-        let is = |cells: &Result<_, String>, reason: &str| cells.as_ref().err().is_some_and(|why| why.starts_with(reason));
-        if is(&naive, "wrong_type") && is(&ours, "out_of_range") {
-            return Ok(());
-        }
         prop_assert_eq!(ours, naive, "{}", text);
     }
 

@@ -11,7 +11,7 @@ const OFFERED: &str = "write count(), sum(…), min(…) or max(…) of an int o
 
 /// Reads a measure.
 pub(in crate::expression) fn measure(text: &str, scope: &Scope) -> Result<(MeasureKind, Option<Expression>), Refused> {
-    let sql = sql(text)?;
+    let sql = sql(text, scope)?;
     let Sql::Function(call) = &sql else {
         return Err(Refused::new(format!("`{sql}` aggregates nothing"), OFFERED));
     };

@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr as Sql, UnaryOperator, Value};
 
-use super::{Over, Refused, Scope, call, literal, offered, too_deep};
-use crate::expression::{Expression, Literal, Node, Operator, bounds};
+use super::{Refused, Scope, call, literal, offered, too_deep};
+use crate::expression::{Expression, Literal, Node, Operator};
 use crate::schema::FieldType;
 
 /// Deeper trees are refused, because trees are walked recursively.
@@ -79,7 +79,7 @@ impl<'a> Typing<'a> {
                 {
                     return Ok(Expression { kind: operand.kind, node: Node::Literal(negated) });
                 }
-                self.within_64_bits(Expression { kind: operand.kind, node: Node::Minus(Box::new(operand)) })
+                Ok(Expression { kind: operand.kind, node: Node::Minus(Box::new(operand)) })
             }
             other => Err(Refused::new(format!("the operator `{other}` is not offered"), offered())),
         }
@@ -114,7 +114,7 @@ impl<'a> Typing<'a> {
                 let right = self.number(format_args!("{symbol} wants numbers"), right)?;
                 let ints = left.kind == FieldType::Int && right.kind == FieldType::Int;
                 if ints && operator != Operator::Divide {
-                    return self.within_64_bits(binary(FieldType::Int, operator, left, right));
+                    return Ok(binary(FieldType::Int, operator, left, right));
                 }
                 Ok(binary(FieldType::Float, operator, to_float(left), to_float(right)))
             }
@@ -232,20 +232,6 @@ impl<'a> Typing<'a> {
             None => Ok(Expression { kind, node: Node::Literal(Literal::Null) }),
         };
         typed.into_iter().map(convert).collect()
-    }
-
-    /// Refuses a row-wise integer calculation that could leave 64 bits; its operands are known not to.
-    pub(super) fn within_64_bits(&self, expression: Expression) -> Result<Expression, Refused> {
-        if self.scope.over == Over::Measures || !bounds::of(&expression).is_some_and(bounds::leaves_64_bits) {
-            return Ok(expression);
-        }
-        let fix = match &expression.node {
-            Node::Binary(operator, left, right) => {
-                format!("write CAST({left} AS DOUBLE) {} {right}", operator.symbol())
-            }
-            _ => "calculate with CAST(… AS DOUBLE)".to_owned(),
-        };
-        Err(Refused::new(format!("`{expression}` could leave 64 bits"), fix))
     }
 }
 

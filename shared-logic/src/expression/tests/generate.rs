@@ -15,8 +15,11 @@ pub(super) fn row() -> impl Strategy<Value = Row> {
     all.prop_map(|values| Row(values.into_iter().collect()))
 }
 
+/// Small ones, and now and then one at an edge: of 64 bits, of their root, and of what a float holds exactly.
 fn int() -> BoxedStrategy<Answer> {
-    (-5_i64..6).prop_map(Answer::Int).boxed()
+    let root = 3_037_000_500;
+    let edges = vec![i64::MIN, i64::MIN + 1, -root, -(1 << 53) - 1, (1 << 53) + 1, root, i64::MAX - 1, i64::MAX];
+    prop_oneof![6 => -5_i64..6, 1 => prop::sample::select(edges)].prop_map(Answer::Int).boxed()
 }
 
 fn float() -> BoxedStrategy<Answer> {

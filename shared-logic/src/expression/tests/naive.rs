@@ -61,11 +61,14 @@ impl Answer {
         }
     }
 
-    /// Whether two answers are the same; numbers are compared as numbers.
+    /// Whether two answers are the same; the zeros are.
     pub(super) fn is_like(&self, other: &Answer) -> bool {
-        match (self.float(), other.float()) {
-            (Some(a), Some(b)) => a == b,
-            _ => self == other,
+        match (self, other) {
+            (Answer::Int(a), Answer::Int(b)) => a == b,
+            _ => match (self.float(), other.float()) {
+                (Some(a), Some(b)) => a == b,
+                _ => self == other,
+            },
         }
     }
 }
@@ -149,30 +152,52 @@ impl fmt::Display for Tree {
 }
 
 impl Tree {
-    /// The value for one row.
+    /// The value for one row. An integer whose neighbours are floats is one.
     pub(super) fn answer(&self, row: &Row) -> Answer {
+        match self.value(row) {
+            Answer::Int(x) if self.is_float() => Answer::Float(x as f64),
+            value => value,
+        }
+    }
+
+    fn is_float(&self) -> bool {
+        match self {
+            Tree::Column(name) => matches!(*name, "x" | "y"),
+            Tree::Literal(value) => matches!(value, Answer::Float(_)),
+            Tree::Minus(of) => of.is_float(),
+            Tree::Binary("/", ..) | Tree::Cast(_) => true,
+            Tree::Binary("+" | "-" | "*" | "%", a, b) => a.is_float() || b.is_float(),
+            Tree::Case(branches, otherwise) => {
+                branches.iter().map(|(_, result)| result).chain(otherwise.as_deref()).any(Tree::is_float)
+            }
+            Tree::Call("abs" | "ceil" | "coalesce" | "floor", arguments) => arguments.iter().any(Tree::is_float),
+            _ => false,
+        }
+    }
+
+    fn value(&self, row: &Row) -> Answer {
         match self {
             Tree::Column(name) => row.get(name),
             Tree::Literal(value) => value.clone(),
             Tree::Not(of) => of.answer(row).bool().map_or(Answer::Null, |x| Answer::Bool(!x)),
             Tree::Minus(of) => match of.answer(row) {
-                Answer::Int(x) => Answer::Int(-x),
+                Answer::Int(x) => int(x.checked_neg()),
                 Answer::Float(x) => Answer::Float(-x),
                 _ => Answer::Null,
             },
             Tree::IsNull(of, not) => Answer::Bool((of.answer(row) == Answer::Null) != *not),
             Tree::Binary(operator, a, b) => binary(operator, &a.answer(row), &b.answer(row)),
             Tree::In(of, items, not) => {
-                let value = of.answer(row);
-                if value == Answer::Null {
+                let answers = alike([&**of].into_iter().chain(items), row);
+                if answers[0] == Answer::Null {
                     return Answer::Null;
                 }
-                Answer::Bool(items.iter().any(|item| item.answer(row).is_like(&value)) != *not)
+                Answer::Bool(answers[1..].iter().any(|item| item.is_like(&answers[0])) != *not)
             }
             Tree::Between(of, low, high, not) => {
-                let value = of.answer(row);
-                let above = binary(">=", &value, &low.answer(row));
-                let inside = binary("AND", &above, &binary("<=", &value, &high.answer(row)));
+                let answers = alike([of, low, high].map(|tree| &**tree), row);
+                let above = binary(">=", &answers[0], &answers[1]);
+                let inside = binary("AND", &above, &binary("<=", &answers[0], &answers[2]));
                 inside.bool().map_or(Answer::Null, |x| Answer::Bool(x != *not))
             }
             Tree::Case(branches, otherwise) => {
@@ -189,6 +214,22 @@ impl Tree {
     }
 }
 
+/// The values of trees that are compared with each other: all of them floats if one is.
+fn alike<'a>(trees: impl IntoIterator<Item = &'a Tree>, row: &Row) -> Vec<Answer> {
+    let trees: Vec<&Tree> = trees.into_iter().collect();
+    let floats = trees.iter().any(|tree| tree.is_float());
+    let alike = |answer: Answer| match answer {
+        Answer::Int(x) if floats => Answer::Float(x as f64),
+        other => other,
+    };
+    trees.iter().map(|tree| alike(tree.answer(row))).collect()
+}
+
+/// Null where 64 bits do not hold it.
+fn int(value: Option<i64>) -> Answer {
+    value.map_or(Answer::Null, Answer::Int)
+}
+
 fn binary(operator: &str, a: &Answer, b: &Answer) -> Answer {
     if operator == "AND" || operator == "OR" {
         // What decides on its own: false for AND, true for OR.
@@ -203,13 +244,16 @@ fn binary(operator: &str, a: &Answer, b: &Answer) -> Answer {
     if *a == Answer::Null || *b == Answer::Null {
         return Answer::Null;
     }
-    if let ("+" | "-" | "*" | "%", Answer::Int(a), Answer::Int(b)) = (operator, a, b) {
+    if let (Answer::Int(a), Answer::Int(b)) = (a, b)
+        && operator != "/"
+    {
         return match operator {
-            "+" => Answer::Int(a + b),
-            "-" => Answer::Int(a - b),
-            "*" => Answer::Int(a * b),
-            _ if *b == 0 => Answer::Null,
-            _ => Answer::Int(a % b),
+            "+" => int(a.checked_add(*b)),
+            "-" => int(a.checked_sub(*b)),
+            "*" => int(a.checked_mul(*b)),
+            "%" if *b == 0 => Answer::Null,
+            "%" => Answer::Int(a.wrapping_rem(*b)),
+            _ => ordered(operator, Some(a.cmp(b))),
         };
     }
     if let (Some(x), Some(y)) = (a.float(), b.float()) {
@@ -251,7 +295,7 @@ fn call(name: &str, arguments: &[Answer]) -> Answer {
         return Answer::Null;
     }
     match (name, arguments) {
-        ("abs", [Answer::Int(x)]) => Answer::Int(x.abs()),
+        ("abs", [Answer::Int(x)]) => int(x.checked_abs()),
         ("abs", [Answer::Float(x)]) => Answer::Float(x.abs()),
         ("floor" | "ceil", [Answer::Int(x)]) => Answer::Int(*x),
         ("floor", [Answer::Float(x)]) => Answer::Float(x.floor()),

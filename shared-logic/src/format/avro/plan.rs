@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use apache_avro::Schema;
 use apache_avro::schema::{DecimalSchema, FixedSchema, InnerDecimalSchema, UuidSchema};
 
-use super::places::Places;
+use crate::format::places::Places;
 use crate::format::registered::value::{Decimal, Value};
 use crate::format::registered::{UnusableSchema, WriterSchema};
 use crate::schema::{EpochUnit, Field};
@@ -69,14 +69,13 @@ pub(super) enum Meaning {
 }
 
 impl AvroPlan {
-    pub(super) fn new(fields: &[Field], schema: &WriterSchema) -> Result<AvroPlan, UnusableSchema> {
+    pub(super) fn new(fields: &[Field], places: &Places, schema: &WriterSchema) -> Result<AvroPlan, UnusableSchema> {
         let references = schema.references.iter().map(|reference| reference.text.as_str());
         let (datum, others) = Schema::parse_str_with_list(&schema.text, references).map_err(UnusableSchema::new)?;
         let mut planner = Planner::default();
         planner.note_names(&datum, None);
         others.iter().for_each(|other| planner.note_names(other, None));
-        let places = Places::of(fields);
-        let root = planner.node(&datum, None, Some(&places))?;
+        let root = planner.node(&datum, None, Some(places))?;
         Ok(AvroPlan { fields: fields.to_vec(), nodes: planner.nodes, root })
     }
 }
@@ -219,7 +218,10 @@ impl<'s> Planner<'s> {
                 let name = record.name.fully_qualified_name(enclosing);
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for field in &record.fields {
-                    let places = places.and_then(|places| places.member(&field.name));
+                    let places = places.and_then(|places| {
+                        let member = places.member(field.name.as_bytes(), 0)?;
+                        Some(&places.members[member].1)
+                    });
                     let node = self.node(&field.schema, name.namespace(), places)?;
                     if !self.holds_nothing(node) {
                         fields.push(node);

@@ -6,7 +6,8 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MapKey, MessageDescri
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
-use crate::format::registered::{SchemaReference, UnusableSchema, WriterSchema, steps};
+use crate::format::places::steps;
+use crate::format::registered::{SchemaReference, UnusableSchema, WriterSchema};
 use crate::schema::{Field, FieldType, Step};
 
 /// The schema's file. No file can be imported by this name.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::{Cell, Format, Reader};
+use crate::schema::Field;
 
 /// A datum, framed.
 pub(in crate::format) fn framed(id: u32, datum: &[u8]) -> Vec<u8> {

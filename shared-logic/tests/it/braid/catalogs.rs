@@ -80,13 +80,19 @@ const MEASURES: &[Measure] = &[
     Measure { sql: "max(x)", kind: MeasureKind::MaxFloat, of: |row| row.x.map(Number::Float) },
 ];
 
-const BY: [&str; 5] = ["s", "k", "b", "w", "n"];
+/// Of these, `t` and `m` may be absent.
+const BY: [&str; 7] = ["s", "k", "b", "w", "n", "t", "m"];
+/// One field, or several that tell events apart together.
+const EVENT_IDS: [&[&str]; 4] = [&["id"], &["id"], &["s", "id"], &["id", "k", "s"]];
+/// The most bytes of a record: two long texts fit in, unless their letters are escaped.
+pub(super) const MAX_RECORD: usize = 20_000;
 const GRAINS: [&str; 6] = ["1s", "10s", "1m", "15m", "1h", "24h"];
 
 /// One metric over the one source, as a catalog and by hand.
 pub(super) struct Definition {
     pub(super) text: String,
     pub(super) catalog: Catalog,
+    pub(super) event_id: &'static [&'static str],
     pub(super) measures: Vec<Measure>,
     condition: Option<&'static Condition>,
     pub(super) max_age_us: i64,
@@ -108,19 +114,20 @@ impl Definition {
             measures.push(MEASURES[0]);
         }
         let window = dice.between(3, 40) as u64;
-        let grain = *dice.pick(&GRAINS);
-        Definition::new(condition, &by, measures, grain, window)
+        let (grain, event_id) = (*dice.pick(&GRAINS), *dice.pick(&EVENT_IDS));
+        Definition::new(condition, &by, event_id, measures, grain, window)
     }
 
     /// Counts every event, by nothing.
     pub(super) fn counting(dice: &mut Dice) -> Definition {
-        let window = dice.between(2, 12) as u64;
-        Definition::new(None, &[], vec![MEASURES[0]], "1m", window)
+        let (window, event_id) = (dice.between(2, 12) as u64, *dice.pick(&EVENT_IDS));
+        Definition::new(None, &[], event_id, vec![MEASURES[0]], "1m", window)
     }
 
     fn new(
         condition: Option<&'static Condition>,
         by: &[&str],
+        event_id: &'static [&'static str],
         measures: Vec<Measure>,
         grain: &str,
         window: u64,
@@ -129,15 +136,16 @@ impl Definition {
         let listed: String =
             measures.iter().enumerate().map(|(at, of)| format!("measure_{at} = \"{}\"\n", of.sql)).collect();
         let text = format!(
-            "[sources.events]\nevent_id = \"id\"\nevent_time = \"at\"\nmax_age = \"6h\"\nmax_ahead = \"10m\"\n\
-             dedup_window = {window}\n[sources.events.fields]\nid = \"string\"\nat = \"timestamp\"\ns = \"string\"\n\
+            "[sources.events]\nevent_id = {event_id:?}\nevent_time = \"at\"\nmax_age = \"6h\"\nmax_ahead = \"10m\"\n\
+             max_record = \"{MAX_RECORD}B\"\ndedup_window = {window}\n[sources.events.fields]\n\
+             id = \"string\"\nat = \"timestamp\"\ns = \"string\"\n\
              t = \"string?\"\nn = \"int\"\nm = \"int?\"\nk = \"int\"\nx = \"float?\"\nb = \"bool\"\nw = \"timestamp\"\n\
              [metrics.metric]\nsource = \"events\"\n{filter}by = {by:?}\ngrain = \"{grain}\"\n\
              [metrics.metric.measures]\n{listed}"
         );
         let catalog = Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
         let (max_age_us, max_ahead_us) = (6 * 3_600_000_000, 600_000_000);
-        Definition { text, catalog, measures, condition, max_age_us, max_ahead_us }
+        Definition { text, catalog, event_id, measures, condition, max_age_us, max_ahead_us }
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -158,11 +166,6 @@ impl Definition {
 
     pub(super) fn dedup_window(&self) -> i64 {
         self.source().dedup_window as i64
-    }
-
-    /// Texts in this column are limited in length.
-    pub(super) fn groups_by(&self, column: &str) -> bool {
-        self.metric().by.iter().any(|name| name == column)
     }
 
     /// The condition by hand; null is false.

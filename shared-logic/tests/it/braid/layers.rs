@@ -7,7 +7,7 @@ use polars::prelude::*;
 use shared_logic::contracts::speed_view::{Addition, CHUNKS, Instance, Reading, Shard, ShardKeys, script};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::{RecentIdentities, exact};
-use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
@@ -52,8 +52,8 @@ impl Layers {
 
     /// The view's rows of a key, as a reader finds them: by the columns that are named.
     pub(super) fn batch_rows(&self, definition: &Definition, key: &Key) -> Vec<(i64, Vec<Value>)> {
-        let named = definition.metric().by.iter().zip(key).filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let of_key = named.map(|(name, value)| col(name.as_str()).eq(literal(value))).reduce(Expr::and);
+        let named = definition.metric().by.iter().zip(key);
+        let of_key = named.filter_map(|(name, part)| is_of(col(name.as_str()), part)).reduce(Expr::and);
         let rows = self.batch.clone().lazy().filter(of_key.unwrap_or_else(|| lit(true))).collect().expect("a filter");
         let partials =
             Partials::of_frame(definition.source(), definition.metric(), &rows, |_| true).expect("a view's rows");
@@ -84,12 +84,15 @@ impl Layers {
     }
 }
 
-fn literal(value: &KeyValue) -> Expr {
-    match value {
-        KeyValue::Text(text) => lit(text.clone()),
-        KeyValue::Int(int) | KeyValue::Timestamp(int) => lit(*int),
-        KeyValue::Bool(truth) => lit(*truth),
-    }
+/// What a column has to be; nothing where it is summed over.
+fn is_of(column: Expr, part: &KeyPart) -> Option<Expr> {
+    Some(match part {
+        KeyPart::All => return None,
+        KeyPart::Missing => column.is_null(),
+        KeyPart::Value(KeyValue::Text(text)) => column.eq(lit(text.clone())),
+        KeyPart::Value(KeyValue::Int(int) | KeyValue::Timestamp(int)) => column.eq(lit(*int)),
+        KeyPart::Value(KeyValue::Bool(truth)) => column.eq(lit(*truth)),
+    })
 }
 
 /// What lies below the cuts, exactly deduplicated, through one plan.
@@ -110,7 +113,7 @@ fn batch(definition: &Definition, partitions: &[Partition], cuts: &[i64]) -> Dat
     let mut events = columns.finish().expect("columns");
     events.with_column(Column::new("_partition".into(), of_partition)).expect("a column");
     events.with_column(Column::new("_offset".into(), offsets)).expect("a column");
-    let events = exact(events.lazy(), "id", "at", &["_partition", "_offset"]);
+    let events = exact(events.lazy(), &definition.source().event_id, "at", &["_partition", "_offset"]);
     Plan::new(definition.source(), definition.metric()).partials(events).expect("planned")
 }
 

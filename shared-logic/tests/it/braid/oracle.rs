@@ -3,13 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
-use shared_logic::group_key::KeyValue;
+use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::time::TimeRange;
 
 use super::Key;
-use super::catalogs::Definition;
+use super::catalogs::{Definition, MAX_RECORD};
 use super::records::{Partition, Record};
+
+/// The most bytes of a text in a key.
+pub(super) const MAX_KEY_BYTES: usize = 8_192;
+
+/// What tells an event from others: the fields of its id as texts, and its time.
+pub(super) type Identity = (Vec<String>, i64);
 
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -43,11 +49,12 @@ pub(super) fn decode_all(definition: &Definition, partitions: &[Partition]) -> V
 
 /// The record's event by hand.
 pub(super) fn decode(definition: &Definition, partition: usize, record: &Record) -> Option<Row> {
-    let document: Json = serde_json::from_slice(record.payload.as_deref()?).ok()?;
+    let payload = record.payload.as_deref().filter(|payload| payload.len() <= MAX_RECORD)?;
+    let document: Json = serde_json::from_slice(payload).ok()?;
     let members = document.as_object()?;
     let get = |name: &str| members.get(name).filter(|value| !value.is_null());
     let text = |name: &str| get(name).map(|value| value.as_str().map(str::to_owned));
-    let int = |name: &str| get(name).map(|value| value.as_i64().filter(|int| int.unsigned_abs() < 1 << 53));
+    let int = |name: &str| get(name).map(Json::as_i64);
     let row = Row {
         partition,
         offset: record.offset,
@@ -62,9 +69,6 @@ pub(super) fn decode(definition: &Definition, partition: usize, record: &Record)
         b: get("b")?.as_bool()?,
         w_us: instant(get("w")?)?,
     };
-    if definition.groups_by("s") && row.s.len() > 1_024 {
-        return None;
-    }
     if let Some(now) = record.timestamp_us
         && (row.at_us < now - definition.max_age_us || row.at_us > now + definition.max_ahead_us)
     {
@@ -100,19 +104,29 @@ fn instant(value: &Json) -> Option<i64> {
     Some((seconds * 1_000 + millis.parse::<i64>().ok()?) * 1_000)
 }
 
-/// The first copy of each event.
-pub(super) fn distinct(rows: &[Row]) -> Vec<Row> {
-    let mut seen = HashSet::new();
-    rows.iter().filter(|row| seen.insert((row.id.clone(), row.at_us))).cloned().collect()
+/// The identity of an event with these members.
+pub(super) fn identity(definition: &Definition, id: &str, s: &str, k: i64, at_us: i64) -> Identity {
+    let member = |name: &&str| match *name {
+        "id" => id.to_owned(),
+        "s" => s.to_owned(),
+        _ => k.to_string(),
+    };
+    (definition.event_id.iter().map(member).collect(), at_us)
 }
 
-/// Copies whose last earlier copy lies more than so many offsets back.
-pub(super) fn copies_beyond(rows: &[Row], window: i64) -> Vec<&Row> {
-    let mut last: HashMap<(&str, i64), i64> = HashMap::new();
+/// The first copy of each event.
+pub(super) fn distinct(definition: &Definition, rows: &[Row]) -> Vec<Row> {
+    let mut seen = HashSet::new();
+    rows.iter().filter(|row| seen.insert(row.identity(definition))).cloned().collect()
+}
+
+/// Copies whose last earlier copy lies farther back than the window reaches.
+pub(super) fn copies_beyond<'a>(definition: &Definition, rows: &'a [Row]) -> Vec<&'a Row> {
+    let mut last: HashMap<Identity, i64> = HashMap::new();
     rows.iter()
         .filter(|row| {
-            let earlier = last.insert((&row.id, row.at_us), row.offset);
-            earlier.is_some_and(|earlier| row.offset - earlier > window)
+            let earlier = last.insert(row.identity(definition), row.offset);
+            earlier.is_some_and(|earlier| row.offset - earlier > definition.dedup_window())
         })
         .collect()
 }
@@ -126,10 +140,8 @@ pub(super) fn matching<'a>(
 ) -> impl Iterator<Item = &'a Row> {
     let metric = definition.metric();
     let is_of_key = move |row: &Row| {
-        let wanted = metric.by.iter().zip(key);
-        wanted
-            .filter_map(|(column, value)| Some((column, value.as_ref()?)))
-            .all(|(column, value)| row.key_value(column) == *value)
+        let mut wanted = metric.by.iter().zip(key);
+        wanted.all(|(column, part)| *part == KeyPart::All || row.key_part(column) == *part)
     };
     let bucket = move |row: &Row| row.at_us.div_euclid(metric.grain_us) * metric.grain_us;
     rows.iter()
@@ -161,15 +173,45 @@ pub(super) fn int(int: i128) -> Value {
 }
 
 impl Row {
-    pub(super) fn key_value(&self, column: &str) -> KeyValue {
+    pub(super) fn identity(&self, definition: &Definition) -> Identity {
+        identity(definition, &self.id, &self.s, self.k, self.at_us)
+    }
+
+    /// The text in a column of texts, whole.
+    pub(super) fn text(&self, column: &str) -> Option<&str> {
         match column {
-            "s" => KeyValue::Text(self.s.clone()),
-            "k" => KeyValue::Int(self.k),
-            "n" => KeyValue::Int(self.n),
-            "b" => KeyValue::Bool(self.b),
-            _ => KeyValue::Timestamp(self.w_us),
+            "s" => Some(&self.s),
+            "t" => self.t.as_deref(),
+            _ => None,
         }
     }
+
+    pub(super) fn key_part(&self, column: &str) -> KeyPart {
+        let value = match column {
+            "s" | "t" => self.text(column).map(|text| KeyValue::Text(shortened(text))),
+            "k" => Some(KeyValue::Int(self.k)),
+            "n" => Some(KeyValue::Int(self.n)),
+            "m" => self.m.map(KeyValue::Int),
+            "b" => Some(KeyValue::Bool(self.b)),
+            _ => Some(KeyValue::Timestamp(self.w_us)),
+        };
+        value.map_or(KeyPart::Missing, KeyPart::Value)
+    }
+}
+
+/// A text as it stands in a key: as it is, or as many of its first characters as leave room for `…` and its hash.
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_KEY_BYTES {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for letter in text.chars() {
+        if short.len() + letter.len_utf8() + "…".len() + 32 > MAX_KEY_BYTES {
+            break;
+        }
+        short.push(letter);
+    }
+    format!("{short}…{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
 /// Logic of three values, as SQL has it.

@@ -1,7 +1,7 @@
 //! Records as bytes: events in many spellings, copies of them, late ones, and what is no event.
 
-use super::catalogs::Definition;
-use super::oracle;
+use super::catalogs::{Definition, MAX_RECORD};
+use super::oracle::{self, MAX_KEY_BYTES};
 use test_kit::Dice;
 
 pub(super) struct Partition {
@@ -24,7 +24,7 @@ pub(super) enum Shape {
 /// 2026-04-24T09:30:00Z.
 const NOON_US: i64 = 1_777_023_000_000_000;
 const TEXTS: [&str; 8] = ["a", "b", "ab", "ü\"x", "", "\u{1}\t", "emoji 😀", "\u{7f}\\/"];
-const URLS: [&str; 4] = ["a", "http://h/p?q", "/p", "b"];
+const URLS: [&str; 6] = ["a", "http://h/p?q", "/p", "b", "", "null"];
 
 pub(super) fn random(dice: &mut Dice, definition: &Definition, shape: Shape) -> Vec<Partition> {
     let partitions = dice.between(1, 3);
@@ -41,29 +41,23 @@ fn partition(dice: &mut Dice, definition: &Definition, shape: Shape, number: i64
         let candidates: Vec<usize> =
             (0..seen.len()).filter(|at| near(seen[*at].0) || shape == Shape::BeyondTheWindow).collect();
         let event = if !candidates.is_empty() && dice.chance(25) {
-            let copied = *dice.pick(&candidates);
-            let mut event = seen[copied].1.clone();
-            if dice.chance(30) {
-                // The same event by its id and time, though it says something else: the first one stands.
-                event.n += 1;
-            }
-            if dice.chance(10) {
-                // Not a copy: the id is used again at another time.
-                event.at_ms -= 1;
-            }
-            event
+            let copied = seen[*dice.pick(&candidates)].1.clone();
+            let again = copied.again(dice);
+            let said = |(_, other): &&(i64, Event)| other.identity(definition) == again.identity(definition);
+            let far = seen.iter().find(said).is_some_and(|(at, _)| !near(*at));
+            if far && shape == Shape::InsideTheWindow { copied } else { again }
         } else {
             Event::random(dice, format!("{number}-{n}"), timestamp_us)
         };
         let broken = dice.chance(12);
-        let payload = if broken { event.broken(dice, definition) } else { Some(event.json(dice)) };
+        let payload = if broken { event.broken(dice) } else { Some(event.json(dice)) };
         let timestamp_us = (!dice.chance(5)).then_some(timestamp_us);
         let record = Record { offset, timestamp_us, payload };
         // A record that is rejected, mostly for its age, does not count as an earlier copy.
         if oracle::decode(definition, 0, &record)
-            .is_some_and(|row| row.id == event.id && row.at_us == event.at_ms * 1_000)
+            .is_some_and(|row| row.identity(definition) == event.identity(definition))
         {
-            seen.retain(|(_, other)| (&other.id, other.at_ms) != (&event.id, event.at_ms));
+            seen.retain(|(_, other)| other.identity(definition) != event.identity(definition));
             seen.push((offset, event));
         }
         records.push(record);
@@ -89,8 +83,8 @@ struct Event {
 
 impl Event {
     fn random(dice: &mut Dice, id: String, timestamp_us: i64) -> Event {
-        let big = (1_i64 << 53) - 1;
-        let n = if dice.chance(5) { *dice.pick(&[big, -big]) } else { dice.between(-4, 8) };
+        let odd = (1_i64 << 53) + 1;
+        let n = if dice.chance(5) { *dice.pick(&[odd, -odd]) } else { dice.between(-4, 8) };
         // Most are recent, some late, a few too late or too early.
         let behind_ms = match dice.below(20) {
             0..15 => dice.between(0, 90_000),
@@ -101,8 +95,8 @@ impl Event {
         Event {
             id,
             at_ms: timestamp_us / 1_000 - behind_ms,
-            s: (*dice.pick(&TEXTS)).to_owned(),
-            t: dice.chance(60).then(|| (*dice.pick(&URLS)).to_owned()),
+            s: text(dice),
+            t: dice.chance(60).then(|| if dice.chance(15) { long(dice) } else { (*dice.pick(&URLS)).to_owned() }),
             n,
             m: dice.chance(70).then(|| dice.between(-6, 9)),
             k: dice.between(0, 3),
@@ -112,6 +106,29 @@ impl Event {
             w_ms: dice.between(0, 2) * 43_200_000 + 1_776_945_600_000
                 - if dice.chance(20) { 1_776_945_600_001 } else { 0 },
         }
+    }
+
+    /// The same event once more, or another one that resembles it.
+    fn again(&self, dice: &mut Dice) -> Event {
+        let mut event = self.clone();
+        if dice.chance(30) {
+            // The same event by its id and time, though it says something else: the first one stands.
+            event.n += 1;
+        }
+        if dice.chance(10) {
+            // Not a copy: the id is used again at another time.
+            event.at_ms -= 1;
+        }
+        if dice.chance(20) {
+            // A copy only if these are no part of the id.
+            (event.s, event.k) = (text(dice), dice.between(0, 3));
+        }
+        event
+    }
+
+    /// What tells it from other events, as [`oracle::Row::identity`].
+    fn identity(&self, definition: &Definition) -> oracle::Identity {
+        oracle::identity(definition, &self.id, &self.s, self.k, self.at_ms * 1_000)
     }
 
     /// Its members as JSON texts.
@@ -156,7 +173,7 @@ impl Event {
     }
 
     /// Something that is no event, or is one after all: the oracle judges for itself.
-    fn broken(&self, dice: &mut Dice, definition: &Definition) -> Option<Vec<u8>> {
+    fn broken(&self, dice: &mut Dice) -> Option<Vec<u8>> {
         let mut members = self.members(dice);
         let set = |members: &mut Vec<(&'static str, String)>, name: &'static str, value: &str| {
             members.retain(|(other, _)| *other != name);
@@ -179,17 +196,30 @@ impl Event {
             4 => return Some(b"[1, 2]".to_vec()),
             5 => members.retain(|(name, _)| *name != "k"),
             6 => set(&mut members, "n", "\"5\""),
-            7 => set(&mut members, "n", "9007199254740992"),
+            7 => set(&mut members, "n", "9223372036854775808"),
             8 => set(&mut members, "x", "1e400"),
             9 => {
-                // Too long only where it is counted by.
-                let long = format!("\"{}\"", "l".repeat(1_025));
-                set(&mut members, if definition.groups_by("s") || dice.chance(50) { "s" } else { "t" }, &long);
+                // Around the most bytes that a record may have.
+                let others = object(dice, &members).len();
+                let length = MAX_RECORD.saturating_sub(others + dice.below(24));
+                members.push(("padding", format!("\"{}\"", "l".repeat(length))));
             }
             _ => set(&mut members, "at", "\"yesterday\""),
         }
         Some(object(dice, &members).into_bytes())
     }
+}
+
+/// One of few texts, and sometimes a long one.
+fn text(dice: &mut Dice) -> String {
+    if dice.chance(15) { long(dice) } else { (*dice.pick(&TEXTS)).to_owned() }
+}
+
+/// A text of about as many bytes as a key may have, or clearly more. Some begin with the same letters and end with others.
+fn long(dice: &mut Dice) -> String {
+    let letter = *dice.pick(&["l", "ü", "😀"]);
+    let bytes = if dice.chance(50) { MAX_KEY_BYTES - 4 + dice.below(9) } else { MAX_KEY_BYTES + 500 };
+    letter.repeat(bytes / letter.len()) + *dice.pick(&["", "x", "y"])
 }
 
 /// Epoch milliseconds, or RFC 3339 for the years that the fold by hand reads.

@@ -1,6 +1,6 @@
-//! R12, walked at random: one partition whose log loses its tail and grows again, with one archiver, one worker, one
-//! reconcile and one reader, each with the project's own functions. Records have a number, so that what is counted can
-//! be told from what has only the same offset.
+//! R12, walked at random: one partition whose log loses its tail and grows again or stays short, with one archiver, one
+//! worker, one reconcile, one reader and an operator, each with the project's own functions. Records have a number, so that
+//! what is counted can be told from what has only the same offset. Some offsets are markers, without a record.
 //!
 //! After every step, an answer that claims to be complete counts no record twice, and every record that had arrived
 //! when it was dated, unless an operator accepted a loss. At the end of every walk, once all layers catch up, answers
@@ -26,7 +26,7 @@ const RECORDS_MAX: usize = 12;
 #[test]
 fn a_log_that_lost_its_tail_is_never_answered_as_if_it_had_not() {
     let wanted = repetitions(200_000, 4_000_000);
-    let (mut steps, mut complete) = (0, 0);
+    let (mut steps, mut complete, mut exactly, mut by_end) = (0, 0, 0, 0);
     for seed in first_seed().. {
         let mut world = World::new(seed);
         for _ in 0..STEPS {
@@ -40,11 +40,13 @@ fn a_log_that_lost_its_tail_is_never_answered_as_if_it_had_not() {
         if let Err(why) = world.heals() {
             panic!("BRAID_SEED={seed}: {why}\n{}", world.story.join("\n"));
         }
-        steps += STEPS;
+        (steps, exactly, by_end) = (steps + STEPS, exactly + world.exactly, by_end + world.by_end);
         if steps >= wanted {
             break;
         }
     }
+    assert!(exactly > 0, "no log grew again exactly up to a cursor");
+    assert!(by_end > 0, "no end decided where the last record was gone");
     assert!(complete * 10 > steps, "only {complete} of {steps} answers were complete");
 }
 
@@ -56,9 +58,10 @@ enum Answer {
 
 struct World {
     dice: Dice,
-    log: Vec<u32>,
+    /// By offset; `None` is a marker.
+    log: Vec<Option<u32>>,
     /// What a lagging end hides.
-    hidden: Vec<u32>,
+    hidden: Vec<Option<u32>>,
     fresh: u32,
     losses: usize,
     facts: Facts,
@@ -69,8 +72,12 @@ struct World {
     /// What an answer claims to hold.
     dated: BTreeSet<u32>,
     /// What archiver and worker have read and not written: from that position of that incarnation.
-    archiver: Option<(PartitionId, i64, u32)>,
-    worker: Option<(PartitionId, i64, u32)>,
+    archiver: Option<(PartitionId, i64, Option<u32>)>,
+    worker: Option<(PartitionId, i64, Option<u32>)>,
+    /// How often a worker found that the log had lost its tail and had grown again exactly up to the cursor; …
+    exactly: usize,
+    /// … and how often no record but only the log's end told so.
+    by_end: usize,
     story: Vec<String>,
 }
 
@@ -100,26 +107,32 @@ impl World {
             dated: BTreeSet::new(),
             archiver: None,
             worker: None,
+            exactly: 0,
+            by_end: 0,
             story: Vec::new(),
         }
     }
 
     fn step(&mut self) {
-        match self.dice.below(16) {
+        match self.dice.below(17) {
             0..4 => self.produce(),
             4..8 => self.archive(),
             8..12 => self.count(),
             12 => self.reconcile(),
             13 if self.losses > 0 && self.hidden.is_empty() && !self.log.is_empty() => self.lose(),
             14 => self.accept(),
+            15 => self.give_up(),
             _ => self.returns(),
         }
     }
 
     fn produce(&mut self) {
         if self.log.len() < RECORDS_MAX && self.hidden.is_empty() {
-            self.log.push(self.fresh);
-            self.story.push(format!("{} arrives at {}", self.fresh, self.log.len() - 1));
+            // Neither at the start nor two in a row: a position after nothing but markers has no witness.
+            let is_marker = self.log.last().is_some_and(Option::is_some) && self.dice.chance(25);
+            let record = (!is_marker).then_some(self.fresh);
+            self.story.push(format!("{record:?} arrives at {}", self.log.len()));
+            self.log.push(record);
             self.fresh += 1;
         }
     }
@@ -154,7 +167,8 @@ impl World {
         let Some(known) = witness else { return (end >= next).then_some(Outcome::Fits) };
         let mut check = Check::new(known, next, false);
         let from = check.begins_at().max(0);
-        let mut records = (from..end).map(|offset| self::witness(offset, self.log[offset as usize]));
+        let at = |offset: i64| Some(self::witness(offset, self.log[offset as usize]?));
+        let mut records = (from..end).filter_map(at);
         let found = records.find_map(|record| check.record(&record));
         found.or_else(|| check.end(end))
     }
@@ -164,6 +178,11 @@ impl World {
         let lives = self.facts.lives(id);
         let (life, _, _) = lives.iter().rfind(|(_, from, to)| (*from..*to).contains(&offset))?;
         self.rows.get(life)?.get(&offset).copied()
+    }
+
+    /// The last record that is archived below that offset.
+    fn last_archived(&self, id: &PartitionId, at: i64) -> Option<Witness> {
+        (0..at).rev().find_map(|offset| Some(witness(offset, self.archived(id, offset)?)))
     }
 
     fn archive(&mut self) {
@@ -181,9 +200,11 @@ impl World {
         match self.compared(known.witness, known.next) {
             Some(Outcome::Differs(seen)) => self.begins(&id, seen),
             Some(Outcome::Fits) if read == id && self.facts.advance(&id, from, from + 1) => {
-                self.facts.note_witness(&id, witness(from, record));
-                self.story.push(format!("{id} archives {record} at {from}"));
-                self.rows.entry(id).or_default().insert(from, record);
+                self.story.push(format!("{id} archives {record:?} at {from}"));
+                if let Some(record) = record {
+                    self.facts.note_witness(&id, witness(from, record));
+                    self.rows.entry(id).or_default().insert(from, record);
+                }
             }
             _ => {}
         }
@@ -191,13 +212,10 @@ impl World {
 
     /// As `batch_layer::archive` does: the first offset that differs from what was archived there.
     fn begins(&mut self, id: &PartitionId, seen: i64) {
-        let differs = |offset: &i64| {
-            let archived = self.archived(id, *offset);
-            archived.is_some_and(|record| record != self.log[*offset as usize])
-        };
+        let differs = |offset: &i64| self.archived(id, *offset) != self.log[*offset as usize];
         let next = self.facts.partition(id).expect("begun").next;
         let at = (0..next.min(self.log.len() as i64)).find(differs).unwrap_or(seen).min(seen);
-        let before = self.archived(id, at - 1).map(|record| witness(at - 1, record));
+        let before = self.last_archived(id, at);
         if let Some(next) = self.facts.lose_tail(id, at, before) {
             self.began(&next, at);
         }
@@ -207,7 +225,7 @@ impl World {
         self.story.push(format!("{next} begins at {at}"));
         // Its shard dates answers itself.
         let whole = self.log.iter().chain(&self.hidden).skip(at as usize);
-        for record in whole {
+        for record in whole.flatten() {
             self.dated.remove(record);
         }
         self.worker = None;
@@ -236,6 +254,9 @@ impl World {
             _ => None,
         });
         if let Some(at) = differs {
+            let is_end = self.log.len() as i64 == shard.cursor;
+            self.exactly += usize::from(is_end);
+            self.by_end += usize::from(is_end && self.log[at as usize..].iter().all(Option::is_none));
             let marked = Shard::mark(Some(&shard), shard.instance, at).expect("its instance");
             self.story.push(format!("{id} is marked at {at}"));
             self.shards.insert(id, marked);
@@ -245,18 +266,36 @@ impl World {
         let fits = outcomes.iter().all(|outcome| *outcome == Some(Outcome::Fits));
         match self.worker.take() {
             Some((read, from, record)) if fits && read == id && from == shard.cursor => {
-                let to = Position { offset: from + 1, witness: Some(witness(from, record)) };
+                let read = record.map(|record| witness(from, record));
+                let to = Position { offset: from + 1, witness: read.or(shard.witness()) };
                 let applied = Shard::apply(Some(&shard), &shard.expected(), to).expect("as expected");
-                self.story.push(format!("{id} counts {record} at {from}"));
-                self.counters.entry((id.clone(), shard.last_slice())).or_default().push(record);
+                self.story.push(format!("{id} counts {record:?} at {from}"));
+                self.counters.entry((id.clone(), shard.last_slice())).or_default().extend(record);
                 self.shards.insert(id, applied);
             }
             _ => match self.log.get(shard.cursor as usize) {
                 Some(record) => self.worker = Some((id, shard.cursor, *record)),
                 // The end dates the answer, because the witness fits.
-                None if fits && self.hidden.is_empty() => self.dated.extend(self.log.iter().copied()),
+                None if fits && self.hidden.is_empty() => self.dated.extend(self.log.iter().flatten().copied()),
                 None => {}
             },
+        }
+    }
+
+    /// As `batch_layer::give_up` does: an operator says that the log will not be whole again.
+    fn give_up(&mut self) {
+        if !self.hidden.is_empty() {
+            return;
+        }
+        let (id, end) = (self.current(), self.log.len() as i64);
+        let (next, before) = (self.facts.partition(&id).expect("begun").next, self.last_archived(&id, end));
+        if let Some(next) = self.facts.give_up(&id, next, end, before) {
+            self.began(&next, end);
+        }
+        for id in self.facts.incarnations(TOPIC, 0).into_iter().filter(|id| !self.facts.is_settled(id)) {
+            let Some(shard) = self.shards.get_mut(&id).filter(|shard| shard.cursor > end) else { continue };
+            *shard = Shard::mark(Some(shard), shard.instance, end).expect("its instance");
+            self.story.push(format!("{id} is given up at {end}"));
         }
     }
 
@@ -356,11 +395,15 @@ impl World {
     /// All layers catch up, and an operator accepts what is lost.
     fn heals(&mut self) -> Result<(), String> {
         self.returns();
-        // A log that ends below a position is waited for.
-        while self.log.len() < RECORDS_MAX {
+        // A log that ends below a position is waited for, unless an operator gives up what lay there.
+        let stays_short = self.dice.chance(50);
+        while !stays_short && self.log.len() < RECORDS_MAX {
             self.produce();
         }
         for _ in 0..6 {
+            if stays_short {
+                self.give_up();
+            }
             for _ in 0..4 * RECORDS_MAX {
                 self.archive();
                 self.count();

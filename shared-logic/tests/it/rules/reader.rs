@@ -167,8 +167,9 @@ impl World {
             return Answer::Wrong(format!("{partition} has events and is not begun"));
         }
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
-        let hash = hash(definition);
-        let own = complete::own_view(view.map(|view| &view.note), &hash).and(view);
+        let (hash, facts) = (hash(definition), &snapshot.archive.facts);
+        let own =
+            complete::own_view(view.map(|view| &view.note), &hash, &RulesHash::from("rules"), Some(facts)).and(view);
         if own.is_some_and(|view| view.note.definition != hash) {
             return Answer::Wrong("the view counts another definition".to_owned());
         }

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use shared_logic::catalog::RulesHash;
 use shared_logic::complete::own_view;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::Shard;
@@ -157,7 +158,7 @@ impl World {
             return;
         }
         let newest = self.views[metric].last();
-        let is_own = newest.is_none_or(|newest| own_view(Some(&newest.note), &hash(definition)).is_some());
+        let is_own = newest.is_none_or(|newest| counts(newest, definition, &self.archive));
         let was_complete = is_own && self.gaps(definition).is_empty();
         let previous = newest.map(|newest| newest.note.cut.clone());
         self.tell(|| {
@@ -193,7 +194,7 @@ impl World {
         let newest = self.views[metric].last();
         let previous = newest.map(|view| &view.note.cut);
         let CutPlan::Ready(cut) = cut::plan(previous, &me.rotated, &me.archive.facts) else { return None };
-        let own = newest.filter(|view| own_view(Some(&view.note), &hash(definition)).is_some());
+        let own = newest.filter(|newest| counts(newest, definition, &me.archive));
         let mut rows = own.map(|view| view.rows.clone()).unwrap_or_default();
         if own.is_some_and(|view| view.note.definition != hash(definition)) {
             rows.values_mut().for_each(|mask| *mask = mask.foreign());
@@ -208,4 +209,9 @@ impl World {
         let note = Note { definition: hash(definition), cut, archive_version: me.archive.version, committed_at_us: 0 };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
+}
+
+/// Whether the view counts that definition.
+fn counts(view: &View, definition: usize, archive: &Archive) -> bool {
+    own_view(Some(&view.note), &hash(definition), &RulesHash::from("rules"), Some(&archive.facts)).is_some()
 }

@@ -17,6 +17,7 @@ fn rebuild(counted: [Option<&str>; 3]) -> Rebuild {
     Rebuild {
         definition: "00000000000000aa".parse().expect("16 digits"),
         cut: [(PartitionId::new("log", 0), 7)].into_iter().collect(),
+        archive_version: 3,
         days: days.map(|(name, path)| (name.to_owned(), day(path))).collect(),
     }
 }
@@ -37,7 +38,8 @@ fn days_of_another_rebuild_are_not_taken_over() {
     higher.cut.set(PartitionId::new("log", 0), 8);
     let mut shorter = rebuild([Some("x"); 3]);
     shorter.days.pop_last();
-    for other in [higher, shorter] {
+    let later = Rebuild { archive_version: 4, ..rebuild([Some("x"); 3]) };
+    for other in [higher, shorter, later] {
         let mut own = before.clone();
         assert!(!own.take_over(&other));
         assert_eq!(own, before);

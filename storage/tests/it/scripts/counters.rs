@@ -6,7 +6,7 @@ use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
-use shared_logic::group_key::{GroupKey, KeyValue};
+use shared_logic::group_key::{GroupKey, KeyPart, KeyValue, MAX_KEY_BYTES};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{BUCKET, Partials};
 use test_kit::{Dice, first_seed};
@@ -146,7 +146,7 @@ impl StoredShard {
 }
 
 fn key(text: &str) -> GroupKey {
-    GroupKey::new(&[Some(KeyValue::Text(text.to_owned()))])
+    GroupKey::new(&[KeyPart::Value(KeyValue::Text(text.to_owned()))])
 }
 
 const TEXTS: [&str; 4] = ["a", "\"}:c:0:\"", "ü\n", ""];
@@ -267,5 +267,21 @@ fn a_micro_batch_may_have_more_values_than_lua_can_unpack() {
     let read = stored.counters(&catalog, 0, &keys);
     for (n, key) in keys.into_iter().enumerate().skip(1) {
         assert_eq!(read[&Cell { key, bucket: n as i64 % 3, measure: 1 }], Value::Int(n as i128));
+    }
+}
+
+#[test]
+fn a_long_key_may_have_more_chunks_than_are_read_at_once() {
+    let (server, catalog) = (start_redis(), catalog());
+    let definition = catalog.definition(&catalog.metrics["m"]);
+    let mut stored = StoredShard::new(&server, "chunks");
+    stored.open(0_i64, std::slice::from_ref(&definition)).expect("opened");
+    let long = "k".repeat(MAX_KEY_BYTES);
+    let rows: Vec<Partial> = (0..2_100).map(|n| Partial::of(&long, n * CHUNK_BUCKETS, n, 0.5)).collect();
+    stored.add_twice(&catalog, &partials(&catalog, &rows));
+    let read = stored.counters(&catalog, 0, &[key(&long)]);
+    for n in 0..2_100 {
+        let cell = Cell { key: key(&long), bucket: n * CHUNK_BUCKETS, measure: 1 };
+        assert_eq!(read[&cell], Value::Int(n.into()), "chunk {n}");
     }
 }

@@ -101,22 +101,31 @@ fn a_redis_that_only_reads_is_read() {
     assert_eq!(stored.shard(), before);
 }
 
-/// Nothing of another layout is touched.
+/// Nothing of another layout is touched, neither of the first one nor of the one before this.
 #[test]
 fn a_shard_of_another_format_is_left_alone() {
     let server = start_redis();
-    let (mut stored, counters) = filled(&server, "format");
+    for format in ["1", "3"] {
+        let (mut stored, counters) = filled(&server, &format!("format-{format}"));
+        is_left_alone(&mut stored, &counters, format);
+    }
+}
+
+fn is_left_alone(stored: &mut StoredShard, counters: &[String], format: &str) {
     let key = stored.keys.shard();
-    stored.command::<i64>(&["HSET", &key, "format", "1"]);
+    stored.command::<i64>(&["HSET", &key, "format", format]);
     let content = |stored: &mut StoredShard| stored.command::<Vec<String>>(&["HGETALL", &key]);
-    let before = content(&mut stored);
-    let scripts: [(&str, Vec<&str>); 6] = [
+    let before = content(stored);
+    let scripts: [(&str, Vec<&str>); 9] = [
         ("open", vec!["0", "", "0000000000000001"]),
         ("apply", vec!["30", "20", "0000000000000001=0", "0000000000000001", "40", ""]),
         ("rotate", vec!["10"]),
         ("adopt", vec![""]),
         ("reopen", vec!["30", "50", "", "0000000000000001"]),
         ("drop", vec!["30"]),
+        ("mark", vec!["0000000000000001", "30"]),
+        ("delete", vec!["30"]),
+        ("read", vec!["[]"]),
     ];
     for (name, arguments) in scripts {
         let script = match name {
@@ -125,20 +134,19 @@ fn a_shard_of_another_format_is_left_alone() {
             "rotate" => &stored.scripts.rotate,
             "adopt" => &stored.scripts.adopt,
             "reopen" => &stored.scripts.reopen,
-            _ => &stored.scripts.drop,
+            "drop" => &stored.scripts.drop,
+            "mark" => &stored.scripts.mark,
+            "delete" => &stored.scripts.delete,
+            _ => &stored.scripts.read,
         };
         let mut invocation = script.key(&key);
         for argument in &arguments {
             invocation.arg(*argument);
         }
         let fields: Vec<String> = invocation.invoke(&mut stored.redis).expect("redis answers");
-        assert_eq!(fields, ["format", "1"], "{name}");
+        assert_eq!(fields, ["format", format], "{name}");
         assert!(shared_logic::contracts::speed_view::script::reply(&fields).is_err());
-        assert_eq!(content(&mut stored), before, "{name}");
+        assert_eq!(content(stored), before, "{name}");
     }
-    assert_eq!(
-        stored.unlink(Instance::new(9), 0, &counters).expect("redis answers"),
-        0,
-        "counters are not ours either"
-    );
+    assert_eq!(stored.unlink(Instance::new(9), 0, counters).expect("redis answers"), 0, "counters are not ours either");
 }

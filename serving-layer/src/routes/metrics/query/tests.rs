@@ -1,4 +1,5 @@
 use super::*;
+use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::time::{DAY_US, HOUR_US, parse_rfc3339};
 use test_kit::catalogs;
 
@@ -37,6 +38,36 @@ fn columns_are_read_by_their_type() {
 }
 
 #[test]
+fn an_absent_value_is_asked_for_by_name() {
+    let query = read("page.missing=true&code=4&seen.missing=true").expect("readable");
+    assert_eq!(query.selection.key.as_str(), "[{},4,null,{}]");
+    let columns = serde_json::Value::from(query.selection.columns);
+    assert_eq!(columns.to_string(), r#"{"page":null,"code":4,"seen":null}"#);
+    let texts =
+        ["page=", "page=null", "page=%7B%7D"].map(|text| read(text).expect("readable").selection.key.to_string());
+    assert_eq!(texts, [r#"["",null,null,null]"#, r#"["null",null,null,null]"#, r#"["{}",null,null,null]"#]);
+    refused("page=a&page.missing=true", "page.missing", "page and page.missing exclude each other");
+    refused("page.missing=false", "page.missing", "write page.missing=true");
+    refused("page.missing", "page.missing", "leave it out");
+    refused("code.missing=true", "code.missing", "code is required");
+    refused("code=1&code.missing=true", "code.missing", "code is required");
+    refused("from.missing=true", "from.missing", "not known");
+    refused("page.missing=true&page.missing=true", "page.missing", "repeated");
+}
+
+#[test]
+fn a_long_text_names_the_key_that_events_have() {
+    let long = "a".repeat(MAX_KEY_BYTES + 1);
+    let query = read(&format!("page={long}")).expect("readable");
+    let shown = query.selection.columns["page"].as_str().expect("a text").to_owned();
+    assert!(shown.len() == MAX_KEY_BYTES && shown.contains('…'), "{} bytes", shown.len());
+    // What an answer shows is another name of the same key.
+    assert_eq!(read(&format!("page={}", shown.replace('…', "%E2%80%A6"))).expect("readable"), query);
+    let whole = "a".repeat(MAX_KEY_BYTES);
+    assert_eq!(read(&format!("page={whole}")).expect("readable").selection.columns["page"], whole);
+}
+
+#[test]
 fn ranges_are_widened_to_the_grain() {
     let query = read("from=-24h&to=now").expect("readable");
     assert_eq!(query.selection.from_us, Some(at("2026-04-23T09:30:00Z")));
@@ -48,7 +79,7 @@ fn ranges_are_widened_to_the_grain() {
 
 #[test]
 fn what_cannot_be_used_is_named() {
-    refused("stie=1", "stie", "page, code, ok, seen, from, to, require");
+    refused("stie=1", "stie", "page, page.missing, code, ok, ok.missing, seen, seen.missing, from, to, require");
     refused("step=1h", "step", "not known");
     refused("code=1&code=2", "code", "repeated");
     refused("code=x", "code", "int");

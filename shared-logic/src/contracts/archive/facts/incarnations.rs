@@ -78,6 +78,20 @@ impl Facts {
         Some(next)
     }
 
+    /// R12: an operator gives up what is archived beyond `end`, where the partition's log ends and will not be whole again.
+    /// The next incarnation begins there, after the record `before`. Changes nothing and returns `None` if the archive does
+    /// not reach beyond, or its next offset is not `expected`: the log was longer than that after all.
+    pub fn give_up(
+        &mut self,
+        id: &PartitionId,
+        expected: i64,
+        end: i64,
+        before: Option<Witness>,
+    ) -> Option<PartitionId> {
+        self.partition(id).filter(|known| known.next == expected && end < expected)?;
+        self.lose_tail(id, end, before)
+    }
+
     /// R12: settles an incarnation that lost its tail. `lost` is a range of offsets of which the speed layer had
     /// counted records that neither the archive nor the log holds.
     pub fn settle_truncated(&mut self, id: &PartitionId, lost: Option<(i64, i64)>) {
@@ -136,5 +150,19 @@ mod tests {
         assert_eq!(topics, ["log", "log", "log"]);
         let text = serde_json::to_string(&facts).expect("written");
         assert_eq!(serde_json::from_str::<Facts>(&text).expect("read"), facts);
+    }
+    #[test]
+    fn only_what_the_archive_holds_beyond_the_end_is_given_up() {
+        let id = PartitionId::new("log", 0);
+        let mut facts = Facts::default();
+        facts.begin(&id, 0);
+        assert!(facts.advance(&id, 0, 100));
+        assert_eq!(facts.give_up(&id, 90, 60, None), None, "more was archived since the log's end was asked for");
+        assert_eq!(facts.give_up(&id, 100, 100, None), None, "the log ends where the archive does");
+        let next = facts.give_up(&id, 100, 60, Some(witness(59))).expect("it goes on");
+        let begun = facts.partition(&next).map(|known| (known.begin, known.next, known.witness));
+        assert_eq!(begun, Some((60, 60, Some(witness(59)))));
+        assert!(facts.is_truncated(&id));
+        assert_eq!(facts.give_up(&id, 100, 60, None), None, "it was given up before");
     }
 }

@@ -20,6 +20,10 @@ pub struct ColumnsOnly {
     /// Whether an operator accepted that metrics under other rules leave them out.
     #[serde(default)]
     pub accepted: bool,
+    /// The version of the archive that holds them under these rules, if they were archived again, in place of columns of
+    /// other rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_again: Option<u64>,
 }
 
 impl Facts {
@@ -71,9 +75,18 @@ impl Facts {
 
 impl PartitionFacts {
     fn note_columns_only(&mut self, rules: &RulesHash, from: i64, to: i64) {
+        let rules = rules.clone();
+        self.add_columns_only(ColumnsOnly { rules, from, to, accepted: false, archived_again: None });
+    }
+
+    /// Adds a range that follows all others. If it continues the last one, both become one.
+    pub(super) fn add_columns_only(&mut self, range: ColumnsOnly) {
         match self.columns_only.last_mut() {
-            Some(last) if last.rules == *rules && last.to == from && !last.accepted => last.to = to,
-            _ => self.columns_only.push(ColumnsOnly { rules: rules.clone(), from, to, accepted: false }),
+            Some(last) if last.rules == range.rules && last.to == range.from && last.accepted == range.accepted => {
+                last.to = range.to;
+                last.archived_again = last.archived_again.max(range.archived_again);
+            }
+            _ => self.columns_only.push(range),
         }
     }
 }
@@ -83,7 +96,7 @@ mod tests {
     use super::*;
 
     fn range(rules: &str, from: i64, to: i64) -> ColumnsOnly {
-        ColumnsOnly { rules: rules.into(), from, to, accepted: false }
+        ColumnsOnly { rules: rules.into(), from, to, accepted: false, archived_again: None }
     }
 
     #[test]

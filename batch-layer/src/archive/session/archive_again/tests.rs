@@ -1,8 +1,11 @@
 //! What an archiver refuses to go on with.
 
+use platform::settings;
+use platform::store::Committed;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::archive::Facts;
+use shared_logic::decode::Decoder;
 use shared_logic::log::PartitionId;
+use storage::Storage;
 
 use super::*;
 use crate::archive::buffer::Buffer;
@@ -15,7 +18,7 @@ fn catalog(k: &str, raw: &str) -> Catalog {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changed_rules_are_refused_where_events_are_archived_without_their_bytes() {
+async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the_bytes_of_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
     let own = catalog("string", "rejected");
@@ -28,7 +31,7 @@ async fn changed_rules_are_refused_where_events_are_archived_without_their_bytes
     };
     archive.change("BEGIN", begin).await.expect("begun");
     let other = catalog("int", "rejected");
-    assert!(refuse_changed_rules(&archive, &other.sources["s"]).is_ok(), "nothing is archived yet");
+    assert!(!lacks_bytes(&archive.facts(), &other.sources["s"]), "nothing is archived yet");
 
     let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
     let payload: Option<&[u8]> = Some(br#"{"at": 1000, "k": "a"}"#);
@@ -37,14 +40,18 @@ async fn changed_rules_are_refused_where_events_are_archived_without_their_bytes
     let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("written");
     assert!(matches!(committed, Committed::At(_)), "there is no other writer");
 
-    for (k, raw, is_refused) in [("string", "rejected", false), ("int", "rejected", true), ("int", "all", false)] {
-        let tried = refuse_changed_rules(&archive, &catalog(k, raw).sources["s"]);
-        assert_eq!(tried.is_err(), is_refused, "{k}, raw = {raw}");
-        if let Err(refused) = tried {
-            let text = refused.to_string();
-            let named = ["offsets 0 to 1 of log/0", "raw = \"rejected\"", source.rules().as_str()]
-                .map(|part| text.contains(part));
-            assert_eq!(named, [true; 3], "{text}");
-        }
+    for (k, raw, lacks) in [("string", "rejected", false), ("int", "rejected", true), ("int", "all", false)] {
+        assert_eq!(lacks_bytes(&archive.facts(), &catalog(k, raw).sources["s"]), lacks, "{k}, raw = {raw}");
     }
+    let (facts, rules, starts) = (archive.facts(), other.sources["s"].rules(), BTreeMap::from([(0, 1)]));
+    let not_held = facts.held_by(TopicLog { log: "log", starts: &starts, has_holes: false }, &rules);
+    let text = refused(not_held.expect_err("the log starts behind it")).to_string();
+    let parts =
+        ["offsets 0 to 1 of log/0", "raw = \"rejected\"", source.rules().as_str(), "starts at offset 1", "lost accept"]
+            .map(|part| text.contains(part));
+    assert_eq!(parts, [true; 5], "{text}");
+
+    let accept = |facts: &mut Facts| facts.accept_not_decodable(&rules);
+    assert_eq!(archive.change("ACCEPT LOSSES", accept).await.expect("committed"), 1);
+    assert!(!lacks_bytes(&archive.facts(), &other.sources["s"]), "an operator has accepted that they are left out");
 }

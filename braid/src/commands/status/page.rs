@@ -1,0 +1,155 @@
+//! The status of all layers as a person reads it: for each source its partitions and rejected records, then the metrics.
+
+use std::fmt::Write;
+
+use super::rejects;
+use super::report::{Metric, Partition, Range, Report, Source};
+use crate::number::{duration, integer};
+use crate::table::{Cell, Column, Table};
+use crate::terminal::{Screen, Tint, printable};
+
+/// What stands for something that is not known.
+const UNKNOWN: &str = "-";
+
+/// The whole page, as it fits on the screen.
+pub(super) fn page(report: &Report, screen: Screen) -> String {
+    let mut page = Page { text: String::new(), screen };
+    let status = &report.status;
+    page.heading(&format!(
+        "deployment {} {}, braid {}",
+        status.deployment.name, status.deployment.version, status.braid
+    ));
+    let dependencies = &status.dependencies;
+    for (name, dependency) in
+        [("redis", &dependencies.redis), ("kafka", &dependencies.kafka), ("store", &dependencies.store)]
+    {
+        for reason in &dependency.reasons {
+            page.trouble(&format!("{name}: {reason}"));
+        }
+    }
+    for source in &status.sources {
+        page.source(source);
+    }
+    page.metrics(&report.metrics);
+    page.text
+}
+
+struct Page {
+    text: String,
+    screen: Screen,
+}
+
+impl Page {
+    fn source(&mut self, source: &Source) {
+        self.line("");
+        let log = source.log.as_ref().map_or("which does not exist".to_owned(), |log| format!("log {log}"));
+        self.heading(&format!("source {}, topic {}, {log}", source.name, source.topic));
+        if !source.partitions.is_empty() {
+            self.text.push_str(&partitions(source).text(self.screen));
+        }
+        for partition in &source.partitions {
+            let open =
+                |ranges: &[Range]| ranges.iter().filter(|range| !range.accepted).map(offsets).collect::<Vec<_>>();
+            let place = format!("{}/{}", partition.log, partition.partition);
+            for offsets in open(&partition.lost) {
+                self.trouble(&format!("lost in {place}: {offsets}"));
+            }
+            for offsets in open(&partition.not_decodable) {
+                self.trouble(&format!("not decodable in {place}: {offsets}, archived without bytes under other rules"));
+            }
+        }
+        let rejects = source.rejects.iter().map(|reject| (reject.reason.as_str(), reject.count, &reject.last));
+        let rejects = rejects::table(rejects, self.screen);
+        if !rejects.is_empty() {
+            self.line("");
+            self.text.push_str(&rejects);
+        }
+    }
+
+    fn metrics(&mut self, metrics: &[Metric]) {
+        self.line("");
+        self.text.push_str(&freshness(metrics).text(self.screen));
+        for Metric { name, cut, freshness, .. } in metrics {
+            if cut.as_ref().is_some_and(|cut| !cut.is_current) {
+                self.trouble(&format!("{name}: the batch view is out of date, until a reconcile rebuilds it"));
+            }
+            if let Some(error) = &freshness.error {
+                self.trouble(&format!("{name}: {error}"));
+            }
+            for gap in &freshness.gaps {
+                self.trouble(&format!("{name}: gap: {gap}"));
+            }
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.line(&self.screen.paint(Some(Tint::Heading), &printable(text)));
+    }
+
+    fn trouble(&mut self, text: &str) {
+        self.line(&self.screen.paint(Some(Tint::Bad), &printable(text)));
+    }
+
+    fn line(&mut self, text: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{text}");
+    }
+}
+
+/// How far speed (the cursor) and the archive (next) have come, and how far there is to go. Logs are only named where there
+/// are several.
+fn partitions(source: &Source) -> Table {
+    let has_other_logs = source.partitions.iter().any(|partition| Some(&partition.log) != source.log.as_ref());
+    let mut columns: Vec<Column> =
+        ["partition", "cursor", "next", "end", "speed lag", "archive lag"].map(Column::right).into();
+    columns.push(Column::left("state"));
+    if has_other_logs {
+        columns.push(Column::left("log"));
+    }
+    let mut table = Table::new(columns);
+    for partition in &source.partitions {
+        let Partition { next, cursor, end, speed_lag, archive_lag, .. } = partition;
+        let mut row = vec![Cell::new(&partition.partition.to_string())];
+        row.extend([cursor, next, end, speed_lag, archive_lag].map(|offset| known(*offset)));
+        row.push(Cell::new(if partition.closed { "closed" } else { "open" }));
+        if has_other_logs {
+            row.push(Cell::new(&partition.log));
+        }
+        table.push(row);
+    }
+    table
+}
+
+/// How old the batch view of each metric is, and how far its answers are behind.
+fn freshness(metrics: &[Metric]) -> Table {
+    let mut table = Table::new(vec![
+        Column::left("metric"),
+        Column::left("source"),
+        Column::right("version"),
+        Column::right("cut age"),
+        Column::right("behind"),
+        Column::left("complete"),
+    ]);
+    for Metric { name, source, cut, freshness } in metrics {
+        let behind = freshness.lag_ms.map_or_else(|| UNKNOWN.to_owned(), duration);
+        let (version, age) = match cut {
+            Some(cut) => (integer(cut.version), duration(cut.age_ms)),
+            None => (UNKNOWN.to_owned(), UNKNOWN.to_owned()),
+        };
+        let mut row: Vec<Cell> = [name, source, &version, &age, &behind].map(|text| Cell::new(text)).into();
+        row.push(Cell::yes_or_no(freshness.complete));
+        table.push(row);
+    }
+    table
+}
+
+fn known(offset: Option<i64>) -> Cell {
+    Cell::new(&offset.map_or_else(|| UNKNOWN.to_owned(), integer))
+}
+
+fn offsets(range: &Range) -> String {
+    format!("offsets {} to {}", integer(range.from), integer(range.to))
+}
+
+#[cfg(test)]
+mod tests;

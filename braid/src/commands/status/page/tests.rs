@@ -1,0 +1,84 @@
+//! The page, character by character.
+
+use serde_json::json;
+
+use super::*;
+
+fn report() -> Report {
+    let partition = |partition: i32, cursor: Option<i64>, lost: serde_json::Value| {
+        json!({"log": "L1", "partition": partition, "closed": false, "begin": 0, "next": 1_000, "cursor": cursor,
+               "slices": [0], "as_of": null, "cuts": {"views": 900}, "end": 1_250,
+               "speed_lag": cursor.map(|cursor| 1_250 - cursor), "archive_lag": 250, "lost": lost, "not_decodable": []})
+    };
+    let gap = json!({"reason": "no_shard", "text": "no worker counts it", "source": "views", "log": "L1", "partition": 1,
+                     "from": null, "to": null});
+    let cut = json!({"version": 1_017, "committed_at": "2026-04-24T09:20:03Z", "age_ms": 754_000, "definition": "00",
+                     "is_current": false, "archive_version": 3, "offsets": {}, "days": {"in_memory": 1, "in_store": 0}});
+    let lost = json!([{"from": 10, "to": 20, "accepted": false}, {"from": 30, "to": 40, "accepted": true}]);
+    let both = json!({
+        "status": {
+            "deployment": {"name": "braid", "version": "v1"}, "braid": "0.1.0",
+            "sources": [
+                {"name": "views", "topic": "views.v1", "log": "L1", "looked_at": null, "archive_version": 3,
+                 "logs": [{"log": "L1", "closed": false}],
+                 "partitions": [partition(0, Some(1_249), lost), partition(1, None, json!([]))],
+                 "rejects": [{"reason": "missing_field", "count": 1_204,
+                              "last": {"log": "L1", "partition": 1, "offset": 998, "error": "missing_field:video_id"}}]},
+                {"name": "clicks", "topic": "clicks", "log": null, "looked_at": null, "archive_version": null,
+                 "logs": [], "partitions": [], "rejects": []}],
+            "views": {"views": 1_017},
+            "dependencies": {"redis": {"ok": true}, "kafka": {"ok": false, "reasons": ["no broker answers"]},
+                             "store": {"ok": true}}},
+        "metrics": [
+            {"name": "views", "source": "views", "where": null, "by": [], "grain": "1m", "measures": {}, "derived": {},
+             "definition": "11", "cut": cut,
+             "freshness": {"as_of": null, "lag_ms": 744, "complete": false, "gaps": [gap]}},
+            {"name": "clicks", "source": "clicks", "where": null, "by": [], "grain": "1m", "measures": {}, "derived": {},
+             "definition": "22", "cut": null,
+             "freshness": {"as_of": null, "lag_ms": null, "complete": false, "error": "redis is away"}}]});
+    Report::parse(&both).expect("a report")
+}
+
+#[test]
+fn every_source_and_every_metric_has_its_rows() {
+    let expected = "\
+deployment braid v1, braid 0.1.0
+kafka: no broker answers
+
+source views, topic views.v1, log L1
+partition  cursor   next    end  speed lag  archive lag  state
+        0   1,249  1,000  1,250          1          250  open
+        1       -  1,000  1,250          -          250  open
+lost in L1/0: offsets 10 to 20
+
+rejected       count  last error              partition  offset  log
+missing_field  1,204  missing_field:video_id          1     998  L1
+
+source clicks, topic clicks, which does not exist
+
+metric  source  version      cut age  behind  complete
+views   views     1,017  12 min 34 s  744 ms  no
+clicks  clicks        -            -       -  no
+views: the batch view is out of date, until a reconcile rebuilds it
+views: gap: no worker counts it (source views, log L1, partition 1)
+clicks: redis is away
+";
+    assert_eq!(page(&report(), Screen::NONE), expected);
+}
+
+#[test]
+fn logs_are_named_where_there_are_several() {
+    let mut report = report();
+    report.status.sources[0].partitions[1].log = "L0".to_owned();
+    report.status.sources[0].partitions[1].closed = true;
+    let page = page(&report, Screen::NONE);
+    assert!(page.contains("archive lag  state   log\n"), "{page}");
+    assert!(page.contains("250  open    L1\n") && page.contains("250  closed  L0\n"), "{page}");
+}
+
+#[test]
+fn troubles_are_red_where_there_are_colours() {
+    let page = page(&report(), Screen { width: Some(120), colours: true });
+    assert!(page.contains("\x1b[31mkafka: no broker answers\x1b[0m\n"), "{page}");
+    assert!(page.contains("\x1b[31mclicks: redis is away\x1b[0m\n"), "{page}");
+}

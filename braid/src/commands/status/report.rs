@@ -1,0 +1,132 @@
+//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`. `/openapi.json` says what their
+//! members mean.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared_logic::contracts::archive::Place;
+
+use crate::serving::{Gap, Serving};
+
+/// As far as a person is told it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Report {
+    pub(super) status: Status,
+    pub(super) metrics: Vec<Metric>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) deployment: Deployment,
+    pub(super) braid: String,
+    pub(super) sources: Vec<Source>,
+    pub(super) dependencies: Dependencies,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Deployment {
+    pub(super) name: String,
+    pub(super) version: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Dependencies {
+    pub(super) redis: Dependency,
+    pub(super) kafka: Dependency,
+    pub(super) store: Dependency,
+}
+
+/// Why something cannot be reached; nothing if it can.
+#[derive(Debug, Deserialize)]
+pub(super) struct Dependency {
+    #[serde(default)]
+    pub(super) reasons: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) topic: String,
+    pub(super) log: Option<String>,
+    pub(super) partitions: Vec<Partition>,
+    pub(super) rejects: Vec<Reject>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Partition {
+    pub(super) log: String,
+    pub(super) partition: i32,
+    pub(super) closed: bool,
+    pub(super) next: Option<i64>,
+    pub(super) cursor: Option<i64>,
+    pub(super) end: Option<i64>,
+    pub(super) speed_lag: Option<i64>,
+    pub(super) archive_lag: Option<i64>,
+    pub(super) lost: Vec<Range>,
+    pub(super) not_decodable: Vec<Range>,
+}
+
+/// Offsets that answers lack.
+#[derive(Debug, Deserialize)]
+pub(super) struct Range {
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) accepted: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reject {
+    pub(super) reason: String,
+    pub(super) count: u64,
+    pub(super) last: Place,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Metric {
+    pub(super) name: String,
+    pub(super) source: String,
+    pub(super) cut: Option<Cut>,
+    pub(super) freshness: Freshness,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Cut {
+    pub(super) version: u64,
+    pub(super) age_ms: u64,
+    pub(super) is_current: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Freshness {
+    pub(super) lag_ms: Option<u64>,
+    pub(super) complete: bool,
+    #[serde(default)]
+    pub(super) gaps: Vec<Gap>,
+    pub(super) error: Option<String>,
+}
+
+/// Asks for both bodies: `{"status": …, "metrics": […]}`.
+///
+/// # Errors
+/// If there is no answer to one of them.
+pub(super) async fn ask(serving: &Serving) -> Result<Value> {
+    let status = body(serving, &["v1", "status"]).await?;
+    let mut metrics = body(serving, &["v1", "metrics"]).await?;
+    Ok(json!({"status": status, "metrics": metrics.get_mut("metrics").map(Value::take)}))
+}
+
+async fn body(serving: &Serving, path: &[&str]) -> Result<Value> {
+    let body =
+        serving.answer(path).await.context("cannot ask the serving layer (`braid status --tables` needs none)")?;
+    serde_json::from_str(&body).with_context(|| format!("/{} is no JSON", path.join("/")))
+}
+
+impl Report {
+    /// What is told of both bodies.
+    ///
+    /// # Errors
+    /// If they have another form than a serving layer's.
+    pub(super) fn parse(both: &Value) -> Result<Report> {
+        Report::deserialize(both).context("this is no status of a serving layer; --output json shows it")
+    }
+}
