@@ -15,6 +15,34 @@ const SEPARATOR: u8 = 0x1e;
 /// hour before and a minute behind it.
 const RECORD_TIME_US: i64 = 1_777_023_000_000_000;
 
+/// A field of every type, required and optional.
+const FIELDS: &str = r#"
+id = "string"
+at = "timestamp"
+user = "string"
+n = "int"
+note = "string?"
+m = "int?"
+x = "float?"
+b = "bool?"
+w = "timestamp?"
+"#;
+
+/// The same of an access log, whose columns have their names.
+const COLUMNS: &str = r#"
+id = { type = "string", path = "remote_host" }
+at = { type = "timestamp", path = "time" }
+user = { type = "string", path = "request" }
+n = { type = "int", path = "status" }
+note = { type = "string?", path = "user_agent" }
+m = { type = "int?", path = "bytes" }
+x = { type = "float?", path = "bytes" }
+method = "string?"
+target = "string?"
+protocol = "string?"
+referer = "string?"
+"#;
+
 /// Optional fields inside of objects and arrays.
 const NESTED: &str = r#"
 sku = { type = "string?", path = "o.items[1].sku", numbers = true }
@@ -29,29 +57,27 @@ pub(crate) struct Said {
     identity: Option<Identity>,
 }
 
-/// A source with every type of field, required and optional, with a metric by two of them. JSON has nested ones besides.
+/// A source with every type of field, required and optional, with a metric by two of them. JSON has nested ones besides, and
+/// CSV two texts for an absent value.
 pub(crate) fn source(format: &str) -> Source {
-    let nested = if format == "json" { NESTED } else { "" };
+    let null = if format == "csv" { r#"null = ["", "-"]"# } else { "" };
+    let fields = match format {
+        "json" => format!("{FIELDS}{NESTED}"),
+        "combined" => COLUMNS.to_owned(),
+        _ => FIELDS.to_owned(),
+    };
     let text = format!(
         r#"
 [sources.s]
 format = "{format}"
+{null}
 event_id = ["user", "id"]
 event_time = "at"
 max_age = "1h"
 max_ahead = "1m"
 max_record = "1KiB"
 [sources.s.fields]
-id = "string"
-at = "timestamp"
-user = "string"
-n = "int"
-note = "string?"
-m = "int?"
-x = "float?"
-b = "bool?"
-w = "timestamp?"
-{nested}
+{fields}
 [metrics.m]
 source = "s"
 by = ["user", "note"]

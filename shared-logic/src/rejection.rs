@@ -26,7 +26,8 @@ pub enum Reason {
     NotAvro,
     /// The payload is not framed for a schema registry, or what it holds is not a message of the schema that it names.
     NotProtobuf,
-    /// A TSV line has another number of columns than the source has fields.
+    /// A line or row has another number of columns than the source has fields, a quote in the wrong place, or a second one
+    /// behind it; or a line of an access log has another form.
     WrongColumns,
     /// A required field is absent.
     MissingField,

@@ -3,7 +3,8 @@
 //!
 //! - `measurements`: the deployment that most of these scenarios play on;
 //! - `hand_typed`: the commands with which an operator sends, asks and looks;
-//! - `registry`: Avro and Protobuf, with a schema registry that is away for a while.
+//! - `registry`: Avro and Protobuf, with a schema registry that is away for a while;
+//! - `strangers_hour`: files that were not made for Braid, and what a stranger types to have them counted.
 
 mod copies;
 mod hand_typed;
@@ -12,4 +13,5 @@ mod mutations;
 mod overflow;
 mod registry;
 mod rejections;
+mod strangers_hour;
 mod timestamps;

@@ -18,8 +18,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::record::{Cell, Record, Token};
-use super::registered::{Plan, UnusableSchema, WriterSchema};
-use super::{Codec, FieldValue, Reader};
+use super::registered::{Plan, UnusableSchema, WriterSchema, value};
+use super::{Codec, FieldValue, Layout, Reader};
 use crate::rejection::Reason;
 use crate::schema::Field;
 
@@ -39,6 +39,11 @@ impl Codec for Avro {
         true
     }
 
+    /// A field can be null, or missing in the schema.
+    fn null(&self) -> Option<&'static str> {
+        None
+    }
+
     fn plan(&self, reader: &Reader, schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
         schema.expect_kind("AVRO")?;
         Ok(Arc::new(plan::AvroPlan::new(&reader.fields, &reader.places, schema)?))
@@ -53,14 +58,14 @@ impl Codec for Avro {
     }
 
     fn cell(&self, _reader: &Reader, _field: &Field, token: Token, _: &[u8], _: &[u8]) -> Result<Cell, Reason> {
-        token.typed()
+        value::cell(token)
     }
 
-    fn write(&self, _fields: &[Field], _values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+    fn write(&self, _layout: Layout<'_>, _values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         Vec::new()
     }
 
-    fn field_text<'a>(&self, _payload: &'a [u8], _field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, _layout: Layout<'_>, _payload: &'a [u8], _at: usize) -> Option<Cow<'a, [u8]>> {
         None
     }
 }

@@ -20,8 +20,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::record::{Cell, Record, Token};
-use super::registered::{Plan, UnusableSchema, WriterSchema};
-use super::{Codec, FieldValue, Reader};
+use super::registered::{Plan, UnusableSchema, WriterSchema, value};
+use super::{Codec, FieldValue, Layout, Reader};
 use crate::rejection::Reason;
 use crate::schema::Field;
 
@@ -41,6 +41,11 @@ impl Codec for Protobuf {
         true
     }
 
+    /// A field can be left out, or missing in the schema.
+    fn null(&self) -> Option<&'static str> {
+        None
+    }
+
     fn plan(&self, reader: &Reader, schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
         schema.expect_kind("PROTOBUF")?;
         Ok(Arc::new(plan::ProtobufPlan::new(&reader.fields, schema)?))
@@ -55,14 +60,14 @@ impl Codec for Protobuf {
     }
 
     fn cell(&self, _reader: &Reader, _field: &Field, token: Token, _: &[u8], _: &[u8]) -> Result<Cell, Reason> {
-        token.typed()
+        value::cell(token)
     }
 
-    fn write(&self, _fields: &[Field], _values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+    fn write(&self, _layout: Layout<'_>, _values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         Vec::new()
     }
 
-    fn field_text<'a>(&self, _payload: &'a [u8], _field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, _layout: Layout<'_>, _payload: &'a [u8], _at: usize) -> Option<Cow<'a, [u8]>> {
         None
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Token {
     Bool(bool),
     /// An object or an array.
     Nested,
-    /// A value whose type the payload's schema tells: the field's cell, or why it can have none.
+    /// A value that is no text and whose type the payload's schema tells: the field's cell, or why it can have none.
     #[cfg(feature = "registry")]
     Typed(Result<Cell, Reason>),
 }
@@ -67,18 +67,17 @@ impl Record {
     }
 }
 
-#[cfg(feature = "registry")]
-impl Token {
-    /// The cell of a value whose type the payload's schema tells.
-    pub(super) fn typed(self) -> Result<Cell, Reason> {
-        match self {
-            Token::Typed(cell) => cell,
-            _ => Err(Reason::WrongType),
-        }
-    }
-}
-
 impl Span {
+    /// A stretch of the payload.
+    pub(super) fn plain(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32, resolved: false }
+    }
+
+    /// What was appended to the resolved texts since they were `start` bytes long.
+    pub(super) fn resolved(start: usize, unescaped: &[u8]) -> Span {
+        Span { start: start as u32, end: unescaped.len() as u32, resolved: true }
+    }
+
     /// The bytes it stands for.
     pub(crate) fn of<'a>(self, payload: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
         let text = if self.resolved { unescaped } else { payload };

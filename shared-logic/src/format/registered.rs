@@ -5,10 +5,11 @@
 //! I/O: it says which schema it lacks, and a layer teaches it that one. What a schema's id means never changes, so a payload is the same
 //! event at any time.
 //!
-//! - `value`: a value whose type the schema tells → a cell of the declared type.
+//! - `value`: a value whose type the schema tells → a token of the declared type.
 
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(feature = "registry")]
 pub(super) mod value;
 
 use std::collections::BTreeMap;

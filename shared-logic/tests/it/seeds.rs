@@ -26,6 +26,16 @@ fn tsv_records() {
 }
 
 #[test]
+fn csv_records() {
+    every_input("csv", RECORD_MUTANTS, fuzz_checks::csv);
+}
+
+#[test]
+fn lines_of_access_logs() {
+    every_input("combined", RECORD_MUTANTS, fuzz_checks::combined);
+}
+
+#[test]
 fn avro_records() {
     every_input("avro", RECORD_MUTANTS, fuzz_checks::avro);
 }

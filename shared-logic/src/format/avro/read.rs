@@ -3,7 +3,7 @@
 //! `None` means that the datum is not of its schema.
 
 use super::plan::{AvroPlan, Node, Shape};
-use crate::format::record::{Record, Span, Token};
+use crate::format::record::{Record, Span};
 use crate::format::registered::Plan;
 use crate::format::registered::value::Value;
 use crate::rejection::Reason;
@@ -130,7 +130,7 @@ impl<'a> Reading<'a> {
         let length = self.length()?;
         let text = self.take(length)?;
         simdutf8::basic::from_utf8(text).ok()?;
-        Some(Span { start: (self.at - length) as u32, end: self.at as u32, resolved: false })
+        Some(Span::plain(self.at - length, self.at))
     }
 
     fn length(&mut self) -> Option<usize> {
@@ -176,7 +176,7 @@ impl<'a> Reading<'a> {
     fn hold(&mut self, node: &Node, value: Value<'_>) {
         let Record { tokens, unescaped, .. } = &mut *self.record;
         for field in &node.held_by {
-            tokens[*field] = Token::Typed(value.cell(&self.plan.fields[*field], self.payload, unescaped));
+            tokens[*field] = value.token(&self.plan.fields[*field], unescaped);
         }
     }
 }

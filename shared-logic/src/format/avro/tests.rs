@@ -9,7 +9,7 @@ use apache_avro::{Decimal, Schema};
 use crate::format::registered::SchemaReference;
 use crate::format::registered::tests::{framed, read, reader, schema};
 use crate::format::{Format, Reader, SchemaId, WriterSchema};
-use crate::schema::{Field, FieldType, Place, Step};
+use crate::schema::{EpochUnit, Field, FieldType, InstantFormat, Place, Step};
 
 /// A datum of the schema, framed.
 fn written(id: u32, schema: &str, value: Value) -> Vec<u8> {
@@ -116,6 +116,44 @@ fn values_are_taken_by_their_types() {
     assert_eq!(is("f", Float).as_deref(), Ok("0.5"));
     assert_eq!(is("f", Bool), Err("wrong_type:f".to_owned()));
     assert_eq!(is("none", Bool).as_deref(), Ok("-"));
+}
+
+#[test]
+fn instants_that_are_texts_or_plain_numbers_are_read_as_in_any_format() {
+    const TIMES: &str = r#"{"type": "record", "name": "T", "fields": [
+        {"name": "text", "type": "string"},
+        {"name": "logged", "type": "string"},
+        {"name": "ms", "type": "long"},
+        {"name": "s", "type": "int"},
+        {"name": "day", "type": "string"},
+        {"name": "clock", "type": "string"},
+        {"name": "shift", "type": {"type": "enum", "name": "Shift", "symbols": ["early", "late"]}}]}"#;
+    let value = record([
+        ("text", text("2026-04-24T11:30:00+02:00")),
+        ("logged", text("24/Apr/2026:09:30:00 +0000")),
+        ("ms", Value::Long(1_777_023_000_000)),
+        ("s", Value::Int(1_777_023_000)),
+        ("day", text("2026-04-24")),
+        ("clock", text("09:30Z")),
+        ("shift", Value::Enum(0, "early".to_owned())),
+    ]);
+    let payload = written(1, TIMES, value);
+    let timestamp = |name: &str, instants| Field { instants, ..field(name, FieldType::Timestamp) };
+    let place = Place::Joined(["day", "clock"].map(str::to_owned).into());
+    let fields = [
+        timestamp("text", InstantFormat::Usual),
+        timestamp("logged", InstantFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".to_owned())),
+        timestamp("ms", InstantFormat::Usual),
+        timestamp("s", InstantFormat::Epoch(EpochUnit::Seconds)),
+        field("day", FieldType::String),
+        field("clock", FieldType::String),
+        Field { place, ..timestamp("joined", InstantFormat::Usual) },
+    ];
+    let instant = "1777023000000000";
+    let expected = [instant, instant, instant, instant, "2026-04-24", "09:30Z", instant];
+    assert_eq!(read(&avro(&fields, &[(1, TIMES)]), &fields, &payload), Ok(expected.map(str::to_owned).into()));
+    let word = [timestamp("shift", InstantFormat::Usual)];
+    assert_eq!(read(&avro(&word, &[(1, TIMES)]), &word, &payload), Err("wrong_type:shift".to_owned()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, Value as Wire};
 
 use super::plan::{Hop, Meaning, Message, ProtobufPlan, Way};
-use crate::format::record::{Record, Token};
+use crate::format::record::Record;
 use crate::format::registered::Plan;
 use crate::format::registered::value::Value;
 use crate::rejection::Reason;
@@ -19,7 +19,7 @@ impl Plan for ProtobufPlan {
             let Some(way) = way else { continue };
             let Some(found) = value_in(&decoded, &way.hops) else { continue };
             let value = meant(&found, way);
-            record.tokens[at] = Token::Typed(value.cell(field, payload, &mut record.unescaped));
+            record.tokens[at] = value.token(field, &mut record.unescaped);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A value whose type the writer's schema tells → a cell of the type that the source declares.
+//! A value whose type the writer's schema tells → a token of the type that the source declares.
 //!
 //! The declared type decides what a value may be, as it does for the other formats:
 //!
@@ -10,10 +10,13 @@
 //! | `bool` | booleans |
 //! | `timestamp` | instants; integers and texts as the field's `format` says |
 
-use crate::format::record::{Cell, Span};
+use std::fmt;
+use std::io::Write;
+
+use crate::format::record::{Cell, Span, Token};
 use crate::rejection::Reason;
-use crate::schema::{EpochUnit, Field, FieldType, InstantFormat};
-use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US, parse_rfc3339};
+use crate::schema::{EpochUnit, Field, FieldType};
+use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US};
 
 /// A value of a datum.
 #[derive(Debug, Clone, Copy)]
@@ -45,31 +48,26 @@ pub(in crate::format) struct Decimal {
 }
 
 impl Value<'_> {
-    /// The cell of a field. Texts that do not lie in the payload are appended to `texts`.
+    /// What a field finds. Texts that do not lie in the payload are appended to `texts`.
     ///
-    /// # Errors
-    /// `wrong_type` or `out_of_range`.
-    pub(in crate::format) fn cell(self, field: &Field, payload: &[u8], texts: &mut Vec<u8>) -> Result<Cell, Reason> {
-        match field.kind {
-            FieldType::String => self.text(field.numbers, texts),
-            FieldType::Int => self.int().map(Cell::Int),
-            FieldType::Float => self.float().map(Cell::Float),
-            FieldType::Bool => match self {
-                Value::Bool(value) => Ok(Cell::Bool(value)),
-                _ => Err(Reason::WrongType),
+    /// Texts, and numbers that stand for a text or an instant, are then read like those of any other format.
+    pub(in crate::format) fn token(self, field: &Field, texts: &mut Vec<u8>) -> Token {
+        let cell = match (field.kind, self) {
+            (FieldType::String | FieldType::Timestamp, Value::Text(span)) => return Token::Text(span),
+            (FieldType::String | FieldType::Timestamp, Value::Word(word)) => return Token::Text(kept(word, texts)),
+            (FieldType::String, Value::Decimal(decimal)) => match decimal.digits() {
+                Ok(digits) => return Token::Text(kept(digits, texts)),
+                Err(reason) => Err(reason),
             },
-            FieldType::Timestamp => self.instant(&field.instants, payload).map(Cell::Int),
-        }
-    }
-
-    fn text(self, numbers: bool, texts: &mut Vec<u8>) -> Result<Cell, Reason> {
-        match self {
-            Value::Text(span) => Ok(Cell::Text(span)),
-            Value::Word(word) => Ok(Cell::Text(kept(word, texts))),
-            Value::Decimal(decimal) => Ok(Cell::Text(kept(&decimal.digits()?, texts))),
-            Value::Int(number) if numbers => Ok(Cell::Text(kept(&number.to_string(), texts))),
+            (FieldType::String, Value::Int(number)) if field.numbers => return Token::Number(kept(number, texts)),
+            (FieldType::Timestamp, Value::Int(number)) => return Token::Number(kept(number, texts)),
+            (FieldType::Timestamp, Value::Instant(count, unit)) => micros(count, unit).map(Cell::Int),
+            (FieldType::Int, value) => value.int().map(Cell::Int),
+            (FieldType::Float, value) => value.float().map(Cell::Float),
+            (FieldType::Bool, Value::Bool(value)) => Ok(Cell::Bool(value)),
             _ => Err(Reason::WrongType),
-        }
+        };
+        Token::Typed(cell)
     }
 
     fn int(self) -> Result<i64, Reason> {
@@ -92,16 +90,14 @@ impl Value<'_> {
         // Negative zero is zero.
         if value.is_finite() { Ok(value + 0.0) } else { Err(Reason::OutOfRange) }
     }
+}
 
-    fn instant(self, format: &InstantFormat, payload: &[u8]) -> Result<i64, Reason> {
-        match (self, format) {
-            (Value::Instant(count, unit), _) => micros(count, unit),
-            (Value::Int(count), InstantFormat::Usual) => micros(count, EpochUnit::Milliseconds),
-            (Value::Int(count), InstantFormat::Epoch(unit)) => micros(count, *unit),
-            (Value::Text(span), InstantFormat::Usual) => rfc3339(span.of(payload, &[])),
-            (Value::Word(word), InstantFormat::Usual) => rfc3339(word.as_bytes()),
-            _ => Err(Reason::WrongType),
-        }
+/// The cell of a field that is no instant, or whose instant the schema tells, from a token that was made of a value.
+pub(in crate::format) fn cell(token: Token) -> Result<Cell, Reason> {
+    match token {
+        Token::Text(span) | Token::Number(span) => Ok(Cell::Text(span)),
+        Token::Typed(cell) => cell,
+        _ => Err(Reason::WrongType),
     }
 }
 
@@ -143,14 +139,10 @@ impl Decimal {
 }
 
 /// Appends a text.
-fn kept(text: &str, texts: &mut Vec<u8>) -> Span {
-    let start = texts.len() as u32;
-    texts.extend_from_slice(text.as_bytes());
-    Span { start, end: texts.len() as u32, resolved: true }
-}
-
-fn rfc3339(text: &[u8]) -> Result<i64, Reason> {
-    parse_rfc3339(text).ok_or(Reason::WrongType)
+fn kept(text: impl fmt::Display, texts: &mut Vec<u8>) -> Span {
+    let start = texts.len();
+    write!(texts, "{text}").expect("a Vec takes any text");
+    Span::resolved(start, texts)
 }
 
 /// An instant in microseconds; what is finer is cut off.
@@ -169,16 +161,28 @@ fn micros(count: i128, unit: EpochUnit) -> Result<i64, Reason> {
 mod tests {
     use super::*;
 
+    /// The cell of a value that is no text.
     fn cell(kind: FieldType, value: Value<'_>) -> Result<Cell, Reason> {
-        value.cell(&Field::new("f", kind, false), b"2026-04-24T09:30:00Z", &mut Vec::new())
+        match value.token(&Field::new("f", kind, false), &mut Vec::new()) {
+            Token::Typed(cell) => cell,
+            token => panic!("{token:?}"),
+        }
+    }
+
+    /// The text of a value.
+    fn text_for(field: &Field, value: Value<'_>) -> Result<String, Reason> {
+        let mut texts = b"before".to_vec();
+        match value.token(field, &mut texts) {
+            Token::Text(span) | Token::Number(span) => {
+                Ok(String::from_utf8(span.of(b"", &texts).to_vec()).expect("UTF-8"))
+            }
+            Token::Typed(Err(reason)) => Err(reason),
+            token => panic!("{token:?}"),
+        }
     }
 
     fn text_of(value: Value<'_>) -> Result<String, Reason> {
-        let mut texts = Vec::new();
-        match value.cell(&Field::new("f", FieldType::String, false), b"", &mut texts)? {
-            Cell::Text(span) => Ok(String::from_utf8(span.of(b"", &texts).to_vec()).expect("UTF-8")),
-            other => panic!("{other:?}"),
-        }
+        text_for(&Field::new("f", FieldType::String, false), value)
     }
 
     #[test]
@@ -191,9 +195,7 @@ mod tests {
         assert_eq!(cell(FieldType::Float, Value::Float(f64::NAN)), Err(Reason::OutOfRange));
         assert_eq!(text_of(Value::Int(7)), Err(Reason::WrongType));
         let numbers = Field { numbers: true, ..Field::new("f", FieldType::String, false) };
-        let mut texts = b"before".to_vec();
-        let Ok(Cell::Text(span)) = Value::Int(-7).cell(&numbers, b"", &mut texts) else { panic!("no text") };
-        assert_eq!(span.of(b"", &texts), b"-7");
+        assert_eq!(text_for(&numbers, Value::Int(-7)).as_deref(), Ok("-7"));
     }
 
     #[test]
@@ -219,15 +221,10 @@ mod tests {
         assert_eq!(at(Value::Instant(-1, EpochUnit::Nanoseconds)), Ok(Cell::Int(-1)));
         assert_eq!(at(Value::Instant(i128::MAX, EpochUnit::Seconds)), Err(Reason::OutOfRange));
         assert_eq!(at(Value::Instant(i128::from(MAX_INSTANT_US), EpochUnit::Microseconds)), Err(Reason::OutOfRange));
-        assert_eq!(at(Value::Int(1)), Ok(Cell::Int(1_000)), "milliseconds, as in JSON");
         assert_eq!(at(Value::NoInstant(1)), Err(Reason::WrongType), "a date is no instant");
-        let seconds = Field {
-            instants: InstantFormat::Epoch(EpochUnit::Seconds),
-            ..Field::new("f", FieldType::Timestamp, false)
-        };
-        assert_eq!(Value::Int(2).cell(&seconds, b"", &mut Vec::new()), Ok(Cell::Int(2_000_000)));
-        let text = Value::Text(Span { start: 0, end: 20, resolved: false });
-        assert_eq!(at(text), Ok(Cell::Int(1_777_023_000_000_000)));
         assert_eq!(at(Value::Bool(true)), Err(Reason::WrongType));
+        let timestamp = Field::new("f", FieldType::Timestamp, false);
+        assert_eq!(text_for(&timestamp, Value::Int(-1)).as_deref(), Ok("-1"), "its unit is the field's");
+        assert_eq!(text_for(&timestamp, Value::Word("yesterday")).as_deref(), Ok("yesterday"));
     }
 }
