@@ -1,9 +1,13 @@
 //! What a record means, read the long way: text, then a tree, then the declared fields one by one. It shares no code with
 //! the platform's decoder, and no idea but the rules of the contract.
 //!
-//! - `json`: text → a tree, checking RFC 8259.
+//! - `json`: text → a tree, checking RFC 8259;
+//! - `row`: text → the columns of CSV;
+//! - `time`: a date and a time → the same in the form of RFC 3339.
 
 mod json;
+mod row;
+mod time;
 
 use chrono::{DateTime, Utc};
 
@@ -157,42 +161,12 @@ fn columns(format: Format, text: &str) -> Result<[Found; 7], &'static str> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     let texts = match format {
-        Format::Csv => row(line),
+        Format::Csv => row::columns(line),
         _ => (!line.contains('\n')).then(|| line.split('\t').map(str::to_owned).collect()),
     };
     let column = |text: String| if text.is_empty() { Found::Absent } else { Found::Column(text) };
     let columns: Vec<Found> = texts.ok_or("wrong_columns")?.into_iter().map(column).collect();
     columns.try_into().map_err(|_| "wrong_columns")
-}
-
-/// The columns of a row as RFC 4180 says, character by character; nothing if it is none.
-fn row(text: &str) -> Option<Vec<String>> {
-    let mut characters = text.chars().peekable();
-    let mut columns = Vec::new();
-    loop {
-        let mut column = String::new();
-        if characters.next_if_eq(&'"').is_some() {
-            loop {
-                match characters.next()? {
-                    '"' if characters.next_if_eq(&'"').is_none() => break,
-                    other => column.push(other),
-                }
-            }
-        } else {
-            while let Some(plain) = characters.next_if(|next| *next != ',') {
-                if matches!(plain, '"' | '\n' | '\r') {
-                    return None;
-                }
-                column.push(plain);
-            }
-        }
-        columns.push(column);
-        match characters.next() {
-            None => return Some(columns),
-            Some(',') => {}
-            Some(_) => return None,
-        }
-    }
 }
 
 type Cell<T> = Result<Option<T>, &'static str>;
@@ -253,7 +227,7 @@ fn timestamp(found: Found) -> Cell<i64> {
         Found::Json(Json::Text(text) | Json::Number(text)) | Found::Column(text) => text,
         Found::Json(_) => return Err("wrong_type"),
     };
-    let us = match strict(&text).and_then(|text| DateTime::parse_from_rfc3339(&text).ok()) {
+    let us = match time::strict(&text).and_then(|text| DateTime::parse_from_rfc3339(&text).ok()) {
         Some(at) => at.timestamp_micros(),
         None => point_moved(&text, 3)?.0.parse().map_err(|_| "out_of_range")?,
     };
@@ -290,43 +264,6 @@ fn point_moved(text: &str, places: i64) -> Result<(String, String), &'static str
     let (before, behind) = digits.split_at(usize::try_from(point).unwrap_or(0).min(digits.len()));
     let zeros = "0".repeat(usize::try_from(point).unwrap_or(0) - before.len());
     Ok((format!("{sign}0{before}{zeros}"), behind.to_owned()))
-}
-
-/// The text as RFC 3339 would have it, if it has all that that needs.
-fn strict(text: &str) -> Option<String> {
-    if !text.is_ascii() {
-        return None;
-    }
-    let (date, rest) = text.split_at_checked(10)?;
-    let (minute, rest) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(5)?;
-    let (second, fraction, zone) = match rest.strip_prefix(':') {
-        None => ("00", "0", rest),
-        Some(rest) => {
-            let (second, rest) = rest.split_at_checked(2)?;
-            match rest.strip_prefix(['.', ',']) {
-                None => (second, "0", rest),
-                Some(rest) => {
-                    let (fraction, zone) =
-                        rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
-                    (second, fraction, zone)
-                }
-            }
-        }
-    };
-    if fraction.is_empty() {
-        return None;
-    }
-    // The last microsecond of the minute that it ends.
-    let (second, fraction) = if second == "60" { ("59", "999999") } else { (second, fraction) };
-    let zone = zone.strip_prefix(' ').filter(|zone| zone.starts_with(['+', '-'])).unwrap_or(zone);
-    let zone = match zone.len() {
-        1 => zone.to_uppercase(),
-        3 => format!("{zone}:00"),
-        5 => format!("{}:{}", &zone[..3], &zone[3..]),
-        6 => zone.to_owned(),
-        _ => return None,
-    };
-    Some(format!("{date}T{minute}:{second}.{fraction}{zone}"))
 }
 
 fn year(at: &DateTime<Utc>) -> i32 {

@@ -20,7 +20,7 @@ pub(super) fn parts(request: &[u8]) -> Option<[Option<Range<usize>>; 3]> {
         return Some([Some(0..method_end), Some(target_start..last_blank), Some(protocol_start..request.len())]);
     }
     let is_old = method == b"GET" && last_blank == method_end && target_start < request.len();
-    is_old.then(|| [Some(0..method_end), Some(target_start..request.len()), None])
+    is_old.then_some([Some(0..method_end), Some(target_start..request.len()), None])
 }
 
 /// Whether a method may hold the byte (RFC 9110, section 5.6.2).

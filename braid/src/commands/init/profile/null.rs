@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn what_is_among_numbers_is_no_country() {
         let countries = vec!["DE", "NA", "", "-"];
-        assert_eq!(texts(&[countries.clone()]), ["", "-"]);
+        assert_eq!(texts(std::slice::from_ref(&countries)), ["", "-"]);
         assert_eq!(texts(&[countries, vec!["1", "-2.5", "NA", "NaN"]]), ["", "-", "NA", "NaN"]);
         assert_eq!(texts(&[vec!["2026-11-25", "\\N", "None"]]), ["", "\\N", "None"]);
         assert_eq!(texts(&[vec!["NA", "NA"]]), [""], "nothing says what the column holds otherwise");
