@@ -319,8 +319,8 @@ trait Codec {
     /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
-    /// The cell of a field that is no instant, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if
-    /// it does not fit. `unescaped` are the record's resolved texts.
+    /// The cell of a field, from a token that is neither [`Token::Absent`] nor the text of an instant: `wrong_type` or
+    /// `out_of_range` if it does not fit. `unescaped` are the record's resolved texts.
     fn cell(
         &self,
         reader: &Reader,

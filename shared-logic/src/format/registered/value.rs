@@ -92,7 +92,7 @@ impl Value<'_> {
     }
 }
 
-/// The cell of a field that is no instant, or whose instant the schema tells, from a token that was made of a value.
+/// The cell of a field, from a token that [`Value::token`] has made and that is not the text of an instant.
 pub(in crate::format) fn cell(token: Token) -> Result<Cell, Reason> {
     match token {
         Token::Text(span) | Token::Number(span) => Ok(Cell::Text(span)),
