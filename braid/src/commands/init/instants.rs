@@ -166,9 +166,10 @@ fn decoder(format: &str, time_zone: &str) -> Option<Decoder> {
     catalog.sources.get("sample").map(Decoder::new)
 }
 
-/// Whether the text is digits with at most one point.
+/// Whether the text is digits with at most one point, behind a sign or not.
 fn is_decimal(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.matches('.').count() <= 1
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.matches('.').count() <= 1
 }
 
 fn read(decoder: &mut Decoder, text: &str) -> Option<i64> {

@@ -35,7 +35,8 @@ fn says(name: &str, sample: &str, rejected: u64, lines: &[&str]) {
     let draft = draft(name, sample).unwrap_or_else(|error| panic!("{name}: {error:#}"));
     let told = draft.verdicts.summary();
     assert_eq!(draft.verdicts.rejected(), rejected, "{name}: {told}\n{}", draft.text);
-    let said: Vec<&str> = draft.text.lines().map(|line| line.split("    # ").next().unwrap_or_default()).collect();
+    let said: Vec<&str> =
+        draft.text.lines().map(|line| line.split("    # ").next().unwrap_or_default().trim_end()).collect();
     for line in lines {
         assert!(said.contains(line), "{name} does not say {line:?}\n{}", draft.text);
     }
