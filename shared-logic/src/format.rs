@@ -3,37 +3,51 @@
 //! [`Format`] is the list of them. Each format is a file, which holds all that is particular to it ([`Codec`]): its name,
 //! its tokenizer, its typing of a token, and its writer.
 //!
-//! - `json`, `tsv`, `csv`, `combined`: the formats;
+//! - `json`, `tsv`, `csv`, `combined`: the formats of texts;
+//! - `avro`, `protobuf`: the formats of a schema registry, in builds with the feature `registry`;
+//! - `registered`: what these two share: a payload names the schema that it was written with;
+//! - `places`: where fields stand in payloads whose values have names;
 //! - `record`: the tokens and cells of one payload, whatever its format;
 //! - `number`: the texts of numbers, which formats share;
 //! - `instant`: the texts of instants, which all formats share;
 //! - `joined`: instants whose date and time are fields of their own;
 //! - `text`: what the formats share that hold nothing but texts.
 
+#[cfg(feature = "registry")]
+mod avro;
 mod combined;
 mod csv;
 mod instant;
 mod joined;
 mod json;
 mod number;
+mod places;
+#[cfg(feature = "registry")]
+mod protobuf;
 mod record;
+#[cfg_attr(not(feature = "registry"), allow(dead_code, reason = "no format of this build names schemas"))]
+mod registered;
 mod text;
 mod tsv;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 
 pub(crate) use instant::{BadPattern, Pattern};
 pub(crate) use record::{Cell, Record, Span};
+pub use registered::{SchemaId, SchemaReference, UnusableSchema, WriterSchema};
 
 use crate::rejection::{Reason, Rejected};
 use crate::schema::{Field, FieldType, InstantFormat};
 use crate::time::format_rfc3339;
 use instant::Instants;
 use joined::Joined;
+use places::Places;
 use record::Token;
+use registered::{Plan, Writers};
 
 /// How payloads are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +60,12 @@ pub enum Format {
     Csv,
     /// The access log of Apache httpd and nginx, one line per record; fields are named like its columns.
     Combined,
+    /// One datum of Apache Avro per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Avro,
+    /// One Protobuf message per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Protobuf,
 }
 
 /// What a catalog says about the payloads of a source, beside their format.
@@ -81,8 +101,8 @@ pub(crate) fn without_mark(payload: &[u8]) -> &[u8] {
 pub(crate) struct Reader {
     format: Format,
     fields: Vec<Field>,
-    /// Where the fields stand in a JSON document.
-    places: json::Places,
+    /// Where the fields stand, in formats whose values have names.
+    places: Places,
     null: Vec<String>,
     time_zone: Option<Tz>,
     /// How the instants of each field are read.
@@ -93,6 +113,8 @@ pub(crate) struct Reader {
     columns: usize,
     /// For each field, the number of the [`NamedColumn`] that it takes.
     named: Vec<Option<usize>>,
+    /// The schemas that payloads may name.
+    writers: Writers,
 }
 
 impl Reader {
@@ -106,17 +128,47 @@ impl Reader {
         Reader {
             format,
             fields: fields.to_vec(),
-            places: json::Places::of(fields),
+            places: Places::of(fields),
             null: null.to_vec(),
             time_zone,
             instants: fields.iter().map(|field| Instants::of(&field.instants)).collect(),
             joined: Joined::among(fields),
             columns: fields.iter().filter(|field| field.has_column()).count(),
             named: fields.iter().map(named).collect(),
+            writers: Writers::default(),
         }
     }
 
-    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
+    /// The schema that a payload names and that this reader lacks.
+    pub(crate) fn missing_schema(&self, payload: &[u8]) -> Option<SchemaId> {
+        self.format.names_schemas().then(|| self.writers.missing(payload)).flatten()
+    }
+
+    /// Takes in what a schema's id means; `None`: its registry does not know it.
+    ///
+    /// # Errors
+    /// If payloads of the schema cannot be read. They are rejected then.
+    pub(crate) fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
+        let plan = schema.map(|schema| self.format.codec().plan(self, schema)).transpose();
+        let (plan, outcome) = match plan {
+            Ok(plan) => (plan.ok_or(Reason::UnknownSchema), Ok(())),
+            Err(unusable) => (Err(Reason::UnknownSchema), Err(unusable)),
+        };
+        self.writers.learn(id, plan);
+        outcome
+    }
+
+    /// How many schemas' ids this reader knows.
+    pub(crate) fn schemas(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Forgets all schemas.
+    pub(crate) fn forget_schemas(&mut self) {
+        self.writers.forget();
+    }
+
+    /// Reads a payload, which is not empty and, unless its format is binary, UTF-8, into the record's cells, one per field.
     ///
     /// # Errors
     /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
@@ -143,7 +195,15 @@ pub enum FieldValue<'a> {
 
 impl Format {
     /// Every format. A new one is added here and in [`Format::codec`].
+    #[cfg(not(feature = "registry"))]
     pub const ALL: [Format; 4] = [Format::Json, Format::Tsv, Format::Csv, Format::Combined];
+    /// Every format. A new one is added here and in [`Format::codec`].
+    #[cfg(feature = "registry")]
+    pub const ALL: [Format; 6] =
+        [Format::Json, Format::Tsv, Format::Csv, Format::Combined, Format::Avro, Format::Protobuf];
+
+    /// The names of the formats that only builds with the feature `registry` have.
+    pub const OF_A_REGISTRY: [&str; 2] = ["avro", "protobuf"];
 
     fn codec(self) -> &'static dyn Codec {
         match self {
@@ -151,6 +211,10 @@ impl Format {
             Format::Tsv => &tsv::Tsv,
             Format::Csv => &csv::Csv,
             Format::Combined => &combined::Combined,
+            #[cfg(feature = "registry")]
+            Format::Avro => &avro::Avro,
+            #[cfg(feature = "registry")]
+            Format::Protobuf => &protobuf::Protobuf,
         }
     }
 
@@ -162,6 +226,12 @@ impl Format {
     /// Whether a payload tells its fields by position, so that their declared order is part of its meaning.
     pub fn is_positional(self) -> bool {
         self.codec().is_positional()
+    }
+
+    /// Whether a payload names the schema that it was written with, which a registry knows. Such payloads are binary; all others
+    /// are UTF-8. They are read but not written: a schema belongs to its producers.
+    pub fn names_schemas(self) -> bool {
+        self.codec().names_schemas()
     }
 
     /// The reasons for which a payload of this format, and not every format, is rejected as a whole.
@@ -185,7 +255,8 @@ impl Format {
         self.codec().named_columns()
     }
 
-    /// Writes a row as a payload. `values` are those of the layout's fields, in the same order; `None` is absent.
+    /// Writes a row as a payload; an empty one, if the format [names schemas](Format::names_schemas). `values` are those of
+    /// the layout's fields, in the same order; `None` is absent.
     ///
     /// The reader gives the same values back, as far as the format can hold them. A line of TSV has no place for a text with
     /// tabs or line ends, no format of texts has one for a text that stands for an absent value, and a pattern of instants may
@@ -201,7 +272,8 @@ impl Format {
     }
 
     /// Finds the text of the field at that position, without judging the others. A string gives its characters, a number or
-    /// boolean its text. `None` if the field is absent or the payload is too broken to find it.
+    /// boolean its text. `None` if the field is absent, the payload is too broken to find it, or the format
+    /// [names schemas](Format::names_schemas).
     pub(crate) fn field_text<'a>(self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
         self.codec().field_text(layout, without_mark(payload), at)
     }
@@ -217,6 +289,16 @@ trait Codec {
 
     /// See [`Format::is_positional`].
     fn is_positional(&self) -> bool;
+
+    /// See [`Format::names_schemas`].
+    fn names_schemas(&self) -> bool {
+        false
+    }
+
+    /// How to read the reader's fields in payloads that were written with that schema.
+    fn plan(&self, _reader: &Reader, _schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+        Err(UnusableSchema { why: format!("payloads of {} name no schema", self.name()) })
+    }
 
     /// See [`Format::null`].
     fn null(&self) -> Option<&'static str>;
@@ -237,8 +319,8 @@ trait Codec {
     /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
-    /// The cell of a field that is no instant, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if
-    /// it does not fit. `unescaped` are the record's resolved texts.
+    /// The cell of a field, from a token that is neither [`Token::Absent`] nor the text of an instant: `wrong_type` or
+    /// `out_of_range` if it does not fit. `unescaped` are the record's resolved texts.
     fn cell(
         &self,
         reader: &Reader,

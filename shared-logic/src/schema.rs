@@ -15,7 +15,7 @@ pub struct Field {
     pub place: Place,
     /// How an instant is written; of no meaning for other types.
     pub instants: InstantFormat,
-    /// Whether a text may be written as a JSON number, whose digits then stand as they are written.
+    /// Whether a text may be written as a number, whose digits then stand as they are written.
     pub numbers: bool,
 }
 
@@ -48,15 +48,15 @@ impl Field {
 pub enum Place {
     /// In the member of the field's name; in formats with columns, in the field's column.
     Own,
-    /// In a JSON document: the steps from the document to the value. The first one is to a member. In formats with columns: one
-    /// step, which is the name of the column.
+    /// In a JSON document, or a record or message of a schema: the steps from there to the value. The first one is to a member.
+    /// In formats with columns: one step, which is the name of the column.
     Path(Vec<Step>),
     /// In the texts of these declared fields, in their order, with a blank between them: an instant whose date and time are two
     /// columns. Such a field has no column of its own, and stands behind all fields that have one.
     Joined(Vec<String>),
 }
 
-/// One step from a JSON value to a value inside of it.
+/// One step from a value to a value inside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// To the member of that name.

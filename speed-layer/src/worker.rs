@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
+use platform::registry::Registry;
 use platform::settings::{Settings, Speed};
 use platform::shutdown::Shutdown;
 use platform::task::{joined, supervise};
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
-use storage::{ShardClient, Storage};
+use storage::{Schemas, ShardClient, Storage};
 use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -70,12 +71,15 @@ async fn run_source(
     let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
     let (reader, assignments) = std_mpsc::channel();
     let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
+    let storage = Storage::new(&settings.store, deployment)?;
+    let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
-    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), assignments, ends.clone())?;
+    let wanted = metrics.columns();
+    let reading = Reader::new(&settings.kafka, &bounds, &source, wanted, schemas, assignments, ends.clone())?;
     let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
     let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
-    let batch_side = BatchSide::new(&Storage::new(&settings.store, deployment)?, catalog, &source);
+    let batch_side = BatchSide::new(&storage, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,

@@ -20,7 +20,12 @@ const HUGE_INT: f64 = 1e19;
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
-        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => source.format.reasons().contains(reason),
+        Reason::NotJson
+        | Reason::NotObject
+        | Reason::UnknownSchema
+        | Reason::NotAvro
+        | Reason::NotProtobuf
+        | Reason::WrongColumns => source.format.reasons().contains(reason),
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => source.max_record <= TOO_LONG_MAX,
@@ -48,6 +53,8 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
         // No format holds two rows in one record.
         Reason::WrongColumns => [valid.as_slice(), b"\n", valid.as_slice()].concat(),
+        // Of formats whose payloads are not written here.
+        Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text(NO_INSTANT.to_owned())),
         Reason::OutOfRange => out_of_range(source).map_or_else(Vec::new, |(at, cell)| with(at, cell)),

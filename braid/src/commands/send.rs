@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use platform::clock::now_us;
 use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
@@ -79,6 +79,12 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
+    ensure!(
+        !source.format.names_schemas(),
+        "records of source {} are {}, which is not written in lines: send them with a producer that uses the schema registry",
+        source.name,
+        source.format.name()
+    );
     let input = lines::open(&args.file, Rows::of(source, &args.rows)?)?;
     let mut sender = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;

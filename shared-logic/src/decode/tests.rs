@@ -402,6 +402,22 @@ fn tombstones_are_empty() {
     }
 }
 
+#[cfg(feature = "registry")]
+#[test]
+fn binary_records_are_no_texts_and_have_a_bound_all_the_same() {
+    let decoder = Decoder::new(&source("avro"));
+    let reason = |payload: &[u8]| decoder.clone().decode(Some(payload), None).err().map(|rejected| rejected.reason);
+    let (named, mark): (&[u8], &[u8]) = (b"\x00\x00\x00\x00\x07\xff", b"\xef\xbb\xbf");
+    assert_eq!(reason(named), Some(Reason::UnknownSchema), "they need not be UTF-8");
+    assert_eq!(reason(mark), Some(Reason::NotAvro), "a byte-order mark is something");
+    assert_eq!(reason(&[mark, named].concat()), Some(Reason::NotAvro), "and no frame begins with one");
+    assert_eq!(reason(b""), Some(Reason::Empty));
+    let long = [named, &[0; 1 << 20]].concat();
+    assert_eq!(reason(&long), Some(Reason::TooLong));
+    let missing = |payload: &[u8]| decoder.missing_schema(Some(payload));
+    assert_eq!((missing(named), missing(&long)), (Some(SchemaId(7)), None), "what is too long waits for no schema");
+}
+
 #[test]
 fn every_reason_has_been_seen() {
     let long = " ".repeat(2 << 20);

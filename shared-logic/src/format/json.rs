@@ -1,11 +1,9 @@
 //! `json`: one JSON object per record, whose fields may stand inside of objects and arrays; `null` counts as absent.
 //!
-//! - `places`: the fields' paths → a tree;
 //! - `tokenizer`: a document → tokens, checked against RFC 8259 throughout;
 //! - `skip`: what no path leads to;
 //! - `strings`: where strings end, and their escapes.
 
-mod places;
 mod skip;
 mod strings;
 #[cfg(test)]
@@ -17,12 +15,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::number::{float, int};
+use super::places::Places;
 use super::record::{Cell, Record, Token};
 use super::{Codec, FieldValue, Layout, Reader, instant};
 use crate::rejection::Reason;
 use crate::schema::{Field, FieldType, InstantFormat, Place, Step};
-
-pub(super) use places::Places;
 
 pub(super) struct Json;
 
@@ -97,7 +94,7 @@ impl Codec for Json {
             }
             Token::Text(span) | Token::Number(span) => Some(Cow::Borrowed(span.of(payload, &[]))),
             Token::Bool(value) => Some(Cow::Borrowed(if value { &b"true"[..] } else { &b"false"[..] })),
-            Token::Absent | Token::Nested => None,
+            _ => None,
         }
     }
 }

@@ -36,6 +36,16 @@ fn lines_of_access_logs() {
 }
 
 #[test]
+fn avro_records() {
+    every_input("avro", RECORD_MUTANTS, fuzz_checks::avro);
+}
+
+#[test]
+fn protobuf_records() {
+    every_input("protobuf", RECORD_MUTANTS, fuzz_checks::protobuf);
+}
+
+#[test]
 fn catalogs() {
     every_input("catalog", CATALOG_MUTANTS, |text| fuzz_checks::catalog(&String::from_utf8_lossy(text)));
 }

@@ -54,7 +54,7 @@ impl Table {
         let (delimiter, quotes) = match source.format {
             Format::Tsv => (b'\t', false),
             Format::Csv => (b',', true),
-            Format::Json | Format::Combined => return None,
+            _ => return None,
         };
         let columns = source.fields.iter().filter(|field| field.has_column());
         let column = |field: &Field| Column { name: field.column().to_owned(), required: !field.optional };

@@ -39,7 +39,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
     let max_record = size(&mut table, "max_record", 1 << 10..=1 << 30).unwrap_or(MAX_RECORD);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
-    let format = choice(&mut table, "format", &Format::ALL.map(|format| (format.name(), format)));
+    let format = format(&mut table);
     let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let known_format = format.or((!table.holds("format")).then_some(Format::Json));
@@ -157,9 +157,25 @@ fn duration(table: &mut Table<'_>, key: &str, least_us: i64) -> Option<i64> {
     us
 }
 
+/// How payloads are written. A build without the feature `registry` knows the formats of a schema registry only by name.
+fn format(table: &mut Table<'_>) -> Option<Format> {
+    let text = table.text("format")?;
+    let is_known = Format::ALL.iter().any(|format| format.name() == text.value);
+    if !is_known && Format::OF_A_REGISTRY.contains(&text.value) {
+        let fix = "use the image, or build with `cargo build --features registry`";
+        table.mistakes.report(text.at, format!("this build of Braid does not read {}", text.value), fix);
+        return None;
+    }
+    chosen(table, "format", text, &Format::ALL.map(|format| (format.name(), format)))
+}
+
 /// One of a few words.
 fn choice<T: Copy>(table: &mut Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
     let text = table.text(key)?;
+    chosen(table, key, text, choices)
+}
+
+fn chosen<T: Copy>(table: &Table<'_>, key: &str, text: Text<'_>, choices: &[(&str, T)]) -> Option<T> {
     let chosen = choices.iter().find(|(word, _)| *word == text.value).map(|(_, choice)| *choice);
     if chosen.is_none() {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();

@@ -78,6 +78,22 @@ fn sections_have_defaults() {
     assert_eq!((catalog.metrics["m"].grain_us, catalog.metrics["m"].by.len()), (60_000_000, 0));
 }
 
+#[test]
+fn a_build_that_does_not_read_a_format_says_how_to_get_one_that_does() {
+    for name in Format::OF_A_REGISTRY {
+        let text = GOOD.replacen("topic = \"views\"", &format!("format = \"{name}\""), 1);
+        match Catalog::parse(&text) {
+            Ok(catalog) => assert_eq!(catalog.sources["views"].format.name(), name),
+            Err(mistakes) => {
+                assert!(!cfg!(feature = "registry") && mistakes.len() == 1, "{mistakes:?}");
+                assert!(
+                    mistakes[0].to_string().contains("does not read") && mistakes[0].fix.contains("features registry")
+                );
+            }
+        }
+    }
+}
+
 /// Replaces the first `old` by `new` and expects exactly one mistake: its line, words of what, words of the fix.
 #[test]
 fn a_broken_line_is_named_with_what_to_write_instead() {
