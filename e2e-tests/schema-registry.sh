@@ -9,7 +9,8 @@ set -eu
 
 version=3.0.9
 artifact=io.apicurio:apicurio-registry-app:$version:tar.gz:all
-copy=org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
+# Newer ones also read the artifact's descriptor and its parents, which are not needed, and not in every mirror.
+copy=org.apache.maven.plugins:maven-dependency-plugin:2.8:copy
 # Beside Kafka's jars; see deploy/kafka-jars.sh.
 app=${XDG_CACHE_HOME:-$HOME/.cache}/braid/apicurio-registry-$version
 # Next to it, so that it can be renamed once it is whole.
