@@ -118,6 +118,7 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.kafka.check()?;
         self.redis.check()?;
+        self.store.check()?;
         self.http.check()?;
         self.speed.check()?;
         self.archive.check()?;
