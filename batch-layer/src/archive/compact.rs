@@ -1,9 +1,9 @@
 //! Keeps the archive's files few and under the source's own rules.
 //!
 //! Each commit of the archiver writes a file per day, and a reconcile reads every file of a day: the small ones of a day are
-//! merged. Small files of other rules are decoded again from their bytes first (R11). No file ever holds rows of different
-//! rules, no column is lost, and a file whose bytes were not kept stays as it is. Rows that older builds wrote without a hash get
-//! one from their bytes.
+//! merged, a row group at a time, which bounds the memory that it takes. Small files of other rules are decoded again from their
+//! bytes first (R11). No file ever holds rows of different rules, no column is lost, and a file whose bytes were not kept stays as
+//! it is. Rows that older builds wrote without a hash get one from their bytes.
 //!
 //! The archiver does this itself between its own commits, so it rarely conflicts: only commits that change facts alone
 //! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
