@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::not_zero;
+use super::bounds::{at_least_one_kibibyte, not_zero};
 use super::{Properties, SettingsError, Size, Span};
 
 /// The event log.
@@ -50,9 +50,7 @@ impl Kafka {
         if self.brokers.trim().is_empty() {
             return Err(SettingsError::invalid("kafka.brokers", "must name at least one host:port"));
         }
-        if self.fetch_queue.kib() == 0 {
-            return Err(SettingsError::invalid("kafka.fetch_queue", "must be at least 1KiB"));
-        }
+        at_least_one_kibibyte("kafka.fetch_queue", self.fetch_queue)?;
         not_zero("kafka.stalled_after", self.stalled_after)?;
         not_zero("kafka.request_timeout", self.request_timeout)
     }

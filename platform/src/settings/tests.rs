@@ -21,7 +21,7 @@ fn without_anything_the_defaults_stand() {
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.speed.linger.get().as_millis(), 50);
-    assert_eq!(settings.archive.max_bytes.bytes(), 64 << 20);
+    assert_eq!(settings.archive.max_bytes.bytes(), 32 << 20);
     assert!(!settings.is_named("kafka.brokers"));
 }
 
@@ -86,6 +86,19 @@ fn values_of_the_wrong_type_are_refused_with_their_place() {
 fn optional_keys_can_be_set() {
     let settings = load("", &[("BRAID__TELEMETRY__LISTEN", "127.0.0.1:0")], &[]).expect("loads");
     assert_eq!(settings.telemetry.listen.map(|address| address.port()), Some(0));
+}
+
+#[test]
+fn an_archiver_fetches_ahead_as_its_own_section_says() {
+    let file = "[kafka]\nbrokers = \"b:1\"\nfetch_queue = \"128MiB\"\n[archive]\nfetch_bytes = \"1MiB\"\n";
+    let settings = load(file, &[], &[]).expect("loads");
+    let kafka = settings.archive.kafka(&settings.kafka);
+    assert_eq!((kafka.fetch_queue, kafka.fetch_bytes), (Size::from_mib(16), Size::from_mib(1)));
+    assert_eq!(kafka.brokers, "b:1");
+    assert_eq!(
+        refusal("[archive]\nfetch_queue = \"0B\"\n", &[], &[]),
+        "setting archive.fetch_queue must be at least 1KiB"
+    );
 }
 
 #[test]
