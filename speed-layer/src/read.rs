@@ -27,7 +27,7 @@ use shared_logic::log::{Check, Witness};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
-use self::micro_batch::MicroBatch;
+use self::micro_batch::{MicroBatch, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
@@ -72,7 +72,7 @@ pub struct Start {
 /// Reads one source. It belongs to a thread of its own.
 pub struct Reader {
     source: Source,
-    wanted: Vec<String>,
+    shape: Shape,
     settings: Speed,
     kafka: platform::settings::Kafka,
     consumer: Consumer,
@@ -84,8 +84,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted. `ends`
-    /// says how far the log reaches.
+    /// A reader of the source's topic that reads nothing yet. `ends` says how far the log reaches.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
@@ -93,7 +92,7 @@ impl Reader {
         kafka: &platform::settings::Kafka,
         settings: &Speed,
         source: &Source,
-        wanted: Vec<String>,
+        shape: Shape,
         assignments: std_mpsc::Receiver<Assignment>,
         ends: watch::Receiver<Ends>,
     ) -> Result<Reader, KafkaError> {
@@ -104,7 +103,7 @@ impl Reader {
             kafka: kafka.clone(),
             decoder: Decoder::new(source),
             source: source.clone(),
-            wanted,
+            shape,
             settings: settings.clone(),
             partitions: BTreeMap::new(),
             assignments,
@@ -160,7 +159,7 @@ impl Reader {
             match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
-                    self.partitions.insert(partition, Partition::new(&self.source, &self.wanted, start));
+                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, start));
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
@@ -194,7 +193,7 @@ impl Reader {
                 if let Some(partition) = partitions.get_mut(&record.partition) {
                     partition.take(&record, decoder);
                     let is_full = partition.is_full(settings);
-                    if record.is_last || is_full {
+                    if record.is_last || is_full || partition.is_at_mark() {
                         partition.note_witness(&record);
                     }
                     if is_full && !losses.is_new() {

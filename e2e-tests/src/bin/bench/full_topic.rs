@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use e2e_tests::Stage;
 use platform::kafka::{Consumer, Polled};
+use platform::settings::Size;
 
 use crate::load::Events;
 
@@ -25,7 +26,8 @@ pub(crate) fn fill(stage: &Stage, mut events: Events, count: u64) -> Result<()> 
 pub(crate) fn bare_consumer(brokers: &str, topic: &str, ends: &[i64]) -> Result<f64> {
     let settings = platform::settings::Kafka {
         brokers: brokers.to_owned(),
-        fetch_queue: platform::settings::Size::from_mib(256),
+        fetch_queue: Size::from_mib(512),
+        fetch_bytes: Size::from_mib(8),
         ..platform::settings::Kafka::default()
     };
     let mut consumer = Consumer::new(&settings, topic)?;
