@@ -9,9 +9,9 @@ use shared_logic::plan::SourcePlan;
 
 use crate::read::micro_batch::Shape;
 
-/// A part of a micro-batch ends at a mark. There are marks enough that a part can have this share of the counters that a
-/// script may write, 7 of 8, whatever its records are about.
-const MARKS: usize = 8;
+/// A part of a micro-batch ends at a mark, before which it has room for whatever the records up to the next one could add. There
+/// are so many marks that a part can have 31 of 32 counters that a script may write.
+const MARKS: usize = 32;
 
 /// The metrics of one source, compiled.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(metrics.definitions().len(), 2);
         let shape = metrics.shape(2_400);
         assert_eq!(shape.wanted, ["at", "k"]);
-        assert_eq!(shape.mark_every, 100, "an event has a key, and two totals");
+        assert_eq!(shape.mark_every, 25, "an event has a key, and two totals");
         assert_eq!(metrics.shape(1).mark_every, 1);
     }
 }
