@@ -57,9 +57,12 @@ main() {
     install_rust
     case $purpose in
     run) try_kafka ;;
-    test) "$here/kafka-jars.sh" >/dev/null || without_jars ;;
+    test)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/schema-registry.sh" >/dev/null || not_fetched
+        ;;
     profile)
-        "$here/kafka-jars.sh" >/dev/null || without_jars
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
         install_flame_graphs
         ;;
     lint) install_linters ;;
@@ -91,8 +94,8 @@ try_kafka() {
         echo "Kafka cannot be run here: see above. \`braid up\` uses a broker inside its process, which forgets on exit." >&2
 }
 
-# Without the jars, tests use the in-process broker and name what they could not test.
-without_jars() {
+# Without Kafka's jars, tests use the in-process broker; without those or the schema registry, they name what they could not test.
+not_fetched() {
     [ -z "${NO_INSTALL:-}" ] || missing=1
 }
 

@@ -9,6 +9,9 @@
 //! The same is done when Kafka tells nothing about a partition for `kafka.stalled_after` although something is due, also
 //! while a loop's window is warmed or its position is compared.
 //!
+//! A record may name a schema that the decoder lacks. Its partition waits there; the thread hands on what it has, and asks for the
+//! schema before it reads on.
+//!
 //! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
 //! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
 
@@ -24,6 +27,8 @@ use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
 use shared_logic::log::{Check, Witness};
+use storage::{AwaitedSchema, Schemas};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
@@ -78,21 +83,30 @@ pub struct Reader {
     consumer: Consumer,
     losses: Losses,
     decoder: Decoder,
+    runtime: Handle,
+    schemas: Schemas,
+    /// The schema that some partitions wait for.
+    awaited: Option<AwaitedSchema>,
     partitions: BTreeMap<i32, Partition>,
     assignments: std_mpsc::Receiver<Assignment>,
     ends: watch::Receiver<Ends>,
 }
 
 impl Reader {
-    /// A reader of the source's topic that reads nothing yet. `ends` says how far the log reaches.
+    /// A reader of the source's topic that reads nothing yet. `schemas` are those that records may name, and `ends` says how
+    /// far the log reaches.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn new(
         kafka: &platform::settings::Kafka,
         settings: &Speed,
         source: &Source,
         shape: Shape,
+        schemas: Schemas,
         assignments: std_mpsc::Receiver<Assignment>,
         ends: watch::Receiver<Ends>,
     ) -> Result<Reader, KafkaError> {
@@ -102,6 +116,9 @@ impl Reader {
             consumer,
             kafka: kafka.clone(),
             decoder: Decoder::new(source),
+            runtime: Handle::current(),
+            schemas,
+            awaited: None,
             source: source.clone(),
             shape,
             settings: settings.clone(),
@@ -183,17 +200,26 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<(), KafkaError> {
+        let awaited = self.awaited.take();
         if self.partitions.is_empty() {
             std::thread::sleep(POLL_WAIT);
             return Ok(());
         }
-        let Reader { consumer, losses, partitions, decoder, settings, source, .. } = self;
+        if let Some(awaited) = awaited {
+            self.ask(awaited);
+            return Ok(());
+        }
+        let Reader { consumer, losses, partitions, decoder, settings, source, schemas, awaited, .. } = self;
+        let names_schemas = source.format.names_schemas();
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 if let Some(partition) = partitions.get_mut(&record.partition) {
-                    partition.take(&record, decoder);
+                    if let Some(schema) = partition.take(&record, decoder) {
+                        let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
+                        awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
+                    }
                     let is_full = partition.is_full(settings);
-                    if record.is_last || is_full || partition.is_at_mark() {
+                    if record.is_last || is_full || names_schemas || partition.is_at_mark() {
                         partition.note_witness(&record);
                     }
                     if is_full && !losses.is_new() {
@@ -215,6 +241,16 @@ impl Reader {
             }
         })?;
         Ok(())
+    }
+
+    /// Asks for the schema that partitions wait for. Once it is learned, they go on.
+    fn ask(&mut self, mut awaited: AwaitedSchema) {
+        if self.runtime.block_on(self.schemas.ask(&mut awaited, &mut self.decoder)) {
+            self.partitions.values_mut().for_each(Partition::go_on);
+        } else {
+            self.awaited = Some(awaited);
+            std::thread::sleep(POLL_WAIT);
+        }
     }
 
     fn hand_on(&mut self) {

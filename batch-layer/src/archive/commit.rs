@@ -108,6 +108,7 @@ pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataF
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
+    use shared_logic::decode::Decoder;
     use storage::Storage;
 
     use super::*;
@@ -143,7 +144,8 @@ mod tests {
             let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
             for offset in 0..records {
                 let payload = Some(br#"{"at": 1000}"#.as_slice());
-                buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
+                let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
+                buffer.push(record, &mut Decoder::new(source));
             }
             buffer
         };

@@ -16,7 +16,7 @@ use platform::telemetry::error_text;
 use polars::prelude::{SortMultipleOptions, col, lit};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION, RULES};
-use storage::Archive;
+use storage::{Archive, Schemas};
 use tracing::{debug, warn};
 
 use crate::archive_rows::{self, RANGED, Redecoded, hashes};
@@ -31,9 +31,9 @@ const ROWS_MAX: u64 = 1_000_000;
 
 /// Compacts the archive and writes a checkpoint of its log. A failure is logged and nothing else, because the archive works
 /// without this, only more slowly.
-pub(super) async fn tidy_up(archive: &mut Archive, source: &Source) {
+pub(super) async fn tidy_up(archive: &mut Archive, source: &Source, schemas: &Schemas) {
     let tidied = async {
-        compact(archive, source, FILES_MIN).await?;
+        compact(archive, source, schemas, FILES_MIN).await?;
         Ok::<_, RowsError>(archive.checkpoint().await?)
     };
     if let Err(error) = tidied.await {
@@ -46,14 +46,19 @@ pub(super) async fn tidy_up(archive: &mut Archive, source: &Source) {
 ///
 /// # Errors
 /// If the store cannot be read or written. What was done by then is committed.
-pub(crate) async fn compact(archive: &mut Archive, source: &Source, files_min: usize) -> Result<(), RowsError> {
+pub(crate) async fn compact(
+    archive: &mut Archive,
+    source: &Source,
+    schemas: &Schemas,
+    files_min: usize,
+) -> Result<(), RowsError> {
     let (facts, rules) = (archive.facts(), source.rules());
     let (mut own, mut other) = (Vec::new(), Vec::new());
     for file in archive.files().await?.into_iter().filter(|file| file.rows < ROWS_SMALL) {
         let is_own = archive_rows::rules_of(archive, &facts, &rules, &file)? == rules;
         if is_own { own.push(file) } else { other.push(file) }
     }
-    decode_again(archive, source, other).await?;
+    decode_again(archive, source, schemas, other).await?;
     merge(archive, &rules, own, files_min).await?;
     let removed = async {
         archive.remove_decoded().await?;
@@ -66,7 +71,12 @@ pub(crate) async fn compact(archive: &mut Archive, source: &Source, files_min: u
 }
 
 /// Replaces files of other rules with what they are decoded to under the source's, at most [`ROWS_MAX`] rows at a time.
-async fn decode_again(archive: &mut Archive, source: &Source, files: Vec<DataFile>) -> Result<(), RowsError> {
+async fn decode_again(
+    archive: &mut Archive,
+    source: &Source,
+    schemas: &Schemas,
+    files: Vec<DataFile>,
+) -> Result<(), RowsError> {
     let (declared, mut decoded) = (archive.columns()?, 0);
     for file in files {
         decoded += file.rows;
@@ -74,7 +84,7 @@ async fn decode_again(archive: &mut Archive, source: &Source, files: Vec<DataFil
             break;
         }
         let Redecoded { days, records, without_bytes } =
-            archive_rows::redecode(archive, source, &file, Some(&declared)).await?;
+            archive_rows::redecode(archive, source, schemas, &file, Some(&declared)).await?;
         if without_bytes > 0 {
             continue;
         }
@@ -123,9 +133,11 @@ async fn merge(
 mod tests {
     use std::collections::BTreeMap;
 
+    use platform::registry::Registry;
     use platform::store::Committed;
     use shared_logic::catalog::Catalog;
     use shared_logic::contracts::archive::Facts;
+    use shared_logic::decode::Decoder;
     use shared_logic::log::PartitionId;
     use storage::Storage;
 
@@ -157,20 +169,22 @@ mod tests {
             facts.begin(&PartitionId::new("log", 0), 0);
         };
         archive.change("BEGIN", begin).await.expect("begun");
-        let commits = FILES_MIN as i64 + 4;
+        let (commits, mut decoder) = (FILES_MIN as i64 + 4, Decoder::new(source));
         for offset in 0..commits {
             let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, offset)]));
             // One of the records is invalid.
             let payload: &[u8] = if offset == 3 { b"broken" } else { br#"{"at": 1000, "k": "a"}"# };
             let (partition, timestamp_us) = (0, Some(1_000_000));
-            buffer.push(Incoming { partition, offset, timestamp_us, key: None, payload: Some(payload), headers: None });
+            let record = Incoming { partition, offset, timestamp_us, key: None, payload: Some(payload), headers: None };
+            buffer.push(record, &mut decoder);
             let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("written");
             assert!(matches!(committed, Committed::At(_)));
         }
         assert_eq!(archive.files().await.expect("listed").len(), commits as usize);
         let facts = archive.facts();
 
-        compact(&mut archive, source, FILES_MIN).await.expect("compacted");
+        let schemas = Schemas::new(&storage, "s", &Registry::new(&platform::settings::Registry::default()));
+        compact(&mut archive, source, &schemas, FILES_MIN).await.expect("compacted");
 
         assert_eq!(archive.files().await.expect("listed").len(), 1);
         assert_eq!(offsets(&archive, source).await, (0..commits).collect::<Vec<_>>());

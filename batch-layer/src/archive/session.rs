@@ -2,28 +2,33 @@
 //!
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
+//! - `waiting`: partitions whose records name a schema that is not known yet;
 //! - `lost_tail`: where a log that lost its tail goes on (R12).
 
 mod archive_again;
 mod lost_tail;
 mod reading;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
-use platform::settings;
+use platform::registry::Registry;
+use platform::settings::{self, Settings};
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Change;
-use storage::{Archive, Storage};
+use shared_logic::decode::Decoder;
+use storage::{Archive, Schemas, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::reading::Reading;
+use self::reading::{POLL_WAIT, Reading};
+use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
 
 /// Archives one source. It blocks the thread that runs it.
@@ -39,6 +44,8 @@ pub(super) struct Archiver {
     /// Whether the topic is compacted, asked once.
     compacted: Option<bool>,
     archive: Archive,
+    decoder: Decoder,
+    schemas: Schemas,
     /// How often it has committed rows.
     commits: u64,
 }
@@ -53,12 +60,12 @@ impl Archiver {
     /// Connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
         runtime: Handle,
-        kafka: &settings::Kafka,
-        settings: settings::Archive,
+        settings: &Settings,
         storage: &Storage,
         source: Source,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
+        let kafka = &settings.kafka;
         let archive = runtime.block_on(super::create(storage, &source))?;
         let consumer = Consumer::new(kafka, &source.topic)?;
         Ok(Archiver {
@@ -68,8 +75,10 @@ impl Archiver {
             kafka: kafka.clone(),
             compacted: None,
             archive,
+            decoder: Decoder::new(&source),
+            schemas: Schemas::new(storage, &source.name, &Registry::new(&settings.registry)),
             runtime,
-            settings,
+            settings: settings.archive.clone(),
             source,
             stop,
             commits: 0,
@@ -156,7 +165,11 @@ impl Archiver {
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        reading.poll(&mut self.consumer, &self.source.topic)?;
+        if reading.waiting.is_empty() {
+            reading.poll(&mut self.consumer, &self.source, &mut self.decoder, &self.schemas)?;
+        } else if self.learns(&mut reading.waiting) {
+            self.consumer.assign(&reading.starts())?;
+        }
         let stalled = self.consumer.stalled();
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
         if self.losses.take() || stalled.is_some() {
@@ -205,6 +218,16 @@ impl Archiver {
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
 
+    /// Asks for the schema that partitions wait for. Returns whether it is learned, so that they can be read on. Nothing is read
+    /// meanwhile, but what was read is committed in time.
+    fn learns(&mut self, waiting: &mut Waiting) -> bool {
+        let is_learned = self.runtime.block_on(waiting.ask(&mut self.schemas, &mut self.decoder));
+        if !is_learned {
+            self.pause(POLL_WAIT);
+        }
+        is_learned
+    }
+
     /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the
     /// next session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
     fn explain_out_of_range(&self, reading: &Reading) -> Result<(), SessionError> {
@@ -243,7 +266,7 @@ impl Archiver {
         }
         self.commits += 1;
         if self.commits.is_multiple_of(self.settings.checkpoint_every) {
-            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source));
+            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source, &self.schemas));
         }
         Ok(true)
     }

@@ -37,7 +37,6 @@ impl Incoming<'_> {
 pub(crate) struct RecordRows {
     source: Source,
     kept_bytes: KeptBytes,
-    decoder: Decoder,
     log: String,
     /// The logs of partitions that are another incarnation (R12).
     incarnations: BTreeMap<i32, String>,
@@ -58,7 +57,6 @@ impl RecordRows {
     pub(crate) fn new(source: &Source, log: &str) -> RecordRows {
         RecordRows {
             kept_bytes: source.kept_bytes,
-            decoder: Decoder::new(source),
             log: log.to_owned(),
             incarnations: BTreeMap::new(),
             columns: Columns::new(source, |_| true, 0),
@@ -90,10 +88,10 @@ impl RecordRows {
         RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
     }
 
-    /// Adds a record. Returns why it is invalid, if it is, and the text of that.
-    pub(crate) fn push(&mut self, record: Incoming<'_>) -> Option<(Rejected, String)> {
+    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         self.hashes.push(record.content().short_hash());
-        let rejected = match self.decoder.decode(record.payload, record.timestamp_us) {
+        let rejected = match decoder.decode(record.payload, record.timestamp_us) {
             Ok(event) => {
                 self.days.push(day_of(event.time_us));
                 self.columns.push(&event);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectStoreExt};
+use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,6 +41,20 @@ impl Table {
         let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
         let put = self.objects().put(&Path::from(path), text.into()).await;
         put.map(|_| ()).map_err(|error| self.failed("write", path, error))
+    }
+
+    /// Writes a JSON value to that path, unless there is something already. Returns whether it was written.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn put_beside_if_absent(&self, path: &str, value: &impl Serialize) -> Result<bool, StoreError> {
+        let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
+        let put = self.objects().put_opts(&Path::from(path), text.into(), PutOptions::from(PutMode::Create)).await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed("write", path, error)),
+        }
     }
 
     /// Writes a frame as a new file of that partition, below `folder`.
