@@ -71,7 +71,7 @@ impl Archiver {
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
         let archive = runtime.block_on(super::create(storage, &source))?;
-        let kafka = settings.archive.kafka(&settings.kafka);
+        let kafka = settings.kafka.clone();
         let consumer = Consumer::new(&kafka, &source.topic)?;
         Ok(Archiver {
             topics: Topics::new(&kafka)?,

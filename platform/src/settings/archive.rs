@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{at_least_one, at_least_one_kibibyte};
-use super::{Kafka, SettingsError, Size, Span};
+use super::bounds::at_least_one;
+use super::{SettingsError, Size, Span};
 
 /// The batch layer's archiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,10 +14,6 @@ pub struct Archive {
     /// The most bytes of payloads and keys in one commit. Two commits are in memory at once, each with about two and a half
     /// times this for records of 140 bytes. Default `32MiB`.
     pub max_bytes: Size,
-    /// How many payload bytes the archiver of a source fetches ahead, in place of `kafka.fetch_queue`. Default `16MiB`.
-    pub fetch_queue: Size,
-    /// The most bytes of one partition that one of its fetches asks for, in place of `kafka.fetch_bytes`. Default `2MiB`.
-    pub fetch_bytes: Size,
     /// How long a commit waits for more records after its first. Default `2s`.
     pub linger: Span,
     /// How many commits of a table lie between two checkpoints of its log; with each checkpoint, small files are merged.
@@ -36,8 +32,6 @@ impl Default for Archive {
         Archive {
             max_rows: 131_072,
             max_bytes: Size::from_mib(32),
-            fetch_queue: Size::from_mib(16),
-            fetch_bytes: Size::from_mib(2),
             linger: Span::from_secs(2),
             checkpoint_every: 50,
             discover_every: Span::from_secs(5),
@@ -48,15 +42,9 @@ impl Default for Archive {
 }
 
 impl Archive {
-    /// The settings of an archiver's Kafka clients: `kafka`, but it fetches ahead as much as an archiver may.
-    pub fn kafka(&self, kafka: &Kafka) -> Kafka {
-        Kafka { fetch_queue: self.fetch_queue, fetch_bytes: self.fetch_bytes, ..kafka.clone() }
-    }
-
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         at_least_one("archive.max_rows", self.max_rows as u64)?;
         at_least_one("archive.max_bytes", self.max_bytes.bytes())?;
-        at_least_one_kibibyte("archive.fetch_queue", self.fetch_queue)?;
         at_least_one("archive.checkpoint_every", self.checkpoint_every)
     }
 }

@@ -89,19 +89,6 @@ fn optional_keys_can_be_set() {
 }
 
 #[test]
-fn an_archiver_fetches_ahead_as_its_own_section_says() {
-    let file = "[kafka]\nbrokers = \"b:1\"\nfetch_queue = \"128MiB\"\n[archive]\nfetch_bytes = \"1MiB\"\n";
-    let settings = load(file, &[], &[]).expect("loads");
-    let kafka = settings.archive.kafka(&settings.kafka);
-    assert_eq!((kafka.fetch_queue, kafka.fetch_bytes), (Size::from_mib(16), Size::from_mib(1)));
-    assert_eq!(kafka.brokers, "b:1");
-    assert_eq!(
-        refusal("[archive]\nfetch_queue = \"0B\"\n", &[], &[]),
-        "setting archive.fetch_queue must be at least 1KiB"
-    );
-}
-
-#[test]
 fn secrets_do_not_print() {
     let settings = load("[redis]\nurl = \"redis://:hunter2@db:6379\"\n", &[], &[]).expect("loads");
     assert_eq!(settings.redis.url.reveal(), "redis://:hunter2@db:6379");

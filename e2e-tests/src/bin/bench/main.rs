@@ -13,6 +13,7 @@ mod load;
 mod recovery;
 mod sixty_days;
 mod speed;
+mod ten_metrics;
 mod usage;
 mod visible;
 
@@ -21,7 +22,7 @@ use e2e_tests::binaries::target_dir;
 use e2e_tests::{Kafka, scenario};
 
 use self::figures::Figures;
-use self::load::Keys;
+use self::speed::Workload;
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -32,9 +33,9 @@ fn main() {
         if wanted("decode") {
             decode::measure(&mut figures)?;
         }
-        for keys in [Keys::Zipf, Keys::Uniform] {
+        for workload in Workload::ALL {
             if wanted("speed") {
-                speed::measure(scenario, keys, &mut figures).await?;
+                speed::measure(scenario, workload, &mut figures).await?;
             }
         }
         if wanted("archive") {
