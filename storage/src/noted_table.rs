@@ -7,7 +7,7 @@ mod rest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,9 @@ use self::rest::Rest;
 /// How long a file is kept that belongs to no version any more, or to none yet: longer than any reader uses an old version,
 /// and than any commit takes from its first file to its log entry. A file that a commit took out ages from that commit.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+// Checkpoints still say when a file was taken out, even if the clock of one process is an hour ahead of another's.
+const _: () = assert!(TOMBSTONE_AGE.as_secs() >= 2 * ORPHAN_AGE.as_secs());
 
 /// A note, and the kind of table whose commits carry it.
 pub trait TableNote: Serialize + DeserializeOwned {
@@ -157,6 +160,27 @@ impl<N: TableNote> NotedTable<N> {
         self.table.write(partition, frame, ranged).await
     }
 
+    /// Writes a frame as [`NotedTable::write`] does, but with less work: the file is soon merged with others.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_quickly(
+        &self,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        self.table.write_quickly(partition, frame, ranged).await
+    }
+
+    /// Writes row groups as a new file of that partition.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn write_groups(&self, partition: &str, groups: RowGroups) -> Result<DataFile, StoreError> {
+        self.table.write_groups(partition, groups).await
+    }
+
     /// Starts a commit. `operation` is a word for the table's log: what the commit does.
     pub fn begin(&self, operation: &'static str) -> Commit {
         Commit::new(operation, N::PARTITION, platform::clock::now_us())
@@ -203,7 +227,8 @@ impl<N: TableNote> NotedTable<N> {
         }
     }
 
-    /// Writes a checkpoint and removes log entries that are older than the table's retention.
+    /// Writes a checkpoint, and deletes the log entries and checkpoints that are superfluous and older than
+    /// `store.log_retention`.
     ///
     /// # Errors
     /// If the log cannot be read or written.

@@ -110,7 +110,9 @@ fn frame_with_bytes(rows: usize, integers: usize, bytes: usize) -> DataFrame {
 async fn written(frame: &DataFrame) -> (Arc<Counting>, DataFile) {
     let counting = Arc::new(Counting::default());
     let store: Arc<dyn ObjectStore> = counting.clone();
-    let file = parquet::write(&store, "t", "", "2026-01-01", frame.clone(), &["n0"]).await.expect("written");
+    let file = parquet::write(&store, "t", "", "2026-01-01", frame.clone(), &["n0"], parquet::Effort::Thorough)
+        .await
+        .expect("written");
     (counting, file)
 }
 
