@@ -11,6 +11,7 @@
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
+//! - `row_groups`: a file read piece by piece;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one.
@@ -22,10 +23,12 @@ mod digest;
 mod durable;
 mod location;
 mod parquet;
+mod row_groups;
 mod table;
 mod torn;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use deltalake::DeltaTableError;
 use polars::prelude::{PolarsError, Schema};
@@ -34,6 +37,7 @@ use url::Url;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 use self::location::Location;
+pub use self::row_groups::RowGroups;
 pub use self::table::Table;
 use crate::settings;
 
@@ -150,6 +154,11 @@ impl Store {
         root.set_path(&prefix);
         let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         Ok(Store { root, options })
+    }
+
+    /// The folder below which the deployment's tables lie; `None` if they are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.root.to_file_path().ok().filter(|_| self.root.scheme() == "file")
     }
 
     /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power

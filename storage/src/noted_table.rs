@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +104,11 @@ impl<N: TableNote> NotedTable<N> {
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
         self.table.read(files, columns).await
+    }
+
+    /// Reads those columns of one file, in the types given, a row group at a time.
+    pub fn row_groups(&self, file: &DataFile, columns: &Schema) -> RowGroups {
+        self.table.row_groups(file, columns)
     }
 
     /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::digest::{self, FilesDigest};
 use super::location::Location;
-use super::{Commit, Committed, DataFile, StoreError, commit, data_file, parquet};
+use super::{Commit, Committed, DataFile, RowGroups, StoreError, commit, data_file, parquet};
 use crate::telemetry::error_text;
 
 /// A Delta table, at the version of the last open, refresh or commit. It consists of the files that this version's commit
@@ -224,6 +224,11 @@ impl Table {
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
         parquet::read(&self.delta.object_store(), self.path(), files, columns).await
+    }
+
+    /// The same for one file, a row group at a time.
+    pub fn row_groups(&self, file: &DataFile, columns: &Schema) -> RowGroups {
+        RowGroups::new(self.delta.object_store(), self.path(), file, columns)
     }
 
     /// Commits on top of this version. On success, this value is at the new version.
