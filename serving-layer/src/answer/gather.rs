@@ -14,7 +14,7 @@ use super::judge::{Judgement, judge};
 use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::problem::Problem;
-use crate::snapshot::{Shards, Snapshot};
+use crate::snapshot::{Shards, Snapshot, Unreadable};
 use crate::speed_view::{CounterSelection, ShardReading};
 use crate::versions::Version;
 
@@ -50,8 +50,10 @@ pub(super) async fn gather(
     let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
     let mut newer = 0;
     loop {
-        if let Some(reason) = snapshot.unreadable(metric) {
-            return Err(Problem::store(reason));
+        match snapshot.unreadable(metric) {
+            Some(Unreadable::Loading) => return Err(Problem::loading(&metric.name)),
+            Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
+            None => {}
         }
         let gathered = read_views(version, &snapshot, metric, key).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);
