@@ -13,6 +13,8 @@
 mod cache;
 mod known_gaps;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod figures;
 mod full_topic;
 mod load;
 mod recovery;
+mod served;
 mod sixty_days;
 mod speed;
 mod usage;
@@ -45,6 +46,9 @@ fn main() {
         }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("served") {
+            served::measure(scenario, &mut figures).await?;
         }
         if wanted("sixty_days") {
             sixty_days::measure(scenario, &mut figures).await?;
