@@ -165,8 +165,8 @@ impl LargeView {
     /// Rows of a day: a minute and a video in each, in no order.
     fn rows(&mut self, day: i64) -> Result<DataFrame> {
         let (rows, rng) = (self.rows_per_day, &mut self.rng);
-        let minute = |rng: &mut StdRng| day * DAY_US + rng.random_range(0..24 * 60_i64) * 60 * SECOND_US;
-        let buckets: Vec<i64> = (0..rows).map(|_| minute(rng)).collect();
+        let minutes = (0..rows).map(|_| rng.random_range(0..24 * 60_i64));
+        let buckets: Vec<i64> = minutes.map(|minute| day * DAY_US + minute * 60 * SECOND_US).collect();
         let videos: Vec<String> = (0..rows).map(|_| video(rng.random_range(0..VIDEOS))).collect();
         let views: Vec<i64> = (0..rows).map(|_| rng.random_range(1..20_i64)).collect();
         let dwell: Vec<i64> = views.iter().map(|views| *views * rng.random_range(0..10_000_i64)).collect();

@@ -223,7 +223,7 @@ fn a_file_that_is_cut_or_changed_anywhere_gives_no_wrong_value() {
     folder.write(&rows);
     let whole = std::fs::read(folder.path()).expect("written");
     assert!(is_intact(&folder, &rows));
-    for _ in 0..repetitions(150, 5_000) {
+    for _ in 0..repetitions(60, 5_000) {
         let (mut changed, at) = (whole.clone(), dice.below(whole.len()));
         match dice.below(4) {
             0 => changed.truncate(at),

@@ -11,7 +11,7 @@ fn numbers(view: &View) -> (BTreeMap<i64, u64>, BTreeMap<i64, u64>) {
 
 /// Which of the numbers of the newer one are new.
 fn new<'a>(before: &BTreeMap<i64, u64>, after: &'a BTreeMap<i64, u64>) -> Vec<&'a i64> {
-    after.iter().filter(|(at, number)| before.get(at) != Some(number)).map(|(at, _)| at).collect()
+    after.iter().filter(|(at, number)| before.get(*at) != Some(*number)).map(|(at, _)| at).collect()
 }
 
 /// Four days of two months, with one call each.
