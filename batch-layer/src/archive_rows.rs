@@ -16,7 +16,7 @@ pub(crate) mod lives;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
@@ -24,9 +24,11 @@ use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{
     ERROR, Facts, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column, record_columns,
 };
+use shared_logic::decode::Decoder;
+use shared_logic::format::SchemaId;
 use shared_logic::log::OffsetRange;
 use shared_logic::schema::Field as SourceField;
-use storage::{Archive, Decoded};
+use storage::{Archive, Decoded, Schemas};
 use tracing::info;
 
 use self::record_rows::{Incoming, RecordRows};
@@ -46,8 +48,8 @@ pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
 /// earlier run has done so.
 ///
 /// # Errors
-/// If the archive cannot be read, or what was decoded cannot be written.
-pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+/// If the archive cannot be read, what was decoded cannot be written, or a schema that records name cannot be looked up.
+pub(crate) async fn files(archive: &Archive, source: &Source, schemas: &Schemas) -> Result<Vec<DataFile>, RowsError> {
     let (facts, rules) = (archive.facts(), source.rules());
     let mut files = Vec::new();
     for file in archive.files().await? {
@@ -56,7 +58,7 @@ pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<Data
         } else if let Some(decoded) = archive.decoded(&rules, &file).await? {
             files.extend(decoded);
         } else {
-            files.extend(decode(archive, source, &rules, &file).await?);
+            files.extend(decode(archive, source, schemas, &rules, &file).await?);
         }
     }
     Ok(files)
@@ -85,10 +87,11 @@ pub(crate) fn rules_of(
 async fn decode(
     archive: &Archive,
     source: &Source,
+    schemas: &Schemas,
     rules: &RulesHash,
     file: &DataFile,
 ) -> Result<Vec<DataFile>, RowsError> {
-    let Redecoded { days, records, without_bytes } = redecode(archive, source, file, None).await?;
+    let Redecoded { days, records, without_bytes } = redecode(archive, source, schemas, file, None).await?;
     let mut decoded = Decoded::of(rules, file);
     for (day, frame) in days {
         decoded.push(archive.write_decoded(&decoded, &day, frame, &RANGED).await?);
@@ -111,17 +114,27 @@ pub(crate) struct Redecoded {
 /// where it is `None`, the columns of fields have the fields' names.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the file cannot be read, or a schema that its records name cannot be looked up.
 pub(crate) async fn redecode(
     archive: &Archive,
     source: &Source,
+    schemas: &Schemas,
     file: &DataFile,
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
+    let decoder = Decoder::new(source);
+    let read = move || -> PolarsResult<_> {
+        let records = records.collect()?;
+        let raw = records.column(RAW)?.binary()?;
+        let missing = (0..records.height()).filter_map(|row| decoder.missing_schema(raw.get(row)));
+        let missing: BTreeSet<SchemaId> = missing.collect();
+        Ok((records, decoder, missing))
+    };
+    let (records, mut decoder, missing) = rows::compute("read records", archive.path(), read).await?;
+    schemas.clone().teach_all(&mut decoder, &missing).await?;
     let (source, declared) = (source.clone(), declared.cloned());
     rows::compute("decode records", archive.path(), move || {
-        let records = records.collect()?;
         let (mut logs, mut without_bytes) = (BTreeMap::<String, RecordRows>::new(), 0);
         let (log, error) = (records.column(LOG)?.str()?, records.column(ERROR)?.str()?);
         let (partition, offset) = (records.column(PARTITION)?.i32()?, records.column(OFFSET)?.i64()?);
@@ -138,14 +151,15 @@ pub(crate) async fn redecode(
                 Some(rows) => rows,
                 None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::of_archived(&source, log)),
             };
-            rows.push(Incoming {
+            let record = Incoming {
                 partition: partition.get(row).unwrap_or_default(),
                 offset: offset.get(row).unwrap_or_default(),
                 timestamp_us: timestamp.get(row),
                 key: key.get(row),
                 payload: raw.get(row),
                 headers: headers.get(row).map(str::to_owned),
-            });
+            };
+            rows.push(record, &mut decoder);
         }
         let mut days = Vec::new();
         for rows in logs.into_values() {

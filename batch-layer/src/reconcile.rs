@@ -33,13 +33,14 @@ pub(crate) mod view;
 use std::time::Duration;
 
 use metrics::counter;
+use platform::registry::Registry;
 use platform::settings::{self, Settings};
 use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::cut::Rotated;
-use storage::{Archive, BatchView, Storage};
+use storage::{Archive, BatchView, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -51,6 +52,7 @@ use self::slices::Slices;
 
 use crate::archive_rows;
 use crate::archive_rows::witnesses::Records;
+use crate::rows::RowsError;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Outcome, Replaced, Report};
@@ -62,6 +64,7 @@ pub struct Reconciler {
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     redis: settings::Redis,
+    registry: Registry,
     /// The setting `speed.max_slices`.
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
@@ -76,6 +79,7 @@ impl Reconciler {
             storage: storage.clone(),
             settings: settings.reconcile.clone(),
             redis: settings.redis.clone(),
+            registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
         }
@@ -237,7 +241,7 @@ impl Reconciler {
     ) -> Result<Plan, MetricError> {
         let source = &self.catalog.sources[&metric.source];
         let event_time = source.field(&source.event_time).expect("a checked catalog declares the event time");
-        let files = archive_rows::files(archive, source).await?;
+        let files = self.files(archive, source).await?;
         let definition = self.catalog.definition(metric);
         let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
         let ranges = touched::ranges(counted.cut(), &cut);
@@ -253,6 +257,12 @@ impl Reconciler {
             cut,
             touched,
         }))
+    }
+
+    /// The archive's files, decoded under the source's rules.
+    async fn files(&self, archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+        let schemas = Schemas::new(&self.storage, &source.name, &self.registry);
+        archive_rows::files(archive, source, &schemas).await
     }
 
     /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version. A failure is

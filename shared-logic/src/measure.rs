@@ -5,19 +5,22 @@
 //! ([`Measure`]), in columns and one event at a time. [`MeasureKind`] is the list of them.
 //!
 //! - [`value`](self): a value while it is being merged;
+//! - `arguments`: what a measure is of, for some events;
 //! - `count`, `sum`, `extreme`: the measures.
 
+mod arguments;
 mod count;
 mod extreme;
 mod sum;
 mod value;
 
-use std::fmt;
+use std::{fmt, mem};
 
 use polars::prelude::{Column, DataFrame, Expr, PolarsResult};
 
 use crate::schema::FieldType;
 
+pub(crate) use arguments::{Arguments, NO_GROUP};
 pub use value::Value;
 
 /// The measures: how partial values merge, and in which number type.
@@ -87,10 +90,7 @@ impl MeasureKind {
     /// The value of one event, where `of` is the value of the measure's argument, and [`Value::Null`] for a measure without
     /// one. Merging the events' values is the row-wise meaning of the measure; the plan's columns give the same.
     pub fn of_event(self, of: Value) -> Value {
-        match of {
-            Value::Null if self.measure().argument().is_some() => self.identity(),
-            of => self.measure().of_event(of),
-        }
+        self.measure().of_any_event(of)
     }
 
     /// Merges two values of this measure.
@@ -98,11 +98,13 @@ impl MeasureKind {
     /// Both must have come from this kind; a value of the other number type is a programming error and is treated as
     /// [`Value::Overflow`], so that it can never pass for a number.
     pub fn merge(self, a: Value, b: Value) -> Value {
-        match (a, b) {
-            (Value::Overflow, _) | (_, Value::Overflow) => Value::Overflow,
-            (Value::Null, x) | (x, Value::Null) => x,
-            (a, b) => self.measure().merge(a, b),
-        }
+        self.measure().merge_any(a, b)
+    }
+
+    /// Merges the values of events into those of their groups. `groups` says of each event which of `values` is its group's;
+    /// the event is left out where that is [`NO_GROUP`]. `of` are the events' arguments.
+    pub(crate) fn fold(self, values: &mut [Value], groups: &[u32], of: &Arguments) {
+        self.measure().fold(values, groups, of);
     }
 
     /// Appends the value as one MessagePack item: a number stands for itself, nil for null, and true for an overflow. What
@@ -186,6 +188,33 @@ trait Measure: fmt::Debug + Sync {
 
     /// Merges two values; neither is null or an overflow.
     fn merge(&self, a: Value, b: Value) -> Value;
+
+    /// See [`MeasureKind::of_event`].
+    fn of_any_event(&self, of: Value) -> Value {
+        match of {
+            Value::Null if self.argument().is_some() => self.identity(),
+            of => self.of_event(of),
+        }
+    }
+
+    /// See [`MeasureKind::merge`].
+    fn merge_any(&self, a: Value, b: Value) -> Value {
+        match (a, b) {
+            (Value::Overflow, _) | (_, Value::Overflow) => Value::Overflow,
+            (Value::Null, x) | (x, Value::Null) => x,
+            (a, b) => self.merge(a, b),
+        }
+    }
+
+    /// See [`MeasureKind::fold`]. Each measure has its own copy of this, so no call per event goes through a table of
+    /// functions.
+    fn fold(&self, values: &mut [Value], groups: &[u32], of: &Arguments) {
+        of.visit(groups, |group, of| {
+            if let Some(value) = values.get_mut(group as usize) {
+                *value = self.merge_any(mem::replace(value, Value::Null), self.of_any_event(of));
+            }
+        });
+    }
 
     /// What a null cell in a column of partials stands for.
     fn null_cell(&self) -> Value {

@@ -1,9 +1,17 @@
 //! Time: instants, buckets, days. Nowhere else is time cut into pieces.
 //!
 //! An instant is an `i64` of microseconds since 1970-01-01T00:00:00Z. Intervals are half-open. There is no clock here.
+//!
+//! - `parse`: instants and durations as text;
+//! - `moment`: a date and a time of day as text, with or without a zone;
+//! - `local`: what the clocks of a zone show → instants.
 
+mod local;
+mod moment;
 mod parse;
 
+pub use local::instant_of_local;
+pub use moment::Moment;
 pub use parse::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339};
 
 /// One second in microseconds.

@@ -1,8 +1,10 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
-//! - `decoded`: what its files were decoded to under other rules than their own (R11).
+//! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod schemas;
 
 use std::collections::HashSet;
 

@@ -7,11 +7,13 @@
 //! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
+//! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
 mod archive;
 mod batch_view;
 mod noted_table;
+mod schemas;
 mod shard;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use shared_logic::catalog::Deployment;
 pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
+pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
 
 /// The tables of one deployment.

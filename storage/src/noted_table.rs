@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, FileReader, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// How long a file is kept that belongs to no version any more, or to none yet: longer than any reader uses an old version,
 /// and than any commit takes from its first file to its log entry. A file that a commit took out ages from that commit.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+// Checkpoints still say when a file was taken out, even if the clock of one process is an hour ahead of another's.
+const _: () = assert!(TOMBSTONE_AGE.as_secs() >= 2 * ORPHAN_AGE.as_secs());
 
 /// A note, and the kind of table whose commits carry it.
 pub trait TableNote: Serialize + DeserializeOwned {
@@ -106,9 +109,9 @@ impl<N: TableNote> NotedTable<N> {
         self.table.read(files, columns).await
     }
 
-    /// Reads those columns of one file, in the types given, a row group at a time.
-    pub fn row_groups(&self, file: &DataFile, columns: &Schema) -> RowGroups {
-        self.table.row_groups(file, columns)
+    /// Reads those columns of one file, in the types given, one row group after the other.
+    pub fn reader(&self, file: &DataFile, columns: &Schema) -> FileReader {
+        self.table.reader(file, columns)
     }
 
     /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.
@@ -119,6 +122,27 @@ impl<N: TableNote> NotedTable<N> {
     /// If the frame cannot be encoded or the file cannot be written.
     pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
         self.table.write(partition, frame, ranged).await
+    }
+
+    /// Writes a frame as [`NotedTable::write`] does, but with less work: the file is soon merged with others.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_quickly(
+        &self,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        self.table.write_quickly(partition, frame, ranged).await
+    }
+
+    /// Writes row groups as a new file of that partition.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn write_groups(&self, partition: &str, groups: RowGroups) -> Result<DataFile, StoreError> {
+        self.table.write_groups(partition, groups).await
     }
 
     /// Starts a commit. `operation` is a word for the table's log: what the commit does.
@@ -149,7 +173,8 @@ impl<N: TableNote> NotedTable<N> {
         Ok(committed)
     }
 
-    /// Writes a checkpoint and removes log entries that are older than the table's retention.
+    /// Writes a checkpoint, and deletes the log entries and checkpoints that are superfluous and older than
+    /// `store.log_retention`.
     ///
     /// # Errors
     /// If the log cannot be read or written.

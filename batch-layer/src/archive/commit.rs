@@ -94,13 +94,13 @@ pub(crate) async fn rows(
     Ok(committed)
 }
 
-/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed.
+/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
 pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
     let declared = archive.columns()?;
     let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
-        files.push(archive.write(&day, frame, &RANGED).await?);
+        files.push(archive.write_quickly(&day, frame, &RANGED).await?);
     }
     Ok(files)
 }
@@ -108,6 +108,7 @@ pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataF
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
+    use shared_logic::decode::Decoder;
     use storage::Storage;
 
     use super::*;
@@ -143,7 +144,8 @@ mod tests {
             let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
             for offset in 0..records {
                 let payload = Some(br#"{"at": 1000}"#.as_slice());
-                buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
+                let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
+                buffer.push(record, &mut Decoder::new(source));
             }
             buffer
         };

@@ -165,8 +165,7 @@ fn start(
         Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
-        let Settings { kafka, archive, .. } = &of_archive;
-        Ok(batch_layer::archive::run(kafka, archive, &storage, &archive_catalog, shutdown).await?)
+        Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)
     });
     if let Some(archived) = archived {
         layers.start("archived offsets", ARCHIVED_STOPS_WITHIN, move |shutdown| archived.run(shutdown));
@@ -177,12 +176,13 @@ fn start(
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }
 
-/// Starts sample traffic for every source. It is the front of the flow, so it stops first.
+/// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
-    let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
+    let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
+    let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
     // Other events with each start: the topic still holds those of earlier ones.
     let seed = now_us().unsigned_abs();
-    for source in catalog.sources.values() {
+    for source in sources {
         let (kafka, catalog, source) = (settings.kafka.clone(), catalog.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {

@@ -1,6 +1,7 @@
 //! The crate from outside.
 
 mod backlog;
+mod init;
 mod kafka;
 mod redis;
 mod send;

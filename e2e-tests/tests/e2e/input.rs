@@ -2,12 +2,16 @@
 //! counts of the valid ones stay exact.
 //!
 //! - `measurements`: the deployment that most of these scenarios play on;
-//! - `hand_typed`: the commands with which an operator sends, asks and looks.
+//! - `hand_typed`: the commands with which an operator sends, asks and looks;
+//! - `registry`: Avro and Protobuf, with a schema registry that is away for a while;
+//! - `strangers_hour`: files that were not made for Braid, and what a stranger types to have them counted.
 
 mod copies;
 mod hand_typed;
 mod measurements;
 mod mutations;
 mod overflow;
+mod registry;
 mod rejections;
+mod strangers_hour;
 mod timestamps;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectStoreExt};
+use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::table::ago;
-use super::{DataFile, StoreError, Table, parquet};
+use super::parquet::{self, Effort};
+use super::{DataFile, StoreError, Table};
 
 impl Table {
     /// The JSON value at that path; `None` if there is none.
@@ -43,6 +43,20 @@ impl Table {
         put.map(|_| ()).map_err(|error| self.failed("write", path, error))
     }
 
+    /// Writes a JSON value to that path, unless there is something already. Returns whether it was written.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn put_beside_if_absent(&self, path: &str, value: &impl Serialize) -> Result<bool, StoreError> {
+        let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
+        let put = self.objects().put_opts(&Path::from(path), text.into(), PutOptions::from(PutMode::Create)).await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.failed("write", path, error)),
+        }
+    }
+
     /// Writes a frame as a new file of that partition, below `folder`.
     ///
     /// # Errors
@@ -54,7 +68,8 @@ impl Table {
         frame: DataFrame,
         ranged: &[&str],
     ) -> Result<DataFile, StoreError> {
-        parquet::write(&self.objects(), self.path(), &format!("{folder}/"), partition, frame, ranged).await
+        let folder = format!("{folder}/");
+        parquet::write(&self.objects(), self.path(), &folder, partition, frame, ranged, Effort::Thorough).await
     }
 
     /// The paths of the files below `folder`.
@@ -78,7 +93,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = ago(age);
+        let before_us = self.ago(age);
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let mut removed = 0;
         for object in listed.map_err(|error| self.failed("list files of", folder, error))? {
@@ -90,10 +105,5 @@ impl Table {
             }
         }
         Ok(removed)
-    }
-
-    fn failed(&self, operation: &'static str, file: &str, error: Error) -> StoreError {
-        let (file, table) = (file.to_owned(), self.path().to_owned());
-        StoreError::File { operation, file, table, source: Box::new(error) }
     }
 }

@@ -1,6 +1,10 @@
 //! Frames to Parquet files and back, through any object store.
+//!
+//! - `encode`: frames to bytes, and how much work is put into it.
 
-use std::collections::{HashMap, HashSet};
+mod encode;
+
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +15,10 @@ use polars::io::parquet::metadata::{FileMetadata, FileMetadataRef};
 use polars::prelude::*;
 use uuid::Uuid;
 
-use super::{DataFile, StoreError, durable};
+use super::{DataFile, StoreError};
+
+pub(super) use self::encode::Effort;
+pub use self::encode::RowGroups;
 
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -29,12 +36,36 @@ pub(super) async fn write(
     partition: &str,
     frame: DataFrame,
     ranged: &[&str],
+    effort: Effort,
 ) -> Result<DataFile, StoreError> {
-    let encode = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
-    let rows = frame.height() as u64;
-    let (ranges, text_ranges) = ranges(&frame, ranged).map_err(encode)?;
-    let bytes = crate::task::blocking(move || encoded(frame)).await.map_err(encode)?;
-    let path = format!("{folder}{partition}/{}.parquet", Uuid::new_v4());
+    let failed = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
+    let (rows, ranges) = (frame.height() as u64, encode::ranges(&frame, ranged).map_err(failed)?);
+    let bytes = crate::task::blocking(move || encode::encoded(frame, effort)).await.map_err(failed)?;
+    put(store, table, &format!("{folder}{partition}"), partition, bytes, rows, ranges).await
+}
+
+/// Writes row groups as one file, as [`write`] does.
+pub(super) async fn write_groups(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    partition: &str,
+    groups: RowGroups,
+) -> Result<DataFile, StoreError> {
+    let failed = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
+    let (bytes, rows, ranges) = groups.finish().map_err(failed)?;
+    put(store, table, partition, partition, bytes, rows, ranges).await
+}
+
+async fn put(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    folder: &str,
+    partition: &str,
+    bytes: Vec<u8>,
+    rows: u64,
+    (ranges, text_ranges): encode::Ranges,
+) -> Result<DataFile, StoreError> {
+    let path = format!("{folder}/{}.parquet", Uuid::new_v4());
     let size = bytes.len() as i64;
     store.put(&Path::from(path.as_str()), bytes.into()).await.map_err(|source| StoreError::File {
         operation: "write",
@@ -155,40 +186,6 @@ pub(super) fn described(bytes: &[u8]) -> PolarsResult<FileMetadataRef> {
     ParquetReader::new(std::io::Cursor::new(bytes)).get_metadata().map(Arc::clone)
 }
 
-/// Removes what was last written before that moment and is no longer needed: Parquet files that are not to be kept, and
-/// files that a crash has left behind unpublished.
-pub(super) async fn remove_orphans(
-    store: &Arc<dyn ObjectStore>,
-    table: &str,
-    keep: &HashSet<String>,
-    before_us: i64,
-) -> Result<usize, StoreError> {
-    let failed = |operation, file: &Path| {
-        let file = file.to_string();
-        move |source| StoreError::File { operation, file, table: table.to_owned(), source: Box::new(source) }
-    };
-    let objects: Vec<_> =
-        store.list(None).try_collect().await.map_err(failed("list files beside", &Path::default()))?;
-    let mut removed = 0;
-    for object in objects {
-        let path = object.location.to_string();
-        // Folders that begin with `_` hold the log and what is kept beside the table.
-        let is_data = path.ends_with(".parquet") && !path.starts_with('_');
-        let is_unused = is_data && !keep.contains(&path) || object.location.filename().is_some_and(durable::is_staged);
-        if is_unused && object.last_modified.timestamp_micros() < before_us {
-            store.delete(&object.location).await.map_err(failed("remove", &object.location))?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
-}
-
-fn encoded(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)?;
-    Ok(bytes)
-}
-
 /// Decodes those columns of a file's row groups: all of them, or those of a description. A column that the file lacks is null.
 pub(super) fn decoded(
     bytes: impl AsRef<[u8]> + Send + Sync,
@@ -207,31 +204,4 @@ pub(super) fn decoded(
         Err(_) => Ok(Column::full_null(name.clone(), frame.height(), dtype)),
     };
     DataFrame::new(frame.height(), columns.iter().map(column).collect::<PolarsResult<_>>()?)
-}
-
-type Ranges = (HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
-
-fn ranges(frame: &DataFrame, ranged: &[&str]) -> PolarsResult<Ranges> {
-    let (mut numbers, mut texts) = (HashMap::new(), HashMap::new());
-    for name in ranged {
-        let column = frame.column(name)?;
-        match column.dtype() {
-            DataType::String => {
-                let mut values = column.str()?.iter().flatten();
-                if let Some(first) = values.next() {
-                    let range = values.fold((first, first), |(low, high), value| (low.min(value), high.max(value)));
-                    texts.insert((*name).to_owned(), (range.0.to_owned(), range.1.to_owned()));
-                }
-            }
-            _ => {
-                let cast = column.cast(&DataType::Int64)?;
-                let mut values = cast.i64()?.iter().flatten();
-                if let Some(first) = values.next() {
-                    let range = values.fold((first, first), |(low, high), value| (low.min(value), high.max(value)));
-                    numbers.insert((*name).to_owned(), range);
-                }
-            }
-        }
-    }
-    Ok((numbers, texts))
 }

@@ -98,7 +98,7 @@ impl Loader {
         let mut builder = DayBuilder::new(&self.counted, &self.shelf, day, table.path(), RUN_BYTES);
         let is_in_base = |file: &DataFile| base.as_ref().is_some_and(|base| base.origin().sources.contains(&file.path));
         for file in files.iter().filter(|file| !is_in_base(file)) {
-            let mut groups = table.row_groups(file, &columns);
+            let mut groups = table.reader(file, &columns);
             while let Some(rows) = groups.next().await? {
                 builder = task::blocking(move || builder.add(rows)).await?;
             }

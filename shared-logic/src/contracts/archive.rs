@@ -6,15 +6,18 @@
 //!
 //! - `headers`: how headers are written;
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
-//! - `registration`: what an archiver's session changes once it has seen the topic (R6).
+//! - `registration`: what an archiver's session changes once it has seen the topic (R6);
+//! - `schemas`: the writers' schemas that records name, beside the table (R11).
 
 mod facts;
 mod headers;
 mod registration;
+mod schemas;
 
 pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld};
 pub use headers::headers_text;
 pub use registration::Change;
+pub use schemas::{ArchivedSchema, schema_path};
 
 use polars::prelude::{DataType, PlSmallStr, Schema};
 

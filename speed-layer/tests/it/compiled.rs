@@ -9,7 +9,6 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use speed_layer::count::compiled::CompiledMetrics;
-use speed_layer::read::micro_batch::MicroBatch;
 use storage::ShardClient;
 use test_kit::Redis;
 use test_kit::catalogs::EVERY_MEASURE;
@@ -37,10 +36,10 @@ async fn metrics_of_one_definition_count_an_event_once() {
 
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
-    let now = std::time::Instant::now();
-    let batch = MicroBatch { from: 0, to: 2_i64.into(), events, records: 2, opened: now, sealed: now };
-    let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
-    let (expected, additions) = (shard.expected(), [addition]);
+    let encoded = metrics.plan.encode(events).expect("evaluated");
+    let partials = metrics.plan.count(&encoded, 0, &[2], usize::MAX).partials;
+    let additions: [_; 1] = metrics.additions(&partials).try_into().expect("one definition");
+    let expected = shard.expected();
     let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");
     let merged = additions[0].merged(&held[0]).expect("of the form that workers write");
     let merged = additions.iter().zip([merged]);

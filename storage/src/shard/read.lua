@@ -9,9 +9,9 @@ for i = 2, #KEYS do
   local chunks, found = {}, {}
   for chunk in string.gmatch(redis.call('HGET', KEYS[i], 'chunks') or '', '[^,]+') do chunks[#chunks + 1] = chunk end
   -- Some at a time: Lua's unpack fails near 8000 values, and each field repeats the group key, which may be long.
-  for first = 1, #chunks, 1000 do
+  for first = 1, #chunks, 4000 do
     local fields = {}
-    for n = first, math.min(first + 999, #chunks) do fields[#fields + 1] = chunks[n] .. ':' .. ARGV[1] end
+    for n = first, math.min(first + 3999, #chunks) do fields[#fields + 1] = chunks[n] .. ':' .. ARGV[1] end
     for n, value in ipairs(redis.call('HMGET', KEYS[i], unpack(fields))) do
       if value then
         found[#found + 1] = chunks[first + n - 1]

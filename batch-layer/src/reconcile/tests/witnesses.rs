@@ -92,8 +92,8 @@ async fn records_that_an_older_build_archived_are_compared_by_their_bytes_until_
     assert!(is_confirmed(&bench, 1).await);
     assert!(!is_confirmed(&bench, 5).await);
 
-    let source = bench.source().clone();
-    compact::compact(&mut bench.archive, &source, 1).await.expect("compacted");
+    let (source, schemas) = (bench.source().clone(), bench.schemas());
+    compact::compact(&mut bench.archive, &source, &schemas, 1).await.expect("compacted");
     assert_eq!(hashes(&bench).await, before);
     spoil_bytes(&bench).await;
     assert!(is_confirmed(&bench, 1).await);

@@ -14,6 +14,7 @@ mod recovery;
 mod served;
 mod sixty_days;
 mod speed;
+mod ten_metrics;
 mod usage;
 mod visible;
 
@@ -22,7 +23,7 @@ use e2e_tests::binaries::target_dir;
 use e2e_tests::{Kafka, scenario};
 
 use self::figures::Figures;
-use self::load::Keys;
+use self::speed::Workload;
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -33,9 +34,9 @@ fn main() {
         if wanted("decode") {
             decode::measure(&mut figures)?;
         }
-        for keys in [Keys::Zipf, Keys::Uniform] {
+        for workload in Workload::ALL {
             if wanted("speed") {
-                speed::measure(scenario, keys, &mut figures).await?;
+                speed::measure(scenario, workload, &mut figures).await?;
             }
         }
         if wanted("archive") {

@@ -17,7 +17,7 @@ use object_store::{
 use test_kit::Dice;
 
 use super::*;
-use crate::store::{RowGroups, parquet};
+use crate::store::{FileReader, parquet};
 
 const KIB: u64 = 1024;
 
@@ -110,7 +110,9 @@ fn frame_with_bytes(rows: usize, integers: usize, bytes: usize) -> DataFrame {
 async fn written(frame: &DataFrame) -> (Arc<Counting>, DataFile) {
     let counting = Arc::new(Counting::default());
     let store: Arc<dyn ObjectStore> = counting.clone();
-    let file = parquet::write(&store, "t", "", "2026-01-01", frame.clone(), &["n0"]).await.expect("written");
+    let file = parquet::write(&store, "t", "", "2026-01-01", frame.clone(), &["n0"], parquet::Effort::Thorough)
+        .await
+        .expect("written");
     (counting, file)
 }
 
@@ -185,7 +187,7 @@ async fn a_file_is_read_a_row_group_at_a_time() {
     wanted.with_column("absent".into(), DataType::String);
     let (_, of_all) = read(&counting, &file, &wanted).await;
     let store: Arc<dyn ObjectStore> = counting.clone();
-    let mut groups = RowGroups::new(store, "t", &file, &wanted);
+    let mut groups = FileReader::new(store, "t", &file, &wanted);
     let first = groups.next().await.expect("read").expect("a group");
     counting.read();
     let second = groups.next().await.expect("read").expect("a group");
@@ -198,5 +200,5 @@ async fn a_file_is_read_a_row_group_at_a_time() {
     assert_eq!(read.column("absent").expect("read").null_count(), rows);
 
     let (_elsewhere, other) = written(&frame_with_bytes(3, 1, 8)).await;
-    assert!(RowGroups::new(counting, "t", &other, &wanted).next().await.is_err(), "it is in another store");
+    assert!(FileReader::new(counting, "t", &other, &wanted).next().await.is_err(), "it is in another store");
 }

@@ -10,7 +10,7 @@ use polars::prelude::*;
 use super::{DataFile, StoreError, parquet};
 
 /// Columns of the rows of one file, a row group at a time. The groups that Braid writes have less than 524,288 rows.
-pub struct RowGroups {
+pub struct FileReader {
     store: Arc<dyn ObjectStore>,
     table: String,
     file: DataFile,
@@ -20,10 +20,10 @@ pub struct RowGroups {
     next: usize,
 }
 
-impl RowGroups {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, table: &str, file: &DataFile, columns: &Schema) -> RowGroups {
+impl FileReader {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, table: &str, file: &DataFile, columns: &Schema) -> FileReader {
         let (table, file, columns) = (table.to_owned(), file.clone(), columns.clone());
-        RowGroups { store, table, file, columns, described: None, next: 0 }
+        FileReader { store, table, file, columns, described: None, next: 0 }
     }
 
     /// The rows of the next group, cast to the given types; `None` after the last. A column that the file lacks is null.

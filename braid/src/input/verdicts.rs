@@ -1,6 +1,6 @@
-//! What the catalog says of the lines that were sent: how many every layer will reject, and why.
+//! What a catalog says of records: how many every layer will reject, and why.
 //!
-//! This is only told. A line goes to Kafka whatever its verdict is, and the layers judge it by the catalog and the record's
+//! This is only told. `braid send` sends a line whatever its verdict is, and the layers judge it by the catalog and the record's
 //! timestamp that they find.
 
 use std::collections::BTreeMap;
@@ -10,49 +10,56 @@ use shared_logic::decode::Decoder;
 use shared_logic::rejection::{Reason, Rejected};
 use shared_logic::schema::Field;
 
-use super::lines::Line;
+use super::rows::Line;
 use crate::number::integer;
 
-/// Counts rejected lines by reason.
-pub(super) struct Verdicts {
+/// Counts rejected records by reason.
+pub(crate) struct Verdicts {
+    /// What a record's number counts.
+    noun: &'static str,
     decoder: Decoder,
     fields: Vec<Field>,
     rejected: BTreeMap<Reason, Rejects>,
 }
 
-/// The lines that are rejected for one reason.
+/// The records that are rejected for one reason.
 struct Rejects {
     count: u64,
-    first_line: usize,
+    first_number: usize,
     first: Rejected,
 }
 
 impl Verdicts {
-    /// Verdicts on records of this source; there are none yet.
-    pub(super) fn of(source: &Source) -> Verdicts {
-        Verdicts { decoder: Decoder::new(source), fields: source.fields.clone(), rejected: BTreeMap::new() }
+    /// Verdicts on records of this source; there are none yet. `noun` is what a record's number counts, such as `line`.
+    pub(crate) fn of(source: &Source, noun: &'static str) -> Verdicts {
+        Verdicts { noun, decoder: Decoder::new(source), fields: source.fields.clone(), rejected: BTreeMap::new() }
     }
 
-    /// Judges a line as a record that is sent at `now_us`, in microseconds since 1970.
-    pub(super) fn judge(&mut self, line: &Line, now_us: i64) {
-        if let Err(first) = self.decoder.decode(Some(line.text.as_slice()), Some(now_us)) {
+    /// Judges a record that is sent at `sent_us`, in microseconds since 1970.
+    pub(crate) fn judge(&mut self, record: &Line, sent_us: i64) {
+        if let Err(first) = self.decoder.decode(Some(record.text.as_slice()), Some(sent_us)) {
             let rejects = self.rejected.entry(first.reason);
-            rejects.or_insert(Rejects { count: 0, first_line: line.number, first }).count += 1;
+            rejects.or_insert(Rejects { count: 0, first_number: record.number, first }).count += 1;
         }
     }
 
-    /// How many lines are rejected and why, such as `the catalog rejects 12: 10 missing_field, 2 not_json`; empty if none are.
-    pub(super) fn counts(&self) -> String {
+    /// How many records are rejected.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.values().map(|rejects| rejects.count).sum()
+    }
+
+    /// How many records are rejected and why, such as `the catalog rejects 12: 10 missing_field, 2 not_json`; empty if none are.
+    pub(crate) fn counts(&self) -> String {
         self.text(|reason, rejects| format!("{} {reason}", integer(rejects.count)))
     }
 
-    /// The same with the first line of each reason, and its field.
-    pub(super) fn summary(&self) -> String {
+    /// The same with the first record of each reason, and its field.
+    pub(crate) fn summary(&self) -> String {
         self.text(|reason, rejects| {
-            let (count, line) = (integer(rejects.count), integer(rejects.first_line));
+            let (count, number) = (integer(rejects.count), integer(rejects.first_number));
             let field = rejects.first.field.and_then(|at| self.fields.get(at));
             let field = field.map_or_else(String::new, |field| format!(", field {}", field.name));
-            format!("{count} {reason} (first on line {line}{field})")
+            format!("{count} {reason} (first on {} {number}{field})", self.noun)
         })
     }
 
@@ -60,9 +67,8 @@ impl Verdicts {
         if self.rejected.is_empty() {
             return String::new();
         }
-        let total: u64 = self.rejected.values().map(|rejects| rejects.count).sum();
         let reasons: Vec<String> = self.rejected.iter().map(|(reason, rejects)| of_reason(*reason, rejects)).collect();
-        format!("the catalog rejects {}: {}", integer(total), reasons.join(", "))
+        format!("the catalog rejects {}: {}", integer(self.rejected()), reasons.join(", "))
     }
 }
 
@@ -76,7 +82,7 @@ mod tests {
 
     fn verdicts(lines: &[&str]) -> Verdicts {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
-        let mut verdicts = Verdicts::of(&catalog.sources["views"]);
+        let mut verdicts = Verdicts::of(&catalog.sources["views"], "line");
         let now_us = shared_logic::time::parse_rfc3339(NOW.as_bytes()).expect("a time");
         for (at, text) in lines.iter().enumerate() {
             verdicts.judge(&Line { number: at + 1, text: text.as_bytes().to_vec() }, now_us);

@@ -21,7 +21,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 /// # Errors
 /// If the first bytes cannot be read. Errors further on are those of the returned reader; an input that ends within a
 /// compressed member is one.
-pub(super) fn plain<'a>(input: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+pub(crate) fn plain<'a>(input: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let begin = first_bytes(&mut input, &[GZIP, ZSTD])?;
     let (is_gzip, is_zstd) = (begin == GZIP, begin == ZSTD);
