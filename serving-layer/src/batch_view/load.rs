@@ -96,8 +96,7 @@ impl Loader {
         let base = older.max_by_key(|segment| segment.origin().sources.len());
         let columns = day::columns(&self.counted);
         let mut builder = DayBuilder::new(&self.counted, &self.shelf, day, table.path(), RUN_BYTES);
-        let is_in_base = |file: &DataFile| base.as_ref().is_some_and(|base| base.origin().sources.contains(&file.path));
-        for file in files.iter().filter(|file| !is_in_base(file)) {
+        for file in not_in(base.as_deref(), files) {
             let mut groups = table.reader(file, &columns);
             while let Some(rows) = groups.next().await? {
                 builder = task::blocking(move || builder.add(rows)).await?;
@@ -122,6 +121,12 @@ impl Loader {
     fn origin(&self, table: &BatchView, period: Period, sources: BTreeSet<String>) -> Origin {
         Origin { table: table.path().to_owned(), definition: self.definition.clone(), period, sources }
     }
+}
+
+/// Those of the files whose rows an older segment does not have.
+fn not_in<'a>(base: Option<&Segment>, files: &'a [DataFile]) -> Vec<&'a DataFile> {
+    let is_in = |file: &DataFile| base.is_some_and(|base| base.origin().sources.contains(&file.path));
+    files.iter().filter(|file| !is_in(file)).collect()
 }
 
 async fn files_by_day(table: &BatchView) -> Result<BTreeMap<i64, Vec<DataFile>>, StoreError> {
