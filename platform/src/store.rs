@@ -11,6 +11,7 @@
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
+//! - `file_reader`: a file read one row group after the other;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one;
@@ -22,6 +23,7 @@ mod commit;
 mod data_file;
 mod digest;
 mod durable;
+mod file_reader;
 mod location;
 mod log_file;
 mod parquet;
@@ -30,6 +32,7 @@ mod table;
 mod torn;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake::DeltaTableError;
@@ -40,6 +43,7 @@ use url::Url;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 use self::durable::DurableLocal;
+pub use self::file_reader::FileReader;
 use self::location::Location;
 pub use self::parquet::RowGroups;
 use self::retention::Retention;
@@ -169,6 +173,11 @@ impl Store {
         let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let retention = Retention { log: settings.log_retention.get(), tombstones: TOMBSTONE_AGE };
         Ok(Store { root, options, objects, retention, now_us: clock::now_us })
+    }
+
+    /// The folder below which the deployment's tables lie; `None` if they are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.root.to_file_path().ok().filter(|_| self.root.scheme() == "file")
     }
 
     /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power

@@ -2,7 +2,8 @@
 //! snapshot from start to end, so view and cut belong together.
 //!
 //! The archives are read *after* the views. So a snapshot never knows an older archive than the one from which one of its views
-//! was computed. While the store cannot be read, the last known values stay. That is safe because a view's cut never falls: an
+//! was computed. A view that takes long to load holds nothing up: until it is loaded, snapshots have the one before. While the store
+//! cannot be read, the last known values stay. That is safe because a view's cut never falls: an
 //! old view needs slices that still exist, or the answer says that they are missing.
 //!
 //! - `cache`: the newest snapshot, replaced regularly and on demand;
@@ -12,6 +13,8 @@
 mod cache;
 mod known_gaps;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -52,6 +55,15 @@ pub(crate) struct ArchiveFacts {
     pub(crate) version: u64,
     /// What that commit says about the source's logs.
     pub(crate) facts: Arc<Facts>,
+}
+
+/// Why no answer about a metric is possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable<'a> {
+    /// Its view is being loaded for the first time.
+    Loading,
+    /// The store could not be read, for this reason.
+    Failed(&'a str),
 }
 
 impl Snapshot {
@@ -113,11 +125,16 @@ impl Snapshot {
     }
 
     /// Why no answer about a metric is possible: its view, or the archive of its source, was never read.
-    pub(crate) fn unreadable(&self, metric: &Metric) -> Option<&str> {
+    pub(crate) fn unreadable(&self, metric: &Metric) -> Option<Unreadable<'_>> {
         let view = self.views.get(&metric.name).filter(|view| view.value.is_none()).map(|view| &view.error);
         let archive =
             self.archives.get(&metric.source).filter(|archive| archive.value.is_none()).map(|archive| &archive.error);
-        view.or(archive).map(|error| error.as_deref().unwrap_or("not read yet"))
+        view.or(archive).map(|error| error.as_deref().map_or(Unreadable::Loading, Unreadable::Failed))
+    }
+
+    /// The metrics whose views have not been loaded yet since the process started.
+    pub(crate) fn loading(&self) -> impl Iterator<Item = &str> {
+        self.views.iter().filter(|(_, view)| !view.is_tried()).map(|(metric, _)| metric.as_str())
     }
 
     /// Why views and archives could not be read the last time.
@@ -131,8 +148,8 @@ impl Snapshot {
         catalog.metrics.values().all(|metric| self.unreadable(metric).is_none())
     }
 
-    /// The memory that the views take, about.
-    fn view_bytes(&self) -> usize {
-        self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum()
+    /// What the segments of the views take on disk.
+    fn segment_bytes(&self) -> u64 {
+        self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.on_disk().bytes).sum()
     }
 }

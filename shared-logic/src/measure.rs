@@ -115,13 +115,27 @@ impl MeasureKind {
 
     /// Reads the next item that [`MeasureKind::write`] wrote; `None` if it is not one of this measure.
     pub fn read(self, from: &mut &[u8]) -> Option<Value> {
-        let value = Value::read(from)?;
-        let of_type = match value {
+        Value::read(from).filter(|value| self.has(value))
+    }
+
+    /// Appends a value that is still to be merged as one MessagePack item: as [`MeasureKind::write`] does, but integers of more
+    /// than 64 bits as they are. Further values may bring such a sum back into range.
+    pub fn write_partial(self, out: &mut Vec<u8>, value: &Value) {
+        value.write_partial(out);
+    }
+
+    /// Reads the next item that [`MeasureKind::write_partial`] wrote; `None` if it is not one of this measure.
+    pub fn read_partial(self, from: &mut &[u8]) -> Option<Value> {
+        Value::read_partial(from).filter(|value| self.has(value))
+    }
+
+    /// Whether the measure can have this value.
+    fn has(self, value: &Value) -> bool {
+        match value {
             Value::Null | Value::Overflow => true,
             Value::Int(_) => self.value_type() == FieldType::Int,
             Value::Float(_) => self.value_type() == FieldType::Float,
-        };
-        of_type.then_some(value)
+        }
     }
 
     /// Reads a column of partials: a null cell is an overflow where the measure says so, otherwise nothing was seen.

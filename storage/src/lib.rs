@@ -16,6 +16,8 @@ mod noted_table;
 mod schemas;
 mod shard;
 
+use std::path::PathBuf;
+
 use platform::settings;
 use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
@@ -41,5 +43,10 @@ impl Storage {
     pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
         Ok(Storage { store, version: deployment.version.clone() })
+    }
+
+    /// The deployment's folder; `None` if its tables are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.store.folder()
     }
 }

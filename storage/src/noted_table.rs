@@ -7,7 +7,7 @@ mod rest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
+use platform::store::{Commit, Committed, DataFile, FileReader, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -148,6 +148,11 @@ impl<N: TableNote> NotedTable<N> {
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
         self.table.read(files, columns).await
+    }
+
+    /// Reads those columns of one file, in the types given, one row group after the other.
+    pub fn reader(&self, file: &DataFile, columns: &Schema) -> FileReader {
+        self.table.reader(file, columns)
     }
 
     /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.

@@ -86,6 +86,9 @@ fn values_of_the_wrong_type_are_refused_with_their_place() {
 fn optional_keys_can_be_set() {
     let settings = load("", &[("BRAID__TELEMETRY__LISTEN", "127.0.0.1:0")], &[]).expect("loads");
     assert_eq!(settings.telemetry.listen.map(|address| address.port()), Some(0));
+    assert_eq!(settings.serving.folder, None);
+    let settings = load("[serving]\nfolder = \"/var/cache/braid\"\n", &[], &[]).expect("loads");
+    assert_eq!(settings.serving.folder, Some("/var/cache/braid".into()));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use deltalake::Path;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt};
+use polars::io::parquet::metadata::{FileMetadata, FileMetadataRef};
 use polars::prelude::*;
 use uuid::Uuid;
 
@@ -98,7 +99,7 @@ pub(super) async fn read(
     let bytes: Vec<_> = stream::iter(files.to_vec()).map(fetch).buffered(CONCURRENT_READS).try_collect().await?;
     let columns = columns.clone();
     let decode = move || {
-        let frames = bytes.into_iter().map(|bytes| Ok(decoded(bytes, &columns)?.lazy()));
+        let frames = bytes.into_iter().map(|bytes| Ok(decoded(bytes, None, &columns)?.lazy()));
         let frames = frames.collect::<PolarsResult<Vec<LazyFrame>>>()?;
         if frames.is_empty() {
             return Ok(DataFrame::empty_with_schema(&columns).lazy());
@@ -116,6 +117,19 @@ async fn fetch(
     file: &DataFile,
     wanted: &HashSet<String>,
 ) -> Result<Vec<u8>, object_store::Error> {
+    let bytes = fetch_end(store, file).await?;
+    if bytes.len() as u64 <= WHOLE {
+        return Ok(bytes);
+    }
+    // If the description cannot be understood, decoding the file reports why.
+    match described(&bytes) {
+        Ok(description) => fetch_columns(store, file, &description, wanted, bytes).await,
+        Err(_) => Ok(bytes),
+    }
+}
+
+/// Reads a file's end, which describes its columns, or a small file whole. The bytes before the end are zero.
+pub(super) async fn fetch_end(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<u8>, object_store::Error> {
     let path = Path::from(file.path.as_str());
     let size = u64::try_from(file.size).unwrap_or_default();
     if size <= WHOLE {
@@ -131,10 +145,20 @@ async fn fetch(
         let missing = store.get_range(&path, size - description..size - TAIL).await?;
         place(&mut bytes, size - description, &missing);
     }
-    let ranges = chunks(&bytes, wanted);
-    for (range, chunk) in ranges.iter().zip(store.get_ranges(&path, &ranges).await?) {
-        place(&mut bytes, range.start, &chunk);
-    }
+    Ok(bytes)
+}
+
+/// Reads the wanted columns of the row groups that are described, each to its place in `bytes`.
+pub(super) async fn fetch_columns(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    description: &FileMetadata,
+    wanted: &HashSet<String>,
+    mut bytes: Vec<u8>,
+) -> Result<Vec<u8>, object_store::Error> {
+    let ranges = chunks(description, wanted, bytes.len() as u64);
+    let read = store.get_ranges(&Path::from(file.path.as_str()), &ranges).await?;
+    ranges.iter().zip(read).for_each(|(range, chunk)| place(&mut bytes, range.start, &chunk));
     Ok(bytes)
 }
 
@@ -146,22 +170,32 @@ fn place(bytes: &mut [u8], at: u64, read: &[u8]) {
     }
 }
 
-/// Where the wanted columns lie in a file whose description is read. None if the description cannot be understood:
-/// decoding the file then reports why.
-fn chunks(bytes: &[u8], wanted: &HashSet<String>) -> Vec<Range<u64>> {
-    let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
-    let Ok(description) = reader.get_metadata() else { return Vec::new() };
-    let groups = description.row_groups.iter().flat_map(|group| group.parquet_columns());
+/// Where the wanted columns lie in a file of that size.
+fn chunks(description: &FileMetadata, wanted: &HashSet<String>, size: u64) -> Vec<Range<u64>> {
+    let columns = description.row_groups.iter().flat_map(|group| group.parquet_columns());
     let is_wanted = |path: &[PlSmallStr]| path.first().is_some_and(|name| wanted.contains(name.as_str()));
-    groups
+    columns
         .filter(|chunk| is_wanted(&chunk.descriptor().path_in_schema))
         .map(|chunk| chunk.byte_range())
-        .filter(|range| range.end <= bytes.len() as u64)
+        .filter(|range| range.end <= size)
         .collect()
 }
 
-fn decoded(bytes: impl AsRef<[u8]> + Send + Sync, columns: &Schema) -> PolarsResult<DataFrame> {
+/// How the end of a file describes it.
+pub(super) fn described(bytes: &[u8]) -> PolarsResult<FileMetadataRef> {
+    ParquetReader::new(std::io::Cursor::new(bytes)).get_metadata().map(Arc::clone)
+}
+
+/// Decodes those columns of a file's row groups: all of them, or those of a description. A column that the file lacks is null.
+pub(super) fn decoded(
+    bytes: impl AsRef<[u8]> + Send + Sync,
+    described: Option<FileMetadataRef>,
+    columns: &Schema,
+) -> PolarsResult<DataFrame> {
     let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+    if let Some(described) = described {
+        reader.set_metadata(described);
+    }
     let present = reader.schema()?;
     let wanted = columns.iter_names().filter(|name| present.contains(name.as_str())).map(ToString::to_string).collect();
     let frame = reader.with_columns(Some(wanted)).finish()?;

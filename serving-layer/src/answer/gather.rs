@@ -12,7 +12,7 @@ use shared_logic::time::TimeRange;
 
 use crate::batch_view::View;
 use crate::problem::Problem;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Unreadable};
 use crate::speed_view::{Question, ShardReadings};
 use crate::versions::Version;
 
@@ -55,8 +55,10 @@ pub(super) async fn gather(
     let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
     let mut newer = 0;
     loop {
-        if let Some(reason) = snapshot.unreadable(metric) {
-            return Err(Problem::store(reason));
+        match snapshot.unreadable(metric) {
+            Some(Unreadable::Loading) => return Err(Problem::loading(&metric.name)),
+            Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
+            None => {}
         }
         let gathered = read_views(version, &snapshot, metric, (key, range)).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);

@@ -56,6 +56,7 @@ async fn a_metric_is_described() {
         (&json!(1), &json!("2026-04-24T09:20:03Z"), &json!(true))
     );
     assert_eq!(cut["offsets"], json!({LOG: {"0": 4}}));
+    assert_eq!(cut["segments"], json!({"days": 0, "months": 0, "bytes": 0}));
     assert!(cut["age_ms"].as_i64().expect("a number") > 0);
     assert_eq!(
         (&metric["freshness"]["as_of"], &metric["freshness"]["complete"]),
@@ -143,5 +144,7 @@ async fn the_process_says_how_it_is() {
     let text = response.text().await.expect("text");
     assert!(text.contains("braid_serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");
     assert!(text.contains("braid_serving_request_seconds_bucket"), "{text}");
-    assert!(text.contains("braid_serving_view_memory_bytes"), "{text}");
+    for name in ["view_memory_bytes", "segment_bytes", "blocks_total{from=\"memory\"}", "blocks_total{from=\"disk\"}"] {
+        assert!(text.contains(&format!("braid_serving_{name}")), "{name}: {text}");
+    }
 }

@@ -12,6 +12,7 @@ mod figures;
 mod full_topic;
 mod load;
 mod recovery;
+mod served;
 mod sixty_days;
 mod speed;
 mod ten_metrics;
@@ -50,6 +51,9 @@ fn main() {
         }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("served") {
+            served::measure(scenario, &mut figures).await?;
         }
         if wanted("sixty_days") {
             sixty_days::measure(scenario, &mut figures).await?;

@@ -66,7 +66,7 @@ async fn described(version: &Version, snapshot: &Snapshot, metric: &Metric, now_
 /// Cut and age of the newest batch view; null before the first reconcile.
 fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Value {
     let Some(view) = snapshot.view(&metric.name) else { return Value::Null };
-    let (in_memory, in_store) = view.days();
+    let on_disk = view.on_disk();
     json!({
         "version": view.version,
         "committed_at": format_rfc3339(view.note.committed_at_us),
@@ -76,7 +76,7 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
         "is_current": snapshot.own_view(version.asked(metric)).is_some(),
         "archive_version": view.note.archive_version,
         "offsets": offsets(version, snapshot, metric, &view.note.cut),
-        "days": {"in_memory": in_memory, "in_store": in_store},
+        "segments": {"days": on_disk.days, "months": on_disk.months, "bytes": on_disk.bytes},
     })
 }
 
