@@ -23,10 +23,13 @@ pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
     col(LOG).map_many(accepted, &places, |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::Boolean)))
 }
 
+/// A log, a partition, and its ranges.
+type Known<'a> = (&'a str, i32, &'a [(i64, i64)]);
+
 fn accepted(columns: &[Column], ranges: &Ranges) -> PolarsResult<Column> {
     let (logs, partitions, offsets) = (columns[0].str()?, columns[1].i32()?, columns[2].i64()?);
     // Rows of one partition lie together, so most of them need no search.
-    let mut last: Option<(&str, i32, &[(i64, i64)])> = None;
+    let mut last: Option<Known<'_>> = None;
     let rows = logs.iter().zip(partitions.iter()).zip(offsets.iter()).map(|((log, partition), offset)| {
         let (Some(log), Some(partition), Some(offset)) = (log, partition, offset) else { return false };
         let known = last.filter(|(of_log, of_partition, _)| (*of_log, *of_partition) == (log, partition));

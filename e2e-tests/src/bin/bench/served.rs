@@ -144,7 +144,8 @@ impl LargeView {
     async fn write(&mut self, days: Range<i64>) -> Result<u64> {
         let mut commit = Commit::new("RECONCILE", batch_view::DAY, now_us());
         let mut names = Vec::new();
-        for day in days.map(|day| self.first_day + day) {
+        let first_day = self.first_day;
+        for day in days.map(|day| first_day + day) {
             let rows = self.rows(day)?;
             commit = commit.adding([self.table.write(&format_day(day), rows, &[]).await?]);
             names.push(format_day(day));

@@ -84,7 +84,7 @@ async fn a_day_may_come_gain_files_and_go() {
     // Compaction: the same rows in one file.
     let both = Row { calls: 2, seconds: Some(2), ..call("2026-04-02T11:00:00Z", "Kiel") };
     table.replace(&[both, call("2026-04-02T11:01:00Z", "Ulm")]).await;
-    assert_eq!(calls(&loaded(&mut reader).await).await, Value::Int(8));
+    assert_eq!(calls(loaded(&mut reader).await.as_ref()).await, Value::Int(8));
     // The first month is gone.
     let mut delta = table.table().await;
     let march = delta.files().await.expect("listed").into_iter().filter(|file| file.partition.starts_with("2026-03"));
@@ -165,7 +165,7 @@ async fn a_view_of_another_definition_has_no_segments() {
     assert_eq!((calls(&view).await, view.on_disk().days), (Value::Int(0), 0));
     until(|| table.segments().is_empty(), "those of the older definition").await;
     table.replace(&four_days()).await;
-    assert_eq!(calls(&loaded(&mut reader).await).await, Value::Int(4));
+    assert_eq!(calls(loaded(&mut reader).await.as_ref()).await, Value::Int(4));
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn two_processes_share_a_folder_and_no_segment() {
     let table = Table::new();
     table.replace(&four_days()).await;
     let (mut one, mut other) = (table.reader(PLENTY), table.reader(PLENTY));
-    assert_eq!(calls(&loaded(&mut one).await).await, calls(&loaded(&mut other).await).await);
+    assert_eq!(calls(loaded(&mut one).await.as_ref()).await, calls(loaded(&mut other).await.as_ref()).await);
     assert_eq!((one.loader.shelf.built(), other.loader.shelf.built()), (6, 6));
     drop(one);
     let mut next = table.reader(PLENTY);

@@ -152,10 +152,7 @@ impl Addition {
     }
 
     /// Each group key with its rows and with what its own field held.
-    fn by_key<'a>(
-        &'a self,
-        own: &'a [Option<Vec<u8>>],
-    ) -> Result<impl Iterator<Item = (&'a str, &'a [Row], Option<&'a [u8]>)>, UnknownReply> {
+    fn by_key<'a>(&'a self, own: &'a [Option<Vec<u8>>]) -> Result<impl Iterator<Item = KeyRows<'a>>, UnknownReply> {
         if own.len() != self.ends.len() {
             return Err(other_fields());
         }
@@ -189,6 +186,9 @@ impl Addition {
         &self.values[row as usize * width..][..width]
     }
 }
+
+/// A group key, its rows, and what its own field held.
+type KeyRows<'a> = (&'a str, &'a [Row], Option<&'a [u8]>);
 
 /// Rows of one key by chunk, ascending.
 fn by_chunk(rows: &[Row]) -> impl Iterator<Item = (i64, &[Row])> {
