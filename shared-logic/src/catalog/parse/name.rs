@@ -46,7 +46,9 @@ pub(super) fn fix_of_field(name: &str, columns: bool) -> String {
     let path = if name.contains(['.', '[']) { format!("[{name:?}]") } else { format!("{name:?}") };
     let renamed = format!("{plain} = {{ type = \"…\", path = {path} }}");
     if columns {
-        return format!("{rule}; columns are told by their order, so any name will do: {renamed} if a header has this one");
+        return format!(
+            "{rule}; columns are told by their order, so any name will do: {renamed} if a header has this one"
+        );
     }
     let nested = if name.contains('.') { format!(", or path = {name:?} inside of an object") } else { String::new() };
     format!("{rule}, and say where it stands: {renamed}{nested}")

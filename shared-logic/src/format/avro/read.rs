@@ -111,7 +111,8 @@ impl<'a> Reading<'a> {
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 let key = self.text()?.of(self.payload, &[]);
-                if let Some((_, last)) = chosen.iter().zip(&mut last).find(|((chosen, _), _)| chosen.as_bytes() == key) {
+                if let Some((_, last)) = chosen.iter().zip(&mut last).find(|((chosen, _), _)| chosen.as_bytes() == key)
+                {
                     *last = Some(self.at);
                 }
                 self.value(values)?;
