@@ -4,6 +4,7 @@
 //! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
+//! - `places`: which rows lie in some ranges of offsets, and which log came first;
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
 //! - `witnesses`: rows → what lay at an offset (R12);
@@ -13,6 +14,7 @@
 pub(crate) mod digest;
 pub(crate) mod hashes;
 pub(crate) mod lives;
+mod places;
 pub(crate) mod record_rows;
 pub(crate) mod witnesses;
 
@@ -33,6 +35,8 @@ use tracing::info;
 
 use self::record_rows::{Incoming, RecordRows};
 use crate::rows::{self, RowsError};
+
+pub(crate) use self::places::{log_order, within};
 
 /// The columns whose smallest and largest values are kept with a file.
 pub(crate) const RANGED: [&str; 4] = [LOG, PARTITION, OFFSET, RULES];
@@ -216,15 +220,6 @@ pub(crate) fn may_hold(file: &DataFile, ranges: &[OffsetRange]) -> bool {
             && file.may_hold(PARTITION, partition, partition)
             && file.may_hold(OFFSET, range.from, range.to - 1)
     })
-}
-
-/// Accepts the rows whose offset lies in one of the ranges.
-pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
-    let inside = |range: &OffsetRange| {
-        let place = col(LOG).eq(lit(range.id.log.as_str())).and(col(PARTITION).eq(lit(range.id.partition)));
-        place.and(col(OFFSET).gt_eq(lit(range.from))).and(col(OFFSET).lt(lit(range.to)))
-    };
-    ranges.iter().map(inside).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
 
 #[cfg(test)]

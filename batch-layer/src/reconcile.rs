@@ -14,13 +14,15 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `recompute`: a day → a file;
 //! - `commit`: rows, cut and definition at once (R1);
-//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view.
+//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
+//! - `over`: which logs no process has to ask for any more (R6).
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
 mod commit;
 mod cut;
 mod error;
+mod over;
 mod plan;
 mod rebuild;
 mod recompute;
@@ -120,6 +122,9 @@ impl Reconciler {
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
+        }
+        for (prepared, _) in &mut others {
+            self.note_over(prepared).await;
         }
         outcome.map(|()| reports)
     }

@@ -4,7 +4,7 @@ use polars::prelude::{DataFrame, IntoLazy};
 use shared_logic::catalog::{Catalog, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::format::FieldValue;
-use shared_logic::plan::Plan;
+use shared_logic::plan::{Plan, SourcePlan};
 use shared_logic::schema::{FieldType, Place, Step};
 
 /// Parses a text as a catalog and checks the result.
@@ -32,6 +32,8 @@ fn accepted(text: &str, catalog: &Catalog) {
             runs(source, metric);
         }
     }
+    let counted = |source: &&Source| is_possible(source) && catalog.metrics_of(&source.name).next().is_some();
+    catalog.sources.values().filter(counted).for_each(|source| run_together(catalog, source));
 }
 
 /// The texts of the values that events are made of, beside instants.
@@ -67,6 +69,19 @@ fn runs(source: &Source, metric: &Metric) {
     assert!(partials.height() <= 2, "no more partials than events");
     assert_eq!(partials.width(), metric.by.len() + 1 + metric.measures.len());
     plan.roll_up(&partials, |_| false).unwrap_or_else(|error| panic!("{} does not roll up: {error}", metric.name));
+}
+
+/// The metrics of a source take its events in one pass.
+fn run_together(catalog: &Catalog, source: &Source) {
+    let plan = SourcePlan::new(source, catalog.metrics_of(&source.name));
+    if source.format.names_schemas() {
+        return;
+    }
+    let encoded = plan.encode(events(source)).unwrap_or_else(|error| panic!("{} is not counted: {error}", source.name));
+    let counted = plan.count(&encoded, 0, &[1, 2], usize::MAX);
+    assert_eq!((counted.to, counted.partials.len()), (2, catalog.metrics_of(&source.name).count()));
+    let partials: usize = counted.partials.iter().map(|partials| partials.len()).sum();
+    assert!(partials <= 2 * plan.sets(), "no more partials than events belong to");
 }
 
 /// Two events of a source: one with every field, one with the required ones only.

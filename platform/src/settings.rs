@@ -123,6 +123,7 @@ impl Settings {
         self.kafka.check()?;
         self.redis.check()?;
         self.registry.check()?;
+        self.store.check()?;
         self.http.check()?;
         self.speed.check()?;
         self.archive.check()?;

@@ -36,6 +36,18 @@ pub fn day_of(instant_us: i64) -> i64 {
     instant_us.div_euclid(DAY_US)
 }
 
+/// The first day of the calendar month that holds the day.
+pub fn month_start(day: i64) -> i64 {
+    let (.., day_of_month) = parse::civil(day);
+    day - day_of_month + 1
+}
+
+/// The first day of the calendar month after the one that holds the day.
+pub fn next_month_start(day: i64) -> i64 {
+    // No month has more than 31 days, and none less than 28.
+    month_start(month_start(day) + 31)
+}
+
 /// A day as `YYYY-MM-DD`.
 pub fn format_day(day: i64) -> String {
     let (year, month, day) = parse::civil(day);

@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
-use self::micro_batch::MicroBatch;
+use self::micro_batch::{MicroBatch, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
@@ -77,7 +77,7 @@ pub struct Start {
 /// Reads one source. It belongs to a thread of its own.
 pub struct Reader {
     source: Source,
-    wanted: Vec<String>,
+    shape: Shape,
     settings: Speed,
     kafka: platform::settings::Kafka,
     consumer: Consumer,
@@ -93,8 +93,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted. `schemas`
-    /// are those that records may name, and `ends` says how far the log reaches.
+    /// A reader of the source's topic that reads nothing yet. `schemas` are those that records may name, and `ends` says how
+    /// far the log reaches.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
@@ -105,7 +105,7 @@ impl Reader {
         kafka: &platform::settings::Kafka,
         settings: &Speed,
         source: &Source,
-        wanted: Vec<String>,
+        shape: Shape,
         schemas: Schemas,
         assignments: std_mpsc::Receiver<Assignment>,
         ends: watch::Receiver<Ends>,
@@ -120,7 +120,7 @@ impl Reader {
             schemas,
             awaited: None,
             source: source.clone(),
-            wanted,
+            shape,
             settings: settings.clone(),
             partitions: BTreeMap::new(),
             assignments,
@@ -176,7 +176,7 @@ impl Reader {
             match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
-                    self.partitions.insert(partition, Partition::new(&self.source, &self.wanted, start));
+                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, start));
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
@@ -219,7 +219,7 @@ impl Reader {
                         awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
                     }
                     let is_full = partition.is_full(settings);
-                    if record.is_last || is_full || names_schemas {
+                    if record.is_last || is_full || names_schemas || partition.is_at_mark() {
                         partition.note_witness(&record);
                     }
                     if is_full && !losses.is_new() {

@@ -25,6 +25,7 @@ pub type Archive = NotedTable<Facts>;
 impl TableNote for Facts {
     const DOMAIN: &'static str = archive::FACTS_DOMAIN;
     const PARTITION: &'static str = archive::DAY;
+    const ENTRIES: &'static str = archive::FACTS_LOGS;
 }
 
 /// Facts that could not be changed.

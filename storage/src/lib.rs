@@ -16,6 +16,8 @@ mod noted_table;
 mod schemas;
 mod shard;
 
+use std::path::PathBuf;
+
 use platform::settings;
 use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
@@ -24,7 +26,7 @@ pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
-pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
+pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]
@@ -41,5 +43,10 @@ impl Storage {
     pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
         Ok(Storage { store, version: deployment.version.clone() })
+    }
+
+    /// The deployment's folder; `None` if its tables are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.store.folder()
     }
 }

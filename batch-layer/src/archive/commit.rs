@@ -94,13 +94,13 @@ pub(crate) async fn rows(
     Ok(committed)
 }
 
-/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed.
+/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
 pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
     let declared = archive.columns()?;
     let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
-        files.push(archive.write(&day, frame, &RANGED).await?);
+        files.push(archive.write_quickly(&day, frame, &RANGED).await?);
     }
     Ok(files)
 }

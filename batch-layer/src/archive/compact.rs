@@ -1,9 +1,9 @@
 //! Keeps the archive's files few and under the source's own rules.
 //!
 //! Each commit of the archiver writes a file per day, and a reconcile reads every file of a day: the small ones of a day are
-//! merged. Small files of other rules are decoded again from their bytes first (R11). No file ever holds rows of different
-//! rules, no column is lost, and a file whose bytes were not kept stays as it is. Rows that older builds wrote without a hash get
-//! one from their bytes.
+//! merged, a row group at a time, which bounds the memory that it takes. Small files of other rules are decoded again from their
+//! bytes first (R11). No file ever holds rows of different rules, no column is lost, and a file whose bytes were not kept stays as
+//! it is. Rows that older builds wrote without a hash get one from their bytes.
 //!
 //! The archiver does this itself between its own commits, so it rarely conflicts: only commits that change facts alone
 //! (`braid close`, `braid lost accept`, a reconcile that settles a log) can come between. Then the small files stay until the
@@ -11,9 +11,9 @@
 //! old enough to be removed.
 
 use metrics::counter;
-use platform::store::DataFile;
+use platform::store::{DataFile, RowGroups, StoreError};
 use platform::telemetry::error_text;
-use polars::prelude::{SortMultipleOptions, col, lit};
+use polars::prelude::{Schema, SortMultipleOptions, col, lit};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION, RULES};
 use storage::{Archive, Schemas};
@@ -24,10 +24,16 @@ use crate::rows::{self, RowsError};
 
 /// A day with fewer small files than this is left alone.
 const FILES_MIN: usize = 16;
-/// A file with more rows than this is not small.
+/// A file with so many rows, or so many bytes, is not small.
 const ROWS_SMALL: u64 = 250_000;
-/// The most rows that are merged at once, which bounds the memory that it takes.
+const BYTES_SMALL: i64 = 8 << 20;
+/// The most rows and bytes of the files that are merged into one, which is in memory once it is encoded.
 const ROWS_MAX: u64 = 1_000_000;
+const BYTES_MAX: i64 = 32 << 20;
+/// The most rows and bytes of the files that become one row group. So many rows are in memory at once; they take about ten times
+/// the bytes of their files.
+const GROUP_ROWS: u64 = 131_072;
+const GROUP_BYTES: i64 = 4 << 20;
 
 /// Compacts the archive and writes a checkpoint of its log. A failure is logged and nothing else, because the archive works
 /// without this, only more slowly.
@@ -54,7 +60,8 @@ pub(crate) async fn compact(
 ) -> Result<(), RowsError> {
     let (facts, rules) = (archive.facts(), source.rules());
     let (mut own, mut other) = (Vec::new(), Vec::new());
-    for file in archive.files().await?.into_iter().filter(|file| file.rows < ROWS_SMALL) {
+    let is_small = |file: &DataFile| file.rows < ROWS_SMALL && file.size < BYTES_SMALL;
+    for file in archive.files().await?.into_iter().filter(is_small) {
         let is_own = archive_rows::rules_of(archive, &facts, &rules, &file)? == rules;
         if is_own { own.push(file) } else { other.push(file) }
     }
@@ -99,7 +106,7 @@ async fn decode_again(
     Ok(())
 }
 
-/// Merges files of the source's own rules, a day at a time.
+/// Merges files of the source's own rules, a day at a time, the oldest first.
 async fn merge(
     archive: &mut Archive,
     rules: &RulesHash,
@@ -109,18 +116,15 @@ async fn merge(
     let mut days = DataFile::by_partition(files);
     days.retain(|_, files| files.len() >= files_min);
     for (day, mut files) in days {
-        let mut rows = 0;
+        files.sort_by_key(|file| file.ranges.get(OFFSET).copied());
+        let (mut rows, mut bytes) = (0, 0);
         files.retain(|file| {
-            rows += file.rows;
-            rows <= ROWS_MAX
+            (rows, bytes) = (rows + file.rows, bytes + file.size);
+            rows <= ROWS_MAX && bytes <= BYTES_MAX
         });
-        let place = SortMultipleOptions::default().with_maintain_order(true);
         // Every column that the table has: some files hold values of fields that the catalog no longer declares.
-        let merged = archive.read(&files, &archive.columns()?).await?.sort([LOG, PARTITION, OFFSET], place);
-        let named = merged.with_column(col(RULES).fill_null(lit(rules.as_str())));
-        let hashed = move || hashes::filled(named.collect()?);
-        let frame = rows::compute("merge small files", archive.path(), hashed).await?;
-        let one = archive.write(&day, frame, &RANGED).await?;
+        let one = merged(archive, rules, &archive.columns()?, &files).await?;
+        let one = archive.write_groups(&day, one).await?;
         debug!(table = archive.path(), day, files = files.len(), rows = one.rows, "compacting");
         counter!("braid_archive_files_compacted_total").increment(files.len() as u64);
         let commit = archive.begin("COMPACT").adding([one]).removing(files).same_rows();
@@ -129,9 +133,47 @@ async fn merge(
     Ok(())
 }
 
+/// All rows of the files, encoded a few files at a time.
+async fn merged(
+    archive: &Archive,
+    rules: &RulesHash,
+    columns: &Schema,
+    files: &[DataFile],
+) -> Result<RowGroups, RowsError> {
+    let operation = "merge small files";
+    let failed = |source| StoreError::Frame { operation, table: archive.path().to_owned(), source };
+    let mut merged = RowGroups::new(columns, &RANGED).map_err(failed)?;
+    for group in groups(files) {
+        let place = SortMultipleOptions::default().with_maintain_order(true);
+        let rows = archive.read(group, columns).await?.sort([LOG, PARTITION, OFFSET], place);
+        let rows = rows.with_column(col(RULES).fill_null(lit(rules.as_str())));
+        let add = move || {
+            merged.push(hashes::filled(rows.collect()?)?)?;
+            Ok(merged)
+        };
+        merged = rows::compute(operation, archive.path(), add).await?;
+    }
+    Ok(merged)
+}
+
+/// The files, as many at a time as one row group takes, and at least one.
+fn groups(files: &[DataFile]) -> Vec<&[DataFile]> {
+    let (mut groups, mut begin, mut rows, mut bytes) = (Vec::new(), 0, 0, 0);
+    for (at, file) in files.iter().enumerate() {
+        (rows, bytes) = (rows + file.rows, bytes + file.size);
+        if at > begin && (rows > GROUP_ROWS || bytes > GROUP_BYTES) {
+            groups.push(&files[begin..at]);
+            (begin, rows, bytes) = (at, file.rows, file.size);
+        }
+    }
+    groups.push(&files[begin..]);
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashMap};
 
     use platform::registry::Registry;
     use platform::store::Committed;
@@ -140,6 +182,7 @@ mod tests {
     use shared_logic::decode::Decoder;
     use shared_logic::log::PartitionId;
     use storage::Storage;
+    use test_kit::{Dice, first_seed};
 
     use super::super::buffer::Buffer;
     use super::super::commit;
@@ -154,6 +197,29 @@ mod tests {
             rows.column(OFFSET).expect("there").i64().expect("integers").iter().flatten().collect();
         offsets.sort_unstable();
         offsets
+    }
+
+    #[test]
+    fn row_groups_hold_whole_files_in_their_order_and_are_not_too_large() {
+        let mut dice = Dice::new(first_seed());
+        for _ in 0..500 {
+            let file = |rows: u64| DataFile {
+                path: String::new(),
+                partition: String::new(),
+                size: 40 * rows as i64,
+                rows,
+                ranges: HashMap::new(),
+                text_ranges: HashMap::new(),
+            };
+            let files: Vec<DataFile> = (0..dice.below(40)).map(|_| file(dice.below(200_000) as u64)).collect();
+            let groups = groups(&files);
+            assert_eq!(groups.concat(), files);
+            for group in groups {
+                let (rows, bytes): (u64, i64) =
+                    group.iter().fold((0, 0), |sum, file| (sum.0 + file.rows, sum.1 + file.size));
+                assert!(group.len() == 1 || rows <= GROUP_ROWS && bytes <= GROUP_BYTES, "{rows} rows, {bytes} bytes");
+            }
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

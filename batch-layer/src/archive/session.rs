@@ -1,5 +1,8 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
 //!
+//! While one commit is written, the session reads what the next one will hold. There is one commit at a time, and a session that
+//! ends waits for it.
+//!
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
 //! - `waiting`: partitions whose records name a schema that is not known yet;
@@ -11,6 +14,7 @@ mod reading;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
@@ -30,6 +34,7 @@ use tracing::{error, info, warn};
 use self::reading::{POLL_WAIT, Reading};
 use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
+use crate::rows::RowsError;
 
 /// Archives one source. It blocks the thread that runs it.
 pub(super) struct Archiver {
@@ -65,14 +70,14 @@ impl Archiver {
         source: Source,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
-        let kafka = &settings.kafka;
         let archive = runtime.block_on(super::create(storage, &source))?;
-        let consumer = Consumer::new(kafka, &source.topic)?;
+        let kafka = settings.kafka.clone();
+        let consumer = Consumer::new(&kafka, &source.topic)?;
         Ok(Archiver {
-            topics: Topics::new(kafka)?,
+            topics: Topics::new(&kafka)?,
             losses: consumer.losses(),
             consumer,
-            kafka: kafka.clone(),
+            kafka,
             compacted: None,
             archive,
             decoder: Decoder::new(&source),
@@ -253,11 +258,34 @@ impl Archiver {
         Ok(())
     }
 
-    /// Commits what was read. Returns false if another archiver committed first.
+    /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if another archiver
+    /// committed first.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         let rows = reading.take_rows(&self.source);
-        let committed = commit::rows(&mut self.archive, &self.source, &reading.topic.log, rows, &reading.ends);
-        if self.runtime.block_on(committed)? == Committed::Conflict {
+        let (log, ends) = (reading.topic.log.clone(), reading.ends.clone());
+        let tidies = (self.commits + 1).is_multiple_of(self.settings.checkpoint_every);
+        let Archiver { runtime, archive, source, consumer, decoder, schemas, losses, settings, stop, .. } = self;
+        let (runtime, source, schemas): (&Handle, &Source, &Schemas) = (runtime, source, schemas);
+        let (committed, read) = std::thread::scope(|scope| {
+            let committing = scope.spawn(move || {
+                runtime.block_on(async {
+                    let committed = commit::rows(archive, source, &log, rows, &ends).await?;
+                    if tidies && committed != Committed::Conflict {
+                        compact::tidy_up(archive, source, schemas).await;
+                    }
+                    Ok::<_, RowsError>(committed)
+                })
+            });
+            let mut read = Ok(());
+            let goes_on = |reading: &Reading| {
+                reading.takes_more(settings) && !losses.is_new() && !stop.is_cancelled() && !committing.is_finished()
+            };
+            while read.is_ok() && goes_on(reading) {
+                read = reading.poll(consumer, source, decoder, schemas);
+            }
+            (committing.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
+        });
+        if committed? == Committed::Conflict {
             warn!(
                 table = self.archive.path(),
                 "another archiver writes to this archive; starting again from what it committed"
@@ -265,9 +293,7 @@ impl Archiver {
             return Ok(false);
         }
         self.commits += 1;
-        if self.commits.is_multiple_of(self.settings.checkpoint_every) {
-            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source, &self.schemas));
-        }
+        read?;
         Ok(true)
     }
 

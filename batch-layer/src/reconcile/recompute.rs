@@ -6,7 +6,7 @@ use platform::store::DataFile;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::{Catalog, DefinitionHash, Source};
-use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION};
+use shared_logic::contracts::archive::{ERROR, OFFSET, PARTITION};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::dedup;
 use shared_logic::log::{OffsetRange, Offsets};
@@ -17,7 +17,7 @@ use storage::{Archive, BatchView};
 
 use super::error::DayError;
 use super::view;
-use crate::archive_rows::{self, within};
+use crate::archive_rows::{self, log_order, within};
 use crate::rows;
 
 /// The order in which the archive first saw a row's log, as a column.
@@ -92,9 +92,7 @@ impl DayTask {
         if source.event_id.is_empty() {
             return events;
         }
-        let order = self.logs.iter().enumerate().fold(lit(i32::MAX), |otherwise, (at, log)| {
-            when(col(LOG).eq(lit(log.as_str()))).then(lit(at as i32)).otherwise(otherwise)
-        });
+        let order = log_order(&self.logs);
         let events = events.with_column(order.alias(LOG_ORDER));
         dedup::exact(events, &source.event_id, &source.event_time, &[LOG_ORDER, PARTITION, OFFSET])
     }

@@ -2,6 +2,7 @@
 //!
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, and reconciles at once, against a count by hand;
+//! - `ended_logs`: what logs cost that are over;
 //! - `kept_files`: which files are kept;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
@@ -9,6 +10,7 @@
 
 mod bench;
 mod by_hand;
+mod ended_logs;
 mod kept_files;
 mod rebuilds;
 mod with_shards;

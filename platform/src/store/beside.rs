@@ -11,8 +11,8 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::table::ago;
-use super::{DataFile, StoreError, Table, parquet};
+use super::parquet::{self, Effort};
+use super::{DataFile, StoreError, Table};
 
 impl Table {
     /// The JSON value at that path; `None` if there is none.
@@ -68,7 +68,8 @@ impl Table {
         frame: DataFrame,
         ranged: &[&str],
     ) -> Result<DataFile, StoreError> {
-        parquet::write(&self.objects(), self.path(), &format!("{folder}/"), partition, frame, ranged).await
+        let folder = format!("{folder}/");
+        parquet::write(&self.objects(), self.path(), &folder, partition, frame, ranged, Effort::Thorough).await
     }
 
     /// The paths of the files below `folder`.
@@ -92,7 +93,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = ago(age);
+        let before_us = self.ago(age);
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let mut removed = 0;
         for object in listed.map_err(|error| self.failed("list files of", folder, error))? {
@@ -104,10 +105,5 @@ impl Table {
             }
         }
         Ok(removed)
-    }
-
-    fn failed(&self, operation: &'static str, file: &str, error: Error) -> StoreError {
-        let (file, table) = (file.to_owned(), self.path().to_owned());
-        StoreError::File { operation, file, table, source: Box::new(error) }
     }
 }

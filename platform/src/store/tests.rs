@@ -1,9 +1,12 @@
 use super::*;
 use polars::prelude::*;
 
+mod clocked;
 mod fetched;
 mod files;
 mod power_cut;
+mod three_days;
+mod zombies;
 
 fn store(folder: &std::path::Path) -> Store {
     let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
@@ -11,8 +14,11 @@ fn store(folder: &std::path::Path) -> Store {
 }
 
 async fn table(folder: &std::path::Path) -> Table {
-    let schema = Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("s".into(), DataType::String)]);
-    store(folder).open_or_create("a/b", &schema, "day").await.expect("created")
+    store(folder).open_or_create("a/b", &columns(), "day").await.expect("created")
+}
+
+fn columns() -> Schema {
+    Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("s".into(), DataType::String)])
 }
 
 fn frame(numbers: &[i64]) -> DataFrame {

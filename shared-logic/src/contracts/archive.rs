@@ -25,6 +25,8 @@ use crate::schema::Field;
 
 /// The Delta metadata domain that holds the [`Facts`].
 pub const FACTS_DOMAIN: &str = "braid.archive";
+/// Where the facts' JSON has an entry for each log: most of these are over and do not change any more.
+pub const FACTS_LOGS: &str = "/facts/logs";
 
 /// The partition column: the event's day, or the record's if it could not be decoded. `YYYY-MM-DD`.
 pub const DAY: &str = "_day";

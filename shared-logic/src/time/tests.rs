@@ -96,6 +96,24 @@ fn durations_name_their_unit() {
     }
 }
 
+#[test]
+fn months_have_as_many_days_as_the_calendar_says() {
+    for (first, next, days) in [
+        ("2026-01-01", "2026-02-01", 31),
+        ("2026-02-01", "2026-03-01", 28),
+        ("2024-02-01", "2024-03-01", 29),
+        ("1900-02-01", "1900-03-01", 28),
+        ("2026-04-01", "2026-05-01", 30),
+        ("1969-12-01", "1970-01-01", 31),
+    ] {
+        let (first, next) = (parse_day(first).expect("a day"), parse_day(next).expect("a day"));
+        assert_eq!(next - first, days);
+        for day in first..next {
+            assert_eq!((month_start(day), next_month_start(day)), (first, next), "{}", format_day(day));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn what_rfc_3339_says_chrono_says_too(

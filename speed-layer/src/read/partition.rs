@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::Start;
-use super::micro_batch::{MicroBatch, MicroBatchBuilder};
+use super::micro_batch::{MicroBatch, MicroBatchBuilder, Shape};
 
 /// One partition that is being read.
 pub(super) struct Partition {
@@ -51,7 +51,7 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(source: &Source, wanted: &[String], start: Start) -> Partition {
+    pub(super) fn new(source: &Source, shape: &Shape, start: Start) -> Partition {
         let begins_at = start.check.as_ref().map_or(start.warm_from, Check::begins_at);
         Partition {
             window: RecentIdentities::new(source.dedup_window),
@@ -65,7 +65,7 @@ impl Partition {
             truncated: Some(start.truncated),
             last: None,
             witness: start.witness,
-            builder: MicroBatchBuilder::new(source, wanted, start.cursor),
+            builder: MicroBatchBuilder::new(source, shape, start.cursor),
             batches: start.batches,
             sent: Instant::now(),
             failed: false,
@@ -154,12 +154,20 @@ impl Partition {
         std::mem::take(&mut self.moves)
     }
 
-    /// Makes the witness of a record that was taken: the last one of a poll, or of a micro-batch; or any, if the next one may
-    /// have to wait.
+    /// Makes the witness of a record that was taken: the last one of a poll, of a micro-batch, or before a mark; or any, if the
+    /// next one may have to wait.
     pub(super) fn note_witness(&mut self, record: &Record<'_>) {
         if self.last == Some(record.offset) {
             self.witness = Some(witness_of(record));
+            if self.is_at_mark() {
+                self.builder.mark(self.witness);
+            }
         }
+    }
+
+    /// Whether the micro-batch should have a mark after the record that was taken last.
+    pub(super) fn is_at_mark(&self) -> bool {
+        self.builder.is_at_mark()
     }
 
     /// Whether the micro-batch has reached its bound.

@@ -137,6 +137,12 @@ impl Reading {
         self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
     }
 
+    /// Whether more may be read: the buffer is not full, no partition waits, and nothing was found that ends the session.
+    pub(super) fn takes_more(&self, settings: &settings::Archive) -> bool {
+        let goes_on = self.waiting.is_empty() && self.out_of_range.is_empty() && self.differs.is_empty();
+        goes_on && !self.buffer.is_full(settings)
+    }
+
     /// Takes everything that was read; the buffer goes on, empty, where it was.
     pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
         let next = self.buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
 use shared_logic::catalog::KeptBytes;
-use shared_logic::complete::{Evidence, TopicState, Why, judge};
+use shared_logic::complete::{Evidence, Shards, Standing, TopicState, Why};
 use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
@@ -219,20 +219,18 @@ impl Tables {
             witnesses: vec![None, None],
             truncated: None,
         };
-        let shards: BTreeMap<PartitionId, Option<Shard>> =
-            note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
+        let shards: Shards = note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
         let archive = self.archive().await;
-        let verdict = judge(&Evidence {
+        let standing = Standing::of(&Evidence {
             definition: &definition,
             rules: &catalog.sources["s"].rules(),
             view: Some(note.as_ref()),
             archive: Some(&archive.facts()),
             archive_version: archive.version(),
             topic: Some(&TopicState { log: Some((LOG.to_owned(), PARTITIONS)), at_us: 0 }),
-            shards: &shards,
         });
         let named = |id: Option<PartitionId>| id.expect("a gap of a partition").partition;
-        verdict.gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
+        standing.judge(&shards).gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
     }
 
     /// Columns of every archived row.

@@ -6,13 +6,16 @@
 //! debug build, is a rehearsal.
 
 mod archive;
+mod asked;
 mod decode;
 mod figures;
 mod full_topic;
 mod load;
 mod recovery;
+mod served;
 mod sixty_days;
 mod speed;
+mod ten_metrics;
 mod usage;
 mod visible;
 
@@ -21,7 +24,7 @@ use e2e_tests::binaries::target_dir;
 use e2e_tests::{Kafka, scenario};
 
 use self::figures::Figures;
-use self::load::Keys;
+use self::speed::Workload;
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -32,9 +35,9 @@ fn main() {
         if wanted("decode") {
             decode::measure(&mut figures)?;
         }
-        for keys in [Keys::Zipf, Keys::Uniform] {
+        for workload in Workload::ALL {
             if wanted("speed") {
-                speed::measure(scenario, keys, &mut figures).await?;
+                speed::measure(scenario, workload, &mut figures).await?;
             }
         }
         if wanted("archive") {
@@ -43,8 +46,14 @@ fn main() {
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
         }
+        if wanted("asked") {
+            asked::measure(scenario, &mut figures).await?;
+        }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("served") {
+            served::measure(scenario, &mut figures).await?;
         }
         if wanted("sixty_days") {
             sixty_days::measure(scenario, &mut figures).await?;

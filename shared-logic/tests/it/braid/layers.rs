@@ -12,7 +12,7 @@ use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
 use shared_logic::partial::Partials;
-use shared_logic::plan::Plan;
+use shared_logic::plan::{Plan, SourcePlan};
 use test_kit::Dice;
 
 use super::Key;
@@ -124,7 +124,7 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
     let opened = if dice.chance(50) { cut } else { dice.between(0, cut) };
     let mut begins: Vec<i64> = (0..dice.below(3)).map(|_| dice.between(opened, end)).chain([cut]).collect();
     begins.sort_unstable();
-    let plan = Plan::new(definition.source(), definition.metric());
+    let plan = SourcePlan::new(definition.source(), [definition.metric()]);
     let hashes = [definition.hash()];
     let mut shard = Shard::open(None, opened, &hashes, Instance::new(dice.throw())).expect("there is none");
     let (keys, mut counters) = (shard_keys(definition, number), Counters::new());
@@ -185,14 +185,14 @@ fn chunks(fields: Option<&Fields>, key: &GroupKey) -> Vec<(i64, Vec<u8>)> {
 /// What a worker remembers, and forgets when it restarts.
 struct Worker<'a> {
     definition: &'a Definition,
-    plan: &'a Plan,
+    plan: &'a SourcePlan,
     records: &'a [Record],
     decoder: Decoder,
     window: RecentIdentities,
 }
 
 impl<'a> Worker<'a> {
-    fn started(definition: &'a Definition, plan: &'a Plan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
+    fn started(definition: &'a Definition, plan: &'a SourcePlan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
         let window = RecentIdentities::new(definition.source().dedup_window);
         let decoder = Decoder::new(definition.source());
         let mut worker = Worker { definition, plan, records: &partition.records, decoder, window };
@@ -206,8 +206,9 @@ impl<'a> Worker<'a> {
         let wanted = |name: &str| plan.columns().binary_search_by(|column| column.as_str().cmp(name)).is_ok();
         let mut columns = Columns::new(definition.source(), wanted, 0);
         self.read(from, to, &mut columns);
-        let events = columns.finish().expect("columns").lazy();
-        plan.run(events).expect("planned")
+        let (rows, events) = (columns.len(), columns.finish().expect("columns"));
+        let counted = plan.count(&plan.encode(events).expect("evaluated"), 0, &[rows], usize::MAX);
+        counted.partials.into_iter().next().expect("there is one metric")
     }
 
     fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {
