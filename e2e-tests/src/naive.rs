@@ -111,12 +111,12 @@ enum Found {
 /// # Errors
 /// Why it is no reading: `reason` or `reason:field`.
 pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading, String> {
+    if payload.len() > MAX_RECORD_BYTES {
+        return Err("too_long".to_owned());
+    }
     let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     if payload.is_empty() {
         return Err("empty".to_owned());
-    }
-    if payload.len() > MAX_RECORD_BYTES {
-        return Err("too_long".to_owned());
     }
     let text = std::str::from_utf8(payload).map_err(|_| "not_utf8")?;
     let found = match format {

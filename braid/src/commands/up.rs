@@ -215,8 +215,11 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
     }
-    if let Some(source) = catalog.sources.keys().next_back() {
-        info!("send your own: braid send --source {source} --kafka {} FILE", settings.kafka.brokers);
+    if let Some(source) = catalog.sources.values().rfind(|source| !source.format.names_schemas()) {
+        let (name, brokers) = (&source.name, &settings.kafka.brokers);
+        let path = settings.catalog.path.display();
+        let catalog = if settings.is_named("catalog.path") { format!(" --catalog {path}") } else { String::new() };
+        info!("send your own: braid send --source {name}{catalog} --kafka {brokers} FILE");
     }
 }
 

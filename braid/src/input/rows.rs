@@ -132,7 +132,10 @@ impl Rows {
         }
         if let Some(column) = order.missing(table) {
             let names = table.names(row).join(", ");
-            bail!("the header of {name} lacks the column `{column}`, which the source requires; it names {names}");
+            bail!(
+                "the header of {name} lacks the column `{column}`, which the source requires; it names {names}: if that is \
+                 another name for it, declare the field with path = [\"…\"], and with \"?\" if it may be absent"
+            );
         }
         self.order = Some(order).filter(|order| !order.is_declared());
         Ok(true)

@@ -6,3 +6,4 @@ mod kafka;
 mod redis;
 mod send;
 mod send_input;
+mod without_java;

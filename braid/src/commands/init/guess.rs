@@ -31,6 +31,8 @@ pub(super) use sums::Sum;
 
 /// The time as access logs have it. Their format says so, so no field needs to.
 const TIME_OF_LOGS: &str = "%d/%b/%Y:%H:%M:%S %z";
+/// What an event time is called that is put together from two fields.
+const JOINED_TIME: &str = "event_time";
 
 /// A guess at what a catalog should say of the sample.
 pub(super) struct Guess {
@@ -87,6 +89,7 @@ pub(super) fn guess(mut profile: Profile, layout: Layout, source: &str, instants
     if found.time_of_day.is_some() {
         let parts = fields.iter_mut().filter(|field| roles.contains(&field.at));
         parts.for_each(|field| field.kind = Kind::Text { numbers: false });
+        fields::keep_free(JOINED_TIME, &mut fields);
     }
     let event_id = event_id::find(&fields, &profile, &times_us, source);
     let is_id = |field: &&Field| event_id.contains(&field.name);

@@ -17,8 +17,9 @@ const EPOCHS: [&str; 4] = ["epoch_s", USUAL, "epoch_us", "epoch_ns"];
 /// Digits that are dates.
 const DIGITS: [&str; 2] = ["%Y%m%d%H%M%S", "%Y%m%d"];
 /// What programs write besides. Where two read the same texts, the first is taken; see [`Written::or`].
-const PATTERNS: [&str; 24] = [
+const PATTERNS: [&str; 25] = [
     "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f UTC",
     "%d/%b/%Y:%H:%M:%S %z",
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M",
@@ -205,6 +206,8 @@ mod tests {
         assert_eq!(find(&["2026-11-25T10:00:00.5Z"]), Some((None, true)));
         assert_eq!(find(&["2026-11-25 10:00:00"]), Some((None, false)));
         assert_eq!(find(&["2026-11-25"]), Some((format("%Y-%m-%d"), false)));
+        let utc = ["2026-11-25 10:00:00 UTC", "2026-11-25 10:00:00.25 UTC"];
+        assert_eq!(find(&utc), Some((format("%Y-%m-%d %H:%M:%S%.f UTC"), false)), "as databases and Ruby write it");
         assert_eq!(find(&["25/Nov/2026:10:00:00 +0100"]), Some((format("%d/%b/%Y:%H:%M:%S %z"), true)));
         assert_eq!(find(&["25.11.2026 10:00:00"]), Some((format("%d.%m.%Y %H:%M:%S"), false)));
         assert_eq!(find(&["25.11.26 10:00"]), Some((format("%d.%m.%y %H:%M"), false)));

@@ -83,6 +83,11 @@ impl Layout {
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).take(LINES).collect();
         let Some(first) = lines.first().map(|line| line.trim_ascii()) else { bail!("it holds no records") };
         ensure!(
+            first.first() != Some(&0),
+            "its records begin with a zero byte, as Avro and Protobuf with a schema registry do: write the catalog by hand, with \
+             format = \"avro\" or \"protobuf\" and the fields that you need"
+        );
+        ensure!(
             !first.contains(&0) && std::str::from_utf8(first).is_ok(),
             "it is no text in UTF-8: Braid reads JSON, CSV, TSV and access logs"
         );
@@ -165,6 +170,7 @@ mod tests {
         for (text, part) in [
             ("\n \n", "holds no records"),
             ("PAR1\0\0", "no text in UTF-8"),
+            ("\0\0\0\0\u{7}\u{2}x\n\0\0\0\0\n", "format = \"avro\" or \"protobuf\""),
             ("[{\"a\": 1}]", "jq -c '.[]'"),
             ("{\n  \"a\": 1\n}\n", "jq -c ."),
             ("a;b\n1;2,5\n", "separated by `;`"),

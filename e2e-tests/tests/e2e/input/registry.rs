@@ -1,9 +1,11 @@
 //! Avro and Protobuf with a real schema registry: two versions of each schema, records that name none or an unknown one, a
 //! registry that is away for a while, and a rebuild without it.
 //!
-//! - `records`: the schemas, and what their producers write.
+//! - `records`: the schemas, and what their producers write;
+//! - `refused`: what is no event, for each reason.
 
 mod records;
+mod refused;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,7 @@ use rand::rngs::StdRng;
 use test_kit::{DEADLINE, Progress, wait_for};
 
 use self::records::{CLICKS, CLICKS_LATER, ORDERS, ORDERS_LATER, Sale, USER};
+use self::refused::{MAX_RECORD, Refused, malformed, no_events};
 
 /// The source of Avro and its metric, and those of Protobuf.
 const SOURCES: [&str; 2] = ["orders", "clicks"];
@@ -45,15 +48,8 @@ fn avro_and_protobuf_with_a_registry() {
 
         // The first versions, among records that are none.
         shop.sell(0, ROUND)?;
-        let refused: [&[u8]; 4] = [
-            b"{\"id\": \"x\"}",
-            &framed(NOWHERE, b"x"),
-            &framed(shop.ids[0][0], b"x"),
-            &framed(shop.ids[1][0], b"\x08"),
-        ];
-        for payload in refused {
-            shop.send(0, payload)?;
-            shop.send(1, payload)?;
+        for source in 0..SOURCES.len() {
+            shop.refuse(source, malformed(source, [shop.ids[0][0], shop.ids[1][0]]))?;
         }
         let first = shop.arrived()?;
         shop.is_counted(&stage, first).await?;
@@ -64,6 +60,11 @@ fn avro_and_protobuf_with_a_registry() {
         registry.suspend()?;
         let before = shop.sums("site");
         shop.sell(1, ROUND)?;
+        for source in 0..SOURCES.len() {
+            let (later, odd, now_us) = (shop.ids[source][1], shop.odd_ids[source], shop.now_us);
+            let refused = no_events(source, later, odd, &mut shop.rng, now_us)?;
+            shop.refuse(source, refused)?;
+        }
         shop.sell(0, ROUND)?;
         let second = shop.arrived()?;
         shop.waits(&stage.deployment).await?;
@@ -76,6 +77,7 @@ fn avro_and_protobuf_with_a_registry() {
         shop.is_counted(&stage, second).await?;
         stage.deployment.reconcile().await?;
         shop.is_archived(&stage.client()?, "site").await?;
+        shop.refused_are_archived(&stage).await?;
 
         // Another field, which every record has to be decoded again for, without a registry.
         registry.kill();
@@ -87,8 +89,7 @@ fn avro_and_protobuf_with_a_registry() {
         shop.sell(1, ROUND / 4)?;
         let third = shop.arrived()?;
         shop.is_counted(&stage, third).await?;
-        shop.schemas_are_archived(&stage)?;
-        shop.rejects_are_archived(&stage)
+        shop.schemas_are_archived(&stage)
     });
 }
 
@@ -97,10 +98,14 @@ struct Shop {
     producers: [Producer; 2],
     /// By source and version, the id of its schema.
     ids: [[u32; 2]; 2],
+    /// By source, the id of a schema by which records have a wrong type.
+    odd_ids: [u32; 2],
     rng: StdRng,
     now_us: i64,
     /// By source.
     sold: [Vec<Sale>; 2],
+    /// By source, what is rejected.
+    refused: [Vec<Refused>; 2],
 }
 
 impl Shop {
@@ -119,9 +124,11 @@ impl Shop {
         Ok(Shop {
             producers: [stage.producer()?, Producer::new(&stage.brokers, &clicks)?],
             ids: [orders, of_clicks],
+            odd_ids: refused::register(registry).await?,
             rng: stage.rng(),
             now_us: stage.now_us,
             sold: [Vec::new(), Vec::new()],
+            refused: [Vec::new(), Vec::new()],
         })
     }
 
@@ -141,6 +148,13 @@ impl Shop {
                 self.sold[source].push(sale);
             }
         }
+        Ok(())
+    }
+
+    /// Sends records of a source that are rejected.
+    fn refuse(&mut self, source: usize, records: Vec<Refused>) -> Result<()> {
+        records.iter().try_for_each(|(_, payload)| self.send(source, payload))?;
+        self.refused[source].extend(records);
         Ok(())
     }
 
@@ -225,17 +239,32 @@ impl Shop {
         Ok(())
     }
 
-    /// Each record that is none was archived with its reason.
-    fn rejects_are_archived(&self, stage: &Stage) -> Result<()> {
-        // Neither frame nor datum; and a schema of the other source, which this one cannot use.
-        for (source, malformed) in SOURCES.iter().zip(["not_avro", "not_protobuf"]) {
-            let rows = Archive::rows(&stage.deployment.store(), source, &["_error"])?;
-            let mut errors = BTreeMap::<&str, usize>::new();
-            for error in rows.column("_error")?.str()?.iter().flatten() {
-                *errors.entry(error).or_default() += 1;
+    /// Each record that is no event was archived once, with its bytes and its reason, and the status counts it.
+    async fn refused_are_archived(&self, stage: &Stage) -> Result<()> {
+        let (_, status) = stage.client()?.get("/v1/status", &[]).await?;
+        let sources = status["sources"].as_array().context("no sources")?;
+        for (source, refused) in SOURCES.iter().zip(&self.refused) {
+            let rows = Archive::rows(&stage.deployment.store(), source, &["_error", "_raw"])?;
+            let (errors, raws) = (rows.column("_error")?.str()?, rows.column("_raw")?.binary()?);
+            let archived =
+                (0..rows.height()).filter_map(|row| Some((errors.get(row)?, raws.get(row).unwrap_or_default())));
+            let mut archived: Vec<(&str, &[u8])> = archived.collect();
+            let mut expected: Vec<(&str, &[u8])> =
+                refused.iter().map(|(error, raw)| (*error, raw.as_slice())).collect();
+            archived.sort_unstable();
+            expected.sort_unstable();
+            let errors = |of: &[(&str, &[u8])]| of.iter().map(|(error, _)| (*error).to_owned()).collect::<Vec<_>>();
+            ensure!(archived == expected, "{source}: {:?}, not {:?}", errors(&archived), errors(&expected));
+
+            let mut counts = BTreeMap::<&str, u64>::new();
+            for (error, _) in refused {
+                *counts.entry(error.split(':').next().unwrap_or_default()).or_default() += 1;
             }
-            let expected = BTreeMap::from([("unknown_schema", 2), (malformed, 2)]);
-            ensure!(errors == expected, "{source}: {errors:?}");
+            let shown = sources.iter().find(|shown| shown["name"] == *source).context("the source is not shown")?;
+            let shown = shown["rejects"].as_array().context("no rejects")?.iter();
+            let shown: BTreeMap<&str, u64> =
+                shown.filter_map(|row| Some((row["reason"].as_str()?, row["count"].as_u64()?))).collect();
+            ensure!(shown == counts, "{source}: {shown:?}, not {counts:?}");
         }
         Ok(())
     }
@@ -259,6 +288,7 @@ partitions = 2
 format = "{format}"
 event_id = "id"
 event_time = "at"
+max_record = "{MAX_RECORD}"
 [sources.{name}.fields]
 id = "string"
 at = "timestamp"

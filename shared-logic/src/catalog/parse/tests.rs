@@ -299,7 +299,9 @@ fn a_column_has_no_path_but_a_name() {
     let catalog = Catalog::parse(&named).expect("a header may call the column so");
     assert_eq!(catalog.sources["views"].field("note").map(|field| field.column()), Some("A note"));
     let found = mistakes(&text.replace("note = \"string?\"", "\"@note\" = \"string?\""));
-    assert!(found.len() == 1 && found[0].fix.contains("any name will do"), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let fix = &found[0].fix;
+    assert!(fix.contains("any name will do: note = { type = \"…\", path = \"@note\" } if a header has"), "{fix}");
 }
 
 #[test]
@@ -323,9 +325,11 @@ fn the_fix_for_a_parameter_of_queries_is_another_name() {
     assert!(fix(&by_to).contains("event_to = { type = \"int?\", path = \"to\" }"), "{}", fix(&by_to));
     let by_bucket = by_to.replace("\"to\"", "\"Bucket\"").replace("to = ", "Bucket = ");
     assert!(fix(&by_bucket).contains("path = \"Bucket\""), "{}", fix(&by_bucket));
-    // Columns of a line have no names.
+    // A column has the name that a header gives it.
     let line = by_to.replace("topic = \"views\"", "format = \"tsv\"");
-    assert!(fix(&line).contains("call the field otherwise"), "{}", fix(&line));
+    assert!(fix(&line).contains("event_to = { type = \"int?\", path = \"to\" }"), "{}", fix(&line));
+    let nested = by_to.replace("to = \"int?\"", "to = { type = \"int?\", path = \"span.to\" }");
+    assert!(fix(&nested).contains("such as event_to, and leave its path as it is"), "{}", fix(&nested));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A datum → the record's tokens, in one pass and without allocating.
+//! A datum → the record's tokens, in one pass. Only where paths lead through a map, its entries are passed over first.
 //!
 //! `None` means that the datum is not of its schema.
 
@@ -105,14 +105,27 @@ impl<'a> Reading<'a> {
         Some(())
     }
 
+    /// Entries that paths lead to are read at the end: of a key that is repeated, the last one stands, with all that is inside of it.
     fn map(&mut self, values: usize, chosen: &[(String, usize)]) -> Option<()> {
+        let mut last = vec![None; chosen.len()];
         while let Some(count) = self.block()? {
             for _ in 0..count {
                 let key = self.text()?.of(self.payload, &[]);
-                let chosen = chosen.iter().find(|(chosen, _)| chosen.as_bytes() == key);
-                self.value(chosen.map_or(values, |(_, node)| *node))?;
+                if let Some((_, last)) = chosen.iter().zip(&mut last).find(|((chosen, _), _)| chosen.as_bytes() == key)
+                {
+                    *last = Some(self.at);
+                }
+                self.value(values)?;
             }
         }
+        let end = self.at;
+        for ((_, node), at) in chosen.iter().zip(last) {
+            if let Some(at) = at {
+                self.at = at;
+                self.value(*node)?;
+            }
+        }
+        self.at = end;
         Some(())
     }
 

@@ -193,6 +193,31 @@ fn paths_lead_through_records_maps_and_arrays() {
     assert_eq!(read(&avro(&whole, &[(1, NESTED)]), &whole, &payload), Err("wrong_type:user".to_owned()));
 }
 
+/// No writer repeats a key, but bytes can.
+#[test]
+fn of_a_repeated_key_the_last_entry_stands_with_all_that_is_inside() {
+    const MAPS: &str = r#"{"type": "record", "name": "M", "fields": [{"name": "m", "type":
+        {"type": "map", "values": ["null", {"type": "map", "values": {"type": "enum", "name": "E", "symbols": ["x", "y"]}}]}}]}"#;
+    let fields = [
+        at("a", FieldType::String, &[member("m"), member("k"), member("a")]),
+        at("b", FieldType::String, &[member("m"), member("k"), member("b")]),
+    ];
+    let reader = avro(&fields, &[(1, MAPS)]);
+    let read = |entries: &[&[u8]]| {
+        let count = u8::try_from(2 * entries.len()).expect("few");
+        read(&reader, &fields, &framed(1, &[&[count][..], &entries.concat()[..], &b"\x00"[..]].concat()))
+    };
+    // The key, the branch of the union, and a map of a key and a symbol, or of two.
+    let (a, b, none) = (&b"\x02k\x02\x02\x02a\x00\x00"[..], &b"\x02k\x02\x02\x02b\x02\x00"[..], &b"\x02k\x00"[..]);
+    let again = &b"\x02k\x02\x04\x02a\x00\x02a\x02\x00"[..];
+    let cells = |a: &str, b: &str| Ok(vec![a.to_owned(), b.to_owned()]);
+    assert_eq!(read(&[a]), cells("x", "-"));
+    assert_eq!(read(&[a, b]), cells("-", "y"));
+    assert_eq!(read(&[a, b, none]), cells("-", "-"));
+    assert_eq!(read(&[none, again]), cells("y", "-"));
+    assert_eq!(read(&[a, &b"\x02l\x00"[..]]), cells("x", "-"), "another key");
+}
+
 #[test]
 fn types_of_other_schemas_are_found() {
     let text = r#"{"type": "record", "name": "Main", "namespace": "a", "fields": [{"name": "of", "type": "b.Other"}]}"#;

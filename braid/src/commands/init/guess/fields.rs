@@ -121,6 +121,14 @@ fn name(steps: &[String], taken: &mut BTreeSet<String>) -> String {
     free
 }
 
+/// Gives a field of that name another one, because the catalog needs the name for something else.
+pub(super) fn keep_free(taken: &str, fields: &mut [Field]) {
+    let mut names: BTreeSet<String> = fields.iter().map(|field| field.name.to_lowercase()).collect();
+    for field in fields.iter_mut().filter(|field| field.name.eq_ignore_ascii_case(taken)) {
+        field.name = name(&field.steps, &mut names);
+    }
+}
+
 /// Whether a catalog takes a field of that name as a column to count by. Parameters of queries, for example, have their names
 /// for themselves.
 fn may_be_counted_by(name: &str) -> bool {

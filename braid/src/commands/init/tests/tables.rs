@@ -65,6 +65,10 @@ fn a_date_and_a_time_of_day_are_joined() {
     says("kasse.csv", &sales, 0, &lines);
     let iso = sample("date\ttime\tn", 20, |n| format!("2026-11-25\t10:00:{n:02}\t{n}"));
     says("iso.tsv", &iso, 0, &[r#"format = "tsv""#, r#"event_time = ["date", "time"]"#]);
+    // The time that is put together is called like a column that has none.
+    let taken = sample("date,time,Event_Time,n", 20, |n| format!("2026-11-25,10:00:{n:02},,{n}"));
+    let lines = [r#"event_time = ["date", "time"]"#, r#"Event_Time_2 = { type = "string?", path = ["Event_Time"] }"#];
+    says("taken.csv", &taken, 0, &lines);
 }
 
 #[test]

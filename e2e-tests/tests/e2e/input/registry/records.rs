@@ -69,11 +69,13 @@ message Third {
 
 /// Something that was sold.
 pub(super) struct Sale {
-    id: String,
-    at_ms: i64,
+    pub(super) id: String,
+    pub(super) at_ms: i64,
     pub(super) site: String,
     pub(super) name: String,
     pub(super) amount: Option<i64>,
+    /// Whether it is known who bought it, and so where. In the first version of orders, it always is.
+    pub(super) has_user: bool,
 }
 
 impl Sale {
@@ -85,6 +87,7 @@ impl Sale {
             site: format!("site-{}", rng.random_range(0..3)),
             name: format!("nämé-{}", rng.random_range(0..4)),
             amount: rng.random_bool(0.8).then(|| rng.random_range(-50..1_000)),
+            has_user: true,
         }
     }
 
@@ -104,8 +107,11 @@ impl Sale {
             let user = ("user", record(vec![site, name]));
             (ORDERS, record(vec![id, at, user, amount(|amount| Value::Int(amount as i32))]))
         } else {
-            let user = record(vec![name, ("age", Value::Int(42)), site]);
-            let user = ("user", Value::Union(1, Box::new(user)));
+            let user = match self.has_user {
+                true => Value::Union(1, Box::new(record(vec![name, ("age", Value::Int(42)), site]))),
+                false => Value::Union(0, Box::new(Value::Null)),
+            };
+            let user = ("user", user);
             let tags = ("tags", Value::Array(vec![text("new"), text("")]));
             (ORDERS_LATER, record(vec![tags, amount(Value::Long), user, at, id]))
         };
@@ -117,24 +123,25 @@ impl Sale {
     pub(super) fn protobuf(&self, version: usize) -> Vec<u8> {
         let at = [number(1, self.at_ms / 1_000), number(2, self.at_ms % 1_000 * 1_000_000)].concat();
         let user = [bytes(1, self.site.as_bytes()), bytes(2, self.name.as_bytes())].concat();
+        let user = if self.has_user { bytes(3, &user) } else { Vec::new() };
         let amount = self.amount.map(|amount| number(4, amount)).unwrap_or_default();
         let tags = if version == 0 { Vec::new() } else { bytes(5, b"new").repeat(2) };
         // One step, to the message of index 1; integers are in zigzag.
-        [vec![2, 2], bytes(1, self.id.as_bytes()), bytes(2, &at), bytes(3, &user), amount, tags].concat()
+        [vec![2, 2], bytes(1, self.id.as_bytes()), bytes(2, &at), user, amount, tags].concat()
     }
 }
 
 /// A field of an integer.
-fn number(field: u8, value: i64) -> Vec<u8> {
+pub(super) fn number(field: u8, value: i64) -> Vec<u8> {
     [varint(u64::from(field << 3)), varint(value as u64)].concat()
 }
 
 /// A field of text, or of a message.
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
+pub(super) fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
     [varint(u64::from(field << 3 | 2)), varint(value.len() as u64), value.to_vec()].concat()
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+pub(super) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
