@@ -3,7 +3,7 @@
 //! A layer that meets a record whose schema its decoder lacks stops reading there, and asks until it knows: records wait in Kafka
 //! as long as the registry is away. Nothing else stops meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::clock::now_us;
@@ -93,8 +93,7 @@ impl Schemas {
         if Instant::now() < awaited.next {
             return false;
         }
-        let may_be_late = awaited.since.elapsed() < awaited.patience;
-        match self.meaning(awaited.id, may_be_late).await {
+        match self.meaning(awaited.id, awaited.may_be_late()).await {
             Ok(meaning) => {
                 if decoder.schemas() >= self.registry.settings().max_schemas {
                     decoder.forget_schemas();
@@ -111,17 +110,38 @@ impl Schemas {
         }
     }
 
-    /// Teaches a decoder of archived records the schemas that they name. Those whose meaning was never needed before are asked
-    /// for, once.
+    /// Teaches a decoder of archived records the schemas that they name. `named` has the timestamp of the first record that names
+    /// each. Those whose meaning was never needed before are asked for, and those that the registry may still learn of are waited
+    /// for, `registry.unknown_after` at the most.
     ///
     /// # Errors
     /// If one of them cannot be looked up.
-    pub async fn teach_all(&mut self, decoder: &mut Decoder, ids: &BTreeSet<SchemaId>) -> Result<(), SchemaError> {
-        for id in ids {
-            let meaning = self.meaning(*id, false).await?;
-            self.teach(decoder, *id, &meaning);
+    pub async fn teach_all(
+        &mut self,
+        decoder: &mut Decoder,
+        named: &BTreeMap<SchemaId, Option<i64>>,
+    ) -> Result<(), SchemaError> {
+        // All of them wait from now on, not one after the other.
+        let awaited: Vec<AwaitedSchema> = named.iter().map(|(id, time_us)| self.awaited(*id, *time_us)).collect();
+        for mut awaited in awaited {
+            let meaning = self.meaning_in_time(&mut awaited).await?;
+            self.teach(decoder, awaited.id, &meaning);
         }
         Ok(())
+    }
+
+    async fn meaning_in_time(&mut self, awaited: &mut AwaitedSchema) -> Result<ArchivedSchema, SchemaError> {
+        loop {
+            let wait = match self.meaning(awaited.id, awaited.may_be_late()).await {
+                Err(late @ SchemaError::NotKnownYet { .. }) => {
+                    let wait = awaited.backoff.wait();
+                    self.report(&late, wait);
+                    wait
+                }
+                meaning => return meaning,
+            };
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// What a schema's id means. If it `may_be_late`, the registry may still learn of it.
@@ -167,6 +187,13 @@ impl Schemas {
             }
             _ => error!(source, wait_ms, "{text}; records wait for it, and none is lost"),
         }
+    }
+}
+
+impl AwaitedSchema {
+    /// Whether the registry may still learn of it.
+    fn may_be_late(&self) -> bool {
+        self.since.elapsed() < self.patience
     }
 }
 

@@ -1,9 +1,10 @@
 //! What schemas' ids mean: what is written first stands, and the registry is asked for nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
+use platform::clock::now_us;
 use platform::registry::Registry;
 use platform::settings;
 use polars::prelude::{DataType, Schema};
@@ -13,6 +14,8 @@ use shared_logic::decode::Decoder;
 use shared_logic::format::{SchemaId, WriterSchema};
 use storage::{Archive, SchemaError, Schemas, Storage};
 use test_kit::DEADLINE;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 const CATALOG: &str = "[sources.s]\nformat = \"avro\"\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
 
@@ -60,11 +63,11 @@ async fn a_schema_that_was_kept_needs_no_registry_and_any_other_is_waited_for() 
     let mut decoder = Decoder::new(&catalog.sources["s"]);
     let record = |id: u8| [0, 0, 0, 0, id, 2];
     assert_eq!(decoder.missing_schema(Some(&record(1))), Some(SchemaId(1)));
-    schemas.teach_all(&mut decoder, &BTreeSet::from([SchemaId(1)])).await.expect("it is kept");
+    schemas.teach_all(&mut decoder, &BTreeMap::from([(SchemaId(1), None)])).await.expect("it is kept");
     assert_eq!(decoder.missing_schema(Some(&record(1))), None);
     assert_eq!(decoder.decode(Some(&record(1)), None).map(|event| event.time_us), Ok(1_000));
 
-    let failed = schemas.teach_all(&mut decoder, &BTreeSet::from([SchemaId(2)])).await;
+    let failed = schemas.teach_all(&mut decoder, &BTreeMap::from([(SchemaId(2), None)])).await;
     assert!(matches!(failed, Err(SchemaError::Registry { .. })), "{failed:?}");
     let mut awaited = schemas.awaited(SchemaId(2), None);
     assert!(!schemas.ask(&mut awaited, &mut decoder).await, "no registry is named");
@@ -78,4 +81,50 @@ async fn a_schema_that_was_kept_needs_no_registry_and_any_other_is_waited_for() 
     tokio::time::timeout(DEADLINE, asking).await.expect("learned in time");
     let rejected = decoder.decode(Some(&record(2)), None).map(|event| event.time_us);
     assert_eq!(rejected.map_err(|rejected| rejected.reason.name()), Err("unknown_schema"));
+}
+
+/// A registry that knows no schema when it is asked for the first time, and later that of [`of_type`] `long` for every id.
+async fn late_registry() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        for asked in 0.. {
+            let (client, _) = listener.accept().await.expect("a client");
+            let (from, mut to) = client.into_split();
+            let mut lines = BufReader::new(from).lines();
+            while lines.next_line().await.expect("a request").is_some_and(|line| !line.is_empty()) {}
+            let (status, text) = match (asked, of_type("long")) {
+                (1.., ArchivedSchema::Registered(schema)) => ("200 OK", format!(r#"{{"schema": {:?}}}"#, schema.text)),
+                _ => ("404 Not Found", r#"{"error_code": 40403, "message": "not found"}"#.to_owned()),
+            };
+            let length = text.len();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            to.write_all(format!("{head}{text}").as_bytes()).await.expect("answered");
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archived_records_too_wait_for_a_registry_that_learns_of_their_schema_late() {
+    let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+    let an_hour_ago = now_us() - 3_600_000_000;
+    // Written just now, at an unknown time, and longer ago than the registry may be late.
+    for (time_us, is_learned) in [(Some(now_us()), true), (None, true), (Some(an_hour_ago), false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (storage, archive) = created(&folder, &catalog).await;
+        let settings = settings::Registry {
+            url: late_registry().await,
+            retry_backoff: settings::Span::from_millis(1),
+            unknown_after: settings::Span::from_secs(60),
+            ..settings::Registry::default()
+        };
+        let mut schemas = Schemas::new(&storage, "s", &Registry::new(&settings));
+        let mut decoder = Decoder::new(&catalog.sources["s"]);
+        let named = BTreeMap::from([(SchemaId(3), time_us)]);
+        let taught = tokio::time::timeout(DEADLINE, schemas.teach_all(&mut decoder, &named)).await;
+        taught.expect("taught in time").expect("the registry answers");
+        let expected = if is_learned { of_type("long") } else { ArchivedSchema::Unknown };
+        assert_eq!(archive.schema(SchemaId(3)).await.expect("read"), Some(expected), "{time_us:?}");
+    }
 }
