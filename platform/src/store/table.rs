@@ -103,6 +103,11 @@ impl Table {
         Ok(self.entry_mark().await? == self.entry)
     }
 
+    /// Whether the log has no newer version.
+    async fn is_newest(&self) -> Result<bool, StoreError> {
+        Ok(self.stands().await? && self.entry(self.version() + 1).await?.is_none())
+    }
+
     /// Reads newer commits as [`Table::refresh`] does, if they follow on this version.
     async fn advance(&mut self) -> Result<bool, StoreError> {
         match self.newer().await {

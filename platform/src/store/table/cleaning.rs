@@ -33,15 +33,23 @@ impl Table {
     /// Deletes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
     /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those deleted.
     ///
+    /// A version that is not the newest one removes nothing: it does not know which files newer ones refer to. The process may have
+    /// slept since it read this version, and others may have gone on for hours.
+    ///
     /// Checkpoints forget after [`TOMBSTONE_AGE`](crate::store::TOMBSTONE_AGE) which files were taken out, so `age` is less, by
     /// as much as clocks may differ.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
-        let (keep, before_us) = (self.files_in_use(age).await?, self.ago(age));
+        let before_us = self.ago(age);
+        let (keep, listed) = (self.files_in_use(age).await?, self.listed(None).await?);
+        // Last, so that what is committed after this look was written after `before_us`, or is spared.
+        if !self.is_newest().await? {
+            return Ok(0);
+        }
         let mut removed = 0;
-        for file in self.listed(None).await? {
+        for file in listed {
             let path = file.location.as_ref();
             // Folders that begin with `_` hold the log and what is kept beside the table.
             let is_data = path.ends_with(".parquet") && !path.starts_with('_');

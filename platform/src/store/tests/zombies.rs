@@ -1,5 +1,6 @@
 //! Writers that slept until the log entries that they knew were deleted.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -131,4 +132,20 @@ async fn a_changed_retention_reaches_a_table_with_its_next_commit() {
     }
     assert_eq!(table.columns("day").expect("read"), columns());
     assert_eq!(state(&table).await, (2, Some(2), vec![1, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_slept_removes_no_file_of_versions_that_it_does_not_know() {
+    let store = Clocked::new(now_us).store(RETENTION);
+    let mut zombie = store.open_or_create("a/b", &columns(), "day").await.expect("created");
+    // It is never committed.
+    addition(&zombie, 99).await;
+    grow(store.clone()).await;
+    let (hour, spared) = (Duration::from_secs(3_600), HashSet::new());
+    assert_eq!(zombie.remove_orphans(hour, &spared).await.expect("looked"), 0);
+    let newest = store.open("a/b").await.expect("read").expect("exists");
+    assert_eq!(state(&newest).await, (8, Some(8), (1..=8).collect()), "all rows can be read");
+    assert!(zombie.refresh().await.expect("read"));
+    assert_eq!(zombie.remove_orphans(hour, &spared).await.expect("removed"), 1);
+    assert_eq!(state(&newest).await, (8, Some(8), (1..=8).collect()));
 }

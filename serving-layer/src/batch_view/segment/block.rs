@@ -17,6 +17,9 @@ use super::{Row, TOTAL};
 
 /// After so many bytes, another block begins.
 pub(super) const BLOCK_BYTES: usize = 8 * 1024;
+/// A block above the rows has at least so many children before another begins, however long their keys are. With one child each,
+/// a level would have as many blocks as the one below, and there would never be a root.
+const CHILDREN_MIN: usize = 4;
 
 /// The content of a block is not what a block of its level holds.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct BlockBuilder {
     key: Vec<u8>,
     payload: Vec<u8>,
     is_open: bool,
+    /// How many groups it has.
+    groups: usize,
     /// The slot of the open group's last row.
     slot: Option<u32>,
     first: Option<(Vec<u8>, u32)>,
@@ -49,6 +54,11 @@ impl BlockBuilder {
     /// Whether another block has to begin.
     pub(super) fn is_full(&self) -> bool {
         self.content.len() + self.key.len() + self.payload.len() >= BLOCK_BYTES
+    }
+
+    /// Whether another block has to begin, where this is one above the rows.
+    pub(super) fn is_full_of_children(&self) -> bool {
+        self.groups >= CHILDREN_MIN && self.is_full()
     }
 
     /// Appends a row. Rows come in the order of their keys and slots.
@@ -81,6 +91,7 @@ impl BlockBuilder {
         self.close();
         let (key, slot) = self.first.take()?;
         self.before.clear();
+        self.groups = 0;
         Some(Finished { content: std::mem::take(&mut self.content), key, slot })
     }
 
@@ -88,6 +99,7 @@ impl BlockBuilder {
         self.close();
         self.key.extend_from_slice(key);
         (self.is_open, self.slot) = (true, None);
+        self.groups += 1;
         self.first.get_or_insert_with(|| (key.to_vec(), slot));
     }
 

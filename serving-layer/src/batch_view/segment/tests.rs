@@ -130,6 +130,22 @@ fn every_key_gives_its_rows_and_its_total_and_no_other_key_any() {
 }
 
 #[test]
+fn keys_that_are_longer_than_a_block_have_a_root_as_well() {
+    let dice = &mut Dice::new(first_seed());
+    let folder = Folder::new(0);
+    for (long, short) in [(2, 0), (40, 3), (600, 1)] {
+        let mut rows = any_rows(dice, short, false);
+        for n in 0..long {
+            let key = format!("[\"{n:04}{}\"]", "x".repeat(super::block::BLOCK_BYTES));
+            rows.insert(key.into_bytes(), BTreeMap::from([(n, any_values(dice)), (n + 1, any_values(dice))]));
+        }
+        let segment = folder.write(&rows);
+        assert!(segment.description.height < 10, "{} levels", segment.description.height);
+        assert!(is_intact(&folder, &rows));
+    }
+}
+
+#[test]
 fn a_cursor_reads_all_rows_and_picks_those_that_are_wanted() {
     for seed in first_seed()..first_seed() + repetitions(6, 100) {
         let dice = &mut Dice::new(seed);

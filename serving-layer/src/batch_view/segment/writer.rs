@@ -167,7 +167,7 @@ impl SegmentWriter {
         if self.levels.len() == level + 1 {
             self.levels.push(BlockBuilder::default());
         }
-        if self.levels[level + 1].is_full() {
+        if self.levels[level + 1].is_full_of_children() {
             self.spill(level + 1)?;
         }
         self.levels[level + 1].child(&block.key, Child { slot: block.slot, place });
