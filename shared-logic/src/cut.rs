@@ -117,9 +117,9 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
 /// R8: the partitions whose shards are no longer needed, with the offsets up to which these may have counted: they are
 /// settled, and every view that names them holds everything that is archived of them. The shard of an incarnation that
 /// lost its tail may have counted up to any offset: its witnesses, and not its end, have settled what is lost. A log that is
-/// over has no shards.
-pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
-    let settled = archive.entries().filter(|(log, _, facts)| !log.over && log.is_settled(facts));
+/// over in the version has no shards of it.
+pub fn deletable(version: &str, cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
+    let settled = archive.entries().filter(|(log, _, facts)| !log.is_over(version) && log.is_settled(facts));
     let settled = settled.map(|(log, partition, facts)| (PartitionId::new(log.log.clone(), partition), facts));
     let held = settled.filter(|(id, facts)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= facts.next));
     held.map(|(id, facts)| (id, if facts.closed { i64::MAX } else { facts.next })).collect()

@@ -67,9 +67,9 @@ impl Boundary {
         Some(Position { offset, witness: known.and_then(|known| known.witness) })
     }
 
-    /// R8: the partitions whose shards are no longer needed, with their archived ends.
-    pub fn deletable(&self) -> Vec<(PartitionId, i64)> {
-        self.archive.as_deref().map(|facts| cut::deletable(&self.cuts, facts)).unwrap_or_default()
+    /// R8: the partitions whose shards a version no longer needs, with their archived ends.
+    pub fn deletable(&self, version: &str) -> Vec<(PartitionId, i64)> {
+        self.archive.as_deref().map(|facts| cut::deletable(version, &self.cuts, facts)).unwrap_or_default()
     }
 
     /// R8: the offset below which the partition's slices may be dropped.

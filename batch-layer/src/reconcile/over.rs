@@ -22,8 +22,9 @@ impl Reconciler {
 
     async fn try_note_over(&self, prepared: &mut Prepared<'_>) -> Result<Vec<String>, SourceError> {
         let Prepared { archive, shards, .. } = prepared;
+        let version = self.catalog.deployment.version.as_str();
         let facts = archive.facts();
-        if !facts.logs.iter().any(|log| log.settled && !log.over) {
+        if !facts.logs.iter().any(|log| log.settled && !log.is_over(version)) {
             return Ok(Vec::new());
         }
         let mut cuts = Vec::new();
@@ -36,9 +37,9 @@ impl Reconciler {
         if cuts.is_empty() {
             return Ok(Vec::new());
         }
-        let over = shards.gone(facts.maybe_over(&cuts)).await?;
+        let over = shards.gone(facts.maybe_over(version, &cuts)).await?;
         if !over.is_empty() {
-            archive.change("LOGS OVER", |facts| facts.note_over(&over)).await?;
+            archive.change("LOGS OVER", |facts| facts.note_over(version, &over)).await?;
         }
         Ok(over)
     }

@@ -146,7 +146,11 @@ impl Shards<'_> {
         // A change of the facts may bring newer facts with it, and with them more closed logs.
         loop {
             let facts = archive.facts();
-            let closed = facts.logs.iter().filter(|log| log.closed && !log.over).map(|log| log.log.clone());
+            let closed = facts
+                .logs
+                .iter()
+                .filter(|log| log.closed && !log.is_over(&self.deployment.version))
+                .map(|log| log.log.clone());
             let unsettled: Vec<String> = closed.filter(|log| !self.settled.contains(log)).collect();
             if unsettled.is_empty() {
                 return Ok(());

@@ -109,7 +109,7 @@ async fn logs_that_are_over_cost_no_request_anything() {
                 facts.close(log);
                 facts.settle(log, &BTreeMap::new());
             }
-            facts.note_over(&over);
+            facts.note_over("v1", &over);
             facts.begin(&PartitionId::new(LOG, 0), 0);
         })
         .await;

@@ -46,7 +46,7 @@ use crate::catalog::{DefinitionHash, Deployment};
 use crate::log::PartitionId;
 
 /// The layout that this code reads and writes.
-pub const FORMAT: &str = "4";
+pub const FORMAT: &str = "5";
 
 /// The names of one shard's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]

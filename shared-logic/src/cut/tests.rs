@@ -132,9 +132,9 @@ fn an_incarnation_that_lost_its_tail_is_cut_at_its_archived_end() {
     let mut expected = offsets(&[(0, 100)]);
     expected.set(next, 60);
     assert_eq!(plan(None, &slices, &facts), CutPlan::Ready(expected.clone()));
-    assert_eq!(deletable(std::slice::from_ref(&expected), &facts), []);
+    assert_eq!(deletable("v1", std::slice::from_ref(&expected), &facts), []);
     facts.settle_truncated(&id(0), Some((100, 500)));
-    assert_eq!(deletable(&[expected], &facts), [(id(0), i64::MAX)], "however far its shard had counted");
+    assert_eq!(deletable("v1", &[expected], &facts), [(id(0), i64::MAX)], "however far its shard had counted");
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Expiry<'_> {
     /// Deletes the shards of closed logs that lie wholly below every cut. A shard that counted beyond what is archived
     /// stays until a reconcile has noted the difference as lost. Any worker may do this; repeating it is harmless.
     async fn delete_closed(&mut self, boundary: &Boundary) -> Result<(), ShardError> {
-        for (id, end) in boundary.deletable() {
+        for (id, end) in boundary.deletable(&self.shared.catalog.deployment.version) {
             if self.deleted.contains(&id) {
                 continue;
             }

@@ -2,7 +2,7 @@
 -- R4: replaces the definitions; one that was counted goes on, a new one counts from the cursor on.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
-if at[4] ~= '4' then return {'format', at[4]} end
+if at[4] ~= '5' then return {'format', at[4]} end
 local since = {}
 for hash, offset in string.gmatch(at[3], '([^,=]+)=([^,]+)') do since[hash] = offset end
 local definitions = {}

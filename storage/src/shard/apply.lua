@@ -3,7 +3,7 @@
 -- expects: then it is as it was when the worker read what it merged into.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
-if at[4] ~= '4' then return {'format', at[4]} end
+if at[4] ~= '5' then return {'format', at[4]} end
 -- The witnesses of the slices' begins, and at last that of the cursor (R12). None is known where the field is missing.
 local witnesses = at[6] or (string.gsub(at[2], '[^,]+', '') .. ',')
 local witness = string.match(witnesses, '[^,]*$')

@@ -2,7 +2,7 @@
 -- R8: removes, from the front, the begins of all slices that end at or below the cut.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
-if at[4] ~= '4' then return {'format', at[4]} end
+if at[4] ~= '5' then return {'format', at[4]} end
 local begins, below = {}, 0
 for begin in string.gmatch(at[2], '[^,]+') do begins[#begins + 1] = begin end
 while below + 2 <= #begins and tonumber(begins[below + 2]) <= tonumber(ARGV[1]) do below = below + 1 end

@@ -5,7 +5,7 @@
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'as_of', 'format', 'instance', 'witnesses',
   'truncated')
 if not at[1] then return {} end
-if at[5] ~= '4' then return {'format', at[5]} end
+if at[5] ~= '5' then return {'format', at[5]} end
 
 -- The chunks of a group key within a range, each with its values. The key's own field lists them, and holds the first.
 local function chunks_of(key, group, first, last)

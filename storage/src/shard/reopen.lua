@@ -3,7 +3,7 @@
 -- counters are empty: their keys hold the new instance.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
-if at[4] ~= '4' then return {'format', at[4]} end
+if at[4] ~= '5' then return {'format', at[4]} end
 if at[1] ~= ARGV[1] or tonumber(ARGV[2]) <= tonumber(at[1]) or at[7] then
   return {'differs', at[1], at[2], at[3], at[5], at[6] or '', at[7] or ''}
 end

@@ -3,7 +3,7 @@
 -- slices come to be dropped.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
-if at[4] ~= '4' then return {'format', at[4]} end
+if at[4] ~= '5' then return {'format', at[4]} end
 local slices = at[2]
 -- The witnesses of the begins, and at last that of the cursor. None is known where the field is missing.
 local witnesses = at[6] or (string.gsub(slices, '[^,]+', '') .. ',')

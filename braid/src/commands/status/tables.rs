@@ -38,6 +38,9 @@ struct ArchiveHeld {
     /// The rules by which this catalog decodes the source.
     rules: RulesHash,
     facts: Facts,
+    /// The version of the deployment whose status it is.
+    #[serde(skip)]
+    deployment_version: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +55,7 @@ struct ViewHeld {
 impl ArchiveHeld {
     /// The logs that are not shown.
     fn hidden(&self) -> BTreeSet<&str> {
-        self.facts.hidden(&self.rules, OVER_SHOWN)
+        self.facts.hidden(&self.deployment_version, &self.rules, OVER_SHOWN)
     }
 }
 
@@ -133,7 +136,8 @@ async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Hel
         let files = archive.files().await?;
         let rows = files.iter().map(|file| file.rows).sum();
         let (version, files, facts) = (archive.version(), files.len(), archive.facts());
-        let archive = ArchiveHeld { version, rows, files, rules: source.rules(), facts };
+        let deployment_version = catalog.deployment.version.clone();
+        let archive = ArchiveHeld { version, rows, files, rules: source.rules(), facts, deployment_version };
         held.archives.insert(source.name.clone(), archive);
     }
     for metric in catalog.metrics.values() {

@@ -83,7 +83,7 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
 /// The cut of the logs that a status shows.
 fn offsets(version: &Version, snapshot: &Snapshot, metric: &Metric, cut: &Offsets) -> Offsets {
     let Some(archive) = snapshot.archive(&metric.source) else { return cut.clone() };
-    let hidden = archive.facts.hidden(version.asked(metric).rules, OVER_SHOWN);
+    let hidden = archive.facts.hidden(&version.catalog.deployment.version, version.asked(metric).rules, OVER_SHOWN);
     cut.iter().filter(|(id, _)| !hidden.contains(id.log.as_str())).map(|(id, at)| (id.clone(), at)).collect()
 }
 

@@ -41,7 +41,7 @@ impl<'a> SourceReader<'a> {
         let no_facts = Facts::default();
         let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
         let rules = self.source.rules();
-        let hidden = facts.hidden(&rules, OVER_SHOWN);
+        let hidden = facts.hidden(&self.version.catalog.deployment.version, &rules, OVER_SHOWN);
         let ids = self.partitions(facts, &hidden);
         let read = self.version.speed.positions(&self.source.name, ids.iter().cloned()).await.unwrap_or_default();
         let (ends, error) = match self.ends(topics).await {

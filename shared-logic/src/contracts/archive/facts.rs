@@ -13,7 +13,7 @@ mod kept_bytes;
 mod over;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +52,11 @@ pub struct LogFacts {
     /// losses may be incomplete, and readers need its shards.
     #[serde(default)]
     pub settled: bool,
-    /// Whether the log is over: it is settled, every view includes all of it, and Redis holds nothing of it any more. No process
-    /// asks for it again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub over: bool,
+    /// The versions in which the log is over: it is settled, every view of the version includes all of it, and Redis holds nothing
+    /// of it any more that the version counted. No process of the version asks for it again. Versions share the archive, but
+    /// neither views nor shards.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub over_in: BTreeSet<String>,
     /// The partitions that the archive has begun.
     pub partitions: BTreeMap<i32, PartitionFacts>,
 }
@@ -135,7 +136,7 @@ impl Facts {
                 log: log.to_owned(),
                 closed: false,
                 settled: false,
-                over: false,
+                over_in: BTreeSet::new(),
                 partitions: BTreeMap::new(),
             });
             self.logs.len() - 1
@@ -254,7 +255,8 @@ impl Facts {
     /// R6: opens a closed log again: the topic has that log's id after all.
     pub fn reopen(&mut self, log: &str) {
         let facts = self.log_mut(log);
-        (facts.closed, facts.settled, facts.over) = (false, false, false);
+        (facts.closed, facts.settled) = (false, false);
+        facts.over_in.clear();
     }
 
     /// R6: settles a closed log, given the cursors of its shards. Offsets that the speed layer counted and that are not

@@ -4,6 +4,7 @@ use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut;
 use shared_logic::log::PartitionId;
 
+use super::reconcile::VERSION;
 use super::world::{CounterId, World};
 
 /// What the dropper found some time ago and acts on later.
@@ -48,7 +49,7 @@ impl World {
         let known: Vec<PartitionId> = self.redis.shards.keys().cloned().collect();
         self.dropper.drops =
             known.into_iter().filter_map(|id| cut::droppable(cuts.iter(), &id).map(|cut| (id, cut))).collect();
-        for (id, end) in cut::deletable(&cuts, &self.archive.facts) {
+        for (id, end) in cut::deletable(VERSION, &cuts, &self.archive.facts) {
             if Shard::delete(self.redis.shards.get(&id), end).is_ok() {
                 self.redis.shards.remove(&id);
                 self.tell(|| format!("the shard {id} of a closed log is deleted"));

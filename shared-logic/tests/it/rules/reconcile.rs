@@ -13,6 +13,9 @@ use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use super::mask::Mask;
 use super::world::{Archive, File, View, World, hash};
 
+/// The version of the deployment that all of this is about.
+pub(super) const VERSION: &str = "v1";
+
 #[derive(Debug, Clone)]
 pub(super) struct Reconcile {
     archive: Rc<Archive>,
@@ -123,7 +126,8 @@ impl World {
 
     fn reconcile_recomputes(&mut self, definition: usize, me: &mut Reconcile) {
         let logs = &me.archive.facts.logs;
-        if let Some(log) = logs.iter().find(|log| log.closed && !log.over && !me.settled.contains(&log.log)) {
+        if let Some(log) = logs.iter().find(|log| log.closed && !log.is_over(VERSION) && !me.settled.contains(&log.log))
+        {
             let log = log.log.clone();
             self.settle(&log);
             me.archive = Rc::clone(&self.archive);
@@ -146,10 +150,10 @@ impl World {
         let is_gone = |id: PartitionId| {
             !self.redis.shards.contains_key(&id) && self.redis.counters.keys().all(|counter| counter.partition != id)
         };
-        let over = self.archive.facts.maybe_over(&cuts).filter(|log| log.ids().all(is_gone));
+        let over = self.archive.facts.maybe_over(VERSION, &cuts).filter(|log| log.ids().all(is_gone));
         let over: Vec<String> = over.map(|log| log.log.clone()).collect();
         if !over.is_empty() {
-            self.commit(|| format!("{over:?} are over"), |archive| archive.facts.note_over(&over));
+            self.commit(|| format!("{over:?} are over"), |archive| archive.facts.note_over(VERSION, &over));
         }
     }
 

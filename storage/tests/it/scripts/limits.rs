@@ -115,11 +115,11 @@ fn a_redis_that_only_reads_is_read() {
     assert_eq!(stored.shard(), before);
 }
 
-/// Nothing of another layout is touched, neither of the first one nor of the one before this.
+/// Nothing of another layout is touched, neither of the first one nor of the ones before this.
 #[test]
 fn a_shard_of_another_format_is_left_alone() {
     let server = start_redis();
-    for format in ["1", "3"] {
+    for format in ["1", "3", "4"] {
         let (mut stored, counters) = filled(&server, &format!("format-{format}"));
         is_left_alone(&mut stored, &counters, format);
     }
