@@ -42,9 +42,13 @@ impl Table {
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
+        // Who has slept may not even be able to look: the entries of its version may be gone.
+        if !self.is_newest().await? {
+            return Ok(0);
+        }
         let before_us = self.ago(age);
         let (keep, listed) = (self.files_in_use(age).await?, self.listed(None).await?);
-        // Last, so that what is committed after this look was written after `before_us`, or is spared.
+        // Again, so that what is committed after this look was written after `before_us`, or is spared.
         if !self.is_newest().await? {
             return Ok(0);
         }
