@@ -14,16 +14,7 @@ static SOURCE: LazyLock<Source> = LazyLock::new(|| decoder::source("combined"));
 /// # Panics
 /// If the decoder breaks a promise.
 pub fn combined(batch: &[u8]) {
-    for (payload, said) in decoder::judged(&SOURCE, batch) {
-        let reason = said.as_ref().err().map(|rejected| rejected.reason);
-        if reason == Some(Reason::TooLong) {
-            continue;
-        }
-        let Ok(text) = std::str::from_utf8(payload) else { continue };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.is_empty() {
-            continue;
-        }
+    for (payload, text, reason) in decoder::texts(&SOURCE, batch) {
         let line = text.strip_suffix('\n').unwrap_or(text);
         let line = line.strip_suffix('\r').unwrap_or(line);
         assert_eq!(reason != Some(Reason::WrongColumns), is_line(line).is_some(), "{text:?}");

@@ -14,16 +14,7 @@ static SOURCE: LazyLock<Source> = LazyLock::new(|| decoder::source("csv"));
 /// # Panics
 /// If the decoder breaks a promise.
 pub fn csv(batch: &[u8]) {
-    for (payload, said) in decoder::judged(&SOURCE, batch) {
-        let reason = said.as_ref().err().map(|rejected| rejected.reason);
-        if reason == Some(Reason::TooLong) {
-            continue;
-        }
-        let Ok(text) = std::str::from_utf8(payload) else { continue };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.is_empty() {
-            continue;
-        }
+    for (payload, text, reason) in decoder::texts(&SOURCE, batch) {
         let Some(columns) = columns(text).filter(|columns| columns.len() == SOURCE.fields.len()) else {
             assert_eq!(reason, Some(Reason::WrongColumns), "{text:?}");
             continue;

@@ -124,6 +124,18 @@ pub(crate) fn judged_by<'a>(
     payloads.into_iter().zip(together).collect()
 }
 
+/// The records of a batch, judged as in [`judged`], that their format decides about: bytes, their text without a byte-order mark,
+/// and the reason of a rejection. Records that are too long, empty or not UTF-8 are left out.
+pub(crate) fn texts<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], &'a str, Option<Reason>)> {
+    let text = |(payload, said): (&'a [u8], Result<Said, Rejected>)| {
+        let reason = said.err().map(|rejected| rejected.reason);
+        let text = std::str::from_utf8(payload).ok().filter(|_| reason != Some(Reason::TooLong))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        (!text.is_empty()).then_some((payload, text, reason))
+    };
+    judged(source, batch).into_iter().filter_map(text).collect()
+}
+
 /// The decoder's result for each record, and the archive's rows, which are null where a record was rejected.
 fn decoded(
     source: &Source,

@@ -14,16 +14,7 @@ static SOURCE: LazyLock<Source> = LazyLock::new(|| decoder::source("tsv"));
 /// # Panics
 /// If the decoder breaks a promise.
 pub fn tsv(batch: &[u8]) {
-    for (payload, said) in decoder::judged(&SOURCE, batch) {
-        let reason = said.as_ref().err().map(|rejected| rejected.reason);
-        if reason == Some(Reason::TooLong) {
-            continue;
-        }
-        let Ok(text) = std::str::from_utf8(payload) else { continue };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.is_empty() {
-            continue;
-        }
+    for (_, text, reason) in decoder::texts(&SOURCE, batch) {
         let fits = columns(text).is_some_and(|columns| columns.len() == SOURCE.fields.len());
         assert_eq!(reason != Some(Reason::WrongColumns), fits, "{text:?}");
         if let Some(columns) = columns(text).filter(|_| fits) {
