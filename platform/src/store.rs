@@ -11,6 +11,7 @@
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
+//! - `row_groups`: a file read a part at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one.
@@ -22,6 +23,7 @@ mod digest;
 mod durable;
 mod location;
 mod parquet;
+mod row_groups;
 mod table;
 mod torn;
 
@@ -31,9 +33,11 @@ use deltalake::DeltaTableError;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
+pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 use self::location::Location;
+pub use self::row_groups::RowGroups;
 pub use self::table::Table;
 use crate::settings;
 

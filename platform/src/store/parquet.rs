@@ -19,6 +19,9 @@ const CONCURRENT_READS: usize = 16;
 const TAIL: u64 = 64 * 1024;
 /// Smaller files are read whole.
 const WHOLE: u64 = 256 * 1024;
+/// How many rows are encoded together. Readers skip such groups by the ranges of their columns, and hold one of them at a time,
+/// so they are smaller than usual; their descriptions are still less than a hundredth of a file.
+const ROW_GROUP: usize = 64 * 1024;
 
 /// Encodes the frame and writes it under a new, unique name, in the folder of its partition below `folder`.
 pub(super) async fn write(
@@ -85,11 +88,27 @@ async fn fetch(
     file: &DataFile,
     wanted: &HashSet<String>,
 ) -> Result<Vec<u8>, object_store::Error> {
+    let mut bytes = described(store, file).await?;
+    if is_small(file) {
+        return Ok(bytes);
+    }
+    let ranges = chunks(&bytes, wanted);
+    fill(store, file, &mut bytes, &ranges).await?;
+    Ok(bytes)
+}
+
+/// Whether a file is read whole, whatever is wanted of it.
+pub(super) fn is_small(file: &DataFile) -> bool {
+    u64::try_from(file.size).unwrap_or_default() <= WHOLE
+}
+
+/// Reads a small file, or of a larger one the description at its end.
+pub(super) async fn described(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<u8>, object_store::Error> {
     let path = Path::from(file.path.as_str());
-    let size = u64::try_from(file.size).unwrap_or_default();
-    if size <= WHOLE {
+    if is_small(file) {
         return Ok(store.get(&path).await?.bytes().await?.into());
     }
+    let size = u64::try_from(file.size).unwrap_or_default();
     let mut bytes = vec![0; file.size as usize];
     let tail = store.get_range(&path, size - TAIL..size).await?;
     place(&mut bytes, size - TAIL, &tail);
@@ -100,11 +119,21 @@ async fn fetch(
         let missing = store.get_range(&path, size - description..size - TAIL).await?;
         place(&mut bytes, size - description, &missing);
     }
-    let ranges = chunks(&bytes, wanted);
-    for (range, chunk) in ranges.iter().zip(store.get_ranges(&path, &ranges).await?) {
-        place(&mut bytes, range.start, &chunk);
-    }
     Ok(bytes)
+}
+
+/// Reads those ranges of a file to their places.
+pub(super) async fn fill(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    bytes: &mut [u8],
+    ranges: &[Range<u64>],
+) -> Result<(), object_store::Error> {
+    let chunks = store.get_ranges(&Path::from(file.path.as_str()), ranges).await?;
+    for (range, chunk) in ranges.iter().zip(chunks) {
+        place(bytes, range.start, &chunk);
+    }
+    Ok(())
 }
 
 /// Copies what was read of a file to its place, as far as there is room: the log may be wrong about the size.
@@ -159,12 +188,20 @@ pub(super) async fn remove_orphans(
 
 fn encoded(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)?;
+    let writer = ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None));
+    writer.with_row_group_size(Some(ROW_GROUP)).finish(&mut frame)?;
     Ok(bytes)
 }
 
 fn decoded(bytes: impl AsRef<[u8]> + Send + Sync, columns: &Schema) -> PolarsResult<DataFrame> {
-    let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+    selected(ParquetReader::new(std::io::Cursor::new(bytes)), columns)
+}
+
+/// Decodes those columns in the types given. A column that the file lacks is null.
+pub(super) fn selected<B: AsRef<[u8]> + Send + Sync>(
+    mut reader: ParquetReader<std::io::Cursor<B>>,
+    columns: &Schema,
+) -> PolarsResult<DataFrame> {
     let present = reader.schema()?;
     let wanted = columns.iter_names().filter(|name| present.contains(name.as_str())).map(ToString::to_string).collect();
     let frame = reader.with_columns(Some(wanted)).finish()?;
