@@ -7,10 +7,12 @@
 //! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
+//! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
 mod archive;
 mod batch_view;
+mod identities;
 mod noted_table;
 mod shard;
 
@@ -20,6 +22,7 @@ use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
+pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +104,20 @@ impl<N: TableNote> NotedTable<N> {
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
         self.table.read(files, columns).await
+    }
+
+    /// Reads those columns of a file's rows as [`NotedTable::read`] does, one row group at a time. Groups that `may_hold` refuses by
+    /// the ranges of their columns are skipped.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn row_groups(
+        &self,
+        file: &DataFile,
+        columns: &Schema,
+        may_hold: impl Fn(&DataFile) -> bool,
+    ) -> Result<RowGroups, StoreError> {
+        self.table.row_groups(file, columns, may_hold).await
     }
 
     /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.
