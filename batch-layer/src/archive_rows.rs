@@ -6,6 +6,7 @@
 //!
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
+//! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;
 //! - `digest`: rows → which records they are, to be compared with what is read again (R11).
@@ -14,6 +15,7 @@ pub(crate) mod digest;
 pub(crate) mod hashes;
 pub(crate) mod lives;
 pub(crate) mod record_rows;
+pub(crate) mod scan;
 pub(crate) mod witnesses;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,6 @@ use shared_logic::contracts::archive::{
     ERROR, Facts, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column, record_columns,
 };
 use shared_logic::log::OffsetRange;
-use shared_logic::schema::Field as SourceField;
 use storage::{Archive, Decoded};
 use tracing::info;
 
@@ -154,37 +155,6 @@ pub(crate) async fn redecode(
         Ok(Redecoded { days, records: records.height() - without_bytes, without_bytes })
     })
     .await
-}
-
-/// Reads fields of the source, with the place of each row and whether it is an event. The files are those of [`files`].
-///
-/// # Errors
-/// If a file cannot be read.
-pub(crate) async fn read<'a>(
-    archive: &Archive,
-    files: &[DataFile],
-    fields: impl IntoIterator<Item = &'a SourceField>,
-) -> Result<LazyFrame, StoreError> {
-    let fields: Vec<&SourceField> = fields.into_iter().collect();
-    let declared = archive.columns()?;
-    let (again, as_archived): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(Decoded::is_of);
-    let in_table = fields.iter().map(|field| field_column(field, &declared)).collect::<Vec<_>>();
-    let by_name = fields.iter().map(|field| field.name.as_str().into()).collect();
-    let mut frames = Vec::new();
-    for (files, names) in [(as_archived, in_table), (again, by_name)] {
-        let mut columns = place_columns();
-        let mut selected: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
-        for (field, name) in fields.iter().zip(names) {
-            selected.push(col(name.clone()).alias(field.name.as_str()));
-            columns.with_column(name, field.kind.column_type());
-        }
-        frames.push(archive.read(&files, &columns).await?.select(selected));
-    }
-    concat(frames, UnionArgs::default()).map_err(|source| StoreError::Frame {
-        operation: "read rows",
-        table: archive.path().to_owned(),
-        source,
-    })
 }
 
 /// The columns that say where a row lies and whether it is an event.
