@@ -80,7 +80,7 @@ impl Identity {
 
     /// Its 128 bits. They order as identities do.
     pub fn bits(self) -> u128 {
-        u128::from(self.0) << 64 | u128::from(self.1)
+        (u128::from(self.0) << 64) | u128::from(self.1)
     }
 }
 

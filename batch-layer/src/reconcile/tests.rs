@@ -20,6 +20,9 @@ mod with_shards;
 mod witnesses;
 mod work;
 
+use platform::store::DataFile;
+use shared_logic::log::Offsets;
+
 use self::bench::Bench;
 use super::*;
 

@@ -92,6 +92,7 @@ impl Layout {
         let Some(header) = bytes.get(HEAD..end) else { return Some(Head::Longer(end)) };
         let header: Header = serde_json::from_slice(header).ok()?;
         let is_sound = header.prefix.bits <= 32 && header.block_bits <= 32 && header.offset_bytes <= 8;
+        let is_sound = is_sound && u32::try_from(header.rows).is_ok();
         is_sound.then(|| Head::Whole(Layout::of(header, end)))
     }
 
@@ -279,7 +280,7 @@ fn field(identity: Identity, from: u32, count: u32) -> u128 {
 
 /// A number of up to eight bytes, the least significant first.
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// How many bytes are needed for numbers up to this one.

@@ -38,7 +38,7 @@ fn identity(dice: &mut Dice) -> Identity {
     let (first, second) = (bits.throw(), bits.throw());
     match dice.below(4) {
         0 => Identity(first, second ^ 1),
-        1 => Identity(first ^ 1 << dice.below(64), second),
+        1 => Identity(first ^ (1 << dice.below(64)), second),
         _ => Identity(first, second),
     }
 }
