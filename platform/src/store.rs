@@ -37,7 +37,7 @@ pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 use self::location::Location;
-pub use self::row_groups::RowGroups;
+pub use self::row_groups::RowGroup;
 pub use self::table::Table;
 use crate::settings;
 

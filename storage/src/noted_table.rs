@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, RowGroups, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, RowGroup, Store, StoreError, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,8 +106,8 @@ impl<N: TableNote> NotedTable<N> {
         self.table.read(files, columns).await
     }
 
-    /// Reads those columns of a file's rows as [`NotedTable::read`] does, one row group at a time. Groups that `may_hold` refuses by
-    /// the ranges of their columns are skipped.
+    /// The row groups of a file, to be read as those columns. Groups that `may_hold` refuses by the ranges of their columns are
+    /// left out.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -116,7 +116,7 @@ impl<N: TableNote> NotedTable<N> {
         file: &DataFile,
         columns: &Schema,
         may_hold: impl Fn(&DataFile) -> bool,
-    ) -> Result<RowGroups, StoreError> {
+    ) -> Result<Vec<RowGroup>, StoreError> {
         self.table.row_groups(file, columns, may_hold).await
     }
 

@@ -1,9 +1,10 @@
 //! Events of the archive, read one row group at a time: of a large file only what may hold wanted events, and of that only the
 //! fields that are asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use platform::store::{DataFile, RowGroups, StoreError};
+use platform::store::{DataFile, RowGroup, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION, field_column};
@@ -11,9 +12,12 @@ use shared_logic::dedup::Place;
 use shared_logic::log::OffsetRange;
 use shared_logic::schema::Field as SourceField;
 use storage::{Archive, Decoded};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{may_hold, place_columns, within};
-use crate::rows::{self, RowsError};
+
+/// How many row groups are read at a time. Each of them may use several processors.
+const AHEAD: usize = 4;
 
 /// Which events are wanted, and what of them.
 #[derive(Debug, Clone)]
@@ -51,30 +55,33 @@ impl Times {
     }
 }
 
-/// Reads wanted events of files, one row group after the other.
-pub(crate) struct Scan<'a> {
+/// Reads wanted events of files, a row group at a time, and makes a `T` of those of each group. A few groups are read ahead, so
+/// that no processor waits for another.
+pub(crate) struct Scan<'a, T> {
     archive: &'a Archive,
     event_time: &'a str,
     wanted: Wanted<'a>,
+    /// What is made of the events of a group: log, partition and offset, and the fields by their names.
+    then: Arc<dyn Fn(DataFrame) -> PolarsResult<T> + Send + Sync>,
     /// The columns that the table declares.
     declared: Schema,
     /// The files that are not begun yet, the next one last.
     files: Vec<DataFile>,
-    current: Option<Begun>,
+    /// The groups of the file that is begun.
+    groups: VecDeque<(RowGroup, Events)>,
+    ahead: VecDeque<AbortOnDropHandle<Result<T, StoreError>>>,
     /// How many rows were read so far, wanted or not.
     pub(crate) rows_read: u64,
 }
 
-/// A file of which row groups are left.
-struct Begun {
-    groups: RowGroups,
-    /// Which rows are wanted.
+/// Which rows of a file are wanted, and how they become events.
+#[derive(Clone)]
+struct Events {
     filter: Expr,
-    /// Places and fields, by the names of the fields.
     columns: Vec<Expr>,
 }
 
-impl<'a> Scan<'a> {
+impl<'a, T: Send + 'static> Scan<'a, T> {
     /// Nothing is read yet. The files are those of [`files`](super::files).
     ///
     /// # Errors
@@ -84,35 +91,51 @@ impl<'a> Scan<'a> {
         source: &'a Source,
         files: &[DataFile],
         wanted: Wanted<'a>,
-    ) -> Result<Scan<'a>, StoreError> {
+        then: impl Fn(DataFrame) -> PolarsResult<T> + Send + Sync + 'static,
+    ) -> Result<Scan<'a, T>, StoreError> {
         let mut files: Vec<DataFile> = files.iter().filter(|file| may_hold(file, wanted.ranges)).cloned().collect();
         files.reverse();
-        let (declared, event_time) = (archive.columns()?, source.event_time.as_str());
-        Ok(Scan { archive, event_time, wanted, declared, files, current: None, rows_read: 0 })
+        Ok(Scan {
+            archive,
+            event_time: &source.event_time,
+            wanted,
+            then: Arc::new(then),
+            declared: archive.columns()?,
+            files,
+            groups: VecDeque::new(),
+            ahead: VecDeque::new(),
+            rows_read: 0,
+        })
     }
 
-    /// The wanted events of the next row group, perhaps none: log, partition and offset, and the fields by their names. `None`
-    /// after the last.
+    /// What was made of the events of the next row group, of which there may be none; `None` after the last group.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(crate) async fn next(&mut self) -> Result<Option<DataFrame>, RowsError> {
-        loop {
-            if self.current.is_none() {
-                let Some(file) = self.files.pop() else { return Ok(None) };
-                self.current = Some(self.begin(&file).await?);
-            }
-            let Some(Begun { groups, filter, columns }) = &mut self.current else { return Ok(None) };
-            if let Some(rows) = groups.next().await? {
-                self.rows_read += rows.height() as u64;
-                let events = rows.lazy().filter(filter.clone()).select(columns.clone());
-                return rows::compute("read events", self.archive.path(), move || events.collect()).await.map(Some);
-            }
-            self.current = None;
+    pub(crate) async fn next(&mut self) -> Result<Option<T>, StoreError> {
+        while self.ahead.len() < AHEAD {
+            let Some((group, Events { filter, columns })) = self.next_group().await? else { break };
+            self.rows_read += group.rows() as u64;
+            let then = Arc::clone(&self.then);
+            let read = group.read(move |rows| then(rows.lazy().filter(filter).select(columns).collect()?));
+            self.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(read)));
+        }
+        match self.ahead.pop_front() {
+            Some(read) => platform::task::joined(read.await).map(Some),
+            None => Ok(None),
         }
     }
 
-    async fn begin(&self, file: &DataFile) -> Result<Begun, StoreError> {
+    async fn next_group(&mut self) -> Result<Option<(RowGroup, Events)>, StoreError> {
+        while self.groups.is_empty() {
+            let Some(file) = self.files.pop() else { return Ok(None) };
+            let (groups, events) = self.begin(&file).await?;
+            self.groups.extend(groups.into_iter().map(|group| (group, events.clone())));
+        }
+        Ok(self.groups.pop_front())
+    }
+
+    async fn begin(&self, file: &DataFile) -> Result<(Vec<RowGroup>, Events), StoreError> {
         let is_decoded = Decoded::is_of(file);
         let name_of = |field: &SourceField| {
             if is_decoded { PlSmallStr::from(field.name.as_str()) } else { field_column(field, &self.declared) }
@@ -136,7 +159,7 @@ impl<'a> Scan<'a> {
         let groups = self.archive.row_groups(file, &read, is_wanted).await?;
         let filter = col(ERROR).is_null().and(within(&ranges));
         let filter = times.into_iter().fold(filter, |filter, (times, column)| filter.and(times.hold(column)));
-        Ok(Begun { groups, filter, columns })
+        Ok((groups, Events { filter, columns }))
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use platform::store::{DataFile, StoreError};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION};
 use shared_logic::dedup::Place;
@@ -21,7 +21,6 @@ use super::cut;
 use super::error::MetricError;
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Wanted};
-use crate::rows::{self, RowsError};
 
 /// How often the newest list is read again after another process has written one.
 const ATTEMPTS: u32 = 20;
@@ -98,17 +97,19 @@ async fn extend(
     source: &Source,
     files: &[DataFile],
     rows_max: usize,
-) -> Result<u64, RowsError> {
+) -> Result<u64, StoreError> {
     let (rules, ranges) = (source.rules(), OffsetRange::between(Some(&index.covered), to));
     let is_identity = |name: &String| source.event_id.contains(name) || *name == source.event_time;
     let fields = source.fields.iter().filter(|field| is_identity(&field.name)).collect();
     let wanted = Wanted { fields, ranges: &ranges, times: None };
     let mut rows_read = 0;
     for (day, files) in DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned()) {
-        let mut scan = Scan::new(archive, source, &files, wanted.clone())?;
+        let (event_id, event_time) = (source.event_id.clone(), source.event_time.clone());
+        let identified = move |events: DataFrame| identified(&events, &event_id, &event_time);
+        let mut scan = Scan::new(archive, source, &files, wanted.clone(), identified)?;
         let (mut runs, mut entries) = (Vec::new(), Entries::default());
-        while let Some(events) = scan.next().await? {
-            entries = identified(entries, events, archive, source).await?;
+        while let Some(more) = scan.next().await? {
+            entries.append(more);
             if entries.len() >= rows_max {
                 runs.push(archive.write_run(&rules, &day, std::mem::take(&mut entries)).await?);
             }
@@ -129,24 +130,16 @@ async fn extend(
     Ok(rows_read)
 }
 
-/// The entries with those of more events.
-async fn identified(
-    mut entries: Entries,
-    events: DataFrame,
-    archive: &Archive,
-    source: &Source,
-) -> Result<Entries, RowsError> {
-    let (event_id, event_time) = (source.event_id.clone(), source.event_time.clone());
-    rows::compute("identify events", archive.path(), move || {
-        let identities = Identity::of_columns(&events, &event_id, &event_time)?;
-        let (log, partition) = (events.column(LOG)?.str()?, events.column(PARTITION)?.i32()?);
-        let places = log.iter().zip(partition.iter()).zip(events.column(OFFSET)?.i64()?.iter());
-        for (identity, ((log, partition), offset)) in identities.into_iter().zip(places) {
-            entries.push(identity, log.unwrap_or_default(), partition.unwrap_or_default(), offset.unwrap_or_default());
-        }
-        Ok(entries)
-    })
-    .await
+/// The entries of events.
+fn identified(events: &DataFrame, event_id: &[String], event_time: &str) -> PolarsResult<Entries> {
+    let identities = Identity::of_columns(events, event_id, event_time)?;
+    let (log, partition) = (events.column(LOG)?.str()?, events.column(PARTITION)?.i32()?);
+    let places = log.iter().zip(partition.iter()).zip(events.column(OFFSET)?.i64()?.iter());
+    let mut entries = Entries::default();
+    for (identity, ((log, partition), offset)) in identities.into_iter().zip(places) {
+        entries.push(identity, log.unwrap_or_default(), partition.unwrap_or_default(), offset.unwrap_or_default());
+    }
+    Ok(entries)
 }
 
 /// For each of some identities, which are in order, the first copy that the runs name below a cut; and how many entries were

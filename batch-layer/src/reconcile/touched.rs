@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use platform::store::DataFile;
+use platform::store::{DataFile, StoreError};
+use polars::prelude::DataFrame;
 use shared_logic::catalog::Source;
 use shared_logic::log::OffsetRange;
 use shared_logic::time::{bucket_start, day_of, format_day};
 use storage::Archive;
 
 use crate::archive_rows::scan::{Scan, Wanted};
-use crate::rows::{self, RowsError};
 
 /// Per day, `YYYY-MM-DD`, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
 pub(super) type Touched = BTreeMap<String, BTreeSet<i64>>;
@@ -26,19 +26,21 @@ pub(super) async fn units(
     files: &[DataFile],
     unit_us: i64,
     ranges: &[OffsetRange],
-) -> Result<(Touched, u64), RowsError> {
-    let fields = source.field(&source.event_time).into_iter().collect();
-    let mut scan = Scan::new(archive, source, files, Wanted { fields, ranges, times: None })?;
+) -> Result<(Touched, u64), StoreError> {
+    let (fields, event_time) = (source.field(&source.event_time).into_iter().collect(), source.event_time.clone());
+    let of_group = move |events: DataFrame| {
+        let mut touched = Touched::new();
+        for time in events.column(&event_time)?.i64()?.iter().flatten() {
+            touched.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, unit_us));
+        }
+        Ok(touched)
+    };
+    let mut scan = Scan::new(archive, source, files, Wanted { fields, ranges, times: None }, of_group)?;
     let mut touched = Touched::new();
-    while let Some(events) = scan.next().await? {
-        let event_time = source.event_time.clone();
-        touched = rows::compute("find the events above the cut", archive.path(), move || {
-            for time in events.column(&event_time)?.i64()?.iter().flatten() {
-                touched.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, unit_us));
-            }
-            Ok(touched)
-        })
-        .await?;
+    while let Some(of_group) = scan.next().await? {
+        for (day, units) in of_group {
+            touched.entry(day).or_default().extend(units);
+        }
     }
     Ok((touched, scan.rows_read))
 }

@@ -1,32 +1,38 @@
-//! A file read one row group at a time, so that memory is bounded by a group, however large the file is.
+//! A file read one row group at a time, so that memory is bounded by a few groups, however large the file is.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::ObjectStore;
 use polars::prelude::*;
 
 use super::{DataFile, StoreError, Table, parquet};
 
-/// The row groups of one file that may hold what is wanted, read one after the other.
-pub struct RowGroups {
+/// A row group of a file that is not read yet.
+pub struct RowGroup {
+    file: Arc<Described>,
+    number: usize,
+}
+
+/// A file of which the description is read.
+struct Described {
     store: Arc<dyn ObjectStore>,
     table: String,
     file: DataFile,
+    /// The columns that are wanted.
     columns: Schema,
     description: FileMetadataRef,
-    /// The numbers of the groups that are not read yet.
-    left: VecDeque<usize>,
     /// The file, if it is so small that it was read whole.
-    whole: Option<Vec<u8>>,
+    whole: Option<Bytes>,
 }
 
 impl Table {
-    /// Columns of a file, cast to the given types, one row group at a time. A column that the file lacks is null.
+    /// The row groups of a file, to be read as those columns in the given types. A column that the file lacks is null.
     ///
-    /// Groups that `may_hold` refuses are skipped. It sees each of them as if it were a file, with the ranges of all its integer
+    /// Groups that `may_hold` refuses are left out. It sees each of them as if it were a file, with the ranges of all its integer
     /// columns and instants.
     ///
     /// # Errors
@@ -36,65 +42,66 @@ impl Table {
         file: &DataFile,
         columns: &Schema,
         may_hold: impl Fn(&DataFile) -> bool,
-    ) -> Result<RowGroups, StoreError> {
-        RowGroups::of(self.objects(), self.path(), file, columns, may_hold).await
+    ) -> Result<Vec<RowGroup>, StoreError> {
+        let (store, table) = (self.objects(), self.path().to_owned());
+        let bytes = match parquet::described(&store, file).await {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(source) => return Err(cannot_read(&table, file, source)),
+        };
+        let description = ParquetReader::new(Cursor::new(bytes.clone())).get_metadata().cloned();
+        let description = description.map_err(|source| cannot_decode(&table, source))?;
+        let groups = 0..description.row_groups.len();
+        let wanted: Vec<usize> = groups.filter(|group| may_hold(&as_file(file, &description, *group))).collect();
+        let (file, columns) = (file.clone(), columns.clone());
+        let whole = parquet::is_small(&file).then_some(bytes);
+        let file = Arc::new(Described { store, table, file, columns, description, whole });
+        Ok(wanted.into_iter().map(|number| RowGroup { file: Arc::clone(&file), number }).collect())
     }
 }
 
-impl RowGroups {
-    pub(super) async fn of(
-        store: Arc<dyn ObjectStore>,
-        table: &str,
-        file: &DataFile,
-        columns: &Schema,
-        may_hold: impl Fn(&DataFile) -> bool,
-    ) -> Result<RowGroups, StoreError> {
-        let bytes = parquet::described(&store, file).await.map_err(|source| cannot_read(table, file, source))?;
-        let mut reader = ParquetReader::new(Cursor::new(&bytes));
-        let description = reader.get_metadata().cloned().map_err(|source| cannot_decode(table, source))?;
-        drop(reader);
-        let groups = 0..description.row_groups.len();
-        let left = groups.filter(|group| may_hold(&as_file(file, &description, *group))).collect();
-        Ok(RowGroups {
-            store,
-            table: table.to_owned(),
-            file: file.clone(),
-            columns: columns.clone(),
-            description,
-            left,
-            whole: parquet::is_small(file).then_some(bytes),
-        })
+impl RowGroup {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.file.description.row_groups[self.number].num_rows()
     }
 
-    /// The rows of the next group; `None` after the last.
+    /// Reads it, and returns what `then` makes of its rows, on a thread that may block.
     ///
     /// # Errors
-    /// If the group cannot be read.
-    pub async fn next(&mut self) -> Result<Option<DataFrame>, StoreError> {
-        let Some(group) = self.left.pop_front() else { return Ok(None) };
-        let bytes = match &self.whole {
+    /// If the group cannot be read, or `then` fails.
+    pub async fn read<T: Send + 'static>(
+        self,
+        then: impl FnOnce(DataFrame) -> PolarsResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let RowGroup { file, number } = self;
+        let bytes = match &file.whole {
             Some(whole) => whole.clone(),
-            None => self.fetch(group).await.map_err(|source| cannot_read(&self.table, &self.file, source))?,
+            None => file.fetch(number).await.map_err(|source| cannot_read(&file.table, &file.file, source))?,
         };
-        // The reader gets the description of a file of this group alone.
-        let mut description = self.description.as_ref().clone();
-        description.row_groups = description.row_groups.into_iter().skip(group).take(1).collect();
-        description.num_rows = description.row_groups.iter().map(|group| group.num_rows()).sum();
-        let columns = self.columns.clone();
+        let decoding = Arc::clone(&file);
         let decode = move || {
             let mut reader = ParquetReader::new(Cursor::new(bytes));
-            reader.set_metadata(Arc::new(description));
-            parquet::selected(reader, &columns)
+            reader.set_metadata(Arc::new(decoding.description_of(number)));
+            then(parquet::selected(reader, &decoding.columns)?)
         };
-        let rows = crate::task::blocking(decode).await;
-        rows.map(Some).map_err(|source| cannot_decode(&self.table, source))
+        crate::task::blocking(decode).await.map_err(|source| cannot_decode(&file.table, source))
+    }
+}
+
+impl Described {
+    /// The description of a file that has this group alone.
+    fn description_of(&self, number: usize) -> FileMetadata {
+        let mut description = self.description.as_ref().clone();
+        description.row_groups = description.row_groups.into_iter().skip(number).take(1).collect();
+        description.num_rows = description.row_groups.iter().map(|group| group.num_rows()).sum();
+        description
     }
 
     /// Reads the wanted columns of a group. The bytes of everything else are zero, and take no memory.
-    async fn fetch(&self, group: usize) -> Result<Vec<u8>, object_store::Error> {
+    async fn fetch(&self, number: usize) -> Result<Bytes, object_store::Error> {
         let mut bytes = vec![0; usize::try_from(self.file.size).unwrap_or_default()];
         let wanted: HashSet<&str> = self.columns.iter_names().map(|name| name.as_str()).collect();
-        let chunks = self.description.row_groups[group].parquet_columns().iter();
+        let chunks = self.description.row_groups[number].parquet_columns().iter();
         let of_wanted = chunks.filter(|chunk| {
             chunk.descriptor().path_in_schema.first().is_some_and(|name| wanted.contains(name.as_str()))
         });
@@ -102,12 +109,12 @@ impl RowGroups {
         let ranges: Vec<Range<u64>> =
             of_wanted.map(|chunk| chunk.byte_range()).filter(|range| range.end <= end).collect();
         parquet::fill(&self.store, &self.file, &mut bytes, &ranges).await?;
-        Ok(bytes)
+        Ok(bytes.into())
     }
 }
 
 /// A row group as if it were a file: its rows, and the ranges of its integer columns and instants.
-fn as_file(file: &DataFile, description: &FileMetadataRef, group: usize) -> DataFile {
+fn as_file(file: &DataFile, description: &FileMetadata, group: usize) -> DataFile {
     let group = &description.row_groups[group];
     let mut ranges = file.ranges.clone();
     for chunk in group.parquet_columns() {

@@ -37,7 +37,7 @@ impl Entries {
     }
 
     /// Adds the events of others.
-    pub(super) fn append(&mut self, others: Entries) {
+    pub fn append(&mut self, others: Entries) {
         let numbers: Vec<u32> = others.partitions.iter().map(|id| self.number(&id.log, id.partition)).collect();
         let numbered = |entry: Entry| Entry { partition: numbers[entry.partition as usize], ..entry };
         self.rows.extend(others.rows.into_iter().map(numbered));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::dedup::{FirstCopies, Place};
@@ -98,15 +99,18 @@ impl Day<'_> {
     /// Reads the events of a part whose records lie in those ranges.
     pub(super) async fn read(&mut self, ranges: &[OffsetRange], part: &Part<'_>) -> Result<Events, DayError> {
         let wanted = Wanted { fields: self.fields.clone(), ranges, times: part.times };
-        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted)?;
+        let (key, part) = (Arc::clone(&self.key), (part.number, part.of));
+        let of_part = move |rows: DataFrame| Events::of(rows, &key, part);
+        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted, of_part)?;
         let mut events = Events::none();
-        while let Some(rows) = scan.next().await? {
-            let (key, part) = (Arc::clone(&self.key), (part.number, part.of));
-            events = rows::compute("identify events", self.archive.path(), move || {
-                events.append(Events::of(rows, &key, part)?)?;
-                Ok(events)
-            })
-            .await?;
+        while let Some(more) = scan.next().await? {
+            events.append(more).map_err(|source| {
+                RowsError::from(StoreError::Frame {
+                    operation: "put rows together",
+                    table: self.archive.path().to_owned(),
+                    source,
+                })
+            })?;
         }
         self.work.rows_read += scan.rows_read;
         Ok(events)

@@ -65,10 +65,9 @@ impl<'a> Output<'a> {
 
     /// Adds the rows of a file of the view, without those of these times.
     pub(super) async fn carry(&mut self, file: &DataFile, without: &Times) -> Result<(), DayError> {
-        let mut groups = self.view.row_groups(file, &self.columns.0, |_| true).await?;
-        while let Some(mut rows) = groups.next().await? {
+        for group in self.view.row_groups(file, &self.columns.0, |_| true).await? {
             let times = without.clone();
-            let kept = rows::compute("carry rows over", self.view.path(), move || {
+            let kept = group.read(move |mut rows| {
                 rows.rename(BUCKET, partial::BUCKET.into())?;
                 if times.starts.is_empty() {
                     return Ok(rows);

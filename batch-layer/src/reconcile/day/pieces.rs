@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::*;
 use shared_logic::log::OffsetRange;
-use shared_logic::time::bucket_start;
+use shared_logic::time::{DAY_US, bucket_start};
 
 use super::Day;
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Times, Wanted};
 use crate::reconcile::error::DayError;
-use crate::rows;
 
 /// Some units of a day.
 #[derive(Debug, PartialEq)]
@@ -50,7 +49,9 @@ impl Day<'_> {
         ranges: &[OffsetRange],
         units: Option<&BTreeSet<i64>>,
     ) -> Result<Vec<Piece>, DayError> {
-        let times = units.map(|units| self.times(units));
+        // All units of a day are the day.
+        let is_part = |units: &&BTreeSet<i64>| (units.len() as i64) < DAY_US / self.task.unit_us;
+        let times = units.filter(is_part).map(|units| self.times(units));
         let files = self.task.events.iter().filter(|file| may_hold(file, ranges));
         if files.map(|file| file.rows).sum::<u64>() <= self.rows_max as u64 {
             return Ok(vec![Piece { times, count: 1 }]);
@@ -66,19 +67,21 @@ impl Day<'_> {
         ranges: &[OffsetRange],
         times: Option<&Times>,
     ) -> Result<BTreeMap<i64, u64>, DayError> {
-        let (unit_us, event_time) = (self.task.unit_us, &self.source.event_time);
-        let wanted = Wanted { fields: self.source.field(event_time).into_iter().collect(), ranges, times };
-        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted)?;
+        let (unit_us, event_time) = (self.task.unit_us, self.source.event_time.clone());
+        let wanted = Wanted { fields: self.source.field(&event_time).into_iter().collect(), ranges, times };
+        let of_group = move |events: DataFrame| {
+            let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+            for time in events.column(&event_time)?.i64()?.iter().flatten() {
+                *counts.entry(bucket_start(time, unit_us)).or_default() += 1;
+            }
+            Ok(counts)
+        };
+        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted, of_group)?;
         let mut counts = BTreeMap::new();
-        while let Some(rows) = scan.next().await? {
-            let event_time = event_time.clone();
-            counts = rows::compute("count events of hours", self.archive.path(), move || {
-                for time in rows.column(&event_time)?.i64()?.iter().flatten() {
-                    *counts.entry(bucket_start(time, unit_us)).or_default() += 1;
-                }
-                Ok(counts)
-            })
-            .await?;
+        while let Some(of_group) = scan.next().await? {
+            for (unit, count) in of_group {
+                *counts.entry(unit).or_default() += count;
+            }
         }
         self.work.rows_read += scan.rows_read;
         Ok(counts)

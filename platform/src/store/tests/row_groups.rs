@@ -10,11 +10,16 @@ async fn read(table: &Table, file: &DataFile, (low, high): (i64, i64)) -> Vec<Ve
     let columns =
         Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("absent".into(), DataType::String)]);
     let may_hold = |group: &DataFile| group.may_hold("n", low, high);
-    let mut groups = table.row_groups(file, &columns, may_hold).await.expect("described");
     let mut read = Vec::new();
-    while let Some(rows) = groups.next().await.expect("read") {
-        assert_eq!(rows.column("absent").expect("a column").null_count(), rows.height());
-        read.push(rows.column("n").expect("a column").i64().expect("integers").iter().flatten().collect());
+    for group in table.row_groups(file, &columns, may_hold).await.expect("described") {
+        let announced = group.rows();
+        let numbers = group.read(|rows| {
+            assert_eq!(rows.column("absent")?.null_count(), rows.height());
+            Ok(rows.column("n")?.i64()?.iter().flatten().collect::<Vec<i64>>())
+        });
+        let numbers = numbers.await.expect("read");
+        assert_eq!(numbers.len(), announced);
+        read.push(numbers);
     }
     read
 }
