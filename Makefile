@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-compose lint fuzz mutants bench
+.PHONY: help run test test-long test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -58,3 +58,8 @@ bench: ## the figures of this machine: prints a table, writes target/bench.json
 	@deploy/install.sh test
 	$(CARGO) build --locked --release --workspace
 	$(TARGET)/release/bench
+
+profile: ## where a speed worker spends its time: runs the speed benchmark under perf, draws docs/profile-speed.svg
+	@deploy/install.sh profile
+	$(CARGO) build --locked --release --workspace
+	e2e-tests/profile.sh

@@ -1,20 +1,21 @@
 #!/bin/sh
-# Finds packages that are missing for `make run`, `make test`, `make test-compose`, `make lint` or `make fuzz`, and installs them,
-# printing each command. It does not install Docker.
+# Finds packages that are missing for `make run`, `make test`, `make test-compose`, `make lint`, `make fuzz` or `make profile`, and
+# installs them, printing each command. It does not install Docker.
 #
-#     deploy/install.sh run|test|test-compose|lint|fuzz
+#     deploy/install.sh run|test|test-compose|lint|fuzz|profile
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
 # without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
 # Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint|fuzz"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-compose|lint|fuzz|profile"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 cargo_deny_version=0.20
 cargo_fuzz_version=0.13
+inferno_version=0.12
 
 # This shell's path may not yet include a Rust that was just installed.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -38,10 +39,12 @@ main() {
     need_header openssl libssl-dev
     case $purpose in
     run) need redis-server redis-server ;;
-    test)
+    test | profile)
         need redis-server redis-server
         need_java
         need mvn maven
+        [ "$purpose" = test ] || need perf linux-perf
+        [ "$purpose" = test ] || need pgrep procps
         ;;
     lint | fuzz) ;;
     *)
@@ -54,7 +57,14 @@ main() {
     install_rust
     case $purpose in
     run) try_kafka ;;
-    test) "$here/kafka-jars.sh" >/dev/null || without_jars ;;
+    test)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/schema-registry.sh" >/dev/null || not_fetched
+        ;;
+    profile)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        install_flame_graphs
+        ;;
     lint) install_linters ;;
     fuzz) install_fuzzer ;;
     esac
@@ -84,8 +94,8 @@ try_kafka() {
         echo "Kafka cannot be run here: see above. \`braid up\` uses a broker inside its process, which forgets on exit." >&2
 }
 
-# Without the jars, tests use the in-process broker and name what they could not test.
-without_jars() {
+# Without Kafka's jars, tests use the in-process broker; without those or the schema registry, they name what they could not test.
+not_fetched() {
     [ -z "${NO_INSTALL:-}" ] || missing=1
 }
 
@@ -135,6 +145,11 @@ install_fuzzer() {
         # Takes less than a minute on two cores, once.
         run cargo install --locked cargo-fuzz --version "^$cargo_fuzz_version"
     fi
+}
+
+install_flame_graphs() {
+    # A minute on two cores, once.
+    command -v inferno-flamegraph >/dev/null 2>&1 || run cargo install --locked inferno --version "^$inferno_version"
 }
 
 as_root() {

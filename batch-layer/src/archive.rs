@@ -20,7 +20,7 @@ pub(crate) mod replace;
 mod session;
 
 use platform::kafka::KafkaError;
-use platform::settings;
+use platform::settings::Settings;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
 use platform::task::supervise;
@@ -123,8 +123,7 @@ impl From<StoreError> for SessionError {
 /// If the settings cannot be used, an archive was not written by Braid, the rules of a source have changed and what is
 /// archived cannot be decoded under the new ones, or the archivers do not stop in time.
 pub async fn run(
-    kafka: &settings::Kafka,
-    settings: &settings::Archive,
+    settings: &Settings,
     storage: &Storage,
     catalog: &Catalog,
     shutdown: Shutdown,
@@ -132,17 +131,17 @@ pub async fn run(
     let stop = shutdown.token().child_token();
     let mut archivers = JoinSet::new();
     for source in catalog.sources.values() {
-        let (kafka, settings, storage) = (kafka.clone(), settings.clone(), storage.clone());
+        let (settings, storage) = (settings.clone(), storage.clone());
         let (source, runtime, stop) = (source.clone(), Handle::current(), stop.clone());
         // Reading blocks, so each archiver has a thread of its own.
         archivers.spawn_blocking(move || {
             let name = source.name.clone();
-            let archiver = Archiver::start(runtime, &kafka, settings, &storage, source, stop);
+            let archiver = Archiver::start(runtime, &settings, &storage, source, stop);
             archiver.and_then(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
         });
     }
     let all = supervise(archivers, &stop, |error| error!(error = error_text(error), "an archiver ended"));
-    platform::shutdown::run_until(&shutdown, "archivers", settings.shutdown.get(), all).await?
+    platform::shutdown::run_until(&shutdown, "archivers", settings.archive.shutdown.get(), all).await?
 }
 
 /// Opens a source's archive, created where it is missing.

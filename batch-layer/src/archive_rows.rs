@@ -4,6 +4,7 @@
 //! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
+//! - `places`: which rows lie in some ranges of offsets;
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
 //! - `scan`: rows → events, read a part at a time;
@@ -14,11 +15,12 @@
 pub(crate) mod digest;
 pub(crate) mod hashes;
 pub(crate) mod lives;
+mod places;
 pub(crate) mod record_rows;
 pub(crate) mod scan;
 pub(crate) mod witnesses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
@@ -26,15 +28,29 @@ use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{
     ERROR, Facts, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column, record_columns,
 };
+use shared_logic::decode::Decoder;
+use shared_logic::format::SchemaId;
 use shared_logic::log::OffsetRange;
-use storage::{Archive, Decoded};
+use storage::{Archive, Decoded, Schemas};
 use tracing::info;
 
 use self::record_rows::{Incoming, RecordRows};
 use crate::rows::{self, RowsError};
 
-/// The columns whose smallest and largest values are kept with a file.
-pub(crate) const RANGED: [&str; 4] = [LOG, PARTITION, OFFSET, RULES];
+pub(crate) use self::places::within;
+
+/// The columns whose smallest and largest values are kept with a file: where its rows lie, their rules, and when they happened, in
+/// the column [`event_time_column`].
+pub(crate) fn ranged(event_time: &str) -> [&str; 5] {
+    [LOG, PARTITION, OFFSET, RULES, event_time]
+}
+
+/// The column of the event time. `declared` are the columns of the table; where it is `None`, the columns of fields have the
+/// fields' names.
+pub(crate) fn event_time_column(source: &Source, declared: Option<&Schema>) -> PlSmallStr {
+    let name = || PlSmallStr::from(source.event_time.as_str());
+    source.field(&source.event_time).zip(declared).map_or_else(name, |(field, declared)| field_column(field, declared))
+}
 
 /// The columns of the table that hold the records of a source, without its partition column. `declared` are those that
 /// the table has so far.
@@ -47,8 +63,8 @@ pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
 /// earlier run has done so.
 ///
 /// # Errors
-/// If the archive cannot be read, or what was decoded cannot be written.
-pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+/// If the archive cannot be read, what was decoded cannot be written, or a schema that records name cannot be looked up.
+pub(crate) async fn files(archive: &Archive, source: &Source, schemas: &Schemas) -> Result<Vec<DataFile>, RowsError> {
     let (facts, rules) = (archive.facts(), source.rules());
     let mut files = Vec::new();
     for file in archive.files().await? {
@@ -57,7 +73,7 @@ pub(crate) async fn files(archive: &Archive, source: &Source) -> Result<Vec<Data
         } else if let Some(decoded) = archive.decoded(&rules, &file).await? {
             files.extend(decoded);
         } else {
-            files.extend(decode(archive, source, &rules, &file).await?);
+            files.extend(decode(archive, source, schemas, &rules, &file).await?);
         }
     }
     Ok(files)
@@ -86,13 +102,14 @@ pub(crate) fn rules_of(
 async fn decode(
     archive: &Archive,
     source: &Source,
+    schemas: &Schemas,
     rules: &RulesHash,
     file: &DataFile,
 ) -> Result<Vec<DataFile>, RowsError> {
-    let Redecoded { days, records, without_bytes } = redecode(archive, source, file, None).await?;
-    let mut decoded = Decoded::of(rules, file);
+    let Redecoded { days, records, without_bytes } = redecode(archive, source, schemas, file, None).await?;
+    let (mut decoded, event_time) = (Decoded::of(rules, file), event_time_column(source, None));
     for (day, frame) in days {
-        decoded.push(archive.write_decoded(&decoded, &day, frame, &RANGED).await?);
+        decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
     }
     info!(table = archive.path(), file = file.path, records, without_bytes, %rules, "decoded under the catalog's rules");
     Ok(archive.keep_decoded(decoded).await?)
@@ -112,17 +129,27 @@ pub(crate) struct Redecoded {
 /// where it is `None`, the columns of fields have the fields' names.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the file cannot be read, or a schema that its records name cannot be looked up.
 pub(crate) async fn redecode(
     archive: &Archive,
     source: &Source,
+    schemas: &Schemas,
     file: &DataFile,
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
+    let decoder = Decoder::new(source);
+    let read = move || -> PolarsResult<_> {
+        let records = records.collect()?;
+        let raw = records.column(RAW)?.binary()?;
+        let missing = (0..records.height()).filter_map(|row| decoder.missing_schema(raw.get(row)));
+        let missing: BTreeSet<SchemaId> = missing.collect();
+        Ok((records, decoder, missing))
+    };
+    let (records, mut decoder, missing) = rows::compute("read records", archive.path(), read).await?;
+    schemas.clone().teach_all(&mut decoder, &missing).await?;
     let (source, declared) = (source.clone(), declared.cloned());
     rows::compute("decode records", archive.path(), move || {
-        let records = records.collect()?;
         let (mut logs, mut without_bytes) = (BTreeMap::<String, RecordRows>::new(), 0);
         let (log, error) = (records.column(LOG)?.str()?, records.column(ERROR)?.str()?);
         let (partition, offset) = (records.column(PARTITION)?.i32()?, records.column(OFFSET)?.i64()?);
@@ -139,14 +166,15 @@ pub(crate) async fn redecode(
                 Some(rows) => rows,
                 None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::of_archived(&source, log)),
             };
-            rows.push(Incoming {
+            let record = Incoming {
                 partition: partition.get(row).unwrap_or_default(),
                 offset: offset.get(row).unwrap_or_default(),
                 timestamp_us: timestamp.get(row),
                 key: key.get(row),
                 payload: raw.get(row),
                 headers: headers.get(row).map(str::to_owned),
-            });
+            };
+            rows.push(record, &mut decoder);
         }
         let mut days = Vec::new();
         for rows in logs.into_values() {
@@ -172,15 +200,6 @@ pub(crate) fn may_hold(file: &DataFile, ranges: &[OffsetRange]) -> bool {
             && file.may_hold(PARTITION, partition, partition)
             && file.may_hold(OFFSET, range.from, range.to - 1)
     })
-}
-
-/// Accepts the rows whose offset lies in one of the ranges.
-pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
-    let inside = |range: &OffsetRange| {
-        let place = col(LOG).eq(lit(range.id.log.as_str())).and(col(PARTITION).eq(lit(range.id.partition)));
-        place.and(col(OFFSET).gt_eq(lit(range.from))).and(col(OFFSET).lt(lit(range.to)))
-    };
-    ranges.iter().map(inside).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
 
 #[cfg(test)]

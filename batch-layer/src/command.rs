@@ -77,7 +77,7 @@ async fn run() -> anyhow::Result<()> {
             let shutdown = Shutdown::on_signals()?;
             let created = crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await;
             created.context("cannot create topics and tables")?;
-            Ok(crate::archive::run(&settings.kafka, &settings.archive, &storage, &catalog, shutdown).await?)
+            Ok(crate::archive::run(settings, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);

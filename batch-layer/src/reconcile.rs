@@ -17,7 +17,8 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
-//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view.
+//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
+//! - `over`: which logs no process has to ask for any more (R6).
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
@@ -26,6 +27,7 @@ mod cut;
 mod day;
 mod error;
 mod identities;
+mod over;
 mod plan;
 mod rebuild;
 mod report;
@@ -37,13 +39,15 @@ pub(crate) mod view;
 use std::time::Duration;
 
 use metrics::counter;
+use platform::registry::Registry;
 use platform::settings::{self, Settings};
+use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::cut::Rotated;
 use shared_logic::log::OffsetRange;
-use storage::{Archive, BatchView, Identities, Storage};
+use storage::{Archive, BatchView, Identities, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -57,6 +61,7 @@ use self::touched::Touched;
 
 use crate::archive_rows;
 use crate::archive_rows::witnesses::Records;
+use crate::rows::RowsError;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Changed, Outcome, Report, Work};
@@ -72,6 +77,7 @@ pub struct Reconciler {
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     redis: settings::Redis,
+    registry: Registry,
     /// The setting `speed.max_slices`.
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
@@ -86,6 +92,7 @@ impl Reconciler {
             storage: storage.clone(),
             settings: settings.reconcile.clone(),
             redis: settings.redis.clone(),
+            registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
         }
@@ -126,6 +133,9 @@ impl Reconciler {
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
+        }
+        for (prepared, _) in &mut others {
+            self.note_over(prepared).await;
         }
         outcome.map(|()| reports)
     }
@@ -256,7 +266,7 @@ impl Reconciler {
         rotated: &Rotated,
     ) -> Result<Plan, MetricError> {
         let source = &self.catalog.sources[&metric.source];
-        let files = archive_rows::files(archive, source).await?;
+        let files = self.files(archive, source).await?;
         let definition = self.catalog.definition(metric);
         let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
         let (mut above, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
@@ -285,6 +295,12 @@ impl Reconciler {
             identities: &identities,
             work,
         }))
+    }
+
+    /// The archive's files, decoded under the source's rules.
+    async fn files(&self, archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+        let schemas = Schemas::new(&self.storage, &source.name, &self.registry);
+        archive_rows::files(archive, source, &schemas).await
     }
 
     /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version, nor to the index. A

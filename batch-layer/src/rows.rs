@@ -2,6 +2,7 @@
 
 use platform::store::StoreError;
 use polars::prelude::PolarsResult;
+use storage::SchemaError;
 use tokio::task::JoinError;
 
 /// Why rows of a table could not be read, computed or written.
@@ -10,6 +11,9 @@ pub enum RowsError {
     /// The table could not be read or written, or Polars refused the rows.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The records name a schema that could not be looked up.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The thread that computed the rows panicked, or was not started because the process ends.
     #[error("cannot {operation} of table {table}")]
     Thread {

@@ -1,5 +1,6 @@
 //! The commands of `braid`, one file each.
 //!
+//! - [`init`] writes a first catalog from a sample of records;
 //! - [`up`] runs the whole platform in one process;
 //! - [`send`] and [`produce`] put records into a source's topic;
 //! - [`query`] asks the serving layer;
@@ -12,6 +13,7 @@ pub mod catalog;
 pub mod close;
 pub mod completions;
 pub mod health;
+pub mod init;
 pub mod lost;
 pub mod produce;
 pub mod query;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use braid::commands::{catalog, close, completions, health, lost, produce, query, send, status, up};
+use braid::commands::{catalog, close, completions, health, init, lost, produce, query, send, status, up};
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
@@ -24,6 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Args),
     Up(up::Args),
     Send(send::Args),
     Produce(produce::Args),
@@ -67,6 +68,7 @@ async fn run() -> ExitCode {
     let cli = Cli::parse();
     let _fail_points = platform::failpoints::setup();
     let ended = match cli.command {
+        Command::Init(args) => init::run(args, &cli.settings).await,
         Command::Up(args) => up::run(args, cli.settings).await,
         Command::Send(args) => send::run(args, &cli.settings).await,
         Command::Produce(args) => produce::run(args, &cli.settings).await,

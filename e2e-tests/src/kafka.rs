@@ -12,11 +12,10 @@ mod in_process;
 mod jars;
 mod producer;
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
@@ -26,6 +25,8 @@ pub use broker::Broker;
 pub use producer::{Producer, Record};
 
 use in_process::InProcess;
+
+use crate::fetched::{notice, refuse_in_ci};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -74,7 +75,7 @@ impl Kafka {
         let node = match jars::class_path() {
             Ok(class_path) => Node::Broker(Broker::start(dir, class_path).await?),
             Err(why) => {
-                refuse_in_ci(&why)?;
+                refuse_in_ci("Kafka broker", &why)?;
                 notice(&format!("no real Kafka broker, using librdkafka's in-process one: {why}"));
                 Node::InProcess(InProcess::start()?)
             }
@@ -108,7 +109,7 @@ impl Kafka {
     /// Whether a real broker can be had here; else the scenario, which has no meaning without one, is named in a notice.
     pub fn can_be_real(scenario: &str) -> Result<bool> {
         if let Err(why) = jars::class_path() {
-            refuse_in_ci(&why)?;
+            refuse_in_ci("Kafka broker", &why)?;
             notice(&format!("scenario {scenario} needs the real broker and DID NOT RUN: {why}"));
             return Ok(false);
         }
@@ -151,19 +152,8 @@ pub fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>> {
         .collect()
 }
 
-fn refuse_in_ci(why: &str) -> Result<()> {
-    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    ensure!(!in_ci, "with CI=true the real Kafka broker is required: {why}");
-    Ok(())
-}
-
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
     config
-}
-
-/// Prints past the test runner, which keeps the output of tests that pass to itself.
-fn notice(text: &str) {
-    let _ = writeln!(std::io::stderr(), "NOTICE: {text}");
 }

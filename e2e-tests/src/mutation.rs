@@ -100,12 +100,12 @@ fn repeat_field(rng: &mut StdRng, format: Format, payload: &mut Vec<u8>) {
             let member = MEMBERS.choose(rng).expect("not empty");
             payload.splice(end..end, format!(",{member}").into_bytes());
         }
-        Format::Tsv => {
-            let columns: Vec<Vec<u8>> = payload.split(|byte| *byte == b'\t').map(<[u8]>::to_vec).collect();
+        Format::Tsv | Format::Csv => {
+            let delimiter = if format == Format::Tsv { b'\t' } else { b',' };
+            let mut columns: Vec<Vec<u8>> = payload.split(|byte| *byte == delimiter).map(<[u8]>::to_vec).collect();
             let (from, to) = (rng.random_range(0..columns.len()), rng.random_range(0..columns.len()));
-            let mut columns = columns.clone();
             columns[to] = columns[from].clone();
-            *payload = columns.join(&b'\t');
+            *payload = columns.join(&delimiter);
         }
     }
 }

@@ -1,9 +1,13 @@
 //! What a record means, read the long way: text, then a tree, then the declared fields one by one. It shares no code with
 //! the platform's decoder, and no idea but the rules of the contract.
 //!
-//! - `json`: text → a tree, checking RFC 8259.
+//! - `json`: text → a tree, checking RFC 8259;
+//! - `row`: text → the columns of CSV;
+//! - `time`: a date and a time → the same in the form of RFC 3339.
 
 mod json;
+mod row;
+mod time;
 
 use chrono::{DateTime, Utc};
 
@@ -16,6 +20,19 @@ pub enum Format {
     Json,
     /// Tab-separated columns.
     Tsv,
+    /// Comma-separated columns, which may stand in quotes.
+    Csv,
+}
+
+impl Format {
+    /// Its name in a catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Tsv => "tsv",
+            Format::Csv => "csv",
+        }
+    }
 }
 
 /// How old a reading may be, as a catalog declares it; the platform's default would spread mutants over more than a year.
@@ -39,7 +56,7 @@ ok = "bool?"
 note = { type = "string?", path = "place.note", numbers = true }
 "#
         }
-        Format::Tsv => {
+        Format::Tsv | Format::Csv => {
             r#"
 id = "string"
 at = "timestamp"
@@ -94,17 +111,17 @@ enum Found {
 /// # Errors
 /// Why it is no reading: `reason` or `reason:field`.
 pub fn read(format: Format, payload: &[u8], timestamp_ms: i64) -> Result<Reading, String> {
+    if payload.len() > MAX_RECORD_BYTES {
+        return Err("too_long".to_owned());
+    }
     let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     if payload.is_empty() {
         return Err("empty".to_owned());
     }
-    if payload.len() > MAX_RECORD_BYTES {
-        return Err("too_long".to_owned());
-    }
     let text = std::str::from_utf8(payload).map_err(|_| "not_utf8")?;
     let found = match format {
         Format::Json => members(text)?,
-        Format::Tsv => columns(text)?,
+        Format::Tsv | Format::Csv => columns(format, text)?,
     };
     let [id, at, site, amount, weight, ok, note] = found;
     let reading = Reading {
@@ -139,15 +156,16 @@ fn members(text: &str) -> Result<[Found; 7], &'static str> {
     }))
 }
 
-/// The columns of a line, which may have a line end.
-fn columns(text: &str) -> Result<[Found; 7], &'static str> {
+/// The columns of a line or row, which may have a line end.
+fn columns(format: Format, text: &str) -> Result<[Found; 7], &'static str> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.contains('\n') {
-        return Err("wrong_columns");
-    }
-    let column = |text: &str| if text.is_empty() { Found::Absent } else { Found::Column(text.to_owned()) };
-    let columns: Vec<Found> = line.split('\t').map(column).collect();
+    let texts = match format {
+        Format::Csv => row::columns(line),
+        _ => (!line.contains('\n')).then(|| line.split('\t').map(str::to_owned).collect()),
+    };
+    let column = |text: String| if text.is_empty() { Found::Absent } else { Found::Column(text) };
+    let columns: Vec<Found> = texts.ok_or("wrong_columns")?.into_iter().map(column).collect();
     columns.try_into().map_err(|_| "wrong_columns")
 }
 
@@ -173,7 +191,11 @@ fn boolean(found: Found) -> Cell<bool> {
     match found {
         Found::Absent => Ok(None),
         Found::Json(Json::Bool(value)) => Ok(Some(value)),
-        Found::Column(text) => text.parse().map(Some).map_err(|_| "wrong_type"),
+        Found::Column(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "1" | "yes" | "y" => Ok(Some(true)),
+            "false" | "f" | "0" | "no" | "n" => Ok(Some(false)),
+            _ => Err("wrong_type"),
+        },
         Found::Json(_) => Err("wrong_type"),
     }
 }
@@ -198,24 +220,33 @@ fn float(found: Found) -> Cell<f64> {
     if value.is_finite() { Ok(Some(value + 0.0)) } else { Err("out_of_range") }
 }
 
+/// A date and a time with a zone, or milliseconds since 1970; digits finer than a microsecond are cut off.
 fn timestamp(found: Found) -> Cell<i64> {
-    let epoch = |text: &str| {
-        let us = integer(text)?.checked_mul(1_000).ok_or("out_of_range")?;
-        // From year 1 up to and with year 9999.
-        let in_range = DateTime::from_timestamp_micros(us).is_some_and(|at| (1..=9999).contains(&year(&at)));
-        if in_range { Ok(Some(us)) } else { Err("out_of_range") }
+    let text = match found {
+        Found::Absent => return Ok(None),
+        Found::Json(Json::Text(text) | Json::Number(text)) | Found::Column(text) => text,
+        Found::Json(_) => return Err("wrong_type"),
     };
-    match found {
-        Found::Absent => Ok(None),
-        Found::Json(Json::Text(text)) => rfc3339(&text).map(Some).ok_or("wrong_type"),
-        Found::Json(Json::Number(text)) => epoch(&text),
-        Found::Column(text) => rfc3339(&text).map_or_else(|| epoch(&text), |us| Ok(Some(us))),
-        Found::Json(_) => Err("wrong_type"),
-    }
+    let us = match time::strict(&text).and_then(|text| DateTime::parse_from_rfc3339(&text).ok()) {
+        Some(at) => at.timestamp_micros(),
+        None => point_moved(&text, 3)?.0.parse().map_err(|_| "out_of_range")?,
+    };
+    // From year 1 up to and with year 9999.
+    let in_range = DateTime::from_timestamp_micros(us).is_some_and(|at| (1..=9999).contains(&year(&at)));
+    if in_range { Ok(Some(us)) } else { Err("out_of_range") }
 }
 
-/// A whole number of 64 bits. Its point is moved by its exponent, and what is behind the point must be zeros.
+/// A whole number of 64 bits: what is behind its point must be zeros.
 fn integer(text: &str) -> Result<i64, &'static str> {
+    let (whole, behind) = point_moved(text, 0)?;
+    if !behind.trim_matches('0').is_empty() {
+        return Err("wrong_type");
+    }
+    whole.parse().map_err(|_| "out_of_range")
+}
+
+/// The digits of a number before and behind its point, once that is moved by its exponent, and so many places to the right.
+fn point_moved(text: &str, places: i64) -> Result<(String, String), &'static str> {
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
@@ -225,27 +256,14 @@ fn integer(text: &str) -> Result<i64, &'static str> {
     }
     let digits = format!("{whole}{fraction}");
     if digits.trim_matches('0').is_empty() {
-        return Ok(0);
+        return Ok(("0".to_owned(), String::new()));
     }
     // Far more digits than any payload here has.
     let far: i64 = if exponent.starts_with('-') { -1_000_000 } else { 1_000_000 };
-    let point = whole.len() as i64 + exponent.parse().unwrap_or(far).clamp(-1_000_000, 1_000_000);
+    let point = whole.len() as i64 + exponent.parse().unwrap_or(far).clamp(-1_000_000, 1_000_000) + places;
     let (before, behind) = digits.split_at(usize::try_from(point).unwrap_or(0).min(digits.len()));
-    if !behind.trim_matches('0').is_empty() {
-        return Err("wrong_type");
-    }
     let zeros = "0".repeat(usize::try_from(point).unwrap_or(0) - before.len());
-    format!("{sign}{before}{zeros}").parse().map_err(|_| "out_of_range")
-}
-
-/// RFC 3339, in ASCII and without leap seconds; finer digits than microseconds are cut off.
-fn rfc3339(text: &str) -> Option<i64> {
-    if !text.is_ascii() || text.get(17..19) == Some("60") {
-        return None;
-    }
-    let at = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
-    let written_year: i32 = text.get(..4)?.parse().ok()?;
-    (written_year >= 1 && (1..=9999).contains(&year(&at))).then(|| at.timestamp_micros())
+    Ok((format!("{sign}0{before}{zeros}"), behind.to_owned()))
 }
 
 fn year(at: &DateTime<Utc>) -> i32 {

@@ -4,7 +4,7 @@ use polars::prelude::{DataFrame, IntoLazy};
 use shared_logic::catalog::{Catalog, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::format::FieldValue;
-use shared_logic::plan::Plan;
+use shared_logic::plan::{Plan, SourcePlan};
 use shared_logic::schema::{FieldType, Place, Step};
 
 /// Parses a text as a catalog and checks the result.
@@ -32,11 +32,19 @@ fn accepted(text: &str, catalog: &Catalog) {
             runs(source, metric);
         }
     }
+    let counted = |source: &&Source| is_possible(source) && catalog.metrics_of(&source.name).next().is_some();
+    catalog.sources.values().filter(counted).for_each(|source| run_together(catalog, source));
 }
 
+/// The texts of the values that events are made of, beside instants.
+const VALUES: [&str; 4] = ["a", "7", "0.5", "true"];
+
 /// Whether one document can hold a value of each field: no field stands where another does, inside of it, or where that one
-/// needs an array and this one an object.
+/// needs an array and this one an object. And whether no value of ours stands for an absent one.
 fn is_possible(source: &Source) -> bool {
+    if source.null.iter().any(|null| VALUES.contains(&null.as_str())) {
+        return false;
+    }
     let steps = |place: &Place, name: &str| match place {
         Place::Path(steps) => steps.clone(),
         Place::Own | Place::Joined(_) => vec![Step::Member(name.to_owned())],
@@ -53,11 +61,27 @@ fn is_possible(source: &Source) -> bool {
 fn runs(source: &Source, metric: &Metric) {
     let plan = Plan::new(source, metric);
     assert!(plan.columns().iter().all(|name| source.field(name).is_some()), "a plan reads declared fields only");
+    if source.format.names_schemas() {
+        return;
+    }
     let events = events(source);
     let partials = plan.partials(events.lazy()).unwrap_or_else(|error| panic!("{} does not run: {error}", metric.name));
     assert!(partials.height() <= 2, "no more partials than events");
     assert_eq!(partials.width(), metric.by.len() + 1 + metric.measures.len());
     plan.roll_up(&partials, |_| false).unwrap_or_else(|error| panic!("{} does not roll up: {error}", metric.name));
+}
+
+/// The metrics of a source take its events in one pass.
+fn run_together(catalog: &Catalog, source: &Source) {
+    let plan = SourcePlan::new(source, catalog.metrics_of(&source.name));
+    if source.format.names_schemas() {
+        return;
+    }
+    let encoded = plan.encode(events(source)).unwrap_or_else(|error| panic!("{} is not counted: {error}", source.name));
+    let counted = plan.count(&encoded, 0, &[1, 2], usize::MAX);
+    assert_eq!((counted.to, counted.partials.len()), (2, catalog.metrics_of(&source.name).count()));
+    let partials: usize = counted.partials.iter().map(|partials| partials.len()).sum();
+    assert!(partials <= 2 * plan.sets(), "no more partials than events belong to");
 }
 
 /// Two events of a source: one with every field, one with the required ones only.
@@ -73,7 +97,7 @@ fn events(source: &Source) -> DataFrame {
             FieldType::Timestamp => FieldValue::Instant(1_777_023_000_000_000),
         };
         let values = source.fields.iter().map(|field| (everything || !field.optional).then(|| value(field.kind)));
-        let payload = source.format.write(&source.fields, &values.collect::<Vec<_>>());
+        let payload = source.write(&values.collect::<Vec<_>>());
         let event = decoder.decode(Some(&payload), None);
         columns.push(
             &event.unwrap_or_else(|rejected| panic!("{} is {}", payload.escape_ascii(), rejected.text(&source.fields))),

@@ -15,6 +15,34 @@ const SEPARATOR: u8 = 0x1e;
 /// hour before and a minute behind it.
 const RECORD_TIME_US: i64 = 1_777_023_000_000_000;
 
+/// A field of every type, required and optional.
+const FIELDS: &str = r#"
+id = "string"
+at = "timestamp"
+user = "string"
+n = "int"
+note = "string?"
+m = "int?"
+x = "float?"
+b = "bool?"
+w = "timestamp?"
+"#;
+
+/// The same of an access log, whose columns have their names.
+const COLUMNS: &str = r#"
+id = { type = "string", path = "remote_host" }
+at = { type = "timestamp", path = "time" }
+user = { type = "string", path = "request" }
+n = { type = "int", path = "status" }
+note = { type = "string?", path = "user_agent" }
+m = { type = "int?", path = "bytes" }
+x = { type = "float?", path = "bytes" }
+method = "string?"
+target = "string?"
+protocol = "string?"
+referer = "string?"
+"#;
+
 /// Optional fields inside of objects and arrays.
 const NESTED: &str = r#"
 sku = { type = "string?", path = "o.items[1].sku", numbers = true }
@@ -29,29 +57,27 @@ pub(crate) struct Said {
     identity: Option<Identity>,
 }
 
-/// A source with every type of field, required and optional, with a metric by two of them. JSON has nested ones besides.
+/// A source with every type of field, required and optional, with a metric by two of them. JSON has nested ones besides, and
+/// CSV two texts for an absent value.
 pub(crate) fn source(format: &str) -> Source {
-    let nested = if format == "json" { NESTED } else { "" };
+    let null = if format == "csv" { r#"null = ["", "-"]"# } else { "" };
+    let fields = match format {
+        "json" => format!("{FIELDS}{NESTED}"),
+        "combined" => COLUMNS.to_owned(),
+        _ => FIELDS.to_owned(),
+    };
     let text = format!(
         r#"
 [sources.s]
 format = "{format}"
+{null}
 event_id = ["user", "id"]
 event_time = "at"
 max_age = "1h"
 max_ahead = "1m"
 max_record = "1KiB"
 [sources.s.fields]
-id = "string"
-at = "timestamp"
-user = "string"
-n = "int"
-note = "string?"
-m = "int?"
-x = "float?"
-b = "bool?"
-w = "timestamp?"
-{nested}
+{fields}
 [metrics.m]
 source = "s"
 by = ["user", "note"]
@@ -69,11 +95,20 @@ c = "count()"
 ///
 /// Returns the result for each record.
 pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
+    judged_by(source, &Decoder::new(source), batch)
+}
+
+/// The same, by decoders that know what this one knows.
+pub(crate) fn judged_by<'a>(
+    source: &Source,
+    decoder: &Decoder,
+    batch: &'a [u8],
+) -> Vec<(&'a [u8], Result<Said, Rejected>)> {
     let payloads: Vec<&[u8]> = batch.split(|byte| *byte == SEPARATOR).collect();
-    let mut decoder = Decoder::new(source);
-    let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut decoder, payload, columns));
+    let mut one = decoder.clone();
+    let (together, rows) = decoded(source, &payloads, |payload, columns| said(&mut one, payload, columns));
     let (alone, rows_alone) =
-        decoded(source, &payloads, |payload, columns| said(&mut Decoder::new(source), payload, columns));
+        decoded(source, &payloads, |payload, columns| said(&mut decoder.clone(), payload, columns));
     assert_eq!(together, alone, "decoding depends on the records before");
     assert!(rows.equals_missing(&rows_alone), "a row depends on the records before");
     assert_eq!(rows.height(), payloads.len(), "a row for every record");
@@ -83,7 +118,7 @@ pub(crate) fn judged<'a>(source: &Source, batch: &'a [u8]) -> Vec<(&'a [u8], Res
             rows.columns().iter().map(|column| column.get(at).expect("a row for every record")).collect();
         match said {
             Ok(said) => event(source, said, &cells),
-            Err(rejected) => rejection(source, payload, *rejected, &cells),
+            Err(rejected) => rejection(source, decoder, payload, *rejected, &cells),
         }
     }
     payloads.into_iter().zip(together).collect()
@@ -125,19 +160,23 @@ fn event(source: &Source, said: &Said, cells: &[AnyValue<'_>]) {
     }
 }
 
-fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
+fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejected, cells: &[AnyValue<'_>]) {
     let Rejected { reason, field } = rejected;
     assert!(Reason::ALL.contains(&reason), "{reason} is in the closed list");
-    let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    let is_text = !source.format.names_schemas();
+    let text = if is_text { payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload) } else { payload };
     let too_long = payload.len() as u64 > source.max_record;
     assert_eq!(reason == Reason::Empty, text.is_empty());
     assert_eq!(reason == Reason::TooLong, too_long);
-    assert_eq!(reason == Reason::NotUtf8, !too_long && std::str::from_utf8(payload).is_err());
+    assert_eq!(reason == Reason::NotUtf8, is_text && !too_long && std::str::from_utf8(payload).is_err());
     let (of_a_field, of_the_format) = match reason {
         Reason::Empty | Reason::TooLong | Reason::NotUtf8 => (false, true),
-        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => {
-            (false, source.format.reasons().contains(&reason))
-        }
+        Reason::NotJson
+        | Reason::NotObject
+        | Reason::UnknownSchema
+        | Reason::NotAvro
+        | Reason::NotProtobuf
+        | Reason::WrongColumns => (false, source.format.reasons().contains(&reason)),
         Reason::MissingField | Reason::WrongType | Reason::OutOfRange | Reason::TooOld | Reason::TooFarAhead => {
             (true, true)
         }
@@ -148,6 +187,6 @@ fn rejection(source: &Source, payload: &[u8], rejected: Rejected, cells: &[AnyVa
 
     // Only the record's own timestamp can make it too old: without one it is an event.
     let aged = matches!(reason, Reason::TooOld | Reason::TooFarAhead);
-    assert_eq!(Decoder::new(source).decode(Some(payload), None).is_ok(), aged, "{reason}");
+    assert_eq!(decoder.clone().decode(Some(payload), None).is_ok(), aged, "{reason}");
     assert!(cells.iter().all(AnyValue::is_null), "a rejected record has no row");
 }

@@ -50,7 +50,7 @@ fn allowed(error: &str) -> bool {
 fn fields(payload: &[u8], document: &Json, rejected: Option<&Rejected>) {
     for (at, field) in SOURCE.fields.iter().enumerate() {
         let value = standing(document, &field.name);
-        let text = SOURCE.format.field_text(payload, field, at);
+        let text = SOURCE.field_text(payload, at);
         let text = text.map(|text| String::from_utf8(text.into_owned()).expect("UTF-8"));
         match (value, text) {
             (Json::String(value), text) => assert_eq!(text.as_ref(), Some(value), "{}", field.name),

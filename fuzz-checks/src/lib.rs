@@ -6,13 +6,21 @@
 //! - `make fuzz`: libFuzzer searches for inputs that take new branches, starting from the same seeds. Its targets are in `fuzz/`,
 //!   a workspace of its own, because libFuzzer needs an instrumented build of everything.
 //!
-//! The checks: [`json`] and [`tsv`] for records, and [`catalog`] for catalogs.
+//! The checks: [`json`], [`tsv`], [`csv`], [`combined`], [`avro`] and [`protobuf`] for records, and [`catalog`] for catalogs.
 
+mod avro;
 mod catalog;
+mod combined;
+mod csv;
 mod decoder;
 mod json;
+mod protobuf;
 mod tsv;
 
+pub use avro::avro;
 pub use catalog::catalog;
+pub use combined::combined;
+pub use csv::csv;
 pub use json::json;
+pub use protobuf::protobuf;
 pub use tsv::tsv;

@@ -1,5 +1,5 @@
 //! What every Braid process needs and that is not Braid's logic: settings, telemetry, an ordered stop, tasks, and the
-//! connections to Kafka, Redis and the store. Nothing here knows what an event or a metric is.
+//! connections to Kafka, Redis, the schema registry and the store. Nothing here knows what an event or a metric is.
 //!
 //! Architecture invariant: this crate depends on no layer and not on `shared-logic`.
 
@@ -8,6 +8,7 @@ pub mod failpoints;
 pub mod kafka;
 pub mod process;
 pub mod redis;
+pub mod registry;
 pub mod settings;
 pub mod shutdown;
 pub mod store;

@@ -20,6 +20,7 @@ mod merged;
 mod properties;
 mod reconcile;
 mod redis;
+mod registry;
 mod secret;
 mod serving;
 mod size;
@@ -46,6 +47,7 @@ pub use self::kafka::Kafka;
 pub use self::properties::Properties;
 pub use self::reconcile::Reconcile;
 pub use self::redis::Redis;
+pub use self::registry::Registry;
 pub use self::secret::Secret;
 pub use self::serving::Serving;
 pub use self::size::Size;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub kafka: Kafka,
     /// The speed view.
     pub redis: Redis,
+    /// The schemas of records that name the schema that they were written with.
+    pub registry: Registry,
     /// The archive and the batch views.
     pub store: Store,
     /// The public HTTP interface of the serving layer.
@@ -118,6 +122,8 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.kafka.check()?;
         self.redis.check()?;
+        self.registry.check()?;
+        self.store.check()?;
         self.http.check()?;
         self.speed.check()?;
         self.archive.check()?;

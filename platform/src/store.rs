@@ -5,16 +5,18 @@
 //! Every commit may carry a *note* (Delta domain metadata) in the same atomic write as its rows, and carries a digest
 //! of the table's files. On local disk, a commit is durable before it counts.
 //!
-//! - `table`: opening, refreshing, listing files, reading notes;
+//! - `table`: opening, refreshing, listing files, reading notes, committing; and in `table/cleaning`, what is deleted of it;
 //! - `location`: where a table lies, and how deltalake gets at it;
 //! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
-//! - `row_groups`: a file read a part at a time;
+//! - `row_groups`: a file read one row group at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `beside`: files beside a table, which belong to no version of it;
-//! - `torn`: log entries that did not survive one.
+//! - `torn`: log entries that did not survive one;
+//! - `retention`: how long log entries and checkpoints are kept;
+//! - `log_file`: how both are called.
 
 mod beside;
 mod commit;
@@ -22,24 +24,33 @@ mod data_file;
 mod digest;
 mod durable;
 mod location;
+mod log_file;
 mod parquet;
+mod retention;
 mod row_groups;
 mod table;
 mod torn;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use deltalake::DeltaTableError;
+use object_store::ObjectStore;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
 pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
+use self::durable::DurableLocal;
 use self::location::Location;
-pub use self::row_groups::RowGroup;
+pub use self::parquet::RowGroups;
+use self::retention::Retention;
+pub use self::retention::TOMBSTONE_AGE;
+pub use self::row_groups::GroupReader;
 pub use self::table::Table;
-use crate::settings;
+use crate::{clock, settings};
 
 /// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +142,11 @@ pub enum StoreError {
 pub struct Store {
     root: Url,
     options: HashMap<String, String>,
+    /// What the tables lie in, unless deltalake finds that by the URL.
+    objects: Option<Arc<dyn ObjectStore>>,
+    retention: Retention,
+    /// The clock by which files are old.
+    now_us: fn() -> i64,
 }
 
 impl Store {
@@ -141,19 +157,28 @@ impl Store {
     /// [`StoreError::BadUrl`].
     pub fn new(settings: &settings::Store, name: &str) -> Result<Store, StoreError> {
         let bad = |why: String| StoreError::BadUrl { url: settings.url.clone(), why };
-        let mut root = if settings.url.contains("://") && !settings.url.starts_with("file://") {
-            Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?
-        } else {
+        let is_folder = !settings.url.contains("://") || settings.url.starts_with("file://");
+        let (mut root, objects): (Url, Option<Arc<dyn ObjectStore>>) = if is_folder {
             let path = std::path::absolute(settings.url.trim_start_matches("file://"));
             let path = path.map_err(|error| bad(error.to_string()))?;
             durable::create_folder(&path).map_err(|error| bad(error.to_string()))?;
             let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
-            Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?
+            let root = Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?;
+            // Log entries, checkpoints and data files are all durable.
+            (root, Some(Arc::new(DurableLocal::new())))
+        } else {
+            (Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?, None)
         };
         let prefix = format!("{}/{name}/", root.path().trim_end_matches('/'));
         root.set_path(&prefix);
         let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Ok(Store { root, options })
+        let retention = Retention { log: settings.log_retention.get(), tombstones: TOMBSTONE_AGE };
+        Ok(Store { root, options, objects, retention, now_us: clock::now_us })
+    }
+
+    /// The folder below which the deployment's tables lie; `None` if they are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.root.to_file_path().ok().filter(|_| self.root.scheme() == "file")
     }
 
     /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power
@@ -182,7 +207,7 @@ impl Store {
     }
 
     fn location(&self, path: &str) -> Result<Location, StoreError> {
-        Location::new(&self.root, &self.options, path)
+        Location::new(self, path)
     }
 }
 

@@ -2,8 +2,8 @@
 //! be.
 //!
 //! - `selection`: which cells of a metric are merged;
-//! - `gather`: reads the shards that a snapshot needs, and takes a newer snapshot if this one is too old (R10);
-//! - `judge`: whether the answer is complete, and as of when (R9);
+//! - `gather`: reads the shards that a snapshot needs, judges whether the answer is complete and as of when (R9), and takes a newer
+//!   snapshot if this one is too old (R10);
 //! - `total` and `series`: the two kinds of questions; both give an [`Answer`];
 //! - `values`: merged measures and derived values as JSON;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
@@ -13,7 +13,6 @@
 
 mod freshness;
 mod gather;
-mod judge;
 mod selection;
 mod series;
 mod total;

@@ -1,43 +1,48 @@
-//! The batch views in memory: exact partials of all events below the cut, indexed by group key.
+//! The batch views: exact partials of all events below the cut, in files on the local disk that are indexed by group key.
 //!
-//! A view is one version of its Delta table and never changes. A new version shares with the old one every day whose files are
-//! the same, so after a reconcile only the changed days are read. Within a day, the rows of a group key are adjacent and ordered
-//! by bucket, and after them comes one row for the whole day. So a total over a year merges 365 values.
+//! A view is one version of its Delta table and never changes. It consists of *segments*, one for each day and one for each month,
+//! and a newer version shares with it all segments of days and months that have not changed. Memory is only a cache of their
+//! blocks, with a limit (`serving.view_memory`). See decision 0033.
 //!
 //! - `reader`: follows a table from version to version;
-//! - `memory`: the limit `serving.view_memory`;
-//! - `day`: the rows of one day, indexed by group key for every grouping set;
-//! - `columns`: the values of one measure, eight bytes each;
-//! - `cells`: what a query reads from a view.
+//! - `load`: finds or builds the segments of a version;
+//! - `day`, `month`: build a segment; `runs`: sort the rows of a day;
+//! - `shelf`: the segments of one view on disk; `disk`: what all views share;
+//! - `segment`: a file of sorted rows;
+//! - `question`: which parts of which segments answer a question;
+//! - `cells`: what a question gets.
 
 mod cells;
-mod columns;
 mod day;
-mod memory;
+mod disk;
+mod load;
+mod month;
+mod question;
 mod reader;
+mod runs;
+mod segment;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::StoreError;
+use platform::task;
 use shared_logic::catalog::{Metric, Source};
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::group_key::GroupKey;
-use shared_logic::time::{DAY_US, TimeRange};
-use storage::BatchView;
-use tokio::sync::Semaphore;
+use shared_logic::time::TimeRange;
 
 pub(crate) use cells::{Cells, Fold};
-use day::Day;
-pub(crate) use memory::Memory;
-pub(crate) use reader::ViewReader;
+pub(crate) use disk::Disk;
+pub(crate) use reader::{Refreshed, ViewReader};
+use segment::Segment;
+pub(crate) use segment::SegmentError;
 
-/// How many days of one metric are read from the store for requests at the same time.
-const COLD_READS: usize = 2;
-/// After so many days, a request yields its thread to others.
-const DAYS_PER_TURN: usize = 16;
+/// A question about at most so many rows is answered at once if all blocks are in memory. Others do not hold up the thread.
+const ROWS_AT_ONCE: usize = 4_096;
 
 /// One version of one metric's batch view.
 pub(crate) struct View {
@@ -45,67 +50,76 @@ pub(crate) struct View {
     pub(crate) version: u64,
     /// What the commit says about its rows. Rows are read only if the definition is the catalog's.
     pub(crate) note: Arc<Note>,
-    days: BTreeMap<i64, DayFiles>,
-    table: BatchView,
+    /// By their first day.
+    months: BTreeMap<i64, Month>,
     counted: Arc<Counted>,
+    disk: Arc<Disk>,
+}
+
+/// A month of a view: its own segment, and those of its days.
+struct Month {
+    segment: Arc<Segment>,
+    days: BTreeMap<i64, Arc<Segment>>,
 }
 
 /// What a view counts.
 struct Counted {
     source: Source,
     metric: Metric,
-    /// Limits reads of days that are not in memory.
-    cold: Semaphore,
 }
 
-/// A day: its files, and its rows unless newer days use up the memory.
-#[derive(Clone)]
-struct DayFiles {
-    files: Vec<DataFile>,
-    held: Option<Arc<Day>>,
+/// What a view has on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OnDisk {
+    /// How many days and months have a segment.
+    pub(crate) days: usize,
+    pub(crate) months: usize,
+    /// The size of these.
+    pub(crate) bytes: u64,
+}
+
+/// Why a view could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ViewError {
+    /// Its table could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment could not be built.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
 }
 
 impl View {
     /// The cells of a group key whose buckets are in the range, merged as far as the query allows.
     ///
     /// # Errors
-    /// If a day that is not in memory cannot be read from the store.
-    pub(crate) async fn cells(&self, key: &GroupKey, range: TimeRange, fold: Fold) -> Result<Cells, StoreError> {
-        let mut cells = Cells::new(&self.counted.metric, fold);
-        let days = range.from_us.div_euclid(DAY_US)..=(range.to_us - 1).div_euclid(DAY_US);
-        if days.is_empty() {
+    /// If a segment cannot be read.
+    pub(crate) async fn cells(&self, key: &GroupKey, range: TimeRange, fold: Fold) -> Result<Cells, SegmentError> {
+        let question = self.question(key, range, fold);
+        if question.rows() <= ROWS_AT_ONCE
+            && let Some(cells) = question.answer_from_memory()?
+        {
             return Ok(cells);
         }
-        for (at, (day, files)) in self.days.range(days).enumerate() {
-            match &files.held {
-                Some(held) => held.take(key, range, &mut cells),
-                None => {
-                    let _permit = self.counted.cold.acquire().await;
-                    let rows = reader::read_day(&self.table, &self.counted, *day, &files.files).await?;
-                    rows.take(key, range, &mut cells);
-                }
-            }
-            if at % DAYS_PER_TURN == DAYS_PER_TURN - 1 {
-                tokio::task::yield_now().await;
-            }
+        let _permit = self.disk.questions.acquire().await;
+        task::blocking(move || question.answer()).await
+    }
+
+    /// What it has on disk.
+    pub(crate) fn on_disk(&self) -> OnDisk {
+        OnDisk {
+            days: self.months.values().map(|month| month.days.len()).sum(),
+            months: self.months.len(),
+            bytes: self.segments().map(|segment| segment.bytes()).sum(),
         }
-        Ok(cells)
     }
 
-    /// How many days are in memory, and how many are read from the store on request.
-    pub(crate) fn days(&self) -> (usize, usize) {
-        let held = self.days.values().filter(|day| day.held.is_some()).count();
-        (held, self.days.len() - held)
+    fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.months.values().flat_map(|month| month.days.values().chain([&month.segment]))
     }
 
-    /// The memory that the days take, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.days.values().filter_map(|day| day.held.as_ref()).map(|day| day.bytes()).sum()
-    }
-}
-
-impl Counted {
-    fn new(source: Source, metric: Metric) -> Counted {
-        Counted { source, metric, cold: Semaphore::new(COLD_READS) }
+    /// Whether a segment turned out to be damaged, so that the view has to be loaded again.
+    fn is_damaged(&self) -> bool {
+        self.segments().any(|segment| segment.is_damaged())
     }
 }

@@ -7,7 +7,7 @@
 //! 3. `versions` holds what each served version of the deployment needs: its catalog, its snapshots and its speed view.
 //! 4. `snapshot` is what was known of views, archives and topics at one moment. A request uses one snapshot.
 //! 5. `answer` reads both views, decides whether the answer is complete, and merges.
-//! 6. `batch_view` keeps batch views in memory; `speed_view` reads shards from Redis.
+//! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `topics` asks Kafka, `redis_link` is the connection to
 //! Redis, `asked` is what is asked of a metric, `last_read` keeps the last known value when a read fails, `app` is what all

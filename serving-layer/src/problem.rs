@@ -5,11 +5,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use platform::store::StoreError;
 use platform::telemetry::error_text;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::batch_view::SegmentError;
 use crate::speed_view::SpeedError;
 
 /// After how many seconds a client may try again.
@@ -69,6 +69,12 @@ impl Problem {
         Problem::unavailable("starting", "The serving layer is starting", detail)
     }
 
+    /// The view of that metric was not loaded yet.
+    pub(crate) fn loading(metric: &str) -> Problem {
+        let detail = format!("the batch view of {metric} is still being loaded");
+        Problem::unavailable("starting", "The serving layer is starting", detail)
+    }
+
     /// The view or the archive was never read.
     pub(crate) fn store(reason: &str) -> Problem {
         let detail = format!("the store cannot be read: {reason}");
@@ -107,9 +113,9 @@ impl From<SpeedError> for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Problem {
-        Problem::store(&error_text(&error))
+impl From<SegmentError> for Problem {
+    fn from(error: SegmentError) -> Problem {
+        Problem::unavailable("view-unavailable", "The batch view cannot be read", error_text(&error))
     }
 }
 

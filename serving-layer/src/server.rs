@@ -8,6 +8,7 @@
 mod connection;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,14 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::batch_view::Disk;
 use crate::redis_link::RedisLink;
 use crate::router::router;
 use crate::topics::TopicClient;
 use crate::versions::{Version, Versions};
 
+/// The name of `serving.folder` unless that is set.
+const DEFAULT_FOLDER: &str = "braid-serving";
 /// How many clients may be connected at the same time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
 /// The wait after the operating system failed to accept a connection, mostly because too many files are open.
@@ -48,6 +52,14 @@ pub enum ServeError {
     /// `store.url` is not a location.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
+    /// The folder for segments of batch views cannot be used.
+    #[error("cannot keep segments of batch views in {} (serving.folder)", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
     /// A property of the Kafka client is wrong.
     #[error("cannot ask kafka about topics")]
     Kafka(#[from] KafkaError),
@@ -82,7 +94,8 @@ impl Server {
     ) -> Result<Server, ServeError> {
         let storage = Storage::new(&settings.store, &catalog.deployment)?;
         let redis = Arc::new(RedisLink::new(settings.redis.clone()));
-        let version = Version::new(catalog, &storage, Arc::clone(&redis), &settings.serving);
+        let disk = disk(settings, &storage, &catalog.deployment.name)?;
+        let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &settings.serving);
         let app = Arc::new(App { versions: Versions::of(version), redis, topics, http: settings.http.clone() });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
@@ -149,6 +162,15 @@ impl Server {
         info!("stopped serving");
         Ok(())
     }
+}
+
+/// Takes a place in `serving.folder`. By default that lies in the deployment's folder of the store, and where the store is not on
+/// local disk, in the folder for temporary files.
+fn disk(settings: &Settings, storage: &Storage, deployment: &str) -> Result<Disk, ServeError> {
+    let default = || storage.folder().unwrap_or_else(std::env::temp_dir).join(DEFAULT_FOLDER);
+    let folder = settings.serving.folder.clone().unwrap_or_else(default);
+    Disk::open(&folder, deployment, settings.serving.view_memory)
+        .map_err(|source| ServeError::Folder { folder, source })
 }
 
 /// Serves on `http.listen` until a stop is requested.

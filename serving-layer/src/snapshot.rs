@@ -2,7 +2,8 @@
 //! snapshot from start to end, so view and cut belong together.
 //!
 //! The archives are read *after* the views. So a snapshot never knows an older archive than the one from which one of its views
-//! was computed. While the store cannot be read, the last known values stay. That is safe because a view's cut never falls: an
+//! was computed. A view that takes long to load holds nothing up: until it is loaded, snapshots have the one before. While the store
+//! cannot be read, the last known values stay. That is safe because a view's cut never falls: an
 //! old view needs slices that still exist, or the answer says that they are missing.
 //!
 //! - `cache`: the newest snapshot, replaced regularly and on demand;
@@ -12,24 +13,21 @@
 mod cache;
 mod known_gaps;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use shared_logic::catalog::{Catalog, Metric};
-use shared_logic::complete::{self, TopicState};
+use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::speed_view::Shard;
-use shared_logic::log::PartitionId;
 
 use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::last_read::LastRead;
 
 pub(crate) use cache::SnapshotCache;
-
-/// The shards that were read for an answer, by partition; `None` for a partition without one.
-pub(crate) type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
 /// Batch views by metric; `None` for a metric without one.
 type Views = BTreeMap<String, LastRead<Option<Arc<View>>>>;
@@ -39,13 +37,15 @@ type Archives = BTreeMap<String, LastRead<Option<ArchiveFacts>>>;
 type TopicsBySource = BTreeMap<String, Arc<LastRead<TopicState>>>;
 
 /// What was known at one moment.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Snapshot {
     /// Numbers snapshots in the order in which they were begun.
     sequence: u64,
     views: Views,
     archives: Archives,
     topics: TopicsBySource,
+    /// By metric, what follows from all that; computed by the first request that needs it.
+    standings: BTreeMap<String, OnceLock<Arc<Standing>>>,
 }
 
 /// The facts of an archive at one version.
@@ -57,7 +57,26 @@ pub(crate) struct ArchiveFacts {
     pub(crate) facts: Arc<Facts>,
 }
 
+/// Why no answer about a metric is possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable<'a> {
+    /// Its view is being loaded for the first time.
+    Loading,
+    /// The store could not be read, for this reason.
+    Failed(&'a str),
+}
+
 impl Snapshot {
+    fn new(sequence: u64, views: Views, archives: Archives, topics: TopicsBySource) -> Snapshot {
+        let standings = views.keys().map(|metric| (metric.clone(), OnceLock::new())).collect();
+        Snapshot { sequence, views, archives, topics, standings }
+    }
+
+    /// The same with other descriptions of topics.
+    fn with_topics(&self, topics: TopicsBySource) -> Snapshot {
+        Snapshot::new(self.sequence, self.views.clone(), self.archives.clone(), topics)
+    }
+
     /// The newest view of a metric, whatever definition it counts.
     pub(crate) fn view(&self, metric: &str) -> Option<&Arc<View>> {
         self.views.get(metric)?.value.as_ref()?.as_ref()
@@ -82,27 +101,40 @@ impl Snapshot {
         self.topics.get(source).map(Arc::as_ref)
     }
 
-    /// What the rules of completeness need to judge an answer about a metric, with the shards that were read for it.
-    pub(crate) fn of_metric<'a>(&'a self, asked: Asked<'a>, shards: &'a Shards) -> complete::Evidence<'a> {
+    /// What an answer about a metric needs, and lacks whatever its shards say.
+    pub(crate) fn standing(&self, asked: Asked<'_>) -> Arc<Standing> {
+        let standing = || Arc::new(Standing::of(&self.evidence(asked)));
+        match self.standings.get(&asked.metric.name) {
+            Some(known) => Arc::clone(known.get_or_init(standing)),
+            None => standing(),
+        }
+    }
+
+    /// What the rules of completeness need to judge an answer about a metric.
+    fn evidence<'a>(&'a self, asked: Asked<'a>) -> Evidence<'a> {
         let Asked { metric, definition, rules } = asked;
         let archive = self.archive(&metric.source);
-        complete::Evidence {
+        Evidence {
             definition,
             rules,
             view: self.view(&metric.name).map(|view| view.note.as_ref()),
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),
             topic: self.topic(&metric.source).and_then(|topic| topic.value.as_ref()),
-            shards,
         }
     }
 
     /// Why no answer about a metric is possible: its view, or the archive of its source, was never read.
-    pub(crate) fn unreadable(&self, metric: &Metric) -> Option<&str> {
+    pub(crate) fn unreadable(&self, metric: &Metric) -> Option<Unreadable<'_>> {
         let view = self.views.get(&metric.name).filter(|view| view.value.is_none()).map(|view| &view.error);
         let archive =
             self.archives.get(&metric.source).filter(|archive| archive.value.is_none()).map(|archive| &archive.error);
-        view.or(archive).map(|error| error.as_deref().unwrap_or("not read yet"))
+        view.or(archive).map(|error| error.as_deref().map_or(Unreadable::Loading, Unreadable::Failed))
+    }
+
+    /// The metrics whose views have not been loaded yet since the process started.
+    pub(crate) fn loading(&self) -> impl Iterator<Item = &str> {
+        self.views.iter().filter(|(_, view)| !view.is_tried()).map(|(metric, _)| metric.as_str())
     }
 
     /// Why views and archives could not be read the last time.
@@ -116,8 +148,8 @@ impl Snapshot {
         catalog.metrics.values().all(|metric| self.unreadable(metric).is_none())
     }
 
-    /// The memory that the views take, about.
-    fn view_bytes(&self) -> usize {
-        self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.bytes()).sum()
+    /// What the segments of the views take on disk.
+    fn segment_bytes(&self) -> u64 {
+        self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.on_disk().bytes).sum()
     }
 }

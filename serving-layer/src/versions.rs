@@ -11,6 +11,7 @@ use shared_logic::catalog::{Catalog, DefinitionHash, Metric, RulesHash};
 use storage::Storage;
 
 use crate::asked::Asked;
+use crate::batch_view::Disk;
 use crate::problem::Problem;
 use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
@@ -53,6 +54,7 @@ impl Version {
     pub(crate) fn new(
         catalog: Catalog,
         storage: &Storage,
+        disk: Arc<Disk>,
         redis: Arc<RedisLink>,
         settings: &settings::Serving,
     ) -> Version {
@@ -61,8 +63,8 @@ impl Version {
         Version {
             definitions: definitions.collect(),
             rules: rules.collect(),
-            snapshots: Arc::new(SnapshotCache::new(&catalog, storage, settings.view_memory)),
-            speed: SpeedView::new(redis, catalog.deployment.clone(), settings.slice_memory),
+            snapshots: Arc::new(SnapshotCache::new(&catalog, storage, disk)),
+            speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             catalog,
         }
     }

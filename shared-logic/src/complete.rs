@@ -6,18 +6,24 @@
 //! [`Gap`] with its reason. A gap concerns every range, because a late event can belong to any bucket.
 //!
 //! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
+//!
+//! - `standing`: what a snapshot needs and lacks; computed once, it judges any number of looks at the shards.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod standing;
+
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::catalog::{DefinitionHash, RulesHash};
 use crate::contracts::archive::Facts;
 use crate::contracts::batch_view::Note;
 use crate::contracts::speed_view::Shard;
-use crate::cut;
 use crate::log::PartitionId;
 
-/// What a reader knows, all of it from one snapshot (R10).
+pub use standing::Standing;
+
+/// What a reader knows besides the shards, all of it from one snapshot (R10).
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The definition that the reader asks for.
@@ -32,15 +38,10 @@ pub struct Evidence<'a> {
     pub archive_version: u64,
     /// The topic as Kafka last described it; `None` if it never did.
     pub topic: Option<&'a TopicState>,
-    /// The shards that were read, by partition; `None` for a partition without one.
-    pub shards: &'a BTreeMap<PartitionId, Option<Shard>>,
 }
 
-impl<'a> Evidence<'a> {
-    fn own_view(&self) -> Option<&'a Note> {
-        own_view(self.view, self.definition, self.rules, self.archive)
-    }
-}
+/// The shards that were read for an answer, by partition; `None` for a partition without one.
+pub type Shards = BTreeMap<PartitionId, Option<Shard>>;
 
 /// A topic as Kafka described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
     /// Per partition the offset from which slices count. Partitions of settled logs that the view includes whole are
     /// not named, and neither are those whose log lost its tail.
-    pub from: BTreeMap<PartitionId, i64>,
+    pub from: Arc<BTreeMap<PartitionId, i64>>,
 }
 
 /// Something that arrived is in neither view, or cannot be proven to be in exactly one.
@@ -125,90 +126,9 @@ pub fn own_view<'a>(
     view.filter(|note| note.definition == *definition && !lacks(note))
 }
 
-/// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of
-/// settled logs that the view includes whole.
-pub fn needed_shards(evidence: &Evidence<'_>) -> BTreeSet<PartitionId> {
-    let cut = evidence.own_view().map(|note| &note.cut);
-    let mut named: BTreeSet<PartitionId> = cut.iter().flat_map(|cut| cut.iter().map(|(id, _)| id.clone())).collect();
-    let archive = evidence.archive;
-    named.extend(archive.iter().flat_map(|facts| facts.partitions().map(|(id, _)| id)));
-    if let Some((log, partitions)) = evidence.topic.and_then(|topic| topic.log.as_ref()) {
-        let current = |partition| match archive {
-            Some(facts) => facts.current(log, partition),
-            None => PartitionId::new(log.clone(), partition),
-        };
-        named.extend((0..*partitions).map(current));
-    }
-    named.retain(|id| !archive.is_some_and(|facts| wholly_in_view(facts, id, cut.and_then(|cut| cut.get(id)))));
-    named
-}
-
-/// The partitions whose slices count, and from which offset on: the cut of the reader's view. A partition whose shard
-/// is marked as truncated is named, too, but nothing of that shard counts ([`counts`]).
-pub fn counted_from(evidence: &Evidence<'_>) -> BTreeMap<PartitionId, i64> {
-    let cut = evidence.own_view().map(|note| &note.cut);
-    let no_facts = Facts::default();
-    let facts = evidence.archive.unwrap_or(&no_facts);
-    let needed = needed_shards(evidence).into_iter().filter(|id| !facts.is_truncated(id));
-    needed.filter_map(|id| cut::of_partition(cut, &id, facts).map(|from| (id, from))).collect()
-}
-
 /// R12: whether anything that a shard has counted may be added to an answer.
 pub fn counts(shard: &Shard) -> bool {
     shard.truncated.is_none()
-}
-
-/// R9: decides whether an answer is complete, and which slices belong to it.
-pub fn judge(evidence: &Evidence<'_>) -> Verdict {
-    let view = evidence.own_view();
-    let cut = view.map(|note| &note.cut);
-    let no_facts = Facts::default();
-    let facts = evidence.archive.unwrap_or(&no_facts);
-    let mut gaps = Vec::new();
-    let mut from = BTreeMap::new();
-    if evidence.topic.is_none() {
-        gaps.push(Gap { partition: None, why: Why::TopicUnknown });
-    }
-    if view.is_some_and(|note| evidence.archive_version < note.archive_version) {
-        gaps.push(Gap { partition: None, why: Why::ArchiveTooOld });
-    }
-    for id in needed_shards(evidence) {
-        if facts.is_truncated(&id) {
-            gaps.push(Gap { partition: Some(id), why: Why::LogTruncated });
-            continue;
-        }
-        let need = cut::of_partition(cut, &id, facts);
-        let shard = evidence.shards.get(&id).and_then(Option::as_ref);
-        let why = match (need, shard) {
-            (None, _) => Some(Why::NotArchived),
-            (Some(_), None) => Some(Why::NoShard),
-            (Some(_), Some(shard)) if !counts(shard) => Some(Why::LogTruncated),
-            (Some(cut), Some(shard)) if !shard.slices.contains(&cut) => Some(Why::NoSliceAtCut { cut }),
-            (Some(cut), Some(shard)) => match shard.definitions.get(evidence.definition).copied() {
-                Some(since) if since <= cut => None,
-                since => Some(Why::NotCountedSince { cut, since }),
-            },
-        };
-        gaps.extend(why.map(|why| Gap { partition: Some(id.clone()), why }));
-        from.extend(need.map(|need| (id, need)));
-    }
-    for (id, partition) in facts.partitions() {
-        let open = partition.lost.iter().filter(|lost| !lost.accepted);
-        let gap = |why| Gap { partition: Some(id.clone()), why };
-        gaps.extend(open.map(|lost| gap(Why::Lost { from: lost.from, to: lost.to })));
-    }
-    let not_decodable = facts.not_decodable(evidence.rules);
-    gaps.extend(
-        not_decodable
-            .map(|(id, range)| Gap { partition: Some(id), why: Why::NotDecodable { from: range.from, to: range.to } }),
-    );
-    Verdict { gaps, from }
-}
-
-/// Whether the partition needs no shard: it is settled, and its cut is its archived end.
-fn wholly_in_view(facts: &Facts, id: &PartitionId, cut: Option<i64>) -> bool {
-    let partition = facts.partition(id);
-    facts.is_settled(id) && partition.is_some_and(|known| cut.unwrap_or(known.begin) == known.next)
 }
 
 impl Why {

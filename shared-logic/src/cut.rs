@@ -6,7 +6,7 @@
 //! one (R13). A closed log's cut is its archived end, whatever a rotate returned, and so is that of an incarnation that
 //! lost its tail (R12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use crate::contracts::archive::Facts;
@@ -47,9 +47,10 @@ impl fmt::Display for Behind {
 /// R1: the shards for whose last slices a reconcile waits, because the archive does not reach them yet. Closed logs are
 /// not waited for.
 pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
-    let open = archive.partitions().filter(|(id, _)| !archive.is_ended(id));
+    let open = archive.entries().filter(|(log, _, facts)| !log.is_ended(facts));
     let last = |id: &PartitionId| rotated.get(id).and_then(|slices| slices.iter().copied().max());
-    let reached = open.filter_map(|(id, facts)| {
+    let reached = open.filter_map(|(log, partition, facts)| {
+        let id = PartitionId::new(log.log.clone(), partition);
         let wanted = last(&id)?;
         Some(Behind { partition: id, wanted, archived: facts.next })
     });
@@ -64,17 +65,19 @@ pub fn behind(rotated: &Rotated, archive: &Facts) -> Vec<Behind> {
 /// view recomputed from them would lack those events.
 pub fn plan(previous: Option<&Offsets>, rotated: &Rotated, archive: &Facts) -> CutPlan {
     let mut cut = previous.cloned().unwrap_or_default();
-    let unknown = cut.iter().filter(|(id, _)| archive.partition(id).is_none());
+    let known: HashSet<(&str, i32)> = archive.entries().map(|(log, id, _)| (log.log.as_str(), id)).collect();
+    let unknown = cut.iter().filter(|(id, _)| !known.contains(&(id.log.as_str(), id.partition)));
     let mut behind: Vec<Behind> =
         unknown.map(|(id, wanted)| Behind { partition: id.clone(), wanted, archived: 0 }).collect();
-    for (id, facts) in archive.partitions() {
+    for (log, partition, facts) in archive.entries() {
+        let id = PartitionId::new(log.log.clone(), partition);
         let held = cut.get(&id).unwrap_or(facts.begin);
         if held > facts.next {
             behind.push(Behind { partition: id, wanted: held, archived: facts.next });
             continue;
         }
         let reached = match rotated.get(&id) {
-            Some(slices) if !archive.is_ended(&id) => {
+            Some(slices) if !log.is_ended(facts) => {
                 let covered = slices.iter().copied().filter(|begin| (held..=facts.next).contains(begin));
                 covered.max().unwrap_or(held)
             }
@@ -113,9 +116,11 @@ pub fn droppable<'a>(cuts: impl Iterator<Item = &'a Offsets>, id: &PartitionId) 
 
 /// R8: the partitions whose shards are no longer needed, with the offsets up to which these may have counted: they are
 /// settled, and every view that names them holds everything that is archived of them. The shard of an incarnation that
-/// lost its tail may have counted up to any offset: its witnesses, and not its end, have settled what is lost.
+/// lost its tail may have counted up to any offset: its witnesses, and not its end, have settled what is lost. A log that is
+/// over has no shards.
 pub fn deletable(cuts: &[Offsets], archive: &Facts) -> Vec<(PartitionId, i64)> {
-    let settled = archive.partitions().filter(|(id, _)| archive.is_settled(id));
+    let settled = archive.entries().filter(|(log, _, facts)| !log.over && log.is_settled(facts));
+    let settled = settled.map(|(log, partition, facts)| (PartitionId::new(log.log.clone(), partition), facts));
     let held = settled.filter(|(id, facts)| droppable(cuts.iter(), id).is_some_and(|cut| cut >= facts.next));
     held.map(|(id, facts)| (id, if facts.closed { i64::MAX } else { facts.next })).collect()
 }

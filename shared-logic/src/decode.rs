@@ -12,12 +12,12 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, Span, without_mark};
+use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
 use crate::identity::{IdValue, Identity};
 use crate::rejection::{Reason, Rejected};
 
-/// Decodes the records of one source.
-#[derive(Debug)]
+/// Decodes the records of one source. A clone knows the same schemas.
+#[derive(Debug, Clone)]
 pub struct Decoder {
     source: Source,
     reader: Reader,
@@ -49,6 +49,31 @@ impl Decoder {
         }
     }
 
+    /// The schema that a record names and that this decoder lacks. Without it, the record is rejected as `unknown_schema`, so
+    /// the decoder has to [learn](Decoder::learn) it first. Always `None`, if the source's format names no schemas, or the
+    /// record is too long anyway.
+    pub fn missing_schema(&self, payload: Option<&[u8]>) -> Option<SchemaId> {
+        self.reader.missing_schema(payload.filter(|payload| !self.is_too_long(payload))?)
+    }
+
+    /// Takes in what a schema's id means; `None`: its registry does not know it.
+    ///
+    /// # Errors
+    /// If records of the schema cannot be read. They are rejected as `unknown_schema` then.
+    pub fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
+        self.reader.learn(id, schema)
+    }
+
+    /// How many schemas' ids this decoder has learned.
+    pub fn schemas(&self) -> usize {
+        self.reader.schemas()
+    }
+
+    /// Forgets all schemas, so that their number stays bounded.
+    pub fn forget_schemas(&mut self) {
+        self.reader.forget_schemas();
+    }
+
     /// Decodes one record.
     ///
     /// `payload` is the record's value (`None`: a tombstone) and `record_time_us` its own Kafka timestamp, against which
@@ -62,19 +87,24 @@ impl Decoder {
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
         let payload = payload.unwrap_or_default();
-        if payload.len() as u64 > self.source.max_record {
+        if self.is_too_long(payload) {
             return Err(Rejected::whole(Reason::TooLong));
         }
-        let payload = without_mark(payload);
+        let is_text = !self.source.format.names_schemas();
+        let payload = if is_text { without_mark(payload) } else { payload };
         if payload.is_empty() {
             return Err(Rejected::whole(Reason::Empty));
         }
-        if simdutf8::basic::from_utf8(payload).is_err() {
+        if is_text && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
         self.reader.read(payload, &mut self.record)?;
         let time_us = self.judge_age(record_time_us)?;
         Ok(Event { decoder: self, payload, time_us })
+    }
+
+    fn is_too_long(&self, payload: &[u8]) -> bool {
+        payload.len() as u64 > self.source.max_record
     }
 
     fn judge_age(&self, record_time_us: Option<i64>) -> Result<i64, Rejected> {

@@ -3,34 +3,89 @@
 //! [`Format`] is the list of them. Each format is a file, which holds all that is particular to it ([`Codec`]): its name,
 //! its tokenizer, its typing of a token, and its writer.
 //!
-//! - `json`, `tsv`: the formats;
+//! - `json`, `tsv`, `csv`, `combined`: the formats of texts;
+//! - `avro`, `protobuf`: the formats of a schema registry, in builds with the feature `registry`;
+//! - `registered`: what these two share: a payload names the schema that it was written with;
+//! - `places`: where fields stand in payloads whose values have names;
 //! - `record`: the tokens and cells of one payload, whatever its format;
-//! - `number`: the texts of numbers, which formats share.
+//! - `number`: the texts of numbers, which formats share;
+//! - `instant`: the texts of instants, which all formats share;
+//! - `joined`: instants whose date and time are fields of their own;
+//! - `text`: what the formats share that hold nothing but texts.
 
+#[cfg(feature = "registry")]
+mod avro;
+mod combined;
+mod csv;
+mod instant;
+mod joined;
 mod json;
 mod number;
+mod places;
+#[cfg(feature = "registry")]
+mod protobuf;
 mod record;
+#[cfg_attr(not(feature = "registry"), allow(dead_code, reason = "no format of this build names schemas"))]
+mod registered;
+mod text;
 mod tsv;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+pub(crate) use instant::{BadPattern, Pattern};
 pub(crate) use record::{Cell, Record, Span};
+pub use registered::{SchemaId, SchemaReference, UnusableSchema, WriterSchema};
 
 use crate::rejection::{Reason, Rejected};
-use crate::schema::Field;
+use crate::schema::{Field, FieldType, InstantFormat};
 use crate::time::format_rfc3339;
+use instant::Instants;
+use joined::Joined;
+use places::Places;
 use record::Token;
+use registered::{Plan, Writers};
 
 /// How payloads are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object per record.
     Json,
-    /// Tab-separated values, one line per record, columns in the order of the fields; an empty column is absent.
+    /// Tab-separated values, one line per record, columns in the order of the fields.
     Tsv,
+    /// Comma-separated values, one row per record (RFC 4180), columns in the order of the fields.
+    Csv,
+    /// The access log of Apache httpd and nginx, one line per record; fields are named like its columns.
+    Combined,
+    /// One datum of Apache Avro per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Avro,
+    /// One Protobuf message per record, framed for a schema registry.
+    #[cfg(feature = "registry")]
+    Protobuf,
+}
+
+/// What a catalog says about the payloads of a source, beside their format.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout<'a> {
+    /// The declared fields.
+    pub(crate) fields: &'a [Field],
+    /// The texts that stand for an absent value, in formats that hold texts only.
+    pub(crate) null: &'a [String],
+    /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
+    pub(crate) time_zone: Option<Tz>,
+}
+
+/// A column that has its name from its format.
+#[derive(Debug)]
+pub(crate) struct NamedColumn {
+    /// The name by which fields take it.
+    pub(crate) name: &'static str,
+    /// The types that such a field may have.
+    pub(crate) kinds: &'static [FieldType],
 }
 
 /// The byte-order mark, with which some editors and programs begin a UTF-8 text.
@@ -43,25 +98,77 @@ pub(crate) fn without_mark(payload: &[u8]) -> &[u8] {
 
 /// Reads the payloads of one source: its format, and all that its catalog says about how values are written.
 #[derive(Debug, Clone)]
-#[allow(dead_code)]
 pub(crate) struct Reader {
     format: Format,
     fields: Vec<Field>,
-    /// Where the fields stand in a JSON document.
-    places: json::Places,
-    /// The texts that stand for an absent value, in formats that hold texts only.
+    /// Where the fields stand, in formats whose values have names.
+    places: Places,
     null: Vec<String>,
-    /// The zone of instants that name none. Without it, such an instant is `wrong_type`.
     time_zone: Option<Tz>,
+    /// How the instants of each field are read.
+    instants: Vec<Instants>,
+    /// The instants that are read from several fields. They stand behind all other fields.
+    joined: Vec<Joined>,
+    /// How many fields have a column of their own.
+    columns: usize,
+    /// For each field, the number of the [`NamedColumn`] that it takes.
+    named: Vec<Option<usize>>,
+    /// The schemas that payloads may name.
+    writers: Writers,
 }
 
 impl Reader {
     /// A reader of payloads with these fields.
+    ///
+    /// # Panics
+    /// If a field's pattern of instants is none. A checked catalog holds none such.
     pub(crate) fn new(format: Format, fields: &[Field], null: &[String], time_zone: Option<Tz>) -> Reader {
-        Reader { format, fields: fields.to_vec(), places: json::Places::of(fields), null: null.to_vec(), time_zone }
+        let columns = format.named_columns();
+        let named = |field: &Field| columns.iter().position(|column| column.name == field.column());
+        Reader {
+            format,
+            fields: fields.to_vec(),
+            places: Places::of(fields),
+            null: null.to_vec(),
+            time_zone,
+            instants: fields.iter().map(|field| Instants::of(&field.instants)).collect(),
+            joined: Joined::among(fields),
+            columns: fields.iter().filter(|field| field.has_column()).count(),
+            named: fields.iter().map(named).collect(),
+            writers: Writers::default(),
+        }
     }
 
-    /// Reads a payload, which is UTF-8 and not empty, into the record's cells, one per field.
+    /// The schema that a payload names and that this reader lacks.
+    pub(crate) fn missing_schema(&self, payload: &[u8]) -> Option<SchemaId> {
+        self.format.names_schemas().then(|| self.writers.missing(payload)).flatten()
+    }
+
+    /// Takes in what a schema's id means; `None`: its registry does not know it.
+    ///
+    /// # Errors
+    /// If payloads of the schema cannot be read. They are rejected then.
+    pub(crate) fn learn(&mut self, id: SchemaId, schema: Option<&WriterSchema>) -> Result<(), UnusableSchema> {
+        let plan = schema.map(|schema| self.format.codec().plan(self, schema)).transpose();
+        let (plan, outcome) = match plan {
+            Ok(plan) => (plan.ok_or(Reason::UnknownSchema), Ok(())),
+            Err(unusable) => (Err(Reason::UnknownSchema), Err(unusable)),
+        };
+        self.writers.learn(id, plan);
+        outcome
+    }
+
+    /// How many schemas' ids this reader knows.
+    pub(crate) fn schemas(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Forgets all schemas.
+    pub(crate) fn forget_schemas(&mut self) {
+        self.writers.forget();
+    }
+
+    /// Reads a payload, which is not empty and, unless its format is binary, UTF-8, into the record's cells, one per field.
     ///
     /// # Errors
     /// One of [`Format::reasons`] for the payload as a whole, or else `missing_field`, `wrong_type` or `out_of_range` for
@@ -88,12 +195,26 @@ pub enum FieldValue<'a> {
 
 impl Format {
     /// Every format. A new one is added here and in [`Format::codec`].
-    pub const ALL: [Format; 2] = [Format::Json, Format::Tsv];
+    #[cfg(not(feature = "registry"))]
+    pub const ALL: [Format; 4] = [Format::Json, Format::Tsv, Format::Csv, Format::Combined];
+    /// Every format. A new one is added here and in [`Format::codec`].
+    #[cfg(feature = "registry")]
+    pub const ALL: [Format; 6] =
+        [Format::Json, Format::Tsv, Format::Csv, Format::Combined, Format::Avro, Format::Protobuf];
+
+    /// The names of the formats that only builds with the feature `registry` have.
+    pub const OF_A_REGISTRY: [&str; 2] = ["avro", "protobuf"];
 
     fn codec(self) -> &'static dyn Codec {
         match self {
             Format::Json => &json::Json,
             Format::Tsv => &tsv::Tsv,
+            Format::Csv => &csv::Csv,
+            Format::Combined => &combined::Combined,
+            #[cfg(feature = "registry")]
+            Format::Avro => &avro::Avro,
+            #[cfg(feature = "registry")]
+            Format::Protobuf => &protobuf::Protobuf,
         }
     }
 
@@ -107,24 +228,54 @@ impl Format {
         self.codec().is_positional()
     }
 
+    /// Whether a payload names the schema that it was written with, which a registry knows. Such payloads are binary; all others
+    /// are UTF-8. They are read but not written: a schema belongs to its producers.
+    pub fn names_schemas(self) -> bool {
+        self.codec().names_schemas()
+    }
+
     /// The reasons for which a payload of this format, and not every format, is rejected as a whole.
     pub fn reasons(self) -> &'static [Reason] {
         self.codec().reasons()
     }
 
-    /// Writes a row as a payload. `values` are those of `fields`, in the same order; `None` is absent.
-    ///
-    /// The reader gives the same values back, as far as the format can hold them: an empty text, or one with tabs or line
-    /// ends, has no place in a line of TSV.
-    pub fn write(self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
-        self.codec().write(fields, values)
+    /// The text that stands for an absent value unless the source names others. `None` in formats in which a value can be
+    /// absent without a text.
+    pub fn null(self) -> Option<&'static str> {
+        self.codec().null()
     }
 
-    /// Finds the text of one field, given with its position among the source's fields, without judging the others. A string
-    /// gives its characters, a number or boolean its text. `None` if the field is absent or the payload is too broken to
-    /// find it.
-    pub fn field_text<'a>(self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>> {
-        self.codec().field_text(without_mark(payload), field, position)
+    /// How instants are written if their field does not say it.
+    pub(crate) fn usual_instants(self) -> InstantFormat {
+        self.codec().usual_instants()
+    }
+
+    /// The columns that have their names from the format, so that fields take them by name; empty in all other formats.
+    pub(crate) fn named_columns(self) -> &'static [NamedColumn] {
+        self.codec().named_columns()
+    }
+
+    /// Writes a row as a payload; an empty one, if the format [names schemas](Format::names_schemas). `values` are those of
+    /// the layout's fields, in the same order; `None` is absent.
+    ///
+    /// The reader gives the same values back, as far as the format can hold them. A line of TSV has no place for a text with
+    /// tabs or line ends, no format of texts has one for a text that stands for an absent value, and a pattern of instants may
+    /// have none for fractions of a second. The columns of a joined instant hold its text, whatever their own values are.
+    pub(crate) fn write(self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+        let joined = Joined::among(layout.fields);
+        let parts: Vec<_> = joined.iter().flat_map(|joined| joined.split(layout, values)).collect();
+        let mut values: Vec<Option<FieldValue<'_>>> = values.to_vec();
+        for (at, text) in &parts {
+            values[*at] = values[*at].and(text.as_deref().map(FieldValue::Text));
+        }
+        self.codec().write(layout, &values)
+    }
+
+    /// Finds the text of the field at that position, without judging the others. A string gives its characters, a number or
+    /// boolean its text. `None` if the field is absent, the payload is too broken to find it, or the format
+    /// [names schemas](Format::names_schemas).
+    pub(crate) fn field_text<'a>(self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
+        self.codec().field_text(layout, without_mark(payload), at)
     }
 }
 
@@ -139,14 +290,37 @@ trait Codec {
     /// See [`Format::is_positional`].
     fn is_positional(&self) -> bool;
 
+    /// See [`Format::names_schemas`].
+    fn names_schemas(&self) -> bool {
+        false
+    }
+
+    /// How to read the reader's fields in payloads that were written with that schema.
+    fn plan(&self, _reader: &Reader, _schema: &WriterSchema) -> Result<Arc<dyn Plan>, UnusableSchema> {
+        Err(UnusableSchema { why: format!("payloads of {} name no schema", self.name()) })
+    }
+
+    /// See [`Format::null`].
+    fn null(&self) -> Option<&'static str>;
+
+    /// See [`Format::usual_instants`].
+    fn usual_instants(&self) -> InstantFormat {
+        InstantFormat::Usual
+    }
+
+    /// See [`Format::named_columns`].
+    fn named_columns(&self) -> &'static [NamedColumn] {
+        &[]
+    }
+
     /// The reasons with which [`Codec::tokenize`] fails.
     fn reasons(&self) -> &'static [Reason];
 
     /// Fills the record's tokens and resolved texts.
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason>;
 
-    /// The cell of a field, from a token that is not [`Token::Absent`]: `wrong_type` or `out_of_range` if it does not fit.
-    /// `unescaped` are the record's resolved texts.
+    /// The cell of a field, from a token that is neither [`Token::Absent`] nor the text of an instant: `wrong_type` or
+    /// `out_of_range` if it does not fit. `unescaped` are the record's resolved texts.
     fn cell(
         &self,
         reader: &Reader,
@@ -157,19 +331,29 @@ trait Codec {
     ) -> Result<Cell, Reason>;
 
     /// See [`Format::write`].
-    fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
+    ///
+    /// No value is that of a joined field: the values of its parts are written.
+    fn write(&self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8>;
 
     /// See [`Format::field_text`].
-    fn field_text<'a>(&self, payload: &'a [u8], field: &Field, position: usize) -> Option<Cow<'a, [u8]>>;
+    fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>>;
 
     /// See [`Reader::read`].
     fn read(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Rejected> {
         record.clear();
         self.tokenize(reader, payload, record).map_err(Rejected::whole)?;
+        for joined in &reader.joined {
+            joined.join(payload, record);
+        }
         for (at, field) in reader.fields.iter().enumerate() {
             record.cells[at] = match record.tokens[at] {
                 Token::Absent if field.optional => Cell::Null,
                 Token::Absent => return Err(Rejected::at(Reason::MissingField, at)),
+                Token::Text(span) | Token::Number(span) if field.kind == FieldType::Timestamp => {
+                    let text = span.of(payload, &record.unescaped);
+                    let instant = reader.instants[at].read(text, reader.time_zone);
+                    instant.map(Cell::Int).map_err(|reason| Rejected::at(reason, at))?
+                }
                 token => self
                     .cell(reader, field, token, payload, &record.unescaped)
                     .map_err(|reason| Rejected::at(reason, at))?,

@@ -9,7 +9,8 @@
 
 mod long_text;
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::iter;
 
 use polars::prelude::{Column, PolarsResult};
 
@@ -17,8 +18,7 @@ use crate::schema::FieldType;
 use crate::time::{format_rfc3339, parse_rfc3339};
 
 pub use long_text::MAX_KEY_BYTES;
-pub(crate) use long_text::shorten;
-use long_text::shortened;
+pub(crate) use long_text::{shorten, shortened};
 
 /// A column that is summed over.
 const ALL: &str = "null";
@@ -53,27 +53,21 @@ pub enum KeyValue {
     Timestamp(i64),
 }
 
+/// A [`KeyPart`] whose text is lent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum LentPart<'a> {
+    All,
+    Missing,
+    Text(&'a str),
+    Int(i64),
+    Bool(bool),
+    Timestamp(i64),
+}
+
 impl GroupKey {
     /// The key that says this of each column.
     pub fn new(parts: &[KeyPart]) -> GroupKey {
-        let mut text = String::from("[");
-        if parts.iter().any(|part| *part != KeyPart::All) {
-            for (at, part) in parts.iter().enumerate() {
-                if at > 0 {
-                    text.push(',');
-                }
-                match part {
-                    KeyPart::All => text.push_str(ALL),
-                    KeyPart::Missing => text.push_str(MISSING),
-                    KeyPart::Value(KeyValue::Text(value)) => push_json(&mut text, value),
-                    KeyPart::Value(KeyValue::Int(value)) => push_int(&mut text, *value),
-                    KeyPart::Value(KeyValue::Bool(value)) => push_bool(&mut text, *value),
-                    KeyPart::Value(KeyValue::Timestamp(us)) => push_instant(&mut text, *us),
-                }
-            }
-        }
-        text.push(']');
-        GroupKey(text.into())
+        GroupKey::of_parts(parts.iter().map(LentPart::from), &mut String::new())
     }
 
     /// The keys of many rows, given as columns of that many rows; `None` sums over the column. Where a column is null, it is
@@ -82,18 +76,27 @@ impl GroupKey {
     /// # Errors
     /// If a column has another type.
     pub fn of_columns(rows: usize, columns: &[Option<(&Column, FieldType)>]) -> PolarsResult<Vec<GroupKey>> {
-        let mut keys: Vec<String> = vec!["[".to_owned(); rows];
-        let any = columns.iter().any(Option::is_some);
-        for (at, column) in columns.iter().enumerate().filter(|_| any) {
-            if at > 0 {
-                keys.iter_mut().for_each(|key| key.push(','));
-            }
-            match column {
-                None => keys.iter_mut().for_each(|key| key.push_str(ALL)),
-                Some((column, kind)) => push_column(&mut keys, column, *kind)?,
-            }
+        let parts = columns.iter().map(|column| match column {
+            Some((column, kind)) => parts_of(column, *kind),
+            None => Ok(Box::new(iter::repeat(LentPart::All)) as Parts<'_>),
+        });
+        let mut columns = parts.collect::<PolarsResult<Vec<_>>>()?;
+        let mut room = String::new();
+        let key = |_| GroupKey::of_parts(columns.iter_mut().filter_map(Iterator::next), &mut room);
+        Ok((0..rows).map(key).collect())
+    }
+
+    /// The key that says this of each column. It is written in `room` first, so that its text is allocated once.
+    pub(crate) fn of_parts<'a>(parts: impl Iterator<Item = LentPart<'a>>, room: &mut String) -> GroupKey {
+        room.clear();
+        let mut sums_over_all = true;
+        for part in parts {
+            room.push(if room.is_empty() { '[' } else { ',' });
+            sums_over_all &= part == LentPart::All;
+            part.push(room);
         }
-        Ok(keys.into_iter().map(|key| GroupKey((key + "]").into_boxed_str())).collect())
+        room.push(']');
+        GroupKey(if sums_over_all { "[]" } else { room.as_str() }.into())
     }
 
     /// The canonical text.
@@ -143,36 +146,47 @@ impl KeyValue {
     }
 }
 
-/// Appends a column's value to the key of each row.
-fn push_column(keys: &mut [String], column: &Column, kind: FieldType) -> PolarsResult<()> {
-    match kind {
-        FieldType::String => push_each(keys, column.str()?.iter(), push_json),
-        FieldType::Bool => push_each(keys, column.bool()?.iter(), push_bool),
-        FieldType::Timestamp => push_each(keys, column.i64()?.iter(), push_instant),
-        FieldType::Int | FieldType::Float => push_each(keys, column.i64()?.iter(), push_int),
-    }
-    Ok(())
-}
-
-fn push_each<T>(keys: &mut [String], values: impl Iterator<Item = Option<T>>, push: impl Fn(&mut String, T)) {
-    for (key, value) in keys.iter_mut().zip(values) {
-        match value {
-            Some(value) => push(key, value),
-            None => key.push_str(MISSING),
+impl<'a> From<&'a KeyPart> for LentPart<'a> {
+    fn from(part: &'a KeyPart) -> LentPart<'a> {
+        match part {
+            KeyPart::All => LentPart::All,
+            KeyPart::Missing => LentPart::Missing,
+            KeyPart::Value(KeyValue::Text(text)) => LentPart::Text(text),
+            KeyPart::Value(KeyValue::Int(value)) => LentPart::Int(*value),
+            KeyPart::Value(KeyValue::Bool(value)) => LentPart::Bool(*value),
+            KeyPart::Value(KeyValue::Timestamp(us)) => LentPart::Timestamp(*us),
         }
     }
 }
 
-fn push_bool(out: &mut String, value: bool) {
-    out.push_str(if value { "true" } else { "false" });
+impl LentPart<'_> {
+    /// Appends the part to a key's text.
+    fn push(self, out: &mut String) {
+        match self {
+            LentPart::All => out.push_str(ALL),
+            LentPart::Missing => out.push_str(MISSING),
+            LentPart::Text(text) => push_json(out, text),
+            LentPart::Int(value) => write!(out, "{value}").expect("a String takes any text"),
+            LentPart::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+            LentPart::Timestamp(us) => push_json(out, &format_rfc3339(us)),
+        }
+    }
 }
 
-fn push_int(out: &mut String, value: i64) {
-    out.push_str(&value.to_string());
-}
+/// What the keys of a column's rows say of it, one after the other.
+type Parts<'a> = Box<dyn Iterator<Item = LentPart<'a>> + 'a>;
 
-fn push_instant(out: &mut String, us: i64) {
-    push_json(out, &format_rfc3339(us));
+fn parts_of(column: &Column, kind: FieldType) -> PolarsResult<Parts<'_>> {
+    Ok(match kind {
+        FieldType::String => Box::new(column.str()?.iter().map(|text| text.map_or(LentPart::Missing, LentPart::Text))),
+        FieldType::Bool => Box::new(column.bool()?.iter().map(|value| value.map_or(LentPart::Missing, LentPart::Bool))),
+        FieldType::Timestamp => {
+            Box::new(column.i64()?.iter().map(|us| us.map_or(LentPart::Missing, LentPart::Timestamp)))
+        }
+        FieldType::Int | FieldType::Float => {
+            Box::new(column.i64()?.iter().map(|value| value.map_or(LentPart::Missing, LentPart::Int)))
+        }
+    })
 }
 
 /// Appends a text as a JSON string. Escapes only what JSON requires to be escaped.
@@ -185,7 +199,7 @@ fn push_json(out: &mut String, text: &str) {
             match c {
                 '"' => out.push_str("\\\""),
                 '\\' => out.push_str("\\\\"),
-                c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
+                c if (c as u32) < 0x20 => write!(out, "\\u{:04x}", c as u32).expect("a String takes any text"),
                 c => out.push(c),
             }
         }

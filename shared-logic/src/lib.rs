@@ -18,6 +18,7 @@ pub mod dedup;
 pub mod expression;
 pub mod format;
 pub mod group_key;
+mod hash_index;
 pub mod identity;
 pub mod log;
 pub mod measure;

@@ -5,19 +5,22 @@
 //! ([`Measure`]), in columns and one event at a time. [`MeasureKind`] is the list of them.
 //!
 //! - [`value`](self): a value while it is being merged;
+//! - `arguments`: what a measure is of, for some events;
 //! - `count`, `sum`, `extreme`: the measures.
 
+mod arguments;
 mod count;
 mod extreme;
 mod sum;
 mod value;
 
-use std::fmt;
+use std::{fmt, mem};
 
 use polars::prelude::{Column, DataFrame, Expr, PolarsResult};
 
 use crate::schema::FieldType;
 
+pub(crate) use arguments::{Arguments, NO_GROUP};
 pub use value::Value;
 
 /// The measures: how partial values merge, and in which number type.
@@ -87,10 +90,7 @@ impl MeasureKind {
     /// The value of one event, where `of` is the value of the measure's argument, and [`Value::Null`] for a measure without
     /// one. Merging the events' values is the row-wise meaning of the measure; the plan's columns give the same.
     pub fn of_event(self, of: Value) -> Value {
-        match of {
-            Value::Null if self.measure().argument().is_some() => self.identity(),
-            of => self.measure().of_event(of),
-        }
+        self.measure().of_any_event(of)
     }
 
     /// Merges two values of this measure.
@@ -98,11 +98,13 @@ impl MeasureKind {
     /// Both must have come from this kind; a value of the other number type is a programming error and is treated as
     /// [`Value::Overflow`], so that it can never pass for a number.
     pub fn merge(self, a: Value, b: Value) -> Value {
-        match (a, b) {
-            (Value::Overflow, _) | (_, Value::Overflow) => Value::Overflow,
-            (Value::Null, x) | (x, Value::Null) => x,
-            (a, b) => self.measure().merge(a, b),
-        }
+        self.measure().merge_any(a, b)
+    }
+
+    /// Merges the values of events into those of their groups. `groups` says of each event which of `values` is its group's;
+    /// the event is left out where that is [`NO_GROUP`]. `of` are the events' arguments.
+    pub(crate) fn fold(self, values: &mut [Value], groups: &[u32], of: &Arguments) {
+        self.measure().fold(values, groups, of);
     }
 
     /// Appends the value as one MessagePack item: a number stands for itself, nil for null, and true for an overflow. What
@@ -113,13 +115,27 @@ impl MeasureKind {
 
     /// Reads the next item that [`MeasureKind::write`] wrote; `None` if it is not one of this measure.
     pub fn read(self, from: &mut &[u8]) -> Option<Value> {
-        let value = Value::read(from)?;
-        let of_type = match value {
+        Value::read(from).filter(|value| self.has(value))
+    }
+
+    /// Appends a value that is still to be merged as one MessagePack item: as [`MeasureKind::write`] does, but integers of more
+    /// than 64 bits as they are. Further values may bring such a sum back into range.
+    pub fn write_partial(self, out: &mut Vec<u8>, value: &Value) {
+        value.write_partial(out);
+    }
+
+    /// Reads the next item that [`MeasureKind::write_partial`] wrote; `None` if it is not one of this measure.
+    pub fn read_partial(self, from: &mut &[u8]) -> Option<Value> {
+        Value::read_partial(from).filter(|value| self.has(value))
+    }
+
+    /// Whether the measure can have this value.
+    fn has(self, value: &Value) -> bool {
+        match value {
             Value::Null | Value::Overflow => true,
             Value::Int(_) => self.value_type() == FieldType::Int,
             Value::Float(_) => self.value_type() == FieldType::Float,
-        };
-        of_type.then_some(value)
+        }
     }
 
     /// Reads a column of partials: a null cell is an overflow where the measure says so, otherwise nothing was seen.
@@ -178,6 +194,33 @@ trait Measure: fmt::Debug + Sync {
 
     /// Merges two values; neither is null or an overflow.
     fn merge(&self, a: Value, b: Value) -> Value;
+
+    /// See [`MeasureKind::of_event`].
+    fn of_any_event(&self, of: Value) -> Value {
+        match of {
+            Value::Null if self.argument().is_some() => self.identity(),
+            of => self.of_event(of),
+        }
+    }
+
+    /// See [`MeasureKind::merge`].
+    fn merge_any(&self, a: Value, b: Value) -> Value {
+        match (a, b) {
+            (Value::Overflow, _) | (_, Value::Overflow) => Value::Overflow,
+            (Value::Null, x) | (x, Value::Null) => x,
+            (a, b) => self.merge(a, b),
+        }
+    }
+
+    /// See [`MeasureKind::fold`]. Each measure has its own copy of this, so no call per event goes through a table of
+    /// functions.
+    fn fold(&self, values: &mut [Value], groups: &[u32], of: &Arguments) {
+        of.visit(groups, |group, of| {
+            if let Some(value) = values.get_mut(group as usize) {
+                *value = self.merge_any(mem::replace(value, Value::Null), self.of_any_event(of));
+            }
+        });
+    }
 
     /// What a null cell in a column of partials stands for.
     fn null_cell(&self) -> Value {

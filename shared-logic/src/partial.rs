@@ -3,7 +3,9 @@
 //! Every subset of the group-key columns is counted like any other key (grouping sets), so a query that leaves a column
 //! out costs what any query costs.
 
-use polars::prelude::*;
+use std::sync::Arc;
+
+use polars::prelude::{DataFrame, PolarsResult};
 
 use crate::catalog::{Metric, Source};
 use crate::group_key::GroupKey;
@@ -12,11 +14,16 @@ use crate::measure::Value;
 /// The column of a partial's bucket: its start in microseconds since 1970.
 pub const BUCKET: &str = "_bucket";
 
+/// What a partial is about: its group key, and its bucket's start in microseconds.
+pub(crate) type Group = (GroupKey, i64);
+
 /// The partials of one metric over some events: one row per group key of every grouping set, and bucket.
 #[derive(Debug)]
 pub struct Partials {
-    keys: Vec<GroupKey>,
-    buckets: Vec<i64>,
+    /// What rows are about. Metrics that were counted together share it, so a key is written once for all of them.
+    groups: Arc<[Group]>,
+    /// The group of each row.
+    rows: Vec<u32>,
     /// Row-major, one value per measure.
     values: Vec<Value>,
     measures: usize,
@@ -39,7 +46,8 @@ impl Partials {
             Ok(Some((frame.column(name)?, field.kind)))
         });
         let keys = GroupKey::of_columns(rows, &columns.collect::<PolarsResult<Vec<_>>>()?)?;
-        let buckets = frame.column(BUCKET)?.i64()?.iter().map(Option::unwrap_or_default).collect();
+        let buckets = frame.column(BUCKET)?.i64()?.iter().map(Option::unwrap_or_default);
+        let groups = keys.into_iter().zip(buckets).collect();
         let measures = metric.measures.len();
         let mut values = vec![Value::Null; rows * measures];
         for (at, measure) in metric.measures.iter().enumerate() {
@@ -47,33 +55,28 @@ impl Partials {
                 values[row * measures + at] = value;
             }
         }
-        Ok(Partials { keys, buckets, values, measures })
+        Ok(Partials { groups, rows: (0..).take(rows).collect(), values, measures })
+    }
+
+    /// A row for each of those groups, whose values come in the same order, one per measure.
+    pub(crate) fn new(groups: Arc<[Group]>, rows: Vec<u32>, values: Vec<Value>, measures: usize) -> Partials {
+        Partials { groups, rows, values, measures }
     }
 
     /// The number of rows.
     pub fn len(&self) -> usize {
-        self.buckets.len()
+        self.rows.len()
     }
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.rows.is_empty()
     }
 
     /// Every row: group key, bucket start in microseconds, one value per measure.
     pub fn rows(&self) -> impl Iterator<Item = (&GroupKey, i64, &[Value])> {
-        self.keys
-            .iter()
-            .zip(&self.buckets)
-            .zip(self.values.chunks(self.measures))
-            .map(|((key, bucket), values)| (key, *bucket, values))
-    }
-
-    /// Appends the rows of other partials of the same metric.
-    pub(crate) fn append(&mut self, mut other: Partials) {
-        self.keys.append(&mut other.keys);
-        self.buckets.append(&mut other.buckets);
-        self.values.append(&mut other.values);
+        let groups = self.rows.iter().map(|group| &self.groups[*group as usize]);
+        groups.zip(self.values.chunks(self.measures)).map(|((key, bucket), values)| (key, *bucket, values))
     }
 }
 

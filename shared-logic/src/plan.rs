@@ -1,11 +1,14 @@
-//! A metric → one Polars plan. The only place where events are grouped.
+//! A metric → what its events add up to. The only place where events are grouped.
 //!
-//! The same plan runs on a micro-batch of some thousand events, on the hours that a reconcile recomputes, and on a
-//! history. It gives *partials*: one row per group key and bucket, with a cell per measure.
-//! How a measure is aggregated is written in its file in [`measure`](crate::measure).
+//! It gives *partials*: one row per group key and bucket, with a cell per measure. There are two ways to them, for two sizes of
+//! input. Both use what the catalog and [`measure`](crate::measure) say, and tests compare them.
 //!
-//! - `view_rows`: partials as the rows of a batch view, and how such rows are merged.
+//! - [`Plan`]: one metric as a Polars plan, for the hours that a reconcile recomputes, and for a history. It groups by all of the
+//!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged.
+//! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
+//!   subset of the `by` columns.
 
+mod pass;
 mod view_rows;
 
 use polars::prelude::*;
@@ -13,10 +16,12 @@ use polars::prelude::*;
 use crate::catalog::{Metric, Source};
 use crate::group_key;
 use crate::measure::MeasureKind;
-use crate::partial::{BUCKET, Partials, grouping_sets};
+use crate::partial::BUCKET;
 use crate::schema::FieldType;
 
-/// One metric, compiled.
+pub use self::pass::{Counted, Encoded, SourcePlan};
+
+/// One metric, compiled to a Polars plan.
 #[derive(Debug, Clone)]
 pub struct Plan {
     source: Source,
@@ -51,22 +56,6 @@ impl Plan {
     /// The fields of the source that the plan reads, sorted.
     pub fn columns(&self) -> &[String] {
         &self.columns
-    }
-
-    /// Events → the partials of every grouping set of the metric's `by` columns.
-    ///
-    /// # Errors
-    /// As [`Plan::partials`].
-    pub fn run(&self, events: LazyFrame) -> PolarsResult<Partials> {
-        let Plan { source, metric, .. } = self;
-        let finest = self.partials(events)?;
-        let mut partials = Partials::of_frame(source, metric, &finest, |_| true)?;
-        for set in grouping_sets(metric.by.len()).skip(1) {
-            let kept = |column: usize| set & (1 << column) != 0;
-            let fewer = self.roll_up(&finest, kept)?;
-            partials.append(Partials::of_frame(source, metric, &fewer, kept)?);
-        }
-        Ok(partials)
     }
 
     /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.

@@ -20,7 +20,14 @@ pub enum Reason {
     NotJson,
     /// The payload is JSON, but not an object.
     NotObject,
-    /// A TSV line has another number of columns than the source has fields.
+    /// The registry does not know the schema that the payload names, or it is not one that the source's format can be read with.
+    UnknownSchema,
+    /// The payload is not framed for a schema registry, or what it holds is not a datum of the schema that it names.
+    NotAvro,
+    /// The payload is not framed for a schema registry, or what it holds is not a message of the schema that it names.
+    NotProtobuf,
+    /// A line or row has another number of columns than the source has fields, a quote in the wrong place, or a second one
+    /// behind it; or a line of an access log has another form.
     WrongColumns,
     /// A required field is absent.
     MissingField,
@@ -36,12 +43,15 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a record is judged.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Empty,
         Reason::TooLong,
         Reason::NotUtf8,
         Reason::NotJson,
         Reason::NotObject,
+        Reason::UnknownSchema,
+        Reason::NotAvro,
+        Reason::NotProtobuf,
         Reason::WrongColumns,
         Reason::MissingField,
         Reason::WrongType,
@@ -58,6 +68,9 @@ impl Reason {
             Reason::NotUtf8 => "not_utf8",
             Reason::NotJson => "not_json",
             Reason::NotObject => "not_object",
+            Reason::UnknownSchema => "unknown_schema",
+            Reason::NotAvro => "not_avro",
+            Reason::NotProtobuf => "not_protobuf",
             Reason::WrongColumns => "wrong_columns",
             Reason::MissingField => "missing_field",
             Reason::WrongType => "wrong_type",

@@ -15,7 +15,7 @@ pub struct Field {
     pub place: Place,
     /// How an instant is written; of no meaning for other types.
     pub instants: InstantFormat,
-    /// Whether a text may be written as a JSON number, whose digits then stand as they are written.
+    /// Whether a text may be written as a number, whose digits then stand as they are written.
     pub numbers: bool,
 }
 
@@ -25,6 +25,22 @@ impl Field {
         let (place, instants) = (Place::Own, InstantFormat::Usual);
         Field { name: name.to_owned(), kind, optional, place, instants, numbers: false }
     }
+
+    /// Whether a payload holds the field's value by itself. Otherwise it is put together from those of other fields.
+    pub fn has_column(&self) -> bool {
+        !matches!(self.place, Place::Joined(_))
+    }
+
+    /// The name of its column, in formats with columns.
+    pub fn column(&self) -> &str {
+        match &self.place {
+            Place::Path(steps) => match steps.as_slice() {
+                [Step::Member(name)] => name,
+                _ => &self.name,
+            },
+            Place::Own | Place::Joined(_) => &self.name,
+        }
+    }
 }
 
 /// Where the value of a field stands in a payload.
@@ -32,14 +48,15 @@ impl Field {
 pub enum Place {
     /// In the member of the field's name; in formats with columns, in the field's column.
     Own,
-    /// In a JSON document: the steps from the document to the value. The first one is to a member.
+    /// In a JSON document, or a record or message of a schema: the steps from there to the value. The first one is to a member.
+    /// In formats with columns: one step, which is the name of the column.
     Path(Vec<Step>),
     /// In the texts of these declared fields, in their order, with a blank between them: an instant whose date and time are two
-    /// columns. Such a field has no column of its own.
+    /// columns. Such a field has no column of its own, and stands behind all fields that have one.
     Joined(Vec<String>),
 }
 
-/// One step from a JSON value to a value inside of it.
+/// One step from a value to a value inside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// To the member of that name.
@@ -51,7 +68,8 @@ pub enum Step {
 /// How instants are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstantFormat {
-    /// RFC 3339, or milliseconds since 1970.
+    /// A date and a time as [`Moment::parse`](crate::time::Moment::parse) reads them, or milliseconds since 1970, which may
+    /// stand in quotes.
     Usual,
     /// A number of these units since 1970.
     Epoch(EpochUnit),
@@ -73,13 +91,19 @@ pub enum EpochUnit {
 }
 
 impl EpochUnit {
-    /// Every unit with its name in the catalog.
-    pub const ALL: [(&'static str, EpochUnit); 4] = [
-        ("epoch_s", EpochUnit::Seconds),
-        ("epoch_ms", EpochUnit::Milliseconds),
-        ("epoch_us", EpochUnit::Microseconds),
-        ("epoch_ns", EpochUnit::Nanoseconds),
-    ];
+    /// Every unit.
+    pub const ALL: [EpochUnit; 4] =
+        [EpochUnit::Seconds, EpochUnit::Milliseconds, EpochUnit::Microseconds, EpochUnit::Nanoseconds];
+
+    /// The unit's name in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            EpochUnit::Seconds => "epoch_s",
+            EpochUnit::Milliseconds => "epoch_ms",
+            EpochUnit::Microseconds => "epoch_us",
+            EpochUnit::Nanoseconds => "epoch_ns",
+        }
+    }
 }
 
 /// The type of a field's values.
@@ -93,7 +117,7 @@ pub enum FieldType {
     Float,
     /// `true` or `false`.
     Bool,
-    /// An instant: RFC 3339 text or epoch milliseconds; held as microseconds since 1970, UTC.
+    /// An instant, written as its field's [`InstantFormat`] says; held as microseconds since 1970, UTC.
     Timestamp,
 }
 

@@ -1,9 +1,17 @@
 //! Time: instants, buckets, days. Nowhere else is time cut into pieces.
 //!
 //! An instant is an `i64` of microseconds since 1970-01-01T00:00:00Z. Intervals are half-open. There is no clock here.
+//!
+//! - `parse`: instants and durations as text;
+//! - `moment`: a date and a time of day as text, with or without a zone;
+//! - `local`: what the clocks of a zone show → instants.
 
+mod local;
+mod moment;
 mod parse;
 
+pub use local::instant_of_local;
+pub use moment::Moment;
 pub use parse::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339};
 
 /// One second in microseconds.
@@ -26,6 +34,18 @@ pub fn bucket_index(instant_us: i64, grain_us: i64) -> i64 {
 /// The number of whole days since 1970 at the instant.
 pub fn day_of(instant_us: i64) -> i64 {
     instant_us.div_euclid(DAY_US)
+}
+
+/// The first day of the calendar month that holds the day.
+pub fn month_start(day: i64) -> i64 {
+    let (.., day_of_month) = parse::civil(day);
+    day - day_of_month + 1
+}
+
+/// The first day of the calendar month after the one that holds the day.
+pub fn next_month_start(day: i64) -> i64 {
+    // No month has more than 31 days, and none less than 28.
+    month_start(month_start(day) + 31)
 }
 
 /// A day as `YYYY-MM-DD`.

@@ -12,7 +12,7 @@
 //! In the order of the flow:
 //!
 //! - [`open_shard`]: makes the shard ready to be counted into;
-//! - [`aggregate`]: the first stage runs the metrics' plans ([`compiled`]) on a micro-batch;
+//! - [`aggregate`]: the first stage counts a micro-batch for all metrics ([`compiled`]), in [`parts`] if it has too many counters;
 //! - [`apply`]: the second stage adds the result to the shard;
 //! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
 //!
@@ -23,6 +23,7 @@ pub mod apply;
 pub mod compiled;
 pub mod expire;
 pub mod open_shard;
+pub mod parts;
 pub mod source;
 
 use std::sync::Arc;

@@ -8,8 +8,8 @@
 //! 2. [`read`]: the source's reading thread reads the partition from the shard's cursor, decodes records and removes
 //!    duplicates; before it hands anything on, it compares the log with what was read before (R12);
 //! 3. [`read::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
-//! 4. [`count::aggregate`]: the loop's first stage runs every metric's plan on a micro-batch ([`count::compiled`]), and asks
-//!    whether the topic is still the same log ([`log::identity`]);
+//! 4. [`count::aggregate`]: the loop's first stage counts a micro-batch for all metrics in one pass ([`count::compiled`],
+//!    [`count::parts`]), and asks whether the topic is still the same log ([`log::identity`]);
 //! 5. [`count::apply`]: its second stage adds the result to the shard and moves the cursor, in one script that names what it
 //!    expects ([`storage::ShardClient`]);
 //! 6. [`count::expire`]: once every batch view holds the event, its slice is dropped.

@@ -9,6 +9,9 @@
 //! The same is done when Kafka tells nothing about a partition for `kafka.stalled_after` although something is due, also
 //! while a loop's window is warmed or its position is compared.
 //!
+//! A record may name a schema that the decoder lacks. Its partition waits there; the thread hands on what it has, and asks for the
+//! schema before it reads on.
+//!
 //! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
 //! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
 
@@ -24,10 +27,12 @@ use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
 use shared_logic::log::{Check, Witness};
+use storage::{AwaitedSchema, Schemas};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
-use self::micro_batch::MicroBatch;
+use self::micro_batch::{MicroBatch, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
@@ -72,28 +77,36 @@ pub struct Start {
 /// Reads one source. It belongs to a thread of its own.
 pub struct Reader {
     source: Source,
-    wanted: Vec<String>,
+    shape: Shape,
     settings: Speed,
     kafka: platform::settings::Kafka,
     consumer: Consumer,
     losses: Losses,
     decoder: Decoder,
+    runtime: Handle,
+    schemas: Schemas,
+    /// The schema that some partitions wait for.
+    awaited: Option<AwaitedSchema>,
     partitions: BTreeMap<i32, Partition>,
     assignments: std_mpsc::Receiver<Assignment>,
     ends: watch::Receiver<Ends>,
 }
 
 impl Reader {
-    /// A reader of the source's topic that reads nothing yet. `wanted` names the fields that metrics read, sorted. `ends`
-    /// says how far the log reaches.
+    /// A reader of the source's topic that reads nothing yet. `schemas` are those that records may name, and `ends` says how
+    /// far the log reaches.
     ///
     /// # Errors
     /// If Kafka's settings are not usable.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn new(
         kafka: &platform::settings::Kafka,
         settings: &Speed,
         source: &Source,
-        wanted: Vec<String>,
+        shape: Shape,
+        schemas: Schemas,
         assignments: std_mpsc::Receiver<Assignment>,
         ends: watch::Receiver<Ends>,
     ) -> Result<Reader, KafkaError> {
@@ -103,8 +116,11 @@ impl Reader {
             consumer,
             kafka: kafka.clone(),
             decoder: Decoder::new(source),
+            runtime: Handle::current(),
+            schemas,
+            awaited: None,
             source: source.clone(),
-            wanted,
+            shape,
             settings: settings.clone(),
             partitions: BTreeMap::new(),
             assignments,
@@ -160,7 +176,7 @@ impl Reader {
             match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
-                    self.partitions.insert(partition, Partition::new(&self.source, &self.wanted, start));
+                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, start));
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
@@ -184,17 +200,26 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<(), KafkaError> {
+        let awaited = self.awaited.take();
         if self.partitions.is_empty() {
             std::thread::sleep(POLL_WAIT);
             return Ok(());
         }
-        let Reader { consumer, losses, partitions, decoder, settings, source, .. } = self;
+        if let Some(awaited) = awaited {
+            self.ask(awaited);
+            return Ok(());
+        }
+        let Reader { consumer, losses, partitions, decoder, settings, source, schemas, awaited, .. } = self;
+        let names_schemas = source.format.names_schemas();
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 if let Some(partition) = partitions.get_mut(&record.partition) {
-                    partition.take(&record, decoder);
+                    if let Some(schema) = partition.take(&record, decoder) {
+                        let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
+                        awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
+                    }
                     let is_full = partition.is_full(settings);
-                    if record.is_last || is_full {
+                    if record.is_last || is_full || names_schemas || partition.is_at_mark() {
                         partition.note_witness(&record);
                     }
                     if is_full && !losses.is_new() {
@@ -216,6 +241,16 @@ impl Reader {
             }
         })?;
         Ok(())
+    }
+
+    /// Asks for the schema that partitions wait for. Once it is learned, they go on.
+    fn ask(&mut self, mut awaited: AwaitedSchema) {
+        if self.runtime.block_on(self.schemas.ask(&mut awaited, &mut self.decoder)) {
+            self.partitions.values_mut().for_each(Partition::go_on);
+        } else {
+            self.awaited = Some(awaited);
+            std::thread::sleep(POLL_WAIT);
+        }
     }
 
     fn hand_on(&mut self) {

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use platform::kafka::{Membership, Topics};
 use platform::redis::Connection;
-use platform::settings::{Settings, Speed};
+use platform::registry::Registry;
+use platform::settings::Settings;
 use platform::shutdown::Shutdown;
 use platform::task::{joined, supervise};
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
-use storage::{ShardClient, Storage};
-use tokio::sync::{Mutex, OnceCell, watch};
+use storage::{Schemas, ShardClient, Storage};
+use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -24,7 +25,7 @@ use tracing::{error, info};
 use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
 use crate::count::source::Shared;
-use crate::count::{self, expire};
+use crate::count::{self, aggregate, expire};
 use crate::error::{SourceError, SpeedError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
@@ -69,13 +70,15 @@ async fn run_source(
     // Names may hold hyphens but no dots, so no two deployments share a group and with it their partitions.
     let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
     let (reader, assignments) = std_mpsc::channel();
-    let bounds = Speed { max_rows: metrics.rows_max(settings.speed.max_rows), ..settings.speed.clone() };
+    let storage = Storage::new(&settings.store, deployment)?;
+    let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
-    let reading = Reader::new(&settings.kafka, &bounds, &source, metrics.columns(), assignments, ends.clone())?;
+    let shape = metrics.shape(settings.speed.max_counters);
+    let reading = Reader::new(&settings.kafka, &settings.speed, &source, shape, schemas, assignments, ends.clone())?;
     let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
     let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
-    let batch_side = BatchSide::new(&Storage::new(&settings.store, deployment)?, catalog, &source);
+    let batch_side = BatchSide::new(&storage, catalog, &source);
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         metrics,
@@ -88,6 +91,7 @@ async fn run_source(
         shards: ShardClient::default(),
         batch_side: Mutex::new(batch_side),
         counting: watch::channel(BTreeSet::new()).0,
+        places: Arc::new(Semaphore::new(aggregate::places(&settings.speed))),
         reader,
     });
     let mut background = JoinSet::new();

@@ -1,8 +1,10 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
-//! - `decoded`: what its files were decoded to under other rules than their own (R11).
+//! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod schemas;
 
 use std::collections::HashSet;
 
@@ -23,6 +25,7 @@ pub type Archive = NotedTable<Facts>;
 impl TableNote for Facts {
     const DOMAIN: &'static str = archive::FACTS_DOMAIN;
     const PARTITION: &'static str = archive::DAY;
+    const ENTRIES: &'static str = archive::FACTS_LOGS;
 }
 
 /// Facts that could not be changed.

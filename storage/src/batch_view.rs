@@ -18,6 +18,7 @@ pub type BatchView = NotedTable<Note>;
 impl TableNote for Note {
     const DOMAIN: &'static str = batch_view::NOTE_DOMAIN;
     const PARTITION: &'static str = batch_view::DAY;
+    const ENTRIES: &'static str = batch_view::NOTE_LOGS;
 }
 
 impl Storage {

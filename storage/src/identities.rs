@@ -106,7 +106,7 @@ impl Archive {
     pub async fn keep_identities(&self, rules: &RulesHash, identities: &mut Identities) -> Result<bool, StoreError> {
         let number = identities.number + 1;
         let path = format!("{}/{number:020}.json", folder(rules));
-        let kept = self.table().put_new_beside(&path, &*identities).await?;
+        let kept = self.table().put_beside_if_absent(&path, &*identities).await?;
         if kept {
             identities.number = number;
         }

@@ -7,6 +7,7 @@
 //! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
+//! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
@@ -14,7 +15,10 @@ mod archive;
 mod batch_view;
 mod identities;
 mod noted_table;
+mod schemas;
 mod shard;
+
+use std::path::PathBuf;
 
 use platform::settings;
 use platform::store::{Store, StoreError};
@@ -24,7 +28,8 @@ pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
-pub use shard::{Held, Merged, Owner, Scripts, ShardClient, ShardError};
+pub use schemas::{AwaitedSchema, SchemaError, Schemas};
+pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]
@@ -41,5 +46,10 @@ impl Storage {
     pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
         Ok(Storage { store, version: deployment.version.clone() })
+    }
+
+    /// The deployment's folder; `None` if its tables are not on local disk.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.store.folder()
     }
 }

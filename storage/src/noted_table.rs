@@ -1,16 +1,26 @@
 //! A Delta table whose commits carry a note: what the commit says of its rows, written atomically with them.
+//!
+//! - `rest`: what of a note does not change any more is not written with every commit.
+
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, RowGroup, Store, StoreError, Table};
+use platform::store::{Commit, Committed, DataFile, GroupReader, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::rest::Rest;
 
 /// How long a file is kept that belongs to no version any more, or to none yet: longer than any reader uses an old version,
 /// and than any commit takes from its first file to its log entry. A file that a commit took out ages from that commit.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+
+// Checkpoints still say when a file was taken out, even if the clock of one process is an hour ahead of another's.
+const _: () = assert!(TOMBSTONE_AGE.as_secs() >= 2 * ORPHAN_AGE.as_secs());
 
 /// A note, and the kind of table whose commits carry it.
 pub trait TableNote: Serialize + DeserializeOwned {
@@ -18,6 +28,8 @@ pub trait TableNote: Serialize + DeserializeOwned {
     const DOMAIN: &'static str;
     /// The table's partition column.
     const PARTITION: &'static str;
+    /// A JSON pointer to the note's object or array whose entries come to rest.
+    const ENTRIES: &'static str;
 }
 
 /// A table and the note of its newest commit, both at the version at which the table was opened, refreshed or committed to.
@@ -25,8 +37,17 @@ pub trait TableNote: Serialize + DeserializeOwned {
 pub struct NotedTable<N> {
     table: Table,
     note: Option<Arc<N>>,
+    at_rest: Option<AtRest>,
     /// The state of the table that `note` belongs to. It is not the table's after a note could not be read.
     noted_at: (u64, u64),
+}
+
+/// Which entries of a note are written apart.
+#[derive(Debug, Clone)]
+struct AtRest {
+    rest: Arc<Rest>,
+    /// How often the table's log had been read anew when they were read.
+    loads: u64,
 }
 
 impl<N: TableNote> NotedTable<N> {
@@ -43,8 +64,31 @@ impl<N: TableNote> NotedTable<N> {
     }
 
     async fn with_note(table: Table) -> Result<NotedTable<N>, StoreError> {
-        let note = table.note(N::DOMAIN).await?.map(Arc::new);
-        Ok(NotedTable { note, noted_at: table.state(), table })
+        let (note, at_rest) = Self::read_note(&table, None).await?;
+        Ok(NotedTable { note, at_rest, noted_at: table.state(), table })
+    }
+
+    /// The newest note. What of it is at rest is read only if that is not what is known.
+    async fn read_note(table: &Table, known: Option<&AtRest>) -> Result<(Option<Arc<N>>, Option<AtRest>), StoreError> {
+        let foreign = |what: String| StoreError::Foreign { table: table.path().to_owned(), what };
+        let Some(written) = table.note::<Value>(N::DOMAIN).await? else { return Ok((None, None)) };
+        let (mut whole, mut at_rest) = (written, None);
+        if let Some(at) = rest::rest_at(&whole) {
+            let (_, loads) = table.state();
+            let rest = match known.filter(|known| (known.loads, known.rest.at) == (loads, at)) {
+                Some(known) => Arc::clone(&known.rest),
+                None => {
+                    let rest = table.note(&rest_domain(N::DOMAIN)).await?;
+                    Arc::new(rest.ok_or_else(|| foreign(format!("a note {} without its rest", N::DOMAIN)))?)
+                }
+            };
+            let joined = rest::join(whole, N::ENTRIES, &rest);
+            whole = joined.ok_or_else(|| foreign(format!("a note {} with another rest", N::DOMAIN)))?;
+            at_rest = Some(AtRest { rest, loads });
+        }
+        let note = serde_json::from_value(whole);
+        let note = note.map_err(|error| foreign(format!("a note {} ({error})", N::DOMAIN)))?;
+        Ok((Some(Arc::new(note)), at_rest))
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -76,7 +120,7 @@ impl<N: TableNote> NotedTable<N> {
         self.table.refresh().await?;
         let newer = self.noted_at != self.table.state();
         if newer {
-            self.note = self.table.note(N::DOMAIN).await?.map(Arc::new);
+            (self.note, self.at_rest) = Self::read_note(&self.table, self.at_rest.as_ref()).await?;
             self.noted_at = self.table.state();
         }
         Ok(newer)
@@ -116,7 +160,7 @@ impl<N: TableNote> NotedTable<N> {
         file: &DataFile,
         columns: &Schema,
         may_hold: impl Fn(&DataFile) -> bool,
-    ) -> Result<Vec<RowGroup>, StoreError> {
+    ) -> Result<Vec<GroupReader>, StoreError> {
         self.table.row_groups(file, columns, may_hold).await
     }
 
@@ -128,6 +172,27 @@ impl<N: TableNote> NotedTable<N> {
     /// If the frame cannot be encoded or the file cannot be written.
     pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
         self.table.write(partition, frame, ranged).await
+    }
+
+    /// Writes a frame as [`NotedTable::write`] does, but with less work: the file is soon merged with others.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_quickly(
+        &self,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        self.table.write_quickly(partition, frame, ranged).await
+    }
+
+    /// Writes row groups as a new file of that partition.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn write_groups(&self, partition: &str, groups: RowGroups) -> Result<DataFile, StoreError> {
+        self.table.write_groups(partition, groups).await
     }
 
     /// Starts a commit. `operation` is a word for the table's log: what the commit does.
@@ -145,26 +210,50 @@ impl<N: TableNote> NotedTable<N> {
         if self.noted_at != self.table.state() {
             return Ok(Committed::Conflict);
         }
-        let commit = match &note {
-            Some(note) => commit.note(N::DOMAIN, note),
-            None => commit,
-        };
         let (_, loads) = self.table.state();
+        let (commit, at_rest) = match &note {
+            Some(note) => self.with(commit, note),
+            None => (commit, self.at_rest.clone()),
+        };
         let committed = self.table.commit(commit).await?;
         if let Committed::At(version) = committed {
             self.note = note.map(Arc::new).or_else(|| self.note.take());
+            self.at_rest = at_rest;
             self.noted_at = (version, loads);
         }
         Ok(committed)
     }
 
-    /// Writes a checkpoint and removes log entries that are older than the table's retention.
+    /// A commit with that note, and what of the note is at rest then.
+    fn with(&self, commit: Commit, note: &N) -> (Commit, Option<AtRest>) {
+        let json = |note: &N| serde_json::to_value(note).expect("notes are plain data");
+        let (version, loads) = self.table.state();
+        let known = self.at_rest.as_ref().map(|known| known.rest.as_ref());
+        let before = || self.note.as_deref().map(json);
+        let (written, rest) = rest::divide(json(note), N::ENTRIES, before, known, version + 1);
+        let commit = commit.note(N::DOMAIN, &written);
+        match rest {
+            Some(rest) => {
+                let commit = commit.note(&rest_domain(N::DOMAIN), &rest);
+                (commit, Some(AtRest { rest: Arc::new(rest), loads }))
+            }
+            None => (commit, self.at_rest.clone().filter(|_| rest::rest_at(&written).is_some())),
+        }
+    }
+
+    /// Writes a checkpoint, and deletes the log entries and checkpoints that are superfluous and older than
+    /// `store.log_retention`.
     ///
     /// # Errors
     /// If the log cannot be read or written.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         self.table.checkpoint().await
     }
+}
+
+/// The domain of what of a note is at rest.
+fn rest_domain(domain: &str) -> String {
+    format!("{domain}.rest")
 }
 
 /// Keeps up with a table that may not exist yet, or may be replaced by another.

@@ -8,7 +8,7 @@
 //!
 //! - `scripts`: the Lua sources;
 //! - `apply`: a micro-batch, read and written;
-//! - `reading`: the counters of one group key;
+//! - `reading`: the counters of group keys;
 //! - `expire`: counters of slices that were dropped.
 
 mod apply;
@@ -25,7 +25,7 @@ use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, has
 use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
 use shared_logic::log::Position;
 
-pub use apply::{Held, Merged};
+pub use apply::Merged;
 pub use expire::Owner;
 pub use scripts::Scripts;
 
@@ -36,7 +36,7 @@ pub struct ShardClient {
 }
 
 /// Why a script did not do its work, or its reply could not be understood.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ShardError {
     /// Redis refused the script, or did not answer in time. The script may have run.
     #[error("cannot {operation} shard {shard}")]
@@ -197,17 +197,17 @@ impl ShardClient {
     }
 }
 
-/// Runs a script on a shard and, where it touches counters, their keys.
+/// Runs a script on a shard and on those `others` of its keys.
 async fn call<T: FromRedisValue>(
     redis: &mut Connection,
     keys: &ShardKeys,
     operation: &'static str,
     script: &Script,
-    counters: &[String],
+    others: &[String],
     arguments: &[String],
 ) -> Result<T, ShardError> {
     let mut invocation = script.key(keys.shard());
-    counters.iter().for_each(|key| {
+    others.iter().for_each(|key| {
         invocation.key(key);
     });
     arguments.iter().for_each(|argument| {

@@ -156,6 +156,14 @@ impl Redis {
         Ok(())
     }
 
+    /// How often it has run a command since its start, also within scripts. `INFO` names commands in lower case.
+    pub async fn calls(&self, command: &str) -> Result<u64> {
+        let info: String = ::redis::cmd("INFO").arg("commandstats").query_async(&mut self.connection().await?).await?;
+        let prefix = format!("cmdstat_{command}:calls=");
+        let calls = info.lines().find_map(|line| line.strip_prefix(&prefix)?.split(',').next());
+        Ok(calls.map_or(Ok(0), str::parse)?)
+    }
+
     async fn ping(&self) -> Result<()> {
         Ok(::redis::cmd("PING").query_async(&mut self.connection().await?).await?)
     }

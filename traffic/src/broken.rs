@@ -4,12 +4,14 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
 use shared_logic::rejection::Reason;
-use shared_logic::schema::FieldType;
+use shared_logic::schema::{FieldType, InstantFormat};
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
 use crate::payload::{encode, encode_with};
 
+/// A text that is an instant in no format. It has a word for each field that an event time may be put together from.
+const NO_INSTANT: &str = "some day of last week";
 /// Records are made too long only for sources that bound them to this many bytes: sample traffic does not fill a broker.
 const TOO_LONG_MAX: u64 = 64 * 1024;
 /// An integer that 64 bits do not hold.
@@ -18,10 +20,16 @@ const HUGE_INT: f64 = 1e19;
 /// The reasons for which a record of this source can be rejected.
 pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
     let possible = |reason: &Reason| match reason {
-        Reason::NotJson | Reason::NotObject | Reason::WrongColumns => source.format.reasons().contains(reason),
+        Reason::NotJson
+        | Reason::NotObject
+        | Reason::UnknownSchema
+        | Reason::NotAvro
+        | Reason::NotProtobuf
+        | Reason::WrongColumns => source.format.reasons().contains(reason),
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => source.max_record <= TOO_LONG_MAX,
+        Reason::OutOfRange => out_of_range(source).is_some(),
         _ => true,
     };
     Reason::ALL.into_iter().filter(possible).collect()
@@ -43,15 +51,28 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         }
         Reason::NotJson => valid[..valid.len() - 1].to_vec(),
         Reason::NotObject => [b"[", valid.as_slice(), b"]"].concat(),
-        Reason::WrongColumns => [valid.as_slice(), b"\tone too many"].concat(),
+        // No format holds two rows in one record.
+        Reason::WrongColumns => [valid.as_slice(), b"\n", valid.as_slice()].concat(),
+        // Of formats whose payloads are not written here.
+        Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
-        Reason::WrongType => with(event_time(source), Cell::Text("yesterday".to_owned())),
-        Reason::OutOfRange => match source.fields.iter().position(|field| field.kind == FieldType::Int) {
-            Some(int) => with(int, Cell::Float(HUGE_INT)),
-            // Milliseconds since 1970.
-            None => with(event_time(source), Cell::Int(MAX_INSTANT_US / 1_000)),
-        },
+        Reason::WrongType => with(event_time(source), Cell::Text(NO_INSTANT.to_owned())),
+        Reason::OutOfRange => out_of_range(source).map_or_else(Vec::new, |(at, cell)| with(at, cell)),
         Reason::TooOld | Reason::TooFarAhead => valid,
+    }
+}
+
+/// A field and a value of its type that is outside of its range. A pattern has no text for such an instant.
+fn out_of_range(source: &Source) -> Option<(usize, Cell)> {
+    if let Some(int) = source.fields.iter().position(|field| field.kind == FieldType::Int) {
+        return Some((int, Cell::Float(HUGE_INT)));
+    }
+    let at = event_time(source);
+    let field = source.fields.get(at).filter(|field| field.has_column())?;
+    match field.instants {
+        InstantFormat::Usual => Some((at, Cell::Int(MAX_INSTANT_US / 1_000))),
+        InstantFormat::Epoch(_) => Some((at, Cell::Instant(MAX_INSTANT_US))),
+        InstantFormat::Pattern(_) => None,
     }
 }
 

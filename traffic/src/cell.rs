@@ -5,7 +5,7 @@ use shared_logic::format::FieldValue;
 /// A value of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Text without tabs, line feeds, quotes or backslashes, never empty.
+    /// Text without tabs, line feeds, commas, quotes or backslashes, never empty.
     Text(String),
     /// An integer within ±2^53, so that the expected counts are exact in floats.
     Int(i64),

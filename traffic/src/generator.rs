@@ -77,8 +77,11 @@ impl Generator {
     /// A generator of records for `source`, which is one of the catalog; the seed decides them.
     ///
     /// # Errors
-    /// If no stream can have this mix.
+    /// If no stream can have this mix, or the source's payloads name schemas.
     pub fn new(catalog: &Catalog, source: &Source, mix: &Mix, seed: u64) -> Result<Generator, MixError> {
+        if source.format.names_schemas() {
+            return Err(MixError::Format(source.format.name()));
+        }
         if mix.duplicates + mix.late + mix.broken > 1.0 {
             return Err(MixError::Shares);
         }

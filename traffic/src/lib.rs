@@ -7,7 +7,7 @@
 //! - [`Generator`]: the endless stream of records;
 //! - `rows`: plausible values for the declared fields, some of them popular;
 //! - [`Cell`]: one value of a row;
-//! - `payload`: a row → JSON or TSV;
+//! - `payload`: a row → the bytes of a record;
 //! - `broken`: a valid row → a payload that must be rejected, for every reason there is;
 //! - [`Expected`]: the counts that the platform has to answer, counted naively row by row.
 

@@ -34,6 +34,12 @@ pub enum MixError {
     /// The keys cannot be distributed like this.
     #[error("--keys is at least 1 and --zipf at least 0")]
     Popularity,
+    /// Payloads of the source's format cannot be made up.
+    #[error(
+        "records of the format {0} name a schema that belongs to their producers, so they cannot be made up: name a source of \
+         another format"
+    )]
+    Format(&'static str),
 }
 
 /// A share such as `3%` or `0.03`.

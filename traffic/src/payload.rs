@@ -7,7 +7,7 @@ use crate::cell::{Cell, Row};
 /// The row in the source's format.
 pub(crate) fn encode(source: &Source, row: &Row) -> Vec<u8> {
     let values: Vec<_> = row.iter().map(|cell| cell.as_ref().map(Cell::value)).collect();
-    source.format.write(&source.fields, &values)
+    source.write(&values)
 }
 
 /// The row in the source's format, with another cell (`None`: absent) at one position, to break a record.

@@ -38,7 +38,7 @@ pub(crate) struct Rows {
 struct Recipe {
     field: Field,
     role: Role,
-    /// The words of the field's name in lower case: `video` and `id` for both `video_id` and `videoId`.
+    /// The words of its name in a payload, in lower case: `video` and `id` for both `video_id` and `videoId`.
     words: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ impl Rows {
                 Role::Other
             }
         };
-        let recipe = |field: &Field| Recipe { role: role(field), words: words(&field.name), field: field.clone() };
+        let recipe = |field: &Field| Recipe { role: role(field), words: words(field.column()), field: field.clone() };
         let recipes: Vec<Recipe> = source.fields.iter().map(recipe).collect();
         let of_role = |role| recipes.iter().position(|recipe| recipe.role == role);
         // Every record has a key: without one, a record and its copy could go to different partitions.
@@ -134,10 +134,15 @@ impl Recipe {
     }
 
     fn named(&self, number: i64) -> Cell {
-        if self.is_address() {
-            return Cell::Text(format!("https://example.org/page-{number}"));
-        }
-        Cell::Text(format!("{}-{number}", self.stem()))
+        Cell::Text(match self.words.join("_").as_str() {
+            // Parts of a request in an access log, which have forms of their own.
+            "method" => ["GET", "POST", "HEAD"][number.rem_euclid(3) as usize].to_owned(),
+            "target" => format!("/page-{number}"),
+            "protocol" => ["HTTP/1.1", "HTTP/2.0"][number.rem_euclid(2) as usize].to_owned(),
+            "request" => format!("GET /page-{number} HTTP/1.1"),
+            _ if self.is_address() => format!("https://example.org/page-{number}"),
+            _ => format!("{}-{number}", self.stem()),
+        })
     }
 
     fn plain(&self, rng: &mut StdRng, kind: FieldType, rank: i64, time_us: i64) -> Cell {

@@ -6,6 +6,8 @@ use platform::settings;
 use polars::prelude::{DataFrame, PolarsResult, Schema};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Place;
+use shared_logic::decode::Decoder;
+use shared_logic::format::SchemaId;
 use shared_logic::log::Witness;
 use shared_logic::rejection::Reason;
 
@@ -42,20 +44,24 @@ impl Buffer {
         self
     }
 
-    /// Adds a record. One whose offset is in the archive or in the buffer already is ignored: it was read twice.
-    pub(crate) fn push(&mut self, record: Incoming<'_>) {
-        let Some((_, next)) = self.reached.get_mut(&record.partition).filter(|(_, next)| record.offset >= *next) else {
-            return;
-        };
+    /// Adds a record, decoded by a decoder of the source. One whose offset is in the archive or in the buffer already is
+    /// ignored: it was read twice. One whose schema the decoder lacks is not added; returns that schema.
+    pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<SchemaId> {
+        let (_, next) = self.reached.get_mut(&record.partition).filter(|(_, next)| record.offset >= *next)?;
+        let missing = decoder.missing_schema(record.payload);
+        if missing.is_some() {
+            return missing;
+        }
         *next = record.offset + 1;
         self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
         let (partition, offset) = (record.partition, record.offset);
         self.last.insert(partition, (offset, None));
-        if let Some((rejected, error)) = self.rows.push(record) {
+        if let Some((rejected, error)) = self.rows.push(record, decoder) {
             let place = Place { log: self.rows.log_of(partition).to_owned(), partition, offset, error };
             let counted = self.rejects.entry(rejected.reason).or_insert((0, place.clone()));
             *counted = (counted.0 + 1, place);
         }
+        None
     }
 
     /// R12: notes the witness of a partition's last record.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::buffer::Buffer;
-use crate::archive_rows::{self, RANGED};
+use crate::archive_rows::{self, event_time_column, ranged};
 use crate::rows::{self, RowsError};
 
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
@@ -76,7 +76,7 @@ pub(crate) async fn rows(
     }
     let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
     let records = buffer.rows();
-    let files = write(archive, buffer).await?;
+    let files = write(archive, source, buffer).await?;
     let commit = archive.begin("ARCHIVE").adding(files);
     platform::failpoints::pass("archive::before_commit");
     let committed = archive.commit(commit, Some(facts)).await?;
@@ -94,13 +94,14 @@ pub(crate) async fn rows(
     Ok(committed)
 }
 
-/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed.
-pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
+/// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
+pub(crate) async fn write(archive: &Archive, source: &Source, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
     let declared = archive.columns()?;
+    let event_time = event_time_column(source, Some(&declared));
     let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
-        files.push(archive.write(&day, frame, &RANGED).await?);
+        files.push(archive.write_quickly(&day, frame, &ranged(&event_time)).await?);
     }
     Ok(files)
 }
@@ -108,6 +109,7 @@ pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataF
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
+    use shared_logic::decode::Decoder;
     use storage::Storage;
 
     use super::*;
@@ -143,7 +145,8 @@ mod tests {
             let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
             for offset in 0..records {
                 let payload = Some(br#"{"at": 1000}"#.as_slice());
-                buffer.push(Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None });
+                let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
+                buffer.push(record, &mut Decoder::new(source));
             }
             buffer
         };

@@ -1,30 +1,40 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
 //!
+//! While one commit is written, the session reads what the next one will hold. There is one commit at a time, and a session that
+//! ends waits for it.
+//!
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
+//! - `waiting`: partitions whose records name a schema that is not known yet;
 //! - `lost_tail`: where a log that lost its tail goes on (R12).
 
 mod archive_again;
 mod lost_tail;
 mod reading;
+mod waiting;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{Bound, Consumer, KafkaError, Losses, Topic, Topics};
-use platform::settings;
+use platform::registry::Registry;
+use platform::settings::{self, Settings};
 use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Change;
-use storage::{Archive, Storage};
+use shared_logic::decode::Decoder;
+use storage::{Archive, Schemas, Storage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::reading::Reading;
+use self::reading::{POLL_WAIT, Reading};
+use self::waiting::Waiting;
 use super::{SessionError, commit, compact};
+use crate::rows::RowsError;
 
 /// Archives one source. It blocks the thread that runs it.
 pub(super) struct Archiver {
@@ -39,6 +49,8 @@ pub(super) struct Archiver {
     /// Whether the topic is compacted, asked once.
     compacted: Option<bool>,
     archive: Archive,
+    decoder: Decoder,
+    schemas: Schemas,
     /// How often it has committed rows.
     commits: u64,
 }
@@ -53,23 +65,25 @@ impl Archiver {
     /// Connects to Kafka and opens the archive, created where it is missing.
     pub(super) fn start(
         runtime: Handle,
-        kafka: &settings::Kafka,
-        settings: settings::Archive,
+        settings: &Settings,
         storage: &Storage,
         source: Source,
         stop: CancellationToken,
     ) -> Result<Archiver, SessionError> {
         let archive = runtime.block_on(super::create(storage, &source))?;
-        let consumer = Consumer::new(kafka, &source.topic)?;
+        let kafka = settings.kafka.clone();
+        let consumer = Consumer::new(&kafka, &source.topic)?;
         Ok(Archiver {
-            topics: Topics::new(kafka)?,
+            topics: Topics::new(&kafka)?,
             losses: consumer.losses(),
             consumer,
-            kafka: kafka.clone(),
+            kafka,
             compacted: None,
             archive,
+            decoder: Decoder::new(&source),
+            schemas: Schemas::new(storage, &source.name, &Registry::new(&settings.registry)),
             runtime,
-            settings,
+            settings: settings.archive.clone(),
             source,
             stop,
             commits: 0,
@@ -156,7 +170,11 @@ impl Archiver {
 
     /// Reads once, and commits if it is time to. Returns whether the session goes on.
     fn read_on(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        reading.poll(&mut self.consumer, &self.source.topic)?;
+        if reading.waiting.is_empty() {
+            reading.poll(&mut self.consumer, &self.source, &mut self.decoder, &self.schemas)?;
+        } else if self.learns(&mut reading.waiting) {
+            self.consumer.assign(&reading.starts())?;
+        }
         let stalled = self.consumer.stalled();
         // Whatever came after the loss may be of another copy of the log: the next session compares first.
         if self.losses.take() || stalled.is_some() {
@@ -205,6 +223,16 @@ impl Archiver {
         Ok(!ends_here && now.as_ref() == Some(&reading.topic))
     }
 
+    /// Asks for the schema that partitions wait for. Returns whether it is learned, so that they can be read on. Nothing is read
+    /// meanwhile, but what was read is committed in time.
+    fn learns(&mut self, waiting: &mut Waiting) -> bool {
+        let is_learned = self.runtime.block_on(waiting.ask(&mut self.schemas, &mut self.decoder));
+        if !is_learned {
+            self.pause(POLL_WAIT);
+        }
+        is_learned
+    }
+
     /// Says what it means that a log does not hold the next offset. If the log lost records below its new start, the
     /// next session notes the loss. If it ends before the offset, nothing can be done but wait, so that is an error.
     fn explain_out_of_range(&self, reading: &Reading) -> Result<(), SessionError> {
@@ -230,11 +258,34 @@ impl Archiver {
         Ok(())
     }
 
-    /// Commits what was read. Returns false if another archiver committed first.
+    /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if another archiver
+    /// committed first.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
         let rows = reading.take_rows(&self.source);
-        let committed = commit::rows(&mut self.archive, &self.source, &reading.topic.log, rows, &reading.ends);
-        if self.runtime.block_on(committed)? == Committed::Conflict {
+        let (log, ends) = (reading.topic.log.clone(), reading.ends.clone());
+        let tidies = (self.commits + 1).is_multiple_of(self.settings.checkpoint_every);
+        let Archiver { runtime, archive, source, consumer, decoder, schemas, losses, settings, stop, .. } = self;
+        let (runtime, source, schemas): (&Handle, &Source, &Schemas) = (runtime, source, schemas);
+        let (committed, read) = std::thread::scope(|scope| {
+            let committing = scope.spawn(move || {
+                runtime.block_on(async {
+                    let committed = commit::rows(archive, source, &log, rows, &ends).await?;
+                    if tidies && committed != Committed::Conflict {
+                        compact::tidy_up(archive, source, schemas).await;
+                    }
+                    Ok::<_, RowsError>(committed)
+                })
+            });
+            let mut read = Ok(());
+            let goes_on = |reading: &Reading| {
+                reading.takes_more(settings) && !losses.is_new() && !stop.is_cancelled() && !committing.is_finished()
+            };
+            while read.is_ok() && goes_on(reading) {
+                read = reading.poll(consumer, source, decoder, schemas);
+            }
+            (committing.join().unwrap_or_else(|panic| resume_unwind(panic)), read)
+        });
+        if committed? == Committed::Conflict {
             warn!(
                 table = self.archive.path(),
                 "another archiver writes to this archive; starting again from what it committed"
@@ -242,9 +293,7 @@ impl Archiver {
             return Ok(false);
         }
         self.commits += 1;
-        if self.commits.is_multiple_of(self.settings.checkpoint_every) {
-            self.runtime.block_on(compact::tidy_up(&mut self.archive, &self.source));
-        }
+        read?;
         Ok(true)
     }
 

@@ -1,6 +1,7 @@
 //! Records → rows of the archive, decoded under the rules of a source.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use polars::prelude::*;
 use shared_logic::catalog::{KeptBytes, Source};
@@ -37,34 +38,36 @@ impl Incoming<'_> {
 pub(crate) struct RecordRows {
     source: Source,
     kept_bytes: KeptBytes,
-    decoder: Decoder,
     log: String,
     /// The logs of partitions that are another incarnation (R12).
     incarnations: BTreeMap<i32, String>,
     columns: Columns,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
-    timestamps: Vec<Option<i64>>,
+    timestamps: PrimitiveChunkedBuilder<Int64Type>,
     keys: BinaryChunkedBuilder,
-    headers: Vec<Option<String>>,
+    headers: Texts,
     raw: BinaryChunkedBuilder,
     hashes: Vec<i32>,
-    errors: Vec<Option<String>>,
-    days: Vec<i64>,
+    errors: Texts,
+    /// The days of the rows, each with the number of rows in a row.
+    days: Vec<(i64, usize)>,
 }
+
+/// The texts of the rows that have one.
+type Texts = Vec<(usize, String)>;
 
 impl RecordRows {
     /// No rows yet, of a log of that source.
     pub(crate) fn new(source: &Source, log: &str) -> RecordRows {
         RecordRows {
             kept_bytes: source.kept_bytes,
-            decoder: Decoder::new(source),
             log: log.to_owned(),
             incarnations: BTreeMap::new(),
             columns: Columns::new(source, |_| true, 0),
             partitions: Vec::new(),
             offsets: Vec::new(),
-            timestamps: Vec::new(),
+            timestamps: PrimitiveChunkedBuilder::new(TIMESTAMP.into(), 0),
             keys: BinaryChunkedBuilder::new(KEY.into(), 0),
             headers: Vec::new(),
             raw: BinaryChunkedBuilder::new(RAW.into(), 0),
@@ -90,29 +93,30 @@ impl RecordRows {
         RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
     }
 
-    /// Adds a record. Returns why it is invalid, if it is, and the text of that.
-    pub(crate) fn push(&mut self, record: Incoming<'_>) -> Option<(Rejected, String)> {
+    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
+        let row = self.len();
         self.hashes.push(record.content().short_hash());
-        let rejected = match self.decoder.decode(record.payload, record.timestamp_us) {
+        let rejected = match decoder.decode(record.payload, record.timestamp_us) {
             Ok(event) => {
-                self.days.push(day_of(event.time_us));
+                note_day(&mut self.days, day_of(event.time_us));
                 self.columns.push(&event);
                 self.raw.append_option(record.payload.filter(|_| self.kept_bytes == KeptBytes::All));
                 None
             }
             Err(rejected) => {
-                self.days.push(day_of(record.timestamp_us.unwrap_or_default()));
+                note_day(&mut self.days, day_of(record.timestamp_us.unwrap_or_default()));
                 self.columns.push_nulls();
                 self.raw.append_option(record.payload);
                 Some((rejected, rejected.text(&self.source.fields)))
             }
         };
-        self.errors.push(rejected.as_ref().map(|(_, text)| text.clone()));
+        self.errors.extend(rejected.as_ref().map(|(_, text)| (row, text.clone())));
         self.partitions.push(record.partition);
         self.offsets.push(record.offset);
-        self.timestamps.push(record.timestamp_us);
+        self.timestamps.append_option(record.timestamp_us);
         self.keys.append_option(record.key);
-        self.headers.push(record.headers);
+        self.headers.extend(record.headers.map(|text| (row, text)));
         rejected
     }
 
@@ -140,12 +144,12 @@ impl RecordRows {
             Column::new(PARTITION.into(), self.partitions),
             Column::new(OFFSET.into(), self.offsets),
             same(RULES, self.source.rules().as_str()),
-            Column::new(TIMESTAMP.into(), self.timestamps).cast(&INSTANT)?,
+            self.timestamps.finish().into_series().cast(&INSTANT)?.into(),
             self.keys.finish().into_series().into(),
-            Column::new(HEADERS.into(), self.headers),
+            texts(HEADERS, self.headers, rows),
             self.raw.finish().into_series().into(),
             Column::new(HASH.into(), self.hashes),
-            Column::new(ERROR.into(), self.errors),
+            texts(ERROR, self.errors, rows),
         ];
         for (field, mut column) in self.source.fields.iter().zip(self.columns.finish()?.into_columns()) {
             if let Some(declared) = declared {
@@ -153,13 +157,85 @@ impl RecordRows {
             }
             columns.push(if field.kind == FieldType::Timestamp { column.cast(&INSTANT)? } else { column });
         }
-        let frame = DataFrame::new(rows, columns)?;
-        let mut rows_of: BTreeMap<i64, Vec<IdxSize>> = BTreeMap::new();
-        for (row, day) in self.days.iter().enumerate() {
-            rows_of.entry(*day).or_default().push(row as IdxSize);
+        by_day(&DataFrame::new(rows, columns)?, &self.days)
+    }
+}
+
+/// Notes the day of one more row.
+fn note_day(days: &mut Vec<(i64, usize)>, day: i64) {
+    match days.last_mut() {
+        Some((last, rows)) if *last == day => *rows += 1,
+        _ => days.push((day, 1)),
+    }
+}
+
+/// A column of texts, null in all other rows.
+fn texts(name: &str, texts: Texts, rows: usize) -> Column {
+    if texts.is_empty() {
+        return Column::full_null(name.into(), rows, &DataType::String);
+    }
+    let mut column = StringChunkedBuilder::new(name.into(), rows);
+    let mut next = 0;
+    for (row, text) in texts {
+        (next..row).for_each(|_| column.append_null());
+        column.append_value(text);
+        next = row + 1;
+    }
+    (next..rows).for_each(|_| column.append_null());
+    column.finish().into_series().into()
+}
+
+/// The rows of each day, in their order. Those of a day that are consecutive are not copied.
+fn by_day(frame: &DataFrame, days: &[(i64, usize)]) -> PolarsResult<Vec<(String, DataFrame)>> {
+    let mut stretches: BTreeMap<i64, Vec<Range<usize>>> = BTreeMap::new();
+    let mut begin = 0;
+    for (day, rows) in days {
+        stretches.entry(*day).or_default().push(begin..begin + rows);
+        begin += rows;
+    }
+    let rows_of = |(day, stretches): (i64, Vec<Range<usize>>)| {
+        let rows = match stretches.as_slice() {
+            [one] => frame.slice(one.start as i64, one.len()),
+            _ => {
+                let rows = stretches.into_iter().flatten().map(|row| row as IdxSize).collect();
+                frame.take(&IdxCa::from_vec(DAY.into(), rows))?
+            }
+        };
+        Ok((format_day(day), rows))
+    };
+    stretches.into_iter().map(rows_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_stands_in_its_day_in_the_order_of_its_arrival() {
+        let frame = df!("n" => (0..9_i64).collect::<Vec<_>>()).expect("a column");
+        let mut days = Vec::new();
+        [5, 5, 7, 7, 7, 5, 6, 5, 5].into_iter().for_each(|day| note_day(&mut days, day));
+        let rows = by_day(&frame, &days).expect("by day").into_iter().map(|(day, rows)| {
+            let numbers = rows.column("n").expect("there").i64().expect("integers").iter().flatten().collect();
+            (day, numbers)
+        });
+        let expected: [(i64, &[i64]); 3] = [(5, &[0, 1, 5, 7, 8]), (6, &[6]), (7, &[2, 3, 4])];
+        assert_eq!(
+            rows.collect::<Vec<(String, Vec<i64>)>>(),
+            expected.map(|(day, numbers)| (format_day(day), numbers.to_vec()))
+        );
+    }
+
+    #[test]
+    fn a_text_stands_in_its_row_and_all_others_are_null() {
+        let column = |given: &[usize]| texts("t", given.iter().map(|row| (*row, format!("t{row}"))).collect(), 5);
+        let all: [&[usize]; 5] = [&[], &[0], &[4], &[1, 3], &[0, 1, 2, 3, 4]];
+        for given in all {
+            let column = column(given);
+            let found: Vec<Option<String>> =
+                column.str().expect("texts").iter().map(|text| text.map(str::to_owned)).collect();
+            let expected: Vec<_> = (0..5).map(|row| given.contains(&row).then(|| format!("t{row}"))).collect();
+            assert_eq!(found, expected, "{given:?}");
         }
-        let take =
-            |(day, rows): (i64, Vec<IdxSize>)| Ok((format_day(day), frame.take(&IdxCa::from_vec(DAY.into(), rows))?));
-        rows_of.into_iter().map(take).collect()
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use platform::store::{DataFile, RowGroup, StoreError};
+use platform::store::{DataFile, GroupReader, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION, field_column};
@@ -68,7 +68,7 @@ pub(crate) struct Scan<'a, T> {
     /// The files that are not begun yet, the next one last.
     files: Vec<DataFile>,
     /// The groups of the file that is begun.
-    groups: VecDeque<(RowGroup, Events)>,
+    groups: VecDeque<(GroupReader, Events)>,
     ahead: VecDeque<AbortOnDropHandle<Result<T, StoreError>>>,
     /// How many rows were read so far, wanted or not.
     pub(crate) rows_read: u64,
@@ -126,7 +126,7 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
         }
     }
 
-    async fn next_group(&mut self) -> Result<Option<(RowGroup, Events)>, StoreError> {
+    async fn next_group(&mut self) -> Result<Option<(GroupReader, Events)>, StoreError> {
         while self.groups.is_empty() {
             let Some(file) = self.files.pop() else { return Ok(None) };
             let (groups, events) = self.begin(&file).await?;
@@ -135,7 +135,7 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
         Ok(self.groups.pop_front())
     }
 
-    async fn begin(&self, file: &DataFile) -> Result<(Vec<RowGroup>, Events), StoreError> {
+    async fn begin(&self, file: &DataFile) -> Result<(Vec<GroupReader>, Events), StoreError> {
         let is_decoded = Decoded::is_of(file);
         let name_of = |field: &SourceField| {
             if is_decoded { PlSmallStr::from(field.name.as_str()) } else { field_column(field, &self.declared) }
@@ -153,10 +153,10 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
         let of_file = |range: &&OffsetRange| may_hold(file, std::slice::from_ref(*range));
         let ranges: Vec<OffsetRange> = self.wanted.ranges.iter().filter(of_file).cloned().collect();
         let times = self.wanted.times.zip(time.as_deref());
-        let is_wanted = |group: &DataFile| {
-            may_hold(group, &ranges) && times.is_none_or(|(times, column)| times.may_lie_in(group, column))
+        let is_wanted = |part: &DataFile| {
+            may_hold(part, &ranges) && times.is_none_or(|(times, column)| times.may_lie_in(part, column))
         };
-        let groups = self.archive.row_groups(file, &read, is_wanted).await?;
+        let groups = if is_wanted(file) { self.archive.row_groups(file, &read, is_wanted).await? } else { Vec::new() };
         let filter = col(ERROR).is_null().and(within(&ranges));
         let filter = times.into_iter().fold(filter, |filter, (times, column)| filter.and(times.hold(column)));
         Ok((groups, Events { filter, columns }))

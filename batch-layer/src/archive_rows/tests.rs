@@ -1,5 +1,6 @@
 //! What is archived of a record, and what decoding it again leaves as it was.
 
+use platform::registry::Registry;
 use platform::settings;
 use platform::store::Committed;
 use shared_logic::catalog::{Catalog, KeptBytes};
@@ -45,9 +46,9 @@ fn every_row_has_the_hash_of_its_record_whatever_bytes_are_kept() {
     let sent = sent();
     for (kept, with_bytes) in [(KeptBytes::All, 48), (KeptBytes::Rejected, 36)] {
         let source = Source { kept_bytes: kept, ..catalog("string").sources["s"].clone() };
-        let mut rows = RecordRows::new(&source, "log");
+        let (mut rows, mut decoder) = (RecordRows::new(&source, "log"), Decoder::new(&source));
         for (offset, parts) in sent.iter().enumerate() {
-            rows.push(incoming(offset, parts));
+            rows.push(incoming(offset, parts), &mut decoder);
         }
         let rows = of_one_day(rows.into_days(None).expect("rows"));
         let hashes = rows.column(HASH).expect("a column").i32().expect("32 bits");
@@ -74,8 +75,10 @@ async fn decoding_again_changes_the_verdict_and_nothing_that_was_read() {
         facts.begin(&PartitionId::new("log", 0), 0);
     };
     archive.change("BEGIN", begin).await.expect("begun");
-    let mut buffer = Buffer::new(own, "log", &BTreeMap::from([(0, 0)]));
-    sent().iter().enumerate().for_each(|(offset, parts)| buffer.push(incoming(offset, parts)));
+    let (mut buffer, mut decoder) = (Buffer::new(own, "log", &BTreeMap::from([(0, 0)])), Decoder::new(own));
+    for (offset, parts) in sent().iter().enumerate() {
+        buffer.push(incoming(offset, parts), &mut decoder);
+    }
     let committed = commit::rows(&mut archive, own, "log", buffer, &BTreeMap::new()).await.expect("written");
     assert!(matches!(committed, Committed::At(_)), "there is no other writer");
 
@@ -83,7 +86,8 @@ async fn decoding_again_changes_the_verdict_and_nothing_that_was_read() {
     let columns: Schema = record_columns().into_iter().collect();
     let rows = archive.read(std::slice::from_ref(&file), &columns).await.expect("read");
     let before = rows::compute("read", archive.path(), move || rows.collect()).await.expect("decoded");
-    let redecoded = redecode(&archive, other, &file, None).await.expect("decoded");
+    let schemas = Schemas::new(&storage, "s", &Registry::new(&settings::Registry::default()));
+    let redecoded = redecode(&archive, other, &schemas, &file, None).await.expect("decoded");
     assert_eq!((redecoded.records, redecoded.without_bytes), (60, 0));
     let after = of_one_day(redecoded.days);
 

@@ -29,7 +29,6 @@ use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan};
 use super::report::{Outcome, Report};
 use super::{Prepared, Reconciler, cut, plan, report, slices, view};
-use crate::archive_rows;
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -238,7 +237,7 @@ impl Reconciler {
         if rebuild.is_whole() {
             return Ok(());
         }
-        let files = archive_rows::files(archive, &self.catalog.sources[&metric.source]).await?;
+        let files = self.files(archive, &self.catalog.sources[&metric.source]).await?;
         for task in plan::days_left(rebuild, metric, &archive.facts(), files) {
             let done = self.count(&task, archive, view).await?;
             if !keep(view, rebuild, &task.day, done.added).await? {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use platform::redis::{Connection, RedisError};
 use platform::settings;
 use shared_logic::catalog::{DefinitionHash, Deployment};
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{Facts, LogFacts};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
 use shared_logic::cut;
@@ -45,6 +45,11 @@ impl Shards<'_> {
         let redis = platform::redis::connect(settings).await?;
         let (settled, judged) = (BTreeSet::new(), BTreeSet::new());
         Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled, judged })
+    }
+
+    /// The name of the source.
+    pub(super) fn source(&self) -> &str {
+        self.source
     }
 
     /// R3: rotates every shard of the source's open logs. `max_slices` is how many slices a shard may have. R12: a
@@ -141,7 +146,7 @@ impl Shards<'_> {
         // A change of the facts may bring newer facts with it, and with them more closed logs.
         loop {
             let facts = archive.facts();
-            let closed = facts.logs.iter().filter(|log| log.closed).map(|log| log.log.clone());
+            let closed = facts.logs.iter().filter(|log| log.closed && !log.over).map(|log| log.log.clone());
             let unsettled: Vec<String> = closed.filter(|log| !self.settled.contains(log)).collect();
             if unsettled.is_empty() {
                 return Ok(());
@@ -158,6 +163,24 @@ impl Shards<'_> {
             archive.change("SETTLE", |facts| unsettled.iter().for_each(|log| facts.settle(log, &cursors))).await?;
             self.settled.extend(unsettled);
         }
+    }
+
+    /// R6: which of these logs are gone from Redis: no shard of any of their partitions is there, and no counters.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub(super) async fn gone(&mut self, logs: impl Iterator<Item = &LogFacts>) -> Result<Vec<String>, ShardError> {
+        let mut gone = Vec::new();
+        'logs: for log in logs {
+            for id in log.ids() {
+                let keys = self.keys(&id);
+                if !self.client.is_gone(&mut self.redis, &keys).await? {
+                    continue 'logs;
+                }
+            }
+            gone.push(log.log.clone());
+        }
+        Ok(gone)
     }
 
     /// R12: settles the incarnations that lost their tail. What their shards had counted, and neither the archive nor

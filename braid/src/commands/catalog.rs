@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use shared_logic::catalog::{Catalog, Metric, Source};
-use shared_logic::schema::Field;
+use shared_logic::schema::{Field, InstantFormat, Place};
 
 /// Commands about the catalog, the file that defines sources and metrics
 #[derive(Debug, clap::Args)]
@@ -82,12 +82,34 @@ pub fn summary(catalog: &Catalog) -> String {
 }
 
 fn of_source(source: &Source) -> String {
-    let format = source.format.name();
-    let field =
-        |field: &Field| format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
-    let fields: Vec<String> = source.fields.iter().map(field).collect();
+    let mut text = format!("source {}: topic {}, {}", source.name, source.topic, source.format.name());
+    if source.format.null().is_some_and(|usual| source.null != [usual]) {
+        let null: Vec<String> = source.null.iter().map(|text| format!("\"{text}\"")).collect();
+        text.push_str(&format!(", absent {}", null.join(" or ")));
+    }
+    if let Some(zone) = source.time_zone {
+        text.push_str(&format!(", times in {}", zone.name()));
+    }
     let id = if source.event_id.is_empty() { "none".to_owned() } else { source.event_id.join(" + ") };
-    format!("source {}: topic {}, {format}, event id {id}: {}", source.name, source.topic, fields.join(", "))
+    let fields: Vec<String> = source.fields.iter().map(of_field).collect();
+    text.push_str(&format!(", event id {id}: {}", fields.join(", ")));
+    text
+}
+
+/// Such as `event_time timestamp from date + time as %d.%m.%Y %H:%M:%S`.
+fn of_field(field: &Field) -> String {
+    let mut text = format!("{} {}{}", field.name, field.kind.name(), if field.optional { "?" } else { "" });
+    match &field.place {
+        Place::Joined(parts) => text.push_str(&format!(" from {}", parts.join(" + "))),
+        Place::Path(_) if field.column() != field.name => text.push_str(&format!(" from {}", field.column())),
+        Place::Path(_) | Place::Own => {}
+    }
+    match &field.instants {
+        InstantFormat::Usual => {}
+        InstantFormat::Epoch(unit) => text.push_str(&format!(" as {}", unit.name())),
+        InstantFormat::Pattern(pattern) => text.push_str(&format!(" as {pattern}")),
+    }
+    text
 }
 
 fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
@@ -160,5 +182,28 @@ clicks = "count()"
             summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn the_summary_shows_how_values_are_written() {
+        let catalog = Catalog::parse(
+            r#"
+[sources.sales]
+format = "csv"
+null = ["-", ""]
+time_zone = "Europe/Berlin"
+event_time = { fields = ["date", "time"], format = "%d.%m.%Y %H:%M" }
+[sources.sales.fields]
+date = "string"
+time = "string"
+sent = { type = "timestamp?", format = "epoch_s" }
+agent = { type = "string", path = "User-Agent" }
+"#,
+        );
+        let summary = summary(&catalog.expect("a valid catalog"));
+        let expected = "source sales: topic sales, csv, absent \"-\" or \"\", times in Europe/Berlin, event id none: date string, \
+                        time string, sent timestamp? as epoch_s, agent string from User-Agent, \
+                        event_time timestamp from date + time as %d.%m.%Y %H:%M\n";
+        assert!(summary.contains(expected), "{summary}");
     }
 }

@@ -1,25 +1,22 @@
 //! `braid send`: sends the lines of a file or of standard input to a source's topic.
 //!
 //! A line goes to Kafka as it is, valid or not: a record that cannot be decoded is archived with the reason, and refusing the
-//! line here would lose it. Its key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
+//! line here would lose it. Only the columns of a table whose header names another order are put into the declared one. A
+//! line's key is read, and leniently. The catalog's verdict is only counted, for the sender to see.
 //!
-//! - `plain`: bytes of an input → bytes of lines, unpacked;
-//! - `lines`: bytes → numbered lines, read by their own thread;
+//! - `lines`: bytes → numbered records, read by their own thread;
 //! - `key`: a line → the key of its record;
-//! - `verdicts`: what the catalog says of the lines;
 //! - `progress`: how far sending has come.
 
 mod key;
 mod lines;
-mod plain;
 mod progress;
-mod verdicts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use platform::clock::now_us;
 use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
@@ -28,8 +25,9 @@ use shared_logic::catalog::Source;
 
 use self::lines::Lines;
 use self::progress::{Progress, rate};
-use self::verdicts::Verdicts;
 use super::quiet_telemetry;
+use crate::input::rows::{self, RowArgs, Rows};
+use crate::input::verdicts::Verdicts;
 use crate::number::integer;
 use crate::source_topic::Sender;
 use crate::terminal::Screen;
@@ -39,9 +37,11 @@ pub use self::key::Keying;
 
 /// Sends a file's lines, or those of standard input, to a source's topic
 ///
-/// One line is one record: a JSON object (NDJSON) or tab-separated columns, as the source declares. Input that is compressed
-/// with gzip or zstd is unpacked, whatever its name; a byte-order mark at the start and empty lines are skipped. Records are
-/// keyed by the field that the catalog names, and acknowledged by all replicas.
+/// One line is one record: a JSON object (NDJSON), tab-separated columns or a line of an access log, as the source declares. A
+/// row of CSV may span lines within quotes. A header of a CSV or TSV input is not sent; if it names the columns in another
+/// order, or more of them, rows are sent as the source declares them. Input that is compressed with gzip or zstd is unpacked,
+/// whatever its name; a byte-order mark at the start and empty lines are skipped. Records are keyed by the field that the
+/// catalog names, and acknowledged by all replicas.
 ///
 /// Every line is sent, valid or not: a record that cannot be decoded is archived with the reason. The summary on standard
 /// error says how many lines the catalog rejects, by reason, with the first line of each. The exit code is 1
@@ -55,11 +55,14 @@ pub use self::key::Keying;
   braid send --source views events-2026-04-24.ndjson.gz
   zcat old/*.gz | braid send --source views
   braid send --source access_log access.tsv --kafka broker-1:9092,broker-2:9092
+  braid send --source sales --header --comment '#' sales.csv
   tail -f app.log | braid send --source clicks --catalog my.toml --kafka 127.0.0.1:40123")]
 pub struct Args {
     /// The source of the catalog whose topic the records go to
     #[arg(long, value_name = "NAME")]
     source: String,
+    #[command(flatten)]
+    rows: RowArgs,
     /// The file with one record on each line, plain or compressed; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
@@ -76,12 +79,18 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
     let source = catalog.source(&args.source)?;
-    let input = lines::open(&args.file)?;
+    ensure!(
+        !source.format.names_schemas(),
+        "records of source {} are {}, which is not written in lines: send them with a producer that uses the schema registry",
+        source.name,
+        source.format.name()
+    );
+    let input = lines::open(&args.file, Rows::of(source, &args.rows)?)?;
     let mut sender = source_topic::connect(&settings.kafka, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
     let began = Instant::now();
-    let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source) };
+    let mut sent = Sent { blank: 0, verdicts: Verdicts::of(source, "line") };
     let ended = send(input, source, &mut sender, &shutdown, &mut sent).await;
     let delivered = sender.finish().await;
     eprintln!("{}", sent.summary(delivered.acknowledged, &source.topic, began.elapsed()));
@@ -136,7 +145,7 @@ async fn send(
             line = input.next() => line,
         };
         let Some(line) = line.transpose()? else { return Ok(()) };
-        if lines::is_blank(&line.text) {
+        if rows::is_blank(&line.text) {
             sent.blank += 1;
             continue;
         }
@@ -156,13 +165,13 @@ async fn send(
 mod tests {
     use shared_logic::catalog::Catalog;
 
-    use super::lines::Line;
     use super::*;
+    use crate::input::rows::Line;
 
     #[test]
     fn the_summary_is_one_line() {
         let catalog = Catalog::parse(catalog_file::SHIPPED).expect("the shipped catalog is valid");
-        let mut sent = Sent { blank: 0, verdicts: Verdicts::of(&catalog.sources["views"]) };
+        let mut sent = Sent { blank: 0, verdicts: Verdicts::of(&catalog.sources["views"], "line") };
         let half = Duration::from_millis(500);
         assert_eq!(sent.summary(1_000, "views", half), "sent 1,000 records to topic views in 0.5 s (2,000/s)");
         sent.verdicts.judge(&Line { number: 1_007, text: b"not json".to_vec() }, 0);

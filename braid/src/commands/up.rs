@@ -165,8 +165,7 @@ fn start(
         Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
-        let Settings { kafka, archive, .. } = &of_archive;
-        Ok(batch_layer::archive::run(kafka, archive, &storage, &archive_catalog, shutdown).await?)
+        Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)
     });
     if let Some(archived) = archived {
         layers.start("archived offsets", ARCHIVED_STOPS_WITHIN, move |shutdown| archived.run(shutdown));
@@ -177,12 +176,13 @@ fn start(
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }
 
-/// Starts sample traffic for every source. It is the front of the flow, so it stops first.
+/// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
-    let per_second = TRAFFIC_PER_SECOND / catalog.sources.len() as f64;
+    let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
+    let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
     // Other events with each start: the topic still holds those of earlier ones.
     let seed = now_us().unsigned_abs();
-    for source in catalog.sources.values() {
+    for source in sources {
         let (kafka, catalog, source) = (settings.kafka.clone(), catalog.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {
@@ -215,8 +215,11 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
     }
-    if let Some(source) = catalog.sources.keys().next_back() {
-        info!("send your own: braid send --source {source} --kafka {} FILE", settings.kafka.brokers);
+    if let Some(source) = catalog.sources.values().rfind(|source| !source.format.names_schemas()) {
+        let (name, brokers) = (&source.name, &settings.kafka.brokers);
+        let path = settings.catalog.path.display();
+        let catalog = if settings.is_named("catalog.path") { format!(" --catalog {path}") } else { String::new() };
+        info!("send your own: braid send --source {name}{catalog} --kafka {brokers} FILE");
     }
 }
 

@@ -23,7 +23,7 @@ const CRATES: [&[&str]; 5] = [
 
 /// The modules of shared-logic, the lowest floor first. A module may import those of its own floor and of lower ones.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["time", "log", "schema", "group_key", "suggest", "rejection", "identity", "format"]),
+    ("words", &["time", "log", "schema", "group_key", "hash_index", "suggest", "rejection", "identity", "format"]),
     ("what a catalog declares and a record holds", &["catalog", "expression", "measure", "decode", "dedup"]),
     ("from events to merged values", &["plan", "partial", "merge"]),
     ("how the layers write down what they share", &["contracts"]),

@@ -9,9 +9,10 @@ use super::{SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
-    /// The most records in one commit. Default 200,000.
+    /// The most records in one commit. While one commit is written, as many are read for the next. Default 131,072.
     pub max_rows: usize,
-    /// The most payload bytes in one commit. Default `64MiB`.
+    /// The most bytes of payloads and keys in one commit. Two commits are in memory at once, each with about two and a half
+    /// times this for records of 140 bytes. Default `32MiB`.
     pub max_bytes: Size,
     /// How long a commit waits for more records after its first. Default `2s`.
     pub linger: Span,
@@ -29,8 +30,8 @@ pub struct Archive {
 impl Default for Archive {
     fn default() -> Archive {
         Archive {
-            max_rows: 200_000,
-            max_bytes: Size::from_mib(64),
+            max_rows: 131_072,
+            max_bytes: Size::from_mib(32),
             linger: Span::from_secs(2),
             checkpoint_every: 50,
             discover_every: Span::from_secs(5),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::not_zero;
+use super::bounds::{at_least_one_kibibyte, not_zero};
 use super::{Properties, SettingsError, Size, Span};
 
 /// The event log.
@@ -20,11 +20,11 @@ pub struct Kafka {
     /// A consumer that Kafka tells nothing about a partition for this long, although something is due, is replaced:
     /// librdkafka can stall without an error after a broker went back to an older copy of its data. Default `30s`.
     pub stalled_after: Span,
-    /// How many payload bytes a consumer fetches ahead of its reader. For records of 140 bytes it needs about four
-    /// times as much memory, because librdkafka adds its own data to each record. More does not read faster. Default
-    /// `64MiB`.
+    /// The memory that a consumer fills with records ahead of its reader. What the last fetch brings may come on top: as much
+    /// as `fetch_bytes` of each partition, and for small records four times as much, because librdkafka adds its own data to
+    /// each record. More does not read faster. Default `64MiB`.
     pub fetch_queue: Size,
-    /// The most bytes of one partition that one fetch asks for. Default `8MiB`.
+    /// The most bytes of one partition that one fetch asks for. A larger record is fetched all the same. Default `1MiB`.
     pub fetch_bytes: Size,
     /// Properties for librdkafka (SASL, TLS, tuning). In the environment, `BRAID__KAFKA__CLIENT__SECURITY_PROTOCOL` is
     /// `security.protocol`. Properties on which Braid's correctness depends cannot be changed.
@@ -39,7 +39,7 @@ impl Default for Kafka {
             session_timeout: Span::from_secs(10),
             stalled_after: Span::from_secs(30),
             fetch_queue: Size::from_mib(64),
-            fetch_bytes: Size::from_mib(8),
+            fetch_bytes: Size::from_mib(1),
             client: Properties::default(),
         }
     }
@@ -50,9 +50,7 @@ impl Kafka {
         if self.brokers.trim().is_empty() {
             return Err(SettingsError::invalid("kafka.brokers", "must name at least one host:port"));
         }
-        if self.fetch_queue.kib() == 0 {
-            return Err(SettingsError::invalid("kafka.fetch_queue", "must be at least 1KiB"));
-        }
+        at_least_one_kibibyte("kafka.fetch_queue", self.fetch_queue)?;
         not_zero("kafka.stalled_after", self.stalled_after)?;
         not_zero("kafka.request_timeout", self.request_timeout)
     }

@@ -17,7 +17,7 @@ const PREFIX: &str = "BRAID__";
 const OPEN: [(&str, &str, &str); 2] = [("kafka", "client", "."), ("store", "options", "_")];
 
 /// Keys that the defaults lack because they may be absent; all of them are text.
-const OPTIONAL: [(&str, &str); 1] = [("telemetry", "listen")];
+const OPTIONAL: [(&str, &str); 2] = [("serving", "folder"), ("telemetry", "listen")];
 
 pub(super) struct Merged {
     defaults: Table,

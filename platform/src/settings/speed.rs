@@ -9,11 +9,16 @@ use super::{SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Speed {
-    /// The most records in one micro-batch, for a source whose metrics count two grouping sets in all; fewer where they
-    /// count more. A script takes about 3 µs a counter, and readers wait behind it. Default 32,768.
+    /// The most records in one micro-batch. Default 65,536.
     pub max_rows: usize,
     /// The most payload bytes in one micro-batch. Default `8MiB`.
     pub max_bytes: Size,
+    /// The most counters that one script writes. Redis takes about 1.3 µs a counter, and readers wait behind a script. What a
+    /// micro-batch adds to more counters is applied in several scripts. Default 65,536.
+    pub max_counters: usize,
+    /// The memory for micro-batches that are being counted and applied, of all partitions of a source together. As many are
+    /// under way at the same time as it is enough for, and at least one. Default `128MiB`, which is enough for four.
+    pub in_flight: Size,
     /// How long a micro-batch waits for more records after its first. Default `50ms`.
     pub linger: Span,
     /// How often an idle shard is checked for changes by others, with an empty micro-batch. Default `1s`.
@@ -33,8 +38,10 @@ pub struct Speed {
 impl Default for Speed {
     fn default() -> Speed {
         Speed {
-            max_rows: 32_768,
+            max_rows: 65_536,
             max_bytes: Size::from_mib(8),
+            max_counters: 65_536,
+            in_flight: Size::from_mib(128),
             linger: Span::from_millis(50),
             idle_apply: Span::from_secs(1),
             max_slices: 64,
@@ -50,6 +57,7 @@ impl Speed {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         at_least_one("speed.max_rows", self.max_rows as u64)?;
         at_least_one("speed.max_bytes", self.max_bytes.bytes())?;
+        at_least_one("speed.max_counters", self.max_counters as u64)?;
         at_least_one("speed.max_slices", self.max_slices as u64)?;
         not_zero("speed.idle_apply", self.idle_apply)
     }

@@ -21,7 +21,7 @@ fn without_anything_the_defaults_stand() {
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.speed.linger.get().as_millis(), 50);
-    assert_eq!(settings.archive.max_bytes.bytes(), 64 << 20);
+    assert_eq!(settings.archive.max_bytes.bytes(), 32 << 20);
     assert!(!settings.is_named("kafka.brokers"));
 }
 
@@ -86,6 +86,9 @@ fn values_of_the_wrong_type_are_refused_with_their_place() {
 fn optional_keys_can_be_set() {
     let settings = load("", &[("BRAID__TELEMETRY__LISTEN", "127.0.0.1:0")], &[]).expect("loads");
     assert_eq!(settings.telemetry.listen.map(|address| address.port()), Some(0));
+    assert_eq!(settings.serving.folder, None);
+    let settings = load("[serving]\nfolder = \"/var/cache/braid\"\n", &[], &[]).expect("loads");
+    assert_eq!(settings.serving.folder, Some("/var/cache/braid".into()));
 }
 
 #[test]

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectMeta, ObjectStoreExt, PutMode};
+use object_store::{Error, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::table::ago;
-use super::{DataFile, StoreError, Table, parquet};
+use super::parquet::{self, Effort};
+use super::{DataFile, StoreError, Table};
 
 /// A file beside a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +59,17 @@ impl Table {
         put.map(|_| ()).map_err(|error| self.failed("write", path, error))
     }
 
-    /// Writes a JSON value to that path, unless there is a file. Returns whether it was written: of several writers at once, one
-    /// succeeds. One whose reply was lost may be told that there is a file, which is its own.
+    /// Writes a JSON value to that path, unless there is something already. Returns whether it was written: of several writers at
+    /// once, one succeeds. One whose reply was lost may be told that there is something, which is its own.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn put_new_beside(&self, path: &str, value: &impl Serialize) -> Result<bool, StoreError> {
+    pub async fn put_beside_if_absent(&self, path: &str, value: &impl Serialize) -> Result<bool, StoreError> {
         let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
-        match self.objects().put_opts(&Path::from(path), text.into(), PutMode::Create.into()).await {
+        let put = self.objects().put_opts(&Path::from(path), text.into(), PutOptions::from(PutMode::Create)).await;
+        match put {
             Ok(_) => Ok(true),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+            Err(Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.failed("write", path, error)),
         }
     }
@@ -95,7 +96,8 @@ impl Table {
         frame: DataFrame,
         ranged: &[&str],
     ) -> Result<DataFile, StoreError> {
-        parquet::write(&self.objects(), self.path(), &format!("{folder}/"), partition, frame, ranged).await
+        let folder = format!("{folder}/");
+        parquet::write(&self.objects(), self.path(), &folder, partition, frame, ranged, Effort::Thorough).await
     }
 
     /// The paths of the files below `folder`.
@@ -132,7 +134,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = ago(age);
+        let before_us = self.ago(age);
         let mut removed = 0;
         for FileBeside { path, written_us, .. } in self.files_beside(folder).await? {
             if is_over(&path) && written_us < before_us {
@@ -142,10 +144,5 @@ impl Table {
             }
         }
         Ok(removed)
-    }
-
-    fn failed(&self, operation: &'static str, file: &str, error: Error) -> StoreError {
-        let (file, table) = (file.to_owned(), self.path().to_owned());
-        StoreError::File { operation, file, table, source: Box::new(error) }
     }
 }

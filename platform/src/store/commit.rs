@@ -1,7 +1,9 @@
 //! One commit of a table: added files, removed files and notes, all or nothing.
 
+use std::collections::HashMap;
+
 use deltalake::kernel::transaction::TransactionError;
-use deltalake::kernel::{DataType as DeltaType, PrimitiveType, Remove, StructType};
+use deltalake::kernel::{DataType as DeltaType, Metadata, PrimitiveType, Remove, StructType};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use polars::prelude::{DataType, Schema, TimeUnit, TimeZone};
 use serde::Serialize;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use super::digest::{self, FilesDigest};
 use super::location::Location;
+use super::retention::Retention;
 use super::torn::ACTIONS;
 use super::{DataFile, StoreError};
 
@@ -34,6 +37,16 @@ pub enum Committed {
     At(u64),
     /// Another writer committed that version first; nothing changed. Refresh the table and plan again.
     Conflict,
+}
+
+/// What a commit follows on.
+pub(super) struct Before<'a> {
+    pub(super) version: u64,
+    /// The files that the table consists of.
+    pub(super) files: FilesDigest,
+    pub(super) metadata: &'a Metadata,
+    /// How long the table is to keep what is superfluous, from this commit on.
+    pub(super) retention: &'a Retention,
 }
 
 impl Commit {
@@ -82,13 +95,17 @@ impl Commit {
         self
     }
 
-    /// The commit as lines of JSON, in the form of the Delta protocol. A new schema needs the table's id; `files` are those
-    /// that the table consists of before.
-    fn lines(&self, table_id: &str, files: FilesDigest) -> String {
+    /// The commit as lines of JSON, in the form of the Delta protocol.
+    fn lines(&self, before: &Before<'_>) -> String {
         let at_ms = self.at_us / 1_000;
         let mut actions = Vec::new();
-        if let Some(schema) = &self.schema {
-            actions.push(metadata(table_id, schema, self.partition_column));
+        let properties = before.retention.laid_over(before.metadata.configuration());
+        if self.schema.is_some() || properties != *before.metadata.configuration() {
+            let schema = self.schema.as_ref().map(|schema| schema_string(schema, self.partition_column));
+            let mut changed = serde_json::to_value(before.metadata).expect("metadata is plain data");
+            changed["schemaString"] = json!(schema.as_ref().unwrap_or(before.metadata.schema_string()));
+            changed["configuration"] = json!(properties);
+            actions.push(json!({"metaData": changed}));
         }
         for file in &self.add {
             actions.push(json!({"add": {
@@ -103,24 +120,22 @@ impl Commit {
             actions.push(note(domain, configuration));
         }
         // Last, so that an entry that is cut anywhere carries the digest of the version before.
-        let files = self.add.iter().fold(files, |files, added| files.with(&added.path));
+        let files = self.add.iter().fold(before.files, |files, added| files.with(&added.path));
         let files = self.remove.iter().fold(files, |files, removed| files.without(&removed.path));
         actions.push(note(digest::DOMAIN, &files.to_note()));
         entry(self.operation, at_ms, actions)
     }
 }
 
-/// Writes the commit as the version after `before`, unless that exists. `files` are those that the table consists of at
-/// `before`.
+/// Writes the commit as the version after `before`, unless that exists.
 pub(super) async fn write(
     log_store: LogStoreRef,
     table: &str,
-    table_id: &str,
-    (before, files): (u64, FilesDigest),
+    before: Before<'_>,
     commit: Commit,
 ) -> Result<Committed, StoreError> {
-    let version = before + 1;
-    let bytes = CommitOrBytes::LogBytes(commit.lines(table_id, files).into());
+    let version = before.version + 1;
+    let bytes = CommitOrBytes::LogBytes(commit.lines(&before).into());
     match log_store.write_commit_entry(version, bytes, Uuid::new_v4()).await {
         Ok(()) => Ok(Committed::At(version)),
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(Committed::Conflict),
@@ -140,10 +155,10 @@ pub(super) async fn create(location: &Location, schema: &Schema, partition: &str
     let log_store = location.builder().and_then(|builder| builder.build_storage()).map_err(delta)?;
     let actions = vec![
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["domainMetadata"]}}),
-        metadata(&Uuid::new_v4().to_string(), schema, partition),
+        metadata(schema, partition, &location.retention().laid_over(&HashMap::new())),
         note(digest::DOMAIN, &FilesDigest::default().to_note()),
     ];
-    let entry = entry("CREATE TABLE", crate::clock::now_us() / 1_000, actions);
+    let entry = entry("CREATE TABLE", location.now_us() / 1_000, actions);
     match log_store.write_commit_entry(0, CommitOrBytes::LogBytes(entry.into()), Uuid::new_v4()).await {
         Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
         Err(error) => Err(delta(error.into())),
@@ -164,16 +179,20 @@ fn note(domain: &str, configuration: &str) -> Value {
     json!({"domainMetadata": {"domain": domain, "configuration": configuration, "removed": false}})
 }
 
-fn metadata(table_id: &str, schema: &Schema, partition: &str) -> Value {
+/// What a new table declares.
+fn metadata(schema: &Schema, partition: &str, properties: &HashMap<String, String>) -> Value {
+    json!({"metaData": {
+        "id": Uuid::new_v4().to_string(), "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema_string(schema, partition), "partitionColumns": [partition],
+        "configuration": properties,
+    }})
+}
+
+fn schema_string(schema: &Schema, partition: &str) -> String {
     let field = |name: &str, kind: &str| json!({"name": name, "type": kind, "nullable": true, "metadata": {}});
     let mut fields: Vec<Value> = schema.iter().map(|(name, dtype)| field(name, delta_type(dtype))).collect();
     fields.push(field(partition, "string"));
-    json!({"metaData": {
-        "id": table_id, "format": {"provider": "parquet", "options": {}},
-        "schemaString": json!({"type": "struct", "fields": fields}).to_string(), "partitionColumns": [partition],
-        // Log entries behind a checkpoint are kept for a day; no reader uses versions that old.
-        "configuration": {"delta.logRetentionDuration": "interval 1 days"},
-    }})
+    json!({"type": "struct", "fields": fields}).to_string()
 }
 
 /// The columns of a Delta schema, except the partition column.

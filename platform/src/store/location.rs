@@ -1,6 +1,5 @@
 //! Where a table lies, and how deltalake gets at it.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,23 +7,23 @@ use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
 use tracing::error;
 use url::Url;
 
-use super::durable::{self, DurableLocal};
-use super::{StoreError, torn};
+use super::retention::Retention;
+use super::{Store, StoreError, durable, torn};
 
 /// Where one table lies.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
     table: String,
     url: Url,
-    options: HashMap<String, String>,
+    store: Store,
 }
 
 impl Location {
     /// The place of a table below the deployment's root; on local disk, its folder is created.
-    pub(super) fn new(root: &Url, options: &HashMap<String, String>, table: &str) -> Result<Location, StoreError> {
+    pub(super) fn new(store: &Store, table: &str) -> Result<Location, StoreError> {
         let bad = |url: &Url, why: String| StoreError::BadUrl { url: url.to_string(), why };
-        let url = root.join(&format!("{table}/")).map_err(|error| bad(root, error.to_string()))?;
-        let location = Location { table: table.to_owned(), url, options: options.clone() };
+        let url = store.root.join(&format!("{table}/")).map_err(|error| bad(&store.root, error.to_string()))?;
+        let location = Location { table: table.to_owned(), url, store: store.clone() };
         if let Some(folder) = location.folder() {
             durable::create_folder(&folder).map_err(|error| bad(&location.url, error.to_string()))?;
         }
@@ -36,16 +35,26 @@ impl Location {
         &self.table
     }
 
+    /// How long the table keeps what is superfluous.
+    pub(super) fn retention(&self) -> &Retention {
+        &self.store.retention
+    }
+
+    /// The time by the store's clock, in microseconds since 1970.
+    pub(super) fn now_us(&self) -> i64 {
+        (self.store.now_us)()
+    }
+
     /// The table's folder if it lies on local disk.
     fn folder(&self) -> Option<PathBuf> {
         self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")
     }
 
-    /// Builds what deltalake needs for this table. On local disk, log entries, checkpoints and data files are all durable.
+    /// Builds what deltalake needs for this table.
     pub(super) fn builder(&self) -> DeltaResult<DeltaTableBuilder> {
-        let builder = DeltaTableBuilder::from_url(self.url.clone())?.with_storage_options(self.options.clone());
-        Ok(match self.folder() {
-            Some(_) => builder.with_storage_backend(Arc::new(DurableLocal::new()), self.url.clone()),
+        let builder = DeltaTableBuilder::from_url(self.url.clone())?.with_storage_options(self.store.options.clone());
+        Ok(match &self.store.objects {
+            Some(objects) => builder.with_storage_backend(Arc::clone(objects), self.url.clone()),
             None => builder,
         })
     }

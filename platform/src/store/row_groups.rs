@@ -1,18 +1,17 @@
 //! A file read one row group at a time, so that memory is bounded by a few groups, however large the file is.
 
 use std::collections::HashSet;
-use std::io::Cursor;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::ObjectStore;
+use polars::io::parquet::metadata::{FileMetadata, FileMetadataRef};
 use polars::prelude::*;
 
 use super::{DataFile, StoreError, Table, parquet};
 
-/// A row group of a file that is not read yet.
-pub struct RowGroup {
+/// Reads one row group of a file. The groups that Braid writes have at most about 131,072 rows.
+pub struct GroupReader {
     file: Arc<Described>,
     number: usize,
 }
@@ -42,30 +41,36 @@ impl Table {
         file: &DataFile,
         columns: &Schema,
         may_hold: impl Fn(&DataFile) -> bool,
-    ) -> Result<Vec<RowGroup>, StoreError> {
-        let (store, table) = (self.objects(), self.path().to_owned());
-        let bytes = match parquet::described(&store, file).await {
-            Ok(bytes) => Bytes::from(bytes),
-            Err(source) => return Err(cannot_read(&table, file, source)),
-        };
-        let description = ParquetReader::new(Cursor::new(bytes.clone())).get_metadata().cloned();
-        let description = description.map_err(|source| cannot_decode(&table, source))?;
-        let groups = 0..description.row_groups.len();
-        let wanted: Vec<usize> = groups.filter(|group| may_hold(&as_file(file, &description, *group))).collect();
-        let (file, columns) = (file.clone(), columns.clone());
-        let whole = parquet::is_small(&file).then_some(bytes);
-        let file = Arc::new(Described { store, table, file, columns, description, whole });
-        Ok(wanted.into_iter().map(|number| RowGroup { file: Arc::clone(&file), number }).collect())
+    ) -> Result<Vec<GroupReader>, StoreError> {
+        of_file(self.objects(), self.path(), file, columns, may_hold).await
     }
 }
 
-impl RowGroup {
+/// The row groups of a file in that store, as [`Table::row_groups`] returns them.
+pub(super) async fn of_file(
+    store: Arc<dyn ObjectStore>,
+    table: &str,
+    file: &DataFile,
+    columns: &Schema,
+    may_hold: impl Fn(&DataFile) -> bool,
+) -> Result<Vec<GroupReader>, StoreError> {
+    let end = parquet::fetch_end(&store, file).await.map_err(|source| cannot_read(table, file, source))?;
+    let description = parquet::described(&end).map_err(|source| cannot_decode(table, source))?;
+    let groups = 0..description.row_groups.len();
+    let wanted: Vec<usize> = groups.filter(|group| may_hold(&as_file(file, &description, *group))).collect();
+    let whole = parquet::is_small(file).then(|| Bytes::from(end));
+    let (table, file, columns) = (table.to_owned(), file.clone(), columns.clone());
+    let file = Arc::new(Described { store, table, file, columns, description, whole });
+    Ok(wanted.into_iter().map(|number| GroupReader { file: Arc::clone(&file), number }).collect())
+}
+
+impl GroupReader {
     /// How many rows it has.
     pub fn rows(&self) -> usize {
         self.file.description.row_groups[self.number].num_rows()
     }
 
-    /// Reads it, and returns what `then` makes of its rows, on a thread that may block.
+    /// Reads the group, and returns what `then` makes of its rows, on a thread that may block.
     ///
     /// # Errors
     /// If the group cannot be read, or `then` fails.
@@ -73,17 +78,14 @@ impl RowGroup {
         self,
         then: impl FnOnce(DataFrame) -> PolarsResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let RowGroup { file, number } = self;
+        let GroupReader { file, number } = self;
+        let description = file.description_of(number);
         let bytes = match &file.whole {
             Some(whole) => whole.clone(),
-            None => file.fetch(number).await.map_err(|source| cannot_read(&file.table, &file.file, source))?,
+            None => file.fetch(&description).await.map_err(|source| cannot_read(&file.table, &file.file, source))?,
         };
-        let decoding = Arc::clone(&file);
-        let decode = move || {
-            let mut reader = ParquetReader::new(Cursor::new(bytes));
-            reader.set_metadata(Arc::new(decoding.description_of(number)));
-            then(parquet::selected(reader, &decoding.columns)?)
-        };
+        let columns = file.columns.clone();
+        let decode = move || then(parquet::decoded(bytes, Some(Arc::new(description)), &columns)?);
         crate::task::blocking(decode).await.map_err(|source| cannot_decode(&file.table, source))
     }
 }
@@ -91,24 +93,19 @@ impl RowGroup {
 impl Described {
     /// The description of a file that has this group alone.
     fn description_of(&self, number: usize) -> FileMetadata {
-        let mut description = self.description.as_ref().clone();
-        description.row_groups = description.row_groups.into_iter().skip(number).take(1).collect();
-        description.num_rows = description.row_groups.iter().map(|group| group.num_rows()).sum();
-        description
+        let group = &self.description.row_groups[number];
+        FileMetadata {
+            num_rows: group.num_rows(),
+            row_groups: vec![group.clone()],
+            ..FileMetadata::clone(&self.description)
+        }
     }
 
-    /// Reads the wanted columns of a group. The bytes of everything else are zero, and take no memory.
-    async fn fetch(&self, number: usize) -> Result<Bytes, object_store::Error> {
-        let mut bytes = vec![0; usize::try_from(self.file.size).unwrap_or_default()];
-        let wanted: HashSet<&str> = self.columns.iter_names().map(|name| name.as_str()).collect();
-        let chunks = self.description.row_groups[number].parquet_columns().iter();
-        let of_wanted = chunks.filter(|chunk| {
-            chunk.descriptor().path_in_schema.first().is_some_and(|name| wanted.contains(name.as_str()))
-        });
-        let end = bytes.len() as u64;
-        let ranges: Vec<Range<u64>> =
-            of_wanted.map(|chunk| chunk.byte_range()).filter(|range| range.end <= end).collect();
-        parquet::fill(&self.store, &self.file, &mut bytes, &ranges).await?;
+    /// Reads the wanted columns of the groups that are described. The bytes of everything else are zero, and take no memory.
+    async fn fetch(&self, description: &FileMetadata) -> Result<Bytes, object_store::Error> {
+        let wanted: HashSet<String> = self.columns.iter_names().map(ToString::to_string).collect();
+        let nothing = vec![0; usize::try_from(self.file.size).unwrap_or_default()];
+        let bytes = parquet::fetch_columns(&self.store, &self.file, description, &wanted, nothing).await?;
         Ok(bytes.into())
     }
 }

@@ -1,20 +1,25 @@
 //! A table at one version: its files and the notes of its commits.
+//!
+//! - `committing`: the next version;
+//! - `cleaning`: what is deleted of it, and when.
 
-use std::collections::HashSet;
+mod cleaning;
+mod committing;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use deltalake::table::state::DeltaTableState;
-use deltalake::{DeltaTable, Path};
+use deltalake::{DeltaTable, ObjectStoreError, Path};
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::digest::{self, FilesDigest};
 use super::location::Location;
-use super::{Commit, Committed, DataFile, StoreError, commit, data_file, parquet};
+use super::parquet::{self, Effort};
+use super::{DataFile, RowGroups, StoreError, commit, data_file, log_file};
 use crate::telemetry::error_text;
 
 /// A Delta table, at the version of the last open, refresh or commit. It consists of the files that this version's commit
@@ -73,17 +78,33 @@ impl Table {
     /// Reads newer commits, and returns whether there were any. If what it has read does not lead to what the log says now, it
     /// reads the log anew, and the version may then be an older one. Where it fails, this value stays as it was.
     ///
+    /// It looks at two entries, and reads those that are new. The log anew is read from its newest checkpoint on.
+    ///
     /// # Errors
     /// If the log cannot be read, or [`StoreError::FilesDiffer`].
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
-        if self.entry_mark().await? != self.entry {
+        if !self.stands().await? {
             warn!(
                 table = self.path(),
                 version = self.version(),
-                "the newest log entry was replaced; reading the log anew"
+                "the newest log entry that was read is gone or was replaced; reading the log anew"
             );
             return self.load_anew().await;
         }
+        if self.entry(self.version() + 1).await?.is_none() {
+            return Ok(false);
+        }
+        self.advance().await
+    }
+
+    /// Whether the log entry of this version is there, as it was read. It is not if another has taken its number, or if it is
+    /// older than the table keeps entries: then newer ones exist.
+    async fn stands(&self) -> Result<bool, StoreError> {
+        Ok(self.entry_mark().await? == self.entry)
+    }
+
+    /// Reads newer commits as [`Table::refresh`] does, if they follow on this version.
+    async fn advance(&mut self) -> Result<bool, StoreError> {
         match self.newer().await {
             Ok(Some(newer)) => {
                 *self = newer;
@@ -147,16 +168,16 @@ impl Table {
 
     /// What tells the log entry of this version from another; `None` if it is not there, as a checkpoint holds what it said.
     async fn entry_mark(&self) -> Result<Option<String>, StoreError> {
-        let entry = Path::from(format!("_delta_log/{:020}.json", self.version()));
-        match self.delta.object_store().head(&entry).await {
-            Ok(entry) => Ok(entry.e_tag),
-            Err(deltalake::ObjectStoreError::NotFound { .. }) => Ok(None),
-            Err(source) => Err(StoreError::File {
-                operation: "look at",
-                file: entry.to_string(),
-                table: self.path().to_owned(),
-                source: Box::new(source),
-            }),
+        Ok(self.entry(self.version()).await?.and_then(|entry| entry.e_tag))
+    }
+
+    /// The log entry of that version, if it is there.
+    async fn entry(&self, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
+        let entry = Path::from(format!("_delta_log/{}", log_file::entry(version)));
+        match self.objects().head(&entry).await {
+            Ok(entry) => Ok(Some(entry)),
+            Err(ObjectStoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("look at", entry.as_ref(), error)),
         }
     }
 
@@ -215,7 +236,28 @@ impl Table {
     /// # Errors
     /// If the frame cannot be encoded or the file cannot be written.
     pub async fn write(&self, partition: &str, frame: DataFrame, ranged: &[&str]) -> Result<DataFile, StoreError> {
-        parquet::write(&self.delta.object_store(), self.path(), "", partition, frame, ranged).await
+        parquet::write(&self.objects(), self.path(), "", partition, frame, ranged, Effort::Thorough).await
+    }
+
+    /// Writes a frame as [`Table::write`] does, but with less work: the file is soon merged with others.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_quickly(
+        &self,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        parquet::write(&self.objects(), self.path(), "", partition, frame, ranged, Effort::Quick).await
+    }
+
+    /// Writes row groups as a new file of that partition, as [`Table::write`] does.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn write_groups(&self, partition: &str, groups: RowGroups) -> Result<DataFile, StoreError> {
+        parquet::write_groups(&self.objects(), self.path(), partition, groups).await
     }
 
     /// The given columns of the files' rows, cast to the given types. A column that a file lacks is null in its rows.
@@ -223,90 +265,20 @@ impl Table {
     /// # Errors
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
-        parquet::read(&self.delta.object_store(), self.path(), files, columns).await
-    }
-
-    /// Commits on top of this version. On success, this value is at the new version.
-    ///
-    /// # Errors
-    /// If the log cannot be written. A commit that lost to another writer is not an error but [`Committed::Conflict`].
-    pub async fn commit(&mut self, commit: Commit) -> Result<Committed, StoreError> {
-        let id = self.snapshot()?.metadata().id().to_owned();
-        let before = (self.version(), self.files);
-        let committed = commit::write(self.delta.log_store(), self.path(), &id, before, commit).await?;
-        match committed {
-            Committed::At(_) => {
-                self.refresh().await?;
-            }
-            // A torn entry, too, is in the way, and some of them go unnoticed by a refresh.
-            Committed::Conflict => self.location.set_torn_entry_aside().await?,
-        }
-        Ok(committed)
-    }
-
-    /// Writes a checkpoint of this version, so that readers need not read the log from its start, and removes log entries that
-    /// are older than the table's retention.
-    ///
-    /// # Errors
-    /// If the log cannot be read or written.
-    pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        deltalake::checkpoints::create_checkpoint(&self.delta, None)
-            .await
-            .map_err(|source| self.location.failed("write a checkpoint", source))?;
-        deltalake::checkpoints::cleanup_metadata(&self.delta, None)
-            .await
-            .map_err(|source| self.location.failed("clean up the log", source))?;
-        Ok(())
-    }
-
-    /// Removes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
-    /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those removed.
-    ///
-    /// Checkpoints forget after a week which files were taken out, so `age` is less.
-    ///
-    /// # Errors
-    /// If the store cannot be listed or written.
-    pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
-        let mut keep = self.files_in_use(age).await?;
-        keep.extend(spared.iter().cloned());
-        parquet::remove_orphans(&self.delta.object_store(), self.path(), &keep, ago(age)).await
-    }
-
-    /// The paths of the files that belong to this version, or that a commit took out within `age`, so that readers of older
-    /// versions may still need them.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub async fn files_in_use(&self, age: Duration) -> Result<HashSet<String>, StoreError> {
-        let mut paths = self.removed_since(ago(age)).await?;
-        paths.extend(self.files().await?.into_iter().map(|file| file.path));
-        Ok(paths)
-    }
-
-    /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.
-    async fn removed_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
-        let log_store = self.delta.log_store();
-        let mut tombstones = self.snapshot()?.all_tombstones(log_store.as_ref());
-        let mut removed = HashSet::new();
-        let failed = |source| self.location.failed("list the removed files", source);
-        while let Some(tombstone) = tombstones.try_next().await.map_err(failed)? {
-            if tombstone.deletion_timestamp().unwrap_or_default().saturating_mul(1_000) >= at_us {
-                removed.insert(tombstone.path().into_owned());
-            }
-        }
-        Ok(removed)
+        parquet::read(&self.objects(), self.path(), files, columns).await
     }
 
     fn snapshot(&self) -> Result<&DeltaTableState, StoreError> {
         self.delta.snapshot().map_err(|source| self.location.failed("read the log", source))
     }
 
+    /// A file that could not be read, written or deleted.
+    pub(super) fn failed(&self, operation: &'static str, file: &str, error: ObjectStoreError) -> StoreError {
+        let (file, table) = (file.to_owned(), self.path().to_owned());
+        StoreError::File { operation, file, table, source: Box::new(error) }
+    }
+
     fn foreign(&self, what: String) -> StoreError {
         StoreError::Foreign { table: self.path().to_owned(), what }
     }
-}
-
-/// The moment that long ago, in microseconds since 1970.
-pub(super) fn ago(age: Duration) -> i64 {
-    crate::clock::now_us().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }

@@ -1,10 +1,13 @@
 use super::*;
 use polars::prelude::*;
 
+mod clocked;
 mod fetched;
 mod files;
 mod power_cut;
 mod row_groups;
+mod three_days;
+mod zombies;
 
 fn store(folder: &std::path::Path) -> Store {
     let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
@@ -12,8 +15,11 @@ fn store(folder: &std::path::Path) -> Store {
 }
 
 async fn table(folder: &std::path::Path) -> Table {
-    let schema = Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("s".into(), DataType::String)]);
-    store(folder).open_or_create("a/b", &schema, "day").await.expect("created")
+    store(folder).open_or_create("a/b", &columns(), "day").await.expect("created")
+}
+
+fn columns() -> Schema {
+    Schema::from_iter([Field::new("n".into(), DataType::Int64), Field::new("s".into(), DataType::String)])
 }
 
 fn frame(numbers: &[i64]) -> DataFrame {
@@ -70,8 +76,8 @@ async fn of_two_that_put_a_new_file_beside_a_table_one_does() {
     let folder = tempfile::tempdir().expect("a folder");
     let table = table(folder.path()).await;
     let path = "_lists/7.json";
-    assert!(table.put_new_beside(path, &"one").await.expect("tried"));
-    assert!(!table.put_new_beside(path, &"other").await.expect("tried"));
+    assert!(table.put_beside_if_absent(path, &"one").await.expect("tried"));
+    assert!(!table.put_beside_if_absent(path, &"other").await.expect("tried"));
     assert_eq!(table.beside::<String>(path).await.expect("read").as_deref(), Some("one"));
     let bytes = table.write_bytes_beside("_lists/day", "bytes", b"0123456789".to_vec()).await.expect("written");
     let read = table.ranges_beside(&bytes, &[1..3, 3..3, 2..5]).await.expect("read");

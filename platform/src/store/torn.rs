@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::log_file;
+
 /// The key in an entry's `commitInfo`, its first line, that says how many actions follow. Delta readers ignore unknown keys.
 pub(super) const ACTIONS: &str = "braidActions";
 
@@ -68,16 +70,15 @@ fn last_entry(log: &Path) -> io::Result<Option<PathBuf>> {
     let (mut last, mut checkpoint): (Option<u64>, Option<u64>) = (None, None);
     for file in files {
         let name = file?.file_name();
-        let Some((version, kind)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
-        let Ok(number) = version.parse::<u64>() else { continue };
-        if version.len() == 20 && kind == "json" {
-            last = last.max(Some(number));
-        } else if version.len() == 20 && kind.starts_with("checkpoint.") {
-            checkpoint = checkpoint.max(Some(number));
+        let Some((version, ending)) = name.to_str().and_then(log_file::numbered) else { continue };
+        if ending == log_file::ENTRY {
+            last = last.max(Some(version));
+        } else if ending.starts_with("checkpoint.") {
+            checkpoint = checkpoint.max(Some(version));
         }
     }
     let last = last.filter(|last| checkpoint.is_none_or(|checkpoint| checkpoint < *last));
-    Ok(last.map(|last| log.join(format!("{last:020}.json"))))
+    Ok(last.map(|last| log.join(log_file::entry(last))))
 }
 
 /// Whether an entry is not as it was written: it is empty, its last line is no JSON, or it names more actions than it has.

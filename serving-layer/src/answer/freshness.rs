@@ -5,12 +5,10 @@ use std::time::Duration;
 use platform::telemetry::error_text;
 use serde::Serialize;
 use shared_logic::catalog::Metric;
-use shared_logic::complete;
 use shared_logic::time::format_rfc3339;
 
-use super::judge::{Judgement, judge};
 use super::{GapText, lag_ms};
-use crate::snapshot::{Shards, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
 /// How long Redis may take to answer. Beyond, the freshness is reported as unknown.
@@ -31,15 +29,15 @@ pub(crate) struct Freshness {
 
 /// The freshness of a metric's answers as of a snapshot.
 pub(crate) async fn freshness(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Freshness {
-    let asked = version.asked(metric);
-    let nothing_read = Shards::new();
-    let needed = complete::needed_shards(&snapshot.of_metric(asked, &nothing_read));
+    let standing = snapshot.standing(version.asked(metric));
+    let needed = standing.needed().cloned();
     let read = match tokio::time::timeout(REDIS_WITHIN, version.speed.positions(&metric.source, needed)).await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => return Freshness::unknown(error_text(&error)),
         Err(_) => return Freshness::unknown(format!("redis did not answer within {} ms", REDIS_WITHIN.as_millis())),
     };
-    let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
+    let verdict = standing.judge(&read.shards);
+    let as_of_us = standing.as_of_us(&read.shards, |id| read.as_of_us(id));
     Freshness {
         as_of: as_of_us.map(format_rfc3339),
         lag_ms: as_of_us.map(|as_of_us| lag_ms(as_of_us, now_us)),

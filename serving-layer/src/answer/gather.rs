@@ -1,21 +1,19 @@
 //! Reads what both views know about one group key, as of one snapshot.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared_logic::catalog::Metric;
-use shared_logic::complete::{self, Verdict};
+use shared_logic::complete::Verdict;
+use shared_logic::contracts::speed_view::ChunkRange;
 use shared_logic::group_key::GroupKey;
-use shared_logic::log::PartitionId;
 use shared_logic::merge::SpeedCell;
+use shared_logic::time::TimeRange;
 
-use super::judge::{Judgement, judge};
-use crate::asked::Asked;
 use crate::batch_view::View;
 use crate::problem::Problem;
-use crate::snapshot::{Shards, Snapshot};
-use crate::speed_view::{CounterSelection, ShardReading};
+use crate::snapshot::{Snapshot, Unreadable};
+use crate::speed_view::{Question, ShardReadings};
 use crate::versions::Version;
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
@@ -27,13 +25,20 @@ pub(super) struct Gathered {
     pub(super) view: Option<Arc<View>>,
     /// What is missing, and from which offsets on slices count.
     pub(super) verdict: Verdict,
-    /// The cells of every slice that counts.
-    pub(super) speed: Vec<SpeedCell>,
     /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
     pub(super) as_of_us: Option<i64>,
+    readings: Arc<ShardReadings>,
+    grain_us: i64,
 }
 
-/// Gathers what is known about a group key.
+impl Gathered {
+    /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
+    pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
+        self.readings.cells(self.grain_us)
+    }
+}
+
+/// Gathers what is known about a group key in a range.
 ///
 /// If the snapshot seems to be too old, newer ones are taken, a bounded number of times: perhaps a reconcile committed a view a
 /// moment ago, and the slices below its cut were dropped.
@@ -43,17 +48,19 @@ pub(super) struct Gathered {
 pub(super) async fn gather(
     version: &Version,
     metric: &Metric,
-    key: &GroupKey,
+    (key, range): (&GroupKey, TimeRange),
     first_within: Duration,
 ) -> Result<Gathered, Problem> {
     let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
     let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
     let mut newer = 0;
     loop {
-        if let Some(reason) = snapshot.unreadable(metric) {
-            return Err(Problem::store(reason));
+        match snapshot.unreadable(metric) {
+            Some(Unreadable::Loading) => return Err(Problem::loading(&metric.name)),
+            Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
+            None => {}
         }
-        let gathered = read_views(version, &snapshot, metric, key).await?;
+        let gathered = read_views(version, &snapshot, metric, (key, range)).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);
         let gaps = &gathered.verdict.gaps;
         if !version.snapshots.may_close(&metric.name, view, gaps) {
@@ -73,26 +80,23 @@ async fn read_views(
     version: &Version,
     snapshot: &Snapshot,
     metric: &Metric,
-    key: &GroupKey,
+    (key, range): (&GroupKey, TimeRange),
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
-    let definition = asked.definition;
-    let selection = CounterSelection { metric, definition, key };
-    let read = version.speed.read(&selection, &needed_slices(snapshot, asked)).await?;
-    let Judgement { verdict, as_of_us } = judge(snapshot, asked, &read);
-    let counted = read.into_values().flatten().filter(|reading| complete::counts(&reading.shard));
-    let speed = counted.flat_map(|reading| cells(metric, &reading)).collect();
-    Ok(Gathered { view: snapshot.own_view(asked).cloned(), verdict, speed, as_of_us })
-}
-
-/// The partitions whose shards are read, and the offsets from which their slices count: the cut of the view.
-fn needed_slices(snapshot: &Snapshot, asked: Asked<'_>) -> BTreeMap<PartitionId, i64> {
-    let nothing_read = Shards::new();
-    complete::counted_from(&snapshot.of_metric(asked, &nothing_read))
-}
-
-/// The counters of a shard as cells.
-fn cells(metric: &Metric, shard: &ShardReading) -> Vec<SpeedCell> {
-    let counters = shard.counters.iter().flat_map(|counters| counters.iter());
-    counters.map(|(bucket, measure, value)| (bucket * metric.grain_us, *measure, value.clone())).collect()
+    let standing = snapshot.standing(asked);
+    let question = Question {
+        definition: asked.definition.clone(),
+        kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
+        key: key.clone(),
+        chunks: ChunkRange::of(range, metric.grain_us),
+        from: Arc::clone(standing.counted_from()),
+    };
+    let readings = version.speed.ask(&metric.source, question).await?;
+    Ok(Gathered {
+        view: snapshot.own_view(asked).cloned(),
+        verdict: standing.judge(&readings.shards),
+        as_of_us: standing.as_of_us(&readings.shards, |id| readings.as_of_us(id)),
+        readings,
+        grain_us: metric.grain_us,
+    })
 }

@@ -30,7 +30,8 @@ pub(crate) async fn series(
 ) -> Result<Answer, Problem> {
     let asked = Bounds { from_us: selection.from_us, to_us: selection.to_us }.widened(step_us);
     asked.check(step_us, http.max_points)?;
-    let gathered = gather(version, metric, &selection.key, http.request_timeout.get() / 2).await?;
+    let of_key = (&selection.key, asked.range());
+    let gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
     let fold = Fold::Steps(step_us);
     let batch = match &gathered.view {
         Some(view) => view.cells(&selection.key, asked.range(), fold).await?,
@@ -41,8 +42,7 @@ pub(crate) async fn series(
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let steps = match filled {
         Bounds { from_us: Some(from_us), to_us: Some(to_us) } => {
-            let speed = gathered.speed.iter().cloned();
-            merge::series(&kinds, batch.iter(), speed, TimeRange { from_us, to_us }, step_us)
+            merge::series(&kinds, batch.iter(), gathered.speed(), TimeRange { from_us, to_us }, step_us)
         }
         // There is no data, and at most one bound.
         _ => Vec::new(),
@@ -58,7 +58,7 @@ pub(crate) async fn series(
 
 /// The first and the last bucket within the range that have data in either view.
 fn extent(batch: &Cells, gathered: &Gathered, range: TimeRange) -> Option<(i64, i64)> {
-    let speed = gathered.speed.iter().map(|cell| cell.0).filter(|bucket| range.contains(*bucket));
+    let speed = gathered.speed().map(|cell| cell.0).filter(|bucket| range.contains(*bucket));
     let speed = speed.fold(None, |extent: Option<(i64, i64)>, bucket| {
         Some(extent.map_or((bucket, bucket), |(first, last)| (first.min(bucket), last.max(bucket))))
     });

@@ -21,14 +21,14 @@ pub(crate) async fn total(
     http: &settings::Http,
     now_us: i64,
 ) -> Result<Answer, Problem> {
-    let gathered = gather(version, metric, &selection.key, http.request_timeout.get() / 2).await?;
     let range = selection.range();
+    let gathered = gather(version, metric, (&selection.key, range), http.request_timeout.get() / 2).await?;
     let batch = match &gathered.view {
         Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
         None => Cells::new(metric, Fold::Whole),
     };
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let all = merge::total(&kinds, batch.iter(), gathered.speed.iter().cloned(), range);
+    let all = merge::total(&kinds, batch.iter(), gathered.speed(), range);
     let (values, overflow) = finalized(metric, &all.values);
     let answer = Answer::new(metric, selection, &gathered, &all, now_us);
     Ok(Answer { values: Some(values), overflow, ..answer })

@@ -15,6 +15,16 @@ pub(crate) enum Fold {
     Steps(i64),
 }
 
+impl Fold {
+    /// Whether all buckets of a day are merged into one cell.
+    pub(super) fn takes_whole_days(self) -> bool {
+        match self {
+            Fold::Whole => true,
+            Fold::Steps(step_us) => step_us % DAY_US == 0,
+        }
+    }
+}
+
 /// Cells in the order of their buckets.
 #[derive(Debug)]
 pub(crate) struct Cells {
@@ -31,8 +41,8 @@ impl Cells {
         Cells { kinds, fold, buckets: Vec::new(), values: Vec::new() }
     }
 
-    /// Adds the values of one bucket; `value_of` gives the value of a measure. Buckets have to come in order.
-    pub(super) fn push(&mut self, bucket: i64, value_of: impl Fn(usize) -> Value) {
+    /// Adds the values of one bucket, one per measure. Buckets have to come in order.
+    pub(super) fn push(&mut self, bucket: i64, values: &[Value]) {
         let same = match (self.fold, self.buckets.last()) {
             (_, None) => false,
             (Fold::Whole, Some(_)) => true,
@@ -40,20 +50,12 @@ impl Cells {
         };
         if !same {
             self.buckets.push(bucket);
-            self.values.extend((0..self.kinds.len()).map(value_of));
+            self.values.extend_from_slice(values);
             return;
         }
         let last = self.values.len() - self.kinds.len();
-        for (at, (kind, sum)) in self.kinds.iter().zip(&mut self.values[last..]).enumerate() {
-            *sum = kind.merge(sum.clone(), value_of(at));
-        }
-    }
-
-    /// Whether all buckets of a day are merged into one cell.
-    pub(super) fn takes_whole_days(&self) -> bool {
-        match self.fold {
-            Fold::Whole => true,
-            Fold::Steps(step_us) => step_us % DAY_US == 0,
+        for ((kind, sum), value) in self.kinds.iter().zip(&mut self.values[last..]).zip(values) {
+            *sum = kind.merge(sum.clone(), value.clone());
         }
     }
 

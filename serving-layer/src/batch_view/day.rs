@@ -1,130 +1,94 @@
-//! One day of a batch view: its rows, and their index by group key.
+//! Builds the segment of a day from the view's files of that day.
+//!
+//! Files have only the finest group keys, in no order, and may have several rows of one key and bucket. The rows of every other
+//! grouping set are merged from them.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::contracts::batch_view;
-use shared_logic::group_key::GroupKey;
-use shared_logic::measure::Value;
 use shared_logic::partial::{self, Partials, grouping_sets};
 use shared_logic::schema::FieldType;
-use shared_logic::time::{DAY_US, TimeRange};
+use shared_logic::time::{DAY_US, bucket_index, bucket_start, day_of, format_day};
 
-use super::columns::Column;
-use super::{Cells, Counted};
+use super::runs::{Runs, UnsortedRow};
+use super::segment::{Origin, Pick, Segment, SegmentError};
+use super::shelf::Shelf;
+use super::{Counted, ViewError};
 
-/// About how many bytes an entry of the index takes besides its text.
-const INDEX_ENTRY_BYTES: usize = 40;
+/// How many rows of a file are taken at once.
+const CHUNK_ROWS: usize = 32 * 1024;
 
-/// The rows of every group key of every grouping set that have buckets in this day.
-#[derive(Debug)]
-pub(super) struct Day {
-    start_us: i64,
-    index: HashMap<GroupKey, Rows>,
-    buckets: Vec<i64>,
-    columns: Vec<Column>,
-    bytes: usize,
+/// Collects the rows of a day.
+pub(super) struct DayBuilder {
+    counted: Arc<Counted>,
+    shelf: Arc<Shelf>,
+    runs: Runs,
+    day: i64,
+    table: String,
 }
 
-/// The rows of one group key, ordered by bucket. If there are several, one for the whole day comes after them.
-#[derive(Debug, Clone, Copy)]
-struct Rows {
-    from: u32,
-    to: u32,
-}
-
-impl Rows {
-    fn whole_day(self) -> usize {
-        if self.to - self.from == 1 { self.from as usize } else { self.to as usize }
+impl DayBuilder {
+    /// No rows of the day yet. Runs of rows in memory take about `run_bytes`. `table` is the view's path, for messages.
+    pub(super) fn new(
+        counted: &Arc<Counted>,
+        shelf: &Arc<Shelf>,
+        day: i64,
+        table: &str,
+        run_bytes: usize,
+    ) -> DayBuilder {
+        let runs = Runs::new(Arc::clone(shelf), run_bytes);
+        let (counted, shelf) = (Arc::clone(counted), Arc::clone(shelf));
+        DayBuilder { counted, shelf, runs, day, table: table.to_owned() }
     }
-}
 
-impl Day {
-    /// Indexes the rows of a day's files, which are read with [`columns`]. Files have only the finest group keys; the coarser ones are
-    /// merged from them.
+    /// Adds rows of a file, which are read with [`columns`].
     ///
     /// # Errors
-    /// If a column is missing or has another type.
-    pub(super) fn build(counted: &Counted, day: i64, mut frame: DataFrame) -> PolarsResult<Day> {
-        let (source, metric) = (&counted.source, &counted.metric);
-        let columns = metric.measures.iter().map(|measure| Column::new(measure.kind)).collect();
-        let mut built = Day { start_us: day * DAY_US, index: HashMap::new(), buckets: Vec::new(), columns, bytes: 0 };
+    /// If a column is missing or has another type, a row is not of this day, or runs cannot be written.
+    pub(super) fn add(mut self, mut rows: DataFrame) -> Result<DayBuilder, ViewError> {
+        let Counted { source, metric } = self.counted.as_ref();
+        let unread =
+            |source| StoreError::Frame { operation: "read the rows of a day", table: self.table.clone(), source };
         // The plan, which made these partials, has another name for the column.
-        frame.rename(batch_view::BUCKET, partial::BUCKET.into())?;
-        for set in grouping_sets(metric.by.len()) {
-            let partials = Partials::of_frame(source, metric, &frame, |column| set & (1 << column) != 0)?;
-            built.add(counted, &partials)?;
-        }
-        built.buckets.shrink_to_fit();
-        built.columns.iter_mut().for_each(Column::shrink);
-        built.bytes = built.measured();
-        Ok(built)
-    }
-
-    /// Adds the cells of a group key whose buckets are in the range.
-    pub(super) fn take(&self, key: &GroupKey, range: TimeRange, cells: &mut Cells) {
-        let Some(rows) = self.index.get(key).copied() else { return };
-        let whole = range.from_us <= self.start_us && self.start_us + DAY_US <= range.to_us;
-        if whole && cells.takes_whole_days() {
-            let row = rows.whole_day();
-            cells.push(self.start_us, |measure| self.columns[measure].get(row));
-            return;
-        }
-        for row in rows.from as usize..rows.to as usize {
-            if range.contains(self.buckets[row]) {
-                cells.push(self.buckets[row], |measure| self.columns[measure].get(row));
+        rows.rename(batch_view::BUCKET, partial::BUCKET.into()).map_err(unread)?;
+        for from in (0..rows.height()).step_by(CHUNK_ROWS) {
+            let chunk = rows.slice(from as i64, CHUNK_ROWS);
+            for set in grouping_sets(metric.by.len()) {
+                let partials = Partials::of_frame(source, metric, &chunk, |column| set & (1 << column) != 0);
+                let partials = partials.map_err(unread)?;
+                let rows: Option<Vec<UnsortedRow<'_>>> =
+                    partials.rows().map(|(key, bucket, values)| Some((key, self.slot(bucket)?, values))).collect();
+                let rows = rows.ok_or_else(|| self.foreign())?;
+                self.runs.add(rows)?;
             }
         }
+        Ok(self)
     }
 
-    /// The memory that it takes, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn measured(&self) -> usize {
-        let index = self.index.keys().map(|key| key.as_str().len() + INDEX_ENTRY_BYTES).sum::<usize>();
-        index + self.buckets.capacity() * 8 + self.columns.iter().map(Column::bytes).sum::<usize>()
-    }
-
-    /// Adds the rows of one grouping set. Rows of the same group key and bucket are merged.
-    fn add(&mut self, counted: &Counted, partials: &Partials) -> PolarsResult<()> {
-        let measures = &counted.metric.measures;
-        let mut by_key: HashMap<&GroupKey, Vec<(i64, &[Value])>> = HashMap::new();
-        for (key, bucket, values) in partials.rows() {
-            by_key.entry(key).or_default().push((bucket, values));
+    /// Builds the segment from these rows and those of `base`, an older segment of the day.
+    ///
+    /// # Errors
+    /// If it cannot be written, or `base` cannot be read.
+    pub(super) fn finish(self, base: Option<&Segment>, origin: Origin) -> Result<Arc<Segment>, SegmentError> {
+        let mut cursors = self.runs.into_cursors();
+        if let Some(base) = base {
+            cursors.push(base.cursor(Pick::Rows)?);
         }
-        let merge_into = |sums: &mut [Value], values: &[Value]| {
-            for ((measure, sum), value) in measures.iter().zip(sums).zip(values) {
-                *sum = measure.kind.merge(sum.clone(), value.clone());
-            }
-        };
-        for (key, mut rows) in by_key {
-            rows.sort_by_key(|(bucket, _)| *bucket);
-            let from = self.row()?;
-            let mut whole_day: Vec<Value> = measures.iter().map(|measure| measure.kind.identity()).collect();
-            for same in rows.chunk_by(|a, b| a.0 == b.0) {
-                let mut merged = same[0].1.to_vec();
-                same[1..].iter().for_each(|(_, values)| merge_into(&mut merged, values));
-                merge_into(&mut whole_day, &merged);
-                self.push(same[0].0, &merged);
-            }
-            let to = self.row()?;
-            if to - from > 1 {
-                self.push(self.start_us, &whole_day);
-            }
-            self.index.insert(key.clone(), Rows { from, to });
-        }
-        Ok(())
+        self.shelf.build(cursors, origin)
     }
 
-    fn push(&mut self, bucket: i64, values: &[Value]) {
-        self.buckets.push(bucket);
-        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value.clone()));
+    /// The number of a bucket within the day.
+    fn slot(&self, bucket: i64) -> Option<u32> {
+        let grain_us = self.counted.metric.grain_us;
+        let is_of_day = day_of(bucket) == self.day && bucket_start(bucket, grain_us) == bucket;
+        u32::try_from(bucket_index(bucket - self.day * DAY_US, grain_us)).ok().filter(|_| is_of_day)
     }
 
-    fn row(&self) -> PolarsResult<u32> {
-        u32::try_from(self.buckets.len()).map_err(|_| polars_err!(ComputeError: "more than 2^32 rows in one day"))
+    fn foreign(&self) -> StoreError {
+        let what = format!("a row that is not of a bucket of {}", format_day(self.day));
+        StoreError::Foreign { table: self.table.clone(), what }
     }
 }
 

@@ -1,153 +1,143 @@
 //! Follows a view's table from version to version.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
-use platform::store::{DataFile, StoreError};
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
+use platform::task::{Backoff, joined};
+use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::contracts::batch_view::Note;
-use shared_logic::time::parse_day;
 use storage::{BatchView, Followed, Storage};
-use tracing::{info, warn};
+use tokio::task::JoinSet;
+use tracing::info;
 
-use super::day::{self, Day};
-use super::{Counted, DayFiles, Memory, View};
+use super::disk::Disk;
+use super::load::Loader;
+use super::shelf::Shelf;
+use super::{Counted, View, ViewError};
 
-/// How many days of one view are read at the same time.
-const CONCURRENT_DAYS: usize = 4;
+/// How long a refresh waits for a view that is being loaded. Views that take longer hold nothing else up.
+const LOADED_WITHIN: Duration = Duration::from_secs(1);
+/// The first wait before a load that failed is tried again; doubled each time, up to 32 times this.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Reads the batch view of one metric.
 pub(crate) struct ViewReader {
     table: Followed<Note>,
-    definition: DefinitionHash,
-    counted: Arc<Counted>,
-    memory: Arc<Memory>,
+    pub(super) loader: Arc<Loader>,
+    /// The view that was loaded last.
     current: Option<Arc<View>>,
-    held_bytes: usize,
+    /// The load that is running, if one is.
+    loading: JoinSet<Result<View, ViewError>>,
+    /// Whether a refresh has waited for it already.
+    is_slow: bool,
+    /// Whether the last load failed, and how long the next one waits.
+    failed: Option<Backoff>,
+}
+
+/// What a refresh has found.
+pub(crate) enum Refreshed {
+    /// The newest view.
+    View(Arc<View>),
+    /// There is no table, or no commit to it.
+    NoView,
+    /// A newer view than the last one is being loaded.
+    Loading,
 }
 
 impl ViewReader {
-    pub(crate) fn new(storage: &Storage, catalog: &Catalog, metric: &Metric, memory: Arc<Memory>) -> ViewReader {
-        ViewReader {
-            table: storage.follow_batch_view(&metric.name),
+    pub(crate) fn new(storage: &Storage, catalog: &Catalog, metric: &Metric, disk: Arc<Disk>) -> ViewReader {
+        let table = storage.follow_batch_view(&metric.name);
+        let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
+        let loader = Loader {
             definition: catalog.definition(metric),
-            counted: Arc::new(Counted::new(catalog.sources[&metric.source].clone(), metric.clone())),
-            memory,
+            counted: Arc::new(Counted { source: catalog.sources[&metric.source].clone(), metric: metric.clone() }),
+            shelf: Arc::new(Shelf::new(&disk, table.path(), kinds)),
+            disk,
+        };
+        ViewReader {
+            table,
+            loader: Arc::new(loader),
             current: None,
-            held_bytes: 0,
+            loading: JoinSet::new(),
+            is_slow: false,
+            failed: None,
         }
     }
 
-    /// The newest view; `None` while there is no table, or no commit to it.
+    /// The path of the view's table.
+    pub(crate) fn table(&self) -> &str {
+        self.table.path()
+    }
+
+    /// Looks for a newer view. If there is one, it is loaded in a task of its own, for which this waits a moment.
     ///
     /// May be cancelled at any await; the next call continues from what is known.
     ///
     /// # Errors
-    /// If the store cannot be read. The next call opens the table anew, as it may have been replaced.
-    pub(crate) async fn refresh(&mut self) -> Result<Option<Arc<View>>, StoreError> {
+    /// If the store cannot be read or a load failed. The next call opens the table anew, as it may have been replaced.
+    pub(crate) async fn refresh(&mut self) -> Result<Refreshed, ViewError> {
         let newest = self.table.newest().await?;
         let Some((table, note)) = newest.and_then(|table| Some((table.clone(), Arc::clone(table.note()?)))) else {
-            self.replace(None, 0);
-            return Ok(None);
+            self.loading = JoinSet::new();
+            self.current = None;
+            return Ok(Refreshed::NoView);
         };
-        // The note is another one where a log that was replaced has another commit of that number.
-        let is_same = |view: &Arc<View>| view.version == table.version() && Arc::ptr_eq(&view.note, &note);
-        if self.current.as_ref().is_some_and(is_same) {
-            return Ok(self.current.clone());
-        }
-        let (days, bytes) = if note.definition == self.definition {
-            self.days(&table).await?
-        } else {
-            warn!(
-                table = table.path(),
-                found = %note.definition,
-                wanted = %self.definition,
-                "the view counts another definition and is not used"
-            );
-            (BTreeMap::new(), 0)
-        };
-        let view = View { version: table.version(), note, days, table, counted: Arc::clone(&self.counted) };
-        let (held, cold) = view.days();
-        info!(table = view.table.path(), version = view.version, held, cold, bytes, "view loaded");
-        self.replace(Some(Arc::new(view)), bytes);
-        Ok(self.current.clone())
-    }
-
-    /// The days of the table's version. The newest are held as long as there is memory; those whose files have not changed are
-    /// taken from the version before.
-    async fn days(&self, table: &BatchView) -> Result<(BTreeMap<i64, DayFiles>, usize), StoreError> {
-        let files = files_by_day(table).await?;
-        let room = self.memory.room(self.held_bytes);
-        let mut held = BTreeMap::new();
-        let mut bytes = 0;
-        let newest_first: Vec<_> =
-            files.iter().rev().map(|(day, files)| self.day(table, *day, files).boxed()).collect();
-        let mut loading = stream::iter(newest_first).buffered(CONCURRENT_DAYS);
-        while let Some(loaded) = loading.next().await {
-            let (day, rows) = loaded?;
-            if bytes + rows.bytes() > room {
-                warn!(
-                    table = table.path(),
-                    room, "serving.view_memory is used up; requests read older days from the store"
-                );
-                break;
+        if self.loading.is_empty() {
+            if let Some(view) = self.current.as_ref().filter(|view| is_same(view, &table, &note)) {
+                return Ok(Refreshed::View(Arc::clone(view)));
             }
-            bytes += rows.bytes();
-            held.insert(day, rows);
+            self.begin(table, note);
         }
-        drop(loading);
-        let days = files.into_iter().map(|(day, files)| (day, DayFiles { files, held: held.remove(&day) })).collect();
-        Ok((days, bytes))
+        self.loaded().await
     }
 
-    async fn day(&self, table: &BatchView, day: i64, files: &[DataFile]) -> Result<(i64, Arc<Day>), StoreError> {
-        let before = self.current.as_ref().and_then(|view| view.days.get(&day));
-        if let Some(DayFiles { files: same, held: Some(held) }) = before
-            && paths(same) == paths(files)
-        {
-            return Ok((day, Arc::clone(held)));
+    /// Begins to load a version. The task ends when this reader is dropped.
+    fn begin(&mut self, table: BatchView, note: Arc<Note>) {
+        let (loader, disk) = (Arc::clone(&self.loader), Arc::clone(&self.loader.disk));
+        let wait = self.failed.as_mut().map(Backoff::wait);
+        self.is_slow = wait.is_some();
+        self.loading.spawn(async move {
+            if let Some(wait) = wait {
+                tokio::time::sleep(wait).await;
+            }
+            let loaded = loader.load(&table, note).await;
+            disk.loaded.notify_one();
+            loaded
+        });
+    }
+
+    /// Waits for the load, unless that has turned out to be slow.
+    async fn loaded(&mut self) -> Result<Refreshed, ViewError> {
+        let within = if self.is_slow { Duration::ZERO } else { LOADED_WITHIN };
+        match tokio::time::timeout(within, self.loading.join_next()).await {
+            Ok(Some(ended)) => self.ended(joined(ended)),
+            Ok(None) => Ok(Refreshed::Loading),
+            Err(_) => {
+                if !self.is_slow {
+                    info!(table = self.table.path(), "the view takes a while to load; until then the last one stays");
+                }
+                self.is_slow = true;
+                Ok(Refreshed::Loading)
+            }
         }
-        Ok((day, Arc::new(read_day(table, &self.counted, day, files).await?)))
     }
 
-    fn replace(&mut self, view: Option<Arc<View>>, bytes: usize) {
-        self.memory.replace(self.held_bytes, bytes);
-        self.held_bytes = bytes;
-        self.current = view;
+    fn ended(&mut self, loaded: Result<View, ViewError>) -> Result<Refreshed, ViewError> {
+        match loaded {
+            Ok(view) => {
+                self.failed = None;
+                Ok(Refreshed::View(Arc::clone(self.current.insert(Arc::new(view)))))
+            }
+            Err(error) => {
+                self.failed.get_or_insert_with(|| Backoff::new(RETRY));
+                Err(error)
+            }
+        }
     }
 }
 
-/// Reads and indexes the rows of a day.
-///
-/// # Errors
-/// If a file cannot be read, or does not have the columns of a batch view.
-pub(super) async fn read_day(
-    table: &BatchView,
-    counted: &Arc<Counted>,
-    day: i64,
-    files: &[DataFile],
-) -> Result<Day, StoreError> {
-    let rows = table.read(files, &day::columns(counted)).await?;
-    let counted = Arc::clone(counted);
-    let build = move || Day::build(&counted, day, rows.collect()?);
-    let built = platform::task::blocking(build).await;
-    let path = || table.path().to_owned();
-    built.map_err(|source| StoreError::Frame { operation: "index a day", table: path(), source })
-}
-
-async fn files_by_day(table: &BatchView) -> Result<BTreeMap<i64, Vec<DataFile>>, StoreError> {
-    let mut files: BTreeMap<i64, Vec<DataFile>> = BTreeMap::new();
-    for file in table.files().await? {
-        let day = parse_day(&file.partition).ok_or_else(|| StoreError::Foreign {
-            table: table.path().to_owned(),
-            what: format!("a file of day {:?}", file.partition),
-        })?;
-        files.entry(day).or_default().push(file);
-    }
-    Ok(files)
-}
-
-fn paths(files: &[DataFile]) -> BTreeSet<&str> {
-    files.iter().map(|file| file.path.as_str()).collect()
+/// Whether the view is that version of its table, and can be read. The note is another one where a log that was replaced has
+/// another commit of that number.
+fn is_same(view: &View, table: &BatchView, note: &Arc<Note>) -> bool {
+    view.version == table.version() && Arc::ptr_eq(&view.note, note) && !view.is_damaged()
 }

@@ -1,13 +1,29 @@
+//! A view as a reconcile commits it, and what a reader makes of it.
+//!
+//! - `answers`: what a view answers, held against rows that are merged one at a time;
+//! - `changes`: what is built when a view changes, and after a restart;
+//! - `damage`: segments that are torn, changed or foreign;
+//! - `memory`: many rows and little memory;
+//! - `sorting`: rows that do not fit into the memory of a build.
+
+mod answers;
+mod changes;
+mod damage;
+mod memory;
+mod sorting;
+
 use platform::settings;
-use platform::store::{Commit, Store};
-use polars::prelude::{DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
+use platform::settings::Size;
+use platform::store::{Commit, DataFile, Store};
+use polars::prelude::{DataFrame, DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::batch_view;
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
-use shared_logic::time::{HOUR_US, SECOND_US, parse_rfc3339};
+use shared_logic::time::{DAY_US, HOUR_US, SECOND_US, day_of, format_day, parse_rfc3339};
 use storage::Storage;
+use test_kit::{DEADLINE, Dice};
 
 use super::*;
 
@@ -30,11 +46,27 @@ seconds = "sum(seconds)"
 dearest = "max(cost)"
 "#;
 
-/// Minute of the day, city, hour of the shift; calls, seconds (none: overflow), dearest (none: nothing).
-type Row = (i64, &'static str, i64, i64, Option<i64>, Option<f64>);
 /// Stands for no city.
 const ABSENT: &str = "(absent)";
+/// More than all blocks of a test take.
+const PLENTY: usize = 64 << 20;
 
+/// A row of a view.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    /// Microseconds since 1970.
+    bucket: i64,
+    city: String,
+    /// The start of the shift, in hours since 1970.
+    shift: i64,
+    calls: i64,
+    /// `None`: an overflow.
+    seconds: Option<i64>,
+    /// `None`: nothing.
+    dearest: Option<f64>,
+}
+
+/// A view's table, and the folder for its segments.
 struct Table {
     catalog: Catalog,
     folder: tempfile::TempDir,
@@ -45,72 +77,156 @@ impl Table {
         Table { catalog: Catalog::parse(CATALOG).expect("a catalog"), folder: tempfile::tempdir().expect("a folder") }
     }
 
-    fn settings(&self) -> settings::Store {
-        settings::Store { url: self.folder.path().display().to_string(), ..settings::Store::default() }
-    }
-
-    fn store(&self) -> Store {
-        Store::new(&self.settings(), "braid").expect("a folder")
-    }
-
     fn reader(&self, memory: usize) -> ViewReader {
-        let storage = Storage::new(&self.settings(), &self.catalog.deployment).expect("a folder");
-        ViewReader::new(&storage, &self.catalog, &self.catalog.metrics["calls"], Arc::new(Memory::new(memory)))
+        reader_in(self.folder.path(), &self.catalog, memory)
     }
 
     /// Replaces a day, as a reconcile does.
-    async fn commit(&self, day: &str, rows: &[Row]) {
-        let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
-        let columns = [
-            ("bucket", instant.clone()),
-            ("city", DataType::String),
-            ("shift", instant.clone()),
-            ("calls", DataType::Int64),
-            ("seconds", DataType::Int64),
-            ("dearest", DataType::Float64),
-        ];
-        let schema = Schema::from_iter(columns.map(|(name, dtype)| Field::new(name.into(), dtype)));
-        let path = batch_view::path("v1", "calls");
-        let mut table = self.store().open_or_create(&path, &schema, batch_view::DAY).await.expect("a table");
-        let start = at(&format!("{day}T00:00:00Z"));
-        let instants =
-            |name: &str, values: Vec<i64>| Series::new(name.into(), values).cast(&instant).expect("instants");
-        let mut frame = df!(
-            "city" => rows.iter().map(|row| (row.1 != ABSENT).then_some(row.1)).collect::<Vec<_>>(),
-            "calls" => rows.iter().map(|row| row.3).collect::<Vec<_>>(),
-            "seconds" => rows.iter().map(|row| row.4).collect::<Vec<_>>(),
-            "dearest" => rows.iter().map(|row| row.5).collect::<Vec<_>>(),
-        )
-        .expect("columns");
-        let buckets = rows.iter().map(|row| start + row.0 * 60 * SECOND_US).collect();
-        let shifts = rows.iter().map(|row| start + row.2 * HOUR_US).collect();
-        frame.with_column(instants("bucket", buckets).into()).expect("a column");
-        frame.with_column(instants("shift", shifts).into()).expect("a column");
-        let file = table.write(day, frame, &[]).await.expect("written");
-        let old = table.files().await.expect("listed").into_iter().filter(|file| file.partition == day);
-        let note = Note {
+    async fn replace(&self, rows: &[Row]) {
+        self.commit(rows, |_| true).await;
+    }
+
+    /// Adds files to the days of the rows.
+    async fn add(&self, rows: &[Row]) {
+        self.commit(rows, |_| false).await;
+    }
+
+    /// Commits a file for each day of the rows, and removes those older files of the days that `is_old` accepts.
+    async fn commit(&self, rows: &[Row], is_old: impl Fn(&DataFile) -> bool) {
+        let mut table = self.table().await;
+        let before = table.files().await.expect("listed");
+        let mut days: BTreeMap<i64, Vec<&Row>> = BTreeMap::new();
+        rows.iter().for_each(|row| days.entry(day_of(row.bucket)).or_default().push(row));
+        let mut commit = Commit::new("RECONCILE", batch_view::DAY, 0);
+        for (day, rows) in &days {
+            commit = commit.adding([table.write(&format_day(*day), frame(rows), &[]).await.expect("written")]);
+        }
+        let is_of_day = |file: &DataFile| days.keys().any(|day| format_day(*day) == file.partition);
+        commit = commit.removing(before.into_iter().filter(|file| is_of_day(file) && is_old(file)));
+        table.commit(commit.note(batch_view::NOTE_DOMAIN, &self.note())).await.expect("committed");
+    }
+
+    async fn table(&self) -> platform::store::Table {
+        let schema = Schema::from_iter(columns().map(|(name, dtype)| Field::new(name.into(), dtype)));
+        let store = Store::new(&store_in(self.folder.path()), "braid").expect("a folder");
+        store.open_or_create(&batch_view::path("v1", "calls"), &schema, batch_view::DAY).await.expect("a table")
+    }
+
+    fn note(&self) -> Note {
+        Note {
             definition: self.catalog.definition(&self.catalog.metrics["calls"]),
             cut: Offsets::from_iter([(PartitionId::new("log", 0), 7)]),
             archive_version: 3,
             committed_at_us: 0,
-        };
-        let commit = Commit::new("RECONCILE", batch_view::DAY, 0).adding([file]).removing(old);
-        table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("committed");
+        }
     }
+
+    /// The files of all segments.
+    fn segments(&self) -> Vec<std::path::PathBuf> {
+        let folder = self.folder.path().join("serving/0/braid/views/v1/calls");
+        let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "segment")).collect()
+    }
+}
+
+fn store_in(folder: &std::path::Path) -> settings::Store {
+    settings::Store { url: folder.join("store").display().to_string(), ..settings::Store::default() }
+}
+
+/// A reader of the view in a folder, whose segments lie there, too.
+fn reader_in(folder: &std::path::Path, catalog: &Catalog, memory: usize) -> ViewReader {
+    let storage = Storage::new(&store_in(folder), &catalog.deployment).expect("a folder");
+    let disk = Disk::open(&folder.join("serving"), "braid", Size::from_bytes(memory as u64)).expect("a place");
+    ViewReader::new(&storage, catalog, &catalog.metrics["calls"], Arc::new(disk))
+}
+
+fn columns() -> [(&'static str, DataType); 6] {
+    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+    [
+        ("bucket", instant.clone()),
+        ("city", DataType::String),
+        ("shift", instant),
+        ("calls", DataType::Int64),
+        ("seconds", DataType::Int64),
+        ("dearest", DataType::Float64),
+    ]
+}
+
+fn frame(rows: &[&Row]) -> DataFrame {
+    let instants = |name: &str, values: Vec<i64>| {
+        let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+        Series::new(name.into(), values).cast(&instant).expect("instants")
+    };
+    let mut frame = df!(
+        "city" => rows.iter().map(|row| (row.city != ABSENT).then_some(row.city.as_str())).collect::<Vec<_>>(),
+        "calls" => rows.iter().map(|row| row.calls).collect::<Vec<_>>(),
+        "seconds" => rows.iter().map(|row| row.seconds).collect::<Vec<_>>(),
+        "dearest" => rows.iter().map(|row| row.dearest).collect::<Vec<_>>(),
+    )
+    .expect("columns");
+    let buckets = rows.iter().map(|row| row.bucket).collect();
+    let shifts = rows.iter().map(|row| row.shift * HOUR_US).collect();
+    frame.with_column(instants("bucket", buckets).into()).expect("a column");
+    frame.with_column(instants("shift", shifts).into()).expect("a column");
+    frame
+}
+
+/// A row of one call, of one second.
+fn call(at_bucket: &str, city: &str) -> Row {
+    let bucket = at(at_bucket);
+    Row { bucket, city: city.to_owned(), shift: bucket / HOUR_US, calls: 1, seconds: Some(1), dearest: None }
+}
+
+/// So many rows of so many days from that one on, in any order, with several rows of one key and bucket now and then.
+fn any_rows(dice: &mut Dice, first: &str, days: usize, rows: usize) -> Vec<Row> {
+    let first = at(first);
+    let row = |dice: &mut Dice| {
+        // Some minutes and some cities have much more than others.
+        let minute = if dice.chance(30) { dice.below(20) } else { dice.below(24 * 60) };
+        let bucket = first + dice.below(days) as i64 * DAY_US + minute as i64 * 60 * SECOND_US;
+        let city = match dice.below(10) {
+            0 => ABSENT.to_owned(),
+            1..5 => format!("Köln \"{}\"", dice.below(4)),
+            _ => format!("city-{}", dice.below(300)),
+        };
+        Row {
+            bucket,
+            city,
+            shift: bucket.div_euclid(8 * HOUR_US) * 8,
+            calls: dice.between(1, 9),
+            seconds: if dice.chance(1) { None } else { Some(dice.between(-9, 99) << dice.below(50)) },
+            dearest: dice.chance(70).then(|| dice.between(-400, 400) as f64 / 4.0),
+        }
+    };
+    (0..rows).map(|_| row(dice)).collect()
 }
 
 fn at(text: &str) -> i64 {
     parse_rfc3339(text.as_bytes()).expect("an instant")
 }
 
-/// Sums over what is not given.
-fn key(city: Option<&str>, shift: Option<&str>) -> GroupKey {
+/// A group key; sums over what is not given. The shift is in hours since 1970.
+fn key(city: Option<&str>, shift: Option<i64>) -> GroupKey {
     let city = city.map_or(KeyPart::All, |city| match city {
         ABSENT => KeyPart::Missing,
         city => KeyPart::Value(KeyValue::Text(city.to_owned())),
     });
-    let shift = shift.map_or(KeyPart::All, |shift| KeyPart::Value(KeyValue::Timestamp(at(shift))));
+    let shift = shift.map_or(KeyPart::All, |shift| KeyPart::Value(KeyValue::Timestamp(shift * HOUR_US)));
     GroupKey::new(&[city, shift])
+}
+
+/// Waits until the newest view is loaded.
+async fn loaded(reader: &mut ViewReader) -> Arc<View> {
+    let loading = async {
+        loop {
+            match reader.refresh().await.expect("read") {
+                Refreshed::View(view) => return view,
+                Refreshed::NoView => panic!("there is no view"),
+                Refreshed::Loading => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, loading).await.expect("loaded in time")
 }
 
 async fn all(view: &View, key: &GroupKey, range: TimeRange, fold: Fold) -> Vec<(i64, Vec<Value>)> {
@@ -118,85 +234,11 @@ async fn all(view: &View, key: &GroupKey, range: TimeRange, fold: Fold) -> Vec<(
     cells.iter().map(|(bucket, values)| (bucket, values.to_vec())).collect()
 }
 
-fn values(calls: i64, seconds: Option<i64>, dearest: Option<f64>) -> Vec<Value> {
-    let seconds = seconds.map_or(Value::Overflow, |seconds| Value::Int(seconds.into()));
-    vec![Value::Int(calls.into()), seconds, dearest.map_or(Value::Null, Value::Float)]
-}
-
-#[tokio::test]
-async fn every_grouping_set_is_merged_from_the_finest_rows() {
-    let table = Table::new();
-    let rows = [
-        (0, "Bonn", 6, 2, Some(20), Some(1.5)),
-        (0, "Bonn", 14, 1, Some(5), None),
-        (1, "Bonn", 6, 4, Some(40), Some(0.5)),
-        (0, "Köln \"Süd\"", 6, 3, Some(-30), None),
-        (700, "Köln \"Süd\"", 14, 1, None, None),
-        (701, ABSENT, 14, 2, Some(3), None),
-        (701, "", 14, 1, Some(1), None),
-    ];
-    table.commit("2026-04-23", &rows).await;
-    let view = table.reader(1 << 20).refresh().await.expect("read").expect("a view");
-    assert_eq!((view.version, view.note.archive_version, view.days()), (1, 3, (1, 0)));
-    let total = async |city, shift| all(&view, &key(city, shift), TimeRange::ALL, Fold::Whole).await.remove(0).1;
-    let morning = Some("2026-04-23T06:00:00Z");
-    assert_eq!(total(Some("Bonn"), morning).await, values(6, Some(60), Some(1.5)));
-    assert_eq!(total(Some("Bonn"), None).await, values(7, Some(65), Some(1.5)));
-    assert_eq!(total(None, morning).await, values(9, Some(30), Some(1.5)));
-    assert_eq!(total(Some("Köln \"Süd\""), None).await, values(4, None, None));
-    assert_eq!(total(Some(ABSENT), None).await, values(2, Some(3), None));
-    assert_eq!(total(Some(ABSENT), Some("2026-04-23T14:00:00Z")).await, values(2, Some(3), None));
-    assert_eq!(total(Some(""), None).await, values(1, Some(1), None));
-    assert_eq!(total(None, None).await, values(14, None, Some(1.5)));
-    assert!(all(&view, &key(Some("Ulm"), None), TimeRange::ALL, Fold::Whole).await.is_empty());
-
-    let hour = TimeRange { from_us: at("2026-04-23T00:00:00Z"), to_us: at("2026-04-23T01:00:00Z") };
-    assert_eq!(all(&view, &key(None, None), hour, Fold::Whole).await[0].1, values(10, Some(35), Some(1.5)));
-    let minute = Fold::Steps(60 * SECOND_US);
-    let minutes = all(&view, &key(Some("Bonn"), None), hour, minute).await;
-    assert_eq!(
-        minutes,
-        [
-            (hour.from_us, values(3, Some(25), Some(1.5))),
-            (hour.from_us + 60 * SECOND_US, values(4, Some(40), Some(0.5)))
-        ]
-    );
-}
-
-#[tokio::test]
-async fn only_days_that_changed_are_loaded_again() {
-    let table = Table::new();
-    let mut reader = table.reader(1 << 20);
-    assert!(reader.refresh().await.expect("read").is_none());
-    table.commit("2026-04-22", &[(0, "Bonn", 6, 1, Some(1), None)]).await;
-    table.commit("2026-04-23", &[(0, "Bonn", 6, 2, Some(2), None)]).await;
-    let before = reader.refresh().await.expect("read").expect("a view");
-    table.commit("2026-04-23", &[(0, "Bonn", 6, 5, Some(5), None)]).await;
-    let after = reader.refresh().await.expect("read").expect("a view");
-    let held = |view: &View, day: &str| {
-        Arc::clone(view.days[&shared_logic::time::parse_day(day).expect("a day")].held.as_ref().expect("held"))
-    };
-    assert!(Arc::ptr_eq(&held(&before, "2026-04-22"), &held(&after, "2026-04-22")));
-    assert!(!Arc::ptr_eq(&held(&before, "2026-04-23"), &held(&after, "2026-04-23")));
-    let calls = async |view: &View| all(view, &key(None, None), TimeRange::ALL, Fold::Whole).await[0].1[0].clone();
-    assert_eq!((calls(&before).await, calls(&after).await), (Value::Int(3), Value::Int(6)));
-    let same = reader.refresh().await.expect("read").expect("a view");
-    assert!(Arc::ptr_eq(&same, &after), "nothing was committed");
-}
-
-#[tokio::test]
-async fn days_beyond_the_memory_are_read_when_asked_for() {
-    let table = Table::new();
-    for (day, calls) in [("2026-04-21", 1), ("2026-04-22", 2), ("2026-04-23", 4)] {
-        table.commit(day, &[(0, "Bonn", 6, calls, Some(0), None)]).await;
-    }
-    let whole = table.reader(1 << 20).refresh().await.expect("read").expect("a view");
-    let view = table.reader(whole.bytes() / 2).refresh().await.expect("read").expect("a view");
-    assert_eq!(view.days(), (1, 2), "the newest is held");
-    assert!(view.days.last_key_value().expect("three days").1.held.is_some());
-    for view in [&whole, &view] {
-        let days = all(view, &key(None, None), TimeRange::ALL, Fold::Steps(DAY_US)).await;
-        let calls: Vec<Value> = days.iter().map(|(_, values)| values[0].clone()).collect();
-        assert_eq!(calls, [1, 2, 4].map(Value::Int));
+/// The total over everything: how many calls.
+async fn calls(view: &View) -> Value {
+    match all(view, &key(None, None), TimeRange::ALL, Fold::Whole).await.as_slice() {
+        [] => Value::Int(0),
+        [(_, values)] => values[0].clone(),
+        more => panic!("{more:?}"),
     }
 }

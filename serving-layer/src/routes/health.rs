@@ -27,6 +27,8 @@ pub(crate) async fn ready(
         None => reasons.push("the batch views are still being loaded".to_owned()),
         Some(snapshot) if !snapshot.is_whole(&version.catalog) => {
             reasons.extend(snapshot.store_errors().map(|error| format!("the store cannot be read: {error}")));
+            reasons
+                .extend(snapshot.loading().map(|metric| format!("the batch view of {metric} is still being loaded")));
         }
         Some(_) => {}
     }

@@ -21,6 +21,9 @@ use crate::problem::Problem;
 use body::{Dependencies, Dependency, Deployment, SourceStatus, Status};
 use gather::SourceReader;
 
+/// How many logs that are over are shown, the newest ones. Of the others, only their number is.
+pub(crate) const OVER_SHOWN: usize = 3;
+
 /// Everything about every source.
 pub(crate) async fn status(
     State(app): State<Arc<App>>,
@@ -40,6 +43,7 @@ pub(crate) async fn status(
     let redis = app.redis.ping().await.err().map(|error| error.to_string());
     let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
+    store.extend(snapshot.loading().map(|metric| format!("the batch view of {metric} is still being loaded")));
     let metrics = version.catalog.metrics.keys();
     let deployment = &version.catalog.deployment;
     Ok(Json(Status {

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use platform::settings::Size;
 use shared_logic::catalog::Catalog;
 use shared_logic::complete::Gap;
 use storage::Storage;
@@ -16,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use super::known_gaps::KnownGaps;
 use super::refresh::TableReaders;
 use super::{Snapshot, TopicsBySource};
+use crate::batch_view::Disk;
 use crate::topics::TopicWatch;
 
 /// How long the first snapshot waits for Kafka to describe the topics, so that the first answers are not incomplete.
@@ -32,20 +32,22 @@ pub(crate) struct SnapshotCache {
     readers: Mutex<TableReaders>,
     topics: BTreeMap<String, Arc<TopicWatch>>,
     known_gaps: KnownGaps,
+    disk: Arc<Disk>,
 }
 
 impl SnapshotCache {
-    /// Has no snapshot yet. `view_memory` bounds the rows of batch views that are kept in memory.
-    pub(crate) fn new(catalog: &Catalog, storage: &Storage, view_memory: Size) -> SnapshotCache {
+    /// Has no snapshot yet. The segments of batch views lie on `disk`.
+    pub(crate) fn new(catalog: &Catalog, storage: &Storage, disk: Arc<Disk>) -> SnapshotCache {
         let topics = catalog.sources.iter();
         let topics = topics.map(|(name, source)| (name.clone(), Arc::new(TopicWatch::new(&source.topic))));
         SnapshotCache {
             current: ArcSwapOption::empty(),
             has_first: watch::Sender::new(false),
             begun: AtomicU64::new(0),
-            readers: Mutex::new(TableReaders::new(catalog, storage, view_memory)),
+            readers: Mutex::new(TableReaders::new(catalog, storage, &disk)),
             topics: topics.collect(),
             known_gaps: KnownGaps::default(),
+            disk,
         }
     }
 
@@ -79,14 +81,17 @@ impl SnapshotCache {
         taken.await.ok()
     }
 
-    /// Takes a snapshot every `every`, for ever. The first one waits a moment for Kafka's descriptions.
+    /// Takes a snapshot every `every`, and when a view was loaded, for ever. The first one waits a moment for Kafka's descriptions.
     pub(crate) async fn follow(&self, every: Duration) {
         let tried = self.topics.values().map(|topic| topic.tried());
         let _ = tokio::time::timeout(FIRST_TOPICS_WITHIN, futures::future::join_all(tried)).await;
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.disk.loaded.notified() => {}
+            }
             let readers = self.readers.lock().await;
             self.take(readers).await;
         }
@@ -101,7 +106,7 @@ impl SnapshotCache {
     pub(crate) fn renew_topics(&self) {
         let topics = self.topics_now();
         let renewed = |current: &Option<Arc<Snapshot>>| {
-            current.as_ref().map(|snapshot| Arc::new(Snapshot { topics: topics.clone(), ..Snapshot::clone(snapshot) }))
+            current.as_ref().map(|snapshot| Arc::new(snapshot.with_topics(topics.clone())))
         };
         self.current.rcu(renewed);
     }
@@ -122,8 +127,9 @@ impl SnapshotCache {
         let views = readers.views(&before.views).await;
         // Only now, so that no archive is older than the one from which a view was computed.
         let archives = readers.archives(&before.archives).await;
-        let snapshot = Snapshot { sequence, views, archives, topics: self.topics_now() };
-        metrics::gauge!("braid_serving_view_memory_bytes").set(snapshot.view_bytes() as f64);
+        let snapshot = Snapshot::new(sequence, views, archives, self.topics_now());
+        metrics::gauge!("braid_serving_view_memory_bytes").set(self.disk.memory_bytes() as f64);
+        metrics::gauge!("braid_serving_segment_bytes").set(snapshot.segment_bytes() as f64);
         self.current.store(Some(Arc::new(snapshot)));
         // A description may have arrived while this snapshot was put together.
         self.renew_topics();

@@ -1,66 +1,82 @@
-//! Slices as ranges of offsets, and the slices that each shard had when it was last read.
+//! Slices as ranges of positions, and the positions that each shard had when it was last read.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::log::Position;
 
-/// How many shards' slices are remembered. Beyond, all are forgotten and read again.
+/// How many shards' positions are remembered. Beyond, all are forgotten and read again.
 const MAX_SHARDS: usize = 100_000;
 
-/// The offsets of one slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// One slice at the time at which its shard was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slice {
     pub(super) begin: i64,
-    /// `None` for the newest slice, which still grows.
-    pub(super) end: Option<i64>,
+    /// Up to where it was counted: where the next slice begins, or the cursor. With the same shard, slice and position, counters
+    /// are the same.
+    pub(super) upto: Position,
+    /// Whether it is the newest slice, which still grows.
+    pub(super) is_newest: bool,
 }
 
-/// The slices that begin at the offset `from` or later. `begins` are the begins of all slices of a shard, ascending.
-pub(super) fn slices(begins: &[i64], from: i64) -> impl Iterator<Item = Slice> {
-    let ends = begins.iter().skip(1).copied().map(Some).chain([None]);
-    let all = begins.iter().copied().zip(ends).map(|(begin, end)| Slice { begin, end });
+/// The slices of a shard that begin at the offset `from` or later.
+pub(super) fn slices(shard: &Shard, from: i64) -> impl Iterator<Item = Slice> {
+    let newest = shard.last_slice();
+    let all = shard.positions().zip(shard.positions().skip(1));
+    let all = all.map(move |(begin, upto)| Slice { begin: begin.offset, upto, is_newest: begin.offset == newest });
     all.filter(move |slice| slice.begin >= from)
 }
 
-/// What was known of a shard when it was last read.
-#[derive(Clone)]
-pub(super) struct Known {
-    pub(super) instance: Instance,
-    /// The begins of its slices.
-    pub(super) begins: Vec<i64>,
-}
-
-impl Known {
-    pub(super) fn of(shard: &Shard) -> Known {
-        Known { instance: shard.instance, begins: shard.slices.clone() }
-    }
-}
-
-/// Per shard, what was known of it when it was last read.
+/// Per shard, its positions when it was last read.
 #[derive(Default)]
-pub(super) struct KnownSlices {
-    by_shard: Mutex<HashMap<String, Known>>,
+pub(super) struct KnownShards {
+    by_key: Mutex<HashMap<String, Arc<Shard>>>,
 }
 
-impl KnownSlices {
-    pub(super) fn get(&self, keys: &ShardKeys) -> Option<Known> {
+impl KnownShards {
+    pub(super) fn get(&self, keys: &ShardKeys) -> Option<Arc<Shard>> {
         self.lock().get(&keys.shard()).cloned()
     }
 
-    pub(super) fn set(&self, keys: &ShardKeys, now: &Known) {
+    pub(super) fn set(&self, keys: &ShardKeys, now: &Arc<Shard>) {
         let mut known = self.lock();
         if known.len() >= MAX_SHARDS {
             known.clear();
         }
-        known.insert(keys.shard(), now.clone());
+        known.insert(keys.shard(), Arc::clone(now));
     }
 
     pub(super) fn remove(&self, keys: &ShardKeys) {
         self.lock().remove(&keys.shard());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.by_shard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Shard>>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::contracts::speed_view::Instance;
+
+    use super::*;
+
+    #[test]
+    fn a_slice_is_counted_up_to_the_next_one_or_the_cursor() {
+        let shard = Shard {
+            cursor: 30,
+            slices: vec![0, 10, 20],
+            definitions: Default::default(),
+            instance: Instance::new(1),
+            witnesses: vec![None; 4],
+            truncated: None,
+        };
+        let of = |from: i64| -> Vec<(i64, i64, bool)> {
+            slices(&shard, from).map(|slice| (slice.begin, slice.upto.offset, slice.is_newest)).collect()
+        };
+        assert_eq!(of(0), [(0, 10, false), (10, 20, false), (20, 30, true)]);
+        assert_eq!(of(10), of(0)[1..]);
+        assert_eq!(of(21), []);
     }
 }

@@ -3,7 +3,9 @@
 
 mod completeness;
 mod http;
+mod looks;
 mod problems;
+mod redis_proxy;
 mod series;
 mod status;
 mod test_server;

@@ -1,5 +1,7 @@
 //! What the serving layer says of the metrics, the sources and itself.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use shared_logic::contracts::archive::{Place, Rejects};
 use shared_logic::log::PartitionId;
@@ -54,6 +56,7 @@ async fn a_metric_is_described() {
         (&json!(1), &json!("2026-04-24T09:20:03Z"), &json!(true))
     );
     assert_eq!(cut["offsets"], json!({LOG: {"0": 4}}));
+    assert_eq!(cut["segments"], json!({"days": 0, "months": 0, "bytes": 0}));
     assert!(cut["age_ms"].as_i64().expect("a number") > 0);
     assert_eq!(
         (&metric["freshness"]["as_of"], &metric["freshness"]["complete"]),
@@ -95,6 +98,40 @@ async fn the_status_names_every_partition() {
 }
 
 #[tokio::test]
+async fn logs_that_are_over_cost_no_request_anything() {
+    let mut server = TestServer::new().await;
+    server.topics.set(&[1]);
+    let over: Vec<String> = (0..500).map(|n| format!("log-{n:03}")).collect();
+    server
+        .archive(|facts| {
+            for log in &over {
+                (0..4).for_each(|partition| facts.begin(&PartitionId::new(log.as_str(), partition), 7));
+                facts.close(log);
+                facts.settle(log, &BTreeMap::new());
+            }
+            facts.note_over(&over);
+            facts.begin(&PartitionId::new(LOG, 0), 0);
+        })
+        .await;
+    server.open(0, 0).await;
+    server.apply(0, &[("2026-04-24T09:00:00Z", "v1", "de", 1)], "2026-04-24T09:00:02Z").await;
+    server.serve().await;
+    server.until_complete(TOTAL).await;
+    let before = server.calls("evalsha").await;
+    assert_eq!(server.ok(TOTAL).await["values"]["views"], 1);
+    assert_eq!(server.calls("evalsha").await - before, 1, "only the shard of the topic's log is read");
+
+    let status = server.ok("/v1/status").await;
+    let source = &status["sources"][0];
+    let listed = |member: &str| -> Vec<&str> {
+        source[member].as_array().expect("a list").iter().map(|entry| entry["log"].as_str().expect("a log")).collect()
+    };
+    assert_eq!(listed("logs"), ["log-497", "log-498", "log-499", LOG]);
+    assert_eq!((listed("partitions").len(), &source["logs_not_shown"]), (3 * 4 + 1, &json!(497)));
+    assert_eq!(server.calls("evalsha").await - before, 1 + 3 * 4 + 1);
+}
+
+#[tokio::test]
 async fn the_process_says_how_it_is() {
     platform::telemetry::init(&platform::settings::Telemetry { log: "warn".to_owned(), ..Default::default() })
         .expect("starts");
@@ -107,5 +144,7 @@ async fn the_process_says_how_it_is() {
     let text = response.text().await.expect("text");
     assert!(text.contains("braid_serving_requests_total{route=\"/readyz\",status=\"200\"}"), "{text}");
     assert!(text.contains("braid_serving_request_seconds_bucket"), "{text}");
-    assert!(text.contains("braid_serving_view_memory_bytes"), "{text}");
+    for name in ["view_memory_bytes", "segment_bytes", "blocks_total{from=\"memory\"}", "blocks_total{from=\"disk\"}"] {
+        assert!(text.contains(&format!("braid_serving_{name}")), "{name}: {text}");
+    }
 }

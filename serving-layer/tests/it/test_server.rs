@@ -11,7 +11,7 @@ use platform::kafka::{KafkaError, Topic};
 use platform::settings::{Secret, Settings, Span};
 use platform::shutdown::Shutdown;
 use platform::store::{Commit, Committed, Store, Table};
-use polars::prelude::{DataFrame, DataType, Field, IntoLazy, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
+use polars::prelude::{DataFrame, DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use serving_layer::{ServeError, Server, TopicClient};
@@ -21,11 +21,13 @@ use shared_logic::contracts::batch_view::{self, Note};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Instance, ShardKeys};
 use shared_logic::log::{Offsets, PartitionId};
-use shared_logic::plan::Plan;
+use shared_logic::plan::SourcePlan;
 use shared_logic::time::parse_rfc3339;
 use storage::{ShardClient, ShardError};
 use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
+
+use crate::redis_proxy::RedisProxy;
 
 pub(crate) const LOG: &str = "log-a";
 /// The total over everything.
@@ -126,6 +128,14 @@ impl TestServer {
     /// Starts the serving layer and waits until it is ready.
     pub(crate) async fn serve(&mut self) {
         self.serve_unready().await;
+        self.until("/readyz", |status, _| status == 200).await;
+    }
+
+    /// The same; its Redis is behind a proxy. What a test does to shards does not pass through that.
+    pub(crate) async fn serve_behind(&mut self, proxy: &RedisProxy) {
+        let direct = std::mem::replace(&mut self.settings.redis.url, Secret::from(proxy.url()));
+        self.serve_unready().await;
+        self.settings.redis.url = direct;
         self.until("/readyz", |status, _| status == 200).await;
     }
 
@@ -297,10 +307,14 @@ impl TestServer {
         let partials = {
             let (source, metric, rows) = (source.clone(), metric.clone(), columns(events));
             // The plan may block, as a layer's plan does on a thread of its own.
-            let count = move || Plan::new(&source, &metric).run(rows.lazy());
+            let count = move || {
+                let plan = SourcePlan::new(&source, [&metric]);
+                let (height, encoded) = (rows.height(), plan.encode(rows).expect("evaluated"));
+                plan.count(&encoded, 0, &[height], usize::MAX).partials
+            };
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
-        let additions = [Addition::new(self.definition(), metric, &partials.expect("counted"))];
+        let additions = [Addition::new(self.definition(), metric, &partials[0])];
         let (_, held) = self.shards.held(redis, &keys, &expected, &additions).await.expect("read");
         let merged =
             additions.iter().zip(&held).map(|(addition, held)| (addition, addition.merged(held).expect("merged")));
@@ -312,6 +326,11 @@ impl TestServer {
     pub(crate) async fn command(&self, words: &[&str]) {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).query_async::<()>(&mut self.connection.clone()).await.expect("done");
+    }
+
+    /// How often Redis has run a command since its start, also within scripts.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        self.redis.calls(command).await.expect("redis answers")
     }
 
     /// The store's folder.

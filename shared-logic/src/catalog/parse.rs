@@ -8,13 +8,17 @@
 //! - `name`: which names are allowed;
 //! - `deployment`: `[pipeline]`;
 //! - `schedule`: `[schedule]`;
-//! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `field`, its fields, and `size`, numbers of bytes;
+//! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `event_time`, when it happened, `field`, its fields,
+//!   `columns`, what formats with columns say about them, `instant`, how times are written, and `size`, numbers of bytes;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
+mod columns;
 mod deployment;
 mod document;
 mod event_id;
+mod event_time;
 mod field;
+mod instant;
 mod metric;
 mod name;
 mod schedule;

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write};
 
+use chrono_tz::IANA_TZDB_VERSION;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -68,11 +69,12 @@ pub(super) fn decoding(source: &Source) -> String {
             line(format_args!("numbers"));
         }
     }
-    if source.format.is_positional() {
+    if source.format.null().is_some() {
         line(format_args!("null {:?}", source.null));
     }
+    // Clocks of a zone are changed by laws, of which a newer database knows more.
     if let Some(zone) = source.time_zone {
-        line(format_args!("time_zone {}", zone.name()));
+        line(format_args!("time_zone {} {IANA_TZDB_VERSION}", zone.name()));
     }
     line(format_args!("event_id {}", event_id(source)));
     line(format_args!("event_time {}", source.event_time));
@@ -128,6 +130,9 @@ events = "count()"
             ("\"json\"", "\"tsv\"", true),
             ("site = \"string\"", "site = \"string?\"", true),
             ("site = \"string\"", "site = \"string\"\nmore = \"int?\"", true),
+            ("format = \"json\"", "format = \"json\"\ntime_zone = \"UTC\"", true),
+            ("sent_at = \"timestamp\"", "sent_at = { type = \"timestamp\", format = \"epoch_s\" }", true),
+            ("sent_at = \"timestamp\"", "sent_at = { type = \"timestamp\", format = \"%+\" }", true),
             ("site = \"string\"", "site = { type = \"string\", path = \"place.site\" }", true),
             ("site = \"string\"", "site = { type = \"string\", numbers = true }", true),
             ("site = \"string\"", "site = { type = \"string\", path = [\"site\"], numbers = false }", false),
@@ -153,5 +158,29 @@ events = "count()"
         let two = |fields: &str| rules_of(&CATALOG.replacen("event_id = \"id\"", &format!("event_id = {fields}"), 1));
         assert_eq!(two(r#"["id", "site"]"#), two(r#"["site", "id"]"#));
         assert_ne!(two(r#"["id", "site"]"#), two(r#"["site"]"#));
+    }
+
+    #[test]
+    fn texts_of_absent_values_are_rules_of_formats_that_hold_texts() {
+        let with = |format: &str, null: &str| {
+            rules_of(&CATALOG.replacen("format = \"json\"", &format!("format = \"{format}\"\n{null}"), 1))
+        };
+        assert_eq!(with("tsv", ""), with("tsv", "null = [\"\"]"));
+        assert_ne!(with("tsv", ""), with("tsv", "null = [\"\", \"-\"]"));
+        assert_ne!(with("tsv", ""), with("csv", ""));
+    }
+
+    #[test]
+    fn columns_with_names_have_no_order() {
+        let log = |fields: &str| {
+            let head = "[sources.s]\nformat = \"combined\"\nevent_time = \"time\"\n[sources.s.fields]";
+            rules_of(&format!("{head}\n{fields}\n"))
+        };
+        let (time, user) = ("time = \"timestamp\"", "user = \"string\"");
+        assert_eq!(log(&format!("{time}\n{user}")), log(&format!("{user}\n{time}")));
+        // The usual form of a log's times, written out, is the same rule.
+        let written = "time = { type = \"timestamp\", format = \"%d/%b/%Y:%H:%M:%S %z\" }";
+        assert_eq!(log(&format!("{written}\n{user}")), log(&format!("{time}\n{user}")));
+        assert_ne!(log(time), log("time = { type = \"timestamp\", format = \"%+\" }"));
     }
 }

@@ -1,8 +1,10 @@
 //! `[sources.…]`: Kafka topics with a declared schema.
 
+use std::borrow::Cow;
+
 use chrono_tz::Tz;
 
-use crate::format::Format;
+use crate::format::{FieldValue, Format, Layout};
 use crate::schema::Field;
 
 /// The largest number of fields that together identify an event.
@@ -34,7 +36,7 @@ pub struct Source {
     pub start: Start,
     /// How payloads are written.
     pub format: Format,
-    /// The texts that stand for an absent value, in formats that hold texts only.
+    /// The texts that stand for an absent value, in formats that hold texts only: at least one there, else none.
     pub null: Vec<String>,
     /// The zone of instants that name none.
     pub time_zone: Option<Tz>,
@@ -42,7 +44,8 @@ pub struct Source {
     pub kept_bytes: KeptBytes,
     /// How many offsets back the speed layer looks for an earlier copy of an event, per partition.
     pub dedup_window: u64,
-    /// Declared fields, in the order of the file (the column order of `tsv`).
+    /// Declared fields, in the order of the file (the column order of `tsv` and `csv`). An event time that is put together
+    /// from other fields is the last one.
     pub fields: Vec<Field>,
 }
 
@@ -50,6 +53,24 @@ impl Source {
     /// The declared field of that name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Writes a row as a payload. `values` are those of the fields, in the same order; `None` is absent.
+    ///
+    /// The decoder reads the same values, as far as the format can hold them: not, for example, a text with tabs in a line of
+    /// TSV, or one that stands for an absent value.
+    pub fn write(&self, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+        self.format.write(self.layout(), values)
+    }
+
+    /// Finds the text of the field at that position, without judging the rest of the payload. `None` if the field is absent
+    /// or the payload is too broken to find it.
+    pub fn field_text<'a>(&self, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
+        self.format.field_text(self.layout(), payload, at)
+    }
+
+    fn layout(&self) -> Layout<'_> {
+        Layout { fields: &self.fields, null: &self.null, time_zone: self.time_zone }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Evidence and its verdict.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::contracts::speed_view::Instance;
 use crate::log::{OffsetRange, Offsets};
@@ -18,7 +20,7 @@ struct Seen {
     archive: Option<Facts>,
     archive_version: u64,
     topic: Option<TopicState>,
-    shards: BTreeMap<PartitionId, Option<Shard>>,
+    shards: Shards,
 }
 
 fn cut(pairs: &[(i32, i64)]) -> Offsets {
@@ -50,29 +52,23 @@ fn complete() -> Seen {
 }
 
 impl Seen {
-    fn judged(&self) -> Verdict {
-        judge(&Evidence {
+    fn standing(&self) -> Standing {
+        Standing::of(&Evidence {
             definition: &hash(1),
             rules: &RulesHash::from("rules"),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
             archive_version: self.archive_version,
             topic: self.topic.as_ref(),
-            shards: &self.shards,
         })
     }
 
+    fn judged(&self) -> Verdict {
+        self.standing().judge(&self.shards)
+    }
+
     fn needed(&self) -> Vec<PartitionId> {
-        let evidence = Evidence {
-            definition: &hash(1),
-            rules: &RulesHash::from("rules"),
-            view: self.view.as_ref(),
-            archive: self.archive.as_ref(),
-            archive_version: self.archive_version,
-            topic: self.topic.as_ref(),
-            shards: &self.shards,
-        };
-        needed_shards(&evidence).into_iter().collect()
+        self.standing().needed().cloned().collect()
     }
 
     fn facts(&mut self) -> &mut Facts {
@@ -90,7 +86,7 @@ fn with(change: impl FnOnce(&mut Seen)) -> Verdict {
 fn assert_complete(what: &str, verdict: &Verdict, from: &[(i32, i64)]) {
     assert_eq!(verdict.gaps, [], "{what}");
     let from: BTreeMap<PartitionId, i64> = from.iter().map(|(partition, offset)| (id(*partition), *offset)).collect();
-    assert_eq!(verdict.from, from, "{what}");
+    assert_eq!(*verdict.from, from, "{what}");
 }
 
 #[test]
@@ -259,7 +255,7 @@ fn an_incarnation_that_lost_its_tail_counts_nothing_until_it_is_settled_and_in_t
     let truncated = [Gap { partition: Some(id(0)), why: Why::LogTruncated }];
     let verdict = seen.judged();
     assert_eq!(verdict.gaps, truncated, "the topic's partition is the incarnation that goes on");
-    assert_eq!(verdict.from, BTreeMap::from([(next.clone(), 80)]));
+    assert_eq!(*verdict.from, BTreeMap::from([(next.clone(), 80)]));
     seen.view = Some(note(1, cut(&[(0, 100)])));
     assert_eq!(seen.judged().gaps, truncated, "no reconcile has asked yet what speed had counted");
     seen.facts().settle_truncated(&id(0), None);
@@ -267,4 +263,28 @@ fn an_incarnation_that_lost_its_tail_counts_nothing_until_it_is_settled_and_in_t
     assert_eq!(seen.needed(), std::slice::from_ref(&next));
     seen.view = Some(note(1, cut(&[(0, 50)])));
     assert_eq!(seen.judged().gaps, truncated, "the view does not hold all of it");
+}
+
+#[test]
+fn an_answer_is_as_old_as_the_oldest_partition() {
+    let mut seen = complete();
+    seen.topic = Some(TopicState { log: Some(("log".to_owned(), 2)), at_us: 1_000 });
+    seen.facts().begin(&id(1), 0);
+    seen.shards.insert(id(1), shard(&[0], 0));
+    let as_of = |seen: &Seen, moments: [Option<i64>; 2]| {
+        seen.standing().as_of_us(&seen.shards, |id| moments[id.partition as usize])
+    };
+    assert_eq!(as_of(&seen, [Some(30), Some(20)]), Some(20));
+    assert_eq!(as_of(&seen, [Some(3_000), Some(2_000)]), Some(1_000), "never newer than what is known of the topic");
+    assert_eq!(as_of(&seen, [Some(30), None]), None);
+    // A closed log holds nothing back once its shard has counted all that was archived.
+    seen.facts().close("log");
+    assert_eq!(as_of(&seen, [None, None]), Some(1_000));
+    let behind = Shard { cursor: 99, ..shard(&[0], 0).expect("a shard") };
+    seen.shards.insert(id(0), Some(behind));
+    assert_eq!(as_of(&seen, [Some(30), None]), Some(30));
+    seen.shards.remove(&id(0));
+    assert_eq!(as_of(&seen, [Some(30), None]), None);
+    seen.topic = None;
+    assert_eq!(as_of(&seen, [Some(30), Some(20)]), None);
 }

@@ -6,15 +6,18 @@
 //!
 //! - `headers`: how headers are written;
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
-//! - `registration`: what an archiver's session changes once it has seen the topic (R6).
+//! - `registration`: what an archiver's session changes once it has seen the topic (R6);
+//! - `schemas`: the writers' schemas that records name, beside the table (R11).
 
 mod facts;
 mod headers;
 mod registration;
+mod schemas;
 
 pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld};
 pub use headers::headers_text;
 pub use registration::Change;
+pub use schemas::{ArchivedSchema, schema_path};
 
 use polars::prelude::{DataType, PlSmallStr, Schema};
 
@@ -22,6 +25,8 @@ use crate::schema::Field;
 
 /// The Delta metadata domain that holds the [`Facts`].
 pub const FACTS_DOMAIN: &str = "braid.archive";
+/// Where the facts' JSON has an entry for each log: most of these are over and do not change any more.
+pub const FACTS_LOGS: &str = "/facts/logs";
 
 /// The partition column: the event's day, or the record's if it could not be decoded. `YYYY-MM-DD`.
 pub const DAY: &str = "_day";

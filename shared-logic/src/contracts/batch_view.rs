@@ -20,6 +20,8 @@ use crate::log::Offsets;
 
 /// The Delta metadata domain that holds the [`Note`].
 pub const NOTE_DOMAIN: &str = "braid.view";
+/// Where the note's JSON has an entry for each log: most of these are over and do not change any more.
+pub const NOTE_LOGS: &str = "/cut";
 
 /// The column of a row's bucket: its start, an instant.
 pub const BUCKET: &str = "bucket";

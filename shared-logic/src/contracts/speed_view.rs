@@ -6,11 +6,20 @@
 //! | key | type | holds |
 //! |---|---|---|
 //! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of`, `witnesses` (of each begin and of the cursor, comma-separated, R12), `truncated` (where a worker found another record than what was counted) |
-//! | `…:c:<instance>:<slice begin>:<definition>` | hash | `<chunk>:<group key>` → the values of 64 buckets; `chunks` → those that occur |
+//! | `…:c:<instance>:<slice begin>:<definition>` | hash | counters: `<group key>` → the key's chunks, and the values of the first of them; `<chunk>:<group key>` → the values of another |
+//! | `…:counters` | hash | `<instance>:<slice begin>:<definition>` for each key of counters that may exist (R8) |
 //!
 //! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64. Everything that a
-//! slice counts for one definition is one key: a micro-batch is written with one command, a group key's total is one read
-//! per slice however many buckets it spans, and a slice is dropped at once.
+//! slice counts for one definition is one key: a micro-batch is written with one command, a group key's total takes two reads
+//! per slice at most however many buckets it spans, and a slice is dropped at once.
+//!
+//! Counters are named before they are written, and the names are removed together with them. So whatever was counted into is
+//! found by its name, also after a process was killed and after the shard itself is gone.
+//!
+//! - `chunks`: which chunks a group key has in a slice; `counters`: the values of one;
+//! - `addition`: what a micro-batch adds to them; `read`: what a reader asks for;
+//! - `shard`: the positions, and what may happen to them; `instance`: one life of a shard;
+//! - [`script`]: the texts that scripts and their callers exchange.
 //!
 //! A key without a cursor is no shard: [`script`] says when that is so. A shard that is opened or reopened has no counters,
 //! whatever an earlier one left behind, because their keys hold another instance.
@@ -19,16 +28,18 @@
 //! scripts of the crate `storage`, which do it atomically in Redis ([`script`]). Tests run both side by side on a real Redis.
 
 mod addition;
+mod chunks;
 mod counters;
 mod instance;
 mod read;
 pub mod script;
 mod shard;
 
-pub use addition::Addition;
-pub use counters::{CHUNK_BUCKETS, CHUNKS, Counters};
+pub use addition::{Addition, Held};
+pub use chunks::ChunkRange;
+pub use counters::{CHUNK_BUCKETS, Counters};
 pub use instance::{Instance, NotAnInstance};
-pub use read::Reading;
+pub use read::{FoundChunks, Reading, Request, Wanted};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use crate::catalog::{DefinitionHash, Deployment};
@@ -60,19 +71,38 @@ impl ShardKeys {
         format!("{}c:{instance}:{slice}:{}", self.tag, definition.as_str())
     }
 
-    /// A glob that matches every counter of the partition's shards, of every instance and of older layouts.
-    pub fn counters_pattern(&self) -> String {
-        format!("{}c:*", escape_glob(&self.tag))
+    /// The key that names every key of counters that may exist.
+    pub fn names(&self) -> String {
+        format!("{}counters", self.tag)
     }
 
-    /// The instance and the slice that a counter's key belongs to, if the key is of this layout.
-    pub fn slice_of(&self, key: &str) -> Option<(Instance, i64)> {
-        let mut parts = key.strip_prefix(&self.tag)?.strip_prefix("c:")?.split(':');
+    /// The key of the counters that have this name.
+    pub fn named(&self, name: &str) -> String {
+        format!("{}c:{name}", self.tag)
+    }
+
+    /// The instance and the slice that the counters of this name belong to; `None` if no worker gives such a name.
+    pub fn owner(name: &str) -> Option<(Instance, i64)> {
+        let mut parts = name.split(':');
         let (instance, slice, _definition) = (parts.next()?, parts.next()?, parts.next()?);
         Some((instance.parse().ok()?, slice.parse().ok()?))
     }
 }
 
-fn escape_glob(text: &str) -> String {
-    text.replace(['\\', '*', '?', '[', ']'], "?")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_name() {
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let keys = ShardKeys::new(&deployment, "s", &PartitionId::new("log", 3));
+        let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
+        let name = "000000000000000b:-7:00000000000000aa";
+        assert_eq!(keys.named(name), keys.counters(Instance::new(11), -7, &definition));
+        assert_eq!(ShardKeys::owner(name), Some((Instance::new(11), -7)));
+        for other in ["", "x:7:00000000000000aa", "000000000000000b:7"] {
+            assert_eq!(ShardKeys::owner(other), None, "{other:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Payloads and what becomes of them: a table for every reason, and properties against serde_json.
 
 mod properties;
+mod tables;
 
 use polars::prelude::AnyValue;
 
@@ -226,8 +227,19 @@ fn fields_are_read_as_declared() {
         ("w", "-62135596800001", err("out_of_range:w")),
         ("w", "9223372036854775807", err("out_of_range:w")),
         ("w", "1.5e3", ok("1500000")),
-        ("w", "1500.5", err("wrong_type:w")),
-        ("w", "\"1500\"", err("wrong_type:w")),
+        ("w", "1500.5", ok("1500500")),
+        ("w", "1.7953056e12", ok("1795305600000000")),
+        ("w", "1e99", err("out_of_range:w")),
+        ("w", "\"1500\"", ok("1500000")),
+        ("w", "\"1500.0009\"", ok("1500000")),
+        ("w", "\"+1500\"", err("wrong_type:w")),
+        ("w", "\"1970-01-01T00:00Z\"", ok("0")),
+        ("w", "\"1970-01-01T01:00:00+0100\"", ok("0")),
+        ("w", "\"1970-01-01T00:00:60Z\"", ok("59999999")),
+        ("w", "\"1970-01-01T00:00:00\"", err("wrong_type:w")),
+        ("w", "\"0000-12-31T23:59:59Z\"", err("out_of_range:w")),
+        ("w", "true", err("wrong_type:w")),
+        ("w", "[0]", err("wrong_type:w")),
         ("w", "\"yesterday\"", err("wrong_type:w")),
         ("w", "\"2026-02-29T00:00:00Z\"", err("wrong_type:w")),
     ];
@@ -308,7 +320,8 @@ fn lines_are_split_at_tabs() {
         ("x", "+1", err("wrong_type:x")),
         ("x", ".5", err("wrong_type:x")),
         ("b", "true", ok("true")),
-        ("b", "1", err("wrong_type:b")),
+        ("b", "1", ok("true")),
+        ("b", "2", err("wrong_type:b")),
         ("w", "1970-01-01T00:00:01Z", ok("1000000")),
         ("w", "1000", ok("1000000")),
         ("w", "253402300800000", err("out_of_range:w")),
@@ -387,6 +400,22 @@ fn tombstones_are_empty() {
             assert_eq!(rejected, Some(Rejected::whole(Reason::Empty)));
         }
     }
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn binary_records_are_no_texts_and_have_a_bound_all_the_same() {
+    let decoder = Decoder::new(&source("avro"));
+    let reason = |payload: &[u8]| decoder.clone().decode(Some(payload), None).err().map(|rejected| rejected.reason);
+    let (named, mark): (&[u8], &[u8]) = (b"\x00\x00\x00\x00\x07\xff", b"\xef\xbb\xbf");
+    assert_eq!(reason(named), Some(Reason::UnknownSchema), "they need not be UTF-8");
+    assert_eq!(reason(mark), Some(Reason::NotAvro), "a byte-order mark is something");
+    assert_eq!(reason(&[mark, named].concat()), Some(Reason::NotAvro), "and no frame begins with one");
+    assert_eq!(reason(b""), Some(Reason::Empty));
+    let long = [named, &[0; 1 << 20]].concat();
+    assert_eq!(reason(&long), Some(Reason::TooLong));
+    let missing = |payload: &[u8]| decoder.missing_schema(Some(payload));
+    assert_eq!((missing(named), missing(&long)), (Some(SchemaId(7)), None), "what is too long waits for no schema");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! `json`: one JSON object per record, whose fields may stand inside of objects and arrays; `null` counts as absent.
 //!
-//! - `places`: the fields' paths → a tree;
 //! - `tokenizer`: a document → tokens, checked against RFC 8259 throughout;
 //! - `skip`: what no path leads to;
 //! - `strings`: where strings end, and their escapes.
 
-mod places;
 mod skip;
 mod strings;
 #[cfg(test)]
@@ -16,14 +14,12 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::number::{epoch_ms, float, int};
+use super::number::{float, int};
+use super::places::Places;
 use super::record::{Cell, Record, Token};
-use super::{Codec, FieldValue, Reader};
+use super::{Codec, FieldValue, Layout, Reader, instant};
 use crate::rejection::Reason;
-use crate::schema::{Field, FieldType, Place, Step};
-use crate::time::parse_rfc3339;
-
-pub(super) use places::Places;
+use crate::schema::{Field, FieldType, InstantFormat, Place, Step};
 
 pub(super) struct Json;
 
@@ -35,6 +31,11 @@ impl Codec for Json {
     /// The members of an object have no order.
     fn is_positional(&self) -> bool {
         false
+    }
+
+    /// `null` is no text, and a member may be left out.
+    fn null(&self) -> Option<&'static str> {
+        None
     }
 
     fn reasons(&self) -> &'static [Reason] {
@@ -59,21 +60,17 @@ impl Codec for Json {
             (FieldType::Int, Token::Number(span)) => int(span.of(payload, unescaped)).map(Cell::Int),
             (FieldType::Float, Token::Number(span)) => float(span.of(payload, unescaped)).map(Cell::Float),
             (FieldType::Bool, Token::Bool(value)) => Ok(Cell::Bool(value)),
-            (FieldType::Timestamp, Token::Text(span)) => {
-                parse_rfc3339(span.of(payload, unescaped)).map(Cell::Int).ok_or(Reason::WrongType)
-            }
-            (FieldType::Timestamp, Token::Number(span)) => epoch_ms(span.of(payload, unescaped)).map(Cell::Int),
             _ => Err(Reason::WrongType),
         }
     }
 
-    fn write(&self, fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+    fn write(&self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         let mut document = Value::Object(Map::new());
-        for (field, value) in fields.iter().zip(values) {
+        for (field, value) in layout.fields.iter().zip(values) {
             let Some(value) = value else { continue };
             let value = match value {
                 FieldValue::Text(value) => Value::from(*value),
-                FieldValue::Instant(_) => Value::from(value.to_string()),
+                FieldValue::Instant(us) => written(field, *us, layout),
                 FieldValue::Int(number) => Value::from(*number),
                 FieldValue::Float(number) => Value::from(*number),
                 FieldValue::Bool(value) => Value::from(*value),
@@ -87,7 +84,8 @@ impl Codec for Json {
         document.to_string().into_bytes()
     }
 
-    fn field_text<'a>(&self, payload: &'a [u8], field: &Field, _position: usize) -> Option<Cow<'a, [u8]>> {
+    fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
+        let field = layout.fields.get(at)?;
         let mut record = Record::new(1);
         tokenizer::tokenize(&Places::of(std::slice::from_ref(field)), payload, &mut record).ok()?;
         match record.tokens[0] {
@@ -96,8 +94,17 @@ impl Codec for Json {
             }
             Token::Text(span) | Token::Number(span) => Some(Cow::Borrowed(span.of(payload, &[]))),
             Token::Bool(value) => Some(Cow::Borrowed(if value { &b"true"[..] } else { &b"false"[..] })),
-            Token::Absent | Token::Nested => None,
+            _ => None,
         }
+    }
+}
+
+/// An instant as its field declares it. A number of units stands in quotes where it is no integer: a float would round it.
+fn written(field: &Field, us: i64, layout: Layout<'_>) -> Value {
+    let text = instant::write(&field.instants, us, layout.time_zone);
+    match (&field.instants, text.parse::<i64>()) {
+        (InstantFormat::Epoch(_), Ok(number)) => Value::from(number),
+        _ => Value::from(text),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Text → a number, as every format reads it.
 
 use crate::rejection::Reason;
-use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US};
 
 /// So many decimal digits fit into 64 bits, whatever they are.
 const DIGITS_FIT: usize = 18;
@@ -90,12 +89,6 @@ pub(super) fn float(text: &[u8]) -> Result<f64, Reason> {
     let text = std::str::from_utf8(text).map_err(|_| Reason::WrongType)?;
     let value: f64 = text.parse().map_err(|_| Reason::WrongType)?;
     if value.is_finite() { Ok(value + 0.0) } else { Err(Reason::OutOfRange) }
-}
-
-/// Milliseconds since 1970, as an instant in microseconds.
-pub(super) fn epoch_ms(text: &[u8]) -> Result<i64, Reason> {
-    let us = int(text)?.checked_mul(1_000).ok_or(Reason::OutOfRange)?;
-    if (MIN_INSTANT_US..MAX_INSTANT_US).contains(&us) { Ok(us) } else { Err(Reason::OutOfRange) }
 }
 
 /// Text that the JSON grammar would take as a number: no `NaN`, no `inf`, no `+1`, no `.5`.

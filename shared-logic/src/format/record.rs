@@ -1,7 +1,10 @@
 //! One payload as it is read: tokens, then typed cells.
 
+#[cfg(feature = "registry")]
+use crate::rejection::Reason;
+
 /// The tokens and cells of one payload. It is used again for the next payload, so that reading does not allocate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     /// One token per declared field.
     pub(super) tokens: Vec<Token>,
@@ -22,6 +25,9 @@ pub(super) enum Token {
     Bool(bool),
     /// An object or an array.
     Nested,
+    /// A value that is no text and whose type the payload's schema tells: the field's cell, or why it can have none.
+    #[cfg(feature = "registry")]
+    Typed(Result<Cell, Reason>),
 }
 
 /// A typed value of one field.
@@ -62,6 +68,16 @@ impl Record {
 }
 
 impl Span {
+    /// A stretch of the payload.
+    pub(super) fn plain(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32, resolved: false }
+    }
+
+    /// What was appended to the resolved texts since they were `start` bytes long.
+    pub(super) fn resolved(start: usize, unescaped: &[u8]) -> Span {
+        Span { start: start as u32, end: unescaped.len() as u32, resolved: true }
+    }
+
     /// The bytes it stands for.
     pub(crate) fn of<'a>(self, payload: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
         let text = if self.resolved { unescaped } else { payload };

@@ -1,13 +1,11 @@
-//! `tsv`: one line of tab-separated values per record, columns in the order of the fields. An empty column is absent.
+//! `tsv`: one line of tab-separated values per record, columns in the order of the fields.
 
 use std::borrow::Cow;
 
-use super::number::{epoch_ms, float, int, is_number};
-use super::record::{Cell, Record, Span, Token};
-use super::{Codec, FieldValue, Reader};
+use super::record::{Cell, Record, Token};
+use super::{Codec, FieldValue, Layout, Reader, text};
 use crate::rejection::Reason;
-use crate::schema::{Field, FieldType};
-use crate::time::parse_rfc3339;
+use crate::schema::Field;
 
 pub(super) struct Tsv;
 
@@ -20,12 +18,20 @@ impl Codec for Tsv {
         true
     }
 
+    fn null(&self) -> Option<&'static str> {
+        Some("")
+    }
+
     fn reasons(&self) -> &'static [Reason] {
         &[Reason::WrongColumns]
     }
 
-    fn tokenize(&self, _reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
-        tokenize(&mut record.tokens, payload)
+    fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
+        let line = text::without_line_end(payload);
+        if memchr::memchr(b'\n', line).is_some() {
+            return Err(Reason::WrongColumns);
+        }
+        text::split(reader, line, b'\t', &mut record.tokens)
     }
 
     fn cell(
@@ -36,53 +42,16 @@ impl Codec for Tsv {
         payload: &[u8],
         unescaped: &[u8],
     ) -> Result<Cell, Reason> {
-        // A line holds texts only.
-        let Token::Text(span) = token else { return Err(Reason::WrongType) };
-        let text = span.of(payload, unescaped);
-        match field.kind {
-            FieldType::String => Ok(Cell::Text(span)),
-            FieldType::Int => int(text).map(Cell::Int),
-            FieldType::Float if is_number(text) => float(text).map(Cell::Float),
-            FieldType::Bool if text == b"true" => Ok(Cell::Bool(true)),
-            FieldType::Bool if text == b"false" => Ok(Cell::Bool(false)),
-            FieldType::Float | FieldType::Bool => Err(Reason::WrongType),
-            FieldType::Timestamp => match parse_rfc3339(text) {
-                Some(us) => Ok(Cell::Int(us)),
-                None => epoch_ms(text).map(Cell::Int),
-            },
-        }
+        text::cell(field, token, payload, unescaped)
     }
 
-    fn write(&self, _fields: &[Field], values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
-        let columns = values.iter().map(|value| value.map(|value| value.to_string()).unwrap_or_default());
-        columns.collect::<Vec<_>>().join("\t").into_bytes()
+    fn write(&self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
+        text::columns(layout, values).join("\t").into_bytes()
     }
 
-    fn field_text<'a>(&self, payload: &'a [u8], _field: &Field, position: usize) -> Option<Cow<'a, [u8]>> {
-        let line = payload.strip_suffix(b"\r").unwrap_or(payload);
-        line.split(|byte| *byte == b'\t').nth(position).filter(|text| !text.is_empty()).map(Cow::Borrowed)
+    fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
+        let line = text::without_line_end(payload);
+        let text = line.split(|byte| *byte == b'\t').nth(at)?;
+        (!text::is_null(layout.null, text)).then_some(Cow::Borrowed(text))
     }
-}
-
-/// Splits the line into exactly as many columns as there are tokens; one line end at its end is dropped. An empty column
-/// is absent.
-///
-/// # Errors
-/// [`Reason::WrongColumns`] if the number of columns differs, or a second line follows.
-fn tokenize(tokens: &mut [Token], payload: &[u8]) -> Result<(), Reason> {
-    let line = payload.strip_suffix(b"\n").unwrap_or(payload);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if memchr::memchr(b'\n', line).is_some() {
-        return Err(Reason::WrongColumns);
-    }
-    let (mut column, mut start) = (0, 0);
-    for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
-        let token = tokens.get_mut(column).ok_or(Reason::WrongColumns)?;
-        if end > start {
-            *token = Token::Text(Span { start: start as u32, end: end as u32, resolved: false });
-        }
-        column += 1;
-        start = end + 1;
-    }
-    if column == tokens.len() { Ok(()) } else { Err(Reason::WrongColumns) }
 }

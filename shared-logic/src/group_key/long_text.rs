@@ -19,7 +19,7 @@ const MARK: char = '…';
 const HASH_DIGITS: usize = 32;
 
 /// The text as it stands in a group key. Shortening a shortened text changes nothing.
-pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_KEY_BYTES {
         return Cow::Borrowed(text);
     }

@@ -72,6 +72,23 @@ proptest! {
     }
 
     #[test]
+    fn a_value_that_is_still_merged_is_read_as_it_was_written((kind, [a, b]) in of_any_kind::<2>(), wide in any::<i128>()) {
+        let is_int = kind.value_type() == FieldType::Int;
+        let values = [a, if is_int { Value::Int(wide) } else { b }];
+        let mut written = Vec::new();
+        values.iter().for_each(|value| kind.write_partial(&mut written, value));
+        let mut rest = written.as_slice();
+        for value in values {
+            prop_assert_eq!(kind.read_partial(&mut rest), Some(value));
+        }
+        prop_assert_eq!(kind.read_partial(&mut rest), None);
+        let mut last = Vec::new();
+        kind.write_partial(&mut last, &Value::Int(wide));
+        prop_assert_eq!(kind.read_partial(&mut last.as_slice()).is_some(), is_int, "of another type");
+        prop_assert_eq!(kind.read_partial(&mut &last[..last.len() - 1]), None, "cut off");
+    }
+
+    #[test]
     fn floats_are_finite_and_zero_is_one_zero(x in any::<f64>()) {
         match Value::float(x) {
             Value::Float(kept) => prop_assert!(kept == x && (kept != 0.0 || kept.is_sign_positive())),

@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 const NIL: u8 = 0xc0;
 const TRUE: u8 = 0xc3;
 const FLOAT: u8 = 0xcb;
+/// The two bytes before an integer of 128 bits: a MessagePack binary of 16 bytes.
+const WIDE: [u8; 2] = [0xc4, 16];
 
 /// A measure's value while it is being merged.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,29 @@ impl Value {
                 let x = i64::try_from(x).expect("a finalized value has 64 bits");
                 rmp::encode::write_sint(out, x).map(drop).expect(FITS);
             }
+        }
+    }
+
+    /// Appends the value as one MessagePack item, which holds integers of more than 64 bits, too.
+    pub(super) fn write_partial(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Int(x) if i64::try_from(*x).is_err() => {
+                out.extend_from_slice(&WIDE);
+                out.extend_from_slice(&x.to_be_bytes());
+            }
+            other => other.clone().write(out),
+        }
+    }
+
+    /// Reads one MessagePack item; `None` if it is none that [`Value::write_partial`] writes.
+    pub(super) fn read_partial(from: &mut &[u8]) -> Option<Value> {
+        match from.strip_prefix(&WIDE) {
+            Some(wide) => {
+                let (integer, rest) = wide.split_first_chunk()?;
+                *from = rest;
+                Some(Value::Int(i128::from_be_bytes(*integer)))
+            }
+            None => Value::read(from),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use polars::prelude::df;
 use proptest::prelude::*;
 use test_kit::catalogs;
 
 use super::*;
 use crate::catalog::Catalog;
 use crate::group_key::tests::{Row, any_row};
-use crate::plan::Plan;
+use crate::plan::SourcePlan;
 
 fn partials(rows: &[Row]) -> Partials {
     let catalog = Catalog::parse(catalogs::EVERY_KEY_TYPE).expect("a valid catalog");
@@ -21,7 +22,11 @@ fn partials(rows: &[Row]) -> Partials {
         "seen" => rows.iter().map(|row| row.w).collect::<Vec<_>>(),
     )
     .expect("five columns");
-    Plan::new(source, metric).run(events.lazy()).expect("planned")
+    let plan = SourcePlan::new(source, [metric]);
+    let encoded = plan.encode(events).expect("evaluated");
+    let mut counted = plan.count(&encoded, 0, &[rows.len()], usize::MAX);
+    assert_eq!(counted.to, rows.len());
+    counted.partials.remove(0)
 }
 
 proptest! {

@@ -115,20 +115,6 @@ fn a_float_sum_that_is_not_finite_is_an_overflow() {
     assert_eq!(values(&frame, "most", MeasureKind::MaxFloat), [Value::Float(1e308)]);
 }
 
-#[test]
-fn an_absent_key_is_a_key_of_its_own() {
-    let (_, plan) = plan();
-    let rows = [Some(""), None, Some("null"), None, Some("")].map(|k| (0, k, None, None));
-    let partials = plan.run(events(&rows)).expect("planned");
-    let counts: Vec<(String, Value)> =
-        partials.rows().map(|(key, _, values)| (key.to_string(), values[0].clone())).collect();
-    let expected = [(r#"[""]"#, 2), ("[{}]", 2), (r#"["null"]"#, 1), ("[]", 5)];
-    assert_eq!(counts.len(), expected.len(), "{counts:?}");
-    for (key, count) in expected {
-        assert!(counts.contains(&(key.to_owned(), Value::Int(count))), "{key}: {counts:?}");
-    }
-}
-
 /// Keys that are shortened are told apart, and whatever else an expression says of the column sees the whole text.
 #[test]
 fn a_long_text_is_shortened_where_it_is_a_key_and_nowhere_else() {

@@ -26,6 +26,26 @@ fn tsv_records() {
 }
 
 #[test]
+fn csv_records() {
+    every_input("csv", RECORD_MUTANTS, fuzz_checks::csv);
+}
+
+#[test]
+fn lines_of_access_logs() {
+    every_input("combined", RECORD_MUTANTS, fuzz_checks::combined);
+}
+
+#[test]
+fn avro_records() {
+    every_input("avro", RECORD_MUTANTS, fuzz_checks::avro);
+}
+
+#[test]
+fn protobuf_records() {
+    every_input("protobuf", RECORD_MUTANTS, fuzz_checks::protobuf);
+}
+
+#[test]
 fn catalogs() {
     every_input("catalog", CATALOG_MUTANTS, |text| fuzz_checks::catalog(&String::from_utf8_lossy(text)));
 }

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use metrics::histogram;
-use polars::prelude::{IntoLazy, PolarsResult};
+use platform::settings::Speed;
 use shared_logic::contracts::speed_view::Addition;
 use shared_logic::log::Position;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::error;
 
-use super::compiled::{CompiledMetric, CompiledMetrics};
+use super::parts::{Part, Parts};
 use super::source::Shared;
 use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::MicroBatch;
 
-/// A micro-batch after aggregation.
+/// The memory that a counter takes on its way: its name and its values as they are added, as they were read, and as they are
+/// written.
+const COUNTER_BYTES: u64 = 320;
+
+/// A part of a micro-batch after aggregation; as a rule all of it.
 #[derive(Debug)]
 pub struct Aggregated {
     /// The offset of its first record: the cursor that the shard must have.
@@ -24,56 +28,84 @@ pub struct Aggregated {
     pub to: Position,
     /// How many records were read, valid or not.
     pub records: usize,
-    /// When its first record was read.
+    /// When the micro-batch's first record was read.
     pub opened: std::time::Instant,
-    /// When it was sealed.
+    /// When the micro-batch was sealed.
     pub sealed: std::time::Instant,
-    /// What is added to the shard's counters: one addition per definition, or none if there was no event.
+    /// What is added to the shard's counters: at most one addition per definition.
     pub additions: Vec<Addition>,
     /// The question for the topic's id, asked after the records were read (R7).
     pub identity: PendingIdentity,
+    /// Its place among those that are under way, given back once it is applied.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// How many parts of micro-batches may be under way in all loops of a source, so that `speed.in_flight` is enough for them;
+/// at least one.
+pub fn places(settings: &Speed) -> usize {
+    let counters = (settings.max_counters as u64).saturating_mul(COUNTER_BYTES);
+    let places = settings.in_flight.bytes() / settings.max_bytes.bytes().saturating_add(counters);
+    usize::try_from(places).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// Aggregates micro-batches in order until either channel is closed or a plan fails. Asks for the topic's id first, so that
-/// the answer arrives while the plans run.
-pub async fn run(shared: &Shared, mut sealed: mpsc::Receiver<MicroBatch>, aggregated: mpsc::Sender<Aggregated>) {
+/// the answer arrives while the plan runs.
+pub async fn run(shared: &Shared, mut batches: mpsc::Receiver<MicroBatch>, aggregated: mpsc::Sender<Aggregated>) {
     loop {
         let batch = tokio::select! {
-            batch = sealed.recv() => match batch { Some(batch) => batch, None => return },
+            batch = batches.recv() => match batch { Some(batch) => batch, None => return },
             () = aggregated.closed() => return,
         };
-        let identity = shared.identity.ask();
-        let metrics = Arc::clone(&shared.metrics);
-        let started = Instant::now();
-        let work = move || metrics.aggregate(&batch).map(|additions| (batch, additions));
-        let (batch, additions) = match platform::task::blocking(work).await {
-            Ok(done) => done,
+        let (opened, sealed) = (batch.opened, batch.sealed);
+        let (metrics, started) = (Arc::clone(&shared.metrics), Instant::now());
+        let mut left = match platform::task::blocking(move || Parts::new(metrics, batch)).await {
+            Ok(parts) => parts,
             Err(error) => {
                 error!(%error, "a plan failed on a micro-batch; reading it again");
                 return;
             }
         };
-        histogram!("braid_speed_aggregate_seconds").record(started.elapsed());
-        let MicroBatch { from, to, records, opened, sealed, .. } = batch;
-        if aggregated.send(Aggregated { from, to, records, opened, sealed, additions, identity }).await.is_err() {
-            return;
+        let mut took = started.elapsed();
+        while !left.is_done() {
+            let identity = shared.identity.ask();
+            let Some((room, place)) = room(shared, &aggregated).await else { return };
+            let (max_counters, started) = (shared.settings.max_counters, Instant::now());
+            let (rest, part) = platform::task::blocking(move || left.count(max_counters)).await;
+            left = rest;
+            took += started.elapsed();
+            let Part { from, to, records, additions } = part;
+            room.send(Aggregated { from, to, records, opened, sealed, additions, identity, place });
         }
+        histogram!("braid_speed_aggregate_seconds").record(took);
     }
 }
 
-impl CompiledMetrics {
-    /// Runs every plan on the micro-batch; returns one addition per definition, or none if there is no event.
-    ///
-    /// # Errors
-    /// None that an event can cause: expressions are typed when the catalog is checked.
-    pub fn aggregate(&self, batch: &MicroBatch) -> PolarsResult<Vec<Addition>> {
-        if batch.events.height() == 0 {
-            return Ok(Vec::new());
-        }
-        let additions = self.metrics.iter().map(|CompiledMetric { metric, definition, plan }| {
-            let partials = plan.run(batch.events.clone().lazy())?;
-            Ok(Addition::new(definition.clone(), metric, &partials))
-        });
-        additions.collect()
+/// Waits until the second stage has taken what was aggregated last, and until there is a place. Nothing if that stage has
+/// ended.
+async fn room<'a>(
+    shared: &Shared,
+    aggregated: &'a mpsc::Sender<Aggregated>,
+) -> Option<(mpsc::Permit<'a, Aggregated>, OwnedSemaphorePermit)> {
+    let room = aggregated.reserve().await.ok()?;
+    tokio::select! {
+        place = Arc::clone(&shared.places).acquire_owned() => Some((room, place.ok()?)),
+        () = aggregated.closed() => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::settings::Size;
+
+    use super::*;
+
+    #[test]
+    fn there_are_places_for_as_much_memory_as_is_set() {
+        let of = |in_flight| places(&Speed { in_flight, ..Speed::default() });
+        assert_eq!(of(Speed::default().in_flight), 4);
+        assert_eq!(of(Size::from_mib(56)), 2);
+        assert_eq!(of(Size::from_mib(1)), 1, "one can always go on");
+        let endless = Speed { max_bytes: Size::from_bytes(u64::MAX), ..Speed::default() };
+        assert_eq!(places(&endless), 1);
     }
 }

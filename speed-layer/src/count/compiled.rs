@@ -1,24 +1,27 @@
-//! The metrics of one source, compiled once and run on every micro-batch.
+//! The metrics of one source, compiled once and counted together in every micro-batch.
 
 use std::collections::BTreeSet;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric, Source};
-use shared_logic::plan::Plan;
+use shared_logic::contracts::speed_view::Addition;
+use shared_logic::partial::Partials;
+use shared_logic::plan::SourcePlan;
+
+use crate::read::micro_batch::Shape;
+
+/// A part of a micro-batch ends at a mark, before which it has room for whatever the records up to the next one could add. There
+/// are so many marks that a part can have 31 of 32 counters that a script may write.
+const MARKS: usize = 32;
 
 /// The metrics of one source, compiled.
 #[derive(Debug)]
 pub struct CompiledMetrics {
     /// The source.
     pub source: Source,
-    pub(super) metrics: Vec<CompiledMetric>,
-}
-
-/// One metric of each definition.
-#[derive(Debug)]
-pub(super) struct CompiledMetric {
-    pub(super) metric: Metric,
-    pub(super) definition: DefinitionHash,
-    pub(super) plan: Plan,
+    /// All of them, compiled.
+    pub plan: SourcePlan,
+    /// One metric of each definition, in the order of the plan.
+    metrics: Vec<(DefinitionHash, Metric)>,
 }
 
 impl CompiledMetrics {
@@ -26,35 +29,27 @@ impl CompiledMetrics {
     /// definition and its counters, so only the first of them is compiled.
     pub fn new(catalog: &Catalog, source: &Source) -> CompiledMetrics {
         let mut counted = BTreeSet::new();
-        let metrics = catalog.metrics_of(&source.name).map(|metric| (metric, catalog.definition(metric)));
-        let distinct = metrics.filter(|(_, definition)| counted.insert(definition.clone()));
-        let compiled = distinct.map(|(metric, definition)| CompiledMetric {
-            metric: metric.clone(),
-            definition,
-            plan: Plan::new(source, metric),
-        });
-        CompiledMetrics { source: source.clone(), metrics: compiled.collect() }
+        let metrics = catalog.metrics_of(&source.name).map(|metric| (catalog.definition(metric), metric.clone()));
+        let metrics: Vec<_> = metrics.filter(|(definition, _)| counted.insert(definition.clone())).collect();
+        let plan = SourcePlan::new(source, metrics.iter().map(|(_, metric)| metric));
+        CompiledMetrics { source: source.clone(), plan, metrics }
     }
 
     /// The definitions that are counted.
     pub fn definitions(&self) -> Vec<DefinitionHash> {
-        self.metrics.iter().map(|compiled| compiled.definition.clone()).collect()
+        self.metrics.iter().map(|(definition, _)| definition.clone()).collect()
     }
 
-    /// The most records in one micro-batch. Every record is counted once per grouping set of every metric, so with this
-    /// bound one script writes at most twice `max_rows` counters.
-    pub fn rows_max(&self, max_rows: usize) -> usize {
-        let sets: usize = self.metrics.iter().map(|compiled| 1 << compiled.metric.by.len()).sum();
-        (max_rows * 2 / sets.max(2)).max(1)
+    /// What the source's micro-batches are made of, if a script may write so many counters.
+    pub fn shape(&self, max_counters: usize) -> Shape {
+        let mark_every = (max_counters / MARKS / self.plan.sets().max(1)).max(1);
+        Shape { wanted: self.plan.columns().to_vec(), mark_every }
     }
 
-    /// The fields of the source that at least one metric reads, sorted.
-    pub fn columns(&self) -> Vec<String> {
-        let columns = self.metrics.iter().flat_map(|compiled| compiled.plan.columns());
-        let mut columns: Vec<String> = columns.cloned().collect();
-        columns.sort();
-        columns.dedup();
-        columns
+    /// What partials of the plan add to the counters; nothing for a metric without partials.
+    pub fn additions(&self, partials: &[Partials]) -> Vec<Addition> {
+        let counted = self.metrics.iter().zip(partials).filter(|(_, partials)| !partials.is_empty());
+        counted.map(|((definition, metric), partials)| Addition::new(definition.clone(), metric, partials)).collect()
     }
 }
 
@@ -81,7 +76,9 @@ mod tests {
         let catalog = Catalog::parse(&format!("{TINY}{TWO_MORE}")).expect("a valid catalog");
         let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
         assert_eq!(metrics.definitions().len(), 2);
-        assert_eq!(metrics.columns(), ["at", "k"]);
-        assert_eq!(metrics.rows_max(16_384), 16_384 * 2 / 3);
+        let shape = metrics.shape(2_400);
+        assert_eq!(shape.wanted, ["at", "k"]);
+        assert_eq!(shape.mark_every, 25, "an event has a key, and two totals");
+        assert_eq!(metrics.shape(1).mark_every, 1);
     }
 }

@@ -1,7 +1,7 @@
 //! R8: drops slices that every batch view holds, from the front, after a grace period.
 //!
 //! One script first takes the slices from the shard's list; from then on no reader counts them. A sweep then unlinks their
-//! counters. This is a task of the source beside its counting loops; it does not take part in counting.
+//! counters, which it finds by their names. This is a task of the source beside its counting loops; it does not take part in counting.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -102,13 +102,12 @@ impl Expiry<'_> {
                 continue;
             }
             match self.shared.shards.delete(&mut self.redis, &self.shared.keys(&id), end).await? {
-                Reply::Done(_) => {
-                    info!(%id, "deleted the shard of a closed log");
-                    self.sweep(&id).await?;
-                }
+                Reply::Done(_) => info!(%id, "deleted the shard of a closed log"),
                 Reply::Refused(Refusal::Missing) => {}
                 Reply::Refused(Refusal::Differs(_)) => continue,
             }
+            // Also where another worker has deleted it, and was killed before it could sweep.
+            self.sweep(&id).await?;
             self.deleted.insert(id);
         }
         Ok(())

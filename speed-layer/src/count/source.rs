@@ -14,7 +14,7 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::log::PartitionId;
 use storage::ShardClient;
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
 use super::compiled::CompiledMetrics;
 use crate::batch_side::BatchSide;
@@ -46,6 +46,8 @@ pub struct Shared {
     pub facts: watch::Sender<Arc<Facts>>,
     /// The partitions into whose shards this worker counts, each with its log.
     pub counting: watch::Sender<BTreeSet<PartitionId>>,
+    /// The parts of micro-batches that may be under way at the same time, from when they are aggregated until they are applied.
+    pub places: Arc<Semaphore>,
     /// Tells the reading thread which partitions to read.
     pub reader: std_mpsc::Sender<Assignment>,
 }

@@ -13,12 +13,13 @@ use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::{Decoder, Event};
 use shared_logic::dedup::RecentIdentities;
+use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::Start;
-use super::micro_batch::{MicroBatch, MicroBatchBuilder};
+use super::micro_batch::{MicroBatch, MicroBatchBuilder, Shape};
 
 /// One partition that is being read.
 pub(super) struct Partition {
@@ -32,8 +33,10 @@ pub(super) struct Partition {
     ahead: Option<Check>,
     /// The cursor's own position.
     check: Option<Check>,
-    /// Whether reading has to start anew at `next`, because the archive's position fitted.
+    /// Whether reading has to start anew at `next`, because the archive's position fitted, or a schema was learned.
     moves: bool,
+    /// Whether the record at `next` names a schema that the decoder lacks. Until it is learned, nothing more is taken.
+    waits: bool,
     /// Tells the loop where the log differs.
     truncated: Option<oneshot::Sender<i64>>,
     /// The last record at or above the cursor.
@@ -48,7 +51,7 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(source: &Source, wanted: &[String], start: Start) -> Partition {
+    pub(super) fn new(source: &Source, shape: &Shape, start: Start) -> Partition {
         let begins_at = start.check.as_ref().map_or(start.warm_from, Check::begins_at);
         Partition {
             window: RecentIdentities::new(source.dedup_window),
@@ -58,20 +61,27 @@ impl Partition {
             ahead: start.ahead,
             check: start.check,
             moves: false,
+            waits: false,
             truncated: Some(start.truncated),
             last: None,
             witness: start.witness,
-            builder: MicroBatchBuilder::new(source, wanted, start.cursor),
+            builder: MicroBatchBuilder::new(source, shape, start.cursor),
             batches: start.batches,
             sent: Instant::now(),
             failed: false,
         }
     }
 
-    /// Takes one record: into the window if it lies before the cursor, else into the micro-batch.
-    pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) {
-        if !self.fits_so_far(record) || record.offset < self.next {
-            return;
+    /// Takes one record: into the window if it lies before the cursor, else into the micro-batch. A record whose schema the
+    /// decoder lacks is not taken, and neither are those behind it; returns that schema.
+    pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) -> Option<SchemaId> {
+        if self.waits || !self.fits_so_far(record) || record.offset < self.next {
+            return None;
+        }
+        let missing = decoder.missing_schema(record.payload);
+        if missing.is_some() {
+            self.waits = true;
+            return missing;
         }
         self.next = record.offset + 1;
         let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
@@ -84,7 +94,7 @@ impl Partition {
             {
                 duplicate(&mut self.window, &event);
             }
-            return;
+            return None;
         }
         self.last = Some(record.offset);
         let columns = self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
@@ -95,6 +105,12 @@ impl Partition {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
         }
+        None
+    }
+
+    /// Goes on behind the last record that was taken, once the schema is learned that it waited for.
+    pub(super) fn go_on(&mut self) {
+        self.moves |= std::mem::take(&mut self.waits);
     }
 
     /// R12: compares the record with the positions that are not compared yet. Returns whether it may be taken.
@@ -138,11 +154,20 @@ impl Partition {
         std::mem::take(&mut self.moves)
     }
 
-    /// Makes the witness of a record that was taken: the last one of a poll, or of a micro-batch.
+    /// Makes the witness of a record that was taken: the last one of a poll, of a micro-batch, or before a mark; or any, if the
+    /// next one may have to wait.
     pub(super) fn note_witness(&mut self, record: &Record<'_>) {
         if self.last == Some(record.offset) {
             self.witness = Some(witness_of(record));
+            if self.is_at_mark() {
+                self.builder.mark(self.witness);
+            }
         }
+    }
+
+    /// Whether the micro-batch should have a mark after the record that was taken last.
+    pub(super) fn is_at_mark(&self) -> bool {
+        self.builder.is_at_mark()
     }
 
     /// Whether the micro-batch has reached its bound.
@@ -152,7 +177,7 @@ impl Partition {
 
     /// Notes that everything before the offset was read, where the log ends.
     pub(super) fn reach(&mut self, offset: i64) {
-        if self.failed || self.moves {
+        if self.failed || self.moves || self.waits {
             return;
         }
         if let Some(check) = self.ahead.as_ref().or(self.check.as_ref()) {

@@ -4,12 +4,11 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Instance, ShardKeys};
+use shared_logic::contracts::speed_view::{ChunkRange, Instance, ShardKeys, Wanted};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use speed_layer::count::compiled::CompiledMetrics;
-use speed_layer::read::micro_batch::MicroBatch;
 use storage::ShardClient;
 use test_kit::Redis;
 use test_kit::catalogs::EVERY_MEASURE;
@@ -37,10 +36,10 @@ async fn metrics_of_one_definition_count_an_event_once() {
 
     let events =
         df!("at" => [0_i64, 1], "k" => ["a", "a"], "n" => [5_i64, 6], "x" => [0.5, 0.25]).expect("four columns");
-    let now = std::time::Instant::now();
-    let batch = MicroBatch { from: 0, to: 2_i64.into(), events, records: 2, opened: now, sealed: now };
-    let [addition] = metrics.aggregate(&batch).expect("planned").try_into().expect("one definition");
-    let (expected, additions) = (shard.expected(), [addition]);
+    let encoded = metrics.plan.encode(events).expect("evaluated");
+    let partials = metrics.plan.count(&encoded, 0, &[2], usize::MAX).partials;
+    let additions: [_; 1] = metrics.additions(&partials).try_into().expect("one definition");
+    let expected = shard.expected();
     let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");
     let merged = additions[0].merged(&held[0]).expect("of the form that workers write");
     let merged = additions.iter().zip([merged]);
@@ -48,9 +47,17 @@ async fn metrics_of_one_definition_count_an_event_once() {
     assert!(matches!(reply, Reply::Done(_)));
 
     let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let counters = [keys.counters(expected.instance, 0, &additions[0].definition)];
-    let reading = client.read(&mut redis, &keys, &counters, &GroupKey::new(&[]), &kinds).await;
-    let reading = reading.expect("redis answers").expect("a shard");
-    let total = |measure| reading.counters[0].iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());
+    let wanted = Wanted {
+        instance: expected.instance,
+        slice: 0,
+        definition: &additions[0].definition,
+        kinds: &kinds,
+        key: &GroupKey::new(&[]),
+        chunks: ChunkRange { first: 0, last: 0 },
+        held: None,
+    };
+    let reading = client.read(&mut redis, &keys, &[wanted]).await.expect("redis answers").expect("a shard");
+    let counters = reading.counters[0].as_ref().expect("nothing is held");
+    let total = |measure| counters.iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());
     assert_eq!((total(0), total(1)), (Some(Value::Int(2)), Some(Value::Int(11))));
 }

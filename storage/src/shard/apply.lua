@@ -14,10 +14,16 @@ end
 witnesses = string.sub(witnesses, 1, #witnesses - #witness) .. ARGV[7]
 
 -- What could fail is tried before the first write.
-local counters = {}
-for i = 2, #KEYS do
-  counters[i] = cmsgpack.unpack(ARGV[i + 7])
-  redis.call('HSTRLEN', KEYS[i], 'chunks')
+local counters, names = {}, {}
+for i = 3, #KEYS do
+  counters[i] = cmsgpack.unpack(ARGV[i + 6])
+  redis.call('HSTRLEN', KEYS[i], '')
+  -- R8: their name, unless they have it: what follows `braid:{…}:c:`, where the key of the shard has `braid:{…}:shard`.
+  local name = string.sub(KEYS[i], #KEYS[1] - 2)
+  if redis.call('HEXISTS', KEYS[2], name) == 0 then
+    names[#names + 1] = name
+    names[#names + 1] = ''
+  end
 end
 
 -- If a write fails all the same, Redis does not roll back, and counters that were written would be merged again by the
@@ -28,7 +34,9 @@ local function failed(reply)
 end
 local why = failed(redis.pcall('HDEL', KEYS[1], 'cursor'))
 if why then return {'failed', why} end
-for i = 2, #KEYS do
+-- Counters are named before they are written, so that they are found whatever becomes of the shard.
+if #names > 0 then why = failed(redis.pcall('HSET', KEYS[2], unpack(names))) end
+for i = 3, #KEYS do
   local count = #counters[i]
   -- Lua's unpack fails near 8000 values.
   for first = 1, count, 6000 do

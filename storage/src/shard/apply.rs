@@ -1,19 +1,17 @@
 //! R2: a micro-batch is added by reading the fields that it touches, merging, and writing them back in the script that moves
 //! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
+//! Counters change only together with the cursor, so reading them takes no transaction, and may take two looks.
 //!
 //! While the script writes counters, the shard has no cursor. If a write fails, it keeps none, and the counters that were
 //! written are never read: when the shard is opened again it gets another instance.
 
 use platform::redis::Connection;
-use redis::{RedisError, Value, from_redis_value};
+use redis::{Pipeline, RedisError, Value, from_redis_value};
 use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text, witness_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Held, Shard, ShardKeys};
 use shared_logic::log::Position;
 
 use super::{ShardClient, ShardError, refused};
-
-/// What the fields of each addition hold: per addition, in the order of its fields.
-pub type Held = Vec<Vec<Option<Vec<u8>>>>;
 
 /// The fields of a shard that [`shard`] reads.
 const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated"];
@@ -22,7 +20,7 @@ const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "inst
 pub type Merged = Vec<u8>;
 
 impl ShardClient {
-    /// Reads the shard and what the additions' fields hold in the expected slice, in one transaction.
+    /// Reads the shard and what the additions' fields hold in the expected slice: for each addition, its fields.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -32,22 +30,25 @@ impl ShardClient {
         keys: &ShardKeys,
         expected: &Expected,
         additions: &[Addition],
-    ) -> Result<(Option<Shard>, Held), ShardError> {
-        let mut look = redis::pipe();
-        look.atomic().cmd("HMGET").arg(keys.shard()).arg(&POSITIONS);
-        for addition in additions {
-            look.cmd("HMGET").arg(counters(keys, expected, addition));
-            for field in addition.fields() {
-                look.arg(field);
-            }
-        }
+    ) -> Result<(Option<Shard>, Vec<Held>), ShardError> {
         let of_redis = |source| refused(keys, "read", source);
-        let mut answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
-        let held = answers.drain(1..).map(from_redis_value).collect::<Result<_, _>>();
-        let positions = answers.drain(..).map(from_redis_value::<Vec<Option<String>>>).collect::<Result<Vec<_>, _>>();
-        let held = held.map_err(|error| of_redis(RedisError::from(error)))?;
-        let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?.concat();
-        Ok((shard(&positions).map_err(|source| ShardError::unreadable(keys, source))?, held))
+        let mut look = redis::pipe();
+        look.cmd("HMGET").arg(keys.shard()).arg(&POSITIONS);
+        for addition in additions.iter().filter(|addition| !addition.is_empty()) {
+            read_fields(&mut look, &counters(keys, expected, addition), addition.keys());
+        }
+        let answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
+        let mut answers = answers.into_iter();
+        let positions = from_redis_value::<Vec<Option<String>>>(answers.next().unwrap_or_default());
+        let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?;
+        let shard = shard(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
+        let mut held = Vec::with_capacity(additions.len());
+        for addition in additions {
+            let own = if addition.is_empty() { None } else { answers.next() };
+            held.push(Held { own: own.map_or(Ok(Vec::new()), fields).map_err(of_redis)?, further: Vec::new() });
+        }
+        read_further(redis, keys, expected, additions, &mut held).await?;
+        Ok((shard, held))
     }
 
     /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
@@ -67,6 +68,7 @@ impl ShardClient {
         let to = to.into();
         let mut invocation = self.scripts.apply.key(keys.shard());
         invocation
+            .key(keys.names())
             .arg(expected.cursor)
             .arg(expected.slice)
             .arg(definitions_text(&expected.definitions))
@@ -75,7 +77,7 @@ impl ShardClient {
             .arg(to.offset)
             .arg(witness_text(to.witness))
             .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
-        for (addition, fields) in merged {
+        for (addition, fields) in merged.filter(|(addition, _)| !addition.is_empty()) {
             invocation.key(counters(keys, expected, addition)).arg(fields);
         }
         let fields: Vec<String> =
@@ -85,6 +87,48 @@ impl ShardClient {
         }
         script::reply(&fields).map_err(|source| ShardError::unreadable(keys, source))
     }
+}
+
+/// Reads the fields that have to be read besides the group keys' own, if there are any.
+async fn read_further(
+    redis: &mut Connection,
+    keys: &ShardKeys,
+    expected: &Expected,
+    additions: &[Addition],
+    held: &mut [Held],
+) -> Result<(), ShardError> {
+    let of_redis = |source| refused(keys, "read", source);
+    let mut look = redis::pipe();
+    let mut are_read = Vec::with_capacity(additions.len());
+    for (addition, held) in additions.iter().zip(held.iter()) {
+        let names = addition.further(&held.own).map_err(|source| ShardError::unreadable(keys, source))?;
+        if !names.is_empty() {
+            read_fields(&mut look, &counters(keys, expected, addition), names.iter().map(String::as_str));
+        }
+        are_read.push(!names.is_empty());
+    }
+    if !are_read.contains(&true) {
+        return Ok(());
+    }
+    let answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
+    let read = held.iter_mut().zip(are_read).filter(|(_, is_read)| *is_read).map(|(held, _)| held);
+    for (held, answer) in read.zip(answers) {
+        held.further = fields(answer).map_err(of_redis)?;
+    }
+    Ok(())
+}
+
+/// Adds a command that reads those fields. There is at least one.
+fn read_fields<'a>(look: &mut Pipeline, key: &str, names: impl Iterator<Item = &'a str>) {
+    let command = look.cmd("HMGET").arg(key);
+    for name in names {
+        command.arg(name);
+    }
+}
+
+/// What such a command answered.
+fn fields(answer: Value) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
+    from_redis_value(answer).map_err(RedisError::from)
 }
 
 /// The key of what an addition adds to.

@@ -1,24 +1,48 @@
 #!lua flags=no-writes,allow-stale
--- R10: one look at a shard: its positions and, of the slices asked for, the counters of one group key.
+-- R10: one look at a shard: its positions and the counters that are asked for, five arguments each: the number of their key,
+-- the group key, the first and the last chunk, and the position at which the reader has read them before, or nothing. While
+-- the cursor is still there, they have not changed, and false stands for them.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'as_of', 'format', 'instance', 'witnesses',
   'truncated')
 if not at[1] then return {} end
 if at[5] ~= '4' then return {'format', at[5]} end
-local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or ''}
-for i = 2, #KEYS do
-  local chunks, found = {}, {}
-  for chunk in string.gmatch(redis.call('HGET', KEYS[i], 'chunks') or '', '[^,]+') do chunks[#chunks + 1] = chunk end
+
+-- The chunks of a group key within a range, each with its values. The key's own field lists them, and holds the first.
+local function chunks_of(key, group, first, last)
+  local own = redis.call('HGET', key, group)
+  if not own then return {} end
+  local own_chunk, others, values = string.match(own, '^(-?%d+),?([-+,%d]*);()')
+  if not own_chunk then return {'?', own} end
+  local found, chunks = {}, {}
+  if first <= tonumber(own_chunk) and tonumber(own_chunk) <= last then found = {own_chunk, string.sub(own, values)} end
+  for from, more in string.gmatch(others, '(-?%d+)%+?(%d*)') do
+    local to = tonumber(from) + (tonumber(more) or 0)
+    for chunk = math.max(tonumber(from), first), math.min(to, last) do
+      chunks[#chunks + 1] = string.format('%.0f', chunk)
+    end
+  end
   -- Some at a time: Lua's unpack fails near 8000 values, and each field repeats the group key, which may be long.
-  for first = 1, #chunks, 1000 do
+  for start = 1, #chunks, 4000 do
     local fields = {}
-    for n = first, math.min(first + 999, #chunks) do fields[#fields + 1] = chunks[n] .. ':' .. ARGV[1] end
-    for n, value in ipairs(redis.call('HMGET', KEYS[i], unpack(fields))) do
+    for n = start, math.min(start + 3999, #chunks) do fields[#fields + 1] = chunks[n] .. ':' .. group end
+    for n, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
       if value then
-        found[#found + 1] = chunks[first + n - 1]
+        found[#found + 1] = chunks[start + n - 1]
         found[#found + 1] = value
       end
     end
   end
-  answer[6 + i] = found
+  return found
+end
+
+local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or ''}
+local position = at[1] .. ' ' .. string.match(',' .. (at[7] or ''), '^.*,(.*)$')
+for n = 1, #ARGV, 5 do
+  if ARGV[n + 4] == position then
+    answer[#answer + 1] = false
+  else
+    local key = KEYS[tonumber(ARGV[n])]
+    answer[#answer + 1] = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
+  end
 end
 return answer

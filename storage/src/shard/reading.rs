@@ -3,15 +3,12 @@
 use platform::redis::Connection;
 use redis::Value;
 use shared_logic::contracts::speed_view::script::UnknownReply;
-use shared_logic::contracts::speed_view::{Reading, ShardKeys};
-use shared_logic::group_key::GroupKey;
-use shared_logic::measure::MeasureKind;
+use shared_logic::contracts::speed_view::{FoundChunks, Reading, Request, ShardKeys, Wanted};
 
 use super::{ShardClient, ShardError, call};
 
 impl ShardClient {
-    /// R10: the shard's positions and one group key's counters in each of those keys (see [`ShardKeys::counters`]); `None` if
-    /// there is no shard. `kinds` are the metric's measures in order.
+    /// R10: the shard's positions and the counters that are wanted of it; `None` if there is no shard.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -19,19 +16,17 @@ impl ShardClient {
         &self,
         redis: &mut Connection,
         keys: &ShardKeys,
-        counters: &[String],
-        key: &GroupKey,
-        kinds: &[MeasureKind],
+        wanted: &[Wanted<'_>],
     ) -> Result<Option<Reading>, ShardError> {
-        let arguments = [key.as_str().to_owned()];
-        let reply = call(redis, keys, "read", &self.scripts.read, counters, &arguments).await?;
-        reading(reply, kinds).map_err(|source| ShardError::unreadable(keys, source))
+        let request = Request::new(keys, wanted);
+        let reply = call(redis, keys, "read", &self.scripts.read, &request.keys, &request.arguments).await?;
+        reading(reply, wanted).map_err(|source| ShardError::unreadable(keys, source))
     }
 }
 
 /// Reads the reply: nothing if there is no shard, else
-/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, field, …}, …}`.
-fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Reading>, UnknownReply> {
+/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, values, …} or false, …}`.
+fn reading(answer: Value, wanted: &[Wanted<'_>]) -> Result<Option<Reading>, UnknownReply> {
     let Value::Array(items) = answer else { return Err(strange(&answer)) };
     if items.is_empty() {
         return Ok(None);
@@ -40,20 +35,24 @@ fn reading(answer: Value, kinds: &[MeasureKind]) -> Result<Option<Reading>, Unkn
         return Err(strange(&Value::Array(items)));
     }
     let head = items[..7].iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    let slices = items[7..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
-    Reading::parse(std::array::from_fn(|at| head[at].as_str()), &slices, kinds).map(Some)
+    let found = items[7..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
+    Reading::parse(std::array::from_fn(|at| head[at].as_str()), &found, wanted).map(Some)
 }
 
-fn chunks(value: &Value) -> Result<Vec<(i64, Vec<u8>)>, UnknownReply> {
-    let Value::Array(flat) = value else { return Err(strange(value)) };
+fn chunks(value: &Value) -> Result<FoundChunks, UnknownReply> {
+    let flat = match value {
+        Value::Nil => return Ok(None),
+        Value::Array(flat) => flat,
+        _ => return Err(strange(value)),
+    };
     let each = flat.chunks(2).map(|pair| match pair {
-        [chunk, Value::BulkString(field)] => {
+        [chunk, Value::BulkString(values)] => {
             let chunk = text(chunk)?.parse().map_err(|_| strange(value))?;
-            Ok((chunk, field.clone()))
+            Ok((chunk, values.clone()))
         }
         _ => Err(strange(value)),
     });
-    each.collect()
+    each.collect::<Result<_, _>>().map(Some)
 }
 
 fn text(value: &Value) -> Result<String, UnknownReply> {
@@ -71,8 +70,12 @@ fn strange(value: &Value) -> UnknownReply {
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::catalog::DefinitionHash;
+    use shared_logic::contracts::speed_view::{ChunkRange, Instance};
+    use shared_logic::group_key::GroupKey;
+    use shared_logic::measure::{self, MeasureKind};
+
     use super::*;
-    use shared_logic::measure;
 
     fn bulk(text: &str) -> Value {
         Value::BulkString(text.as_bytes().to_vec())
@@ -80,15 +83,28 @@ mod tests {
 
     #[test]
     fn positions_and_counters_are_read() {
-        let field = Value::BulkString(vec![3, 17, 4, 0xc3]);
-        let counters = Value::Array(vec![bulk("-2"), field]);
+        let (definition, key): (DefinitionHash, _) =
+            ("00000000000000aa".parse().expect("16 digits"), GroupKey::new(&[]));
+        let wanted = Wanted {
+            instance: Instance::new(0xbb),
+            slice: 4,
+            definition: &definition,
+            kinds: &[MeasureKind::Count],
+            key: &key,
+            chunks: ChunkRange { first: -9, last: 9 },
+            held: None,
+        };
+        let values = Value::BulkString(vec![3, 17, 4, 0xc3]);
+        let counters = Value::Array(vec![bulk("-2"), values]);
         let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000", "", "8"].map(bulk);
-        let answer = Value::Array(head.into_iter().chain([counters]).collect());
-        let reading = reading(answer, &[MeasureKind::Count]).expect("readable").expect("a shard");
-        assert_eq!((reading.shard.cursor, reading.shard.slices, reading.as_of_us), (9, vec![4, 7], Some(1000)));
-        assert_eq!(reading.shard.instance.to_string(), "00000000000000bb");
-        assert_eq!(reading.shard.truncated, Some(8));
-        assert_eq!(reading.counters, [[(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)]]);
+        let answer = Value::Array(head.into_iter().chain([counters, Value::Nil]).collect());
+        let read = reading(answer.clone(), &[wanted, wanted]).expect("readable").expect("a shard");
+        assert_eq!((read.shard.cursor, read.shard.slices, read.as_of_us), (9, vec![4, 7], Some(1000)));
+        assert_eq!(read.shard.instance.to_string(), "00000000000000bb");
+        assert_eq!(read.shard.truncated, Some(8));
+        let counters = vec![(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)];
+        assert_eq!(read.counters, [Some(counters), None]);
+        assert!(reading(answer, &[wanted]).is_err(), "more than was wanted");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use redis::Script;
 pub struct Scripts {
     /// Keys: shard. Arguments: offset, definition hashes (comma-separated), instance, the offset's witness.
     pub open: Script,
-    /// R2. Keys: shard, counters of each definition. Arguments: cursor, slice, definitions, instance, the cursor's witness, next
+    /// R2. Keys: shard, names of counters, counters of each definition. Arguments: cursor, slice, definitions, instance, the cursor's witness, next
     /// cursor, its witness, as-of (empty: unchanged), per counters what an `Addition` merged.
     pub apply: Script,
     /// R3. Keys: shard. Arguments: the largest number of slices.
@@ -23,11 +23,11 @@ pub struct Scripts {
     pub drop: Script,
     /// R8. Keys: shard. Arguments: the closed log's archived end. Replies with what is gone.
     pub delete: Script,
-    /// R8. Keys: shard, counters. Arguments: the instance and the slice that they belong to (empty: an older layout). Unlinks
-    /// them unless the slice is still listed; replies how many.
+    /// R8. Keys: shard, names of counters, counters. Arguments: the instance and the slice that they belong to. Unlinks them,
+    /// and removes their names, unless the slice is still listed; replies how many.
     pub unlink: Script,
-    /// R10. Keys: shard, counters of each slice. Arguments: group key. Replies with the shard and, per slice, the group
-    /// key's chunks.
+    /// R10. Keys and arguments: shard, and what a [`Request`](shared_logic::contracts::speed_view::Request) names. Replies with
+    /// the shard and, for each of what is wanted, the group key's chunks.
     pub read: Script,
 }
 

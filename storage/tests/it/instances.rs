@@ -5,7 +5,7 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, Instance, Refusal, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, ChunkRange, Instance, Refusal, Shard, ShardKeys, Wanted};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::{MeasureKind, Value};
@@ -20,7 +20,7 @@ struct Counted {
     keys: ShardKeys,
     addition: [Addition; 1],
     redis: platform::redis::Connection,
-    _server: Redis,
+    server: Redis,
 }
 
 impl Counted {
@@ -36,7 +36,7 @@ impl Counted {
             keys: ShardKeys::new(&catalog.deployment, "s", &PartitionId::new("log", 0)),
             addition: [Addition::new(catalog.definition(metric), metric, &partials)],
             redis: platform::redis::connect(&settings).await.expect("redis answers"),
-            _server: server,
+            server,
         }
     }
 
@@ -60,12 +60,19 @@ impl Counted {
 
     /// What a reader sees of the key `a`.
     async fn read(&mut self, shard: &Shard) -> i128 {
-        let counters = [self.keys.counters(shard.instance, 0, &self.addition[0].definition)];
         let key = GroupKey::new(&[KeyPart::Value(KeyValue::Text("a".to_owned()))]);
-        let kinds = [MeasureKind::Count];
-        let reading = self.client.read(&mut self.redis, &self.keys, &counters, &key, &kinds).await;
+        let wanted = [Wanted {
+            instance: shard.instance,
+            slice: 0,
+            definition: &self.addition[0].definition,
+            kinds: &[MeasureKind::Count],
+            key: &key,
+            chunks: ChunkRange { first: 0, last: 0 },
+            held: None,
+        }];
+        let reading = self.client.read(&mut self.redis, &self.keys, &wanted).await;
         let counters = reading.expect("redis answers").expect("a shard").counters;
-        let values = counters.into_iter().flatten().map(|(_, _, value)| match value {
+        let values = counters.into_iter().flatten().flatten().map(|(_, _, value)| match value {
             Value::Int(count) => count,
             other => panic!("a count is {other:?}"),
         });
@@ -80,6 +87,10 @@ impl Counted {
         let mut gone = 0;
         self.client.sweep(&mut self.redis, &self.keys, |keys| gone += keys).await.expect("redis answers");
         gone
+    }
+
+    async fn is_gone(&mut self) -> bool {
+        self.client.is_gone(&mut self.redis, &self.keys).await.expect("redis answers")
     }
 
     async fn command(&mut self, words: &[&str]) {
@@ -117,16 +128,29 @@ async fn a_shard_deleted_by_hand_is_opened_again_without_its_counters() {
     let refused = counted.count(&zombie).await.expect("redis answers");
     assert_eq!(refused, Reply::Refused(Refusal::Differs(again.clone())));
 
-    // An older layout knew no instances.
-    let definition = counted.addition[0].definition.clone();
-    let older = counted.keys.shard().replace(":shard", &format!(":c:0:{}", definition.as_str()));
-    counted.command(&["HSET", &older, "chunks", "0"]).await;
-    assert_eq!(counted.sweep().await, 2, "the counters of the deleted shard, and those of the older layout");
+    assert_eq!(counted.sweep().await, 1, "the counters of the deleted shard");
     assert_eq!(counted.sweep().await, 0);
     assert_eq!(counted.read(&again).await, 1);
 
     counted.delete_by_hand().await;
+    assert!(!counted.is_gone().await, "counters are left");
     assert_eq!(counted.sweep().await, 1, "without a shard no counters are of use");
+    assert!(counted.is_gone().await, "their names are gone with them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_looks_at_no_key_that_is_not_the_shards() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    done(counted.count(&opened).await);
+    counted
+        .command(&["EVAL", "for n = 1, 5000 do redis.call('SET', n, n) end return redis.status_reply('OK')", "0"])
+        .await;
+    counted.delete_by_hand().await;
+    assert_eq!(counted.sweep().await, 1);
+    for scans in ["scan", "keys"] {
+        assert_eq!(counted.server.calls(scans).await.expect("redis answers"), 0, "{scans}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Shards on a real Redis, tables in a real store.
 
 mod instances;
+mod schemas;
 mod scripts;
 mod tables;

@@ -2,8 +2,10 @@
 //!
 //! - `positions`: random steps with right and wrong expectations leave the same shard, in the reply and in Redis;
 //! - `counters`: random micro-batches leave the same values as merging by the laws, to the limits of 64 bits;
+//! - `chunks`: what a read of some buckets of one group key reads;
 //! - `limits`: a full Redis, one that only reads, lost replies, and counters that must not be unlinked.
 
+mod chunks;
 mod counters;
 mod limits;
 mod positions;
@@ -13,10 +15,10 @@ use std::rc::Rc;
 use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text, witness_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, Instance, Reading, Shard, ShardKeys};
-use shared_logic::group_key::GroupKey;
+use shared_logic::contracts::speed_view::{
+    Addition, Expected, FoundChunks, Held, Instance, Reading, Request, Shard, ShardKeys, Wanted,
+};
 use shared_logic::log::{PartitionId, Position};
-use shared_logic::measure::MeasureKind;
 use storage::Scripts;
 use test_kit::{Redis, catalogs};
 
@@ -99,13 +101,19 @@ impl StoredShard {
 
     /// What the fields of an addition hold in the expected slice, merged with it.
     fn merged(&mut self, expected: &Expected, addition: &Addition) -> Vec<u8> {
-        let mut read = ::redis::cmd("HMGET");
-        read.arg(self.keys.counters(expected.instance, expected.slice, &addition.definition));
-        for field in addition.fields() {
-            read.arg(field);
+        let key = self.keys.counters(expected.instance, expected.slice, &addition.definition);
+        let own = self.fields(&key, addition.keys());
+        let further = addition.further(&own).expect("of the form that workers write");
+        let further = self.fields(&key, further.iter().map(String::as_str));
+        addition.merged(&Held { own, further }).expect("of the form that workers write")
+    }
+
+    fn fields<'a>(&mut self, key: &str, names: impl Iterator<Item = &'a str>) -> Vec<Option<Vec<u8>>> {
+        let names: Vec<&str> = names.collect();
+        if names.is_empty() {
+            return Vec::new();
         }
-        let held: Vec<Option<Vec<u8>>> = read.query(&mut self.redis).expect("redis answers");
-        addition.merged(&held).expect("of the form that workers write")
+        ::redis::cmd("HMGET").arg(key).arg(names).query(&mut self.redis).expect("redis answers")
     }
 
     /// Writes to the expected slice what was merged per definition.
@@ -117,6 +125,7 @@ impl StoredShard {
     ) -> RedisResult<Reply> {
         let to = to.into();
         let mut invocation = self.scripts.apply.key(self.keys.shard());
+        invocation.key(self.keys.names());
         for (definition, _) in merged {
             invocation.key(self.keys.counters(expected.instance, expected.slice, definition));
         }
@@ -132,32 +141,35 @@ impl StoredShard {
 
     fn unlink(&mut self, instance: Instance, slice: i64, keys: &[String]) -> RedisResult<u64> {
         let mut invocation = self.scripts.unlink.key(self.keys.shard());
+        invocation.key(self.keys.names());
         for key in keys {
             invocation.key(key);
         }
         invocation.arg(instance.to_string()).arg(slice).invoke(&mut self.redis)
     }
 
-    /// What a reader sees of one group key in those counters; `None` if there is no shard.
-    fn read(&mut self, counters: &[String], key: &GroupKey, kinds: &[MeasureKind]) -> RedisResult<Option<Reading>> {
+    /// What a reader sees of those counters; `None` if there is no shard.
+    fn read(&mut self, wanted: &[Wanted<'_>]) -> RedisResult<Option<Reading>> {
+        let request = Request::new(&self.keys, wanted);
         let mut invocation = self.scripts.read.key(self.keys.shard());
-        for name in counters {
-            invocation.key(name);
+        for key in &request.keys {
+            invocation.key(key);
         }
-        let answer: Vec<::redis::Value> = invocation.arg(key.as_str()).invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, chunks @ ..] = answer.as_slice()
-        else {
+        let answer: Vec<::redis::Value> = invocation.arg(&request.arguments).invoke(&mut self.redis)?;
+        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, found @ ..] = answer.as_slice() else {
             return Ok(None);
         };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
-        let chunks: Vec<Vec<(i64, Vec<u8>)>> =
-            chunks.iter().map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and fields")).collect();
+        let found: Vec<FoundChunks> = found
+            .iter()
+            .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values, or nothing"))
+            .collect();
         let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated].map(text);
         let head = head.each_ref().map(String::as_str);
-        Ok(Some(Reading::parse(head, &chunks, kinds).expect("of the form that the scripts write")))
+        Ok(Some(Reading::parse(head, &found, wanted).expect("of the form that the scripts write")))
     }
 
     fn shard(&mut self) -> Option<Shard> {
-        self.read(&[], &GroupKey::new(&[]), &[]).expect("redis answers").map(|reading| reading.shard)
+        self.read(&[]).expect("redis answers").map(|reading| reading.shard)
     }
 }

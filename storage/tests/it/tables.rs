@@ -1,9 +1,13 @@
 //! Tables that appear, change and are replaced while they are followed; facts that two processes change at once.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use platform::settings;
 use platform::store::StoreError;
 use polars::prelude::{DataType, Schema};
 use shared_logic::catalog::Deployment;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
 use storage::{Archive, Storage};
 
@@ -74,6 +78,56 @@ async fn a_table_is_not_used_while_its_files_do_not_fit_its_note() {
     std::fs::remove_file(&foreign).expect("removed");
     let found = followed.newest().await.expect("read").expect("a table");
     assert_eq!((found.version(), found.facts()), (archive.version(), archive.facts()));
+}
+
+/// Logs that began, were archived, and ended.
+fn settled(facts: &mut Facts, logs: Range<usize>) {
+    for n in logs {
+        let log = format!("log-{n:022}");
+        for partition in 0..4 {
+            let id = PartitionId::new(log.as_str(), partition);
+            facts.begin(&id, 0);
+            assert!(facts.advance(&id, 0, 1_000));
+        }
+        facts.close(&log);
+        facts.settle(&log, &BTreeMap::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_that_do_not_change_are_not_written_with_every_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = storage(&folder);
+    let mut archive = created(&storage).await;
+    let first = |facts: &mut Facts| {
+        facts.keep_bytes(&"rules".into());
+        settled(facts, 0..470);
+    };
+    archive.change("LOGS", first).await.expect("committed");
+    let mut followed = storage.follow_archive("s");
+    let mut sizes = Vec::new();
+    for n in 470..500 {
+        archive.change("LOG", |facts| settled(facts, n..n + 1)).await.expect("committed");
+        let entry = format!("braid/archive/s/_delta_log/{:020}.json", archive.version());
+        sizes.push(std::fs::metadata(folder.path().join(entry)).expect("written").len());
+        let found = followed.newest().await.expect("read").expect("a table");
+        assert_eq!((found.version(), found.facts()), (archive.version(), archive.facts()), "log {n}");
+    }
+    let read = storage.archive("s").await.expect("read").expect("a table");
+    assert_eq!(read.facts(), archive.facts());
+    assert_eq!(read.facts().logs.len(), 500);
+
+    // Beside what rests, a commit writes 16 logs at most.
+    sizes.sort_unstable();
+    let whole = serde_json::to_string(&read.facts()).expect("written").len() as u64;
+    assert!(sizes[26] < whole / 10, "{sizes:?} of {whole}");
+    // An older checkpoint holds what rests, too.
+    archive.checkpoint().await.expect("written");
+    for n in 500..503 {
+        archive.change("LOG", |facts| settled(facts, n..n + 1)).await.expect("committed");
+    }
+    let read = storage.archive("s").await.expect("read").expect("a table");
+    assert_eq!(read.facts(), archive.facts());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,18 +107,22 @@ impl Archiver {
         wanted: &Wanted,
     ) -> Result<Option<ReadAgain>, SessionError> {
         let mut reading = ReadingAgain::new(&self.source, topic, wanted);
-        self.consumer.assign(reading.begins())?;
+        self.consumer.assign(reading.starts())?;
         reading.log_progress(&self.source.topic);
         let (mut looked, mut logged) = (Instant::now(), Instant::now());
         while !self.stop.is_cancelled() {
-            reading.poll(&mut self.consumer, &self.source.topic)?;
+            if reading.waiting.is_empty() {
+                reading.poll(&mut self.consumer, &self.source.topic, &mut self.decoder, &self.schemas)?;
+            } else if self.learns(&mut reading.waiting) {
+                self.consumer.assign(reading.starts())?;
+            }
             if self.breaks_off(topic, wanted, &reading)? {
                 return Ok(None);
             }
             let is_done = reading.is_done();
             if is_done || reading.is_full(&self.settings) {
                 let rows = reading.take_rows(&self.source);
-                let files = self.runtime.block_on(commit::write(&self.archive, rows))?;
+                let files = self.runtime.block_on(commit::write(&self.archive, &self.source, rows))?;
                 reading.add_files(files);
             }
             if is_done {
@@ -140,7 +144,7 @@ impl Archiver {
 
     /// Whether what was read cannot be used, because the log may not be what it was.
     fn breaks_off(&mut self, topic: &Topic, wanted: &Wanted, reading: &ReadingAgain<'_>) -> Result<bool, SessionError> {
-        if self.losses.take() || reading.is_stalled(self.kafka.stalled_after.get()) {
+        if self.losses.take() || self.consumer.stalled().is_some() {
             warn!(topic = self.source.topic, "a connection to kafka broke or stalls; archiving again from the start");
             self.renew()?;
             self.pause(self.settings.retry_backoff.get());

@@ -7,9 +7,12 @@ use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
+use shared_logic::decode::Decoder;
 use shared_logic::log::{Check, Outcome, Witness};
+use storage::Schemas;
 use tracing::warn;
 
+use super::waiting::Waiting;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
 
@@ -35,6 +38,8 @@ pub(super) struct Reading {
     /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the
     /// archive. If there is one, the session has to end.
     pub(super) differs: BTreeMap<i32, i64>,
+    /// The partitions that wait for a schema.
+    pub(super) waiting: Waiting,
     /// The logs of partitions that are another incarnation.
     incarnations: BTreeMap<i32, String>,
     /// When the buffer was first ahead of the archive.
@@ -54,29 +59,48 @@ impl Reading {
             out_of_range: BTreeSet::new(),
             checks,
             differs: BTreeMap::new(),
+            waiting: Waiting::default(),
             incarnations,
             since: None,
         }
     }
 
     /// Reads once into the buffer.
-    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
-        let Reading { buffer, out_of_range, checks, differs, .. } = self;
+    pub(super) fn poll(
+        &mut self,
+        consumer: &mut Consumer,
+        source: &Source,
+        decoder: &mut Decoder,
+        schemas: &Schemas,
+    ) -> Result<(), KafkaError> {
+        let Reading { buffer, out_of_range, checks, differs, waiting, .. } = self;
+        let (topic, names_schemas) = (&source.topic, source.format.names_schemas());
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 let partition = record.partition;
+                if waiting.holds(partition) {
+                    return;
+                }
                 if let Some(check) = checks.get_mut(&partition) {
                     let outcome = check.record(&witness_of(&record));
                     checked(checks, differs, partition, outcome);
                 }
                 if !differs.contains_key(&partition) {
-                    buffer.push(incoming(&record));
-                    if record.is_last {
+                    let incoming = incoming(&record);
+                    let time_us = incoming.timestamp_us;
+                    if let Some(schema) = buffer.push(incoming, decoder) {
+                        waiting.add(partition, schema, time_us, schemas);
+                    }
+                    // The next one may have to wait.
+                    if record.is_last || names_schemas {
                         buffer.note_witness(partition, witness_of(&record));
                     }
                 }
             }
             Polled::End { partition, offset } => {
+                if waiting.holds(partition) {
+                    return;
+                }
                 let outcome = checks.get(&partition).and_then(|check| check.end(offset));
                 checked(checks, differs, partition, outcome);
                 if !checks.contains_key(&partition) && !differs.contains_key(&partition) {
@@ -94,6 +118,15 @@ impl Reading {
         Ok(())
     }
 
+    /// Where reading goes on: at the witness of a position that is not compared yet, or else behind what was read.
+    pub(super) fn starts(&self) -> BTreeMap<i32, i64> {
+        let start = |(partition, (_, next)): (&i32, &(i64, i64))| {
+            let start = self.checks.get(partition).map_or(*next, Check::begins_at);
+            (*partition, start.min(*next))
+        };
+        self.buffer.reached.iter().map(start).collect()
+    }
+
     /// The first offset of a partition that was not read.
     pub(super) fn next(&self, partition: i32) -> Option<i64> {
         self.buffer.reached.get(&partition).map(|(_, to)| *to)
@@ -102,6 +135,12 @@ impl Reading {
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
         self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+    }
+
+    /// Whether more may be read: the buffer is not full, no partition waits, and nothing was found that ends the session.
+    pub(super) fn takes_more(&self, settings: &settings::Archive) -> bool {
+        let goes_on = self.waiting.is_empty() && self.out_of_range.is_empty() && self.differs.is_empty();
+        goes_on && !self.buffer.is_full(settings)
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, IntoLazy, Schema, SortMultipleOptions, col};
 use shared_logic::catalog::KeptBytes;
-use shared_logic::complete::{Evidence, TopicState, Why, judge};
+use shared_logic::complete::{Evidence, Shards, Standing, TopicState, Why};
 use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::contracts::speed_view::{Instance, Shard};
+use shared_logic::decode::Decoder;
 use shared_logic::log::{OffsetRange, PartitionId};
 use shared_logic::partial;
 
@@ -105,31 +106,33 @@ impl Tables {
         let ranges = facts.not_decodable(&rules).map(|(id, range)| OffsetRange { id, from: range.from, to: range.to });
         let ranges: Vec<OffsetRange> = ranges.collect();
         let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
-        let (mut buffer, mut again) = (Buffer::new(source, LOG, &begins), ReadAgain::default());
+        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &begins), Decoder::new(source));
+        let mut again = ReadAgain::default();
         for OffsetRange { id, from, to } in &ranges {
             let partition = id.partition;
             for (offset, (payload, time_ms)) in (*from..*to).zip(log[&partition].iter().skip(*from as usize)) {
                 let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
                 let record = Incoming { partition, offset, timestamp_us, key: None, payload, headers: None };
                 again.digest.add(partition, offset, timestamp_us, Some(record.content().short_hash()));
-                buffer.push(record);
+                buffer.push(record, &mut decoder);
             }
         }
         if ranges.is_empty() {
             return None;
         }
-        again.files = commit::write(archive, buffer).await.expect("written");
+        again.files = commit::write(archive, source, buffer).await.expect("written");
         Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
     }
 
     /// Archives the next records of a partition.
     pub(super) async fn archived(&mut self, catalog: &Catalog, sent: &Sent, partition: i32, count: usize) {
         let source = &catalog.sources["s"];
-        let mut buffer = Buffer::new(source, LOG, &self.next);
+        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &self.next), Decoder::new(source));
         let next = self.next.get_mut(&partition).expect("a partition");
         for (payload, time_ms) in sent[&partition].iter().skip(*next as usize).take(count) {
             let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
-            buffer.push(Incoming { partition, offset: *next, timestamp_us, key: None, payload, headers: None });
+            let record = Incoming { partition, offset: *next, timestamp_us, key: None, payload, headers: None };
+            buffer.push(record, &mut decoder);
             *next += 1;
         }
         let archive = self.registered(catalog).await;
@@ -139,8 +142,9 @@ impl Tables {
 
     /// Compacts the archive; two small files of a day are enough to be merged.
     pub(super) async fn compacted(&mut self, catalog: &Catalog) {
+        let schemas = Schemas::new(&self.storage, "s", &Registry::new(&self.settings.registry));
         let archive = self.registered(catalog).await;
-        compact::compact(archive, &catalog.sources["s"], 2).await.expect("compacted");
+        compact::compact(archive, &catalog.sources["s"], &schemas, 2).await.expect("compacted");
     }
 
     /// The archive and the view as processes that go on running know them.
@@ -221,20 +225,18 @@ impl Tables {
             witnesses: vec![None, None],
             truncated: None,
         };
-        let shards: BTreeMap<PartitionId, Option<Shard>> =
-            note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
+        let shards: Shards = note.cut.iter().map(|(id, cut)| (id.clone(), Some(shard(cut)))).collect();
         let archive = self.archive().await;
-        let verdict = judge(&Evidence {
+        let standing = Standing::of(&Evidence {
             definition: &definition,
             rules: &catalog.sources["s"].rules(),
             view: Some(note.as_ref()),
             archive: Some(&archive.facts()),
             archive_version: archive.version(),
             topic: Some(&TopicState { log: Some((LOG.to_owned(), PARTITIONS)), at_us: 0 }),
-            shards: &shards,
         });
         let named = |id: Option<PartitionId>| id.expect("a gap of a partition").partition;
-        verdict.gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
+        standing.judge(&shards).gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
     }
 
     /// Columns of every archived row.

@@ -6,6 +6,7 @@ use platform::store::Committed;
 use polars::prelude::{DataFrame, DataType};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
+use shared_logic::decode::Decoder;
 use shared_logic::log::{Content, PartitionId, Position, Witness};
 
 use super::super::*;
@@ -32,6 +33,9 @@ grain = "30m"
 events = "count()"
 total = "sum(n)"
 "#;
+/// The metric's grain.
+pub(super) const GRAIN_MS: i64 = 30 * 60_000;
+
 /// What an event says. Copies agree in house, id and time only.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
@@ -105,6 +109,10 @@ impl Bench {
         &self.reconciler.catalog.sources["s"]
     }
 
+    pub(super) fn schemas(&self) -> Schemas {
+        Schemas::new(&self.reconciler.storage, "s", &self.reconciler.registry)
+    }
+
     pub(super) fn metric(&self) -> &Metric {
         &self.reconciler.catalog.metrics["m"]
     }
@@ -135,12 +143,13 @@ impl Bench {
         let partitions = &facts.log(log).expect("begun").partitions;
         let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
         let source = self.source().clone();
-        let mut buffer = Buffer::new(&source, log, &next);
+        let (mut buffer, mut decoder) = (Buffer::new(&source, log, &next), Decoder::new(&source));
         for Record { id, offset, event } in records {
             let valid = event.as_ref().map(Event::json);
             let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());
             let (partition, offset) = (id.partition, *offset);
-            buffer.push(Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None });
+            let record = Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None };
+            buffer.push(record, &mut decoder);
         }
         let committed = archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await;
         assert!(matches!(committed, Ok(Committed::At(_))), "there is no other writer");

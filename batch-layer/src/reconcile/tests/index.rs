@@ -21,7 +21,7 @@ fn lists(bench: &Bench) -> Vec<PathBuf> {
 
 /// The index up to that offset, and how many archive rows were read for it.
 async fn up_to(bench: &Bench, offset: i64) -> (Identities, u64) {
-    let files = archive_rows::files(&bench.archive, bench.source()).await.expect("read");
+    let files = bench.reconciler.files(&bench.archive, bench.source()).await.expect("read");
     let cut = [(id(), offset)].into_iter().collect();
     identities::up_to(&cut, &bench.archive, bench.source(), &files, 100).await.expect("extended")
 }

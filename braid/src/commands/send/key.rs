@@ -1,45 +1,38 @@
-//! A line → the key of its record: the text of the field that the catalog names.
+//! A line → the key of its record: the text of the field that the catalog names. Where an event lacks that field, it is keyed by
+//! its event id, so that its copies still meet in one partition, where speed recognises them.
 //!
-//! This is lenient: only that field is decoded, and a line without it is sent without a key. A key only decides the
+//! This is lenient: only these fields are decoded, and a line without them is sent without a key. A key only decides the
 //! partition; the layers decide whether the record is valid.
 
 use std::borrow::Cow;
 
 use shared_logic::catalog::Source;
-use shared_logic::format::Format;
-use shared_logic::schema::Field;
 
 /// How a source's records are keyed.
 #[derive(Debug, Clone)]
-pub struct Keying(Option<KeyField>);
-
-/// The field by which records are keyed.
-#[derive(Debug, Clone)]
-struct KeyField {
-    format: Format,
-    field: Field,
-    position: usize,
+pub struct Keying {
+    source: Source,
+    /// The positions of the fields that may give a key; the first one that is there does. Without a declared key, none.
+    positions: Vec<usize>,
 }
 
 impl Keying {
     /// The keying that a source declares.
     pub fn of(source: &Source) -> Keying {
-        let declared = |name: &String| source.fields.iter().enumerate().find(|(_, field)| field.name == *name);
-        let key = source.key.as_ref().and_then(declared);
-        Keying(key.map(|(position, field)| KeyField { format: source.format, field: field.clone(), position }))
+        let fields = source.key.iter().flat_map(|key| [key].into_iter().chain(&source.event_id));
+        let position = |name: &String| source.fields.iter().position(|field| field.name == *name);
+        Keying { positions: fields.filter_map(position).collect(), source: source.clone() }
     }
 
-    /// The key of a line; `None` if the field is absent or cannot be read.
+    /// The key of a line; `None` if no field that could give it is there and can be read.
     pub fn key<'a>(&self, line: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        let key = self.0.as_ref()?;
-        key.format.field_text(line, &key.field, key.position)
+        self.positions.iter().find_map(|position| self.source.field_text(line, *position))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use shared_logic::catalog::Catalog;
-    use shared_logic::schema::FieldType;
 
     use super::*;
 
@@ -81,15 +74,20 @@ mod tests {
     }
 
     #[test]
+    fn an_event_without_its_key_is_keyed_by_its_id() {
+        let keying = keying("views");
+        assert_eq!(key(&keying, br#"{"event_id":"e-1","video_id":null}"#).as_deref(), Some("e-1"));
+        assert_eq!(key(&keying, br#"{"event_id":"e-1","video_id":"v"}"#).as_deref(), Some("v"));
+    }
+
+    #[test]
     fn tsv_is_keyed_by_the_column() {
         let keying = keying("access_log");
         let line = b"2026-04-24T09:30:12Z\tuser-7\thttps://example.org/\t200\r";
         assert_eq!(key(&keying, line).as_deref(), Some("https://example.org/"));
         assert_eq!(key(&keying, b"too\tshort"), None);
         assert_eq!(key(&keying, b"a\tb\t\t200"), None, "an empty column is absent");
-        let last = Field::new("last", FieldType::String, false);
-        let text = Format::Tsv.field_text(b"a\tb\r", &last, 1);
-        assert_eq!(text.as_deref(), Some(&b"b"[..]), "the line end is not part of the column");
+        assert_eq!(key(&keying, b"a\tb\tc\r").as_deref(), Some("c"), "the line end is not part of the column");
     }
 
     #[test]

@@ -47,6 +47,9 @@ impl Page {
         if !source.partitions.is_empty() {
             self.text.push_str(&partitions(source).text(self.screen));
         }
+        if source.logs_not_shown > 0 {
+            self.line(&format!("{} older logs have ended; nothing is missing of them", integer(source.logs_not_shown)));
+        }
         for partition in &source.partitions {
             let open =
                 |ranges: &[Range]| ranges.iter().filter(|range| !range.accepted).map(offsets).collect::<Vec<_>>();

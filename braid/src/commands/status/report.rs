@@ -48,6 +48,8 @@ pub(super) struct Source {
     pub(super) name: String,
     pub(super) topic: String,
     pub(super) log: Option<String>,
+    #[serde(default)]
+    pub(super) logs_not_shown: u64,
     pub(super) partitions: Vec<Partition>,
     pub(super) rejects: Vec<Reject>,
 }

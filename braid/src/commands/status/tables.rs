@@ -1,6 +1,6 @@
 //! What archives and batch views hold, read from the store without a serving layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use anyhow::Result;
@@ -19,6 +19,9 @@ use crate::commands::deployment;
 use crate::number::integer;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Screen;
+
+/// How many logs that are over are shown, the newest ones.
+const OVER_SHOWN: usize = 3;
 
 /// Everything that is shown.
 #[derive(Debug, Serialize)]
@@ -46,6 +49,13 @@ struct ViewHeld {
     note: Note,
 }
 
+impl ArchiveHeld {
+    /// The logs that are not shown.
+    fn hidden(&self) -> BTreeSet<&str> {
+        self.facts.hidden(&self.rules, OVER_SHOWN)
+    }
+}
+
 /// Reads every table of the deployment that the settings name.
 ///
 /// # Errors
@@ -58,7 +68,8 @@ pub(super) async fn read(settings: &SettingsArgs) -> Result<Held> {
 /// What the tables hold, as a person reads it.
 pub(super) fn page(held: &Held, screen: Screen) -> String {
     let archives = held.archives.iter().map(|(source, archive)| of_archive(source, archive, screen));
-    let views = held.views.iter().map(|(metric, view)| of_view(metric, view, screen));
+    let hidden: BTreeSet<&str> = held.archives.values().flat_map(|archive| archive.hidden()).collect();
+    let views = held.views.iter().map(|(metric, view)| of_view(metric, view, &hidden, screen));
     archives.chain(views).collect::<Vec<_>>().join("\n")
 }
 
@@ -72,12 +83,16 @@ fn of_archive(source: &str, archive: &ArchiveHeld, screen: Screen) -> String {
         Column::left("partition"),
         Column::left("state"),
     ]);
-    for (id, partition) in facts.partitions() {
+    let hidden = archive.hidden();
+    for (id, partition) in facts.partitions().filter(|(id, _)| !hidden.contains(id.log.as_str())) {
         let offsets = [partition.begin, partition.next].map(|offset| Cell::new(&integer(offset)));
         let place = [id.to_string().as_str(), state(facts, &id)].map(Cell::new);
         table.push(offsets.into_iter().chain(place).collect());
     }
     text.push_str(&table.text(screen));
+    if !hidden.is_empty() {
+        let _ = writeln!(text, "{} older logs have ended; nothing is missing of them", integer(hidden.len()));
+    }
     for (id, partition) in facts.partitions() {
         for lost in partition.lost.iter().filter(|lost| !lost.accepted) {
             // Writing to a String cannot fail.
@@ -101,10 +116,10 @@ fn state(facts: &Facts, id: &PartitionId) -> &'static str {
     }
 }
 
-fn of_view(metric: &str, view: &ViewHeld, screen: Screen) -> String {
+fn of_view(metric: &str, view: &ViewHeld, hidden: &BTreeSet<&str>, screen: Screen) -> String {
     let stale = if view.current { "" } else { ", out of date: reconcile to rebuild it" };
     let mut table = Table::new(vec![Column::right("cut"), Column::left("partition")]);
-    for (id, cut) in view.note.cut.iter() {
+    for (id, cut) in view.note.cut.iter().filter(|(id, _)| !hidden.contains(id.log.as_str())) {
         table.push(vec![Cell::new(&integer(cut)), Cell::new(&id.to_string())]);
     }
     let (version, rows) = (integer(view.version), integer(view.rows));

@@ -28,7 +28,8 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     wait_for("the archive's begin", DEADLINE, async || Ok(Progress::when(archived(&log)?.is_some(), "no commit")))
         .await?;
     deployment.kill(Layer::Archive);
-    fill(&stage, Events::new(Keys::Zipf, 3), EVENTS)?;
+    let mut events = Events::new(Keys::Zipf, 3);
+    fill(&stage, || events.next(), EVENTS)?;
     let ends = end_offsets(&stage.brokers, topic)?;
     let bare = bare_consumer(&stage.brokers, topic, &ends)?;
 

@@ -1,4 +1,5 @@
-//! `decode_events_per_second`: the decoder alone, on one core, beside serde_json, which reads the same payloads into trees.
+//! `decode_events_per_second`: the decoder alone, on one core, for every format. JSON stands beside serde_json, which reads the
+//! same payloads into trees.
 //!
 //! No process does only this, so nothing can be measured from outside: this calls the layers' own decoder.
 
@@ -9,6 +10,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::decode::Decoder;
+use shared_logic::format::FieldValue;
+use shared_logic::schema::{Field, FieldType};
 
 use crate::figures::Figures;
 use crate::load::{Events, Keys};
@@ -39,17 +42,49 @@ status = { type = "int", path = "requests[0].status" }
 dwell_ms = { type = "int?", path = "requests[0].dwell_ms" }
 "#;
 
+/// The same fields in an access log.
+const LOG: &str = r#"
+event_id = { type = "string", path = "user_agent" }
+occurred_at = { type = "timestamp", path = "time" }
+video_id = { type = "string", path = "target" }
+user_id = { type = "string", path = "remote_host" }
+url = { type = "string?", path = "referer" }
+status = "int"
+dwell_ms = { type = "int?", path = "bytes" }
+"#;
+
 pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     let mut events = Events::new(Keys::Zipf, 1);
     let flat: Vec<Vec<u8>> = (0..PAYLOADS).map(|_| events.next().payload).collect();
     let nested = flat.iter().map(|payload| nested(payload)).collect::<Result<Vec<_>>>()?;
     for (name, fields, payloads) in [("json_flat", FLAT, &flat), ("json_nested", NESTED, &nested)] {
-        let mut decoder = Decoder::new(&source(fields)?);
+        let mut decoder = Decoder::new(&source("json", fields)?);
         let decoded = rate(payloads, |payload| decoder.decode(Some(payload), None).is_ok())?;
         let parsed = rate(payloads, |payload| black_box(serde_json::from_slice::<Value>(payload)).is_ok())?;
         figures.beside(format!("decode_events_per_second_{name}"), decoded, "events/s", parsed);
     }
+    for (format, fields) in [("tsv", FLAT), ("csv", FLAT), ("combined", LOG)] {
+        let source = source(format, fields)?;
+        let payloads = flat.iter().map(|payload| written(&source, payload)).collect::<Result<Vec<_>>>()?;
+        let mut decoder = Decoder::new(&source);
+        let decoded = rate(&payloads, |payload| decoder.decode(Some(payload), None).is_ok())?;
+        figures.add(format!("decode_events_per_second_{format}"), decoded, "events/s");
+    }
     Ok(())
+}
+
+/// The event in the format of the source.
+fn written(source: &Source, flat: &[u8]) -> Result<Vec<u8>> {
+    let event: Value = serde_json::from_slice(flat)?;
+    let value = |field: &Field| match &event[field.name.as_str()] {
+        Value::Number(ms) if field.kind == FieldType::Timestamp => {
+            ms.as_i64().map(|ms| FieldValue::Instant(ms * 1_000))
+        }
+        Value::String(text) => Some(FieldValue::Text(text)),
+        Value::Number(number) => number.as_i64().map(FieldValue::Int),
+        _ => None,
+    };
+    Ok(source.write(&source.fields.iter().map(value).collect::<Vec<_>>()))
 }
 
 /// How many payloads a second are read, again and again.
@@ -76,9 +111,10 @@ fn nested(flat: &[u8]) -> Result<Vec<u8>> {
     Ok(nested.to_string().into_bytes())
 }
 
-fn source(fields: &str) -> Result<Source> {
+fn source(format: &str, fields: &str) -> Result<Source> {
+    let head = format!("[sources.views]\nformat = \"{format}\"\nevent_id = \"event_id\"\nevent_time = \"occurred_at\"");
     let text = format!(
-        "[sources.views]\nevent_id = \"event_id\"\nevent_time = \"occurred_at\"\n[sources.views.fields]\n{fields}\n\
+        "{head}\n[sources.views.fields]\n{fields}\n\
          [metrics.views]\nsource = \"views\"\nby = [\"video_id\"]\nmeasures = {{ views = \"count()\" }}\n"
     );
     let mut catalog = Catalog::parse(&text).map_err(|mistakes| anyhow!("{mistakes:?}"))?;

@@ -44,6 +44,11 @@ impl Figures {
     }
 }
 
+/// The value that so large a share of them does not exceed; they are sorted, and there is at least one.
+pub(crate) fn share(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<44} {:>14.2} {:<10}", self.name, self.value, self.unit)?;

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e_tests::Stage;
+use e2e_tests::kafka::Record;
 use platform::kafka::{Consumer, Polled};
+use platform::settings::Size;
 
-use crate::load::Events;
-
-/// Sends so many events, and waits until they have arrived.
-pub(crate) fn fill(stage: &Stage, mut events: Events, count: u64) -> Result<()> {
+/// Sends so many events as `next` gives them, and waits until they have arrived.
+pub(crate) fn fill(stage: &Stage, mut next: impl FnMut() -> Record, count: u64) -> Result<()> {
     let filling = Instant::now();
     let producer = stage.producer()?;
     for _ in 0..count {
-        producer.send(&events.next())?;
+        producer.send(&next())?;
     }
     producer.flush()?;
     eprintln!("filled {} with {count} events in {:.1} s", stage.topic, filling.elapsed().as_secs_f64());
@@ -25,7 +25,8 @@ pub(crate) fn fill(stage: &Stage, mut events: Events, count: u64) -> Result<()> 
 pub(crate) fn bare_consumer(brokers: &str, topic: &str, ends: &[i64]) -> Result<f64> {
     let settings = platform::settings::Kafka {
         brokers: brokers.to_owned(),
-        fetch_queue: platform::settings::Size::from_mib(256),
+        fetch_queue: Size::from_mib(512),
+        fetch_bytes: Size::from_mib(8),
         ..platform::settings::Kafka::default()
     };
     let mut consumer = Consumer::new(&settings, topic)?;

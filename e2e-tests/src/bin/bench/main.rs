@@ -6,14 +6,17 @@
 //! (`recovery`); that, and any run of a debug build, is a rehearsal.
 
 mod archive;
+mod asked;
 mod decode;
 mod figures;
 mod full_topic;
 mod load;
 mod reconcile;
 mod recovery;
+mod served;
 mod sixty_days;
 mod speed;
+mod ten_metrics;
 mod usage;
 mod visible;
 
@@ -22,7 +25,7 @@ use e2e_tests::binaries::target_dir;
 use e2e_tests::{Kafka, scenario};
 
 use self::figures::Figures;
-use self::load::Keys;
+use self::speed::Workload;
 
 /// Groups that are measured without a broker.
 const NO_BROKER: [&str; 2] = ["decode", "reconcile"];
@@ -37,9 +40,9 @@ fn main() {
         if wanted("decode") {
             decode::measure(&mut figures)?;
         }
-        for keys in [Keys::Zipf, Keys::Uniform] {
+        for workload in Workload::ALL {
             if wanted("speed") {
-                speed::measure(scenario, keys, &mut figures).await?;
+                speed::measure(scenario, workload, &mut figures).await?;
             }
         }
         if wanted("archive") {
@@ -51,8 +54,14 @@ fn main() {
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
         }
+        if wanted("asked") {
+            asked::measure(scenario, &mut figures).await?;
+        }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("served") {
+            served::measure(scenario, &mut figures).await?;
         }
         if wanted("sixty_days") {
             sixty_days::measure(scenario, &mut figures).await?;

@@ -1,4 +1,5 @@
-//! `speed_events_per_second`: from a full topic to counters applied, beside a bare consumer that reads and drops.
+//! `speed_events_per_second`: from a full topic to counters applied, beside a bare consumer that reads and drops. Of the sample
+//! metric, with few and with many hot keys; and of ten metrics by two columns.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +13,62 @@ use test_kit::{DEADLINE, Progress, wait_for};
 use crate::figures::Figures;
 use crate::full_topic::{bare_consumer, fill};
 use crate::load::{Events, Keys};
+use crate::ten_metrics;
 use crate::usage::Usage;
 
 /// How many events fill the topic.
 const EVENTS: u64 = 6_000_000;
 const PARTITIONS: i32 = 4;
 
-pub(crate) async fn measure(scenario: &Scenario, keys: Keys, figures: &mut Figures) -> Result<()> {
+/// What is counted, and of which events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Workload {
+    /// The sample metric, by its one column.
+    OneMetric(Keys),
+    /// Ten metrics by two columns.
+    TenMetrics,
+}
+
+impl Workload {
+    pub(crate) const ALL: [Workload; 3] =
+        [Workload::OneMetric(Keys::Zipf), Workload::OneMetric(Keys::Uniform), Workload::TenMetrics];
+
+    /// The figure names' ending.
+    fn name(self) -> &'static str {
+        match self {
+            Workload::OneMetric(keys) => keys.name(),
+            Workload::TenMetrics => "ten_metrics",
+        }
+    }
+
+    fn fill(self, stage: &Stage) -> Result<()> {
+        match self {
+            Workload::OneMetric(keys) => {
+                let mut events = Events::new(keys, 1);
+                fill(stage, || events.next(), EVENTS)
+            }
+            Workload::TenMetrics => {
+                let mut events = ten_metrics::Events::new(1);
+                fill(stage, || events.next(), EVENTS)
+            }
+        }
+    }
+}
+
+pub(crate) async fn measure(scenario: &Scenario, workload: Workload, figures: &mut Figures) -> Result<()> {
     // The archive says where partitions begin. After that it only takes time from what is measured.
     let setup = Stage::of(scenario).as_users_get_it().partitions(PARTITIONS).running(&[Layer::Archive]);
+    let setup = match workload {
+        Workload::OneMetric(_) => setup,
+        Workload::TenMetrics => setup.catalog(ten_metrics::catalog),
+    };
     let stage = setup.start().await?;
     let (deployment, topic) = (&stage.deployment, &stage.topic);
     let archive = deployment.store().join("archive/views/_delta_log/00000000000000000001.json");
     wait_for("the archive's begin", DEADLINE, async || Ok(Progress::when(archive.exists(), "no commit"))).await?;
     deployment.kill(Layer::Archive);
 
-    fill(&stage, Events::new(keys, 1), EVENTS)?;
+    workload.fill(&stage)?;
     let ends = end_offsets(&stage.brokers, topic)?;
     let bare = bare_consumer(&stage.brokers, topic, &ends)?;
 
@@ -44,7 +85,7 @@ pub(crate) async fn measure(scenario: &Scenario, keys: Keys, figures: &mut Figur
     let rate = (end - before) as f64 / began.elapsed().as_secs_f64();
     let of_worker = Usage::of(worker.id())?;
     let of_redis = Usage::of(stage.redis.id()?)?;
-    let name = keys.name();
+    let name = workload.name();
     figures.beside(format!("speed_events_per_second_{name}"), rate, "events/s", bare);
     let per_event = |usage: Usage| usage.cpu_seconds * 1e6 / EVENTS as f64;
     figures.add(format!("speed_worker_cpu_per_event_{name}"), per_event(of_worker), "µs");

@@ -7,7 +7,7 @@ use e2e_tests::Stage;
 use e2e_tests::scenario::Scenario;
 use e2e_tests::views::METRIC;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, share};
 use crate::load::{Events, Flow, Keys, is_counted};
 
 /// The load, in events per second.
@@ -48,9 +48,8 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     }
     let rate = flow.stop()?.rate;
     waits_ms.sort_by(f64::total_cmp);
-    let at = |share: f64| waits_ms[((waits_ms.len() - 1) as f64 * share) as usize];
     figures.add("produce_to_visible_load", rate, "events/s");
-    figures.add("produce_to_visible_ms_p50", at(0.5), "ms");
-    figures.add("produce_to_visible_ms_p99", at(0.99), "ms");
+    figures.add("produce_to_visible_ms_p50", share(&waits_ms, 0.5), "ms");
+    figures.add("produce_to_visible_ms_p99", share(&waits_ms, 0.99), "ms");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Mutated records, nested JSON and TSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes with the reason why
+//! Mutated records, nested JSON, TSV and CSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes with the reason why
 //! it was rejected; and both layers count what an independent reader counts, which shares no code with them.
 
 use std::collections::{BTreeMap, HashSet};
@@ -21,8 +21,8 @@ use serde_json::Value;
 use test_kit::{Progress, repetitions, wait_for};
 
 /// Source, which is its metric's name too; how it is written; partitions; records in each, before they are multiplied.
-const SOURCES: [(&str, Format, i32, usize); 2] =
-    [("objects", Format::Json, 4, 30_000), ("lines", Format::Tsv, 2, 40_000)];
+const SOURCES: [(&str, Format, i32, usize); 3] =
+    [("objects", Format::Json, 4, 30_000), ("lines", Format::Tsv, 2, 20_000), ("rows", Format::Csv, 2, 20_000)];
 const SITES: [&str; 6] = ["north", "south", "east", "west", "Zürich", "the \"lake\""];
 /// How many of the sites that mutation made up are asked for, beside those that it left alone.
 const MADE_UP: usize = 300;
@@ -144,6 +144,13 @@ fn sound(rng: &mut StdRng, format: Format, partition: i32, number: usize, now_ms
         Format::Tsv => {
             let end = ["", "\n", "\r\n"].choose(rng).expect("not empty");
             format!("{partition}-{number}\t{at}\t{site}\t{amount}\t{weight}\t{ok}\t{end}").into_bytes()
+        }
+        Format::Csv => {
+            let end = ["", "\n", "\r\n"].choose(rng).expect("not empty");
+            let in_quotes = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+            let site = if site.contains('"') || rng.random() { in_quotes(site) } else { site.to_string() };
+            let note = ["", "\"two\nlines, or more\""].choose(rng).expect("not empty");
+            format!("{partition}-{number},{at},{site},{amount},\"{weight}\",{ok},{note}{end}").into_bytes()
         }
     }
 }
@@ -274,7 +281,7 @@ fn catalog(topic: &str) -> String {
         format!("[pipeline]\nname = \"{topic}\"\nversion = \"v1\"\n\n[schedule]\nreconcile = \"{NEVER}\"\n");
     for (source, format, partitions, _) in SOURCES {
         let fields = naive::fields(format);
-        let format = if format == Format::Json { "json" } else { "tsv" };
+        let format = format.name();
         catalog += &format!(
             r#"
 [sources.{source}]

@@ -5,13 +5,21 @@ use rdkafka::ClientConfig;
 use super::super::client_config;
 use crate::settings;
 
+/// What librdkafka adds to the payload of each record in its queue, measured with records of 140 bytes and rounded up.
+const RECORD_BYTES: u64 = 512;
+/// The most records that librdkafka may be told to keep ready.
+const RECORDS_MAX: u64 = 10_000_000;
+
 /// Properties that make the consumer fast, which `[kafka.client]` may change, and properties that make it correct, which it
 /// may not.
 pub(super) fn consumer_config(settings: &settings::Kafka) -> ClientConfig {
     let mut config = client_config(settings);
+    // librdkafka bounds its queue by payload bytes alone. It stops fetching as well once it has this many records, whatever
+    // that property's name says: all partitions share one queue, and it is compared with the length of that.
+    let records = (settings.fetch_queue.bytes() / RECORD_BYTES).clamp(1, RECORDS_MAX);
     // With its defaults, librdkafka waits a second whenever its queue was full, and so is idle half of the time.
     let fast = [
-        ("queued.min.messages", "1000000".to_owned()),
+        ("queued.min.messages", records.to_string()),
         ("queued.max.messages.kbytes", settings.fetch_queue.kib().to_string()),
         ("fetch.message.max.bytes", settings.fetch_bytes.bytes().to_string()),
         ("fetch.wait.max.ms", "50".to_owned()),

@@ -5,6 +5,7 @@ use axum::extract::RawQuery;
 use platform::clock;
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::{Measure, Metric};
+use shared_logic::log::Offsets;
 use shared_logic::time::format_rfc3339;
 
 use super::MetricName;
@@ -12,6 +13,7 @@ use crate::answer::{duration_text, freshness, lag_ms};
 use crate::problem::Problem;
 use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
+use crate::routes::status::OVER_SHOWN;
 use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
@@ -64,7 +66,7 @@ async fn described(version: &Version, snapshot: &Snapshot, metric: &Metric, now_
 /// Cut and age of the newest batch view; null before the first reconcile.
 fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Value {
     let Some(view) = snapshot.view(&metric.name) else { return Value::Null };
-    let (in_memory, in_store) = view.days();
+    let on_disk = view.on_disk();
     json!({
         "version": view.version,
         "committed_at": format_rfc3339(view.note.committed_at_us),
@@ -73,9 +75,16 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
         // A view that cannot be used is replaced by the next reconcile.
         "is_current": snapshot.own_view(version.asked(metric)).is_some(),
         "archive_version": view.note.archive_version,
-        "offsets": view.note.cut,
-        "days": {"in_memory": in_memory, "in_store": in_store},
+        "offsets": offsets(version, snapshot, metric, &view.note.cut),
+        "segments": {"days": on_disk.days, "months": on_disk.months, "bytes": on_disk.bytes},
     })
+}
+
+/// The cut of the logs that a status shows.
+fn offsets(version: &Version, snapshot: &Snapshot, metric: &Metric, cut: &Offsets) -> Offsets {
+    let Some(archive) = snapshot.archive(&metric.source) else { return cut.clone() };
+    let hidden = archive.facts.hidden(version.asked(metric).rules, OVER_SHOWN);
+    cut.iter().filter(|(id, _)| !hidden.contains(id.log.as_str())).map(|(id, at)| (id.clone(), at)).collect()
 }
 
 /// A measure as a catalog could write it, with quoted columns.

@@ -45,6 +45,8 @@ pub(super) struct SourceStatus {
     pub(super) looked_at: Option<String>,
     pub(super) archive_version: Option<u64>,
     pub(super) logs: Vec<LogStatus>,
+    /// How many older logs are over, so that there is nothing to say of them.
+    pub(super) logs_not_shown: usize,
     pub(super) partitions: Vec<PartitionStatus>,
     pub(super) rejects: Vec<RejectStatus>,
 }

@@ -10,9 +10,10 @@ use shared_logic::contracts::archive::{ColumnsOnly, Facts, PartitionFacts};
 use shared_logic::log::PartitionId;
 use shared_logic::time::format_rfc3339;
 
+use super::OVER_SHOWN;
 use super::body::{LogStatus, PartitionStatus, RejectStatus, SourceStatus};
 use crate::snapshot::Snapshot;
-use crate::speed_view::ShardReading;
+use crate::speed_view::ShardReadings;
 use crate::topics::TopicClient;
 use crate::versions::Version;
 
@@ -39,7 +40,9 @@ impl<'a> SourceReader<'a> {
         let archive = self.snapshot.archive(&self.source.name);
         let no_facts = Facts::default();
         let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
-        let ids = self.partitions(facts);
+        let rules = self.source.rules();
+        let hidden = facts.hidden(&rules, OVER_SHOWN);
+        let ids = self.partitions(facts, &hidden);
         let read = self.version.speed.positions(&self.source.name, ids.iter().cloned()).await.unwrap_or_default();
         let (ends, error) = match self.ends(topics).await {
             Ok(ends) => (ends, self.topic_error()),
@@ -48,9 +51,10 @@ impl<'a> SourceReader<'a> {
         let partitions = ids.iter().map(|id| {
             let is_current = self.log().is_some_and(|log| facts.current(log, id.partition) == *id);
             let end = ends.get(&id.partition).copied().filter(|_| is_current);
-            self.partition(facts, id, read.get(id).and_then(Option::as_ref), end)
+            self.partition(facts, id, &read, end)
         });
-        let logs = facts.logs.iter().map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
+        let logs = facts.logs.iter().filter(|log| !hidden.contains(log.log.as_str()));
+        let logs = logs.map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
         let rejects = facts.rejects.iter().map(|(reason, rejects)| RejectStatus {
             reason: *reason,
             count: rejects.count,
@@ -63,6 +67,7 @@ impl<'a> SourceReader<'a> {
             looked_at: self.topic.map(|topic| format_rfc3339(topic.at_us)),
             archive_version: archive.map(|archive| archive.version),
             logs: logs.collect(),
+            logs_not_shown: hidden.len(),
             partitions: partitions.collect(),
             rejects: rejects.collect(),
         };
@@ -74,27 +79,24 @@ impl<'a> SourceReader<'a> {
         self.topic?.log.as_ref().map(|(log, _)| log)
     }
 
-    /// Every partition that the topic, the archive or a cut names.
-    fn partitions(&self, facts: &Facts) -> BTreeSet<PartitionId> {
-        let mut ids: BTreeSet<PartitionId> = facts.partitions().map(|(id, _)| id).collect();
+    /// Every partition that the topic, the archive or a cut names, without those of hidden logs.
+    fn partitions(&self, facts: &Facts, hidden: &BTreeSet<&str>) -> BTreeSet<PartitionId> {
+        let shown = facts.logs.iter().filter(|log| !hidden.contains(log.log.as_str()));
+        let mut ids: BTreeSet<PartitionId> = shown.flat_map(|log| log.ids()).collect();
         let log = self.topic.and_then(|topic| topic.log.as_ref()).into_iter();
         ids.extend(log.flat_map(|(log, count)| (0..*count).map(|n| facts.current(log, n))));
         for metric in self.version.catalog.metrics_of(&self.source.name) {
             let view = self.snapshot.view(&metric.name).into_iter();
-            ids.extend(view.flat_map(|view| view.note.cut.iter().map(|(id, _)| id.clone())));
+            let named = view.flat_map(|view| view.note.cut.iter().map(|(id, _)| id));
+            ids.extend(named.filter(|id| !hidden.contains(id.log.as_str())).cloned());
         }
         ids
     }
 
-    fn partition(
-        &self,
-        facts: &Facts,
-        id: &PartitionId,
-        reading: Option<&ShardReading>,
-        end: Option<i64>,
-    ) -> PartitionStatus {
+    fn partition(&self, facts: &Facts, id: &PartitionId, read: &ShardReadings, end: Option<i64>) -> PartitionStatus {
         let archived = facts.partition(id);
-        let cursor = reading.map(|reading| reading.shard.cursor);
+        let shard = read.shards.get(id).and_then(Option::as_ref);
+        let cursor = shard.map(|shard| shard.cursor);
         let cuts = self.version.catalog.metrics_of(&self.source.name).map(|metric| {
             let view = self.snapshot.own_view(self.version.asked(metric));
             (metric.name.clone(), view.and_then(|view| view.note.cut.get(id)))
@@ -106,8 +108,8 @@ impl<'a> SourceReader<'a> {
             begin: archived.map(|archived| archived.begin),
             next: archived.map(|archived| archived.next),
             cursor,
-            slices: reading.map(|reading| reading.shard.slices.clone()),
-            as_of: reading.and_then(|reading| reading.as_of_us).map(format_rfc3339),
+            slices: shard.map(|shard| shard.slices.clone()),
+            as_of: read.as_of_us(id).map(format_rfc3339),
             cuts: cuts.collect(),
             end,
             speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),

@@ -211,7 +211,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    fn key_at(&self, key: &str) -> Option<usize> {
+    /// Where the key stands.
+    pub(super) fn key_at(&self, key: &str) -> Option<usize> {
         self.entries.get_key_value(key).map(|(key, _)| key.span().start)
     }
 

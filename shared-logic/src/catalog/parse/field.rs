@@ -1,9 +1,9 @@
 //! Reads `[sources.….fields]`: a type, or a table that also says where the value stands and how it is written.
 
 use super::document::{Table, Text};
-use super::name;
+use super::{instant, name};
 use crate::format::Format;
-use crate::schema::{EpochUnit, Field, FieldType, InstantFormat, Place, Step};
+use crate::schema::{Field, FieldType, InstantFormat, Place, Step};
 use crate::suggest;
 
 /// What the table of a field may hold.
@@ -13,8 +13,9 @@ const STEPS_MAX: usize = 32;
 /// Elements behind this position cannot be named.
 const POSITION_MAX: usize = 999;
 
-/// The declared fields in the order of the file, and whether any of them was wrong.
-pub(super) fn fields(table: &mut Table<'_>, format: Format) -> (Vec<Field>, bool) {
+/// The declared fields in the order of the file, and whether any of them was wrong. `zoned`: the source names a zone for
+/// instants that name none.
+pub(super) fn fields(table: &mut Table<'_>, format: Format, zoned: bool) -> (Vec<Field>, bool) {
     let Some(mut declared) = table.table("fields").filter(|fields| !fields.is_empty()) else {
         let what = format!("{} declares no fields", table.title);
         let fix = format!("add [{}.fields]", table.title.trim_matches(['[', ']']));
@@ -30,7 +31,7 @@ pub(super) fn fields(table: &mut Table<'_>, format: Format) -> (Vec<Field>, bool
             let what = format!("fields `{}` and `{}` differ in case only", other.name, name.value);
             declared.mistakes.report(name.at, what, "call one of them otherwise");
         }
-        match field(&mut declared, name, format) {
+        match field(&mut declared, name, format, zoned) {
             Some(field) => fields.push(field),
             None => doubtful = true,
         }
@@ -39,7 +40,7 @@ pub(super) fn fields(table: &mut Table<'_>, format: Format) -> (Vec<Field>, bool
 }
 
 /// The field of that name: `"int?"`, or a table with `type` and more. `None` if its type is unknown.
-fn field(declared: &mut Table<'_>, name: Text<'_>, format: Format) -> Option<Field> {
+fn field(declared: &mut Table<'_>, name: Text<'_>, format: Format, zoned: bool) -> Option<Field> {
     if !declared.holds_table(name.value) {
         let text = declared.text(name.value)?;
         return typed(declared, name, text);
@@ -53,7 +54,7 @@ fn field(declared: &mut Table<'_>, name: Text<'_>, format: Format) -> Option<Fie
     }
     let text = table.required_text("type", "string");
     let mut field = text.and_then(|text| typed(&table, name, text));
-    let (place, instants, numbers) = (place(&mut table), instants(&mut table), table.flag("numbers"));
+    let (place, written, numbers) = (place(&mut table), table.text("format"), table.flag("numbers"));
     if let Some(field) = &mut field {
         if place != Place::Path(vec![Step::Member(field.name.clone())]) {
             field.place = place;
@@ -62,17 +63,15 @@ fn field(declared: &mut Table<'_>, name: Text<'_>, format: Format) -> Option<Fie
             let what = format!("field `{}` is {}, and `{key}` is for {kind}", field.name, field.kind.name());
             table.mistakes.report(table.at, what, format!("leave {key} out"));
         };
-        if matches!(field.place, Place::Path(_)) && format.is_positional() {
-            let what = format!("field `{}` has a `path`, and {} has columns", field.name, format.name());
-            table.mistakes.report(table.at, what, "leave path out: columns are told by the order of the fields");
-        }
-        if field.kind != FieldType::Timestamp && instants.is_some() {
+        if field.kind != FieldType::Timestamp && written.is_some() {
             misplaced("format", "timestamps");
         }
         if field.kind != FieldType::String && numbers == Some(true) {
             misplaced("numbers", "strings");
         }
-        field.instants = instants.unwrap_or(InstantFormat::Usual);
+        if field.kind == FieldType::Timestamp {
+            field.instants = instant::format(&mut table, zoned).unwrap_or(InstantFormat::Usual);
+        }
         field.numbers = numbers.unwrap_or_default();
     }
     table.refuse_unknown_keys();
@@ -146,13 +145,6 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         }
     }
     Some(steps)
-}
-
-/// `format`: a unit of numbers, or a pattern.
-fn instants(table: &mut Table<'_>) -> Option<InstantFormat> {
-    let text = table.text("format")?;
-    let unit = EpochUnit::ALL.into_iter().find(|(name, _)| *name == text.value);
-    Some(unit.map_or_else(|| InstantFormat::Pattern(text.value.to_owned()), |(_, unit)| InstantFormat::Epoch(unit)))
 }
 
 /// The type of that name, or else the fix that names the type that is probably meant.

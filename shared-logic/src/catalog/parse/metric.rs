@@ -7,7 +7,7 @@ use super::name;
 use super::source::Draft;
 use crate::catalog::{Derived, MAX_BY, Measure, Metric};
 use crate::expression::{Expression, Refused, Scope};
-use crate::schema::FieldType;
+use crate::schema::{FieldType, Place};
 use crate::suggest;
 use crate::time::{DAY_US, SECOND_US, parse_duration_us};
 
@@ -86,23 +86,17 @@ fn by(table: &mut Table<'_>, draft: Option<&Draft>) -> Vec<String> {
     columns.into_iter().map(|column| column.value.to_owned()).collect()
 }
 
-/// How a field of that name can be counted by all the same.
+/// How a field of that name can be counted by all the same: under another name, and from the same place.
 fn another_name(draft: Option<&Draft>, name: &str) -> String {
-    match draft.map(|draft| &draft.source) {
-        Some(source) if source.format.is_positional() => {
-            format!(
-                "call the field otherwise: its place among the fields tells which column it is, for example event_{name}"
-            )
-        }
-        source => {
-            let field = source.and_then(|source| source.field(name));
-            let (kind, optional) = field.map_or((FieldType::String, false), |field| (field.kind, field.optional));
-            let kind = format!("{}{}", kind.name(), if optional { "?" } else { "" });
-            format!(
-                "give the field another name and say where it stands: event_{name} = {{ type = \"{kind}\", path = \"{name}\" }}"
-            )
-        }
+    let field = draft.and_then(|draft| draft.source.field(name));
+    if field.is_some_and(|field| matches!(field.place, Place::Path(_))) {
+        return format!("give the field another name, such as event_{name}, and leave its path as it is");
     }
+    let (kind, optional) = field.map_or((FieldType::String, false), |field| (field.kind, field.optional));
+    let kind = format!("{}{}", kind.name(), if optional { "?" } else { "" });
+    format!(
+        "give the field another name and say where it stands: event_{name} = {{ type = \"{kind}\", path = \"{name}\" }}"
+    )
 }
 
 /// Checks a group-key column: it is declared, and not a float, since equal floats need not have equal texts.

@@ -34,20 +34,24 @@ pub(super) fn check_field(mistakes: &Mistakes, name: Text<'_>, columns: bool) {
     mistakes.report(name.at, what, fix_of_field(name.value, columns));
 }
 
-/// What to write for a field whose producers call it so: a plain name, and theirs as its path.
+/// What to write for a field whose producers call it so: a plain name, and theirs as its path. `columns`: whether fields are told
+/// by their position; then a path is what a header calls the column.
 pub(super) fn fix_of_field(name: &str, columns: bool) -> String {
     let rule = format!("use letters, digits and _, beginning with a letter, at most {LENGTH_MAX} characters");
-    if columns {
-        return format!("{rule}; columns are told by their order, so any name will do");
-    }
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let plain = name.chars().map(plain).skip_while(|c| !c.is_ascii_alphabetic()).take(LENGTH_MAX);
     let plain: String = plain.collect();
     let plain = if plain.is_empty() { "name" } else { plain.trim_end_matches('_') };
     // In a list, dots and brackets belong to the name.
     let path = if name.contains(['.', '[']) { format!("[{name:?}]") } else { format!("{name:?}") };
+    let renamed = format!("{plain} = {{ type = \"…\", path = {path} }}");
+    if columns {
+        return format!(
+            "{rule}; columns are told by their order, so any name will do: {renamed} if a header has this one"
+        );
+    }
     let nested = if name.contains('.') { format!(", or path = {name:?} inside of an object") } else { String::new() };
-    format!("{rule}, and say where it stands: {plain} = {{ type = \"…\", path = {path} }}{nested}")
+    format!("{rule}, and say where it stands: {renamed}{nested}")
 }
 
 /// Refuses a deployment's name or version that is not `[a-z0-9_-]+`.

@@ -3,7 +3,7 @@
 use super::document::{Table, Text};
 use super::event_id::event_id;
 use super::size::size;
-use super::{field, name, schedule};
+use super::{columns, event_time, field, name, schedule};
 use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
 use crate::schema::{Field, FieldType};
@@ -34,22 +34,32 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let topic = topic.unwrap_or(title);
     let partitions = table.integer("partitions", 1..=10_000).unwrap_or(4);
     let event_id = event_id(&mut table);
-    let event_time = table.required_text("event_time", "occurred_at");
     let key = table.text("key");
     let max_age_us = duration(&mut table, "max_age", SECOND_US).unwrap_or(400 * DAY_US);
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
     let max_record = size(&mut table, "max_record", 1 << 10..=1 << 30).unwrap_or(MAX_RECORD);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
-    let format = choice(&mut table, "format", &Format::ALL.map(|format| (format.name(), format)));
+    let format = format(&mut table);
     let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
-    let null = null_texts(&mut table);
-    let time_zone = schedule::time_zone(&mut table);
-    let (fields, doubtful) = field::fields(&mut table, format.unwrap_or(Format::Json));
-
-    if let Some(text) = event_time {
-        role(&table, &fields, text, "event_time", &[FieldType::Timestamp], true, doubtful);
-    }
+    let known_format = format.or((!table.holds("format")).then_some(Format::Json));
+    let null = null_texts(&mut table, known_format);
+    let (zoned, time_zone) = (table.holds("time_zone"), schedule::time_zone(&mut table));
+    let format = known_format.unwrap_or(Format::Json);
+    let (mut fields, doubtful) = field::fields(&mut table, format, zoned);
+    columns::check(&mut table, format, &mut fields);
+    let event_time = match event_time::joined(&mut table, format, &fields, zoned) {
+        Some(joined) => {
+            for part in joined.parts {
+                role(&table, &fields, part, "event_time", &[FieldType::String], true, doubtful);
+            }
+            fields.push(joined.field);
+            Some(joined.name)
+        }
+        None => table.required_text("event_time", "occurred_at").inspect(|text| {
+            role(&table, &fields, *text, "event_time", &[FieldType::Timestamp], true, doubtful);
+        }),
+    };
     for text in &event_id {
         role(&table, &fields, *text, "event_id", &[FieldType::String, FieldType::Int], true, doubtful);
     }
@@ -69,7 +79,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         max_ahead_us,
         max_record,
         start: start.unwrap_or(Start::Earliest),
-        format: format.unwrap_or(Format::Json),
+        format,
         null,
         time_zone,
         kept_bytes: kept_bytes.unwrap_or(KeptBytes::All),
@@ -109,12 +119,30 @@ fn role(
     }
 }
 
-/// The texts that stand for an absent value. Without the key, only the empty one.
-fn null_texts(table: &mut Table<'_>) -> Vec<String> {
-    if !table.holds("null") {
-        return vec![String::new()];
+/// The texts that stand for an absent value; without the key, the one of the format. `None`: the format is unknown.
+fn null_texts(table: &mut Table<'_>, format: Option<Format>) -> Vec<String> {
+    let texts: Vec<String> = table.texts("null").iter().map(|text| text.value.to_owned()).collect();
+    let (Some(at), Some(format)) = (table.key_at("null"), format) else {
+        return format.and_then(Format::null).map(str::to_owned).into_iter().collect();
+    };
+    match format.null() {
+        None => {
+            let what =
+                format!("`null` is for formats that hold nothing but texts, and the format is {}", format.name());
+            table.mistakes.report(at, what, "leave it out: null, or a member that is left out, is an absent value");
+        }
+        Some(usual) if table.holds_list("null") && texts.is_empty() => {
+            let fix = format!("name at least one, such as null = [\"{usual}\"], or leave it out");
+            table.mistakes.report(at, "`null` names no text, so that no value could be absent", fix);
+        }
+        // Servers write this one, whatever the catalog says.
+        Some(usual) if !format.named_columns().is_empty() && !texts.iter().any(|text| text == usual) => {
+            let what = format!("`null` lacks \"{usual}\", which {} has for an absent value", format.name());
+            table.mistakes.report(at, what, format!("add \"{usual}\""));
+        }
+        Some(_) => {}
     }
-    table.texts("null").iter().map(|text| text.value.to_owned()).collect()
+    texts
 }
 
 /// A duration of at least `least_us`, in microseconds.
@@ -129,9 +157,25 @@ fn duration(table: &mut Table<'_>, key: &str, least_us: i64) -> Option<i64> {
     us
 }
 
+/// How payloads are written. A build without the feature `registry` knows the formats of a schema registry only by name.
+fn format(table: &mut Table<'_>) -> Option<Format> {
+    let text = table.text("format")?;
+    let is_known = Format::ALL.iter().any(|format| format.name() == text.value);
+    if !is_known && Format::OF_A_REGISTRY.contains(&text.value) {
+        let fix = "use the image, or build with `cargo build --features registry`";
+        table.mistakes.report(text.at, format!("this build of Braid does not read {}", text.value), fix);
+        return None;
+    }
+    chosen(table, "format", text, &Format::ALL.map(|format| (format.name(), format)))
+}
+
 /// One of a few words.
 fn choice<T: Copy>(table: &mut Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
     let text = table.text(key)?;
+    chosen(table, key, text, choices)
+}
+
+fn chosen<T: Copy>(table: &Table<'_>, key: &str, text: Text<'_>, choices: &[(&str, T)]) -> Option<T> {
     let chosen = choices.iter().find(|(word, _)| *word == text.value).map(|(_, choice)| *choice);
     if chosen.is_none() {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();

@@ -1,3 +1,5 @@
+mod written;
+
 use super::super::{Catalog, Mistake, Start};
 use crate::format::Format;
 use crate::measure::MeasureKind;
@@ -76,6 +78,22 @@ fn sections_have_defaults() {
     assert_eq!((catalog.metrics["m"].grain_us, catalog.metrics["m"].by.len()), (60_000_000, 0));
 }
 
+#[test]
+fn a_build_that_does_not_read_a_format_says_how_to_get_one_that_does() {
+    for name in Format::OF_A_REGISTRY {
+        let text = GOOD.replacen("topic = \"views\"", &format!("format = \"{name}\""), 1);
+        match Catalog::parse(&text) {
+            Ok(catalog) => assert_eq!(catalog.sources["views"].format.name(), name),
+            Err(mistakes) => {
+                assert!(!cfg!(feature = "registry") && mistakes.len() == 1, "{mistakes:?}");
+                assert!(
+                    mistakes[0].to_string().contains("does not read") && mistakes[0].fix.contains("features registry")
+                );
+            }
+        }
+    }
+}
+
 /// Replaces the first `old` by `new` and expects exactly one mistake: its line, words of what, words of the fix.
 #[test]
 fn a_broken_line_is_named_with_what_to_write_instead() {
@@ -98,7 +116,11 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("topic = \"views\"", "topic = \"a b\"", 8, "which Kafka does not take", "249"),
         ("topic = \"views\"", "partitions = 0", 8, "`partitions` is 0", "from 1 to 10000"),
         ("topic = \"views\"", "start = \"middle\"", 8, "`start` is \"middle\"", "\"earliest\" or \"latest\""),
-        ("topic = \"views\"", "format = \"csv\"", 8, "`format` is \"csv\"", "\"json\" or \"tsv\""),
+        ("topic = \"views\"", "format = \"xml\"", 8, "`format` is \"xml\"", "\"json\" or \"tsv\" or \"csv\""),
+        ("topic = \"views\"", "null = [\"-\"]", 8, "the format is json", "a member that is left out"),
+        ("topic = \"views\"", "format = \"tsv\"\nnull = []", 9, "`null` names no text", "null = [\"\"]"),
+        ("topic = \"views\"", "format = \"csv\"\nnull = \"-\"", 9, "`null` holds a string", "null = ["),
+        ("topic = \"views\"", "time_zone = \"Berlin\"", 8, "no IANA time zone", "Europe/Berlin"),
         ("topic = \"views\"", "dedup_window = -1", 8, "`dedup_window` is -1", "from 0"),
         ("\"400d\"", "\"400 days\"", 12, "`max_age` is \"400 days\"", "\"400d\""),
         ("event_time = \"occurred_at\"\n", "", 7, "[sources.views] has no `event_time`", "add event_time = "),
@@ -267,14 +289,19 @@ fn a_misspelt_key_of_a_field_is_no_name() {
 }
 
 #[test]
-fn a_column_has_no_path() {
+fn a_column_has_no_path_but_a_name() {
     let text = GOOD.replace("topic = \"views\"", "format = \"tsv\"");
     let found = mistakes(&text.replace("note = \"string?\"", "note = { type = \"string?\", path = \"user.note\" }"));
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].line, 21);
-    assert!(found[0].what.contains("field `note` has a `path`, and tsv has columns"), "{found:?}");
+    assert!(found[0].what.contains("the path of `note` has several steps, and tsv has columns"), "{found:?}");
+    let named = text.replace("note = \"string?\"", "note = { type = \"string?\", path = \"A note\" }");
+    let catalog = Catalog::parse(&named).expect("a header may call the column so");
+    assert_eq!(catalog.sources["views"].field("note").map(|field| field.column()), Some("A note"));
     let found = mistakes(&text.replace("note = \"string?\"", "\"@note\" = \"string?\""));
-    assert!(found.len() == 1 && found[0].fix.contains("any name will do"), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let fix = &found[0].fix;
+    assert!(fix.contains("any name will do: note = { type = \"…\", path = \"@note\" } if a header has"), "{fix}");
 }
 
 #[test]
@@ -298,9 +325,11 @@ fn the_fix_for_a_parameter_of_queries_is_another_name() {
     assert!(fix(&by_to).contains("event_to = { type = \"int?\", path = \"to\" }"), "{}", fix(&by_to));
     let by_bucket = by_to.replace("\"to\"", "\"Bucket\"").replace("to = ", "Bucket = ");
     assert!(fix(&by_bucket).contains("path = \"Bucket\""), "{}", fix(&by_bucket));
-    // Columns of a line have no names.
+    // A column has the name that a header gives it.
     let line = by_to.replace("topic = \"views\"", "format = \"tsv\"");
-    assert!(fix(&line).contains("call the field otherwise"), "{}", fix(&line));
+    assert!(fix(&line).contains("event_to = { type = \"int?\", path = \"to\" }"), "{}", fix(&line));
+    let nested = by_to.replace("to = \"int?\"", "to = { type = \"int?\", path = \"span.to\" }");
+    assert!(fix(&nested).contains("such as event_to, and leave its path as it is"), "{}", fix(&nested));
 }
 
 #[test]

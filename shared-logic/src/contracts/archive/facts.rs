@@ -1,6 +1,7 @@
 //! Facts: which logs and partitions exist, where the archive begins each partition and how far it has come, what was
 //! lost, and which logs have ended (R6).
 //!
+//! - `over`: logs that ended and that nothing asks for any more (R6);
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
@@ -9,6 +10,7 @@
 mod archive_again;
 mod incarnations;
 mod kept_bytes;
+mod over;
 mod written;
 
 use std::collections::BTreeMap;
@@ -50,6 +52,10 @@ pub struct LogFacts {
     /// losses may be incomplete, and readers need its shards.
     #[serde(default)]
     pub settled: bool,
+    /// Whether the log is over: it is settled, every view includes all of it, and Redis holds nothing of it any more. No process
+    /// asks for it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
     /// The partitions that the archive has begun.
     pub partitions: BTreeMap<i32, PartitionFacts>,
 }
@@ -129,6 +135,7 @@ impl Facts {
                 log: log.to_owned(),
                 closed: false,
                 settled: false,
+                over: false,
                 partitions: BTreeMap::new(),
             });
             self.logs.len() - 1
@@ -146,11 +153,14 @@ impl Facts {
         self.log(log).is_some_and(|facts| facts.closed)
     }
 
+    /// Every partition that the archive has begun, with its log.
+    pub fn entries(&self) -> impl Iterator<Item = (&LogFacts, i32, &PartitionFacts)> {
+        self.logs.iter().flat_map(|log| log.partitions.iter().map(move |(partition, facts)| (log, *partition, facts)))
+    }
+
     /// Every partition that the archive has begun.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, &PartitionFacts)> {
-        self.logs.iter().flat_map(|log| {
-            log.partitions.iter().map(|(partition, facts)| (PartitionId::new(log.log.clone(), *partition), facts))
-        })
+        self.entries().map(|(log, partition, facts)| (PartitionId::new(log.log.clone(), partition), facts))
     }
 
     /// The partitions of closed logs with their archived ends, without those that had ended before.
@@ -244,7 +254,7 @@ impl Facts {
     /// R6: opens a closed log again: the topic has that log's id after all.
     pub fn reopen(&mut self, log: &str) {
         let facts = self.log_mut(log);
-        (facts.closed, facts.settled) = (false, false);
+        (facts.closed, facts.settled, facts.over) = (false, false, false);
     }
 
     /// R6: settles a closed log, given the cursors of its shards. Offsets that the speed layer counted and that are not

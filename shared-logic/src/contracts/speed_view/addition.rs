@@ -3,10 +3,14 @@
 //! A worker reads the fields that an addition names, merges, and writes them back in the script that moves the cursor. That
 //! script refuses where the shard is not the one that was read, so nothing is lost between the two, and writing the same
 //! values twice is writing them once.
+//!
+//! It reads each key's own field first. That field lists the key's other chunks ([`chunks`](super)), so a second look is needed
+//! only for keys that the micro-batch adds to in such a chunk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::counters::{self, CHUNKS, chunk_of};
+use super::chunks::{Chunks, own_field};
+use super::counters::{self, chunk_of};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
 use crate::group_key::GroupKey;
@@ -14,20 +18,34 @@ use crate::measure::{MeasureKind, Value};
 use crate::partial::Partials;
 use crate::time::bucket_index;
 
-/// The partials of one definition, by the fields that they belong to.
+/// The partials of one definition, by group key and bucket.
 #[derive(Debug, Clone)]
 pub struct Addition {
     /// What is counted.
     pub definition: DefinitionHash,
     kinds: Vec<MeasureKind>,
-    /// The fields' names, one behind the other, and where each ends.
-    names: String,
+    /// The group keys' texts, one behind the other, and where each ends.
+    keys: String,
     ends: Vec<usize>,
-    chunks: BTreeSet<i64>,
-    /// Ascending, each pair once: the field and the bucket's place in its chunk; with the row of its values.
-    rows: Vec<(u32, u8, u32)>,
+    /// Ascending, each pair of key and bucket once.
+    rows: Vec<Row>,
     /// Row-major, one per measure.
     values: Vec<Value>,
+}
+
+/// The number of a group key, the index of a bucket, and the row of its values.
+type Row = (u32, i64, u32);
+
+/// What a new field holds.
+const NO_VALUES: &[u8] = &[];
+
+/// What the fields held that an addition adds to.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// The keys' own fields, in the order of [`Addition::keys`].
+    pub own: Vec<Option<Vec<u8>>>,
+    /// The fields that [`Addition::further`] names, in its order.
+    pub further: Vec<Option<Vec<u8>>>,
 }
 
 impl Addition {
@@ -36,27 +54,19 @@ impl Addition {
         let mut addition = Addition {
             definition,
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-            names: String::new(),
-            ends: Vec::with_capacity(partials.len()),
-            chunks: BTreeSet::new(),
+            keys: String::new(),
+            ends: Vec::new(),
             rows: Vec::with_capacity(partials.len()),
             values: Vec::with_capacity(partials.len() * metric.measures.len()),
         };
-        let mut fields: HashMap<(i64, &GroupKey), u32> = HashMap::with_capacity(partials.len());
-        let (mut last, mut prefix) = (None, String::new());
+        let mut numbers: HashMap<&GroupKey, u32> = HashMap::with_capacity(partials.len());
         for (row, (key, bucket, values)) in (0_u32..).zip(partials.rows()) {
-            let (chunk, place) = chunk_of(bucket_index(bucket, metric.grain_us));
-            let field = *fields.entry((chunk, key)).or_insert_with(|| {
-                if last != Some(chunk) {
-                    addition.chunks.insert(chunk);
-                    (last, prefix) = (Some(chunk), format!("{chunk}:"));
-                }
-                addition.names.push_str(&prefix);
-                addition.names.push_str(key.as_str());
-                addition.ends.push(addition.names.len());
+            let number = *numbers.entry(key).or_insert_with(|| {
+                addition.keys.push_str(key.as_str());
+                addition.ends.push(addition.keys.len());
                 u32::try_from(addition.ends.len() - 1).expect("a micro-batch is bounded")
             });
-            addition.rows.push((field, place, row));
+            addition.rows.push((number, bucket_index(bucket, metric.grain_us), row));
             addition.values.extend_from_slice(values);
         }
         addition.rows.sort_unstable();
@@ -74,60 +84,86 @@ impl Addition {
         addition
     }
 
-    /// The names of the fields that are to be read, the list of chunks first.
-    pub fn fields(&self) -> impl Iterator<Item = &str> {
-        let begins = [0].into_iter().chain(self.ends.iter().copied());
-        [CHUNKS].into_iter().chain(begins.zip(&self.ends).map(|(begin, end)| &self.names[begin..*end]))
+    /// Whether nothing is added.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
-    /// Merges into what the fields held, in the order of [`Addition::fields`], and gives what they hold then: one
-    /// MessagePack array `field, value, …` for the apply script.
+    /// The group keys that are added to, each once: the names of the fields that are read first.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.keys[begin..*end])
+    }
+
+    /// The names of the other fields that are to be read, given what the keys' own fields held.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn merged(&self, held: &[Option<Vec<u8>>]) -> Result<Vec<u8>, UnknownReply> {
-        let (held_chunks, held) =
-            held.split_first().filter(|(_, held)| held.len() == self.ends.len()).ok_or_else(|| UnknownReply {
-                what: format!("{} fields instead of {}", held.len(), self.ends.len() + 1),
-            })?;
-        let chunks = self.merged_chunks(held_chunks.as_deref())?;
-        let mut out = Vec::with_capacity(self.names.len() + self.ends.len() * 24);
-        out.push(0xdd);
-        let items = 2 * (self.ends.len() + usize::from(chunks.is_some()));
-        out.extend_from_slice(&u32::try_from(items).expect("a micro-batch is bounded").to_be_bytes());
-        if let Some(chunks) = chunks {
-            write_bytes(&mut out, CHUNKS.as_bytes());
-            write_bytes(&mut out, chunks.as_bytes());
+    pub fn further(&self, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
+        let mut names = Vec::new();
+        for (key, rows, held) in self.by_key(own)? {
+            let Some(field) = held else { continue };
+            let (chunks, _) = own_field(field)?;
+            let touched = by_chunk(rows).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
+            names.extend(touched.map(|chunk| field_name(chunk, key)));
         }
-        let (mut field, mut rest) = (Vec::new(), self.rows.as_slice());
-        for (at, (name, held)) in (0_u32..).zip(self.fields().skip(1).zip(held)) {
-            let (rows, others) = rest.split_at(rest.iter().take_while(|row| row.0 == at).count());
-            rest = others;
-            field.clear();
-            self.merge_field(&mut field, held.as_deref().unwrap_or_default(), rows)?;
-            write_bytes(&mut out, name.as_bytes());
-            write_bytes(&mut out, &field);
-        }
-        Ok(out)
+        Ok(names)
     }
 
-    /// The list with this addition's chunks, if they are not all in it.
-    fn merged_chunks(&self, held: Option<&[u8]>) -> Result<Option<String>, UnknownReply> {
-        let held = held.unwrap_or_default();
-        let unknown = || UnknownReply { what: format!("chunks {:?}", String::from_utf8_lossy(held)) };
-        let text = std::str::from_utf8(held).map_err(|_| unknown())?;
-        let listed = text.split(',').filter(|chunk| !chunk.is_empty()).map(str::parse);
-        let listed: BTreeSet<i64> = listed.collect::<Result<_, _>>().map_err(|_| unknown())?;
-        if self.chunks.is_subset(&listed) {
-            return Ok(None);
+    /// Merges into what the fields held, and gives what those hold then that change: one MessagePack array
+    /// `field, value, …` for the apply script.
+    ///
+    /// # Errors
+    /// If a field held something that no worker writes.
+    pub fn merged(&self, held: &Held) -> Result<Vec<u8>, UnknownReply> {
+        let mut out = Fields::with_capacity(self.keys.len() + self.ends.len() * 32);
+        let (mut further, mut values) = (held.further.iter(), Vec::new());
+        for (key, rows, held) in self.by_key(&held.own)? {
+            let (mut chunks, own) = match held {
+                Some(field) => own_field(field)?,
+                None => (Chunks::new(chunk_of(rows[0].1).0), NO_VALUES),
+            };
+            let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
+            for (chunk, rows) in by_chunk(rows) {
+                if chunk == chunks.own {
+                    of_own = rows;
+                    continue;
+                }
+                let held = if chunks.has_field(chunk) {
+                    further.next().ok_or_else(other_fields)?.as_deref()
+                } else {
+                    chunks.insert(chunk);
+                    has_new = true;
+                    None
+                };
+                values.clear();
+                self.merge_chunk(&mut values, held.unwrap_or_default(), rows)?;
+                out.push(&field_name(chunk, key), &values);
+            }
+            if has_new || !of_own.is_empty() {
+                values.clear();
+                values.extend_from_slice(chunks.to_string().as_bytes());
+                values.push(b';');
+                self.merge_chunk(&mut values, own, of_own)?;
+                out.push(key, &values);
+            }
         }
-        let all: Vec<String> = listed.union(&self.chunks).map(i64::to_string).collect();
-        Ok(Some(all.join(",")))
+        if further.next().is_some() { Err(other_fields()) } else { Ok(out.into_bytes()) }
     }
 
-    /// Merges one field's rows into what it held; both are ascending by bucket.
-    fn merge_field(&self, out: &mut Vec<u8>, mut held: &[u8], rows: &[(u32, u8, u32)]) -> Result<(), UnknownReply> {
-        let mut rows = rows.iter().map(|(_, place, row)| (*place, self.row(*row))).peekable();
+    /// Each group key with its rows and with what its own field held.
+    fn by_key<'a>(&'a self, own: &'a [Option<Vec<u8>>]) -> Result<impl Iterator<Item = KeyRows<'a>>, UnknownReply> {
+        if own.len() != self.ends.len() {
+            return Err(other_fields());
+        }
+        // Every key has a row, and rows are in the order of their keys.
+        let rows = self.rows.chunk_by(|one, next| one.0 == next.0);
+        Ok(self.keys().zip(rows).zip(own).map(|((key, rows), held)| (key, rows, held.as_deref())))
+    }
+
+    /// Merges the rows of one chunk into what was held of it; both are ascending by bucket.
+    fn merge_chunk(&self, out: &mut Vec<u8>, mut held: &[u8], rows: &[Row]) -> Result<(), UnknownReply> {
+        let mut rows = rows.iter().map(|(_, bucket, row)| (chunk_of(*bucket).1, self.row(*row))).peekable();
         let mut values = Vec::with_capacity(self.kinds.len());
         while let Some(place) = counters::read(&mut held, &self.kinds, &mut values)? {
             while let Some((before, added)) = rows.next_if(|row| row.0 < place) {
@@ -151,51 +187,52 @@ impl Addition {
     }
 }
 
-fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u32::try_from(bytes.len()).expect("a field is bounded");
-    rmp::encode::write_str_len(out, length).expect("a vector takes every byte");
-    out.extend_from_slice(bytes);
+/// A group key, its rows, and what its own field held.
+type KeyRows<'a> = (&'a str, &'a [Row], Option<&'a [u8]>);
+
+/// Rows of one key by chunk, ascending.
+fn by_chunk(rows: &[Row]) -> impl Iterator<Item = (i64, &[Row])> {
+    let chunk = |row: &Row| chunk_of(row.1).0;
+    rows.chunk_by(move |one, next| chunk(one) == chunk(next)).map(move |rows| (chunk(&rows[0]), rows))
+}
+
+/// The field of a chunk that is not the key's own.
+fn field_name(chunk: i64, key: &str) -> String {
+    format!("{chunk}:{key}")
+}
+
+fn other_fields() -> UnknownReply {
+    UnknownReply { what: "other fields than were asked for".to_owned() }
+}
+
+/// A MessagePack array of fields and their values.
+struct Fields {
+    bytes: Vec<u8>,
+    items: u32,
+}
+
+impl Fields {
+    fn with_capacity(bytes: usize) -> Fields {
+        let mut fields = Fields { bytes: Vec::with_capacity(bytes), items: 0 };
+        // The number of items is known at the end.
+        fields.bytes.extend_from_slice(&[0xdd, 0, 0, 0, 0]);
+        fields
+    }
+
+    fn push(&mut self, name: &str, value: &[u8]) {
+        for bytes in [name.as_bytes(), value] {
+            let length = u32::try_from(bytes.len()).expect("a field is bounded");
+            rmp::encode::write_str_len(&mut self.bytes, length).expect("a vector takes every byte");
+            self.bytes.extend_from_slice(bytes);
+            self.items += 1;
+        }
+    }
+
+    fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes[1..5].copy_from_slice(&self.items.to_be_bytes());
+        self.bytes
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use polars::prelude::*;
-
-    use super::*;
-    use crate::catalog::Catalog;
-    use crate::partial::BUCKET;
-
-    fn addition(keys: &[&str], minutes: &[i64]) -> Addition {
-        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
-        let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
-        let buckets: Vec<i64> = minutes.iter().map(|minute| minute * 60_000_000).collect();
-        let frame = df!("k" => keys, BUCKET => buckets, "n" => vec![1_i64; keys.len()]).expect("three columns");
-        let partials = Partials::of_frame(source, metric, &frame, |_| true).expect("their types");
-        Addition::new(catalog.definition(metric), metric, &partials)
-    }
-
-    #[test]
-    fn a_field_is_named_once_and_a_bucket_is_merged_once() {
-        let addition = addition(&["a", "b", "a", "a"], &[3, 3, 1, 3]);
-        assert_eq!(addition.fields().collect::<Vec<_>>(), [CHUNKS, "0:[\"a\"]", "0:[\"b\"]"]);
-        let held = [None, Some(vec![2, 7]), None];
-        let merged = addition.merged(&held).expect("readable");
-        let field_of_a = [1, 1, 2, 7, 3, 2];
-        assert!(merged.windows(6).any(|window| window == field_of_a), "{merged:02x?}");
-    }
-
-    #[test]
-    fn the_list_of_chunks_is_written_only_where_it_grows() {
-        let addition = addition(&["a", "a"], &[-1, 700]);
-        let listed = |held: Option<&str>| addition.merged_chunks(held.map(str::as_bytes)).expect("readable");
-        assert_eq!(listed(None).as_deref(), Some("-1,10"));
-        assert_eq!(listed(Some("-7,9,10")).as_deref(), Some("-7,-1,9,10"));
-        assert_eq!(listed(Some("-1,0,10")), None);
-        assert!(addition.merged_chunks(Some(b"x")).is_err());
-    }
-
-    #[test]
-    fn what_was_held_by_other_fields_is_refused() {
-        assert!(addition(&["a"], &[0]).merged(&[None]).is_err());
-    }
-}
+mod tests;

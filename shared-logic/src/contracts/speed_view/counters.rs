@@ -1,18 +1,13 @@
-//! What one field of a slice's counters holds: the values of one group key in one chunk, which is [`CHUNK_BUCKETS`]
-//! consecutive buckets.
+//! How the values of one group key in one chunk are written down; a chunk is [`CHUNK_BUCKETS`] consecutive buckets.
 //!
-//! The field is named `<chunk>:<group key>`. Its value is a sequence of MessagePack items: per bucket that something was
-//! counted into, ascending, the bucket's place in its chunk and then one item per measure
-//! ([`MeasureKind::write`]).
+//! They are a sequence of MessagePack items: per bucket that something was counted into, ascending, the bucket's place in its
+//! chunk and then one item per measure ([`MeasureKind::write`]).
 
 use super::script::UnknownReply;
 use crate::measure::{MeasureKind, Value};
 
 /// The buckets of one chunk: few enough that a field is small, enough that a year has few thousand chunks of minutes.
 pub const CHUNK_BUCKETS: i64 = 64;
-
-/// The field that lists a hash's chunks, comma-separated and ascending: with it, a reader knows the fields of a group key.
-pub const CHUNKS: &str = "chunks";
 
 /// The values of one group key in one slice: `(bucket index, measure index, value)`.
 pub type Counters = Vec<(i64, usize, Value)>;
@@ -34,7 +29,7 @@ pub(super) fn write(out: &mut Vec<u8>, place: u8, kinds: &[MeasureKind], values:
 /// Reads the next bucket's values into `values`, and gives its place in the chunk; `None` at the end.
 ///
 /// # Errors
-/// If the field is not of the form above, or a value is not of its measure's kind.
+/// If they are not of the form above, or a value is not of its measure's kind.
 pub(super) fn read(
     from: &mut &[u8],
     kinds: &[MeasureKind],
@@ -55,7 +50,7 @@ pub(super) fn read(
     item().map(Some).ok_or_else(|| UnknownReply { what: format!("counters {all:02x?}") })
 }
 
-/// Appends the values of a field to `counters`.
+/// Appends the values of a chunk to `counters`.
 ///
 /// # Errors
 /// As [`read`].

@@ -1,9 +1,46 @@
-//! One look at a shard (R10): its positions and, of the slices asked for, the counters of one group key.
+//! One look at a shard (R10): its positions and, of the slices asked for, the counters of group keys.
 
+use super::chunks::ChunkRange;
 use super::counters::{self, Counters};
-use super::script::{self, UnknownReply};
+use super::script::{self, UnknownReply, position_text};
 use super::shard::Shard;
+use super::{Instance, ShardKeys};
+use crate::catalog::DefinitionHash;
+use crate::group_key::GroupKey;
+use crate::log::Position;
 use crate::measure::MeasureKind;
+
+/// The counters of one group key in one slice, as a reader asks for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The instance whose counters they are.
+    pub instance: Instance,
+    /// The begin of the slice.
+    pub slice: i64,
+    /// What is counted.
+    pub definition: &'a DefinitionHash,
+    /// The measures of that definition, in order.
+    pub kinds: &'a [MeasureKind],
+    /// The group key.
+    pub key: &'a GroupKey,
+    /// The chunks that the reader needs.
+    pub chunks: ChunkRange,
+    /// The cursor at which the reader has read the same before. They are read again only if the cursor has moved, since
+    /// counters change only together with it.
+    pub held: Option<Position>,
+}
+
+/// What the read script is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The keys of counters, each once. The script's first key is that of the shard.
+    pub keys: Vec<String>,
+    /// Five for each [`Wanted`]: the number of its key, the group key, the first and the last chunk, and the position.
+    pub arguments: Vec<String>,
+}
+
+/// The chunks that were found, each with its values; `None` if they are still as the reader holds them.
+pub type FoundChunks = Option<Vec<(i64, Vec<u8>)>>;
 
 /// What the read script answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,33 +50,86 @@ pub struct Reading {
     /// The latest moment at which the log's end was asked and is by now at or below the cursor; microseconds since 1970 by
     /// the worker's clock, if there was one.
     pub as_of_us: Option<i64>,
-    /// Per slice asked for, the counters of the group key.
-    pub counters: Vec<Counters>,
+    /// For each [`Wanted`] its counters; `None`: they are still as the reader holds them.
+    pub counters: Vec<Option<Counters>>,
+}
+
+impl Request {
+    /// How the script is asked for those counters.
+    pub fn new(keys: &ShardKeys, wanted: &[Wanted<'_>]) -> Request {
+        let mut request = Request { keys: Vec::new(), arguments: Vec::with_capacity(wanted.len() * 5) };
+        for each in wanted {
+            let name = keys.counters(each.instance, each.slice, each.definition);
+            let known = request.keys.iter().position(|key| *key == name);
+            let at = known.unwrap_or_else(|| {
+                request.keys.push(name);
+                request.keys.len() - 1
+            });
+            // Lua counts from 1, and the shard's key comes first.
+            request.arguments.push((at + 2).to_string());
+            request.arguments.push(each.key.as_str().to_owned());
+            request.arguments.push(each.chunks.first.to_string());
+            request.arguments.push(each.chunks.last.to_string());
+            request.arguments.push(each.held.map_or(String::new(), position_text));
+        }
+        request
+    }
 }
 
 impl Reading {
-    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, field, …}, …}` as
-    /// positions and, per slice, its chunks.
-    ///
-    /// `kinds` are the metric's measures in order.
+    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, found, …}` as positions and what
+    /// was found of each [`Wanted`].
     ///
     /// # Errors
-    /// If a position or a field is not of the form that the scripts write.
-    pub fn parse(
-        head: [&str; 7],
-        slices: &[Vec<(i64, Vec<u8>)>],
-        kinds: &[MeasureKind],
-    ) -> Result<Reading, UnknownReply> {
+    /// If a position or a value is not of the form that the scripts write, or something else was asked for.
+    pub fn parse(head: [&str; 7], found: &[FoundChunks], wanted: &[Wanted<'_>]) -> Result<Reading, UnknownReply> {
         let [cursor, begins, definitions, instance, as_of, witnesses, truncated] = head;
-        let counters = slices.iter().map(|chunks| {
+        if found.len() != wanted.len() {
+            let what = format!("counters of {} keys instead of {}", found.len(), wanted.len());
+            return Err(UnknownReply { what });
+        }
+        let counters = found.iter().zip(wanted).map(|(found, wanted)| {
+            let Some(chunks) = found else { return Ok(None) };
             let mut counters = Counters::new();
-            for (chunk, field) in chunks {
-                counters::read_chunk(*chunk, field, kinds, &mut counters)?;
+            for (chunk, values) in chunks {
+                counters::read_chunk(*chunk, values, wanted.kinds, &mut counters)?;
             }
-            Ok(counters)
+            Ok(Some(counters))
         });
         let counters = counters.collect::<Result<_, _>>()?;
         let shard = script::shard(cursor, begins, definitions, instance, witnesses, truncated)?;
         Ok(Reading { shard, as_of_us: as_of.parse().ok(), counters })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Deployment;
+    use crate::log::{Content, PartitionId, Witness};
+
+    #[test]
+    fn each_hash_is_named_once_whatever_is_wanted_of_it() {
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let keys = ShardKeys::new(&deployment, "s", &PartitionId::new("log", 0));
+        let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
+        let key = GroupKey::new(&[]);
+        let content = Content { timestamp_us: Some(7), key: None, payload: None, headers: None };
+        let held = Position { offset: 9, witness: Some(Witness::of(8, None, &content)) };
+        let wanted = |slice: i64, held: Option<Position>| Wanted {
+            instance: Instance::new(1),
+            slice,
+            definition: &definition,
+            kinds: &[],
+            key: &key,
+            chunks: ChunkRange { first: -1, last: 5 },
+            held,
+        };
+        let request = Request::new(&keys, &[wanted(3, None), wanted(0, Some(held)), wanted(3, Some(9_i64.into()))]);
+        let names = [3, 0].map(|slice| keys.counters(Instance::new(1), slice, &definition));
+        assert_eq!(request.keys, names);
+        let position = format!("9 8:7::{:016x}", held.witness.expect("it has one").hash);
+        assert_eq!(request.arguments[..10], ["2", "[]", "-1", "5", "", "3", "[]", "-1", "5", position.as_str()]);
+        assert_eq!(request.arguments[10..], ["2", "[]", "-1", "5", "9 "]);
     }
 }

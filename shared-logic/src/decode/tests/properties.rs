@@ -101,12 +101,11 @@ fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (R
             (FieldType::Bool, Json::Bool(truth)) => truth.to_string(),
             (FieldType::Timestamp, Json::String(text)) => match crate::time::parse_rfc3339(text.as_bytes()) {
                 Some(us) => us.to_string(),
-                None => return Err((Reason::WrongType, at)),
+                None => milliseconds(text).map_err(|reason| (reason, at))?.to_string(),
             },
-            (FieldType::Timestamp, _) => match int()?.checked_mul(1_000) {
-                Some(us) if (MIN_INSTANT_US..MAX_INSTANT_US).contains(&us) => us.to_string(),
-                _ => return Err((Reason::OutOfRange, at)),
-            },
+            (FieldType::Timestamp, Json::Number(number)) => {
+                milliseconds(&number.to_string()).map_err(|reason| (reason, at))?.to_string()
+            }
             _ => return Err((Reason::WrongType, at)),
         };
         cells.push((field.name.clone(), cell));
@@ -114,12 +113,35 @@ fn naively(source: &Source, document: &Json) -> Result<Vec<(String, String)>, (R
     Ok(cells)
 }
 
+/// A decimal number of milliseconds in microseconds, by moving its point as on paper.
+fn milliseconds(text: &str) -> Result<i64, Reason> {
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    if ![whole, fraction, exponent.trim_start_matches(['+', '-'])].into_iter().all(all_digits) {
+        return Err(Reason::WrongType);
+    }
+    let exponent: i64 = exponent.parse().map_err(|_| Reason::WrongType)?;
+    let digits = format!("{whole}{fraction}");
+    if digits.bytes().all(|digit| digit == b'0') {
+        return Ok(0);
+    }
+    let before_point = whole.len() as i64 + exponent + 3;
+    // No float has more than 400 digits before its point.
+    let kept = usize::try_from(before_point.clamp(0, 400)).expect("not negative");
+    let padded = format!("{digits:0<400}");
+    let us = format!("{sign}0{}", &padded[..kept]).parse::<i128>().map_err(|_| Reason::OutOfRange)?;
+    let us = i64::try_from(us).map_err(|_| Reason::OutOfRange)?;
+    if (MIN_INSTANT_US..MAX_INSTANT_US).contains(&us) { Ok(us) } else { Err(Reason::OutOfRange) }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
     fn any_bytes_are_judged_without_a_panic(payload in prop::collection::vec(any::<u8>(), 0..64), record_us in any::<Option<i64>>()) {
-        for format in ["json", "tsv"] {
+        for format in ["json", "tsv", "csv"] {
             let _ = Decoder::new(&source(format)).decode(Some(&payload), record_us);
         }
     }

@@ -24,15 +24,16 @@ fn apply<'a>(arguments: &[Scalar<'a>]) -> Scalar<'a> {
 }
 
 /// The path as RFC 3986 (appendix B) splits it, not decoded; `/` where there is a host and no path.
+///
+/// A host needs a scheme before it. `//favicon.ico`, as clients request it from a server, is a path.
 fn path(url: &str) -> &str {
     let url = url.split(['?', '#']).next().unwrap_or(url);
-    let after_scheme = match url.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => rest,
+    match url.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => match rest.strip_prefix("//") {
+            Some(host) => host.find('/').map_or("/", |slash| &host[slash..]),
+            None => rest,
+        },
         _ => url,
-    };
-    match after_scheme.strip_prefix("//") {
-        Some(host) => host.find('/').map_or("/", |slash| &host[slash..]),
-        None => after_scheme,
     }
 }
 
@@ -52,7 +53,10 @@ mod tests {
             ("https://example.org/video/7?t=3#top", "/video/7"),
             ("https://example.org", "/"),
             ("https://example.org?q=/a", "/"),
-            ("//example.org/a", "/a"),
+            ("http://example.org//a//b", "//a//b"),
+            ("//favicon.ico", "//favicon.ico"),
+            ("//example.org/a?b", "//example.org/a"),
+            ("*", "*"),
             ("/a/b?c=d", "/a/b"),
             ("a/b:c#d", "a/b:c"),
             ("mailto:someone", "someone"),

@@ -189,7 +189,8 @@ proptest! {
 
         // The text of a field is its cell, and that of a boolean is its word.
         for field in &fields {
-            let text = Format::Json.field_text(payload.as_bytes(), field, 0);
+            let layout = Layout { fields: std::slice::from_ref(field), null: &[], time_zone: None };
+            let text = Format::Json.field_text(layout, payload.as_bytes(), 0);
             let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
             let cell = cells(std::slice::from_ref(field), &payload).unwrap_or_default().into_iter().flatten().next();
             let truth = standing(&value, &field.place).as_bool().map(|truth| truth.to_string());
@@ -211,7 +212,7 @@ proptest! {
         }
         let fields: Vec<Field> = apart.into_iter().map(|place| field("n", FieldType::Int, place)).collect();
         let values: Vec<_> = fields.iter().zip(&numbers).map(|(_, number)| number.map(FieldValue::Int)).collect();
-        let payload = String::from_utf8(Format::Json.write(&fields, &values)).expect("UTF-8");
+        let payload = String::from_utf8(Format::Json.write(Layout { fields: &fields, null: &[], time_zone: None }, &values)).expect("UTF-8");
         let text = |number: &Option<i64>| number.map(|number| number.to_string());
         let expected: Vec<Option<String>> = numbers.iter().take(fields.len()).map(text).collect();
         prop_assert_eq!(cells(&fields, &payload), Ok(expected), "{}", payload);

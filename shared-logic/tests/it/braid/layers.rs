@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use polars::prelude::*;
-use shared_logic::contracts::speed_view::{Addition, CHUNKS, Instance, Reading, Shard, ShardKeys, script};
+use shared_logic::contracts::speed_view::{
+    Addition, ChunkRange, FoundChunks, Held, Instance, Reading, Shard, ShardKeys, Wanted, script,
+};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::{FirstCopies, Place, RecentIdentities};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
@@ -13,7 +15,7 @@ use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
 use shared_logic::partial::Partials;
-use shared_logic::plan::Plan;
+use shared_logic::plan::{Plan, SourcePlan};
 use test_kit::Dice;
 
 use super::Key;
@@ -67,18 +69,28 @@ impl Layers {
         for (at, (cut, shard, counters)) in self.speed.iter().enumerate() {
             assert!(shard.slices.contains(cut), "{shard:?} has no slice at {cut}");
             let keys = shard_keys(definition, at);
-            let slices = shard.slices.iter().filter(|begin| *begin >= cut);
-            let counters_key = |slice: &i64| keys.counters(shard.instance, *slice, &definition.hash());
-            let chunks: Vec<_> = slices.map(|slice| chunks(counters.get(&counters_key(slice)), key)).collect();
+            let (hash, kinds) = (definition.hash(), definition.kinds());
+            let wanted = |slice: &i64| Wanted {
+                instance: shard.instance,
+                slice: *slice,
+                definition: &hash,
+                kinds: &kinds,
+                key,
+                chunks: ChunkRange { first: i64::MIN, last: i64::MAX },
+                held: None,
+            };
+            let wanted: Vec<Wanted<'_>> = shard.slices.iter().filter(|begin| *begin >= cut).map(wanted).collect();
+            let fields_of = |wanted: &Wanted<'_>| counters.get(&keys.counters(wanted.instance, wanted.slice, &hash));
+            let found: Vec<FoundChunks> = wanted.iter().map(|wanted| Some(chunks(fields_of(wanted), key))).collect();
             let definitions = script::definitions_text(&shard.definitions);
             let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             let (cursor, instance) = (shard.cursor.to_string(), shard.instance.to_string());
             let witnesses = script::witnesses_text(shard);
             let head: [&str; 7] = [&cursor, &begins, &definitions, &instance, "", &witnesses, ""];
-            let reading = Reading::parse(head, &chunks, &definition.kinds()).expect("what was written is read");
+            let reading = Reading::parse(head, &found, &wanted).expect("what was written is read");
             assert_eq!(reading.shard, *shard);
             let grain_us = definition.metric().grain_us;
-            let counters = reading.counters.into_iter().flatten();
+            let counters = reading.counters.into_iter().flatten().flatten();
             cells.extend(counters.map(|(bucket, measure, value)| (bucket * grain_us, measure, value)));
         }
         cells
@@ -124,7 +136,7 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
     let opened = if dice.chance(50) { cut } else { dice.between(0, cut) };
     let mut begins: Vec<i64> = (0..dice.below(3)).map(|_| dice.between(opened, end)).chain([cut]).collect();
     begins.sort_unstable();
-    let plan = Plan::new(definition.source(), definition.metric());
+    let plan = SourcePlan::new(definition.source(), [definition.metric()]);
     let hashes = [definition.hash()];
     let mut shard = Shard::open(None, opened, &hashes, Instance::new(dice.throw())).expect("there is none");
     let (keys, mut counters) = (shard_keys(definition, number), Counters::new());
@@ -143,7 +155,6 @@ fn speed(dice: &mut Dice, definition: &Definition, number: usize, partition: &Pa
         let far = if dice.chance(50) { stop } else { dice.between(shard.cursor + 1, stop) };
         let addition = Addition::new(definition.hash(), definition.metric(), &worker.micro_batch(shard.cursor, far));
         let counted = keys.counters(shard.instance, shard.last_slice(), &definition.hash());
-        assert_eq!(keys.slice_of(&counted), Some((shard.instance, shard.last_slice())), "{counted}");
         shard = Shard::apply(Some(&shard), &shard.expected(), far).expect("as expected");
         add(counters.entry(counted).or_default(), &addition);
     }
@@ -156,7 +167,9 @@ fn shard_keys(definition: &Definition, partition: usize) -> ShardKeys {
 
 /// What a worker's look and the apply script do to a slice's counters.
 fn add(fields: &mut Fields, addition: &Addition) {
-    let held: Vec<Option<Vec<u8>>> = addition.fields().map(|field| fields.get(field).cloned()).collect();
+    let own: Vec<Option<Vec<u8>>> = addition.keys().map(|field| fields.get(field).cloned()).collect();
+    let further = addition.further(&own).expect("what was written is read");
+    let held = Held { own, further: further.iter().map(|field| fields.get(field).cloned()).collect() };
     let merged = addition.merged(&held).expect("what was written is read");
     let mut rest = merged.as_slice();
     let items = rmp::decode::read_array_len(&mut rest).expect("an array");
@@ -172,27 +185,35 @@ fn add(fields: &mut Fields, addition: &Addition) {
     assert!(rest.is_empty(), "more than {items} items");
 }
 
-/// What the read script does: the fields of a group key in every chunk of the list.
+/// What the read script does: a group key's own field, and its fields in every other chunk that this one lists.
 fn chunks(fields: Option<&Fields>, key: &GroupKey) -> Vec<(i64, Vec<u8>)> {
-    let Some((fields, listed)) = fields.and_then(|fields| Some((fields, fields.get(CHUNKS)?))) else {
+    let Some((fields, own)) = fields.and_then(|fields| Some((fields, fields.get(key.as_str())?))) else {
         return Vec::new();
     };
-    let listed = std::str::from_utf8(listed).expect("text");
-    let chunks = listed.split(',').map(|chunk| chunk.parse::<i64>().expect("a number"));
-    chunks.filter_map(|chunk| Some((chunk, fields.get(&format!("{chunk}:{}", key.as_str()))?.clone()))).collect()
+    let end = own.iter().position(|byte| *byte == b';').expect("a list");
+    let number = |text: &str| text.parse::<i64>().expect("a number");
+    let mut found = Vec::new();
+    for (at, run) in std::str::from_utf8(&own[..end]).expect("text").split(',').enumerate() {
+        let (first, more) = run.split_once('+').unwrap_or((run, "0"));
+        for chunk in number(first)..=number(first) + number(more) {
+            let field = if at == 0 { own[end + 1..].to_vec() } else { fields[&format!("{chunk}:{key}")].clone() };
+            found.push((chunk, field));
+        }
+    }
+    found
 }
 
 /// What a worker remembers, and forgets when it restarts.
 struct Worker<'a> {
     definition: &'a Definition,
-    plan: &'a Plan,
+    plan: &'a SourcePlan,
     records: &'a [Record],
     decoder: Decoder,
     window: RecentIdentities,
 }
 
 impl<'a> Worker<'a> {
-    fn started(definition: &'a Definition, plan: &'a Plan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
+    fn started(definition: &'a Definition, plan: &'a SourcePlan, partition: &'a Partition, cursor: i64) -> Worker<'a> {
         let window = RecentIdentities::new(definition.source().dedup_window);
         let decoder = Decoder::new(definition.source());
         let mut worker = Worker { definition, plan, records: &partition.records, decoder, window };
@@ -206,8 +227,9 @@ impl<'a> Worker<'a> {
         let wanted = |name: &str| plan.columns().binary_search_by(|column| column.as_str().cmp(name)).is_ok();
         let mut columns = Columns::new(definition.source(), wanted, 0);
         self.read(from, to, &mut columns);
-        let events = columns.finish().expect("columns").lazy();
-        plan.run(events).expect("planned")
+        let (rows, events) = (columns.len(), columns.finish().expect("columns"));
+        let counted = plan.count(&plan.encode(events).expect("evaluated"), 0, &[rows], usize::MAX);
+        counted.partials.into_iter().next().expect("there is one metric")
     }
 
     fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {

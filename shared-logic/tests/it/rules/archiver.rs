@@ -146,7 +146,7 @@ impl World {
         );
     }
 
-    fn commit(&mut self, what: impl FnOnce() -> String, change: impl FnOnce(&mut Archive)) {
+    pub(super) fn commit(&mut self, what: impl FnOnce() -> String, change: impl FnOnce(&mut Archive)) {
         let archive = Rc::make_mut(&mut self.archive);
         change(archive);
         archive.version += 1;

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared_logic::catalog::{DefinitionHash, RulesHash};
-use shared_logic::complete::{self, Evidence, TopicState};
+use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::contracts::speed_view::{Instance, Shard};
@@ -355,15 +355,15 @@ impl World {
         });
         let topic = TopicState { log: Some((TOPIC.to_owned(), 1)), at_us: 0 };
         let shards = self.shards.iter().map(|(id, shard)| (id.clone(), Some(shard.clone()))).collect();
-        let verdict = complete::judge(&Evidence {
+        let standing = Standing::of(&Evidence {
             definition: &definition,
             rules: &rules,
             view: note.as_ref(),
             archive: Some(&self.facts),
             archive_version: 0,
             topic: Some(&topic),
-            shards: &shards,
         });
+        let verdict = standing.judge(&shards);
         if !verdict.gaps.is_empty() {
             return Err(Answer::Incomplete);
         }

@@ -1,11 +1,9 @@
 //! Readers: what they are told, and whether it is true.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use shared_logic::catalog::RulesHash;
-use shared_logic::complete::{self, Evidence, Gap, TopicState, Verdict};
-use shared_logic::contracts::speed_view::Shard;
+use shared_logic::complete::{self, Evidence, Gap, Shards, Standing, TopicState, Verdict};
 use shared_logic::log::PartitionId;
 
 use super::mask::Mask;
@@ -139,23 +137,18 @@ impl World {
     }
 
     /// What a reader decides, and the shards by which it does.
-    fn judged(&self, definition: usize, snapshot: &Snapshot) -> (Verdict, BTreeMap<PartitionId, Option<Shard>>) {
+    fn judged(&self, definition: usize, snapshot: &Snapshot) -> (Verdict, Shards) {
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
-        let (hash, rules, none) = (hash(definition), RulesHash::from("rules"), BTreeMap::new());
-        let evidence = Evidence {
-            definition: &hash,
-            rules: &rules,
+        let standing = Standing::of(&Evidence {
+            definition: &hash(definition),
+            rules: &RulesHash::from("rules"),
             view: view.map(|view| &view.note),
             archive: Some(&snapshot.archive.facts),
             archive_version: snapshot.archive.version,
             topic: Some(&snapshot.topic),
-            shards: &none,
-        };
-        let needed = complete::needed_shards(&evidence).into_iter();
-        let shards: BTreeMap<PartitionId, Option<Shard>> =
-            needed.map(|id| (id.clone(), self.redis.shards.get(&id).cloned())).collect();
-        let verdict = complete::judge(&Evidence { shards: &shards, ..evidence });
-        (verdict, shards)
+        });
+        let shards: Shards = standing.needed().map(|id| (id.clone(), self.redis.shards.get(id).cloned())).collect();
+        (standing.judge(&shards), shards)
     }
 
     fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {
@@ -213,7 +206,7 @@ impl World {
         definition: usize,
         id: &PartitionId,
         verdict: &Verdict,
-        shards: &BTreeMap<PartitionId, Option<Shard>>,
+        shards: &Shards,
         known_end: i64,
     ) -> (Mask, i64) {
         let (Some(from), Some(Some(shard))) = (verdict.from.get(id), shards.get(id)) else {

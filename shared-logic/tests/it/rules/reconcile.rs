@@ -22,6 +22,7 @@ pub(super) struct Reconcile {
     waited: bool,
     /// Closed logs whose shards it has asked.
     settled: Vec<String>,
+    catalog: usize,
     definitions: Vec<usize>,
     /// Recomputed for the last of the definitions, on that version of its view.
     made: Option<Made>,
@@ -87,6 +88,7 @@ impl World {
             rotated: Rotated::new(),
             waited: false,
             settled: Vec::new(),
+            catalog,
             definitions: self.scenario.catalogs[catalog].to_vec(),
             made: None,
         }
@@ -107,7 +109,10 @@ impl World {
             me.archive = Rc::clone(&self.archive);
             return Some(me);
         }
-        let definition = *me.definitions.last()?;
+        let Some(definition) = me.definitions.last().copied() else {
+            self.notes_what_is_over(me.catalog);
+            return None;
+        };
         match me.made.take() {
             None => self.reconcile_recomputes(definition, &mut me),
             Some(made) if !made.asked => self.reconcile_asks_again(at, made, &mut me),
@@ -118,7 +123,7 @@ impl World {
 
     fn reconcile_recomputes(&mut self, definition: usize, me: &mut Reconcile) {
         let logs = &me.archive.facts.logs;
-        if let Some(log) = logs.iter().find(|log| log.closed && !me.settled.contains(&log.log)) {
+        if let Some(log) = logs.iter().find(|log| log.closed && !log.over && !me.settled.contains(&log.log)) {
             let log = log.log.clone();
             self.settle(&log);
             me.archive = Rc::clone(&self.archive);
@@ -129,6 +134,22 @@ impl World {
         if me.made.is_none() {
             // Its look at the archive is older than the newest view.
             me.archive = Rc::clone(&self.archive);
+        }
+    }
+
+    /// R6: the logs of which every view includes everything, and Redis holds nothing.
+    fn notes_what_is_over(&mut self, catalog: usize) {
+        let cuts = self.cuts(catalog);
+        if cuts.len() < self.scenario.catalogs[catalog].len() {
+            return;
+        }
+        let is_gone = |id: PartitionId| {
+            !self.redis.shards.contains_key(&id) && self.redis.counters.keys().all(|counter| counter.partition != id)
+        };
+        let over = self.archive.facts.maybe_over(&cuts).filter(|log| log.ids().all(is_gone));
+        let over: Vec<String> = over.map(|log| log.log.clone()).collect();
+        if !over.is_empty() {
+            self.commit(|| format!("{over:?} are over"), |archive| archive.facts.note_over(&over));
         }
     }
 

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, Expected};
+use shared_logic::contracts::speed_view::{Addition, CHUNK_BUCKETS, ChunkRange, Expected, Wanted};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue, MAX_KEY_BYTES};
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::partial::{BUCKET, Partials};
+use shared_logic::time::TimeRange;
 use test_kit::{Dice, first_seed};
 
 use super::{StoredShard, catalog, start_redis};
 
 /// The measures of one key in one bucket.
 #[derive(Clone)]
-struct Partial {
+pub(super) struct Partial {
     key: String,
     /// In minutes.
     bucket: i64,
@@ -31,7 +32,7 @@ struct Partial {
 
 impl Partial {
     /// A partial of one event.
-    fn of(key: &str, bucket: i64, int: i64, float: f64) -> Partial {
+    pub(super) fn of(key: &str, bucket: i64, int: i64, float: f64) -> Partial {
         let (count, sum, least, most) = (Some(1), Some(int), Some(int), Some(int));
         let key = key.to_owned();
         Partial { key, bucket, count, sum, least, most, floats: float, lowest: float, highest: float }
@@ -52,7 +53,7 @@ impl Partial {
     }
 }
 
-fn partials(catalog: &Catalog, rows: &[Partial]) -> Partials {
+pub(super) fn partials(catalog: &Catalog, rows: &[Partial]) -> Partials {
     let ints = |of: fn(&Partial) -> Option<i64>| rows.iter().map(of).collect::<Vec<_>>();
     let floats = |of: fn(&Partial) -> f64| rows.iter().map(of).collect::<Vec<_>>();
     let frame = df!(
@@ -70,7 +71,7 @@ fn partials(catalog: &Catalog, rows: &[Partial]) -> Partials {
     Partials::of_frame(&catalog.sources["s"], &catalog.metrics["m"], &frame, |_| true).expect("their types")
 }
 
-fn kinds(catalog: &Catalog) -> Vec<MeasureKind> {
+pub(super) fn kinds(catalog: &Catalog) -> Vec<MeasureKind> {
     catalog.metrics["m"].measures.iter().map(|measure| measure.kind).collect()
 }
 
@@ -115,12 +116,12 @@ impl Kept {
 }
 
 impl StoredShard {
-    fn expected(&mut self) -> Expected {
+    pub(super) fn expected(&mut self) -> Expected {
         self.shard().expect("there is a shard").expected()
     }
 
     /// Applies to the last slice, and again as if the reply was lost.
-    fn add_twice(&mut self, catalog: &Catalog, partials: &Partials) {
+    pub(super) fn add_twice(&mut self, catalog: &Catalog, partials: &Partials) {
         let (expected, metric) = (self.expected(), &catalog.metrics["m"]);
         let addition = Addition::new(catalog.definition(metric), metric, partials);
         let merged = [(addition.definition.clone(), self.merged(&expected, &addition))];
@@ -132,20 +133,25 @@ impl StoredShard {
     }
 
     fn counters(&mut self, catalog: &Catalog, slice: i64, keys: &[GroupKey]) -> Cells {
-        let definition = catalog.definition(&catalog.metrics["m"]);
-        let instance = self.expected().instance;
-        let counters = [self.keys.counters(instance, slice, &definition)];
+        let metric = &catalog.metrics["m"];
+        let (definition, kinds, instance) = (catalog.definition(metric), kinds(catalog), self.expected().instance);
+        let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us);
+        let wanted = |key| Wanted { instance, slice, definition: &definition, kinds: &kinds, key, chunks, held: None };
         let mut found = Cells::new();
-        for key in keys {
-            let reading = self.read(&counters, key, &kinds(catalog)).expect("redis answers").expect("there is a shard");
-            let cells = reading.counters.into_iter().flatten();
-            found.extend(cells.map(|(bucket, measure, value)| (Cell { key: key.clone(), bucket, measure }, value)));
+        // Some at a time: each is five arguments.
+        for keys in keys.chunks(1_000) {
+            let wanted: Vec<Wanted<'_>> = keys.iter().map(wanted).collect();
+            let reading = self.read(&wanted).expect("redis answers").expect("there is a shard");
+            for (key, counters) in keys.iter().zip(reading.counters) {
+                let cells = counters.expect("nothing is held").into_iter();
+                found.extend(cells.map(|(bucket, measure, value)| (Cell { key: key.clone(), bucket, measure }, value)));
+            }
         }
         found
     }
 }
 
-fn key(text: &str) -> GroupKey {
+pub(super) fn key(text: &str) -> GroupKey {
     GroupKey::new(&[KeyPart::Value(KeyValue::Text(text.to_owned()))])
 }
 
@@ -276,11 +282,11 @@ fn a_long_key_may_have_more_chunks_than_are_read_at_once() {
     let definition = catalog.definition(&catalog.metrics["m"]);
     let mut stored = StoredShard::new(&server, "chunks");
     stored.open(0_i64, std::slice::from_ref(&definition)).expect("opened");
-    let long = "k".repeat(MAX_KEY_BYTES);
-    let rows: Vec<Partial> = (0..2_100).map(|n| Partial::of(&long, n * CHUNK_BUCKETS, n, 0.5)).collect();
+    let long = "k".repeat(MAX_KEY_BYTES / 8);
+    let rows: Vec<Partial> = (0..4_100).map(|n| Partial::of(&long, n * CHUNK_BUCKETS, n, 0.5)).collect();
     stored.add_twice(&catalog, &partials(&catalog, &rows));
     let read = stored.counters(&catalog, 0, &[key(&long)]);
-    for n in 0..2_100 {
+    for n in 0..4_100 {
         let cell = Cell { key: key(&long), bucket: n * CHUNK_BUCKETS, measure: 1 };
         assert_eq!(read[&cell], Value::Int(n.into()), "chunk {n}");
     }

@@ -1,7 +1,7 @@
 //! What a full Redis, a read-only one and a killed dropper may and may not do.
 
-use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::speed_view::script::Reply;
+use shared_logic::contracts::speed_view::{ChunkRange, Counters, Instance, Shard, Wanted};
 use shared_logic::group_key::GroupKey;
 use shared_logic::measure::{MeasureKind, Value};
 use test_kit::Redis;
@@ -20,11 +20,27 @@ fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
             stored.rotate(10).expect("rotated");
         }
         let counter = stored.keys.counters(expected.instance, slice, &hash(1));
-        stored.command::<i64>(&["HSET", &counter, "chunks", "0", "0:[]", "\u{0}\u{1}"]);
+        stored.command::<i64>(&["HSET", &counter, "[]", "0;\u{0}\u{1}"]);
         counters.push(counter);
     }
     assert_eq!(stored.shard().map(|shard| shard.slices), Some(vec![0, 10, 20]));
     (stored, counters)
+}
+
+/// What a reader sees: the shard, and the counters of everything together in each of the three slices.
+fn read(stored: &mut StoredShard) -> (Shard, Vec<Option<Counters>>) {
+    let (definition, key) = (hash(1), GroupKey::new(&[]));
+    let wanted = [0, 10, 20].map(|slice| Wanted {
+        instance: stored.next,
+        slice,
+        definition: &definition,
+        kinds: &[MeasureKind::Count],
+        key: &key,
+        chunks: ChunkRange { first: 0, last: 0 },
+        held: None,
+    });
+    let reading = stored.read(&wanted).expect("it is read").expect("a shard");
+    (reading.shard, reading.counters)
 }
 
 #[test]
@@ -43,7 +59,7 @@ fn counters_of_a_listed_slice_are_not_unlinked() {
     assert_eq!(stored.unlink(own, 20, &counters[2..]).expect("redis answers"), 0);
     // Another instance's slice is not listed because it begins where one of this instance does.
     let other = [stored.keys.counters(Instance::new(9), 20, &hash(1))];
-    stored.command::<i64>(&["HSET", &other[0], "chunks", "0"]);
+    stored.command::<i64>(&["HSET", &other[0], "[]", "0;"]);
     assert_eq!(stored.unlink(Instance::new(9), 20, &other).expect("redis answers"), 1);
     let key = stored.keys.shard();
     stored.command::<i64>(&["DEL", &key]);
@@ -71,8 +87,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
     assert_eq!(stored.shard(), before, "a refused script changed something");
     assert_eq!(other.shard(), None);
 
-    let reading = stored.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a full Redis is read");
-    assert_eq!(reading.map(|reading| reading.counters), Some(vec![vec![(0, 0, Value::Int(1))]; 3]));
+    assert_eq!(read(&mut stored).1, vec![Some(vec![(0, 0, Value::Int(1))]); 3], "a full Redis is read");
     let Reply::Done(shard) = stored.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
     assert_eq!(shard.slices, [0, 10, 20, 30]);
     let Reply::Done(shard) = stored.drop(30).expect("a full Redis is emptied") else { panic!("refused") };
@@ -87,12 +102,11 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
 #[test]
 fn a_redis_that_only_reads_is_read() {
     let server = start_redis();
-    let (mut stored, counters) = filled(&server, "replica");
+    let (mut stored, _) = filled(&server, "replica");
     let before = stored.shard();
     // A replica whose primary is out of reach.
     stored.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    let reading = stored.read(&counters, &GroupKey::new(&[]), &[MeasureKind::Count]).expect("a replica is read");
-    assert_eq!(reading.map(|reading| reading.shard), before);
+    assert_eq!(Some(read(&mut stored).0), before, "a replica is read");
     let expected = before.clone().expect("there is one").expected();
     let error = stored.apply(&expected, 40_i64, &[]).expect_err("only read");
     assert_eq!(error.code(), Some("READONLY"), "{error}");

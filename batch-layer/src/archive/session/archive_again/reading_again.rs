@@ -1,16 +1,18 @@
 //! What was read again of a log, and is not committed yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
 use platform::store::DataFile;
 use shared_logic::catalog::Source;
+use shared_logic::decode::Decoder;
 use shared_logic::log::Check;
+use storage::Schemas;
 use tracing::{info, warn};
 
 use super::super::reading::{POLL_RECORDS, POLL_WAIT, checked, incoming, witness_of};
+use super::super::waiting::Waiting;
 use super::Wanted;
 use crate::archive::buffer::Buffer;
 use crate::archive::replace::ReadAgain;
@@ -34,8 +36,8 @@ pub(super) struct ReadingAgain<'a> {
     checks: BTreeMap<i32, Check>,
     /// R12: the partitions whose log lost its tail, each with an offset at which it holds another record than the archive.
     pub(super) differs: BTreeMap<i32, i64>,
-    /// When Kafka gave something of what is to be read the last time.
-    given: Instant,
+    /// The partitions that wait for a schema.
+    pub(super) waiting: Waiting,
 }
 
 impl<'a> ReadingAgain<'a> {
@@ -54,19 +56,25 @@ impl<'a> ReadingAgain<'a> {
             out_of_range: BTreeSet::new(),
             ends: BTreeMap::new(),
             differs: BTreeMap::new(),
-            given: Instant::now(),
+            waiting: Waiting::default(),
         }
     }
 
-    /// Where reading begins.
-    pub(super) fn begins(&self) -> &BTreeMap<i32, i64> {
-        &self.begins
+    /// Where reading begins, and where it goes on.
+    pub(super) fn starts(&self) -> &BTreeMap<i32, i64> {
+        &self.reached
     }
 
     /// Reads once.
-    pub(super) fn poll(&mut self, consumer: &mut Consumer, topic: &str) -> Result<(), KafkaError> {
+    pub(super) fn poll(
+        &mut self,
+        consumer: &mut Consumer,
+        topic: &str,
+        decoder: &mut Decoder,
+        schemas: &Schemas,
+    ) -> Result<(), KafkaError> {
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
-            Polled::Record(record) => self.record(&record),
+            Polled::Record(record) => self.record(&record, decoder, schemas),
             Polled::End { partition, offset } => self.end(partition, offset),
             Polled::OutOfRange { partition } => {
                 self.out_of_range.insert(partition);
@@ -76,28 +84,34 @@ impl<'a> ReadingAgain<'a> {
         Ok(())
     }
 
-    fn record(&mut self, record: &Record<'_>) {
+    fn record(&mut self, record: &Record<'_>, decoder: &mut Decoder, schemas: &Schemas) {
         let (partition, offset) = (record.partition, record.offset);
-        let Some(reached) = self.reached.get_mut(&partition).filter(|reached| offset >= **reached) else { return };
-        if record.is_last && *reached < self.wanted.upto(partition) {
-            self.given = Instant::now();
+        let is_new = self.reached.get(&partition).is_some_and(|reached| offset >= *reached);
+        if !is_new || self.waiting.holds(partition) {
+            return;
         }
-        *reached = offset + 1;
+        if self.wanted.holds(partition, offset) {
+            let row = incoming(record);
+            let (timestamp_us, hash) = (row.timestamp_us, row.content().short_hash());
+            if let Some(schema) = self.buffer.push(row, decoder) {
+                self.waiting.add(partition, schema, timestamp_us, schemas);
+                return;
+            }
+            self.read.digest.add(partition, offset, timestamp_us, Some(hash));
+        }
+        self.reached.insert(partition, offset + 1);
         if let Some(check) = self.checks.get_mut(&partition).filter(|check| offset >= check.begins_at()) {
             let outcome = check.record(&witness_of(record));
             checked(&mut self.checks, &mut self.differs, partition, outcome);
         }
-        if self.wanted.holds(partition, offset) {
-            let row = incoming(record);
-            self.read.digest.add(partition, offset, row.timestamp_us, Some(row.content().short_hash()));
-            self.buffer.push(row);
-        }
     }
 
     fn end(&mut self, partition: i32, offset: i64) {
+        if self.waiting.holds(partition) {
+            return;
+        }
         let Some(reached) = self.reached.get_mut(&partition) else { return };
         *reached = offset.max(*reached);
-        self.given = Instant::now();
         self.ends.insert(partition, offset);
         let outcome = self.checks.get(&partition).and_then(|check| check.end(offset));
         checked(&mut self.checks, &mut self.differs, partition, outcome);
@@ -107,11 +121,6 @@ impl<'a> ReadingAgain<'a> {
     pub(super) fn is_done(&self) -> bool {
         let is_read = |(partition, reached): (&i32, &i64)| *reached >= self.wanted.upto(*partition);
         self.reached.iter().all(is_read) && self.checks.is_empty() && self.differs.is_empty()
-    }
-
-    /// Whether Kafka gave nothing of what is to be read for that long.
-    pub(super) fn is_stalled(&self, after: Duration) -> bool {
-        self.given.elapsed() >= after
     }
 
     /// Whether as much was read as one file may hold.
@@ -125,10 +134,9 @@ impl<'a> ReadingAgain<'a> {
         std::mem::replace(&mut self.buffer, empty)
     }
 
-    /// What was taken is written in these files. That took some time.
+    /// What was taken is written in these files.
     pub(super) fn add_files(&mut self, files: Vec<DataFile>) {
         self.read.files.extend(files);
-        self.given = Instant::now();
     }
 
     /// Logs how many offsets were read, and of how many.

@@ -3,6 +3,7 @@
 use platform::settings;
 use platform::store::Committed;
 use shared_logic::catalog::Catalog;
+use shared_logic::decode::Decoder;
 use shared_logic::log::PartitionId;
 use storage::Storage;
 
@@ -34,7 +35,8 @@ async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the
 
     let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
     let payload: Option<&[u8]> = Some(br#"{"at": 1000, "k": "a"}"#);
-    buffer.push(Incoming { partition: 0, offset: 0, timestamp_us: None, key: None, payload, headers: None });
+    let record = Incoming { partition: 0, offset: 0, timestamp_us: None, key: None, payload, headers: None };
+    buffer.push(record, &mut Decoder::new(source));
     let committed = commit::rows(&mut archive, source, "log", buffer, &BTreeMap::new()).await.expect("written");
     assert!(matches!(committed, Committed::At(_)), "there is no other writer");
 

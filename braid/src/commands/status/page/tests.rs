@@ -13,7 +13,7 @@ fn report() -> Report {
     let gap = json!({"reason": "no_shard", "text": "no worker counts it", "source": "views", "log": "L1", "partition": 1,
                      "from": null, "to": null});
     let cut = json!({"version": 1_017, "committed_at": "2026-04-24T09:20:03Z", "age_ms": 754_000, "definition": "00",
-                     "is_current": false, "archive_version": 3, "offsets": {}, "days": {"in_memory": 1, "in_store": 0}});
+                     "is_current": false, "archive_version": 3, "offsets": {}, "segments": {"days": 1, "months": 1, "bytes": 9_000}});
     let lost = json!([{"from": 10, "to": 20, "accepted": false}, {"from": 30, "to": 40, "accepted": true}]);
     let both = json!({
         "status": {
@@ -71,9 +71,11 @@ fn logs_are_named_where_there_are_several() {
     let mut report = report();
     report.status.sources[0].partitions[1].log = "L0".to_owned();
     report.status.sources[0].partitions[1].closed = true;
+    report.status.sources[0].logs_not_shown = 1_497;
     let page = page(&report, Screen::NONE);
     assert!(page.contains("archive lag  state   log\n"), "{page}");
     assert!(page.contains("250  open    L1\n") && page.contains("250  closed  L0\n"), "{page}");
+    assert!(page.contains("\n1,497 older logs have ended; nothing is missing of them\n"), "{page}");
 }
 
 #[test]

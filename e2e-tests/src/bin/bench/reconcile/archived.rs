@@ -64,7 +64,7 @@ impl Archived {
         let mut files = Vec::with_capacity(days.len());
         for (day, mut rows) in days {
             rows.sort_by_key(|(partition, offset, _)| (*partition, *offset));
-            let ranged = [LOG, PARTITION, OFFSET, RULES];
+            let ranged = [LOG, PARTITION, OFFSET, RULES, "occurred_at"];
             files.push(self.table.write(&format_day(day), self.frame(&rows)?, &ranged).await?);
         }
         for (partition, next) in &self.next {

@@ -108,7 +108,9 @@ impl Facts {
     /// Whether records were archived again under those rules after that version of the archive. A view that was counted from
     /// it under the same rules lacks them.
     pub fn archived_again_since(&self, version: u64, rules: &RulesHash) -> bool {
-        self.columns_only().any(|(_, range)| range.rules == *rules && range.archived_again > Some(version))
+        self.entries()
+            .flat_map(|(_, _, partition)| &partition.columns_only)
+            .any(|range| range.rules == *rules && range.archived_again > Some(version))
     }
 }
 

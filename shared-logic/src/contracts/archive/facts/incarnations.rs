@@ -50,8 +50,8 @@ impl Facts {
 
     /// Whether the partition has ended and its losses are complete.
     pub fn is_settled(&self, id: &PartitionId) -> bool {
-        let by_itself = self.partition(id).filter(|facts| facts.closed).map(|facts| facts.settled);
-        by_itself.unwrap_or_else(|| self.log(&id.log).is_some_and(|facts| facts.settled))
+        let Some(log) = self.log(&id.log) else { return false };
+        log.partitions.get(&id.partition).map_or(log.settled, |partition| log.is_settled(partition))
     }
 
     /// The incarnations that lost their tail, with their archived ends.

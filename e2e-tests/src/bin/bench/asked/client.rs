@@ -1,0 +1,125 @@
+//! Clients that ask for nothing but totals, each over one connection. They read no more of an answer than its length, so that the
+//! machine is left to those who answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+const CLIENTS: usize = 32;
+
+/// What the clients ask of a server.
+pub(crate) struct Clients {
+    address: Arc<str>,
+    /// The requests, which each client sends in turn.
+    requests: Arc<[Vec<u8>]>,
+}
+
+impl Clients {
+    /// Clients that ask for these paths.
+    pub(crate) fn of(address: &str, paths: &[String]) -> Result<Clients> {
+        ensure!(!paths.is_empty(), "clients ask for something");
+        let request = |path: &String| format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
+        Ok(Clients { address: address.into(), requests: paths.iter().map(request).collect() })
+    }
+
+    /// The body of one answer.
+    pub(crate) async fn body(&self) -> Result<Vec<u8>> {
+        let mut connection = Connection::open(&self.address).await?;
+        connection.ask(&self.requests[0]).await?;
+        let head = head(&connection.answer).context("an answer without a head")?;
+        Ok(connection.answer[head..].to_vec())
+    }
+
+    /// How many answers all clients get in a second, if each asks as soon as it has an answer.
+    pub(crate) async fn per_second(&self, measured: Duration) -> Result<f64> {
+        let began = Instant::now();
+        let answers = self.each(move |mut connection, requests, client| async move {
+            let mut answers = 0_usize;
+            while began.elapsed() < measured {
+                connection.ask(&requests[(client + answers) % requests.len()]).await?;
+                answers += 1;
+            }
+            Ok::<_, anyhow::Error>(answers)
+        });
+        let answers: usize = answers.await?.into_iter().sum();
+        Ok(answers as f64 / began.elapsed().as_secs_f64())
+    }
+
+    /// How long each answer takes, in milliseconds, if clients ask that often in a second. A question that is due while its client
+    /// still waits for the answer before counts from when it was due.
+    pub(crate) async fn took_ms(&self, per_second: f64, measured: Duration) -> Result<Vec<f64>> {
+        let (began, every) = (Instant::now(), Duration::from_secs_f64(CLIENTS as f64 / per_second));
+        let took = self.each(move |mut connection, requests, client| async move {
+            let (mut took, mut due) = (Vec::new(), began + every.mul_f64(client as f64 / CLIENTS as f64));
+            while due < began + measured {
+                let is_late = Instant::now() >= due;
+                tokio::time::sleep_until(due.into()).await;
+                let asked = if is_late { due } else { Instant::now() };
+                connection.ask(&requests[took.len() % requests.len()]).await?;
+                took.push(asked.elapsed().as_secs_f64() * 1e3);
+                due += every;
+            }
+            Ok::<_, anyhow::Error>(took)
+        });
+        Ok(took.await?.concat())
+    }
+
+    /// Runs all clients at the same time.
+    async fn each<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        &self,
+        run: impl Fn(Connection, Arc<[Vec<u8>]>, usize) -> F,
+    ) -> Result<Vec<T>> {
+        let mut clients = JoinSet::new();
+        for client in 0..CLIENTS {
+            let connection = Connection::open(&self.address).await?;
+            clients.spawn(run(connection, Arc::clone(&self.requests), client));
+        }
+        let mut results = Vec::with_capacity(CLIENTS);
+        while let Some(ended) = clients.join_next().await {
+            results.push(ended??);
+        }
+        Ok(results)
+    }
+}
+
+/// One client's connection.
+struct Connection {
+    stream: TcpStream,
+    /// The last answer.
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: &str) -> Result<Connection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, answer: Vec::with_capacity(4_096) })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    async fn ask(&mut self, request: &[u8]) -> Result<()> {
+        self.answer.clear();
+        self.stream.write_all(request).await?;
+        while !self.is_whole()? {
+            ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the server has closed the connection");
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self) -> Result<bool> {
+        let Some(head) = head(&self.answer) else { return Ok(false) };
+        let text = String::from_utf8_lossy(&self.answer[..head]).to_lowercase();
+        ensure!(text.starts_with("http/1.1 200"), "{text}");
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).context("no length")?;
+        Ok(self.answer.len() >= head + length.parse::<usize>()?)
+    }
+}
+
+/// Where the head of an answer ends, if it does.
+fn head(answer: &[u8]) -> Option<usize> {
+    answer.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4)
+}

@@ -1,0 +1,101 @@
+//! What is deleted of a table, and when: log entries and checkpoints that newer checkpoints make superfluous, and files that no
+//! reader can need any more.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use deltalake::Path;
+use futures::TryStreamExt;
+use object_store::{Error, ObjectMeta, ObjectStoreExt};
+
+use super::super::retention::{LogFile, before};
+use super::super::{StoreError, durable};
+use super::Table;
+
+impl Table {
+    /// Writes a checkpoint of this version, so that readers need not read the log from its start, and deletes the log entries
+    /// and checkpoints that are superfluous and old.
+    ///
+    /// # Errors
+    /// If the log cannot be read or written.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        deltalake::checkpoints::create_checkpoint(&self.delta, None)
+            .await
+            .map_err(|source| self.location.failed("write a checkpoint", source))?;
+        let log = self.listed(Some("_delta_log")).await?;
+        let log = log.iter().filter_map(LogFile::of).collect();
+        for file in self.location.retention().over(log, self.location.now_us()) {
+            self.delete(&file).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes files that no reader can need: they do not belong to this version, no commit took them out within `age`, and
+    /// they were last written longer than `age` ago. Files whose paths are `spared` are kept. Returns the number of those deleted.
+    ///
+    /// Checkpoints forget after [`TOMBSTONE_AGE`](crate::store::TOMBSTONE_AGE) which files were taken out, so `age` is less, by
+    /// as much as clocks may differ.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
+        let (keep, before_us) = (self.files_in_use(age).await?, self.ago(age));
+        let mut removed = 0;
+        for file in self.listed(None).await? {
+            let path = file.location.as_ref();
+            // Folders that begin with `_` hold the log and what is kept beside the table.
+            let is_data = path.ends_with(".parquet") && !path.starts_with('_');
+            let is_unused = is_data && !keep.contains(path) && !spared.contains(path)
+                || file.location.filename().is_some_and(durable::is_staged);
+            if is_unused && file.last_modified.timestamp_micros() < before_us {
+                self.delete(&file.location).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The paths of the files that belong to this version, or that a commit took out within `age`, so that readers of older
+    /// versions may still need them.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn files_in_use(&self, age: Duration) -> Result<HashSet<String>, StoreError> {
+        let mut paths = self.removed_since(self.ago(age)).await?;
+        paths.extend(self.files().await?.into_iter().map(|file| file.path));
+        Ok(paths)
+    }
+
+    /// The moment that long ago, in microseconds since 1970.
+    pub(in crate::store) fn ago(&self, age: Duration) -> i64 {
+        before(self.location.now_us(), age)
+    }
+
+    /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.
+    async fn removed_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
+        let log_store = self.delta.log_store();
+        let mut tombstones = self.snapshot()?.all_tombstones(log_store.as_ref());
+        let mut removed = HashSet::new();
+        let failed = |source| self.location.failed("list the removed files", source);
+        while let Some(tombstone) = tombstones.try_next().await.map_err(failed)? {
+            if tombstone.deletion_timestamp().unwrap_or_default().saturating_mul(1_000) >= at_us {
+                removed.insert(tombstone.path().into_owned());
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The files below a folder, or all of them.
+    async fn listed(&self, folder: Option<&str>) -> Result<Vec<ObjectMeta>, StoreError> {
+        let listed = self.objects().list(folder.map(Path::from).as_ref()).try_collect::<Vec<_>>().await;
+        listed.map_err(|error| self.failed("list", folder.unwrap_or("all files"), error))
+    }
+
+    /// Deletes a file, unless another process has done so.
+    async fn delete(&self, file: &Path) -> Result<(), StoreError> {
+        match self.objects().delete(file).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("remove", file.as_ref(), error)),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Looks: each reads the shards of a source once, for all questions that were asked before it began.
+//!
+//! While a look is under way, new questions wait for the next one. They never join it, because what it has read may be older than
+//! they are (R10). So whatever requests arrive, each source is read by one look after the other, and a look takes as long as
+//! Redis takes to answer. Equal questions are one question.
+//!
+//! Looks are taken by a task of their own. A request that is cancelled does not end a look that others wait for.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use shared_logic::log::PartitionId;
+use tokio::sync::oneshot;
+use tracing::error;
+
+use super::shard::{Asked, ShardReader};
+use super::{CONCURRENT_SHARDS, Question, ShardReadings, SpeedError};
+
+/// What a question gets.
+type Answer = Result<Arc<ShardReadings>, SpeedError>;
+
+/// Questions, and the requests that wait for the answer of each. There are at most as many as connections.
+type Waiting = HashMap<Question, Vec<oneshot::Sender<Answer>>>;
+
+/// The looks at the shards of one source.
+pub(super) struct Looks {
+    source: String,
+    reader: Arc<ShardReader>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// What the next look is asked.
+    waiting: Waiting,
+    /// Whether a task takes looks.
+    is_looking: bool,
+}
+
+impl Looks {
+    pub(super) fn new(source: &str, reader: Arc<ShardReader>) -> Looks {
+        Looks { source: source.to_owned(), reader, queue: Mutex::default() }
+    }
+
+    /// The answer of a look that begins after this call.
+    ///
+    /// # Errors
+    /// Why the look failed. All questions that it was asked get the same error.
+    pub(super) async fn ask(self: &Arc<Looks>, question: Question) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let is_looking = {
+            let mut queue = self.lock();
+            queue.waiting.entry(question).or_default().push(reply);
+            std::mem::replace(&mut queue.is_looking, true)
+        };
+        if !is_looking {
+            tokio::spawn(Arc::clone(self).take_looks());
+        }
+        answer.await.unwrap_or(Err(SpeedError::Interrupted))
+    }
+
+    /// Takes one look after the other, until no question waits.
+    async fn take_looks(self: Arc<Looks>) {
+        while let Some(waiting) = self.next() {
+            metrics::counter!("braid_serving_shard_looks_total").increment(1);
+            let (questions, replies): (Vec<Question>, Vec<_>) = waiting.into_iter().unzip();
+            let look = AssertUnwindSafe(self.look(&questions)).catch_unwind().await;
+            let answers = look.unwrap_or_else(|_| {
+                error!(source = self.source, "a look at the shards panicked");
+                Err(SpeedError::Interrupted)
+            });
+            let answers: Vec<Answer> = match answers {
+                Ok(readings) => readings.into_iter().map(|readings| Ok(Arc::new(readings))).collect(),
+                Err(error) => vec![Err(error); questions.len()],
+            };
+            for (answer, replies) in answers.into_iter().zip(replies) {
+                // A request that was cancelled takes no answer.
+                replies.into_iter().for_each(|reply: oneshot::Sender<Answer>| drop(reply.send(answer.clone())));
+            }
+        }
+    }
+
+    /// What the next look is asked. If nothing waits, there is none, and the task ends.
+    fn next(&self) -> Option<Waiting> {
+        let mut queue = self.lock();
+        let mut waiting = std::mem::take(&mut queue.waiting);
+        waiting.retain(|_, replies| replies.iter().any(|reply| !reply.is_closed()));
+        queue.is_looking = !waiting.is_empty();
+        queue.is_looking.then_some(waiting)
+    }
+
+    /// Reads every shard that one of the questions names, once. Gives the readings of each question.
+    async fn look(&self, questions: &[Question]) -> Result<Vec<ShardReadings>, SpeedError> {
+        let mut by_shard: HashMap<&PartitionId, Vec<Asked<'_>>> = HashMap::new();
+        for (number, question) in questions.iter().enumerate() {
+            for (id, from) in question.from.iter() {
+                by_shard.entry(id).or_default().push(Asked { number, question, from: *from });
+            }
+        }
+        let each = by_shard.into_iter().map(|(id, asked)| {
+            async move { Ok::<_, SpeedError>((id, self.reader.read(&self.source, id, asked).await?)) }.boxed()
+        });
+        let mut read = stream::iter(each.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_SHARDS);
+        let mut readings: Vec<ShardReadings> = questions.iter().map(|_| ShardReadings::default()).collect();
+        while let Some((id, answered)) = read.try_next().await? {
+            for (number, reading) in answered {
+                readings[number].add(id.clone(), reading);
+            }
+        }
+        Ok(readings)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

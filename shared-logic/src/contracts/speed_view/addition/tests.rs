@@ -1,0 +1,93 @@
+//! Which fields are read and written, and what they hold then.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::*;
+
+use super::*;
+use crate::catalog::Catalog;
+use crate::partial::BUCKET;
+
+fn addition(keys: &[&str], minutes: &[i64]) -> Addition {
+    let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
+    let (source, metric) = (&catalog.sources["s"], &catalog.metrics["m"]);
+    let buckets: Vec<i64> = minutes.iter().map(|minute| minute * 60_000_000).collect();
+    let frame = df!("k" => keys, BUCKET => buckets, "n" => vec![1_i64; keys.len()]).expect("three columns");
+    let partials = Partials::of_frame(source, metric, &frame, |_| true).expect("their types");
+    Addition::new(catalog.definition(metric), metric, &partials)
+}
+
+/// The fields of a hash.
+type Hash = BTreeMap<String, Vec<u8>>;
+
+/// Adds to a hash as worker and script do; returns how many fields were read and written.
+fn add(hash: &mut Hash, addition: &Addition) -> (usize, usize) {
+    let own: Vec<Option<Vec<u8>>> = addition.keys().map(|key| hash.get(key).cloned()).collect();
+    let further = addition.further(&own).expect("of the form that workers write");
+    let read = own.len() + further.len();
+    let further = further.iter().map(|name| hash.get(name).cloned()).collect();
+    let merged = addition.merged(&Held { own, further }).expect("of the form that workers write");
+    let written = fields(&merged);
+    let counts = (read, written.len());
+    hash.extend(written);
+    counts
+}
+
+/// The fields that the script would write.
+fn fields(mut merged: &[u8]) -> Hash {
+    let items = rmp::decode::read_array_len(&mut merged).expect("an array");
+    let mut text = || {
+        let length = rmp::decode::read_str_len(&mut merged).expect("a text") as usize;
+        let (text, rest) = merged.split_at(length);
+        merged = rest;
+        text.to_vec()
+    };
+    (0..items / 2).map(|_| (String::from_utf8(text()).expect("a name"), text())).collect()
+}
+
+/// A key's own field, as text; each bucket is its place and one number.
+fn own(hash: &Hash, key: &str) -> (String, Vec<u8>) {
+    let (chunks, values) = own_field(&hash[key]).expect("of the form that workers write");
+    (chunks.to_string(), values.to_vec())
+}
+
+#[test]
+fn a_key_with_one_chunk_has_one_field() {
+    let mut hash = Hash::new();
+    assert_eq!(add(&mut hash, &addition(&["a", "b", "a", "a"], &[3, 3, 1, 3])), (2, 2));
+    assert_eq!(own(&hash, "[\"a\"]"), ("0".to_owned(), vec![1, 1, 3, 2]), "a bucket is merged once");
+    assert_eq!(own(&hash, "[\"b\"]"), ("0".to_owned(), vec![3, 1]));
+    assert_eq!(add(&mut hash, &addition(&["a"], &[2])), (1, 1));
+    assert_eq!(own(&hash, "[\"a\"]"), ("0".to_owned(), vec![1, 1, 2, 1, 3, 2]));
+}
+
+#[test]
+fn other_chunks_have_fields_that_the_own_one_lists() {
+    let mut hash = Hash::new();
+    let key = "[\"a\"]";
+    assert_eq!(add(&mut hash, &addition(&["a"], &[700])), (1, 1));
+    assert_eq!(add(&mut hash, &addition(&["a", "a"], &[-1, 65])), (1, 3), "new chunks are not read");
+    assert_eq!(own(&hash, key), ("10,-1,1".to_owned(), vec![60, 1]));
+    assert_eq!(hash["-1:[\"a\"]"], [63, 1]);
+    assert_eq!(add(&mut hash, &addition(&["a"], &[65])), (2, 1), "the list is written only where it grows");
+    assert_eq!(hash["1:[\"a\"]"], [1, 2]);
+    assert_eq!(add(&mut hash, &addition(&["a", "a", "a"], &[0, 65, 701])), (2, 3));
+    assert_eq!(own(&hash, key), ("10,-1+2".to_owned(), vec![60, 1, 61, 1]));
+    assert_eq!(add(&mut hash, &addition(&["b"], &[65])), (1, 1), "chunks of one key are none of another");
+}
+
+#[test]
+fn what_was_held_by_other_fields_is_refused() {
+    let addition = addition(&["a"], &[0]);
+    let held = |own: &[Option<&[u8]>], further: usize| Held {
+        own: own.iter().map(|field| field.map(<[u8]>::to_vec)).collect(),
+        further: vec![None; further],
+    };
+    assert!(addition.merged(&held(&[None], 0)).is_ok());
+    let other: [(&[Option<&[u8]>], usize); 5] =
+        [(&[], 0), (&[None, None], 0), (&[None], 1), (&[Some(b"5,0;")], 0), (&[Some(b"x;")], 0)];
+    for (own, further) in other {
+        assert!(addition.merged(&held(own, further)).is_err(), "{own:?} and {further}");
+    }
+    assert!(addition.further(&[]).is_err());
+}
