@@ -60,7 +60,8 @@ pub enum SessionError {
     /// The archive's position lies beyond the log's end.
     #[error(
         "the archive's position {next} of {id} lies beyond the log's end {end}: the broker lost data, or has not recovered yet; \
-         archiving waits until the log holds that offset again, and then compares what lies before it"
+         archiving waits until the log holds that offset again, and then compares what lies before it; if the data will not come \
+         back, see `braid lost give-up`"
     )]
     BeyondTheEnd {
         /// The partition.

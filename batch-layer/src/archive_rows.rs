@@ -20,7 +20,7 @@ pub(crate) mod record_rows;
 pub(crate) mod scan;
 pub(crate) mod witnesses;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
@@ -141,9 +141,7 @@ pub(crate) async fn redecode(
     let decoder = Decoder::new(source);
     let read = move || -> PolarsResult<_> {
         let records = records.collect()?;
-        let raw = records.column(RAW)?.binary()?;
-        let missing = (0..records.height()).filter_map(|row| decoder.missing_schema(raw.get(row)));
-        let missing: BTreeSet<SchemaId> = missing.collect();
+        let missing = missing_schemas(&records, &decoder)?;
         Ok((records, decoder, missing))
     };
     let (records, mut decoder, missing) = rows::compute("read records", archive.path(), read).await?;
@@ -183,6 +181,19 @@ pub(crate) async fn redecode(
         Ok(Redecoded { days, records: records.height() - without_bytes, without_bytes })
     })
     .await
+}
+
+/// The schemas that records name and that the decoder lacks, each with the timestamp of the first record that names it.
+fn missing_schemas(records: &DataFrame, decoder: &Decoder) -> PolarsResult<BTreeMap<SchemaId, Option<i64>>> {
+    let timestamp = records.column(TIMESTAMP)?.cast(&DataType::Int64)?;
+    let (raw, timestamp) = (records.column(RAW)?.binary()?, timestamp.i64()?);
+    let mut missing = BTreeMap::new();
+    for row in 0..records.height() {
+        if let Some(schema) = decoder.missing_schema(raw.get(row)) {
+            missing.entry(schema).or_insert(timestamp.get(row));
+        }
+    }
+    Ok(missing)
 }
 
 /// The columns that say where a row lies and whether it is an event.

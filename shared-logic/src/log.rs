@@ -10,7 +10,7 @@
 
 mod witness;
 
-pub use witness::{Check, Content, NotAWitness, Outcome, Position, Witness};
+pub use witness::{Check, Content, ContentHash, NotAWitness, Outcome, Position, Witness};
 
 use std::collections::BTreeMap;
 use std::fmt;

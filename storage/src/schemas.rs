@@ -3,7 +3,7 @@
 //! A layer that meets a record whose schema its decoder lacks stops reading there, and asks until it knows: records wait in Kafka
 //! as long as the registry is away. Nothing else stops meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::clock::now_us;
@@ -24,6 +24,8 @@ pub struct Schemas {
     source: String,
     archive: Followed<Facts>,
     registry: Registry,
+    /// When it was last waited in vain for as long as the registry may be late.
+    in_vain: Option<Instant>,
 }
 
 /// A schema that records wait for.
@@ -74,17 +76,36 @@ pub enum SchemaError {
 impl Schemas {
     /// The schemas of a source. Nothing is read or asked yet.
     pub fn new(storage: &Storage, source: &str, registry: &Registry) -> Schemas {
-        Schemas { source: source.to_owned(), archive: storage.follow_archive(source), registry: registry.clone() }
+        let archive = storage.follow_archive(source);
+        Schemas { source: source.to_owned(), archive, registry: registry.clone(), in_vain: None }
     }
 
-    /// A schema that a record names and the layer's decoder lacks. `time_us` is the record's timestamp: the older it is, the
-    /// sooner a schema that the registry does not know is unknown for good.
+    /// A schema that a record names and the layer's decoder lacks.
+    ///
+    /// If the registry does not know it, it is waited for as long as the registry may be late, however old the record says it is:
+    /// a copy of another cluster's topic has old timestamps, and so has one whose producers write the time of the event. For as
+    /// long after such a wait, `time_us`, the record's timestamp, is believed, so that a flood of records with ids of their own
+    /// does not wait for each of them.
     pub fn awaited(&self, id: SchemaId, time_us: Option<i64>) -> AwaitedSchema {
-        let settings = self.registry.settings();
-        let age_us = time_us.map_or(0, |time_us| now_us().saturating_sub(time_us).max(0));
-        let patience = settings.unknown_after.get().saturating_sub(Duration::from_micros(age_us.unsigned_abs()));
-        let (since, backoff) = (Instant::now(), Backoff::new(settings.retry_backoff.get()));
+        let unknown_after = self.unknown_after();
+        let believes = self.in_vain.is_some_and(|at| at.elapsed() < unknown_after);
+        self.waited_for(id, if believes { self.left_of(time_us) } else { unknown_after })
+    }
+
+    fn waited_for(&self, id: SchemaId, patience: Duration) -> AwaitedSchema {
+        let (since, backoff) = (Instant::now(), Backoff::new(self.registry.settings().retry_backoff.get()));
         AwaitedSchema { id, patience, since, backoff, next: since }
+    }
+
+    /// How long the registry may be late.
+    fn unknown_after(&self) -> Duration {
+        self.registry.settings().unknown_after.get()
+    }
+
+    /// How much of that is left for a schema that a record of that time names.
+    fn left_of(&self, time_us: Option<i64>) -> Duration {
+        let age_us = time_us.map_or(0, |time_us| now_us().saturating_sub(time_us).max(0));
+        self.unknown_after().saturating_sub(Duration::from_micros(age_us.unsigned_abs()))
     }
 
     /// Asks for a schema once and teaches the decoder, unless a failed attempt was only just made. Returns whether the decoder
@@ -93,9 +114,11 @@ impl Schemas {
         if Instant::now() < awaited.next {
             return false;
         }
-        let may_be_late = awaited.since.elapsed() < awaited.patience;
-        match self.meaning(awaited.id, may_be_late).await {
+        match self.meaning(awaited.id, awaited.may_be_late()).await {
             Ok(meaning) => {
+                if meaning.schema().is_none() && awaited.since.elapsed() >= self.unknown_after() {
+                    self.in_vain = Some(Instant::now());
+                }
                 if decoder.schemas() >= self.registry.settings().max_schemas {
                     decoder.forget_schemas();
                 }
@@ -111,17 +134,38 @@ impl Schemas {
         }
     }
 
-    /// Teaches a decoder of archived records the schemas that they name. Those whose meaning was never needed before are asked
-    /// for, once.
+    /// Teaches a decoder of archived records the schemas that they name. `named` has the timestamp of the first record that names
+    /// each. Those whose meaning was never needed before are asked for. If the registry does not know them, those of records that
+    /// are not older than the registry may be late are waited for.
     ///
     /// # Errors
     /// If one of them cannot be looked up.
-    pub async fn teach_all(&mut self, decoder: &mut Decoder, ids: &BTreeSet<SchemaId>) -> Result<(), SchemaError> {
-        for id in ids {
-            let meaning = self.meaning(*id, false).await?;
-            self.teach(decoder, *id, &meaning);
+    pub async fn teach_all(
+        &mut self,
+        decoder: &mut Decoder,
+        named: &BTreeMap<SchemaId, Option<i64>>,
+    ) -> Result<(), SchemaError> {
+        // All of them wait from now on, not one after the other.
+        let awaited = named.iter().map(|(id, time_us)| self.waited_for(*id, self.left_of(*time_us)));
+        for mut awaited in awaited.collect::<Vec<_>>() {
+            let meaning = self.meaning_in_time(&mut awaited).await?;
+            self.teach(decoder, awaited.id, &meaning);
         }
         Ok(())
+    }
+
+    async fn meaning_in_time(&mut self, awaited: &mut AwaitedSchema) -> Result<ArchivedSchema, SchemaError> {
+        loop {
+            let wait = match self.meaning(awaited.id, awaited.may_be_late()).await {
+                Err(late @ SchemaError::NotKnownYet { .. }) => {
+                    let wait = awaited.backoff.wait();
+                    self.report(&late, wait);
+                    wait
+                }
+                meaning => return meaning,
+            };
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// What a schema's id means. If it `may_be_late`, the registry may still learn of it.
@@ -165,8 +209,20 @@ impl Schemas {
             SchemaError::NotKnownYet { .. } | SchemaError::NoArchive { .. } => {
                 warn!(source, wait_ms, "{text}; records wait for it");
             }
-            _ => error!(source, wait_ms, "{text}; records wait for it, and none is lost"),
+            _ => error!(
+                source,
+                wait_ms,
+                "{text}; records wait for it, and none is lost (docs/operations.md, *A schema registry*, says what to do if it never \
+                 comes)"
+            ),
         }
+    }
+}
+
+impl AwaitedSchema {
+    /// Whether the registry may still learn of it.
+    fn may_be_late(&self) -> bool {
+        self.since.elapsed() < self.patience
     }
 }
 

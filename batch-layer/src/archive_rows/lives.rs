@@ -65,8 +65,8 @@ impl Lives {
         self.each.iter().map(within).filter(|range| range.from < range.to).collect()
     }
 
-    /// The witness of the position `at`: the last archived record before it. There is none if its bytes were not kept, or if
-    /// offsets between the two are lost.
+    /// The witness of the position `at`: the last archived record before it, with its short hash. There is none if an older build
+    /// archived neither the record's hash nor its bytes, or if offsets between the two are lost.
     ///
     /// # Errors
     /// If the archive cannot be read.
@@ -74,9 +74,8 @@ impl Lives {
         let (mut to, (mut size, size_max)) = (at, LOOK);
         while to > self.begin() {
             let from = (to - size).max(self.begin());
-            if let Some((offset, _)) = self.records(archive, &(from..to)).await?.pop_last() {
-                let record = witnesses::whole(archive, &self.ranges(&(offset..offset + 1))).await?;
-                return Ok(record.filter(|_| is_next(offset, at, &self.lost)));
+            if let Some((offset, record)) = self.records(archive, &(from..to)).await?.pop_last() {
+                return Ok(record.witness().filter(|_| is_next(offset, at, &self.lost)));
             }
             (to, size) = (from, (2 * size).min(size_max));
         }

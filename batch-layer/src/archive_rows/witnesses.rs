@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use platform::store::DataFile;
 use polars::prelude::*;
-use shared_logic::contracts::archive::{
-    ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, TIMESTAMP, record_columns,
-};
-use shared_logic::log::{Content, OffsetRange, Witness};
+use shared_logic::contracts::archive::{HASH, LOG, OFFSET, PARTITION, TIMESTAMP, record_columns};
+use shared_logic::log::{ContentHash, OffsetRange, Witness};
 use storage::Archive;
 
 use super::{hashes, may_hold, within};
@@ -38,6 +36,12 @@ impl Archived {
     pub(crate) fn is_same(&self, record: &Witness) -> bool {
         let fits = (self.offset, self.timestamp_us) == (record.offset, record.timestamp_us);
         fits && self.hash.is_none_or(|hash| hash == record.short_hash())
+    }
+
+    /// The record as a witness, if its hash is known.
+    pub(crate) fn witness(&self) -> Option<Witness> {
+        let Archived { offset, timestamp_us, hash } = *self;
+        Some(Witness { offset, timestamp_us, epoch: None, hash: ContentHash::Short(hash?) })
     }
 }
 
@@ -73,27 +77,6 @@ pub(crate) async fn archived(archive: &Archive, ranges: &[OffsetRange]) -> Resul
         found.extend(read);
     }
     Ok(found)
-}
-
-/// The first archived record in those ranges, if its bytes were kept. It is read with its bytes.
-///
-/// # Errors
-/// If the archive cannot be read.
-pub(crate) async fn whole(archive: &Archive, ranges: &[OffsetRange]) -> Result<Option<Witness>, RowsError> {
-    let files: Vec<DataFile> = archive.files().await?.into_iter().filter(|file| may_hold(file, ranges)).collect();
-    let rows = archive.read(&files, &record_columns().into_iter().collect()).await?.filter(within(ranges));
-    rows::compute("read an archived record", archive.path(), move || witness(&rows.collect()?)).await
-}
-
-fn witness(rows: &DataFrame) -> PolarsResult<Option<Witness>> {
-    let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
-    let (headers, error) = (rows.column(HEADERS)?.str()?, rows.column(ERROR)?.str()?);
-    let (Some(offset), payload) = (rows.column(OFFSET)?.i64()?.get(0), raw.get(0)) else { return Ok(None) };
-    let timestamp_us = rows.column(TIMESTAMP)?.cast(&DataType::Int64)?.i64()?.get(0);
-    let content = Content { timestamp_us, key: key.get(0), payload, headers: headers.get(0) };
-    // An invalid record without bytes has no payload.
-    let has_bytes = payload.is_some() || error.get(0).is_some();
-    Ok(has_bytes.then(|| Witness::of(offset, None, &content)))
 }
 
 /// The columns that say where a record lies and what it is compared by.

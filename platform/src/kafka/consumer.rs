@@ -111,8 +111,9 @@ impl Consumer {
         &self.topic
     }
 
-    /// Counts the established connections to brokers that broke. A loss is counted before any record is visited that
-    /// was fetched after it; so it may be counted during the same poll.
+    /// Counts the established connections to brokers that broke, or that may have: librdkafka does not report it if the consumer
+    /// was not polled for a minute. A loss is counted before any record is visited that was fetched after it; so it may be
+    /// counted during the same poll.
     pub fn losses(&self) -> Losses {
         Losses::of(self.client.losses())
     }
@@ -148,6 +149,9 @@ impl Consumer {
         if let Some((partition, offset)) = wrong {
             let reason = format!("there can be no partition {partition} with offset {offset}");
             return Err(KafkaError::Argument { operation: "assign", topic: self.topic.clone(), reason });
+        }
+        if self.positions.is_empty() {
+            self.silence.begins(Instant::now());
         }
         // From here on nothing of the old assignment is delivered, whether or not librdkafka accepts the new one.
         self.positions.clear();
@@ -219,6 +223,9 @@ impl Consumer {
     ) -> Result<usize, KafkaError> {
         let max = max.max(1);
         let from = Instant::now();
+        if self.silence.may_hide_a_loss(from) && !self.positions.is_empty() {
+            self.client.note_loss();
+        }
         self.fetch(timeout, max);
         self.silence.read(from, Instant::now(), self.batch.len() < max);
         // The guard destroys the messages even if `visit` panics.

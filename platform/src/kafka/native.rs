@@ -70,6 +70,11 @@ impl Client {
     pub(super) fn losses(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.losses)
     }
+
+    /// Counts a connection that may have broken.
+    pub(super) fn note_loss(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Client {

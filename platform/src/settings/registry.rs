@@ -21,8 +21,8 @@ pub struct Registry {
     pub request_timeout: Span,
     /// The wait before a failed request is tried again; doubled up to 32 times this. Default `200ms`.
     pub retry_backoff: Span,
-    /// How long after a record was written the registry may still learn of its schema; only after that, a schema that it does
-    /// not know is unknown for good, and its records are rejected. Default `10s`.
+    /// How long the registry may be late: a schema that it does not know is waited for so long before it is unknown for good, and
+    /// its records are rejected. For as long after such a wait, records with older timestamps do not wait. Default `10s`.
     pub unknown_after: Span,
     /// How many schemas of a source a process keeps in memory. With more, it reads them again from the archive. Default 1,000.
     pub max_schemas: usize,

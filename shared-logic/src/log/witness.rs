@@ -11,7 +11,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// The last record before a position.
 ///
-/// It is written as `<offset>:<timestamp>:<leader epoch>:<hash>`; what is not known is left out.
+/// It is written as `<offset>:<timestamp>:<leader epoch>:<hash>`; what is not known is left out. The hash has 16 hexadecimal
+/// digits, or 8 where only its low half is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Witness {
@@ -21,8 +22,17 @@ pub struct Witness {
     pub timestamp_us: Option<i64>,
     /// The leader epoch in which it was written, where Kafka said so. The archive's rows do not hold it.
     pub epoch: Option<i32>,
-    /// XXH3 of key, payload and headers; see [`Witness::short_hash`] for what the archive's rows hold of it.
-    pub hash: u64,
+    /// The hash of key, payload and headers.
+    pub hash: ContentHash,
+}
+
+/// XXH3 of a record's key, payload and headers, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentHash {
+    /// All 64 bits, of a record that was read from a log.
+    Whole(u64),
+    /// The low 32 bits, as an integer in two's complement. The archive's rows hold so much of it.
+    Short(i32),
 }
 
 /// The text is not a [`Witness`].
@@ -44,26 +54,40 @@ pub struct Content<'a> {
 }
 
 impl Content<'_> {
-    fn hash(&self) -> u64 {
+    fn hash(&self) -> ContentHash {
         let mut hash = Xxh3::new();
         for part in [self.key, self.payload, self.headers.map(str::as_bytes)] {
             // An absent part is not an empty one, and no part can reach into the next.
             hash.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
             hash.update(part.unwrap_or_default());
         }
-        hash.digest()
+        ContentHash::Whole(hash.digest())
     }
 
     /// The [short hash](Witness::short_hash) of a record with that content.
     pub fn short_hash(&self) -> i32 {
-        short(self.hash())
+        self.hash().short()
     }
 }
 
-/// The low 32 bits, as an integer in two's complement.
-fn short(hash: u64) -> i32 {
-    let [a, b, c, d, ..] = hash.to_le_bytes();
-    i32::from_le_bytes([a, b, c, d])
+impl ContentHash {
+    fn short(self) -> i32 {
+        match self {
+            ContentHash::Whole(hash) => {
+                let [a, b, c, d, ..] = hash.to_le_bytes();
+                i32::from_le_bytes([a, b, c, d])
+            }
+            ContentHash::Short(hash) => hash,
+        }
+    }
+
+    /// Whether both are of the same content, as far as both are known.
+    fn is_same(self, other: ContentHash) -> bool {
+        match (self, other) {
+            (ContentHash::Whole(one), ContentHash::Whole(other)) => one == other,
+            _ => self.short() == other.short(),
+        }
+    }
 }
 
 impl Witness {
@@ -74,13 +98,15 @@ impl Witness {
 
     /// The low 32 bits of the hash, as an integer in two's complement. The archive keeps so much of it with each record.
     pub fn short_hash(&self) -> i32 {
-        short(self.hash)
+        self.hash.short()
     }
 
-    /// Whether both are one record. An epoch that only one of them knows is not compared.
+    /// Whether both are one record. An epoch that only one of them knows is not compared, and neither are the high 32 bits of
+    /// the hash.
     pub fn is_same(&self, other: &Witness) -> bool {
         let epochs = self.epoch.zip(other.epoch).is_none_or(|(one, other)| one == other);
-        (self.offset, self.timestamp_us, self.hash) == (other.offset, other.timestamp_us, other.hash) && epochs
+        let places = (self.offset, self.timestamp_us) == (other.offset, other.timestamp_us);
+        places && self.hash.is_same(other.hash) && epochs
     }
 }
 
@@ -91,7 +117,10 @@ impl fmt::Display for Witness {
         timestamp_us.map_or(Ok(()), |us| write!(f, "{us}"))?;
         f.write_str(":")?;
         epoch.map_or(Ok(()), |epoch| write!(f, "{epoch}"))?;
-        write!(f, ":{hash:016x}")
+        match hash {
+            ContentHash::Whole(hash) => write!(f, ":{hash:016x}"),
+            ContentHash::Short(hash) => write!(f, ":{hash:08x}"),
+        }
     }
 }
 
@@ -113,8 +142,17 @@ fn parsed(text: &str) -> Option<Witness> {
         offset: offset.parse().ok()?,
         timestamp_us: if timestamp.is_empty() { None } else { Some(timestamp.parse().ok()?) },
         epoch: if epoch.is_empty() { None } else { Some(epoch.parse().ok()?) },
-        hash: u64::from_str_radix(hash, 16).ok()?,
+        hash: parsed_hash(hash)?,
     })
+}
+
+/// 16 hexadecimal digits are all of a hash; 8 are its low half.
+fn parsed_hash(digits: &str) -> Option<ContentHash> {
+    if digits.len() == 8 {
+        let low = u32::from_str_radix(digits, 16).ok()?;
+        return Some(ContentHash::Short(i32::from_le_bytes(low.to_le_bytes())));
+    }
+    u64::from_str_radix(digits, 16).ok().map(ContentHash::Whole)
 }
 
 impl TryFrom<String> for Witness {
@@ -221,7 +259,9 @@ mod tests {
     #[test]
     fn it_is_read_as_it_is_written() {
         let whole = record(7, b"x");
-        for witness in [whole, Witness { epoch: None, ..whole }, Witness { timestamp_us: None, epoch: None, ..whole }] {
+        let short = |hash| Witness { hash: ContentHash::Short(hash), ..whole };
+        let unknown = [Witness { epoch: None, ..whole }, Witness { timestamp_us: None, epoch: None, ..whole }];
+        for witness in unknown.into_iter().chain([whole, short(7), short(-1), short(i32::MIN)]) {
             assert_eq!(witness.to_string().parse(), Ok(witness));
             assert!(!witness.to_string().contains(','), "a shard keeps a list of them");
         }
@@ -263,14 +303,28 @@ mod tests {
         ] {
             let content = Content { timestamp_us: Some(5), key, payload, headers };
             let witness = Witness::of(1, None, &content);
-            assert_eq!((witness.hash, witness.short_hash(), content.short_hash()), (hash, short, short), "{content:?}");
+            let shorts = (witness.short_hash(), content.short_hash());
+            assert_eq!((witness.hash, shorts), (ContentHash::Whole(hash), (short, short)), "{content:?}");
         }
     }
 
     #[test]
     fn a_short_hash_is_the_low_half_in_twos_complement() {
         for (hash, expected) in [(0xffff_ffff_0000_0007, 7), (0x0000_0000_ffff_ffff, -1), (0x8000_0000, i32::MIN)] {
-            assert_eq!(Witness { hash, ..record(1, b"a") }.short_hash(), expected, "{hash:x}");
+            let hash = ContentHash::Whole(hash);
+            assert_eq!(Witness { hash, ..record(1, b"a") }.short_hash(), expected, "{hash:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_record_whose_short_hash_is_known_as_much_is_compared() {
+        let (known, other) = (record(4, b"d"), record(4, b"x"));
+        let short = Witness { epoch: None, hash: ContentHash::Short(known.short_hash()), ..known };
+        assert!(short.is_same(&known) && known.is_same(&short) && short.is_same(&short));
+        assert!(!short.is_same(&other) && !other.is_same(&short));
+        assert!(!short.is_same(&Witness { timestamp_us: None, ..known }), "its time is compared as always");
+        for (found, outcome) in [(known, Outcome::Fits), (other, Outcome::Differs(4))] {
+            assert_eq!(Check::new(short, 5, false).record(&found), Some(outcome));
         }
     }
 

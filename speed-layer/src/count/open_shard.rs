@@ -56,7 +56,8 @@ pub enum NotOpen {
     },
     /// The cursor, or the archive's position, lies beyond the log's end.
     #[error(
-        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped"
+        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped; if the data will \
+         not come back, see `braid lost give-up`"
     )]
     BeyondTheEnd {
         /// The partition.

@@ -63,10 +63,12 @@ impl Archiver {
         let mut facts = self.archive.facts();
         for (partition, seen) in differs {
             let id = facts.current(&topic.log, *partition);
-            let log = of(&starts, partition)..of(&ends, partition);
-            let (at, before) = self.first_difference(&facts, &id, log, *seen)?;
-            if let Some(next) = facts.lose_tail(&id, at, before) {
-                error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
+            let (start, end) = (of(&starts, partition), of(&ends, partition));
+            let (at, before) = self.first_difference(&facts, &id, start..end, *seen)?;
+            let Some(next) = facts.lose_tail(&id, at, before) else { continue };
+            error!(%id, %next, at, "the log lost its tail: from here on it holds other records than the archive; the partition continues as another incarnation");
+            if facts.lose_unread(&next, start) {
+                error!(%next, from = start, to = at, "nothing is left in the log of what was archived, so records may have been written below it: answers have a gap until `braid lost accept`");
             }
         }
         // R7: what was read again belongs to this log only if the topic still has its id.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use platform::settings::{Secret, Span};
+use shared_logic::catalog::KeptBytes;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::Position;
+use shared_logic::log::{Check, Outcome, Position};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -255,6 +256,22 @@ async fn what_was_read_beyond_the_end_is_given_up_and_the_partition_continues_th
     assert!(before.is_some_and(|(found, last)| found.is_same(&last)), "after the last record that is left: {before:?}");
     assert_eq!(settled(&mut bench).await, (true, vec![(2, 5)]), "what speed had counted since its last slice");
     assert_eq!(bench.read().await, (1, Some(3), 3), "what was archived counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_bytes_are_kept_a_log_that_differs_below_the_end_that_was_given_up_is_noticed() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.reconciler.catalog.sources.get_mut("s").expect("declared").kept_bytes = KeptBytes::Rejected;
+    bench.archived(&[1, 2, 3]).await;
+    assert_eq!(given_up(&mut bench, 2).await, [(Layer::Archive, 3)]);
+    let facts = bench.archive.facts();
+    let before = facts.partition(&id().next_incarnation()).expect("it continues").witness;
+    let before = before.expect("the record before the end is known by its hash");
+    for (n, outcome) in [(1, Outcome::Fits), (5, Outcome::Differs(1))] {
+        let found = after_the_second(n).witness.expect("a record");
+        assert_eq!(Check::new(before, 2, false).record(&found), Some(outcome), "a record that says {n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

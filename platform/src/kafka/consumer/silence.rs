@@ -8,7 +8,7 @@
 //! about no partition does not: a broker that is away is reported again and again, whatever the others still deliver.
 //!
 //! Time in which the reader itself is busy does not count: while its queue is full, nothing is fetched, and what a queue
-//! still holds was told.
+//! still holds was told. But a connection on which nothing is fetched can break unnoticed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +17,10 @@ use super::Polled;
 
 /// A reader that stays away from its queue for longer may have let it run full.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// librdkafka takes a connection that breaks after it was idle for so long for one that the broker has cleared away, and does not
+/// report it. It is idle while the queue is full.
+const UNREPORTED: Duration = Duration::from_secs(60);
 
 /// The partitions of one consumer of which something is due.
 #[derive(Debug)]
@@ -40,6 +44,16 @@ impl Silence {
     pub(super) fn assigned(&mut self, offsets: &BTreeMap<i32, i64>, now: Instant) {
         self.since.retain(|partition, _| offsets.contains_key(partition));
         offsets.keys().for_each(|partition| self.due(*partition, now));
+    }
+
+    /// Nothing was read until now, so there was no queue to stay away from.
+    pub(super) fn begins(&mut self, now: Instant) {
+        self.read_at = now;
+    }
+
+    /// Whether a connection may have broken unnoticed, because the queue was not read for so long.
+    pub(super) fn may_hide_a_loss(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.read_at) >= UNREPORTED
     }
 
     /// From now on, at the latest, something is due of this partition.
@@ -160,5 +174,17 @@ mod tests {
         clock.now += Duration::from_secs(60);
         assert_eq!(clock.listens(9), None, "while the reader was away, the queue may have been full");
         assert_eq!(clock.listens(2), Some(0));
+    }
+
+    #[test]
+    fn a_reader_that_stayed_away_for_a_minute_cannot_know_that_no_connection_broke() {
+        let mut clock = Clock::start();
+        assert_eq!(clock.listens(5), None);
+        for (seconds, may) in [(59, false), (60, true), (3_600, true)] {
+            assert_eq!(clock.silence.may_hide_a_loss(clock.now + Duration::from_secs(seconds)), may, "{seconds}");
+        }
+        clock.now += Duration::from_secs(3_600);
+        clock.silence.begins(clock.now);
+        assert!(!clock.silence.may_hide_a_loss(clock.now), "before that, nothing was read");
     }
 }

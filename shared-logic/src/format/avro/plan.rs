@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use apache_avro::schema::{DecimalSchema, FixedSchema, InnerDecimalSchema, UuidSchema};
+use apache_avro::schema::{DecimalSchema, EnumSchema, FixedSchema, InnerDecimalSchema, RecordSchema, UuidSchema};
 
 use crate::format::places::Places;
 use crate::format::registered::value::{Decimal, Value};
@@ -113,7 +113,7 @@ struct Planner<'s> {
     /// The types that have names, by full name.
     names: HashMap<String, &'s Schema>,
     nodes: Vec<Node>,
-    /// The nodes of named types that are only passed over. A type may hold itself.
+    /// The nodes of records and enums that are only passed over. A record may hold itself, and an enum may have many symbols.
     passed_over: HashMap<String, usize>,
 }
 
@@ -156,8 +156,8 @@ impl<'s> Planner<'s> {
         };
         let enclosing = enclosing.as_deref();
         match (schema, places) {
-            (Schema::Record(record), None) => {
-                let name = record.name.fullname(enclosing);
+            (Schema::Record(RecordSchema { name, .. }) | Schema::Enum(EnumSchema { name, .. }), None) => {
+                let name = name.fullname(enclosing);
                 if let Some(known) = self.passed_over.get(&name) {
                     return Ok(*known);
                 }

@@ -6,6 +6,8 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use apache_avro::{Decimal, Schema};
 
+use super::plan::{AvroPlan, Shape};
+use crate::format::places::Places;
 use crate::format::registered::SchemaReference;
 use crate::format::registered::tests::{framed, read, reader, schema};
 use crate::format::{Format, Reader, SchemaId, WriterSchema};
@@ -227,6 +229,18 @@ fn types_of_other_schemas_are_found() {
     let fields = [at("n", FieldType::Int, &[member("of"), member("n")])];
     let reader = reader(Format::Avro, &fields, &[(1, schema)]);
     assert_eq!(read(&reader, &fields, &framed(1, &[14])), Ok(vec!["7".to_owned()]));
+}
+
+#[test]
+fn an_enum_takes_memory_once_however_often_it_is_named() {
+    let symbols: Vec<String> = (0..1_000).map(|n| format!("\"S{n}\"")).collect();
+    let again: String = (1..1_000).map(|n| format!(r#", {{"name": "c{n}", "type": "Colour"}}"#)).collect();
+    let colour = format!(r#"{{"type": "enum", "name": "Colour", "symbols": [{}]}}"#, symbols.join(", "));
+    let text = format!(r#"{{"type": "record", "name": "T", "fields": [{{"name": "c0", "type": {colour}}}{again}]}}"#);
+    let fields = [field("c7", FieldType::String)];
+    let plan = AvroPlan::new(&fields, &Places::of(&fields), &schema("AVRO", &text)).expect("a schema");
+    let enums = plan.nodes.iter().filter(|node| matches!(node.shape, Shape::Enum(_)));
+    assert_eq!(enums.count(), 2, "one that is passed over, and the one that a field holds");
 }
 
 #[test]

@@ -92,6 +92,18 @@ impl Facts {
         self.lose_tail(id, end, before)
     }
 
+    /// R12: notes as lost what the log holds from `start` on below all that was ever archived of the partition, if the incarnation
+    /// `id`, which has just begun, begins where the first one did, or lower. The archive had left these offsets out, or the log had
+    /// deleted them. But nothing that was archived fits the log any more, so the log went back to before that, and nobody knows how
+    /// many of these offsets hold records that were written since. Returns whether there are any.
+    pub fn lose_unread(&mut self, id: &PartitionId, start: i64) -> bool {
+        let is_lowest = self.lives(id).first().is_some_and(|(lowest, ..)| lowest == id);
+        let facts = self.log_mut(&id.log).partitions.get_mut(&id.partition);
+        let Some(facts) = facts.filter(|facts| is_lowest && start < facts.begin) else { return false };
+        facts.lost.push(Lost { from: start, to: facts.begin, accepted: false });
+        true
+    }
+
     /// R12: settles an incarnation that lost its tail. `lost` is a range of offsets of which the speed layer had
     /// counted records that neither the archive nor the log holds.
     pub fn settle_truncated(&mut self, id: &PartitionId, lost: Option<(i64, i64)>) {
@@ -151,6 +163,32 @@ mod tests {
         let text = serde_json::to_string(&facts).expect("written");
         assert_eq!(serde_json::from_str::<Facts>(&text).expect("read"), facts);
     }
+
+    #[test]
+    fn what_lies_below_all_that_was_archived_is_lost_if_nothing_of_that_is_left() {
+        let id = PartitionId::new("log", 0);
+        // As with `start = "latest"`, the archive begins at 50.
+        let begun = |at: i64| {
+            let mut facts = Facts::default();
+            facts.begin(&id, 50);
+            assert!(facts.advance(&id, 50, 60));
+            let next = facts.lose_tail(&id, at, None).expect("it goes on");
+            (facts, next)
+        };
+        for (at, start, lost) in [(50, 10, true), (50, 50, false), (55, 10, false)] {
+            let (mut facts, next) = begun(at);
+            assert_eq!(facts.lose_unread(&next, start), lost, "{at}, {start}");
+            let ranges = facts.partition(&next).expect("begun").lost.iter().map(|lost| (lost.from, lost.to));
+            assert_eq!(ranges.collect::<Vec<_>>(), if lost { vec![(10, 50)] } else { Vec::new() });
+        }
+        // It loses its tail again.
+        let (mut facts, next) = begun(50);
+        assert!(facts.advance(&next, 50, 70));
+        let last = facts.lose_tail(&next, 50, None).expect("it goes on");
+        assert!(facts.lose_unread(&last, 10));
+        assert_eq!((facts.accept_losses(), facts.accept_losses()), (1, 0));
+    }
+
     #[test]
     fn only_what_the_archive_holds_beyond_the_end_is_given_up() {
         let id = PartitionId::new("log", 0);
