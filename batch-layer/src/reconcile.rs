@@ -12,6 +12,7 @@
 //! - `shards`: new slices, and how far closed logs were counted (R3, R6, R12, R13);
 //! - `slices`: which slices the archive can vouch for (R12);
 //! - `cut`: which offsets (R1, R13);
+//! - `basis`: what the plan follows from;
 //! - `identities`: where older copies of events lie;
 //! - `touched`: which hours hold what is counted too early;
 //! - `plan`: which days, from which files; the days are values that any process could take;
@@ -22,6 +23,7 @@
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
+mod basis;
 mod commit;
 mod cut;
 mod day;
@@ -41,27 +43,22 @@ use std::time::Duration;
 use metrics::counter;
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
-use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::cut::Rotated;
-use shared_logic::log::OffsetRange;
-use storage::{Archive, BatchView, Identities, Schemas, Storage};
+use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::day::{DayDone, DayTask};
-use self::plan::{Basis, Counted, Plan};
+use self::plan::{Counted, Plan};
 use self::rebuild::Turn;
 use self::shards::Shards;
 use self::slices::Slices;
-use self::touched::Touched;
 
-use crate::archive_rows;
 use crate::archive_rows::witnesses::Records;
-use crate::rows::RowsError;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
 pub use self::report::{Changed, Outcome, Report, Work};
@@ -254,53 +251,6 @@ impl Reconciler {
     ) -> Result<Option<Changed>, MetricError> {
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
         Ok(commit::commit(view, plan, done, &columns).await?)
-    }
-
-    /// Finds out what a plan follows from.
-    async fn plan(
-        &self,
-        metric: &Metric,
-        view: &BatchView,
-        counted: Counted,
-        archive: &Archive,
-        rotated: &Rotated,
-    ) -> Result<Plan, MetricError> {
-        let source = &self.catalog.sources[&metric.source];
-        let files = self.files(archive, source).await?;
-        let definition = self.catalog.definition(metric);
-        let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
-        let (mut above, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
-        if let Some(own) = counted.cut() {
-            // What a rebuild has counted may end above the next cut.
-            let ranges = OffsetRange::between(Some(&cut), own);
-            let unit_us = plan::unit_us(metric.grain_us);
-            (above, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
-            // It names what is counted. New events are compared among themselves, and enter it with the next reconcile.
-            if !source.event_id.is_empty() {
-                let (index, rows_read) = identities::up_to(own, archive, source, &files, self.rows_at_once()).await?;
-                identities = index;
-                work.rows_read += rows_read;
-            }
-        }
-        Ok(Plan::new(Basis {
-            metric,
-            definition,
-            counted,
-            view: view.files().await?,
-            facts: &archive.facts(),
-            archive_version: archive.version(),
-            archive: files,
-            cut,
-            above,
-            identities: &identities,
-            work,
-        }))
-    }
-
-    /// The archive's files, decoded under the source's rules.
-    async fn files(&self, archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
-        let schemas = Schemas::new(&self.storage, &source.name, &self.registry);
-        archive_rows::files(archive, source, &schemas).await
     }
 
     /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version, nor to the index. A

@@ -12,6 +12,7 @@ use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
 use shared_logic::log::{OffsetRange, PartitionId};
 use shared_logic::partial;
+use storage::Schemas;
 
 use super::super::*;
 use crate::archive::buffer::Buffer;

@@ -8,6 +8,7 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::decode::Decoder;
 use shared_logic::log::{Content, PartitionId, Position, Witness};
+use storage::Schemas;
 
 use super::super::*;
 use crate::archive::buffer::Buffer;

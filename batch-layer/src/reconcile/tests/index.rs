@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use storage::Identities;
+
 use super::super::*;
 use super::bench::{Bench, id};
 

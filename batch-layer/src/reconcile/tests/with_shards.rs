@@ -7,7 +7,7 @@ use platform::settings::{Secret, Span};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{Check, Outcome, Position};
+use shared_logic::log::{Check, Outcome as Found, Position};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -268,7 +268,7 @@ async fn where_no_bytes_are_kept_a_log_that_differs_below_the_end_that_was_given
     let facts = bench.archive.facts();
     let before = facts.partition(&id().next_incarnation()).expect("it continues").witness;
     let before = before.expect("the record before the end is known by its hash");
-    for (n, outcome) in [(1, Outcome::Fits), (5, Outcome::Differs(1))] {
+    for (n, outcome) in [(1, Found::Fits), (5, Found::Differs(1))] {
         let found = after_the_second(n).witness.expect("a record");
         assert_eq!(Check::new(before, 2, false).record(&found), Some(outcome), "a record that says {n}");
     }
