@@ -3,7 +3,7 @@
 //! It gives *partials*: one row per group key and bucket, with a cell per measure. There are two ways to them, for two sizes of
 //! input. Both use what the catalog and [`measure`](crate::measure) say, and tests compare them.
 //!
-//! - [`Plan`]: one metric as a Polars plan, for the hours that a reconcile recomputes, and for a history. It groups by all of the
+//! - [`Plan`]: one metric as a Polars plan, for the events that a reconcile adds, and for a history. It groups by all of the
 //!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged.
 //! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
 //!   subset of the `by` columns.
