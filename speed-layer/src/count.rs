@@ -118,7 +118,7 @@ async fn count_into(
         batches,
     };
     let (marked, keys, instance) = (id.clone(), open.keys.clone(), open.shard.instance);
-    if shared.reader.send(Assignment::Start(start)).is_err() {
+    if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         stop.cancelled().await;
         return Ok(false);

@@ -45,7 +45,7 @@ const POLL_WAIT: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub enum Assignment {
     /// Read a partition. What was read of it before is forgotten.
-    Start(Start),
+    Start(Box<Start>),
     /// Stop reading a partition.
     Stop {
         /// The partition's number.
@@ -176,7 +176,7 @@ impl Reader {
             match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
                     let partition = start.partition;
-                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, start));
+                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, *start));
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),

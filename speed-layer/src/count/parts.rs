@@ -82,13 +82,13 @@ mod tests {
 
     use polars::prelude::df;
     use shared_logic::catalog::Catalog;
-    use shared_logic::log::Witness;
+    use shared_logic::log::{ContentHash, Witness};
     use test_kit::catalogs::TINY;
 
     use super::*;
 
     fn mark(rows: usize, records: usize, offset: i64) -> Mark {
-        let witness = Witness { offset: offset - 1, timestamp_us: None, epoch: None, hash: 7 };
+        let witness = Witness { offset: offset - 1, timestamp_us: None, epoch: None, hash: ContentHash::Whole(7) };
         Mark { rows, records, to: Position { offset, witness: Some(witness) } }
     }
 

@@ -128,7 +128,7 @@ mod tests {
         let request = Request::new(&keys, &[wanted(3, None), wanted(0, Some(held)), wanted(3, Some(9_i64.into()))]);
         let names = [3, 0].map(|slice| keys.counters(Instance::new(1), slice, &definition));
         assert_eq!(request.keys, names);
-        let position = format!("9 8:7::{:016x}", held.witness.expect("it has one").hash);
+        let position = format!("9 {}", held.witness.expect("it has one"));
         assert_eq!(request.arguments[..10], ["2", "[]", "-1", "5", "", "3", "[]", "-1", "5", position.as_str()]);
         assert_eq!(request.arguments[10..], ["2", "[]", "-1", "5", "9 "]);
     }

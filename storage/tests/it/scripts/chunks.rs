@@ -40,7 +40,9 @@ impl Monitor {
                 return fields;
             }
             // `+<time> [<database> lua] "HMGET" "<key>" "<field>" …`
-            if line.contains(" lua] ") && line.contains(":c:") {
+            // The apply script looks at and writes them, too.
+            let is_applied = ["\"HSTRLEN\"", "\"HSET\""].iter().any(|command| line.contains(command));
+            if line.contains(" lua] ") && line.contains(":c:") && !is_applied {
                 assert!(line.contains("\"HMGET\"") || line.contains("\"HGET\""), "{line}");
                 fields += arguments(&line) - 2;
             }
