@@ -4,9 +4,10 @@
 //! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
 //! the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
-//! - `places`: which rows lie in some ranges of offsets, and which log came first;
+//! - `places`: which rows lie in some ranges of offsets;
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `record_rows`: records → rows;
+//! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;
 //! - `digest`: rows → which records they are, to be compared with what is read again (R11).
@@ -16,6 +17,7 @@ pub(crate) mod hashes;
 pub(crate) mod lives;
 mod places;
 pub(crate) mod record_rows;
+pub(crate) mod scan;
 pub(crate) mod witnesses;
 
 use std::collections::BTreeMap;
@@ -29,17 +31,26 @@ use shared_logic::contracts::archive::{
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::OffsetRange;
-use shared_logic::schema::Field as SourceField;
 use storage::{Archive, Decoded, Schemas};
 use tracing::info;
 
 use self::record_rows::{Incoming, RecordRows};
 use crate::rows::{self, RowsError};
 
-pub(crate) use self::places::{log_order, within};
+pub(crate) use self::places::within;
 
-/// The columns whose smallest and largest values are kept with a file.
-pub(crate) const RANGED: [&str; 4] = [LOG, PARTITION, OFFSET, RULES];
+/// The columns whose smallest and largest values are kept with a file: where its rows lie, their rules, and when they happened, in
+/// the column [`event_time_column`].
+pub(crate) fn ranged(event_time: &str) -> [&str; 5] {
+    [LOG, PARTITION, OFFSET, RULES, event_time]
+}
+
+/// The column of the event time. `declared` are the columns of the table; where it is `None`, the columns of fields have the
+/// fields' names.
+pub(crate) fn event_time_column(source: &Source, declared: Option<&Schema>) -> PlSmallStr {
+    let name = || PlSmallStr::from(source.event_time.as_str());
+    source.field(&source.event_time).zip(declared).map_or_else(name, |(field, declared)| field_column(field, declared))
+}
 
 /// The columns of the table that hold the records of a source, without its partition column. `declared` are those that
 /// the table has so far.
@@ -96,9 +107,9 @@ async fn decode(
     file: &DataFile,
 ) -> Result<Vec<DataFile>, RowsError> {
     let Redecoded { days, records, without_bytes } = redecode(archive, source, schemas, file, None).await?;
-    let mut decoded = Decoded::of(rules, file);
+    let (mut decoded, event_time) = (Decoded::of(rules, file), event_time_column(source, None));
     for (day, frame) in days {
-        decoded.push(archive.write_decoded(&decoded, &day, frame, &RANGED).await?);
+        decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
     }
     info!(table = archive.path(), file = file.path, records, without_bytes, %rules, "decoded under the catalog's rules");
     Ok(archive.keep_decoded(decoded).await?)
@@ -183,37 +194,6 @@ fn missing_schemas(records: &DataFrame, decoder: &Decoder) -> PolarsResult<BTree
         }
     }
     Ok(missing)
-}
-
-/// Reads fields of the source, with the place of each row and whether it is an event. The files are those of [`files`].
-///
-/// # Errors
-/// If a file cannot be read.
-pub(crate) async fn read<'a>(
-    archive: &Archive,
-    files: &[DataFile],
-    fields: impl IntoIterator<Item = &'a SourceField>,
-) -> Result<LazyFrame, StoreError> {
-    let fields: Vec<&SourceField> = fields.into_iter().collect();
-    let declared = archive.columns()?;
-    let (again, as_archived): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(Decoded::is_of);
-    let in_table = fields.iter().map(|field| field_column(field, &declared)).collect::<Vec<_>>();
-    let by_name = fields.iter().map(|field| field.name.as_str().into()).collect();
-    let mut frames = Vec::new();
-    for (files, names) in [(as_archived, in_table), (again, by_name)] {
-        let mut columns = place_columns();
-        let mut selected: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
-        for (field, name) in fields.iter().zip(names) {
-            selected.push(col(name.clone()).alias(field.name.as_str()));
-            columns.with_column(name, field.kind.column_type());
-        }
-        frames.push(archive.read(&files, &columns).await?.select(selected));
-    }
-    concat(frames, UnionArgs::default()).map_err(|source| StoreError::Frame {
-        operation: "read rows",
-        table: archive.path().to_owned(),
-        source,
-    })
 }
 
 /// The columns that say where a row lies and whether it is an event.

@@ -1,31 +1,37 @@
-//! A reconcile: recounts the archive exactly, and moves the cut up to what was recounted.
+//! A reconcile: counts what is new in the archive exactly, and moves the cut up to there.
 //!
 //! For each source, it rotates every shard, so that a slice of the speed view begins where the batch view will end, and
 //! waits until the archive covers those offsets. If it does not in time, the batch view ends at an older slice, so that
-//! answers stay complete. For each metric, it then recomputes the hours that new rows touch from *all* rows below the
-//! cut, carries the other hours over, and commits rows, cut and definition at once. If another reconcile commits first,
-//! it plans anew on the newest view. A reconcile that is killed leaves files that no version refers to, never half a
-//! view. A view of another definition is *rebuilt* instead: beside it, day by day, after all other metrics, for a bounded time.
+//! answers stay complete. For each metric, it then *adds* the events between the view's cut and the new one, so its work follows
+//! these events and not the history that they touch. Events that have an older copy are left out; an index of identities says
+//! which. Only where a new event takes the place of an older copy, the hour is recomputed from all rows below the cut. Rows, cut
+//! and definition are one commit. If another reconcile commits first, it plans anew on the newest view. A reconcile that is
+//! killed leaves files that no version refers to, never half a view. A view of another definition is *rebuilt* instead: beside
+//! it, day by day, after all other metrics, for a bounded time.
 //!
 //! - `shards`: new slices, and how far closed logs were counted (R3, R6, R12, R13);
 //! - `slices`: which slices the archive can vouch for (R12);
 //! - `cut`: which offsets (R1, R13);
-//! - `touched`: which hours;
+//! - `basis`: what the plan follows from;
+//! - `identities`: where older copies of events lie;
+//! - `touched`: which hours hold what is counted too early;
 //! - `plan`: which days, from which files; the days are values that any process could take;
-//! - `recompute`: a day → a file;
+//! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
+mod basis;
 mod commit;
 mod cut;
+mod day;
 mod error;
+mod identities;
 mod over;
 mod plan;
 mod rebuild;
-mod recompute;
 mod report;
 mod shards;
 mod slices;
@@ -37,27 +43,29 @@ use std::time::Duration;
 use metrics::counter;
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
-use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::cut::Rotated;
-use storage::{Archive, BatchView, Schemas, Storage};
+use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::plan::{Basis, Counted, Plan};
+use self::day::{DayDone, DayTask};
+use self::plan::{Counted, Plan};
 use self::rebuild::Turn;
 use self::shards::Shards;
 use self::slices::Slices;
 
-use crate::archive_rows;
 use crate::archive_rows::witnesses::Records;
-use crate::rows::RowsError;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
-pub use self::report::{Outcome, Replaced, Report};
+pub use self::report::{Changed, Outcome, Report, Work};
+
+/// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
+/// of the hash table by which it is grouped. In bytes.
+const ROW_BYTES: u64 = 512;
 
 /// Reconciles the metrics of one catalog.
 #[derive(Debug, Clone)]
@@ -146,9 +154,9 @@ impl Reconciler {
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
     async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Option<Report>, ReconcileError> {
         let started = Instant::now();
-        let replaced = self.attempts(metric, prepared, false).await;
-        let replaced = replaced.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
-        Ok(replaced.map(|replaced| report(metric, Outcome::Replaced(replaced), started)))
+        let changed = self.attempts(metric, prepared, false).await;
+        let changed = changed.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        Ok(changed.map(|changed| report(metric, Outcome::Changed(changed), started)))
     }
 
     /// Attempts it until no other reconcile commits first, a bounded number of times. Returns `None` if the newest view counts
@@ -158,7 +166,7 @@ impl Reconciler {
         metric: &Metric,
         prepared: &mut Prepared<'_>,
         staged: bool,
-    ) -> Result<Option<Replaced>, MetricError> {
+    ) -> Result<Option<Changed>, MetricError> {
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
         let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
@@ -169,9 +177,9 @@ impl Reconciler {
             prepared.shards.settle_truncated(&mut prepared.archive).await?;
             let counted = self.counted(metric, &view, &prepared.archive, staged).await?;
             let Some(counted) = counted else { return Ok(None) };
-            if let Some(replaced) = self.attempt(metric, &mut view, &counted, prepared).await? {
-                self.tidy_up(metric, &view).await;
-                return Ok(Some(replaced));
+            if let Some(changed) = self.attempt(metric, &mut view, &counted, prepared).await? {
+                self.tidy_up(metric, &view, &prepared.archive).await;
+                return Ok(Some(changed));
             }
             warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
             counter!("braid_reconcile_conflicts_total").increment(1);
@@ -183,30 +191,30 @@ impl Reconciler {
         Err(MetricError::Overtaken { attempts: self.settings.max_attempts })
     }
 
-    /// Recounts on these versions of view and archive, and commits. Returns `None` if another reconcile committed to
+    /// Counts on these versions of view and archive, and commits. Returns `None` if another reconcile committed to
     /// the view first.
     ///
     /// Shards that were missing are asked for again just before the commit (R13): where one was opened meanwhile, the
-    /// cut has to be one of its slices, so everything is recounted. That ends, because each round adds a partition of
-    /// the same facts.
+    /// cut has to be one of its slices, so everything is counted again. That ends, because each round adds a partition
+    /// of the same facts.
     async fn attempt(
         &self,
         metric: &Metric,
         view: &mut BatchView,
         counted: &Counted,
         prepared: &mut Prepared<'_>,
-    ) -> Result<Option<Replaced>, MetricError> {
+    ) -> Result<Option<Changed>, MetricError> {
         let Prepared { archive, shards, slices, known } = prepared;
         loop {
             let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
-            let (plan, files) = self.recount(metric, view, counted, archive, &rotated).await?;
+            let (plan, done) = self.recount(metric, view, counted, archive, &rotated).await?;
             if !shards.opened_meanwhile(&archive.facts(), slices).await? {
-                return self.commit(metric, view, plan, files).await;
+                return self.commit(metric, view, plan, done).await;
             }
         }
     }
 
-    /// Plans, and recomputes the days. The files belong to the view once they are committed.
+    /// Plans, and counts the days. Their files belong to the view once they are committed.
     async fn recount(
         &self,
         metric: &Metric,
@@ -214,14 +222,24 @@ impl Reconciler {
         counted: &Counted,
         archive: &Archive,
         rotated: &Rotated,
-    ) -> Result<(Plan, Vec<DataFile>), MetricError> {
+    ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
-        let mut files = Vec::new();
+        let mut done = Vec::with_capacity(plan.tasks.len());
         for task in &plan.tasks {
-            let file = task.recompute(&self.catalog, archive, view).await;
-            files.extend(file.map_err(|source| MetricError::Day { day: task.day.clone(), source })?);
+            done.push(self.count(task, archive, view).await?);
         }
-        Ok((plan, files))
+        Ok((plan, done))
+    }
+
+    /// Counts one day.
+    async fn count(&self, task: &DayTask, archive: &Archive, view: &BatchView) -> Result<DayDone, MetricError> {
+        let done = task.count(&self.catalog, archive, view, self.rows_at_once()).await;
+        done.map_err(|source| MetricError::Day { day: task.day.clone(), source })
+    }
+
+    /// How many rows are in memory at a time, about.
+    fn rows_at_once(&self) -> usize {
+        usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX).max(1)
     }
 
     async fn commit(
@@ -229,56 +247,22 @@ impl Reconciler {
         metric: &Metric,
         view: &mut BatchView,
         plan: Plan,
-        files: Vec<DataFile>,
-    ) -> Result<Option<Replaced>, MetricError> {
+        done: Vec<DayDone>,
+    ) -> Result<Option<Changed>, MetricError> {
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
-        Ok(commit::commit(view, plan, files, &columns).await?)
+        Ok(commit::commit(view, plan, done, &columns).await?)
     }
 
-    /// Finds out what a plan follows from.
-    async fn plan(
-        &self,
-        metric: &Metric,
-        view: &BatchView,
-        counted: Counted,
-        archive: &Archive,
-        rotated: &Rotated,
-    ) -> Result<Plan, MetricError> {
-        let source = &self.catalog.sources[&metric.source];
-        let event_time = source.field(&source.event_time).expect("a checked catalog declares the event time");
-        let files = self.files(archive, source).await?;
-        let definition = self.catalog.definition(metric);
-        let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
-        let ranges = touched::ranges(counted.cut(), &cut);
-        let touched = touched::units(archive, &files, event_time, plan::unit_us(metric.grain_us), &ranges).await?;
-        Ok(Plan::new(Basis {
-            metric,
-            definition,
-            counted,
-            view: view.files().await?,
-            facts: &archive.facts(),
-            archive_version: archive.version(),
-            archive: files,
-            cut,
-            touched,
-        }))
-    }
-
-    /// The archive's files, decoded under the source's rules.
-    async fn files(&self, archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
-        let schemas = Schemas::new(&self.storage, &source.name, &self.registry);
-        archive_rows::files(archive, source, &schemas).await
-    }
-
-    /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version. A failure is
-    /// logged and nothing else, because the view works without this.
-    async fn tidy_up(&self, metric: &Metric, view: &BatchView) {
+    /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version, nor to the index. A
+    /// failure is logged and nothing else, because the view works without this.
+    async fn tidy_up(&self, metric: &Metric, view: &BatchView, archive: &Archive) {
         if !view.version().is_multiple_of(self.checkpoint_every) {
             return;
         }
         let tidied = async {
             view.checkpoint().await?;
-            view.remove_orphans(&self.catalog.definition(metric)).await
+            view.remove_orphans(&self.catalog.definition(metric)).await?;
+            archive.remove_identities(&self.catalog.sources[&metric.source].rules()).await
         };
         if let Err(error) = tidied.await {
             warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");

@@ -11,7 +11,7 @@
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
-//! - `file_reader`: a file read one row group after the other;
+//! - `row_groups`: a file read one row group at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one;
@@ -23,11 +23,11 @@ mod commit;
 mod data_file;
 mod digest;
 mod durable;
-mod file_reader;
 mod location;
 mod log_file;
 mod parquet;
 mod retention;
+mod row_groups;
 mod table;
 mod torn;
 
@@ -40,14 +40,15 @@ use object_store::ObjectStore;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
+pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 use self::durable::DurableLocal;
-pub use self::file_reader::FileReader;
 use self::location::Location;
 pub use self::parquet::RowGroups;
 use self::retention::Retention;
 pub use self::retention::TOMBSTONE_AGE;
+pub use self::row_groups::GroupReader;
 pub use self::table::Table;
 use crate::{clock, settings};
 

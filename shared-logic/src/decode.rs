@@ -13,7 +13,7 @@ pub use columns::Columns;
 
 use crate::catalog::Source;
 use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
-use crate::identity::Identity;
+use crate::identity::{IdValue, Identity};
 use crate::rejection::{Reason, Rejected};
 
 /// Decodes the records of one source. A clone knows the same schemas.
@@ -34,21 +34,6 @@ pub struct Event<'a> {
     payload: &'a [u8],
     /// When it happened, in microseconds since 1970.
     pub time_us: i64,
-}
-
-/// One value of an event's id, as bytes.
-enum Id<'a> {
-    Text(&'a [u8]),
-    Int([u8; 8]),
-}
-
-impl AsRef<[u8]> for Id<'_> {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Id::Text(bytes) => bytes,
-            Id::Int(bytes) => bytes,
-        }
-    }
 }
 
 impl Decoder {
@@ -145,11 +130,11 @@ impl Event<'_> {
     }
 
     /// The value of a field that identifies the event, which a checked catalog declares as a required text or integer.
-    fn id(&self, field: usize) -> Id<'_> {
+    fn id(&self, field: usize) -> IdValue<'_> {
         match self.decoder.record.cells[field] {
-            Cell::Text(span) => Id::Text(self.text(span)),
-            Cell::Int(id) => Id::Int(id.to_le_bytes()),
-            Cell::Null | Cell::Float(_) | Cell::Bool(_) => Id::Text(&[]),
+            Cell::Text(span) => IdValue::Text(self.text(span)),
+            Cell::Int(id) => IdValue::int(id),
+            Cell::Null | Cell::Float(_) | Cell::Bool(_) => IdValue::Text(&[]),
         }
     }
 

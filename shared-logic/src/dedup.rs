@@ -1,15 +1,17 @@
 //! Duplicates: records of a source with the same event id and event time are copies of one event, and the first counts.
 //!
-//! Both rules depend on the log alone. The batch layer removes every later copy ([`exact`]). The speed layer removes a
+//! Both rules depend on the log alone. The batch layer removes every later copy (`copies`). The speed layer removes a
 //! copy if an earlier one lies at most `dedup_window` offsets back in the same partition ([`RecentIdentities`]); it counts
 //! other copies until the next reconcile.
 
-use std::collections::VecDeque;
+mod copies;
 
-use polars::prelude::*;
+use std::collections::VecDeque;
 
 use crate::hash_index::HashIndex;
 use crate::identity::Identity;
+
+pub use self::copies::{FirstCopies, Place, Verdict, verdict};
 
 /// Stands for an offset without an event. It is not in the index, so it is mistaken for no identity.
 const NO_EVENT: Identity = Identity(0, 0);
@@ -89,19 +91,6 @@ fn hash_of(identity: Identity) -> u32 {
 fn position_of(offset: i64) -> u32 {
     // The lower half.
     offset as u32
-}
-
-/// Keeps the first copy of every event.
-///
-/// `events` holds the columns of `event_id` and `event_time` (by their names in the source), and `order`: columns whose
-/// ascending order is the order of events (the log as the archive met it, partition, offset). Copies share their
-/// event time, so any set of whole hours can be deduplicated on its own.
-pub fn exact(events: LazyFrame, event_id: &[String], event_time: &str, order: &[&str]) -> LazyFrame {
-    let by: Vec<PlSmallStr> = order.iter().map(|name| PlSmallStr::from(*name)).collect();
-    let identity = event_id.iter().map(String::as_str).chain([event_time]);
-    events
-        .sort(by, SortMultipleOptions::default().with_maintain_order(true))
-        .unique_stable(Some(cols(identity)), UniqueKeepStrategy::First)
 }
 
 #[cfg(test)]

@@ -167,6 +167,12 @@ impl MeasureKind {
     pub(crate) fn finish(self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
         self.measure().finish(frame, to)
     }
+
+    /// The rows whose value does not fit into a cell, so that [`MeasureKind::finish`] leaves null, each with several integers that
+    /// merge to the value.
+    pub(crate) fn parts(self, frame: &DataFrame, to: &str) -> PolarsResult<Vec<(usize, Vec<i64>)>> {
+        self.measure().parts(frame, to)
+    }
 }
 
 /// All that is particular to one measure.
@@ -232,6 +238,11 @@ trait Measure: fmt::Debug + Sync {
     /// See [`MeasureKind::finish`].
     fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
         frame.column(to).cloned()
+    }
+
+    /// See [`MeasureKind::parts`]. Only sums of integers leave their cells.
+    fn parts(&self, _frame: &DataFrame, _to: &str) -> PolarsResult<Vec<(usize, Vec<i64>)>> {
+        Ok(Vec::new())
     }
 }
 

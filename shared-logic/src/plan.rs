@@ -3,12 +3,13 @@
 //! It gives *partials*: one row per group key and bucket, with a cell per measure. There are two ways to them, for two sizes of
 //! input. Both use what the catalog and [`measure`](crate::measure) say, and tests compare them.
 //!
-//! - [`Plan`]: one metric as a Polars plan, for the hours that a reconcile recomputes, and for a history. It groups by all of the
-//!   `by` columns.
+//! - [`Plan`]: one metric as a Polars plan, for the events that a reconcile adds, and for a history. It groups by all of the
+//!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged.
 //! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
 //!   subset of the `by` columns.
 
 mod pass;
+mod view_rows;
 
 use polars::prelude::*;
 
@@ -66,6 +67,11 @@ impl Plan {
     /// # Errors
     /// If a column is missing or has another type; no value of an event can cause one.
     pub fn partials(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
+        self.finish(&self.aggregated(events)?, &self.metric.by)
+    }
+
+    /// The aggregations of every measure by the finest keys.
+    fn aggregated(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
         let kept = match &self.filter {
             Some(filter) => events.filter(filter.clone()),
             None => events,
@@ -77,10 +83,9 @@ impl Plan {
             self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(argument(at))));
         // All of these see the columns as they come, so a measure sees the whole text where a key is shortened.
         let rows = kept.with_columns(arguments.chain([bucket]).chain(self.key_texts()).collect::<Vec<_>>());
-        let keys: Vec<Expr> = self.metric.by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
         let measures = self.measures.iter().enumerate();
         let measures = measures.flat_map(|(at, (kind, ..))| kind.aggregate(col(argument(at)), &aggregated(at)));
-        self.finish(rows.group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &self.metric.by)
+        rows.group_by(keys(&self.metric.by)).agg(measures.collect::<Vec<_>>()).collect()
     }
 
     /// The `by` columns that hold texts, as they stand in group keys.
@@ -99,22 +104,31 @@ impl Plan {
     pub fn roll_up(&self, partials: &DataFrame, kept: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
         let by: Vec<String> =
             self.metric.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
-        let keys: Vec<Expr> = by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect();
+        self.finish(&self.merged(partials.clone().lazy(), &by)?, &by)
+    }
+
+    /// The aggregations of every measure of partials, by those keys.
+    fn merged(&self, partials: LazyFrame, by: &[String]) -> PolarsResult<DataFrame> {
         let measures = self.measures.iter().enumerate();
         let measures = measures.flat_map(|(at, (kind, name, _))| kind.roll_up(col(name.as_str()), &aggregated(at)));
-        self.finish(partials.clone().lazy().group_by(keys).agg(measures.collect::<Vec<_>>()).collect()?, &by)
+        partials.group_by(keys(by)).agg(measures.collect::<Vec<_>>()).collect()
     }
 
     /// Names the columns as the catalog does.
-    fn finish(&self, frame: DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
+    fn finish(&self, frame: &DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
         let keys = by.iter().map(String::as_str).chain([BUCKET]).map(|name| frame.column(name).cloned());
         let measures = self
             .measures
             .iter()
             .enumerate()
-            .map(|(at, (kind, name, _))| Ok(kind.finish(&frame, &aggregated(at))?.with_name(name.as_str().into())));
+            .map(|(at, (kind, name, _))| Ok(kind.finish(frame, &aggregated(at))?.with_name(name.as_str().into())));
         DataFrame::new(frame.height(), keys.chain(measures).collect::<PolarsResult<Vec<Column>>>()?)
     }
+}
+
+/// What partials are grouped by.
+fn keys(by: &[String]) -> Vec<Expr> {
+    by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect()
 }
 
 /// The columns of a measure's aggregation are named so, or begin so.

@@ -8,10 +8,12 @@
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
+//! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
 mod archive;
 mod batch_view;
+mod identities;
 mod noted_table;
 mod schemas;
 mod shard;
@@ -24,6 +26,7 @@ use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, Decoded, FactsNotChanged};
 pub use batch_view::{BatchView, Rebuild, RebuildDay};
+pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};

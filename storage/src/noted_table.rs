@@ -7,7 +7,7 @@ mod rest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::store::{Commit, Committed, DataFile, FileReader, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
+use platform::store::{Commit, Committed, DataFile, GroupReader, RowGroups, Store, StoreError, TOMBSTONE_AGE, Table};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,9 +150,18 @@ impl<N: TableNote> NotedTable<N> {
         self.table.read(files, columns).await
     }
 
-    /// Reads those columns of one file, in the types given, one row group after the other.
-    pub fn reader(&self, file: &DataFile, columns: &Schema) -> FileReader {
-        self.table.reader(file, columns)
+    /// The row groups of a file, to be read as those columns. Groups that `may_hold` refuses by the ranges of their columns are
+    /// left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn row_groups(
+        &self,
+        file: &DataFile,
+        columns: &Schema,
+        may_hold: impl Fn(&DataFile) -> bool,
+    ) -> Result<Vec<GroupReader>, StoreError> {
+        self.table.row_groups(file, columns, may_hold).await
     }
 
     /// Writes a frame as a new file of that partition. It belongs to the table once it is committed.

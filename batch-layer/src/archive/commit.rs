@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::buffer::Buffer;
-use crate::archive_rows::{self, RANGED};
+use crate::archive_rows::{self, event_time_column, ranged};
 use crate::rows::{self, RowsError};
 
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
@@ -76,7 +76,7 @@ pub(crate) async fn rows(
     }
     let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
     let records = buffer.rows();
-    let files = write(archive, buffer).await?;
+    let files = write(archive, source, buffer).await?;
     let commit = archive.begin("ARCHIVE").adding(files);
     platform::failpoints::pass("archive::before_commit");
     let committed = archive.commit(commit, Some(facts)).await?;
@@ -95,12 +95,13 @@ pub(crate) async fn rows(
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
-pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
+pub(crate) async fn write(archive: &Archive, source: &Source, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
     let declared = archive.columns()?;
+    let event_time = event_time_column(source, Some(&declared));
     let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
-        files.push(archive.write_quickly(&day, frame, &RANGED).await?);
+        files.push(archive.write_quickly(&day, frame, &ranged(&event_time)).await?);
     }
     Ok(files)
 }

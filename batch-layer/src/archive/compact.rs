@@ -14,12 +14,12 @@ use metrics::counter;
 use platform::store::{DataFile, RowGroups, StoreError};
 use platform::telemetry::error_text;
 use polars::prelude::{Schema, SortMultipleOptions, col, lit};
-use shared_logic::catalog::{RulesHash, Source};
+use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION, RULES};
 use storage::{Archive, Schemas};
 use tracing::{debug, warn};
 
-use crate::archive_rows::{self, RANGED, Redecoded, hashes};
+use crate::archive_rows::{self, Redecoded, event_time_column, hashes, ranged};
 use crate::rows::{self, RowsError};
 
 /// A day with fewer small files than this is left alone.
@@ -66,7 +66,7 @@ pub(crate) async fn compact(
         if is_own { own.push(file) } else { other.push(file) }
     }
     decode_again(archive, source, schemas, other).await?;
-    merge(archive, &rules, own, files_min).await?;
+    merge(archive, source, own, files_min).await?;
     let removed = async {
         archive.remove_decoded().await?;
         archive.remove_orphans().await
@@ -85,6 +85,7 @@ async fn decode_again(
     files: Vec<DataFile>,
 ) -> Result<(), RowsError> {
     let (declared, mut decoded) = (archive.columns()?, 0);
+    let event_time = event_time_column(source, Some(&declared));
     for file in files {
         decoded += file.rows;
         if decoded > ROWS_MAX {
@@ -97,7 +98,7 @@ async fn decode_again(
         }
         let mut replaced = Vec::with_capacity(days.len());
         for (day, frame) in days {
-            replaced.push(archive.write(&day, frame, &RANGED).await?);
+            replaced.push(archive.write(&day, frame, &ranged(&event_time)).await?);
         }
         debug!(table = archive.path(), file = file.path, records, "decoded again, under the source's rules");
         let commit = archive.begin("DECODE").adding(replaced).removing([file]);
@@ -109,7 +110,7 @@ async fn decode_again(
 /// Merges files of the source's own rules, a day at a time, the oldest first.
 async fn merge(
     archive: &mut Archive,
-    rules: &RulesHash,
+    source: &Source,
     files: Vec<DataFile>,
     files_min: usize,
 ) -> Result<(), RowsError> {
@@ -123,7 +124,7 @@ async fn merge(
             rows <= ROWS_MAX && bytes <= BYTES_MAX
         });
         // Every column that the table has: some files hold values of fields that the catalog no longer declares.
-        let one = merged(archive, rules, &archive.columns()?, &files).await?;
+        let one = merged(archive, source, &archive.columns()?, &files).await?;
         let one = archive.write_groups(&day, one).await?;
         debug!(table = archive.path(), day, files = files.len(), rows = one.rows, "compacting");
         counter!("braid_archive_files_compacted_total").increment(files.len() as u64);
@@ -136,13 +137,13 @@ async fn merge(
 /// All rows of the files, encoded a few files at a time.
 async fn merged(
     archive: &Archive,
-    rules: &RulesHash,
+    source: &Source,
     columns: &Schema,
     files: &[DataFile],
 ) -> Result<RowGroups, RowsError> {
-    let operation = "merge small files";
+    let (operation, rules) = ("merge small files", source.rules());
     let failed = |source| StoreError::Frame { operation, table: archive.path().to_owned(), source };
-    let mut merged = RowGroups::new(columns, &RANGED).map_err(failed)?;
+    let mut merged = RowGroups::new(columns, &ranged(&event_time_column(source, Some(columns)))).map_err(failed)?;
     for group in groups(files) {
         let place = SortMultipleOptions::default().with_maintain_order(true);
         let rows = archive.read(group, columns).await?.sort([LOG, PARTITION, OFFSET], place);
@@ -177,6 +178,7 @@ mod tests {
 
     use platform::registry::Registry;
     use platform::store::Committed;
+    use polars::prelude::DataType;
     use shared_logic::catalog::Catalog;
     use shared_logic::contracts::archive::Facts;
     use shared_logic::decode::Decoder;
@@ -189,9 +191,10 @@ mod tests {
     use super::*;
     use crate::archive_rows::record_rows::Incoming;
 
-    async fn offsets(archive: &Archive, source: &Source) -> Vec<i64> {
+    async fn offsets(archive: &Archive) -> Vec<i64> {
         let files = archive.files().await.expect("listed");
-        let rows = archive_rows::read(archive, &files, &source.fields).await.expect("read");
+        let columns: Schema = [(OFFSET.into(), DataType::Int64)].into_iter().collect();
+        let rows = archive.read(&files, &columns).await.expect("read");
         let rows = tokio::task::spawn_blocking(move || rows.collect()).await.expect("no panic").expect("decoded");
         let mut offsets: Vec<i64> =
             rows.column(OFFSET).expect("there").i64().expect("integers").iter().flatten().collect();
@@ -253,7 +256,7 @@ mod tests {
         compact(&mut archive, source, &schemas, FILES_MIN).await.expect("compacted");
 
         assert_eq!(archive.files().await.expect("listed").len(), 1);
-        assert_eq!(offsets(&archive, source).await, (0..commits).collect::<Vec<_>>());
+        assert_eq!(offsets(&archive).await, (0..commits).collect::<Vec<_>>());
         let reopened = storage.archive("s").await.expect("read").expect("archived");
         assert_eq!((archive.facts(), reopened.facts()), (facts.clone(), facts));
     }

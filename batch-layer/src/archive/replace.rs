@@ -12,7 +12,7 @@ use shared_logic::log::OffsetRange;
 use storage::Archive;
 
 use crate::archive_rows::digest::{self, RecordsDigest};
-use crate::archive_rows::{self, RANGED, may_hold, within};
+use crate::archive_rows::{self, event_time_column, may_hold, ranged, within};
 use crate::rows::{self, RowsError};
 
 /// Records that were read again.
@@ -81,8 +81,9 @@ async fn other_rows(
     ranges: &[OffsetRange],
 ) -> Result<DataFile, RowsError> {
     let rules = archive_rows::rules_of(archive, &archive.facts(), &source.rules(), file)?;
-    let rows = archive.read(std::slice::from_ref(file), &archive.columns()?).await?.filter(within(ranges).not());
+    let columns = archive.columns()?;
+    let rows = archive.read(std::slice::from_ref(file), &columns).await?.filter(within(ranges).not());
     let named = rows.with_column(col(RULES).fill_null(lit(rules.as_str())));
     let frame = rows::compute("keep other rows", archive.path(), move || named.collect()).await?;
-    Ok(archive.write(&file.partition, frame, &RANGED).await?)
+    Ok(archive.write(&file.partition, frame, &ranged(&event_time_column(source, Some(&columns)))).await?)
 }

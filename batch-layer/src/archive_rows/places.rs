@@ -1,4 +1,4 @@
-//! Which rows lie in some ranges of offsets, and which log came first: in one step, however many logs there are.
+//! Which rows lie in some ranges of offsets: in one step, however many logs there are.
 //!
 //! A topic that is created again and again leaves a log each time. A condition for each of them would make every row as dear as
 //! there are logs.
@@ -42,17 +42,6 @@ fn accepted(columns: &[Column], ranges: &Ranges) -> PolarsResult<Column> {
     });
     let accepted: BooleanChunked = rows.collect();
     Ok(accepted.with_name(columns[0].name().clone()).into_column())
-}
-
-/// The place of each row's log in that list, which names each log once; a log that it does not name comes last.
-pub(crate) fn log_order(logs: &[String]) -> Expr {
-    let order: HashMap<String, i32> = logs.iter().cloned().zip(0..).collect();
-    let places = move |columns: &mut [Column]| -> PolarsResult<Column> {
-        let place = |log: Option<&str>| log.and_then(|log| order.get(log)).copied().unwrap_or(i32::MAX);
-        let places: Int32Chunked = columns[0].str()?.iter().map(|log| Some(place(log))).collect();
-        Ok(places.with_name(columns[0].name().clone()).into_column())
-    };
-    col(LOG).map_many(places, &[], |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::Int32)))
 }
 
 #[cfg(test)]
@@ -105,21 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn logs_are_ordered_as_they_are_listed() {
-        let frame = df!(LOG => ["b", "a", "never", "c", "a"]).expect("one column");
-        let logs = ["c", "a", "b"].map(str::to_owned);
-        let ordered = frame.lazy().select([log_order(&logs)]).collect().expect("ordered");
-        let places: Vec<i32> =
-            ordered.column(LOG).expect("it is there").i32().expect("integers").iter().flatten().collect();
-        assert_eq!(places, [2, 1, i32::MAX, 0, 1]);
-    }
-
-    #[test]
     fn a_condition_is_as_large_for_many_logs_as_for_one() {
         let terms = |logs: usize| {
-            let names: Vec<String> = (0..logs).map(|n| format!("log-{n}")).collect();
-            let ranges: Vec<OffsetRange> = names.iter().map(|log| range(log, 0, i64::MIN, 100)).collect();
-            within(&ranges).into_iter().count() + log_order(&names).into_iter().count()
+            let ranges: Vec<OffsetRange> = (0..logs).map(|n| range(&format!("log-{n}"), 0, i64::MIN, 100)).collect();
+            within(&ranges).into_iter().count()
         };
         assert_eq!(terms(500), terms(1));
     }

@@ -1,29 +1,45 @@
 //! R1: rows, cut and definition in one commit.
 
+use std::collections::BTreeSet;
+
 use platform::store::{Committed, DataFile, StoreError};
 use polars::prelude::Schema;
 use shared_logic::contracts::batch_view::Note;
 use storage::BatchView;
 
+use super::day::DayDone;
 use super::plan::Plan;
-use super::report::Replaced;
+use super::report::Changed;
 
-/// Commits the files that a plan's tasks have written, and those that a rebuild has staged. Returns `None`, and changes nothing, if another reconcile committed to
-/// the view first. `columns` are those that the view declares from now on if it is rebuilt.
+/// Commits the days that a plan's tasks have counted, and the files that a rebuild has staged, as the very next version after the
+/// one that the plan follows from. Returns `None`, and changes nothing, if another reconcile committed to the view first.
+/// `columns` are those that the view declares from now on if it is rebuilt.
 ///
 /// # Errors
-/// If the view's log cannot be written.
+/// If the view's log cannot be written. Then the commit may have been made all the same; whoever plans again begins with the
+/// newest view, whose cut says so.
 pub(super) async fn commit(
     view: &mut BatchView,
     plan: Plan,
-    files: Vec<DataFile>,
+    done: Vec<DayDone>,
     columns: &Schema,
-) -> Result<Option<Replaced>, StoreError> {
-    let Plan { definition, cut, archive_version, rebuilt, tasks, removed, staged } = plan;
-    let days = tasks.len() + staged.len();
-    let rows = files.iter().chain(&staged).map(|file| file.rows).sum();
+) -> Result<Option<Changed>, StoreError> {
+    let Plan { definition, cut, archive_version, rebuilt, removed, staged, mut work, .. } = plan;
+    let (mut added, mut replaced): (Vec<DataFile>, Vec<DataFile>) = (Vec::new(), Vec::new());
+    for day in done {
+        work += day.work;
+        added.extend(day.added);
+        replaced.extend(day.replaced);
+    }
+    let changed = added.iter().chain(&replaced).chain(&staged).map(|file| file.partition.as_str());
+    let days = changed.collect::<BTreeSet<&str>>().len();
+    // What is staged belongs to no version yet, so what replaces some of it removes nothing.
+    let is_kept = |file: &DataFile| replaced.iter().all(|other| other.path != file.path);
+    let staged: Vec<DataFile> = staged.into_iter().filter(is_kept).collect();
+    let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
+    let removed = if rebuilt { removed } else { replaced };
     let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us() };
-    let mut commit = view.begin("RECONCILE").adding(staged).adding(files).removing(removed);
+    let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
         commit = commit.schema(columns);
     }
@@ -31,7 +47,7 @@ pub(super) async fn commit(
     let committed = view.commit(commit, Some(note)).await?;
     platform::failpoints::pass("reconcile::after_commit");
     Ok(match committed {
-        Committed::At(version) => Some(Replaced { version, days, rows, rebuilt }),
+        Committed::At(version) => Some(Changed { version, days, rows, rebuilt, work }),
         Committed::Conflict => None,
     })
 }

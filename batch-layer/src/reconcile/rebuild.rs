@@ -6,10 +6,10 @@
 //! and the next run continues. A run continues rebuilds for a bounded time (the setting `reconcile.rebuild_step`),
 //! after it has reconciled all other metrics.
 //!
-//! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it recomputes the hours
-//! that events between the rebuild's cut and the next view's cut touch, and replaces the old view in one commit. The
-//! next cut follows from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or
-//! below it.
+//! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it adds the events that
+//! lie between the rebuild's cut and the next view's, and replaces the old view in one commit. The next cut follows
+//! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it. Where it
+//! lies below, the hours of events that were counted too early are recomputed.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ impl Reconciler {
         }
         let (done, days) = progress;
         // Where days are left, nothing is attempted.
-        let Some(replaced) = self.attempts(metric, prepared, true).await? else {
+        let Some(changed) = self.attempts(metric, prepared, true).await? else {
             return Ok(Outcome::Unfinished { done, days });
         };
         if let Err(error) = view.forget_rebuild(&definition).await {
@@ -146,7 +146,7 @@ impl Reconciler {
                 "cannot delete the list of a finished rebuild; trying again later"
             );
         }
-        Ok(Outcome::Replaced(replaced))
+        Ok(Outcome::Changed(changed))
     }
 
     /// What the newest view, or what is `staged` beside it, has counted of a metric's definition; `None` if neither has
@@ -208,7 +208,7 @@ impl Reconciler {
         Ok(rebuild)
     }
 
-    /// Finds out which days there are, and up to which cut they are to be counted.
+    /// Finds out which days there may be, by the archive's statistics, and up to which cut they are to be counted.
     async fn begin(
         &self,
         metric: &Metric,
@@ -224,7 +224,7 @@ impl Reconciler {
         Ok(rebuild)
     }
 
-    /// Counts days that are left, each into a file, until the turn is over. A rebuild that another process has begun
+    /// Counts days that are left, each into files of its own, until the turn is over. A rebuild that another process has begun
     /// anew or finished meanwhile stays as it is.
     async fn count_days(
         &self,
@@ -239,9 +239,8 @@ impl Reconciler {
         }
         let files = self.files(archive, &self.catalog.sources[&metric.source]).await?;
         for task in plan::days_left(rebuild, metric, &archive.facts(), files) {
-            let file = task.recompute(&self.catalog, archive, view).await;
-            let file = file.map_err(|source| MetricError::Day { day: task.day.clone(), source })?;
-            if !keep(view, rebuild, &task.day, file).await? {
+            let done = self.count(&task, archive, view).await?;
+            if !keep(view, rebuild, &task.day, done.added).await? {
                 info!(metric = metric.name, "another process has begun this rebuild anew, or finished it");
                 return Ok(());
             }
@@ -257,11 +256,11 @@ impl Reconciler {
 }
 
 /// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. If another
-/// process has counted the day meanwhile, that result stays, and this file is an orphan.
-async fn keep(view: &BatchView, rebuild: &mut Rebuild, day: &str, file: Option<DataFile>) -> Result<bool, StoreError> {
+/// process has counted the day meanwhile, that result stays, and these files are orphans.
+async fn keep(view: &BatchView, rebuild: &mut Rebuild, day: &str, files: Vec<DataFile>) -> Result<bool, StoreError> {
     let mut next = rebuild.clone();
     if let Some(counted) = next.days.get_mut(day) {
-        counted.counted = Some(file.into_iter().collect());
+        counted.counted = Some(files);
     }
     let is_there = match view.rebuild(&rebuild.definition).await? {
         Some(kept) => next.take_over(&kept),

@@ -1,6 +1,7 @@
 //! What a reconcile did for one metric.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -22,7 +23,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// There is a new version of it.
-    Replaced(Replaced),
+    Changed(Changed),
     /// It counts another definition. Some days of the one that replaces it are counted; the others are left to the next
     /// step.
     Unfinished {
@@ -38,17 +39,41 @@ pub enum Outcome {
     },
 }
 
-/// What one commit replaced in a batch view.
+/// What one commit changed in a batch view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replaced {
+pub struct Changed {
     /// The view's version after the commit.
     pub version: u64,
-    /// How many days were replaced.
+    /// How many days have new files.
     pub days: usize,
-    /// How many rows these days have.
+    /// How many rows of the view were written.
     pub rows: u64,
     /// Whether the whole view was counted anew.
     pub rebuilt: bool,
+    /// What that took. Of a view that was counted anew, only what the last step took.
+    pub work: Work,
+}
+
+/// What a reconcile of one metric took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Archive rows of which any column was read, wanted or not, and entries of the index of identities.
+    pub rows_read: u64,
+    /// New events without an older copy.
+    pub added: u64,
+    /// Identities of new events that were looked up in the index.
+    pub looked_up: u64,
+    /// Pieces of event time that were recomputed: hours, unless the metric's buckets need longer ones.
+    pub recomputed: u64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Work) {
+        self.rows_read += other.rows_read;
+        self.added += other.added;
+        self.looked_up += other.looked_up;
+        self.recomputed += other.recomputed;
+    }
 }
 
 impl Report {
@@ -62,9 +87,17 @@ impl Report {
         let Report { metric, outcome, took } = self;
         let took_ms = took.as_millis();
         match outcome {
-            Outcome::Replaced(Replaced { version, days, rows, rebuilt }) => {
-                info!(metric, version, days, rows, rebuilt, took_ms, "reconciled");
+            Outcome::Changed(Changed { version, days, rows, rebuilt, work }) => {
+                let Work { rows_read, added, looked_up, recomputed } = *work;
+                info!(
+                    metric,
+                    version, days, rows, rebuilt, rows_read, added, looked_up, recomputed, took_ms, "reconciled"
+                );
                 counter!("braid_reconcile_total", "metric" => metric.clone()).increment(1);
+                counter!("braid_reconcile_rows_read_total", "metric" => metric.clone()).increment(rows_read);
+                counter!("braid_reconcile_events_added_total", "metric" => metric.clone()).increment(added);
+                counter!("braid_reconcile_identities_total", "metric" => metric.clone()).increment(looked_up);
+                counter!("braid_reconcile_hours_recomputed_total", "metric" => metric.clone()).increment(recomputed);
                 histogram!("braid_reconcile_seconds", "metric" => metric.clone()).record(*took);
             }
             Outcome::Unfinished { done, days } => {
@@ -82,9 +115,14 @@ impl fmt::Display for Report {
         let Report { metric, outcome, took } = self;
         let took_ms = took.as_millis();
         match outcome {
-            Outcome::Replaced(Replaced { version, days, rows, rebuilt }) => {
+            Outcome::Changed(Changed { version, days, rows, rebuilt, work }) => {
                 let how = if *rebuilt { " (rebuilt)" } else { "" };
-                write!(f, "{metric}: version {version}, {days} days with {rows} rows replaced{how} in {took_ms} ms")
+                let Work { rows_read, added, looked_up, recomputed } = work;
+                write!(
+                    f,
+                    "{metric}: version {version}, {rows} rows written in {days} days{how} in {took_ms} ms; {rows_read} archive rows \
+                     read, {added} events added, {looked_up} identities looked up, {recomputed} hours recomputed"
+                )
             }
             Outcome::Unfinished { done, days } => {
                 write!(f, "{metric}: {done} of {days} days rebuilt so far, in {took_ms} ms")

@@ -1,23 +1,31 @@
 //! Reconciles on a real store, without Kafka.
 //!
 //! - `bench`: an archive and a view;
-//! - `by_hand`: random archives, and reconciles at once, against a count by hand;
+//! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
+//! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
-//! - `kept_files`: which files are kept;
+//! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
+//! - `kept_files`: which files are kept, and how they are sorted and merged;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
-//! - `witnesses`: how a slice is confirmed.
+//! - `witnesses`: how a slice is confirmed;
+//! - `work`: how much is read.
 
 mod bench;
 mod by_hand;
+mod copies;
 mod ended_logs;
+mod index;
 mod kept_files;
 mod rebuilds;
 mod with_shards;
 mod witnesses;
+mod work;
+
+use platform::store::DataFile;
+use shared_logic::log::Offsets;
 
 use self::bench::Bench;
-use super::recompute::DayTask;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,8 +33,8 @@ async fn view_and_cut_are_one_commit() {
     let mut bench = Bench::new().await;
     for round in 1..=3 {
         bench.archived(&[10 * round, 10 * round + 1]).await;
-        let replaced = bench.reconcile(&mut bench.view().await, 2 * round).await.expect("it is the only one");
-        assert_eq!(replaced.version, round as u64, "one version of the view for each reconcile");
+        let changed = bench.reconcile(&mut bench.view().await, 2 * round).await.expect("it is the only one");
+        assert_eq!(changed.version, round as u64, "one version of the view for each reconcile");
         assert_eq!(bench.read().await, (round as u64, Some(2 * round), 2 * round));
     }
 }
@@ -76,13 +84,39 @@ async fn a_task_that_was_sent_elsewhere_is_the_same_and_gives_the_same_rows() {
     let text = serde_json::to_string(&task).expect("written");
     let received: DayTask = serde_json::from_str(&text).expect("read");
     assert_eq!(received, task);
-    let catalog = &bench.reconciler.catalog;
-    let (here, there) = (
-        task.recompute(catalog, &bench.archive, &view).await,
-        received.recompute(catalog, &bench.archive, &view).await,
-    );
-    let rows = |file: Result<Option<DataFile>, DayError>| file.expect("recomputed").expect("a file").rows;
-    assert_eq!((rows(here), rows(there)), (2, 2), "two hours have events");
+    let view = &view;
+    let counted = async |task: &DayTask| {
+        let done = bench.reconciler.count(task, &bench.archive, view).await.expect("counted");
+        let [file] = <[DataFile; 1]>::try_from(done.added).expect("a file");
+        (file.rows, done.replaced.len(), done.work)
+    };
+    assert_eq!(counted(&task).await, counted(&received).await);
+    assert_eq!(counted(&task).await.0, 2, "two buckets have events");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_says_which_rows_are_added_and_which_are_replaced() {
+    let mut bench = Bench::new().await;
+    bench.archived(&[1, 2]).await;
+    bench.reconcile(&mut bench.view().await, 2).await.expect("it is the only one");
+    bench.archived(&[3, 70]).await;
+    let view = bench.view().await;
+    let files = view.files().await.expect("listed");
+    let (plan, done) = bench::recount(&bench.reconciler, &view, &bench.archive, &Rotated::new()).await;
+    let [task] = plan.tasks.as_slice() else { panic!("{:?}", plan.tasks) };
+    assert_eq!((&task.rows, task.counted.as_ref(), &task.cut), (&files, Some(&cut_at(2)), &cut_at(4)));
+    assert_eq!((done[0].added[0].rows, done[0].replaced.as_slice()), (2, [].as_slice()), "they are added");
+    // The same day, of which one hour is to be recomputed in any case.
+    let task = DayTask { units: [0].into(), ..task.clone() };
+    let done = bench.reconciler.count(&task, &bench.archive, &view).await.expect("counted");
+    assert_eq!(done.added.iter().map(|file| file.rows).sum::<u64>(), 2, "a bucket of that hour, and one of the next");
+    assert_eq!(done.replaced, files);
+    assert_eq!((done.work.added, done.work.recomputed), (2, 1));
+}
+
+/// A cut of the one partition.
+fn cut_at(offset: i64) -> Offsets {
+    [(bench::id(), offset)].into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,8 +124,8 @@ async fn a_day_of_which_no_rows_are_left_has_no_file() {
     let mut bench = Bench::new().await;
     bench.archived(&[1]).await;
     let task = DayTask { events: Vec::new(), ..bench.task().await };
-    let file = task.recompute(&bench.reconciler.catalog, &bench.archive, &bench.view().await).await;
-    assert_eq!(file.expect("recomputed"), None);
+    let done = bench.reconciler.count(&task, &bench.archive, &bench.view().await).await.expect("counted");
+    assert!(done.added.is_empty() && done.replaced.is_empty(), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +133,6 @@ async fn a_task_of_another_definition_is_refused() {
     let mut bench = Bench::new().await;
     bench.archived(&[1]).await;
     let task = DayTask { definition: "00000000000000aa".parse().expect("16 digits"), ..bench.task().await };
-    let refused = task.recompute(&bench.reconciler.catalog, &bench.archive, &bench.view().await).await;
+    let refused = task.count(&bench.reconciler.catalog, &bench.archive, &bench.view().await, 100).await;
     assert!(matches!(refused, Err(DayError::OtherDefinition { .. })));
 }

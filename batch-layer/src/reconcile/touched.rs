@@ -1,55 +1,46 @@
-//! Which hours a reconcile has to recompute: those of every row between what is counted already and the new cut.
-//!
-//! Files cannot be selected by age, because the archive is usually ahead of the cut. They are selected by their ranges of
-//! offsets.
+//! Which hours a reconcile has to recompute before it knows of any copy: those of events that are counted although they lie above the
+//! next cut. Only what a rebuild has counted may do so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use platform::store::DataFile;
-use polars::prelude::col;
-use shared_logic::contracts::archive::ERROR;
-use shared_logic::log::{OffsetRange, Offsets};
-use shared_logic::schema::Field;
-use shared_logic::time::{bucket_start, day_of};
+use platform::store::{DataFile, StoreError};
+use polars::prelude::DataFrame;
+use shared_logic::catalog::Source;
+use shared_logic::log::OffsetRange;
+use shared_logic::time::{bucket_start, day_of, format_day};
 use storage::Archive;
 
-use crate::archive_rows::{self, may_hold, within};
-use crate::rows::{self, RowsError};
+use crate::archive_rows::scan::{Scan, Wanted};
 
-/// Per day, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
-pub(super) type Touched = BTreeMap<i64, BTreeSet<i64>>;
+/// Per day, `YYYY-MM-DD`, the starts of the touched units of event time (see [`unit_us`](super::plan::unit_us)).
+pub(super) type Touched = BTreeMap<String, BTreeSet<i64>>;
 
-/// The offsets that one of two cuts counts and the other does not. What a rebuild has counted may end above the next cut.
-pub(super) fn ranges(counted: Option<&Offsets>, cut: &Offsets) -> Vec<OffsetRange> {
-    let beyond = counted.map(|counted| OffsetRange::between(Some(cut), counted)).unwrap_or_default();
-    OffsetRange::between(counted, cut).into_iter().chain(beyond).collect()
-}
-
-/// The units that the events in those ranges touch. `files` are the archive's, decoded under the source's rules; `event_time` is
-/// the source's field; a unit is `unit_us` long.
+/// The units, `unit_us` long, of the events in those ranges, and how many archive rows were read. `files` are the archive's,
+/// decoded under the source's rules.
 ///
 /// # Errors
 /// If the archive cannot be read.
 pub(super) async fn units(
     archive: &Archive,
+    source: &Source,
     files: &[DataFile],
-    event_time: &Field,
     unit_us: i64,
     ranges: &[OffsetRange],
-) -> Result<Touched, RowsError> {
-    let files = files.iter().filter(|file| may_hold(file, ranges));
+) -> Result<(Touched, u64), StoreError> {
+    let (fields, event_time) = (source.field(&source.event_time).into_iter().collect(), source.event_time.clone());
+    let of_group = move |events: DataFrame| {
+        let mut touched = Touched::new();
+        for time in events.column(&event_time)?.i64()?.iter().flatten() {
+            touched.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, unit_us));
+        }
+        Ok(touched)
+    };
+    let mut scan = Scan::new(archive, source, files, Wanted { fields, ranges, times: None }, of_group)?;
     let mut touched = Touched::new();
-    // A day at a time, so that memory is bounded by a day.
-    for files in DataFile::by_partition(files.cloned()).values() {
-        let rows = archive_rows::read(archive, files, [event_time]).await?;
-        let times = rows.filter(col(ERROR).is_null().and(within(ranges))).select([col(event_time.name.as_str())]);
-        let times = rows::compute("find the new events", archive.path(), move || {
-            Ok(times.collect()?.select_at_idx(0).expect("the selected column").i64()?.clone())
-        })
-        .await?;
-        for time in times.iter().flatten() {
-            touched.entry(day_of(time)).or_default().insert(bucket_start(time, unit_us));
+    while let Some(of_group) = scan.next().await? {
+        for (day, units) in of_group {
+            touched.entry(day).or_default().extend(units);
         }
     }
-    Ok(touched)
+    Ok((touched, scan.rows_read))
 }

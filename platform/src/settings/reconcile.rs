@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::at_least_one;
-use super::{SettingsError, Span};
+use super::{SettingsError, Size, Span};
 
 /// The batch layer's reconcile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Reconcile {
     pub max_attempts: u32,
     /// The wait before planning again; doubled each time, with jitter. Default `200ms`.
     pub retry_backoff: Span,
+    /// The memory for the rows that are counted at a time, about; the process itself comes on top. A day with more rows than
+    /// that is counted in pieces. Default `512MiB`.
+    pub memory: Size,
     /// How long one step of a reconcile continues rebuilds. A day that is being counted is finished, and each step
     /// counts at least one day of each rebuild. Default `60s`.
     pub rebuild_step: Span,
@@ -35,6 +38,7 @@ impl Default for Reconcile {
             poll: Span::from_millis(200),
             max_attempts: 8,
             retry_backoff: Span::from_millis(200),
+            memory: Size::from_mib(512),
             rebuild_step: Span::from_secs(60),
             max_cut_age: Span::from_secs(86_400),
             shutdown: Span::from_secs(20),
@@ -44,6 +48,7 @@ impl Default for Reconcile {
 
 impl Reconcile {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        at_least_one("reconcile.max_attempts", u64::from(self.max_attempts))
+        at_least_one("reconcile.max_attempts", u64::from(self.max_attempts))?;
+        at_least_one("reconcile.memory", self.memory.bytes())
     }
 }

@@ -1,18 +1,34 @@
 //! Files beside a table: they lie in its folder and belong to no version of it.
 //!
 //! Folders of such files begin with `_`, so that Delta's own tools leave them alone.
+//!
+//! - `ranges`: parts of such a file.
+
+mod ranges;
 
 use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::parquet::{self, Effort};
 use super::{DataFile, StoreError, Table};
+
+/// A file beside a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBeside {
+    /// Its path relative to the table.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, microseconds since 1970 by the store's clock.
+    pub written_us: i64,
+}
 
 impl Table {
     /// The JSON value at that path; `None` if there is none.
@@ -43,7 +59,8 @@ impl Table {
         put.map(|_| ()).map_err(|error| self.failed("write", path, error))
     }
 
-    /// Writes a JSON value to that path, unless there is something already. Returns whether it was written.
+    /// Writes a JSON value to that path, unless there is something already. Returns whether it was written: of several writers at
+    /// once, one succeeds. One whose reply was lost may be told that there is something, which is its own.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -55,6 +72,17 @@ impl Table {
             Err(Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.failed("write", path, error)),
         }
+    }
+
+    /// Writes bytes as a new file below `folder`, whose name has that ending, and returns its path.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub async fn write_bytes_beside(&self, folder: &str, ending: &str, bytes: Vec<u8>) -> Result<String, StoreError> {
+        let path = format!("{folder}/{}.{ending}", Uuid::new_v4());
+        let put = self.objects().put(&Path::from(path.as_str()), bytes.into()).await;
+        put.map_err(|error| self.failed("write", &path, error))?;
+        Ok(path)
     }
 
     /// Writes a frame as a new file of that partition, below `folder`.
@@ -77,9 +105,22 @@ impl Table {
     /// # Errors
     /// If the store cannot be listed.
     pub async fn list_beside(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.files_beside(folder).await?.into_iter().map(|file| file.path).collect())
+    }
+
+    /// The files below `folder`.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn files_beside(&self, folder: &str) -> Result<Vec<FileBeside>, StoreError> {
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| self.failed("list files of", folder, error))?;
-        Ok(listed.into_iter().map(|object| object.location.to_string()).collect())
+        let file = |object: ObjectMeta| FileBeside {
+            path: object.location.to_string(),
+            size: object.size,
+            written_us: object.last_modified.timestamp_micros(),
+        };
+        Ok(listed.into_iter().map(file).collect())
     }
 
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
@@ -94,12 +135,10 @@ impl Table {
         age: Duration,
     ) -> Result<usize, StoreError> {
         let before_us = self.ago(age);
-        let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let mut removed = 0;
-        for object in listed.map_err(|error| self.failed("list files of", folder, error))? {
-            let path = object.location.to_string();
-            if is_over(&path) && object.last_modified.timestamp_micros() < before_us {
-                let deleted = self.objects().delete(&object.location).await;
+        for FileBeside { path, written_us, .. } in self.files_beside(folder).await? {
+            if is_over(&path) && written_us < before_us {
+                let deleted = self.objects().delete(&Path::from(path.as_str())).await;
                 deleted.map_err(|error| self.failed("remove", &path, error))?;
                 removed += 1;
             }

@@ -118,7 +118,7 @@ async fn fetch(
     wanted: &HashSet<String>,
 ) -> Result<Vec<u8>, object_store::Error> {
     let bytes = fetch_end(store, file).await?;
-    if bytes.len() as u64 <= WHOLE {
+    if is_small(file) {
         return Ok(bytes);
     }
     // If the description cannot be understood, decoding the file reports why.
@@ -128,13 +128,18 @@ async fn fetch(
     }
 }
 
+/// Whether a file is read whole, whatever is wanted of it.
+pub(super) fn is_small(file: &DataFile) -> bool {
+    u64::try_from(file.size).unwrap_or_default() <= WHOLE
+}
+
 /// Reads a file's end, which describes its columns, or a small file whole. The bytes before the end are zero.
 pub(super) async fn fetch_end(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<u8>, object_store::Error> {
     let path = Path::from(file.path.as_str());
-    let size = u64::try_from(file.size).unwrap_or_default();
-    if size <= WHOLE {
+    if is_small(file) {
         return Ok(store.get(&path).await?.bytes().await?.into());
     }
+    let size = u64::try_from(file.size).unwrap_or_default();
     let mut bytes = vec![0; file.size as usize];
     let tail = store.get_range(&path, size - TAIL..size).await?;
     place(&mut bytes, size - TAIL, &tail);

@@ -19,7 +19,7 @@ use tracing::warn;
 use super::digest::{self, FilesDigest};
 use super::location::Location;
 use super::parquet::{self, Effort};
-use super::{DataFile, FileReader, RowGroups, StoreError, commit, data_file, log_file};
+use super::{DataFile, RowGroups, StoreError, commit, data_file, log_file};
 use crate::telemetry::error_text;
 
 /// A Delta table, at the version of the last open, refresh or commit. It consists of the files that this version's commit
@@ -271,11 +271,6 @@ impl Table {
     /// If a file cannot be read.
     pub async fn read(&self, files: &[DataFile], columns: &Schema) -> Result<LazyFrame, StoreError> {
         parquet::read(&self.objects(), self.path(), files, columns).await
-    }
-
-    /// Reads those columns of one file, cast to the given types, one row group after the other.
-    pub fn reader(&self, file: &DataFile, columns: &Schema) -> FileReader {
-        FileReader::new(self.objects(), self.path(), file, columns)
     }
 
     fn snapshot(&self) -> Result<&DeltaTableState, StoreError> {

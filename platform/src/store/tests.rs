@@ -5,6 +5,7 @@ mod clocked;
 mod fetched;
 mod files;
 mod power_cut;
+mod row_groups;
 mod three_days;
 mod zombies;
 
@@ -68,6 +69,24 @@ async fn of_two_writers_one_wins() {
     assert_eq!(two.commit(Commit::new("B", "day", 0).note("x", &2)).await.expect("tried"), Committed::Conflict);
     assert!(two.refresh().await.expect("read"));
     assert_eq!(two.note::<i64>("x").await.expect("read"), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_put_a_new_file_beside_a_table_one_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = table(folder.path()).await;
+    let path = "_lists/7.json";
+    assert!(table.put_beside_if_absent(path, &"one").await.expect("tried"));
+    assert!(!table.put_beside_if_absent(path, &"other").await.expect("tried"));
+    assert_eq!(table.beside::<String>(path).await.expect("read").as_deref(), Some("one"));
+    let bytes = table.write_bytes_beside("_lists/day", "bytes", b"0123456789".to_vec()).await.expect("written");
+    let read = table.ranges_beside(&bytes, &[1..3, 3..3, 2..5]).await.expect("read");
+    assert_eq!(read, [b"12".as_slice(), b"", b"234"]);
+    assert!(table.ranges_beside(&bytes, &[8..11]).await.is_err(), "it ends too early");
+    let mut files = table.files_beside("_lists").await.expect("listed");
+    files.sort_by_key(|file| file.size);
+    let found: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+    assert_eq!(found, [(path, 5), (bytes.as_str(), 10)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

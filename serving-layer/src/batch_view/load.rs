@@ -97,8 +97,8 @@ impl Loader {
         let columns = day::columns(&self.counted);
         let mut builder = DayBuilder::new(&self.counted, &self.shelf, day, table.path(), RUN_BYTES);
         for file in not_in(base.as_deref(), files) {
-            let mut groups = table.reader(file, &columns);
-            while let Some(rows) = groups.next().await? {
+            for group in table.row_groups(file, &columns, |_| true).await? {
+                let rows = group.read(Ok).await?;
                 builder = task::blocking(move || builder.add(rows)).await?;
             }
         }

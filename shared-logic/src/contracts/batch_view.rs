@@ -2,8 +2,16 @@
 //! `<name>/views/<version>/<metric>`.
 //!
 //! Its rows are `bucket`, the `by` columns (null where events lack one) and a column per measure, partitioned by the bucket's
-//! day. Each commit carries a [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive
-//! it read.
+//! day. They are *partials*: a commit adds rows for events that are new, so several rows may have the same key and bucket, in
+//! several files or in one. Whoever reads them merges them by the law of each measure: counts and sums add up, of minima the
+//! smallest counts and of maxima the largest; a null minimum or maximum says nothing. A sum that leaves 64 bits stands in several
+//! rows, whose other measures are those of no event (0, or null for minima and maxima). A null sum is an overflow that an older
+//! build has written.
+//!
+//! The rows of each file are sorted by the `by` columns in the metric's order, null first and texts by their bytes, and then by
+//! bucket. Small files of a day are merged while others are added.
+//!
+//! Each commit carries a [`Note`] in the same write as the rows: the cut, whose definition it counts, and which archive it read.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! `sum(…)` of integers, exact, and of floats.
 //!
 //! Integer sums are exact: each integer is split into two 32-bit halves whose sums cannot leave 64 bits below 2^31 rows, and
-//! the halves are put together in 128 bits. A sum that leaves 64 bits is a null cell; a float sum that is not finite says so
-//! itself.
+//! the halves are put together in 128 bits. A sum that leaves 64 bits is a null cell, or several cells that add up to it
+//! ([`Measure::parts`]); a float sum that is not finite says so itself.
 
 use polars::prelude::*;
 
@@ -60,7 +60,13 @@ impl Measure for SumInt {
     }
 
     fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
-        joined(frame.column(&high_name(to))?, frame.column(to)?)
+        let fitting: Int64Chunked = sums(frame, to)?.map(|sum| i64::try_from(sum?).ok()).collect();
+        Ok(fitting.into_series().into())
+    }
+
+    fn parts(&self, frame: &DataFrame, to: &str) -> PolarsResult<Vec<(usize, Vec<i64>)>> {
+        let wide = sums(frame, to)?.enumerate().filter_map(|(row, sum)| Some((row, sum?)));
+        Ok(wide.filter(|(_, sum)| i64::try_from(*sum).is_err()).map(|(row, sum)| (row, split(sum))).collect())
     }
 }
 
@@ -110,13 +116,20 @@ fn halves(of: Expr) -> [Expr; 2] {
     [(of - low.clone()) / lit(HALF), low]
 }
 
-/// `high · 2^32 + low`, null where it leaves 64 bits.
-fn joined(high: &Column, low: &Column) -> PolarsResult<Column> {
-    let joined: Int64Chunked = high
-        .i64()?
-        .iter()
-        .zip(low.i64()?.iter())
-        .map(|(high, low)| i64::try_from(i128::from(high?) * i128::from(HALF) + i128::from(low?)).ok())
-        .collect();
-    Ok(joined.into_series().into())
+/// `high · 2^32 + low` of each row; nothing where either is null.
+fn sums(frame: &DataFrame, to: &str) -> PolarsResult<impl Iterator<Item = Option<i128>>> {
+    let (high, low) = (frame.column(&high_name(to))?.i64()?, frame.column(to)?.i64()?);
+    let whole = |(high, low): (Option<i64>, Option<i64>)| Some(i128::from(high?) * i128::from(HALF) + i128::from(low?));
+    Ok(high.iter().zip(low.iter()).map(whole))
+}
+
+/// Integers of 64 bits that add up to the sum, as few as possible.
+fn split(mut sum: i128) -> Vec<i64> {
+    let mut parts = Vec::new();
+    while sum != 0 {
+        let part = i64::try_from(sum).unwrap_or(if sum > 0 { i64::MAX } else { i64::MIN });
+        parts.push(part);
+        sum -= i128::from(part);
+    }
+    parts
 }

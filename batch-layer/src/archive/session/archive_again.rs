@@ -122,7 +122,7 @@ impl Archiver {
             let is_done = reading.is_done();
             if is_done || reading.is_full(&self.settings) {
                 let rows = reading.take_rows(&self.source);
-                let files = self.runtime.block_on(commit::write(&self.archive, rows))?;
+                let files = self.runtime.block_on(commit::write(&self.archive, &self.source, rows))?;
                 reading.add_files(files);
             }
             if is_done {

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use platform::store::Committed;
-use polars::prelude::{DataFrame, Expr, Schema, SortMultipleOptions, col};
+use polars::prelude::{DataFrame, Expr, IntoLazy, Schema, SortMultipleOptions, col};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::complete::{Evidence, Shards, Standing, TopicState, Why};
 use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
 use shared_logic::log::{OffsetRange, PartitionId};
+use shared_logic::partial;
+use storage::Schemas;
 
 use super::super::*;
 use crate::archive::buffer::Buffer;
@@ -118,7 +121,7 @@ impl Tables {
         if ranges.is_empty() {
             return None;
         }
-        again.files = commit::write(archive, buffer).await.expect("written");
+        again.files = commit::write(archive, source, buffer).await.expect("written");
         Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
     }
 
@@ -186,14 +189,18 @@ impl Tables {
         };
         let (archive, mut view) = self.known(catalog).await;
         let recounted = reconciler.recount(metric, &view, &counted, &archive, &Rotated::new()).await;
-        let (plan, files) = recounted.expect("recounted");
-        let replaced = reconciler.commit(metric, &mut view, plan, files).await.expect("tried");
-        replaced.expect("there is no other reconcile");
-        let columns = view::columns(&catalog.sources["s"], metric);
+        let (plan, done) = recounted.expect("recounted");
+        let changed = reconciler.commit(metric, &mut view, plan, done).await.expect("tried");
+        changed.expect("there is no other reconcile");
+        let source = &catalog.sources["s"];
+        let (columns, plan) = (view::columns_in_memory(source, metric), shared_logic::plan::Plan::new(source, metric));
         let rows = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
-        let by_all: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
-        let rows = rows.sort_by_exprs(by_all, SortMultipleOptions::default());
-        let rows = rows::compute("read", view.path(), move || rows.collect()).await.expect("decoded");
+        let merge = move || {
+            let rows = plan.merge_rows(rows.rename([BUCKET], [partial::BUCKET], true))?;
+            let by_all: Vec<Expr> = rows.columns().iter().map(|column| col(column.name().clone())).collect();
+            rows.lazy().sort_by_exprs(by_all, SortMultipleOptions::default()).collect()
+        };
+        let rows = rows::compute("read", view.path(), merge).await.expect("decoded");
         self.view = Some(view);
         rows
     }

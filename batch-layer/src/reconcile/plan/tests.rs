@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use shared_logic::catalog::Catalog;
+use shared_logic::contracts::archive::OFFSET;
 use shared_logic::log::PartitionId;
 use shared_logic::time::SECOND_US;
 
@@ -18,13 +19,18 @@ fn files(days: &[&str], name: &str) -> Vec<DataFile> {
     days.iter().map(|day| file(day, name)).collect()
 }
 
-/// Touches the first hour of each of those days, which are counted from [`DAY`].
-fn touched(days: &[i64]) -> Touched {
-    days.iter().map(|day| (DAY + day, BTreeSet::from([(DAY + day) * DAY_US]))).collect()
+/// Files of the archive, each of which holds the records from one offset to another.
+fn archived(files: &[(&str, i64, i64)]) -> Vec<DataFile> {
+    let with_range = |(day, from, to): &(&str, i64, i64)| {
+        let mut file = file(day, &format!("events-{from}"));
+        file.ranges.insert(OFFSET.to_owned(), (*from, *to));
+        file
+    };
+    files.iter().map(with_range).collect()
 }
 
-/// The plan for a view with those files. Each of three days has archived events.
-fn plan(counted: Counted, view: &[&str], touched: Touched) -> Plan {
+/// The plan for a view with those files. Each of three days has archived events: below the offset 3, from there on, or both.
+fn plan(counted: Counted, view: &[&str], above: Touched) -> Plan {
     let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
     let metric = &catalog.metrics["m"];
     let definition = catalog.definition(metric);
@@ -32,6 +38,7 @@ fn plan(counted: Counted, view: &[&str], touched: Touched) -> Plan {
     for log in ["log-2", "log-1"] {
         facts.begin(&PartitionId::new(log, 0), 0);
     }
+    let days = [("2026-04-24", 0, 2), ("2026-04-25", 0, 5), ("2026-04-26", 6, 8), ("2026-04-26", 9, 12)];
     Plan::new(Basis {
         metric,
         definition,
@@ -39,9 +46,11 @@ fn plan(counted: Counted, view: &[&str], touched: Touched) -> Plan {
         view: files(view, "view"),
         facts: &facts,
         archive_version: 7,
-        archive: files(&["2026-04-24", "2026-04-25", "2026-04-26"], "events"),
+        archive: archived(&days),
         cut: cut(9),
-        touched,
+        above,
+        identities: &Identities::default(),
+        work: Work::default(),
     })
 }
 
@@ -59,34 +68,58 @@ fn days(plan: &Plan) -> Vec<&str> {
 
 #[test]
 fn a_first_view_is_counted_from_the_archive_alone() {
-    let plan = plan(Counted::Nothing, &[], touched(&[0, 2]));
+    let plan = plan(Counted::Nothing, &[], Touched::new());
     assert_eq!((plan.rebuilt, plan.archive_version), (true, 7));
-    assert_eq!((days(&plan), plan.removed.as_slice()), (vec!["2026-04-24", "2026-04-26"], [].as_slice()));
+    assert_eq!(days(&plan), ["2026-04-24", "2026-04-25", "2026-04-26"]);
+    assert_eq!((plan.removed.as_slice(), plan.staged.as_slice()), ([].as_slice(), [].as_slice()));
     let task = &plan.tasks[0];
-    assert_eq!((&task.events, &task.carried), (&files(&["2026-04-24"], "events"), &Vec::new()));
-    assert_eq!((&task.cut, &task.definition), (&plan.cut, &plan.definition));
-    assert_eq!(task.units, BTreeSet::from([DAY * DAY_US]));
+    assert_eq!((&task.events, &task.rows), (&archived(&[("2026-04-24", 0, 2)]), &Vec::new()));
+    assert_eq!((&task.counted, &task.cut, &task.definition), (&None, &plan.cut, &plan.definition));
+    let hours: BTreeSet<i64> = (0..24).map(|hour| DAY * DAY_US + hour * HOUR_US).collect();
+    assert_eq!(task.units, hours, "everything is recomputed");
     assert_eq!(task.logs, ["log-2", "log-1"], "the order in which the archive saw them, not that of their names");
 }
 
 #[test]
-fn a_view_of_another_definition_is_replaced_as_a_whole() {
-    let plan = plan(Counted::Nothing, &["2026-04-24", "2026-04-25", "2026-04-30"], touched(&[1]));
-    assert!(plan.rebuilt);
-    assert_eq!(plan.removed, files(&["2026-04-24", "2026-04-25", "2026-04-30"], "view"));
-    assert_eq!(days(&plan), ["2026-04-25"]);
-    assert_eq!(plan.tasks[0].carried, [], "its rows count something else");
+fn to_a_view_only_days_that_may_hold_new_events_are_added() {
+    let plan = plan(in_view(), &["2026-04-24", "2026-04-25"], Touched::new());
+    assert!(!plan.rebuilt);
+    assert_eq!(days(&plan), ["2026-04-25", "2026-04-26"]);
+    assert_eq!((plan.removed.as_slice(), plan.staged.as_slice()), ([].as_slice(), [].as_slice()));
+    for task in &plan.tasks {
+        assert_eq!((task.counted.as_ref(), &task.units), (Some(&cut(3)), &BTreeSet::new()));
+    }
+    assert_eq!(plan.tasks[0].rows, files(&["2026-04-25"], "view"));
+    assert_eq!(plan.tasks[1].rows, [], "the view has no such day yet");
+    let whole_day = archived(&[("2026-04-26", 6, 8), ("2026-04-26", 9, 12)]);
+    assert_eq!(plan.tasks[1].events, whole_day, "also what lies above the cut, as it is told apart row by row");
 }
 
 #[test]
-fn what_a_rebuild_has_staged_replaces_the_view_and_is_carried_over_like_one() {
-    let staged = Counted::Staged(cut(3), files(&["2026-04-24", "2026-04-25"], "staged"));
-    let plan = plan(staged, &["2026-04-24", "2026-04-30"], touched(&[1]));
+fn a_view_of_another_definition_is_replaced_as_a_whole() {
+    let plan = plan(Counted::Nothing, &["2026-04-24", "2026-04-25", "2026-04-30"], Touched::new());
+    assert!(plan.rebuilt);
+    assert_eq!(plan.removed, files(&["2026-04-24", "2026-04-25", "2026-04-30"], "view"));
+    assert!(plan.tasks.iter().all(|task| task.rows.is_empty()), "its rows count something else");
+}
+
+#[test]
+fn what_a_rebuild_has_staged_replaces_the_view_and_is_added_to_like_one() {
+    let staged = files(&["2026-04-24", "2026-04-25"], "staged");
+    let plan = plan(Counted::Staged(cut(3), staged.clone()), &["2026-04-24", "2026-04-30"], Touched::new());
     assert!(plan.rebuilt);
     assert_eq!(plan.removed, files(&["2026-04-24", "2026-04-30"], "view"), "the view's files, and no staged ones");
-    assert_eq!(days(&plan), ["2026-04-25"]);
-    assert_eq!(plan.tasks[0].carried, files(&["2026-04-25"], "staged"));
-    assert_eq!(plan.staged, files(&["2026-04-24"], "staged"), "those that no task replaces");
+    assert_eq!(plan.staged, staged);
+    assert_eq!(days(&plan), ["2026-04-25", "2026-04-26"]);
+    assert_eq!(plan.tasks[0].rows, files(&["2026-04-25"], "staged"));
+}
+
+#[test]
+fn hours_that_a_rebuild_has_counted_too_early_are_recomputed() {
+    let above = Touched::from([("2026-04-24".to_owned(), BTreeSet::from([DAY * DAY_US]))]);
+    let plan = plan(Counted::Staged(cut(12), files(&["2026-04-24"], "staged")), &[], above.clone());
+    assert_eq!(days(&plan), ["2026-04-24"], "nothing is new");
+    assert_eq!(plan.tasks[0].units, above["2026-04-24"]);
 }
 
 #[test]
@@ -98,33 +131,17 @@ fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
     let days = days.into_iter().map(|(name, counted)| (name.to_owned(), day(counted))).collect();
     let rebuild = Rebuild { definition: catalog.definition(metric), cut: cut(5), archive_version: 1, days };
     let left = days_left(&rebuild, metric, &Facts::default(), files(&["2026-04-24", "2026-04-26"], "events"));
-    let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.carried.len())).collect();
+    let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.rows.len())).collect();
     assert_eq!(seen, [("2026-04-25", 0, 0), ("2026-04-26", 1, 0)]);
-    assert!(left.iter().all(|task| task.cut == cut(5) && task.units == BTreeSet::from([DAY * DAY_US])));
+    let units = BTreeSet::from([DAY * DAY_US]);
+    assert!(left.iter().all(|task| task.cut == cut(5) && task.counted.is_none() && task.units == units));
 }
 
 #[test]
-fn only_touched_days_are_replaced_and_their_other_hours_are_carried_over() {
-    let plan = plan(in_view(), &["2026-04-24", "2026-04-25"], touched(&[1, 2]));
-    assert!(!plan.rebuilt);
-    assert_eq!(plan.removed, files(&["2026-04-25"], "view"));
-    assert_eq!(days(&plan), ["2026-04-25", "2026-04-26"]);
-    assert_eq!(plan.tasks[0].carried, files(&["2026-04-25"], "view"));
-    assert_eq!(plan.tasks[1].carried, [], "the view has no such day yet");
-}
-
-#[test]
-fn where_nothing_is_touched_only_the_cut_moves() {
-    let plan = plan(in_view(), &["2026-04-24"], touched(&[]));
+fn where_nothing_is_new_only_the_cut_moves() {
+    let plan = plan(Counted::InView(cut(9)), &["2026-04-24"], Touched::new());
     assert_eq!((plan.rebuilt, plan.tasks.len(), plan.removed.len()), (false, 0, 0));
     assert_eq!(plan.cut.get(&PartitionId::new("log-1", 0)), Some(9));
-}
-
-#[test]
-fn a_day_without_files_in_the_archive_loses_its_file() {
-    let plan = plan(in_view(), &["2026-04-27"], touched(&[3]));
-    assert_eq!(plan.removed, files(&["2026-04-27"], "view"));
-    assert_eq!((days(&plan), &plan.tasks[0].events), (vec!["2026-04-27"], &Vec::new()));
 }
 
 #[test]

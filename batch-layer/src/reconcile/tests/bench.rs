@@ -8,8 +8,8 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::decode::Decoder;
 use shared_logic::log::{Content, PartitionId, Position, Witness};
+use storage::Schemas;
 
-use super::super::recompute::DayTask;
 use super::super::*;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
@@ -64,9 +64,9 @@ pub(super) struct Record {
     pub(super) event: Option<Event>,
 }
 
-/// A view's rows: per bucket and `k`, which may be absent, the measures `events` and `total`. A bucket is named by its
+/// A view's rows, merged: per bucket and `k`, which may be absent, the measures `events` and `total`. A bucket is named by its
 /// start, in microseconds.
-pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i64)>;
+pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i128)>;
 
 /// An archive, and the view of the one metric over it.
 pub(super) struct Bench {
@@ -83,11 +83,17 @@ impl Bench {
 
     /// With those partitions, begun in that order. A view is tidied up after each of its versions.
     pub(super) async fn with(settings: Settings, partitions: &[PartitionId]) -> Bench {
-        let folder = tempfile::tempdir().expect("a folder");
+        Bench::of(CATALOG, settings, partitions).await
+    }
+
+    /// With the metric `m` of that catalog.
+    pub(super) async fn of(catalog: &str, settings: Settings, partitions: &[PartitionId]) -> Bench {
+        // In memory where that is possible: what is tested here does not depend on whether a commit is durable.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
         let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
         let tidy = settings::Archive { checkpoint_every: 1, ..Default::default() };
         let settings = Settings { store, archive: tidy, ..settings };
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let catalog = Catalog::parse(catalog).expect("a valid catalog");
         let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
         let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
         let rules = catalog.sources["s"].rules();
@@ -151,10 +157,10 @@ impl Bench {
     }
 
     /// Reconciles with a shard of the partition [`id`] that has this slice. Redis is not asked.
-    pub(super) async fn reconcile(&self, view: &mut BatchView, slice: i64) -> Option<Replaced> {
+    pub(super) async fn reconcile(&self, view: &mut BatchView, slice: i64) -> Option<Changed> {
         let rotated = Rotated::from([(id(), vec![slice])]);
-        let (plan, files) = recount(&self.reconciler, view, &self.archive, &rotated).await;
-        self.reconciler.commit(self.metric(), view, plan, files).await.expect("committed, or too late")
+        let (plan, done) = recount(&self.reconciler, view, &self.archive, &rotated).await;
+        self.reconciler.commit(self.metric(), view, plan, done).await.expect("committed, or too late")
     }
 
     /// The task of the only day that has events.
@@ -175,7 +181,8 @@ impl Bench {
     /// The rows of a view at the version that it knows.
     pub(super) async fn rows_of(&self, view: &BatchView) -> Rows {
         let columns = view::columns(self.source(), self.metric());
-        let frame = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
+        let files = view.files().await.expect("listed");
+        let frame = view.read(&files, &columns).await.expect("read");
         let frame: DataFrame = rows::compute("read", view.path(), move || frame.collect()).await.expect("decoded");
         let integers = |name: &str| -> Vec<i64> {
             let column = frame.column(name).expect("declared").cast(&DataType::Int64).expect("integers");
@@ -183,19 +190,22 @@ impl Bench {
         };
         let texts = frame.column("k").expect("declared").str().expect("texts").iter();
         let keys = integers(BUCKET).into_iter().zip(texts.map(|text| text.map(str::to_owned)));
-        let found: Rows = keys.zip(integers("events").into_iter().zip(integers("total"))).collect();
-        assert_eq!(found.len(), frame.height(), "one row for each bucket and key: {frame:?}");
-        found
+        let mut merged = Rows::new();
+        for (key, (events, total)) in keys.zip(integers("events").into_iter().zip(integers("total"))) {
+            let row = merged.entry(key).or_default();
+            *row = (row.0 + events, row.1 + i128::from(total));
+        }
+        merged
     }
 }
 
-/// Recounts the metric `m`: what the view and a whole rebuild have counted is carried over, else everything is counted at once.
+/// Counts the metric `m`: to what the view or a whole rebuild has counted, new events are added, else everything is counted at once.
 pub(super) async fn recount(
     reconciler: &Reconciler,
     view: &BatchView,
     archive: &Archive,
     rotated: &Rotated,
-) -> (Plan, Vec<DataFile>) {
+) -> (Plan, Vec<DayDone>) {
     let metric = &reconciler.catalog.metrics["m"];
     let counted = reconciler.counted(metric, view, archive, true).await.expect("read").unwrap_or(Counted::Nothing);
     reconciler.recount(metric, view, &counted, archive, rotated).await.expect("recounted")

@@ -1,13 +1,15 @@
-//! Random archives, recounted in several reconciles of which two run at once: every version of the view holds what a
-//! count by hand gives for all records below its cut.
+//! Random archives, metrics and limits of memory, counted in several reconciles of which two run at once and some are killed or
+//! lose the reply to their commit: every version of the view holds what a count by hand gives for all records below its cut, and
+//! so does a view that is counted at once.
 
 use std::collections::BTreeSet;
 
+use platform::settings::Size;
 use shared_logic::log::{Offsets, PartitionId};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
-use super::bench::{Bench, Event, GRAIN_MS, Record, Rows, recount};
+use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
 
 /// In the order in which the archive meets them, which is not that of their names.
 const LOGS: [&str; 2] = ["z", "a"];
@@ -19,11 +21,15 @@ const DAY_MS: i64 = 86_400_000;
 const MINUTES: [i64; 5] = [0, 29, 31, 7 * 60, 23 * 60 + 59];
 /// Few, so that copies meet across commits, partitions, logs and reconciles, and houses have the same ids.
 const IDS: i64 = 2;
+/// The metric's grain, in the catalog and in minutes.
+const GRAINS: [(&str, i64); 6] = [("1m", 1), ("30m", 30), ("1h", 60), ("90m", 90), ("8h", 8 * 60), ("1d", 24 * 60)];
+/// For two rows at a time, for eight, and for all.
+const MEMORY: [u64; 3] = [2 * ROW_BYTES, 8 * ROW_BYTES, 512 << 20];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_reconciles_count_what_a_count_by_hand_does() {
-    let (mut commits, mut conflicts) = (0, 0);
-    for seed in (first_seed()..).take(repetitions(8, 300)) {
+    let mut total = Tally::default();
+    for seed in (first_seed()..).take(repetitions(12, 400)) {
         // The last line that is printed names the seed of a failure.
         println!("BRAID_SEED={seed}");
         let mut walk = Walk::new(seed).await;
@@ -31,9 +37,19 @@ async fn any_reconciles_count_what_a_count_by_hand_does() {
             walk.step().await;
         }
         walk.ends().await;
-        (commits, conflicts) = (commits + walk.committed, conflicts + walk.conflicted);
+        let Tally { commits, conflicts, kills, merged, recomputed } = walk.tally;
+        total.commits += commits;
+        total.conflicts += conflicts;
+        total.kills += kills;
+        total.merged += merged;
+        total.recomputed += recomputed;
     }
-    assert!(conflicts > 0 && commits > conflicts, "{commits} commits and {conflicts} conflicts");
+    let Tally { commits, conflicts, kills, merged, recomputed } = total;
+    assert!(
+        conflicts > 0 && kills > 0 && commits > conflicts,
+        "{commits} commits, {conflicts} conflicts, {kills} kills"
+    );
+    assert!(merged > 0 && recomputed > 0, "{merged} files replaced, {recomputed} hours recomputed");
 }
 
 /// A reconcile that runs step by step, beside another.
@@ -41,31 +57,52 @@ struct Running {
     view: BatchView,
     archive: Archive,
     plan: Plan,
-    files: Vec<DataFile>,
+    done: Vec<DayDone>,
+}
+
+/// What has happened.
+#[derive(Debug, Default)]
+struct Tally {
+    commits: u64,
+    conflicts: u64,
+    kills: u64,
+    merged: usize,
+    recomputed: u64,
 }
 
 struct Walk {
     dice: Dice,
     bench: Bench,
+    grain_ms: i64,
+    /// Whether the metric counts only events whose `n` is not negative.
+    is_filtered: bool,
     records: Vec<Record>,
     running: [Option<Running>; 2],
     /// The cut of the newest version.
     cut: Offsets,
-    committed: u64,
-    conflicted: u64,
+    tally: Tally,
 }
 
 impl Walk {
     async fn new(seed: u64) -> Walk {
-        let bench = Bench::with(Settings::default(), &partitions()).await;
+        let mut dice = Dice::new(seed);
+        let ((grain, minutes), is_filtered) = (*dice.pick(&GRAINS), dice.chance(50));
+        let mut catalog = CATALOG.replace("30m", grain);
+        if is_filtered {
+            catalog = catalog.replace("by = [", "where = \"n >= 0\"\nby = [");
+        }
+        let memory = Size::from_bytes(*dice.pick(&MEMORY));
+        let reconcile = settings::Reconcile { memory, ..settings::Reconcile::default() };
+        let bench = Bench::of(&catalog, Settings { reconcile, ..Settings::default() }, &partitions()).await;
         Walk {
-            dice: Dice::new(seed),
+            dice,
             bench,
+            grain_ms: minutes * 60_000,
+            is_filtered,
             records: Vec::new(),
             running: [None, None],
             cut: Offsets::default(),
-            committed: 0,
-            conflicted: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -77,18 +114,25 @@ impl Walk {
         match self.running[at].take() {
             None => {
                 let rotated = self.rotated();
-                self.running[at] = Some(self.recounts(&rotated).await);
+                self.running[at] = Some(self.counts(&rotated).await);
             }
+            // Its files and what it added to the index of identities stay behind.
+            Some(_) if self.dice.chance(15) => self.tally.kills += 1,
             Some(running) => self.commits(running).await,
         }
     }
 
-    /// Everything that is archived is recounted, and nothing runs beside it.
+    /// Everything that is archived is counted, and nothing runs beside it; then everything is counted again, at once.
     async fn ends(&mut self) {
-        let last = self.recounts(&Rotated::new()).await;
+        let last = self.counts(&Rotated::new()).await;
         self.commits(last).await;
         let everything: Offsets = partitions().into_iter().map(|id| (id.clone(), self.bench.next(&id))).collect();
         assert_eq!(self.cut, everything, "without shards the cut is what is archived");
+        let (view, archive, reconciler) = (self.bench.view().await, self.bench.archive.clone(), &self.bench.reconciler);
+        let rotated = Rotated::new();
+        let counted = reconciler.recount(self.bench.metric(), &view, &Counted::Nothing, &archive, &rotated).await;
+        let (plan, done) = counted.expect("counted");
+        self.commits(Running { view, archive, plan, done }).await;
     }
 
     /// Archives some records of one log: some are copies, some are invalid, and some offsets hold no record.
@@ -113,7 +157,9 @@ impl Walk {
     fn event(&mut self) -> Event {
         let at_ms = self.dice.between(0, DAYS - 1) * DAY_MS + *self.dice.pick(&MINUTES) * 60_000;
         let (house, k) = (*self.dice.pick(&["h", "j"]), *self.dice.pick(&[None, Some(""), Some("a")]));
-        Event { house, id: self.dice.between(0, IDS - 1), at_ms, k, n: self.dice.between(-9, 9) }
+        // Copies may differ in it. Two large ones leave 64 bits.
+        let n = if self.dice.chance(80) { self.dice.between(-9, 9) } else { *self.dice.pick(&[i64::MIN, i64::MAX]) };
+        Event { house, id: self.dice.between(0, IDS - 1), at_ms, k, n }
     }
 
     /// Slices of some of the shards, anywhere up to a little beyond what is archived. The others are missing.
@@ -131,23 +177,32 @@ impl Walk {
         rotated
     }
 
-    async fn recounts(&self, rotated: &Rotated) -> Running {
+    async fn counts(&self, rotated: &Rotated) -> Running {
         let (view, archive) = (self.bench.view().await, self.bench.archive.clone());
-        let (plan, files) = recount(&self.bench.reconciler, &view, &archive, rotated).await;
-        Running { view, archive, plan, files }
+        let (plan, done) = recount(&self.bench.reconciler, &view, &archive, rotated).await;
+        Running { view, archive, plan, done }
     }
 
     /// Commits unless the other did since, and compares the new version with a count by hand.
     async fn commits(&mut self, running: Running) {
-        let Running { mut view, archive, plan, files } = running;
+        let Running { mut view, archive, plan, done } = running;
         let is_newest = view.version() == self.bench.view().await.version();
-        let committed = self.bench.reconciler.commit(self.bench.metric(), &mut view, plan, files).await.expect("tried");
+        let (mut older, again) = (view.clone(), (plan.clone(), done.clone()));
+        let (reconciler, metric) = (&self.bench.reconciler, self.bench.metric());
+        self.tally.merged += done.iter().map(|day| day.replaced.len()).sum::<usize>();
+        let committed = reconciler.commit(metric, &mut view, plan, done).await.expect("tried");
         assert_eq!(committed.is_some(), is_newest, "of two on one version, one commits");
-        if committed.is_none() {
-            self.conflicted += 1;
+        let Some(Changed { work, .. }) = committed else {
+            self.tally.conflicts += 1;
             return;
+        };
+        if self.dice.chance(30) {
+            // The reply was lost: a second try, on the version that it was planned on, changes nothing.
+            let again = reconciler.commit(metric, &mut older, again.0, again.1).await;
+            assert_eq!(again.expect("tried"), None);
         }
-        self.committed += 1;
+        self.tally.commits += 1;
+        self.tally.recomputed += work.recomputed;
         let newest = self.bench.view().await;
         let cut = newest.note().expect("committed").cut.clone();
         for id in partitions() {
@@ -155,33 +210,30 @@ impl Walk {
             let archived = archive.facts().partition(&id).expect("begun").next;
             assert!(before <= now && now <= archived, "{id}: the cut moved from {before} to {now} of {archived}");
         }
-        assert_eq!(
-            self.bench.rows_of(&newest).await,
-            by_hand(&self.records, &cut),
-            "below {cut:?}: {:?}",
-            self.records
-        );
+        assert_eq!(self.bench.rows_of(&newest).await, self.by_hand(&cut), "below {cut:?}: {:?}", self.records);
         self.cut = cut;
+    }
+
+    /// Of the copies of an event below the cut, the first counts: by log, partition and offset. What it says decides whether the
+    /// event is counted.
+    fn by_hand(&self, cut: &Offsets) -> Rows {
+        let order = |id: &PartitionId| partitions().iter().position(|other| other == id);
+        let is_below = |record: &&Record| cut.get(&record.id).is_some_and(|cut| record.offset < cut);
+        let mut below: Vec<&Record> = self.records.iter().filter(is_below).collect();
+        below.sort_by_key(|record| (order(&record.id), record.offset));
+        let (mut seen, mut rows) = (BTreeSet::new(), Rows::new());
+        for event in below.into_iter().filter_map(|record| record.event.as_ref()) {
+            let is_first = seen.insert((event.house, event.id, event.at_ms));
+            if is_first && !(self.is_filtered && event.n < 0) {
+                let bucket_us = (event.at_ms - event.at_ms % self.grain_ms) * 1_000;
+                let row = rows.entry((bucket_us, event.k.map(str::to_owned))).or_default();
+                *row = (row.0 + 1, row.1 + i128::from(event.n));
+            }
+        }
+        rows
     }
 }
 
 fn partitions() -> Vec<PartitionId> {
     LOGS.iter().flat_map(|log| (0..PARTITIONS).map(move |partition| PartitionId::new(*log, partition))).collect()
-}
-
-/// Of the copies of an event below the cut, the first counts: by log, partition and offset.
-fn by_hand(records: &[Record], cut: &Offsets) -> Rows {
-    let order = |id: &PartitionId| partitions().iter().position(|other| other == id);
-    let mut below: Vec<&Record> =
-        records.iter().filter(|record| cut.get(&record.id).is_some_and(|cut| record.offset < cut)).collect();
-    below.sort_by_key(|record| (order(&record.id), record.offset));
-    let (mut seen, mut rows) = (BTreeSet::new(), Rows::new());
-    for event in below.into_iter().filter_map(|record| record.event.as_ref()) {
-        if seen.insert((event.house, event.id, event.at_ms)) {
-            let bucket_us = (event.at_ms - event.at_ms % GRAIN_MS) * 1_000;
-            let row = rows.entry((bucket_us, event.k.map(str::to_owned))).or_default();
-            *row = (row.0 + 1, row.1 + event.n);
-        }
-    }
-    rows
 }

@@ -23,7 +23,7 @@ fn event(minute: i64, n: i64) -> Event {
 fn count(rows: &mut Rows, event: &Event) {
     let bucket_us = (event.at_ms - event.at_ms % GRAIN_MS) * 1_000;
     let row = rows.entry((bucket_us, event.k.map(str::to_owned))).or_default();
-    *row = (row.0 + 1, row.1 + event.n);
+    *row = (row.0 + 1, row.1 + i128::from(event.n));
 }
 
 /// The size of a table's newest log entry, in bytes.

@@ -42,10 +42,10 @@ fn is_of_view(path: &Path) -> bool {
 }
 
 /// Commits what is counted, with a shard that has this slice.
-async fn committed(bench: &Bench, reconciler: &Reconciler, slice: i64) -> Option<Replaced> {
+async fn committed(bench: &Bench, reconciler: &Reconciler, slice: i64) -> Option<Changed> {
     let mut view = bench.view().await;
-    let (plan, files) = recount(reconciler, &view, &bench.archive, &Rotated::from([(id(), vec![slice])])).await;
-    let committed = reconciler.commit(&reconciler.catalog.metrics["m"], &mut view, plan, files).await;
+    let (plan, done) = recount(reconciler, &view, &bench.archive, &Rotated::from([(id(), vec![slice])])).await;
+    let committed = reconciler.commit(&reconciler.catalog.metrics["m"], &mut view, plan, done).await;
     committed.expect("committed, or too late")
 }
 
@@ -59,8 +59,8 @@ async fn a_rebuild_that_ends_between_two_days_repeats_none_of_them() {
         assert_eq!((rebuild.done(), rebuild.is_whole(), files(&bench).len()), (done, done == 3, before + done));
         assert_eq!(bench.read().await, (1, Some(6), 6), "the view is as it was");
     }
-    let replaced = committed(&bench, &newer, 6).await.expect("it is the only one");
-    assert_eq!(replaced, Replaced { version: 2, days: 3, rows: 3, rebuilt: true });
+    let changed = committed(&bench, &newer, 6).await.expect("it is the only one");
+    assert!(matches!(changed, Changed { version: 2, days: 3, rows: 3, rebuilt: true, .. }), "{changed:?}");
     assert_eq!((bench.read().await, files(&bench).len()), ((2, Some(6), 6), before + 3));
     let view = bench.view().await;
     let note = view.note().expect("committed");
@@ -99,14 +99,14 @@ async fn a_rebuild_becomes_the_view_at_a_cut_that_is_not_below_the_newest_views(
     }
     let mut view = bench.view().await;
     let rotated = Rotated::from([(id(), vec![2])]);
-    let (plan, files) = recount(&newer, &view, &bench.archive, &rotated).await;
+    let (plan, done) = recount(&newer, &view, &bench.archive, &rotated).await;
     // A reconcile with the older catalog commits first, and raises the cut.
     bench.reconcile(&mut bench.view().await, 5).await.expect("it commits first");
     let metric = &newer.catalog.metrics["m"];
-    assert_eq!(newer.commit(metric, &mut view, plan, files).await.expect("tried"), None, "planned on an older view");
-    let replaced = committed(&bench, &newer, 2).await.expect("it is the only one now");
-    assert!(replaced.rebuilt);
-    assert_eq!(bench.read().await, (3, Some(5), 5), "the hours that events from 2 to 5 touch are counted again");
+    assert_eq!(newer.commit(metric, &mut view, plan, done).await.expect("tried"), None, "planned on an older view");
+    let changed = committed(&bench, &newer, 2).await.expect("it is the only one now");
+    assert_eq!((changed.rebuilt, changed.work.added, changed.work.recomputed), (true, 3, 0));
+    assert_eq!(bench.read().await, (3, Some(5), 5), "the events from 2 to 5 are added");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +116,8 @@ async fn a_rebuild_whose_cut_is_above_that_of_its_view_counts_nothing_above_it()
     for done in 1..=3 {
         assert_eq!(one_day(&bench, &newer, 6).await.done(), done);
     }
-    committed(&bench, &newer, 2).await.expect("it is the only one");
+    let changed = committed(&bench, &newer, 2).await.expect("it is the only one");
+    assert_eq!((changed.work.added, changed.work.recomputed), (0, 3), "an hour of each day");
     assert_eq!(bench.read().await, (2, Some(2), 2));
 }
 

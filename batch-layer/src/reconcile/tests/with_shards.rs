@@ -7,7 +7,7 @@ use platform::settings::{Secret, Span};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{self, Check, Position};
+use shared_logic::log::{Check, Outcome as Found, Position};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -121,8 +121,8 @@ async fn a_reconcile_that_another_overtook_plans_anew_on_the_newest_view() {
         bench.reconcile(&mut other, 2).await.expect("it commits first");
         redis.resume().expect("thawed");
     };
-    let (replaced, ()) = tokio::join!(bench.reconciler.attempts(bench.metric(), &mut prepared, false), meanwhile);
-    assert_eq!(replaced.expect("planned anew").expect("it counts the definition").version, 3);
+    let (changed, ()) = tokio::join!(bench.reconciler.attempts(bench.metric(), &mut prepared, false), meanwhile);
+    assert_eq!(changed.expect("planned anew").expect("it counts the definition").version, 3);
     assert_eq!(bench.read().await, (3, Some(3), 3));
 }
 
@@ -143,7 +143,7 @@ async fn a_view_of_another_definition_is_replaced_once_every_shard_counts_the_ow
     assert_eq!(outcomes().await, [Outcome::Waiting { partition: id() }], "a worker counts the older definition");
     assert_eq!(bench.read().await, (1, Some(2), 2));
     adopt(&bench, &newer.catalog).await;
-    assert!(matches!(outcomes().await[..], [Outcome::Replaced(Replaced { version: 2, rebuilt: true, .. })]));
+    assert!(matches!(outcomes().await[..], [Outcome::Changed(Changed { version: 2, rebuilt: true, .. })]));
     assert_eq!(bench.read().await, (2, Some(2), 2));
     // Now the older catalog waits, although its view was there first.
     let reports = bench.reconciler.run(&stop).await.expect("reconciled");
@@ -165,15 +165,19 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     for (round, done) in [(2, 1), (3, 2)] {
         let reports = both.run(&stop).await.expect("reconciled");
         let outcome = |at: usize| (reports[at].metric.as_str(), &reports[at].outcome);
-        assert!(matches!(outcome(0), ("m", Outcome::Replaced(Replaced { rebuilt: false, .. }))), "{reports:?}");
+        assert!(matches!(outcome(0), ("m", Outcome::Changed(Changed { rebuilt: false, .. }))), "{reports:?}");
         assert_eq!(outcome(1), ("all", &Outcome::Unfinished { done, days: 3 }));
         assert_eq!(bench.read().await, (round, Some(4), 4));
     }
     // Between two runs a rebuild goes on, and is not committed.
     assert!(!both.advance(Duration::ZERO, &stop).await.expect("advanced"), "no day is left");
     let reports = both.run(&stop).await.expect("reconciled");
-    let rebuilt = Replaced { version: 1, days: 3, rows: 3, rebuilt: true };
-    assert_eq!(reports[1].outcome, Outcome::Replaced(rebuilt), "{reports:?}");
+    let rebuilt = Changed { version: 1, days: 3, rows: 3, rebuilt: true, work: Work::default() };
+    let outcome = match &reports[1].outcome {
+        Outcome::Changed(changed) => Outcome::Changed(Changed { work: Work::default(), ..changed.clone() }),
+        other => other.clone(),
+    };
+    assert_eq!(outcome, Outcome::Changed(rebuilt), "{reports:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +268,7 @@ async fn where_no_bytes_are_kept_a_log_that_differs_below_the_end_that_was_given
     let facts = bench.archive.facts();
     let before = facts.partition(&id().next_incarnation()).expect("it continues").witness;
     let before = before.expect("the record before the end is known by its hash");
-    for (n, outcome) in [(1, log::Outcome::Fits), (5, log::Outcome::Differs(1))] {
+    for (n, outcome) in [(1, Found::Fits), (5, Found::Differs(1))] {
         let found = after_the_second(n).witness.expect("a record");
         assert_eq!(Check::new(before, 2, false).record(&found), Some(outcome), "a record that says {n}");
     }

@@ -11,8 +11,8 @@ use shared_logic::contracts::archive::{HASH, RAW, record_columns};
 use super::super::slices::{self, Slices};
 use super::bench::{Bench, after_the_second, id};
 use crate::archive::compact;
-use crate::archive_rows::RANGED;
 use crate::archive_rows::witnesses::Records;
+use crate::archive_rows::{event_time_column, ranged};
 use crate::rows::{self, RowsError};
 
 /// Whether a slice is confirmed that begins after a second record that says so much of `n`. The archived one says 1.
@@ -62,10 +62,11 @@ fn chunks_of_raw(file: &[u8]) -> Vec<Range<usize>> {
 async fn as_of_an_older_build(bench: &mut Bench) {
     let mut columns = bench.archive.columns().expect("read");
     columns.shift_remove(HASH).expect("a column");
+    let event_time = event_time_column(bench.source(), Some(&columns));
     for file in bench.archive.files().await.expect("listed") {
         let rows = bench.archive.read(std::slice::from_ref(&file), &columns).await.expect("read");
         let frame = rows::compute("read", bench.archive.path(), move || rows.collect()).await.expect("decoded");
-        let older = bench.archive.write(&file.partition, frame, &RANGED).await.expect("written");
+        let older = bench.archive.write(&file.partition, frame, &ranged(&event_time)).await.expect("written");
         let commit = bench.archive.begin("REWRITE").adding([older]).removing([file]).same_rows();
         let committed = bench.archive.commit(commit, None).await.expect("tried");
         assert!(matches!(committed, Committed::At(_)), "there is no other writer");

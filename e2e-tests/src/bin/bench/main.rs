@@ -1,9 +1,9 @@
 //! The figures of this machine: `make bench`.
 //!
 //! Everything is real: the broker, Redis, and the layers' own processes, built in release. (Only the decoder is measured
-//! without a process of its own.) Each figure stands beside a limit that was measured in the same run. Prints a table and
-//! writes `target/bench.json`. Arguments name the groups of figures to measure alone (`recovery`); that, and any run of a
-//! debug build, is a rehearsal.
+//! without a process of its own, and reconciles without a broker.) Each figure stands beside a limit that was measured in the
+//! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
+//! (`recovery`); that, and any run of a debug build, is a rehearsal.
 
 mod archive;
 mod asked;
@@ -11,6 +11,7 @@ mod decode;
 mod figures;
 mod full_topic;
 mod load;
+mod reconcile;
 mod recovery;
 mod served;
 mod sixty_days;
@@ -26,10 +27,14 @@ use e2e_tests::{Kafka, scenario};
 use self::figures::Figures;
 use self::speed::Workload;
 
+/// Groups that are measured without a broker.
+const NO_BROKER: [&str; 2] = ["decode", "reconcile"];
+
 fn main() {
     scenario("bench", async |scenario| {
-        ensure!(Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let only: Vec<String> = std::env::args().skip(1).collect();
+        let needs_no_broker = !only.is_empty() && only.iter().all(|only| NO_BROKER.contains(&only.as_str()));
+        ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         let mut figures = Figures::default();
         if wanted("decode") {
@@ -42,6 +47,9 @@ fn main() {
         }
         if wanted("archive") {
             archive::measure(scenario, &mut figures).await?;
+        }
+        if wanted("reconcile") {
+            reconcile::measure(scenario, &mut figures).await?;
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;

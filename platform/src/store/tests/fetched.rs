@@ -17,7 +17,7 @@ use object_store::{
 use test_kit::Dice;
 
 use super::*;
-use crate::store::{FileReader, parquet};
+use crate::store::{parquet, row_groups};
 
 const KIB: u64 = 1024;
 
@@ -180,25 +180,29 @@ async fn a_small_file_is_fetched_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_read_a_row_group_at_a_time() {
     // As many rows as are written in two groups.
-    let rows = 2 * 512 * 512;
+    let rows = 2 * 64 * 1024;
     let frame = frame_with_bytes(rows, 2, 8);
     let (counting, file) = written(&frame).await;
     let mut wanted = schema(&frame, &["n1"]);
     wanted.with_column("absent".into(), DataType::String);
     let (_, of_all) = read(&counting, &file, &wanted).await;
     let store: Arc<dyn ObjectStore> = counting.clone();
-    let mut groups = FileReader::new(store, "t", &file, &wanted);
-    let first = groups.next().await.expect("read").expect("a group");
+    let groups = row_groups::of_file(store, "t", &file, &wanted, |_| true).await.expect("described");
     counting.read();
-    let second = groups.next().await.expect("read").expect("a group");
-    let of_second = counting.read();
-    assert!(groups.next().await.expect("read").is_none(), "there are two");
-    assert_eq!((first.height(), second.height()), (rows / 2, rows / 2));
-    assert!(of_second < of_all * 3 / 5, "{of_second} bytes were fetched for one of two groups, {of_all} for both");
-    let read = first.vstack(&second).expect("the same columns");
+    let mut parts = Vec::new();
+    for group in groups {
+        let part = group.read(Ok).await.expect("read");
+        let of_group = counting.read();
+        assert_eq!(part.height(), rows / 2);
+        assert!(of_group < of_all * 3 / 5, "{of_group} bytes were fetched for one of two groups, {of_all} for both");
+        parts.push(part);
+    }
+    assert_eq!(parts.len(), 2);
+    let read = parts[0].vstack(&parts[1]).expect("the same columns");
     assert_eq!(read.column("n1").expect("read"), frame.column("n1").expect("written"));
     assert_eq!(read.column("absent").expect("read").null_count(), rows);
 
     let (_elsewhere, other) = written(&frame_with_bytes(3, 1, 8)).await;
-    assert!(FileReader::new(counting, "t", &other, &wanted).next().await.is_err(), "it is in another store");
+    let elsewhere = row_groups::of_file(counting, "t", &other, &wanted, |_| true).await;
+    assert!(elsewhere.is_err(), "it is in another store");
 }

@@ -8,8 +8,9 @@ use shared_logic::contracts::speed_view::{
     Addition, ChunkRange, FoundChunks, Held, Instance, Reading, Shard, ShardKeys, Wanted, script,
 };
 use shared_logic::decode::{Columns, Decoder};
-use shared_logic::dedup::{RecentIdentities, exact};
+use shared_logic::dedup::{FirstCopies, Place, RecentIdentities};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
+use shared_logic::identity::Identity;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
 use shared_logic::merge::SpeedCell;
@@ -111,21 +112,20 @@ fn is_of(column: Expr, part: &KeyPart) -> Option<Expr> {
 fn batch(definition: &Definition, partitions: &[Partition], cuts: &[i64]) -> DataFrame {
     let mut decoder = Decoder::new(definition.source());
     let mut columns = Columns::new(definition.source(), |_| true, 0);
-    let (mut of_partition, mut offsets) = (Vec::new(), Vec::new());
+    let mut places = Vec::new();
     // The archive has its rows in any order.
     for (at, partition) in partitions.iter().enumerate().rev() {
         for record in partition.records.iter().rev().filter(|record| record.offset < cuts[at]) {
             if let Ok(event) = decoder.decode(record.payload.as_deref(), record.timestamp_us) {
                 columns.push(&event);
-                of_partition.push(at as i32);
-                offsets.push(record.offset);
+                places.push(Place { log: 0, partition: at as i32, offset: record.offset });
             }
         }
     }
-    let mut events = columns.finish().expect("columns");
-    events.with_column(Column::new("_partition".into(), of_partition)).expect("a column");
-    events.with_column(Column::new("_offset".into(), offsets)).expect("a column");
-    let events = exact(events.lazy(), &definition.source().event_id, "at", &["_partition", "_offset"]);
+    let events = columns.finish().expect("columns");
+    let identities = Identity::of_columns(&events, &definition.source().event_id, "at").expect("an identity");
+    let firsts: BooleanChunked = FirstCopies::of(&identities, &places).mask().into_iter().collect();
+    let events = events.filter(&firsts).expect("a mask").lazy();
     Plan::new(definition.source(), definition.metric()).partials(events).expect("planned")
 }
 

@@ -1,0 +1,64 @@
+//! What a plan follows from: the archive's files, the cut, and the index of identities up to what is counted.
+
+use platform::store::DataFile;
+use shared_logic::catalog::{Metric, Source};
+use shared_logic::cut::Rotated;
+use shared_logic::log::OffsetRange;
+use storage::{Archive, BatchView, Identities, Schemas};
+
+use super::error::MetricError;
+use super::plan::{self, Basis, Counted, Plan};
+use super::report::Work;
+use super::touched::{self, Touched};
+use super::{Reconciler, cut, identities};
+use crate::archive_rows;
+use crate::rows::RowsError;
+
+impl Reconciler {
+    /// Finds out what a plan follows from.
+    pub(super) async fn plan(
+        &self,
+        metric: &Metric,
+        view: &BatchView,
+        counted: Counted,
+        archive: &Archive,
+        rotated: &Rotated,
+    ) -> Result<Plan, MetricError> {
+        let source = &self.catalog.sources[&metric.source];
+        let files = self.files(archive, source).await?;
+        let definition = self.catalog.definition(metric);
+        let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
+        let (mut above, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
+        if let Some(own) = counted.cut() {
+            // What a rebuild has counted may end above the next cut.
+            let ranges = OffsetRange::between(Some(&cut), own);
+            let unit_us = plan::unit_us(metric.grain_us);
+            (above, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
+            // It names what is counted. New events are compared among themselves, and enter it with the next reconcile.
+            if !source.event_id.is_empty() {
+                let (index, rows_read) = identities::up_to(own, archive, source, &files, self.rows_at_once()).await?;
+                identities = index;
+                work.rows_read += rows_read;
+            }
+        }
+        Ok(Plan::new(Basis {
+            metric,
+            definition,
+            counted,
+            view: view.files().await?,
+            facts: &archive.facts(),
+            archive_version: archive.version(),
+            archive: files,
+            cut,
+            above,
+            identities: &identities,
+            work,
+        }))
+    }
+
+    /// The archive's files, decoded under the source's rules.
+    pub(super) async fn files(&self, archive: &Archive, source: &Source) -> Result<Vec<DataFile>, RowsError> {
+        let schemas = Schemas::new(&self.storage, &source.name, &self.registry);
+        archive_rows::files(archive, source, &schemas).await
+    }
+}

@@ -1,0 +1,118 @@
+//! Events of a day, with what tells copies apart.
+
+use std::sync::Arc;
+
+use platform::store::StoreError;
+use polars::prelude::*;
+use shared_logic::catalog::Source;
+use shared_logic::dedup::{FirstCopies, Place};
+use shared_logic::identity::Identity;
+use shared_logic::log::OffsetRange;
+
+use super::Day;
+use super::pieces::Part;
+use crate::archive_rows::scan::{Scan, Wanted, places};
+use crate::reconcile::error::DayError;
+use crate::rows::{self, RowsError};
+
+/// What tells copies of an event apart, and in which order they stand.
+pub(super) struct Key {
+    event_id: Vec<String>,
+    event_time: String,
+    logs: Vec<String>,
+}
+
+/// Events in memory.
+pub(super) struct Events {
+    /// The fields that the plan reads, and those of the identity. Without any column if there are no events.
+    pub(super) rows: DataFrame,
+    /// The identity of each; none if the source has no event id.
+    identities: Vec<Identity>,
+    places: Vec<Place>,
+}
+
+impl Key {
+    pub(super) fn new(source: &Source, logs: &[String]) -> Key {
+        Key { event_id: source.event_id.clone(), event_time: source.event_time.clone(), logs: logs.to_vec() }
+    }
+}
+
+impl Events {
+    fn none() -> Events {
+        Events { rows: DataFrame::empty(), identities: Vec::new(), places: Vec::new() }
+    }
+
+    /// Those of rows that were read, as far as they belong to the part.
+    fn of(rows: DataFrame, key: &Key, (number, of): (u64, u64)) -> PolarsResult<Events> {
+        let places = places(&rows, &key.logs)?;
+        let identities = match key.event_id.as_slice() {
+            [] => Vec::new(),
+            event_id => Identity::of_columns(&rows, event_id, &key.event_time)?,
+        };
+        if of == 1 {
+            return Ok(Events { rows, identities, places });
+        }
+        // Copies have one identity, so they are in one part.
+        let is_in = |row: usize| {
+            let hash = identities.get(row).map_or(places[row].offset.unsigned_abs(), |identity| identity.0);
+            hash % of == number
+        };
+        let mask: Vec<bool> = (0..rows.height()).map(is_in).collect();
+        let kept = |row: &usize| mask[*row];
+        Ok(Events {
+            identities: (0..identities.len()).filter(kept).map(|row| identities[row]).collect(),
+            places: (0..places.len()).filter(kept).map(|row| places[row]).collect(),
+            rows: rows.filter(&mask.iter().copied().collect())?,
+        })
+    }
+
+    fn append(&mut self, others: Events) -> PolarsResult<()> {
+        let Events { rows, identities, places } = others;
+        if self.rows.width() == 0 {
+            self.rows = rows;
+        } else {
+            self.rows.vstack_mut(&rows)?;
+        }
+        self.identities.extend(identities);
+        self.places.extend(places);
+        Ok(())
+    }
+
+    /// The events, and which of them are first copies.
+    pub(super) async fn first_copies(self, table: &str) -> Result<(DataFrame, FirstCopies), RowsError> {
+        let Events { rows, identities, places } = self;
+        let firsts = rows::compute("sort identities", table, move || Ok(FirstCopies::of(&identities, &places))).await?;
+        Ok((rows, firsts))
+    }
+
+    /// The first copy of each; of a source without an event id, all of them.
+    pub(super) async fn distinct(self, table: &str) -> Result<DataFrame, RowsError> {
+        if self.identities.is_empty() {
+            return Ok(self.rows);
+        }
+        let (rows, firsts) = self.first_copies(table).await?;
+        rows::compute("remove copies", table, move || rows.filter(&firsts.mask().into_iter().collect())).await
+    }
+}
+
+impl Day<'_> {
+    /// Reads the events of a part whose records lie in those ranges.
+    pub(super) async fn read(&mut self, ranges: &[OffsetRange], part: &Part<'_>) -> Result<Events, DayError> {
+        let wanted = Wanted { fields: self.fields.clone(), ranges, times: part.times };
+        let (key, part) = (Arc::clone(&self.key), (part.number, part.of));
+        let of_part = move |rows: DataFrame| Events::of(rows, &key, part);
+        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted, of_part)?;
+        let mut events = Events::none();
+        while let Some(more) = scan.next().await? {
+            events.append(more).map_err(|source| {
+                RowsError::from(StoreError::Frame {
+                    operation: "put rows together",
+                    table: self.archive.path().to_owned(),
+                    source,
+                })
+            })?;
+        }
+        self.work.rows_read += scan.rows_read;
+        Ok(events)
+    }
+}

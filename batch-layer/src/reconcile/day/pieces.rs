@@ -1,0 +1,123 @@
+//! A day's event time, divided into pieces with few enough events.
+//!
+//! A piece consists of whole units, so a unit that has to be recomputed lies in one piece. Where a single unit has too many events,
+//! these are divided by their identities: all copies of an event are in one part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::*;
+use shared_logic::log::OffsetRange;
+use shared_logic::time::{DAY_US, bucket_start};
+
+use super::Day;
+use crate::archive_rows::may_hold;
+use crate::archive_rows::scan::{Scan, Times, Wanted};
+use crate::reconcile::error::DayError;
+
+/// Some units of a day.
+#[derive(Debug, PartialEq)]
+pub(super) struct Piece {
+    /// The units; `None`: all of the day.
+    times: Option<Times>,
+    /// How many parts it has. More than one only if it is one unit.
+    pub(super) count: u64,
+}
+
+/// A part of the events of a piece.
+pub(super) struct Part<'a> {
+    pub(super) times: Option<&'a Times>,
+    /// Its number among so many.
+    pub(super) number: u64,
+    pub(super) of: u64,
+}
+
+impl Piece {
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        (0..self.count).map(|number| Part { times: self.times.as_ref(), number, of: self.count })
+    }
+
+    /// Whether it consists of some of these units.
+    pub(super) fn is_within(&self, units: &BTreeSet<i64>) -> bool {
+        self.times.as_ref().is_some_and(|times| times.starts.is_subset(units))
+    }
+}
+
+impl Day<'_> {
+    /// The pieces of those units, or of the whole day, for the events whose records lie in those ranges.
+    pub(super) async fn pieces(
+        &mut self,
+        ranges: &[OffsetRange],
+        units: Option<&BTreeSet<i64>>,
+    ) -> Result<Vec<Piece>, DayError> {
+        // All units of a day are the day.
+        let is_part = |units: &&BTreeSet<i64>| (units.len() as i64) < DAY_US / self.task.unit_us;
+        let times = units.filter(is_part).map(|units| self.times(units));
+        let files = self.task.events.iter().filter(|file| may_hold(file, ranges));
+        if files.map(|file| file.rows).sum::<u64>() <= self.rows_max as u64 {
+            return Ok(vec![Piece { times, count: 1 }]);
+        }
+        let rows = self.rows_of_units(ranges, times.as_ref()).await?;
+        let pieces = divided(&rows, self.rows_max as u64).into_iter();
+        Ok(pieces.map(|(units, count)| Piece { times: Some(self.times(&units)), count }).collect())
+    }
+
+    /// How many events each unit has. Only their times are read.
+    async fn rows_of_units(
+        &mut self,
+        ranges: &[OffsetRange],
+        times: Option<&Times>,
+    ) -> Result<BTreeMap<i64, u64>, DayError> {
+        let (unit_us, event_time) = (self.task.unit_us, self.source.event_time.clone());
+        let wanted = Wanted { fields: self.source.field(&event_time).into_iter().collect(), ranges, times };
+        let of_group = move |events: DataFrame| {
+            let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+            for time in events.column(&event_time)?.i64()?.iter().flatten() {
+                *counts.entry(bucket_start(time, unit_us)).or_default() += 1;
+            }
+            Ok(counts)
+        };
+        let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted, of_group)?;
+        let mut counts = BTreeMap::new();
+        while let Some(of_group) = scan.next().await? {
+            for (unit, count) in of_group {
+                *counts.entry(unit).or_default() += count;
+            }
+        }
+        self.work.rows_read += scan.rows_read;
+        Ok(counts)
+    }
+}
+
+/// Divides units with so many events each into pieces, each with at most `rows_max` events, or one unit in so many parts.
+fn divided(rows: &BTreeMap<i64, u64>, rows_max: u64) -> Vec<(BTreeSet<i64>, u64)> {
+    let mut pieces: Vec<(BTreeSet<i64>, u64)> = Vec::new();
+    let mut in_last = u64::MAX;
+    for (unit, rows) in rows {
+        let fits = in_last.saturating_add(*rows) <= rows_max;
+        match pieces.last_mut().filter(|_| fits) {
+            Some((units, _)) => {
+                units.insert(*unit);
+                in_last += rows;
+            }
+            None => {
+                pieces.push((BTreeSet::from([*unit]), rows.div_ceil(rows_max.max(1)).max(1)));
+                in_last = *rows;
+            }
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_put_together_as_long_as_they_fit_and_one_that_does_not_is_divided() {
+        let rows = BTreeMap::from([(0, 3), (1, 5), (2, 3), (3, 25), (4, 1), (7, 9), (8, 10), (9, 0)]);
+        let pieces = divided(&rows, 10);
+        let expected: [(&[i64], u64); 5] = [(&[0, 1], 1), (&[2], 1), (&[3], 3), (&[4, 7], 1), (&[8, 9], 1)];
+        let expected = expected.map(|(units, count)| (units.iter().copied().collect::<BTreeSet<i64>>(), count));
+        assert_eq!(pieces, expected);
+    }
+}

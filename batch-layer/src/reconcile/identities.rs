@@ -1,0 +1,172 @@
+//! The index of identities, brought up to a cut, and what it says of older copies.
+//!
+//! The index is shared by the metrics of a source and lies beside its archive ([`storage::Identities`]). A reconcile needs every
+//! event in it that the view counts, so it first extends it up to the view's cut: by what the last reconcile has counted, or,
+//! where there is none that fits, by everything. The index may name more than a view counts, as each metric has its own cut; a
+//! look-up leaves out what does not lie below that.
+
+use std::collections::BTreeMap;
+
+use platform::store::{DataFile, StoreError};
+use polars::prelude::{DataFrame, PolarsResult};
+use shared_logic::catalog::{RulesHash, Source};
+use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION};
+use shared_logic::dedup::Place;
+use shared_logic::identity::Identity;
+use shared_logic::log::{OffsetRange, Offsets, PartitionId};
+use storage::{Archive, Entries, Identities, Run};
+use tracing::{debug, warn};
+
+use super::cut;
+use super::error::MetricError;
+use crate::archive_rows::may_hold;
+use crate::archive_rows::scan::{Scan, Wanted};
+
+/// How often the newest list is read again after another process has written one.
+const ATTEMPTS: u32 = 20;
+/// About how many offsets an index is extended by before it is kept. A process that is killed loses that much.
+const STEP: i64 = 16 << 20;
+
+/// The index under the source's rules, once it names every event below `cut`; and how many archive rows were read for that.
+/// `files` are the archive's, decoded under these rules; a run is made of about `rows_max` events.
+///
+/// # Errors
+/// If the archive or the index cannot be read or written.
+pub(super) async fn up_to(
+    cut: &Offsets,
+    archive: &Archive,
+    source: &Source,
+    files: &[DataFile],
+    rows_max: usize,
+) -> Result<(Identities, u64), MetricError> {
+    let (rules, facts, mut rows_read) = (source.rules(), archive.facts(), 0);
+    for _ in 0..ATTEMPTS {
+        let mut index = usable(archive, &rules).await?;
+        // What an older archive lacks, an index of a newer one would seem to hold. So it is extended for this process alone.
+        let is_kept = index.archive_version <= archive.version();
+        loop {
+            let Some(to) = step(&index.covered, cut, &facts) else { return Ok((index, rows_read)) };
+            rows_read += extend(&mut index, &to, archive, source, files, rows_max).await?;
+            platform::failpoints::pass("reconcile::before_identities");
+            if is_kept && !archive.keep_identities(&rules, &mut index).await? {
+                break;
+            }
+            platform::failpoints::pass("reconcile::after_identities");
+        }
+    }
+    Err(MetricError::Overtaken { attempts: ATTEMPTS })
+}
+
+/// The newest index, if it can be used: it knows no other archive than this, and nothing of it was archived again since then
+/// (R11). Otherwise one of nothing.
+async fn usable(archive: &Archive, rules: &RulesHash) -> Result<Identities, StoreError> {
+    let index = archive.identities(rules).await?;
+    let (mut facts, mut version) = (archive.facts(), archive.version());
+    if version < index.archive_version {
+        // Another reconcile has extended it, with a newer archive than this process has read.
+        let mut newer = archive.clone();
+        newer.refresh().await?;
+        (facts, version) = (newer.facts(), newer.version());
+    }
+    let is_of_archive = index.archive_version <= version && cut::is_covered(&index.covered, &facts);
+    let is_new = index.covered.iter().next().is_none();
+    if is_new || is_of_archive && !facts.archived_again_since(index.archive_version, rules) {
+        return Ok(index);
+    }
+    warn!(table = archive.path(), "the index of identities does not fit the archive any more; building it anew");
+    Ok(index.emptied())
+}
+
+/// Up to where an index is extended next, so that it reaches the cut after some steps: the partitions that it does not cover so
+/// far. `None`: there are none.
+fn step(covered: &Offsets, cut: &Offsets, facts: &Facts) -> Option<Offsets> {
+    let from = |id: &PartitionId| covered.get(id).or_else(|| facts.partition(id).map(|known| known.begin));
+    let behind = cut.iter().filter_map(|(id, to)| Some((id, from(id)?, to))).filter(|(_, from, to)| from < to);
+    let behind: Vec<_> = behind.collect();
+    let each = (STEP / i64::try_from(behind.len()).unwrap_or(i64::MAX).max(1)).max(1);
+    let to = behind.into_iter().map(|(id, from, to)| (id.clone(), to.min(from.saturating_add(each))));
+    let to: Offsets = to.collect();
+    to.iter().next().is_some().then_some(to)
+}
+
+/// Adds every event up to those offsets. Returns how many archive rows were read.
+async fn extend(
+    index: &mut Identities,
+    to: &Offsets,
+    archive: &Archive,
+    source: &Source,
+    files: &[DataFile],
+    rows_max: usize,
+) -> Result<u64, StoreError> {
+    let (rules, ranges) = (source.rules(), OffsetRange::between(Some(&index.covered), to));
+    let is_identity = |name: &String| source.event_id.contains(name) || *name == source.event_time;
+    let fields = source.fields.iter().filter(|field| is_identity(&field.name)).collect();
+    let wanted = Wanted { fields, ranges: &ranges, times: None };
+    let mut rows_read = 0;
+    for (day, files) in DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned()) {
+        let (event_id, event_time) = (source.event_id.clone(), source.event_time.clone());
+        let identified = move |events: DataFrame| identified(&events, &event_id, &event_time);
+        let mut scan = Scan::new(archive, source, &files, wanted.clone(), identified)?;
+        let (mut runs, mut entries) = (Vec::new(), Entries::default());
+        while let Some(more) = scan.next().await? {
+            entries.append(more);
+            if entries.len() >= rows_max {
+                runs.push(archive.write_run(&rules, &day, std::mem::take(&mut entries)).await?);
+            }
+        }
+        if !entries.is_empty() {
+            runs.push(archive.write_run(&rules, &day, entries).await?);
+        }
+        rows_read += scan.rows_read;
+        if !runs.is_empty() {
+            runs.extend(index.days.remove(&day).unwrap_or_default());
+            let runs = archive.merge_runs(&rules, &day, runs, rows_max).await?;
+            index.days.insert(day, runs);
+        }
+    }
+    to.iter().for_each(|(id, to)| index.covered.set(id.clone(), to));
+    index.archive_version = index.archive_version.max(archive.version());
+    debug!(table = archive.path(), rows_read, %rules, "extended the index of identities");
+    Ok(rows_read)
+}
+
+/// The entries of events.
+fn identified(events: &DataFrame, event_id: &[String], event_time: &str) -> PolarsResult<Entries> {
+    let identities = Identity::of_columns(events, event_id, event_time)?;
+    let (log, partition) = (events.column(LOG)?.str()?, events.column(PARTITION)?.i32()?);
+    let places = log.iter().zip(partition.iter()).zip(events.column(OFFSET)?.i64()?.iter());
+    let mut entries = Entries::default();
+    for (identity, ((log, partition), offset)) in identities.into_iter().zip(places) {
+        entries.push(identity, log.unwrap_or_default(), partition.unwrap_or_default(), offset.unwrap_or_default());
+    }
+    Ok(entries)
+}
+
+/// For each of some identities, which are in order, the first copy that the runs name below a cut; and how many entries were
+/// read. `logs` are in the order in which the archive first saw them.
+///
+/// # Errors
+/// If a run cannot be read.
+pub(super) async fn older(
+    archive: &Archive,
+    runs: &[Run],
+    identities: &[Identity],
+    below: &Offsets,
+    logs: &[String],
+) -> Result<(Vec<Option<Place>>, u64), StoreError> {
+    let numbers: BTreeMap<&str, u32> = logs.iter().map(String::as_str).zip(0..).collect();
+    let (mut older, mut rows_read) = (vec![None; identities.len()], 0);
+    for run in runs {
+        let found = archive.find(run, identities).await?;
+        rows_read += found.read;
+        for (at, id, offset) in found.places {
+            if below.get(&id).is_some_and(|cut| offset < cut) {
+                let log = numbers.get(id.log.as_str()).copied().unwrap_or(u32::MAX);
+                let place = Place { log, partition: id.partition, offset };
+                let first: &mut Option<Place> = &mut older[at];
+                *first = Some(first.map_or(place, |known| known.min(place)));
+            }
+        }
+    }
+    Ok((older, rows_read))
+}

@@ -1,0 +1,114 @@
+//! An index of identities is derived data: where it is missing, behind, or of another archive, nothing is counted twice.
+
+use std::path::PathBuf;
+
+use storage::Identities;
+
+use super::super::*;
+use super::bench::{Bench, id};
+
+/// Where the index lies.
+fn folder(bench: &Bench) -> PathBuf {
+    let deployment = bench.folder.path().join(&bench.reconciler.catalog.deployment.name);
+    deployment.join(bench.archive.path()).join("_identities").join(bench.source().rules().to_string())
+}
+
+/// The lists of the index, in order.
+fn lists(bench: &Bench) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder(bench)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut lists: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "json")).collect();
+    lists.sort();
+    lists
+}
+
+/// The index up to that offset, and how many archive rows were read for it.
+async fn up_to(bench: &Bench, offset: i64) -> (Identities, u64) {
+    let files = bench.reconciler.files(&bench.archive, bench.source()).await.expect("read");
+    let cut = [(id(), offset)].into_iter().collect();
+    identities::up_to(&cut, &bench.archive, bench.source(), &files, 100).await.expect("extended")
+}
+
+/// A bench that has archived some events, in commits of two, and a view that counts the first two.
+async fn bench() -> Bench {
+    let mut bench = Bench::new().await;
+    for ids in [[1, 2], [3, 1], [2, 4], [3, 5]] {
+        bench.archived(&ids).await;
+    }
+    bench.reconcile(&mut bench.view().await, 2).await.expect("it is the only one");
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_extended_by_what_is_new() {
+    let bench = bench().await;
+    assert_eq!(up_to(&bench, 2).await.1, 2);
+    assert_eq!(up_to(&bench, 2).await.1, 0, "it was kept");
+    assert_eq!(up_to(&bench, 6).await.1, 4);
+    let (index, rows_read) = up_to(&bench, 4).await;
+    assert_eq!((rows_read, index.covered.get(&id())), (0, Some(6)), "another metric may be further");
+    assert_eq!(index.runs("1970-01-01").iter().map(|run| run.rows).sum::<u64>(), 6, "a run each time");
+    assert_eq!(lists(&bench).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_index_is_built_anew_and_one_that_is_behind_is_extended() {
+    let bench = bench().await;
+    for slice in 3..=8 {
+        match slice {
+            4 => std::fs::remove_dir_all(folder(&bench)).expect("removed"),
+            5 => std::fs::remove_file(lists(&bench).pop().expect("a list")).expect("removed"),
+            6 => std::fs::remove_dir_all(folder(&bench).join("1970-01-01")).expect("removed"),
+            7 => std::fs::write(lists(&bench).pop().expect("a list"), "{").expect("written"),
+            _ => {}
+        }
+        bench.reconcile(&mut bench.view().await, slice).await.expect("it is the only one");
+    }
+    assert_eq!(bench.read().await, (7, Some(8), 5), "five events, three of them twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_an_archive_that_went_back_is_built_anew() {
+    let bench = bench().await;
+    up_to(&bench, 8).await;
+    for (version, covered) in [(bench.archive.version() + 1, 8), (bench.archive.version(), 9)] {
+        let rules = bench.source().rules();
+        let mut kept = bench.archive.identities(&rules).await.expect("read");
+        kept.archive_version = version;
+        kept.covered.set(id(), covered);
+        assert!(bench.archive.keep_identities(&rules, &mut kept).await.expect("tried"));
+        let (anew, rows_read) = up_to(&bench, 8).await;
+        assert_eq!((rows_read, anew.covered.get(&id()), anew.archive_version), (8, Some(8), bench.archive.version()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_extend_an_index_at_once_both_get_a_whole_one() {
+    for _ in 0..5 {
+        let bench = bench().await;
+        let (one, other) = tokio::join!(up_to(&bench, 8), up_to(&bench, 6));
+        for (index, cut) in [(&one.0, 8), (&other.0, 6)] {
+            assert!(index.covered.get(&id()) >= Some(cut), "{index:?}");
+            let rows: u64 = index.runs("1970-01-01").iter().map(|run| run.rows).sum();
+            // A run that was made from several rows holds a copy once.
+            assert!(rows >= 4, "{index:?}");
+        }
+        bench.reconcile(&mut bench.view().await, 8).await.expect("it is the only one");
+        assert_eq!(bench.read().await, (2, Some(8), 5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_killed_before_its_list_or_before_its_commit_counts_nothing_twice() {
+    let bench = bench().await;
+    // Its runs are written, and no list names them.
+    let (index, _) = up_to(&bench, 8).await;
+    for list in lists(&bench) {
+        std::fs::remove_file(list).expect("removed");
+    }
+    assert_eq!(up_to(&bench, 4).await.1, 4, "they are not used");
+    // Its list is written, and the view is not: the index knows the new events already.
+    assert_eq!(up_to(&bench, 8).await.0.covered, index.covered);
+    let changed = bench.reconcile(&mut bench.view().await, 8).await.expect("it is the only one");
+    assert_eq!((changed.work.added, changed.work.looked_up), (3, 5));
+    assert_eq!(bench.read().await, (2, Some(8), 5));
+}

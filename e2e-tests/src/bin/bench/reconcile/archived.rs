@@ -1,0 +1,115 @@
+//! An archive of made-up events, written as the archiver writes it: without Kafka, and without the bytes of records.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use e2e_tests::scenario::now_us;
+use platform::settings;
+use platform::store::{Commit, Committed, Store, Table};
+use polars::prelude::{AnyValue, Column, DataFrame, DataType, Scalar, Schema};
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::contracts::archive::{self, Facts, LOG, OFFSET, PARTITION, RULES, TIMESTAMP, record_columns};
+use shared_logic::log::PartitionId;
+use shared_logic::schema::INSTANT;
+use shared_logic::time::{day_of, format_day};
+
+/// The topic's id.
+const TOPIC: &str = "bench";
+const PARTITIONS: i32 = 4;
+
+/// What an event says.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) id: u64,
+    pub(crate) at_us: i64,
+    pub(crate) video: u32,
+}
+
+/// The archive of the source `views`.
+pub(crate) struct Archived {
+    table: Table,
+    facts: Facts,
+    source: Source,
+    next: BTreeMap<i32, i64>,
+}
+
+impl Archived {
+    /// An empty one in that store, for the deployment that the catalog names.
+    pub(crate) async fn create(store: &Path, catalog: &str) -> Result<Archived> {
+        let mut catalog = Catalog::parse(catalog).map_err(|mistakes| anyhow!("{mistakes:?}"))?;
+        let source = catalog.sources.remove("views").context("the catalog has no source")?;
+        let settings = settings::Store { url: store.display().to_string(), ..settings::Store::default() };
+        let store = Store::new(&settings, &catalog.deployment.name)?;
+        let fields = source.fields.iter().map(|field| (field.name.as_str().into(), field.kind.table_type()));
+        let columns: Schema = record_columns().into_iter().chain(fields).collect();
+        let table = store.open_or_create(&archive::path(&source.name), &columns, archive::DAY).await?;
+        let mut facts = Facts::default();
+        facts.keep_bytes(&source.rules());
+        (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(TOPIC, partition), 0));
+        let next = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+        Ok(Archived { table, facts, source, next })
+    }
+
+    /// Archives events in one commit: a file for each day, sorted by partition and offset. Copies are in one partition, as
+    /// producers send them by their key.
+    pub(crate) async fn commit(&mut self, events: &[Event]) -> Result<()> {
+        let mut days: BTreeMap<i64, Vec<(i32, i64, &Event)>> = BTreeMap::new();
+        for event in events {
+            let partition = event.video as i32 % PARTITIONS;
+            let next = self.next.get_mut(&partition).context("a partition")?;
+            days.entry(day_of(event.at_us)).or_default().push((partition, *next, event));
+            *next += 1;
+        }
+        let mut files = Vec::with_capacity(days.len());
+        for (day, mut rows) in days {
+            rows.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+            let ranged = [LOG, PARTITION, OFFSET, RULES, "occurred_at"];
+            files.push(self.table.write(&format_day(day), self.frame(&rows)?, &ranged).await?);
+        }
+        for (partition, next) in &self.next {
+            let id = PartitionId::new(TOPIC, *partition);
+            let before = self.facts.partition(&id).context("begun")?.next;
+            ensure!(self.facts.advance(&id, before, *next), "the archive stands elsewhere");
+        }
+        let commit = Commit::new("ARCHIVE", archive::DAY, now_us()).adding(files);
+        let committed = self.table.commit(commit.note(archive::FACTS_DOMAIN, &self.facts)).await?;
+        ensure!(matches!(committed, Committed::At(_)), "another process writes to the archive");
+        Ok(())
+    }
+
+    fn frame(&self, rows: &[(i32, i64, &Event)]) -> Result<DataFrame> {
+        let count = rows.len();
+        let same = |name: &str, text: &str| {
+            let scalar = Scalar::new(DataType::String, AnyValue::StringOwned(text.into()));
+            Column::new_scalar(name.into(), scalar, count)
+        };
+        let texts = |name: &str, text: fn(&Event) -> String| {
+            Column::new(name.into(), rows.iter().map(|(_, _, event)| text(event)).collect::<Vec<_>>())
+        };
+        let ints = |name: &str, int: fn(&Event) -> i64| {
+            Column::new(name.into(), rows.iter().map(|(_, _, event)| int(event)).collect::<Vec<_>>())
+        };
+        let mut columns = BTreeMap::new();
+        let mut add = |column: Column| {
+            columns.insert(column.name().to_string(), column);
+        };
+        add(same(LOG, TOPIC));
+        add(same(RULES, self.source.rules().as_str()));
+        add(Column::new(PARTITION.into(), rows.iter().map(|row| row.0).collect::<Vec<_>>()));
+        add(Column::new(OFFSET.into(), rows.iter().map(|row| row.1).collect::<Vec<_>>()));
+        add(ints(TIMESTAMP, |event| event.at_us).cast(&INSTANT)?);
+        add(ints("occurred_at", |event| event.at_us).cast(&INSTANT)?);
+        add(texts("event_id", |event| format!("{:016x}", event.id)));
+        add(texts("video_id", |event| format!("v{}", event.video)));
+        add(texts("user_id", |event| format!("u{}", event.id.wrapping_mul(7_919) % 100_000)));
+        add(texts("url", |event| format!("/watch/v{}", event.video)));
+        add(ints("status", |event| if event.id % 20 == 0 { 404 } else { 200 }));
+        add(ints("dwell_ms", |event| (event.id.wrapping_mul(104_729) % 10_000) as i64));
+        let fields = self.source.fields.iter().map(|field| (field.name.as_str().into(), field.kind.table_type()));
+        let all = record_columns().into_iter().chain(fields).map(|(name, dtype)| {
+            columns.remove(name.as_str()).unwrap_or_else(|| Column::full_null(name, count, &dtype))
+        });
+        Ok(DataFrame::new(count, all.collect())?)
+    }
+}

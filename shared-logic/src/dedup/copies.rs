@@ -1,0 +1,136 @@
+//! The batch layer's rule: of all copies of an event, the first one stands, wherever the others lie.
+//!
+//! A reconcile adds *new* events to a view that counts older ones. What becomes of a new event depends on two places: its own,
+//! and that of the first older copy ([`verdict`]). So a view to which events were added counts what one counted at once does.
+
+use crate::identity::Identity;
+
+/// Where a record lies. Of the copies of an event, the one with the smallest place stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The log's number, in the order in which the archive first saw the logs.
+    pub log: u32,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// What becomes of a new event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is counted: there is no older copy.
+    Added,
+    /// It is left out: an older copy stands.
+    LeftOut,
+    /// It stands, and an older copy that was counted has to go: whatever holds that one is counted anew.
+    Recounted,
+}
+
+/// Judges the first of an identity's new events by the first of the older ones. Its other new copies are left out.
+pub fn verdict(new: Place, older: Option<Place>) -> Verdict {
+    match older {
+        None => Verdict::Added,
+        Some(older) if older < new => Verdict::LeftOut,
+        Some(_) => Verdict::Recounted,
+    }
+}
+
+/// The first copy of each of some events.
+#[derive(Debug)]
+pub struct FirstCopies {
+    /// Identity, place and row, in the order of the identities.
+    firsts: Vec<(Identity, Place, usize)>,
+    rows: usize,
+}
+
+impl FirstCopies {
+    /// Of events in any order, with their identities and places row by row.
+    pub fn of(identities: &[Identity], places: &[Place]) -> FirstCopies {
+        let rows = identities.iter().zip(places).enumerate();
+        let mut firsts: Vec<_> = rows.map(|(row, (identity, place))| (*identity, *place, row)).collect();
+        firsts.sort_unstable();
+        firsts.dedup_by_key(|(identity, ..)| *identity);
+        FirstCopies { firsts, rows: identities.len() }
+    }
+
+    /// The identities in order, each once.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.firsts.iter().map(|(identity, ..)| *identity).collect()
+    }
+
+    /// Whether each row is a first copy.
+    pub fn mask(&self) -> Vec<bool> {
+        self.mask_of(|_| true)
+    }
+
+    /// Judges each first copy, given the first older copy of each of the [`identities`](FirstCopies::identities). Returns whether
+    /// each row is added, and the rows for which an older copy has to go.
+    pub fn judge(&self, older: &[Option<Place>]) -> (Vec<bool>, Vec<usize>) {
+        let verdict_of = |at: usize| verdict(self.firsts[at].1, older.get(at).copied().flatten());
+        let recounted = (0..self.firsts.len()).filter(|at| verdict_of(*at) == Verdict::Recounted);
+        let recounted = recounted.map(|at| self.firsts[at].2).collect();
+        (self.mask_of(|at| verdict_of(at) == Verdict::Added), recounted)
+    }
+
+    /// Whether each row is a first copy that `accepts` by its number among them.
+    fn mask_of(&self, accepts: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut mask = vec![false; self.rows];
+        for (at, (_, _, row)) in self.firsts.iter().enumerate() {
+            mask[*row] = accepts(at);
+        }
+        mask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(log: u32, partition: i32, offset: i64) -> Place {
+        Place { log, partition, offset }
+    }
+
+    /// Three events: copies of the first in two logs and two partitions, one of the second, two of the third.
+    fn copies() -> (Vec<Identity>, Vec<Place>) {
+        let rows = [
+            (3, at(0, 1, 5)),
+            (1, at(1, 0, 0)),
+            (1, at(0, 1, 2)),
+            (2, at(0, 0, 9)),
+            (1, at(0, 0, 7)),
+            (3, at(0, 1, 4)),
+            (1, at(0, 0, 8)),
+        ];
+        rows.iter().map(|(id, place)| (Identity(*id, 0), *place)).unzip()
+    }
+
+    #[test]
+    fn the_first_copy_is_the_one_with_the_smallest_log_partition_and_offset() {
+        let (identities, places) = copies();
+        let firsts = FirstCopies::of(&identities, &places);
+        assert_eq!(firsts.identities(), [1, 2, 3].map(|id| Identity(id, 0)));
+        assert_eq!(firsts.mask(), [false, false, false, true, true, true, false]);
+    }
+
+    #[test]
+    fn an_older_copy_leaves_new_ones_out_unless_it_comes_after_them() {
+        let new = at(0, 1, 5);
+        assert_eq!(verdict(new, None), Verdict::Added);
+        for before in [at(0, 1, 4), at(0, 0, 99)] {
+            assert_eq!(verdict(new, Some(before)), Verdict::LeftOut);
+        }
+        for after in [at(0, 1, 6), at(0, 2, 0), at(1, 0, 0)] {
+            assert_eq!(verdict(new, Some(after)), Verdict::Recounted);
+        }
+    }
+
+    #[test]
+    fn of_new_copies_at_most_the_first_is_added() {
+        let (identities, places) = copies();
+        let firsts = FirstCopies::of(&identities, &places);
+        let (added, recounted) = firsts.judge(&[Some(at(0, 0, 8)), None, Some(at(0, 1, 3))]);
+        assert_eq!(added, [false, false, false, true, false, false, false]);
+        assert_eq!(recounted, [4], "the event's older copy lies behind the new one");
+    }
+}
