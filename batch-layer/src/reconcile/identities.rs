@@ -86,7 +86,8 @@ fn step(covered: &Offsets, cut: &Offsets, facts: &Facts) -> Option<Offsets> {
     let each = (STEP / i64::try_from(behind.len()).unwrap_or(i64::MAX).max(1)).max(1);
     let to = behind.into_iter().map(|(id, from, to)| (id.clone(), to.min(from.saturating_add(each))));
     let to: Offsets = to.collect();
-    to.iter().next().is_some().then_some(to)
+    let any = to.iter().next().is_some();
+    any.then_some(to)
 }
 
 /// Adds every event up to those offsets. Returns how many archive rows were read.

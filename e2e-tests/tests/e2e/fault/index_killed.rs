@@ -1,7 +1,6 @@
 //! A reconcile that is killed before or after it has kept its index of identities: the next one goes on from there, and no event or
 //! copy of one is counted twice.
 
-use anyhow::Result;
 use e2e_tests::views::Mix;
 use e2e_tests::{Stage, scenario};
 use test_kit::DEADLINE;
