@@ -8,8 +8,9 @@ mod schemas;
 
 use std::collections::HashSet;
 
-use platform::store::{Committed, StoreError};
+use platform::store::{Committed, FileBeside, StoreError};
 use polars::prelude::Schema;
+use shared_logic::catalog::RulesHash;
 use shared_logic::contracts::archive::{self, Facts};
 
 use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
@@ -95,6 +96,17 @@ impl Archive {
             self.refresh().await?;
         }
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// The files that [`Archive::remove_orphans`], [`Archive::remove_decoded`] and [`Archive::remove_identities`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn unused(&self, own: &RulesHash) -> Result<Vec<FileBeside>, StoreError> {
+        let mut unused = self.table().orphans(ORPHAN_AGE, &HashSet::new()).await?;
+        unused.extend(self.decoded_over().await?);
+        unused.extend(self.identities_over(own).await?);
+        Ok(unused)
     }
 
     /// Removes files that do not belong to this version, if they were written longer than [`ORPHAN_AGE`] ago and no

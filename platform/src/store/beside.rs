@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::parquet::{self, Effort};
 use super::{DataFile, StoreError, Table};
 
-/// A file beside a table.
+/// A file in a table's folder that belongs to no version of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileBeside {
     /// Its path relative to the table.
@@ -28,6 +28,16 @@ pub struct FileBeside {
     pub size: u64,
     /// When it was last written, microseconds since 1970 by the store's clock.
     pub written_us: i64,
+}
+
+impl From<ObjectMeta> for FileBeside {
+    fn from(object: ObjectMeta) -> FileBeside {
+        FileBeside {
+            path: object.location.to_string(),
+            size: object.size,
+            written_us: object.last_modified.timestamp_micros(),
+        }
+    }
 }
 
 impl Table {
@@ -115,12 +125,7 @@ impl Table {
     pub async fn files_beside(&self, folder: &str) -> Result<Vec<FileBeside>, StoreError> {
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| self.failed("list files of", folder, error))?;
-        let file = |object: ObjectMeta| FileBeside {
-            path: object.location.to_string(),
-            size: object.size,
-            written_us: object.last_modified.timestamp_micros(),
-        };
-        Ok(listed.into_iter().map(file).collect())
+        Ok(listed.into_iter().map(FileBeside::from).collect())
     }
 
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
@@ -134,15 +139,27 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = self.ago(age);
-        let mut removed = 0;
-        for FileBeside { path, written_us, .. } in self.files_beside(folder).await? {
-            if is_over(&path) && written_us < before_us {
-                let deleted = self.objects().delete(&Path::from(path.as_str())).await;
-                deleted.map_err(|error| self.failed("remove", &path, error))?;
-                removed += 1;
-            }
+        let over = self.over_beside(folder, is_over, age).await?;
+        for FileBeside { path, .. } in &over {
+            let deleted = self.objects().delete(&Path::from(path.as_str())).await;
+            deleted.map_err(|error| self.failed("remove", path, error))?;
         }
-        Ok(removed)
+        Ok(over.len())
+    }
+
+    /// The files that [`Table::remove_beside`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn over_beside(
+        &self,
+        folder: &str,
+        is_over: impl Fn(&str) -> bool,
+        age: Duration,
+    ) -> Result<Vec<FileBeside>, StoreError> {
+        let before_us = self.ago(age);
+        let mut over = self.files_beside(folder).await?;
+        over.retain(|file| is_over(&file.path) && file.written_us < before_us);
+        Ok(over)
     }
 }

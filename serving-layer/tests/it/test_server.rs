@@ -249,6 +249,7 @@ impl TestServer {
             definition,
             cut: Offsets::from_iter(cut.iter().enumerate().map(|(n, cut)| (PartitionId::new(LOG, n as i32), *cut))),
             archive_version,
+            retired_before: None,
             committed_at_us: at("2026-04-24T09:20:03Z"),
         };
         commit = commit.removing(files.filter(|file| days.contains_key(file.partition.as_str())));

@@ -42,6 +42,16 @@ pub struct Note {
     pub cut: Offsets,
     /// The version of the archive that was read.
     pub archive_version: u64,
+    /// The first day, in days since 1970, that the view holds; `None`: it holds every day. Events of earlier days are in no row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
     /// When it was committed, microseconds since 1970 by the committer's clock; for information only.
     pub committed_at_us: i64,
+}
+
+impl Note {
+    /// Whether the view holds no rows of that day, in days since 1970, because they were taken out or could not be counted any more.
+    pub fn is_retired(&self, day: i64) -> bool {
+        self.retired_before.is_some_and(|before| day < before)
+    }
 }

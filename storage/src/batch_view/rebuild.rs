@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::{DataFile, FileBeside, StoreError};
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::log::Offsets;
@@ -38,6 +38,10 @@ pub struct Rebuild {
     /// builds do not name it.
     #[serde(default)]
     pub archive_version: u64,
+    /// The first day, in days since 1970, that it counts: the archive did not hold all rows of earlier ones any more; `None`: it
+    /// counts every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
     /// Every day, `YYYY-MM-DD`, that has events below the cut.
     pub days: BTreeMap<String, RebuildDay>,
 }
@@ -127,12 +131,25 @@ impl BatchView {
             self.forget_rebuild(&note.definition).await?;
         }
         table.remove_beside(FOLDER, |path| path != own, STALE_AGE).await?;
-        let mut spared = HashSet::new();
+        table.remove_orphans(ORPHAN_AGE, &self.files_of_rebuilds().await?).await
+    }
+
+    /// The files that [`BatchView::remove_orphans`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn unused(&self) -> Result<Vec<FileBeside>, StoreError> {
+        self.table().orphans(ORPHAN_AGE, &self.files_of_rebuilds().await?).await
+    }
+
+    /// The paths of the files that rebuilds have counted.
+    async fn files_of_rebuilds(&self) -> Result<HashSet<String>, StoreError> {
+        let (table, mut files) = (self.table(), HashSet::new());
         for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
             let rebuild: Option<Rebuild> = table.beside(&path).await?;
-            spared.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));
+            files.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));
         }
-        table.remove_orphans(ORPHAN_AGE, &spared).await
+        Ok(files)
     }
 }
 

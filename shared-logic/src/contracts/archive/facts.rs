@@ -5,12 +5,14 @@
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
+//! - `retired`: days whose rows were taken out, because they are old (`retain`);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
 mod incarnations;
 mod kept_bytes;
 mod over;
+mod retired;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,8 @@ pub struct Facts {
     pub unnamed_rules: Option<RulesHash>,
     /// Whether an archiver that keeps bytes has started.
     pub keeps_bytes: bool,
+    /// The first day, in days since 1970, of which the archive holds every row; `None`: it holds those of all days.
+    pub retired_before: Option<i64>,
 }
 
 /// One life of a topic.
@@ -84,6 +88,9 @@ pub struct PartitionFacts {
     /// The ranges that the log lost before they were archived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,
+    /// The offset below which rows of retired days may be missing; `None`: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_below: Option<i64>,
     /// The ranges of which only the columns are archived, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns_only: Vec<ColumnsOnly>,
@@ -185,6 +192,7 @@ impl Facts {
             settled: false,
             end: offset,
             lost: Vec::new(),
+            retired_below: None,
             columns_only: Vec::new(),
         });
     }

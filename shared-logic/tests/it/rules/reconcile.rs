@@ -231,7 +231,13 @@ impl World {
             let mask = rows.entry(id.clone()).or_default();
             *mask = mask.plus(if *foreign { added.foreign() } else { added });
         }
-        let note = Note { definition: hash(definition), cut, archive_version: me.archive.version, committed_at_us: 0 };
+        let note = Note {
+            definition: hash(definition),
+            cut,
+            archive_version: me.archive.version,
+            retired_before: None,
+            committed_at_us: 0,
+        };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
 }

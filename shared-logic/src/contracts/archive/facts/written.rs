@@ -13,6 +13,8 @@ use crate::rejection::Reason;
 
 /// The format of archives whose files name their rules.
 const FORMAT: u32 = 2;
+/// The same, of which days are retired. A program that does not know of them would take what is left for everything.
+const FORMAT_RETIRED: u32 = 3;
 
 /// Facts as JSON: either `format` and `facts`, or, in an archive to which no archiver that keeps bytes has come, what
 /// was written before.
@@ -35,6 +37,8 @@ struct Content {
     rejects: BTreeMap<Reason, Rejects>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unnamed_rules: Option<RulesHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retired_before: Option<i64>,
 }
 
 impl TryFrom<Written> for Facts {
@@ -42,23 +46,27 @@ impl TryFrom<Written> for Facts {
 
     fn try_from(written: Written) -> Result<Facts, String> {
         match written {
-            Written { format: Some(FORMAT), facts: Some(Content { logs, rejects, unnamed_rules }), .. } => {
-                Ok(Facts { logs, rejects, unnamed_rules, keeps_bytes: true })
+            Written { format: Some(FORMAT | FORMAT_RETIRED), facts: Some(content), .. } => {
+                let Content { logs, rejects, unnamed_rules, retired_before } = content;
+                Ok(Facts { logs, rejects, unnamed_rules, keeps_bytes: true, retired_before })
             }
             Written { format: None, logs: Some(logs), rejects, .. } => {
-                Ok(Facts { logs, rejects, unnamed_rules: None, keeps_bytes: false })
+                Ok(Facts { logs, rejects, unnamed_rules: None, keeps_bytes: false, retired_before: None })
             }
-            Written { format, .. } => Err(format!("facts of the format {format:?} instead of {FORMAT}")),
+            Written { format, .. } => {
+                Err(format!("facts of the format {format:?} instead of {FORMAT} or {FORMAT_RETIRED}"))
+            }
         }
     }
 }
 
 impl From<Facts> for Written {
     fn from(facts: Facts) -> Written {
-        let Facts { logs, rejects, unnamed_rules, keeps_bytes } = facts;
+        let Facts { logs, rejects, unnamed_rules, keeps_bytes, retired_before } = facts;
         if keeps_bytes {
-            let facts = Some(Content { logs, rejects, unnamed_rules });
-            Written { format: Some(FORMAT), facts, logs: None, rejects: BTreeMap::new() }
+            let format = if retired_before.is_some() { FORMAT_RETIRED } else { FORMAT };
+            let facts = Some(Content { logs, rejects, unnamed_rules, retired_before });
+            Written { format: Some(format), facts, logs: None, rejects: BTreeMap::new() }
         } else {
             Written { format: None, facts: None, logs: Some(logs), rejects }
         }
@@ -89,8 +97,20 @@ mod tests {
         let current = serde_json::to_string(&facts).expect("written");
         assert!(serde_json::from_str::<Before>(&current).is_err(), "{current}");
         assert_eq!(serde_json::from_str::<Facts>(&current).expect("read"), facts);
-        let later = current.replacen("\"format\":2", "\"format\":3", 1);
+        let later = current.replacen("\"format\":2", "\"format\":4", 1);
         assert_ne!(later, current);
         assert!(serde_json::from_str::<Facts>(&later).is_err());
+    }
+
+    #[test]
+    fn programs_that_do_not_know_of_retired_days_cannot_read_facts_that_name_them() {
+        let id = PartitionId::new("log", 0);
+        let mut facts = Facts::default();
+        facts.keep_bytes(&RulesHash::from("rules"));
+        facts.begin(&id, 3);
+        facts.retire(20_000, &[(id, 9)].into_iter().collect());
+        let written = serde_json::to_string(&facts).expect("written");
+        assert!(written.starts_with("{\"format\":3,"), "{written}");
+        assert_eq!(serde_json::from_str::<Facts>(&written).expect("read"), facts);
     }
 }
