@@ -20,7 +20,7 @@ pub(crate) mod record_rows;
 pub(crate) mod scan;
 pub(crate) mod witnesses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
@@ -58,6 +58,9 @@ pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
     let fields = source.fields.iter().map(|field| (field_column(field, declared), field.kind.table_type()));
     record_columns().into_iter().chain(fields).collect()
 }
+
+/// About so many rows of a large file are decoded at a time.
+const DECODED_ROWS: usize = 500_000;
 
 /// The archive's files, each record decoded under the source's rules. Files of other rules are decoded now, unless an
 /// earlier run has done so.
@@ -106,10 +109,24 @@ async fn decode(
     rules: &RulesHash,
     file: &DataFile,
 ) -> Result<Vec<DataFile>, RowsError> {
-    let Redecoded { days, records, without_bytes } = redecode(archive, source, schemas, file, None).await?;
     let (mut decoded, event_time) = (Decoded::of(rules, file), event_time_column(source, None));
-    for (day, frame) in days {
-        decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
+    let (mut records, mut without_bytes) = (0, 0);
+    let columns: Schema = record_columns().into_iter().collect();
+    let mut groups = VecDeque::from(archive.row_groups(file, &columns, |_| true).await?);
+    while !groups.is_empty() {
+        let (mut frames, mut rows) = (Vec::new(), 0);
+        while rows < DECODED_ROWS
+            && let Some(group) = groups.pop_front()
+        {
+            rows += group.rows();
+            frames.push(group.read(Ok).await?.lazy());
+        }
+        let frames = rows::compute("read records", archive.path(), || concat(frames, UnionArgs::default())).await?;
+        let part = decode_records(archive, source, schemas, frames, None).await?;
+        (records, without_bytes) = (records + part.records, without_bytes + part.without_bytes);
+        for (day, frame) in part.days {
+            decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
+        }
     }
     info!(table = archive.path(), file = file.path, records, without_bytes, %rules, "decoded under the catalog's rules");
     Ok(archive.keep_decoded(decoded).await?)
@@ -138,6 +155,17 @@ pub(crate) async fn redecode(
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
+    decode_records(archive, source, schemas, records, declared).await
+}
+
+/// Decodes records from their bytes. They are in memory at once, before and after.
+async fn decode_records(
+    archive: &Archive,
+    source: &Source,
+    schemas: &Schemas,
+    records: LazyFrame,
+    declared: Option<&Schema>,
+) -> Result<Redecoded, RowsError> {
     let decoder = Decoder::new(source);
     let read = move || -> PolarsResult<_> {
         let records = records.collect()?;

@@ -11,6 +11,7 @@ use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
+use crate::maintenance::Pass;
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -31,6 +32,8 @@ enum Command {
     Archive,
     /// Recounts what is new once, and commits views and cuts
     Reconcile,
+    /// Tidies up the tables once: retires days that are older than `retain`, merges files, deletes what no reader needs
+    Maintain(Maintain),
     /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
     /// Moved to `braid status`
@@ -42,6 +45,18 @@ enum Command {
     /// Moved to `braid lost`
     #[command(hide = true)]
     Lost(Moved),
+}
+
+/// Which tables are tidied up, and whether really.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  batch-layer maintain --dry-run\n  batch-layer maintain views page_views")]
+struct Maintain {
+    /// Sources, whose archives are maintained, and metrics, whose views are; all of them without any
+    #[arg(value_name = "SOURCE|METRIC")]
+    names: Vec<String>,
+    /// Only says what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The arguments of a command that moved to `braid`. The old names work for one more release.
@@ -82,6 +97,14 @@ async fn run() -> anyhow::Result<()> {
         Command::Reconcile => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
+                println!("{report}");
+            }
+            Ok(())
+        }
+        Command::Maintain(Maintain { names, dry_run }) => {
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            let pass = Pass { names: &names, dry_run, now_us: platform::clock::now_us() };
+            for report in crate::maintenance::run(&reconciler, pass, &CancellationToken::new()).await? {
                 println!("{report}");
             }
             Ok(())

@@ -4,6 +4,7 @@
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: reconciles by cron;
+//! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
@@ -13,6 +14,7 @@ mod archive_rows;
 pub mod command;
 pub mod give_up;
 pub mod init;
+pub mod maintenance;
 pub mod reconcile;
 mod rows;
 pub mod schedule;

@@ -19,6 +19,7 @@
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
+//! - `retired`: what can still be done with days whose rows are retired;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
@@ -33,6 +34,7 @@ mod over;
 mod plan;
 mod rebuild;
 mod report;
+mod retired;
 mod shards;
 mod slices;
 mod touched;
@@ -43,6 +45,7 @@ use std::time::Duration;
 use metrics::counter;
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
+use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
@@ -74,7 +77,7 @@ pub struct Reconciler {
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     redis: settings::Redis,
-    registry: Registry,
+    pub(crate) registry: Registry,
     /// The setting `speed.max_slices`.
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
@@ -238,8 +241,24 @@ impl Reconciler {
     }
 
     /// How many rows are in memory at a time, about.
-    fn rows_at_once(&self) -> usize {
+    pub(crate) fn rows_at_once(&self) -> usize {
         usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Writes the rows of files of one day of a metric's view into fewer files, in which those of one key and bucket are merged. They
+    /// belong to the view once they are committed.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub(crate) async fn merged(
+        &self,
+        metric: &Metric,
+        view: &BatchView,
+        day: &str,
+        files: &[DataFile],
+    ) -> Result<Vec<DataFile>, MetricError> {
+        let merged = day::merged(&self.catalog, metric, view, (day, files), self.rows_at_once()).await;
+        merged.map_err(|source| MetricError::Day { day: day.to_owned(), source })
     }
 
     async fn commit(

@@ -7,17 +7,22 @@
 //!   file. The new events of that hour are among these rows, so they are not added besides.
 //! - *Merged*: while a file is written, small files of the day are merged into it.
 //!
+//! - *Retired*: a day whose rows are taken out of the archive (`retain`) cannot be recomputed. What was counted stands, and new events
+//!   are added to it as far as the index of identities can tell that they are no copies.
+//!
 //! However much a day holds, memory is bounded: events are read and counted in pieces.
 //!
 //! - `pieces`: a day's event time → pieces with few enough events;
 //! - `events`: a piece → its events, with what tells copies apart;
-//! - `output`: partials → files.
+//! - `output`: partials → files;
+//! - `merged`: files → fewer files with the same partials.
 
 mod events;
+mod merged;
 mod output;
 mod pieces;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use platform::store::DataFile;
@@ -33,6 +38,7 @@ use shared_logic::time::bucket_start;
 use storage::{Archive, BatchView, Run};
 
 use self::events::{Events, Key};
+pub(super) use self::merged::merged;
 use self::output::Output;
 use super::error::DayError;
 use super::identities;
@@ -61,12 +67,38 @@ pub(super) struct DayTask {
     pub(super) unit_us: i64,
     /// The starts of the units that are recomputed in any case, microseconds since 1970.
     pub(super) units: BTreeSet<i64>,
+    /// What is left of the day's past.
+    #[serde(default)]
+    pub(super) past: Past,
     /// The archive's files of the day, decoded under the source's rules.
     pub(super) events: Vec<DataFile>,
     /// The index of the day's identities, complete below `counted`.
     pub(super) identities: Vec<Run>,
     /// The files of the day's rows that are counted already.
     pub(super) rows: Vec<DataFile>,
+}
+
+/// What is left of what a day has held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Past {
+    /// Every row, so the day can be recomputed.
+    #[default]
+    Held,
+    /// The identities of its events, and no longer all of its rows.
+    Identified,
+    /// Neither: a new event may be a copy of a counted one.
+    Unknown,
+}
+
+impl Past {
+    /// Of a day of which the archive may lack rows, and the index of identities events.
+    pub(super) fn of(lacks_rows: bool, lacks_identities: bool) -> Past {
+        match (lacks_rows, lacks_identities) {
+            (false, _) => Past::Held,
+            (true, false) => Past::Identified,
+            (true, true) => Past::Unknown,
+        }
+    }
 }
 
 /// A day that is counted. Its files belong to the view once they are committed.
@@ -138,19 +170,28 @@ impl Day<'_> {
         let task = self.task;
         let Some(counted) = &task.counted else { return Ok(()) };
         let ranges = OffsetRange::between(Some(counted), &task.cut);
+        let has_copies = !self.source.event_id.is_empty();
         for piece in self.pieces(&ranges, None).await? {
             // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
-            for part in piece.parts().filter(|_| piece.count > 1) {
+            for part in piece.parts().filter(|_| piece.count > 1 && task.past == Past::Held) {
                 let events = self.read(&ranges, &part).await?;
-                again.extend(self.judge(events, counted).await?.1);
+                again.extend(self.judge(events, counted).await?.1.into_keys());
             }
             if piece.is_within(again) {
                 continue;
             }
             for part in piece.parts() {
                 let events = self.read(&ranges, &part).await?;
+                if has_copies && task.past == Past::Unknown {
+                    self.work.unproven += events.rows.height() as u64;
+                    continue;
+                }
                 let (added, units) = self.judge(events, counted).await?;
-                again.extend(units);
+                if task.past == Past::Held {
+                    again.extend(units.into_keys());
+                } else {
+                    self.work.unreplaced += units.into_values().sum::<u64>();
+                }
                 self.work.added += added.height() as u64;
                 let partials = self.partials(added, Some(self.times(again))).await?;
                 self.output.push(partials).await?;
@@ -159,11 +200,11 @@ impl Day<'_> {
         Ok(())
     }
 
-    /// Which of these new events are added, and the units that have to be recomputed, as an older copy has to go. Of a source
-    /// without an event id, every event is added.
-    async fn judge(&mut self, events: Events, counted: &Offsets) -> Result<(DataFrame, BTreeSet<i64>), DayError> {
+    /// Which of these new events are added, and the units that have to be recomputed, as older copies have to go, with the number of
+    /// these. Of a source without an event id, every event is added.
+    async fn judge(&mut self, events: Events, counted: &Offsets) -> Result<(DataFrame, BTreeMap<i64, u64>), DayError> {
         if self.source.event_id.is_empty() || events.rows.height() == 0 {
-            return Ok((events.rows, BTreeSet::new()));
+            return Ok((events.rows, BTreeMap::new()));
         }
         let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
         let (rows, firsts) = events.first_copies(self.archive.path()).await?;
@@ -175,8 +216,10 @@ impl Day<'_> {
         let judged = rows::compute("judge new events", self.archive.path(), move || {
             let (added, recounted) = firsts.judge(&older);
             let times = rows.column(&event_time)?.i64()?;
-            let units = recounted.into_iter().filter_map(|row| times.get(row));
-            let units = units.map(|time| bucket_start(time, unit_us)).collect();
+            let mut units: BTreeMap<i64, u64> = BTreeMap::new();
+            for time in recounted.into_iter().filter_map(|row| times.get(row)) {
+                *units.entry(bucket_start(time, unit_us)).or_default() += 1;
+            }
             Ok((rows.filter(&added.into_iter().collect())?, units))
         });
         Ok(judged.await?)

@@ -44,6 +44,10 @@ pub(super) async fn up_to(
         let mut index = usable(archive, &rules).await?;
         // What an older archive lacks, an index of a newer one would seem to hold. So it is extended for this process alone.
         let is_kept = index.archive_version <= archive.version();
+        // Rows that it does not name yet may be retired by now.
+        if facts.retired_beyond(&index.covered) {
+            index.retire(facts.retired_before);
+        }
         loop {
             let Some(to) = step(&index.covered, cut, &facts) else { return Ok((index, rows_read)) };
             rows_read += extend(&mut index, &to, archive, source, files, rows_max).await?;

@@ -9,7 +9,8 @@
 //! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it adds the events that
 //! lie between the rebuild's cut and the next view's, and replaces the old view in one commit. The next cut follows
 //! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it. Where it
-//! lies below, the hours of events that were counted too early are recomputed.
+//! lies below, the hours of events that were counted too early are recomputed. Days whose rows are retired cannot be counted: they are
+//! carried over from the view if it counts the same definition; otherwise the rebuild is refused (`retired`).
 
 use std::time::Duration;
 
@@ -20,15 +21,16 @@ use shared_logic::catalog::Metric;
 use shared_logic::complete;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::cut::Rotated;
+use shared_logic::time::{format_day, parse_day};
 use storage::{Archive, BatchView, Rebuild, RebuildDay};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::error::{MetricError, ReconcileError};
-use super::plan::{Counted, Plan};
+use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Report};
-use super::{Prepared, Reconciler, cut, plan, report, slices, view};
+use super::{Prepared, Reconciler, cut, plan, report, retired, slices, view};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -162,8 +164,14 @@ impl Reconciler {
             return Ok(Some(Counted::InView(own.cut.clone())));
         }
         let rebuild = if staged { self.begun(metric, view, archive).await? } else { None };
-        let whole = rebuild.filter(Rebuild::is_whole);
-        Ok(whole.map(|whole| Counted::Staged(whole.cut.clone(), whole.files().cloned().collect())))
+        let note: Option<&Note> = view.note().map(AsRef::as_ref);
+        let staged = |whole: Rebuild| Staged {
+            files: whole.files().cloned().collect(),
+            carried: retired::carried(note, &whole.definition, whole.retired_before),
+            retired_before: whole.retired_before,
+            cut: whole.cut,
+        };
+        Ok(rebuild.filter(Rebuild::is_whole).map(|whole| Counted::Staged(staged(whole))))
     }
 
     /// The newest view, if it can be used for the metric as this catalog defines it.
@@ -174,7 +182,8 @@ impl Reconciler {
     }
 
     /// The rebuild of the metric's definition, if one was begun and the archive holds what it has counted: it reaches the
-    /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that was begun at a newer
+    /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11), and no day that is left to count was
+    /// retired since then. One that was begun at a newer
     /// version of the archive is none for a process that does not know that version.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
@@ -183,7 +192,10 @@ impl Reconciler {
         Ok(kept.filter(|kept| {
             let begun_at = kept.archive_version;
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
-            kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same
+            let is_retired = |day: &str| parse_day(day).is_some_and(|day| facts.is_retired(day));
+            let can_end = kept.days.iter().all(|(name, day)| day.counted.is_some() || !is_retired(name));
+            let lacks_rows = kept.retired_before < facts.retired_before && facts.retired_beyond(&kept.cut);
+            kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
         }))
     }
 
@@ -216,10 +228,17 @@ impl Reconciler {
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<Rebuild, MetricError> {
-        let Plan { definition, cut, archive_version, tasks, .. } =
+        let Plan { definition, cut, archive_version, retired_before, tasks, .. } =
             self.plan(metric, view, Counted::Nothing, archive, rotated).await?;
+        if retired::carried(view.note().map(AsRef::as_ref), &definition, retired_before).is_some() {
+            let before = retired_before.map(format_day);
+            info!(
+                metric = metric.name,
+                before, "the rows of older days are retired: the view's own rows of them are carried over"
+            );
+        }
         let days = tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
-        let rebuild = Rebuild { definition, cut, archive_version, days: days.collect() };
+        let rebuild = Rebuild { definition, cut, archive_version, retired_before, days: days.collect() };
         view.keep_rebuild(&rebuild).await?;
         Ok(rebuild)
     }

@@ -22,7 +22,6 @@ mod with_shards;
 mod witnesses;
 mod work;
 
-use platform::store::DataFile;
 use shared_logic::log::Offsets;
 
 use self::bench::Bench;

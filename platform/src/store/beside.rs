@@ -141,8 +141,8 @@ impl Table {
     ) -> Result<usize, StoreError> {
         let over = self.over_beside(folder, is_over, age).await?;
         for FileBeside { path, .. } in &over {
-            let deleted = self.objects().delete(&Path::from(path.as_str())).await;
-            deleted.map_err(|error| self.failed("remove", path, error))?;
+            // Another process may be removing them, too.
+            self.delete(&Path::from(path.as_str())).await?;
         }
         Ok(over.len())
     }

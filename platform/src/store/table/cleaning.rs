@@ -116,7 +116,7 @@ impl Table {
     }
 
     /// Deletes a file, unless another process has done so.
-    async fn delete(&self, file: &Path) -> Result<(), StoreError> {
+    pub(in crate::store) async fn delete(&self, file: &Path) -> Result<(), StoreError> {
         match self.objects().delete(file).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("remove", file.as_ref(), error)),
