@@ -121,7 +121,8 @@ async fn decode(
             rows += group.rows();
             frames.push(group.read(Ok).await?.lazy());
         }
-        let frames = rows::compute("read records", archive.path(), || concat(frames, UnionArgs::default())).await?;
+        let frames =
+            rows::compute("read records", archive.path(), move || concat(frames, UnionArgs::default())).await?;
         let part = decode_records(archive, source, schemas, frames, None).await?;
         (records, without_bytes) = (records + part.records, without_bytes + part.without_bytes);
         for (day, frame) in part.days {

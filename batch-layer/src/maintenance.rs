@@ -15,8 +15,6 @@ mod compaction;
 mod counted;
 mod report;
 mod retention;
-#[cfg(test)]
-mod tests;
 mod vacuum;
 
 use platform::store::StoreError;

@@ -66,9 +66,7 @@ pub(super) async fn holds(archive: &Archive, file: &DataFile, ranges: &[OffsetRa
     let places: Schema = record_columns().into_iter().filter(|(name, _)| is_place(name)).collect();
     for group in archive.row_groups(file, &places, |part| may_hold(part, ranges)).await? {
         let filter = within(ranges);
-        let look = move |rows: DataFrame| {
-            Ok(rows.lazy().filter(filter).select([col(OFFSET)]).collect()?.height() > 0)
-        };
+        let look = move |rows: DataFrame| Ok(rows.lazy().filter(filter).select([col(OFFSET)]).collect()?.height() > 0);
         if group.read(look).await? {
             return Ok(true);
         }

@@ -74,7 +74,10 @@ impl fmt::Display for Report {
                 write!(f, "{table}: {files} files of days before {before} {would}retired, {size}")
             }
             Step::NotCounted { metric } => {
-                write!(f, "{table}: nothing is retired, because the view of {metric} does not count this definition yet")
+                write!(
+                    f,
+                    "{table}: nothing is retired, because the view of {metric} does not count this definition yet"
+                )
             }
             Step::Merged { day, files, bytes } => {
                 write!(f, "{table}: {files} files of {day} {would}merged, {}", size_text(*bytes))

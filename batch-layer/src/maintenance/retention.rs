@@ -133,11 +133,7 @@ async fn commit(
 }
 
 /// Takes the identities of days out of the index that are retired in the archive and that no view holds any more.
-async fn forget_identities(
-    reconciler: &Reconciler,
-    source: &Source,
-    archive: &mut Archive,
-) -> Result<(), TableError> {
+async fn forget_identities(reconciler: &Reconciler, source: &Source, archive: &mut Archive) -> Result<(), TableError> {
     let mut first = archive.facts().retired_before;
     for metric in reconciler.catalog.metrics_of(&source.name) {
         let view = reconciler.storage.batch_view(&metric.name).await?;
@@ -156,11 +152,7 @@ async fn forget_identities(
 ///
 /// # Errors
 /// If the view cannot be read or written.
-pub(super) async fn of_view(
-    metric: &Metric,
-    view: &mut BatchView,
-    pass: Pass<'_>,
-) -> Result<Option<Step>, TableError> {
+pub(super) async fn of_view(metric: &Metric, view: &mut BatchView, pass: Pass<'_>) -> Result<Option<Step>, TableError> {
     let Some(retain_us) = metric.retain_us else { return Ok(None) };
     for _ in 0..ATTEMPTS {
         view.refresh().await?;

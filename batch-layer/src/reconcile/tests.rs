@@ -6,7 +6,9 @@
 //! - `ended_logs`: what logs cost that are over;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
+//! - `maintained`: archivers, reconciles and maintenance at once, and a busy day;
 //! - `rebuilds`: views of another definition, counted in steps;
+//! - `retired`: days that are older than `retain`;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
@@ -17,7 +19,9 @@ mod copies;
 mod ended_logs;
 mod index;
 mod kept_files;
+mod maintained;
 mod rebuilds;
+mod retired;
 mod with_shards;
 mod witnesses;
 mod work;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use futures::future::join_all;
+use shared_logic::time::format_day;
 
 use super::RequestedVersion;
 use super::parameters::Parameters;
@@ -50,7 +51,10 @@ pub(crate) async fn status(
         deployment: Deployment { name: deployment.name.clone(), version: deployment.version.clone() },
         braid: env!("CARGO_PKG_VERSION"),
         sources,
-        views: metrics.map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
+        views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
+        retired_before: metrics
+            .filter_map(|metric| Some((metric.clone(), format_day(snapshot.view(metric)?.note.retired_before?))))
+            .collect(),
         dependencies: Dependencies {
             redis: Dependency::new(redis),
             kafka: Dependency::new(kafka.into_iter().flatten()),

@@ -66,7 +66,8 @@ pub(super) async fn merged(
     let merged = sorted.written().await?;
     let rows = |files: &[DataFile]| files.iter().map(|file| file.rows).sum::<u64>();
     if rows(&merged) != rows(files) {
-        let what = format!("files of {day} whose statistics do not fit their rows: {} of {}", rows(&merged), rows(files));
+        let what =
+            format!("files of {day} whose statistics do not fit their rows: {} of {}", rows(&merged), rows(files));
         return Err(StoreError::Foreign { table: archive.path().to_owned(), what }.into());
     }
     Ok(merged)

@@ -159,7 +159,10 @@ fn a_rebuild_carries_retired_days_over_from_the_views_own_cut_on() {
     assert_eq!((plan.rebuilt, &plan.staged), (true, &files_of));
     assert_eq!(days(&plan), ["2026-04-25", "2026-04-26"]);
     let [older, newer] = plan.tasks.as_slice() else { panic!("{:?}", plan.tasks) };
-    assert_eq!((&older.counted, &older.rows, older.past), (&Some(cut(4)), &files(&["2026-04-25"], "view"), Past::Identified));
+    assert_eq!(
+        (&older.counted, &older.rows, older.past),
+        (&Some(cut(4)), &files(&["2026-04-25"], "view"), Past::Identified)
+    );
     assert_eq!((&newer.counted, &newer.rows, newer.past), (&Some(cut(8)), &files_of, Past::Held));
 }
 
@@ -170,7 +173,8 @@ fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
     let day = |counted| storage::RebuildDay { units: BTreeSet::from([DAY * DAY_US]), counted };
     let days = [("2026-04-24", Some(Vec::new())), ("2026-04-25", None), ("2026-04-26", None)];
     let days = days.into_iter().map(|(name, counted)| (name.to_owned(), day(counted))).collect();
-    let rebuild = Rebuild { definition: catalog.definition(metric), cut: cut(5), archive_version: 1, retired_before: None, days };
+    let rebuild =
+        Rebuild { definition: catalog.definition(metric), cut: cut(5), archive_version: 1, retired_before: None, days };
     let left = days_left(&rebuild, metric, &Facts::default(), files(&["2026-04-24", "2026-04-26"], "events"));
     let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.rows.len())).collect();
     assert_eq!(seen, [("2026-04-25", 0, 0), ("2026-04-26", 1, 0)]);
