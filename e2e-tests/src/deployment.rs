@@ -178,7 +178,7 @@ impl Deployment {
 
     /// Runs maintenance of all tables to its end; returns what it printed.
     pub async fn maintain(&self, arguments: &[&str]) -> Result<String> {
-        let process = self.batch(&[&["maintain"], arguments].concat())?;
+        let process = self.batch(&[&["maintain"][..], arguments].concat())?;
         process.success(DEADLINE).await?;
         process.output()
     }
