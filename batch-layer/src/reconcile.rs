@@ -61,7 +61,7 @@ use self::slices::Slices;
 use crate::archive_rows::witnesses::Records;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
-pub use self::report::{Changed, Outcome, Report, Work};
+pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 
 /// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
 /// of the hash table by which it is grouped. In bytes.
@@ -95,17 +95,29 @@ impl Reconciler {
         }
     }
 
-    /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
-    /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. From `stop` on it no
-    /// longer waits for the archive, and takes the slices that are archived.
+    /// The same for one source of the catalog alone.
+    pub(crate) fn of(&self, source: &str) -> Reconciler {
+        let mut one = self.clone();
+        one.catalog.sources.retain(|name, _| name == source);
+        one.catalog.metrics.retain(|_, metric| metric.source == source);
+        one
+    }
+
+    /// Reconciles every metric once, as [`Reconciler::reconcile_once`] does.
     ///
     /// # Errors
     /// The first failure, after every metric was tried.
     pub async fn run(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
-        let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+        self.reconcile_once(stop).await.all()
+    }
+
+    /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
+    /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. From `stop` on it no
+    /// longer waits for the archive, and takes the slices that are archived.
+    pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
+        let Reconciled { mut reports, mut failed } = Reconciled::default();
         let mut others = Vec::new();
         for source in self.catalog.sources.values() {
-            let failed = |error| ReconcileError::Source { name: source.name.clone(), source: error };
             match self.prepare(source, stop).await {
                 Ok(Some(mut prepared)) => {
                     let mut rebuilds = Vec::new();
@@ -113,13 +125,13 @@ impl Reconciler {
                         match self.reconcile(metric, &mut prepared).await {
                             Ok(Some(report)) => reports.push(report),
                             Ok(None) => rebuilds.push(metric),
-                            Err(error) => outcome = outcome.and(Err(error)),
+                            Err(error) => failed.push(error),
                         }
                     }
                     others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
-                Err(error) => outcome = outcome.and(Err(failed(error))),
+                Err(error) => failed.push(ReconcileError::Source { name: source.name.clone(), source: error }),
             }
         }
         let turn = Turn::new(&self.settings, stop);
@@ -127,14 +139,14 @@ impl Reconciler {
             for metric in rebuilds.iter() {
                 match self.rebuild(metric, prepared, &turn).await {
                     Ok(report) => reports.push(report),
-                    Err(error) => outcome = outcome.and(Err(error)),
+                    Err(error) => failed.push(error),
                 }
             }
         }
         for (prepared, _) in &mut others {
             self.note_over(prepared).await;
         }
-        outcome.map(|()| reports)
+        Reconciled { reports, failed }
     }
 
     /// Rotates the shards of a source, and waits until the archive covers their new slices. Returns `None` if nothing was ever
@@ -272,7 +284,8 @@ impl Reconciler {
 
 /// Reports what became of a metric's view since that moment.
 fn report(metric: &Metric, outcome: Outcome, started: Instant) -> Report {
-    let report = Report { metric: metric.name.clone(), outcome, took: started.elapsed() };
+    let (source, name) = (metric.source.clone(), metric.name.clone());
+    let report = Report { source, metric: name, outcome, took: started.elapsed() };
     report.record();
     report
 }

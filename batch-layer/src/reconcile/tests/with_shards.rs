@@ -7,7 +7,7 @@ use platform::settings::{Secret, Span};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{Check, Outcome as Found, Position};
+use shared_logic::log::{Check, Offsets, Outcome as Found, Position};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
@@ -172,7 +172,14 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     // Between two runs a rebuild goes on, and is not committed.
     assert!(!both.advance(Duration::ZERO, &stop).await.expect("advanced"), "no day is left");
     let reports = both.run(&stop).await.expect("reconciled");
-    let rebuilt = Changed { version: 1, days: 3, rows: 3, rebuilt: true, work: Work::default() };
+    let rebuilt = Changed {
+        version: 1,
+        cut: Offsets::from_iter([(id(), 4)]),
+        days: 3,
+        rows: 3,
+        rebuilt: true,
+        work: Work::default(),
+    };
     let outcome = match &reports[1].outcome {
         Outcome::Changed(changed) => Outcome::Changed(Changed { work: Work::default(), ..changed.clone() }),
         other => other.clone(),
