@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
+use platform::terminal::{self, StatusLine};
 use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
@@ -113,13 +114,15 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Reconcile { output } => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
-            let reconciled = reconciler.reconcile_to_the_end(&CancellationToken::new()).await;
+            let stop = CancellationToken::new();
+            let reconciled = shown(&reconciler, reconciler.reconcile_to_the_end(&stop)).await;
             none_failed(output.print_reconciled(&reconciled))
         }
         Command::Schedule { once: true, output } => {
             let (reconciler, mut failed) = (Reconciler::new(settings, &storage, &catalog), 0);
             let shutdown = Shutdown::on_signals()?;
-            crate::schedule::run_due(&reconciler, &shutdown, |done| failed += output.print(done)).await?;
+            let due = crate::schedule::run_due(&reconciler, &shutdown, |done| failed += output.print(done));
+            shown(&reconciler, due).await?;
             none_failed(failed)
         }
         Command::Schedule { once: false, .. } => {
@@ -129,6 +132,13 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
+}
+
+/// Shows on a terminal how far the work has come.
+async fn shown<F: Future>(reconciler: &Reconciler, work: F) -> F::Output {
+    let progress = reconciler.progress();
+    let line = StatusLine::new(terminal::width(&std::io::stderr()));
+    line.beside(work, || progress.borrow().to_string()).await
 }
 
 fn none_failed(failed: usize) -> anyhow::Result<()> {

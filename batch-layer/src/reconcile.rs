@@ -21,7 +21,8 @@
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
-//! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
+//! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
+//! failed.
 
 mod basis;
 mod commit;
@@ -31,6 +32,7 @@ mod error;
 mod identities;
 mod over;
 mod plan;
+mod progress;
 mod rebuild;
 mod report;
 mod shards;
@@ -48,6 +50,7 @@ use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -61,6 +64,7 @@ use self::slices::Slices;
 use crate::archive_rows::witnesses::Records;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
+pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 
 /// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
@@ -79,6 +83,8 @@ pub struct Reconciler {
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
+    /// How far it has come.
+    progress: watch::Sender<Progress>,
 }
 
 impl Reconciler {
@@ -92,6 +98,7 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
+            progress: watch::Sender::new(Progress::default()),
         }
     }
 
@@ -236,9 +243,12 @@ impl Reconciler {
         rotated: &Rotated,
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
-        let mut done = Vec::with_capacity(plan.tasks.len());
+        let (mut done, mut rows) = (Vec::with_capacity(plan.tasks.len()), 0);
         for task in &plan.tasks {
-            done.push(self.count(task, archive, view).await?);
+            let day = self.count(task, archive, view).await?;
+            rows += day.added.iter().map(|file| file.rows).sum::<u64>();
+            done.push(day);
+            self.has_counted(metric, done.len(), plan.tasks.len(), rows);
         }
         Ok((plan, done))
     }

@@ -258,6 +258,8 @@ impl Reconciler {
                 info!(metric = metric.name, "another process has begun this rebuild anew, or finished it");
                 return Ok(());
             }
+            let rows = rebuild.files().map(|file| file.rows).sum();
+            self.has_counted(metric, rebuild.done(), rebuild.days.len(), rows);
             platform::failpoints::pass("reconcile::between_days");
             if turn.is_over() {
                 break;
