@@ -11,11 +11,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use platform::settings::Size;
 use platform::shutdown::{DeadlineExceeded, Shutdown, run_until};
-use platform::store::StoreError;
 use platform::task::joined;
+use platform::telemetry::error_text;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::agenda::{Agenda, Entry, Start};
 pub use self::job::{Done, Job};
@@ -33,9 +33,6 @@ pub enum ScheduleError {
         /// The job.
         job: Job,
     },
-    /// When the jobs last ran could not be read at the start.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The jobs under way did not end in time.
     #[error(transparent)]
     NotStopped(#[from] DeadlineExceeded),
@@ -129,7 +126,12 @@ impl Crew {
                 return Err(ScheduleError::NoMoreTicks { job: job.clone() });
             }
             info!(%job, %cron, %zone, "scheduled");
-            entries.push(Entry::new(cron.clone(), job.last_run(reconciler).await?, is_left));
+            // A table that cannot be read stops its own job alone, which will say so.
+            let last = job.last_run(reconciler).await.unwrap_or_else(|error| {
+                warn!(%job, error = error_text(&error), "cannot tell when it last ran; starting it at once");
+                None
+            });
+            entries.push(Entry::new(cron.clone(), last, is_left));
         }
         let at_once = reconciler.settings.parallel.min(jobs.len()).max(1);
         let mut reconciler = reconciler.clone();
