@@ -181,3 +181,22 @@ fn between(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(platform::clock::now_us()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_at_a_time_share_the_memory() {
+        assert_eq!(share(Size::from_mib(512), 1), Size::from_mib(512));
+        assert_eq!(share(Size::from_mib(512), 2), Size::from_mib(256));
+        assert_eq!(share(Size::from_bytes(1), 4), Size::from_bytes(1), "never none");
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_is_no_time_away() {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        assert_eq!(between(now, now + chrono::TimeDelta::seconds(2)), Duration::from_secs(2));
+        assert_eq!(between(now, now - chrono::TimeDelta::seconds(2)), Duration::ZERO);
+    }
+}

@@ -2,7 +2,7 @@
 //! other's.
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::views::{CatalogOptions, METRIC, Mix, NEVER, catalog};
+use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
 use e2e_tests::{Layer, Stage, scenario};
 use serde_json::Value;
 use test_kit::{DEADLINE, Progress, wait_for};
@@ -94,7 +94,7 @@ async fn once(stage: &Stage) -> Result<(Option<i32>, Vec<Value>)> {
 /// The sample source, and another one beside it, each with a schedule of its own: every second. The catalog's is not used.
 fn two_sources(topic: &str) -> String {
     let own = "reconcile = \"* * * * * *\"\n";
-    let first = catalog(&CatalogOptions { reconcile: NEVER, ..CatalogOptions::of(topic) });
+    let first = catalog(&CatalogOptions::of(topic));
     let first = first.replacen("[sources.views]\n", &format!("[sources.views]\n{own}"), 1);
     format!(
         r#"{first}

@@ -82,6 +82,25 @@ fn sections_have_defaults() {
 }
 
 #[test]
+fn a_source_has_its_own_schedule_or_the_catalogs() {
+    let mut catalog = Catalog::parse(GOOD).expect("valid");
+    let of = |catalog: &Catalog| catalog.reconciles(&catalog.sources["views"]).to_string();
+    assert_eq!(of(&catalog), "0 */10 * * * *");
+    let own = GOOD.replacen("topic = \"views\"", "reconcile = \"0 30 2 * * *\"", 1);
+    let with_its_own = Catalog::parse(&own).expect("valid");
+    assert_eq!(
+        (of(&with_its_own), with_its_own.schedule.reconcile.to_string()),
+        ("0 30 2 * * *".to_owned(), of(&catalog))
+    );
+    for mut catalog in [with_its_own, catalog.clone()] {
+        catalog.reconcile_all_by("*/15 * * * * *".parse().expect("a cron expression"));
+        assert_eq!(of(&catalog), "*/15 * * * * *");
+    }
+    catalog.schedule.reconcile = "0 0 * * * *".parse().expect("a cron expression");
+    assert_eq!(of(&catalog), "0 0 * * * *");
+}
+
+#[test]
 fn a_build_that_does_not_read_a_format_says_how_to_get_one_that_does() {
     for name in Format::OF_A_REGISTRY {
         let text = GOOD.replacen("topic = \"views\"", &format!("format = \"{name}\""), 1);
