@@ -61,12 +61,13 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
             () = tokio::time::sleep(sleep) => {}
         }
     }
+    let names = crew.running();
     let last = async {
         while let Some(ended) = running.join_next().await {
             crew.ended(joined(ended));
         }
     };
-    Ok(run_until(&shutdown, "jobs", reconciler.settings.shutdown.get(), last).await?)
+    Ok(run_until(&shutdown, &names, reconciler.settings.shutdown.get(), last).await?)
 }
 
 /// Runs the jobs that are due now, each to its end, and passes what each did to `report`. From the shutdown on, no job is started.
@@ -159,6 +160,11 @@ impl Crew {
             let done = job.run_to_the_end(&reconciler, &stop).await;
             Ended { job: number, done, is_left: false }
         });
+    }
+
+    /// The names of the jobs that run.
+    fn running(&self) -> String {
+        self.agenda.running().map(|job| self.jobs[job].to_string()).collect::<Vec<_>>().join(", ")
     }
 
     fn ended(&mut self, ended: Ended) {
