@@ -83,7 +83,7 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     let mut settings = flags.load()?;
     platform::telemetry::init(&settings.telemetry)?;
     let mut catalog = catalog_file::load(&settings)?;
-    if let Reconciles::By(cron) = args.reconcile {
+    if let Reconciles(Some(cron)) = args.reconcile {
         catalog.reconcile_all_by(cron);
     }
     let shutdown = Shutdown::on_signals()?;
@@ -223,22 +223,17 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     }
 }
 
-/// When `braid up` reconciles.
+/// When all sources are reconciled; `None`: when the catalog says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Reconciles {
-    /// As the catalog says.
-    AsTheCatalogSays,
-    /// All sources at once.
-    By(Cron),
-}
+struct Reconciles(Option<Cron>);
 
 /// Reads the value of `--reconcile`.
 fn reconciles(text: &str) -> Result<Reconciles, String> {
     if text == "catalog" {
-        return Ok(Reconciles::AsTheCatalogSays);
+        return Ok(Reconciles(None));
     }
     let wrong = |why| format!("it {why}; expected `second minute hour day month weekday`, such as \"*/15 * * * * *\"");
-    Cron::from_str(text).map(Reconciles::By).map_err(wrong)
+    Cron::from_str(text).map(|cron| Reconciles(Some(cron))).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -247,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_schedule_is_the_catalogs_or_a_cron_expression() {
-        assert_eq!(reconciles("catalog"), Ok(Reconciles::AsTheCatalogSays));
+        assert_eq!(reconciles("catalog"), Ok(Reconciles(None)));
         let every = "*/15 * * * * *".parse().expect("a cron expression");
-        assert_eq!(reconciles("*/15 * * * * *"), Ok(Reconciles::By(every)));
+        assert_eq!(reconciles("*/15 * * * * *"), Ok(Reconciles(Some(every))));
         let refused = reconciles("*/5 * * * *").expect_err("it has no seconds");
         assert!(refused.starts_with("it has five fields and no seconds; expected"), "{refused}");
     }
