@@ -39,7 +39,7 @@ pub(super) async fn commit(
     let is_kept = |file: &DataFile| replaced.iter().all(|other| other.path != file.path);
     let staged: Vec<DataFile> = staged.into_iter().filter(is_kept).collect();
     let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
-    let committed_at_us = platform::clock::now_us();
+    let (committed_at_us, committed_cut) = (platform::clock::now_us(), cut.clone());
     let note = Note { definition, cut, archive_version, retired_before, committed_at_us };
     let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
@@ -49,7 +49,7 @@ pub(super) async fn commit(
     let committed = view.commit(commit, Some(note)).await?;
     platform::failpoints::pass("reconcile::after_commit");
     Ok(match committed {
-        Committed::At(version) => Some(Changed { version, days, rows, rebuilt, work }),
+        Committed::At(version) => Some(Changed { version, cut: committed_cut, days, rows, rebuilt, work }),
         Committed::Conflict => None,
     })
 }
