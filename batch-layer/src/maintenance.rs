@@ -167,5 +167,8 @@ async fn archive(
     if !stop.is_cancelled() {
         steps.extend(vacuum::of_archive(source, &mut archive, pass).await?);
     }
+    if !stop.is_cancelled() && !pass.dry_run {
+        archive.note_maintained(pass.now_us).await?;
+    }
     Ok(steps)
 }

@@ -17,6 +17,9 @@ use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
 
+/// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
+const MAINTAINED: &str = "_maintenance/last.json";
+
 /// How often a change of facts is tried again when the archiver committed first.
 const ATTEMPTS: u32 = 20;
 
@@ -96,6 +99,22 @@ impl Archive {
             self.refresh().await?;
         }
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// When a pass of maintenance last ended, microseconds since 1970 by its clock; `None` if none did.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn maintained_us(&self) -> Result<Option<i64>, StoreError> {
+        self.table().beside(MAINTAINED).await
+    }
+
+    /// Notes when a pass of maintenance has ended.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn note_maintained(&self, at_us: i64) -> Result<(), StoreError> {
+        self.table().put_beside(MAINTAINED, &at_us).await
     }
 
     /// The files that [`Archive::remove_orphans`], [`Archive::remove_decoded`] and [`Archive::remove_identities`] would remove now.
