@@ -20,7 +20,6 @@ mod vacuum;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Metric, Source};
-use storage::FactsNotChanged;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -71,9 +70,6 @@ pub enum TableError {
     /// The rows of a view, or the index of identities, could not be read or written.
     #[error(transparent)]
     Counting(#[from] MetricError),
-    /// Facts could not be changed.
-    #[error(transparent)]
-    Facts(#[from] FactsNotChanged),
     /// Other writers committed before every attempt.
     #[error("other writers committed first {ATTEMPTS} times; try again")]
     Overtaken,

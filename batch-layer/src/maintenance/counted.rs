@@ -63,7 +63,7 @@ pub(super) async fn holds(archive: &Archive, file: &DataFile, ranges: &[OffsetRa
         return Ok(false);
     }
     let is_place = |name: &str| [LOG, PARTITION, OFFSET].contains(&name);
-    let places: Schema = record_columns().into_iter().filter(|(name, _)| is_place(name)).collect();
+    let places: Schema = record_columns().into_iter().filter(|(name, _)| is_place(name.as_str())).collect();
     for group in archive.row_groups(file, &places, |part| may_hold(part, ranges)).await? {
         let filter = within(ranges);
         let look = move |rows: DataFrame| Ok(rows.lazy().filter(filter).select([col(OFFSET)]).collect()?.height() > 0);

@@ -133,7 +133,7 @@ async fn commit(
 }
 
 /// Takes the identities of days out of the index that are retired in the archive and that no view holds any more.
-async fn forget_identities(reconciler: &Reconciler, source: &Source, archive: &mut Archive) -> Result<(), TableError> {
+async fn forget_identities(reconciler: &Reconciler, source: &Source, archive: &Archive) -> Result<(), TableError> {
     let mut first = archive.facts().retired_before;
     for metric in reconciler.catalog.metrics_of(&source.name) {
         let view = reconciler.storage.batch_view(&metric.name).await?;

@@ -43,7 +43,11 @@ pub(super) async fn up_to(
     for _ in 0..ATTEMPTS {
         let mut index = usable(archive, &rules).await?;
         // What an older archive lacks, an index of a newer one would seem to hold. So it is extended for this process alone.
-        let is_kept = index.archive_version <= archive.version();
+        let mut is_kept = index.archive_version <= archive.version();
+        if index.retired_before > facts.retired_before {
+            // It was made of an archive from which days are retired that this process still counts from.
+            (index, is_kept) = (index.emptied(), false);
+        }
         // Rows that it does not name yet may be retired by now.
         if facts.retired_beyond(&index.covered) {
             index.retire(facts.retired_before);

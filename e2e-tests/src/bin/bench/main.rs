@@ -11,6 +11,7 @@ mod decode;
 mod figures;
 mod full_topic;
 mod load;
+mod maintained;
 mod reconcile;
 mod recovery;
 mod served;
@@ -28,7 +29,7 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker.
-const NO_BROKER: [&str; 2] = ["decode", "reconcile"];
+const NO_BROKER: [&str; 3] = ["decode", "reconcile", "maintained"];
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -50,6 +51,9 @@ fn main() {
         }
         if wanted("reconcile") {
             reconcile::measure(scenario, &mut figures).await?;
+        }
+        if wanted("maintained") {
+            maintained::measure(scenario, &mut figures).await?;
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
