@@ -81,7 +81,7 @@ pub struct Reconciler {
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     redis: settings::Redis,
-    pub(crate) registry: Registry,
+    registry: Registry,
     /// The setting `speed.max_slices`.
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
