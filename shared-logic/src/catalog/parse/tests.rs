@@ -460,3 +460,17 @@ fn days_may_be_retained_for_as_long_as_an_event_may_be_late() {
     );
     assert_eq!(mistakes(&with("retain = \"36526d\"", "retain = 400")).len(), 2);
 }
+
+#[test]
+fn tables_are_maintained_by_schedule_only_if_the_catalog_names_one() {
+    let with = |maintain: &str| {
+        GOOD.replace("time_zone = \"UTC\"", &format!("time_zone = \"UTC\"\nmaintain = \"{maintain}\""))
+    };
+    assert_eq!(Catalog::parse(GOOD).expect("a valid catalog").schedule.maintain, None);
+    let catalog = Catalog::parse(&with("0 30 3 * * *")).expect("a valid catalog");
+    let nightly: crate::catalog::Cron = "0 30 3 * * *".parse().expect("a schedule");
+    assert_eq!(catalog.schedule.maintain, Some(nightly));
+    let found = mistakes(&with("at night"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].what.starts_with("`maintain` is \"at night\""), "{}", found[0].what);
+}
