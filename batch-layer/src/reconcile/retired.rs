@@ -90,3 +90,29 @@ pub(super) fn indexed(own: &Offsets, counted: &Counted) -> Offsets {
     }
     indexed
 }
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::log::PartitionId;
+
+    use super::*;
+
+    #[test]
+    fn a_view_that_has_counted_less_than_was_retired_is_refused_as_long_as_it_holds_such_days() {
+        let id = PartitionId::new("log", 0);
+        let up_to = |offset: i64| -> Offsets { [(id.clone(), offset)].into_iter().collect() };
+        let mut facts = Facts::default();
+        facts.begin(&id, 0);
+        facts.retire(10, &up_to(50));
+        let definition: DefinitionHash = "0000000000000001".parse().expect("16 digits");
+        let files: &[DataFile] = &[];
+        for (cut, first, refused) in [(50, None, false), (49, None, true), (49, Some(9), true), (49, Some(10), false)] {
+            let cut = up_to(cut);
+            let (counted, definition_of) = (Counted::InView(cut.clone()), definition.clone());
+            let note =
+                Note { definition: definition_of, cut, archive_version: 1, retired_before: first, committed_at_us: 0 };
+            let checked = check(&counted, (Some(&note), files), (&definition, &facts));
+            assert_eq!(matches!(checked, Err(MetricError::Retired { .. })), refused, "{note:?}");
+        }
+    }
+}
