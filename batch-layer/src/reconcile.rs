@@ -141,7 +141,7 @@ impl Reconciler {
                     others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
-                Err(error) => failed.push(ReconcileError::Source { name: source.name.clone(), source: error }),
+                Err(error) => failed.push(ReconcileError::of_source(&source.name, error)),
             }
         }
         let turn = Turn::new(&self.settings, stop);
@@ -177,7 +177,7 @@ impl Reconciler {
     async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Option<Report>, ReconcileError> {
         let started = Instant::now();
         let changed = self.attempts(metric, prepared, false).await;
-        let changed = changed.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        let changed = changed.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         Ok(changed.map(|changed| report(metric, Outcome::Changed(changed), started)))
     }
 

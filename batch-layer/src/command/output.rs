@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_failure_names_what_failed_and_why() {
         let gone = StoreError::Gone { table: "archive/shop".to_owned() };
-        let failure = ReconcileError::Source { name: "shop".to_owned(), source: SourceError::Store(gone) };
+        let failure = ReconcileError::of_source("shop", SourceError::Store(gone));
         let line = failed_as_json(&failure);
         assert_eq!((&line["source"], &line["outcome"]), (&json!("shop"), &json!("failed")));
         assert!(line["error"].as_str().is_some_and(|error| error.contains("archive/shop")), "{line}");

@@ -97,7 +97,7 @@ impl Reconciler {
         let mut are_left = false;
         for metric in self.catalog.metrics.values() {
             let left = self.advance_metric(metric, &turn).await;
-            are_left |= left.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+            are_left |= left.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         }
         Ok(are_left)
     }
@@ -122,7 +122,7 @@ impl Reconciler {
     ) -> Result<Report, ReconcileError> {
         let started = Instant::now();
         let outcome = self.rebuild_view(metric, prepared, turn).await;
-        let outcome = outcome.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        let outcome = outcome.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         Ok(report(metric, outcome, started))
     }
 
