@@ -57,7 +57,7 @@ pub enum MaintenanceError {
         /// The table's path below the deployment's folder.
         table: String,
         /// Why.
-        source: TableError,
+        source: Box<TableError>,
     },
 }
 
@@ -69,10 +69,16 @@ pub enum TableError {
     Rows(#[from] RowsError),
     /// The rows of a view, or the index of identities, could not be read or written.
     #[error(transparent)]
-    Counting(#[from] MetricError),
+    Counting(Box<MetricError>),
     /// Other writers committed before every attempt.
     #[error("other writers committed first {ATTEMPTS} times; try again")]
     Overtaken,
+}
+
+impl From<MetricError> for TableError {
+    fn from(error: MetricError) -> TableError {
+        TableError::Counting(Box::new(error))
+    }
 }
 
 impl From<StoreError> for TableError {
@@ -108,7 +114,7 @@ pub async fn run(
         Err(source) => {
             error!(table, error = error_text(&source), "cannot maintain a table");
             if outcome.is_ok() {
-                outcome = Err(MaintenanceError::Table { table, source });
+                outcome = Err(MaintenanceError::Table { table, source: Box::new(source) });
             }
         }
     };
