@@ -101,7 +101,9 @@ impl Observer {
         let process = Process::start("observer", command, &self.log)?;
         process.success(DEADLINE).await?;
         let printed = process.output()?;
-        serde_json::from_str(printed.trim()).with_context(|| format!("the second observer printed {printed}"))
+        // Packages may print warnings besides.
+        let seen = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(seen).with_context(|| format!("the second observer printed {printed}"))
     }
 }
 
