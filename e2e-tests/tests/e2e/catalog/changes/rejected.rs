@@ -16,8 +16,8 @@ const AS_TEXT: usize = 20;
 const AS_BOTH: usize = 7;
 
 #[test]
-fn rejected_records_of_a_catalog_that_comes_and_goes() {
-    scenario("rejected_records_of_a_catalog_that_comes_and_goes", async |scenario| {
+fn rejected_by_a_catalog_that_comes_and_goes() {
+    scenario("rejected_by_a_catalog_that_comes_and_goes", async |scenario| {
         let stage = Stage::of(scenario).catalog(|topic| NUMBERS.catalog(topic)).partitions(1).start().await?;
         let (deployment, texts) = (&stage.deployment, TEXTS.catalog(&stage.topic));
         let records = Records { producer: stage.producer()?, at_us: noon_before(stage.now_us) };
@@ -36,8 +36,8 @@ fn rejected_records_of_a_catalog_that_comes_and_goes() {
 }
 
 #[test]
-fn rejected_by_the_archivers_catalog_and_counted_by_the_workers() {
-    scenario("rejected_by_the_archivers_catalog_and_counted_by_the_workers", async |scenario| {
+fn rejected_by_the_archiver_alone() {
+    scenario("rejected_by_the_archiver_alone", async |scenario| {
         let setup = Stage::of(scenario).catalog(|topic| NUMBERS.catalog(topic)).partitions(1);
         let stage = setup.running(&[Layer::Archive]).start().await?;
         let newer = stage.beside("newer", &TEXTS.catalog(&stage.topic))?;
