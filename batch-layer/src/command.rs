@@ -11,6 +11,8 @@ use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
+use crate::erase;
+use crate::erase::command::{EraseArgs, ErasuresArgs};
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -33,6 +35,10 @@ enum Command {
     Reconcile,
     /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
+    /// Erases the events that a condition selects: from archive, views, live counters and answers
+    Erase(EraseArgs),
+    /// Lists the erasures that the archives remember, and how far each has come
+    Erasures(ErasuresArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -91,6 +97,8 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
+        Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

@@ -4,6 +4,7 @@
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: reconciles by cron;
+//! - [`erase`]: takes the events of a person out of archive, views and answers;
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
@@ -11,6 +12,7 @@
 pub mod archive;
 mod archive_rows;
 pub mod command;
+pub mod erase;
 pub mod give_up;
 pub mod init;
 pub mod reconcile;

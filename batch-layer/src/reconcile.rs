@@ -18,8 +18,10 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
+//! - `erased`: which hours are counted again, as events of them were erased;
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
-//! - `over`: which logs no process has to ask for any more (R6).
+//! - `over`: which logs no process has to ask for any more (R6);
+//! - `erasures`: how far erasures have come, and when the last file with their events is gone.
 //!
 //! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
 
@@ -27,6 +29,8 @@ mod basis;
 mod commit;
 mod cut;
 mod day;
+mod erased;
+mod erasures;
 mod error;
 mod identities;
 mod over;
@@ -79,6 +83,8 @@ pub struct Reconciler {
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
+    /// The setting `store.log_retention`.
+    log_retention: Duration,
 }
 
 impl Reconciler {
@@ -92,6 +98,7 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
+            log_retention: settings.store.log_retention.get(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Reconciler {
         }
         for (prepared, _) in &mut others {
             self.note_over(prepared).await;
+            self.follow_erasures(prepared).await;
         }
         outcome.map(|()| reports)
     }

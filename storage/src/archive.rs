@@ -1,9 +1,11 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `erased`: which hours the events lay in that were erased;
 //! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod erased;
 mod schemas;
 
 use std::collections::HashSet;
@@ -15,6 +17,7 @@ use shared_logic::contracts::archive::{self, Facts};
 use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
+pub use erased::ErasedHours;
 
 /// How often a change of facts is tried again when the archiver committed first.
 const ATTEMPTS: u32 = 20;

@@ -6,6 +6,7 @@ use shared_logic::cut::Rotated;
 use shared_logic::log::OffsetRange;
 use storage::{Archive, BatchView, Identities, Schemas};
 
+use super::erased::Erased;
 use super::error::MetricError;
 use super::plan::{self, Basis, Counted, Plan};
 use super::report::Work;
@@ -28,12 +29,12 @@ impl Reconciler {
         let files = self.files(archive, source).await?;
         let definition = self.catalog.definition(metric);
         let cut = cut::of_view(view.note().map(|note| &note.cut), rotated, archive)?;
-        let (mut above, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
+        let (mut again, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
+        let (rows, unit_us) = (view.files().await?, plan::unit_us(metric.grain_us));
         if let Some(own) = counted.cut() {
             // What a rebuild has counted may end above the next cut.
             let ranges = OffsetRange::between(Some(&cut), own);
-            let unit_us = plan::unit_us(metric.grain_us);
-            (above, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
+            (again, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
             // It names what is counted. New events are compared among themselves, and enter it with the next reconcile.
             if !source.event_id.is_empty() {
                 let (index, rows_read) = identities::up_to(own, archive, source, &files, self.rows_at_once()).await?;
@@ -41,16 +42,24 @@ impl Reconciler {
                 work.rows_read += rows_read;
             }
         }
+        // Of a rebuild, days with erased events are counted again before it is whole.
+        if let (Counted::InView(_), Some(note)) = (&counted, view.note()) {
+            let erased = Erased::since(note.archive_version, archive, &source.rules()).await?;
+            let days = rows.iter().chain(&files).map(|file| file.partition.as_str());
+            for (day, units) in erased.units(unit_us, days) {
+                again.entry(day).or_default().extend(units);
+            }
+        }
         Ok(Plan::new(Basis {
             metric,
             definition,
             counted,
-            view: view.files().await?,
+            view: rows,
             facts: &archive.facts(),
             archive_version: archive.version(),
             archive: files,
             cut,
-            above,
+            again,
             identities: &identities,
             work,
         }))

@@ -1,11 +1,13 @@
 //! R11 as a property: whatever catalogs came and went, a view equals that of a fresh deployment which reads the same records
 //! with the last catalog. On a real store, without Kafka and Redis.
 //!
+//! - `erased`: what was erased stays erased, whatever the rules;
 //! - `columns_only`: archives that keep the bytes of invalid records only;
 //! - `older_layout`: archives that were begun before bytes were kept;
 //! - `tables`: the tables of one deployment.
 
 mod columns_only;
+mod erased;
 mod older_layout;
 mod tables;
 

@@ -6,12 +6,12 @@ use platform::store::DataFile;
 use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets};
-use shared_logic::time::{DAY_US, HOUR_US, parse_day};
+use shared_logic::time::{DAY_US, HOUR_US};
 use storage::{Identities, Rebuild};
 
 use super::day::DayTask;
 use super::report::Work;
-use super::touched::Touched;
+use super::touched::{Touched, units_of};
 use crate::archive_rows::may_hold;
 
 /// Where the partials of a definition lie that are counted already.
@@ -50,8 +50,9 @@ pub(super) struct Basis<'a> {
     pub(super) archive: Vec<DataFile>,
     /// The cut of the next view.
     pub(super) cut: Offsets,
-    /// The units of events that are counted and lie above the next cut.
-    pub(super) above: Touched,
+    /// The units that are recomputed in any case: of events that are counted and lie above the next cut, or that are counted and
+    /// were erased since.
+    pub(super) again: Touched,
     /// The index of identities, complete below what is counted.
     pub(super) identities: &'a Identities,
     /// What finding all this out took.
@@ -84,9 +85,9 @@ impl Plan {
     ///
     /// Only rows of the same definition are kept: those of the view, or those that a rebuild has staged. If the view counts
     /// another definition, its cut stands, but all of its files are replaced. A day is counted if a file of it may hold events
-    /// between what is counted and the next cut, or if it holds counted ones above the cut.
+    /// between what is counted and the next cut, or if some of its units are recomputed in any case.
     pub(super) fn new(basis: Basis<'_>) -> Plan {
-        let Basis { metric, definition, counted, view, facts, archive_version, archive, cut, above, identities, work } =
+        let Basis { metric, definition, counted, view, facts, archive_version, archive, cut, again, identities, work } =
             basis;
         let (unit_us, logs, own) = (unit_us(metric.grain_us), logs(facts), counted.cut().cloned());
         let rebuilt = !matches!(counted, Counted::InView(_));
@@ -99,7 +100,7 @@ impl Plan {
         let new = OffsetRange::between(own.as_ref(), &cut);
         let may_hold_new = archive.iter().filter(|(_, files)| files.iter().any(|file| may_hold(file, &new)));
         let mut days: BTreeSet<String> = may_hold_new.map(|(day, _)| day.clone()).collect();
-        days.extend(above.keys().cloned());
+        days.extend(again.keys().cloned());
         let task = |day: String| DayTask {
             metric: metric.name.clone(),
             definition: definition.clone(),
@@ -108,7 +109,7 @@ impl Plan {
             logs: logs.clone(),
             unit_us,
             units: match own {
-                Some(_) => above.get(&day).cloned().unwrap_or_default(),
+                Some(_) => again.get(&day).cloned().unwrap_or_default(),
                 None => units_of(&day, unit_us),
             },
             events: archive.remove(&day).unwrap_or_default(),
@@ -144,13 +145,6 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
 /// The logs in the order in which the archive first saw them.
 fn logs(facts: &Facts) -> Vec<String> {
     facts.logs.iter().map(|log| log.log.clone()).collect()
-}
-
-/// The units of a day. The days of the archive that are none hold invalid records only.
-fn units_of(day: &str, unit_us: i64) -> BTreeSet<i64> {
-    let start = parse_day(day).map(|day| day * DAY_US);
-    let starts = start.map(|start| (start..start + DAY_US).step_by(usize::try_from(unit_us).unwrap_or(usize::MAX)));
-    starts.into_iter().flatten().collect()
 }
 
 /// The length of the smallest piece of event time that is recomputed as a whole, for buckets of that length: an hour if

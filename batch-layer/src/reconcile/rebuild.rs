@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan};
 use super::report::{Outcome, Report};
-use super::{Prepared, Reconciler, cut, plan, report, slices, view};
+use super::{Prepared, Reconciler, cut, erased, plan, report, slices, view};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -175,16 +175,21 @@ impl Reconciler {
 
     /// The rebuild of the metric's definition, if one was begun and the archive holds what it has counted: it reaches the
     /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that was begun at a newer
-    /// version of the archive is none for a process that does not know that version.
+    /// version of the archive is none for a process that does not know that version. Days of which events were erased since are
+    /// counted again.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let kept = view.rebuild(&definition).await?;
         let facts = archive.facts();
-        Ok(kept.filter(|kept| {
+        let kept = kept.filter(|kept| {
             let begun_at = kept.archive_version;
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
             kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same
-        }))
+        });
+        match kept {
+            Some(kept) => erased::forget_days(kept, view, archive, &rules).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Continues the rebuild that was kept, or begins one.

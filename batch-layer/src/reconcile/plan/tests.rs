@@ -48,7 +48,7 @@ fn plan(counted: Counted, view: &[&str], above: Touched) -> Plan {
         archive_version: 7,
         archive: archived(&days),
         cut: cut(9),
-        above,
+        again: above,
         identities: &Identities::default(),
         work: Work::default(),
     })

@@ -5,9 +5,11 @@
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
+//! - `erasures`: events of which nothing may be left;
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
+mod erasures;
 mod incarnations;
 mod kept_bytes;
 mod over;
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
+pub use erasures::{ErasedIn, ErasedPart, Erasure};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
 
@@ -38,6 +41,8 @@ pub struct Facts {
     pub unnamed_rules: Option<RulesHash>,
     /// Whether an archiver that keeps bytes has started.
     pub keeps_bytes: bool,
+    /// The erasures, in the order in which they were begun.
+    pub erasures: Vec<Erasure>,
 }
 
 /// One life of a topic.

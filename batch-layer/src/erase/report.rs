@@ -1,0 +1,183 @@
+//! What an erasure has done, what follows from it by itself, and what it cannot reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::ErasedIn;
+use shared_logic::cut::Behind;
+use shared_logic::time::format_rfc3339;
+
+use super::condition::Condition;
+use crate::reconcile::Changed;
+
+/// What was taken out of an archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TakenOut {
+    /// How many records were events that the condition selects. Copies of an event are records of their own.
+    pub events: u64,
+    /// How many files were replaced.
+    pub files: u64,
+    /// How many hours of event time are counted anew.
+    pub hours: u64,
+    /// How many records of the source are invalid. They have no fields, so the condition says nothing of them; their bytes stay.
+    pub invalid: u64,
+    /// How many records the source's rules cannot decode, because their bytes were not kept. They stay as they are.
+    pub without_bytes: u64,
+    #[serde(skip)]
+    starts: BTreeSet<i64>,
+}
+
+/// What became of the view of a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErasedView {
+    /// Its newest version.
+    pub version: u64,
+    /// How many pieces of event time were counted anew: hours, unless the metric's buckets need longer ones.
+    pub recomputed: u64,
+}
+
+/// What an erasure has done, as an operator reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EraseReport {
+    /// The source's name.
+    pub source: String,
+    /// What stands for the condition in the archive's facts.
+    pub id: String,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// What left the archive, or would leave it.
+    #[serde(flatten)]
+    pub taken_out: TakenOut,
+    /// The partitions that the archive did not hold whole in time. Events in what was not archived are not erased.
+    pub behind: Vec<String>,
+    /// The views of the source's metrics.
+    pub views: BTreeMap<String, ErasedView>,
+    /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
+    pub uncounted_since: Option<String>,
+    /// From when on live counters with the events are dropped from Redis.
+    pub counters_dropped_from: Option<String>,
+    /// From when on a reconcile deletes the last files of older versions.
+    pub files_deleted_from: Option<String>,
+    /// What else may hold the events.
+    pub out_of_reach: Vec<String>,
+}
+
+impl TakenOut {
+    /// Adds a file.
+    pub(super) fn add(&mut self, hours: &BTreeMap<String, BTreeSet<i64>>, events: u64) {
+        self.files += 1;
+        self.events += events;
+        self.starts.extend(hours.values().flatten());
+        self.hours = self.starts.len() as u64;
+    }
+}
+
+impl EraseReport {
+    /// `topic` is the configuration of the source's topic, as far as Kafka says it.
+    pub(super) fn new(
+        source: &Source,
+        condition: &Condition,
+        taken_out: TakenOut,
+        behind: Vec<Behind>,
+        topic: BTreeMap<String, String>,
+    ) -> EraseReport {
+        EraseReport {
+            source: source.name.clone(),
+            id: condition.id().to_owned(),
+            dry_run: false,
+            out_of_reach: out_of_reach(source, &topic, &taken_out),
+            taken_out,
+            behind: behind.iter().map(ToString::to_string).collect(),
+            views: BTreeMap::new(),
+            uncounted_since: None,
+            counters_dropped_from: None,
+            files_deleted_from: None,
+        }
+    }
+
+    /// Adds what a reconcile did to the view of a metric.
+    pub(super) fn add_view(&mut self, metric: String, changed: &Changed) {
+        let view = self.views.entry(metric).or_insert(ErasedView { version: 0, recomputed: 0 });
+        view.version = changed.version;
+        view.recomputed += changed.work.recomputed;
+    }
+
+    /// Notes that no answer counts the events, and when the rest follows.
+    pub(super) fn answered(&mut self, known: &ErasedIn, deleted_from_us: i64, drop_grace: Duration) {
+        let since_us = known.uncounted_at_us;
+        let grace_us = i64::try_from(drop_grace.as_micros()).unwrap_or(i64::MAX);
+        self.uncounted_since = Some(format_rfc3339(since_us));
+        self.counters_dropped_from = Some(format_rfc3339(since_us.saturating_add(grace_us)));
+        self.files_deleted_from = Some(format_rfc3339(deleted_from_us));
+    }
+}
+
+/// What no erasure of this deployment reaches.
+fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &TakenOut) -> Vec<String> {
+    let kept: Vec<String> = ["retention.ms", "retention.bytes", "cleanup.policy"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", topic.get(name)?)))
+        .collect();
+    let kept = if kept.is_empty() { "its retention is not known here".to_owned() } else { kept.join(", ") };
+    let mut others = vec![
+        format!("the topic {} in Kafka: {kept}", source.topic),
+        "other consumers of the topic, and other deployments that archive it".to_owned(),
+        "views of other versions of this deployment, until they are reconciled".to_owned(),
+        "backups and snapshots of the store, of Redis and of Kafka".to_owned(),
+    ];
+    if taken_out.invalid > 0 {
+        let invalid = taken_out.invalid;
+        others.push(format!("{invalid} invalid records in the archive, which have bytes but no fields"));
+    }
+    if taken_out.without_bytes > 0 {
+        let records = taken_out.without_bytes;
+        others.push(format!(
+            "{records} records that were archived without bytes under other rules; restore these in the catalog and erase again"
+        ));
+    }
+    others
+}
+
+impl fmt::Display for EraseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EraseReport { source, id, taken_out, .. } = self;
+        let TakenOut { events, files, hours, .. } = taken_out;
+        if self.dry_run {
+            writeln!(f, "{source}: {events} events in {files} files and {hours} hours would be erased (id {id})")?;
+        } else {
+            writeln!(f, "{source}: {events} events erased from {files} files and {hours} hours (id {id})")?;
+        }
+        for late in &self.behind {
+            writeln!(f, "  not erased from what is not archived yet: {late}; erase again later")?;
+        }
+        for (metric, ErasedView { version, recomputed }) in &self.views {
+            writeln!(f, "  view {metric}: version {version}, {recomputed} hours counted anew")?;
+        }
+        match (&self.uncounted_since, &self.counters_dropped_from, &self.files_deleted_from) {
+            (Some(since), Some(counters), Some(files)) => {
+                writeln!(f, "  no answer counts them since {since}")?;
+                writeln!(f, "  live counters with them are dropped from {counters} on, and unlinked soon after")?;
+                writeln!(f, "  local segments of older views are removed once no request uses them")?;
+                writeln!(
+                    f,
+                    "  a reconcile deletes the last files with them from {files} on; see `batch-layer erasures`"
+                )?;
+            }
+            _ if self.dry_run => {}
+            _ if *events == 0 && self.views.is_empty() => writeln!(f, "  there was nothing to erase")?,
+            _ => writeln!(
+                f,
+                "  answers still count some of them, as speed has not counted up to what is archived: later reconciles change \
+                 that; see `batch-layer erasures`"
+            )?,
+        }
+        writeln!(f, "out of reach:")?;
+        for other in &self.out_of_reach {
+            writeln!(f, "  {other}")?;
+        }
+        Ok(())
+    }
+}
