@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use polars::prelude::{AnyValue, DataFrame};
 use shared_logic::complete::Why;
-use shared_logic::contracts::archive::{ERASED, ERROR, HASH, KEY, LOG, OFFSET, PARTITION, RULES, TIMESTAMP};
+use shared_logic::contracts::archive::{ERASED, ERROR, HASH, KEY, LOG, OFFSET, PARTITION, RULES, TIMESTAMP, TopicLog};
+use shared_logic::decode::Decoder;
 
 use super::older_layout::{catalog, sent};
 use super::tables::Tables;
 use crate::archive::buffer::Buffer;
 use crate::archive::commit;
 use crate::archive::replace::{self, ReadAgain, Replacement};
+use crate::archive_rows::record_rows::Incoming;
 
 /// The offsets of the rows whose error is that.
 async fn with_error(tables: &Tables, error: &str) -> Vec<i64> {
@@ -94,17 +96,14 @@ async fn records_that_were_read_again_before_some_of_them_were_erased_are_not_us
     // As the archiver reads and writes them, before anything is erased.
     let archive = tables.registered(&other).await;
     let rules = source.rules();
-    let facts = archive.facts();
-    let ranges = facts.held_by(
-        shared_logic::contracts::archive::TopicLog { log: "log", starts: &[(0, 0), (1, 0)].into(), has_holes: false },
-        &rules,
-    );
-    let ranges = ranges.expect("held");
+    let (facts, starts) = (archive.facts(), [(0, 0), (1, 0)].into());
+    let log = TopicLog { log: "log", starts: &starts, has_holes: false };
+    let ranges = facts.held_by(log, &rules).expect("held");
     let mut buffer = Buffer::new(source, "log", &[(0, 0)].into()).with_erased(&Arc::default());
     let mut again = ReadAgain { erased_parts: facts.erased_parts(), ..ReadAgain::default() };
-    let mut decoder = shared_logic::decode::Decoder::new(source);
+    let mut decoder = Decoder::new(source);
     for (offset, (payload, time_ms)) in (0..4).zip(&sent[&0]) {
-        let record = crate::archive_rows::record_rows::Incoming {
+        let record = Incoming {
             partition: 0,
             offset,
             timestamp_us: Some(time_ms * 1_000),
