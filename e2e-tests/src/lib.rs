@@ -19,6 +19,7 @@ pub mod kafka;
 pub mod load;
 pub mod mutation;
 pub mod naive;
+pub mod naming;
 pub mod oracle;
 mod places;
 pub mod registry;

@@ -218,6 +218,21 @@ async fn an_erasure_is_followed_until_the_last_file_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_in_no_answer_only_once_the_cut_has_passed_what_was_archived() {
+    let mut bench = Bench::new().await;
+    bench.archived(&[1, 2, 1, 3]).await;
+    bench.reconcile(&mut bench.view().await, 1).await.expect("it is the only one");
+    erase(&mut bench, "id = 1", 9).await;
+    let (reconciler, source, mut archive) = (bench.reconciler.clone(), bench.source().clone(), bench.archive.clone());
+    for (slice, is_uncounted) in [(2, false), (4, true)] {
+        bench.reconcile(&mut bench.view().await, slice).await.expect("it is the only one");
+        reconciler.try_follow_erasures(&source, &mut archive).await.expect("looked");
+        // Slices from the cut on are added: with the cut 2, they hold the event at the offset 2.
+        assert_eq!(archive.facts().erasures[0].versions.is_empty(), !is_uncounted, "{slice}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_rebuild_with_erased_events_go_with_its_list() {
     let mut bench = Bench::new().await;
     bench.archived(&[1, A_DAY]).await;
