@@ -31,6 +31,7 @@ use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Source};
+use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
 use storage::{Archive, FactsNotChanged, Schemas, Storage};
 use tokio::time::Instant;
@@ -56,7 +57,7 @@ pub enum EraseError {
         /// The source's name.
         source_name: String,
     },
-    /// The archive was written before bytes were kept.
+    /// The archive was written before bytes and hashes were kept.
     #[error(
         "the archive of source {source_name} was written by an older build: start `batch-layer archive` of this build once"
     )]
@@ -147,7 +148,7 @@ impl<'a> Eraser<'a> {
         let source_name = || self.source.name.clone();
         let archive = self.storage.archive(&self.source.name).await?;
         let archive = archive.ok_or_else(|| EraseError::NoArchive { source_name: source_name() })?;
-        if !archive.facts().keeps_bytes {
+        if !archive.facts().keeps_bytes || !archive.columns()?.contains(HASH) {
             return Err(EraseError::OlderArchive { source_name: source_name() });
         }
         Ok(archive)

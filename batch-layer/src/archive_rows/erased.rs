@@ -43,9 +43,6 @@ impl Places {
     }
 
     fn of_partition(&mut self, log: &str, partition: i32) -> &mut HashSet<i64> {
-        if !self.by_log.contains_key(log) {
-            self.by_log.insert(log.to_owned(), HashMap::new());
-        }
         self.by_log.entry(log.to_owned()).or_default().entry(partition).or_default()
     }
 

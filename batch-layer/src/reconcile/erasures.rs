@@ -12,6 +12,7 @@ use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::complete;
 use shared_logic::contracts::archive::{ErasedIn, Erasure};
+use shared_logic::log::PartitionId;
 use storage::{Archive, BatchView, ORPHAN_AGE};
 use tracing::{info, warn};
 
@@ -71,12 +72,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) async fn is_uncounted(
-        &self,
-        erasure: &Erasure,
-        source: &Source,
-        archive: &Archive,
-    ) -> Result<bool, StoreError> {
+    async fn is_uncounted(&self, erasure: &Erasure, source: &Source, archive: &Archive) -> Result<bool, StoreError> {
         let (facts, rules) = (archive.facts(), source.rules());
         for metric in self.catalog.metrics_of(&source.name) {
             let view = self.storage.batch_view(&metric.name).await?;
@@ -85,7 +81,7 @@ impl Reconciler {
             let Some(own) = own else { return Ok(false) };
             for part in &erasure.parts {
                 let upto = archive.erased(part).await?.unwrap_or_default().upto;
-                let begin = |id| facts.partition(id).map_or(0, |known| known.begin);
+                let begin = |id: &PartitionId| facts.partition(id).map_or(0, |known| known.begin);
                 let is_within = upto.iter().all(|(id, offset)| own.cut.get(id).unwrap_or_else(|| begin(id)) >= offset);
                 if own.archive_version < part.version || !is_within {
                     return Ok(false);
