@@ -122,9 +122,9 @@ impl<'a> Eraser<'a> {
     /// # Errors
     /// [`EraseError`].
     pub async fn count(&self) -> Result<EraseReport, EraseError> {
-        let archive = self.archive().await?;
+        let mut archive = self.archive().await?;
         let behind = Behinds::of(self, &archive).await?.list(&archive);
-        let taken_out = self.taking_out().count(&archive).await?;
+        let taken_out = self.taking_out().count(&mut archive).await?;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, self.topic().await);
         Ok(EraseReport { dry_run: true, ..report })
     }

@@ -13,7 +13,7 @@ use super::{Condition, Eraser};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   batch-layer erase views --where \"user_id = 'u-7'\" --dry-run
-  batch-layer erase views --where \"user_id = 'u-7'\"
+  batch-layer erase views --where \"user_id = 'u-7'\" --invalid-with '\"u-7\"'
   batch-layer erase orders --where \"customer in ('c-1', 'c-2') or email = 'a@b.example'\" --output json
 
 An erase that was ended is continued by calling it again. See \"Erase a person\" in docs/operations.md.")]
@@ -23,6 +23,9 @@ pub(crate) struct EraseArgs {
     /// Which events: a condition over the source's fields, as in a metric's `where`
     #[arg(long = "where", value_name = "CONDITION")]
     condition: String,
+    /// Also erase invalid records whose key, payload or headers hold this text: they have no fields, so no condition selects them
+    #[arg(long, value_name = "TEXT")]
+    invalid_with: Option<String>,
     /// Only count what would be erased
     #[arg(long)]
     dry_run: bool,
@@ -64,7 +67,7 @@ pub(crate) async fn erase(
     catalog: &Catalog,
 ) -> anyhow::Result<()> {
     let source = catalog.source(&args.source)?;
-    let condition = Condition::parse(source, &args.condition)?;
+    let condition = Condition::parse(source, &args.condition, args.invalid_with.as_deref())?;
     let eraser = Eraser::new(settings, storage, catalog, source, &condition, args.wait.get());
     let report = if args.dry_run { eraser.count().await? } else { eraser.erase().await? };
     match args.output {

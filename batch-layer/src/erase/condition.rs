@@ -6,7 +6,8 @@ use shared_logic::contracts::archive::Erasure;
 use shared_logic::expression::{Expression, Scope};
 use shared_logic::schema::{Field, FieldType};
 
-/// A condition on the events of a source, in the catalog's language.
+/// A condition on the events of a source, in the catalog's language; and, of invalid records, which have no fields, a text that they
+/// hold.
 #[derive(Debug, Clone)]
 pub struct Condition {
     expression: Expression,
@@ -14,6 +15,7 @@ pub struct Condition {
     /// The fields that it reads, and the event time.
     fields: Vec<Field>,
     event_time: String,
+    invalid_with: Option<String>,
 }
 
 /// Why a text is no condition on a source's events.
@@ -33,14 +35,22 @@ pub enum NotACondition {
         /// The type of its values.
         kind: &'static str,
     },
+    /// Every invalid record holds it.
+    #[error(
+        "--invalid-with is empty, so that every invalid record would be erased; write a text that only some of them hold"
+    )]
+    EmptyText,
 }
 
 impl Condition {
-    /// Reads a condition.
+    /// Reads a condition. It selects events, and invalid records whose key, payload or headers hold the text `invalid_with`.
     ///
     /// # Errors
     /// The first mistake, and what to write instead.
-    pub fn parse(source: &Source, text: &str) -> Result<Condition, NotACondition> {
+    pub fn parse(source: &Source, text: &str, invalid_with: Option<&str>) -> Result<Condition, NotACondition> {
+        if invalid_with.is_some_and(str::is_empty) {
+            return Err(NotACondition::EmptyText);
+        }
         let expression = Expression::parse(text, &Scope::of_fields(&source.fields))
             .map_err(|refused| NotACondition::Refused { what: refused.what, fix: refused.fix })?;
         if expression.kind() != FieldType::Bool {
@@ -49,8 +59,9 @@ impl Condition {
         let columns = expression.columns();
         let is_read = |field: &&Field| columns.contains(field.name.as_str()) || field.name == source.event_time;
         let fields = source.fields.iter().filter(is_read).cloned().collect();
-        let (id, event_time) = (Erasure::id_of(&source.name, &expression), source.event_time.clone());
-        Ok(Condition { id, fields, event_time, expression })
+        let id = Erasure::id_of(&source.name, &expression, invalid_with);
+        let (event_time, invalid_with) = (source.event_time.clone(), invalid_with.map(str::to_owned));
+        Ok(Condition { id, fields, event_time, expression, invalid_with })
     }
 
     /// What stands for it in the archive's facts.
@@ -66,6 +77,11 @@ impl Condition {
     /// The field of the event time.
     pub(super) fn event_time(&self) -> &str {
         &self.event_time
+    }
+
+    /// What selected invalid records hold in their key, payload or headers.
+    pub(super) fn invalid_with(&self) -> Option<&str> {
+        self.invalid_with.as_deref()
     }
 
     /// The condition for rows whose columns have the fields' names.
@@ -92,7 +108,7 @@ n = "int?"
     #[test]
     fn a_mistake_is_said_with_its_fix() {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
-        let parse = |text: &str| Condition::parse(&catalog.sources["s"], text);
+        let parse = |text: &str| Condition::parse(&catalog.sources["s"], text, None);
         let wrong = |text: &str| parse(text).expect_err(text).to_string();
         assert!(wrong("usr_id = 'u-7'").contains("user_id"), "{}", wrong("usr_id = 'u-7'"));
         assert!(wrong("n + 1").contains("not a condition"), "{}", wrong("n + 1"));
@@ -101,5 +117,8 @@ n = "int?"
         let condition = parse("user_id = 'u-7' and n > 1").expect("a condition");
         let names: Vec<&str> = condition.fields().iter().map(|field| field.name.as_str()).collect();
         assert_eq!(names, ["at", "user_id", "n"]);
+        let with = |text| Condition::parse(&catalog.sources["s"], "user_id = 'u-7'", Some(text));
+        assert_eq!(with("").expect_err("empty"), NotACondition::EmptyText);
+        assert_ne!(with("u-7").expect("a condition").id(), parse("user_id = 'u-7'").expect("a condition").id());
     }
 }

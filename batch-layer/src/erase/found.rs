@@ -1,8 +1,9 @@
-//! Which records of a file are erased: events that the condition selects, as the source's rules decode them.
+//! Which records of a file are erased: events that the condition selects, as the source's rules decode them, and invalid records that
+//! hold a text.
 //!
 //! Of a file of these rules, only the columns that the condition reads are read, a row group at a time. The records of any other
-//! file are decoded from their bytes (R11), a file at a time. What cannot be judged is counted: invalid records, which have no
-//! fields, and records of other rules whose bytes were not kept.
+//! file are decoded from their bytes (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
+//! of other rules whose bytes were not kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{ERASED, ERROR, LOG, OFFSET, PARTITION, field_column};
+use shared_logic::contracts::archive::{
+    ERASED, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, field_column, record_columns,
+};
 use shared_logic::schema::Field as SourceField;
 use shared_logic::time::{HOUR_US, bucket_start, day_of, format_day};
 use storage::{Archive, Schemas};
@@ -23,11 +26,11 @@ use crate::rows::{self, RowsError};
 /// What is found in files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Where the selected events lie.
+    /// Where the selected records lie.
     pub(super) places: Places,
     /// The hours in which they happened, by event day: their starts in microseconds since 1970.
     pub(super) hours: BTreeMap<String, BTreeSet<i64>>,
-    /// How many records are invalid.
+    /// How many invalid records are not selected.
     pub(super) invalid: u64,
     /// How many records cannot be decoded, as their bytes were not kept.
     pub(super) without_bytes: u64,
@@ -102,6 +105,8 @@ struct Judge {
     columns: Vec<Expr>,
     condition: Expr,
     event_time: String,
+    /// What selected invalid records hold.
+    invalid_with: Option<String>,
 }
 
 impl Judge {
@@ -112,18 +117,46 @@ impl Judge {
             columns.push(col(name.clone()).cast(kind.clone()).alias(field.name.as_str()));
             read.with_column(name, kind);
         }
+        let invalid_with = condition.invalid_with().map(str::to_owned);
+        if invalid_with.is_some() {
+            let content = [KEY, HEADERS, RAW];
+            for (name, kind) in record_columns().into_iter().filter(|(name, _)| content.contains(&name.as_str())) {
+                read.with_column(name, kind);
+            }
+        }
         let event_time = condition.event_time().to_owned();
-        Judge { read, columns, condition: condition.to_polars(), event_time }
+        Judge { read, columns, condition: condition.to_polars(), event_time, invalid_with }
     }
 
     fn of(&self, rows: DataFrame) -> PolarsResult<Found> {
-        let invalid = rows.column(ERROR)?.str()?.iter().flatten().filter(|error| *error != ERASED).count() as u64;
+        let is_invalid = |error: &&str| *error != ERASED;
+        let invalid = rows.column(ERROR)?.str()?.iter().flatten().filter(is_invalid).count() as u64;
+        let mut places = match &self.invalid_with {
+            Some(text) => invalid_holding(&rows, text)?,
+            None => Places::default(),
+        };
+        let invalid = invalid - places.len() as u64;
         let events = rows.lazy().filter(col(ERROR).is_null()).select(self.columns.clone()).collect()?;
         let selected = events.lazy().filter(self.condition.clone()).collect()?;
         let mut hours: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
         for time in selected.column(&self.event_time)?.i64()?.iter().flatten() {
             hours.entry(format_day(day_of(time))).or_default().insert(bucket_start(time, HOUR_US));
         }
-        Ok(Found { places: Places::of(&selected)?, hours, invalid, without_bytes: 0 })
+        places.extend(Places::of(&selected)?);
+        Ok(Found { places, hours, invalid, without_bytes: 0 })
     }
+}
+
+/// Where invalid records lie whose key, payload or headers hold the text.
+fn invalid_holding(rows: &DataFrame, text: &str) -> PolarsResult<Places> {
+    let (error, headers) = (rows.column(ERROR)?.str()?, rows.column(HEADERS)?.str()?);
+    let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
+    let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+    let holds = |row: usize| {
+        let content = [key.get(row), raw.get(row), headers.get(row).map(str::as_bytes)];
+        let is_invalid = error.get(row).is_some_and(|error| error != ERASED);
+        is_invalid && content.into_iter().flatten().any(is_in)
+    };
+    let mask: BooleanChunked = (0..rows.height()).map(holds).collect();
+    Places::of(&rows.filter(&mask)?)
 }

@@ -16,13 +16,13 @@ use crate::reconcile::Changed;
 /// What was taken out of an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TakenOut {
-    /// How many records were events that the condition selects. Copies of an event are records of their own.
+    /// How many records were selected: events, of which copies are records of their own, and invalid records.
     pub events: u64,
     /// How many files were replaced.
     pub files: u64,
     /// How many hours of event time are counted anew.
     pub hours: u64,
-    /// How many records of the source are invalid. They have no fields, so the condition says nothing of them; their bytes stay.
+    /// How many invalid records stay, with their bytes. They have no fields, so the condition says nothing of them.
     pub invalid: u64,
     /// How many records the source's rules cannot decode, because their bytes were not kept. They stay as they are.
     pub without_bytes: u64,
@@ -130,7 +130,9 @@ fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &T
     ];
     if taken_out.invalid > 0 {
         let invalid = taken_out.invalid;
-        others.push(format!("{invalid} invalid records in the archive, which have bytes but no fields"));
+        others.push(format!(
+            "{invalid} invalid records in the archive, which have bytes but no fields: see --invalid-with"
+        ));
     }
     if taken_out.without_bytes > 0 {
         let records = taken_out.without_bytes;
@@ -146,9 +148,9 @@ impl fmt::Display for EraseReport {
         let EraseReport { source, id, taken_out, .. } = self;
         let TakenOut { events, files, hours, .. } = taken_out;
         if self.dry_run {
-            writeln!(f, "{source}: {events} events in {files} files and {hours} hours would be erased (id {id})")?;
+            writeln!(f, "{source}: {events} records in {files} files and {hours} hours would be erased (id {id})")?;
         } else {
-            writeln!(f, "{source}: {events} events erased from {files} files and {hours} hours (id {id})")?;
+            writeln!(f, "{source}: {events} records erased from {files} files and {hours} hours (id {id})")?;
         }
         for late in &self.behind {
             writeln!(f, "  not erased from what is not archived yet: {late}; erase again later")?;

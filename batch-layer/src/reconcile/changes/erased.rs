@@ -133,3 +133,16 @@ async fn records_without_bytes_are_not_judged_by_other_rules() {
     assert_eq!(with_error(&tables, ERASED).await, [2, 5]);
     assert_eq!(tables.counted(&own).await, 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_records_are_erased_by_a_text_that_they_hold() {
+    // Texts are events; integers are not.
+    let (own, other, sent) = (catalog("string", "all"), catalog("int", "all"), sent());
+    let mut tables = Tables::new(&own);
+    tables.archived(&own, &sent, 0, 9).await;
+    assert_eq!((tables.counted(&own).await, tables.counted(&other).await), (6, 3));
+    let taken_out = tables.erased_with(&own, "k = 'none'", Some("\"k\": 7")).await;
+    assert_eq!((taken_out.events, taken_out.hours, taken_out.invalid), (1, 0, 2));
+    assert_eq!(with_error(&tables, ERASED).await, [5]);
+    assert_eq!((tables.counted(&own).await, tables.counted(&other).await), (6, 2), "by other rules it was an event");
+}

@@ -133,9 +133,19 @@ impl Tables {
 
     /// Erases what a condition selects, as that catalog decodes records.
     pub(super) async fn erased(&mut self, catalog: &Catalog, condition: &str) -> TakenOut {
+        self.erased_with(catalog, condition, None).await
+    }
+
+    /// The same, and invalid records that hold that text.
+    pub(super) async fn erased_with(
+        &mut self,
+        catalog: &Catalog,
+        condition: &str,
+        invalid_with: Option<&str>,
+    ) -> TakenOut {
         let source = &catalog.sources["s"];
         let schemas = Schemas::new(&self.storage, "s", &Registry::new(&self.settings.registry));
-        let condition = Condition::parse(source, condition).expect("a condition");
+        let condition = Condition::parse(source, condition, invalid_with).expect("a condition");
         let archive = self.registered(catalog).await;
         TakingOut::new(source, schemas, &condition, 1).run(archive).await.expect("erased")
     }

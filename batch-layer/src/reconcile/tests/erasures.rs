@@ -12,7 +12,7 @@ use crate::erase::commits::TakingOut;
 use crate::erase::{Condition, TakenOut};
 
 fn condition(bench: &Bench, text: &str) -> Condition {
-    Condition::parse(bench.source(), text).expect("a condition")
+    Condition::parse(bench.source(), text, None).expect("a condition")
 }
 
 /// Erases what a condition selects, with at most so many files in a commit.
@@ -120,6 +120,20 @@ async fn an_erasure_is_complete_only_on_a_version_of_which_every_file_was_looked
     assert!(bench.archive.refresh().await.expect("read"));
     bench.reconcile(&mut bench.view().await, 8).await.expect("it is the only one");
     assert_eq!(bench.read().await, (2, Some(8), 4), "2, 70, 3 and 4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_waited_so_long_that_they_may_be_gone_are_not_committed() {
+    let mut bench = bench().await;
+    let (source, schemas, condition) = (bench.source().clone(), bench.schemas(), condition(&bench, "id = 1"));
+    let mut taking_out = TakingOut::new(&source, schemas, &condition, 9);
+    assert!(taking_out.look(&bench.archive).await.expect("looked"));
+    let version = bench.archive.version();
+    // As if the process had slept since then.
+    taking_out.oldest_us = Some(0);
+    assert_eq!(taking_out.commit(&mut bench.archive, true).await.expect("refused"), Committed::Conflict);
+    assert_eq!(bench.archive.version(), version);
+    assert_eq!(taking_out.run(&mut bench.archive).await.expect("erased").events, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,9 +59,11 @@ pub struct ErasedIn {
 
 impl Erasure {
     /// What stands for a condition on the events of a source: a hash, as 32 digits. Two texts with one meaning that the catalog's
-    /// language prints alike have one id. Who guesses the condition can confirm it by the id; nothing else follows from it.
-    pub fn id_of(source: &str, condition: &Expression) -> String {
-        format!("{:032x}", xxh3_128(format!("{source}\n{condition}").as_bytes()))
+    /// language prints alike have one id. `invalid_with` is the text by which invalid records are selected, if they are. Who guesses
+    /// both can confirm them by the id; nothing else follows from it.
+    pub fn id_of(source: &str, condition: &Expression, invalid_with: Option<&str>) -> String {
+        let invalid_with = invalid_with.map(|text| format!("\n{text}")).unwrap_or_default();
+        format!("{:032x}", xxh3_128(format!("{source}\n{condition}{invalid_with}").as_bytes()))
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
     fn id(source: &str, condition: &str) -> String {
         let fields = [Field::new("user_id", FieldType::String, false), Field::new("n", FieldType::Int, true)];
         let condition = Expression::parse(condition, &Scope::of_fields(&fields)).expect("a condition");
-        Erasure::id_of(source, &condition)
+        Erasure::id_of(source, &condition, None)
     }
 
     #[test]
