@@ -2,8 +2,8 @@
 //!
 //! The archive comes first, because everything else is derived from it. Of each file that holds such events, a copy is written in
 //! which their rows are empty, but for the places of their records, and a commit puts the copies in place of the files. From that
-//! version on, nothing can count the events again: neither a rebuild nor what is read from Kafka again, since an archive never takes
-//! a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
+//! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
+//! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
@@ -33,7 +33,7 @@ use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
-use storage::{Archive, FactsNotChanged, Schemas, Storage};
+use storage::{Archive, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -71,9 +71,6 @@ pub enum EraseError {
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// The facts could not be changed.
-    #[error(transparent)]
-    Facts(#[from] FactsNotChanged),
     /// The archiver committed before every attempt.
     #[error("cannot erase from {table}: others committed first {attempts} times; try again")]
     Overtaken {
@@ -123,7 +120,7 @@ impl<'a> Eraser<'a> {
     /// [`EraseError`].
     pub async fn count(&self) -> Result<EraseReport, EraseError> {
         let mut archive = self.archive().await?;
-        let behind = Behinds::of(self, &archive).await?.list(&archive);
+        let behind = Ends::of(self, &archive).await?.list(&archive);
         let taken_out = self.taking_out().count(&mut archive).await?;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, self.topic().await);
         Ok(EraseReport { dry_run: true, ..report })
@@ -163,7 +160,7 @@ impl<'a> Eraser<'a> {
     /// Waits until the archive holds what had arrived. Returns which partitions it does not hold so far by then: events there are
     /// archived later, and not erased.
     async fn wait_for_archive(&self, archive: &mut Archive) -> Result<Vec<Behind>, EraseError> {
-        let (wanted, deadline) = (Behinds::of(self, archive).await?, Instant::now() + self.wait);
+        let (wanted, deadline) = (Ends::of(self, archive).await?, Instant::now() + self.wait);
         loop {
             archive.refresh().await?;
             let behind = wanted.list(archive);
@@ -212,24 +209,24 @@ impl<'a> Eraser<'a> {
     }
 }
 
-/// How far the archive has to come.
-struct Behinds {
+/// Where a topic ended when it was asked: so far the archive has to come.
+struct Ends {
     log: String,
     ends: BTreeMap<i32, i64>,
 }
 
-impl Behinds {
+impl Ends {
     /// Up to where the topic ends now. If there is no topic, nothing is waited for.
-    async fn of(eraser: &Eraser<'_>, archive: &Archive) -> Result<Behinds, EraseError> {
+    async fn of(eraser: &Eraser<'_>, archive: &Archive) -> Result<Ends, EraseError> {
         let topics = Topics::new(&eraser.settings.kafka)?;
         let topic = &eraser.source.topic;
         let Some(described) = topics.describe(topic).await? else {
             warn!(table = archive.path(), topic, "the topic does not exist; erasing what is archived");
-            return Ok(Behinds { log: String::new(), ends: BTreeMap::new() });
+            return Ok(Ends { log: String::new(), ends: BTreeMap::new() });
         };
         let partitions: Vec<i32> = (0..described.partitions).collect();
         let ends = topics.offsets(topic, &partitions, Bound::End).await?;
-        Ok(Behinds { log: described.log, ends })
+        Ok(Ends { log: described.log, ends })
     }
 
     /// The partitions of which the archive does not hold everything.
