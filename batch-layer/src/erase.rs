@@ -30,6 +30,7 @@ use platform::kafka::{Bound, KafkaError, Topics};
 use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::store::StoreError;
+use platform::task::Backoff;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
@@ -179,6 +180,8 @@ impl<'a> Eraser<'a> {
         let reconciler = Reconciler::new(self.settings, self.storage, self.catalog);
         let version = &self.catalog.deployment.version;
         let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
+        // Each reconcile may leave a slice.
+        let mut backoff = Backoff::new(self.settings.reconcile.poll.get());
         loop {
             for Report { metric, outcome, .. } in reconciler.run_to_the_end(&stop).await? {
                 if let Outcome::Changed(changed) = outcome
@@ -198,7 +201,7 @@ impl<'a> Eraser<'a> {
                 return Ok(());
             }
             info!(source = self.source.name, "answers still count some of the events; reconciling again");
-            tokio::time::sleep(self.settings.reconcile.poll.get()).await;
+            tokio::time::sleep(backoff.wait()).await;
         }
     }
 
