@@ -2,7 +2,7 @@
 //!
 //! - `output`: what jobs print.
 
-mod output;
+pub(crate) mod output;
 
 use std::os::unix::process::CommandExt;
 
@@ -17,6 +17,8 @@ use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
+use crate::erase;
+use crate::erase::command::{EraseArgs, ErasuresArgs};
 use crate::maintenance::Pass;
 use crate::reconcile::Reconciler;
 
@@ -69,6 +71,10 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text, requires = "once")]
         output: Output,
     },
+    /// Erases the events that a condition selects: from archive, views, live counters and answers
+    Erase(EraseArgs),
+    /// Lists the erasures that the archives remember, and how far each has come
+    Erasures(ErasuresArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -153,6 +159,8 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
+        Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

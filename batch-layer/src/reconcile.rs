@@ -18,6 +18,7 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
+//! - `erased`: which hours are counted again, as events of them were erased;
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
 //! - `retired`: what can still be done with days whose rows are retired;
 //! - `over`: which logs no process has to ask for any more (R6).
@@ -29,6 +30,8 @@ mod basis;
 mod commit;
 mod cut;
 mod day;
+mod erased;
+mod erasures;
 mod error;
 mod identities;
 mod over;
@@ -88,6 +91,8 @@ pub struct Reconciler {
     checkpoint_every: u64,
     /// How far it has come.
     progress: watch::Sender<Progress>,
+    /// The setting `store.log_retention`.
+    log_retention: Duration,
 }
 
 impl Reconciler {
@@ -102,6 +107,7 @@ impl Reconciler {
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
             progress: watch::Sender::new(Progress::default()),
+            log_retention: settings.store.log_retention.get(),
         }
     }
 
@@ -155,6 +161,7 @@ impl Reconciler {
         }
         for (prepared, _) in &mut others {
             self.note_over(prepared).await;
+            self.follow_erasures(prepared).await;
         }
         Reconciled { reports, failed }
     }

@@ -1,9 +1,11 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `erased`: which hours the events lay in that were erased;
 //! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod erased;
 mod schemas;
 
 use std::collections::HashSet;
@@ -16,6 +18,7 @@ use shared_logic::contracts::archive::{self, Facts};
 use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
+pub use erased::ErasedHours;
 
 /// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
 const MAINTAINED: &str = "_maintenance/last.json";
@@ -117,13 +120,15 @@ impl Archive {
         self.table().put_beside(MAINTAINED, &at_us).await
     }
 
-    /// The files that [`Archive::remove_orphans`], [`Archive::remove_decoded`] and [`Archive::remove_identities`] would remove now.
+    /// The files that [`Archive::remove_orphans`], [`Archive::remove_decoded`], [`Archive::remove_erased`] and
+    /// [`Archive::remove_identities`] would remove now.
     ///
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn unused(&self, own: &RulesHash) -> Result<Vec<FileBeside>, StoreError> {
         let mut unused = self.table().orphans(ORPHAN_AGE, &HashSet::new()).await?;
         unused.extend(self.decoded_over().await?);
+        unused.extend(self.erased_over().await?);
         unused.extend(self.identities_over(own).await?);
         Ok(unused)
     }

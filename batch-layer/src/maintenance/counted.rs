@@ -5,6 +5,7 @@ use polars::prelude::{DataFrame, IntoLazy, Schema, col};
 use shared_logic::catalog::Source;
 use shared_logic::complete;
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION, record_columns};
+use shared_logic::contracts::batch_view::Note;
 use shared_logic::log::{OffsetRange, Offsets};
 use storage::Archive;
 
@@ -18,11 +19,12 @@ use crate::rows::RowsError;
 pub(super) enum Counted {
     /// Every view has counted up to these offsets, or there is no view.
     UpTo(Offsets),
-    /// The view of this metric is not there yet, or has to be rebuilt.
+    /// The view of this metric is not there yet, or has to be rebuilt, or still counts events that were erased.
     NotBy(String),
 }
 
-/// What all views of a source have counted, by their newest commits. Cuts never fall, so it stays counted.
+/// What all views of a source have counted, by their newest commits. Cuts never fall, so it stays counted. A view that an erasure has
+/// touched has counted nothing in this sense before it has counted those hours again: for that it needs their rows.
 ///
 /// # Errors
 /// If a view cannot be read.
@@ -37,7 +39,8 @@ pub(super) async fn by_all_views(
         let note = view.as_ref().and_then(|view| view.note());
         let definition = reconciler.catalog.definition(metric);
         let own = complete::own_view(note.map(AsRef::as_ref), &definition, &source.rules(), Some(facts));
-        let Some(own) = own else { return Ok(Counted::NotBy(metric.name.clone())) };
+        let is_behind = |own: &Note| facts.erased_since(own.archive_version).next().is_some();
+        let Some(own) = own.filter(|own| !is_behind(own)) else { return Ok(Counted::NotBy(metric.name.clone())) };
         for (id, known) in facts.partitions() {
             let cut = own.cut.get(&id).unwrap_or(known.begin);
             let least = below.get(&id).map_or(cut, |below| below.min(cut));

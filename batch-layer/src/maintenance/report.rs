@@ -76,7 +76,8 @@ impl fmt::Display for Report {
             Step::NotCounted { metric } => {
                 write!(
                     f,
-                    "{table}: nothing is retired, because the view of {metric} does not count this definition yet"
+                    "{table}: nothing is retired, because the view of {metric} does not count this definition yet, or still counts \
+                     what was erased"
                 )
             }
             Step::Merged { day, files, bytes } => {

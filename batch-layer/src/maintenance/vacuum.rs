@@ -23,8 +23,8 @@ pub(super) async fn of_archive(
     }
     // A version that is not the newest one deletes nothing.
     archive.refresh().await?;
-    let files =
-        archive.remove_decoded().await? + archive.remove_orphans().await? + archive.remove_identities(&rules).await?;
+    let beside = archive.remove_decoded().await? + archive.remove_erased().await?;
+    let files = beside + archive.remove_orphans().await? + archive.remove_identities(&rules).await?;
     archive.checkpoint().await?;
     Ok(removed(files))
 }

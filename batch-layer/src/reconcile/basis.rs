@@ -6,6 +6,7 @@ use shared_logic::cut::Rotated;
 use shared_logic::log::{OffsetRange, Offsets};
 use storage::{Archive, BatchView, Identities, Schemas};
 
+use super::erased::Erased;
 use super::error::MetricError;
 use super::plan::{self, Basis, Counted, Plan};
 use super::report::Work;
@@ -31,13 +32,13 @@ impl Reconciler {
         let (facts, view_files) = (archive.facts(), view.files().await?);
         let retired_before = retired::first_held(&counted, view.note().map(AsRef::as_ref), &facts);
         retired::check(&counted, (view.note().map(AsRef::as_ref), view_files.as_slice()), (&definition, &facts))?;
-        let (mut above, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
+        let (mut again, mut identities, mut work) = (Touched::new(), Identities::default(), Work::default());
+        let unit_us = plan::unit_us(metric.grain_us);
         if let Some(own) = counted.cut() {
             // What a rebuild has counted may end above the next cut.
             let ranges = OffsetRange::between(Some(&cut), own);
-            let unit_us = plan::unit_us(metric.grain_us);
-            (above, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
-            retired::take_out(&mut above, &counted, &facts)?;
+            (again, work.rows_read) = touched::units(archive, source, &files, unit_us, &ranges).await?;
+            retired::take_out(&mut again, &counted, &facts)?;
             // It names what is counted. New events are compared among themselves, and enter it with the next reconcile.
             if !source.event_id.is_empty() {
                 let (index, rows_read) =
@@ -45,6 +46,14 @@ impl Reconciler {
                         .await?;
                 identities = index;
                 work.rows_read += rows_read;
+            }
+        }
+        // Of a rebuild, days with erased events are counted again before it is whole.
+        if let (Counted::InView(_), Some(note)) = (&counted, view.note()) {
+            let erased = Erased::since(note.archive_version, archive, &source.rules()).await?;
+            let days = view_files.iter().chain(&files).map(|file| file.partition.as_str());
+            for (day, units) in retired::recomputable(erased.units(unit_us, days), &facts) {
+                again.entry(day).or_default().extend(units);
             }
         }
         Ok(Plan::new(Basis {
@@ -57,7 +66,7 @@ impl Reconciler {
             archive_version: archive.version(),
             archive: files,
             cut,
-            above,
+            again,
             identities: &identities,
             work,
         }))

@@ -6,12 +6,12 @@ use platform::store::DataFile;
 use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets};
-use shared_logic::time::{DAY_US, HOUR_US, parse_day};
+use shared_logic::time::{DAY_US, HOUR_US};
 use storage::{Identities, Rebuild};
 
 use super::day::{DayTask, Past};
 use super::report::Work;
-use super::touched::Touched;
+use super::touched::{Touched, units_of};
 use crate::archive_rows::may_hold;
 
 /// Where the partials of a definition lie that are counted already.
@@ -90,8 +90,9 @@ pub(super) struct Basis<'a> {
     pub(super) archive: Vec<DataFile>,
     /// The cut of the next view.
     pub(super) cut: Offsets,
-    /// The units of events that are counted and lie above the next cut.
-    pub(super) above: Touched,
+    /// The units that are recomputed in any case: of events that are counted and lie above the next cut, or that are counted and
+    /// were erased since.
+    pub(super) again: Touched,
     /// The index of identities, complete below what is counted.
     pub(super) identities: &'a Identities,
     /// What finding all this out took.
@@ -126,12 +127,12 @@ impl Plan {
     ///
     /// Only rows of the same definition are kept: those of the view, or those that a rebuild has staged. If the view counts
     /// another definition, its cut stands, but all of its files are replaced. A day is counted if a file of it may hold events
-    /// between what is counted and the next cut, or if it holds counted ones above the cut.
+    /// between what is counted and the next cut, or if some of its units are recomputed in any case.
     ///
     /// A day that the next view does not hold is not counted. One that is retired in the archive is only added to.
     pub(super) fn new(basis: Basis<'_>) -> Plan {
         let Basis { metric, definition, counted, view, retired_before, facts, .. } = basis;
-        let Basis { archive_version, archive, cut, above, identities, work, .. } = basis;
+        let Basis { archive_version, archive, cut, again, identities, work, .. } = basis;
         let (unit_us, logs) = (unit_us(metric.grain_us), logs(facts));
         let rebuilt = !matches!(counted, Counted::InView(_));
         let (removed, staged, kept) = match &counted {
@@ -152,7 +153,7 @@ impl Plan {
                 days.insert(day.clone());
             }
         }
-        days.extend(above.keys().cloned());
+        days.extend(again.keys().cloned());
         days.retain(|day| parse_day(day).is_none_or(|day| retired_before.is_none_or(|before| day >= before)));
         let task = |day: String| {
             let number = parse_day(&day).unwrap_or(i64::MAX);
@@ -164,7 +165,7 @@ impl Plan {
                 logs: logs.clone(),
                 unit_us,
                 units: match own {
-                    Some(_) => above.get(&day).cloned().unwrap_or_default(),
+                    Some(_) => again.get(&day).cloned().unwrap_or_default(),
                     None => units_of(&day, unit_us),
                 },
                 counted: own,
@@ -209,13 +210,6 @@ pub(super) fn day_of_file(file: &DataFile) -> Option<i64> {
 /// The logs in the order in which the archive first saw them.
 fn logs(facts: &Facts) -> Vec<String> {
     facts.logs.iter().map(|log| log.log.clone()).collect()
-}
-
-/// The units of a day. The days of the archive that are none hold invalid records only.
-fn units_of(day: &str, unit_us: i64) -> BTreeSet<i64> {
-    let start = parse_day(day).map(|day| day * DAY_US);
-    let starts = start.map(|start| (start..start + DAY_US).step_by(usize::try_from(unit_us).unwrap_or(usize::MAX)));
-    starts.into_iter().flatten().collect()
 }
 
 /// The length of the smallest piece of event time that is recomputed as a whole, for buckets of that length: an hour if

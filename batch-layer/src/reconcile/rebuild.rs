@@ -21,7 +21,7 @@ use shared_logic::catalog::Metric;
 use shared_logic::complete;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::cut::Rotated;
-use shared_logic::time::{format_day, parse_day};
+use shared_logic::time::format_day;
 use storage::{Archive, BatchView, Rebuild, RebuildDay};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use tracing::{info, warn};
 use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
-use super::{Prepared, Reconciler, cut, plan, report, retired, slices, view};
+use super::{Prepared, Reconciler, cut, erased, plan, report, retired, slices, view};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -197,20 +197,24 @@ impl Reconciler {
 
     /// The rebuild of the metric's definition, if one was begun and the archive holds what it has counted: it reaches the
     /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11), and no day that is left to count was
-    /// retired since then. One that was begun at a newer
-    /// version of the archive is none for a process that does not know that version.
+    /// retired since then. One that was begun at a newer version of the archive is none for a process that does not know that
+    /// version. Days of which events were erased since are counted again, unless they are retired.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let kept = view.rebuild(&definition).await?;
         let facts = archive.facts();
-        Ok(kept.filter(|kept| {
+        let kept = kept.filter(|kept| {
             let begun_at = kept.archive_version;
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
-            let is_retired = |day: &str| parse_day(day).is_some_and(|day| facts.is_retired(day));
-            let can_end = kept.days.iter().all(|(name, day)| day.counted.is_some() || !is_retired(name));
+            let can_end =
+                kept.days.iter().all(|(name, day)| day.counted.is_some() || !retired::is_retired(name, &facts));
             let lacks_rows = kept.retired_before < facts.retired_before && facts.retired_beyond(&kept.cut);
             kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
-        }))
+        });
+        match kept {
+            Some(kept) => erased::forget_days(kept, view, archive, &rules).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Continues the rebuild that was kept, or begins one.

@@ -67,6 +67,17 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Whether rows of that day, `YYYY-MM-DD`, may be missing in the archive, because they are retired.
+pub(super) fn is_retired(day: &str, facts: &Facts) -> bool {
+    parse_day(day).is_some_and(|day| facts.is_retired(day))
+}
+
+/// Those of the units of erased events that can be recomputed. In retired days what was counted stands, erased events included.
+pub(super) fn recomputable(mut erased: Touched, facts: &Facts) -> Touched {
+    erased.retain(|day, _| !is_retired(day, facts));
+    erased
+}
+
 /// Takes days that are carried over out of those that a rebuild has counted above the next cut: it has not counted them.
 ///
 /// # Errors
@@ -75,7 +86,7 @@ pub(super) fn take_out(above: &mut Touched, counted: &Counted, facts: &Facts) ->
     if let Counted::Staged(Staged { retired_before: Some(before), .. }) = counted {
         above.retain(|day, _| parse_day(day).is_none_or(|day| day >= *before));
     }
-    let retired = above.keys().find(|day| parse_day(day).is_some_and(|day| facts.is_retired(day)));
+    let retired = above.keys().find(|day| is_retired(day, facts));
     retired.map_or(Ok(()), |day| Err(MetricError::RetiredAbove { day: day.clone() }))
 }
 

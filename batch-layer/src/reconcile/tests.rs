@@ -4,6 +4,7 @@
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
+//! - `erasures`: what was erased, in views, rebuilds and indexes;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
 //! - `maintained`: archivers, reconciles and maintenance at once, and a busy day;
@@ -17,6 +18,7 @@ mod bench;
 mod by_hand;
 mod copies;
 mod ended_logs;
+mod erasures;
 mod index;
 mod kept_files;
 mod maintained;

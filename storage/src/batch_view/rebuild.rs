@@ -117,6 +117,22 @@ impl BatchView {
         self.table().remove_beside(FOLDER, |path| path == list, Duration::ZERO).await.map(drop)
     }
 
+    /// Forgets the rebuilds that hold days counted from an older version of the archive than that; returns how many. Their files
+    /// stay; they are orphans.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, read or written.
+    pub async fn forget_rebuilds_before(&self, archive_version: u64) -> Result<usize, StoreError> {
+        let (table, mut older) = (self.table(), HashSet::new());
+        for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
+            let rebuild: Option<Rebuild> = table.beside(&path).await?;
+            if rebuild.is_some_and(|rebuild| rebuild.archive_version < archive_version) {
+                older.insert(path);
+            }
+        }
+        table.remove_beside(FOLDER, |path| older.contains(path), Duration::ZERO).await
+    }
+
     /// Removes files that belong neither to this version nor to a rebuild, if they were written longer than
     /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///

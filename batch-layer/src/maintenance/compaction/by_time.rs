@@ -2,7 +2,7 @@
 //!
 //! The event times of all rows are read first, and the day is divided into slices of about one row group. Then the rows of each slice
 //! are read, sorted and encoded. A file tells by its statistics which slices it may have rows of: one that was committed on time has
-//! those of one or two. Invalid records, which have no event time, come first.
+//! those of one or two. Records without an event time, which are invalid or erased, come first.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

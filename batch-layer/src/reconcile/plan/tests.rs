@@ -54,7 +54,7 @@ fn plan_of(counted: Counted, view: &[&str], above: Touched, (first, facts): (Opt
         archive: archived(&days),
         cut: cut(9),
         retired_before: first,
-        above,
+        again: above,
         identities: &Identities::default(),
         work: Work::default(),
     })

@@ -1,8 +1,8 @@
 //! Random archives, metrics and limits of memory, counted in several reconciles of which two run at once and some are killed or
-//! lose the reply to their commit: every version of the view holds what a count by hand gives for all records below its cut, and
-//! so does a view that is counted at once.
+//! lose the reply to their commit, while events are erased: every version of the view holds what a count by hand gives for all
+//! records below its cut that its archive still had, and so does a view that is counted at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::settings::Size;
 use shared_logic::log::{Offsets, PartitionId};
@@ -10,6 +10,7 @@ use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
 use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
+use super::erasures::erase;
 
 /// In the order in which the archive meets them, which is not that of their names.
 const LOGS: [&str; 2] = ["z", "a"];
@@ -37,19 +38,21 @@ async fn any_reconciles_count_what_a_count_by_hand_does() {
             walk.step().await;
         }
         walk.ends().await;
-        let Tally { commits, conflicts, kills, merged, recomputed } = walk.tally;
+        let Tally { commits, conflicts, kills, merged, recomputed, erased } = walk.tally;
         total.commits += commits;
         total.conflicts += conflicts;
         total.kills += kills;
         total.merged += merged;
         total.recomputed += recomputed;
+        total.erased += erased;
     }
-    let Tally { commits, conflicts, kills, merged, recomputed } = total;
+    let Tally { commits, conflicts, kills, merged, recomputed, erased } = total;
     assert!(
         conflicts > 0 && kills > 0 && commits > conflicts,
         "{commits} commits, {conflicts} conflicts, {kills} kills"
     );
     assert!(merged > 0 && recomputed > 0, "{merged} files replaced, {recomputed} hours recomputed");
+    assert!(erased > 0, "nothing was erased");
 }
 
 /// A reconcile that runs step by step, beside another.
@@ -68,6 +71,7 @@ struct Tally {
     kills: u64,
     merged: usize,
     recomputed: u64,
+    erased: u64,
 }
 
 struct Walk {
@@ -77,6 +81,8 @@ struct Walk {
     /// Whether the metric counts only events whose `n` is not negative.
     is_filtered: bool,
     records: Vec<Record>,
+    /// By place, the version of the archive from which on a record is erased.
+    erased: BTreeMap<(PartitionId, i64), u64>,
     running: [Option<Running>; 2],
     /// The cut of the newest version.
     cut: Offsets,
@@ -100,6 +106,7 @@ impl Walk {
             grain_ms: minutes * 60_000,
             is_filtered,
             records: Vec::new(),
+            erased: BTreeMap::new(),
             running: [None, None],
             cut: Offsets::default(),
             tally: Tally::default(),
@@ -109,6 +116,9 @@ impl Walk {
     async fn step(&mut self) {
         if self.dice.chance(30) {
             return self.archives().await;
+        }
+        if self.dice.chance(8) {
+            return self.erases().await;
         }
         let at = self.dice.below(self.running.len());
         match self.running[at].take() {
@@ -152,6 +162,21 @@ impl Walk {
             self.bench.archive_these(log, &records).await;
             self.records.extend(records);
         }
+    }
+
+    /// Erases every copy of an event that is archived so far, in one commit or in several.
+    async fn erases(&mut self) {
+        let (house, id) = (*self.dice.pick(&["h", "j"]), self.dice.between(0, IDS - 1));
+        let is_selected =
+            |record: &&Record| record.event.as_ref().is_some_and(|event| (event.house, event.id) == (house, id));
+        let places = self.records.iter().filter(is_selected).map(|record| (record.id.clone(), record.offset));
+        let places: Vec<(PartitionId, i64)> = places.filter(|place| !self.erased.contains_key(place)).collect();
+        let files_max = *self.dice.pick(&[1, 256]);
+        let taken_out = erase(&mut self.bench, &format!("house = '{house}' and id = {id}"), files_max).await;
+        assert_eq!(taken_out.events, places.len() as u64);
+        let version = self.bench.archive.version();
+        self.erased.extend(places.into_iter().map(|place| (place, version)));
+        self.tally.erased += taken_out.events;
     }
 
     fn event(&mut self) -> Event {
@@ -204,22 +229,32 @@ impl Walk {
         self.tally.commits += 1;
         self.tally.recomputed += work.recomputed;
         let newest = self.bench.view().await;
-        let cut = newest.note().expect("committed").cut.clone();
+        let note = newest.note().expect("committed");
+        let (cut, archived_at) = (note.cut.clone(), note.archive_version);
         for id in partitions() {
             let (before, now) = (self.cut.get(&id).unwrap_or(0), cut.get(&id).expect("it is begun"));
             let archived = archive.facts().partition(&id).expect("begun").next;
             assert!(before <= now && now <= archived, "{id}: the cut moved from {before} to {now} of {archived}");
         }
-        assert_eq!(self.bench.rows_of(&newest).await, self.by_hand(&cut), "below {cut:?}: {:?}", self.records);
+        assert_eq!(
+            self.bench.rows_of(&newest).await,
+            self.by_hand(&cut, archived_at),
+            "below {cut:?}: {:?}",
+            self.records
+        );
         self.cut = cut;
     }
 
     /// Of the copies of an event below the cut, the first counts: by log, partition and offset. What it says decides whether the
-    /// event is counted.
-    fn by_hand(&self, cut: &Offsets) -> Rows {
+    /// event is counted. Those that were erased in that version of the archive are none.
+    fn by_hand(&self, cut: &Offsets, archived_at: u64) -> Rows {
         let order = |id: &PartitionId| partitions().iter().position(|other| other == id);
         let is_below = |record: &&Record| cut.get(&record.id).is_some_and(|cut| record.offset < cut);
-        let mut below: Vec<&Record> = self.records.iter().filter(is_below).collect();
+        let is_left = |record: &&Record| {
+            let erased_at = self.erased.get(&(record.id.clone(), record.offset));
+            erased_at.is_none_or(|erased_at| archived_at < *erased_at)
+        };
+        let mut below: Vec<&Record> = self.records.iter().filter(is_below).filter(is_left).collect();
         below.sort_by_key(|record| (order(&record.id), record.offset));
         let (mut seen, mut rows) = (BTreeSet::new(), Rows::new());
         for event in below.into_iter().filter_map(|record| record.event.as_ref()) {

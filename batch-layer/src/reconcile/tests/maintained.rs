@@ -14,6 +14,7 @@ use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
 use super::bench::{A_DAY, Bench, CATALOG, LOG};
+use super::erasures::erase;
 use crate::archive::buffer::Buffer;
 use crate::archive::compact;
 use crate::archive_rows::record_rows::Incoming;
@@ -205,6 +206,24 @@ async fn rows_that_no_view_has_counted_stay_in_small_files() {
     let mut rows: Vec<u64> = bench.archive.files().await.expect("listed").iter().map(|file| file.rows).collect();
     rows.sort_unstable();
     assert_eq!(rows, [1, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_erased_records_are_merged_as_they_are() {
+    let mut bench = Bench::new().await;
+    for of in 1..=5 {
+        bench.archived(&[of]).await;
+    }
+    bench.reconcile(&mut bench.view().await, 5).await.expect("it is the only one");
+    assert_eq!(erase(&mut bench, "id = 2", 9).await.events, 1);
+    bench.reconcile(&mut bench.view().await, 5).await.expect("it is the only one");
+    maintains(bench.reconciler.clone(), 1).await;
+    assert!(bench.archive.refresh().await.expect("read"));
+    let files = bench.archive.files().await.expect("listed");
+    assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), [5]);
+    assert_eq!(archived(&bench.archive).await, (0..5).map(|at| (0, at)).collect::<Vec<_>>(), "each place once");
+    assert_eq!(bench.read().await.2, 4);
+    assert_eq!(erase(&mut bench, "id = 2", 9).await.events, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

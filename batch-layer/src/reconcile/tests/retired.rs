@@ -1,4 +1,8 @@
 //! Days that are older than `retain`: when they leave the archive and the view, and what is counted of them afterwards.
+//!
+//! - `erased`: when events of them are erased.
+
+mod erased;
 
 use std::collections::BTreeSet;
 

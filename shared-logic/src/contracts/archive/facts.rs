@@ -5,10 +5,12 @@
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
+//! - `erasures`: events of which nothing may be left;
 //! - `retired`: days whose rows were taken out, because they are old (`retain`);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
+mod erasures;
 mod incarnations;
 mod kept_bytes;
 mod over;
@@ -20,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
+pub use erasures::{ErasedIn, ErasedPart, Erasure};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
 
@@ -42,6 +45,8 @@ pub struct Facts {
     pub keeps_bytes: bool,
     /// The first day, in days since 1970, of which the archive holds every row; `None`: it holds those of all days.
     pub retired_before: Option<i64>,
+    /// The erasures, in the order in which they were begun.
+    pub erasures: Vec<Erasure>,
 }
 
 /// One life of a topic.

@@ -1,20 +1,22 @@
 //! How facts are written down.
 //!
 //! Since bytes are kept, facts are wrapped in an object that names its format. A program that was built before then
-//! finds no `logs` in it and stops. Otherwise it would write facts back without the parts that it does not know.
+//! finds no `logs` in it and stops. Otherwise it would write facts back without the parts that it does not know. For the same
+//! reason facts that name erasures or retired days have a format of their own.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, LogFacts, Rejects};
+use super::{Erasure, Facts, LogFacts, Rejects};
 use crate::catalog::RulesHash;
 use crate::rejection::Reason;
 
 /// The format of archives whose files name their rules.
 const FORMAT: u32 = 2;
-/// The same, of which days are retired. A program that does not know of them would take what is left for everything.
-const FORMAT_RETIRED: u32 = 3;
+/// The same, of archives out of which rows were taken: days are retired, or events erased. A program that does not know of these would
+/// take what is left for everything.
+const FORMAT_TAKEN_OUT: u32 = 3;
 
 /// Facts as JSON: either `format` and `facts`, or, in an archive to which no archiver that keeps bytes has come, what
 /// was written before.
@@ -39,6 +41,8 @@ struct Content {
     unnamed_rules: Option<RulesHash>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retired_before: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    erasures: Vec<Erasure>,
 }
 
 impl TryFrom<Written> for Facts {
@@ -46,15 +50,13 @@ impl TryFrom<Written> for Facts {
 
     fn try_from(written: Written) -> Result<Facts, String> {
         match written {
-            Written { format: Some(FORMAT | FORMAT_RETIRED), facts: Some(content), .. } => {
-                let Content { logs, rejects, unnamed_rules, retired_before } = content;
-                Ok(Facts { logs, rejects, unnamed_rules, keeps_bytes: true, retired_before })
+            Written { format: Some(FORMAT | FORMAT_TAKEN_OUT), facts: Some(content), .. } => {
+                let Content { logs, rejects, unnamed_rules, retired_before, erasures } = content;
+                Ok(Facts { logs, rejects, unnamed_rules, keeps_bytes: true, retired_before, erasures })
             }
-            Written { format: None, logs: Some(logs), rejects, .. } => {
-                Ok(Facts { logs, rejects, unnamed_rules: None, keeps_bytes: false, retired_before: None })
-            }
+            Written { format: None, logs: Some(logs), rejects, .. } => Ok(Facts { logs, rejects, ..Facts::default() }),
             Written { format, .. } => {
-                Err(format!("facts of the format {format:?} instead of {FORMAT} or {FORMAT_RETIRED}"))
+                Err(format!("facts of the format {format:?} instead of {FORMAT} or {FORMAT_TAKEN_OUT}"))
             }
         }
     }
@@ -62,10 +64,11 @@ impl TryFrom<Written> for Facts {
 
 impl From<Facts> for Written {
     fn from(facts: Facts) -> Written {
-        let Facts { logs, rejects, unnamed_rules, keeps_bytes, retired_before } = facts;
+        let Facts { logs, rejects, unnamed_rules, keeps_bytes, retired_before, erasures } = facts;
         if keeps_bytes {
-            let format = if retired_before.is_some() { FORMAT_RETIRED } else { FORMAT };
-            let facts = Some(Content { logs, rejects, unnamed_rules, retired_before });
+            let is_whole = retired_before.is_none() && erasures.is_empty();
+            let format = if is_whole { FORMAT } else { FORMAT_TAKEN_OUT };
+            let facts = Some(Content { logs, rejects, unnamed_rules, retired_before, erasures });
             Written { format: Some(format), facts, logs: None, rejects: BTreeMap::new() }
         } else {
             Written { format: None, facts: None, logs: Some(logs), rejects }
