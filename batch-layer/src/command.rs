@@ -80,6 +80,7 @@ async fn run() -> anyhow::Result<()> {
             Ok(crate::archive::run(settings, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile => {
+            storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
                 println!("{report}");
@@ -88,6 +89,7 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Schedule => {
             platform::telemetry::listen(&settings.telemetry).await?;
+            storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
