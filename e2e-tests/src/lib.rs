@@ -1,7 +1,7 @@
 //! What the scenarios under `tests/e2e/` are written with.
 //!
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
-//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`]. It sends [`views`], as [`Traffic`] batch by
+//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables in a [`Bucket`]. It sends [`views`], as [`Traffic`] batch by
 //! batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the
 //! answers with an [`Oracle`] that counts row by row. [`Archive`] reads the archive's files as any Delta reader would. A
 //! [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios wait for conditions, never for time to pass.
@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod archive;
 pub mod binaries;
+pub mod bucket;
 pub mod deployment;
 pub mod exactness;
 mod fetched;
@@ -33,6 +34,7 @@ pub mod watch;
 
 pub use answer::{Answer, Client};
 pub use archive::Archive;
+pub use bucket::Bucket;
 pub use deployment::{Deployment, Layer};
 pub use kafka::{Kafka, Producer};
 pub use load::Load;

@@ -16,6 +16,7 @@ pub use setup::Setup;
 
 use crate::answer::{Answer, Client};
 use crate::archive::Archive;
+use crate::bucket::Bucket;
 use crate::deployment::{Deployment, Layer};
 use crate::exactness::every_answer_is_exact;
 use crate::kafka::{Producer, end_offsets};
@@ -40,6 +41,8 @@ pub struct Stage {
     pub catalog: String,
     /// The speed view's server.
     pub redis: Redis,
+    /// What the tables lie in, unless that is a folder.
+    pub bucket: Option<Bucket>,
     /// The layers.
     pub deployment: Deployment,
     /// When the stage was ready, in microseconds since 1970; what its traffic is about happened before.
@@ -156,6 +159,9 @@ impl Stage {
 
     /// The archive holds each offset of the topic exactly once. Returns it.
     pub fn archive_is_whole(&self) -> Result<Archive> {
+        if let Some(bucket) = &self.bucket {
+            bucket.show()?;
+        }
         let archive = Archive::read(&self.deployment.store(), METRIC)?;
         archive.holds_each_offset_once(&end_offsets(&self.brokers, &self.topic)?)?;
         Ok(archive)

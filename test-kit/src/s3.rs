@@ -25,8 +25,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use self::faults::{Faults, LATE, SLOW};
 pub use self::faults::{Fault, GIVEN_UP_AFTER};
+use self::faults::{Faults, LATE, SLOW};
 
 const BUCKET: &str = "lake";
 const ACCESS_KEY: &str = "test";
@@ -95,19 +95,24 @@ impl S3Server {
         self.folder.join(BUCKET).join("tables")
     }
 
+    /// How many requests have come.
+    pub fn requests(&self) -> u64 {
+        self.server.faults.seen()
+    }
+
     /// Lets a fault befall the `nth` request from now on, counted from 1.
     pub fn befall(&self, nth: u64, fault: Fault) {
         self.server.faults.befall(nth, fault);
     }
 
-    /// Whether the last fault has befallen its request.
-    pub fn has_befallen(&self) -> bool {
-        self.server.faults.has_befallen()
-    }
-
     /// Ends an outage.
     pub fn heal(&self) {
         self.server.faults.heal();
+    }
+
+    /// Ends an outage, and lets the fault befall no request any more. Returns whether it had befallen one.
+    pub fn spare(&self) -> bool {
+        self.server.faults.spare()
     }
 
     /// Waits until every request that came is done, also those whose client has given up.

@@ -1,6 +1,7 @@
 //! Reconciles on a real store, without Kafka.
 //!
 //! - `bench`: an archive and a view;
+//! - `bucket`: both in a bucket, whose requests meet with faults;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
@@ -12,6 +13,7 @@
 //! - `work`: how much is read.
 
 mod bench;
+mod bucket;
 mod by_hand;
 mod copies;
 mod ended_logs;

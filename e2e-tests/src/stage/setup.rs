@@ -7,6 +7,7 @@ use anyhow::Result;
 use test_kit::{Durability, Redis};
 
 use super::{LAYERS, Stage};
+use crate::bucket::Bucket;
 use crate::deployment::{Deployment, Layer};
 use crate::kafka::{Kafka, create_topic};
 use crate::scenario::{Scenario, now_us};
@@ -32,6 +33,7 @@ pub struct Setup<'a> {
     /// Of a key that is named twice, the last value holds.
     settings: Vec<(&'a str, &'a str)>,
     layers: Option<&'a [Layer]>,
+    has_bucket: bool,
 }
 
 struct Topic<'a> {
@@ -50,6 +52,7 @@ impl<'a> Setup<'a> {
             durability: Durability::None,
             settings: IMPATIENT.to_vec(),
             layers: Some(&LAYERS),
+            has_bucket: false,
         }
     }
 
@@ -67,6 +70,11 @@ impl<'a> Setup<'a> {
     pub fn topic(mut self, ending: &str, partitions: i32, settings: &'a [(&'a str, &'a str)]) -> Setup<'a> {
         self.topics.insert(ending.to_owned(), Topic { partitions, settings });
         self
+    }
+
+    /// With its tables in a bucket instead of a folder.
+    pub fn in_a_bucket(self) -> Setup<'a> {
+        Setup { has_bucket: true, ..self }
     }
 
     /// With a Redis that keeps its data.
@@ -133,6 +141,10 @@ impl<'a> Setup<'a> {
         let folder = self.scenario.dir().join(&self.name);
         let redis = Redis::start_in(&folder.join("redis"), self.durability).await?;
         let mut deployment = Deployment::new(&folder.join("braid"), &self.catalog, brokers, &redis.url())?;
+        let bucket = if self.has_bucket { Some(Bucket::start(&folder.join("s3")).await?) } else { None };
+        if let Some(bucket) = &bucket {
+            deployment.lie_in(bucket);
+        }
         self.settings.iter().for_each(|(key, value)| deployment.set(key, value));
         if let Some(layers) = self.layers {
             deployment.start_all(layers).await?;
@@ -142,6 +154,7 @@ impl<'a> Setup<'a> {
             brokers: brokers.to_owned(),
             catalog: self.catalog,
             redis,
+            bucket,
             deployment,
             now_us: now_us(),
             rng: RefCell::new(self.scenario.rng()),

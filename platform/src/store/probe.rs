@@ -41,7 +41,9 @@ pub enum Unfit {
         won: usize,
     },
     /// It holds the object of a writer that was refused.
-    #[error("it refused the put of an object that it holds, and told another writer that its own is there; use another store")]
+    #[error(
+        "it refused the put of an object that it holds, and told another writer that its own is there; use another store"
+    )]
     Another,
     /// It could not be tried.
     #[error(

@@ -35,15 +35,8 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 7] = [
-        Fault::Error,
-        Fault::ReplyLost,
-        Fault::TimedOut,
-        Fault::Late,
-        Fault::Slow,
-        Fault::Outage,
-        Fault::LastWords,
-    ];
+    pub const ALL: [Fault; 7] =
+        [Fault::Error, Fault::ReplyLost, Fault::TimedOut, Fault::Late, Fault::Slow, Fault::Outage, Fault::LastWords];
 }
 
 /// The fault that is planned, and what has become of it.
@@ -57,7 +50,9 @@ struct State {
     /// After how many more requests, and which.
     planned: Option<(u64, Fault)>,
     is_out: bool,
-    /// Requests that are not done.
+    /// Requests that have come.
+    seen: u64,
+    /// Those of them that are not done.
     pending: usize,
 }
 
@@ -73,17 +68,23 @@ impl Faults {
         state.is_out = false;
     }
 
-    pub(super) fn has_befallen(&self) -> bool {
-        self.state().planned.is_none()
-    }
-
     pub(super) fn heal(&self) {
         self.state().is_out = false;
+    }
+
+    pub(super) fn spare(&self) -> bool {
+        self.heal();
+        self.state().planned.take().is_none()
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.state().seen
     }
 
     /// What befalls a request that has just come.
     pub(super) fn of_this_request(&self) -> Option<Fault> {
         let mut state = self.state();
+        state.seen += 1;
         if state.is_out {
             return Some(Fault::Outage);
         }
