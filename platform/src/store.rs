@@ -1,4 +1,4 @@
-//! The object store: Delta tables on local disk or in a bucket.
+//! The object store: Delta tables on local disk or in an S3 bucket.
 //!
 //! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number,
 //! so one of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry.
@@ -7,22 +7,21 @@
 //!
 //! - `table`: opening, refreshing, listing files, reading notes, committing; and in `table/cleaning`, what is deleted of it;
 //! - `location`: where a table lies, and how deltalake gets at it;
-//! - `medium`: local disk or a bucket, and all in which these differ;
+//! - `medium`: local disk or an S3 bucket, and all in which these differ;
 //! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
 //! - `row_groups`: a file read one row group at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
-//! - `bucket`: a bucket as one whose commits are recognised if their reply was lost;
-//! - `probe`: whether a bucket can hold tables;
+//! - `s3`: an S3 bucket as one whose commits are recognised if their reply was lost;
+//! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one;
 //! - `retention`: how long log entries and checkpoints are kept;
 //! - `log_file`: how both are called.
 
 mod beside;
-mod bucket;
 mod commit;
 mod data_file;
 mod digest;
@@ -34,6 +33,7 @@ mod parquet;
 mod probe;
 mod retention;
 mod row_groups;
+mod s3;
 mod table;
 mod torn;
 
@@ -60,7 +60,7 @@ use crate::{clock, settings};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The setting `store.url` names no store.
-    #[error("store.url {url:?} is neither a folder nor a bucket that can be used, s3://bucket/prefix: {why}")]
+    #[error("store.url {url:?} is neither a folder nor an S3 bucket that can be used, s3://bucket/prefix: {why}")]
     BadUrl {
         /// The setting's value.
         url: String,
@@ -70,7 +70,7 @@ pub enum StoreError {
     /// The store does not keep two writers apart, or could not be tried.
     #[error("the store {store} cannot hold tables")]
     Unfit {
-        /// The bucket, and where it is.
+        /// The S3 bucket, and where it is.
         store: String,
         /// What it did.
         source: Unfit,
@@ -161,7 +161,7 @@ pub struct Store {
 
 impl Store {
     /// The store of the settings, for the deployment of that name. Its tables lie in `<store.url>/<name>`, so
-    /// deployments with the same `store.url` share none. A plain path is a folder, which is created. A bucket is not asked yet.
+    /// deployments with the same `store.url` share none. A plain path is a folder, which is created. S3 is not asked yet.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
@@ -180,7 +180,7 @@ impl Store {
     }
 
     /// Finds out whether commits to tables of this store are safe: of several writers that put the same object at once, exactly
-    /// one may succeed. A process that writes does this once, when it starts. It takes about sixty requests to a bucket, and none
+    /// one may succeed. A process that writes does this once, when it starts. It takes about sixty requests to S3, and none
     /// on local disk.
     ///
     /// # Errors

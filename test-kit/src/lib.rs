@@ -4,7 +4,7 @@
 //! - [`Dice`]: randomness that a seed repeats;
 //! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
-//! - [`S3Server`]: a bucket of the test's own, whose requests may meet with a [`Fault`];
+//! - [`S3Server`]: an S3 server of the test's own, whose requests may meet with a [`Fault`];
 //! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
 //!
 //! Whatever can fail returns an error that says what was seen instead.

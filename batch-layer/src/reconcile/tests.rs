@@ -1,25 +1,25 @@
 //! Reconciles on a real store, without Kafka.
 //!
 //! - `bench`: an archive and a view;
-//! - `bucket`: both in a bucket, whose requests meet with faults;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
+//! - `s3`: archive and view on S3, whose requests meet with faults;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
 
 mod bench;
-mod bucket;
 mod by_hand;
 mod copies;
 mod ended_logs;
 mod index;
 mod kept_files;
 mod rebuilds;
+mod s3;
 mod with_shards;
 mod witnesses;
 mod work;

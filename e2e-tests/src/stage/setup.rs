@@ -7,9 +7,9 @@ use anyhow::Result;
 use test_kit::{Durability, Redis};
 
 use super::{LAYERS, Stage};
-use crate::bucket::Bucket;
 use crate::deployment::{Deployment, Layer};
 use crate::kafka::{Kafka, create_topic};
+use crate::s3::S3;
 use crate::scenario::{Scenario, now_us};
 use crate::views::{CatalogOptions, catalog};
 
@@ -33,7 +33,7 @@ pub struct Setup<'a> {
     /// Of a key that is named twice, the last value holds.
     settings: Vec<(&'a str, &'a str)>,
     layers: Option<&'a [Layer]>,
-    has_bucket: bool,
+    is_on_s3: bool,
 }
 
 struct Topic<'a> {
@@ -52,7 +52,7 @@ impl<'a> Setup<'a> {
             durability: Durability::None,
             settings: IMPATIENT.to_vec(),
             layers: Some(&LAYERS),
-            has_bucket: false,
+            is_on_s3: false,
         }
     }
 
@@ -72,9 +72,9 @@ impl<'a> Setup<'a> {
         self
     }
 
-    /// With its tables in a bucket instead of a folder.
-    pub fn in_a_bucket(self) -> Setup<'a> {
-        Setup { has_bucket: true, ..self }
+    /// With its tables on S3 instead of in a folder.
+    pub fn on_s3(self) -> Setup<'a> {
+        Setup { is_on_s3: true, ..self }
     }
 
     /// With a Redis that keeps its data.
@@ -141,9 +141,9 @@ impl<'a> Setup<'a> {
         let folder = self.scenario.dir().join(&self.name);
         let redis = Redis::start_in(&folder.join("redis"), self.durability).await?;
         let mut deployment = Deployment::new(&folder.join("braid"), &self.catalog, brokers, &redis.url())?;
-        let bucket = if self.has_bucket { Some(Bucket::start(&folder.join("s3")).await?) } else { None };
-        if let Some(bucket) = &bucket {
-            deployment.lie_in(bucket);
+        let s3 = if self.is_on_s3 { Some(S3::start(&folder.join("s3")).await?) } else { None };
+        if let Some(s3) = &s3 {
+            deployment.lie_on(s3);
         }
         self.settings.iter().for_each(|(key, value)| deployment.set(key, value));
         if let Some(layers) = self.layers {
@@ -154,7 +154,7 @@ impl<'a> Setup<'a> {
             brokers: brokers.to_owned(),
             catalog: self.catalog,
             redis,
-            bucket,
+            s3,
             deployment,
             now_us: now_us(),
             rng: RefCell::new(self.scenario.rng()),

@@ -10,29 +10,29 @@ use super::{Properties, Secret, SettingsError, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// A folder (absolute or relative to the working directory, also as `file:///path`), or a bucket with or without a prefix in it,
-    /// `s3://bucket/prefix`. Default `./data`. Deployments may share it: each has a folder of its name in it.
+    /// A folder (absolute or relative to the working directory, also as `file:///path`), or an S3 bucket with or without a prefix
+    /// in it, `s3://bucket/prefix`. Default `./data`. Deployments may share it: each has a folder of its name in it.
     pub url: String,
-    /// Where the bucket's server answers, such as `http://seaweedfs:8333`. Default: Amazon's, for the region.
+    /// Where the S3 server answers, such as `http://seaweedfs:8333`. Default: Amazon's, for the region.
     pub endpoint: String,
-    /// The bucket's region. Default: `us-east-1`; without an access key here, what `AWS_REGION` says.
+    /// The S3 bucket's region. Default: `us-east-1`; without an access key here, what `AWS_REGION` says.
     pub region: String,
     /// The id of the access key. Default: what the surroundings of the process give, as for every program that uses Amazon's
     /// libraries: `AWS_ACCESS_KEY_ID`, or the role of a pod, task or instance.
     pub access_key: Secret,
     /// The access key's secret; set both or none.
     pub secret_key: Secret,
-    /// Whether the bucket's name stands in the path of a request, and not in its host name. With false, `endpoint` names the
-    /// bucket's own host. Default true.
+    /// Whether the S3 bucket's name stands in the path of a request, and not in its host name. With false, `endpoint` names the
+    /// S3 bucket's own host. Default true.
     pub path_style: bool,
     /// Whether requests may go over plain HTTP. Default false.
     pub allow_http: bool,
-    /// The longest that one request to a bucket may take, its body included. A put that took longer may still have been done;
+    /// The longest that one request to S3 may take, its body included. A put that took longer may still have been done;
     /// repeating it changes nothing. Default `30s`.
     pub request_timeout: Span,
-    /// How long a request to a bucket is tried again after errors that may pass, before the operation fails. Default `1m`.
+    /// How long a request to S3 is tried again after errors that may pass, before the operation fails. Default `1m`.
     pub retry_for: Span,
-    /// More options of the client for buckets, such as `aws_session_token`; in the environment
+    /// More options of the client for S3, such as `aws_session_token`; in the environment
     /// `BRAID__STORE__OPTIONS__AWS_SESSION_TOKEN`.
     pub options: Properties,
     /// How long log entries of a table are kept that its checkpoints make superfluous. A process, or another engine, that

@@ -1,8 +1,8 @@
-//! What tables lie in, local disk or a bucket, and all in which the two differ.
+//! What tables lie in, local disk or an S3 bucket, and all in which the two differ.
 //!
 //! On disk, a file is durable before it has a name (`durable`), folders have to be created, and a disk that forgets may leave a
-//! torn log entry (`torn`). A bucket knows no folders and puts a whole object or none, but a reply may be lost on the way
-//! (`bucket`), and not every server refuses a second put (`probe`).
+//! torn log entry (`torn`). S3 knows no folders and puts a whole object or none, but a reply may be lost on the way
+//! (`s3`), and not every server refuses a second put (`probe`).
 
 use std::io;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use url::Url;
 
-use super::bucket::Bucket;
 use super::durable::{self, DurableLocal};
+use super::s3::S3;
 use super::{StoreError, probe};
 use crate::settings;
 
 /// What the tables of a deployment lie in.
 #[derive(Debug, Clone)]
 pub(super) struct Medium {
-    /// Paths begin at the root of the file system, or of the bucket.
+    /// Paths begin at the root of the file system, or of the S3 bucket.
     objects: Arc<dyn ObjectStore>,
     kind: Kind,
     /// How an operator knows it.
@@ -29,7 +29,7 @@ pub(super) struct Medium {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Disk,
-    Bucket,
+    S3,
 }
 
 impl Medium {
@@ -47,7 +47,7 @@ impl Medium {
                     "" => settings.url.clone(),
                     endpoint => format!("{url} at {endpoint}"),
                 };
-                Ok((Medium::bucket(Arc::new(Bucket::new(settings, &url)?), name), url))
+                Ok((Medium::s3(Arc::new(S3::new(settings, &url)?), name), url))
             }
             Some((scheme, _)) => Err(format!("there is no store for {scheme}://")),
         }
@@ -64,8 +64,8 @@ impl Medium {
     }
 
     /// A store of objects that knows no folders.
-    pub(super) fn bucket(objects: Arc<dyn ObjectStore>, name: String) -> Medium {
-        Medium { objects, kind: Kind::Bucket, name }
+    pub(super) fn s3(objects: Arc<dyn ObjectStore>, name: String) -> Medium {
+        Medium { objects, kind: Kind::S3, name }
     }
 
     /// Everything in it.
@@ -73,7 +73,7 @@ impl Medium {
         Arc::clone(&self.objects)
     }
 
-    /// The folder that a URL names; `None` in a bucket.
+    /// The folder that a URL names; `None` on S3.
     pub(super) fn folder(&self, url: &Url) -> Option<PathBuf> {
         url.to_file_path().ok().filter(|_| self.kind == Kind::Disk)
     }
@@ -88,7 +88,7 @@ impl Medium {
     pub(super) async fn check(&self, url: &Url) -> Result<(), StoreError> {
         let probed = match self.kind {
             Kind::Disk => Ok(()),
-            Kind::Bucket => probe::puts_if_absent(&self.objects, url).await,
+            Kind::S3 => probe::puts_if_absent(&self.objects, url).await,
         };
         probed.map_err(|source| StoreError::Unfit { store: self.name.clone(), source })
     }

@@ -47,8 +47,8 @@ pub enum Unfit {
     Another,
     /// It could not be tried.
     #[error(
-        "it failed to {operation} an object; check its address, the bucket's name, the keys and their permissions \
-         (docs/operations.md, \"A bucket as the store\")"
+        "it failed to {operation} an object; check its address, the S3 bucket's name, the keys and their permissions \
+         (docs/operations.md, \"An S3 bucket as the store\")"
     )]
     Failed {
         /// The operation, as a verb.

@@ -1,7 +1,7 @@
-//! Tables on local disk and in a bucket; on each, what holds for both.
+//! Tables on local disk and on S3; on each, what holds for both.
 //!
-//! - `bucket`, `probe`: puts whose replies are lost, and servers that do not refuse a second put;
-//! - `place`: a folder, or a bucket;
+//! - `s3`, `probe`: puts whose replies are lost, and servers that do not refuse a second put;
+//! - `place`: a folder, or an S3 bucket;
 //! - `files`, `power_cut`: local disk;
 //! - `clocked`, `zombies`, `three_days`: what happens in time;
 //! - `fetched`, `row_groups`: what is read of a file.
@@ -11,7 +11,6 @@ use polars::prelude::*;
 
 use self::place::Place;
 
-mod bucket;
 mod clocked;
 mod fetched;
 mod files;
@@ -19,6 +18,7 @@ mod place;
 mod power_cut;
 mod probe;
 mod row_groups;
+mod s3;
 mod three_days;
 mod zombies;
 

@@ -73,7 +73,7 @@ pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i128)>;
 pub(super) struct Bench {
     pub(super) reconciler: Reconciler,
     pub(super) archive: Archive,
-    /// Where they lie, unless that is a bucket.
+    /// Where they lie, unless that is S3.
     pub(super) folder: tempfile::TempDir,
 }
 

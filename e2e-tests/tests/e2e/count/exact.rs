@@ -1,5 +1,5 @@
 //! 200,000 events, some of them copies, late or broken: every answer equals the expected counts for every key, before any
-//! reconcile, while several run, and after. The tables lie in a folder, or in a bucket.
+//! reconcile, while several run, and after. The tables lie in a folder, or on S3.
 
 use anyhow::{Result, ensure};
 use e2e_tests::views::Mix;
@@ -17,9 +17,9 @@ fn exact() {
 }
 
 #[test]
-fn exact_in_a_bucket() {
-    busy_scenario("exact_in_a_bucket", async |scenario| {
-        is_exact_throughout(&Stage::of(scenario).in_a_bucket().start().await?).await
+fn exact_on_s3() {
+    busy_scenario("exact_on_s3", async |scenario| {
+        is_exact_throughout(&Stage::of(scenario).on_s3().start().await?).await
     });
 }
 

@@ -1,5 +1,5 @@
 //! One key is asked for without pause while events flow and reconciles run every 2 s with the grace at its minimum: no
-//! answer goes down, none exceeds what was sent, and the last is exact. The tables lie in a folder, or in a bucket.
+//! answer goes down, none exceeds what was sent, and the last is exact. The tables lie in a folder, or on S3.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -27,8 +27,8 @@ fn handover() {
 }
 
 #[test]
-fn handover_in_a_bucket() {
-    busy_scenario("handover_in_a_bucket", async |scenario| hands_over(Stage::of(scenario).in_a_bucket()).await);
+fn handover_on_s3() {
+    busy_scenario("handover_on_s3", async |scenario| hands_over(Stage::of(scenario).on_s3()).await);
 }
 
 async fn hands_over(setup: Setup<'_>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `kill -9` for the speed worker, the archiver and the reconcile, many times each under load, some between a write and its
 //! acknowledgement and the others at moments drawn from the printed seed: answers stay exact, and the archive holds each
-//! offset once. The tables lie in a folder, or in a bucket.
+//! offset once. The tables lie in a folder, or on S3.
 
 use std::time::Duration;
 
@@ -83,10 +83,8 @@ fn kill9() {
 }
 
 #[test]
-fn kill9_in_a_bucket() {
-    busy_scenario("kill9_in_a_bucket", async |scenario| {
-        survives_kills(&Stage::of(scenario).in_a_bucket().start().await?).await
-    });
+fn kill9_on_s3() {
+    busy_scenario("kill9_on_s3", async |scenario| survives_kills(&Stage::of(scenario).on_s3().start().await?).await);
 }
 
 async fn survives_kills(stage: &Stage) -> Result<()> {

@@ -44,7 +44,7 @@ impl Clocked {
     /// Tables in this store.
     pub(super) fn store(self: &Arc<Clocked>, retention: Retention) -> Store {
         let root = Url::parse("memory:///braid/").expect("a URL");
-        let medium = Medium::bucket(self.clone(), self.to_string());
+        let medium = Medium::s3(self.clone(), self.to_string());
         Store { root, medium, retention, now_us: self.now_us }
     }
 

@@ -19,7 +19,7 @@ use url::Url;
 use super::place::settings_of;
 use super::*;
 use crate::settings::{Secret, Span};
-use crate::store::bucket::Bucket;
+use crate::store::s3::S3;
 
 type Result<T> = std::result::Result<T, object_store::Error>;
 
@@ -103,8 +103,8 @@ impl ObjectStore for Careless {
 async fn found(puts: Puts, recognises: bool) -> (std::result::Result<(), StoreError>, usize) {
     let careless = Arc::new(Careless { inner: InMemory::new(), puts });
     let objects: Arc<dyn ObjectStore> =
-        if recognises { Arc::new(Bucket::of(Arc::clone(&careless))) } else { careless.clone() };
-    let medium = Medium::bucket(objects, "s3://lake at home".to_owned());
+        if recognises { Arc::new(S3::of(Arc::clone(&careless))) } else { careless.clone() };
+    let medium = Medium::s3(objects, "s3://lake at home".to_owned());
     let found = medium.check(&Url::parse("s3://lake/tables/braid/").expect("a URL")).await;
     let left: Vec<ObjectMeta> = careless.list(None).try_collect().await.expect("listed");
     (found, left.len())
@@ -130,12 +130,12 @@ async fn a_store_that_lets_two_writers_win_is_refused_by_its_name_with_what_it_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_and_buckets_that_hold_tables_are_fit_and_nothing_is_left_in_them() {
+async fn what_holds_tables_is_fit_and_nothing_is_left_in_them() {
     for place in Place::each().await {
         let store = place.store("braid");
         store.check().await.expect("fit");
         assert!(store.open("a/b").await.expect("read").is_none());
-        if let Place::Bucket(server) = &place {
+        if let Place::S3(server) = &place {
             let left = std::fs::read_dir(server.tables().join("braid")).map(Iterator::count);
             assert_eq!(left.expect("a folder"), 0);
         }

@@ -1,4 +1,4 @@
-//! Tables in a bucket whose requests meet with faults, one after the other: each record is archived and counted once, and every
+//! Tables on S3, whose requests meet with faults, one after the other: each record is archived and counted once, and every
 //! table can be read. The client is the one that ships, with its own retries.
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The bucket that a stage's tables lie in: that of a server inside the test's process, or of SeaweedFS, if the environment names
+//! The S3 server that a stage's tables lie on: one inside the test's process, or SeaweedFS, if the environment names
 //! that (`make test-s3`; `e2e-tests/s3-server.sh` builds it).
 
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ const WEED: &str = "BRAID_TEST_S3";
 const BUCKET: &str = "lake";
 const KEYS: (&str, &str) = ("test", "testsecret");
 
-/// A bucket of a stage's own.
-pub enum Bucket {
+/// An S3 server of a stage's own, with one bucket.
+pub enum S3 {
     /// Its objects are files.
     InProcess(S3Server),
     /// Its objects are anything.
@@ -33,20 +33,20 @@ pub struct SeaweedFs {
     copy: PathBuf,
 }
 
-impl Bucket {
-    /// Starts a server with an empty bucket, whose files lie in that folder.
-    pub async fn start(folder: &Path) -> Result<Bucket> {
+impl S3 {
+    /// Starts an empty one, whose files lie in that folder.
+    pub async fn start(folder: &Path) -> Result<S3> {
         match std::env::var_os(WEED) {
-            None => Ok(Bucket::InProcess(S3Server::start_in(folder).await?)),
-            Some(weed) => Ok(Bucket::SeaweedFs(SeaweedFs::start(Path::new(&weed), folder).await?)),
+            None => Ok(S3::InProcess(S3Server::start_in(folder).await?)),
+            Some(weed) => Ok(S3::SeaweedFs(SeaweedFs::start(Path::new(&weed), folder).await?)),
         }
     }
 
-    /// The settings of a deployment whose tables lie in it: `section.key` and value.
+    /// The settings of a deployment whose tables lie on it: `section.key` and value.
     pub fn settings(&self) -> Vec<(String, String)> {
         match self {
-            Bucket::InProcess(server) => server.settings(),
-            Bucket::SeaweedFs(server) => {
+            S3::InProcess(server) => server.settings(),
+            S3::SeaweedFs(server) => {
                 let settings = [
                     ("store.url", format!("s3://{BUCKET}/tables")),
                     ("store.endpoint", server.endpoint.clone()),
@@ -59,19 +59,19 @@ impl Bucket {
         }
     }
 
-    /// The folder in which its tables can be read as files, once they were [shown](Bucket::show).
+    /// The folder in which its tables can be read as files, once they were [shown](S3::show).
     pub fn tables(&self) -> PathBuf {
         match self {
-            Bucket::InProcess(server) => server.tables(),
-            Bucket::SeaweedFs(server) => server.copy.join("tables"),
+            S3::InProcess(server) => server.tables(),
+            S3::SeaweedFs(server) => server.copy.join("tables"),
         }
     }
 
-    /// Lets what is in the bucket now be read as files.
+    /// Lets what is there now be read as files.
     pub fn show(&self) -> Result<()> {
         match self {
-            Bucket::InProcess(_) => Ok(()),
-            Bucket::SeaweedFs(server) => block_in_place(|| Handle::current().block_on(server.copied())),
+            S3::InProcess(_) => Ok(()),
+            S3::SeaweedFs(server) => block_in_place(|| Handle::current().block_on(server.copied())),
         }
     }
 }

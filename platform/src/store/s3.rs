@@ -1,4 +1,4 @@
-//! A bucket as an object store in which a put-if-absent says who won, even if its reply was lost.
+//! An S3 bucket as an object store in which a put-if-absent says who won, even if its reply was lost.
 //!
 //! The client repeats a request whose connection broke or that the server failed to answer. If the first try of a put-if-absent
 //! was done and only its reply was lost, the second one is refused: by an object that is its own. A put that timed out is not
@@ -34,18 +34,18 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// delete the same object.
 const PUTS: u32 = 5;
 
-/// The objects of a bucket. Paths begin at its root.
+/// The objects of an S3 bucket. Paths begin at its root.
 #[derive(Debug)]
-pub(super) struct Bucket<S = AmazonS3> {
+pub(super) struct S3<S = AmazonS3> {
     inner: S,
 }
 
-impl Bucket {
-    /// The bucket that a URL names. No request is sent yet.
+impl S3 {
+    /// The S3 bucket that a URL names. No request is sent yet.
     ///
     /// # Errors
     /// What is wrong with the URL or the settings.
-    pub(super) fn new(settings: &settings::Store, url: &Url) -> Result<Bucket, String> {
+    pub(super) fn new(settings: &settings::Store, url: &Url) -> Result<S3, String> {
         let name = url.host_str().ok_or("it names no bucket")?;
         let client = ClientOptions::new()
             .with_allow_http(settings.allow_http)
@@ -81,15 +81,15 @@ impl Bucket {
             let key = key.map_err(|_| format!("store.options has an unknown option {name:?}"))?;
             builder = builder.with_config(key, value);
         }
-        Ok(Bucket { inner: builder.build().map_err(|error| error.to_string())? })
+        Ok(S3 { inner: builder.build().map_err(|error| error.to_string())? })
     }
 }
 
-impl<S: ObjectStore> Bucket<S> {
-    /// A bucket of any store, for tests of what a failed put-if-absent does.
+impl<S: ObjectStore> S3<S> {
+    /// One of any store, for tests of what a failed put-if-absent does.
     #[cfg(test)]
-    pub(super) fn of(inner: S) -> Bucket<S> {
-        Bucket { inner }
+    pub(super) fn of(inner: S) -> S3<S> {
+        S3 { inner }
     }
 
     /// Puts an object unless there is one.
@@ -137,14 +137,14 @@ fn unanswered(failed: Error) -> Error {
     }
 }
 
-impl<S: ObjectStore> fmt::Display for Bucket<S> {
+impl<S: ObjectStore> fmt::Display for S3<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.inner)
     }
 }
 
 #[async_trait]
-impl<S: ObjectStore> ObjectStore for Bucket<S> {
+impl<S: ObjectStore> ObjectStore for S3<S> {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         match options.mode {
             PutMode::Create => self.put_if_absent(location, payload, options).await,

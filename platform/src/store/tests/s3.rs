@@ -1,4 +1,4 @@
-//! Puts into a bucket whose replies are lost.
+//! Puts to S3 whose replies are lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::place::settings_of;
 use super::*;
 use crate::settings::{Secret, Span};
 
-/// A server, and what a client that is in a hurry sees of its bucket.
+/// A server, and what a client that is in a hurry sees of it.
 async fn hurried() -> (S3Server, settings::Store) {
     let server = S3Server::start().await.expect("a server");
     let settings = settings::Store {
@@ -82,7 +82,7 @@ async fn a_commit_whose_reply_is_lost_is_one_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_superfluous_is_deleted_of_a_bucket_too() {
+async fn what_is_superfluous_is_deleted_on_s3_too() {
     let server = S3Server::start().await.expect("a server");
     let store = Store::new(&settings_of(&server), "braid").expect("a store");
     let mut table = created(&store).await;
