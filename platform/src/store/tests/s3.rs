@@ -82,6 +82,20 @@ async fn a_commit_whose_reply_is_lost_is_one_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_look_for_newer_commits_takes_two_requests_however_long_the_log_is() {
+    let server = S3Server::start().await.expect("a server");
+    let store = Store::new(&settings_of(&server), "braid").expect("a store");
+    let mut table = created(&store).await;
+    for n in 1..=3 {
+        let commit = Commit::new("WRITE", "day", 0).note("x", &n);
+        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n));
+        let before = server.requests();
+        assert!(!table.refresh().await.expect("read"), "there is nothing new");
+        assert_eq!(server.requests() - before, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_superfluous_is_deleted_on_s3_too() {
     let server = S3Server::start().await.expect("a server");
     let store = Store::new(&settings_of(&server), "braid").expect("a store");
