@@ -180,7 +180,7 @@ impl Store {
     }
 
     /// Finds out whether commits to tables of this store are safe: of several writers that put the same object at once, exactly
-    /// one may succeed. A process that writes does this once, when it starts. It takes about sixty requests to S3, and none
+    /// one may succeed. A process that writes does this once, when it starts. It takes about seventy requests to S3, and none
     /// on local disk.
     ///
     /// # Errors

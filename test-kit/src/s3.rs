@@ -134,7 +134,7 @@ async fn serve(listener: TcpListener, server: Arc<Server>) {
         let answers = service_fn(move |request| {
             // A task of its own, so that it goes on when the client has given up.
             let answered = tokio::spawn(Arc::clone(&server).answer(request));
-            async move { answered.await? }
+            async move { answered.await.unwrap_or_else(|panicked| Err(panicked.into())) }
         });
         tokio::spawn(async move {
             // An error closes the connection, which the client notices.

@@ -54,7 +54,7 @@ pub enum Unfit {
         /// The operation, as a verb.
         operation: &'static str,
         /// The cause.
-        source: Error,
+        source: Box<Error>,
     },
 }
 
@@ -125,5 +125,5 @@ fn object_of(writer: u8) -> Bytes {
 }
 
 fn failed(operation: &'static str) -> impl Fn(Error) -> Unfit {
-    move |source| Unfit::Failed { operation, source }
+    move |source| Unfit::Failed { operation, source: Box::new(source) }
 }

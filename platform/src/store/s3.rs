@@ -16,8 +16,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3Conditio
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
-    Result, RetryConfig,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, RetryConfig,
 };
 use url::Url;
 
@@ -118,7 +117,7 @@ impl<S: ObjectStore> S3<S> {
 
     /// An object's bytes, and what its put would have returned; `None` if there is none.
     async fn stored(&self, location: &Path) -> Result<Option<(Bytes, PutResult)>> {
-        match self.inner.get(location).await {
+        match self.inner.get_opts(location, GetOptions::default()).await {
             Ok(read) => {
                 let put = PutResult { e_tag: read.meta.e_tag.clone(), version: read.meta.version.clone() };
                 Ok(Some((read.bytes().await?, put)))
