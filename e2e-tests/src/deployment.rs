@@ -11,7 +11,6 @@ use test_kit::{DEADLINE, Process};
 
 use crate::answer::Client;
 use crate::binaries::binary;
-use crate::s3::S3;
 
 /// What runs all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,10 +109,11 @@ impl Deployment {
         self.settings.insert(variable, value.to_owned());
     }
 
-    /// Lets its tables lie on that S3 server, for processes started from now on.
-    pub fn lie_on(&mut self, s3: &S3) {
-        s3.settings().iter().for_each(|(key, value)| self.set(key, value));
-        self.store_folder = s3.tables();
+    /// Lets its tables lie on an S3 server, for processes started from now on: with its settings, and where its objects can be read as
+    /// files.
+    pub fn lie_on(&mut self, settings: &[(String, String)], tables: PathBuf) {
+        settings.iter().for_each(|(key, value)| self.set(key, value));
+        self.store_folder = tables;
         // Segments lie on local disk all the same.
         self.set("serving.folder", &self.dir.join("segments").to_string_lossy());
     }
@@ -123,7 +123,7 @@ impl Deployment {
         self.clocks.insert(program, wrong_by_s);
     }
 
-    /// The folder of the archive and the batch views; see [`S3::show`] if they lie there.
+    /// The folder of the archive and the batch views; see [`S3::show`](crate::S3::show) if they lie there.
     pub fn store(&self) -> PathBuf {
         self.store_folder.join(&self.name)
     }

@@ -8,12 +8,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, anyhow, bail};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -48,7 +49,10 @@ pub struct S3Server {
 
 struct Server {
     service: S3Service,
+    folder: PathBuf,
     faults: Faults,
+    /// Whether a put replaces an object, whatever its condition.
+    replaces: AtomicBool,
     /// The server looks whether there is an object, and puts it later. Under a lock, both are one step, as with a real one.
     locks: [Mutex<()>; LOCKS],
 }
@@ -71,7 +75,8 @@ impl S3Server {
         let mut service = S3ServiceBuilder::new(FileSystem::new(&folder).map_err(|error| anyhow!("{error:?}"))?);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let locks = std::array::from_fn(|_| Mutex::new(()));
-        let server = Arc::new(Server { service: service.build(), faults: Faults::default(), locks });
+        let (service, faults, replaces) = (service.build(), Faults::default(), AtomicBool::new(false));
+        let server = Arc::new(Server { service, folder: folder.clone(), faults, replaces, locks });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let serving = tokio::spawn(serve(listener, Arc::clone(&server)));
@@ -93,6 +98,11 @@ impl S3Server {
     /// The folder that holds the tables of all deployments.
     pub fn tables(&self) -> PathBuf {
         self.folder.join(BUCKET).join("tables")
+    }
+
+    /// From now on, a put replaces an object even if it says that it must not. Such servers exist.
+    pub fn replace_objects(&self) {
+        self.server.replaces.store(true, Ordering::Relaxed);
     }
 
     /// How many requests have come.
@@ -181,6 +191,10 @@ impl Server {
         request.uri().path().hash(&mut hasher);
         let lock = hasher.finish() % LOCKS as u64;
         let _alone = self.locks[lock as usize].lock().await;
+        if self.replaces.load(Ordering::Relaxed) && request.method() == Method::PUT {
+            // It is not there, so the condition holds.
+            let _ = std::fs::remove_file(self.folder.join(request.uri().path().trim_start_matches('/')));
+        }
         self.service.call(request).await.map_err(|error| anyhow!("{error:?}"))
     }
 }

@@ -143,7 +143,7 @@ impl<'a> Setup<'a> {
         let mut deployment = Deployment::new(&folder.join("braid"), &self.catalog, brokers, &redis.url())?;
         let s3 = if self.is_on_s3 { Some(S3::start(&folder.join("s3")).await?) } else { None };
         if let Some(s3) = &s3 {
-            deployment.lie_on(s3);
+            deployment.lie_on(&s3.settings(), s3.tables());
         }
         self.settings.iter().for_each(|(key, value)| deployment.set(key, value));
         if let Some(layers) = self.layers {
