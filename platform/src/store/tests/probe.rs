@@ -1,7 +1,8 @@
-//! Stores in which two writers could commit one version of a table are refused.
+//! Stores in which two writers could commit one version of a table are refused; one that is busy is asked again.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +41,14 @@ enum Puts {
 struct Careless {
     inner: InMemory,
     puts: Puts,
+    /// How many puts it refuses before, though there is nothing.
+    busy: AtomicU32,
+}
+
+impl Careless {
+    fn new(puts: Puts, busy: u32) -> Careless {
+        Careless { inner: InMemory::new(), puts, busy: AtomicU32::new(busy) }
+    }
 }
 
 impl fmt::Display for Careless {
@@ -53,6 +62,10 @@ impl ObjectStore for Careless {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let is_there = self.inner.head(location).await.is_ok();
         let refused = || Error::AlreadyExists { path: location.to_string(), source: "it is there".into() };
+        let one_less = |left: u32| left.checked_sub(1);
+        if self.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            return Err(refused());
+        }
         let always = PutOptions { mode: PutMode::Overwrite, ..options.clone() };
         match self.puts {
             Puts::IfAbsent => self.inner.put_opts(location, payload, options).await,
@@ -101,7 +114,7 @@ impl ObjectStore for Careless {
 /// What is found out about a store that puts so, read with or without a client that recognises its own puts; and what is left
 /// behind in it.
 async fn found(puts: Puts, recognises: bool) -> (std::result::Result<(), StoreError>, usize) {
-    let careless = Arc::new(Careless { inner: InMemory::new(), puts });
+    let careless = Arc::new(Careless::new(puts, 0));
     let objects: Arc<dyn ObjectStore> =
         if recognises { Arc::new(S3::of(Arc::clone(&careless))) } else { careless.clone() };
     let medium = Medium::s3(objects, "s3://lake at home".to_owned());
@@ -126,6 +139,16 @@ async fn a_store_that_lets_two_writers_win_is_refused_by_its_name_with_what_it_d
             assert!(text.contains("s3://lake at home") && text.contains(reason), "{puts:?}: {text}");
             assert_eq!(left, 0, "{puts:?}: what was put is deleted");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_put_that_is_refused_though_there_is_nothing_is_tried_again_and_is_no_conflict() {
+    for (busy, succeeds) in [(2, true), (u32::MAX, false)] {
+        let objects = S3::of(Careless::new(Puts::IfAbsent, busy));
+        let put = objects.put_opts(&Path::from("object"), "own".into(), PutOptions::from(PutMode::Create)).await;
+        assert_eq!(put.is_ok(), succeeds, "{put:?}");
+        assert!(!matches!(put, Err(Error::AlreadyExists { .. })), "no other writer has won: {put:?}");
     }
 }
 
