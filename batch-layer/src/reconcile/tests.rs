@@ -6,6 +6,7 @@
 //! - `ended_logs`: what logs cost that are over;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
+//! - `s3`: archive and view on S3, whose requests meet with faults;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
@@ -18,6 +19,7 @@ mod ended_logs;
 mod index;
 mod kept_files;
 mod rebuilds;
+mod s3;
 mod with_shards;
 mod witnesses;
 mod work;
