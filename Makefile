@@ -8,10 +8,10 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-compose lint fuzz mutants bench profile
+.PHONY: help run test test-long test-s3 test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "  NO_INSTALL=1 only says what the machine lacks, instead of installing it."
 
@@ -30,6 +30,12 @@ test: ## every test, on a real Kafka broker and a real Redis
 
 test-long: ## the same with many more repetitions: kills, random walks, records
 	BRAID_LONG=1 $(MAKE) test
+
+test-s3: ## the scenarios with tables on S3, on a real SeaweedFS; builds it once, in some minutes
+	@deploy/install.sh test-s3
+	$(CARGO) build --locked --workspace --all-targets
+	weed=$$(e2e-tests/s3-server.sh) && \
+	BRAID_TEST_S3=$$weed RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e on_s3
 
 test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
 	@deploy/install.sh test-compose

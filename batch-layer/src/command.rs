@@ -134,6 +134,7 @@ async fn run() -> anyhow::Result<()> {
             Ok(crate::archive::run(settings, &storage, &catalog, shutdown).await?)
         }
         Command::Reconcile { output } => {
+            storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             let stop = CancellationToken::new();
             let reconciled = shown(&reconciler, reconciler.reconcile_to_the_end(&stop)).await;
@@ -148,6 +149,7 @@ async fn run() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Schedule { once: true, output } => {
+            storage.check().await?;
             let (reconciler, mut failed) = (Reconciler::new(settings, &storage, &catalog), 0);
             let shutdown = Shutdown::on_signals()?;
             let due = crate::schedule::run_due(&reconciler, &shutdown, |done| failed += output.print(done));
@@ -156,6 +158,7 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Schedule { once: false, .. } => {
             platform::telemetry::listen(&settings.telemetry).await?;
+            storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }

@@ -1,4 +1,4 @@
-//! Creates topics and tables, once, before the services start.
+//! Creates topics and tables, once, before the services start, in a store that was found fit for them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ pub enum InitError {
     },
 }
 
-/// Creates what is missing; what exists stays as it is. `max_cut_age` is the setting of that name.
+/// Creates what is missing; what exists stays as it is. A store in which two writers could commit one version of a table is refused
+/// first. `max_cut_age` is the setting of that name.
 ///
 /// # Errors
 /// [`InitError`].
@@ -42,6 +43,7 @@ pub async fn run(
     storage: &Storage,
     catalog: &Catalog,
 ) -> Result<(), InitError> {
+    storage.check().await?;
     let topics = Topics::new(kafka)?;
     for source in catalog.sources.values() {
         create_topic(&topics, source).await?;

@@ -51,8 +51,8 @@ impl Layer {
 /// One deployment of the platform. Dropping it kills its processes.
 pub struct Deployment {
     dir: PathBuf,
-    /// `store.url`, in which every deployment has a folder of its name.
-    store_url: PathBuf,
+    /// The folder of the store, in which every deployment has a folder of its name.
+    store_folder: PathBuf,
     name: String,
     settings: BTreeMap<String, String>,
     /// By program: how many seconds its clock is wrong.
@@ -67,7 +67,7 @@ impl Deployment {
         std::fs::create_dir_all(dir)?;
         let mut deployment = Deployment {
             dir: dir.to_owned(),
-            store_url: dir.join("store"),
+            store_folder: dir.join("store"),
             name: name_in(catalog)?,
             settings: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -90,7 +90,7 @@ impl Deployment {
         let dir = self.dir.with_file_name(folder);
         std::fs::create_dir_all(&dir)?;
         let mut beside = Deployment {
-            store_url: self.store_url.clone(),
+            store_folder: self.store_folder.clone(),
             name: name_in(catalog)?,
             settings: self.settings.clone(),
             clocks: BTreeMap::new(),
@@ -109,14 +109,23 @@ impl Deployment {
         self.settings.insert(variable, value.to_owned());
     }
 
+    /// Lets its tables lie on an S3 server, for processes started from now on: with its settings, and where its objects can be read as
+    /// files.
+    pub fn lie_on(&mut self, settings: &[(String, String)], tables: PathBuf) {
+        settings.iter().for_each(|(key, value)| self.set(key, value));
+        self.store_folder = tables;
+        // Segments lie on local disk all the same.
+        self.set("serving.folder", &self.dir.join("segments").to_string_lossy());
+    }
+
     /// Makes the clock of a program (`speed-layer` or another) wrong by so many seconds, for processes started from now on.
     pub fn set_clock(&mut self, program: &'static str, wrong_by_s: i64) {
         self.clocks.insert(program, wrong_by_s);
     }
 
-    /// The folder of the archive and the batch views.
+    /// The folder of the archive and the batch views; see [`S3::show`](crate::S3::show) if they lie there.
     pub fn store(&self) -> PathBuf {
-        self.store_url.join(&self.name)
+        self.store_folder.join(&self.name)
     }
 
     /// The file of the catalog.

@@ -1,7 +1,7 @@
 //! What the scenarios under `tests/e2e/` are written with.
 //!
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
-//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`]. It sends [`views`], as [`Traffic`] batch by
+//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`], as [`Traffic`] batch by
 //! batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the
 //! answers with an [`Oracle`] that counts row by row. [`Archive`] reads the archive's files as any Delta reader would, and a
 //! second [`Observer`] reads tables with other engines. A [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios
@@ -25,6 +25,7 @@ pub mod observer;
 pub mod oracle;
 mod places;
 pub mod registry;
+pub mod s3;
 pub mod scenario;
 pub mod stage;
 pub mod stranger;
@@ -42,6 +43,7 @@ pub use load::Load;
 pub use observer::Observer;
 pub use oracle::Oracle;
 pub use registry::Registry;
+pub use s3::S3;
 pub use scenario::{Scenario, busy_scenario, scenario};
 pub use stage::Stage;
 pub use traffic::Traffic;

@@ -21,6 +21,7 @@ use crate::exactness::every_answer_is_exact;
 use crate::kafka::{Producer, end_offsets};
 use crate::load::{Load, Stopped};
 use crate::oracle::{EVER, Oracle};
+use crate::s3::S3;
 use crate::scenario::Scenario;
 use crate::traffic::Traffic;
 use crate::views::{METRIC, Mix, Views};
@@ -40,6 +41,8 @@ pub struct Stage {
     pub catalog: String,
     /// The speed view's server.
     pub redis: Redis,
+    /// What the tables lie on, unless that is local disk.
+    pub s3: Option<S3>,
     /// The layers.
     pub deployment: Deployment,
     /// When the stage was ready, in microseconds since 1970; what its traffic is about happened before.
@@ -156,6 +159,9 @@ impl Stage {
 
     /// The archive holds each offset of the topic exactly once. Returns it.
     pub fn archive_is_whole(&self) -> Result<Archive> {
+        if let Some(s3) = &self.s3 {
+            s3.show()?;
+        }
         let archive = Archive::read(&self.deployment.store(), METRIC)?;
         archive.holds_each_offset_once(&end_offsets(&self.brokers, &self.topic)?)?;
         Ok(archive)

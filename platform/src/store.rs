@@ -1,4 +1,4 @@
-//! The object store: Delta tables on local disk or in a bucket.
+//! The object store: Delta tables on local disk or in an S3 bucket.
 //!
 //! A table is a folder of Parquet files and a log of numbered commits. A commit is a put-if-absent of the next number,
 //! so one of two writers wins and the other plans again: an overwrite needs exactly that, and not a built-in retry.
@@ -7,12 +7,15 @@
 //!
 //! - `table`: opening, refreshing, listing files, reading notes, committing; and in `table/cleaning`, what is deleted of it;
 //! - `location`: where a table lies, and how deltalake gets at it;
+//! - `medium`: local disk or an S3 bucket, and all in which these differ;
 //! - `data_file`: a file, and the ranges of its columns;
 //! - `commit`: one commit, all or nothing;
 //! - `digest`: which files make up a table, in 64 bits;
 //! - `parquet`: frames to files and back;
 //! - `row_groups`: a file read one row group at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
+//! - `s3`: an S3 bucket as one whose commits are recognised if their reply was lost;
+//! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `torn`: log entries that did not survive one;
 //! - `retention`: how long log entries and checkpoints are kept;
@@ -25,27 +28,28 @@ mod digest;
 mod durable;
 mod location;
 mod log_file;
+mod medium;
 mod parquet;
+mod probe;
 mod retention;
 mod row_groups;
+mod s3;
 mod table;
 mod torn;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use deltalake::DeltaTableError;
-use object_store::ObjectStore;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
 pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
-use self::durable::DurableLocal;
 use self::location::Location;
+use self::medium::Medium;
 pub use self::parquet::RowGroups;
+pub use self::probe::Unfit;
 use self::retention::Retention;
 pub use self::retention::TOMBSTONE_AGE;
 pub use self::row_groups::GroupReader;
@@ -55,13 +59,21 @@ use crate::{clock, settings};
 /// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The setting `store.url` is neither a folder nor a URL.
-    #[error("store.url {url:?} is neither a folder nor an object store's URL: {why}")]
+    /// The setting `store.url` names no store.
+    #[error("store.url {url:?} is neither a folder nor an S3 bucket that can be used, s3://bucket/prefix: {why}")]
     BadUrl {
         /// The setting's value.
         url: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// The store does not keep two writers apart, or could not be tried.
+    #[error("the store {store} cannot hold tables")]
+    Unfit {
+        /// The S3 bucket, and where it is.
+        store: String,
+        /// What it did.
+        source: Unfit,
     },
     /// Reading or writing a table's log failed.
     #[error("cannot {operation} of table {table}")]
@@ -141,9 +153,7 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Url,
-    options: HashMap<String, String>,
-    /// What the tables lie in, unless deltalake finds that by the URL.
-    objects: Option<Arc<dyn ObjectStore>>,
+    medium: Medium,
     retention: Retention,
     /// The clock by which files are old.
     now_us: fn() -> i64,
@@ -151,34 +161,32 @@ pub struct Store {
 
 impl Store {
     /// The store of the settings, for the deployment of that name. Its tables lie in `<store.url>/<name>`, so
-    /// deployments with the same `store.url` share none. A plain path is a folder, which is created.
+    /// deployments with the same `store.url` share none. A plain path is a folder, which is created. S3 is not asked yet.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`].
     pub fn new(settings: &settings::Store, name: &str) -> Result<Store, StoreError> {
         let bad = |why: String| StoreError::BadUrl { url: settings.url.clone(), why };
-        let is_folder = !settings.url.contains("://") || settings.url.starts_with("file://");
-        let (mut root, objects): (Url, Option<Arc<dyn ObjectStore>>) = if is_folder {
-            let path = std::path::absolute(settings.url.trim_start_matches("file://"));
-            let path = path.map_err(|error| bad(error.to_string()))?;
-            durable::create_folder(&path).map_err(|error| bad(error.to_string()))?;
-            let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
-            let root = Url::from_directory_path(&path).map_err(|()| bad("not an absolute path".to_owned()))?;
-            // Log entries, checkpoints and data files are all durable.
-            (root, Some(Arc::new(DurableLocal::new())))
-        } else {
-            (Url::parse(&settings.url).map_err(|error| bad(error.to_string()))?, None)
-        };
+        let (medium, mut root) = Medium::of(settings).map_err(bad)?;
         let prefix = format!("{}/{name}/", root.path().trim_end_matches('/'));
         root.set_path(&prefix);
-        let options = settings.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let retention = Retention { log: settings.log_retention.get(), tombstones: TOMBSTONE_AGE };
-        Ok(Store { root, options, objects, retention, now_us: clock::now_us })
+        Ok(Store { root, medium, retention, now_us: clock::now_us })
     }
 
     /// The folder below which the deployment's tables lie; `None` if they are not on local disk.
     pub fn folder(&self) -> Option<PathBuf> {
-        self.root.to_file_path().ok().filter(|_| self.root.scheme() == "file")
+        self.medium.folder(&self.root)
+    }
+
+    /// Finds out whether commits to tables of this store are safe: of several writers that put the same object at once, exactly
+    /// one may succeed. A process that writes does this once, when it starts. It takes about seventy requests to S3, and none
+    /// on local disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`].
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.medium.check(&self.root).await
     }
 
     /// Opens a table at its newest version; `None` if it does not exist. On local disk, a last log entry that a power

@@ -48,6 +48,14 @@ impl Storage {
         Ok(Storage { store, version: deployment.version.clone() })
     }
 
+    /// Finds out whether commits are safe, see [`Store::check`]. A process that writes does this once, when it starts.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`].
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
+    }
+
     /// The deployment's folder; `None` if its tables are not on local disk.
     pub fn folder(&self) -> Option<PathBuf> {
         self.store.folder()

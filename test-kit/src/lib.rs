@@ -4,6 +4,7 @@
 //! - [`Dice`]: randomness that a seed repeats;
 //! - [`repetitions()`]: how often a test repeats what it does, in `make test` and in `make test-long`;
 //! - [`Redis`]: a `redis-server` of the test's own;
+//! - [`S3Server`]: an S3 server of the test's own, whose requests may meet with a [`Fault`];
 //! - [`Process`], [`wait_for`] and [`free_port`]: how it is started and waited for, and all that `e2e-tests` starts.
 //!
 //! Whatever can fail returns an error that says what was seen instead.
@@ -18,6 +19,7 @@ pub mod ports;
 pub mod process;
 pub mod redis;
 pub mod repetitions;
+pub mod s3;
 pub mod wait;
 
 pub use self::redis::{Durability, Redis};
@@ -25,4 +27,5 @@ pub use dice::{Dice, first_seed};
 pub use ports::free_port;
 pub use process::Process;
 pub use repetitions::repetitions;
+pub use s3::{Fault, S3Server};
 pub use wait::{DEADLINE, Progress, wait_for};

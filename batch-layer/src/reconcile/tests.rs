@@ -10,6 +10,7 @@
 //! - `maintained`: archivers, reconciles and maintenance at once, and a busy day;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `retired`: days that are older than `retain`;
+//! - `s3`: archive and view on S3, whose requests meet with faults;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
@@ -24,6 +25,7 @@ mod kept_files;
 mod maintained;
 mod rebuilds;
 mod retired;
+mod s3;
 mod with_shards;
 mod witnesses;
 mod work;

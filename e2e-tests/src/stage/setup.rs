@@ -9,6 +9,7 @@ use test_kit::{Durability, Redis};
 use super::{LAYERS, Stage};
 use crate::deployment::{Deployment, Layer};
 use crate::kafka::{Kafka, create_topic};
+use crate::s3::S3;
 use crate::scenario::{Scenario, now_us};
 use crate::views::{CatalogOptions, catalog};
 
@@ -32,6 +33,7 @@ pub struct Setup<'a> {
     /// Of a key that is named twice, the last value holds.
     settings: Vec<(&'a str, &'a str)>,
     layers: Option<&'a [Layer]>,
+    is_on_s3: bool,
 }
 
 struct Topic<'a> {
@@ -50,6 +52,7 @@ impl<'a> Setup<'a> {
             durability: Durability::None,
             settings: IMPATIENT.to_vec(),
             layers: Some(&LAYERS),
+            is_on_s3: false,
         }
     }
 
@@ -67,6 +70,11 @@ impl<'a> Setup<'a> {
     pub fn topic(mut self, ending: &str, partitions: i32, settings: &'a [(&'a str, &'a str)]) -> Setup<'a> {
         self.topics.insert(ending.to_owned(), Topic { partitions, settings });
         self
+    }
+
+    /// With its tables on S3 instead of in a folder.
+    pub fn on_s3(self) -> Setup<'a> {
+        Setup { is_on_s3: true, ..self }
     }
 
     /// With a Redis that keeps its data.
@@ -133,6 +141,10 @@ impl<'a> Setup<'a> {
         let folder = self.scenario.dir().join(&self.name);
         let redis = Redis::start_in(&folder.join("redis"), self.durability).await?;
         let mut deployment = Deployment::new(&folder.join("braid"), &self.catalog, brokers, &redis.url())?;
+        let s3 = if self.is_on_s3 { Some(S3::start(&folder.join("s3")).await?) } else { None };
+        if let Some(s3) = &s3 {
+            deployment.lie_on(&s3.settings(), s3.tables());
+        }
         self.settings.iter().for_each(|(key, value)| deployment.set(key, value));
         if let Some(layers) = self.layers {
             deployment.start_all(layers).await?;
@@ -142,6 +154,7 @@ impl<'a> Setup<'a> {
             brokers: brokers.to_owned(),
             catalog: self.catalog,
             redis,
+            s3,
             deployment,
             now_us: now_us(),
             rng: RefCell::new(self.scenario.rng()),

@@ -2,6 +2,7 @@
 //!
 //! - processes: `kill9`, `index_killed`, `maintenance_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
+//! - S3: `s3` is out, or replaces what must not be replaced;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
 //!   deletes or overwrites a shard's keys.
 
@@ -20,6 +21,7 @@ mod redis_lost;
 mod redis_refuses;
 mod redis_slow;
 mod restart;
+mod s3;
 mod shard_by_hand;
 mod stop;
 mod topic_created_again;

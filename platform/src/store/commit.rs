@@ -152,7 +152,7 @@ pub(super) async fn write(
 /// The protocol is writer version 7 with `domainMetadata`, which every reader may ignore.
 pub(super) async fn create(location: &Location, schema: &Schema, partition: &str) -> Result<(), StoreError> {
     let delta = |source| location.failed("create the log", source);
-    let log_store = location.builder().and_then(|builder| builder.build_storage()).map_err(delta)?;
+    let log_store = location.log_store().map_err(delta)?;
     let actions = vec![
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["domainMetadata"]}}),
         metadata(schema, partition, &location.retention().laid_over(&HashMap::new())),
@@ -165,11 +165,12 @@ pub(super) async fn create(location: &Location, schema: &Schema, partition: &str
     }
 }
 
-/// A log entry: a line that says how many actions follow, and a line for each.
+/// A log entry: a line that says how many actions follow, and a line for each. A random name tells it from every other writer's
+/// entry, whatever that says, so that a writer whose reply was lost knows its own.
 fn entry(operation: &str, at_ms: i64, mut actions: Vec<Value>) -> String {
     let info = json!({"commitInfo": {
         "timestamp": at_ms, "operation": operation, "engineInfo": concat!("braid/", env!("CARGO_PKG_VERSION")),
-        ACTIONS: actions.len(),
+        ACTIONS: actions.len(), "braidCommit": Uuid::new_v4().to_string(),
     }});
     actions.insert(0, info);
     actions.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")

@@ -1,14 +1,14 @@
 //! Where a table lies, and how deltalake gets at it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
 use tracing::error;
 use url::Url;
 
 use super::retention::Retention;
-use super::{Store, StoreError, durable, torn};
+use super::{Store, StoreError, torn};
 
 /// Where one table lies.
 #[derive(Debug, Clone)]
@@ -23,11 +23,8 @@ impl Location {
     pub(super) fn new(store: &Store, table: &str) -> Result<Location, StoreError> {
         let bad = |url: &Url, why: String| StoreError::BadUrl { url: url.to_string(), why };
         let url = store.root.join(&format!("{table}/")).map_err(|error| bad(&store.root, error.to_string()))?;
-        let location = Location { table: table.to_owned(), url, store: store.clone() };
-        if let Some(folder) = location.folder() {
-            durable::create_folder(&folder).map_err(|error| bad(&location.url, error.to_string()))?;
-        }
-        Ok(location)
+        store.medium.make_room(&url).map_err(|error| bad(&url, error.to_string()))?;
+        Ok(Location { table: table.to_owned(), url, store: store.clone() })
     }
 
     /// The table's path below the deployment's root.
@@ -45,25 +42,18 @@ impl Location {
         (self.store.now_us)()
     }
 
-    /// The table's folder if it lies on local disk.
-    fn folder(&self) -> Option<PathBuf> {
-        self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")
-    }
-
-    /// Builds what deltalake needs for this table.
-    pub(super) fn builder(&self) -> DeltaResult<DeltaTableBuilder> {
-        let builder = DeltaTableBuilder::from_url(self.url.clone())?.with_storage_options(self.store.options.clone());
-        Ok(match &self.store.objects {
-            Some(objects) => builder.with_storage_backend(Arc::clone(objects), self.url.clone()),
-            None => builder,
-        })
+    /// What deltalake reads and writes this table's log with. It needs a store in which a put-if-absent is one atomic step.
+    pub(super) fn log_store(&self) -> DeltaResult<LogStoreRef> {
+        let (objects, config) = (self.store.medium.objects(), StorageConfig::default());
+        let of_table = config.decorate_store(Arc::clone(&objects), &self.url)?;
+        Ok(default_logstore(Arc::new(of_table), objects, &self.url, &config))
     }
 
     /// Reads the log from its newest checkpoint on; `None` if there is no log.
     pub(super) async fn load(&self) -> Result<Option<DeltaTable>, StoreError> {
         self.set_torn_entry_aside().await?;
         let failed = |operation| move |source| self.failed(operation, source);
-        let mut delta = self.builder().and_then(DeltaTableBuilder::build).map_err(failed("open the log"))?;
+        let mut delta = self.log_store().map(DeltaTable::new).map_err(failed("open the log"))?;
         if !delta.verify_deltatable_existence().await.map_err(failed("look for the log"))? {
             return Ok(None);
         }
@@ -74,7 +64,7 @@ impl Location {
     /// Sets the last log entry aside if a power cut tore it. Only local disk can hold such an entry: an object store puts a
     /// whole object or none.
     pub(super) async fn set_torn_entry_aside(&self) -> Result<(), StoreError> {
-        let Some(folder) = self.folder() else { return Ok(()) };
+        let Some(folder) = self.store.medium.folder(&self.url) else { return Ok(()) };
         let set_aside = move || torn::set_aside(&folder.join("_delta_log"));
         let aside = crate::task::blocking(set_aside).await.map_err(|source| StoreError::Log {
             operation: "look for a torn last log entry",

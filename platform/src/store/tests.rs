@@ -1,11 +1,24 @@
+//! Tables on local disk and on S3; on each, what holds for both.
+//!
+//! - `s3`, `probe`: puts whose replies are lost, and servers that do not refuse a second put;
+//! - `place`: a folder, or an S3 bucket;
+//! - `files`, `power_cut`: local disk;
+//! - `clocked`, `zombies`, `three_days`: what happens in time;
+//! - `fetched`, `row_groups`: what is read of a file.
+
 use super::*;
 use polars::prelude::*;
+
+use self::place::Place;
 
 mod clocked;
 mod fetched;
 mod files;
+mod place;
 mod power_cut;
+mod probe;
 mod row_groups;
+mod s3;
 mod three_days;
 mod zombies;
 
@@ -15,7 +28,11 @@ fn store(folder: &std::path::Path) -> Store {
 }
 
 async fn table(folder: &std::path::Path) -> Table {
-    store(folder).open_or_create("a/b", &columns(), "day").await.expect("created")
+    created(&store(folder)).await
+}
+
+async fn created(store: &Store) -> Table {
+    store.open_or_create("a/b", &columns(), "day").await.expect("created")
 }
 
 fn columns() -> Schema {
@@ -29,101 +46,107 @@ fn frame(numbers: &[i64]) -> DataFrame {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_files_and_notes_come_back() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut table = table(folder.path()).await;
-    assert_eq!(table.note::<i64>("x").await.expect("read"), None);
-    let file = table.write("2026-01-01", frame(&[3, 1, 2]), &["n", "s"]).await.expect("written");
-    let commit = Commit::new("WRITE", "day", 0).adding([file]).note("x", &7);
-    assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
+    for place in Place::each().await {
+        let mut table = created(&place.store("braid")).await;
+        assert_eq!(table.note::<i64>("x").await.expect("read"), None);
+        let file = table.write("2026-01-01", frame(&[3, 1, 2]), &["n", "s"]).await.expect("written");
+        let commit = Commit::new("WRITE", "day", 0).adding([file]).note("x", &7);
+        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
 
-    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
-    assert_eq!(again.note::<i64>("x").await.expect("read"), Some(7));
-    let files = again.files().await.expect("listed");
-    assert_eq!((files.len(), files[0].rows, files[0].partition.as_str()), (1, 3, "2026-01-01"));
-    assert_eq!(files[0].ranges["n"], (1, 3));
-    assert!(files[0].may_hold("n", 3, 9) && !files[0].may_hold("n", 4, 9) && !files[0].may_hold_text("s", "t4"));
-    let rows =
-        again.read(&files, &frame(&[]).schema().as_ref().clone()).await.expect("read").collect().expect("decoded");
-    assert_eq!(rows, frame(&[3, 1, 2]));
+        let again = place.store("braid").open("a/b").await.expect("read").expect("exists");
+        assert_eq!(again.note::<i64>("x").await.expect("read"), Some(7));
+        let files = again.files().await.expect("listed");
+        assert_eq!((files.len(), files[0].rows, files[0].partition.as_str()), (1, 3, "2026-01-01"));
+        assert_eq!(files[0].ranges["n"], (1, 3));
+        assert!(files[0].may_hold("n", 3, 9) && !files[0].may_hold("n", 4, 9) && !files[0].may_hold_text("s", "t4"));
+        let rows =
+            again.read(&files, &frame(&[]).schema().as_ref().clone()).await.expect("read").collect().expect("decoded");
+        assert_eq!(rows, frame(&[3, 1, 2]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_share_a_url_and_no_table() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut table = table(folder.path()).await;
-    table.commit(Commit::new("WRITE", "day", 0).note("x", &7)).await.expect("committed");
-    for url in [folder.path().display().to_string(), format!("{}/", folder.path().display())] {
-        let settings = settings::Store { url, ..settings::Store::default() };
-        let of = |name| Store::new(&settings, name).expect("a folder");
-        assert!(of("other").open("a/b").await.expect("read").is_none());
-        assert!(of("braid").open("a/b").await.expect("read").is_some());
+    for place in Place::each().await {
+        let mut table = created(&place.store("braid")).await;
+        table.commit(Commit::new("WRITE", "day", 0).note("x", &7)).await.expect("committed");
+        for ending in ["", "/"] {
+            let of = |name| place.at(ending, name);
+            assert!(of("other").open("a/b").await.expect("read").is_none());
+            assert!(of("braid").open("a/b").await.expect("read").is_some());
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_writers_one_wins() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut one = table(folder.path()).await;
-    let mut two = table(folder.path()).await;
-    assert_eq!(one.commit(Commit::new("A", "day", 0).note("x", &1)).await.expect("tried"), Committed::At(1));
-    assert_eq!(two.commit(Commit::new("B", "day", 0).note("x", &2)).await.expect("tried"), Committed::Conflict);
-    assert!(two.refresh().await.expect("read"));
-    assert_eq!(two.note::<i64>("x").await.expect("read"), Some(1));
+    for place in Place::each().await {
+        let mut one = created(&place.store("braid")).await;
+        let mut two = created(&place.store("braid")).await;
+        assert_eq!(one.commit(Commit::new("A", "day", 0).note("x", &1)).await.expect("tried"), Committed::At(1));
+        assert_eq!(two.commit(Commit::new("B", "day", 0).note("x", &2)).await.expect("tried"), Committed::Conflict);
+        assert!(two.refresh().await.expect("read"));
+        assert_eq!(two.note::<i64>("x").await.expect("read"), Some(1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_put_a_new_file_beside_a_table_one_does() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let table = table(folder.path()).await;
-    let path = "_lists/7.json";
-    assert!(table.put_beside_if_absent(path, &"one").await.expect("tried"));
-    assert!(!table.put_beside_if_absent(path, &"other").await.expect("tried"));
-    assert_eq!(table.beside::<String>(path).await.expect("read").as_deref(), Some("one"));
-    let bytes = table.write_bytes_beside("_lists/day", "bytes", b"0123456789".to_vec()).await.expect("written");
-    let read = table.ranges_beside(&bytes, &[1..3, 3..3, 2..5]).await.expect("read");
-    assert_eq!(read, [b"12".as_slice(), b"", b"234"]);
-    assert!(table.ranges_beside(&bytes, &[1..2, 8..11]).await.is_err(), "it ends too early");
-    let mut files = table.files_beside("_lists").await.expect("listed");
-    files.sort_by_key(|file| file.size);
-    let found: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
-    assert_eq!(found, [(path, 5), (bytes.as_str(), 10)]);
+    for place in Place::each().await {
+        let table = created(&place.store("braid")).await;
+        let path = "_lists/7.json";
+        assert!(table.put_beside_if_absent(path, &"one").await.expect("tried"));
+        assert!(!table.put_beside_if_absent(path, &"other").await.expect("tried"));
+        assert_eq!(table.beside::<String>(path).await.expect("read").as_deref(), Some("one"));
+        let bytes = table.write_bytes_beside("_lists/day", "bytes", b"0123456789".to_vec()).await.expect("written");
+        let read = table.ranges_beside(&bytes, &[1..3, 3..3, 2..5]).await.expect("read");
+        assert_eq!(read, [b"12".as_slice(), b"", b"234"]);
+        assert!(table.ranges_beside(&bytes, &[1..2, 8..11]).await.is_err(), "it ends too early");
+        let mut files = table.files_beside("_lists").await.expect("listed");
+        files.sort_by_key(|file| file.size);
+        let found: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+        assert_eq!(found, [(path, 5), (bytes.as_str(), 10)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_are_as_they_were_last_declared() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut table = table(folder.path()).await;
-    let mut columns = table.columns("day").expect("read");
-    assert_eq!(columns.iter_names().map(|name| name.as_str()).collect::<Vec<_>>(), ["n", "s"]);
-    let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
-    let more = [("i", DataType::Int32), ("x", DataType::Float64), ("b", DataType::Boolean), ("r", DataType::Binary)];
-    for (name, dtype) in more.into_iter().chain([("t", instant)]) {
-        columns.with_column(name.into(), dtype);
+    for place in Place::each().await {
+        let mut table = created(&place.store("braid")).await;
+        let mut columns = table.columns("day").expect("read");
+        assert_eq!(columns.iter_names().map(|name| name.as_str()).collect::<Vec<_>>(), ["n", "s"]);
+        let instant = DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+        let more =
+            [("i", DataType::Int32), ("x", DataType::Float64), ("b", DataType::Boolean), ("r", DataType::Binary)];
+        for (name, dtype) in more.into_iter().chain([("t", instant)]) {
+            columns.with_column(name.into(), dtype);
+        }
+        let commit = Commit::new("WIDEN", "day", 0).schema(&columns);
+        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
+        assert_eq!(table.columns("day").expect("read"), columns);
+        let again = place.store("braid").open("a/b").await.expect("read").expect("exists");
+        assert_eq!(again.columns("day").expect("read"), columns);
     }
-    let commit = Commit::new("WIDEN", "day", 0).schema(&columns);
-    assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(1));
-    assert_eq!(table.columns("day").expect("read"), columns);
-    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
-    assert_eq!(again.columns("day").expect("read"), columns);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notes_and_files_survive_checkpoints() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut table = table(folder.path()).await;
-    for n in 0..5 {
-        let file = table.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
-        let old = table.files().await.expect("listed").into_iter().filter(|_| n == 4);
-        let commit = Commit::new("WRITE", "day", 0).adding([file]).removing(old).note("x", &n);
-        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n as u64 + 1));
-        if n == 2 {
-            table.checkpoint().await.expect("checkpointed");
+    for place in Place::each().await {
+        let mut table = created(&place.store("braid")).await;
+        for n in 0..5 {
+            let file = table.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
+            let old = table.files().await.expect("listed").into_iter().filter(|_| n == 4);
+            let commit = Commit::new("WRITE", "day", 0).adding([file]).removing(old).note("x", &n);
+            assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n as u64 + 1));
+            if n == 2 {
+                table.checkpoint().await.expect("checkpointed");
+            }
         }
+        table.checkpoint().await.expect("checkpointed");
+        let again = place.store("braid").open("a/b").await.expect("read").expect("exists");
+        assert_eq!(again.note::<i64>("x").await.expect("read"), Some(4));
+        let files = again.files().await.expect("listed");
+        assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 1);
+        assert_eq!(files[0].ranges["n"], (4, 4));
     }
-    table.checkpoint().await.expect("checkpointed");
-    let again = store(folder.path()).open("a/b").await.expect("read").expect("exists");
-    assert_eq!(again.note::<i64>("x").await.expect("read"), Some(4));
-    let files = again.files().await.expect("listed");
-    assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 1);
-    assert_eq!(files[0].ranges["n"], (4, 4));
 }

@@ -13,6 +13,7 @@ use storage::Schemas;
 use super::super::*;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
+use crate::rows::RowsError;
 use crate::{archive, rows};
 
 /// The catalog.
@@ -72,6 +73,7 @@ pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i128)>;
 pub(super) struct Bench {
     pub(super) reconciler: Reconciler,
     pub(super) archive: Archive,
+    /// Where they lie, unless that is S3.
     pub(super) folder: tempfile::TempDir,
 }
 
@@ -88,11 +90,19 @@ impl Bench {
 
     /// With the metric `m` of that catalog.
     pub(super) async fn of(catalog: &str, settings: Settings, partitions: &[PartitionId]) -> Bench {
-        // In memory where that is possible: what is tested here does not depend on whether a commit is durable.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+        let folder = folder();
         let store = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
+        Bench::begun(catalog, Settings { store, ..settings }, partitions, folder).await
+    }
+
+    /// With the one partition [`id`], in that store.
+    pub(super) async fn in_store(store: settings::Store) -> Bench {
+        Bench::begun(CATALOG, Settings { store, ..Settings::default() }, &[id()], folder()).await
+    }
+
+    async fn begun(catalog: &str, settings: Settings, partitions: &[PartitionId], folder: tempfile::TempDir) -> Bench {
         let tidy = settings::Archive { checkpoint_every: 1, ..Default::default() };
-        let settings = Settings { store, archive: tidy, ..settings };
+        let settings = Settings { archive: tidy, ..settings };
         let catalog = Catalog::parse(catalog).expect("a valid catalog");
         let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
         let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
@@ -140,6 +150,12 @@ impl Bench {
 
     /// Archives records of one log in one commit.
     pub(super) async fn archive_these(&mut self, log: &str, records: &[Record]) {
+        let committed = self.try_to_archive(log, records).await;
+        assert!(matches!(committed, Ok(Committed::At(_))), "there is no other writer");
+    }
+
+    /// The same, which another writer or a fault may prevent.
+    pub(super) async fn try_to_archive(&mut self, log: &str, records: &[Record]) -> Result<Committed, RowsError> {
         let facts = self.archive.facts();
         let partitions = &facts.log(log).expect("begun").partitions;
         let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
@@ -152,8 +168,7 @@ impl Bench {
             let record = Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None };
             buffer.push(record, &mut decoder);
         }
-        let committed = archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await;
-        assert!(matches!(committed, Ok(Committed::At(_))), "there is no other writer");
+        archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await
     }
 
     /// Reconciles with a shard of the partition [`id`] that has this slice. Redis is not asked.
@@ -197,6 +212,11 @@ impl Bench {
         }
         merged
     }
+}
+
+/// In memory where that is possible: what is tested here does not depend on whether a commit is durable.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }
 
 /// Counts the metric `m`: to what the view or a whole rebuild has counted, new events are added, else everything is counted at once.

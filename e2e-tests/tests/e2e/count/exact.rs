@@ -1,5 +1,5 @@
 //! 200,000 events, some of them copies, late or broken: every answer equals the expected counts for every key, before any
-//! reconcile, while several run, and after.
+//! reconcile, while several run, and after. The tables lie in a folder, or on S3.
 
 use anyhow::{Result, ensure};
 use e2e_tests::views::Mix;
@@ -13,30 +13,38 @@ const VIDEOS: u32 = 300;
 
 #[test]
 fn exact() {
-    busy_scenario("exact", async |scenario| {
-        let stage = Stage::of(scenario).start().await?;
-        let mut traffic = stage.traffic(VIDEOS, Mix::USUAL)?;
-        let arrived = traffic.send(BEFORE_RECONCILES)?;
-        let answer = stage.total_as_of(arrived).await?;
-        ensure!(!answer.authoritative, "nothing was reconciled: {answer:?}");
-        stage.is_exact(&traffic.oracle).await?;
+    busy_scenario("exact", async |scenario| is_exact_throughout(&Stage::of(scenario).start().await?).await);
+}
 
-        for _ in 0..RECONCILES {
-            let arrived = traffic.send(BEFORE_EACH_RECONCILE)?;
-            stage.total_as_of(arrived).await?;
-            let reconcile = stage.deployment.launch_reconcile("")?;
-            exact_until_it_ends(&stage, &reconcile, &traffic.oracle).await?;
-        }
-
-        let answer = stage.authoritative_total().await?;
-        ensure!(answer.batch_version().is_some(), "authoritative without a batch view: {answer:?}");
-        let expected = &traffic.oracle;
-        stage.is_exact(expected).await?;
-        let archive = stage.archive_is_whole()?;
-        ensure!(archive.rows as u64 == expected.records, "{} rows of {} records", archive.rows, expected.records);
-        ensure!(archive.rejected as u64 == expected.broken, "{} rejected of {}", archive.rejected, expected.broken);
-        Ok(())
+#[test]
+fn exact_on_s3() {
+    busy_scenario("exact_on_s3", async |scenario| {
+        is_exact_throughout(&Stage::of(scenario).on_s3().start().await?).await
     });
+}
+
+async fn is_exact_throughout(stage: &Stage) -> Result<()> {
+    let mut traffic = stage.traffic(VIDEOS, Mix::USUAL)?;
+    let arrived = traffic.send(BEFORE_RECONCILES)?;
+    let answer = stage.total_as_of(arrived).await?;
+    ensure!(!answer.authoritative, "nothing was reconciled: {answer:?}");
+    stage.is_exact(&traffic.oracle).await?;
+
+    for _ in 0..RECONCILES {
+        let arrived = traffic.send(BEFORE_EACH_RECONCILE)?;
+        stage.total_as_of(arrived).await?;
+        let reconcile = stage.deployment.launch_reconcile("")?;
+        exact_until_it_ends(stage, &reconcile, &traffic.oracle).await?;
+    }
+
+    let answer = stage.authoritative_total().await?;
+    ensure!(answer.batch_version().is_some(), "authoritative without a batch view: {answer:?}");
+    let expected = &traffic.oracle;
+    stage.is_exact(expected).await?;
+    let archive = stage.archive_is_whole()?;
+    ensure!(archive.rows as u64 == expected.records, "{} rows of {} records", archive.rows, expected.records);
+    ensure!(archive.rejected as u64 == expected.broken, "{} rejected of {}", archive.rejected, expected.broken);
+    Ok(())
 }
 
 /// Asks for everything again and again while the reconcile runs, and once more when it has ended.

@@ -1,5 +1,5 @@
 //! One key is asked for without pause while events flow and reconciles run every 2 s with the grace at its minimum: no
-//! answer goes down, none exceeds what was sent, and the last is exact.
+//! answer goes down, none exceeds what was sent, and the last is exact. The tables lie in a folder, or on S3.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e_tests::exactness::total_is_exact;
 use e2e_tests::oracle::EVER;
+use e2e_tests::stage::Setup;
 use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
 use e2e_tests::{Client, Layer, Stage, Traffic, busy_scenario};
 
@@ -22,42 +23,49 @@ const MOST_POLLS: usize = 200_000;
 
 #[test]
 fn handover() {
-    busy_scenario("handover", async |scenario| {
-        let stage = Stage::of(scenario)
-            .catalog(|topic| catalog(&CatalogOptions { reconcile: EVERY_TWO_SECONDS, ..CatalogOptions::of(topic) }))
-            .set("speed.drop_grace", "0s")
-            .set("speed.drop_every", "100ms")
-            .running(&[Layer::Archive, Layer::Speed, Layer::Serving, Layer::Schedule])
-            .start()
-            .await?;
-        let client = stage.client()?;
-        let parameters = [("video_id", KEY.to_owned())];
-        let mut traffic = stage.traffic(50, Mix::PLAIN)?;
-        let at_most = AtomicI64::new(0);
-        let mut arrived = burst(&mut traffic, &at_most)?;
-        client.total_as_of(arrived, METRIC, &parameters).await?;
+    busy_scenario("handover", async |scenario| hands_over(Stage::of(scenario)).await);
+}
 
-        let enough = AtomicBool::new(false);
-        let load = async {
-            while !enough.load(Ordering::SeqCst) {
-                arrived = tokio::task::block_in_place(|| burst(&mut traffic, &at_most))?;
-                // This paces the load; nothing depends on it.
-                tokio::time::sleep(PAUSE).await;
-            }
-            anyhow::Ok(())
-        };
-        let polls = async {
-            let result = poll(&client, &parameters, &at_most).await;
-            enough.store(true, Ordering::SeqCst);
-            result
-        };
-        let (load, polls) = tokio::join!(load, polls);
-        load?;
-        println!("{}", polls?);
+#[test]
+fn handover_on_s3() {
+    busy_scenario("handover_on_s3", async |scenario| hands_over(Stage::of(scenario).on_s3()).await);
+}
 
-        let last = client.total_as_of(arrived, METRIC, &parameters).await?;
-        total_is_exact(&last, traffic.oracle.total(Some(KEY), EVER))
-    });
+async fn hands_over(setup: Setup<'_>) -> Result<()> {
+    let stage = setup
+        .catalog(|topic| catalog(&CatalogOptions { reconcile: EVERY_TWO_SECONDS, ..CatalogOptions::of(topic) }))
+        .set("speed.drop_grace", "0s")
+        .set("speed.drop_every", "100ms")
+        .running(&[Layer::Archive, Layer::Speed, Layer::Serving, Layer::Schedule])
+        .start()
+        .await?;
+    let client = stage.client()?;
+    let parameters = [("video_id", KEY.to_owned())];
+    let mut traffic = stage.traffic(50, Mix::PLAIN)?;
+    let at_most = AtomicI64::new(0);
+    let mut arrived = burst(&mut traffic, &at_most)?;
+    client.total_as_of(arrived, METRIC, &parameters).await?;
+
+    let enough = AtomicBool::new(false);
+    let load = async {
+        while !enough.load(Ordering::SeqCst) {
+            arrived = tokio::task::block_in_place(|| burst(&mut traffic, &at_most))?;
+            // This paces the load; nothing depends on it.
+            tokio::time::sleep(PAUSE).await;
+        }
+        anyhow::Ok(())
+    };
+    let polls = async {
+        let result = poll(&client, &parameters, &at_most).await;
+        enough.store(true, Ordering::SeqCst);
+        result
+    };
+    let (load, polls) = tokio::join!(load, polls);
+    load?;
+    println!("{}", polls?);
+
+    let last = client.total_as_of(arrived, METRIC, &parameters).await?;
+    total_is_exact(&last, traffic.oracle.total(Some(KEY), EVER))
 }
 
 /// Sends some views, at least half of them of the key. `at_most`, what an answer about the key may count, rises before.

@@ -44,7 +44,8 @@ impl Clocked {
     /// Tables in this store.
     pub(super) fn store(self: &Arc<Clocked>, retention: Retention) -> Store {
         let root = Url::parse("memory:///braid/").expect("a URL");
-        Store { root, options: HashMap::new(), objects: Some(self.clone()), retention, now_us: self.now_us }
+        let medium = Medium::s3(self.clone(), self.to_string());
+        Store { root, medium, retention, now_us: self.now_us }
     }
 
     fn note(&self, location: &Path) {

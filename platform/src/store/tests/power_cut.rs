@@ -114,7 +114,7 @@ async fn who_has_read_a_torn_entry_reads_anew_what_is_committed_in_its_place() {
     for cut in ends_of_lines(&text) {
         cut_off(folder, &copy, cut);
         let location = store(folder).location("a/b").expect("a folder");
-        let mut delta = location.builder().expect("a table").build().expect("a table");
+        let mut delta = deltalake::DeltaTable::new(location.log_store().expect("a table"));
         delta.load().await.expect("whole lines can be read");
         let mut reader = Table::read_from(location, delta).await.expect("read");
         assert_eq!(reader.version(), LAST);
