@@ -127,7 +127,7 @@ async fn decode(
         }
         let frames =
             rows::compute("read records", archive.path(), move || concat(frames, UnionArgs::default())).await?;
-        let part = decode_records(archive, source, schemas, frames, None).await?;
+        let part = decode_records(archive, source, schemas, (file, frames), None).await?;
         (records, without_bytes) = (records + part.records, without_bytes + part.without_bytes);
         for (day, frame) in part.days {
             decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
@@ -160,15 +160,15 @@ pub(crate) async fn redecode(
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
-    decode_records(archive, source, schemas, records, declared).await
+    decode_records(archive, source, schemas, (file, records), declared).await
 }
 
-/// Decodes records from their bytes. They are in memory at once, before and after.
+/// Decodes records of a file from their bytes. They are in memory at once, before and after.
 async fn decode_records(
     archive: &Archive,
     source: &Source,
     schemas: &Schemas,
-    records: LazyFrame,
+    (file, records): (&DataFile, LazyFrame),
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let decoder = Decoder::new(source);

@@ -142,6 +142,9 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Maintain(Maintain { names, dry_run }) => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
+            if !dry_run {
+                storage.check().await?;
+            }
             let pass = Pass { names: &names, dry_run, now_us: platform::clock::now_us() };
             for report in crate::maintenance::run(&reconciler, pass, &CancellationToken::new()).await? {
                 println!("{report}");

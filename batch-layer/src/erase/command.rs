@@ -60,6 +60,9 @@ pub(crate) async fn erase(
 ) -> anyhow::Result<()> {
     let source = catalog.source(&args.source)?;
     let condition = Condition::parse(source, &args.condition, args.invalid_with.as_deref())?;
+    if !args.dry_run {
+        storage.check().await?;
+    }
     let eraser = Eraser::new(settings, storage, catalog, source, &condition, args.wait.get());
     let report = if args.dry_run { eraser.count().await? } else { eraser.erase().await? };
     match args.output {
