@@ -199,9 +199,7 @@ impl Deployment {
 
     /// Starts maintenance of all tables with fail points armed.
     pub fn launch_maintain(&self, fail_points: &str) -> Result<Process> {
-        let mut command = Command::new(binary("batch-layer")?);
-        command.arg("maintain");
-        self.spawn("maintain", command, fail_points)
+        self.launch_batch(&["maintain"], fail_points)
     }
 
     /// Starts `batch-layer` with those arguments.

@@ -212,9 +212,8 @@ mod tests {
     #[test]
     fn a_report_says_that_events_of_retired_days_cannot_be_found() {
         let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
-        let source = catalog.sources.values().next().expect("a source");
-        let text = format!("{} is not null", source.fields[0].name);
-        let condition = Condition::parse(source, &text, None).expect("a condition");
+        let source = &catalog.sources["s"];
+        let condition = Condition::parse(source, "k = 'a'", None).expect("a condition");
         let report = |facts: &Facts| {
             EraseReport::new(source, &condition, TakenOut::default(), Vec::new(), facts, BTreeMap::new())
         };

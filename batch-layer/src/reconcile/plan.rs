@@ -6,7 +6,7 @@ use platform::store::DataFile;
 use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets};
-use shared_logic::time::{DAY_US, HOUR_US};
+use shared_logic::time::{DAY_US, HOUR_US, parse_day};
 use storage::{Identities, Rebuild};
 
 use super::day::{DayTask, Past};

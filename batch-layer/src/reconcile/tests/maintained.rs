@@ -221,7 +221,8 @@ async fn rows_of_erased_records_are_merged_as_they_are() {
     assert!(bench.archive.refresh().await.expect("read"));
     let files = bench.archive.files().await.expect("listed");
     assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), [5]);
-    assert_eq!(archived(&bench.archive).await, (0..5).map(|at| (0, at)).collect::<Vec<_>>(), "each place once");
+    let places: Vec<(i32, i64)> = (0..5).map(|at| (0, at)).collect();
+    assert_eq!(archived(&bench.archive).await, places);
     assert_eq!(bench.read().await.2, 4);
     assert_eq!(erase(&mut bench, "id = 2", 9).await.events, 0);
 }
