@@ -2,7 +2,7 @@
 //!
 //! - `output`: what jobs print.
 
-pub(crate) mod output;
+mod output;
 
 use std::os::unix::process::CommandExt;
 

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::reconcile::{Changed, Outcome, ReconcileError, Reconciled, Report};
 use crate::schedule::Done;
 
-/// How a command says what it did.
+/// How a job says what it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
+pub(super) enum Output {
     /// Sentences
     Text,
-    /// JSON; of a job, an object on each line: source, metric, outcome, and what it took
+    /// A JSON object on each line: source, metric, outcome, and what it took
     Json,
 }
 

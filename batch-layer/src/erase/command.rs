@@ -8,7 +8,6 @@ use shared_logic::time::format_rfc3339;
 use storage::Storage;
 
 use super::{Condition, Eraser};
-use crate::command::output::Output;
 
 /// The arguments of `batch-layer erase`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +45,15 @@ pub(crate) struct ErasuresArgs {
     /// How to print the list
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+}
+
+/// For whom something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// A person.
+    Text,
+    /// A program.
+    Json,
 }
 
 /// Erases events, or counts those that would be erased, and prints the report.

@@ -3,7 +3,7 @@
 //! All three are derived from the archive, so what they took from events that are gone has to go, too: the hours of a view and the
 //! days of a rebuild are counted anew, and the days of an index are made anew. Each part of an erasure names the hours of its
 //! events. Where the events were found by other rules, or the list of the hours is gone, they may lie in any hour. Days whose rows are
-//! retired are left as they are, because nothing of them can be counted or made anew (`retired`).
+//! retired are left as they are, because nothing of them can be counted or made anew (`retain`).
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,6 @@ use shared_logic::time::{bucket_start, day_of, format_day};
 use storage::{Archive, BatchView, Rebuild};
 use tracing::info;
 
-use super::retired;
 use super::touched::{Touched, units_of};
 
 /// In which hours events were erased.
@@ -79,7 +78,7 @@ pub(super) async fn forget_days(
     let Some(newest) = facts.erased_since(before).map(|part| part.version).max() else { return Ok(rebuild) };
     let erased = Erased::since(before, archive, rules).await?;
     let mut forgotten = 0;
-    let is_forgotten = |day: &str| erased.is_of_day(day) && !retired::is_retired(day, &facts);
+    let is_forgotten = |day: &str| erased.is_of_day(day) && !facts.is_retired_day(day);
     for (_, day) in rebuild.days.iter_mut().filter(|(day, _)| is_forgotten(day)) {
         forgotten += usize::from(day.counted.take().is_some());
     }

@@ -17,9 +17,9 @@ use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use storage::{Archive, Entries, Identities, Run};
 use tracing::{debug, warn};
 
+use super::cut;
 use super::erased::Erased;
 use super::error::MetricError;
-use super::{cut, retired};
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Wanted};
 
@@ -173,7 +173,7 @@ async fn forget_erased(
     let newest = facts.erased_since(before).map(|part| part.version).max();
     let Some(newest) = newest.filter(|_| index.covered.iter().next().is_some()) else { return Ok(None) };
     let erased = Erased::since(before, archive, &source.rules()).await?;
-    let is_made_anew = |day: &&String| erased.is_of_day(day) && !retired::is_retired(day, &facts);
+    let is_made_anew = |day: &&String| erased.is_of_day(day) && !facts.is_retired_day(day);
     let days: Vec<String> = index.days.keys().filter(is_made_anew).cloned().collect();
     let ranges = OffsetRange::between(None, &index.covered);
     let mut files = DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned());

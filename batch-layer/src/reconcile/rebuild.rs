@@ -206,8 +206,7 @@ impl Reconciler {
         let kept = kept.filter(|kept| {
             let begun_at = kept.archive_version;
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
-            let can_end =
-                kept.days.iter().all(|(name, day)| day.counted.is_some() || !retired::is_retired(name, &facts));
+            let can_end = kept.days.iter().all(|(name, day)| day.counted.is_some() || !facts.is_retired_day(name));
             let lacks_rows = kept.retired_before < facts.retired_before && facts.retired_beyond(&kept.cut);
             kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
         });

@@ -67,14 +67,9 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether rows of that day, `YYYY-MM-DD`, may be missing in the archive, because they are retired.
-pub(super) fn is_retired(day: &str, facts: &Facts) -> bool {
-    parse_day(day).is_some_and(|day| facts.is_retired(day))
-}
-
 /// Those of the units of erased events that can be recomputed. In retired days what was counted stands, erased events included.
 pub(super) fn recomputable(mut erased: Touched, facts: &Facts) -> Touched {
-    erased.retain(|day, _| !is_retired(day, facts));
+    erased.retain(|day, _| !facts.is_retired_day(day));
     erased
 }
 
@@ -86,7 +81,7 @@ pub(super) fn take_out(above: &mut Touched, counted: &Counted, facts: &Facts) ->
     if let Counted::Staged(Staged { retired_before: Some(before), .. }) = counted {
         above.retain(|day, _| parse_day(day).is_none_or(|day| day >= *before));
     }
-    let retired = above.keys().find(|day| is_retired(day, facts));
+    let retired = above.keys().find(|day| facts.is_retired_day(day));
     retired.map_or(Ok(()), |day| Err(MetricError::RetiredAbove { day: day.clone() }))
 }
 

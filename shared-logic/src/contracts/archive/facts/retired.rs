@@ -5,6 +5,7 @@
 
 use super::Facts;
 use crate::log::{Offsets, PartitionId};
+use crate::time::parse_day;
 
 impl Facts {
     /// Notes that the rows of all days before `before`, days since 1970, are taken out as far as they lie below these offsets.
@@ -24,6 +25,11 @@ impl Facts {
     /// Whether rows of that day may be missing, because they are retired.
     pub fn is_retired(&self, day: i64) -> bool {
         self.retired_before.is_some_and(|before| day < before)
+    }
+
+    /// The same of a day by its name, `YYYY-MM-DD`.
+    pub fn is_retired_day(&self, day: &str) -> bool {
+        parse_day(day).is_some_and(|day| self.is_retired(day))
     }
 
     /// These facts, which follow from `before`, as they follow from `now`: the newest ones, if nothing but a retirement has changed
@@ -90,6 +96,7 @@ mod tests {
         facts.retire(10, &offsets(&[(0, 50), (1, 3), (7, 9)]));
         facts.retire(8, &offsets(&[(0, 40)]));
         assert_eq!((facts.is_retired(9), facts.is_retired(10)), (true, false));
+        assert_eq!(["1970-01-10", "1970-01-11", "none"].map(|day| facts.is_retired_day(day)), [true, false, false]);
         assert!(facts.may_be_retired(&id(0), 49) && !facts.may_be_retired(&id(0), 50));
         assert!(!facts.may_be_retired(&id(1), 3), "nothing below a partition's begin was ever archived");
         assert_eq!(facts.partition(&id(7)), None);
