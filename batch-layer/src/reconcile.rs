@@ -336,6 +336,4 @@ struct Prepared<'a> {
 }
 
 #[cfg(test)]
-mod changes;
-#[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
+//! - `changes`: catalogs that come and go, whose rules differ (R11);
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
 //! - `erasures`: what was erased, in views, rebuilds and indexes;
@@ -17,6 +18,7 @@
 
 mod bench;
 mod by_hand;
+mod changes;
 mod copies;
 mod ended_logs;
 mod erasures;

@@ -10,35 +10,14 @@ use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::parquet::{self, Effort};
-use super::{DataFile, StoreError, Table};
-
-/// A file in a table's folder that belongs to no version of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileBeside {
-    /// Its path relative to the table.
-    pub path: String,
-    /// Bytes.
-    pub size: u64,
-    /// When it was last written, microseconds since 1970 by the store's clock.
-    pub written_us: i64,
-}
-
-impl From<ObjectMeta> for FileBeside {
-    fn from(object: ObjectMeta) -> FileBeside {
-        FileBeside {
-            path: object.location.to_string(),
-            size: object.size,
-            written_us: object.last_modified.timestamp_micros(),
-        }
-    }
-}
+use super::{DataFile, FileBeside, StoreError, Table};
 
 impl Table {
     /// The JSON value at that path; `None` if there is none.
