@@ -1,8 +1,8 @@
 //! One partition that is being read: its records become the micro-batches of one counting loop.
 //!
-//! Before anything is handed on, the log is compared with the positions that the loop continues from (R12): reading
-//! starts at the last record that was read before. Where another record lies there, the loop is told, and nothing that counts
-//! is handed on.
+//! Before anything that counts is handed on, the log is compared with the positions that the loop continues from (R12): reading
+//! starts at the last record that was read before. Where another record lies there, the loop is told, and no micro-batch is
+//! handed on.
 
 use std::time::{Duration, Instant};
 
