@@ -18,6 +18,7 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
+//! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
@@ -27,6 +28,7 @@ mod basis;
 mod commit;
 mod cut;
 mod day;
+mod drift;
 mod error;
 mod identities;
 mod over;
@@ -46,6 +48,7 @@ use platform::settings::{self, Settings};
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
@@ -116,6 +119,7 @@ impl Reconciler {
                             Err(error) => outcome = outcome.and(Err(error)),
                         }
                     }
+                    self.keep_reconciliations(&mut prepared).await;
                     others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
@@ -132,6 +136,7 @@ impl Reconciler {
             }
         }
         for (prepared, _) in &mut others {
+            self.keep_reconciliations(prepared).await;
             self.note_over(prepared).await;
         }
         outcome.map(|()| reports)
@@ -148,7 +153,7 @@ impl Reconciler {
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
-        Ok(Some(Prepared { archive, shards, slices, known: Records::new() }))
+        Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }))
     }
 
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
@@ -204,13 +209,18 @@ impl Reconciler {
         counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Changed>, MetricError> {
-        let Prepared { archive, shards, slices, known } = prepared;
+        let Prepared { archive, shards, slices, known, reconciliations } = prepared;
+        let began = Instant::now();
         loop {
             let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
             let (plan, done) = self.recount(metric, view, counted, archive, &rotated).await?;
-            if !shards.opened_meanwhile(&archive.facts(), slices).await? {
-                return self.commit(metric, view, plan, done).await;
+            if shards.opened_meanwhile(&archive.facts(), slices).await? {
+                continue;
             }
+            let measured = self.measured(metric, counted, (&plan, done.as_slice()), &archive.facts(), shards).await;
+            let changed = self.commit(metric, view, plan, done).await?;
+            reconciliations.extend(changed.as_ref().map(|changed| measured.row(metric, view, changed, began)));
+            return Ok(changed);
         }
     }
 
@@ -284,6 +294,8 @@ struct Prepared<'a> {
     slices: Slices,
     /// Archived records that were looked up as witnesses of slices (R12).
     known: Records,
+    /// What was committed so far, and is not kept yet.
+    reconciliations: Vec<Reconciliation>,
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Reconciler {
         let definition = self.catalog.definition(metric);
         let view = view::create(&self.storage, &self.catalog, metric).await?;
         prepared.archive.refresh().await?;
-        let Prepared { archive, shards, slices, known } = &mut *prepared;
+        let Prepared { archive, shards, slices, known, .. } = &mut *prepared;
         let mut progress = (0, 0);
         if self.own_view(metric, &view, archive).is_none() {
             // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
