@@ -3,6 +3,7 @@
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
+//! - `drift`: what speed had said in a real Redis, compared with what is found;
 //! - `ended_logs`: what logs cost that are over;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
@@ -14,6 +15,7 @@
 mod bench;
 mod by_hand;
 mod copies;
+mod drift;
 mod ended_logs;
 mod index;
 mod kept_files;
