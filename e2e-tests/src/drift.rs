@@ -35,7 +35,7 @@ pub async fn play(scenario: &Scenario, events: usize, copies: usize, say: impl F
             first.extend(view.event.clone());
         }
         producer.send(&view.record)?;
-        if (sent + 1) % BATCH == 0 {
+        if (sent + 1).is_multiple_of(BATCH) {
             producer.flush()?;
         }
     }

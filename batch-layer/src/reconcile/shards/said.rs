@@ -42,7 +42,8 @@ impl Shards<'_> {
         let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
         let mut said = Said::new();
         for range in ranges {
-            let shard = self.client.positions(&mut self.redis, &self.keys(&range.id)).await?;
+            let keys = self.keys(&range.id);
+            let shard = self.client.positions(&mut self.redis, &keys).await?;
             let begins = drift::slices(shard.as_ref(), definition, range).map_err(NotSaid::Incomparable)?;
             let Some(shard) = shard else { continue };
             for begins in begins.chunks(SLICES_AT_ONCE) {
