@@ -35,7 +35,11 @@ fn report() -> Report {
              "freshness": {"as_of": null, "lag_ms": 744, "complete": false, "gaps": [gap]}},
             {"name": "clicks", "source": "clicks", "where": null, "by": [], "grain": "1m", "measures": {}, "derived": {},
              "definition": "22", "cut": null,
-             "freshness": {"as_of": null, "lag_ms": null, "complete": false, "error": "redis is away"}}]});
+             "freshness": {"as_of": null, "lag_ms": null, "complete": false, "error": "redis is away"}}],
+        "reconciliations": [
+            {"metric": "views", "view_version": 1_017, "comparable": true,
+             "drift": {"buckets": 60, "differing": 9, "duplicates": 1_036, "unexplained": 2, "measures": []}},
+            {"metric": "clicks", "view_version": 3, "comparable": false, "reason": "no_shard", "drift": null}]});
     Report::parse(&both).expect("a report")
 }
 
@@ -56,12 +60,13 @@ missing_field  1,204  missing_field:video_id          1     998  L1
 
 source clicks, topic clicks, which does not exist
 
-metric  source  version      cut age  behind  complete
-views   views     1,017  12 min 34 s  744 ms  no
-clicks  clicks        -            -       -  no
+metric  source  version      cut age  behind  complete  drift
+views   views     1,017  12 min 34 s  744 ms  no        1,036
+clicks  clicks        -            -       -  no            -
 views: the batch view is out of date, until a reconcile rebuilds it
 views: gap: no worker counts it (source views, log L1, partition 1)
 clicks: redis is away
+views: in 2 buckets speed had counted what its rules do not explain
 ";
     assert_eq!(page(&report(), Screen::NONE), expected);
 }
