@@ -45,6 +45,7 @@ main() {
         need mvn maven
         [ "$purpose" = test ] || need perf linux-perf
         [ "$purpose" = test ] || need pgrep procps
+        [ "$purpose" = profile ] || need_python
         ;;
     lint | fuzz) ;;
     *)
@@ -60,6 +61,7 @@ main() {
     test)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/schema-registry.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/second-observer.sh" >/dev/null || not_fetched
         ;;
     profile)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
@@ -84,6 +86,11 @@ need_java() {
     [ "${major:-0}" -ge 17 ] || packages="$packages openjdk-17-jre-headless"
 }
 
+# The second observer of the tables is a Python program, with packages in an environment of its own.
+need_python() {
+    python3 -c 'import ensurepip, tomllib' 2>/dev/null || packages="$packages python3-venv"
+}
+
 # What `braid up` needs to run a real Kafka.
 try_kafka() {
     packages=""
@@ -94,7 +101,8 @@ try_kafka() {
         echo "Kafka cannot be run here: see above. \`braid up\` uses a broker inside its process, which forgets on exit." >&2
 }
 
-# Without Kafka's jars, tests use the in-process broker; without those or the schema registry, they name what they could not test.
+# Without Kafka's jars, tests use the in-process broker; without those, the schema registry or the second observer, they name what they
+# could not test.
 not_fetched() {
     [ -z "${NO_INSTALL:-}" ] || missing=1
 }

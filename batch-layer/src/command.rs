@@ -1,19 +1,28 @@
-//! The command `batch-layer`: the archive, and the reconciles.
+//! The command `batch-layer`: the archive, and the jobs.
+//!
+//! - `output`: what jobs print.
+
+mod output;
 
 use std::os::unix::process::CommandExt;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
+use platform::terminal::{self, StatusLine};
 use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
+use self::output::Output;
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
+///
+/// Exits with 0 when it is done or was stopped in order, 1 when something failed, 2 when the command line is wrong, and 130 after
+/// a second signal.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -29,10 +38,34 @@ enum Command {
     Init,
     /// Archives every source until a signal stops it
     Archive,
-    /// Recounts what is new once, and commits views and cuts
-    Reconcile,
-    /// Reconciles by the catalog's cron expression until a signal stops it
-    Schedule,
+    /// Counts what is new once, finishes rebuilds, and commits views and cuts
+    ///
+    /// Prints a line for each metric on standard output. If one fails, the others are reconciled all the same, and the exit code
+    /// is 1.
+    #[command(after_help = "Examples:
+  batch-layer reconcile
+  batch-layer reconcile --output json | jq -r 'select(.outcome == \"failed\").error'")]
+    Reconcile {
+        /// How to print what was done
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Runs jobs by the catalog's cron expressions until a signal stops it
+    ///
+    /// Each source is reconciled by its own schedule, or else by that of `[schedule]`. A job never runs twice at once, and one run
+    /// makes up for all ticks that it missed.
+    #[command(after_help = "Examples:
+  batch-layer schedule
+  batch-layer schedule --once                  # from cron, a systemd timer or a Kubernetes CronJob
+  batch-layer schedule --once --output json")]
+    Schedule {
+        /// Run the jobs that are due now, each to its end, and exit: with 1 if one failed, else with 0
+        #[arg(long)]
+        once: bool,
+        /// How to print what was done
+        #[arg(long, value_enum, default_value_t = Output::Text, requires = "once")]
+        output: Output,
+    },
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -79,20 +112,38 @@ async fn run() -> anyhow::Result<()> {
             created.context("cannot create topics and tables")?;
             Ok(crate::archive::run(settings, &storage, &catalog, shutdown).await?)
         }
-        Command::Reconcile => {
+        Command::Reconcile { output } => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
-            for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
-                println!("{report}");
-            }
-            Ok(())
+            let stop = CancellationToken::new();
+            let reconciled = shown(&reconciler, reconciler.reconcile_to_the_end(&stop)).await;
+            none_failed(output.print_reconciled(&reconciled))
         }
-        Command::Schedule => {
+        Command::Schedule { once: true, output } => {
+            let (reconciler, mut failed) = (Reconciler::new(settings, &storage, &catalog), 0);
+            let shutdown = Shutdown::on_signals()?;
+            let due = crate::schedule::run_due(&reconciler, &shutdown, |done| failed += output.print(done));
+            shown(&reconciler, due).await?;
+            none_failed(failed)
+        }
+        Command::Schedule { once: false, .. } => {
             platform::telemetry::listen(&settings.telemetry).await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
+}
+
+/// Shows on a terminal how far the work has come.
+async fn shown<F: Future>(reconciler: &Reconciler, work: F) -> F::Output {
+    let progress = reconciler.progress();
+    let line = StatusLine::new(terminal::width(&std::io::stderr()));
+    line.beside(work, || progress.borrow().to_string()).await
+}
+
+fn none_failed(failed: usize) -> anyhow::Result<()> {
+    ensure!(failed == 0, "{failed} sources or metrics failed");
+    Ok(())
 }
 
 impl Command {
@@ -120,9 +171,19 @@ fn run_braid(name: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
 
     use super::Args;
+
+    #[test]
+    fn an_output_is_chosen_for_commands_that_end() {
+        let parsed = |line: &str| Args::try_parse_from(line.split(' ')).map(drop).map_err(|error| error.kind());
+        assert_eq!(parsed("batch-layer reconcile --output json"), Ok(()));
+        assert_eq!(parsed("batch-layer schedule --once --output json"), Ok(()));
+        assert_eq!(parsed("batch-layer schedule"), Ok(()));
+        assert_eq!(parsed("batch-layer schedule --output json"), Err(ErrorKind::MissingRequiredArgument));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

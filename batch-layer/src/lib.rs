@@ -3,7 +3,7 @@
 //! - [`archive`]: Kafka → Delta archive, rows and offsets in one commit (`session` → `buffer` → `commit`);
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
-//! - [`schedule`]: reconciles by cron;
+//! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.

@@ -22,7 +22,8 @@
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
-//! Besides these, `view` is the table of a batch view, `report` says what was done, and `error` what failed.
+//! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
+//! failed.
 
 mod basis;
 mod commit;
@@ -33,6 +34,7 @@ mod error;
 mod identities;
 mod over;
 mod plan;
+mod progress;
 mod rebuild;
 mod report;
 mod shards;
@@ -51,6 +53,7 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -64,7 +67,8 @@ use self::slices::Slices;
 use crate::archive_rows::witnesses::Records;
 
 pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
-pub use self::report::{Changed, Outcome, Report, Work};
+pub use self::progress::Progress;
+pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 
 /// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
 /// of the hash table by which it is grouped. In bytes.
@@ -82,6 +86,8 @@ pub struct Reconciler {
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
+    /// How far it has come.
+    progress: watch::Sender<Progress>,
 }
 
 impl Reconciler {
@@ -95,20 +101,33 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
+            progress: watch::Sender::new(Progress::default()),
         }
+    }
+
+    /// The same for one source of the catalog alone.
+    pub(crate) fn of(&self, source: &str) -> Reconciler {
+        let mut one = self.clone();
+        one.catalog.sources.retain(|name, _| name == source);
+        one.catalog.metrics.retain(|_, metric| metric.source == source);
+        one
+    }
+
+    /// Reconciles every metric once, as [`Reconciler::reconcile_once`] does.
+    ///
+    /// # Errors
+    /// The first failure, after every metric was tried.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
+        self.reconcile_once(stop).await.all()
     }
 
     /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
     /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. From `stop` on it no
     /// longer waits for the archive, and takes the slices that are archived.
-    ///
-    /// # Errors
-    /// The first failure, after every metric was tried.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
-        let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+    pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
+        let Reconciled { mut reports, mut failed } = Reconciled::default();
         let mut others = Vec::new();
         for source in self.catalog.sources.values() {
-            let failed = |error| ReconcileError::Source { name: source.name.clone(), source: error };
             match self.prepare(source, stop).await {
                 Ok(Some(mut prepared)) => {
                     let mut rebuilds = Vec::new();
@@ -116,14 +135,14 @@ impl Reconciler {
                         match self.reconcile(metric, &mut prepared).await {
                             Ok(Some(report)) => reports.push(report),
                             Ok(None) => rebuilds.push(metric),
-                            Err(error) => outcome = outcome.and(Err(error)),
+                            Err(error) => failed.push(error),
                         }
                     }
                     self.keep_reconciliations(&mut prepared).await;
                     others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
-                Err(error) => outcome = outcome.and(Err(failed(error))),
+                Err(error) => failed.push(ReconcileError::of_source(&source.name, error)),
             }
         }
         let turn = Turn::new(&self.settings, stop);
@@ -131,7 +150,7 @@ impl Reconciler {
             for metric in rebuilds.iter() {
                 match self.rebuild(metric, prepared, &turn).await {
                     Ok(report) => reports.push(report),
-                    Err(error) => outcome = outcome.and(Err(error)),
+                    Err(error) => failed.push(error),
                 }
             }
         }
@@ -139,7 +158,7 @@ impl Reconciler {
             self.keep_reconciliations(prepared).await;
             self.note_over(prepared).await;
         }
-        outcome.map(|()| reports)
+        Reconciled { reports, failed }
     }
 
     /// Rotates the shards of a source, and waits until the archive covers their new slices. Returns `None` if nothing was ever
@@ -160,7 +179,7 @@ impl Reconciler {
     async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Option<Report>, ReconcileError> {
         let started = Instant::now();
         let changed = self.attempts(metric, prepared, false).await;
-        let changed = changed.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        let changed = changed.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         Ok(changed.map(|changed| report(metric, Outcome::Changed(changed), started)))
     }
 
@@ -234,9 +253,12 @@ impl Reconciler {
         rotated: &Rotated,
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
-        let mut done = Vec::with_capacity(plan.tasks.len());
+        let (mut done, mut rows) = (Vec::with_capacity(plan.tasks.len()), 0);
         for task in &plan.tasks {
-            done.push(self.count(task, archive, view).await?);
+            let day = self.count(task, archive, view).await?;
+            rows += day.added.iter().map(|file| file.rows).sum::<u64>();
+            done.push(day);
+            self.has_counted(metric, done.len(), plan.tasks.len(), rows);
         }
         Ok((plan, done))
     }
@@ -282,7 +304,8 @@ impl Reconciler {
 
 /// Reports what became of a metric's view since that moment.
 fn report(metric: &Metric, outcome: Outcome, started: Instant) -> Report {
-    let report = Report { metric: metric.name.clone(), outcome, took: started.elapsed() };
+    let (source, name) = (metric.source.clone(), metric.name.clone());
+    let report = Report { source, metric: name, outcome, took: started.elapsed() };
     report.record();
     report
 }

@@ -1,21 +1,25 @@
-//! Reconciles by cron: never two at once, and one reconcile makes up for all ticks that were missed.
+//! Jobs by cron: each has a schedule of its own, never runs twice at once, and makes up once for all ticks that it missed.
+//!
+//! - `job`: which jobs there are, and what each does;
+//! - `agenda`: which of them to start now.
 
-use std::str::FromStr;
+mod agenda;
+mod job;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use metrics::counter;
-use platform::settings::Span;
-use platform::shutdown::{DeadlineExceeded, Shutdown};
-use platform::store::StoreError;
-use platform::task::join;
+use platform::settings::Size;
+use platform::shutdown::{DeadlineExceeded, Shutdown, run_until};
+use platform::task::joined;
 use platform::telemetry::error_text;
-use shared_logic::catalog::Catalog;
-use storage::Storage;
-use tracing::{error, info};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::reconcile::{Reconciler, Report};
+use self::agenda::{Agenda, Entry, Start};
+pub use self::job::{Done, Job};
+use crate::reconcile::Reconciler;
 
 /// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -23,137 +27,182 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// Why the schedule ended before a stop was requested, or not in time after one.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
-    /// The catalog's cron expression cannot be read.
-    #[error("schedule.reconcile {expression:?} is not a cron expression")]
-    Cron {
-        /// The expression.
-        expression: String,
-        /// What is wrong with it.
-        source: cron::error::Error,
+    /// A cron expression names no moment in the future.
+    #[error("the schedule of the {job} has no more ticks")]
+    NoMoreTicks {
+        /// The job.
+        job: Job,
     },
-    /// The catalog's time zone is unknown.
-    #[error("schedule.time_zone {name:?} is not a time zone")]
-    TimeZone {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        source: chrono_tz::ParseError,
-    },
-    /// The cron expression names no moment in the future.
-    #[error("schedule.reconcile has no more ticks")]
-    NoMoreTicks,
-    /// The views could not be read at the start.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The reconcile under way did not end in time.
+    /// The jobs under way did not end in time.
     #[error(transparent)]
     NotStopped(#[from] DeadlineExceeded),
 }
 
-/// Reconciles at every tick of the catalog's cron expression until the shutdown is requested. One reconcile makes up for all
-/// ticks that passed while the one before ran, or while no process did. Between two ticks it goes on with rebuilds.
+/// Runs every job of the catalog at the ticks of its cron expression until the shutdown is requested. One run makes up for all
+/// ticks that passed while the one before ran, or while no process did. Jobs do not wait for each other, as long as no more
+/// than the setting `reconcile.parallel` are due at once. Between ticks, rebuilds are continued.
 ///
 /// # Errors
-/// [`ScheduleError`]. A reconcile that fails is logged, and tried again at the next tick.
+/// [`ScheduleError`]. A job that fails is logged, and tried again at its next tick.
 pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), ScheduleError> {
-    let Reconciler { catalog, storage, settings, .. } = reconciler;
-    let (cron, zone) = schedule(catalog)?;
-    let mut last = last_commit(storage, catalog).await?;
-    info!(cron = catalog.schedule.reconcile, %zone, "reconciling by schedule");
     // A process before this one may have left a rebuild.
-    let mut unfinished = true;
-    loop {
-        let next = match last {
-            Some(last) => {
-                let next = cron.after(&last.with_timezone(&zone)).next();
-                next.ok_or(ScheduleError::NoMoreTicks)?.with_timezone(&Utc)
-            }
-            // There was no reconcile yet: start one now.
-            None => now(),
-        };
-        if unfinished {
-            rebuild_until(next, reconciler, &shutdown).await?;
+    let mut crew = Crew::gather(reconciler, true).await?;
+    let mut running = JoinSet::new();
+    while !shutdown.is_requested() {
+        let now = now();
+        while let Some(start) = crew.agenda.start(now) {
+            crew.start(&start, now, shutdown.token(), &mut running);
         }
-        if !sleep_until(next, &shutdown).await {
-            return Ok(());
-        }
-        last = Some(now());
-        let (mut reconciler, stop) = (reconciler.clone(), shutdown.token());
-        // Rebuilds leave the next tick to the other metrics.
-        if let Some(after) = cron.after(&now().with_timezone(&zone)).next() {
-            let left = (after.with_timezone(&Utc) - now()).to_std().unwrap_or_default();
-            reconciler.settings.rebuild_step = reconciler.settings.rebuild_step.min(Span::from(left));
-        }
-        // In a task of its own, so that nothing that holds it up holds up the deadline.
-        let reconcile = join(tokio::spawn(async move { reconciler.run(&stop).await }));
-        let deadline = settings.shutdown.get();
-        match platform::shutdown::run_until(&shutdown, "reconcile", deadline, reconcile).await? {
-            Ok(reports) => unfinished = reports.iter().any(Report::is_unfinished),
-            Err(error) => {
-                unfinished = true;
-                counter!("braid_reconcile_failures_total").increment(1);
-                error!(error = error_text(&error), "the reconcile failed; trying again at the next tick");
-            }
+        let sleep = crew.agenda.wake(now).map_or(SLEEP_MAX, |wake| between(now, wake).min(SLEEP_MAX));
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            Some(ended) = running.join_next() => crew.ended(joined(ended)),
+            () = tokio::time::sleep(sleep) => {}
         }
     }
+    let names = crew.running();
+    let last = async {
+        while let Some(ended) = running.join_next().await {
+            crew.ended(joined(ended));
+        }
+    };
+    Ok(run_until(&shutdown, &names, reconciler.settings.shutdown.get(), last).await?)
 }
 
-/// Goes on with rebuilds until that moment, or until only their commits are left, which the next reconcile makes.
-async fn rebuild_until(
-    at: DateTime<Utc>,
+/// Runs the jobs that are due now, each to its end, and passes what each did to `report`. From the shutdown on, no job is started.
+///
+/// # Errors
+/// [`ScheduleError`]. A job that fails is logged and reported.
+pub async fn run_due(
     reconciler: &Reconciler,
     shutdown: &Shutdown,
-) -> Result<(), DeadlineExceeded> {
-    let settings = &reconciler.settings;
-    while !shutdown.is_requested() {
-        let Ok(left) = (at - now()).to_std() else { return Ok(()) };
-        let step = left.min(settings.rebuild_step.get());
-        let (reconciler, stop) = (reconciler.clone(), shutdown.token());
-        let advance = join(tokio::spawn(async move { reconciler.advance(step, &stop).await }));
-        match platform::shutdown::run_until(shutdown, "rebuild", settings.shutdown.get(), advance).await? {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) => {
-                error!(error = error_text(&error), "a rebuild failed; trying again at the next tick");
-                return Ok(());
+    mut report: impl FnMut(&Done),
+) -> Result<(), ScheduleError> {
+    let mut crew = Crew::gather(reconciler, false).await?;
+    let mut running = JoinSet::new();
+    // One moment for all of them: what comes due meanwhile is left to the next call.
+    let now = now();
+    let all = async {
+        loop {
+            while !shutdown.is_requested()
+                && let Some(start) = crew.agenda.start(now)
+            {
+                crew.finish(&start, shutdown.token(), &mut running);
             }
+            let Some(ended) = running.join_next().await else { return };
+            let Ended { job, done, .. } = joined(ended);
+            report(&done);
+            crew.ended(Ended { job, done, is_left: false });
         }
-    }
-    Ok(())
+    };
+    Ok(run_until(shutdown, "jobs", reconciler.settings.shutdown.get(), all).await?)
 }
 
-fn schedule(catalog: &Catalog) -> Result<(cron::Schedule, Tz), ScheduleError> {
-    let (expression, name) = (&catalog.schedule.reconcile, &catalog.schedule.time_zone);
-    let not_cron = |source| ScheduleError::Cron { expression: expression.clone(), source };
-    let no_zone = |source| ScheduleError::TimeZone { name: name.clone(), source };
-    Ok((cron::Schedule::from_str(expression).map_err(not_cron)?, Tz::from_str(name).map_err(no_zone)?))
+/// The jobs of a process.
+struct Crew {
+    jobs: Vec<Job>,
+    agenda: Agenda,
+    /// With the memory that one job may use.
+    reconciler: Reconciler,
 }
 
-/// Returns false if the shutdown was requested first.
-async fn sleep_until(at: DateTime<Utc>, shutdown: &Shutdown) -> bool {
-    loop {
-        if shutdown.is_requested() {
-            return false;
+/// A job that has ended.
+struct Ended {
+    /// Its number.
+    job: usize,
+    done: Done,
+    /// Whether it left something that need not wait for the next tick.
+    is_left: bool,
+}
+
+impl Crew {
+    /// Finds out when each job last ran. `is_left`: whether that run may have left something that need not wait for a tick.
+    async fn gather(reconciler: &Reconciler, is_left: bool) -> Result<Crew, ScheduleError> {
+        let (catalog, zone) = (&reconciler.catalog, reconciler.catalog.schedule.time_zone);
+        let (jobs, mut entries) = (Job::all(catalog), Vec::new());
+        for job in &jobs {
+            let cron = job.cron(catalog);
+            if cron.next(now(), zone).is_none() {
+                return Err(ScheduleError::NoMoreTicks { job: job.clone() });
+            }
+            info!(%job, %cron, %zone, "scheduled");
+            // A table that cannot be read stops its own job alone, which will say so.
+            let last = job.last_run(reconciler).await.unwrap_or_else(|error| {
+                warn!(%job, error = error_text(&error), "cannot tell when it last ran; starting it at once");
+                None
+            });
+            entries.push(Entry::new(cron.clone(), last, is_left));
         }
-        let Ok(left) = (at - now()).to_std() else { return true };
-        tokio::select! {
-            () = tokio::time::sleep(left.min(SLEEP_MAX)) => {}
-            () = shutdown.requested() => return false,
-        }
+        let at_once = reconciler.settings.parallel.min(jobs.len()).max(1);
+        let mut reconciler = reconciler.clone();
+        reconciler.settings.memory = share(reconciler.settings.memory, at_once);
+        Ok(Crew { jobs, agenda: Agenda::new(entries, zone, at_once), reconciler })
+    }
+
+    /// Starts a job. In a task of its own, so that nothing that holds it up holds up the deadline of a stop.
+    fn start(&self, start: &Start, now: DateTime<Utc>, stop: CancellationToken, running: &mut JoinSet<Ended>) {
+        let (number, part) = (start.job, start.part);
+        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        let longest = reconciler.settings.rebuild_step.get();
+        let step = start.until.map_or(longest, |until| between(now, until).min(longest));
+        running.spawn(async move {
+            let (done, is_left) = job.run(part, step, &reconciler, &stop).await;
+            Ended { job: number, done, is_left }
+        });
+    }
+
+    /// Starts a job that leaves nothing.
+    fn finish(&self, start: &Start, stop: CancellationToken, running: &mut JoinSet<Ended>) {
+        let number = start.job;
+        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        running.spawn(async move {
+            let done = job.run_to_the_end(&reconciler, &stop).await;
+            Ended { job: number, done, is_left: false }
+        });
+    }
+
+    /// The names of the jobs that run.
+    fn running(&self) -> String {
+        self.agenda.running().map(|job| self.jobs[job].to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        let Ended { job, done, is_left } = ended;
+        done.log_failures(&self.jobs[job]);
+        self.agenda.ended(job, is_left);
     }
 }
 
-/// When the metric that waits longest was last reconciled; `None` if some metric never was.
-async fn last_commit(storage: &Storage, catalog: &Catalog) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let mut oldest = now();
-    for metric in catalog.metrics.values() {
-        let Some(view) = storage.batch_view(&metric.name).await? else { return Ok(None) };
-        let Some(note) = view.note() else { return Ok(None) };
-        oldest = oldest.min(DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default());
-    }
-    Ok(Some(oldest))
+/// What each of that many jobs may use of the memory.
+fn share(memory: Size, jobs: usize) -> Size {
+    Size::from_bytes((memory.bytes() / jobs as u64).max(1))
+}
+
+/// How long it is from one moment to a later one; nothing if it is not later.
+fn between(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
+    (then - now).to_std().unwrap_or_default()
 }
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(platform::clock::now_us()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_at_a_time_share_the_memory() {
+        assert_eq!(share(Size::from_mib(512), 1), Size::from_mib(512));
+        assert_eq!(share(Size::from_mib(512), 2), Size::from_mib(256));
+        assert_eq!(share(Size::from_bytes(1), 4), Size::from_bytes(1), "never none");
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_is_no_time_away() {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        assert_eq!(between(now, now + chrono::TimeDelta::seconds(2)), Duration::from_secs(2));
+        assert_eq!(between(now, now - chrono::TimeDelta::seconds(2)), Duration::ZERO);
+    }
 }

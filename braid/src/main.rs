@@ -13,6 +13,9 @@ use platform::settings::SettingsArgs;
 /// Counts events twice, within milliseconds and exactly, and merges both counts in every answer.
 ///
 /// Every command takes its settings from a file, the environment (BRAID__SECTION__KEY) and flags; later wins.
+///
+/// Exits with 0 when it is done or was stopped in order, 1 when something failed or the answer is no, 2 when the command line is
+/// wrong, and 130 after a second signal.
 #[derive(Parser)]
 #[command(name = "braid", version, propagate_version = true)]
 struct Cli {

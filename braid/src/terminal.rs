@@ -7,8 +7,6 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 
-/// The columns of a terminal that does not tell how wide it is.
-const USUAL_WIDTH: usize = 80;
 const RESET: &str = "\x1b[0m";
 
 /// What a stream leads to.
@@ -37,13 +35,9 @@ impl Screen {
 
     /// What the stream leads to: standard output or standard error.
     pub fn behind(stream: &(impl IsTerminal + AsFd)) -> Screen {
-        if !stream.is_terminal() {
-            return Screen::NONE;
-        }
-        let size = rustix::termios::tcgetwinsize(stream);
-        let width = size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        let Some(width) = platform::terminal::width(stream) else { return Screen::NONE };
         let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
-        Screen { width: Some(width.unwrap_or(USUAL_WIDTH)), colours: has_colours(no_color.as_deref(), term.as_deref()) }
+        Screen { width: Some(width), colours: has_colours(no_color.as_deref(), term.as_deref()) }
     }
 
     /// Whether the stream leads to a terminal.

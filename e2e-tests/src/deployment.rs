@@ -119,6 +119,11 @@ impl Deployment {
         self.store_url.join(&self.name)
     }
 
+    /// The file of the catalog.
+    pub fn catalog(&self) -> PathBuf {
+        self.dir.join("catalog.toml")
+    }
+
     /// Starts a layer and waits until it is ready; a running one is killed first.
     pub async fn start(&self, layer: Layer) -> Result<Process> {
         let process = self.launch(layer, "")?;
@@ -195,7 +200,7 @@ impl Deployment {
 
     /// Replaces the catalog for processes started from now on.
     pub fn write_catalog(&self, catalog: &str) -> Result<()> {
-        Ok(std::fs::write(self.dir.join("catalog.toml"), catalog)?)
+        Ok(std::fs::write(self.catalog(), catalog)?)
     }
 
     /// Asks the serving layer.

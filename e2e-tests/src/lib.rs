@@ -3,8 +3,9 @@
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
 //! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`]. It sends [`views`], as [`Traffic`] batch by
 //! batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the
-//! answers with an [`Oracle`] that counts row by row. [`Archive`] reads the archive's files as any Delta reader would. A
-//! [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios wait for conditions, never for time to pass.
+//! answers with an [`Oracle`] that counts row by row. [`Archive`] reads the archive's files as any Delta reader would, and a
+//! second [`Observer`] reads tables with other engines. A [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios
+//! wait for conditions, never for time to pass.
 //!
 //! Whatever can fail returns an error that says what was seen instead, and the scenario fails with it. Every child dies with the
 //! test process, however that ends.
@@ -20,6 +21,7 @@ pub mod kafka;
 pub mod load;
 pub mod mutation;
 pub mod naive;
+pub mod observer;
 pub mod oracle;
 mod places;
 pub mod registry;
@@ -37,6 +39,7 @@ pub use archive::Archive;
 pub use deployment::{Deployment, Layer};
 pub use kafka::{Kafka, Producer};
 pub use load::Load;
+pub use observer::Observer;
 pub use oracle::Oracle;
 pub use registry::Registry;
 pub use scenario::{Scenario, busy_scenario, scenario};

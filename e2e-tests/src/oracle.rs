@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
+use serde::Deserialize;
+
 use crate::views::{Event, Sent};
 
 const MINUTE_US: i64 = 60_000_000;
 
 /// The measures of some of the events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Counts {
     /// `count()`
     pub views: i64,

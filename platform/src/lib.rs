@@ -1,5 +1,5 @@
-//! What every Braid process needs and that is not Braid's logic: settings, telemetry, an ordered stop, tasks, and the
-//! connections to Kafka, Redis, the schema registry and the store. Nothing here knows what an event or a metric is.
+//! What every Braid process needs and that is not Braid's logic: settings, telemetry, an ordered stop, tasks, the
+//! terminal, and the connections to Kafka, Redis, the schema registry and the store. Nothing here knows what an event or a metric is.
 //!
 //! Architecture invariant: this crate depends on no layer and not on `shared-logic`.
 
@@ -14,3 +14,4 @@ pub mod shutdown;
 pub mod store;
 pub mod task;
 pub mod telemetry;
+pub mod terminal;

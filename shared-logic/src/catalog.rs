@@ -7,12 +7,12 @@
 //! Every section of the file has a file here, which declares it, and one of the same name in `parse`, which reads it:
 //!
 //! - `deployment`: `[pipeline]`, the name and version of the deployment;
-//! - `schedule`: `[schedule]`, when reconciles run;
+//! - `schedule`: `[schedule]`, when jobs run;
 //! - `source`: `[sources.…]`, a topic and its fields;
 //! - `metric`: `[metrics.…]`, what is counted of a source.
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
-//! records, and `definition` the one that names what a metric counts.
+//! records, `definition` the one that names what a metric counts, and `ticks` says which moments a cron expression names.
 
 mod definition;
 mod deployment;
@@ -22,6 +22,7 @@ mod parse;
 mod rules;
 mod schedule;
 mod source;
+mod ticks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,13 +34,14 @@ pub use mistake::{Mistake, RefusedCatalog};
 pub use rules::{DECODER_VERSION, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
+pub use ticks::{Cron, NotCron};
 
 /// The checked content of one catalog file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalog {
     /// The deployment that this catalog belongs to.
     pub deployment: Deployment,
-    /// When reconciles run.
+    /// When jobs run.
     pub schedule: Schedule,
     /// Sources by name.
     pub sources: BTreeMap<String, Source>,
@@ -76,6 +78,19 @@ impl Catalog {
     /// The metrics over one source, in the order of their names.
     pub fn metrics_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Metric> + 'a {
         self.metrics.values().filter(move |metric| metric.source == source)
+    }
+
+    /// When a source is reconciled: by its own schedule, or else by the catalog's.
+    pub fn reconciles<'a>(&'a self, source: &'a Source) -> &'a Cron {
+        source.reconcile.as_ref().unwrap_or(&self.schedule.reconcile)
+    }
+
+    /// Has every source reconciled by this schedule, whatever the file says.
+    pub fn reconcile_all_by(&mut self, cron: Cron) {
+        self.schedule.reconcile = cron;
+        for source in self.sources.values_mut() {
+            source.reconcile = None;
+        }
     }
 
     /// The hash that names what a metric of this catalog counts.

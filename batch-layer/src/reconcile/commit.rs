@@ -38,6 +38,7 @@ pub(super) async fn commit(
     let staged: Vec<DataFile> = staged.into_iter().filter(is_kept).collect();
     let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
     let removed = if rebuilt { removed } else { replaced };
+    let committed_cut = cut.clone();
     let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us() };
     let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
@@ -47,7 +48,7 @@ pub(super) async fn commit(
     let committed = view.commit(commit, Some(note)).await?;
     platform::failpoints::pass("reconcile::after_commit");
     Ok(match committed {
-        Committed::At(version) => Some(Changed { version, days, rows, rebuilt, work }),
+        Committed::At(version) => Some(Changed { version, cut: committed_cut, days, rows, rebuilt, work }),
         Committed::Conflict => None,
     })
 }

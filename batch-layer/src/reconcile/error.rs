@@ -17,7 +17,7 @@ pub enum ReconcileError {
         /// The source's name.
         name: String,
         /// Why.
-        source: SourceError,
+        source: Box<SourceError>,
     },
     /// One metric could not be reconciled.
     #[error("cannot reconcile metric {name}")]
@@ -25,8 +25,18 @@ pub enum ReconcileError {
         /// The metric's name.
         name: String,
         /// Why.
-        source: MetricError,
+        source: Box<MetricError>,
     },
+}
+
+impl ReconcileError {
+    pub(crate) fn of_source(name: &str, error: SourceError) -> ReconcileError {
+        ReconcileError::Source { name: name.to_owned(), source: Box::new(error) }
+    }
+
+    pub(crate) fn of_metric(name: &str, error: MetricError) -> ReconcileError {
+        ReconcileError::Metric { name: name.to_owned(), source: Box::new(error) }
+    }
 }
 
 /// Why what all metrics of a source need failed: reading the archive, and rotating the shards.

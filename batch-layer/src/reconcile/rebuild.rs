@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan};
-use super::report::{Outcome, Report};
+use super::report::{Outcome, Reconciled, Report};
 use super::{Prepared, Reconciler, cut, plan, report, slices, view};
 
 /// How long rebuilds may go on.
@@ -54,19 +54,33 @@ impl<'a> Turn<'a> {
 }
 
 impl Reconciler {
-    /// Reconciles as [`Reconciler::run`] does, again and again until no rebuild is left unfinished, or until `stop`.
-    /// Returns what the last of these runs did.
+    /// Reconciles as [`Reconciler::reconcile_to_the_end`] does.
     ///
     /// # Errors
     /// The first failure.
     pub async fn run_to_the_end(&self, stop: &CancellationToken) -> Result<Vec<Report>, ReconcileError> {
+        self.reconcile_to_the_end(stop).await.all()
+    }
+
+    /// Reconciles as [`Reconciler::reconcile_once`] does, again and again until no rebuild is left unfinished, or until something
+    /// fails, or until `stop`. Returns what the last of these runs did.
+    pub async fn reconcile_to_the_end(&self, stop: &CancellationToken) -> Reconciled {
         loop {
-            let reports = self.run(stop).await?;
-            if stop.is_cancelled() || !reports.iter().any(Report::is_unfinished) {
-                return Ok(reports);
+            let mut reconciled = self.reconcile_once(stop).await;
+            if stop.is_cancelled() || !reconciled.failed.is_empty() || !reconciled.is_unfinished() {
+                return reconciled;
             }
             // Without a rotation in between: each may leave a slice.
-            while !stop.is_cancelled() && self.advance(self.settings.rebuild_step.get(), stop).await? {}
+            let mut are_left = true;
+            while are_left && !stop.is_cancelled() {
+                match self.advance(self.settings.rebuild_step.get(), stop).await {
+                    Ok(left) => are_left = left,
+                    Err(error) => {
+                        reconciled.failed.push(error);
+                        return reconciled;
+                    }
+                }
+            }
         }
     }
 
@@ -81,7 +95,7 @@ impl Reconciler {
         let mut are_left = false;
         for metric in self.catalog.metrics.values() {
             let left = self.advance_metric(metric, &turn).await;
-            are_left |= left.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+            are_left |= left.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         }
         Ok(are_left)
     }
@@ -106,7 +120,7 @@ impl Reconciler {
     ) -> Result<Report, ReconcileError> {
         let started = Instant::now();
         let outcome = self.rebuild_view(metric, prepared, turn).await;
-        let outcome = outcome.map_err(|source| ReconcileError::Metric { name: metric.name.clone(), source })?;
+        let outcome = outcome.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
         Ok(report(metric, outcome, started))
     }
 
@@ -244,6 +258,8 @@ impl Reconciler {
                 info!(metric = metric.name, "another process has begun this rebuild anew, or finished it");
                 return Ok(());
             }
+            let rows = rebuild.files().map(|file| file.rows).sum();
+            self.has_counted(metric, rebuild.done(), rebuild.days.len(), rows);
             platform::failpoints::pass("reconcile::between_days");
             if turn.is_over() {
                 break;

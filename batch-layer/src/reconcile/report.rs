@@ -1,16 +1,29 @@
-//! What a reconcile did for one metric.
+//! What a reconcile did.
 
 use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use shared_logic::log::PartitionId;
+use shared_logic::log::{Offsets, PartitionId};
 use tracing::{info, warn};
+
+use super::error::ReconcileError;
+
+/// What a reconcile did: a report on each metric that it dealt with, and what failed.
+#[derive(Debug, Default)]
+pub struct Reconciled {
+    /// The reports.
+    pub reports: Vec<Report>,
+    /// The failures: of metrics, and of sources of which no metric could be reconciled.
+    pub failed: Vec<ReconcileError>,
+}
 
 /// What a reconcile did for one metric, as an operator reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
+    /// The name of the metric's source.
+    pub source: String,
     /// The metric's name.
     pub metric: String,
     /// What became of its view.
@@ -44,6 +57,8 @@ pub enum Outcome {
 pub struct Changed {
     /// The view's version after the commit.
     pub version: u64,
+    /// Up to which offsets it counts.
+    pub cut: Offsets,
     /// How many days have new files.
     pub days: usize,
     /// How many rows of the view were written.
@@ -76,6 +91,21 @@ impl AddAssign for Work {
     }
 }
 
+impl Reconciled {
+    /// Whether days of some rebuild are left to the next step.
+    pub fn is_unfinished(&self) -> bool {
+        self.reports.iter().any(Report::is_unfinished)
+    }
+
+    /// The reports, if nothing failed.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn all(self) -> Result<Vec<Report>, ReconcileError> {
+        self.failed.into_iter().next().map_or(Ok(self.reports), Err)
+    }
+}
+
 impl Report {
     /// Whether days of a rebuild are left to the next step.
     pub fn is_unfinished(&self) -> bool {
@@ -84,10 +114,10 @@ impl Report {
 
     /// Writes it to the log and to telemetry.
     pub(super) fn record(&self) {
-        let Report { metric, outcome, took } = self;
+        let Report { metric, outcome, took, .. } = self;
         let took_ms = took.as_millis();
         match outcome {
-            Outcome::Changed(Changed { version, days, rows, rebuilt, work }) => {
+            Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
                 let Work { rows_read, added, looked_up, recomputed } = *work;
                 info!(
                     metric,
@@ -112,10 +142,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { metric, outcome, took } = self;
+        let Report { metric, outcome, took, .. } = self;
         let took_ms = took.as_millis();
         match outcome {
-            Outcome::Changed(Changed { version, days, rows, rebuilt, work }) => {
+            Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
                 let how = if *rebuilt { " (rebuilt)" } else { "" };
                 let Work { rows_read, added, looked_up, recomputed } = work;
                 write!(

@@ -24,7 +24,7 @@ use platform::clock::now_us;
 use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
 use serving_layer::Server;
-use shared_logic::catalog::Catalog;
+use shared_logic::catalog::{Catalog, Cron};
 use storage::Storage;
 use tracing::info;
 use traffic::Mix;
@@ -64,9 +64,9 @@ pub struct Args {
     /// Where to listen for queries; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
-    /// When to reconcile: cron with seconds, or `catalog` for the catalog's schedule
-    #[arg(long, value_name = "CRON", default_value = "*/15 * * * * *", value_parser = cron)]
-    reconcile: String,
+    /// When to reconcile every source: cron with seconds, or `catalog` for the catalog's schedules
+    #[arg(long, value_name = "CRON", default_value = "*/15 * * * * *", value_parser = reconciles)]
+    reconcile: Reconciles,
     /// Send no sample traffic; it is never sent to a Kafka that was named
     #[arg(long)]
     no_traffic: bool,
@@ -83,8 +83,8 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     let mut settings = flags.load()?;
     platform::telemetry::init(&settings.telemetry)?;
     let mut catalog = catalog_file::load(&settings)?;
-    if args.reconcile != CATALOGS_OWN {
-        catalog.schedule.reconcile = args.reconcile;
+    if let Reconciles(Some(cron)) = args.reconcile {
+        catalog.reconcile_all_by(cron);
     }
     let shutdown = Shutdown::on_signals()?;
 
@@ -223,13 +223,29 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     }
 }
 
-/// The value of `--reconcile` that selects the catalog's schedule.
-const CATALOGS_OWN: &str = "catalog";
+/// When all sources are reconciled; `None`: when the catalog says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reconciles(Option<Cron>);
 
-fn cron(text: &str) -> Result<String, String> {
-    if text == CATALOGS_OWN {
-        return Ok(text.to_owned());
+/// Reads the value of `--reconcile`.
+fn reconciles(text: &str) -> Result<Reconciles, String> {
+    if text == "catalog" {
+        return Ok(Reconciles(None));
     }
-    let wrong = |error| format!("{error}; expected `second minute hour day month weekday`, such as \"*/15 * * * * *\"");
-    cron::Schedule::from_str(text).map(|_| text.to_owned()).map_err(wrong)
+    let wrong = |why| format!("it {why}; expected `second minute hour day month weekday`, such as \"*/15 * * * * *\"");
+    Cron::from_str(text).map(|cron| Reconciles(Some(cron))).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_the_catalogs_or_a_cron_expression() {
+        assert_eq!(reconciles("catalog"), Ok(Reconciles(None)));
+        let every = "*/15 * * * * *".parse().expect("a cron expression");
+        assert_eq!(reconciles("*/15 * * * * *"), Ok(Reconciles(Some(every))));
+        let refused = reconciles("*/5 * * * *").expect_err("it has no seconds");
+        assert!(refused.starts_with("it has five fields and no seconds; expected"), "{refused}");
+    }
 }

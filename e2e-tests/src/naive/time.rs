@@ -34,5 +34,9 @@ pub(super) fn strict(text: &str) -> Option<String> {
         6 => zone.to_owned(),
         _ => return None,
     };
+    // Digits in its place would pass for those of a fraction.
+    if zone.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     Some(format!("{date}T{minute}:{second}.{fraction}{zone}"))
 }

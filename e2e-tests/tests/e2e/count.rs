@@ -6,4 +6,5 @@ mod existing_topic;
 mod full_speed;
 mod handover;
 mod late_duplicates;
+mod second_observer;
 mod sixty_days;

@@ -21,6 +21,8 @@ pub struct Reconcile {
     /// The memory for the rows that are counted at a time, about; the process itself comes on top. A day with more rows than
     /// that is counted in pieces. Default `512MiB`.
     pub memory: Size,
+    /// How many jobs of the schedule run at a time. Each has its share of `reconcile.memory`. Default 2.
+    pub parallel: usize,
     /// How long one step of a reconcile continues rebuilds. A day that is being counted is finished, and each step
     /// counts at least one day of each rebuild. Default `60s`.
     pub rebuild_step: Span,
@@ -39,6 +41,7 @@ impl Default for Reconcile {
             max_attempts: 8,
             retry_backoff: Span::from_millis(200),
             memory: Size::from_mib(512),
+            parallel: 2,
             rebuild_step: Span::from_secs(60),
             max_cut_age: Span::from_secs(86_400),
             shutdown: Span::from_secs(20),
@@ -49,6 +52,7 @@ impl Default for Reconcile {
 impl Reconcile {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         at_least_one("reconcile.max_attempts", u64::from(self.max_attempts))?;
+        at_least_one("reconcile.parallel", self.parallel as u64)?;
         at_least_one("reconcile.memory", self.memory.bytes())
     }
 }

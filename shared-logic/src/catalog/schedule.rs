@@ -1,10 +1,14 @@
-//! `[schedule]`: when reconciles run.
+//! `[schedule]`: when jobs run.
 
-/// When reconciles run.
+use chrono_tz::Tz;
+
+use super::Cron;
+
+/// When jobs run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// A cron expression with seconds (six or seven fields).
-    pub reconcile: String,
-    /// An IANA time zone name, `UTC` unless given.
-    pub time_zone: String,
+    /// When a source is reconciled that names no schedule of its own; every ten minutes unless given.
+    pub reconcile: Cron,
+    /// The zone on whose clocks every schedule of the catalog is read; UTC unless given.
+    pub time_zone: Tz,
 }

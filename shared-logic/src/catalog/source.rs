@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
+use super::Cron;
 use crate::format::{FieldValue, Format, Layout};
 use crate::schema::Field;
 
@@ -42,6 +43,8 @@ pub struct Source {
     pub time_zone: Option<Tz>,
     /// Of which records the archive keeps the bytes (`raw` in the file).
     pub kept_bytes: KeptBytes,
+    /// When its metrics are reconciled; `None`: by the catalog's schedule.
+    pub reconcile: Option<Cron>,
     /// How many offsets back the speed layer looks for an earlier copy of an event, per partition.
     pub dedup_window: u64,
     /// Declared fields, in the order of the file (the column order of `tsv` and `csv`). An event time that is put together

@@ -67,7 +67,9 @@ async fn a_copy_before_a_counted_one_takes_its_place_and_the_hour_is_recomputed(
         let (work, sum) = reconciled(&bench).await;
         assert_eq!(sum, (4, 157), "a copy in {newer}, before one in {older}");
         assert_eq!((work.looked_up, work.recomputed), (3, 1));
-        assert_eq!(reconciled(&bench).await, (Work::default(), (4, 157)));
+        // They enter the index, and nothing else happens.
+        let indexed = Work { rows_read: 3, ..Work::default() };
+        assert_eq!(reconciled(&bench).await, (indexed, (4, 157)));
     }
 }
 

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use platform::settings::{Secret, Span};
+use platform::shutdown::Shutdown;
 use shared_logic::catalog::KeptBytes;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Instance, ShardKeys};
-use shared_logic::log::{Check, Outcome as Found, Position};
+use shared_logic::log::{Check, Offsets, Outcome as Found, Position};
 use storage::ShardClient;
 use test_kit::{DEADLINE, Progress, Redis, wait_for};
 
 use super::super::*;
 use super::bench::{A_DAY, Bench, CATALOG, after_the_second, hourly, id};
 use crate::give_up::{Layer, give_up};
+use crate::schedule::{Done, run_due};
 
 /// Another metric, whose name comes first.
 const ALL: &str = r#"
@@ -23,6 +25,16 @@ by = []
 grain = "1h"
 [metrics.all.measures]
 events = "count()"
+"#;
+
+/// Another source, of which nothing is archived, and jobs that are due only if they never ran: on no day but the 29th of February.
+const EMPTY: &str = r#"
+[schedule]
+reconcile = "0 0 0 29 2 *"
+[sources.empty]
+event_time = "at"
+[sources.empty.fields]
+at = "timestamp"
 "#;
 
 /// A bench whose shards lie in that Redis, however long it takes to answer.
@@ -67,6 +79,36 @@ async fn without_a_shard_everything_archived_is_taken() {
     bench.archived(&[1, 2, 3]).await;
     bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
     assert_eq!(bench.read().await, (1, Some(3), 3));
+}
+
+/// Runs the jobs that are due; the metrics that were reconciled.
+async fn due(reconciler: &Reconciler) -> Vec<String> {
+    let mut metrics = Vec::new();
+    let note = |done: &Done| match done {
+        Done::Reconciled(Reconciled { reports, failed }) => {
+            assert!(failed.is_empty(), "{failed:?}");
+            metrics.extend(reports.iter().map(|report| format!("{} of {}", report.metric, report.source)));
+        }
+    };
+    run_due(reconciler, &Shutdown::new(), note).await.expect("in time");
+    metrics
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_due_if_a_view_of_its_source_was_never_reconciled() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    let mut scheduled = bench.reconciler.clone();
+    scheduled.catalog = Catalog::parse(&format!("{CATALOG}{EMPTY}")).expect("a valid catalog");
+    assert_eq!(due(&scheduled).await, ["m of s"]);
+    assert_eq!(bench.read().await, (1, Some(3), 3));
+    bench.archived(&[4]).await;
+    assert!(due(&scheduled).await.is_empty(), "no tick has passed since");
+    scheduled.catalog = Catalog::parse(&format!("{CATALOG}{ALL}{EMPTY}")).expect("a valid catalog");
+    assert_eq!(due(&scheduled).await, ["m of s", "all of s"], "another metric of the source, rebuilt after it");
+    assert_eq!(bench.read().await, (2, Some(4), 4));
+    assert!(due(&scheduled).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +214,14 @@ async fn other_metrics_are_reconciled_while_a_rebuild_is_unfinished() {
     // Between two runs a rebuild goes on, and is not committed.
     assert!(!both.advance(Duration::ZERO, &stop).await.expect("advanced"), "no day is left");
     let reports = both.run(&stop).await.expect("reconciled");
-    let rebuilt = Changed { version: 1, days: 3, rows: 3, rebuilt: true, work: Work::default() };
+    let rebuilt = Changed {
+        version: 1,
+        cut: Offsets::from_iter([(id(), 4)]),
+        days: 3,
+        rows: 3,
+        rebuilt: true,
+        work: Work::default(),
+    };
     let outcome = match &reports[1].outcome {
         Outcome::Changed(changed) => Outcome::Changed(Changed { work: Work::default(), ..changed.clone() }),
         other => other.clone(),

@@ -5,13 +5,15 @@
 //! - `later`: a field that records always had is declared later, and then another field says when an event happened;
 //! - `archived_again`: the archive keeps no bytes, and the log still holds them, or does not;
 //! - `judged`: an age limit, a type, `?` and the format change;
-//! - `old_archiver`: the archiver still has the old catalog.
+//! - `old_archiver`: the archiver still has the old catalog;
+//! - `rejected`: records that one catalog rejects and another accepts.
 
 mod archived_again;
 mod country;
 mod judged;
 mod later;
 mod old_archiver;
+mod rejected;
 
 use std::path::Path;
 

@@ -97,6 +97,7 @@ fn what_cannot_change_a_count_keeps_the_hash() {
         ("key = \"video\"\n", ""),
         ("\"earliest\"", "\"latest\""),
         ("[sources.views]", "[sources.views]\ntopic = \"elsewhere\""),
+        ("[sources.views]", "[sources.views]\nreconcile = \"0 0 * * * *\""),
         ("total / views", "total - views"),
         ("[metrics.views]", "\n# A comment.\n[metrics.views]\n"),
         ("status = 200", "( status=200 ) /* as SQL */"),

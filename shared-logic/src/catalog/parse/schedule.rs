@@ -1,31 +1,44 @@
-//! Reads `[schedule]`.
+//! Reads `[schedule]`, and the keys of other sections that say when something happens.
 
 use std::str::FromStr;
 
 use chrono_tz::Tz;
 
 use super::document::Table;
-use crate::catalog::Schedule;
+use crate::catalog::{Cron, NotCron, Schedule};
 
 /// Every ten minutes, on the full minute.
 const RECONCILE: &str = "0 */10 * * * *";
 
-/// Reads when reconciles run; every ten minutes, UTC, unless the catalog says otherwise.
+/// Reads when jobs run; every ten minutes, UTC, unless the catalog says otherwise.
 pub(super) fn schedule(table: Option<Table<'_>>) -> Schedule {
-    let mut schedule = Schedule { reconcile: RECONCILE.to_owned(), time_zone: "UTC".to_owned() };
+    let usual = RECONCILE.parse().expect("it is a cron expression");
+    let mut schedule = Schedule { reconcile: usual, time_zone: Tz::UTC };
     let Some(mut table) = table else { return schedule };
-    if let Some(text) = table.text("reconcile") {
-        if let Err(why) = check_cron(text.value) {
-            let fix = "write second, minute, hour, day, month and weekday, such as \"0 */10 * * * *\"";
-            table.mistakes.report(text.at, format!("`reconcile` is \"{}\", {why}", text.value), fix);
-        }
-        text.value.clone_into(&mut schedule.reconcile);
+    if let Some(reconcile) = cron(&mut table, "reconcile") {
+        schedule.reconcile = reconcile;
     }
     if let Some(zone) = time_zone(&mut table) {
-        zone.name().clone_into(&mut schedule.time_zone);
+        schedule.time_zone = zone;
     }
     table.refuse_unknown_keys();
     schedule
+}
+
+/// The schedule that a key holds.
+pub(super) fn cron(table: &mut Table<'_>, key: &str) -> Option<Cron> {
+    let text = table.text(key)?;
+    match Cron::from_str(text.value) {
+        Ok(cron) => Some(cron),
+        Err(why) => {
+            let fix = match why {
+                NotCron::Never => "write a day that some month has, such as \"0 0 3 1 * *\"",
+                _ => "write second, minute, hour, day, month and weekday, such as \"0 */10 * * * *\"",
+            };
+            table.mistakes.report(text.at, format!("`{key}` is \"{}\", which {why}", text.value), fix);
+            None
+        }
+    }
 }
 
 /// The zone that the key `time_zone` names.
@@ -37,15 +50,4 @@ pub(super) fn time_zone(table: &mut Table<'_>) -> Option<Tz> {
         table.mistakes.report(text.at, what, "write one such as \"UTC\" or \"Europe/Berlin\"");
     }
     zone
-}
-
-/// Refuses a text that is not a cron expression with seconds.
-fn check_cron(text: &str) -> Result<(), String> {
-    if text.split_whitespace().count() == 5 {
-        return Err("which has five fields and no seconds".to_owned());
-    }
-    match cron::Schedule::from_str(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("which is no cron expression: {error}")),
-    }
 }

@@ -41,6 +41,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
     let format = format(&mut table);
     let kept_bytes = choice(&mut table, "raw", &[("all", KeptBytes::All), ("rejected", KeptBytes::Rejected)]);
+    let reconcile = schedule::cron(&mut table, "reconcile");
     let dedup_window = table.integer("dedup_window", 0..=100_000_000).unwrap_or(500_000);
     let known_format = format.or((!table.holds("format")).then_some(Format::Json));
     let null = null_texts(&mut table, known_format);
@@ -83,6 +84,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         null,
         time_zone,
         kept_bytes: kept_bytes.unwrap_or(KeptBytes::All),
+        reconcile,
         dedup_window: dedup_window.unsigned_abs(),
         fields,
     };

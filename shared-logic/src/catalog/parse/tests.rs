@@ -73,9 +73,31 @@ fn sections_have_defaults() {
                 [metrics.m]\nsource = \"s\"\nmeasures = { n = \"count()\" }\n";
     let catalog = Catalog::parse(text).expect("nothing else is needed");
     assert_eq!((catalog.deployment.name.as_str(), catalog.deployment.version.as_str()), ("braid", "v1"));
-    assert_eq!((catalog.schedule.reconcile.as_str(), catalog.schedule.time_zone.as_str()), ("0 */10 * * * *", "UTC"));
+    assert_eq!(
+        (catalog.schedule.reconcile.to_string(), catalog.schedule.time_zone.name()),
+        ("0 */10 * * * *".to_owned(), "UTC")
+    );
     assert_eq!((catalog.sources["s"].topic.as_str(), catalog.sources["s"].partitions), ("s", 4));
     assert_eq!((catalog.metrics["m"].grain_us, catalog.metrics["m"].by.len()), (60_000_000, 0));
+}
+
+#[test]
+fn a_source_has_its_own_schedule_or_the_catalogs() {
+    let mut catalog = Catalog::parse(GOOD).expect("valid");
+    let of = |catalog: &Catalog| catalog.reconciles(&catalog.sources["views"]).to_string();
+    assert_eq!(of(&catalog), "0 */10 * * * *");
+    let own = GOOD.replacen("topic = \"views\"", "reconcile = \"0 30 2 * * *\"", 1);
+    let with_its_own = Catalog::parse(&own).expect("valid");
+    assert_eq!(
+        (of(&with_its_own), with_its_own.schedule.reconcile.to_string()),
+        ("0 30 2 * * *".to_owned(), of(&catalog))
+    );
+    for mut catalog in [with_its_own, catalog.clone()] {
+        catalog.reconcile_all_by("*/15 * * * * *".parse().expect("a cron expression"));
+        assert_eq!(of(&catalog), "*/15 * * * * *");
+    }
+    catalog.schedule.reconcile = "0 0 * * * *".parse().expect("a cron expression");
+    assert_eq!(of(&catalog), "0 0 * * * *");
 }
 
 #[test]
@@ -111,6 +133,7 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("name = \"braid\"", "name = \"My Braid\"", 2, "`name` is \"My Braid\"", "a-z, 0-9, _ and -"),
         ("\"0 */10 * * * *\"", "\"*/10 * * * *\"", 5, "five fields and no seconds", "0 */10 * * * *"),
         ("\"0 */10 * * * *\"", "\"0 0 25 * * *\"", 5, "no cron expression", "write second, minute"),
+        ("\"0 */10 * * * *\"", "\"0 0 0 30 2 *\"", 5, "\"0 0 0 30 2 *\", which names no moment", "some month has"),
         ("\"UTC\"", "\"Mars/Olympus\"", 6, "no IANA time zone", "Europe/Berlin"),
         // Sources.
         ("topic = \"views\"", "topic = \"a b\"", 8, "which Kafka does not take", "249"),
@@ -121,6 +144,9 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("topic = \"views\"", "format = \"tsv\"\nnull = []", 9, "`null` names no text", "null = [\"\"]"),
         ("topic = \"views\"", "format = \"csv\"\nnull = \"-\"", 9, "`null` holds a string", "null = ["),
         ("topic = \"views\"", "time_zone = \"Berlin\"", 8, "no IANA time zone", "Europe/Berlin"),
+        ("topic = \"views\"", "reconcile = \"@often\"", 8, "`reconcile` is \"@often\"", "write second, minute"),
+        ("topic = \"views\"", "reconcile = \"*/5 * * * *\"", 8, "five fields and no seconds", "write second"),
+        ("topic = \"views\"", "reconcile = 10", 8, "`reconcile` is an integer, not a string", "write reconcile ="),
         ("topic = \"views\"", "dedup_window = -1", 8, "`dedup_window` is -1", "from 0"),
         ("\"400d\"", "\"400 days\"", 12, "`max_age` is \"400 days\"", "\"400d\""),
         ("event_time = \"occurred_at\"\n", "", 7, "[sources.views] has no `event_time`", "add event_time = "),

@@ -1,0 +1,128 @@
+//! What jobs print on standard output: a line for each metric, for a person or as JSON.
+
+use clap::ValueEnum;
+use platform::telemetry::error_text;
+use serde_json::{Value, json};
+
+use crate::reconcile::{Changed, Outcome, ReconcileError, Reconciled, Report};
+use crate::schedule::Done;
+
+/// How a job says what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// Sentences
+    Text,
+    /// A JSON object on each line: source, metric, outcome, and what it took
+    Json,
+}
+
+impl Output {
+    /// Prints what a job did, and returns how many failures there were among it. As text these go to standard error.
+    pub(super) fn print(self, done: &Done) -> usize {
+        match done {
+            Done::Reconciled(reconciled) => self.print_reconciled(reconciled),
+        }
+    }
+
+    /// The same for a reconcile.
+    pub(super) fn print_reconciled(self, reconciled: &Reconciled) -> usize {
+        let Reconciled { reports, failed } = reconciled;
+        for report in reports {
+            match self {
+                Output::Text => println!("{report}"),
+                Output::Json => println!("{}", reported(report)),
+            }
+        }
+        for failure in failed {
+            match self {
+                Output::Text => eprintln!("error: {}", error_text(failure)),
+                Output::Json => println!("{}", failed_as_json(failure)),
+            }
+        }
+        failed.len()
+    }
+}
+
+/// A report as programs read it. Keys are there if they say something of the outcome.
+fn reported(report: &Report) -> Value {
+    let Report { source, metric, outcome, took } = report;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Outcome::Changed(Changed { version, cut, days, rows, rebuilt, work }) => json!({
+            "source": source,
+            "metric": metric,
+            "outcome": if *rebuilt { "rebuilt" } else { "reconciled" },
+            "version": version,
+            "cut": cut,
+            "days": days,
+            "rows": rows,
+            "rows_read": work.rows_read,
+            "events_added": work.added,
+            "took_ms": took_ms,
+        }),
+        Outcome::Unfinished { done, days } => json!({
+            "source": source,
+            "metric": metric,
+            "outcome": "unfinished",
+            "days_done": done,
+            "days": days,
+            "took_ms": took_ms,
+        }),
+        Outcome::Waiting { partition } => json!({
+            "source": source,
+            "metric": metric,
+            "outcome": "waiting",
+            "partition": partition.to_string(),
+            "took_ms": took_ms,
+        }),
+    }
+}
+
+fn failed_as_json(failure: &ReconcileError) -> Value {
+    let (key, name) = match failure {
+        ReconcileError::Source { name, .. } => ("source", name),
+        ReconcileError::Metric { name, .. } => ("metric", name),
+    };
+    json!({ key: name, "outcome": "failed", "error": error_text(failure) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use platform::store::StoreError;
+    use shared_logic::log::{Offsets, PartitionId};
+
+    use super::*;
+    use crate::reconcile::{SourceError, Work};
+
+    fn report(outcome: Outcome) -> Value {
+        let took = Duration::from_millis(1_500);
+        reported(&Report { source: "shop".to_owned(), metric: "orders".to_owned(), outcome, took })
+    }
+
+    #[test]
+    fn every_outcome_names_its_metric_and_what_it_took() {
+        let (cut, work) = (Offsets::from_iter([(PartitionId::new("log", 3), 40)]), Work::default());
+        let changed = Changed { version: 7, cut, days: 2, rows: 9, rebuilt: false, work };
+        let line = report(Outcome::Changed(changed.clone()));
+        assert_eq!(
+            line.to_string(),
+            "{\"source\":\"shop\",\"metric\":\"orders\",\"outcome\":\"reconciled\",\"version\":7,\"cut\":{\"log\":{\"3\":40}},\
+             \"days\":2,\"rows\":9,\"rows_read\":0,\"events_added\":0,\"took_ms\":1500}"
+        );
+        assert_eq!(report(Outcome::Changed(Changed { rebuilt: true, ..changed }))["outcome"], "rebuilt");
+        let unfinished = report(Outcome::Unfinished { done: 3, days: 8 });
+        assert_eq!((&unfinished["outcome"], &unfinished["days_done"]), (&json!("unfinished"), &json!(3)));
+        assert_eq!(report(Outcome::Waiting { partition: PartitionId::new("log", 1) })["partition"], "log/1");
+    }
+
+    #[test]
+    fn a_failure_names_what_failed_and_why() {
+        let gone = StoreError::Gone { table: "archive/shop".to_owned() };
+        let failure = ReconcileError::of_source("shop", SourceError::Store(gone));
+        let line = failed_as_json(&failure);
+        assert_eq!((&line["source"], &line["outcome"]), (&json!("shop"), &json!("failed")));
+        assert!(line["error"].as_str().is_some_and(|error| error.contains("archive/shop")), "{line}");
+    }
+}

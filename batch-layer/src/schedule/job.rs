@@ -1,0 +1,126 @@
+//! What runs by cron: which jobs a catalog has, when each is due, and what it does.
+//!
+//! A new kind of job is a variant of [`Job`], with its arm in each function here, and one of [`Done`].
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use metrics::counter;
+use platform::store::StoreError;
+use platform::telemetry::error_text;
+use shared_logic::catalog::{Catalog, Cron};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::agenda::Part;
+use crate::reconcile::{Reconciled, Reconciler};
+
+/// Something that runs by cron. No job waits for one of another source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// The reconcile of one source's metrics.
+    Reconcile {
+        /// The source's name.
+        source: String,
+    },
+}
+
+/// What a job did.
+#[derive(Debug)]
+pub enum Done {
+    /// A reconcile.
+    Reconciled(Reconciled),
+}
+
+impl Job {
+    /// Every job of a catalog.
+    pub(super) fn all(catalog: &Catalog) -> Vec<Job> {
+        catalog.sources.keys().map(|source| Job::Reconcile { source: source.clone() }).collect()
+    }
+
+    /// When it is due.
+    pub(super) fn cron<'a>(&self, catalog: &'a Catalog) -> &'a Cron {
+        match self {
+            Job::Reconcile { source } => catalog.reconciles(&catalog.sources[source]),
+        }
+    }
+
+    /// When it last ran, as far as what it did is still there; `None` if it never did.
+    pub(super) async fn last_run(&self, reconciler: &Reconciler) -> Result<Option<DateTime<Utc>>, StoreError> {
+        match self {
+            Job::Reconcile { source } => oldest_commit(reconciler, source).await,
+        }
+    }
+
+    /// Does that part of it. Work that can be continued later takes about as long as `step`. Returns whether some was left as
+    /// well.
+    pub(super) async fn run(
+        &self,
+        part: Part,
+        step: Duration,
+        reconciler: &Reconciler,
+        stop: &CancellationToken,
+    ) -> (Done, bool) {
+        match self {
+            Job::Reconcile { source } => {
+                let mut one = reconciler.of(source);
+                if part == Part::Rest {
+                    let advanced = one.advance(step, stop).await;
+                    let is_left = matches!(advanced, Ok(true));
+                    let failed = advanced.err().into_iter().collect();
+                    return (Done::Reconciled(Reconciled { reports: Vec::new(), failed }), is_left);
+                }
+                one.settings.rebuild_step = step.into();
+                let reconciled = one.reconcile_once(stop).await;
+                let is_left = reconciled.is_unfinished() || !reconciled.failed.is_empty();
+                (Done::Reconciled(reconciled), is_left)
+            }
+        }
+    }
+
+    /// Does all of it, and leaves nothing.
+    pub(super) async fn run_to_the_end(&self, reconciler: &Reconciler, stop: &CancellationToken) -> Done {
+        match self {
+            Job::Reconcile { source } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
+        }
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Job::Reconcile { source } => write!(f, "reconcile of {source}"),
+        }
+    }
+}
+
+impl Done {
+    /// Logs what failed, and counts it.
+    pub(super) fn log_failures(&self, job: &Job) {
+        match self {
+            Done::Reconciled(Reconciled { failed, .. }) => {
+                for failure in failed {
+                    counter!("braid_reconcile_failures_total").increment(1);
+                    let error = error_text(failure);
+                    error!(%job, error, "the reconcile failed; trying again at the next tick");
+                }
+            }
+        }
+    }
+}
+
+/// When the metric of the source that waits longest was last reconciled; `None` if some metric never was.
+///
+/// Every reconcile commits, even if nothing is new, so its commit says when it ran. A view that was restored or removed says so as
+/// well, which a note beside it would not.
+async fn oldest_commit(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let mut oldest = None;
+    for metric in reconciler.catalog.metrics_of(source) {
+        let Some(view) = reconciler.storage.batch_view(&metric.name).await? else { return Ok(None) };
+        let Some(note) = view.note() else { return Ok(None) };
+        let committed = DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default();
+        oldest = Some(oldest.map_or(committed, |oldest: DateTime<Utc>| oldest.min(committed)));
+    }
+    Ok(oldest)
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Makes the Python environment of e2e-tests/second_observer.py with pip, once per user and version, and prints its interpreter.
+#
+#     e2e-tests/second-observer.sh
+#
+# NO_INSTALL=1 only prints the commands, and fails if there is no such environment. Python has to be 3.11 or newer.
+set -eu
+
+# All of them, those that the first two need included, so that every machine has the same.
+packages="deltalake==1.6.6 duckdb==2.0.1 arro3-core==0.9.1 deprecated==1.3.1 typing-extensions==4.16.0 wrapt==2.5.2"
+# Beside Kafka's jars; see deploy/kafka-jars.sh. Other packages, or another Python, need another environment.
+key=$({ echo "$packages" && python3 --version; } 2>&1 | cksum | cut -d ' ' -f 1)
+app=${XDG_CACHE_HOME:-$HOME/.cache}/braid/second-observer-$key
+# Next to it, so that it can be renamed once it is whole. Its interpreter finds its packages wherever it lies.
+fresh=$app.fetching.$$
+
+main() {
+    is_fetched || fetch
+    echo "$app/bin/python"
+}
+
+is_fetched() {
+    [ -d "$app" ]
+}
+
+fetch() {
+    python3 -c 'import tomllib' 2>/dev/null || {
+        echo "ERROR: there is no python3 of version 3.11 or newer" >&2
+        exit 1
+    }
+    trap 'rm -rf "$fresh"' EXIT
+    # Keeps standard output free for the interpreter's name.
+    run python3 -m venv "$fresh" >&2
+    # shellcheck disable=SC2086 # a list of words
+    run "$fresh/bin/python" -m pip install --quiet --no-deps --only-binary :all: $packages >&2
+    # Another process may have made it meanwhile.
+    is_fetched || mv "$fresh" "$app"
+}
+
+# Prints a command and runs it, or only prints it.
+run() {
+    if [ -n "${NO_INSTALL:-}" ]; then
+        echo "missing; would run: $*" >&2
+        exit 1
+    fi
+    echo "+ $*" >&2
+    "$@"
+}
+
+main
