@@ -11,6 +11,7 @@ use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
+use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -33,6 +34,8 @@ enum Command {
     Reconcile,
     /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
+    Import(ImportArgs),
+    Imports(ImportsArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -91,6 +94,8 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
+        Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }
