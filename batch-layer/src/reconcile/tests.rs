@@ -4,6 +4,7 @@
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `ended_logs`: what logs cost that are over;
+//! - `imports`: files beside a topic;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
 //! - `rebuilds`: views of another definition, counted in steps;
@@ -15,6 +16,7 @@ mod bench;
 mod by_hand;
 mod copies;
 mod ended_logs;
+mod imports;
 mod index;
 mod kept_files;
 mod rebuilds;
