@@ -68,12 +68,14 @@ async fn killed_before_its_commit(stage: &Stage, file: &Path, streamed: &Oracle)
 async fn killed_after_its_commit(stage: &Stage, file: &Path) -> Result<()> {
     killed(stage, file, "import::after_commit").await?;
     let answer = stage.client()?.total_with_gap(METRIC, "import_not_counted").await?;
-    ensure!(answer.gaps[0]["text"] == "imported rows wait for the next reconcile", "{answer:?}");
+    let reads_well = answer.gaps.iter().any(|gap| gap["text"] == "imported rows wait for the next reconcile");
+    ensure!(reads_well, "{answer:?}");
     let again = import(stage, file, &[]).await?;
     ensure!(again.contains("its content was already imported"), "{again}");
     let listed = run(stage, &["imports", SOURCE]).await?;
+    let of_file: Vec<&str> = listed.lines().filter(|line| line.contains("export.csv")).collect();
     let rejected = format!("{} rejected", BROKEN.len());
-    ensure!(listed.lines().count() == 1 && listed.contains("export.csv") && listed.contains(&rejected), "{listed}");
+    ensure!(of_file.len() == 1 && of_file[0].contains(&rejected), "{listed}");
     Ok(())
 }
 
@@ -100,7 +102,8 @@ async fn imported_and_reconciled(stage: &Stage, folder: &Path, oracle: &mut Orac
 async fn killed(stage: &Stage, file: &Path, fail_point: &str) -> Result<()> {
     let file = file.to_string_lossy();
     // It stays there until it is killed.
-    let process = stage.deployment.launch_batch(&["import", SOURCE, &file], &format!("{fail_point}=return(60000)"))?;
+    let process =
+        stage.deployment.launch_batch(&["import", SOURCE, file.as_ref()], &format!("{fail_point}=return(60000)"))?;
     process.line(&format!("failpoint {fail_point}"), DEADLINE).await?;
     process.kill();
     Ok(())
@@ -108,7 +111,9 @@ async fn killed(stage: &Stage, file: &Path, fail_point: &str) -> Result<()> {
 
 async fn import(stage: &Stage, file: &Path, flags: &[&str]) -> Result<String> {
     let file = file.to_string_lossy();
-    run(stage, &[&["import", SOURCE, &file], flags].concat()).await
+    let mut arguments = vec!["import", SOURCE, file.as_ref()];
+    arguments.extend(flags);
+    run(stage, &arguments).await
 }
 
 async fn run(stage: &Stage, arguments: &[&str]) -> Result<String> {
