@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -153,7 +154,7 @@ async fn records_are_archived_with_their_bytes_days_and_reasons() {
     assert_eq!((imported.rows, imported.valid, imported.bytes), (5, 3, LINES.len() as u64));
     let first = |line: usize, error: &str| RejectedRows { count: 1, first_line: line, first_error: error.to_owned() };
     let rejected = [(Reason::NotJson, first(3, "not_json")), (Reason::MissingField, first(5, "missing_field:id"))];
-    assert_eq!(imported.rejected, rejected.into());
+    assert_eq!(imported.rejected, BTreeMap::from(rejected));
     let rows = expected(&[
         (0, "2026-04-24", r#"{"id":"a","at":"2026-04-24T09:29:59Z"}"#, ""),
         (1, "1970-01-01", "no event", "not_json"),

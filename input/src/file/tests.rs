@@ -67,9 +67,9 @@ fn source_of_logs() -> Source {
 fn other_formats_are_refused_with_the_way_out() {
     for (name, bytes, format, way_out) in [
         ("a.ndjson", &b"{}"[..], "csv", "CSV, with a header"),
-        ("a.csv", b"1,2", "tsv", "TSV, with a header"),
-        ("a", b"PAR1", "csv", "CSV, with a header"),
-        ("a.tsv", b"1", "csv", "CSV, with a header"),
+        ("a.csv", &b"1,2"[..], "tsv", "TSV, with a header"),
+        ("a", &b"PAR1"[..], "csv", "CSV, with a header"),
+        ("a.tsv", &b"1"[..], "csv", "CSV, with a header"),
     ] {
         let refused = records(name, bytes, &source(format)).expect_err("refused").to_string();
         assert!(refused.contains(way_out) && refused.contains("source `s`"), "{name}: {refused}");
