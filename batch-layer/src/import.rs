@@ -25,11 +25,12 @@ use platform::clock::now_us;
 use platform::settings::{self, Settings};
 use platform::store::{Committed, DataFile, StoreError};
 use platform::task;
+use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ImportedRecords, import_log};
 use storage::{Archive, ORPHAN_AGE, Storage};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::decoding::{Decoding, Tally};
 use crate::archive::{self, commit};
@@ -39,8 +40,10 @@ pub use self::report::{Imported, Outcome, RejectedRows};
 
 /// How often a commit is tried again when the archiver committed first.
 const ATTEMPTS: u32 = 20;
-/// How long one import may take from its first file to its commit. Older files that belong to no version are removed.
-const LONGEST: Duration = Duration::from_secs(ORPHAN_AGE.as_secs() / 4 * 3);
+/// How often an import lists its files, which belong to no version yet, so that they are not removed as superfluous ones.
+const LIST_EVERY: Duration = Duration::from_secs(ORPHAN_AGE.as_secs() / 6);
+/// How old the list may become before it is written again. Later, files may have been removed.
+const LIST_HOLDS: Duration = Duration::from_secs(ORPHAN_AGE.as_secs() / 4 * 3);
 /// How often it is logged how far an import has come.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -53,9 +56,12 @@ pub enum ImportError {
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// It took so long that the first of its rows may have been removed as superfluous.
-    #[error("importing {file} took longer than {} minutes, and nothing of it is kept: split the file", LONGEST.as_secs() / 60)]
-    TookTooLong {
+    /// It stood still for so long that the first of its rows may have been removed as superfluous.
+    #[error(
+        "importing {file} stood still for more than {} minutes, and nothing of it is kept: try again",
+        LIST_HOLDS.as_secs() / 60
+    )]
+    StoodStill {
         /// The file.
         file: String,
     },
@@ -120,13 +126,20 @@ impl Importer {
             return Ok(Imported::new(file, log, Outcome::AlreadyImported, nothing, started.elapsed()));
         }
         let decoding = Decoding::begin(file, args, &self.source, &log)?;
-        let (tally, files) = self.write(&archive, file, decoding, started_us).await?;
+        let written = self.write(&archive, file, decoding, started_us).await?;
         file.is_unchanged()?;
-        let outcome = match tally.rows {
+        let outcome = match written.tally.rows {
             0 => Outcome::Empty,
-            _ => self.register(&mut archive, file, digest, &tally, files, started_us).await?,
+            _ => self.register(&mut archive, file, digest, &written).await?,
         };
-        Ok(Imported::new(file, log, outcome, tally, started.elapsed()))
+        if let Err(error) = archive.forget_import(&written.files).await {
+            warn!(
+                table = archive.path(),
+                error = error_text(&error),
+                "cannot remove the list of an import; it goes later"
+            );
+        }
+        Ok(Imported::new(file, log, outcome, written.tally, started.elapsed()))
     }
 
     /// The source's archive, which declares all of its fields.
@@ -150,13 +163,13 @@ impl Importer {
         file: &InputFile,
         decoding: Decoding,
         started_us: i64,
-    ) -> Result<(Tally, Vec<DataFile>), ImportError> {
-        let (mut files, mut logged) = (Vec::new(), Instant::now());
+    ) -> Result<Written, ImportError> {
+        let (mut files, mut listed_us, mut logged) = (Vec::new(), started_us, Instant::now());
         let mut filling = self.fill(decoding);
         loop {
             let (decoding, rows) = task::join(filling).await?;
             if rows.len() == 0 {
-                return Ok((decoding.tally, files));
+                return Ok(Written { tally: decoding.tally, files, listed_us });
             }
             if logged.elapsed() >= LOG_EVERY {
                 info!(file = file.name(), rows = decoding.tally.rows, "importing");
@@ -164,7 +177,9 @@ impl Importer {
             }
             filling = self.fill(decoding);
             files.extend(commit::write_rows(archive, &self.source, rows).await?);
-            in_time(file, started_us)?;
+            if since(listed_us) >= LIST_EVERY {
+                listed_us = list(archive, file, &files, listed_us).await?;
+            }
         }
     }
 
@@ -180,10 +195,10 @@ impl Importer {
         archive: &mut Archive,
         file: &InputFile,
         digest: u128,
-        tally: &Tally,
-        files: Vec<DataFile>,
-        started_us: i64,
+        written: &Written,
     ) -> Result<Outcome, ImportError> {
+        let Written { tally, files, listed_us } = written;
+        let mut listed_us = *listed_us;
         let places = tally.rejects.iter().map(|(reason, rejects)| (*reason, (rejects.count, rejects.last.clone())));
         let records = ImportedRecords { rows: tally.rows, rejects: places.collect() };
         for _ in 0..ATTEMPTS {
@@ -193,7 +208,7 @@ impl Importer {
             if !facts.add_import(digest, &file.name(), now_us(), &records) {
                 return Ok(Outcome::AlreadyImported);
             }
-            in_time(file, started_us)?;
+            listed_us = list(archive, file, files, listed_us).await?;
             let commit = archive.begin("IMPORT").adding(files.iter().cloned());
             platform::failpoints::pass("import::before_commit");
             if let Committed::At(version) = archive.commit(commit, Some(facts)).await? {
@@ -206,16 +221,34 @@ impl Importer {
     }
 }
 
+/// The rows of a file, in files that belong to no version yet.
+struct Written {
+    tally: Tally,
+    files: Vec<DataFile>,
+    /// When they were last listed, or else when they were begun, microseconds since 1970.
+    listed_us: i64,
+}
+
 /// The digest of a file's content, computed on a thread that may block.
 async fn digest(file: &InputFile) -> Result<u128, InputError> {
     let file = file.clone();
     task::blocking(move || file.digest()).await
 }
 
-/// Fails if the files of an import that began at that moment may be taken for superfluous ones.
-fn in_time(file: &InputFile, started_us: i64) -> Result<(), ImportError> {
-    let took_us = u128::try_from(now_us() - started_us).unwrap_or_default();
-    if took_us > LONGEST.as_micros() { Err(ImportError::TookTooLong { file: file.name() }) } else { Ok(()) }
+/// Lists the files of an import, so that they are not taken for superfluous ones; returns when. Fails if some of them may have
+/// been removed, because they were last listed too long ago.
+async fn list(archive: &Archive, file: &InputFile, files: &[DataFile], listed_us: i64) -> Result<i64, ImportError> {
+    let now_us = now_us();
+    if since(listed_us) > LIST_HOLDS {
+        return Err(ImportError::StoodStill { file: file.name() });
+    }
+    archive.list_import(files).await?;
+    Ok(now_us)
+}
+
+/// How long ago that moment was.
+fn since(us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(now_us() - us).unwrap_or_default())
 }
 
 #[cfg(test)]

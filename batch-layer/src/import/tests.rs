@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use flate2::Compression;
@@ -224,7 +225,7 @@ async fn a_process_that_dies_before_its_commit_leaves_nothing_that_counts() {
     let archive = importer.archive().await.expect("created");
     let log = import_log(file.digest().expect("read"));
     let decoding = Decoding::begin(&file, &RowArgs::default(), &importer.source, &log).expect("opened");
-    let (_, files) = importer.write(&archive, &file, decoding, now_us()).await.expect("written");
+    let Written { files, .. } = importer.write(&archive, &file, decoding, now_us()).await.expect("written");
     assert!(files.len() >= 3, "{} files, and no commit refers to any", files.len());
     assert!(world.storage.archive("json").await.expect("read").is_none());
     assert_eq!(world.import("json", &file).await.outcome, Outcome::Archived { version: 1 });
@@ -249,34 +250,59 @@ async fn a_commit_that_another_overtook_follows_from_what_that_one_wrote() {
     let mut archive = importer.archive().await.expect("created");
     let digest = file.digest().expect("read");
     let decoding = Decoding::begin(&file, &RowArgs::default(), &importer.source, &import_log(digest)).expect("opened");
-    let (tally, files) = importer.write(&archive, &file, decoding, now_us()).await.expect("written");
+    let written = importer.write(&archive, &file, decoding, now_us()).await.expect("written");
     // The archiver has begun a partition since.
     let topic = PartitionId::new("topic", 0);
     world.import("json", &world.file("other.ndjson", b"{\"id\":\"z\",\"at\":1}\n")).await;
     let mut other = world.archive("json").await;
     other.change("BEGIN", |facts| facts.begin(&topic, 3)).await.expect("begun");
 
-    let outcome = importer.register(&mut archive, &file, digest, &tally, files.clone(), now_us()).await;
+    let outcome = importer.register(&mut archive, &file, digest, &written).await;
     assert_eq!(outcome.expect("committed"), Outcome::Archived { version: 3 });
     let facts = world.archive("json").await.facts();
     assert_eq!((facts.logs.len(), facts.partition(&topic).map(|known| known.begin)), (3, Some(3)));
     // The reply was lost, or another process had imported the same meanwhile.
-    let again = importer.register(&mut other, &file, digest, &tally, files, now_us()).await;
+    let again = importer.register(&mut other, &file, digest, &written).await;
     assert_eq!(again.expect("looked"), Outcome::AlreadyImported);
     assert_eq!(world.rows("json").await.1.len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_took_too_long_is_not_committed() {
+async fn an_import_that_stood_still_is_not_committed() {
     let world = World::new();
     let (importer, file) = (world.importer("json"), world.file("a.ndjson", LINES));
     let mut archive = importer.archive().await.expect("created");
     let digest = file.digest().expect("read");
-    let begun = now_us() - LONGEST.as_micros() as i64 - 1;
-    let tally = Tally { rows: 5, ..Tally::default() };
-    let refused = importer.register(&mut archive, &file, digest, &tally, Vec::new(), begun).await;
-    assert!(matches!(refused, Err(ImportError::TookTooLong { .. })), "{refused:?}");
+    let listed_us = now_us() - LIST_HOLDS.as_micros() as i64 - 1;
+    let written = Written { tally: Tally { rows: 5, ..Tally::default() }, files: Vec::new(), listed_us };
+    let refused = importer.register(&mut archive, &file, digest, &written).await;
+    assert!(matches!(refused, Err(ImportError::StoodStill { .. })), "{refused:?}");
     assert!(world.storage.archive("json").await.expect("read").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_an_import_that_is_under_way_are_no_orphans() {
+    let world = World::new();
+    let (importer, file) = (world.importer("json"), world.file("a.ndjson", LINES));
+    let archive = importer.archive().await.expect("created");
+    let decoding = Decoding::begin(&file, &RowArgs::default(), &importer.source, "import-1").expect("opened");
+    // As if they had last been listed so long ago that they are listed again.
+    let begun_us = now_us() - LIST_EVERY.as_micros() as i64;
+    let Written { files, .. } = importer.write(&archive, &file, decoding, begun_us).await.expect("written");
+    let folder = PathBuf::from(&world.settings.store.url).join("braid/archive/json");
+    let hours_ago = UNIX_EPOCH + Duration::from_micros(now_us() as u64) - 2 * ORPHAN_AGE;
+    let ages = |path: &Path| {
+        let aged = std::fs::File::options().write(true).open(path).expect("a file");
+        aged.set_modified(hours_ago).expect("dated");
+    };
+    files.iter().for_each(|file| ages(&folder.join(&file.path)));
+    // Its first part was an event of one day and an invalid record of another.
+    assert_eq!(archive.remove_orphans().await.expect("looked"), files.len() - 2, "only that part was listed");
+    assert_eq!(archive.remove_orphans().await.expect("looked"), 0);
+    for list in std::fs::read_dir(folder.join("_import")).expect("lists") {
+        ages(&list.expect("a list").path());
+    }
+    assert_eq!(archive.remove_orphans().await.expect("removed"), 2, "the process that wrote the list has died");
 }
 
 #[tokio::test(flavor = "multi_thread")]
