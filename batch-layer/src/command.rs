@@ -17,6 +17,7 @@ use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
+use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -66,6 +67,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text, requires = "once")]
         output: Output,
     },
+    Import(ImportArgs),
+    Imports(ImportsArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -130,6 +133,8 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
+        Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

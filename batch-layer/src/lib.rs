@@ -5,6 +5,7 @@
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
+//! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
 
@@ -12,6 +13,7 @@ pub mod archive;
 mod archive_rows;
 pub mod command;
 pub mod give_up;
+pub mod import;
 pub mod init;
 pub mod reconcile;
 mod rows;

@@ -5,6 +5,7 @@
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `drift`: what speed had said in a real Redis, compared with what is found;
 //! - `ended_logs`: what logs cost that are over;
+//! - `imports`: files beside a topic;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
 //! - `rebuilds`: views of another definition, counted in steps;
@@ -17,6 +18,7 @@ mod by_hand;
 mod copies;
 mod drift;
 mod ended_logs;
+mod imports;
 mod index;
 mod kept_files;
 mod rebuilds;

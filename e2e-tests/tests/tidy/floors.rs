@@ -15,7 +15,7 @@ use super::sources;
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
 const CRATES: [&[&str]; 5] = [
     &["shared-logic", "platform", "test-kit"],
-    &["storage", "traffic", "fuzz-checks"],
+    &["input", "storage", "traffic", "fuzz-checks"],
     &["speed-layer", "batch-layer", "serving-layer"],
     &["braid"],
     &["e2e-tests"],

@@ -29,6 +29,8 @@ pub enum Incomparable {
     NotCountedSince(PartitionId, i64),
     /// The shard has not counted up to the new cut.
     Behind(PartitionId, i64),
+    /// It was imported, so speed never saw it.
+    Imported(PartitionId),
     /// The log has ended, so its cut is where its archive ends, whatever speed had counted.
     Closed(PartitionId),
     /// R12: the log lost its tail so short before that the speed layer's window reaches into the incarnation before.
@@ -58,6 +60,9 @@ pub fn moved(old: &Offsets, new: &Offsets, archive: &Facts) -> Vec<OffsetRange> 
 pub fn archived(range: &OffsetRange, window: u64, rules: &RulesHash, archive: &Facts) -> Result<(), Incomparable> {
     let OffsetRange { id, from, to } = range;
     let from = from.saturating_sub(i64::try_from(window).unwrap_or(i64::MAX));
+    if archive.log(&id.log).is_some_and(|log| log.import.is_some()) {
+        return Err(Incomparable::Imported(id.clone()));
+    }
     if archive.is_ended(id) {
         return Err(Incomparable::Closed(id.clone()));
     }
@@ -117,6 +122,7 @@ impl Incomparable {
             Incomparable::NoEndAtCut(..) => "no_end_at_cut",
             Incomparable::NotCountedSince(..) => "not_counted_since",
             Incomparable::Behind(..) => "behind",
+            Incomparable::Imported(_) => "imported",
             Incomparable::Closed(_) => "closed",
             Incomparable::LostTail(_) => "lost_tail",
             Incomparable::Lost(..) => "lost",
@@ -139,6 +145,7 @@ impl fmt::Display for Incomparable {
                 write!(f, "speed did not count this definition in {id} from the old cut {cut} on")
             }
             Incomparable::Behind(id, cut) => write!(f, "speed had not counted {id} up to the new cut {cut}"),
+            Incomparable::Imported(id) => write!(f, "{id} was imported, and speed never saw it"),
             Incomparable::Closed(id) => write!(f, "the log of {id} has ended"),
             Incomparable::LostTail(id) => {
                 write!(f, "{id} began less than dedup_window offsets before, where its log lost its newest records")
@@ -158,6 +165,7 @@ impl fmt::Display for Incomparable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::archive::{ImportedRecords, import_log};
     use crate::contracts::speed_view::Instance;
 
     fn id() -> PartitionId {
@@ -230,6 +238,17 @@ mod tests {
         lost.lose(&id(), 40);
         assert!(lost.advance(&id(), 40, 100));
         assert_eq!((judged(&lost, 10), judged(&lost, 11)), (Ok(()), Err("lost")));
+    }
+
+    #[test]
+    fn a_file_that_was_imported_is_nothing_that_speed_has_counted() {
+        let (mut facts, rules) = (facts(), RulesHash::from("own"));
+        let records = ImportedRecords { rows: 5, ..ImportedRecords::default() };
+        assert!(facts.add_import(1, "a.csv", 7, &records));
+        let id = PartitionId::new(import_log(1), 0);
+        let import = OffsetRange { id: id.clone(), from: 0, to: 5 };
+        assert_eq!(archived(&import, 0, &rules, &facts), Err(Incomparable::Imported(id)));
+        assert_eq!(archived(&range(), 0, &rules, &facts), Ok(()), "the topic beside it");
     }
 
     #[test]

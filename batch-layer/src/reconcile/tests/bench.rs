@@ -49,7 +49,7 @@ pub(super) struct Event {
 
 impl Event {
     /// Its record's payload.
-    fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let Event { house, id, at_ms, k, n } = self;
         let k = k.map_or(String::new(), |k| format!(r#", "k": "{k}""#));
         format!(r#"{{"house": "{house}", "id": {id}, "at": {at_ms}, "n": {n}{k}}}"#)

@@ -13,6 +13,7 @@ use test_kit::Redis;
 
 use super::super::*;
 use super::bench::{Bench, CATALOG, Event, LOG, Record};
+use super::imports::imported;
 use crate::rows;
 
 /// An earlier copy counts that lies at most so many offsets back.
@@ -234,6 +235,27 @@ async fn without_slices_of_exactly_these_offsets_nothing_is_compared() {
         assert!(row.detail.is_some_and(|detail| detail.contains(LOG)), "{why}");
         assert_eq!(row.drift, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_imported_file_is_not_compared_and_its_copies_are_none_that_speed_could_know() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = patient(&redis).await;
+    open(&bench, 0, 0, definition(&bench)).await;
+    open(&bench, 1, 0, definition(&bench)).await;
+    both(&mut bench, 0, &[event(1, 1)]).await;
+    reconciled(&bench).await;
+    imported(&mut bench, &[event(2, 1)]).await;
+    both(&mut bench, 0, &[event(3, 1)]).await;
+    let row = reconciled(&bench).await;
+    assert_eq!((row.view_version, row.comparable, row.reason.as_deref()), (2, false, Some("imported")));
+
+    // The reconcile has settled the file's log.
+    bench.archive.refresh().await.expect("read");
+    both(&mut bench, 0, &[event(2, 1), event(4, 1)]).await;
+    let row = reconciled(&bench).await;
+    assert_eq!(row.hours_recomputed, 1, "the topic's log comes first");
+    assert_eq!(drift_of(&row, 0), [Some(2), Some(1), Some(1), Some(1), Some(0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

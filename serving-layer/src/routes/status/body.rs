@@ -55,6 +55,17 @@ pub(super) struct SourceStatus {
 pub(super) struct LogStatus {
     pub(super) log: String,
     pub(super) closed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) import: Option<ImportStatus>,
+}
+
+/// The file that a log was imported from.
+#[derive(Debug, Serialize)]
+pub(super) struct ImportStatus {
+    pub(super) file: String,
+    pub(super) at: String,
+    pub(super) rows: i64,
+    pub(super) rejected: u64,
 }
 
 #[derive(Debug, Serialize)]
