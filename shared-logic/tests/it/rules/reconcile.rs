@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use shared_logic::catalog::RulesHash;
 use shared_logic::complete::own_view;
-use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::batch_view::{Asked, Note};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut::{self, CutPlan, Rotated};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
@@ -231,7 +231,8 @@ impl World {
             let mask = rows.entry(id.clone()).or_default();
             *mask = mask.plus(if *foreign { added.foreign() } else { added });
         }
-        let note = Note { definition: hash(definition), cut, archive_version: me.archive.version, committed_at_us: 0 };
+        let (definition, archive_version) = (hash(definition), me.archive.version);
+        let note = Note { definition, cut, archive_version, committed_at_us: 0, asked: Asked::default() };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
 }
