@@ -1,4 +1,8 @@
 //! The command `batch-layer`: the archive, and the reconciles.
+//!
+//! - `repair`: what an operator does about a view that is wrong.
+
+mod repair;
 
 use std::os::unix::process::CommandExt;
 
@@ -33,6 +37,9 @@ enum Command {
     Reconcile,
     /// Reconciles by the catalog's cron expression until a signal stops it
     Schedule,
+    Rebuild(repair::RebuildArgs),
+    Rollback(repair::RollbackArgs),
+    Resume(repair::ResumeArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -91,6 +98,9 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }
