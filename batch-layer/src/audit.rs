@@ -17,8 +17,6 @@ mod difference;
 mod events;
 mod fold;
 mod view_rows;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 

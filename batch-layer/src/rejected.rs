@@ -173,11 +173,8 @@ impl<'a> RecordLook<'a> {
             Ok(event) => columns.push(&event),
             Err(rejected) => return Ok(Verdict::Rejected(rejected.text(&self.source.fields))),
         }
-        let failed = |source| StoreError::Frame {
-            operation: "show a record",
-            table: self.archive.path().to_owned(),
-            source,
-        };
+        let failed =
+            |source| StoreError::Frame { operation: "show a record", table: self.archive.path().to_owned(), source };
         Ok(Verdict::Event(self.fields(columns).map_err(failed)?))
     }
 
@@ -250,6 +247,3 @@ fn archived(stored: &Stored<'_>) -> ArchivedRecord {
         error: stored.error.map(str::to_owned),
     }
 }
-
-#[cfg(test)]
-mod tests;

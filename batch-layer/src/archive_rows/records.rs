@@ -110,7 +110,8 @@ impl<'a> RecordReader<'a> {
             let (missing, records) = read.await?;
             self.schemas.teach_all(&mut self.decoder, &missing).await?;
             let (decoder, then) = (self.decoder.clone(), then.clone());
-            let of_group = rows::compute("look at records", self.archive.path(), move || then(&Group(records), decoder));
+            let of_group =
+                rows::compute("look at records", self.archive.path(), move || then(&Group(records), decoder));
             made.push(of_group.await?);
         }
         Ok(made)

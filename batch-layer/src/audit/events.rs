@@ -62,8 +62,7 @@ impl Audited<'_> {
     pub(super) async fn events(&self) -> Result<Events, AuditError> {
         let (source, metric, key) = (self.source.clone(), self.metric.clone(), self.question.key.clone());
         let below = self.below();
-        let then =
-            move |group: &Group, decoder: Decoder| of_group(group, decoder, &below, &source, &metric, &key);
+        let then = move |group: &Group, decoder: Decoder| of_group(group, decoder, &below, &source, &metric, &key);
         let mut all = Events::default();
         for events in self.of_all_groups(then).await? {
             all.events.extend(events.events);

@@ -41,7 +41,6 @@ impl Audited<'_> {
     }
 }
 
-
 /// The rows of a key.
 fn of_rows(
     rows: &DataFrame,

@@ -197,7 +197,10 @@ events = "count()"
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let metric = &catalog.metrics["m"];
         let text = told(metric, &RolledBack { to: 3, version: Some(9), above_cut: 120 });
-        assert!(text.starts_with("m: rolled back to version 3, as version 9, and paused\n120 archived offsets"), "{text}");
+        assert!(
+            text.starts_with("m: rolled back to version 3, as version 9, and paused\n120 archived offsets"),
+            "{text}"
+        );
         assert!(text.contains("`batch-layer resume m`"), "{text}");
         let text = told(metric, &RolledBack { to: 3, version: None, above_cut: 120 });
         assert!(text.starts_with("m: it is rolled back to version 3 already"), "{text}");

@@ -5,10 +5,12 @@
 use std::collections::BTreeSet;
 
 use platform::settings::Size;
+use shared_logic::group_key::KeyPart;
 use shared_logic::log::{Offsets, PartitionId};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
+use super::audits::{audited, key};
 use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
 
 /// In the order in which the archive meets them, which is not that of their names.
@@ -126,6 +128,7 @@ impl Walk {
     async fn ends(&mut self) {
         let last = self.counts(&Rotated::new()).await;
         self.commits(last).await;
+        self.audits().await;
         let everything: Offsets = partitions().into_iter().map(|id| (id.clone(), self.bench.next(&id))).collect();
         assert_eq!(self.cut, everything, "without shards the cut is what is archived");
         let (view, archive, reconciler) = (self.bench.view().await, self.bench.archive.clone(), &self.bench.reconciler);
@@ -133,6 +136,14 @@ impl Walk {
         let counted = reconciler.recount(self.bench.metric(), &view, &Counted::Nothing, &archive, &rotated).await;
         let (plan, done) = counted.expect("counted");
         self.commits(Running { view, archive, plan, done }).await;
+    }
+
+    /// An audit recounts from the bytes, by other code again, and finds nothing.
+    async fn audits(&self) {
+        for key in [KeyPart::All, KeyPart::Missing, key(""), key("a")] {
+            let found = audited(&self.bench, key).await;
+            assert!(found.differences.is_empty() && found.without_bytes == 0, "{found:?}: {:?}", self.records);
+        }
     }
 
     /// Archives some records of one log: some are copies, some are invalid, and some offsets hold no record.

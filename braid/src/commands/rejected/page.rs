@@ -48,7 +48,7 @@ pub(super) fn record(record: &ArchivedRecord, verdict: &Verdict, screen: Screen)
     match verdict {
         Verdict::Event(fields) => {
             line("now", "an event");
-            fields.iter().for_each(|(name, value)| line(&format!("  {name}"), &format!(" {value}")));
+            fields.iter().for_each(|(name, value)| line(&format!("  {name}"), &value.to_string()));
         }
         Verdict::Rejected(error) => line("now", &format!("rejected: {error}")),
         Verdict::NotKept => line("now", "cannot be judged: the archive does not keep its bytes"),
@@ -122,7 +122,7 @@ key         ff
 headers     -
 archived as not_json
 now         an event
-  a          1
+  a         1
 
 {\"a\": 1}\\u{1b}[2J
 ";
