@@ -152,7 +152,7 @@ impl Reconciler {
     }
 
     /// Commits the files, the cut and the definition of an older version on top of the view's, and the pause.
-    async fn commit_older(
+    pub(super) async fn commit_older(
         &self,
         metric: &Metric,
         view: &mut BatchView,

@@ -141,7 +141,16 @@ fn superfluous(kept: Vec<KeptName>, span: Duration, now_us: i64) -> Vec<KeptName
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use platform::settings;
+    use polars::prelude::{DataType, Field, Schema, df};
+    use shared_logic::catalog::{DefinitionHash, Deployment};
+    use shared_logic::contracts::batch_view::Asked;
+    use shared_logic::log::Offsets;
+
     use super::*;
+    use crate::Storage;
 
     const HOUR_US: i64 = 3_600_000_000;
     const TWO_DAYS: Duration = Duration::from_secs(2 * 24 * 3_600);
@@ -188,5 +197,29 @@ mod tests {
         let kept = vec![name(1, 0), name(2, HOUR_US), name(3, 50 * HOUR_US)];
         assert_eq!(superfluous(kept.clone(), TWO_DAYS, 50 * HOUR_US), [name(2, HOUR_US), name(1, 0)]);
         assert_eq!(superfluous(kept, Duration::ZERO, 51 * HOUR_US).len(), 3, "nothing is kept");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_of_a_version_that_is_kept_are_no_orphans_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let storage = Storage::new(&settings, &deployment).expect("a store");
+        let columns: Schema = [Field::new("bucket".into(), DataType::Int64)].into_iter().collect();
+        let mut view = storage.create_batch_view("m", &columns).await.expect("created");
+        let (own, now_us) = (DefinitionHash::of_none(), platform::clock::now_us());
+        let (definition, asked) = (own.clone(), Asked::default());
+        let note = Note { definition, cut: Offsets::default(), archive_version: 0, committed_at_us: now_us, asked };
+        view.commit(view.begin("RECONCILE"), Some(note.clone())).await.expect("committed");
+        // No commit has ever added or removed it, so nothing else protects it.
+        let older = view.write("1970-01-01", df!("bucket" => [0_i64]).expect("a row"), &[]).await.expect("written");
+        let path = folder.path().join("braid").join(view.path()).join(&older.path);
+        let file = std::fs::File::options().write(true).open(path).expect("a file");
+        file.set_modified(UNIX_EPOCH + Duration::from_micros((now_us - 2 * HOUR_US) as u64)).expect("dated");
+        let (name, files) = (name(0, now_us), vec![older]);
+        view.table().put_beside(&name.path(), &KeptVersion { version: 0, note, files }).await.expect("kept");
+        assert_eq!(view.remove_orphans(&own).await.expect("looked"), 0);
+        view.keep_version(Duration::ZERO, platform::clock::now_us()).await.expect("forgotten");
+        assert_eq!(view.remove_orphans(&own).await.expect("removed"), 1);
     }
 }

@@ -239,7 +239,7 @@ pub(super) async fn damaged(bench: &Bench) {
          \"deletionTimestamp\":0}}}}",
         file.path
     );
-    let log = bench.folder.path().join("braid").join(view.path()).join("_delta_log");
+    let log = bench.folder.path().join(&bench.reconciler.catalog.deployment.name).join(view.path()).join("_delta_log");
     std::fs::write(log.join(format!("{:020}.json", view.version() + 1)), entry).expect("written");
 }
 
