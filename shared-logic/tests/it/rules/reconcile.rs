@@ -116,6 +116,12 @@ impl World {
             self.notes_what_is_over(me.catalog);
             return None;
         };
+        if self.is_paused(self.scenario.metric_of[definition]) {
+            // A view that was rolled back stays as it is.
+            me.definitions.pop();
+            me.made = None;
+            return Some(me);
+        }
         match me.made.take() {
             None => self.reconcile_recomputes(definition, &mut me),
             Some(made) if !made.asked => self.reconcile_asks_again(at, made, &mut me),
