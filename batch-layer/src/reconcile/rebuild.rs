@@ -189,9 +189,9 @@ impl Reconciler {
         complete::own_view(note, &definition, &rules, facts)
     }
 
-    /// The rebuild of the metric's definition, if one was begun for what the view's note asks now, and the archive holds what it has counted: it reaches the
-    /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that was begun at a newer
-    /// version of the archive is none for a process that does not know that version.
+    /// The rebuild of the metric's definition, if one was begun for what the view's note asks now, and the archive holds what it
+    /// has counted: it reaches the rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that
+    /// was begun at a newer version of the archive is none for a process that does not know that version.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let kept = view.rebuild(&definition).await?;

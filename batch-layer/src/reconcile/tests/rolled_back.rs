@@ -123,7 +123,7 @@ async fn of_a_rollback_and_a_reconcile_under_way_one_commits() {
 async fn a_version_that_is_forgotten_cannot_be_had() {
     let bench = bench(Settings::default()).await;
     bench.view().await.keep_version(Duration::ZERO, platform::clock::now_us()).await.expect("forgotten");
-    assert_eq!(bench.view().await.kept_versions().await.expect("listed"), []);
+    assert!(bench.view().await.kept_versions().await.expect("listed").is_empty());
     let gone = bench.reconciler.roll_back(bench.metric(), Some(2)).await;
     assert!(matches!(gone, Err(RepairError::NotKept { version: 2, .. })), "{gone:?}");
     let none = bench.reconciler.roll_back(bench.metric(), None).await;
