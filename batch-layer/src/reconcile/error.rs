@@ -185,7 +185,13 @@ pub enum RepairError {
     Store(#[from] StoreError),
     /// The rebuild failed. The days that were counted are kept.
     #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
+    Reconcile(Box<ReconcileError>),
+}
+
+impl From<ReconcileError> for RepairError {
+    fn from(error: ReconcileError) -> RepairError {
+        RepairError::Reconcile(Box::new(error))
+    }
 }
 
 impl From<StoreError> for MetricError {
