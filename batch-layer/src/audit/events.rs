@@ -7,7 +7,7 @@ use polars::prelude::*;
 use shared_logic::catalog::{Measure, Metric, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::Place;
-use shared_logic::expression::Scalar;
+use shared_logic::expression::{Expression, Scalar};
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::identity::Identity;
 use shared_logic::log::{OffsetRange, PartitionId};
@@ -166,14 +166,14 @@ fn of_group(
     let fields = Fields { frame: columns.finish()?, source };
     for (row, (at, time_us, identity)) in decoded.into_iter().enumerate() {
         if metric.by.iter().zip(key).all(|(name, part)| fields.is_of(name, row, part)) {
-            let value_of = |name: &str| fields.value(name, row);
-            let filter = metric.filter.as_ref().map(|filter| filter.evaluate_row(&value_of));
-            let of_measure = |measure: &Measure| {
-                let argument = measure.of.as_ref().map_or(Value::Null, |of| of.evaluate_row(&value_of).into());
-                measure.kind.of_event(argument)
+            let is_true =
+                |filter: &Expression| filter.evaluate_row(&|name| fields.value(name, row)) == Scalar::Bool(true);
+            let of_measure = |Measure { kind, of, .. }: &Measure| {
+                let argument = of.as_ref().map(|of| Value::from(of.evaluate_row(&|name| fields.value(name, row))));
+                kind.of_event(argument.unwrap_or(Value::Null))
             };
             let values = metric.measures.iter().map(of_measure).collect();
-            let is_accepted = filter.is_none_or(|kept| kept == Scalar::Bool(true));
+            let is_accepted = metric.filter.as_ref().is_none_or(is_true);
             events.events.push(Event { at, time_us, identity, is_accepted, values });
         }
     }

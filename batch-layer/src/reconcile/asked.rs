@@ -75,7 +75,6 @@ impl Reconciler {
             }
             let asked = Asked { rebuild: Some(view.version() + 1), pause: None };
             let note = Note { asked, ..Note::clone(&note) };
-            platform::failpoints::pass("rebuild::before_request");
             if let Committed::At(version) = view.commit(view.begin("ASK REBUILD"), Some(note)).await? {
                 return Ok(Request::Noted(version));
             }

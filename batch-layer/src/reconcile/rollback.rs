@@ -176,10 +176,7 @@ impl Reconciler {
         let note = Note { committed_at_us: now_us, asked, ..kept.note };
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
         let commit = view.begin("ROLLBACK").adding(added).removing(removed).schema(&columns);
-        platform::failpoints::pass("rollback::before_commit");
-        let committed = view.commit(commit, Some(note)).await?;
-        platform::failpoints::pass("rollback::after_commit");
-        Ok(committed)
+        Ok(view.commit(commit, Some(note)).await?)
     }
 }
 
