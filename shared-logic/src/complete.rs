@@ -161,7 +161,7 @@ impl fmt::Display for Why {
                 "the log lost records that had been read, and went on from an older copy; the next reconcile finds out which",
             ),
             Why::NoSliceAtCut { cut } => {
-                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile aligns them")
+                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile of the metric aligns them")
             }
             Why::NotCountedSince { cut, since: Some(since) } => write!(
                 f,

@@ -97,3 +97,37 @@ pub(super) fn times(from: Option<&str>, to: Option<&str>, now_us: i64) -> Result
     ensure!(from_us < to_us, "--from must be before --to: the range includes its start and excludes its end");
     Ok(TimeRange { from_us, to_us })
 }
+
+#[cfg(test)]
+mod tests {
+    use batch_layer::audit::Difference;
+    use shared_logic::log::Offsets;
+
+    use super::*;
+
+    #[test]
+    fn a_range_is_what_query_takes_for_one() {
+        let day_us = 24 * 3_600_000_000;
+        let all = TimeRange::ALL;
+        assert_eq!(times(None, None, day_us).expect("everything"), all);
+        let hour = TimeRange { from_us: day_us - 3_600_000_000, to_us: day_us };
+        assert_eq!(times(Some("-1h"), Some("now"), day_us).expect("an hour"), hour);
+        for (from, to, why) in [
+            (Some("yesterday"), None, "--from yesterday is not a point in time"),
+            (Some("now"), Some("-1h"), "--from must be before --to"),
+        ] {
+            let error = times(from, to, day_us).expect_err(why).to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_view_is_proven_right_only_if_every_record_was_looked_at() {
+        let (cut, times) = (Offsets::default(), TimeRange::ALL);
+        let right = Audit { version: 1, cut, times, buckets: 1, events: 1, without_bytes: 0, differences: Vec::new() };
+        assert!(is_proven(&right));
+        assert!(!is_proven(&Audit { without_bytes: 1, ..right.clone() }));
+        let difference = Difference { bucket_us: 0, measures: Vec::new(), seen: Vec::new() };
+        assert!(!is_proven(&Audit { differences: vec![difference], ..right }));
+    }
+}
