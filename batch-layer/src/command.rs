@@ -1,8 +1,10 @@
-//! The command `batch-layer`: the archive, and the jobs.
+//! The command `batch-layer`: the archive, the jobs, and what an operator does.
 //!
-//! - `output`: what jobs print.
+//! - `output`: what jobs print;
+//! - `repair`: what an operator does about a view that is wrong.
 
 mod output;
+mod repair;
 
 use std::os::unix::process::CommandExt;
 
@@ -69,6 +71,9 @@ enum Command {
     },
     Import(ImportArgs),
     Imports(ImportsArgs),
+    Rebuild(repair::RebuildArgs),
+    Rollback(repair::RollbackArgs),
+    Resume(repair::ResumeArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -135,6 +140,9 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
+        Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

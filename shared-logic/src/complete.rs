@@ -165,7 +165,7 @@ impl fmt::Display for Why {
             ),
             Why::ImportNotCounted => f.write_str("imported rows wait for the next reconcile"),
             Why::NoSliceAtCut { cut } => {
-                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile aligns them")
+                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile of the metric aligns them")
             }
             Why::NotCountedSince { cut, since: Some(since) } => write!(
                 f,

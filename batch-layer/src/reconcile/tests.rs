@@ -1,5 +1,7 @@
 //! Reconciles on a real store, without Kafka.
 //!
+//! - `asked`: rebuilds that an operator asks for;
+//! - `audits`: what an audit finds in a view;
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
@@ -9,10 +11,14 @@
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
 //! - `rebuilds`: views of another definition, counted in steps;
+//! - `rejections`: the invalid records of an archive;
+//! - `rolled_back`: views of an older version, and their pauses;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
 
+mod asked;
+mod audits;
 mod bench;
 mod by_hand;
 mod copies;
@@ -22,6 +28,8 @@ mod imports;
 mod index;
 mod kept_files;
 mod rebuilds;
+mod rejections;
+mod rolled_back;
 mod with_shards;
 mod witnesses;
 mod work;

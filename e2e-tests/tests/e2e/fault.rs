@@ -3,7 +3,8 @@
 //! - processes: `kill9`, `index_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
-//!   deletes or overwrites a shard's keys.
+//!   deletes or overwrites a shard's keys;
+//! - batch views: `rolled_back`, by an operator.
 
 mod archive_lags;
 mod broker_restarts;
@@ -20,6 +21,7 @@ mod redis_lost;
 mod redis_refuses;
 mod redis_slow;
 mod restart;
+mod rolled_back;
 mod shard_by_hand;
 mod stop;
 mod topic_created_again;

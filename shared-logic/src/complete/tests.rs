@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::contracts::archive::{ImportedRecords, import_log};
+use crate::contracts::batch_view::Asked;
 use crate::contracts::speed_view::Instance;
 use crate::log::{OffsetRange, Offsets};
 
@@ -29,7 +30,7 @@ fn cut(pairs: &[(i32, i64)]) -> Offsets {
 }
 
 fn note(definition: u8, offsets: Offsets) -> Note {
-    Note { definition: hash(definition), cut: offsets, archive_version: 7, committed_at_us: 0 }
+    Note { definition: hash(definition), cut: offsets, archive_version: 7, committed_at_us: 0, asked: Asked::default() }
 }
 
 fn shard(slices: &[i64], since: i64) -> Option<Shard> {

@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 use platform::settings::Size;
 use shared_logic::dedup::RecentIdentities;
 use shared_logic::drift::{self, Found, Said};
+use shared_logic::group_key::KeyPart;
 use shared_logic::identity::Identity;
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::measure::Value;
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
+use super::audits::{audited, key};
 use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
 
 /// In the order in which the archive meets them, which is not that of their names.
@@ -139,6 +141,7 @@ impl Walk {
     async fn ends(&mut self) {
         let last = self.counts(&Rotated::new()).await;
         self.commits(last).await;
+        self.audits().await;
         let everything: Offsets = partitions().into_iter().map(|id| (id.clone(), self.bench.next(&id))).collect();
         assert_eq!(self.cut, everything, "without shards the cut is what is archived");
         let (view, archive, reconciler) = (self.bench.view().await, self.bench.archive.clone(), &self.bench.reconciler);
@@ -146,6 +149,14 @@ impl Walk {
         let counted = reconciler.recount(self.bench.metric(), &view, &Counted::Nothing, &archive, &rotated).await;
         let (plan, done) = counted.expect("counted");
         self.commits(Running { view, archive, plan, done }).await;
+    }
+
+    /// An audit recounts from the bytes, by other code again, and finds nothing.
+    async fn audits(&self) {
+        for key in [KeyPart::All, KeyPart::Missing, key(""), key("a")] {
+            let found = audited(&self.bench, key).await;
+            assert!(found.differences.is_empty() && found.without_bytes == 0, "{found:?}: {:?}", self.records);
+        }
     }
 
     /// Archives some records of one log: some are copies, some are invalid, and some offsets hold no record.

@@ -259,6 +259,35 @@ async fn an_imported_file_is_not_compared_and_its_copies_are_none_that_speed_cou
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_rollback_everything_from_the_lowered_cut_on_is_compared_unless_its_slices_are_dropped() {
+    for are_dropped in [false, true] {
+        let redis = Redis::start().await.expect("a Redis");
+        let mut bench = patient(&redis).await;
+        open(&bench, 0, 0, definition(&bench)).await;
+        open(&bench, 1, 0, definition(&bench)).await;
+        for id in 1..=3 {
+            both(&mut bench, 0, &[event(id, 1)]).await;
+            reconciled(&bench).await;
+        }
+        bench.reconciler.roll_back(bench.metric(), Some(1)).await.expect("rolled back");
+        bench.reconciler.resume(bench.metric()).await.expect("resumed");
+        if are_dropped {
+            let (mut redis, keys) = connected(&bench, 0).await;
+            let dropped = ShardClient::default().drop_below(&mut redis, &keys, 3).await;
+            assert!(matches!(dropped, Ok(Reply::Done(_))), "{dropped:?}");
+        }
+        both(&mut bench, 0, &[event(4, 1)]).await;
+        let row = reconciled(&bench).await;
+        assert_eq!((row.view_version, row.offsets, row.rows_added), (6, 3, 3));
+        let reason = are_dropped.then_some("no_slice_at_cut");
+        assert_eq!((row.comparable, row.reason.as_deref()), (!are_dropped, reason));
+        if !are_dropped {
+            assert_eq!(drift_of(&row, 0), [Some(3), Some(3), Some(0), Some(0), Some(0)]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_does_not_answer_holds_no_commit_up() {
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = bench(&redis, Span::from_millis(500)).await;
@@ -272,7 +301,8 @@ async fn a_redis_that_does_not_answer_holds_no_commit_up() {
     redis.suspend().expect("frozen");
     let changed = bench.reconciler.attempts(bench.metric(), &mut prepared, false).await;
     redis.resume().expect("thawed");
-    assert_eq!(changed.expect("committed").expect("its own view").version, 2);
+    let outcome = changed.expect("committed").expect("its own view");
+    assert!(matches!(outcome, Outcome::Changed(Changed { version: 2, .. })), "{outcome:?}");
     let [row] = prepared.reconciliations.as_slice() else { panic!("{:?}", prepared.reconciliations) };
     assert_eq!((row.comparable, row.reason.as_deref(), row.rows_added), (false, Some("not_measured"), 1));
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Metric, Partition, Range, Reconciliation, Report, Source};
+use super::report::{Metric, Partition, Pause, Range, Reconciliation, Report, Source};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -75,6 +75,12 @@ impl Page {
         for Metric { name, cut, freshness, .. } in metrics {
             if cut.as_ref().is_some_and(|cut| !cut.is_current) {
                 self.trouble(&format!("{name}: the batch view is out of date, until a reconcile rebuilds it"));
+            }
+            if let Some(Pause { since, rolled_back_to }) = cut.as_ref().and_then(|cut| cut.pause.as_ref()) {
+                let version = integer(rolled_back_to);
+                self.trouble(&format!(
+                    "{name}: rolled back to version {version} and paused since {since}, until `batch-layer resume {name}`"
+                ));
             }
             if let Some(error) = &freshness.error {
                 self.trouble(&format!("{name}: {error}"));

@@ -115,6 +115,16 @@ pub(super) struct Cut {
     pub(super) version: u64,
     pub(super) age_ms: u64,
     pub(super) is_current: bool,
+    /// Older serving layers do not say it.
+    #[serde(default)]
+    pub(super) pause: Option<Pause>,
+}
+
+/// A view that was rolled back.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pause {
+    pub(super) since: String,
+    pub(super) rolled_back_to: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(super) sources: Vec<SourceStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
+    /// The metrics whose views no reconcile changes, each with the moment since when.
+    pub(super) paused: BTreeMap<String, String>,
     pub(super) dependencies: Dependencies,
 }
 

@@ -13,7 +13,7 @@ fn report() -> Report {
     let gap = json!({"reason": "no_shard", "text": "no worker counts it", "source": "views", "log": "L1", "partition": 1,
                      "from": null, "to": null});
     let cut = json!({"version": 1_017, "committed_at": "2026-04-24T09:20:03Z", "age_ms": 754_000, "definition": "00",
-                     "is_current": false, "archive_version": 3, "offsets": {}, "segments": {"days": 1, "months": 1, "bytes": 9_000}});
+                     "is_current": false, "pause": {"since": "2026-04-24T09:20:03Z", "rolled_back_to": 1_012}, "archive_version": 3, "offsets": {}, "segments": {"days": 1, "months": 1, "bytes": 9_000}});
     let lost = json!([{"from": 10, "to": 20, "accepted": false}, {"from": 30, "to": 40, "accepted": true}]);
     let both = json!({
         "status": {
@@ -64,6 +64,7 @@ metric  source  version      cut age  behind  complete  drift
 views   views     1,017  12 min 34 s  744 ms  no        1,036
 clicks  clicks        -            -       -  no            -
 views: the batch view is out of date, until a reconcile rebuilds it
+views: rolled back to version 1,012 and paused since 2026-04-24T09:20:03Z, until `batch-layer resume views`
 views: gap: no worker counts it (source views, log L1, partition 1)
 clicks: redis is away
 views: in 2 buckets speed had counted what its rules do not explain
