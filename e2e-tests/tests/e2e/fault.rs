@@ -1,6 +1,7 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
-//! - processes: `kill9`, `index_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
+//! - processes: `kill9`, `index_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`,
+//!   `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
 //!   deletes or overwrites a shard's keys;
