@@ -1,8 +1,10 @@
-//! The command `batch-layer`: the archive, and the jobs.
+//! The command `batch-layer`: the archive, the jobs, and what an operator does.
 //!
-//! - `output`: what jobs print.
+//! - `output`: what jobs print;
+//! - `repair`: what an operator does about a view that is wrong.
 
 mod output;
+mod repair;
 
 use std::os::unix::process::CommandExt;
 
@@ -17,6 +19,7 @@ use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
+use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -66,6 +69,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text, requires = "once")]
         output: Output,
     },
+    Import(ImportArgs),
+    Imports(ImportsArgs),
+    Rebuild(repair::RebuildArgs),
+    Rollback(repair::RollbackArgs),
+    Resume(repair::ResumeArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -133,6 +141,11 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
+        Command::Imports(args) => imports::list(args, &storage, &catalog).await,
+        Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

@@ -4,16 +4,22 @@
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
+//! - [`audit`]: compares a view with the archived records of one key;
+//! - [`rejected`]: the invalid records of an archive;
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
+//! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
 
 pub mod archive;
 mod archive_rows;
+pub mod audit;
 pub mod command;
 pub mod give_up;
+pub mod import;
 pub mod init;
 pub mod reconcile;
+pub mod rejected;
 mod rows;
 pub mod schedule;
 

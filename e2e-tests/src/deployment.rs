@@ -192,9 +192,14 @@ impl Deployment {
 
     /// Starts `batch-layer` with those arguments.
     pub fn batch(&self, arguments: &[&str]) -> Result<Process> {
+        self.launch_batch(arguments, "")
+    }
+
+    /// Starts `batch-layer` with those arguments, and with fail points armed.
+    pub fn launch_batch(&self, arguments: &[&str], fail_points: &str) -> Result<Process> {
         let mut command = Command::new(binary("batch-layer")?);
         command.args(arguments);
-        self.spawn(arguments.first().copied().unwrap_or("batch-layer"), command, "")
+        self.spawn(arguments.first().copied().unwrap_or("batch-layer"), command, fail_points)
     }
 
     /// Accepts every loss of the source `views` that the archive knows of.

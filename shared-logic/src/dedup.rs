@@ -2,9 +2,10 @@
 //!
 //! Both rules depend on the log alone. The batch layer removes every later copy (`copies`). The speed layer removes a
 //! copy if an earlier one lies at most `dedup_window` offsets back in the same partition ([`RecentIdentities`]); it counts
-//! other copies until the next reconcile.
+//! other copies until the next reconcile. Which ones it counts follows from where copies lie, so the batch layer can tell (`seen`).
 
 mod copies;
+mod seen;
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,7 @@ use crate::hash_index::HashIndex;
 use crate::identity::Identity;
 
 pub use self::copies::{FirstCopies, Place, Verdict, verdict};
+pub use self::seen::OlderCopies;
 
 /// Stands for an offset without an event. It is not in the index, so it is mistaken for no identity.
 const NO_EVENT: Identity = Identity(0, 0);

@@ -1,12 +1,12 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `imports`: the files of imports that have not committed yet;
 //! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod imports;
 mod schemas;
-
-use std::collections::HashSet;
 
 use platform::store::{Committed, StoreError};
 use polars::prelude::Schema;
@@ -97,12 +97,13 @@ impl Archive {
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
     }
 
-    /// Removes files that do not belong to this version, if they were written longer than [`ORPHAN_AGE`] ago and no
-    /// commit has taken them out since then; returns how many.
+    /// Removes files that do not belong to this version, nor to an import that is under way, if they were written longer than
+    /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
-        self.table().remove_orphans(ORPHAN_AGE, &HashSet::new()).await
+        let spared = self.files_of_imports().await?;
+        self.table().remove_orphans(ORPHAN_AGE, &spared).await
     }
 }

@@ -39,7 +39,10 @@ pub(super) async fn commit(
     let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
     let removed = if rebuilt { removed } else { replaced };
     let committed_cut = cut.clone();
-    let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us() };
+    // What was asked for is done by the commit that counts everything anew, and by no other.
+    let asked = view.note().filter(|_| !rebuilt).map(|note| note.asked.clone()).unwrap_or_default();
+    let rebuild_asked = asked.rebuild.is_some();
+    let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us(), asked };
     let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
         commit = commit.schema(columns);
@@ -48,7 +51,9 @@ pub(super) async fn commit(
     let committed = view.commit(commit, Some(note)).await?;
     platform::failpoints::pass("reconcile::after_commit");
     Ok(match committed {
-        Committed::At(version) => Some(Changed { version, cut: committed_cut, days, rows, rebuilt, work }),
+        Committed::At(version) => {
+            Some(Changed { version, cut: committed_cut, days, rows, rebuilt, rebuild_asked, work })
+        }
         Committed::Conflict => None,
     })
 }

@@ -11,9 +11,11 @@
 //!
 //! - `pieces`: a day's event time → pieces with few enough events;
 //! - `events`: a piece → its events, with what tells copies apart;
+//! - `found`: what is compared with what speed had said of the new events;
 //! - `output`: partials → files.
 
 mod events;
+mod found;
 mod output;
 mod pieces;
 
@@ -25,7 +27,9 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::batch_view::BUCKET;
+use shared_logic::drift::Found;
 use shared_logic::log::{OffsetRange, Offsets};
+use shared_logic::measure::MeasureKind;
 use shared_logic::partial;
 use shared_logic::plan::Plan;
 use shared_logic::schema::Field as SourceField;
@@ -67,6 +71,8 @@ pub(super) struct DayTask {
     pub(super) identities: Vec<Run>,
     /// The files of the day's rows that are counted already.
     pub(super) rows: Vec<DataFile>,
+    /// Whether what is found of the new events is to be compared with what speed had said of them.
+    pub(super) compared: bool,
 }
 
 /// A day that is counted. Its files belong to the view once they are committed.
@@ -76,6 +82,8 @@ pub(super) struct DayDone {
     pub(super) added: Vec<DataFile>,
     /// The files among [`DayTask::rows`] in whose place they come; all others stay.
     pub(super) replaced: Vec<DataFile>,
+    /// What was found of the new events, if it is to be compared.
+    pub(super) found: Found,
     /// What that took.
     pub(super) work: Work,
 }
@@ -106,8 +114,10 @@ impl DayTask {
             fields: fields(source, &plan),
             key: Arc::new(Key::new(source, &self.logs)),
             output: Output::new(view, &self.day, source, metric, &plan, rows_max),
+            kinds: plan.kinds(),
             plan,
             rows_max,
+            found: Found::default(),
             work: Work::default(),
         };
         let mut again = self.units.clone();
@@ -126,8 +136,11 @@ struct Day<'a> {
     fields: Vec<&'a SourceField>,
     key: Arc<Key>,
     plan: Arc<Plan>,
+    /// The metric's measures.
+    kinds: Vec<MeasureKind>,
     output: Output<'a>,
     rows_max: usize,
+    found: Found,
     work: Work,
 }
 
@@ -142,14 +155,15 @@ impl Day<'_> {
             // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
             for part in piece.parts().filter(|_| piece.count > 1) {
                 let events = self.read(&ranges, &part).await?;
-                again.extend(self.judge(events, counted).await?.1);
+                again.extend(self.judge(events, counted, task.compared).await?.1);
             }
             if piece.is_within(again) {
                 continue;
             }
             for part in piece.parts() {
                 let events = self.read(&ranges, &part).await?;
-                let (added, units) = self.judge(events, counted).await?;
+                // What was judged before is compared already.
+                let (added, units) = self.judge(events, counted, task.compared && piece.count == 1).await?;
                 again.extend(units);
                 self.work.added += added.height() as u64;
                 let partials = self.partials(added, Some(self.times(again))).await?;
@@ -160,26 +174,44 @@ impl Day<'_> {
     }
 
     /// Which of these new events are added, and the units that have to be recomputed, as an older copy has to go. Of a source
-    /// without an event id, every event is added.
-    async fn judge(&mut self, events: Events, counted: &Offsets) -> Result<(DataFrame, BTreeSet<i64>), DayError> {
+    /// without an event id, every event is added. Where they are `compared`, what is found of them is noted.
+    async fn judge(
+        &mut self,
+        events: Events,
+        counted: &Offsets,
+        compared: bool,
+    ) -> Result<(DataFrame, BTreeSet<i64>), DayError> {
         if self.source.event_id.is_empty() || events.rows.height() == 0 {
+            if compared && events.rows.height() > 0 {
+                self.found_all(&events.rows).await?;
+            }
             return Ok((events.rows, BTreeSet::new()));
         }
         let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
         let (rows, firsts) = events.first_copies(self.archive.path()).await?;
         let identities = firsts.identities();
         let older = identities::older(self.archive, &task.identities, &identities, counted, &task.logs);
-        let (older, rows_read) = older.await?;
+        let (mut older, rows_read) = older.await?;
         self.work.looked_up += identities.len() as u64;
         self.work.rows_read += rows_read;
+        if compared {
+            self.look_into_the_window(&rows, &firsts, counted, &mut older.copies).await?;
+        }
+        let (plan, window) = (compared.then(|| Arc::clone(&self.plan)), self.source.dedup_window);
         let judged = rows::compute("judge new events", self.archive.path(), move || {
-            let (added, recounted) = firsts.judge(&older);
+            let found = match plan {
+                Some(plan) => found::of_new(&plan, &rows, &firsts, &older, window)?,
+                None => Found::default(),
+            };
+            let (added, recounted) = firsts.judge(&older.first);
             let times = rows.column(&event_time)?.i64()?;
             let units = recounted.into_iter().filter_map(|row| times.get(row));
             let units = units.map(|time| bucket_start(time, unit_us)).collect();
-            Ok((rows.filter(&added.into_iter().collect())?, units))
+            Ok((rows.filter(&added.into_iter().collect())?, units, found))
         });
-        Ok(judged.await?)
+        let (added, units, found) = judged.await?;
+        self.found.add(&self.kinds, found);
+        Ok((added, units))
     }
 
     /// Counts units anew, from all events below the cut.
@@ -190,7 +222,8 @@ impl Day<'_> {
         let ranges = OffsetRange::between(None, &self.task.cut);
         for piece in self.pieces(&ranges, Some(units)).await? {
             for part in piece.parts() {
-                let distinct = self.read(&ranges, &part).await?.distinct(self.archive.path()).await?;
+                let events = self.read(&ranges, &part).await?;
+                let distinct = self.distinct(events).await?;
                 let partials = self.partials(distinct, None).await?;
                 self.output.push(partials).await?;
             }
@@ -231,7 +264,7 @@ impl Day<'_> {
             self.output.carry(&file, &none).await?;
             replaced.push(file);
         }
-        Ok(DayDone { added: self.output.written().await?, replaced, work: self.work })
+        Ok(DayDone { added: self.output.written().await?, replaced, found: self.found, work: self.work })
     }
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {

@@ -90,6 +90,8 @@ impl Plan {
             basis;
         let (unit_us, logs, own) = (unit_us(metric.grain_us), logs(facts), counted.cut().cloned());
         let rebuilt = !matches!(counted, Counted::InView(_));
+        // What was staged was counted beside the view, so no slice holds what is added to it.
+        let compared = !rebuilt;
         let (removed, staged, kept) = match counted {
             Counted::InView(_) => (Vec::new(), Vec::new(), view),
             Counted::Staged(_, staged) => (view, staged.clone(), staged),
@@ -114,6 +116,7 @@ impl Plan {
             events: archive.remove(&day).unwrap_or_default(),
             identities: identities.runs(&day).to_vec(),
             rows: kept.remove(&day).unwrap_or_default(),
+            compared,
             day,
         };
         let tasks = days.into_iter().map(task).collect();
@@ -137,6 +140,7 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
         events: archive.remove(name).unwrap_or_default(),
         identities: Vec::new(),
         rows: Vec::new(),
+        compared: false,
     })
     .collect()
 }

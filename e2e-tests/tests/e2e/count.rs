@@ -1,5 +1,6 @@
 //! Answers over many events, without a fault.
 
+mod drift;
 mod exact;
 mod existing_topic;
 mod full_speed;

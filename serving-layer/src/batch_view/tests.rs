@@ -118,6 +118,7 @@ impl Table {
             cut: Offsets::from_iter([(PartitionId::new("log", 0), 7)]),
             archive_version: 3,
             committed_at_us: 0,
+            asked: batch_view::Asked::default(),
         }
     }
 

@@ -14,7 +14,10 @@ mod headers;
 mod registration;
 mod schemas;
 
-pub use facts::{ColumnsOnly, Facts, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld};
+pub use facts::{
+    ColumnsOnly, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog,
+    WhyNotHeld, import_log,
+};
 pub use headers::headers_text;
 pub use registration::Change;
 pub use schemas::{ArchivedSchema, schema_path};

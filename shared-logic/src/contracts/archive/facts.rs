@@ -5,9 +5,11 @@
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
+//! - `imports`: files that were imported, each as a log of its own (R6);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
+mod imports;
 mod incarnations;
 mod kept_bytes;
 mod over;
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
+pub use imports::{Import, ImportedRecords, import_log};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
 
@@ -40,10 +43,10 @@ pub struct Facts {
     pub keeps_bytes: bool,
 }
 
-/// One life of a topic.
+/// One life of a topic, or a file that was imported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogFacts {
-    /// The topic's id.
+    /// The topic's id; for a file, its [`import_log`].
     pub log: String,
     /// Whether the log has ended: its topic was deleted. A closed log's cut is its archived end.
     #[serde(default)]
@@ -57,6 +60,9 @@ pub struct LogFacts {
     /// neither views nor shards.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub over_in: BTreeSet<String>,
+    /// The file that the log was imported from; `None`: it is a life of the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
     /// The partitions that the archive has begun.
     pub partitions: BTreeMap<i32, PartitionFacts>,
 }
@@ -137,6 +143,7 @@ impl Facts {
                 closed: false,
                 settled: false,
                 over_in: BTreeSet::new(),
+                import: None,
                 partitions: BTreeMap::new(),
             });
             self.logs.len() - 1

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use shared_logic::catalog::RulesHash;
 use shared_logic::complete::own_view;
-use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::batch_view::{Asked, Note};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut::{self, CutPlan, Rotated};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
@@ -116,6 +116,12 @@ impl World {
             self.notes_what_is_over(me.catalog);
             return None;
         };
+        if self.is_paused(self.scenario.metric_of[definition]) {
+            // A view that was rolled back stays as it is.
+            me.definitions.pop();
+            me.made = None;
+            return Some(me);
+        }
         match me.made.take() {
             None => self.reconcile_recomputes(definition, &mut me),
             Some(made) if !made.asked => self.reconcile_asks_again(at, made, &mut me),
@@ -231,7 +237,8 @@ impl World {
             let mask = rows.entry(id.clone()).or_default();
             *mask = mask.plus(if *foreign { added.foreign() } else { added });
         }
-        let note = Note { definition: hash(definition), cut, archive_version: me.archive.version, committed_at_us: 0 };
+        let (definition, archive_version) = (hash(definition), me.archive.version);
+        let note = Note { definition, cut, archive_version, committed_at_us: 0, asked: Asked::default() };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
 }
