@@ -4,7 +4,7 @@ use test_kit::Dice;
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::dedup::{FirstCopies, OlderCopies, Place, RecentIdentities};
+use crate::dedup::{FirstCopies, OlderCopies, Place, RecentIdentities, Sighting};
 use crate::identity::Identity;
 
 const CATALOG: &str = r#"
@@ -93,7 +93,7 @@ fn counted_by_speed(rows: &[Row], window: u64) -> Vec<bool> {
     let mut windows = BTreeMap::from(PARTITIONS.map(|partition| (partition, RecentIdentities::new(window))));
     let mut is_new = |row: &Row| {
         let window = windows.get_mut(&(row.place.log, row.place.partition)).expect("it is one of them");
-        !window.is_duplicate(row.identity, row.place.offset)
+        window.judge(&[Sighting { identity: row.identity, offset: row.place.offset }]) == [false]
     };
     rows.iter().map(&mut is_new).collect()
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use platform::settings::Size;
-use shared_logic::dedup::RecentIdentities;
+use shared_logic::dedup::{RecentIdentities, Sighting};
 use shared_logic::drift::{self, Found, Said};
 use shared_logic::group_key::KeyPart;
 use shared_logic::identity::Identity;
@@ -270,7 +270,8 @@ impl Walk {
             for record in records {
                 let Some(event) = &record.event else { continue };
                 let of_house = [event.house.as_bytes(), &event.id.to_le_bytes()];
-                let is_copy = window.is_duplicate(Identity::of(of_house, event.at_ms), record.offset);
+                let identity = Identity::of(of_house, event.at_ms);
+                let is_copy = window.judge(&[Sighting { identity, offset: record.offset }]) == [true];
                 if is_copy || !range.contains(&record.offset) || self.is_filtered && event.n < 0 {
                     continue;
                 }
