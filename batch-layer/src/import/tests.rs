@@ -111,11 +111,11 @@ fn as_lines(frame: &DataFrame, day: &str) -> Vec<String> {
     let raw = frame.column(RAW).expect("declared").binary().expect("bytes").iter();
     let raw = raw.map(|bytes| String::from_utf8_lossy(bytes.expect("all bytes are kept")).into_owned());
     let places = texts(LOG).into_iter().zip(offsets).zip(raw).zip(texts(ERROR));
-    let line = |(((log, offset), raw), error): (((Option<String>, Option<i64>), String), Option<String>)| {
-        let (log, offset) = (log.unwrap_or_default(), offset.unwrap_or_default());
+    let lines = places.map(|(((log, offset), raw), error)| {
+        let (log, offset): (String, i64) = (log.unwrap_or_default(), offset.unwrap_or_default());
         format!("{} {offset} {DAY}={day} {raw} {}", &log[..7], error.unwrap_or_default())
-    };
-    places.map(line).collect()
+    });
+    lines.collect()
 }
 
 fn expected(rows: &[(i64, &str, &str, &str)]) -> Vec<String> {
