@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-s3 test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift test test-long test-s3 test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -18,6 +18,11 @@ help: ## what there is (the default)
 run: ## the whole platform in one process, with sample traffic; ARGS='…' passes flags to `braid up`
 	@deploy/install.sh run
 	$(CARGO) run --locked --quiet -p braid -- up $(ARGS)
+
+demo-drift: ## a million events and 36 copies that speed cannot know: what it says, what the recount says, and the drift between them
+	@deploy/install.sh test
+	$(CARGO) build --locked --workspace
+	$(TARGET)/debug/demo-drift
 
 # How many tests run at once: two for each processor. Busy scenarios count for two; see e2e-tests/src/places.rs.
 TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))

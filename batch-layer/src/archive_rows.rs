@@ -11,6 +11,7 @@
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;
+//! - `records`: rows → single records, with their bytes;
 //! - `digest`: rows → which records they are, to be compared with what is read again (R11).
 
 pub(crate) mod digest;
@@ -19,6 +20,7 @@ pub(crate) mod hashes;
 pub(crate) mod lives;
 mod places;
 pub(crate) mod record_rows;
+pub(crate) mod records;
 pub(crate) mod scan;
 pub(crate) mod witnesses;
 

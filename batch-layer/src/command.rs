@@ -1,8 +1,10 @@
-//! The command `batch-layer`: the archive, and the jobs.
+//! The command `batch-layer`: the archive, the jobs, and what an operator does.
 //!
-//! - `output`: what jobs print.
+//! - `output`: what jobs print;
+//! - `repair`: what an operator does about a view that is wrong.
 
 mod output;
+mod repair;
 
 use std::os::unix::process::CommandExt;
 
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::output::Output;
 use crate::erase;
 use crate::erase::command::{EraseArgs, ErasuresArgs};
+use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::maintenance::Pass;
 use crate::reconcile::Reconciler;
 
@@ -75,6 +78,11 @@ enum Command {
     Erase(EraseArgs),
     /// Lists the erasures that the archives remember, and how far each has come
     Erasures(ErasuresArgs),
+    Import(ImportArgs),
+    Imports(ImportsArgs),
+    Rebuild(repair::RebuildArgs),
+    Rollback(repair::RollbackArgs),
+    Resume(repair::ResumeArgs),
     /// Moved to `braid status`
     #[command(hide = true)]
     Status(Moved),
@@ -167,6 +175,11 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
         Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
+        Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
+        Command::Imports(args) => imports::list(args, &storage, &catalog).await,
+        Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
     }
 }

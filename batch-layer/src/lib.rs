@@ -6,18 +6,24 @@
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
+//! - [`audit`]: compares a view with the archived records of one key;
+//! - [`rejected`]: the invalid records of an archive;
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
+//! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts;
 //! - [`command`]: the command line.
 
 pub mod archive;
 mod archive_rows;
+pub mod audit;
 pub mod command;
 pub mod erase;
 pub mod give_up;
+pub mod import;
 pub mod init;
 pub mod maintenance;
 pub mod reconcile;
+pub mod rejected;
 mod rows;
 pub mod schedule;
 

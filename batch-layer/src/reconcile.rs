@@ -18,18 +18,23 @@
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
-//! - `erased`: which hours are counted again, as events of them were erased;
-//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view;
+//! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
+//! - `erased`: which hours are counted again, as events of them were erased; `erasures` follows how far that has come;
+//! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view; `asked` does so for an
+//!   operator;
 //! - `retired`: what can still be done with days whose rows are retired;
+//! - `rollback`: files, cut and definition of an older version, for an operator, and a pause;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
 //! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
 //! failed.
 
+mod asked;
 mod basis;
 mod commit;
 mod cut;
 mod day;
+mod drift;
 mod erased;
 mod erasures;
 mod error;
@@ -40,6 +45,7 @@ mod progress;
 mod rebuild;
 mod report;
 mod retired;
+mod rollback;
 mod shards;
 mod slices;
 mod touched;
@@ -54,6 +60,7 @@ use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
 use tokio::sync::watch;
@@ -69,9 +76,11 @@ use self::slices::Slices;
 
 use crate::archive_rows::witnesses::Records;
 
-pub use self::error::{DayError, MetricError, ReconcileError, SourceError};
+pub use self::asked::Request;
+pub use self::error::{DayError, MetricError, ReconcileError, RepairError, SourceError};
 pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
+pub use self::rollback::{OlderVersion, RolledBack};
 
 /// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
 /// of the hash table by which it is grouped. In bytes.
@@ -139,11 +148,15 @@ impl Reconciler {
                     let mut rebuilds = Vec::new();
                     for metric in self.catalog.metrics_of(&source.name) {
                         match self.reconcile(metric, &mut prepared).await {
-                            Ok(Some(report)) => reports.push(report),
+                            Ok(Some(report)) => {
+                                rebuilds.extend(report.is_rebuild_asked().then_some(metric));
+                                reports.push(report);
+                            }
                             Ok(None) => rebuilds.push(metric),
                             Err(error) => failed.push(error),
                         }
                     }
+                    self.keep_reconciliations(&mut prepared).await;
                     others.push((prepared, rebuilds));
                 }
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
@@ -160,6 +173,7 @@ impl Reconciler {
             }
         }
         for (prepared, _) in &mut others {
+            self.keep_reconciliations(prepared).await;
             self.note_over(prepared).await;
             self.follow_erasures(prepared).await;
         }
@@ -177,29 +191,33 @@ impl Reconciler {
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
-        Ok(Some(Prepared { archive, shards, slices, known: Records::new() }))
+        Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }))
     }
 
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.
     async fn reconcile(&self, metric: &Metric, prepared: &mut Prepared<'_>) -> Result<Option<Report>, ReconcileError> {
         let started = Instant::now();
-        let changed = self.attempts(metric, prepared, false).await;
-        let changed = changed.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
-        Ok(changed.map(|changed| report(metric, Outcome::Changed(changed), started)))
+        let outcome = self.attempts(metric, prepared, false).await;
+        let outcome = outcome.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
+        Ok(outcome.map(|outcome| report(metric, outcome, started)))
     }
 
-    /// Attempts it until no other reconcile commits first, a bounded number of times. Returns `None` if the newest view counts
-    /// another definition, unless what is `staged` beside it may replace it and is whole.
+    /// Attempts it until no other reconcile commits first, a bounded number of times; a view that is paused is left as it is.
+    /// Returns `None` if the newest view counts another definition or is to be counted anew, unless what is `staged` beside it
+    /// may replace it and is whole.
     async fn attempts(
         &self,
         metric: &Metric,
         prepared: &mut Prepared<'_>,
         staged: bool,
-    ) -> Result<Option<Changed>, MetricError> {
+    ) -> Result<Option<Outcome>, MetricError> {
         let mut view = view::create(&self.storage, &self.catalog, metric).await?;
         let mut backoff = Backoff::unlimited(self.settings.retry_backoff.get());
         for attempt in 1..=self.settings.max_attempts {
             view.refresh().await?;
+            if let Some(pause) = rollback::pause(&view) {
+                return Ok(Some(Outcome::Paused(pause.clone())));
+            }
             // After the view, so that the facts are never older than the archive from which the view was computed.
             prepared.archive.refresh().await?;
             prepared.shards.settle(&mut prepared.archive).await?;
@@ -207,8 +225,9 @@ impl Reconciler {
             let counted = self.counted(metric, &view, &prepared.archive, staged).await?;
             let Some(counted) = counted else { return Ok(None) };
             if let Some(changed) = self.attempt(metric, &mut view, &counted, prepared).await? {
+                self.keep_version(&view).await;
                 self.tidy_up(metric, &view, &prepared.archive).await;
-                return Ok(Some(changed));
+                return Ok(Some(Outcome::Changed(changed)));
             }
             warn!(metric = metric.name, attempt, "another reconcile committed first; planning anew");
             counter!("braid_reconcile_conflicts_total").increment(1);
@@ -233,13 +252,18 @@ impl Reconciler {
         counted: &Counted,
         prepared: &mut Prepared<'_>,
     ) -> Result<Option<Changed>, MetricError> {
-        let Prepared { archive, shards, slices, known } = prepared;
+        let Prepared { archive, shards, slices, known, reconciliations } = prepared;
+        let began = Instant::now();
         loop {
             let rotated = slices::confirmed(archive, slices, view.note().map(|note| &note.cut), known).await?;
             let (plan, done) = self.recount(metric, view, counted, archive, &rotated).await?;
-            if !shards.opened_meanwhile(&archive.facts(), slices).await? {
-                return self.commit(metric, view, plan, done).await;
+            if shards.opened_meanwhile(&archive.facts(), slices).await? {
+                continue;
             }
+            let measured = self.measured(metric, counted, (&plan, done.as_slice()), &archive.facts(), shards).await;
+            let changed = self.commit(metric, view, plan, done).await?;
+            reconciliations.extend(changed.as_ref().map(|changed| measured.row(metric, view, changed, began)));
+            return Ok(changed);
         }
     }
 
@@ -301,6 +325,15 @@ impl Reconciler {
         Ok(commit::commit(view, plan, done, &columns).await?)
     }
 
+    /// Keeps this version of a view, so that it can be rolled back to. A failure is logged and nothing else: it is one version
+    /// less that can be had.
+    async fn keep_version(&self, view: &BatchView) {
+        let (span, now_us) = (self.settings.keep_versions.get(), platform::clock::now_us());
+        if let Err(error) = view.keep_version(span, now_us).await {
+            warn!(table = view.path(), error = error_text(&error), "cannot keep this version to be rolled back to");
+        }
+    }
+
     /// From time to time, writes a checkpoint of the view's log and removes files that belong to no version, nor to the index. A
     /// failure is logged and nothing else, because the view works without this.
     async fn tidy_up(&self, metric: &Metric, view: &BatchView, archive: &Archive) {
@@ -333,6 +366,8 @@ struct Prepared<'a> {
     slices: Slices,
     /// Archived records that were looked up as witnesses of slices (R12).
     known: Records,
+    /// What was committed so far, and is not kept yet.
+    reconciliations: Vec<Reconciliation>,
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come; [`close`] and [`lost`] settle what archives hold;
+//! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`completions`] teaches a shell these commands.
 
+pub mod audit;
 pub mod catalog;
 pub mod close;
 pub mod completions;
@@ -17,6 +19,7 @@ pub mod init;
 pub mod lost;
 pub mod produce;
 pub mod query;
+pub mod rejected;
 pub mod send;
 pub mod status;
 pub mod up;

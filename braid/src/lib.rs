@@ -1,15 +1,15 @@
 //! `braid`: the whole platform in one process, and the operator's tools beside it.
 //!
 //! Begin with [`commands`]. What they stand on: [`catalog_file`] finds the catalog, [`embedded`] replaces a Kafka or a
-//! Redis that the settings do not name, `input` reads records from files and pipes, [`source_topic`] sends to a source's topic,
-//! and [`serving`] asks a serving layer. [`terminal`], [`table`] and [`number`] are how answers look to a person.
+//! Redis that the settings do not name, [`source_topic`] sends to a source's topic, [`serving`] asks a serving layer, and
+//! `verdicts` counts what a catalog rejects. [`terminal`], [`table`] and [`number`] are how answers look to a person.
 
 pub mod catalog_file;
 pub mod commands;
 pub mod embedded;
-mod input;
 pub mod number;
 pub mod serving;
 pub mod source_topic;
 pub mod table;
 pub mod terminal;
+mod verdicts;

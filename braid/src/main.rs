@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use braid::commands::{catalog, close, completions, health, init, lost, produce, query, send, status, up};
+use braid::commands::{
+    audit, catalog, close, completions, health, init, lost, produce, query, rejected, send, status, up,
+};
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
 
@@ -38,6 +40,9 @@ enum Command {
     Close(close::Args),
     #[command(subcommand)]
     Lost(lost::Args),
+    #[command(subcommand)]
+    Rejected(rejected::Args),
+    Audit(audit::Args),
     Completions(completions::Args),
 }
 
@@ -81,6 +86,8 @@ async fn run() -> ExitCode {
         Command::Status(args) => status::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,
         Command::Lost(args) => lost::run(args, &cli.settings).await,
+        Command::Rejected(args) => rejected::run(args, &cli.settings).await,
+        Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

@@ -207,7 +207,7 @@ impl Deployment {
         self.launch_batch(arguments, "")
     }
 
-    /// Starts `batch-layer` with those arguments and with fail points armed.
+    /// Starts `batch-layer` with those arguments, and with fail points armed.
     pub fn launch_batch(&self, arguments: &[&str], fail_points: &str) -> Result<Process> {
         let mut command = Command::new(binary("batch-layer")?);
         command.args(arguments);

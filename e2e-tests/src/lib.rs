@@ -14,6 +14,7 @@ pub mod answer;
 pub mod archive;
 pub mod binaries;
 pub mod deployment;
+pub mod drift;
 pub mod exactness;
 mod fetched;
 pub mod kafka;

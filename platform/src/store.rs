@@ -200,6 +200,15 @@ impl Store {
         Table::open(self.location(path)?).await
     }
 
+    /// Opens a table as it is, whether or not it consists of the files that its last commit noted; `None` if it does not exist.
+    /// It is for whoever is going to take every file out of it: the next commit notes the files that there are then.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn open_as_it_is(&self, path: &str) -> Result<Option<Table>, StoreError> {
+        Table::open_as_it_is(self.location(path)?).await
+    }
+
     /// Opens a table, and creates it first if it does not exist. If two create it at once, one wins and both open it.
     ///
     /// `schema` is the columns of its files; `partition` is one more column, of text, and a file holds rows of one of

@@ -1,6 +1,7 @@
 //! The handlers, one file per resource. Each reads its parameters strictly.
 //!
 //! - `metrics`: definitions, totals and series;
+//! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
 //! - `status`: how far every layer has come;
 //! - `health`: whether the process lives and can answer, and its own counters;
 //! - `openapi`: the description of all routes;
@@ -10,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod parameters;
+pub(crate) mod reconciliations;
 pub(crate) mod status;
 
 use std::convert::Infallible;

@@ -13,6 +13,7 @@ use storage::Storage;
 use crate::asked::Asked;
 use crate::batch_view::Disk;
 use crate::problem::Problem;
+use crate::reconciliations::ReconciliationTable;
 use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
@@ -47,6 +48,7 @@ pub(crate) struct Version {
     rules: BTreeMap<String, RulesHash>,
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
+    pub(crate) reconciliations: ReconciliationTable,
 }
 
 impl Version {
@@ -65,6 +67,7 @@ impl Version {
             rules: rules.collect(),
             snapshots: Arc::new(SnapshotCache::new(&catalog, storage, disk)),
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
+            reconciliations: ReconciliationTable::new(storage),
             catalog,
         }
     }

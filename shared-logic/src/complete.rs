@@ -89,6 +89,8 @@ pub enum Why {
     NoShard,
     /// R12: the log lost its tail. What speed had counted of it is not added until a reconcile has judged it.
     LogTruncated,
+    /// The view does not include a file that was imported.
+    ImportNotCounted,
     /// No slice begins at the cut: the next reconcile aligns it.
     NoSliceAtCut {
         /// The cut.
@@ -150,6 +152,7 @@ impl Why {
             Why::NotArchived => "not_archived",
             Why::NoShard => "no_shard",
             Why::LogTruncated => "log_truncated",
+            Why::ImportNotCounted => "import_not_counted",
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
             Why::NotCountedSince { .. } => "not_counted_since",
             Why::Lost { .. } => "lost",
@@ -171,8 +174,9 @@ impl fmt::Display for Why {
             Why::LogTruncated => f.write_str(
                 "the log lost records that had been read, and went on from an older copy; the next reconcile finds out which",
             ),
+            Why::ImportNotCounted => f.write_str("imported rows wait for the next reconcile"),
             Why::NoSliceAtCut { cut } => {
-                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile aligns them")
+                write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile of the metric aligns them")
             }
             Why::NotCountedSince { cut, since: Some(since) } => write!(
                 f,

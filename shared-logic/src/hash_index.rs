@@ -4,6 +4,8 @@
 //! of the hash, and the position. So a lookup hardly ever looks at another entry than the right one, and slots are moved
 //! without looking at an entry at all.
 
+use std::hint::black_box;
+
 /// A slot that is not taken.
 const EMPTY: u64 = 0;
 /// Set in the hash of every slot that is taken.
@@ -24,6 +26,15 @@ impl HashIndex {
     /// The position of the entry with that hash that `is_it` accepts.
     pub(crate) fn get(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.find(hash, is_it).map(|at| position_of(self.slots[at]))
+    }
+
+    /// Reads the places where searches for these hashes begin. Each of these reads is on its own, so the processor waits for many
+    /// at the same time; searches that follow find them in its cache.
+    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u32>) {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        let read = hashes.fold(EMPTY, |read, hash| read ^ self.slots[home(slot(hash, 0), mask)]);
+        // Otherwise nothing would use what was read, and the compiler would leave it out.
+        black_box(read);
     }
 
     /// Adds the position of an entry with that hash. It must not be in the index.
@@ -143,6 +154,7 @@ mod tests {
     fn an_empty_index_finds_nothing() {
         let mut index = HashIndex::default();
         assert_eq!(index.get(0, |_| true), None);
+        index.touch(0..100);
         index.remove(0, 0);
         index.insert(0, 0);
         assert_eq!(index.get(0, |_| true), Some(0), "a hash and a position may be zero");

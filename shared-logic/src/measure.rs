@@ -101,6 +101,12 @@ impl MeasureKind {
         self.measure().merge_any(a, b)
     }
 
+    /// What is left of a value that a part was merged into, without that part; `None` of a measure from which nothing can be taken
+    /// back, such as a minimum.
+    pub fn without(self, whole: Value, part: Value) -> Option<Value> {
+        self.measure().without(whole, part)
+    }
+
     /// Merges the values of events into those of their groups. `groups` says of each event which of `values` is its group's;
     /// the event is left out where that is [`NO_GROUP`]. `of` are the events' arguments.
     pub(crate) fn fold(self, values: &mut [Value], groups: &[u32], of: &Arguments) {
@@ -194,6 +200,11 @@ trait Measure: fmt::Debug + Sync {
 
     /// Merges two values; neither is null or an overflow.
     fn merge(&self, a: Value, b: Value) -> Value;
+
+    /// See [`MeasureKind::without`]. What is taken out of an overflow, or is one, leaves an overflow.
+    fn without(&self, _whole: Value, _part: Value) -> Option<Value> {
+        None
+    }
 
     /// See [`MeasureKind::of_event`].
     fn of_any_event(&self, of: Value) -> Value {

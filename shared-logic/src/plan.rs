@@ -4,11 +4,13 @@
 //! input. Both use what the catalog and [`measure`](crate::measure) say, and tests compare them.
 //!
 //! - [`Plan`]: one metric as a Polars plan, for the events that a reconcile adds, and for a history. It groups by all of the
-//!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged.
+//!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged; `totals` gives what all
+//!   keys of a bucket add up to.
 //! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
 //!   subset of the `by` columns.
 
 mod pass;
+mod totals;
 mod view_rows;
 
 use polars::prelude::*;
@@ -20,6 +22,7 @@ use crate::partial::BUCKET;
 use crate::schema::FieldType;
 
 pub use self::pass::{Counted, Encoded, SourcePlan};
+pub use self::totals::{Total, Totals};
 
 /// One metric, compiled to a Polars plan.
 #[derive(Debug, Clone)]

@@ -12,7 +12,8 @@
 //! In the order of the flow:
 //!
 //! - [`open_shard`]: makes the shard ready to be counted into;
-//! - [`aggregate`]: the first stage counts a micro-batch for all metrics ([`compiled`]), in [`parts`] if it has too many counters;
+//! - [`aggregate`]: the first stage leaves out [`copies`], and counts a micro-batch for all metrics ([`compiled`]), in [`parts`] if it
+//!   has too many counters;
 //! - [`apply`]: the second stage adds the result to the shard;
 //! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
 //!
@@ -21,6 +22,7 @@
 pub mod aggregate;
 pub mod apply;
 pub mod compiled;
+pub mod copies;
 pub mod expire;
 pub mod open_shard;
 pub mod parts;
@@ -104,7 +106,7 @@ async fn count_into(
     let warms = !shared.metrics.source.event_id.is_empty();
     let warm_from = if warms { window.warm_from(cursor).max(open.warm_start) } else { cursor };
     info!(%id, cursor, warm_from, "counting");
-    let (batches, sealed) = mpsc::channel(STAGE_DEPTH);
+    let (to_loop, handed) = mpsc::channel(STAGE_DEPTH);
     let (aggregated, to_apply) = mpsc::channel(STAGE_DEPTH);
     let (tell, mut truncated) = oneshot::channel();
     let start = Start {
@@ -115,7 +117,7 @@ async fn count_into(
         ahead: open.ahead,
         check: open.check,
         truncated: tell,
-        batches,
+        to_loop,
     };
     let (marked, keys, instance) = (id.clone(), open.keys.clone(), open.shard.instance);
     if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
@@ -124,7 +126,7 @@ async fn count_into(
         return Ok(false);
     }
     let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
-    let ((), applied) = tokio::join!(aggregate::run(shared, sealed, aggregated), apply.run(to_apply));
+    let ((), applied) = tokio::join!(aggregate::run(shared, window, handed, aggregated), apply.run(to_apply));
     if let Ok(at) = truncated.try_recv() {
         tokio::select! {
             () = mark(shared, redis.clone(), &marked, &keys, instance, at) => {}

@@ -1,8 +1,8 @@
 //! Records → micro-batches, in one thread per source.
 //!
 //! The thread reads exactly the partitions that counting loops have started, from exactly the offsets that they named. It
-//! decodes a record where librdkafka put it, so no payload is copied. Offsets before a loop's cursor only warm the
-//! partition's deduplication window.
+//! decodes a record where librdkafka put it, so no payload is copied. Of events before a loop's cursor it hands on who they are,
+//! which warms the loop's deduplication window. It judges no copies itself: it is alone, while the loops work at the same time.
 //!
 //! When a connection to Kafka breaks, whatever comes afterwards may be of another copy of the log (R12). So nothing more is
 //! handed on: the client is replaced, and every loop starts again from its shard, whose position is compared with the log.
@@ -32,12 +32,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
-use self::micro_batch::{MicroBatch, Shape};
+use self::micro_batch::{Handed, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
-/// How many records one call to Kafka may bring.
-const POLL_RECORDS: usize = 4_096;
+/// How many records one call to Kafka may bring. Each is touched several times until it is given back. With the half KiB that
+/// librdkafka adds to each, so many stay in a processor's second cache meanwhile.
+const POLL_RECORDS: usize = 1_024;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 
@@ -58,7 +59,7 @@ pub enum Assignment {
 pub struct Start {
     /// The partition's number.
     pub partition: i32,
-    /// The first offset to read. Records before `cursor` only warm the deduplication window.
+    /// The first offset to read. Events before `cursor` only warm the loop's deduplication window.
     pub warm_from: i64,
     /// The first offset to hand on.
     pub cursor: i64,
@@ -66,12 +67,12 @@ pub struct Start {
     pub witness: Option<Witness>,
     /// R12: the comparison of the log with the archive's position, where that lies ahead. It comes first.
     pub ahead: Option<Check>,
-    /// R12: the comparison of the log with the cursor's position. Nothing is handed on before it fits.
+    /// R12: the comparison of the log with the cursor's position. No micro-batch is handed on before it fits.
     pub check: Option<Check>,
     /// Where the log differs, if it does.
     pub truncated: oneshot::Sender<i64>,
-    /// Where micro-batches go. If its receiver is closed, the partition is no longer read.
-    pub batches: mpsc::Sender<MicroBatch>,
+    /// Where micro-batches go, and before them what warms the window. If its receiver is closed, the partition is no longer read.
+    pub to_loop: mpsc::Sender<Handed>,
 }
 
 /// Reads one source. It belongs to a thread of its own.

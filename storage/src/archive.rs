@@ -2,13 +2,13 @@
 //!
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
 //! - `erased`: which hours the events lay in that were erased;
+//! - `imports`: the files of imports that have not committed yet;
 //! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
 mod erased;
+mod imports;
 mod schemas;
-
-use std::collections::HashSet;
 
 use platform::store::{Committed, FileBeside, StoreError};
 use polars::prelude::Schema;
@@ -126,19 +126,21 @@ impl Archive {
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn unused(&self, own: &RulesHash) -> Result<Vec<FileBeside>, StoreError> {
-        let mut unused = self.table().orphans(ORPHAN_AGE, &HashSet::new()).await?;
+        let (mut unused, spared) = self.imports_over().await?;
+        unused.extend(self.table().orphans(ORPHAN_AGE, &spared).await?);
         unused.extend(self.decoded_over().await?);
         unused.extend(self.erased_over().await?);
         unused.extend(self.identities_over(own).await?);
         Ok(unused)
     }
 
-    /// Removes files that do not belong to this version, if they were written longer than [`ORPHAN_AGE`] ago and no
-    /// commit has taken them out since then; returns how many.
+    /// Removes files that do not belong to this version, nor to an import that is under way, if they were written longer than
+    /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
-        self.table().remove_orphans(ORPHAN_AGE, &HashSet::new()).await
+        let spared = self.files_of_imports().await?;
+        self.table().remove_orphans(ORPHAN_AGE, &spared).await
     }
 }

@@ -58,6 +58,14 @@ impl<N: TableNote> NotedTable<N> {
         }
     }
 
+    /// Opens the table, whether or not it consists of the files that its last commit noted.
+    pub(crate) async fn open_as_it_is(store: &Store, path: &str) -> Result<Option<NotedTable<N>>, StoreError> {
+        match store.open_as_it_is(path).await? {
+            Some(table) => NotedTable::with_note(table).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Opens the table, created with those columns where it is missing.
     pub(crate) async fn create(store: &Store, path: &str, columns: &Schema) -> Result<NotedTable<N>, StoreError> {
         NotedTable::with_note(store.open_or_create(path, columns, N::PARTITION).await?).await
@@ -93,6 +101,11 @@ impl<N: TableNote> NotedTable<N> {
 
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Whether the note is that of the table's version. It is not if another process committed while this one did.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.noted_at == self.table.state()
     }
 
     /// The note of the newest commit that carries one; `None` before the first.

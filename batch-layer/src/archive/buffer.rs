@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::settings;
-use polars::prelude::{DataFrame, PolarsResult, Schema};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Place;
 use shared_logic::decode::Decoder;
@@ -115,9 +114,9 @@ impl Buffer {
         self.reached.values().any(|(from, to)| to > from)
     }
 
-    /// The rows of each day. `declared` are the archive's columns.
-    pub(crate) fn into_days(self, declared: &Schema) -> PolarsResult<Vec<(String, DataFrame)>> {
-        self.rows.into_days(Some(declared))
+    /// The rows.
+    pub(crate) fn into_rows(self) -> RecordRows {
+        self.rows
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::buffer::Buffer;
+use crate::archive_rows::record_rows::RecordRows;
 use crate::archive_rows::{self, event_time_column, ranged};
 use crate::rows::{self, RowsError};
 
@@ -126,9 +127,18 @@ fn advanced(mut facts: Facts, source: &Source, log: &str, buffer: &Buffer, ends:
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
 pub(crate) async fn write(archive: &Archive, source: &Source, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
+    write_rows(archive, source, buffer.into_rows()).await
+}
+
+/// Writes rows, a file for each day, as [`write`] does.
+pub(crate) async fn write_rows(
+    archive: &Archive,
+    source: &Source,
+    rows: RecordRows,
+) -> Result<Vec<DataFile>, RowsError> {
     let declared = archive.columns()?;
     let event_time = event_time_column(source, Some(&declared));
-    let days = rows::compute("make the new rows", archive.path(), move || buffer.into_days(&declared)).await?;
+    let days = rows::compute("make the new rows", archive.path(), move || rows.into_days(Some(&declared))).await?;
     let mut files = Vec::with_capacity(days.len());
     for (day, frame) in days {
         files.push(archive.write_quickly(&day, frame, &ranged(&event_time)).await?);

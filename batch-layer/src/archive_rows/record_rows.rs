@@ -105,6 +105,11 @@ impl RecordRows {
         RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
     }
 
+    /// No rows yet, of a file that is imported: all bytes are kept, whatever the source says, since no log could give them again.
+    pub(crate) fn of_import(source: &Source, log: &str) -> RecordRows {
+        RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
+    }
+
     /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let row = self.len();

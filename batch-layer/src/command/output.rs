@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use platform::telemetry::error_text;
 use serde_json::{Value, json};
+use shared_logic::contracts::batch_view::Pause;
+use shared_logic::time::format_rfc3339;
 
 use crate::reconcile::{Changed, Outcome, ReconcileError, Reconciled, Report};
 use crate::schedule::Done;
@@ -67,7 +69,7 @@ fn reported(report: &Report) -> Value {
     let Report { source, metric, outcome, took } = report;
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match outcome {
-        Outcome::Changed(Changed { version, cut, days, rows, rebuilt, work }) => json!({
+        Outcome::Changed(Changed { version, cut, days, rows, rebuilt, work, .. }) => json!({
             "source": source,
             "metric": metric,
             "outcome": if *rebuilt { "rebuilt" } else { "reconciled" },
@@ -92,6 +94,14 @@ fn reported(report: &Report) -> Value {
             "metric": metric,
             "outcome": "waiting",
             "partition": partition.to_string(),
+            "took_ms": took_ms,
+        }),
+        Outcome::Paused(Pause { rolled_back_to, since_us }) => json!({
+            "source": source,
+            "metric": metric,
+            "outcome": "paused",
+            "rolled_back_to": rolled_back_to,
+            "since": format_rfc3339(*since_us),
             "took_ms": took_ms,
         }),
     }
@@ -123,7 +133,7 @@ mod tests {
     #[test]
     fn every_outcome_names_its_metric_and_what_it_took() {
         let (cut, work) = (Offsets::from_iter([(PartitionId::new("log", 3), 40)]), Work::default());
-        let changed = Changed { version: 7, cut, days: 2, rows: 9, rebuilt: false, work };
+        let changed = Changed { version: 7, cut, days: 2, rows: 9, rebuilt: false, rebuild_asked: false, work };
         let line = report(Outcome::Changed(changed.clone()));
         assert_eq!(
             line.to_string(),
@@ -134,6 +144,8 @@ mod tests {
         let unfinished = report(Outcome::Unfinished { done: 3, days: 8 });
         assert_eq!((&unfinished["outcome"], &unfinished["days_done"]), (&json!("unfinished"), &json!(3)));
         assert_eq!(report(Outcome::Waiting { partition: PartitionId::new("log", 1) })["partition"], "log/1");
+        let paused = report(Outcome::Paused(Pause { rolled_back_to: 5, since_us: 0 }));
+        assert_eq!((&paused["rolled_back_to"], &paused["since"]), (&json!(5), &json!("1970-01-01T00:00:00Z")));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub(super) async fn merge(
     Err(TableError::Overtaken)
 }
 
-/// Merges small files of a view, if it counts the metric's definition: all days in one commit, so that a reconcile conflicts with it
+/// Merges small files of a view, if it counts the metric's definition and is not paused: all days in one commit, so that a reconcile conflicts with it
 /// once at most.
 ///
 /// # Errors
@@ -129,7 +129,7 @@ pub(super) async fn of_view(
     let rows_max = reconciler.rows_at_once();
     for _ in 0..ATTEMPTS {
         view.refresh().await?;
-        if view.note().is_none_or(|note| note.definition != definition) {
+        if view.note().is_none_or(|note| note.definition != definition || note.asked.pause.is_some()) {
             return Ok(Vec::new());
         }
         let mut days = DataFile::by_partition(view.files().await?);

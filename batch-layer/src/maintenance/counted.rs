@@ -23,7 +23,8 @@ pub(super) enum Counted {
     NotBy(String),
 }
 
-/// What all views of a source have counted, by their newest commits. Cuts never fall, so it stays counted. A view that an erasure has
+/// What all views of a source have counted, by their newest commits. Cuts only fall by a rollback, which is refused below what is retired,
+/// so it stays counted. A view that an erasure has
 /// touched has counted nothing in this sense before it has counted those hours again: for that it needs their rows.
 ///
 /// # Errors

@@ -45,6 +45,12 @@ fn older(files: Vec<DataFile>, first: i64) -> Vec<DataFile> {
     files.into_iter().filter(|file| parse_day(&file.partition).is_some_and(|day| day < first)).collect()
 }
 
+/// Whether a file lies in the first day, where invalid records without a timestamp do, those of imported files among them. When they
+/// arrived is not known, so they are kept.
+fn is_of_no_time(file: &DataFile) -> bool {
+    parse_day(&file.partition) == Some(0)
+}
+
 /// Takes days that are older than the source's `retain` out of its archive, and forgets identities that no view needs any more.
 ///
 /// # Errors
@@ -66,7 +72,7 @@ pub(super) async fn of_archive(
         let files = archive.files().await?;
         let first = first_kept_of(&files, retain_us, pass.now_us).max(facts.retired_before);
         let (Some(first), true) = (first, facts.keeps_bytes) else { break };
-        let old = older(files, first);
+        let old: Vec<DataFile> = older(files, first).into_iter().filter(|file| !is_of_no_time(file)).collect();
         if old.is_empty() {
             break;
         }
@@ -148,7 +154,7 @@ async fn forget_identities(reconciler: &Reconciler, source: &Source, archive: &A
     Ok(())
 }
 
-/// Takes days that are older than the metric's `retain` out of its view.
+/// Takes days that are older than the metric's `retain` out of its view. One that is paused stays as it is.
 ///
 /// # Errors
 /// If the view cannot be read or written.
@@ -156,7 +162,8 @@ pub(super) async fn of_view(metric: &Metric, view: &mut BatchView, pass: Pass<'_
     let Some(retain_us) = metric.retain_us else { return Ok(None) };
     for _ in 0..ATTEMPTS {
         view.refresh().await?;
-        let Some(note) = view.note().map(|note| Note::clone(note)) else { return Ok(None) };
+        let note = view.note().filter(|note| note.asked.pause.is_none()).map(|note| Note::clone(note));
+        let Some(note) = note else { return Ok(None) };
         let files = view.files().await?;
         let Some(first) = first_kept_of(&files, retain_us, pass.now_us).max(note.retired_before) else {
             return Ok(None);

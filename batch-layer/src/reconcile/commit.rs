@@ -39,8 +39,11 @@ pub(super) async fn commit(
     let is_kept = |file: &DataFile| replaced.iter().all(|other| other.path != file.path);
     let staged: Vec<DataFile> = staged.into_iter().filter(is_kept).collect();
     let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
+    // What was asked for is done by the commit that counts everything anew, and by no other.
+    let asked = view.note().filter(|_| !rebuilt).map(|note| note.asked.clone()).unwrap_or_default();
+    let rebuild_asked = asked.rebuild.is_some();
     let (committed_at_us, committed_cut) = (platform::clock::now_us(), cut.clone());
-    let note = Note { definition, cut, archive_version, retired_before, committed_at_us };
+    let note = Note { definition, cut, archive_version, retired_before, committed_at_us, asked };
     let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
         commit = commit.schema(columns);
@@ -49,7 +52,9 @@ pub(super) async fn commit(
     let committed = view.commit(commit, Some(note)).await?;
     platform::failpoints::pass("reconcile::after_commit");
     Ok(match committed {
-        Committed::At(version) => Some(Changed { version, cut: committed_cut, days, rows, rebuilt, work }),
+        Committed::At(version) => {
+            Some(Changed { version, cut: committed_cut, days, rows, rebuilt, rebuild_asked, work })
+        }
         Committed::Conflict => None,
     })
 }

@@ -14,10 +14,12 @@
 //!
 //! - `pieces`: a day's event time → pieces with few enough events;
 //! - `events`: a piece → its events, with what tells copies apart;
+//! - `found`: what is compared with what speed had said of the new events;
 //! - `output`: partials → files;
 //! - `merged`: files → fewer files with the same partials.
 
 mod events;
+mod found;
 mod merged;
 mod output;
 mod pieces;
@@ -30,7 +32,9 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::batch_view::BUCKET;
+use shared_logic::drift::Found;
 use shared_logic::log::{OffsetRange, Offsets};
+use shared_logic::measure::MeasureKind;
 use shared_logic::partial;
 use shared_logic::plan::Plan;
 use shared_logic::schema::Field as SourceField;
@@ -76,6 +80,8 @@ pub(super) struct DayTask {
     pub(super) identities: Vec<Run>,
     /// The files of the day's rows that are counted already.
     pub(super) rows: Vec<DataFile>,
+    /// Whether what is found of the new events is to be compared with what speed had said of them.
+    pub(super) compared: bool,
 }
 
 /// What is left of what a day has held.
@@ -108,6 +114,8 @@ pub(super) struct DayDone {
     pub(super) added: Vec<DataFile>,
     /// The files among [`DayTask::rows`] in whose place they come; all others stay.
     pub(super) replaced: Vec<DataFile>,
+    /// What was found of the new events, if it is to be compared.
+    pub(super) found: Found,
     /// What that took.
     pub(super) work: Work,
 }
@@ -138,8 +146,10 @@ impl DayTask {
             fields: fields(source, &plan),
             key: Arc::new(Key::new(source, &self.logs)),
             output: Output::new(view, &self.day, source, metric, &plan, rows_max),
+            kinds: plan.kinds(),
             plan,
             rows_max,
+            found: Found::default(),
             work: Work::default(),
         };
         let mut again = self.units.clone();
@@ -158,8 +168,11 @@ struct Day<'a> {
     fields: Vec<&'a SourceField>,
     key: Arc<Key>,
     plan: Arc<Plan>,
+    /// The metric's measures.
+    kinds: Vec<MeasureKind>,
     output: Output<'a>,
     rows_max: usize,
+    found: Found,
     work: Work,
 }
 
@@ -173,9 +186,10 @@ impl Day<'_> {
         let has_copies = !self.source.event_id.is_empty();
         for piece in self.pieces(&ranges, None).await? {
             // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
-            for part in piece.parts().filter(|_| piece.count > 1 && task.past == Past::Held) {
+            let is_judged = piece.count > 1 && task.past == Past::Held;
+            for part in piece.parts().filter(|_| is_judged) {
                 let events = self.read(&ranges, &part).await?;
-                again.extend(self.judge(events, counted).await?.1.into_keys());
+                again.extend(self.judge(events, counted, task.compared).await?.1.into_keys());
             }
             if piece.is_within(again) {
                 continue;
@@ -186,7 +200,8 @@ impl Day<'_> {
                     self.work.unproven += events.rows.height() as u64;
                     continue;
                 }
-                let (added, units) = self.judge(events, counted).await?;
+                // What was judged before is compared already.
+                let (added, units) = self.judge(events, counted, task.compared && !is_judged).await?;
                 if task.past == Past::Held {
                     again.extend(units.into_keys());
                 } else {
@@ -201,28 +216,46 @@ impl Day<'_> {
     }
 
     /// Which of these new events are added, and the units that have to be recomputed, as older copies have to go, with the number of
-    /// these. Of a source without an event id, every event is added.
-    async fn judge(&mut self, events: Events, counted: &Offsets) -> Result<(DataFrame, BTreeMap<i64, u64>), DayError> {
+    /// these. Of a source without an event id, every event is added. Where they are `compared`, what is found of them is noted.
+    async fn judge(
+        &mut self,
+        events: Events,
+        counted: &Offsets,
+        compared: bool,
+    ) -> Result<(DataFrame, BTreeMap<i64, u64>), DayError> {
         if self.source.event_id.is_empty() || events.rows.height() == 0 {
+            if compared && events.rows.height() > 0 {
+                self.found_all(&events.rows).await?;
+            }
             return Ok((events.rows, BTreeMap::new()));
         }
         let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
         let (rows, firsts) = events.first_copies(self.archive.path()).await?;
         let identities = firsts.identities();
         let older = identities::older(self.archive, &task.identities, &identities, counted, &task.logs);
-        let (older, rows_read) = older.await?;
+        let (mut older, rows_read) = older.await?;
         self.work.looked_up += identities.len() as u64;
         self.work.rows_read += rows_read;
+        if compared {
+            self.look_into_the_window(&rows, &firsts, counted, &mut older.copies).await?;
+        }
+        let (plan, window) = (compared.then(|| Arc::clone(&self.plan)), self.source.dedup_window);
         let judged = rows::compute("judge new events", self.archive.path(), move || {
-            let (added, recounted) = firsts.judge(&older);
+            let found = match plan {
+                Some(plan) => found::of_new(&plan, &rows, &firsts, &older, window)?,
+                None => Found::default(),
+            };
+            let (added, recounted) = firsts.judge(&older.first);
             let times = rows.column(&event_time)?.i64()?;
             let mut units: BTreeMap<i64, u64> = BTreeMap::new();
             for time in recounted.into_iter().filter_map(|row| times.get(row)) {
                 *units.entry(bucket_start(time, unit_us)).or_default() += 1;
             }
-            Ok((rows.filter(&added.into_iter().collect())?, units))
+            Ok((rows.filter(&added.into_iter().collect())?, units, found))
         });
-        Ok(judged.await?)
+        let (added, units, found) = judged.await?;
+        self.found.add(&self.kinds, found);
+        Ok((added, units))
     }
 
     /// Counts units anew, from all events below the cut.
@@ -233,7 +266,8 @@ impl Day<'_> {
         let ranges = OffsetRange::between(None, &self.task.cut);
         for piece in self.pieces(&ranges, Some(units)).await? {
             for part in piece.parts() {
-                let distinct = self.read(&ranges, &part).await?.distinct(self.archive.path()).await?;
+                let events = self.read(&ranges, &part).await?;
+                let distinct = self.distinct(events).await?;
                 let partials = self.partials(distinct, None).await?;
                 self.output.push(partials).await?;
             }
@@ -274,7 +308,7 @@ impl Day<'_> {
             self.output.carry(&file, &none).await?;
             replaced.push(file);
         }
-        Ok(DayDone { added: self.output.written().await?, replaced, work: self.work })
+        Ok(DayDone { added: self.output.written().await?, replaced, found: self.found, work: self.work })
     }
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {

@@ -110,6 +110,7 @@ impl Reconciler {
             let Some(mut view) = self.storage.batch_view(&metric.name).await? else { continue };
             view.checkpoint().await?;
             view.forget_rebuilds_before(newest).await?;
+            view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;
             is_done &= !view.refresh().await?;
         }

@@ -3,6 +3,7 @@
 use platform::redis::RedisError;
 use platform::store::StoreError;
 use shared_logic::catalog::DefinitionHash;
+use shared_logic::contracts::batch_view::Pause;
 use shared_logic::cut::Behind;
 use storage::{FactsNotChanged, ShardError};
 
@@ -125,6 +126,115 @@ pub enum DayError {
         /// The definition that the task names.
         definition: DefinitionHash,
     },
+}
+
+/// Why a view was not repaired as an operator asked. Unless it says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The catalog has no such metric.
+    #[error("the catalog has no metric {name}; it has {}", .known.join(", "))]
+    UnknownMetric {
+        /// The name.
+        name: String,
+        /// The names of those that it has.
+        known: Vec<String>,
+    },
+    /// There is no view of the metric yet.
+    #[error("metric {metric} has no batch view yet")]
+    NoView {
+        /// The metric's name.
+        metric: String,
+    },
+    /// There is no archive of the metric's source yet.
+    #[error("nothing of source {source_name} is archived yet")]
+    NothingArchived {
+        /// The source's name.
+        source_name: String,
+    },
+    /// The view was rolled back.
+    #[error(
+        "the view of {metric} is paused since it was rolled back to version {}: resume it (`batch-layer resume {metric}`), or \
+         roll it back to another version by its number (`--to`)", .pause.rolled_back_to
+    )]
+    Paused {
+        /// The metric's name.
+        metric: String,
+        /// The pause.
+        pause: Pause,
+    },
+    /// No version before the view's is kept.
+    #[error("no older version of the view of {metric} is kept (setting `reconcile.keep_versions`)")]
+    NoneKept {
+        /// The metric's name.
+        metric: String,
+    },
+    /// The version is not kept, or not any more.
+    #[error(
+        "version {version} of the view of {metric} is not kept; `batch-layer rollback {metric} --list` lists those that are"
+    )]
+    NotKept {
+        /// The metric's name.
+        metric: String,
+        /// The version.
+        version: u64,
+    },
+    /// A file of the version was deleted by another program.
+    #[error("version {version} cannot be had any more: its file {file} is gone")]
+    FileGone {
+        /// The version.
+        version: u64,
+        /// The file, relative to the table.
+        file: String,
+    },
+    /// The version is no view of the metric as the catalog defines it.
+    #[error(
+        "version {version} counts another definition than the catalog's ({definition}), or was counted before records were \
+         archived again: put back the catalog that it was counted by, or let reconciles rebuild the view"
+    )]
+    OtherDefinition {
+        /// The version.
+        version: u64,
+        /// What it counts.
+        definition: DefinitionHash,
+    },
+    /// The archive was replaced by an older copy.
+    #[error("the archive does not reach the cut of version {version}")]
+    ArchiveLacks {
+        /// The version.
+        version: u64,
+    },
+    /// Events were erased since it was counted.
+    #[error("events were erased since version {version} was counted, and it would bring them back")]
+    Erased {
+        /// The version.
+        version: u64,
+    },
+    /// Rows that it has not counted are retired.
+    #[error(
+        "the archive does not hold every row any more that version {version} has not counted (`retain`), so no reconcile could add them"
+    )]
+    Retired {
+        /// The version.
+        version: u64,
+    },
+    /// Other processes committed before every attempt.
+    #[error("reconciles committed first {attempts} times; try again")]
+    Overtaken {
+        /// How often this one tried.
+        attempts: u32,
+    },
+    /// The view or the archive could not be read or written. The commit may have been made all the same; to try again is safe.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The rebuild failed. The days that were counted are kept.
+    #[error(transparent)]
+    Reconcile(Box<ReconcileError>),
+}
+
+impl From<ReconcileError> for RepairError {
+    fn from(error: ReconcileError) -> RepairError {
+        RepairError::Reconcile(Box::new(error))
+    }
 }
 
 impl From<StoreError> for MetricError {

@@ -11,7 +11,7 @@ use platform::store::{DataFile, StoreError};
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION};
-use shared_logic::dedup::Place;
+use shared_logic::dedup::{OlderCopies, Place};
 use shared_logic::identity::Identity;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use storage::{Archive, Entries, Identities, Run};
@@ -200,8 +200,17 @@ fn identified(events: &DataFrame, event_id: &[String], event_time: &str) -> Pola
     Ok(entries)
 }
 
-/// For each of some identities, which are in order, the first copy that the runs name below a cut; and how many entries were
-/// read. `logs` are in the order in which the archive first saw them.
+/// What an index names of some identities below a cut.
+#[derive(Debug, Default)]
+pub(super) struct Older {
+    /// The first copy of each.
+    pub(super) first: Vec<Option<Place>>,
+    /// At least one copy in each partition where there is one.
+    pub(super) copies: OlderCopies,
+}
+
+/// What the runs name of some identities, which are in order, below a cut; and how many entries were read. `logs` are in the order
+/// in which the archive first saw them.
 ///
 /// # Errors
 /// If a run cannot be read.
@@ -211,9 +220,10 @@ pub(super) async fn older(
     identities: &[Identity],
     below: &Offsets,
     logs: &[String],
-) -> Result<(Vec<Option<Place>>, u64), StoreError> {
+) -> Result<(Older, u64), StoreError> {
     let numbers: BTreeMap<&str, u32> = logs.iter().map(String::as_str).zip(0..).collect();
-    let (mut older, mut rows_read) = (vec![None; identities.len()], 0);
+    let mut older = Older { first: vec![None; identities.len()], copies: OlderCopies::default() };
+    let mut rows_read = 0;
     for run in runs {
         let found = archive.find(run, identities).await?;
         rows_read += found.read;
@@ -221,8 +231,9 @@ pub(super) async fn older(
             if below.get(&id).is_some_and(|cut| offset < cut) {
                 let log = numbers.get(id.log.as_str()).copied().unwrap_or(u32::MAX);
                 let place = Place { log, partition: id.partition, offset };
-                let first: &mut Option<Place> = &mut older[at];
+                let first: &mut Option<Place> = &mut older.first[at];
                 *first = Some(first.map_or(place, |known| known.min(place)));
+                older.copies.note(at, place);
             }
         }
     }

@@ -135,6 +135,9 @@ impl Plan {
         let Basis { archive_version, archive, cut, again, identities, work, .. } = basis;
         let (unit_us, logs) = (unit_us(metric.grain_us), logs(facts));
         let rebuilt = !matches!(counted, Counted::InView(_));
+        // What was staged was counted beside the view, so no slice holds what is added to it. Where hours are counted again in any case,
+        // their new events are not looked at by themselves.
+        let compared = !rebuilt && again.is_empty();
         let (removed, staged, kept) = match &counted {
             Counted::InView(_) => (Vec::new(), Vec::new(), view),
             Counted::Staged(staged) => {
@@ -173,6 +176,7 @@ impl Plan {
                 events: archive.remove(&day).unwrap_or_default(),
                 identities: identities.runs(&day).to_vec(),
                 rows: kept.remove(&day).unwrap_or_default(),
+                compared,
                 day,
             }
         };
@@ -198,6 +202,7 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
         events: archive.remove(name).unwrap_or_default(),
         identities: Vec::new(),
         rows: Vec::new(),
+        compared: false,
     })
     .collect()
 }

@@ -1,5 +1,6 @@
 //! A rebuild: the view of a metric that has none yet, or whose newest view cannot be used: it counts another definition, or
-//! records were archived again since it was counted (R11).
+//! records were archived again since it was counted (R11). Or an operator has asked for it: then the newest view is used, and
+//! reconciled, until it is replaced.
 //!
 //! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is
 //! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day,
@@ -30,7 +31,7 @@ use tracing::{info, warn};
 use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
-use super::{Prepared, Reconciler, cut, erased, plan, report, retired, slices, view};
+use super::{Prepared, Reconciler, cut, erased, plan, report, retired, rollback, slices, view};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -97,20 +98,27 @@ impl Reconciler {
         let mut are_left = false;
         for metric in self.catalog.metrics.values() {
             let left = self.advance_metric(metric, &turn).await;
-            are_left |= left.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
+            let left = left.map_err(|error| ReconcileError::of_metric(&metric.name, error))?;
+            are_left |= left.is_some_and(|(done, days)| done < days);
         }
         Ok(are_left)
     }
 
-    async fn advance_metric(&self, metric: &Metric, turn: &Turn<'_>) -> Result<bool, MetricError> {
-        let Some(view) = self.storage.batch_view(&metric.name).await? else { return Ok(false) };
-        let Some(archive) = self.storage.archive(&metric.source).await? else { return Ok(false) };
-        if self.own_view(metric, &view, &archive).is_some() {
-            return Ok(false);
+    /// Counts days of a metric's rebuild for a turn. Returns how many days of how many are counted; `None` if none is begun.
+    pub(super) async fn advance_metric(
+        &self,
+        metric: &Metric,
+        turn: &Turn<'_>,
+    ) -> Result<Option<(usize, usize)>, MetricError> {
+        let Some(view) = self.storage.batch_view(&metric.name).await? else { return Ok(None) };
+        let Some(archive) = self.storage.archive(&metric.source).await? else { return Ok(None) };
+        let is_needed = self.own_view(metric, &view, &archive).is_none() || asked(&view).is_some();
+        if !is_needed || rollback::pause(&view).is_some() {
+            return Ok(None);
         }
-        let Some(mut rebuild) = self.begun(metric, &view, &archive).await? else { return Ok(false) };
+        let Some(mut rebuild) = self.begun(metric, &view, &archive).await? else { return Ok(None) };
         self.count_days(metric, &view, &archive, &mut rebuild, turn).await?;
-        Ok(!rebuild.is_whole())
+        Ok(Some((rebuild.done(), rebuild.days.len())))
     }
 
     /// Goes on with the rebuild of a metric's view for a turn, and makes it the view if all days are counted then.
@@ -135,11 +143,16 @@ impl Reconciler {
         let definition = self.catalog.definition(metric);
         let view = view::create(&self.storage, &self.catalog, metric).await?;
         prepared.archive.refresh().await?;
-        let Prepared { archive, shards, slices, known } = &mut *prepared;
+        if let Some(pause) = rollback::pause(&view) {
+            return Ok(Outcome::Paused(pause.clone()));
+        }
+        let Prepared { archive, shards, slices, known, .. } = &mut *prepared;
         let mut progress = (0, 0);
-        if self.own_view(metric, &view, archive).is_none() {
-            // Two catalogs at once would rebuild each other's view for ever. A first view replaces none.
-            if view.note().is_some() {
+        let is_usable = self.own_view(metric, &view, archive).is_some();
+        if !is_usable || asked(&view).is_some() {
+            // Two catalogs at once would rebuild each other's view for ever. A first view replaces none, and neither does one
+            // that counts the same.
+            if view.note().is_some() && !is_usable {
                 let (patience, facts) = ((self.settings.poll.get(), turn.wait_until), archive.facts());
                 let uncounted = shards.wait_until_counted(&definition, &facts, patience, turn.stop).await?;
                 if let Some(partition) = uncounted {
@@ -152,9 +165,12 @@ impl Reconciler {
         }
         let (done, days) = progress;
         // Where days are left, nothing is attempted.
-        let Some(changed) = self.attempts(metric, prepared, true).await? else {
+        let Some(outcome) = self.attempts(metric, prepared, true).await? else {
             return Ok(Outcome::Unfinished { done, days });
         };
+        if !matches!(outcome, Outcome::Changed(_)) {
+            return Ok(outcome);
+        }
         if let Err(error) = view.forget_rebuild(&definition).await {
             warn!(
                 table = view.path(),
@@ -162,11 +178,11 @@ impl Reconciler {
                 "cannot delete the list of a finished rebuild; trying again later"
             );
         }
-        Ok(Outcome::Changed(changed))
+        Ok(outcome)
     }
 
     /// What the newest view, or what is `staged` beside it, has counted of a metric's definition; `None` if neither has
-    /// counted all days.
+    /// counted all days. Where an operator has asked for a rebuild, what is staged replaces a view that could be used.
     pub(super) async fn counted(
         &self,
         metric: &Metric,
@@ -174,7 +190,7 @@ impl Reconciler {
         archive: &Archive,
         staged: bool,
     ) -> Result<Option<Counted>, MetricError> {
-        if let Some(own) = self.own_view(metric, view, archive) {
+        if let Some(own) = self.own_view(metric, view, archive).filter(|_| !staged || asked(view).is_none()) {
             return Ok(Some(Counted::InView(own.cut.clone())));
         }
         let rebuild = if staged { self.begun(metric, view, archive).await? } else { None };
@@ -195,10 +211,10 @@ impl Reconciler {
         complete::own_view(note, &definition, &rules, facts)
     }
 
-    /// The rebuild of the metric's definition, if one was begun and the archive holds what it has counted: it reaches the
-    /// rebuild's cut, and has not archived any of it again since the rebuild was begun (R11), and no day that is left to count was
-    /// retired since then. One that was begun at a newer version of the archive is none for a process that does not know that
-    /// version. Days of which events were erased since are counted again, unless they are retired.
+    /// The rebuild of the metric's definition, if one was begun for what the view's note asks now, and the archive holds what it
+    /// has counted: it reaches the rebuild's cut, and has not archived any of it again since the rebuild was begun (R11), and no day
+    /// that is left to count was retired since then. One that was begun at a newer version of the archive is none for a process that
+    /// does not know that version. Days of which events were erased since are counted again, unless they are retired.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let kept = view.rebuild(&definition).await?;
@@ -208,7 +224,8 @@ impl Reconciler {
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
             let can_end = kept.days.iter().all(|(name, day)| day.counted.is_some() || !facts.is_retired_day(name));
             let lacks_rows = kept.retired_before < facts.retired_before && facts.retired_beyond(&kept.cut);
-            kept.definition == definition && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
+            let is_of_this = kept.definition == definition && kept.asked == asked(view);
+            is_of_this && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
         });
         match kept {
             Some(kept) => erased::forget_days(kept, view, archive, &rules).await.map(Some),
@@ -255,7 +272,8 @@ impl Reconciler {
             );
         }
         let days = tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
-        let rebuild = Rebuild { definition, cut, archive_version, retired_before, days: days.collect() };
+        let (asked, days) = (asked(view), days.collect());
+        let rebuild = Rebuild { definition, cut, archive_version, retired_before, asked, days };
         view.keep_rebuild(&rebuild).await?;
         Ok(rebuild)
     }
@@ -291,6 +309,11 @@ impl Reconciler {
         info!(metric = metric.name, done, days, "rebuilding the view");
         Ok(())
     }
+}
+
+/// The version of the view whose commit asks for a rebuild, until one is done.
+pub(super) fn asked(view: &BatchView) -> Option<u64> {
+    view.note().and_then(|note| note.asked.rebuild)
 }
 
 /// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. If another

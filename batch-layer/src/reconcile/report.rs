@@ -5,7 +5,9 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
+use shared_logic::contracts::batch_view::Pause;
 use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::time::format_rfc3339;
 use tracing::{info, warn};
 
 use super::error::ReconcileError;
@@ -50,6 +52,8 @@ pub enum Outcome {
         /// The partition.
         partition: PartitionId,
     },
+    /// It was rolled back, and stays as it is until an operator resumes it.
+    Paused(Pause),
 }
 
 /// What one commit changed in a batch view.
@@ -65,6 +69,8 @@ pub struct Changed {
     pub rows: u64,
     /// Whether the whole view was counted anew.
     pub rebuilt: bool,
+    /// Whether an operator has asked for it to be counted anew, and that is not done yet.
+    pub rebuild_asked: bool,
     /// What that took. Of a view that was counted anew, only what the last step took.
     pub work: Work,
 }
@@ -118,6 +124,11 @@ impl Report {
         matches!(self.outcome, Outcome::Unfinished { .. })
     }
 
+    /// Whether the view is to be counted anew besides, because an operator has asked for that.
+    pub(super) fn is_rebuild_asked(&self) -> bool {
+        matches!(self.outcome, Outcome::Changed(Changed { rebuild_asked: true, .. }))
+    }
+
     /// Writes it to the log and to telemetry.
     pub(super) fn record(&self) {
         let Report { metric, outcome, took, .. } = self;
@@ -146,6 +157,13 @@ impl Report {
             }
             Outcome::Waiting { partition } => {
                 warn!(metric, %partition, "the view counts another definition, and so does this shard: it is not replaced before `speed-layer` runs with this catalog everywhere");
+            }
+            Outcome::Paused(Pause { rolled_back_to, since_us }) => {
+                let since = format_rfc3339(*since_us);
+                warn!(
+                    metric,
+                    rolled_back_to, since, "the view is paused, and not reconciled until `batch-layer resume`"
+                );
             }
         }
     }
@@ -180,6 +198,12 @@ impl fmt::Display for Report {
                 f,
                 "{metric}: not replaced, because the shard of {partition} does not count this definition yet; start \
                  `speed-layer` with this catalog"
+            ),
+            Outcome::Paused(Pause { rolled_back_to, since_us }) => write!(
+                f,
+                "{metric}: paused since {}, when it was rolled back to version {rolled_back_to}; `batch-layer resume {metric}` \
+                 lets reconciles go on",
+                format_rfc3339(*since_us)
             ),
         }
     }

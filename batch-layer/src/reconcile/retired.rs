@@ -99,6 +99,7 @@ pub(super) fn indexed(own: &Offsets, counted: &Counted) -> Offsets {
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::contracts::batch_view::Asked;
     use shared_logic::log::PartitionId;
 
     use super::*;
@@ -115,8 +116,14 @@ mod tests {
         for (cut, first, refused) in [(50, None, false), (49, None, true), (49, Some(9), true), (49, Some(10), false)] {
             let cut = up_to(cut);
             let (counted, definition_of) = (Counted::InView(cut.clone()), definition.clone());
-            let note =
-                Note { definition: definition_of, cut, archive_version: 1, retired_before: first, committed_at_us: 0 };
+            let note = Note {
+                definition: definition_of,
+                cut,
+                archive_version: 1,
+                retired_before: first,
+                committed_at_us: 0,
+                asked: Asked::default(),
+            };
             let checked = check(&counted, (Some(&note), files), (&definition, &facts));
             assert_eq!(matches!(checked, Err(MetricError::Retired { .. })), refused, "{note:?}");
         }

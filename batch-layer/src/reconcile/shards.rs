@@ -1,5 +1,9 @@
 //! What a reconcile asks of the shards of one source: new slices (R3), which shards there are by now (R13), how far
 //! closed logs were counted (R6), which logs lost their tail (R12), and what is counted.
+//!
+//! - `said`: what they had counted of the offsets that a reconcile takes over.
+
+mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +23,8 @@ use tracing::{error, info, warn};
 
 use super::error::{MetricError, SourceError};
 use super::slices::{self, Slices};
+
+pub(super) use self::said::NotSaid;
 
 /// The shards of one source, for the duration of one reconcile.
 pub(super) struct Shards<'a> {

@@ -16,7 +16,7 @@ pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric
 /// has the name of the view's.
 ///
 /// [`Plan::view_rows`]: shared_logic::plan::Plan::view_rows
-pub(super) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
+pub(crate) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
     let by = metric.by.iter().filter_map(|name| source.field(name));
     let by = by.map(|field| Field::new(field.name.as_str().into(), field.kind.column_type()));
     let measures = metric

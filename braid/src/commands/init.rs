@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use input::rows::RowArgs;
 use platform::clock::now_us;
 use platform::settings::{Settings, SettingsArgs};
 
@@ -41,7 +42,6 @@ use self::report::Next;
 use self::sample::Sample;
 use self::words::small_name;
 use super::quiet_telemetry;
-use crate::input::rows::RowArgs;
 use crate::terminal::print;
 
 /// Writes a first catalog from a sample of your records

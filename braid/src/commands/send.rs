@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use input::rows::{self, RowArgs, Rows};
 use platform::clock::now_us;
 use platform::kafka::Outgoing;
 use platform::settings::SettingsArgs;
@@ -26,11 +27,10 @@ use shared_logic::catalog::Source;
 use self::lines::Lines;
 use self::progress::{Progress, rate};
 use super::quiet_telemetry;
-use crate::input::rows::{self, RowArgs, Rows};
-use crate::input::verdicts::Verdicts;
 use crate::number::integer;
 use crate::source_topic::Sender;
 use crate::terminal::Screen;
+use crate::verdicts::Verdicts;
 use crate::{catalog_file, source_topic};
 
 pub use self::key::Keying;
@@ -163,10 +163,10 @@ async fn send(
 
 #[cfg(test)]
 mod tests {
+    use input::rows::Line;
     use shared_logic::catalog::Catalog;
 
     use super::*;
-    use crate::input::rows::Line;
 
     #[test]
     fn the_summary_is_one_line() {

@@ -1,5 +1,6 @@
 //! Answers over many events, without a fault.
 
+mod drift;
 mod erased_person;
 mod exact;
 mod existing_topic;

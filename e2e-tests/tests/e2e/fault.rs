@@ -1,15 +1,18 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
-//! - processes: `kill9`, `index_killed`, `maintenance_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`, `archive_lags`, `clocks`;
+//! - processes: `kill9`, `index_killed`, `maintenance_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`,
+//!   `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - S3: `s3` is out, or replaces what must not be replaced;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
-//!   deletes or overwrites a shard's keys.
+//!   deletes or overwrites a shard's keys;
+//! - batch views: `rolled_back`, by an operator.
 
 mod archive_lags;
 mod broker_restarts;
 mod clocks;
 mod compacted_topic;
+mod drift_killed;
 mod index_killed;
 mod kill9;
 mod killed_while_sending;
@@ -21,6 +24,7 @@ mod redis_lost;
 mod redis_refuses;
 mod redis_slow;
 mod restart;
+mod rolled_back;
 mod s3;
 mod shard_by_hand;
 mod stop;

@@ -4,12 +4,14 @@
 //! - `bad_lines`: every bad line of every format of texts;
 //! - `measurements`: the deployment that most of these scenarios play on;
 //! - `hand_typed`: the commands with which an operator sends, asks and looks;
+//! - `imported`: files of earlier days beside the topic, with copies of what was streamed;
 //! - `registry`: Avro and Protobuf, with a schema registry that is away for a while;
 //! - `strangers_hour`: files that were not made for Braid, and what a stranger types to have them counted.
 
 mod bad_lines;
 mod copies;
 mod hand_typed;
+mod imported;
 mod measurements;
 mod mutations;
 mod overflow;

@@ -15,7 +15,7 @@ use super::sources;
 /// The crates, the lowest floor first. A crate may depend on crates of lower floors.
 const CRATES: [&[&str]; 5] = [
     &["shared-logic", "platform", "test-kit"],
-    &["storage", "traffic", "fuzz-checks"],
+    &["input", "storage", "traffic", "fuzz-checks"],
     &["speed-layer", "batch-layer", "serving-layer"],
     &["braid"],
     &["e2e-tests"],
@@ -27,7 +27,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
     ("what a catalog declares and a record holds", &["catalog", "expression", "measure", "decode", "dedup"]),
     ("from events to merged values", &["plan", "partial", "merge"]),
     ("how the layers write down what they share", &["contracts"]),
-    ("which offsets belong to which layer", &["cut", "complete"]),
+    ("which offsets belong to which layer, and what both said of them", &["cut", "complete", "drift"]),
 ];
 
 /// The only circle: an expression holds calls, whose arguments are expressions. The second import is left out of account.

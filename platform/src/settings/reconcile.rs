@@ -26,6 +26,9 @@ pub struct Reconcile {
     /// How long one step of a reconcile continues rebuilds. A day that is being counted is finished, and each step
     /// counts at least one day of each rebuild. Default `60s`.
     pub rebuild_step: Span,
+    /// How far back a view can be rolled back: the files of older versions are kept for that long. `0s` keeps none.
+    /// Default `2d`.
+    pub keep_versions: Span,
     /// The oldest that a cut may become where a topic is compacted; its `min.compaction.lag.ms` must exceed it.
     /// Default `1d`.
     pub max_cut_age: Span,
@@ -43,6 +46,7 @@ impl Default for Reconcile {
             memory: Size::from_mib(512),
             parallel: 2,
             rebuild_step: Span::from_secs(60),
+            keep_versions: Span::from_secs(2 * 86_400),
             max_cut_age: Span::from_secs(86_400),
             shutdown: Span::from_secs(20),
         }

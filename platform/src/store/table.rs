@@ -15,6 +15,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::digest::{self, FilesDigest};
 use super::location::Location;
@@ -44,6 +45,14 @@ impl Table {
         let table = Table::read_from(location, delta).await?;
         table.check_files().await?;
         Ok(Some(table))
+    }
+
+    /// Opens a table at its newest version, whatever its last commit noted; `None` if it does not exist.
+    pub(super) async fn open_as_it_is(location: Location) -> Result<Option<Table>, StoreError> {
+        match location.load().await? {
+            Some(delta) => Table::read_from(location, delta).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The table as deltalake has read it, whatever its last commit noted.
@@ -263,6 +272,25 @@ impl Table {
     /// If the file cannot be written.
     pub async fn write_groups(&self, partition: &str, groups: RowGroups) -> Result<DataFile, StoreError> {
         parquet::write_groups(&self.objects(), self.path(), partition, groups).await
+    }
+
+    /// Writes the bytes of a file as a new file of the same partition, under another name; `None` if that file is gone. It
+    /// belongs to the table once it is committed, and is as young as any other new file, so nothing removes it until then.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the new one cannot be written.
+    pub async fn copied(&self, file: &DataFile) -> Result<Option<DataFile>, StoreError> {
+        let objects = self.objects();
+        let read = async { objects.get(&Path::from(file.path.as_str())).await?.bytes().await };
+        let bytes = match read.await {
+            Ok(bytes) => bytes,
+            Err(ObjectStoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed("read", &file.path, error)),
+        };
+        let path = format!("{}/{}.parquet", file.partition, Uuid::new_v4());
+        let put = objects.put(&Path::from(path.as_str()), bytes.into()).await;
+        put.map_err(|error| self.failed("write", &path, error))?;
+        Ok(Some(DataFile { path, ..file.clone() }))
     }
 
     /// The given columns of the files' rows, cast to the given types. A column that a file lacks is null in its rows.

@@ -119,6 +119,7 @@ impl Table {
             archive_version: 3,
             retired_before: None,
             committed_at_us: 0,
+            asked: batch_view::Asked::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use futures::future::join_all;
-use shared_logic::time::format_day;
+use shared_logic::time::{format_day, format_rfc3339};
 
 use super::RequestedVersion;
 use super::parameters::Parameters;
@@ -46,11 +46,14 @@ pub(crate) async fn status(
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
     store.extend(snapshot.loading().map(|metric| format!("the batch view of {metric} is still being loaded")));
     let metrics = version.catalog.metrics.keys();
+    let pause = |metric: &String| snapshot.view(metric)?.note.asked.pause.clone();
+    let paused = metrics.clone().filter_map(|metric| Some((metric.clone(), format_rfc3339(pause(metric)?.since_us))));
     let deployment = &version.catalog.deployment;
     Ok(Json(Status {
         deployment: Deployment { name: deployment.name.clone(), version: deployment.version.clone() },
         braid: env!("CARGO_PKG_VERSION"),
         sources,
+        paused: paused.collect(),
         views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
         retired_before: metrics
             .filter_map(|metric| Some((metric.clone(), format_day(snapshot.view(metric)?.note.retired_before?))))

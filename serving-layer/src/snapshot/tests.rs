@@ -4,7 +4,7 @@ use std::process::Command;
 use platform::settings::{self, Size};
 use platform::store::{Commit, Store};
 use polars::prelude::{DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
-use shared_logic::contracts::batch_view::{self, Note};
+use shared_logic::contracts::batch_view::{self, Asked, Note};
 use shared_logic::log::Offsets;
 use storage::Storage;
 use test_kit::DEADLINE;
@@ -46,6 +46,7 @@ async fn commit(folder: &Path, catalog: &Catalog, metric: &str) -> PathBuf {
         archive_version: 0,
         retired_before: None,
         committed_at_us: 0,
+        asked: Asked::default(),
     };
     let commit = Commit::new("RECONCILE", batch_view::DAY, 0).adding([file]);
     table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("committed");

@@ -5,6 +5,7 @@ mod completeness;
 mod http;
 mod looks;
 mod problems;
+mod reconciliations;
 mod redis_proxy;
 mod series;
 mod status;

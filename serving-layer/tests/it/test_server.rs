@@ -17,7 +17,7 @@ use serde_json::Value;
 use serving_layer::{ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
-use shared_logic::contracts::batch_view::{self, Note};
+use shared_logic::contracts::batch_view::{self, Asked, Note};
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Instance, ShardKeys};
 use shared_logic::log::{Offsets, PartitionId};
@@ -254,6 +254,7 @@ impl TestServer {
             archive_version,
             retired_before: self.retired_before,
             committed_at_us: at("2026-04-24T09:20:03Z"),
+            asked: Asked::default(),
         };
         commit = commit.removing(files.filter(|file| days.contains_key(file.partition.as_str())));
         committed(table.commit(commit.note(batch_view::NOTE_DOMAIN, &note)).await.expect("tried"))

@@ -27,6 +27,12 @@ pub struct DefinitionHash(String);
 pub struct NotADefinitionHash(String);
 
 impl DefinitionHash {
+    /// The hash that no definition has: of a view whose rows say nothing. That a catalog's definition has it by accident is as
+    /// unlikely as that two definitions have one hash.
+    pub fn of_none() -> DefinitionHash {
+        DefinitionHash("0".repeat(16))
+    }
+
     /// The 16 digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -32,6 +32,7 @@ pub fn held(view: Option<&Note>, from_us: Option<i64>, to_us: Option<i64>, step_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contracts::batch_view::Asked;
     use crate::log::Offsets;
     use crate::time::HOUR_US;
 
@@ -39,7 +40,8 @@ mod tests {
 
     fn note(retired_before: Option<i64>) -> Note {
         let definition = "0000000000000001".parse().expect("16 digits");
-        Note { definition, cut: Offsets::default(), archive_version: 1, retired_before, committed_at_us: 0 }
+        let (cut, asked) = (Offsets::default(), Asked::default());
+        Note { definition, cut, archive_version: 1, retired_before, committed_at_us: 0, asked }
     }
 
     fn asked(from_us: Option<i64>, to_us: Option<i64>, step_us: i64) -> (Option<i64>, bool) {

@@ -32,6 +32,8 @@ struct Need {
     cut: Option<i64>,
     /// R12: whether the partition's log lost its tail. Nothing of the shard counts then.
     is_truncated: bool,
+    /// Whether it was imported. Speed never sees it, so it has no shard.
+    is_import: bool,
     /// If nothing more of the partition can be archived, where its archive ends.
     ended_at: Option<i64>,
 }
@@ -48,7 +50,7 @@ impl Standing {
             of_source.push(Gap { partition: None, why: Why::ArchiveTooOld });
         }
         let needed = needed(evidence, view.map(|note| &note.cut));
-        let counted = needed.iter().filter(|(_, need)| !need.is_truncated);
+        let counted = needed.iter().filter(|(_, need)| !need.is_truncated && !need.is_import);
         let from = counted.filter_map(|(id, need)| Some((id.clone(), need.cut?))).collect();
         Standing {
             definition: evidence.definition.clone(),
@@ -61,9 +63,9 @@ impl Standing {
     }
 
     /// The partitions whose shards a reader has to read: all that the archive, the cut or the topic names, except those of
-    /// settled logs that the view includes whole.
+    /// settled logs that the view includes whole, and of imports, which have none.
     pub fn needed(&self) -> impl Iterator<Item = &PartitionId> {
-        self.needed.keys()
+        self.needed.iter().filter(|(_, need)| !need.is_import).map(|(id, _)| id)
     }
 
     /// The partitions whose slices count, and from which offset on: the cut of the reader's view. A partition whose shard
@@ -78,6 +80,7 @@ impl Standing {
         for (id, need) in &self.needed {
             let shard = shards.get(id).and_then(Option::as_ref);
             let why = match (need.cut, shard) {
+                _ if need.is_import => Some(Why::ImportNotCounted),
                 _ if need.is_truncated => Some(Why::LogTruncated),
                 (None, _) => Some(Why::NotArchived),
                 (Some(_), None) => Some(Why::NoShard),
@@ -99,7 +102,8 @@ impl Standing {
     /// than the topic's last description; `None` if the moment of a partition is not known.
     pub fn as_of_us(&self, shards: &Shards, moment: impl Fn(&PartitionId) -> Option<i64>) -> Option<i64> {
         let mut oldest = self.described_us?;
-        for (id, need) in &self.needed {
+        // An import is in the view, or a gap. Nothing of it arrives later.
+        for (id, need) in self.needed.iter().filter(|(_, need)| !need.is_import) {
             let shard = shards.get(id).and_then(Option::as_ref)?;
             // A closed log gets no new records. If its shard has counted all that was archived, the partition holds nothing back.
             if need.ended_at.is_none_or(|end| shard.cursor < end) {
@@ -119,13 +123,14 @@ fn needed(evidence: &Evidence<'_>, cut: Option<&Offsets>) -> BTreeMap<PartitionI
         // A settled log of which the view includes everything needs no shard.
         if !(log.is_settled(known) && at == known.next) {
             let ended_at = log.is_ended(known).then_some(known.next);
-            needed.insert(id, Need { cut: Some(at), is_truncated: known.closed, ended_at });
+            let is_import = log.import.is_some();
+            needed.insert(id, Need { cut: Some(at), is_truncated: known.closed, is_import, ended_at });
         }
         archived.insert((log.log.as_str(), partition));
     }
     let mut not_archived = |id: PartitionId, cut: Option<i64>| {
         if !archived.contains(&(id.log.as_str(), id.partition)) {
-            needed.entry(id).or_insert(Need { cut, is_truncated: false, ended_at: None });
+            needed.entry(id).or_insert(Need { cut, is_truncated: false, is_import: false, ended_at: None });
         }
     };
     for (id, at) in cut.into_iter().flat_map(|cut| cut.iter()) {

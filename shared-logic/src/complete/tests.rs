@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::contracts::archive::{ImportedRecords, import_log};
+use crate::contracts::batch_view::Asked;
 use crate::contracts::speed_view::Instance;
 use crate::log::{OffsetRange, Offsets};
 
@@ -28,7 +30,14 @@ fn cut(pairs: &[(i32, i64)]) -> Offsets {
 }
 
 fn note(definition: u8, offsets: Offsets) -> Note {
-    Note { definition: hash(definition), cut: offsets, archive_version: 7, retired_before: None, committed_at_us: 0 }
+    Note {
+        definition: hash(definition),
+        cut: offsets,
+        archive_version: 7,
+        retired_before: None,
+        committed_at_us: 0,
+        asked: Asked::default(),
+    }
 }
 
 fn shard(slices: &[i64], since: i64) -> Option<Shard> {
@@ -152,6 +161,24 @@ fn a_settled_log_that_is_wholly_in_the_view_needs_no_shard() {
     empty.facts().settle("log", &none);
     assert_complete("a closed log that never held anything", &empty.judged(), &[]);
     assert_eq!(empty.needed(), []);
+}
+
+#[test]
+fn an_import_is_a_gap_until_the_view_includes_it_and_has_no_shard() {
+    let import = PartitionId::new(import_log(7), 0);
+    let mut seen = complete();
+    let records = ImportedRecords { rows: 10, ..ImportedRecords::default() };
+    assert!(seen.facts().add_import(7, "a.csv", 0, &records));
+    let gap = Gap { partition: Some(import.clone()), why: Why::ImportNotCounted };
+    let verdict = seen.judged();
+    assert_eq!((verdict.gaps, verdict.from.contains_key(&import)), (vec![gap], false));
+    assert_eq!(Why::ImportNotCounted.name(), "import_not_counted");
+    assert_eq!(seen.needed(), [id(0)], "it has no shard to read");
+    let moment = |of: &PartitionId| (*of == id(0)).then_some(0);
+    assert_eq!(seen.standing().as_of_us(&seen.shards, moment), Some(0), "it does not date answers");
+
+    seen.view = Some(note(1, cut(&[(0, 50)]).iter().map(|(id, at)| (id.clone(), at)).chain([(import, 10)]).collect()));
+    assert_complete("the view includes all of it", &seen.judged(), &[(0, 50)]);
 }
 
 #[test]

@@ -40,8 +40,10 @@ pub fn verdict(new: Place, older: Option<Place>) -> Verdict {
 #[derive(Debug)]
 pub struct FirstCopies {
     /// Identity, place and row, in the order of the identities.
-    firsts: Vec<(Identity, Place, usize)>,
-    rows: usize,
+    pub(super) firsts: Vec<(Identity, Place, usize)>,
+    /// All other copies: the number of the identity, place and row, in this order.
+    pub(super) others: Vec<(usize, Place, usize)>,
+    pub(super) rows: usize,
 }
 
 impl FirstCopies {
@@ -50,8 +52,17 @@ impl FirstCopies {
         let rows = identities.iter().zip(places).enumerate();
         let mut firsts: Vec<_> = rows.map(|(row, (identity, place))| (*identity, *place, row)).collect();
         firsts.sort_unstable();
-        firsts.dedup_by_key(|(identity, ..)| *identity);
-        FirstCopies { firsts, rows: identities.len() }
+        let (mut others, mut number) = (Vec::new(), 0);
+        firsts.dedup_by(|copy, first| {
+            let is_copy = copy.0 == first.0;
+            if is_copy {
+                others.push((number, copy.1, copy.2));
+            } else {
+                number += 1;
+            }
+            is_copy
+        });
+        FirstCopies { firsts, others, rows: identities.len() }
     }
 
     /// The identities in order, each once.
@@ -71,6 +82,12 @@ impl FirstCopies {
         let recounted = (0..self.firsts.len()).filter(|at| verdict_of(*at) == Verdict::Recounted);
         let recounted = recounted.map(|at| self.firsts[at].2).collect();
         (self.mask_of(|at| verdict_of(at) == Verdict::Added), recounted)
+    }
+
+    /// Whether each row stands, given the first older copies as for [`judge`](FirstCopies::judge): those that are added, and those
+    /// that take the place of an older copy.
+    pub fn standing(&self, older: &[Option<Place>]) -> Vec<bool> {
+        self.mask_of(|at| verdict(self.firsts[at].1, older.get(at).copied().flatten()) != Verdict::LeftOut)
     }
 
     /// Whether each row is a first copy that `accepts` by its number among them.

@@ -33,6 +33,10 @@ impl Measure for Count {
         sum::SumInt.merge(a, b)
     }
 
+    fn without(&self, whole: Value, part: Value) -> Option<Value> {
+        sum::SumInt.without(whole, part)
+    }
+
     fn null_cell(&self) -> Value {
         Value::Overflow
     }

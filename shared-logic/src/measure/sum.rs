@@ -42,6 +42,13 @@ impl Measure for SumInt {
         }
     }
 
+    fn without(&self, whole: Value, part: Value) -> Option<Value> {
+        Some(match (whole, part) {
+            (Value::Int(x), Value::Int(y)) => x.checked_sub(y).map_or(Value::Overflow, Value::Int),
+            _ => Value::Overflow,
+        })
+    }
+
     fn null_cell(&self) -> Value {
         Value::Overflow
     }
@@ -99,6 +106,13 @@ impl Measure for SumFloat {
             (Value::Float(x), Value::Float(y)) => Value::float(x + y),
             _ => Value::Overflow,
         }
+    }
+
+    fn without(&self, whole: Value, part: Value) -> Option<Value> {
+        Some(match (whole, part) {
+            (Value::Float(x), Value::Float(y)) => Value::float(x - y),
+            _ => Value::Overflow,
+        })
     }
 
     fn aggregate(&self, of: Expr, to: &str) -> Vec<Expr> {

@@ -47,6 +47,14 @@ proptest! {
     }
 
     #[test]
+    fn what_was_merged_into_a_sum_can_be_taken_out_again((kind, [a, b]) in of_any_kind::<2>()) {
+        let whole = kind.merge(a.clone(), b.clone());
+        let is_sum = matches!(kind, MeasureKind::Count | MeasureKind::SumInt | MeasureKind::SumFloat);
+        let left = if whole == Value::Overflow { whole.clone() } else { a };
+        prop_assert_eq!(kind.without(whole, b), is_sum.then_some(left));
+    }
+
+    #[test]
     fn an_extreme_is_one_of_the_two((kind, [a, b]) in of_any_kind::<2>()) {
         prop_assume!(!matches!(kind, MeasureKind::Count | MeasureKind::SumInt | MeasureKind::SumFloat));
         let merged = kind.merge(a.clone(), b.clone());

@@ -22,6 +22,7 @@ mod lost_tail;
 mod mask;
 mod reader;
 mod reconcile;
+mod rollback;
 mod worker;
 mod world;
 

@@ -1,19 +1,24 @@
 //! The first stage of a counting loop: a micro-batch → what it adds to the counters of every metric.
+//!
+//! What takes a processor's time runs beside the same of other partitions, and beside reading. So it includes the search for
+//! copies.
 
 use std::sync::Arc;
 
 use metrics::histogram;
 use platform::settings::Speed;
 use shared_logic::contracts::speed_view::Addition;
+use shared_logic::dedup::RecentIdentities;
 use shared_logic::log::Position;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::error;
 
+use super::copies;
 use super::parts::{Part, Parts};
 use super::source::Shared;
 use crate::log::identity::PendingIdentity;
-use crate::read::micro_batch::MicroBatch;
+use crate::read::micro_batch::Handed;
 
 /// The memory that a counter takes on its way: its name and its values as they are added, as they were read, and as they are
 /// written.
@@ -48,17 +53,39 @@ pub fn places(settings: &Speed) -> usize {
     usize::try_from(places).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
 }
 
-/// Aggregates micro-batches in order until either channel is closed or a plan fails. Asks for the topic's id first, so that
-/// the answer arrives while the plan runs.
-pub async fn run(shared: &Shared, mut batches: mpsc::Receiver<MicroBatch>, aggregated: mpsc::Sender<Aggregated>) {
+/// Aggregates micro-batches in order until either channel is closed or a plan fails. `window` knows no event yet. Asks for the
+/// topic's id first, so that the answer arrives while the plan runs.
+pub async fn run(
+    shared: &Shared,
+    mut window: RecentIdentities,
+    mut reader: mpsc::Receiver<Handed>,
+    aggregated: mpsc::Sender<Aggregated>,
+) {
     loop {
-        let batch = tokio::select! {
-            batch = batches.recv() => match batch { Some(batch) => batch, None => return },
+        let handed = tokio::select! {
+            handed = reader.recv() => match handed { Some(handed) => handed, None => return },
             () = aggregated.closed() => return,
+        };
+        let batch = match handed {
+            Handed::MicroBatch(batch) => batch,
+            Handed::Warming(sightings) => {
+                let warmed = move || {
+                    window.judge(&sightings);
+                    window
+                };
+                window = platform::task::blocking(warmed).await;
+                continue;
+            }
         };
         let (opened, sealed) = (batch.opened, batch.sealed);
         let (metrics, started) = (Arc::clone(&shared.metrics), Instant::now());
-        let mut left = match platform::task::blocking(move || Parts::new(metrics, batch)).await {
+        let looked_at = move || {
+            let parts = copies::left_out(&mut window, batch).and_then(|batch| Parts::new(metrics, batch));
+            (window, parts)
+        };
+        let (judged, parts) = platform::task::blocking(looked_at).await;
+        window = judged;
+        let mut left = match parts {
             Ok(parts) => parts,
             Err(error) => {
                 error!(%error, "a plan failed on a micro-batch; reading it again");

@@ -98,7 +98,8 @@ mod tests {
         let metrics = Arc::new(CompiledMetrics::new(&catalog, &catalog.sources["s"]));
         let events = df!("at" => vec![0_i64; keys.len()], "k" => keys).expect("two columns");
         let now = Instant::now();
-        let batch = MicroBatch { from: 10, marks: marks.to_vec(), events, opened: now, sealed: now };
+        let (marks, sightings) = (marks.to_vec(), Vec::new());
+        let batch = MicroBatch { from: 10, marks, events, sightings, opened: now, sealed: now };
         let (mut left, mut parts) = (Parts::new(metrics, batch).expect("evaluated"), Vec::new());
         while !left.is_done() {
             let (rest, part) = left.count(max_counters);

@@ -1,17 +1,34 @@
-//! A micro-batch: consecutive records of one partition, decoded, without duplicates, as columns.
+//! A micro-batch: consecutive records of one partition, decoded, as columns.
 //!
 //! It is what the reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
 //! and may hold offsets without a record (transaction markers, aborted records).
 //!
 //! How many counters it adds to is known only once it is counted. So it has marks, up to which it may be applied by itself if all
 //! of it would be too much for one script.
+//!
+//! Copies are still in it. The loop finds them by the identities of its events, and by those of events before its first
+//! micro-batch. Of the latter there may be many, so most of them are handed on beforehand.
 
+use std::mem;
 use std::time::Instant;
 
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
-use shared_logic::decode::Columns;
+use shared_logic::decode::{Columns, Event};
+use shared_logic::dedup::Sighting;
 use shared_logic::log::{Position, Witness};
+
+/// How many events before the cursor are handed on together.
+const WARMING_PORTION: usize = 16_384;
+
+/// What the reading thread hands to a counting loop.
+#[derive(Debug)]
+pub enum Handed {
+    /// Events before the cursor, in order. They only warm the loop's deduplication window.
+    Warming(Vec<Sighting>),
+    /// What is counted.
+    MicroBatch(MicroBatch),
+}
 
 /// A sealed micro-batch.
 #[derive(Debug)]
@@ -22,6 +39,9 @@ pub struct MicroBatch {
     pub marks: Vec<Mark>,
     /// The valid records, with only the columns that at least one metric reads.
     pub events: DataFrame,
+    /// Where the source names an event id: who the events are, row by row. Before these come events before the cursor that
+    /// were not handed on yet.
+    pub sightings: Vec<Sighting>,
     /// When its first record was read.
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
@@ -55,6 +75,7 @@ pub struct MicroBatchBuilder {
     from: i64,
     to: i64,
     columns: Columns,
+    sightings: Vec<Sighting>,
     marks: Vec<Mark>,
     records: usize,
     bytes: usize,
@@ -65,17 +86,33 @@ impl MicroBatchBuilder {
     /// Starts an empty micro-batch of that shape at an offset.
     pub fn new(source: &Source, shape: &Shape, from: i64) -> MicroBatchBuilder {
         let columns = columns(source, shape, 0);
-        let (shape, marks) = (shape.clone(), Vec::new());
-        MicroBatchBuilder { shape, from, to: from, columns, marks, records: 0, bytes: 0, opened: None }
+        let (shape, sightings, marks) = (shape.clone(), Vec::new(), Vec::new());
+        MicroBatchBuilder { shape, from, to: from, columns, sightings, marks, records: 0, bytes: 0, opened: None }
     }
 
-    /// Notes that a record of that size was read at the offset; returns the columns to which its event is added.
-    pub fn record(&mut self, offset: i64, bytes: usize) -> &mut Columns {
+    /// Notes an event before the cursor. Returns those that it is time to hand on, together with it.
+    pub fn warm(&mut self, event: &Event<'_>, offset: i64) -> Option<Vec<Sighting>> {
+        self.see(event, offset);
+        let is_portion = self.sightings.len() >= WARMING_PORTION;
+        is_portion.then(|| mem::replace(&mut self.sightings, Vec::with_capacity(WARMING_PORTION)))
+    }
+
+    /// Notes that a record of that size was read at the offset.
+    pub fn record(&mut self, offset: i64, bytes: usize) {
         self.reach(offset + 1);
         self.records += 1;
         self.bytes += bytes;
         self.opened.get_or_insert_with(Instant::now);
-        &mut self.columns
+    }
+
+    /// Adds the event of the record at that offset, which was read last.
+    pub fn event(&mut self, event: &Event<'_>, offset: i64) {
+        self.see(event, offset);
+        self.columns.push(event);
+    }
+
+    fn see(&mut self, event: &Event<'_>, offset: i64) {
+        self.sightings.extend(event.identity().map(|identity| Sighting { identity, offset }));
     }
 
     /// Notes that everything before the offset was read. Transaction markers and aborted records are skipped this way.
@@ -121,11 +158,13 @@ impl MicroBatchBuilder {
     /// None that a checked catalog can cause.
     pub fn seal(&mut self, source: &Source, witness: Option<Witness>) -> PolarsResult<MicroBatch> {
         self.mark(witness);
-        let columns = std::mem::replace(&mut self.columns, columns(source, &self.shape, self.records));
+        let columns = mem::replace(&mut self.columns, columns(source, &self.shape, self.records));
+        let room = Vec::with_capacity(self.sightings.len());
         let sealed = MicroBatch {
             from: self.from,
-            marks: std::mem::take(&mut self.marks),
+            marks: mem::take(&mut self.marks),
             events: columns.finish()?,
+            sightings: mem::replace(&mut self.sightings, room),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
         };
@@ -137,4 +176,72 @@ impl MicroBatchBuilder {
 
 fn columns(source: &Source, shape: &Shape, capacity: usize) -> Columns {
     Columns::new(source, |name| shape.wanted.binary_search_by(|wanted| wanted.as_str().cmp(name)).is_ok(), capacity)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+    use shared_logic::decode::Decoder;
+    use test_kit::catalogs::TINY;
+
+    use super::*;
+
+    /// A source with an event id or without, and its builder from the offset 40,000 on.
+    fn builder(has_id: bool) -> (Source, MicroBatchBuilder) {
+        let event_id = if has_id { "event_time = \"at\"\nevent_id = \"k\"" } else { "event_time = \"at\"" };
+        let catalog = Catalog::parse(&TINY.replace("event_time = \"at\"", event_id)).expect("a valid catalog");
+        let source = catalog.sources["s"].clone();
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000 };
+        let builder = MicroBatchBuilder::new(&source, &shape, 40_000);
+        (source, builder)
+    }
+
+    fn payload(offset: i64) -> Vec<u8> {
+        format!("{{\"at\":1000,\"k\":\"{offset}\"}}").into_bytes()
+    }
+
+    fn offsets(sightings: &[Sighting]) -> Vec<i64> {
+        sightings.iter().map(|sighting| sighting.offset).collect()
+    }
+
+    #[test]
+    fn every_event_before_the_cursor_is_handed_on_once_and_the_last_ones_with_the_first_micro_batch() {
+        let (source, mut builder) = builder(true);
+        let mut decoder = Decoder::new(&source);
+        let mut handed = Vec::new();
+        for offset in 5_000..40_000 {
+            let payload = payload(offset);
+            let event = decoder.decode(Some(&payload[..]), None).expect("an event");
+            if let Some(portion) = builder.warm(&event, offset) {
+                assert_eq!(portion.len(), WARMING_PORTION);
+                handed.extend(offsets(&portion));
+            }
+        }
+        assert_eq!(handed.len(), 2 * WARMING_PORTION);
+        assert_eq!((builder.records(), builder.opened(), builder.moves()), (0, None, false), "they are not counted");
+        for offset in 40_000..40_010 {
+            let payload = payload(offset);
+            builder.record(offset, payload.len());
+            // The others are rejected.
+            if offset % 2 == 0 {
+                builder.event(&decoder.decode(Some(&payload[..]), None).expect("an event"), offset);
+            }
+        }
+        let sealed = builder.seal(&source, None).expect("columns");
+        handed.extend(offsets(&sealed.sightings));
+        let events = (40_000..40_010).step_by(2);
+        assert_eq!(handed, (5_000..40_000).chain(events).collect::<Vec<i64>>());
+        assert_eq!((sealed.from, sealed.events.height(), sealed.marks.len()), (40_000, 5, 1));
+        assert!(builder.seal(&source, None).expect("columns").sightings.is_empty());
+    }
+
+    #[test]
+    fn events_without_an_id_are_nobody() {
+        let (source, mut builder) = builder(false);
+        let mut decoder = Decoder::new(&source);
+        builder.record(40_000, 1);
+        builder.event(&decoder.decode(Some(&payload(1)[..]), None).expect("an event"), 40_000);
+        let sealed = builder.seal(&source, None).expect("columns");
+        assert_eq!((sealed.events.height(), sealed.sightings), (1, Vec::new()));
+    }
 }

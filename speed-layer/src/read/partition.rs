@@ -1,7 +1,7 @@
 //! One partition that is being read: its records become the micro-batches of one counting loop.
 //!
-//! Before anything is handed on, the log is compared with the positions that the loop continues from (R12): reading
-//! starts at the last record that was read before. Where another record lies there, the loop is told, and nothing is
+//! Before anything that counts is handed on, the log is compared with the positions that the loop continues from (R12): reading
+//! starts at the last record that was read before. Where another record lies there, the loop is told, and no micro-batch is
 //! handed on.
 
 use std::time::{Duration, Instant};
@@ -11,21 +11,19 @@ use platform::kafka::Record;
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
-use shared_logic::decode::{Decoder, Event};
-use shared_logic::dedup::RecentIdentities;
+use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::Start;
-use super::micro_batch::{MicroBatch, MicroBatchBuilder, Shape};
+use super::micro_batch::{Handed, MicroBatchBuilder, Shape};
 
 /// One partition that is being read.
 pub(super) struct Partition {
-    window: RecentIdentities,
     cursor: i64,
-    /// The first offset that warms the window.
+    /// The first offset that warms the loop's window.
     warm_from: i64,
     /// The next offset to read, once the archive's position fits.
     next: i64,
@@ -44,7 +42,7 @@ pub(super) struct Partition {
     /// The witness that was made last; at first that of the cursor.
     witness: Option<Witness>,
     builder: MicroBatchBuilder,
-    batches: mpsc::Sender<MicroBatch>,
+    to_loop: mpsc::Sender<Handed>,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
     sent: Instant,
     failed: bool,
@@ -54,7 +52,6 @@ impl Partition {
     pub(super) fn new(source: &Source, shape: &Shape, start: Start) -> Partition {
         let begins_at = start.check.as_ref().map_or(start.warm_from, Check::begins_at);
         Partition {
-            window: RecentIdentities::new(source.dedup_window),
             cursor: start.cursor,
             warm_from: start.warm_from,
             next: start.warm_from.min(begins_at),
@@ -66,13 +63,13 @@ impl Partition {
             last: None,
             witness: start.witness,
             builder: MicroBatchBuilder::new(source, shape, start.cursor),
-            batches: start.batches,
+            to_loop: start.to_loop,
             sent: Instant::now(),
             failed: false,
         }
     }
 
-    /// Takes one record: into the window if it lies before the cursor, else into the micro-batch. A record whose schema the
+    /// Takes one record: for the loop's window if it lies before the cursor, else into the micro-batch. A record whose schema the
     /// decoder lacks is not taken, and neither are those behind it; returns that schema.
     pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) -> Option<SchemaId> {
         if self.waits || !self.fits_so_far(record) || record.offset < self.next {
@@ -85,22 +82,19 @@ impl Partition {
         }
         self.next = record.offset + 1;
         let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
-        let duplicate = |window: &mut RecentIdentities, event: &Event<'_>| {
-            event.identity().is_some_and(|identity| window.is_duplicate(identity, record.offset))
-        };
         if record.offset < self.cursor {
             if let Ok(event) = event
                 && record.offset >= self.warm_from
+                && let Some(portion) = self.builder.warm(&event, record.offset)
             {
-                duplicate(&mut self.window, &event);
+                self.hand(Handed::Warming(portion));
             }
             return None;
         }
         self.last = Some(record.offset);
-        let columns = self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
+        self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
         match event {
-            Ok(event) if duplicate(&mut self.window, &event) => counter!("braid_speed_duplicates_total").increment(1),
-            Ok(event) => columns.push(&event),
+            Ok(event) => self.builder.event(&event, record.offset),
             Err(rejected) => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
@@ -199,7 +193,7 @@ impl Partition {
         let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger);
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
         let has_moved = self.builder.moves() && self.sent.elapsed() >= linger && opened.is_none();
-        if (is_old || is_idle || has_moved) && self.batches.capacity() > 0 {
+        if (is_old || is_idle || has_moved) && self.to_loop.capacity() > 0 {
             self.send(source);
         }
     }
@@ -210,12 +204,16 @@ impl Partition {
         self.sent = Instant::now();
         let is_known = |witness: &Witness| self.last.is_none_or(|last| last == witness.offset);
         match self.builder.seal(source, self.witness.filter(is_known)) {
-            Ok(batch) => self.failed |= self.batches.blocking_send(batch).is_err(),
+            Ok(batch) => self.hand(Handed::MicroBatch(batch)),
             Err(error) => {
                 error!(topic = source.topic, %error, "cannot make columns of decoded events");
                 self.failed = true;
             }
         }
+    }
+
+    fn hand(&mut self, handed: Handed) {
+        self.failed |= self.to_loop.blocking_send(handed).is_err();
     }
 
     /// The next offset to read.
@@ -230,7 +228,7 @@ impl Partition {
 
     /// Whether it failed, or its counting loop has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.failed || self.batches.is_closed()
+        self.failed || self.to_loop.is_closed()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A rebuild: a view of another definition than the table's, counted day by day beside it.
+//! A rebuild: a view of another definition than the table's, or one that an operator has asked for, counted day by day beside it.
 //!
 //! ```text
 //! _rebuild/<definition>.json       the cut, and which days are counted in which files
@@ -27,7 +27,7 @@ const FOLDER: &str = "_rebuild";
 /// How long an abandoned rebuild is kept, once another definition is asked for.
 const STALE_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// A view of another definition than the table's, counted day by day.
+/// A view that is going to replace the table's, counted day by day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rebuild {
     /// The definition by which it is counted.
@@ -42,6 +42,9 @@ pub struct Rebuild {
     /// counts every day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_before: Option<i64>,
+    /// The version of the view whose commit asked for it, if an operator did. It is a rebuild for that request alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
     /// Every day, `YYYY-MM-DD`, that has events below the cut.
     pub days: BTreeMap<String, RebuildDay>,
 }
@@ -72,13 +75,15 @@ impl Rebuild {
     }
 
     /// Takes over the days that `kept` has counted, in place of its own. Returns false, and takes nothing over, if that
-    /// is another rebuild: of other days, up to another cut, or begun at another version of the archive.
+    /// is another rebuild: of other days, up to another cut, begun at another version of the archive, or for another request.
     #[must_use]
     pub fn take_over(&mut self, kept: &Rebuild) -> bool {
         let units = |rebuild: &Rebuild| -> BTreeMap<String, BTreeSet<i64>> {
             rebuild.days.iter().map(|(name, day)| (name.clone(), day.units.clone())).collect()
         };
-        let begun = |rebuild: &Rebuild| (rebuild.definition.clone(), rebuild.cut.clone(), rebuild.archive_version);
+        let begun = |rebuild: &Rebuild| {
+            (rebuild.definition.clone(), rebuild.cut.clone(), rebuild.archive_version, rebuild.asked)
+        };
         if begun(kept) != begun(self) || units(kept) != units(self) {
             return false;
         }
@@ -133,21 +138,21 @@ impl BatchView {
         table.remove_beside(FOLDER, |path| older.contains(path), Duration::ZERO).await
     }
 
-    /// Removes files that belong neither to this version nor to a rebuild, if they were written longer than
+    /// Removes files that belong neither to this version, nor to one that is kept, nor to a rebuild, if they were written longer than
     /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///
-    /// Before that it forgets the rebuilds that are over: that of the definition that the view now counts, and those of
-    /// definitions other than `own` that have made no progress for a day.
+    /// Before that it forgets the rebuilds that are over: that of the definition that the view now counts, unless that is asked
+    /// for, and those of definitions other than `own` that have made no progress for a day.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self, own: &DefinitionHash) -> Result<usize, StoreError> {
         let (own, table) = (list(own), self.table());
-        if let Some(note) = self.note() {
+        if let Some(note) = self.note().filter(|note| note.asked.rebuild.is_none()) {
             self.forget_rebuild(&note.definition).await?;
         }
         table.remove_beside(FOLDER, |path| path != own, STALE_AGE).await?;
-        table.remove_orphans(ORPHAN_AGE, &self.files_of_rebuilds().await?).await
+        table.remove_orphans(ORPHAN_AGE, &self.spared().await?).await
     }
 
     /// The files that [`BatchView::remove_orphans`] would remove now.
@@ -155,12 +160,13 @@ impl BatchView {
     /// # Errors
     /// If the store cannot be listed or read.
     pub async fn unused(&self) -> Result<Vec<FileBeside>, StoreError> {
-        self.table().orphans(ORPHAN_AGE, &self.files_of_rebuilds().await?).await
+        self.table().orphans(ORPHAN_AGE, &self.spared().await?).await
     }
 
-    /// The paths of the files that rebuilds have counted.
-    async fn files_of_rebuilds(&self) -> Result<HashSet<String>, StoreError> {
-        let (table, mut files) = (self.table(), HashSet::new());
+    /// The paths of the files of versions that are kept, and of those that rebuilds have counted.
+    async fn spared(&self) -> Result<HashSet<String>, StoreError> {
+        let (table, kept) = (self.table(), self.files_of_kept_versions().await?);
+        let mut files: HashSet<String> = kept.into_iter().collect();
         for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
             let rebuild: Option<Rebuild> = table.beside(&path).await?;
             files.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));

@@ -27,8 +27,8 @@ pub(super) struct Events {
     /// The fields that the plan reads, and those of the identity. Without any column if there are no events.
     pub(super) rows: DataFrame,
     /// The identity of each; none if the source has no event id.
-    identities: Vec<Identity>,
-    places: Vec<Place>,
+    pub(super) identities: Vec<Identity>,
+    pub(super) places: Vec<Place>,
 }
 
 impl Key {
@@ -43,7 +43,7 @@ impl Events {
     }
 
     /// Those of rows that were read, as far as they belong to the part.
-    fn of(rows: DataFrame, key: &Key, (number, of): (u64, u64)) -> PolarsResult<Events> {
+    pub(super) fn of(rows: DataFrame, key: &Key, (number, of): (u64, u64)) -> PolarsResult<Events> {
         let places = places(&rows, &key.logs)?;
         let identities = match key.event_id.as_slice() {
             [] => Vec::new(),
@@ -83,15 +83,6 @@ impl Events {
         let Events { rows, identities, places } = self;
         let firsts = rows::compute("sort identities", table, move || Ok(FirstCopies::of(&identities, &places))).await?;
         Ok((rows, firsts))
-    }
-
-    /// The first copy of each; of a source without an event id, all of them.
-    pub(super) async fn distinct(self, table: &str) -> Result<DataFrame, RowsError> {
-        if self.identities.is_empty() {
-            return Ok(self.rows);
-        }
-        let (rows, firsts) = self.first_copies(table).await?;
-        rows::compute("remove copies", table, move || rows.filter(&firsts.mask().into_iter().collect())).await
     }
 }
 

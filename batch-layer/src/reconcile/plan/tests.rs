@@ -173,8 +173,14 @@ fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
     let day = |counted| storage::RebuildDay { units: BTreeSet::from([DAY * DAY_US]), counted };
     let days = [("2026-04-24", Some(Vec::new())), ("2026-04-25", None), ("2026-04-26", None)];
     let days = days.into_iter().map(|(name, counted)| (name.to_owned(), day(counted))).collect();
-    let rebuild =
-        Rebuild { definition: catalog.definition(metric), cut: cut(5), archive_version: 1, retired_before: None, days };
+    let rebuild = Rebuild {
+        definition: catalog.definition(metric),
+        cut: cut(5),
+        archive_version: 1,
+        retired_before: None,
+        asked: None,
+        days,
+    };
     let left = days_left(&rebuild, metric, &Facts::default(), files(&["2026-04-24", "2026-04-26"], "events"));
     let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.rows.len())).collect();
     assert_eq!(seen, [("2026-04-25", 0, 0), ("2026-04-26", 1, 0)]);

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use platform::store::Committed;
-use polars::prelude::{DataFrame, DataType};
+use polars::prelude::{DataFrame, DataType, IntoLazy, col, df};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::decode::Decoder;
 use shared_logic::log::{Content, PartitionId, Position, Witness};
+use shared_logic::schema::INSTANT;
+use shared_logic::time::{day_of, format_day};
 use storage::Schemas;
 
 use super::super::*;
@@ -50,7 +52,7 @@ pub(super) struct Event {
 
 impl Event {
     /// Its record's payload.
-    fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let Event { house, id, at_ms, k, n } = self;
         let k = k.map_or(String::new(), |k| format!(r#", "k": "{k}""#));
         format!(r#"{{"house": "{house}", "id": {id}, "at": {at_ms}, "n": {n}{k}}}"#)
@@ -235,6 +237,30 @@ pub(super) async fn recount(
 pub(super) fn hourly(reconciler: &Reconciler) -> Reconciler {
     let catalog = Catalog::parse(&CATALOG.replace("30m", "1h")).expect("a valid catalog");
     Reconciler { catalog, ..reconciler.clone() }
+}
+
+/// Adds a row to the view that no event has made: one event of the key `a` too many in that bucket.
+pub(super) async fn planted(bench: &Bench, bucket_us: i64) {
+    let mut view = bench.view().await;
+    let row = df!(BUCKET => [bucket_us], "k" => ["a"], "events" => [1_i64], "total" => [1_i64]).expect("a row");
+    let row = row.lazy().with_column(col(BUCKET).cast(INSTANT)).collect().expect("an instant");
+    let day = format_day(day_of(bucket_us));
+    let file = view.write(&day, row, &[BUCKET]).await.expect("written");
+    let committed = view.commit(view.begin("PLANT").adding([file]), None).await.expect("tried");
+    assert!(matches!(committed, Committed::At(_)), "there is no other writer");
+}
+
+/// Takes a file out of the view's table as another program does, which notes nothing.
+pub(super) async fn damaged(bench: &Bench) {
+    let view = bench.view().await;
+    let file = view.files().await.expect("listed").remove(0);
+    let entry = format!(
+        "{{\"commitInfo\":{{\"engineInfo\":\"another\"}}}}\n{{\"remove\":{{\"path\":\"{}\",\"dataChange\":true,\
+         \"deletionTimestamp\":0}}}}",
+        file.path
+    );
+    let log = bench.folder.path().join(&bench.reconciler.catalog.deployment.name).join(view.path()).join("_delta_log");
+    std::fs::write(log.join(format!("{:020}.json", view.version() + 1)), entry).expect("written");
 }
 
 /// The ids of [`Bench::archived`] are minutes.

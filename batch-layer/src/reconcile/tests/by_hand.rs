@@ -1,14 +1,21 @@
 //! Random archives, metrics and limits of memory, counted in several reconciles of which two run at once and some are killed or
 //! lose the reply to their commit, while events are erased: every version of the view holds what a count by hand gives for all
-//! records below its cut that its archive still had, and so does a view that is counted at once.
+//! records below its cut that its archive still had, and so does a view that is counted at once. What each of them finds explains
+//! what a speed layer counts of the same records, unless some of them were erased.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform::settings::Size;
-use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::dedup::{RecentIdentities, Sighting};
+use shared_logic::drift::{self, Found, Said};
+use shared_logic::group_key::KeyPart;
+use shared_logic::identity::Identity;
+use shared_logic::log::{OffsetRange, Offsets, PartitionId};
+use shared_logic::measure::Value;
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
+use super::audits::{audited, key};
 use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
 use super::erasures::erase;
 
@@ -24,6 +31,8 @@ const MINUTES: [i64; 5] = [0, 29, 31, 7 * 60, 23 * 60 + 59];
 const IDS: i64 = 2;
 /// The metric's grain, in the catalog and in minutes.
 const GRAINS: [(&str, i64); 6] = [("1m", 1), ("30m", 30), ("1h", 60), ("90m", 90), ("8h", 8 * 60), ("1d", 24 * 60)];
+/// The speed layer's windows: some copies lie within them, and some beyond.
+const WINDOWS: [u64; 4] = [0, 2, 5, 500_000];
 /// For two rows at a time, for eight, and for all.
 const MEMORY: [u64; 3] = [2 * ROW_BYTES, 8 * ROW_BYTES, 512 << 20];
 
@@ -38,7 +47,8 @@ async fn any_reconciles_count_what_a_count_by_hand_does() {
             walk.step().await;
         }
         walk.ends().await;
-        let Tally { commits, conflicts, kills, merged, recomputed, erased } = walk.tally;
+        let Tally { commits, conflicts, kills, merged, recomputed, erased, drifted } = walk.tally;
+        total.drifted += drifted;
         total.commits += commits;
         total.conflicts += conflicts;
         total.kills += kills;
@@ -46,13 +56,14 @@ async fn any_reconciles_count_what_a_count_by_hand_does() {
         total.recomputed += recomputed;
         total.erased += erased;
     }
-    let Tally { commits, conflicts, kills, merged, recomputed, erased } = total;
+    let Tally { commits, conflicts, kills, merged, recomputed, erased, drifted } = total;
     assert!(
         conflicts > 0 && kills > 0 && commits > conflicts,
         "{commits} commits, {conflicts} conflicts, {kills} kills"
     );
     assert!(merged > 0 && recomputed > 0, "{merged} files replaced, {recomputed} hours recomputed");
     assert!(erased > 0, "nothing was erased");
+    assert!(drifted > 0, "in no reconcile speed had counted a copy too many");
 }
 
 /// A reconcile that runs step by step, beside another.
@@ -72,6 +83,7 @@ struct Tally {
     merged: usize,
     recomputed: u64,
     erased: u64,
+    drifted: u64,
 }
 
 struct Walk {
@@ -80,6 +92,7 @@ struct Walk {
     grain_ms: i64,
     /// Whether the metric counts only events whose `n` is not negative.
     is_filtered: bool,
+    window: u64,
     records: Vec<Record>,
     /// By place, the version of the archive from which on a record is erased.
     erased: BTreeMap<(PartitionId, i64), u64>,
@@ -93,7 +106,9 @@ impl Walk {
     async fn new(seed: u64) -> Walk {
         let mut dice = Dice::new(seed);
         let ((grain, minutes), is_filtered) = (*dice.pick(&GRAINS), dice.chance(50));
+        let window = *dice.pick(&WINDOWS);
         let mut catalog = CATALOG.replace("30m", grain);
+        catalog = catalog.replace("[sources.s]\n", &format!("[sources.s]\ndedup_window = {window}\n"));
         if is_filtered {
             catalog = catalog.replace("by = [", "where = \"n >= 0\"\nby = [");
         }
@@ -105,6 +120,7 @@ impl Walk {
             bench,
             grain_ms: minutes * 60_000,
             is_filtered,
+            window,
             records: Vec::new(),
             erased: BTreeMap::new(),
             running: [None, None],
@@ -136,6 +152,7 @@ impl Walk {
     async fn ends(&mut self) {
         let last = self.counts(&Rotated::new()).await;
         self.commits(last).await;
+        self.audits().await;
         let everything: Offsets = partitions().into_iter().map(|id| (id.clone(), self.bench.next(&id))).collect();
         assert_eq!(self.cut, everything, "without shards the cut is what is archived");
         let (view, archive, reconciler) = (self.bench.view().await, self.bench.archive.clone(), &self.bench.reconciler);
@@ -143,6 +160,14 @@ impl Walk {
         let counted = reconciler.recount(self.bench.metric(), &view, &Counted::Nothing, &archive, &rotated).await;
         let (plan, done) = counted.expect("counted");
         self.commits(Running { view, archive, plan, done }).await;
+    }
+
+    /// An audit recounts from the bytes, by other code again, and finds nothing.
+    async fn audits(&self) {
+        for key in [KeyPart::All, KeyPart::Missing, key(""), key("a")] {
+            let found = audited(&self.bench, key).await;
+            assert!(found.differences.is_empty() && found.without_bytes == 0, "{found:?}: {:?}", self.records);
+        }
     }
 
     /// Archives some records of one log: some are copies, some are invalid, and some offsets hold no record.
@@ -215,6 +240,9 @@ impl Walk {
         let (mut older, again) = (view.clone(), (plan.clone(), done.clone()));
         let (reconciler, metric) = (&self.bench.reconciler, self.bench.metric());
         self.tally.merged += done.iter().map(|day| day.replaced.len()).sum::<usize>();
+        if let Some(note) = view.note().filter(|note| !plan.rebuilt && self.is_comparable(&note.cut, &plan, &archive)) {
+            self.tally.drifted += self.explained(&note.cut, &plan, &done);
+        }
         let committed = reconciler.commit(metric, &mut view, plan, done).await.expect("tried");
         assert_eq!(committed.is_some(), is_newest, "of two on one version, one commits");
         let Some(Changed { work, .. }) = committed else {
@@ -243,6 +271,61 @@ impl Walk {
             self.records
         );
         self.cut = cut;
+    }
+
+    /// Whether nothing was erased of what a speed layer counts or knows as older copies, and no hour is counted again.
+    fn is_comparable(&self, old: &Offsets, plan: &Plan, archive: &Archive) -> bool {
+        let (facts, rules) = (archive.facts(), self.bench.source().rules());
+        let is_whole = |range: &OffsetRange| drift::archived(range, self.window, &rules, &facts).is_ok();
+        plan.tasks.iter().all(|task| task.units.is_empty()) && drift::moved(old, &plan.cut, &facts).iter().all(is_whole)
+    }
+
+    /// What was found between two cuts explains all that a speed layer counts there; returns how many events that is too much.
+    fn explained(&self, old: &Offsets, plan: &Plan, done: &[DayDone]) -> u64 {
+        let (metric, said) = (self.bench.metric(), self.said(old, &plan.cut));
+        let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
+        let mut found = Found::default();
+        done.iter().for_each(|day| found.add(&kinds, day.found.clone()));
+        let drift = drift::compare(metric, &said, &found);
+        assert_eq!(drift.unexplained, 0, "{drift:?}: {said:?} and {found:?} of {:?}", self.records);
+        let events = |rows: Rows| rows.values().map(|row| row.0).sum::<i64>();
+        let archived_at = plan.archive_version;
+        let changed = events(self.by_hand(&plan.cut, archived_at)) - events(self.by_hand(old, archived_at));
+        let counted: i128 =
+            said.values().map(|values| if let Value::Int(events) = values[0] { events } else { 0 }).sum();
+        let of = &drift.measures[0];
+        assert_eq!((of.speed.as_i64().map(i128::from), of.batch.as_i64()), (Some(counted), Some(changed)), "{of:?}");
+        assert_eq!((of.difference.as_u64(), of.duplicates.as_u64()), (Some(drift.duplicates), Some(drift.duplicates)));
+        drift.duplicates
+    }
+
+    /// What a speed layer counts between two cuts, everything together.
+    fn said(&self, old: &Offsets, new: &Offsets) -> Said {
+        let (metric, mut said) = (self.bench.metric(), Said::new());
+        for id in partitions() {
+            let mut records: Vec<&Record> = self.records.iter().filter(|record| record.id == id).collect();
+            records.sort_by_key(|record| record.offset);
+            let range = old.get(&id).unwrap_or(0)..new.get(&id).unwrap_or(0);
+            let mut window = RecentIdentities::new(self.window);
+            for record in records {
+                let Some(event) = &record.event else { continue };
+                let of_house = [event.house.as_bytes(), &event.id.to_le_bytes()];
+                let identity = Identity::of(of_house, event.at_ms);
+                let is_copy = window.judge(&[Sighting { identity, offset: record.offset }]) == [true];
+                if is_copy || !range.contains(&record.offset) || self.is_filtered && event.n < 0 {
+                    continue;
+                }
+                let bucket_us = (event.at_ms - event.at_ms % self.grain_ms) * 1_000;
+                let nothing = || metric.measures.iter().map(|measure| measure.kind.identity()).collect();
+                let values: &mut Vec<Value> = said.entry(bucket_us).or_insert_with(nothing);
+                for (at, more) in [1, event.n].into_iter().enumerate() {
+                    let sum = metric.measures[at].kind.merge(values[at].clone(), Value::Int(more.into()));
+                    // As a slice keeps it.
+                    values[at] = sum.finalized();
+                }
+            }
+        }
+        said
     }
 
     /// Of the copies of an event below the cut, the first counts: by log, partition and offset. What it says decides whether the

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
+use input::rows::Line;
 use shared_logic::catalog::Source;
 
 use super::layout::Layout;
 use super::profile::{Profile, of_rows};
-use crate::input::rows::Line;
 
 /// So many rows show whether the first one is a header.
 const ROWS: usize = 20;

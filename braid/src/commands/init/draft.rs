@@ -1,6 +1,7 @@
 //! A sample → a catalog that is checked: it has no mistakes, and what it says of the sample is known.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use input::rows::{Line, RowArgs};
 use shared_logic::catalog::Catalog;
 
 use super::catalog_text::{About, catalog_text};
@@ -10,8 +11,7 @@ use super::instants::Instants;
 use super::layout::Layout;
 use super::profile::{Profile, of_documents};
 use super::sample::Sample;
-use crate::input::rows::{Line, RowArgs};
-use crate::input::verdicts::Verdicts;
+use crate::verdicts::Verdicts;
 
 /// What the guess is told.
 pub(super) struct Told<'a> {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use input::rows::RowArgs;
 use shared_logic::catalog::{Metric, Source};
 
 use super::draft::Draft;
-use crate::input::rows::RowArgs;
 use crate::number::integer;
 use crate::terminal::printable;
 

@@ -9,12 +9,11 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use input::plain::plain;
+use input::rows::{Line, RowArgs, Rows, is_blank};
 use platform::settings;
 use shared_logic::catalog::Source;
 
-use crate::input;
-use crate::input::plain::plain;
-use crate::input::rows::{Line, RowArgs, Rows, is_blank};
 use crate::number::integer;
 
 /// No more bytes are read. This many records of usual length are far more than a guess needs.
@@ -61,7 +60,7 @@ impl Sample {
     }
 
     /// The first lines of an input.
-    pub(super) fn read(of: String, input: impl Read, lines_max: usize, now_us: i64) -> Result<Sample> {
+    pub(super) fn read(of: String, input: impl Read + Send, lines_max: usize, now_us: i64) -> Result<Sample> {
         let mut input = plain(input)?;
         let (mut text, mut whole) = (Vec::new(), false);
         for _ in 0..lines_max {

@@ -8,11 +8,9 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result};
+use input::plain::plain;
+use input::rows::{Line, Rows};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-
-use crate::input;
-use crate::input::plain::plain;
-use crate::input::rows::{Line, Rows};
 
 /// How many records may wait to be sent.
 const QUEUE_LINES: usize = 256;
@@ -46,7 +44,7 @@ fn read(name: String, input: impl Read + Send + 'static, rows: Rows) -> Result<L
     Ok(Lines(receiver))
 }
 
-fn pass_on(input: impl Read, name: &str, mut rows: Rows, sender: &Sender<Result<Line>>) -> Result<()> {
+fn pass_on(input: impl Read + Send, name: &str, mut rows: Rows, sender: &Sender<Result<Line>>) -> Result<()> {
     let mut input = plain(input).with_context(|| format!("cannot read {name}"))?;
     while let Some(line) = rows.next(&mut input, name)? {
         if sender.blocking_send(Ok(line)).is_err() {
@@ -58,10 +56,10 @@ fn pass_on(input: impl Read, name: &str, mut rows: Rows, sender: &Sender<Result<
 
 #[cfg(test)]
 mod tests {
+    use input::rows::RowArgs;
     use shared_logic::catalog::Catalog;
 
     use super::*;
-    use crate::input::rows::RowArgs;
 
     fn rows() -> Rows {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Metric, Partition, Range, Report, Source};
+use super::report::{Metric, Partition, Pause, Range, Reconciliation, Report, Source};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -30,7 +30,7 @@ pub(super) fn page(report: &Report, screen: Screen) -> String {
     for source in &status.sources {
         page.source(source);
     }
-    page.metrics(&report.metrics);
+    page.metrics(report);
     page.text
 }
 
@@ -69,18 +69,32 @@ impl Page {
         }
     }
 
-    fn metrics(&mut self, metrics: &[Metric]) {
+    fn metrics(&mut self, Report { metrics, reconciliations, .. }: &Report) {
         self.line("");
-        self.text.push_str(&freshness(metrics).text(self.screen));
+        self.text.push_str(&freshness(metrics, reconciliations).text(self.screen));
         for Metric { name, cut, freshness, .. } in metrics {
             if cut.as_ref().is_some_and(|cut| !cut.is_current) {
                 self.trouble(&format!("{name}: the batch view is out of date, until a reconcile rebuilds it"));
+            }
+            if let Some(Pause { since, rolled_back_to }) = cut.as_ref().and_then(|cut| cut.pause.as_ref()) {
+                let version = integer(rolled_back_to);
+                self.trouble(&format!(
+                    "{name}: rolled back to version {version} and paused since {since}, until `batch-layer resume {name}`"
+                ));
             }
             if let Some(error) = &freshness.error {
                 self.trouble(&format!("{name}: {error}"));
             }
             for gap in &freshness.gaps {
                 self.trouble(&format!("{name}: gap: {gap}"));
+            }
+        }
+        for Reconciliation { metric, drift } in reconciliations {
+            if let Some(drift) = drift.as_ref().filter(|drift| drift.unexplained > 0) {
+                let buckets = integer(drift.unexplained);
+                self.trouble(&format!(
+                    "{metric}: in {buckets} buckets speed had counted what its rules do not explain"
+                ));
             }
         }
     }
@@ -123,8 +137,9 @@ fn partitions(source: &Source) -> Table {
     table
 }
 
-/// How old the batch view of each metric is, and how far its answers are behind.
-fn freshness(metrics: &[Metric]) -> Table {
+/// How old the batch view of each metric is, how far its answers are behind, and how many duplicates speed had counted before the
+/// last reconcile.
+fn freshness(metrics: &[Metric], reconciliations: &[Reconciliation]) -> Table {
     let mut table = Table::new(vec![
         Column::left("metric"),
         Column::left("source"),
@@ -132,6 +147,7 @@ fn freshness(metrics: &[Metric]) -> Table {
         Column::right("cut age"),
         Column::right("behind"),
         Column::left("complete"),
+        Column::right("drift"),
     ]);
     for Metric { name, source, cut, freshness } in metrics {
         let behind = freshness.lag_ms.map_or_else(|| UNKNOWN.to_owned(), duration);
@@ -141,6 +157,8 @@ fn freshness(metrics: &[Metric]) -> Table {
         };
         let mut row: Vec<Cell> = [name, source, &version, &age, &behind].map(|text| Cell::new(text)).into();
         row.push(Cell::yes_or_no(freshness.complete));
+        let last = reconciliations.iter().find(|row| row.metric == *name).and_then(|row| row.drift.as_ref());
+        row.push(Cell::new(&last.map_or_else(|| UNKNOWN.to_owned(), |drift| integer(drift.duplicates))));
         table.push(row);
     }
     table

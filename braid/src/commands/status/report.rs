@@ -1,18 +1,37 @@
-//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`. `/openapi.json` says what their
-//! members mean.
+//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric in
+//! `/v1/reconciliations`. `/openapi.json` says what their members mean.
+
+use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared_logic::contracts::archive::Place;
 
-use crate::serving::{Gap, Serving};
+use crate::serving::{Gap, Reply, Serving};
 
 /// As far as a person is told it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Report {
     pub(super) status: Status,
     pub(super) metrics: Vec<Metric>,
+    /// None of them if they could not be read.
+    #[serde(default)]
+    pub(super) reconciliations: Vec<Reconciliation>,
+}
+
+/// The last reconcile of a metric.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reconciliation {
+    pub(super) metric: String,
+    pub(super) drift: Option<Drift>,
+}
+
+/// By how many events, and in how many buckets without a reason, speed and batch had differed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Drift {
+    pub(super) duplicates: u64,
+    pub(super) unexplained: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,6 +115,16 @@ pub(super) struct Cut {
     pub(super) version: u64,
     pub(super) age_ms: u64,
     pub(super) is_current: bool,
+    /// Older serving layers do not say it.
+    #[serde(default)]
+    pub(super) pause: Option<Pause>,
+}
+
+/// A view that was rolled back.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pause {
+    pub(super) since: String,
+    pub(super) rolled_back_to: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,14 +136,27 @@ pub(super) struct Freshness {
     pub(super) error: Option<String>,
 }
 
-/// Asks for both bodies: `{"status": …, "metrics": […]}`.
+/// Asks for all of it: `{"status": …, "metrics": […], "reconciliations": […]}`.
 ///
 /// # Errors
-/// If there is no answer to one of them.
+/// If there is no answer to one of the first two. Without the third, a status is worth as much.
 pub(super) async fn ask(serving: &Serving) -> Result<Value> {
     let status = body(serving, &["v1", "status"]).await?;
     let mut metrics = body(serving, &["v1", "metrics"]).await?;
-    Ok(json!({"status": status, "metrics": metrics.get_mut("metrics").map(Value::take)}))
+    let reconciliations = reconciliations(serving).await.unwrap_or_default();
+    let metrics = metrics.get_mut("metrics").map(Value::take);
+    Ok(json!({"status": status, "metrics": metrics, "reconciliations": reconciliations}))
+}
+
+/// The newest row of each metric.
+async fn reconciliations(serving: &Serving) -> Result<Vec<Value>> {
+    let mut url = serving.url(&["v1", "reconciliations"])?;
+    url.set_query(Some("limit=1000"));
+    let Reply::Answer(body) = serving.get(&url).await? else { return Ok(Vec::new()) };
+    let mut body: Value = serde_json::from_str(&body)?;
+    let rows = body.get_mut("reconciliations").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    let mut seen = HashSet::new();
+    Ok(rows.into_iter().filter(|row| seen.insert(row["metric"].to_string())).collect())
 }
 
 async fn body(serving: &Serving, path: &[&str]) -> Result<Value> {
@@ -124,7 +166,7 @@ async fn body(serving: &Serving, path: &[&str]) -> Result<Value> {
 }
 
 impl Report {
-    /// What is told of both bodies.
+    /// What is told of all that.
     ///
     /// # Errors
     /// If they have another form than a serving layer's.

@@ -121,12 +121,16 @@ fn state(facts: &Facts, id: &PartitionId) -> &'static str {
 
 fn of_view(metric: &str, view: &ViewHeld, hidden: &BTreeSet<&str>, screen: Screen) -> String {
     let stale = if view.current { "" } else { ", out of date: reconcile to rebuild it" };
+    let paused = match &view.note.asked.pause {
+        Some(pause) => format!(", PAUSED since it was rolled back to version {}", integer(pause.rolled_back_to)),
+        None => String::new(),
+    };
     let mut table = Table::new(vec![Column::right("cut"), Column::left("partition")]);
     for (id, cut) in view.note.cut.iter().filter(|(id, _)| !hidden.contains(id.log.as_str())) {
         table.push(vec![Cell::new(&integer(cut)), Cell::new(&id.to_string())]);
     }
     let (version, rows) = (integer(view.version), integer(view.rows));
-    format!("view {metric}: version {version}, {rows} rows{stale}\n{}", table.text(screen))
+    format!("view {metric}: version {version}, {rows} rows{stale}{paused}\n{}", table.text(screen))
 }
 
 async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Held, StoreError> {

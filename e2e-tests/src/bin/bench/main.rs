@@ -1,7 +1,7 @@
 //! The figures of this machine: `make bench`.
 //!
 //! Everything is real: the broker, Redis, and the layers' own processes, built in release. (Only the decoder is measured
-//! without a process of its own, and reconciles without a broker.) Each figure stands beside a limit that was measured in the
+//! without a process of its own, and reconciles and imports without a broker.) Each figure stands beside a limit that was measured in the
 //! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
 //! (`recovery`); that, and any run of a debug build, is a rehearsal.
 
@@ -10,6 +10,7 @@ mod asked;
 mod decode;
 mod figures;
 mod full_topic;
+mod import;
 mod load;
 mod maintained;
 mod reconcile;
@@ -29,7 +30,7 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker.
-const NO_BROKER: [&str; 3] = ["decode", "reconcile", "maintained"];
+const NO_BROKER: [&str; 4] = ["decode", "reconcile", "maintained", "import"];
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -54,6 +55,9 @@ fn main() {
         }
         if wanted("maintained") {
             maintained::measure(scenario, &mut figures).await?;
+        }
+        if wanted("import") {
+            import::measure(scenario, &mut figures).await?;
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;

@@ -17,7 +17,7 @@ use polars::prelude::{DataFrame, DataType, NamedFrom, Schema, Series, TimeUnit, 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use shared_logic::catalog::{Catalog, DefinitionHash};
-use shared_logic::contracts::batch_view::{self, Note};
+use shared_logic::contracts::batch_view::{self, Asked, Note};
 use shared_logic::log::Offsets;
 use shared_logic::time::{DAY_US, HOUR_US, SECOND_US, day_of, format_day};
 use test_kit::{Progress, wait_for};
@@ -157,6 +157,7 @@ impl LargeView {
             archive_version: 0,
             retired_before: None,
             committed_at_us: now_us(),
+            asked: Asked::default(),
         };
         match self.table.commit(commit.removing(old).note(batch_view::NOTE_DOMAIN, &note)).await? {
             Committed::At(version) => Ok(version),

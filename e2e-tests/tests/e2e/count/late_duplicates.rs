@@ -7,7 +7,8 @@ use e2e_tests::oracle::{Counts, EVER};
 use e2e_tests::views::{CatalogOptions, Event, Mix, Sent, catalog};
 use e2e_tests::{Layer, Stage, Traffic, scenario};
 
-const DEDUP_WINDOW: u64 = 1_000;
+/// A worker that starts reads so many records before its cursor. It hands on who they are in two portions.
+const DEDUP_WINDOW: u64 = 20_000;
 const COPIES: usize = 387;
 /// The window is counted in records of one partition.
 const PARTITION: i32 = 0;

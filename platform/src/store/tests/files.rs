@@ -50,6 +50,23 @@ async fn a_file_ages_from_the_commit_that_took_it_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_file_is_young_and_of_one_that_is_gone_there_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let file = table.write("2026-01-01", frame(&[1]), &["n"]).await.expect("written");
+    let path = folder.path().join("braid/a/b").join(&file.path);
+    age(&path);
+    let copy = table.copied(&file).await.expect("copied").expect("it is there");
+    assert_ne!(copy.path, file.path);
+    assert_eq!(DataFile { path: file.path.clone(), ..copy.clone() }, file);
+    let removed = table.remove_orphans(HOUR, &HashSet::new()).await.expect("removed");
+    assert_eq!(removed, 1, "the old one, which belongs to no version");
+    assert_eq!(table.copied(&file).await.expect("looked"), None);
+    table.commit(Commit::new("WRITE", "day", 0).adding([copy.clone()])).await.expect("committed");
+    assert_eq!(table.files().await.expect("listed"), [copy]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_committed_or_published_ages_from_its_writing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut table = table(folder.path()).await;

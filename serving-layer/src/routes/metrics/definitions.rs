@@ -5,6 +5,7 @@ use axum::extract::RawQuery;
 use platform::clock;
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::{Measure, Metric};
+use shared_logic::contracts::batch_view::Pause;
 use shared_logic::log::Offsets;
 use shared_logic::time::format_rfc3339;
 
@@ -74,10 +75,17 @@ fn cut(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> 
         "definition": view.note.definition.as_str(),
         // A view that cannot be used is replaced by the next reconcile.
         "is_current": snapshot.own_view(version.asked(metric)).is_some(),
+        // A view that is paused is not.
+        "pause": view.note.asked.pause.as_ref().map(pause),
         "archive_version": view.note.archive_version,
         "offsets": offsets(version, snapshot, metric, &view.note.cut),
         "segments": {"days": on_disk.days, "months": on_disk.months, "bytes": on_disk.bytes},
     })
+}
+
+/// Since when no reconcile changes a view, and which version it was rolled back to.
+fn pause(pause: &Pause) -> Value {
+    json!({"since": format_rfc3339(pause.since_us), "rolled_back_to": pause.rolled_back_to})
 }
 
 /// The cut of the logs that a status shows.

@@ -16,6 +16,8 @@ pub(crate) struct Status {
     pub(super) views: BTreeMap<String, Option<u64>>,
     /// The first day that each view holds that does not hold every day.
     pub(super) retired_before: BTreeMap<String, String>,
+    /// The metrics whose views no reconcile changes, each with the moment since when.
+    pub(super) paused: BTreeMap<String, String>,
     pub(super) dependencies: Dependencies,
 }
 
@@ -59,6 +61,17 @@ pub(super) struct SourceStatus {
 pub(super) struct LogStatus {
     pub(super) log: String,
     pub(super) closed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) import: Option<ImportStatus>,
+}
+
+/// The file that a log was imported from.
+#[derive(Debug, Serialize)]
+pub(super) struct ImportStatus {
+    pub(super) file: String,
+    pub(super) at: String,
+    pub(super) rows: i64,
+    pub(super) rejected: u64,
 }
 
 #[derive(Debug, Serialize)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use shared_logic::catalog::Source;
 use shared_logic::complete::TopicState;
-use shared_logic::contracts::archive::{ColumnsOnly, Facts, PartitionFacts};
+use shared_logic::contracts::archive::{ColumnsOnly, Facts, LogFacts, PartitionFacts};
 use shared_logic::log::PartitionId;
 use shared_logic::time::{format_day, format_rfc3339};
 
 use super::OVER_SHOWN;
-use super::body::{LogStatus, PartitionStatus, RejectStatus, SourceStatus};
+use super::body::{ImportStatus, LogStatus, PartitionStatus, RejectStatus, SourceStatus};
 use crate::snapshot::Snapshot;
 use crate::speed_view::ShardReadings;
 use crate::topics::TopicClient;
@@ -54,7 +54,7 @@ impl<'a> SourceReader<'a> {
             self.partition(facts, id, &read, end)
         });
         let logs = facts.logs.iter().filter(|log| !hidden.contains(log.log.as_str()));
-        let logs = logs.map(|log| LogStatus { log: log.log.clone(), closed: log.closed });
+        let logs = logs.map(|log| LogStatus { log: log.log.clone(), closed: log.closed, import: import(log) });
         let rejects = facts.rejects.iter().map(|(reason, rejects)| RejectStatus {
             reason: *reason,
             count: rejects.count,
@@ -145,4 +145,15 @@ impl<'a> SourceReader<'a> {
             Err(_) => Err(format!("kafka did not give the ends of topic {topic} within {KAFKA_WITHIN:?}")),
         }
     }
+}
+
+/// The file that a log was imported from, if it was.
+fn import(log: &LogFacts) -> Option<ImportStatus> {
+    let import = log.import.as_ref()?;
+    Some(ImportStatus {
+        file: import.file.clone(),
+        at: format_rfc3339(import.at_us),
+        rows: log.partitions.values().map(|partition| partition.next - partition.begin).sum(),
+        rejected: import.rejects.values().sum(),
+    })
 }

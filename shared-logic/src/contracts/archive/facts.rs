@@ -6,11 +6,13 @@
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
 //! - `erasures`: events of which nothing may be left;
+//! - `imports`: files that were imported, each as a log of its own (R6);
 //! - `retired`: days whose rows were taken out, because they are old (`retain`);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
 mod erasures;
+mod imports;
 mod incarnations;
 mod kept_bytes;
 mod over;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
 pub use erasures::{ErasedIn, ErasedPart, Erasure};
+pub use imports::{Import, ImportedRecords, import_log};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
 
@@ -49,10 +52,10 @@ pub struct Facts {
     pub erasures: Vec<Erasure>,
 }
 
-/// One life of a topic.
+/// One life of a topic, or a file that was imported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogFacts {
-    /// The topic's id.
+    /// The topic's id; for a file, its [`import_log`].
     pub log: String,
     /// Whether the log has ended: its topic was deleted. A closed log's cut is its archived end.
     #[serde(default)]
@@ -66,6 +69,9 @@ pub struct LogFacts {
     /// neither views nor shards.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub over_in: BTreeSet<String>,
+    /// The file that the log was imported from; `None`: it is a life of the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
     /// The partitions that the archive has begun.
     pub partitions: BTreeMap<i32, PartitionFacts>,
 }
@@ -96,6 +102,9 @@ pub struct PartitionFacts {
     /// The offset below which rows of retired days may be missing; `None`: none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_below: Option<i64>,
+    /// The offset below which events may be erased; `None`: none is. Of a partition that had ended, it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_below: Option<i64>,
     /// The ranges of which only the columns are archived, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns_only: Vec<ColumnsOnly>,
@@ -149,6 +158,7 @@ impl Facts {
                 closed: false,
                 settled: false,
                 over_in: BTreeSet::new(),
+                import: None,
                 partitions: BTreeMap::new(),
             });
             self.logs.len() - 1
@@ -198,6 +208,7 @@ impl Facts {
             end: offset,
             lost: Vec::new(),
             retired_below: None,
+            erased_below: None,
             columns_only: Vec::new(),
         });
     }

@@ -42,8 +42,8 @@ impl Facts {
     /// R6: registers the topic as it is now: its id `log`, and per partition where that starts and ends. Closes the logs of every other id,
     /// begins the partitions that are new, and notes what the log lost before it was archived. Returns what changed.
     ///
-    /// A partition begins where it starts. The first log that the archive ever sees begins where `first` says instead, so
-    /// that the past of a topic can be left out; a later one has no past that was left out on purpose.
+    /// A partition begins where it starts. The first log of the topic that the archive ever sees begins where `first` says instead,
+    /// so that the past of a topic can be left out; a later one has no past that was left out on purpose.
     pub fn register_topic(
         &mut self,
         log: &str,
@@ -51,7 +51,8 @@ impl Facts {
         starts: &BTreeMap<i32, i64>,
         ends: &BTreeMap<i32, i64>,
     ) -> Vec<Change> {
-        let begins = if self.logs.is_empty() && first == Start::Latest { ends } else { starts };
+        let is_first = self.logs.iter().all(|known| known.import.is_some());
+        let begins = if is_first && first == Start::Latest { ends } else { starts };
         let mut changes = self.close_all_but(log);
         let closed = self.logs.iter().filter(|known| known.closed && topic_of(&known.log) == log);
         let closed: Vec<String> = closed.map(|known| known.log.clone()).collect();

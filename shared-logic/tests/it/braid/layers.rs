@@ -8,7 +8,7 @@ use shared_logic::contracts::speed_view::{
     Addition, ChunkRange, FoundChunks, Held, Instance, Reading, Shard, ShardKeys, Wanted, script,
 };
 use shared_logic::decode::{Columns, Decoder};
-use shared_logic::dedup::{FirstCopies, Place, RecentIdentities};
+use shared_logic::dedup::{FirstCopies, Place, RecentIdentities, Sighting};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::identity::Identity;
 use shared_logic::log::PartitionId;
@@ -234,9 +234,10 @@ impl<'a> Worker<'a> {
 
     fn read(&mut self, from: i64, to: i64, columns: &mut Columns) {
         for record in self.records.iter().filter(|record| (from..to).contains(&record.offset)) {
-            if let Ok(event) = self.decoder.decode(record.payload.as_deref(), record.timestamp_us)
-                && !event.identity().is_some_and(|identity| self.window.is_duplicate(identity, record.offset))
-            {
+            let Ok(event) = self.decoder.decode(record.payload.as_deref(), record.timestamp_us) else { continue };
+            let sighting = event.identity().map(|identity| Sighting { identity, offset: record.offset });
+            let copies = self.window.judge(sighting.as_slice());
+            if copies != [true] {
                 columns.push(&event);
             }
         }

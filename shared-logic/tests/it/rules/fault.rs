@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use shared_logic::log::PartitionId;
+use shared_logic::contracts::archive::{ImportedRecords, import_log};
+use shared_logic::log::{OffsetRange, PartitionId};
 use test_kit::Dice;
 
-use super::world::{Redis, Topic, World};
+use super::world::{File, Redis, Topic, World};
 
 /// How many more of each there may be.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,7 @@ pub(super) struct FaultsLeft {
     rolled_back: usize,
     early_drops: usize,
     shards_deleted: usize,
+    imports: usize,
 }
 
 impl FaultsLeft {
@@ -35,6 +37,7 @@ impl FaultsLeft {
             rolled_back: dice.below(2),
             early_drops: dice.below(2),
             shards_deleted: dice.below(3),
+            imports: dice.below(3),
         }
     }
 }
@@ -57,7 +60,7 @@ impl World {
     /// Something that an operator does, or a fault.
     pub(super) fn fault(&mut self) {
         let left = self.faults.clone();
-        match self.dice.below(11) {
+        match self.dice.below(12) {
             0 if left.emptied > 0 => {
                 self.faults.emptied -= 1;
                 self.redis = Redis::default();
@@ -108,8 +111,29 @@ impl World {
                     self.delete_shard(id);
                 }
             }
+            10 if left.imports > 0 => self.import(),
             _ => {}
         }
+    }
+
+    /// An operator imports a file: one that is new, or one that was imported before, in which case nothing changes.
+    fn import(&mut self) {
+        self.faults.imports -= 1;
+        let (digest, rows) = (self.dice.below(2) as u128, self.dice.between(1, 3));
+        let mut facts = self.archive.facts.clone();
+        let records = ImportedRecords { rows, ..ImportedRecords::default() };
+        if !facts.add_import(digest, "a file", 0, &records) {
+            return;
+        }
+        let id = PartitionId::new(import_log(digest), 0);
+        self.commit(
+            || format!("{id} is imported, with {rows} rows"),
+            |archive| {
+                archive.facts = facts;
+                let range = OffsetRange { id: id.clone(), from: 0, to: rows };
+                archive.files.push(File { range, foreign: false });
+            },
+        );
     }
 
     /// A shard's key is deleted by hand, and its counters are left. What it had counted beyond an archived end is

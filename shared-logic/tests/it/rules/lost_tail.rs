@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared_logic::catalog::{DefinitionHash, RulesHash};
 use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::batch_view::{Asked, Note};
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::cut::{self, CutPlan, Rotated};
 use shared_logic::log::{Check, Content, Offsets, Outcome, PartitionId, Position, Witness};
@@ -353,6 +353,7 @@ impl World {
             archive_version: 0,
             retired_before: None,
             committed_at_us: 0,
+            asked: Asked::default(),
         });
         let topic = TopicState { log: Some((TOPIC.to_owned(), 1)), at_us: 0 };
         let shards = self.shards.iter().map(|(id, shard)| (id.clone(), Some(shard.clone()))).collect();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use shared_logic::catalog::RulesHash;
 use shared_logic::complete::own_view;
-use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::batch_view::{Asked, Note};
 use shared_logic::contracts::speed_view::Shard;
 use shared_logic::cut::{self, CutPlan, Rotated};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
@@ -116,6 +116,12 @@ impl World {
             self.notes_what_is_over(me.catalog);
             return None;
         };
+        if self.is_paused(self.scenario.metric_of[definition]) {
+            // A view that was rolled back stays as it is.
+            me.definitions.pop();
+            me.made = None;
+            return Some(me);
+        }
         match me.made.take() {
             None => self.reconcile_recomputes(definition, &mut me),
             Some(made) if !made.asked => self.reconcile_asks_again(at, made, &mut me),
@@ -237,6 +243,7 @@ impl World {
             archive_version: me.archive.version,
             retired_before: None,
             committed_at_us: 0,
+            asked: Asked::default(),
         };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }

@@ -170,6 +170,7 @@ impl World {
             66..84 => self.reconcile(),
             84..91 => self.dropper(),
             91..94 => self.hold(),
+            94 => self.operator(),
             _ => self.fault(),
         }
     }
@@ -228,9 +229,10 @@ impl World {
         }
     }
 
-    /// From now on every worker runs the newest catalog, and there are no faults.
+    /// From now on every worker runs the newest catalog, no view is paused, and there are no faults.
     pub(super) fn calm(&mut self) {
         self.faults = FaultsLeft::default();
+        self.resume_all();
         for worker in &mut self.workers {
             if worker.catalog != self.catalog || worker.exited {
                 *worker = Worker::started(self.catalog);

@@ -19,6 +19,7 @@ fn rebuild(counted: [Option<&str>; 3]) -> Rebuild {
         cut: [(PartitionId::new("log", 0), 7)].into_iter().collect(),
         archive_version: 3,
         retired_before: None,
+        asked: None,
         days: days.map(|(name, path)| (name.to_owned(), day(path))).collect(),
     }
 }
@@ -40,7 +41,8 @@ fn days_of_another_rebuild_are_not_taken_over() {
     let mut shorter = rebuild([Some("x"); 3]);
     shorter.days.pop_last();
     let later = Rebuild { archive_version: 4, ..rebuild([Some("x"); 3]) };
-    for other in [higher, shorter, later] {
+    let asked = Rebuild { asked: Some(9), ..rebuild([Some("x"); 3]) };
+    for other in [higher, shorter, later, asked] {
         let mut own = before.clone();
         assert!(!own.take_over(&other));
         assert_eq!(own, before);

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use input::rows::Line;
 use platform::kafka::{Bound, Consumer, Polled, Topics};
 use platform::settings;
-
-use crate::input::rows::Line;
 
 /// How long the records may take to arrive.
 const READ_WITHIN: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ fn report() -> Report {
     let gap = json!({"reason": "no_shard", "text": "no worker counts it", "source": "views", "log": "L1", "partition": 1,
                      "from": null, "to": null});
     let cut = json!({"version": 1_017, "committed_at": "2026-04-24T09:20:03Z", "age_ms": 754_000, "definition": "00",
-                     "is_current": false, "archive_version": 3, "offsets": {}, "segments": {"days": 1, "months": 1, "bytes": 9_000}});
+                     "is_current": false, "pause": {"since": "2026-04-24T09:20:03Z", "rolled_back_to": 1_012}, "archive_version": 3, "offsets": {}, "segments": {"days": 1, "months": 1, "bytes": 9_000}});
     let lost = json!([{"from": 10, "to": 20, "accepted": false}, {"from": 30, "to": 40, "accepted": true}]);
     let both = json!({
         "status": {
@@ -35,7 +35,11 @@ fn report() -> Report {
              "freshness": {"as_of": null, "lag_ms": 744, "complete": false, "gaps": [gap]}},
             {"name": "clicks", "source": "clicks", "where": null, "by": [], "grain": "1m", "measures": {}, "derived": {},
              "definition": "22", "cut": null,
-             "freshness": {"as_of": null, "lag_ms": null, "complete": false, "error": "redis is away"}}]});
+             "freshness": {"as_of": null, "lag_ms": null, "complete": false, "error": "redis is away"}}],
+        "reconciliations": [
+            {"metric": "views", "view_version": 1_017, "comparable": true,
+             "drift": {"buckets": 60, "differing": 9, "duplicates": 1_036, "unexplained": 2, "measures": []}},
+            {"metric": "clicks", "view_version": 3, "comparable": false, "reason": "no_shard", "drift": null}]});
     Report::parse(&both).expect("a report")
 }
 
@@ -56,12 +60,14 @@ missing_field  1,204  missing_field:video_id          1     998  L1
 
 source clicks, topic clicks, which does not exist
 
-metric  source  version      cut age  behind  complete
-views   views     1,017  12 min 34 s  744 ms  no
-clicks  clicks        -            -       -  no
+metric  source  version      cut age  behind  complete  drift
+views   views     1,017  12 min 34 s  744 ms  no        1,036
+clicks  clicks        -            -       -  no            -
 views: the batch view is out of date, until a reconcile rebuilds it
+views: rolled back to version 1,012 and paused since 2026-04-24T09:20:03Z, until `batch-layer resume views`
 views: gap: no worker counts it (source views, log L1, partition 1)
 clicks: redis is away
+views: in 2 buckets speed had counted what its rules do not explain
 ";
     assert_eq!(page(&report(), Screen::NONE), expected);
 }

@@ -71,6 +71,10 @@ impl Facts {
     /// Notes that a commit, of which `part` is what it takes out, erases events; `completed_at_us`: after it the archive holds none
     /// of them. What later versions have reported of the same erasure is forgotten, as there is more to be done.
     pub fn erase(&mut self, id: &str, part: Option<ErasedPart>, completed_at_us: Option<i64>) {
+        if part.is_some() {
+            let open = self.logs.iter_mut().filter(|log| !log.closed).flat_map(|log| log.partitions.values_mut());
+            open.filter(|facts| !facts.closed).for_each(|facts| facts.erased_below = Some(facts.next));
+        }
         let at = self.erasures.iter().position(|known| known.id == id).unwrap_or_else(|| {
             let id = id.to_owned();
             self.erasures.push(Erasure { id, parts: Vec::new(), completed_at_us: None, versions: BTreeMap::new() });
@@ -113,6 +117,7 @@ mod tests {
     use super::*;
     use crate::contracts::archive::ERASED;
     use crate::expression::Scope;
+    use crate::log::PartitionId;
     use crate::rejection::Reason;
     use crate::schema::{Field, FieldType};
 
@@ -160,6 +165,21 @@ mod tests {
         assert_eq!((facts.erasures[0].versions.len(), facts.erasures[0].completed_at_us), (0, None));
         facts.note_erased_in(&seen, "v1", done);
         assert_eq!(facts.erasures[0].versions.len(), 0, "that was of before");
+    }
+
+    #[test]
+    fn below_what_is_archived_when_a_part_is_taken_out_events_may_be_erased() {
+        let (id, mut facts) = (PartitionId::new("log", 0), Facts::default());
+        facts.begin(&id, 3);
+        assert!(facts.advance(&id, 3, 50));
+        facts.erase("x", None, Some(40));
+        let erased_below = |facts: &Facts| facts.partition(&id).expect("begun").erased_below;
+        assert_eq!(erased_below(&facts), None, "nothing was found");
+        facts.erase("x", Some(part(5)), Some(50));
+        assert!(facts.advance(&id, 50, 80));
+        assert_eq!(erased_below(&facts), Some(50));
+        facts.erase("y", Some(part(6)), Some(60));
+        assert_eq!(erased_below(&facts), Some(80));
     }
 
     #[test]

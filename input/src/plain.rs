@@ -21,12 +21,12 @@ const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 /// # Errors
 /// If the first bytes cannot be read. Errors further on are those of the returned reader; an input that ends within a
 /// compressed member is one.
-pub(crate) fn plain<'a>(input: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
+pub fn plain<'a>(input: impl Read + Send + 'a) -> io::Result<Box<dyn BufRead + Send + 'a>> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
     let begin = first_bytes(&mut input, &[GZIP, ZSTD])?;
     let (is_gzip, is_zstd) = (begin == GZIP, begin == ZSTD);
     let packed = Cursor::new(begin).chain(input);
-    let mut unpacked: Box<dyn BufRead + 'a> = if is_gzip {
+    let mut unpacked: Box<dyn BufRead + Send + 'a> = if is_gzip {
         Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(packed)))
     } else if is_zstd {
         Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::Decoder::with_buffer(packed)?))

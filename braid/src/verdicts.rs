@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use input::rows::Line;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
 use shared_logic::rejection::{Reason, Rejected};
 use shared_logic::schema::Field;
 
-use super::rows::Line;
 use crate::number::integer;
 
 /// Counts rejected records by reason.

@@ -4,42 +4,47 @@
 //! declares, or more of them, the rows behind it are sent in the declared order. Nothing else of a row is changed, and none is
 //! left out, whatever it holds.
 //!
-//! - `table`: how rows are split into columns, and put into another order.
+//! - `table`: how rows are split into columns, and put into another order;
+//! - `objects`: rows of a table as JSON objects.
 
+mod objects;
 mod table;
 
 use std::io::{BufRead, Read};
 
-use anyhow::{Result, anyhow, bail, ensure};
 use shared_logic::catalog::Source;
 
+use self::objects::Objects;
+pub(crate) use self::objects::member;
 use self::table::{Order, Quoting, Table};
+use crate::InputError;
 
 /// A longer record is an error: the file probably has no lines. It is far above what a broker accepts as one record.
 const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// What the sender says about the records of the input.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct RowArgs {
+pub struct RowArgs {
     /// The first row of a CSV or TSV input names its columns; a header that names all declared columns is recognised without this
     #[arg(long)]
-    pub(crate) header: bool,
+    pub header: bool,
     /// Leave out lines that begin with this text, such as #
     #[arg(long, value_name = "TEXT")]
-    pub(crate) comment: Option<String>,
+    pub comment: Option<String>,
 }
 
 /// A record without its line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// The number of its (first) line, counted from 1.
-    pub(crate) number: usize,
-    pub(crate) text: Vec<u8>,
+    pub number: usize,
+    /// Its bytes.
+    pub text: Vec<u8>,
 }
 
 /// Tells the records of one input apart.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub struct Rows {
     /// How rows are split, if the source is a table.
     table: Option<Table>,
     has_header: bool,
@@ -48,8 +53,29 @@ pub(crate) struct Rows {
     lines: usize,
     /// Whether the first row was read, which may be a header.
     begun: bool,
-    /// Where each declared column stands in the rows of this input, if it is elsewhere.
-    order: Option<Order>,
+    form: Form,
+}
+
+/// What becomes of a row.
+#[derive(Debug)]
+enum Form {
+    /// It is a record as it is written.
+    AsWritten,
+    /// Its columns are put into the declared order.
+    InOrder(Order),
+    /// It becomes a JSON object for this source, once a header has named its columns.
+    Awaited(Box<Source>),
+    /// It becomes a JSON object.
+    Objects(Objects),
+}
+
+/// How the columns of a table are separated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Separated {
+    /// By commas; a column may stand in quotes (RFC 4180).
+    ByCommas,
+    /// By tabs.
+    ByTabs,
 }
 
 impl Rows {
@@ -57,37 +83,42 @@ impl Rows {
     ///
     /// # Errors
     /// If a header is expected, but the source is no table.
-    pub(crate) fn of(source: &Source, args: &RowArgs) -> Result<Rows> {
+    pub fn of(source: &Source, args: &RowArgs) -> Result<Rows, InputError> {
         let table = Table::of(source);
-        ensure!(
-            table.is_some() || !args.header,
-            "source `{}` is {}, which has no header: leave --header out",
-            source.name,
-            source.format.name()
-        );
+        if table.is_none() && args.header {
+            return Err(InputError::NoHeader { source_name: source.name.clone(), format: source.format.name() });
+        }
         let comment = args.comment.clone().filter(|text| !text.is_empty());
-        Ok(Rows { table, has_header: args.header, comment, lines: 0, begun: false, order: None })
+        Ok(Rows { table, has_header: args.header, comment, lines: 0, begun: false, form: Form::AsWritten })
+    }
+
+    /// The rows of a table as JSON objects, for a source of JSON. The first row is a header.
+    pub fn as_objects(source: &Source, separated: Separated, args: &RowArgs) -> Rows {
+        let comment = args.comment.clone().filter(|text| !text.is_empty());
+        let table = Some(Table::without_declared(separated));
+        let form = Form::Awaited(Box::new(source.clone()));
+        Rows { table, has_header: true, comment, lines: 0, begun: false, form }
     }
 
     /// The next record of the input, which is called `name` in errors; nothing at its end.
     ///
     /// # Errors
     /// If the input cannot be read, a record is too long, or the header lacks a required column.
-    pub(crate) fn next(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>> {
+    pub fn next(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>, InputError> {
         while let Some(row) = self.read(input, name)? {
             if is_blank(&row.text) {
                 return Ok(Some(row));
             }
             let is_first = !std::mem::replace(&mut self.begun, true);
             if !(is_first && self.takes_header(&row.text, name)?) {
-                return Ok(Some(self.in_order(row)));
+                return Ok(Some(self.formed(row)));
             }
         }
         Ok(None)
     }
 
     /// The next row with all of its lines. Only at its beginning, a line can be a comment.
-    fn read(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>> {
+    fn read(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>, InputError> {
         let (mut text, mut number) = (Vec::new(), self.lines + 1);
         let mut quoting = Quoting::default();
         loop {
@@ -95,7 +126,7 @@ impl Rows {
             let room = (RECORD_BYTES_MAX - begin) as u64;
             let read = input.by_ref().take(room).read_until(b'\n', &mut text);
             let line = self.lines + 1;
-            let bytes = read.map_err(|error| anyhow!(error).context(format!("cannot read {name} at line {line}")))?;
+            let bytes = read.map_err(|source| InputError::Line { name: name.to_owned(), line, source })?;
             if bytes == 0 {
                 return Ok((!text.is_empty()).then_some(Line { number, text }));
             }
@@ -114,7 +145,7 @@ impl Rows {
             if text.len() == RECORD_BYTES_MAX {
                 let mib = RECORD_BYTES_MAX >> 20;
                 let why = if quoting == Quoting::Open { "is a quote left open?" } else { "is it one record a line?" };
-                bail!("line {number} of {name} is longer than {mib} MiB: {why}");
+                return Err(InputError::TooLong { name: name.to_owned(), number, mib, why });
             }
         }
     }
@@ -123,34 +154,38 @@ impl Rows {
         self.comment.as_ref().is_some_and(|comment| line.starts_with(comment.as_bytes()))
     }
 
-    /// Whether the first row is a header. If so, the rows behind it are put into the declared order.
-    fn takes_header(&mut self, row: &[u8], name: &str) -> Result<bool> {
+    /// Whether the first row is a header. If so, it says what becomes of the rows behind it.
+    fn takes_header(&mut self, row: &[u8], name: &str) -> Result<bool, InputError> {
         let Some(table) = &self.table else { return Ok(false) };
+        if let Form::Awaited(source) = &self.form {
+            self.form = Form::Objects(Objects::of_header(table, source, row, name)?);
+            return Ok(true);
+        }
         let order = Order::of_header(table, row);
         if !self.has_header && !order.is_whole() {
             return Ok(false);
         }
         if let Some(column) = order.missing(table) {
-            let names = table.names(row).join(", ");
-            bail!(
-                "the header of {name} lacks the column `{column}`, which the source requires; it names {names}: if that is \
-                 another name for it, declare the field with path = [\"…\"], and with \"?\" if it may be absent"
-            );
+            let (name, column, names) = (name.to_owned(), column.to_owned(), table.names(row).join(", "));
+            return Err(InputError::HeaderLacks { name, column, names });
         }
-        self.order = Some(order).filter(|order| !order.is_declared());
+        if !order.is_declared() {
+            self.form = Form::InOrder(order);
+        }
         Ok(true)
     }
 
-    fn in_order(&self, row: Line) -> Line {
-        match (&self.table, &self.order) {
-            (Some(table), Some(order)) => Line { text: order.row(table, &row.text), ..row },
+    fn formed(&self, row: Line) -> Line {
+        match (&self.table, &self.form) {
+            (Some(table), Form::InOrder(order)) => Line { text: order.row(table, &row.text), ..row },
+            (Some(table), Form::Objects(objects)) => Line { text: objects.row(table, row.text), ..row },
             _ => row,
         }
     }
 }
 
 /// Whether the line is empty. A carriage return is part of the line end on some systems.
-pub(crate) fn is_blank(text: &[u8]) -> bool {
+pub fn is_blank(text: &[u8]) -> bool {
     matches!(text, b"" | b"\r")
 }
 

@@ -6,6 +6,8 @@ use shared_logic::catalog::Source;
 use shared_logic::format::Format;
 use shared_logic::schema::Field;
 
+use super::Separated;
+
 /// How the rows of a source are written.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -64,6 +66,15 @@ impl Table {
         Some(Table { delimiter, quotes, columns: columns.map(column).collect(), absent: absent.into_bytes() })
     }
 
+    /// A table whose columns no source declares.
+    pub(super) fn without_declared(separated: Separated) -> Table {
+        let (delimiter, quotes) = match separated {
+            Separated::ByCommas => (b',', true),
+            Separated::ByTabs => (b'\t', false),
+        };
+        Table { delimiter, quotes, columns: Vec::new(), absent: Vec::new() }
+    }
+
     /// What the bytes say about the next one, if `quoting` was said about the first of them.
     pub(super) fn after(&self, quoting: Quoting, bytes: &[u8]) -> Quoting {
         if self.quotes { bytes.iter().fold(quoting, |quoting, byte| self.step(quoting, *byte)) } else { quoting }
@@ -80,7 +91,7 @@ impl Table {
     }
 
     /// The columns of a row as they are written, with their quotes.
-    fn split<'r>(&self, row: &'r [u8]) -> Vec<&'r [u8]> {
+    pub(super) fn split<'r>(&self, row: &'r [u8]) -> Vec<&'r [u8]> {
         let (mut columns, mut start, mut quoting) = (Vec::new(), 0, Quoting::Begin);
         for (at, byte) in row.iter().enumerate() {
             if *byte == self.delimiter && quoting != Quoting::Open {
@@ -95,15 +106,19 @@ impl Table {
 
     /// The names of a header's columns.
     pub(super) fn names<'r>(&self, header: &'r [u8]) -> Vec<Cow<'r, str>> {
-        let name = |column: &'r [u8]| {
-            let text = String::from_utf8_lossy(column);
-            let in_quotes = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|_| self.quotes);
-            match in_quotes {
-                Some(text) => Cow::Owned(text.replace("\"\"", "\"")),
-                None => text,
-            }
+        let name = |column: &'r [u8]| match String::from_utf8_lossy(column) {
+            Cow::Borrowed(text) => self.text(text),
+            Cow::Owned(text) => Cow::Owned(self.text(&text).into_owned()),
         };
         self.split(without_return(header)).into_iter().map(name).collect()
+    }
+
+    /// The text of a column, without the quotes that it stands in.
+    pub(super) fn text<'r>(&self, column: &'r str) -> Cow<'r, str> {
+        match column.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|_| self.quotes) {
+            Some(text) => Cow::Owned(text.replace("\"\"", "\"")),
+            None => Cow::Borrowed(column),
+        }
     }
 }
 
@@ -151,6 +166,7 @@ impl Order {
     }
 }
 
-fn without_return(row: &[u8]) -> &[u8] {
+/// The row without the carriage return of its line end.
+pub(super) fn without_return(row: &[u8]) -> &[u8] {
     row.strip_suffix(b"\r").unwrap_or(row)
 }

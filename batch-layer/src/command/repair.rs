@@ -1,0 +1,208 @@
+//! The commands that repair a batch view: `rebuild`, `rollback` and `resume`.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::{Result, ensure};
+use platform::shutdown::Shutdown;
+use shared_logic::catalog::Metric;
+use shared_logic::time::format_rfc3339;
+
+use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RolledBack};
+
+/// Back to the line's begin, and what is written there is removed.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Counts a metric's view anew from the archive, though its definition is the same
+///
+/// The view is used and reconciled meanwhile, and replaced in one commit once every day is counted. A view that another program
+/// has changed is emptied first. Killed or stopped, the next reconcile or `batch-layer schedule` goes on where it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  batch-layer rebuild views
+  batch-layer rebuild views --ask     # leaves the work to `batch-layer schedule`")]
+pub(super) struct RebuildArgs {
+    /// The metric's name
+    metric: String,
+    /// Only ask for it: a running `batch-layer schedule` begins with it at its next tick
+    #[arg(long)]
+    ask: bool,
+}
+
+/// Puts a metric's view back to an older version, files and cut together, and pauses it
+///
+/// Answers are incomplete, and say so, until `batch-layer resume` and the reconcile that follows: what the view no longer includes
+/// is in Redis only as far as it was not dropped there. Versions are kept for the setting `reconcile.keep_versions`. Without --to
+/// it is the newest version before the view's.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  batch-layer rollback views --list
+  batch-layer rollback views
+  batch-layer rollback views --to 1017
+  batch-layer resume views")]
+pub(super) struct RollbackArgs {
+    /// The metric's name
+    metric: String,
+    /// The version of the view to go back to
+    #[arg(long, value_name = "VERSION", conflicts_with = "list")]
+    to: Option<u64>,
+    /// List the versions that can be had, and change nothing
+    #[arg(long)]
+    list: bool,
+}
+
+/// Lets reconciles go on with a metric's view that was rolled back
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  batch-layer resume views && batch-layer reconcile")]
+pub(super) struct ResumeArgs {
+    /// The metric's name
+    metric: String,
+}
+
+/// Counts a view anew.
+pub(super) async fn rebuild(args: RebuildArgs, reconciler: &Reconciler) -> Result<()> {
+    let metric = reconciler.metric(&args.metric)?;
+    let name = &metric.name;
+    match reconciler.ask_rebuild(metric).await? {
+        Request::Noted(version) => println!("{name}: a rebuild is asked for, in version {version} of the view"),
+        Request::NotedBefore(version) => println!("{name}: a rebuild was asked for before, in version {version}"),
+        Request::NotNeeded => println!("{name}: there is no view to be kept; everything is counted"),
+    }
+    if args.ask {
+        return Ok(());
+    }
+    let shutdown = Shutdown::on_signals()?;
+    let line = Line::default();
+    let report = reconciler.rebuild_now(metric, &shutdown.token(), |done, days| line.show(name, done, days)).await;
+    line.clear();
+    let report = report?;
+    println!("{report}");
+    ensure!(matches!(report.outcome, Outcome::Changed(_)), "the view of {name} is not rebuilt yet");
+    Ok(())
+}
+
+/// Rolls a view back, or lists the versions that it can be rolled back to.
+pub(super) async fn rollback(args: RollbackArgs, reconciler: &Reconciler) -> Result<()> {
+    let metric = reconciler.metric(&args.metric)?;
+    if args.list {
+        let older = reconciler.older_versions(metric).await?;
+        println!("{:>10}  {:<27}  {:>12}  {:>6}", "version", "committed at", "rows", "files");
+        older.iter().for_each(|version| println!("{}", listed(version)));
+        return Ok(());
+    }
+    let rolled_back = reconciler.roll_back(metric, args.to).await?;
+    println!("{}", told(metric, &rolled_back));
+    Ok(())
+}
+
+/// Lets reconciles go on with a view.
+pub(super) async fn resume(args: ResumeArgs, reconciler: &Reconciler) -> Result<()> {
+    let metric = reconciler.metric(&args.metric)?;
+    let name = &metric.name;
+    match reconciler.resume(metric).await? {
+        Some(pause) => println!(
+            "{name}: resumed from version {}; the next reconcile (`batch-layer reconcile`, or the schedule's next tick) adds what \
+             the view lacks, and answers are complete again",
+            pause.rolled_back_to
+        ),
+        None => println!("{name}: the view is not paused"),
+    }
+    Ok(())
+}
+
+fn listed(OlderVersion { name, rows, files, refused }: &OlderVersion) -> String {
+    let at = format_rfc3339(name.committed_at_us);
+    let refused = refused.as_ref().map(|why| format!("  not to be had: {why}")).unwrap_or_default();
+    format!("{:>10}  {at:<27}  {rows:>12}  {files:>6}{refused}", name.version)
+}
+
+/// What was done, and for how long answers lack something.
+fn told(metric: &Metric, RolledBack { to, version, above_cut }: &RolledBack) -> String {
+    let name = &metric.name;
+    let done = match version {
+        Some(version) => format!("{name}: rolled back to version {to}, as version {version}, and paused"),
+        None => format!("{name}: it is rolled back to version {to} already, and paused"),
+    };
+    format!(
+        "{done}\n{above_cut} archived offsets lie above its cut; answers lack those of them that Redis no longer holds, and say so \
+         (`no_slice_at_cut`)\nthey are complete again after `batch-layer resume {name}` and the next reconcile, which adds these \
+         offsets\nresume it before `speed.max_slices` reconciles: until then Redis keeps every slice from this cut on"
+    )
+}
+
+/// How many days are counted: on a terminal one line that is written anew, elsewhere a line each time.
+#[derive(Default)]
+struct Line {
+    is_written: std::cell::Cell<bool>,
+}
+
+impl Line {
+    fn show(&self, metric: &str, done: usize, days: usize) {
+        let text = format!("{metric}: {done} of {days} days counted");
+        if std::io::stdout().is_terminal() {
+            self.is_written.set(true);
+            write(&format!("{CLEAR}{text}"));
+        } else {
+            println!("{text}");
+        }
+    }
+
+    /// Removes the line.
+    fn clear(&self) {
+        if self.is_written.take() {
+            write(CLEAR);
+        }
+    }
+}
+
+/// That nobody reads it any more does not end the work.
+fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+    use storage::KeptName;
+
+    use super::*;
+    use crate::reconcile::RepairError;
+
+    const CATALOG: &str = r#"
+[sources.s]
+event_time = "at"
+[sources.s.fields]
+at = "timestamp"
+[metrics.m]
+source = "s"
+by = []
+grain = "1m"
+[metrics.m.measures]
+events = "count()"
+"#;
+
+    #[test]
+    fn a_version_is_listed_with_why_it_cannot_be_had() {
+        let name = KeptName { version: 17, committed_at_us: 1_776_988_800_000_000 };
+        let usable = OlderVersion { name, rows: 1_234, files: 5, refused: None };
+        assert_eq!(listed(&usable), format!("{:>10}  {:<27}  {:>12}  {:>6}", 17, "2026-04-24T00:00:00Z", 1_234, 5));
+        let refused = Some(RepairError::ArchiveLacks { version: 17 });
+        let text = listed(&OlderVersion { refused, ..usable });
+        assert!(text.ends_with("  not to be had: the archive does not reach the cut of version 17"), "{text}");
+    }
+
+    #[test]
+    fn a_rollback_says_for_how_long_answers_lack_something_and_a_repetition_that_nothing_changed() {
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let metric = &catalog.metrics["m"];
+        let text = told(metric, &RolledBack { to: 3, version: Some(9), above_cut: 120 });
+        assert!(
+            text.starts_with("m: rolled back to version 3, as version 9, and paused\n120 archived offsets"),
+            "{text}"
+        );
+        assert!(text.contains("`batch-layer resume m`"), "{text}");
+        let text = told(metric, &RolledBack { to: 3, version: None, above_cut: 120 });
+        assert!(text.starts_with("m: it is rolled back to version 3 already"), "{text}");
+    }
+}

@@ -1,0 +1,130 @@
+//! `batch-layer import` and `batch-layer imports`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use input::file::{InputFile, Kind};
+use input::rows::RowArgs;
+use platform::settings::Settings;
+use serde_json::json;
+use shared_logic::catalog::Catalog;
+use shared_logic::time::format_rfc3339;
+use storage::Storage;
+use tokio_util::sync::CancellationToken;
+
+use super::Importer;
+use crate::reconcile::Reconciler;
+
+/// Archives files as if their records had been streamed
+///
+/// Parquet, CSV, TSV, NDJSON and access logs are read, plain or compressed with gzip or zstd. Records are decoded, identified and
+/// rejected like streamed ones; only their age is not judged. Rows of Parquet, and of CSV or TSV with a header, become JSON objects
+/// where the source is JSON. Each file is one commit, and the same content is imported once, whatever its name. Answers are
+/// incomplete from then on until the next reconcile.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  batch-layer import views 2025-*.parquet --dry-run
+  batch-layer import views 2025-*.parquet --reconcile
+  batch-layer import sales older.csv.gz --header --comment '#'
+  batch-layer import access_log /var/log/nginx/access.log.*.gz --output json")]
+pub(crate) struct ImportArgs {
+    /// The source of the catalog that the records belong to
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// What the files are, where neither their names nor their first bytes say it
+    #[arg(long)]
+    format: Option<Kind>,
+    #[command(flatten)]
+    rows: RowArgs,
+    /// Only decode the files, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Reconcile afterwards, so that views include what was imported
+    #[arg(long, conflicts_with = "dry_run")]
+    reconcile: bool,
+    /// How each file is reported
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// Lists the files that were imported into a source
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportsArgs {
+    /// The source of the catalog
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// How each file is listed
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// How something is printed: a line for each file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For a person
+    Text,
+    /// A JSON object
+    Json,
+}
+
+/// Runs `batch-layer import`.
+///
+/// # Errors
+/// The first file that cannot be imported; those before it are.
+pub(crate) async fn import(
+    args: ImportArgs,
+    settings: &Settings,
+    storage: &Storage,
+    catalog: &Catalog,
+) -> anyhow::Result<()> {
+    let importer = Importer::new(settings, storage, catalog.source(&args.source)?);
+    // A name that is misspelt is found before anything is imported.
+    let files = args.files.iter().map(|path| InputFile::open(path, args.format)).collect::<Result<Vec<_>, _>>()?;
+    for file in &files {
+        let imported = if args.dry_run {
+            importer.try_out(file, &args.rows).await?
+        } else {
+            importer.import(file, &args.rows).await?
+        };
+        match args.output {
+            Output::Text => println!("{imported}"),
+            Output::Json => println!("{}", serde_json::to_string(&imported)?),
+        }
+    }
+    if args.reconcile {
+        let reconciler = Reconciler::new(settings, storage, catalog);
+        for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
+            match args.output {
+                Output::Text => println!("{report}"),
+                Output::Json => eprintln!("{report}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs `batch-layer imports`.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub(crate) async fn list(args: ImportsArgs, storage: &Storage, catalog: &Catalog) -> anyhow::Result<()> {
+    let source = catalog.source(&args.source)?;
+    let facts = storage.archive(&source.name).await?.map(|archive| archive.facts()).unwrap_or_default();
+    for (log, import) in facts.imports() {
+        let rows: i64 = log.partitions.values().map(|partition| partition.next - partition.begin).sum();
+        let (name, file, at) = (&log.log, &import.file, format_rfc3339(import.at_us));
+        match args.output {
+            Output::Text => {
+                let rejected: u64 = import.rejects.values().sum();
+                println!("{at}  {name}  {rows} rows, {rejected} rejected  {file}");
+            }
+            Output::Json => {
+                println!("{}", json!({"log": name, "file": file, "at": at, "rows": rows, "rejected": import.rejects}));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Rebuilds that an operator asks for: the view counts the catalog's definition and is counted anew all the same.
+
+use platform::settings::{Secret, Span};
+use shared_logic::contracts::batch_view::{Asked, Note};
+use test_kit::Redis;
+
+use super::super::*;
+use super::bench::{A_DAY, Bench, damaged, id, planted};
+
+/// A bench whose shards would lie in that Redis, with a view of three days of which one row is wrong.
+async fn bench(redis: &Redis) -> Bench {
+    let redis = settings::Redis { url: Secret::from(redis.url()), ..Default::default() };
+    let reconcile = settings::Reconcile { rebuild_step: Span::from_millis(0), ..Default::default() };
+    let mut bench = Bench::with(Settings { redis, reconcile, ..Settings::default() }, &[id()]).await;
+    bench.archived(&[1, A_DAY, 2 * A_DAY, 1]).await;
+    bench.reconcile(&mut bench.view().await, 4).await.expect("it is the only one");
+    planted(&bench, 0).await;
+    assert_eq!(bench.read().await, (2, Some(4), 4), "one too many");
+    bench
+}
+
+async fn asked(bench: &Bench) -> Option<u64> {
+    bench.view().await.note().and_then(|note| note.asked.rebuild)
+}
+
+/// What a run did.
+async fn run(bench: &Bench) -> Vec<Outcome> {
+    let reports = bench.reconciler.run(&CancellationToken::new()).await.expect("reconciled");
+    reports.into_iter().map(|report| report.outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_is_used_and_added_to_until_it_is_counted_anew() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("asked"), Request::Noted(3));
+    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("looked"), Request::NotedBefore(3));
+    assert_eq!((bench.read().await, asked(&bench).await), ((3, Some(4), 4), Some(3)));
+    // Every run has time for one day, as if the process before had been killed behind it.
+    for done in 1..=2 {
+        bench.archived(&[1 + done]).await;
+        let outcomes = run(&bench).await;
+        let is_added = matches!(outcomes[0], Outcome::Changed(Changed { rebuilt: false, rebuild_asked: true, .. }));
+        assert!(is_added && outcomes.len() == 2, "{outcomes:?}");
+        assert_eq!(outcomes[1], Outcome::Unfinished { done: done as usize, days: 3 });
+        assert_eq!(bench.read().await, (3 + done as u64, Some(4 + done), 4 + done));
+    }
+    let outcomes = run(&bench).await;
+    assert!(
+        matches!(outcomes[1], Outcome::Changed(Changed { rebuilt: true, rebuild_asked: false, .. })),
+        "{outcomes:?}"
+    );
+    assert_eq!(bench.read().await, (7, Some(6), 5), "the wrong row is gone, and nothing that was added meanwhile");
+    assert_eq!(asked(&bench).await, None);
+    let outcomes = run(&bench).await;
+    assert!(outcomes.len() == 1, "it is done: {outcomes:?}");
+    assert_eq!(bench.read().await.2, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_count_anew_at_once_and_a_reconcile_beside_them_count_everything_once() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[2, 3]).await;
+    bench.reconciler.ask_rebuild(bench.metric()).await.expect("asked");
+    let stop = CancellationToken::new();
+    let now = || bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {});
+    let (one, other, beside) = tokio::join!(now(), now(), bench.reconciler.run(&stop));
+    for report in [one.expect("rebuilt"), other.expect("rebuilt")] {
+        assert!(matches!(report.outcome, Outcome::Changed(_)), "{report:?}");
+    }
+    beside.expect("reconciled");
+    let (_, cut, events) = bench.read().await;
+    assert_eq!((cut, events, asked(&bench).await), (Some(6), 5, None));
+    // And once more, though nothing is wrong and nobody has asked.
+    let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("looked");
+    assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: false, .. })), "{report:?}");
+    assert_eq!(bench.read().await.2, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_were_counted_for_an_earlier_request_are_not_used() {
+    let redis = Redis::start().await.expect("a Redis");
+    let bench = bench(&redis).await;
+    let reconciler = &bench.reconciler;
+    reconciler.ask_rebuild(bench.metric()).await.expect("asked");
+    run(&bench).await;
+    while reconciler.advance(Duration::ZERO, &CancellationToken::new()).await.expect("advanced") {}
+    let definition = reconciler.catalog.definition(bench.metric());
+    let mut view = bench.view().await;
+    assert!(view.rebuild(&definition).await.expect("read").expect("kept").is_whole());
+    // Somebody else has made it the view, was killed before the list was deleted, and another asks again.
+    let note = Note::clone(view.note().expect("committed"));
+    let version = view.version() + 1;
+    let asked = Asked { rebuild: Some(version), pause: None };
+    view.commit(view.begin("ASK REBUILD"), Some(Note { asked, ..note })).await.expect("committed");
+    let outcomes = run(&bench).await;
+    assert_eq!(outcomes[1], Outcome::Unfinished { done: 1, days: 3 }, "it is begun anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_another_program_has_changed_is_emptied_and_counted_anew() {
+    let redis = Redis::start().await.expect("a Redis");
+    let bench = bench(&redis).await;
+    damaged(&bench).await;
+    let stop = CancellationToken::new();
+    assert!(bench.reconciler.run(&stop).await.is_err(), "it does not fit its note");
+    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("emptied"), Request::NotNeeded);
+    assert_eq!(bench.read().await, (4, Some(4), 0), "its cut stands");
+    let own = bench.view().await.note().expect("committed").definition.clone();
+    assert_ne!(own, bench.reconciler.catalog.definition(bench.metric()), "so it is no view of the metric");
+    let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("rebuilt");
+    assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{report:?}");
+    assert_eq!(bench.read().await, (5, Some(4), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_counted_anew_is_refused_by_name() {
+    let redis = Redis::start().await.expect("a Redis");
+    let bench = bench(&redis).await;
+    let unknown = bench.reconciler.metric("views").expect_err("there is none");
+    assert_eq!(unknown.to_string(), "the catalog has no metric views; it has m");
+}

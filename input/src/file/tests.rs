@@ -1,0 +1,113 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use shared_logic::catalog::Catalog;
+
+use super::*;
+
+fn source(format: &str) -> Source {
+    let text = format!(
+        "[sources.s]\nformat = \"{format}\"\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\nn = \"int?\"\n"
+    );
+    let mut catalog = Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    catalog.sources.remove("s").expect("its source")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("packed");
+    encoder.finish().expect("finished")
+}
+
+/// A folder, in which a file of that name holds these bytes.
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("written");
+    (folder, path)
+}
+
+fn records(name: &str, bytes: &[u8], source: &Source) -> Result<Vec<(usize, String)>, InputError> {
+    let (_folder, path) = file(name, bytes);
+    let mut records = InputFile::open(&path, None)?.records(source, &RowArgs::default())?;
+    let mut all = Vec::new();
+    while let Some(Line { number, text }) = records.read()? {
+        all.push((number, String::from_utf8(text).expect("UTF-8")));
+    }
+    Ok(all)
+}
+
+fn are(name: &str, bytes: &[u8], source: &Source, expected: &[(usize, &str)]) {
+    let expected: Vec<(usize, String)> = expected.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();
+    assert_eq!(records(name, bytes, source).expect("readable"), expected, "{name}");
+}
+
+#[test]
+fn records_are_what_the_files_format_and_the_sources_make_of_them() {
+    let (json, csv, tsv) = (source("json"), source("csv"), source("tsv"));
+    are("a.ndjson", b"{\"at\":1}\n\n{\"at\":2}", &json, &[(1, "{\"at\":1}"), (3, "{\"at\":2}")]);
+    are("a.jsonl.gz", &gzip(b"{\"at\":1}\n"), &json, &[(1, "{\"at\":1}")]);
+    are("a.csv", b"n,at\n7,1\n", &json, &[(2, "{\"n\":7,\"at\":\"1\"}")]);
+    are("a.tsv", b"at\tn\n1\t\n", &json, &[(2, "{\"at\":\"1\"}")]);
+    are("A.CSV.ZST", &zstd::encode_all(&b"n,at\n7,1\n"[..], 3).expect("packed"), &csv, &[(2, "1,7")]);
+    are("a.tab", b"1\t7\n", &tsv, &[(1, "1\t7")]);
+    are("a", b"1,7\n", &csv, &[(1, "1,7")]);
+    let log = source_of_logs();
+    are("access.log", b"a line\n", &log, &[(1, "a line")]);
+}
+
+fn source_of_logs() -> Source {
+    let text = "[sources.s]\nformat = \"combined\"\nevent_time = \"time\"\n[sources.s.fields]\ntime = \"timestamp\"\n";
+    let mut catalog = Catalog::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    catalog.sources.remove("s").expect("its source")
+}
+
+#[test]
+fn other_formats_are_refused_with_the_way_out() {
+    for (name, bytes, format, way_out) in [
+        ("a.ndjson", &b"{}"[..], "csv", "CSV, with a header"),
+        ("a.csv", &b"1,2"[..], "tsv", "TSV, with a header"),
+        ("a", &b"PAR1"[..], "csv", "CSV, with a header"),
+        ("a.tsv", &b"1"[..], "csv", "CSV, with a header"),
+    ] {
+        let refused = records(name, bytes, &source(format)).expect_err("refused").to_string();
+        assert!(refused.contains(way_out) && refused.contains("source `s`"), "{name}: {refused}");
+    }
+    let refused = records("a.json", b"{}", &source_of_logs()).expect_err("refused").to_string();
+    assert!(refused.contains("source of JSON"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_not_on_local_disk_is_refused() {
+    let refused = InputFile::open(Path::new("s3://bucket/a.csv"), None).expect_err("refused").to_string();
+    assert!(refused.starts_with("s3://bucket/a.csv lies in an object store"), "{refused}");
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(matches!(InputFile::open(folder.path(), None), Err(InputError::NotAFile { .. })));
+    let missing = folder.path().join("none.csv");
+    assert!(matches!(InputFile::open(&missing, None), Err(InputError::Open { .. })));
+}
+
+#[test]
+fn the_digest_is_that_of_the_content_however_it_is_packed() {
+    let digest = |name: &str, bytes: &[u8]| {
+        let (_folder, path) = file(name, bytes);
+        InputFile::open(&path, None).expect("opened").digest().expect("read")
+    };
+    let plain = digest("a.csv", b"1,2\n");
+    assert_eq!(digest("b.csv.gz", &gzip(b"1,2\n")), plain);
+    assert_eq!(digest("c", &zstd::encode_all(&b"1,2\n"[..], 3).expect("packed")), plain);
+    assert_ne!(digest("a.csv", b"1,3\n"), plain);
+    assert_ne!(digest("a.csv", b"1,2"), plain);
+}
+
+#[test]
+fn a_file_that_changes_is_not_read_on() {
+    let (_folder, path) = file("a.csv", b"1,2\n");
+    let input = InputFile::open(&path, None).expect("opened");
+    assert!(input.is_unchanged().is_ok());
+    std::fs::OpenOptions::new().append(true).open(&path).expect("opened").write_all(b"3,4\n").expect("written");
+    assert!(matches!(input.is_unchanged(), Err(InputError::Changed { .. })));
+    assert!(matches!(input.digest(), Err(InputError::Changed { .. })));
+    assert!(matches!(input.records(&source("csv"), &RowArgs::default()), Err(InputError::Changed { .. })));
+}

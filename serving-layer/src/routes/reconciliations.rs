@@ -1,0 +1,51 @@
+//! `GET /v1/reconciliations`: what the last reconciles moved, and the drift between the layers that they measured.
+
+use axum::Json;
+use axum::extract::RawQuery;
+use platform::telemetry::error_text;
+use serde::Serialize;
+use shared_logic::contracts::reconciliation::Reconciliation;
+
+use super::RequestedVersion;
+use super::parameters::Parameters;
+use crate::problem::Problem;
+use crate::versions::Version;
+
+/// How many rows are given if the request does not say.
+const LIMIT: usize = 20;
+/// How many rows a request can ask for.
+const LIMIT_MAX: usize = 1_000;
+
+/// The body of the response.
+#[derive(Debug, Serialize)]
+pub(crate) struct Body {
+    /// The newest first.
+    reconciliations: Vec<Reconciliation>,
+}
+
+/// The newest reconciles of one metric, or of all.
+pub(crate) async fn newest(
+    RequestedVersion(version): RequestedVersion,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Body>, Problem> {
+    let parameters = Parameters::read(query.as_deref())?;
+    parameters.only(["metric", "limit"].into_iter())?;
+    let metric = parameters.get("metric").map(|name| known(&version, name)).transpose()?;
+    let limit = parameters.get("limit").map_or(Ok(LIMIT), limit)?;
+    let newest = version.reconciliations.newest(metric, limit).await;
+    let reconciliations = newest.map_err(|error| Problem::store(&error_text(&error)))?;
+    Ok(Json(Body { reconciliations }))
+}
+
+/// A metric's name, if the catalog declares it.
+fn known<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
+    match version.metric(name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(Problem::parameter("metric", problem.detail)),
+    }
+}
+
+fn limit(text: &str) -> Result<usize, Problem> {
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {LIMIT_MAX}")))
+}

@@ -1,0 +1,211 @@
+//! What is kept of each reconcile of a metric: what it moved from one view to the other, and the drift between the layers that it
+//! measured. In the Delta table `<name>/reconciliations/<version>`.
+//!
+//! A row has the columns [`METRIC`] to [`UNEXPLAINED`], for programs that read the table, and everything as JSON in [`RECORD`]. The
+//! table is partitioned by the source. A row is written after the commit of the view that it is about, and is named by the metric, the
+//! view's version and the moment of that commit: so it is written once, or not at all if the process is killed in between.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::catalog::DefinitionHash;
+use crate::log::OffsetRange;
+
+/// The partition column: the source's name.
+pub const SOURCE: &str = "_source";
+/// The metric's name.
+pub const METRIC: &str = "metric";
+/// The version of the batch view's table.
+pub const VIEW_VERSION: &str = "view_version";
+/// When the view was committed, an instant.
+pub const RECONCILED_AT: &str = "reconciled_at";
+/// How long the reconcile took, in milliseconds.
+pub const TOOK_MS: &str = "took_ms";
+/// Archive rows and entries of the index that were read.
+pub const ROWS_READ: &str = "rows_read";
+/// New events that were added to the view.
+pub const ROWS_ADDED: &str = "rows_added";
+/// Hours that were recomputed.
+pub const HOURS_RECOMPUTED: &str = "hours_recomputed";
+/// Whether speed and batch could be compared.
+pub const COMPARABLE: &str = "comparable";
+/// Why not, as a word; null if they could.
+pub const REASON: &str = "reason";
+/// How many buckets were compared; null if none could be.
+pub const BUCKETS: &str = "buckets";
+/// In how many of them the layers differ.
+pub const DIFFERING: &str = "differing";
+/// How many events speed had counted too many.
+pub const DUPLICATES: &str = "duplicates";
+/// In how many buckets a difference has another cause than duplicates.
+pub const UNEXPLAINED: &str = "unexplained";
+/// All of it as JSON, a [`Reconciliation`].
+pub const RECORD: &str = "record";
+
+/// Of how many partitions a row names the offsets. Of more, it only says how many there are.
+pub const PARTITIONS_MAX: usize = 64;
+
+/// Where the table lies below the deployment's root, `<store.url>/<name>`.
+pub fn path(version: &str) -> String {
+    format!("reconciliations/{version}")
+}
+
+/// One reconcile of one metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reconciliation {
+    /// The metric's name.
+    pub metric: String,
+    /// The definition that the view counts.
+    pub definition: DefinitionHash,
+    /// The version of the view's table after the commit.
+    pub view_version: u64,
+    /// When the view was committed, microseconds since 1970 by the committer's clock.
+    #[serde(with = "instant", rename = "reconciled_at")]
+    pub reconciled_at_us: i64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// How many offsets moved from the speed view to the batch view.
+    pub offsets: u64,
+    /// Of how many partitions.
+    pub partitions: u64,
+    /// Which ones, of at most [`PARTITIONS_MAX`] partitions.
+    pub ranges: Vec<MovedRange>,
+    /// Archive rows and entries of the index that were read.
+    pub rows_read: u64,
+    /// New events that were added to the view.
+    pub rows_added: u64,
+    /// Hours that were recomputed.
+    pub hours_recomputed: u64,
+    /// Whether speed and batch could be compared.
+    pub comparable: bool,
+    /// Why not, as a word.
+    pub reason: Option<String>,
+    /// Why not, as a sentence.
+    pub detail: Option<String>,
+    /// How they compare.
+    pub drift: Option<Drift>,
+}
+
+/// Offsets of a partition, `[from, to)`, that a reconcile moved: from the old cut to the new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedRange {
+    /// The log.
+    pub log: String,
+    /// The partition.
+    pub partition: i32,
+    /// The old cut.
+    pub from: i64,
+    /// The new cut.
+    pub to: i64,
+}
+
+/// What speed had said of some offsets, compared with what batch found there, everything together per bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// How many buckets were compared: all in which either layer has an event.
+    pub buckets: u64,
+    /// In how many of them any measure differs.
+    pub differing: u64,
+    /// How many events speed had counted too many: copies that lie beyond its window.
+    pub duplicates: u64,
+    /// In how many buckets a difference has another cause. It should be none.
+    pub unexplained: u64,
+    /// One for each measure, in the catalog's order.
+    pub measures: Vec<MeasureDrift>,
+}
+
+/// The drift of one measure. Buckets with an overflow are counted and otherwise left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasureDrift {
+    /// The measure's name.
+    pub name: String,
+    /// What speed had counted.
+    pub speed: Json,
+    /// What batch found.
+    pub batch: Json,
+    /// The first less the second; null for a minimum or maximum.
+    pub difference: Json,
+    /// How much of the difference is copies beyond the window; null for a minimum or maximum.
+    pub duplicates: Json,
+    /// How much of it is neither; null for a minimum or maximum.
+    pub unexplained: Json,
+    /// How many buckets differ.
+    pub differing_buckets: u64,
+    /// In how many buckets a sum left its 64 bits where speed kept it.
+    pub overflowed_buckets: u64,
+    /// How many buckets differ for another reason than copies.
+    pub unexplained_buckets: u64,
+    /// The bucket that differs most.
+    pub largest: Option<LargestDifference>,
+}
+
+/// A bucket, and both values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LargestDifference {
+    /// Where it starts, RFC 3339.
+    pub bucket: String,
+    /// What speed had counted in it.
+    pub speed: Json,
+    /// What batch found.
+    pub batch: Json,
+}
+
+impl Reconciliation {
+    /// What tells it from any other.
+    pub fn id(&self) -> (&str, u64, i64) {
+        (&self.metric, self.view_version, self.reconciled_at_us)
+    }
+}
+
+impl From<&OffsetRange> for MovedRange {
+    fn from(range: &OffsetRange) -> MovedRange {
+        let OffsetRange { id, from, to } = range;
+        MovedRange { log: id.log.clone(), partition: id.partition, from: *from, to: *to }
+    }
+}
+
+/// Instants as texts.
+mod instant {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::time::{format_rfc3339, parse_rfc3339};
+
+    pub(super) fn serialize<S: Serializer>(instant_us: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_rfc3339(*instant_us))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_rfc3339(text.as_bytes()).ok_or_else(|| D::Error::custom(format_args!("no instant: {text:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_as_it_was_written() {
+        let row = Reconciliation {
+            metric: "views".to_owned(),
+            definition: "00000000000000aa".parse().expect("16 digits"),
+            view_version: 17,
+            reconciled_at_us: 1_777_023_012_345_678,
+            took_ms: 812,
+            offsets: 1_000,
+            partitions: 1,
+            ranges: vec![MovedRange { log: "log".to_owned(), partition: 0, from: 5, to: 1_005 }],
+            rows_read: 1_000,
+            rows_added: 964,
+            hours_recomputed: 0,
+            comparable: false,
+            reason: Some("lost".to_owned()),
+            detail: Some("offsets were lost".to_owned()),
+            drift: None,
+        };
+        let text = serde_json::to_string(&row).expect("written");
+        assert!(text.contains(r#""reconciled_at":"2026-04-24T09:30:12.345678Z""#), "{text}");
+        assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), row);
+    }
+}
