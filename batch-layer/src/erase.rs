@@ -183,11 +183,15 @@ impl<'a> Eraser<'a> {
         // Each reconcile may leave a slice.
         let mut backoff = Backoff::new(self.settings.reconcile.poll.get());
         loop {
-            for Report { metric, outcome, .. } in reconciler.run_to_the_end(&stop).await? {
-                if let Outcome::Changed(changed) = outcome
-                    && self.catalog.metrics.get(&metric).is_some_and(|metric| metric.source == self.source.name)
-                {
-                    report.add_view(metric, &changed);
+            let mut is_paused = false;
+            for Report { source, metric, outcome, .. } in reconciler.run_to_the_end(&stop).await? {
+                match outcome {
+                    Outcome::Changed(changed) if source == self.source.name => report.add_view(metric, &changed),
+                    Outcome::Paused(_) if source == self.source.name => {
+                        report.add_paused(&metric);
+                        is_paused = true;
+                    }
+                    _ => {}
                 }
             }
             archive.refresh().await?;
@@ -197,7 +201,8 @@ impl<'a> Eraser<'a> {
                 report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            // To wait for an operator is of no use.
+            if is_paused || Instant::now() >= deadline {
                 return Ok(());
             }
             info!(source = self.source.name, "answers still count some of the events; reconciling again");

@@ -114,6 +114,17 @@ impl EraseReport {
         view.recomputed += changed.work.recomputed;
     }
 
+    /// Notes that the view of a metric is paused, so that reconciles leave it as it is.
+    pub(super) fn add_paused(&mut self, metric: &str) {
+        let paused = format!(
+            "the view of {metric}, which was rolled back and is paused: it counts the events until `batch-layer resume {metric}` and \
+             the reconcile after that"
+        );
+        if !self.out_of_reach.contains(&paused) {
+            self.out_of_reach.push(paused);
+        }
+    }
+
     /// Notes that no answer counts the events, and when the rest follows.
     pub(super) fn answered(&mut self, known: &ErasedIn, deleted_from_us: i64, drop_grace: Duration) {
         let since_us = known.uncounted_at_us;
