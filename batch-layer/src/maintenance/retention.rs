@@ -5,8 +5,9 @@
 //! on they hold.
 
 use platform::store::{Committed, DataFile};
+use polars::prelude::{DataFrame, IntoLazy, Schema, col, lit};
 use shared_logic::catalog::{Metric, Source};
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{ERASED, ERROR, Facts, TIMESTAMP, record_columns};
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::log::Offsets;
 use shared_logic::time::{DAY_US, day_of, format_day, parse_day};
@@ -16,6 +17,7 @@ use tracing::debug;
 use super::counted::{self, Counted};
 use super::{ATTEMPTS, Pass, Step, TableError};
 use crate::reconcile::Reconciler;
+use crate::rows::RowsError;
 
 /// Days of an archive that are to go.
 struct Retirement {
@@ -45,12 +47,6 @@ fn older(files: Vec<DataFile>, first: i64) -> Vec<DataFile> {
     files.into_iter().filter(|file| parse_day(&file.partition).is_some_and(|day| day < first)).collect()
 }
 
-/// Whether a file lies in the first day, where invalid records without a timestamp do, those of imported files among them. When they
-/// arrived is not known, so they are kept.
-fn is_of_no_time(file: &DataFile) -> bool {
-    parse_day(&file.partition) == Some(0)
-}
-
 /// Takes days that are older than the source's `retain` out of its archive, and forgets identities that no view needs any more.
 ///
 /// # Errors
@@ -72,7 +68,7 @@ pub(super) async fn of_archive(
         let files = archive.files().await?;
         let first = first_kept_of(&files, retain_us, pass.now_us).max(facts.retired_before);
         let (Some(first), true) = (first, facts.keeps_bytes) else { break };
-        let old: Vec<DataFile> = older(files, first).into_iter().filter(|file| !is_of_no_time(file)).collect();
+        let old = older(files, first);
         if old.is_empty() {
             break;
         }
@@ -97,7 +93,8 @@ pub(super) async fn of_archive(
     Ok(step)
 }
 
-/// Which of these files may go: those of which every view has counted every row.
+/// Which of these files may go: those of which every view has counted every row, and that hold no record of which nobody knows when it
+/// arrived.
 async fn planned(
     archive: &Archive,
     facts: &Facts,
@@ -107,11 +104,30 @@ async fn planned(
 ) -> Result<Retirement, TableError> {
     let (above, mut files) = (counted::archived_above(&below, facts), Vec::new());
     for file in old {
-        if !counted::holds(archive, &file, &above).await? {
+        if !counted::holds(archive, &file, &above).await? && !holds_of_no_time(archive, &file).await? {
             files.push(file);
         }
     }
     Ok(Retirement { first, below, files })
+}
+
+/// Whether a file holds invalid records without a timestamp, such as those of imported files. They lie in the first day.
+async fn holds_of_no_time(archive: &Archive, file: &DataFile) -> Result<bool, RowsError> {
+    if parse_day(&file.partition) != Some(0) {
+        return Ok(false);
+    }
+    let is_read = |name: &str| [ERROR, TIMESTAMP].contains(&name);
+    let columns: Schema = record_columns().into_iter().filter(|(name, _)| is_read(name.as_str())).collect();
+    for group in archive.row_groups(file, &columns, |_| true).await? {
+        let look = |rows: DataFrame| {
+            let is_of_no_time = col(ERROR).neq(lit(ERASED)).and(col(TIMESTAMP).is_null());
+            Ok(rows.lazy().filter(is_of_no_time).collect()?.height() > 0)
+        };
+        if group.read(look).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Commits a retirement, once the index names every event that it takes out. Returns false if another writer came first.

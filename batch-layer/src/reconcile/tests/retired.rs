@@ -105,6 +105,16 @@ async fn old_days_leave_the_archive_once_and_the_view_keeps_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn invalid_records_without_a_timestamp_are_not_retired() {
+    let mut bench = bench(&retained()).await;
+    let (id, offset) = (id(), bench.next(&id()));
+    bench.archive_these(LOG, &[Record { id, offset, event: None }]).await;
+    assert_eq!(reconciled(&bench).await.1, (5, 5));
+    maintained(&mut bench, false).await;
+    assert_eq!(archived_days(&bench).await, held_and(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_day_leaves_the_archive_before_every_view_has_counted_it() {
     let mut bench = Bench::of(&retained(), Settings::default(), &[id(), PartitionId::new(LOG, 1)]).await;
     let ids: Vec<i64> = (0..=NEWEST).map(|day| day * A_DAY + 10).collect();
