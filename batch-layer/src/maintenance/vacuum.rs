@@ -48,7 +48,7 @@ pub(super) async fn of_view(
 }
 
 fn listed(listed: Vec<FileBeside>) -> Option<Step> {
-    (!listed.is_empty()).then(|| Step::Removed { files: listed.len(), listed })
+    (!listed.is_empty()).then_some(Step::Removed { files: listed.len(), listed })
 }
 
 fn removed(files: usize) -> Option<Step> {

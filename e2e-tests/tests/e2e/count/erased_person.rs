@@ -158,7 +158,7 @@ impl Sent {
             let at = self.at_ms - (id % 3) as i64 * DAY_MS - (id % 50) as i64 * 60_000;
             let payload = format!(r#"{{"id":{id},"at":{at},"user":"{user}"}}"#).into_bytes();
             let record = Record { key: user.to_owned(), payload, partition: None };
-            if id % 10 == 0 {
+            if id.is_multiple_of(10) {
                 records.push(record.clone());
             }
             records.push(record);
