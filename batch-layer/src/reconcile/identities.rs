@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use platform::store::{DataFile, StoreError};
+use platform::telemetry::error_text;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION};
@@ -121,7 +122,11 @@ async fn extend(
         rows_read += scan.rows_read;
         if !runs.is_empty() {
             runs.extend(index.days.remove(&day).unwrap_or_default());
-            let runs = archive.merge_runs(&rules, &day, runs, rows_max).await?;
+            let merged = archive.merge_runs(&rules, &day, runs, rows_max).await;
+            let runs = match merged {
+                Ok(runs) => runs,
+                Err(error) => return Err(given_up(archive, &rules, error).await),
+            };
             index.days.insert(day, runs);
         }
     }
@@ -152,14 +157,35 @@ pub(super) struct Older {
     pub(super) copies: OlderCopies,
 }
 
-/// What the runs name of some identities, which are in order, below a cut; and how many entries were read. `logs` are in the order
-/// in which the archive first saw them.
+/// Where a file is no run any more, gives the index up, so that the next reconcile builds it anew. Returns the error.
+async fn given_up(archive: &Archive, rules: &RulesHash, error: StoreError) -> StoreError {
+    if !matches!(error, StoreError::Foreign { .. }) {
+        return error;
+    }
+    warn!(
+        table = archive.path(),
+        error = error_text(&error),
+        "the index of identities is damaged; the next reconcile builds it anew"
+    );
+    let given_up = async { archive.keep_identities(rules, &mut archive.identities(rules).await?.emptied()).await };
+    if let Err(error) = given_up.await {
+        warn!(
+            table = archive.path(),
+            error = error_text(&error),
+            "cannot give the index up; trying again with the next reconcile"
+        );
+    }
+    error
+}
+
+/// What the runs of the index under those rules name of some identities, which are in order, below a cut; and how many entries were
+/// read. `logs` are in the order in which the archive first saw them.
 ///
 /// # Errors
 /// If a run cannot be read.
 pub(super) async fn older(
     archive: &Archive,
-    runs: &[Run],
+    (rules, runs): (&RulesHash, &[Run]),
     identities: &[Identity],
     below: &Offsets,
     logs: &[String],
@@ -168,7 +194,10 @@ pub(super) async fn older(
     let mut older = Older { first: vec![None; identities.len()], copies: OlderCopies::default() };
     let mut rows_read = 0;
     for run in runs {
-        let found = archive.find(run, identities).await?;
+        let found = match archive.find(run, identities).await {
+            Ok(found) => found,
+            Err(error) => return Err(given_up(archive, rules, error).await),
+        };
         rows_read += found.read;
         for (at, id, offset) in found.places {
             if below.get(&id).is_some_and(|cut| offset < cut) {

@@ -21,6 +21,15 @@ fn lists(bench: &Bench) -> Vec<PathBuf> {
     lists
 }
 
+/// Writes zeros over the runs of the index.
+fn damage_runs(bench: &Bench) {
+    for run in std::fs::read_dir(folder(bench).join("1970-01-01")).expect("a folder") {
+        let run = run.expect("listed").path();
+        let size = std::fs::metadata(&run).expect("it is there").len();
+        std::fs::write(&run, vec![0; size as usize]).expect("written");
+    }
+}
+
 /// The index up to that offset, and how many archive rows were read for it.
 async fn up_to(bench: &Bench, offset: i64) -> (Identities, u64) {
     let files = bench.reconciler.files(&bench.archive, bench.source()).await.expect("read");
@@ -64,6 +73,35 @@ async fn a_lost_index_is_built_anew_and_one_that_is_behind_is_extended() {
         bench.reconcile(&mut bench.view().await, slice).await.expect("it is the only one");
     }
     assert_eq!(bench.read().await, (7, Some(8), 5), "five events, three of them twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_damaged_fails_one_reconcile_and_the_next_builds_the_index_anew() {
+    let bench = bench().await;
+    up_to(&bench, 2).await;
+    damage_runs(&bench);
+    let view = bench.view().await;
+    let counted = bench.reconciler.counted(bench.metric(), &view, &bench.archive, false).await;
+    let (counted, rotated) = (counted.expect("read").expect("its own view"), Rotated::from([(id(), vec![4])]));
+    let failed = bench.reconciler.recount(bench.metric(), &view, &counted, &bench.archive, &rotated).await;
+    assert!(matches!(failed, Err(MetricError::Day { .. })), "{failed:?}");
+    bench.reconcile(&mut bench.view().await, 4).await.expect("it is the only one");
+    assert_eq!(bench.read().await, (2, Some(4), 3), "three events, one of them twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_damaged_before_it_is_merged_is_made_anew_with_the_next_index() {
+    let bench = bench().await;
+    for offset in [2, 4, 6] {
+        up_to(&bench, offset).await;
+    }
+    damage_runs(&bench);
+    let files = bench.reconciler.files(&bench.archive, bench.source()).await.expect("read");
+    let cut = [(id(), 8)].into_iter().collect();
+    let failed = identities::up_to(&cut, &bench.archive, bench.source(), &files, 100).await;
+    assert!(failed.is_err(), "the fourth run is merged with them");
+    let (index, rows_read) = up_to(&bench, 8).await;
+    assert_eq!((index.covered.get(&id()), rows_read), (Some(8), 8));
 }
 
 #[tokio::test(flavor = "multi_thread")]
