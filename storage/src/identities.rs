@@ -57,6 +57,9 @@ pub struct Identities {
     pub archive_version: u64,
     /// Per partition, the offset up to which the runs name every event.
     pub covered: Offsets,
+    /// Per partition, how many of these offsets the archive that the runs were made from had not lost. An older build noted none.
+    #[serde(default)]
+    pub held: Offsets,
     /// The runs of each event day, `YYYY-MM-DD`.
     pub days: BTreeMap<String, Vec<Run>>,
 }

@@ -58,8 +58,8 @@ pub(super) async fn up_to(
     Err(MetricError::Overtaken { attempts: ATTEMPTS })
 }
 
-/// The newest index, if it can be used: it knows no other archive than this, and nothing of it was archived again since then
-/// (R11). Otherwise one of nothing.
+/// The newest index, if it can be used: it knows no other archive than this, holds nothing that this one has lost, and nothing of it
+/// was archived again since then (R11). Otherwise one of nothing.
 async fn usable(archive: &Archive, rules: &RulesHash) -> Result<Identities, StoreError> {
     let index = archive.identities(rules).await?;
     let (mut facts, mut version) = (archive.facts(), archive.version());
@@ -71,11 +71,28 @@ async fn usable(archive: &Archive, rules: &RulesHash) -> Result<Identities, Stor
     }
     let is_of_archive = index.archive_version <= version && cut::is_covered(&index.covered, &facts);
     let is_new = index.covered.iter().next().is_none();
-    if is_new || is_of_archive && !facts.archived_again_since(index.archive_version, rules) {
+    if is_new || is_of_archive && is_held(&index, &facts) && !facts.archived_again_since(index.archive_version, rules) {
         return Ok(index);
     }
     warn!(table = archive.path(), "the index of identities does not fit the archive any more; building it anew");
     Ok(index.emptied())
+}
+
+/// Whether the archive has begun and lost each partition as the archive did that the index was made from. An older copy of an archive
+/// that was put back grows until its version says nothing any more. But where the log has deleted records meanwhile, it lacks them,
+/// and events that no view counts must leave no copies out. What an incarnation has lost that has ended may be learnt later (R12).
+fn is_held(index: &Identities, facts: &Facts) -> bool {
+    let is_same = |(id, count): (&PartitionId, i64)| {
+        facts.is_truncated(id) || index.covered.get(id).is_some_and(|below| held(id, below, facts) == Some(count))
+    };
+    index.held.iter().all(is_same)
+}
+
+/// How many offsets below that one the archive has not lost since it began the partition.
+fn held(id: &PartitionId, below: i64, facts: &Facts) -> Option<i64> {
+    let known = facts.partition(id)?;
+    let lost = known.lost.iter().map(|lost| lost.to.min(below) - lost.from.max(known.begin));
+    Some(below - known.begin - lost.filter(|count| *count > 0).sum::<i64>())
 }
 
 /// Up to where an index is extended next, so that it reaches the cut after some steps: the partitions that it does not cover so
@@ -130,7 +147,13 @@ async fn extend(
             index.days.insert(day, runs);
         }
     }
-    to.iter().for_each(|(id, to)| index.covered.set(id.clone(), to));
+    let facts = archive.facts();
+    for (id, to) in to.iter() {
+        index.covered.set(id.clone(), to);
+        if let Some(count) = held(id, to, &facts) {
+            index.held.set(id.clone(), count);
+        }
+    }
     index.archive_version = index.archive_version.max(archive.version());
     debug!(table = archive.path(), rows_read, %rules, "extended the index of identities");
     Ok(rows_read)

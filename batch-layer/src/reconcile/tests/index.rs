@@ -1,6 +1,6 @@
 //! An index of identities is derived data: where it is missing, behind, or of another archive, nothing is counted twice.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use storage::Identities;
 
@@ -19,6 +19,20 @@ fn lists(bench: &Bench) -> Vec<PathBuf> {
     let mut lists: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "json")).collect();
     lists.sort();
     lists
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("listed");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("copied");
+        }
+    }
 }
 
 /// Writes zeros over the runs of the index.
@@ -117,6 +131,25 @@ async fn an_index_of_an_archive_that_went_back_is_built_anew() {
         let (anew, rows_read) = up_to(&bench, 8).await;
         assert_eq!((rows_read, anew.covered.get(&id()), anew.archive_version), (8, Some(8), bench.archive.version()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_holds_what_the_archive_has_lost_since_it_was_put_back_is_built_anew() {
+    let (before, mut bench) = (bench().await, Bench::new().await);
+    up_to(&before, 8).await;
+    // An older copy of that archive is put back, the index stays, and meanwhile the log has deleted the third and fourth record.
+    bench.archived(&[1, 2]).await;
+    bench.archive.change("LOSE", |facts| facts.lose(&id(), 4)).await.expect("noted");
+    for ids in [[2, 4], [3, 5], [6, 7]] {
+        bench.archived(&ids).await;
+    }
+    copy(&folder(&before), &folder(&bench));
+    assert!(bench.archive.version() >= before.archive.version(), "the version says nothing");
+    for slice in [4, 8] {
+        bench.reconcile(&mut bench.view().await, slice).await.expect("it is the only one");
+    }
+    assert_eq!(bench.read().await, (2, Some(8), 5), "of the event 3 a copy is left, which counts");
+    assert_eq!(up_to(&bench, 8).await.0.held.get(&id()), Some(6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
