@@ -277,9 +277,10 @@ impl Reconciler {
         rotated: &Rotated,
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
-        let (mut done, mut rows) = (Vec::with_capacity(plan.tasks.len()), 0);
+        let (mut done, mut rows, mut buckets) = (Vec::with_capacity(plan.tasks.len()), 0, 0);
         for task in &plan.tasks {
-            let day = self.count(task, archive, view).await?;
+            let mut day = self.count(task, archive, view).await?;
+            buckets = drift::with_day(buckets, &mut day.found);
             rows += day.added.iter().map(|file| file.rows).sum::<u64>();
             done.push(day);
             self.has_counted(metric, done.len(), plan.tasks.len(), rows);

@@ -58,6 +58,9 @@ pub struct Identities {
     pub archive_version: u64,
     /// Per partition, the offset up to which the runs name every event.
     pub covered: Offsets,
+    /// Per partition, how many of these offsets the archive that the runs were made from had not lost. An older build noted none.
+    #[serde(default)]
+    pub held: Offsets,
     /// The first day, in days since 1970, of which that is so. Of earlier days the archive had lost rows before the runs were made
     /// (`retain`), or the runs were taken out; `None`: it is so of all days.
     #[serde(default, skip_serializing_if = "Option::is_none")]

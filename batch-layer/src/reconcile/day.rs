@@ -45,8 +45,8 @@ use self::events::{Events, Key};
 pub(super) use self::merged::merged;
 use self::output::Output;
 use super::error::DayError;
-use super::identities;
 use super::report::Work;
+use super::{drift, identities};
 use crate::archive_rows::scan::Times;
 use crate::rows;
 
@@ -232,7 +232,8 @@ impl Day<'_> {
         let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
         let (rows, firsts) = events.first_copies(self.archive.path()).await?;
         let identities = firsts.identities();
-        let older = identities::older(self.archive, &task.identities, &identities, counted, &task.logs);
+        let (rules, runs) = (self.source.rules(), task.identities.as_slice());
+        let older = identities::older(self.archive, (&rules, runs), &identities, counted, &task.logs);
         let (mut older, rows_read) = older.await?;
         self.work.looked_up += identities.len() as u64;
         self.work.rows_read += rows_read;
@@ -254,7 +255,7 @@ impl Day<'_> {
             Ok((rows.filter(&added.into_iter().collect())?, units, found))
         });
         let (added, units, found) = judged.await?;
-        self.found.add(&self.kinds, found);
+        drift::add(&mut self.found, &self.kinds, found);
         Ok((added, units))
     }
 

@@ -13,6 +13,7 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::{Drift, MovedRange, PARTITIONS_MAX, Reconciliation};
 use shared_logic::drift::{self, Found, Incomparable};
 use shared_logic::log::OffsetRange;
+use shared_logic::measure::MeasureKind;
 use shared_logic::time::day_of;
 use storage::BatchView;
 use tokio::time::Instant;
@@ -28,6 +29,23 @@ use super::{Prepared, Reconciler};
 const BUCKETS_MAX: usize = 100_000;
 /// How long the shards of a source may take to say what they had counted. The commit waits for that.
 const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Adds what was found of other events of a day, unless the day has more buckets than are compared already. Then nothing is compared,
+/// and what is kept must not grow with the number of events.
+pub(super) fn add(found: &mut Found, kinds: &[MeasureKind], others: Found) {
+    if found.buckets() <= BUCKETS_MAX {
+        found.add(kinds, others);
+    }
+}
+
+/// Forgets what was found of a day if the days before it, with so many buckets, have more than are compared. Returns how many there are
+/// with this day.
+pub(super) fn with_day(before: usize, found: &mut Found) -> usize {
+    if before > BUCKETS_MAX {
+        *found = Found::default();
+    }
+    before + found.buckets()
+}
 
 /// What was measured before a commit.
 pub(super) struct Measured {
@@ -67,14 +85,13 @@ impl Reconciler {
         let (rules, window) = (source.rules(), if source.event_id.is_empty() { 0 } else { source.dedup_window });
         ranges.iter().try_for_each(|range| drift::archived(range, window, &rules, archive))?;
         plan.tasks.iter().zip(done).try_for_each(|(task, day)| is_whole(task, day))?;
+        // No two days have a bucket in common.
+        if done.iter().map(|day| day.found.buckets()).sum::<usize>() > BUCKETS_MAX {
+            return Err(Incomparable::TooManyBuckets(BUCKETS_MAX));
+        }
         let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
         let mut found = Found::default();
-        for day in done {
-            found.add(&kinds, day.found.clone());
-            if found.buckets() > BUCKETS_MAX {
-                return Err(Incomparable::TooManyBuckets(BUCKETS_MAX));
-            }
-        }
+        done.iter().for_each(|day| found.add(&kinds, day.found.clone()));
         let said = shards.said(metric, &plan.definition, ranges, BUCKETS_MAX);
         let mut said = match tokio::time::timeout(READ_WITHIN, said).await {
             Ok(Ok(said)) => said,
@@ -175,5 +192,43 @@ fn record(metric: &str, compared: &Result<Drift, Incomparable>) {
             }
         }
         Err(why) => info!(metric, reason = why.name(), %why, "speed and batch cannot be compared"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::plan::{Total, Totals};
+
+    use super::*;
+
+    const KINDS: [MeasureKind; 1] = [MeasureKind::Count];
+
+    /// An event in each of so many buckets, from that one on.
+    fn found(from: usize, count: usize) -> Found {
+        let mut seen = Totals::default();
+        (from..from + count).for_each(|bucket| seen.add_total(&KINDS, bucket as i64, Total::nothing(&KINDS)));
+        Found { seen, ..Found::default() }
+    }
+
+    #[test]
+    fn what_is_found_of_a_day_does_not_grow_beyond_what_is_compared() {
+        let mut day = Found::default();
+        add(&mut day, &KINDS, found(0, BUCKETS_MAX));
+        add(&mut day, &KINDS, found(BUCKETS_MAX, 5));
+        assert_eq!(day.buckets(), BUCKETS_MAX + 5, "the last that was added before there were too many");
+        add(&mut day, &KINDS, found(BUCKETS_MAX + 5, 5));
+        assert_eq!(day.buckets(), BUCKETS_MAX + 5);
+    }
+
+    #[test]
+    fn of_many_days_no_more_is_kept_than_it_takes_to_know_that_they_are_not_compared() {
+        let (mut buckets, mut kept) = (0, 0);
+        for day in 0..100 {
+            let mut found = found(day, BUCKETS_MAX / 10);
+            buckets = with_day(buckets, &mut found);
+            kept += found.buckets();
+        }
+        assert_eq!((buckets, kept), (11 * (BUCKETS_MAX / 10), 11 * (BUCKETS_MAX / 10)));
+        assert!(kept > BUCKETS_MAX, "so nothing is compared");
     }
 }

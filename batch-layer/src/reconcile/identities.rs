@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use platform::store::{DataFile, StoreError};
+use platform::telemetry::error_text;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION};
@@ -72,8 +73,8 @@ pub(super) async fn up_to(
     Err(MetricError::Overtaken { attempts: ATTEMPTS })
 }
 
-/// The newest index, if it can be used: it knows no other archive than this, and nothing of it was archived again since then
-/// (R11). Otherwise one of nothing.
+/// The newest index, if it can be used: it knows no other archive than this, holds nothing that this one has lost, and nothing of it
+/// was archived again since then (R11). Otherwise one of nothing.
 async fn usable(archive: &Archive, rules: &RulesHash) -> Result<Identities, StoreError> {
     let index = archive.identities(rules).await?;
     let (mut facts, mut version) = (archive.facts(), archive.version());
@@ -85,11 +86,28 @@ async fn usable(archive: &Archive, rules: &RulesHash) -> Result<Identities, Stor
     }
     let is_of_archive = index.archive_version <= version && cut::is_covered(&index.covered, &facts);
     let is_new = index.covered.iter().next().is_none();
-    if is_new || is_of_archive && !facts.archived_again_since(index.archive_version, rules) {
+    if is_new || is_of_archive && is_held(&index, &facts) && !facts.archived_again_since(index.archive_version, rules) {
         return Ok(index);
     }
     warn!(table = archive.path(), "the index of identities does not fit the archive any more; building it anew");
     Ok(index.emptied())
+}
+
+/// Whether the archive has begun and lost each partition as the archive did that the index was made from. An older copy of an archive
+/// that was put back grows until its version says nothing any more. But where the log has deleted records meanwhile, it lacks them,
+/// and events that no view counts must leave no copies out. What an incarnation has lost that has ended may be learnt later (R12).
+fn is_held(index: &Identities, facts: &Facts) -> bool {
+    let is_same = |(id, count): (&PartitionId, i64)| {
+        facts.is_truncated(id) || index.covered.get(id).is_some_and(|below| held(id, below, facts) == Some(count))
+    };
+    index.held.iter().all(is_same)
+}
+
+/// How many offsets below that one the archive has not lost since it began the partition.
+fn held(id: &PartitionId, below: i64, facts: &Facts) -> Option<i64> {
+    let known = facts.partition(id)?;
+    let lost = known.lost.iter().map(|lost| lost.to.min(below) - lost.from.max(known.begin));
+    Some(below - known.begin - lost.filter(|count| *count > 0).sum::<i64>())
 }
 
 /// Up to where an index is extended next, so that it reaches the cut after some steps: the partitions that it does not cover so
@@ -119,7 +137,13 @@ async fn extend(
     for (day, files) in DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned()) {
         rows_read += add_day(index, &day, &files, &ranges, archive, source, rows_max).await?;
     }
-    to.iter().for_each(|(id, to)| index.covered.set(id.clone(), to));
+    let facts = archive.facts();
+    for (id, to) in to.iter() {
+        index.covered.set(id.clone(), to);
+        if let Some(count) = held(id, to, &facts) {
+            index.held.set(id.clone(), count);
+        }
+    }
     index.archive_version = index.archive_version.max(archive.version());
     debug!(table = archive.path(), rows_read, %rules, "extended the index of identities");
     Ok(rows_read)
@@ -153,7 +177,11 @@ async fn add_day(
     }
     if !runs.is_empty() {
         runs.extend(index.days.remove(day).unwrap_or_default());
-        let runs = archive.merge_runs(&rules, day, runs, rows_max).await?;
+        let merged = archive.merge_runs(&rules, day, runs, rows_max).await;
+        let runs = match merged {
+            Ok(runs) => runs,
+            Err(error) => return Err(given_up(archive, &rules, error).await),
+        };
         index.days.insert(day.to_owned(), runs);
     }
     Ok(scan.rows_read)
@@ -209,14 +237,35 @@ pub(super) struct Older {
     pub(super) copies: OlderCopies,
 }
 
-/// What the runs name of some identities, which are in order, below a cut; and how many entries were read. `logs` are in the order
-/// in which the archive first saw them.
+/// Where a file is no run any more, gives the index up, so that the next reconcile builds it anew. Returns the error.
+async fn given_up(archive: &Archive, rules: &RulesHash, error: StoreError) -> StoreError {
+    if !matches!(error, StoreError::Foreign { .. }) {
+        return error;
+    }
+    warn!(
+        table = archive.path(),
+        error = error_text(&error),
+        "the index of identities is damaged; the next reconcile builds it anew"
+    );
+    let given_up = async { archive.keep_identities(rules, &mut archive.identities(rules).await?.emptied()).await };
+    if let Err(error) = given_up.await {
+        warn!(
+            table = archive.path(),
+            error = error_text(&error),
+            "cannot give the index up; trying again with the next reconcile"
+        );
+    }
+    error
+}
+
+/// What the runs of the index under those rules name of some identities, which are in order, below a cut; and how many entries were
+/// read. `logs` are in the order in which the archive first saw them.
 ///
 /// # Errors
 /// If a run cannot be read.
 pub(super) async fn older(
     archive: &Archive,
-    runs: &[Run],
+    (rules, runs): (&RulesHash, &[Run]),
     identities: &[Identity],
     below: &Offsets,
     logs: &[String],
@@ -225,7 +274,10 @@ pub(super) async fn older(
     let mut older = Older { first: vec![None; identities.len()], copies: OlderCopies::default() };
     let mut rows_read = 0;
     for run in runs {
-        let found = archive.find(run, identities).await?;
+        let found = match archive.find(run, identities).await {
+            Ok(found) => found,
+            Err(error) => return Err(given_up(archive, rules, error).await),
+        };
         rows_read += found.read;
         for (at, id, offset) in found.places {
             if below.get(&id).is_some_and(|cut| offset < cut) {

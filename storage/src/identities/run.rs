@@ -106,9 +106,11 @@ impl Archive {
         }
         let ranges: Vec<Range<u64>> = blocks.iter().map(|(block, _)| layout.starts_of(*block)).collect();
         let starts = self.table().ranges_beside(&run.path, &ranges).await?;
+        let is_inside = |entries: &Range<u64>| entries.start <= entries.end && entries.end <= layout.rows() as u64;
         let mut entries = Vec::with_capacity(blocks.len());
         for starts in &starts {
-            entries.push(layout::entries_of(starts).ok_or_else(|| self.is_no_run(run))?);
+            let of_block = layout::entries_of(starts).filter(is_inside);
+            entries.push(of_block.ok_or_else(|| self.is_no_run(run))?);
         }
         let ranges: Vec<Range<u64>> = entries.iter().map(|entries| layout.filters_of(entries)).collect();
         let filters = self.table().ranges_beside(&run.path, &ranges).await?;

@@ -191,6 +191,16 @@ async fn an_index_of_which_a_run_is_missing_or_damaged_is_not_used() {
         assert_eq!(archive.identities(&rules()).await.expect("read"), kept.emptied());
         assert!(archive.find(run, &[Identity(1, 0)]).await.is_err());
     }
+    // The numbers of the entries in its only block, which nothing but a look at that block meets.
+    let header = 12 + u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize;
+    for (first, behind) in [(u32::MAX, u32::MAX), (0, 2), (1, 0)] {
+        let mut damaged = bytes.clone();
+        damaged[header..header + 4].copy_from_slice(&first.to_le_bytes());
+        damaged[header + 4..header + 8].copy_from_slice(&behind.to_le_bytes());
+        std::fs::write(&path, damaged).expect("written");
+        let found = archive.find(run, &[Identity(1, 0)]).await;
+        assert!(matches!(found, Err(StoreError::Foreign { .. })), "{first}, {behind}: {found:?}");
+    }
     std::fs::write(&path, &bytes).expect("written");
     assert_eq!(archive.identities(&rules()).await.expect("read"), kept);
     std::fs::remove_file(&path).expect("removed");

@@ -1,6 +1,6 @@
 //! An index of identities is derived data: where it is missing, behind, or of another archive, nothing is counted twice.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use storage::Identities;
 
@@ -19,6 +19,29 @@ fn lists(bench: &Bench) -> Vec<PathBuf> {
     let mut lists: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "json")).collect();
     lists.sort();
     lists
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("listed");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("copied");
+        }
+    }
+}
+
+/// Writes zeros over the runs of the index.
+fn damage_runs(bench: &Bench) {
+    for run in std::fs::read_dir(folder(bench).join("1970-01-01")).expect("a folder") {
+        let run = run.expect("listed").path();
+        let size = std::fs::metadata(&run).expect("it is there").len();
+        std::fs::write(&run, vec![0; size as usize]).expect("written");
+    }
 }
 
 /// The index up to that offset, and how many archive rows were read for it.
@@ -67,6 +90,35 @@ async fn a_lost_index_is_built_anew_and_one_that_is_behind_is_extended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_damaged_fails_one_reconcile_and_the_next_builds_the_index_anew() {
+    let bench = bench().await;
+    up_to(&bench, 2).await;
+    damage_runs(&bench);
+    let view = bench.view().await;
+    let counted = bench.reconciler.counted(bench.metric(), &view, &bench.archive, false).await;
+    let (counted, rotated) = (counted.expect("read").expect("its own view"), Rotated::from([(id(), vec![4])]));
+    let failed = bench.reconciler.recount(bench.metric(), &view, &counted, &bench.archive, &rotated).await;
+    assert!(matches!(failed, Err(MetricError::Day { .. })), "{failed:?}");
+    bench.reconcile(&mut bench.view().await, 4).await.expect("it is the only one");
+    assert_eq!(bench.read().await, (2, Some(4), 3), "three events, one of them twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_damaged_before_it_is_merged_is_made_anew_with_the_next_index() {
+    let bench = bench().await;
+    for offset in [2, 4, 6] {
+        up_to(&bench, offset).await;
+    }
+    damage_runs(&bench);
+    let files = bench.reconciler.files(&bench.archive, bench.source()).await.expect("read");
+    let cut = [(id(), 8)].into_iter().collect();
+    let failed = identities::up_to(&cut, &bench.archive, bench.source(), &files, 100).await;
+    assert!(failed.is_err(), "the fourth run is merged with them");
+    let (index, rows_read) = up_to(&bench, 8).await;
+    assert_eq!((index.covered.get(&id()), rows_read), (Some(8), 8));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_of_an_archive_that_went_back_is_built_anew() {
     let bench = bench().await;
     up_to(&bench, 8).await;
@@ -79,6 +131,25 @@ async fn an_index_of_an_archive_that_went_back_is_built_anew() {
         let (anew, rows_read) = up_to(&bench, 8).await;
         assert_eq!((rows_read, anew.covered.get(&id()), anew.archive_version), (8, Some(8), bench.archive.version()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_holds_what_the_archive_has_lost_since_it_was_put_back_is_built_anew() {
+    let (before, mut bench) = (bench().await, Bench::new().await);
+    up_to(&before, 8).await;
+    // An older copy of that archive is put back, the index stays, and meanwhile the log has deleted the third and fourth record.
+    bench.archived(&[1, 2]).await;
+    bench.archive.change("LOSE", |facts| facts.lose(&id(), 4)).await.expect("noted");
+    for ids in [[2, 4], [3, 5], [6, 7]] {
+        bench.archived(&ids).await;
+    }
+    copy(&folder(&before), &folder(&bench));
+    assert!(bench.archive.version() >= before.archive.version(), "the version says nothing");
+    for slice in [4, 8] {
+        bench.reconcile(&mut bench.view().await, slice).await.expect("it is the only one");
+    }
+    assert_eq!(bench.read().await, (2, Some(8), 5), "of the event 3 a copy is left, which counts");
+    assert_eq!(up_to(&bench, 8).await.0.held.get(&id()), Some(6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
