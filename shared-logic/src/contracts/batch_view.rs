@@ -42,7 +42,8 @@ pub struct Note {
     pub cut: Offsets,
     /// The version of the archive that was read.
     pub archive_version: u64,
-    /// When it was committed, microseconds since 1970 by the committer's clock; for information only.
+    /// When it was committed, microseconds since 1970 by the committer's clock. No answer follows from it; a schedule goes by it when
+    /// it starts.
     pub committed_at_us: i64,
     /// What an operator has asked of the view, and no reconcile has done yet.
     #[serde(default, skip_serializing_if = "Asked::is_nothing")]
