@@ -49,8 +49,8 @@ fn s3_that_replaces_objects() {
         std::fs::write(&file, "{}\n")?;
         let file = file.to_string_lossy();
         let import = ["import", "views", file.as_ref()];
-        let commands: [&[&str]; 6] =
-            [&["init"], &["archive"], &["reconcile"], &["schedule"], &import, &["rebuild", METRIC]];
+        let commands: [&[&str]; 7] =
+            [&["init"], &["archive"], &["reconcile"], &["schedule"], &["maintain"], &import, &["rebuild", METRIC]];
         for command in commands {
             let refused = stage.deployment.batch(command)?;
             let status = refused.end(DEADLINE).await?;
