@@ -177,7 +177,10 @@ async fn run() -> anyhow::Result<()> {
         Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
-        Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rebuild(args) => {
+            storage.check().await?;
+            repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await
+        }
         Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),

@@ -17,6 +17,8 @@ mod report;
 mod retention;
 mod vacuum;
 
+use std::collections::BTreeSet;
+
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Metric, Source};
@@ -103,6 +105,7 @@ pub async fn run(
     }
     let is_asked = |name: &String| pass.names.is_empty() || pass.names.contains(name);
     let (mut reports, mut outcome) = (Vec::new(), Ok(()));
+    // Notes what became of a table, and returns whether it was maintained.
     let mut note = |table: String, done: Result<Vec<Step>, TableError>| match done {
         Ok(steps) => {
             for step in steps {
@@ -110,22 +113,28 @@ pub async fn run(
                 info!("{report}");
                 reports.push(report);
             }
+            true
         }
         Err(source) => {
             error!(table, error = error_text(&source), "cannot maintain a table");
             if outcome.is_ok() {
                 outcome = Err(MaintenanceError::Table { table, source: Box::new(source) });
             }
+            false
         }
     };
+    let mut lacking = BTreeSet::new();
     // Views first: an archive retires only what no view holds any more from the index of identities.
-    for metric in catalog.metrics.values().filter(|metric| is_asked(&metric.name)) {
+    for metric in catalog.metrics.values() {
         let table = shared_logic::contracts::batch_view::path(&catalog.deployment.version, &metric.name);
-        note(table, view(reconciler, metric, pass, stop).await);
+        if !is_asked(&metric.name) || !note(table, view(reconciler, metric, pass, stop).await) {
+            lacking.insert(&metric.source);
+        }
     }
     for source in catalog.sources.values().filter(|source| is_asked(&source.name)) {
         let table = shared_logic::contracts::archive::path(&source.name);
-        note(table, archive(reconciler, source, pass, stop).await);
+        let is_last = !lacking.contains(&source.name);
+        note(table, archive(reconciler, source, pass, is_last, stop).await);
     }
     outcome.map(|()| reports)
 }
@@ -151,11 +160,13 @@ async fn view(
     Ok(steps)
 }
 
-/// Maintains the archive of a source, and its index of identities.
+/// Maintains the archive of a source, and its index of identities. `is_last`: every view of the source is maintained, so that the pass
+/// is over with it.
 async fn archive(
     reconciler: &Reconciler,
     source: &Source,
     pass: Pass<'_>,
+    is_last: bool,
     stop: &CancellationToken,
 ) -> Result<Vec<Step>, TableError> {
     let Some(mut archive) = reconciler.storage.archive(&source.name).await? else { return Ok(Vec::new()) };
@@ -169,7 +180,7 @@ async fn archive(
     if !stop.is_cancelled() {
         steps.extend(vacuum::of_archive(source, &mut archive, pass).await?);
     }
-    if !stop.is_cancelled() && !pass.dry_run {
+    if is_last && !stop.is_cancelled() && !pass.dry_run {
         archive.note_maintained(pass.now_us).await?;
     }
     Ok(steps)

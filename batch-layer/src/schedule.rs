@@ -45,8 +45,14 @@ pub enum ScheduleError {
 /// # Errors
 /// [`ScheduleError`]. A job that fails is logged, and tried again at its next tick.
 pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), ScheduleError> {
-    // A process before this one may have left a rebuild.
-    let mut crew = Crew::gather(reconciler, true).await?;
+    // A store that is away is asked for a long time.
+    let gathered = tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        // A process before this one may have left a rebuild.
+        gathered = Crew::gather(reconciler, true) => gathered,
+    };
+    let mut crew = gathered?;
     let mut running = JoinSet::new();
     while !shutdown.is_requested() {
         let now = now();
@@ -79,7 +85,12 @@ pub async fn run_due(
     shutdown: &Shutdown,
     mut report: impl FnMut(&Done),
 ) -> Result<(), ScheduleError> {
-    let mut crew = Crew::gather(reconciler, false).await?;
+    let gathered = tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        gathered = Crew::gather(reconciler, false) => gathered,
+    };
+    let mut crew = gathered?;
     let mut running = JoinSet::new();
     // One moment for all of them: what comes due meanwhile is left to the next call.
     let now = now();

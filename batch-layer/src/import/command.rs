@@ -73,7 +73,7 @@ enum Output {
 /// Runs `batch-layer import`.
 ///
 /// # Errors
-/// The first file that cannot be imported; those before it are.
+/// The first file that cannot be imported; those before it are. Or a store in which two writers could commit one version of a table.
 pub(crate) async fn import(
     args: ImportArgs,
     settings: &Settings,
@@ -83,6 +83,9 @@ pub(crate) async fn import(
     let importer = Importer::new(settings, storage, catalog.source(&args.source)?);
     // A name that is misspelt is found before anything is imported.
     let files = args.files.iter().map(|path| InputFile::open(path, args.format)).collect::<Result<Vec<_>, _>>()?;
+    if !args.dry_run {
+        storage.check().await?;
+    }
     for file in &files {
         let imported = if args.dry_run {
             importer.try_out(file, &args.rows).await?

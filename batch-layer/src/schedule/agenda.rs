@@ -11,6 +11,8 @@ pub(super) struct Agenda {
     zone: Tz,
     /// How many jobs run at a time, at most.
     at_once: usize,
+    /// How many jobs were started.
+    starts: u64,
 }
 
 /// One job.
@@ -23,6 +25,8 @@ pub(super) struct Entry {
     runs: bool,
     /// Whether its last run left something that need not wait for the next tick.
     is_left: bool,
+    /// Which of all starts was its last one; 0 if it was not started yet.
+    start: u64,
 }
 
 /// A job to start.
@@ -48,7 +52,7 @@ pub(super) enum Part {
 impl Entry {
     /// A job that last ran at that moment. `is_left`: whether that run may have left something.
     pub(super) fn new(cron: Cron, last: Option<DateTime<Utc>>, is_left: bool) -> Entry {
-        Entry { cron, last, runs: false, is_left }
+        Entry { cron, last, runs: false, is_left, start: 0 }
     }
 
     /// When it came due, if it is due. However many ticks have passed, that is once.
@@ -66,11 +70,11 @@ impl Entry {
 impl Agenda {
     /// An agenda on which nothing runs. Schedules are read on the clocks of `zone`.
     pub(super) fn new(entries: Vec<Entry>, zone: Tz, at_once: usize) -> Agenda {
-        Agenda { entries, zone, at_once }
+        Agenda { entries, zone, at_once, starts: 0 }
     }
 
     /// The next job to start, which runs from then on; `None` if none is to be started now. First come jobs that are due, the one
-    /// that has waited longest first, and then what earlier runs left.
+    /// that has waited longest first, and then what earlier runs left, in turn.
     pub(super) fn start(&mut self, now: DateTime<Utc>) -> Option<Start> {
         let free = self.free();
         if free == 0 {
@@ -79,10 +83,11 @@ impl Agenda {
         let due = self.due(now);
         let (job, part) = match due.first() {
             Some(job) => (*job, Part::Whole),
-            None => (self.entries.iter().position(|entry| entry.is_left && !entry.runs)?, Part::Rest),
+            None => (self.left()?, Part::Rest),
         };
+        self.starts += 1;
         let entry = &mut self.entries[job];
-        (entry.runs, entry.is_left) = (true, false);
+        (entry.runs, entry.is_left, entry.start) = (true, false, self.starts);
         if part == Part::Whole {
             entry.last = Some(now);
         }
@@ -119,6 +124,13 @@ impl Agenda {
         let mut due: Vec<_> = idle.filter_map(|(job, entry)| Some((entry.due_since(now, self.zone)?, job))).collect();
         due.sort_unstable();
         due.into_iter().map(|(_, job)| job).collect()
+    }
+
+    /// Of the jobs that left something and do not run, the one whose last start is the longest ago. So a rebuild of one source does
+    /// not hold up those of others.
+    fn left(&self) -> Option<usize> {
+        let left = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_left && !entry.runs);
+        left.min_by_key(|(_, entry)| entry.start).map(|(job, _)| job)
     }
 
     /// The next tick of any job.

@@ -145,17 +145,52 @@ async fn last_maintained(reconciler: &Reconciler, source: &str) -> Result<Option
     Ok(archive.maintained_us().await?.and_then(DateTime::from_timestamp_micros))
 }
 
-/// When the metric of the source that waits longest was last reconciled; `None` if some metric never was.
+/// When the metric of the source that waits longest was last reconciled; `None` if some metric never was. A view that is paused does
+/// not wait.
 ///
 /// Every reconcile commits, even if nothing is new, so its commit says when it ran. A view that was restored or removed says so as
 /// well, which a note beside it would not.
 async fn oldest_commit(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let mut oldest = None;
+    let mut commits = Vec::new();
     for metric in reconciler.catalog.metrics_of(source) {
         let Some(view) = reconciler.storage.batch_view(&metric.name).await? else { return Ok(None) };
         let Some(note) = view.note() else { return Ok(None) };
-        let committed = DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default();
-        oldest = Some(oldest.map_or(committed, |oldest: DateTime<Utc>| oldest.min(committed)));
+        let at = DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default();
+        commits.push(LastCommit { at, is_paused: note.asked.pause.is_some() });
     }
-    Ok(oldest)
+    Ok(waits_since(&commits))
+}
+
+/// The last commit of a view.
+struct LastCommit {
+    at: DateTime<Utc>,
+    /// Whether no reconcile commits to it until an operator resumes it.
+    is_paused: bool,
+}
+
+/// The oldest commit of views that are not paused; if all are, the newest one. `None` without a view.
+fn waits_since(commits: &[LastCommit]) -> Option<DateTime<Utc>> {
+    let reconciled = commits.iter().filter(|commit| !commit.is_paused).map(|commit| commit.at).min();
+    reconciled.or_else(|| commits.iter().map(|commit| commit.at).max())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(commits: &[(i64, bool)]) -> Option<i64> {
+        let at = |at_s: i64| DateTime::from_timestamp(at_s, 0).expect("an instant");
+        let commits: Vec<_> =
+            commits.iter().map(|(at_s, is_paused)| LastCommit { at: at(*at_s), is_paused: *is_paused }).collect();
+        waits_since(&commits).map(|since| since.timestamp())
+    }
+
+    #[test]
+    fn a_source_waits_since_the_oldest_commit_of_its_views_that_are_not_paused() {
+        assert_eq!(waits(&[]), None);
+        assert_eq!(waits(&[(30, false), (20, false)]), Some(20));
+        // Otherwise the source would be due for as long as the view is paused.
+        assert_eq!(waits(&[(30, false), (10, true), (40, false)]), Some(30));
+        assert_eq!(waits(&[(10, true), (20, true)]), Some(20), "nothing of it is reconciled");
+    }
 }

@@ -25,7 +25,7 @@ use crate::terminal::{Screen, print};
 /// view's cut, by other code than a reconcile's. Where the view differs, each record that makes the number is shown: those that
 /// count, those that are copies of an earlier record, and those that the metric's condition leaves out. Columns that are not named
 /// are summed over. It reads the archive of these days twice. Days that are retired (`retain`) cannot be recounted, and are left out.
-/// The exit code is 1 if something differs.
+/// The exit code is 1 if something differs, or if the bytes of some records were not kept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid audit views video_id=video-42 --from=-24h

@@ -45,7 +45,8 @@ pub struct Note {
     /// The first day, in days since 1970, that the view holds; `None`: it holds every day. Events of earlier days are in no row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_before: Option<i64>,
-    /// When it was committed, microseconds since 1970 by the committer's clock; for information only.
+    /// When it was committed, microseconds since 1970 by the committer's clock. No answer follows from it; a schedule goes by it when
+    /// it starts.
     pub committed_at_us: i64,
     /// What an operator has asked of the view, and no reconcile has done yet.
     #[serde(default, skip_serializing_if = "Asked::is_nothing")]

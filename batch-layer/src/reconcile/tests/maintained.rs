@@ -13,7 +13,7 @@ use storage::Archive;
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
-use super::bench::{A_DAY, Bench, CATALOG, LOG};
+use super::bench::{A_DAY, Bench, CATALOG, LOG, damaged};
 use super::erasures::erase;
 use crate::archive::buffer::Buffer;
 use crate::archive::compact;
@@ -191,6 +191,27 @@ async fn files_that_were_merged_and_not_committed_are_orphans_and_the_next_pass_
     bench.archived(&[3, 6]).await;
     bench.reconcile(&mut bench.view().await, 12).await.expect("it is the only one");
     assert_eq!(bench.read().await, (2, Some(12), 11), "a copy is left out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_is_noted_once_every_table_of_a_source_is_maintained() {
+    let mut bench = Bench::new().await;
+    bench.archived(&[1, 2, 3]).await;
+    bench.reconcile(&mut bench.view().await, 3).await.expect("it is the only one");
+    let (stop, now_us) = (CancellationToken::new(), platform::clock::now_us());
+    let noted = async || {
+        let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("archived");
+        archive.maintained_us().await.expect("read")
+    };
+    let pass = Pass { names: &["s".to_owned()], dry_run: false, now_us };
+    maintenance::run(&bench.reconciler, pass, &stop).await.expect("maintained");
+    assert_eq!(noted().await, None, "the view was not asked for");
+    maintenance::run(&bench.reconciler, Pass { names: &[], ..pass }, &stop).await.expect("maintained");
+    assert_eq!(noted().await, Some(now_us));
+    damaged(&bench).await;
+    let later = Pass { names: &[], now_us: now_us + 1, ..pass };
+    assert!(maintenance::run(&bench.reconciler, later, &stop).await.is_err(), "the view does not fit its note");
+    assert_eq!(noted().await, Some(now_us), "so it is tried again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use platform::settings::Span;
+use platform::shutdown::Shutdown;
 use polars::prelude::{DataType, Schema};
 use shared_logic::contracts::archive::OFFSET;
 use test_kit::s3::GIVEN_UP_AFTER;
@@ -120,6 +121,26 @@ async fn count_once(end: i64, bench: &mut Bench) -> Result<bool> {
     let (plan, done) = reconciler.recount(metric, &view, &counted, archive, &rotated).await?;
     reconciler.commit(metric, &mut view, plan, done).await?;
     Ok(false)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_cannot_read_a_view_stops_at_once() {
+    let Tables { server, patient, .. } = Tables::new().await;
+    server.befall(1, Fault::Outage);
+    let (before, shutdown) = (server.requests(), Shutdown::new());
+    let stop = async {
+        let asked = wait_for("a look at the view", DEADLINE, async || {
+            Ok(Progress::when(server.requests() > before, "no request"))
+        })
+        .await;
+        shutdown.begin("test");
+        asked
+    };
+    let both = async { tokio::join!(crate::schedule::run(&patient.reconciler, shutdown.clone()), stop) };
+    let ended = tokio::time::timeout(settings::Store::default().retry_for.get() / 2, both).await;
+    let (scheduled, asked) = ended.expect("it does not wait for S3");
+    asked.expect("it looks at the view");
+    scheduled.expect("stopped in order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,19 @@ fn what_was_left_goes_on_between_ticks_and_gives_way_to_them() {
 }
 
 #[test]
+fn what_several_jobs_left_goes_on_in_turn() {
+    let mut agenda = agenda(&[EVERY_TEN_MINUTES, EVERY_TEN_MINUTES, EVERY_TEN_MINUTES], 1);
+    for job in 0..3 {
+        assert_eq!(started(&mut agenda, day("12:10:00")), [(job, Part::Whole)]);
+        agenda.ended(job, true);
+    }
+    for job in [0, 1, 2, 0, 1, 2] {
+        assert_eq!(started(&mut agenda, day("12:10:01")), [(job, Part::Rest)]);
+        agenda.ended(job, true);
+    }
+}
+
+#[test]
 fn ticks_are_read_on_the_clocks_of_the_zone() {
     let night = |last: &str| {
         let entry = Entry::new("0 30 2 * * *".parse().expect("cron"), Some(at(last)), false);

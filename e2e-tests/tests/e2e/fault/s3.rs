@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use e2e_tests::stage::LAYERS;
-use e2e_tests::views::Mix;
+use e2e_tests::views::{METRIC, Mix};
 use e2e_tests::watch::{lines_with, prints_again, watched};
 use e2e_tests::{Layer, Stage, busy_scenario, scenario};
 use test_kit::{DEADLINE, Fault, S3Server};
@@ -45,13 +45,19 @@ fn s3_that_replaces_objects() {
         server.replace_objects();
         let mut stage = Stage::of(scenario).not_started().start().await?;
         stage.deployment.lie_on(&server.settings(), server.tables());
-        for command in ["init", "archive", "reconcile", "schedule"] {
-            let refused = stage.deployment.batch(&[command])?;
+        let file = scenario.dir().join("export.ndjson");
+        std::fs::write(&file, "{}\n")?;
+        let file = file.to_string_lossy();
+        let import = ["import", "views", file.as_ref()];
+        let commands: [&[&str]; 7] =
+            [&["init"], &["archive"], &["reconcile"], &["schedule"], &["maintain"], &import, &["rebuild", METRIC]];
+        for command in commands {
+            let refused = stage.deployment.batch(command)?;
             let status = refused.end(DEADLINE).await?;
             let output = refused.output()?;
-            ensure!(!status.success(), "{command} took a store in which two writers win: {output}");
+            ensure!(!status.success(), "{command:?} took a store in which two writers win: {output}");
             for part in ["s3://lake/tables", "cannot hold tables", "If-None-Match", "SeaweedFS"] {
-                ensure!(output.contains(part), "{command} did not name {part:?}: {output}");
+                ensure!(output.contains(part), "{command:?} did not name {part:?}: {output}");
             }
         }
         ensure!(!stage.deployment.store().join("archive").exists(), "a table was created");
