@@ -53,11 +53,18 @@ struct Stamp {
     place: (u64, u64),
     bytes: u64,
     modified: (i64, i64),
+    /// When it was changed in any way. A program may set back when it was modified, and this not.
+    changed: (i64, i64),
 }
 
 impl Stamp {
     fn of(file: &Metadata) -> Stamp {
-        Stamp { place: (file.dev(), file.ino()), bytes: file.len(), modified: (file.mtime(), file.mtime_nsec()) }
+        Stamp {
+            place: (file.dev(), file.ino()),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
     }
 }
 

@@ -111,3 +111,15 @@ fn a_file_that_changes_is_not_read_on() {
     assert!(matches!(input.digest(), Err(InputError::Changed { .. })));
     assert!(matches!(input.records(&source("csv"), &RowArgs::default()), Err(InputError::Changed { .. })));
 }
+
+#[test]
+fn a_file_of_other_bytes_has_changed_though_its_time_was_set_back() {
+    let (_folder, path) = file("a.csv", b"1,2\n");
+    let modified = std::fs::metadata(&path).expect("looked at").modified().expect("a time");
+    let input = InputFile::open(&path, None).expect("opened");
+    // Times of files advance in steps of some milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::fs::write(&path, b"1,3\n").expect("written");
+    std::fs::File::options().write(true).open(&path).expect("opened").set_modified(modified).expect("set back");
+    assert!(matches!(input.is_unchanged(), Err(InputError::Changed { .. })));
+}
