@@ -6,7 +6,8 @@
 //! done changes nothing. The days that were counted belong to this request alone: a list that an earlier one has left is not used.
 //!
 //! A view whose table another program has changed is not used, so nobody can go on with it. A commit takes all of its files out,
-//! and notes that no definition was counted; its cut stands (R1). Then it is rebuilt like any view of another definition.
+//! and notes that no definition was counted; its cut stands (R1). Then it is rebuilt like any view of another definition, once it is
+//! resumed if it is paused.
 
 use std::time::Duration;
 
@@ -85,6 +86,8 @@ impl Reconciler {
     /// Takes every file out of a view whose table another program has changed, if no other process does so first.
     async fn emptied(&self, metric: &Metric, damaged: &StoreError) -> Result<(), StoreError> {
         let Some(mut view) = self.storage.batch_view_as_it_is(&metric.name).await? else { return Ok(()) };
+        // Days that a finished rebuild has left listed would be taken for those of the one that follows.
+        view.forget_rebuild(&self.catalog.definition(metric)).await?;
         let note = view.note().map(|note| note.of_no_rows(platform::clock::now_us()));
         let commit = view.begin("EMPTY").removing(view.files().await?);
         if let Committed::At(version) = view.commit(commit, note).await? {

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use platform::store::{Committed, DataFile};
+use platform::store::{Committed, DataFile, StoreError};
 use shared_logic::catalog::Metric;
 use shared_logic::complete;
 use shared_logic::contracts::batch_view::{Asked, Note, Pause};
@@ -81,11 +81,13 @@ impl Reconciler {
             let kept = view.kept_version(&name).await?;
             let kept = kept.ok_or_else(|| self.not_kept(metric, name.version))?;
             let above_cut = above(&kept.note, &archive);
-            if pause(&view).is_some_and(|pause| pause.rolled_back_to == name.version) {
+            if pause(&view).is_some_and(|pause| pause.rolled_back_to == name.version) && self.fits(metric).await? {
                 return Ok(RolledBack { to: name.version, version: None, above_cut });
             }
             self.judge(metric, &kept, &archive)?;
             if let Committed::At(version) = self.commit_older(metric, &mut view, kept).await? {
+                // So that after a resume, the version before the view's is this one, and not the one that it has replaced.
+                self.keep_version(&view).await;
                 return Ok(RolledBack { to: name.version, version: Some(version), above_cut });
             }
         }
@@ -118,6 +120,15 @@ impl Reconciler {
         let archive = self.storage.archive(&metric.source).await?;
         let archive = archive.ok_or_else(|| RepairError::NothingArchived { source_name: metric.source.clone() })?;
         Ok((view, archive))
+    }
+
+    /// Whether the view's table is as its last commit left it.
+    async fn fits(&self, metric: &Metric) -> Result<bool, RepairError> {
+        match self.storage.batch_view(&metric.name).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::FilesDiffer { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Which of the versions that are kept is meant.

@@ -173,3 +173,43 @@ async fn a_view_that_another_program_has_changed_can_be_rolled_back() {
     assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(7)));
     assert_eq!(bench.read().await, (7, Some(6), 6));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_before_a_view_that_was_resumed_is_the_one_that_it_was_rolled_back_to() {
+    let bench = bench(Settings::default()).await;
+    // Version 4 is the one that nobody wants.
+    assert_eq!(rolled_back(&bench, None).await, (3, Some(5)));
+    bench.reconciler.resume(bench.metric()).await.expect("resumed");
+    assert_eq!(rolled_back(&bench, None).await, (5, Some(7)));
+    assert_eq!(bench.read().await, (7, Some(6), 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_view_that_another_program_has_changed_is_rolled_back_to_the_same_version_again() {
+    let bench = bench(Settings::default()).await;
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(5)));
+    damaged(&bench).await;
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(7)));
+    assert_eq!(bench.read().await, (7, Some(6), 6));
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, None), "now it is as it should be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_view_that_another_program_has_changed_stays_paused_though_it_is_emptied() {
+    let redis = Redis::start().await.expect("a Redis");
+    let redis = settings::Redis { url: Secret::from(redis.url()), ..Default::default() };
+    let bench = bench(Settings { redis, ..Settings::default() }).await;
+    rolled_back(&bench, Some(1)).await;
+    damaged(&bench).await;
+    let asked = bench.reconciler.ask_rebuild(bench.metric()).await;
+    assert!(matches!(asked, Err(RepairError::Paused { .. })), "{asked:?}");
+    let stop = CancellationToken::new();
+    let reports = bench.reconciler.run(&stop).await.expect("reconciled");
+    assert!(matches!(reports[0].outcome, Outcome::Paused(_)), "{reports:?}");
+    assert_eq!(bench.read().await, (7, Some(2), 0), "it has no rows, and its cut stands");
+
+    assert!(bench.reconciler.resume(bench.metric()).await.expect("resumed").is_some());
+    let reports = bench.reconciler.run(&stop).await.expect("reconciled");
+    assert!(matches!(reports[0].outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{reports:?}");
+    assert_eq!(bench.read().await.2, 8);
+}
