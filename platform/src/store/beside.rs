@@ -124,7 +124,7 @@ impl Table {
     }
 
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
-    /// many.
+    /// many. Without an age, they are removed however young they are.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
@@ -134,7 +134,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = self.ago(age);
+        let before_us = if age.is_zero() { i64::MAX } else { self.ago_in_store(age).await? };
         let mut removed = 0;
         for FileBeside { path, written_us, .. } in self.files_beside(folder).await? {
             if is_over(&path) && written_us < before_us {

@@ -115,6 +115,25 @@ async fn a_view_that_another_program_has_changed_is_emptied_and_counted_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_emptied_is_not_rebuilt_from_days_that_a_finished_rebuild_has_left_listed() {
+    let redis = Redis::start().await.expect("a Redis");
+    let bench = bench(&redis).await;
+    let (view, definition) = (bench.view().await, bench.reconciler.catalog.definition(bench.metric()));
+    let note = view.note().expect("committed");
+    // The process that made it the view was killed before it could delete the list. Its days were wrong: it found none.
+    let (cut, archive_version) = (note.cut.clone(), note.archive_version);
+    let left = storage::Rebuild { definition, cut, archive_version, asked: None, days: [].into() };
+    assert!(left.is_whole());
+    view.keep_rebuild(&left).await.expect("kept");
+    damaged(&bench).await;
+    bench.reconciler.ask_rebuild(bench.metric()).await.expect("emptied");
+    let stop = CancellationToken::new();
+    let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("rebuilt");
+    assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{report:?}");
+    assert_eq!(bench.read().await.2, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_counted_anew_is_refused_by_name() {
     let redis = Redis::start().await.expect("a Redis");
     let bench = bench(&redis).await;
