@@ -89,6 +89,25 @@ fn a_file_that_is_not_on_local_disk_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_packed_in_another_way_is_refused_and_not_read_as_lines() {
+    for (begin, packed) in [
+        (&b"BZh91AY&SY"[..], "bzip2"),
+        (&b"\xfd7zXZ\0\0"[..], "xz"),
+        (&b"PK\x03\x04\x14"[..], "zip"),
+        (&b"\x04\x22\x4d\x18"[..], "lz4"),
+        (&b"\x50\x2a\x4d\x18\x04\0\0\0"[..], "pzstd"),
+    ] {
+        let (_folder, path) = file("a.csv", begin);
+        let refused = InputFile::open(&path, Some(Kind::Csv)).expect_err("refused").to_string();
+        assert!(refused.contains(packed) && refused.contains("unpack it first"), "{refused}");
+    }
+    for text in [&b"BZh,1\n"[..], b"PK,1\n", b"P*M,1\n", b"", b"1"] {
+        let (_folder, path) = file("a.csv", text);
+        assert!(InputFile::open(&path, None).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
 fn the_digest_is_that_of_the_content_however_it_is_packed() {
     let digest = |name: &str, bytes: &[u8]| {
         let (_folder, path) = file(name, bytes);
