@@ -6,6 +6,7 @@
 //!
 //! - `places`: which rows lie in some ranges of offsets;
 //! - `hashes`: the hashes of records that older builds archived (R12);
+//! - `erased`: what is left of records that were erased;
 //! - `record_rows`: records → rows;
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
@@ -14,6 +15,7 @@
 //! - `digest`: rows → which records they are, to be compared with what is read again (R11).
 
 pub(crate) mod digest;
+pub(crate) mod erased;
 pub(crate) mod hashes;
 pub(crate) mod lives;
 mod places;
@@ -22,21 +24,23 @@ pub(crate) mod records;
 pub(crate) mod scan;
 pub(crate) mod witnesses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{
-    ERROR, Facts, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column, record_columns,
+    ERASED, ERROR, Facts, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
+    record_columns,
 };
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::OffsetRange;
+use shared_logic::time::{day_of, parse_day};
 use storage::{Archive, Decoded, Schemas};
 use tracing::info;
 
-use self::record_rows::{Incoming, RecordRows};
+use self::record_rows::{Erased, Incoming, RecordRows};
 use crate::rows::{self, RowsError};
 
 pub(crate) use self::places::within;
@@ -60,6 +64,9 @@ pub(crate) fn schema(source: &Source, declared: &Schema) -> Schema {
     let fields = source.fields.iter().map(|field| (field_column(field, declared), field.kind.table_type()));
     record_columns().into_iter().chain(fields).collect()
 }
+
+/// About so many rows of a large file are decoded at a time.
+const DECODED_ROWS: usize = 500_000;
 
 /// The archive's files, each record decoded under the source's rules. Files of other rules are decoded now, unless an
 /// earlier run has done so.
@@ -108,10 +115,25 @@ async fn decode(
     rules: &RulesHash,
     file: &DataFile,
 ) -> Result<Vec<DataFile>, RowsError> {
-    let Redecoded { days, records, without_bytes } = redecode(archive, source, schemas, file, None).await?;
     let (mut decoded, event_time) = (Decoded::of(rules, file), event_time_column(source, None));
-    for (day, frame) in days {
-        decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
+    let (mut records, mut without_bytes) = (0, 0);
+    let columns: Schema = record_columns().into_iter().collect();
+    let mut groups = VecDeque::from(archive.row_groups(file, &columns, |_| true).await?);
+    while !groups.is_empty() {
+        let (mut frames, mut rows) = (Vec::new(), 0);
+        while rows < DECODED_ROWS
+            && let Some(group) = groups.pop_front()
+        {
+            rows += group.rows();
+            frames.push(group.read(Ok).await?.lazy());
+        }
+        let frames =
+            rows::compute("read records", archive.path(), move || concat(frames, UnionArgs::default())).await?;
+        let part = decode_records(archive, source, schemas, (file, frames), None).await?;
+        (records, without_bytes) = (records + part.records, without_bytes + part.without_bytes);
+        for (day, frame) in part.days {
+            decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
+        }
     }
     info!(table = archive.path(), file = file.path, records, without_bytes, %rules, "decoded under the catalog's rules");
     Ok(archive.keep_decoded(decoded).await?)
@@ -127,8 +149,8 @@ pub(crate) struct Redecoded {
     pub(crate) without_bytes: usize,
 }
 
-/// Decodes the records of one file from their bytes. `declared` are the columns of the table that the rows are for;
-/// where it is `None`, the columns of fields have the fields' names.
+/// Decodes the records of one file from their bytes. Those that are erased stay so, in the file's day. `declared` are the columns
+/// of the table that the rows are for; where it is `None`, the columns of fields have the fields' names.
 ///
 /// # Errors
 /// If the file cannot be read, or a schema that its records name cannot be looked up.
@@ -140,6 +162,17 @@ pub(crate) async fn redecode(
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
+    decode_records(archive, source, schemas, (file, records), declared).await
+}
+
+/// Decodes records of a file from their bytes. They are in memory at once, before and after.
+async fn decode_records(
+    archive: &Archive,
+    source: &Source,
+    schemas: &Schemas,
+    (file, records): (&DataFile, LazyFrame),
+    declared: Option<&Schema>,
+) -> Result<Redecoded, RowsError> {
     let decoder = Decoder::new(source);
     let read = move || -> PolarsResult<_> {
         let records = records.collect()?;
@@ -148,7 +181,7 @@ pub(crate) async fn redecode(
     };
     let (records, mut decoder, missing) = rows::compute("read records", archive.path(), read).await?;
     schemas.clone().teach_all(&mut decoder, &missing).await?;
-    let (source, declared) = (source.clone(), declared.cloned());
+    let (source, declared, day) = (source.clone(), declared.cloned(), parse_day(&file.partition));
     rows::compute("decode records", archive.path(), move || {
         let (mut logs, mut without_bytes) = (BTreeMap::<String, RecordRows>::new(), 0);
         let (log, error) = (records.column(LOG)?.str()?, records.column(ERROR)?.str()?);
@@ -156,6 +189,7 @@ pub(crate) async fn redecode(
         let timestamp = records.column(TIMESTAMP)?.cast(&DataType::Int64)?;
         let (timestamp, headers) = (timestamp.i64()?, records.column(HEADERS)?.str()?);
         let (key, raw) = (records.column(KEY)?.binary()?, records.column(RAW)?.binary()?);
+        let hash = records.column(HASH)?.i32()?;
         for row in 0..records.height() {
             if error.get(row).is_none() && raw.get(row).is_none() {
                 without_bytes += 1;
@@ -166,10 +200,17 @@ pub(crate) async fn redecode(
                 Some(rows) => rows,
                 None => logs.entry(log.to_owned()).or_insert_with(|| RecordRows::of_archived(&source, log)),
             };
+            let (partition, offset) = (partition.get(row).unwrap_or_default(), offset.get(row).unwrap_or_default());
+            let timestamp_us = timestamp.get(row);
+            if error.get(row) == Some(ERASED) {
+                let day = day.unwrap_or_else(|| day_of(timestamp_us.unwrap_or_default()));
+                rows.push_erased(Erased { partition, offset, timestamp_us, hash: hash.get(row), day });
+                continue;
+            }
             let record = Incoming {
-                partition: partition.get(row).unwrap_or_default(),
-                offset: offset.get(row).unwrap_or_default(),
-                timestamp_us: timestamp.get(row),
+                partition,
+                offset,
+                timestamp_us,
                 key: key.get(row),
                 payload: raw.get(row),
                 headers: headers.get(row).map(str::to_owned),
@@ -199,7 +240,7 @@ fn missing_schemas(records: &DataFrame, decoder: &Decoder) -> PolarsResult<BTree
 }
 
 /// The columns that say where a row lies and whether it is an event.
-fn place_columns() -> Schema {
+pub(crate) fn place_columns() -> Schema {
     let columns =
         [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (ERROR, DataType::String)];
     columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()

@@ -27,7 +27,7 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete;
 use shared_logic::group_key::KeyPart;
 use shared_logic::log::Offsets;
-use shared_logic::time::TimeRange;
+use shared_logic::time::{DAY_US, TimeRange, format_day};
 use storage::{Archive, BatchView, Schemas, Storage};
 
 use crate::rows::RowsError;
@@ -57,6 +57,9 @@ pub struct Audit {
     pub buckets: usize,
     /// How many events of the key lie below the cut, copies and those that the condition leaves out among them.
     pub events: usize,
+    /// The first day, in days since 1970, that was audited, if older ones were asked for: the archive does not hold all rows of these
+    /// any more, or the view none (`retain`), so they cannot be recounted.
+    pub retired_before: Option<i64>,
     /// How many records were not looked at, because their bytes were not kept. The audit proves nothing if there are any.
     pub without_bytes: u64,
     /// The buckets in which the view differs, in order.
@@ -78,6 +81,18 @@ pub enum AuditError {
         /// The source's name.
         source_name: String,
     },
+    /// Events were erased since the view was counted.
+    #[error("events were erased since the view of {metric} was counted; reconcile first")]
+    Erased {
+        /// The metric's name.
+        metric: String,
+    },
+    /// All of the times lie in days that are retired.
+    #[error("nothing of these times can be recounted: rows of days before {before} are retired (`retain`)")]
+    Retired {
+        /// The first day that can be audited, `YYYY-MM-DD`.
+        before: String,
+    },
     /// The archive or the view could not be read.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -96,6 +111,8 @@ struct Audited<'a> {
     question: &'a Question,
     /// Whole buckets.
     times: TimeRange,
+    /// The first day that can be audited, if older ones were asked for.
+    retired_before: Option<i64>,
     archive: Archive,
     view: BatchView,
     cut: Offsets,
@@ -121,10 +138,29 @@ pub async fn audit(
     let archive = archive.ok_or_else(|| AuditError::NothingArchived { source_name: source.name.clone() })?;
     let (definition, rules, facts) = (catalog.definition(metric), source.rules(), archive.facts());
     let own = complete::own_view(view.note().map(AsRef::as_ref), &definition, &rules, Some(&facts));
-    let cut = own.ok_or_else(no_view)?.cut.clone();
+    let own = own.ok_or_else(no_view)?;
+    if facts.erased_since(own.archive_version).next().is_some() {
+        return Err(AuditError::Erased { metric: metric.name.clone() });
+    }
+    let cut = own.cut.clone();
+    let (times, retired_before) =
+        recountable(question.times.widened(metric.grain_us), facts.retired_before.max(own.retired_before))?;
     let schemas = Schemas::new(storage, &source.name, &Registry::new(&settings.registry));
-    let times = question.times.widened(metric.grain_us);
-    Audited { source, metric, question, times, archive, view, cut, schemas }.run().await
+    Audited { source, metric, question, times, retired_before, archive, view, cut, schemas }.run().await
+}
+
+/// What of some times can be recounted, if days before that one are retired, and that day if this is not all of them.
+fn recountable(times: TimeRange, retired_before: Option<i64>) -> Result<(TimeRange, Option<i64>), AuditError> {
+    let Some((day, from_us)) = retired_before.map(|day| (day, day.saturating_mul(DAY_US))) else {
+        return Ok((times, None));
+    };
+    if times.from_us >= from_us {
+        return Ok((times, None));
+    }
+    if times.to_us <= from_us {
+        return Err(AuditError::Retired { before: format_day(day) });
+    }
+    Ok((TimeRange { from_us, ..times }, Some(day)))
 }
 
 impl Audited<'_> {
@@ -140,8 +176,24 @@ impl Audited<'_> {
             times: self.times,
             buckets: held.keys().chain(expected.keys()).collect::<BTreeSet<_>>().len(),
             events,
+            retired_before: self.retired_before,
             without_bytes,
             differences: difference::differences(self.metric, expected, &held),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_are_retired_are_not_recounted() {
+        let of = |from_us, to_us, before| recountable(TimeRange { from_us, to_us }, before).ok();
+        let range = |from_us, to_us| TimeRange { from_us, to_us };
+        assert_eq!(of(0, 3 * DAY_US, None), Some((range(0, 3 * DAY_US), None)));
+        assert_eq!(of(0, 3 * DAY_US, Some(2)), Some((range(2 * DAY_US, 3 * DAY_US), Some(2))));
+        assert_eq!(of(2 * DAY_US, 3 * DAY_US, Some(2)), Some((range(2 * DAY_US, 3 * DAY_US), None)));
+        assert_eq!(of(0, 2 * DAY_US, Some(2)), None, "nothing is left");
     }
 }

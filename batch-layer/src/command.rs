@@ -19,7 +19,10 @@ use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use self::output::Output;
+use crate::erase;
+use crate::erase::command::{EraseArgs, ErasuresArgs};
 use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
+use crate::maintenance::Pass;
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -53,6 +56,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Tidies up the tables once: retires days that are older than `retain`, merges files, deletes what no reader needs
+    Maintain(Maintain),
     /// Runs jobs by the catalog's cron expressions until a signal stops it
     ///
     /// Each source is reconciled by its own schedule, or else by that of `[schedule]`. A job never runs twice at once, and one run
@@ -69,6 +74,10 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text, requires = "once")]
         output: Output,
     },
+    /// Erases the events that a condition selects: from archive, views, live counters and answers
+    Erase(EraseArgs),
+    /// Lists the erasures that the archives remember, and how far each has come
+    Erasures(ErasuresArgs),
     Import(ImportArgs),
     Imports(ImportsArgs),
     Rebuild(repair::RebuildArgs),
@@ -83,6 +92,18 @@ enum Command {
     /// Moved to `braid lost`
     #[command(hide = true)]
     Lost(Moved),
+}
+
+/// Which tables are tidied up, and whether really.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  batch-layer maintain --dry-run\n  batch-layer maintain views page_views")]
+struct Maintain {
+    /// Sources, whose archives are maintained, and metrics, whose views are; all of them without any
+    #[arg(value_name = "SOURCE|METRIC")]
+    names: Vec<String>,
+    /// Only says what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The arguments of a command that moved to `braid`. The old names work for one more release.
@@ -127,6 +148,17 @@ async fn run() -> anyhow::Result<()> {
             let reconciled = shown(&reconciler, reconciler.reconcile_to_the_end(&stop)).await;
             none_failed(output.print_reconciled(&reconciled))
         }
+        Command::Maintain(Maintain { names, dry_run }) => {
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            if !dry_run {
+                storage.check().await?;
+            }
+            let pass = Pass { names: &names, dry_run, now_us: platform::clock::now_us() };
+            for report in crate::maintenance::run(&reconciler, pass, &CancellationToken::new()).await? {
+                println!("{report}");
+            }
+            Ok(())
+        }
         Command::Schedule { once: true, output } => {
             storage.check().await?;
             let (reconciler, mut failed) = (Reconciler::new(settings, &storage, &catalog), 0);
@@ -141,6 +173,8 @@ async fn run() -> anyhow::Result<()> {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
+        Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
+        Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Rebuild(args) => repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await,

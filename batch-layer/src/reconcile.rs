@@ -19,8 +19,10 @@
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
+//! - `erased`: which hours are counted again, as events of them were erased; `erasures` follows how far that has come;
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view; `asked` does so for an
 //!   operator;
+//! - `retired`: what can still be done with days whose rows are retired;
 //! - `rollback`: files, cut and definition of an older version, for an operator, and a pause;
 //! - `over`: which logs no process has to ask for any more (R6).
 //!
@@ -33,6 +35,8 @@ mod commit;
 mod cut;
 mod day;
 mod drift;
+mod erased;
+mod erasures;
 mod error;
 mod identities;
 mod over;
@@ -40,6 +44,7 @@ mod plan;
 mod progress;
 mod rebuild;
 mod report;
+mod retired;
 mod rollback;
 mod shards;
 mod slices;
@@ -51,6 +56,7 @@ use std::time::Duration;
 use metrics::counter;
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
+use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Metric, Source};
@@ -94,6 +100,8 @@ pub struct Reconciler {
     checkpoint_every: u64,
     /// How far it has come.
     progress: watch::Sender<Progress>,
+    /// The setting `store.log_retention`.
+    log_retention: Duration,
 }
 
 impl Reconciler {
@@ -108,6 +116,7 @@ impl Reconciler {
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
             progress: watch::Sender::new(Progress::default()),
+            log_retention: settings.store.log_retention.get(),
         }
     }
 
@@ -166,6 +175,7 @@ impl Reconciler {
         for (prepared, _) in &mut others {
             self.keep_reconciliations(prepared).await;
             self.note_over(prepared).await;
+            self.follow_erasures(prepared).await;
         }
         Reconciled { reports, failed }
     }
@@ -284,8 +294,24 @@ impl Reconciler {
     }
 
     /// How many rows are in memory at a time, about.
-    fn rows_at_once(&self) -> usize {
+    pub(crate) fn rows_at_once(&self) -> usize {
         usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Writes the rows of files of one day of a metric's view into fewer files, in which those of one key and bucket are merged. They
+    /// belong to the view once they are committed.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub(crate) async fn merged(
+        &self,
+        metric: &Metric,
+        view: &BatchView,
+        day: &str,
+        files: &[DataFile],
+    ) -> Result<Vec<DataFile>, MetricError> {
+        let merged = day::merged(&self.catalog, metric, view, (day, files), self.rows_at_once()).await;
+        merged.map_err(|source| MetricError::Day { day: day.to_owned(), source })
     }
 
     async fn commit(
@@ -344,7 +370,5 @@ struct Prepared<'a> {
     reconciliations: Vec<Reconciliation>,
 }
 
-#[cfg(test)]
-mod changes;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use polars::prelude::PolarsResult;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::ERASED;
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::rejection::Reason;
@@ -87,6 +88,8 @@ pub enum Verdict {
     Rejected(String),
     /// The bytes were not kept.
     NotKept,
+    /// Nothing is left of it but its place.
+    Erased,
 }
 
 /// Reads the records of a source's archive.
@@ -159,6 +162,9 @@ impl<'a> RecordLook<'a> {
     /// # Errors
     /// If a schema that it names cannot be looked up.
     pub async fn verdict(&self, record: &ArchivedRecord) -> Result<Verdict, RowsError> {
+        if record.error.as_deref() == Some(ERASED) {
+            return Ok(Verdict::Erased);
+        }
         if !record.has_bytes {
             return Ok(Verdict::NotKept);
         }
@@ -223,8 +229,11 @@ fn of_group(
     Ok((newest, total))
 }
 
-/// Why a record is rejected by the source's rules, if it is. What files of these rules say is taken from there.
+/// Why a record is rejected by the source's rules, if it is; one that is erased is none any more. What files of these rules say is taken from there.
 fn error_of(stored: &Stored<'_>, decoder: &mut Decoder, source: &Source, own: &str) -> Option<String> {
+    if stored.is_erased() {
+        return None;
+    }
     if stored.rules == Some(own) {
         return stored.error.map(str::to_owned);
     }

@@ -190,6 +190,18 @@ impl Deployment {
         self.spawn("reconcile", command, fail_points)
     }
 
+    /// Runs maintenance of all tables to its end; returns what it printed.
+    pub async fn maintain(&self, arguments: &[&str]) -> Result<String> {
+        let process = self.batch(&[&["maintain"][..], arguments].concat())?;
+        process.success(DEADLINE).await?;
+        process.output()
+    }
+
+    /// Starts maintenance of all tables with fail points armed.
+    pub fn launch_maintain(&self, fail_points: &str) -> Result<Process> {
+        self.launch_batch(&["maintain"], fail_points)
+    }
+
     /// Starts `batch-layer` with those arguments.
     pub fn batch(&self, arguments: &[&str]) -> Result<Process> {
         self.launch_batch(arguments, "")

@@ -21,6 +21,7 @@ pub mod kafka;
 pub mod load;
 pub mod mutation;
 pub mod naive;
+pub mod naming;
 pub mod observer;
 pub mod oracle;
 mod places;

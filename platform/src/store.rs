@@ -17,6 +17,7 @@
 //! - `s3`: an S3 bucket as one whose commits are recognised if their reply was lost;
 //! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
+//! - `file_beside`: what is known of such a file;
 //! - `torn`: log entries that did not survive one;
 //! - `retention`: how long log entries and checkpoints are kept;
 //! - `log_file`: how both are called.
@@ -26,6 +27,7 @@ mod commit;
 mod data_file;
 mod digest;
 mod durable;
+mod file_beside;
 mod location;
 mod log_file;
 mod medium;
@@ -43,9 +45,9 @@ use deltalake::DeltaTableError;
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
-pub use self::beside::FileBeside;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
+pub use self::file_beside::FileBeside;
 use self::location::Location;
 use self::medium::Medium;
 pub use self::parquet::RowGroups;

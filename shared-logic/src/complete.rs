@@ -3,12 +3,15 @@
 //! For every partition that the archive, the cut or the topic names, the shard must have a slice that begins exactly at
 //! the cut, and must have counted the reader's definition since that offset. Then the batch view has everything below
 //! the cut, the slices have everything from the cut on, and nothing is in both. Whatever breaks the equality is a
-//! [`Gap`] with its reason. A gap concerns every range, because a late event can belong to any bucket.
+//! [`Gap`] with its reason. A gap concerns every range, because a late event can belong to any bucket; only days that are retired
+//! concern no range that begins later.
 //!
 //! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
 //!
-//! - `standing`: what a snapshot needs and lacks; computed once, it judges any number of looks at the shards.
+//! - `standing`: what a snapshot needs and lacks; computed once, it judges any number of looks at the shards;
+//! - `held`: the range of event time that a view holds.
 
+mod held;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -20,7 +23,9 @@ use crate::contracts::archive::Facts;
 use crate::contracts::batch_view::Note;
 use crate::contracts::speed_view::Shard;
 use crate::log::PartitionId;
+use crate::time::format_day;
 
+pub use held::{HeldRange, held};
 pub use standing::Standing;
 
 /// What a reader knows besides the shards, all of it from one snapshot (R10).
@@ -105,6 +110,11 @@ pub enum Why {
         /// The first offset behind them.
         to: i64,
     },
+    /// The range reaches back before the first day that the view holds. This gap alone depends on the range.
+    Retired {
+        /// The first day that it holds, in days since 1970.
+        before: i64,
+    },
     /// The archive has only the columns of these offsets, `[from, to)`, and they were decoded under other rules than
     /// the reader's.
     NotDecodable {
@@ -146,6 +156,7 @@ impl Why {
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
             Why::NotCountedSince { .. } => "not_counted_since",
             Why::Lost { .. } => "lost",
+            Why::Retired { .. } => "retired",
             Why::NotDecodable { .. } => "not_decodable",
         }
     }
@@ -181,6 +192,9 @@ impl fmt::Display for Why {
                 f,
                 "the log lost offsets {from} to {to} before they were archived; `braid lost accept` accepts the loss"
             ),
+            Why::Retired { before } => {
+                write!(f, "the view holds events from {} on; older ones are retired (`retain`)", format_day(*before))
+            }
             Why::NotDecodable { from, to } => write!(
                 f,
                 "offsets {from} to {to} were archived without their bytes, under other fields or limits than the catalog has \

@@ -1,20 +1,27 @@
 //! The archive of one source, with the facts that its newest commit carries (R6).
 //!
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
+//! - `erased`: which hours the events lay in that were erased;
 //! - `imports`: the files of imports that have not committed yet;
 //! - `schemas`: the writers' schemas that its records name.
 
 mod decoded;
+mod erased;
 mod imports;
 mod schemas;
 
-use platform::store::{Committed, StoreError};
+use platform::store::{Committed, FileBeside, StoreError};
 use polars::prelude::Schema;
+use shared_logic::catalog::RulesHash;
 use shared_logic::contracts::archive::{self, Facts};
 
 use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
+pub use erased::ErasedHours;
+
+/// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
+const MAINTAINED: &str = "_maintenance/last.json";
 
 /// How often a change of facts is tried again when the archiver committed first.
 const ATTEMPTS: u32 = 20;
@@ -95,6 +102,36 @@ impl Archive {
             self.refresh().await?;
         }
         Err(FactsNotChanged::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// When a pass of maintenance last ended, microseconds since 1970 by its clock; `None` if none did.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn maintained_us(&self) -> Result<Option<i64>, StoreError> {
+        self.table().beside(MAINTAINED).await
+    }
+
+    /// Notes when a pass of maintenance has ended.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn note_maintained(&self, at_us: i64) -> Result<(), StoreError> {
+        self.table().put_beside(MAINTAINED, &at_us).await
+    }
+
+    /// The files that [`Archive::remove_orphans`], [`Archive::remove_decoded`], [`Archive::remove_erased`] and
+    /// [`Archive::remove_identities`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn unused(&self, own: &RulesHash) -> Result<Vec<FileBeside>, StoreError> {
+        let (mut unused, spared) = self.imports_over().await?;
+        unused.extend(self.table().orphans(ORPHAN_AGE, &spared).await?);
+        unused.extend(self.decoded_over().await?);
+        unused.extend(self.erased_over().await?);
+        unused.extend(self.identities_over(own).await?);
+        Ok(unused)
     }
 
     /// Removes files that do not belong to this version, nor to an import that is under way, if they were written longer than

@@ -33,6 +33,7 @@ use platform::store::{FileBeside, StoreError};
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::RulesHash;
 use shared_logic::log::Offsets;
+use shared_logic::time::parse_day;
 
 use crate::{Archive, ORPHAN_AGE};
 
@@ -57,6 +58,10 @@ pub struct Identities {
     pub archive_version: u64,
     /// Per partition, the offset up to which the runs name every event.
     pub covered: Offsets,
+    /// The first day, in days since 1970, of which that is so. Of earlier days the archive had lost rows before the runs were made
+    /// (`retain`), or the runs were taken out; `None`: it is so of all days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
     /// The runs of each event day, `YYYY-MM-DD`.
     pub days: BTreeMap<String, Vec<Run>>,
 }
@@ -66,6 +71,26 @@ impl Identities {
     #[must_use]
     pub fn emptied(&self) -> Identities {
         Identities { number: self.number, ..Identities::default() }
+    }
+
+    /// Whether a copy of an event of that day may exist that no run names.
+    pub fn is_retired(&self, day: i64) -> bool {
+        self.retired_before.is_some_and(|before| day < before)
+    }
+
+    /// Notes that the runs may lack events of days before that one.
+    pub fn retire(&mut self, before: Option<i64>) {
+        self.retired_before = self.retired_before.max(before);
+    }
+
+    /// Takes out the runs of days before that one. Returns whether there were any.
+    pub fn forget_days_before(&mut self, before: i64) -> bool {
+        let known = self.days.len();
+        self.days.retain(|day, _| parse_day(day).is_none_or(|day| day >= before));
+        if self.days.len() < known {
+            self.retire(Some(before));
+        }
+        self.days.len() < known
     }
 
     /// The runs of an event day.
@@ -120,6 +145,18 @@ impl Archive {
     /// # Errors
     /// If the store cannot be listed, read or written.
     pub async fn remove_identities(&self, own: &RulesHash) -> Result<usize, StoreError> {
+        let over = self.superfluous(own).await?;
+        self.table().remove_beside(FOLDER, |path| over.contains(path), ORPHAN_AGE).await
+    }
+
+    /// The files that [`Archive::remove_identities`] would remove now.
+    pub(crate) async fn identities_over(&self, own: &RulesHash) -> Result<Vec<FileBeside>, StoreError> {
+        let over = self.superfluous(own).await?;
+        self.table().over_beside(FOLDER, |path| over.contains(path), ORPHAN_AGE).await
+    }
+
+    /// The paths of runs and lists that no process can need, however young they are.
+    async fn superfluous(&self, own: &RulesHash) -> Result<HashSet<String>, StoreError> {
         let now_us = platform::clock::now_us();
         let before = |age: Duration| now_us.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let (young_us, stale_us) = (before(ORPHAN_AGE), before(STALE_AGE));
@@ -144,7 +181,7 @@ impl Archive {
             }
             over.extend(files.iter().map(|file| file.path.clone()).filter(|path| !kept.contains(path)));
         }
-        self.table().remove_beside(FOLDER, |path| over.contains(path), ORPHAN_AGE).await
+        Ok(over)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was read of a log and is not committed yet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use platform::settings;
 use shared_logic::catalog::Source;
@@ -9,8 +10,10 @@ use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::Witness;
 use shared_logic::rejection::Reason;
+use shared_logic::time::day_of;
 
-use crate::archive_rows::record_rows::{Incoming, RecordRows};
+use crate::archive_rows::erased::Places;
+use crate::archive_rows::record_rows::{Erased, Incoming, RecordRows};
 
 /// Records of one log that are read and not committed yet, as rows of the archive.
 pub(crate) struct Buffer {
@@ -22,6 +25,8 @@ pub(crate) struct Buffer {
     bytes: usize,
     /// Per partition with records, the offset of the last one, and its witness if that was made (R12).
     last: BTreeMap<i32, (i64, Option<Witness>)>,
+    /// The records that are erased, if the archive has held any of these before.
+    erased: Arc<Places>,
     rows: RecordRows,
 }
 
@@ -33,6 +38,7 @@ impl Buffer {
             rejects: BTreeMap::new(),
             bytes: 0,
             last: BTreeMap::new(),
+            erased: Arc::default(),
             rows: RecordRows::new(source, log),
         }
     }
@@ -43,18 +49,29 @@ impl Buffer {
         self
     }
 
+    /// Of records at these places nothing is kept but that they lay there, as the archive has erased them.
+    pub(crate) fn with_erased(mut self, erased: &Arc<Places>) -> Buffer {
+        self.erased = Arc::clone(erased);
+        self
+    }
+
     /// Adds a record, decoded by a decoder of the source. One whose offset is in the archive or in the buffer already is
-    /// ignored: it was read twice. One whose schema the decoder lacks is not added; returns that schema.
+    /// ignored: it was read twice. One that is erased is not decoded. One whose schema the decoder lacks is not added; returns that schema.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<SchemaId> {
         let (_, next) = self.reached.get_mut(&record.partition).filter(|(_, next)| record.offset >= *next)?;
-        let missing = decoder.missing_schema(record.payload);
+        let (partition, offset) = (record.partition, record.offset);
+        let is_erased = self.erased.hold(self.rows.log_of(partition), partition, offset);
+        let missing = if is_erased { None } else { decoder.missing_schema(record.payload) };
         if missing.is_some() {
             return missing;
         }
-        *next = record.offset + 1;
-        self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
-        let (partition, offset) = (record.partition, record.offset);
+        *next = offset + 1;
         self.last.insert(partition, (offset, None));
+        if is_erased {
+            self.rows.push_erased(left_of(&record));
+            return None;
+        }
+        self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
         if let Some((rejected, error)) = self.rows.push(record, decoder) {
             let place = Place { log: self.rows.log_of(partition).to_owned(), partition, offset, error };
             let counted = self.rejects.entry(rejected.reason).or_insert((0, place.clone()));
@@ -101,4 +118,11 @@ impl Buffer {
     pub(crate) fn into_rows(self) -> RecordRows {
         self.rows
     }
+}
+
+/// What is left of a record that is erased. Its event day is not known any more.
+fn left_of(record: &Incoming<'_>) -> Erased {
+    let &Incoming { partition, offset, timestamp_us, .. } = record;
+    let (hash, day) = (Some(record.content().short_hash()), day_of(timestamp_us.unwrap_or_default()));
+    Erased { partition, offset, timestamp_us, hash, day }
 }

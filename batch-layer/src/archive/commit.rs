@@ -17,6 +17,9 @@ use crate::archive_rows::record_rows::RecordRows;
 use crate::archive_rows::{self, event_time_column, ranged};
 use crate::rows::{self, RowsError};
 
+/// How often rows are committed again on a table that was only tidied up meanwhile.
+const ATTEMPTS: u32 = 20;
+
 /// Commits facts without rows. `columns` are those that the table is to declare from now on, if they change.
 pub(crate) async fn facts(
     archive: &mut Archive,
@@ -46,6 +49,9 @@ pub(crate) fn missing_columns(archive: &Archive, source: &Source) -> Result<Opti
 /// Writes the buffer's rows and commits them together with the facts that follow from them. `log` is the topic's id:
 /// the rows of each partition belong to its newest incarnation (R12). `ends` is where the partitions ended when Kafka
 /// was last asked. On a conflict, neither the table nor `archive` changes.
+///
+/// If another process has only tidied up the table meanwhile, that is no conflict: the same files are committed on the version that
+/// it has left. They are in no older version, because the offsets that they begin at are still the archive's next ones.
 pub(crate) async fn rows(
     archive: &mut Archive,
     source: &Source,
@@ -54,11 +60,52 @@ pub(crate) async fn rows(
     ends: &BTreeMap<i32, i64>,
 ) -> Result<Committed, RowsError> {
     let started = Instant::now();
-    let mut facts = archive.facts();
+    let before = archive.facts();
+    let Some(mut facts) = advanced(before.clone(), source, log, &buffer, ends) else { return Ok(Committed::Conflict) };
+    let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
+    let records = buffer.rows();
+    let files = write(archive, source, buffer).await?;
+    platform::failpoints::pass("archive::before_commit");
+    let mut committed = Committed::Conflict;
+    for _ in 0..ATTEMPTS {
+        let commit = archive.begin("ARCHIVE").adding(files.clone());
+        committed = archive.commit(commit, Some(facts.clone())).await?;
+        if committed != Committed::Conflict {
+            break;
+        }
+        let mut newer = archive.clone();
+        newer.refresh().await?;
+        let Some(rebased) = facts.on_tidied(&before, &newer.facts()) else { break };
+        if newer.columns()? != archive.columns()? {
+            break;
+        }
+        debug!(
+            table = archive.path(),
+            version = newer.version(),
+            "committing again, on a table that was tidied up meanwhile"
+        );
+        (facts, *archive) = (rebased, newer);
+    }
+    if let Committed::At(version) = committed {
+        platform::failpoints::pass("archive::after_commit");
+        debug!(table = archive.path(), version, records, "archived");
+        counter!("braid_archive_records_total").increment(records as u64);
+        let facts = archive.facts();
+        for (id, known) in ids.iter().filter_map(|id| Some((id, facts.partition(id)?))) {
+            let labels = [("table", archive.path().to_owned()), ("partition", id.partition.to_string())];
+            gauge!("braid_archive_next", &labels).set(known.next as f64);
+        }
+        histogram!("braid_archive_commit_seconds").record(started.elapsed());
+    }
+    Ok(committed)
+}
+
+/// The facts once the buffer's rows are archived; `None` if they are not the ones that follow.
+fn advanced(mut facts: Facts, source: &Source, log: &str, buffer: &Buffer, ends: &BTreeMap<i32, i64>) -> Option<Facts> {
     for (partition, (from, to)) in &buffer.reached {
         let id = facts.current(log, *partition);
         if !facts.advance(&id, *from, *to) {
-            return Ok(Committed::Conflict);
+            return None;
         }
         if source.kept_bytes == KeptBytes::Rejected {
             facts.note_columns_only(&id, &source.rules(), *from, *to);
@@ -75,24 +122,7 @@ pub(crate) async fn rows(
         rejects.count += count;
         rejects.last = last.clone();
     }
-    let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
-    let records = buffer.rows();
-    let files = write(archive, source, buffer).await?;
-    let commit = archive.begin("ARCHIVE").adding(files);
-    platform::failpoints::pass("archive::before_commit");
-    let committed = archive.commit(commit, Some(facts)).await?;
-    if let Committed::At(version) = committed {
-        platform::failpoints::pass("archive::after_commit");
-        debug!(table = archive.path(), version, records, "archived");
-        counter!("braid_archive_records_total").increment(records as u64);
-        let facts = archive.facts();
-        for (id, known) in ids.iter().filter_map(|id| Some((id, facts.partition(id)?))) {
-            let labels = [("table", archive.path().to_owned()), ("partition", id.partition.to_string())];
-            gauge!("braid_archive_next", &labels).set(known.next as f64);
-        }
-        histogram!("braid_archive_commit_seconds").record(started.elapsed());
-    }
-    Ok(committed)
+    Some(facts)
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.

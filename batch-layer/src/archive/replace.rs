@@ -22,6 +22,8 @@ pub(crate) struct ReadAgain {
     pub(crate) files: Vec<DataFile>,
     /// Which records they are.
     pub(crate) digest: RecordsDigest,
+    /// How many commits had erased records when the reading began. Those records are left empty.
+    pub(crate) erased_parts: usize,
 }
 
 /// What became of a replacement.
@@ -29,7 +31,7 @@ pub(crate) struct ReadAgain {
 pub(crate) enum Replacement {
     /// It is that version of the archive.
     At(u64),
-    /// Another writer committed first. Nothing changed.
+    /// Another writer committed first, or records were erased after they were read. Nothing changed.
     Conflict,
     /// The records that were read again are not those that were archived. Nothing changed.
     OtherRecords,
@@ -46,6 +48,10 @@ pub(crate) async fn replace(
     again: &ReadAgain,
 ) -> Result<Replacement, RowsError> {
     let mut facts = archive.facts();
+    // What was erased since then would come back with the rows that were read before.
+    if facts.erased_parts() != again.erased_parts {
+        return Ok(Replacement::Conflict);
+    }
     if !facts.archive_again(ranges, &source.rules(), archive.version() + 1) {
         return Ok(Replacement::Conflict);
     }

@@ -20,7 +20,7 @@ const LOOK: (i64, i64) = (1_000, 65_536);
 pub(crate) struct Lives {
     /// Each with its offsets.
     each: Vec<(PartitionId, Range<i64>)>,
-    /// The ranges that each has lost of its offsets. The archive does not know what lay there.
+    /// The ranges that each has lost of its offsets, and those of which rows may be retired. The archive does not know what lay there.
     pub(crate) lost: Vec<Range<i64>>,
 }
 
@@ -30,8 +30,10 @@ impl Lives {
         let each: Vec<_> = facts.lives(id).into_iter().map(|(id, begin, end)| (id, begin..end)).collect();
         let mut lost = Vec::new();
         for (id, offsets) in &each {
-            let known = facts.partition(id).into_iter().flat_map(|known| &known.lost);
-            let within = known.map(|lost| lost.from.max(offsets.start)..lost.to.min(offsets.end));
+            let known = facts.partition(id);
+            let retired = known.and_then(|known| known.retired_below).map(|below| offsets.start..below);
+            let unknown = known.into_iter().flat_map(|known| &known.lost).map(|lost| lost.from..lost.to).chain(retired);
+            let within = unknown.map(|range| range.start.max(offsets.start)..range.end.min(offsets.end));
             lost.extend(within.filter(|lost| !lost.is_empty()));
         }
         Lives { each, lost }
@@ -104,5 +106,7 @@ mod tests {
         facts.settle_truncated(&first, Some((50, 120)));
         assert_eq!(Lives::of(&facts, &first).lost, [0..10, 50..120]);
         assert_eq!(Lives::of(&facts, &second).lost, [0..10, 50..60], "the second one may have archived the rest");
+        facts.retire(20_000, &[(first.clone(), 30)].into_iter().collect());
+        assert_eq!(Lives::of(&facts, &first).lost, [0..10, 50..120, 0..30], "rows may be retired there");
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use polars::prelude::*;
 use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::{
-    DAY, ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
+    DAY, ERASED, ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
 };
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::log::Content;
@@ -34,6 +34,18 @@ impl Incoming<'_> {
     }
 }
 
+/// What is left of a record that is erased.
+#[derive(Debug)]
+pub(crate) struct Erased {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp_us: Option<i64>,
+    /// The record's short hash, if it is known (R12).
+    pub(crate) hash: Option<i32>,
+    /// The day whose file the row lies in.
+    pub(crate) day: i64,
+}
+
 /// Rows of one log, or of the incarnations of its partitions.
 pub(crate) struct RecordRows {
     source: Source,
@@ -48,7 +60,7 @@ pub(crate) struct RecordRows {
     keys: BinaryChunkedBuilder,
     headers: Texts,
     raw: BinaryChunkedBuilder,
-    hashes: Vec<i32>,
+    hashes: Vec<Option<i32>>,
     errors: Texts,
     /// The days of the rows, each with the number of rows in a row.
     days: Vec<(i64, usize)>,
@@ -101,7 +113,7 @@ impl RecordRows {
     /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let row = self.len();
-        self.hashes.push(record.content().short_hash());
+        self.hashes.push(Some(record.content().short_hash()));
         let rejected = match decoder.decode(record.payload, record.timestamp_us) {
             Ok(event) => {
                 note_day(&mut self.days, day_of(event.time_us));
@@ -123,6 +135,20 @@ impl RecordRows {
         self.keys.append_option(record.key);
         self.headers.extend(record.headers.map(|text| (row, text)));
         rejected
+    }
+
+    /// Adds a record that is erased: what is left of it, whatever else of it is at hand.
+    pub(crate) fn push_erased(&mut self, record: Erased) {
+        let Erased { partition, offset, timestamp_us, hash, day } = record;
+        self.errors.push((self.len(), ERASED.to_owned()));
+        note_day(&mut self.days, day);
+        self.columns.push_nulls();
+        self.raw.append_null();
+        self.keys.append_null();
+        self.partitions.push(partition);
+        self.offsets.push(offset);
+        self.timestamps.append_option(timestamp_us);
+        self.hashes.push(hash);
     }
 
     /// The number of rows.

@@ -8,7 +8,7 @@ use platform::store::DataFile;
 use polars::prelude::*;
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{
-    ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, record_columns,
+    ERASED, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, record_columns,
 };
 use shared_logic::decode::Decoder;
 use shared_logic::log::{OffsetRange, PartitionId};
@@ -35,7 +35,12 @@ pub(crate) struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Whether its payload is known. Of events, an archive may keep columns alone.
+    /// Whether it was an event, or an invalid record, and is erased.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.error == Some(ERASED)
+    }
+
+    /// Whether its payload is known, or was before it was erased. Of events, an archive may keep columns alone.
     pub(crate) fn has_bytes(&self) -> bool {
         self.payload.is_some() || self.error.is_some()
     }

@@ -51,7 +51,7 @@ pub(crate) type Records = BTreeMap<(String, i32, i64), Archived>;
 /// The archived records in those ranges, by log and partition as the ranges name them, then by offset.
 ///
 /// Reads files whose statistics admit the ranges. The bytes of records are read only of files with such records that an
-/// older build archived without their hashes. One file is in memory at a time.
+/// older build archived without their hashes. Of such files, one is in memory at a time, and of others, one row group.
 ///
 /// # Errors
 /// If the archive cannot be read.
@@ -66,9 +66,11 @@ pub(crate) async fn archived(archive: &Archive, ranges: &[OffsetRange]) -> Resul
             break;
         }
         let file = [file];
-        let rows = archive.read(&file, &compared_columns()).await?.filter(within(ranges));
-        let read = rows::compute("find archived records", archive.path(), move || records(&rows.collect()?));
-        let mut read = read.await?;
+        let mut read = Records::new();
+        for group in archive.row_groups(&file[0], &compared_columns(), |part| may_hold(part, ranges)).await? {
+            let filter = within(ranges);
+            read.extend(group.read(move |rows| records(&rows.lazy().filter(filter).collect()?)).await?);
+        }
         if read.values().any(|record| record.hash.is_none()) {
             let rows = archive.read(&file, &record_columns().into_iter().collect()).await?.filter(within(ranges));
             let by_bytes = move || records(&hashes::filled(rows.collect()?)?);

@@ -82,7 +82,9 @@ impl Audited<'_> {
         let then = move |group: &Group, mut decoder: Decoder| -> PolarsResult<FirstCopies> {
             let mut firsts = FirstCopies::new();
             group.each(|stored| {
-                let Some(at) = below.place(&stored).filter(|_| stored.has_bytes()) else { return };
+                let Some(at) = below.place(&stored).filter(|_| stored.has_bytes() && !stored.is_erased()) else {
+                    return;
+                };
                 let Ok(event) = decoder.decode(stored.payload, stored.timestamp_us) else { return };
                 if let Some(identity) = event.identity().filter(|identity| wanted.contains(identity)) {
                     take_first(&mut firsts, identity, at);
@@ -152,7 +154,7 @@ fn of_group(
 ) -> PolarsResult<Events> {
     let (mut columns, mut decoded, mut events) = (Columns::new(source, |_| true, 0), Vec::new(), Events::default());
     group.each(|stored| {
-        let Some(at) = below.place(&stored) else { return };
+        let Some(at) = below.place(&stored).filter(|_| !stored.is_erased()) else { return };
         if !stored.has_bytes() {
             events.without_bytes += 1;
             return;

@@ -23,6 +23,25 @@ impl Output {
     pub(super) fn print(self, done: &Done) -> usize {
         match done {
             Done::Reconciled(reconciled) => self.print_reconciled(reconciled),
+            Done::Maintained(Ok(reports)) => {
+                for report in reports {
+                    match self {
+                        Output::Text => println!("{report}"),
+                        Output::Json => println!(
+                            "{}",
+                            json!({ "table": report.table, "outcome": "maintained", "text": report.to_string() })
+                        ),
+                    }
+                }
+                0
+            }
+            Done::Maintained(Err(failure)) => {
+                match self {
+                    Output::Text => eprintln!("error: {}", error_text(failure)),
+                    Output::Json => println!("{}", json!({ "outcome": "failed", "error": error_text(failure) })),
+                }
+                1
+            }
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) async fn commit(
     done: Vec<DayDone>,
     columns: &Schema,
 ) -> Result<Option<Changed>, StoreError> {
-    let Plan { definition, cut, archive_version, rebuilt, removed, staged, mut work, .. } = plan;
+    let Plan { definition, cut, retired_before, archive_version, rebuilt, mut removed, staged, mut work, .. } = plan;
     let (mut added, mut replaced): (Vec<DataFile>, Vec<DataFile>) = (Vec::new(), Vec::new());
     for day in done {
         work += day.work;
@@ -34,15 +34,16 @@ pub(super) async fn commit(
     let changed = added.iter().chain(&replaced).chain(&staged).map(|file| file.partition.as_str());
     let days = changed.collect::<BTreeSet<&str>>().len();
     // What is staged belongs to no version yet, so what replaces some of it removes nothing.
+    let is_staged = |file: &DataFile| staged.iter().any(|other| other.path == file.path);
+    removed.extend(replaced.iter().filter(|file| !is_staged(file)).cloned());
     let is_kept = |file: &DataFile| replaced.iter().all(|other| other.path != file.path);
     let staged: Vec<DataFile> = staged.into_iter().filter(is_kept).collect();
     let rows = added.iter().chain(&staged).map(|file| file.rows).sum();
-    let removed = if rebuilt { removed } else { replaced };
-    let committed_cut = cut.clone();
     // What was asked for is done by the commit that counts everything anew, and by no other.
     let asked = view.note().filter(|_| !rebuilt).map(|note| note.asked.clone()).unwrap_or_default();
     let rebuild_asked = asked.rebuild.is_some();
-    let note = Note { definition, cut, archive_version, committed_at_us: platform::clock::now_us(), asked };
+    let (committed_at_us, committed_cut) = (platform::clock::now_us(), cut.clone());
+    let note = Note { definition, cut, archive_version, retired_before, committed_at_us, asked };
     let mut commit = view.begin("RECONCILE").adding(staged).adding(added).removing(removed);
     if rebuilt {
         commit = commit.schema(columns);

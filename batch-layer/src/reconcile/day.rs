@@ -7,19 +7,24 @@
 //!   file. The new events of that hour are among these rows, so they are not added besides.
 //! - *Merged*: while a file is written, small files of the day are merged into it.
 //!
+//! - *Retired*: a day whose rows are taken out of the archive (`retain`) cannot be recomputed. What was counted stands, and new events
+//!   are added to it as far as the index of identities can tell that they are no copies.
+//!
 //! However much a day holds, memory is bounded: events are read and counted in pieces.
 //!
 //! - `pieces`: a day's event time → pieces with few enough events;
 //! - `events`: a piece → its events, with what tells copies apart;
 //! - `found`: what is compared with what speed had said of the new events;
-//! - `output`: partials → files.
+//! - `output`: partials → files;
+//! - `merged`: files → fewer files with the same partials.
 
 mod events;
 mod found;
+mod merged;
 mod output;
 mod pieces;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use platform::store::DataFile;
@@ -37,6 +42,7 @@ use shared_logic::time::bucket_start;
 use storage::{Archive, BatchView, Run};
 
 use self::events::{Events, Key};
+pub(super) use self::merged::merged;
 use self::output::Output;
 use super::error::DayError;
 use super::identities;
@@ -65,6 +71,9 @@ pub(super) struct DayTask {
     pub(super) unit_us: i64,
     /// The starts of the units that are recomputed in any case, microseconds since 1970.
     pub(super) units: BTreeSet<i64>,
+    /// What is left of the day's past.
+    #[serde(default)]
+    pub(super) past: Past,
     /// The archive's files of the day, decoded under the source's rules.
     pub(super) events: Vec<DataFile>,
     /// The index of the day's identities, complete below `counted`.
@@ -73,6 +82,29 @@ pub(super) struct DayTask {
     pub(super) rows: Vec<DataFile>,
     /// Whether what is found of the new events is to be compared with what speed had said of them.
     pub(super) compared: bool,
+}
+
+/// What is left of what a day has held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Past {
+    /// Every row, so the day can be recomputed.
+    #[default]
+    Held,
+    /// The identities of its events, and no longer all of its rows.
+    Identified,
+    /// Neither: a new event may be a copy of a counted one.
+    Unknown,
+}
+
+impl Past {
+    /// Of a day of which the archive may lack rows, and the index of identities events.
+    pub(super) fn of(lacks_rows: bool, lacks_identities: bool) -> Past {
+        match (lacks_rows, lacks_identities) {
+            (false, _) => Past::Held,
+            (true, false) => Past::Identified,
+            (true, true) => Past::Unknown,
+        }
+    }
 }
 
 /// A day that is counted. Its files belong to the view once they are committed.
@@ -151,20 +183,30 @@ impl Day<'_> {
         let task = self.task;
         let Some(counted) = &task.counted else { return Ok(()) };
         let ranges = OffsetRange::between(Some(counted), &task.cut);
+        let has_copies = !self.source.event_id.is_empty();
         for piece in self.pieces(&ranges, None).await? {
             // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
-            for part in piece.parts().filter(|_| piece.count > 1) {
+            let is_judged = piece.count > 1 && task.past == Past::Held;
+            for part in piece.parts().filter(|_| is_judged) {
                 let events = self.read(&ranges, &part).await?;
-                again.extend(self.judge(events, counted, task.compared).await?.1);
+                again.extend(self.judge(events, counted, task.compared).await?.1.into_keys());
             }
             if piece.is_within(again) {
                 continue;
             }
             for part in piece.parts() {
                 let events = self.read(&ranges, &part).await?;
+                if has_copies && task.past == Past::Unknown {
+                    self.work.unproven += events.rows.height() as u64;
+                    continue;
+                }
                 // What was judged before is compared already.
-                let (added, units) = self.judge(events, counted, task.compared && piece.count == 1).await?;
-                again.extend(units);
+                let (added, units) = self.judge(events, counted, task.compared && !is_judged).await?;
+                if task.past == Past::Held {
+                    again.extend(units.into_keys());
+                } else {
+                    self.work.unreplaced += units.into_values().sum::<u64>();
+                }
                 self.work.added += added.height() as u64;
                 let partials = self.partials(added, Some(self.times(again))).await?;
                 self.output.push(partials).await?;
@@ -173,19 +215,19 @@ impl Day<'_> {
         Ok(())
     }
 
-    /// Which of these new events are added, and the units that have to be recomputed, as an older copy has to go. Of a source
-    /// without an event id, every event is added. Where they are `compared`, what is found of them is noted.
+    /// Which of these new events are added, and the units that have to be recomputed, as older copies have to go, with the number of
+    /// these. Of a source without an event id, every event is added. Where they are `compared`, what is found of them is noted.
     async fn judge(
         &mut self,
         events: Events,
         counted: &Offsets,
         compared: bool,
-    ) -> Result<(DataFrame, BTreeSet<i64>), DayError> {
+    ) -> Result<(DataFrame, BTreeMap<i64, u64>), DayError> {
         if self.source.event_id.is_empty() || events.rows.height() == 0 {
             if compared && events.rows.height() > 0 {
                 self.found_all(&events.rows).await?;
             }
-            return Ok((events.rows, BTreeSet::new()));
+            return Ok((events.rows, BTreeMap::new()));
         }
         let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
         let (rows, firsts) = events.first_copies(self.archive.path()).await?;
@@ -205,8 +247,10 @@ impl Day<'_> {
             };
             let (added, recounted) = firsts.judge(&older.first);
             let times = rows.column(&event_time)?.i64()?;
-            let units = recounted.into_iter().filter_map(|row| times.get(row));
-            let units = units.map(|time| bucket_start(time, unit_us)).collect();
+            let mut units: BTreeMap<i64, u64> = BTreeMap::new();
+            for time in recounted.into_iter().filter_map(|row| times.get(row)) {
+                *units.entry(bucket_start(time, unit_us)).or_default() += 1;
+            }
             Ok((rows.filter(&added.into_iter().collect())?, units, found))
         });
         let (added, units, found) = judged.await?;

@@ -13,11 +13,12 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::{Drift, MovedRange, PARTITIONS_MAX, Reconciliation};
 use shared_logic::drift::{self, Found, Incomparable};
 use shared_logic::log::OffsetRange;
+use shared_logic::time::day_of;
 use storage::BatchView;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::day::DayDone;
+use super::day::{DayDone, DayTask, Past};
 use super::plan::{Counted, Plan};
 use super::report::Changed;
 use super::shards::{NotSaid, Shards};
@@ -50,22 +51,22 @@ impl Reconciler {
             return Measured { definition, ranges: Vec::new(), compared: Err(Incomparable::Rebuilt) };
         };
         let ranges = drift::moved(own, &plan.cut, archive);
-        let compared = self.compared(metric, &definition, &ranges, done, archive, shards).await;
+        let compared = self.compared(metric, &ranges, (plan, done), archive, shards).await;
         Measured { definition, ranges, compared }
     }
 
     async fn compared(
         &self,
         metric: &Metric,
-        definition: &DefinitionHash,
         ranges: &[OffsetRange],
-        done: &[DayDone],
+        (plan, done): (&Plan, &[DayDone]),
         archive: &Facts,
         shards: &mut Shards<'_>,
     ) -> Result<Drift, Incomparable> {
         let source = &self.catalog.sources[&metric.source];
         let (rules, window) = (source.rules(), if source.event_id.is_empty() { 0 } else { source.dedup_window });
         ranges.iter().try_for_each(|range| drift::archived(range, window, &rules, archive))?;
+        plan.tasks.iter().zip(done).try_for_each(|(task, day)| is_whole(task, day))?;
         let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
         let mut found = Found::default();
         for day in done {
@@ -74,13 +75,15 @@ impl Reconciler {
                 return Err(Incomparable::TooManyBuckets(BUCKETS_MAX));
             }
         }
-        let said = shards.said(metric, definition, ranges, BUCKETS_MAX);
-        let said = match tokio::time::timeout(READ_WITHIN, said).await {
+        let said = shards.said(metric, &plan.definition, ranges, BUCKETS_MAX);
+        let mut said = match tokio::time::timeout(READ_WITHIN, said).await {
             Ok(Ok(said)) => said,
             Ok(Err(NotSaid::Incomparable(why))) => return Err(why),
             Ok(Err(NotSaid::Shard(error))) => return Err(Incomparable::NotMeasured(error_text(&error))),
             Err(_) => return Err(Incomparable::NotMeasured(format!("no answer within {READ_WITHIN:?}"))),
         };
+        // The view does not hold these days, whatever speed had counted there.
+        said.retain(|bucket_us, _| plan.retired_before.is_none_or(|before| day_of(*bucket_us) >= before));
         Ok(drift::compare(metric, &said, &found))
     }
 
@@ -100,6 +103,20 @@ impl Reconciler {
             counter!("braid_drift_rows_lost_total", "source" => source.to_owned()).increment(rows.len() as u64);
             warn!(source, rows = rows.len(), error = error_text(&error), "cannot keep what was measured of the drift");
         }
+    }
+}
+
+/// Whether everything is found of the new events of a day that there is to be found.
+fn is_whole(task: &DayTask, day: &DayDone) -> Result<(), Incomparable> {
+    if !task.units.is_empty() {
+        return Err(Incomparable::Erased);
+    }
+    // Of a source without an event id there are no copies to be known, and nothing is looked up.
+    match task.past {
+        Past::Identified | Past::Unknown if day.work.looked_up + day.work.unproven > 0 => {
+            Err(Incomparable::Retired(task.day.clone()))
+        }
+        _ => Ok(()),
     }
 }
 

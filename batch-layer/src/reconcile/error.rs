@@ -77,6 +77,25 @@ pub enum MetricError {
         /// Where it is behind.
         behind: Vec<Behind>,
     },
+    /// The archive does not hold all rows any more of days that this view has, and would have to count again.
+    #[error(
+        "the view has days before {before}, of which the archive does not hold every row any more (`retain`), so they cannot be counted \
+         as the catalog says now: restore the metric and its source in the catalog; or count what the archive holds under another \
+         [pipeline] version; or give these days up, by a `retain` of the metric that ends after them, and run `batch-layer maintain`"
+    )]
+    Retired {
+        /// The first day of which the archive holds every row, `YYYY-MM-DD`.
+        before: String,
+    },
+    /// What a rebuild has counted of a retired day lies above the next cut.
+    #[error(
+        "a rebuild has counted day {day} beyond the next cut, and the archive does not hold its rows any more; trying again when the \
+         cut has reached that"
+    )]
+    RetiredAbove {
+        /// The day, `YYYY-MM-DD`.
+        day: String,
+    },
     /// A day could not be recomputed.
     #[error("cannot recompute day {day}")]
     Day {
@@ -181,6 +200,20 @@ pub enum RepairError {
     /// The archive was replaced by an older copy.
     #[error("the archive does not reach the cut of version {version}")]
     ArchiveLacks {
+        /// The version.
+        version: u64,
+    },
+    /// Events were erased since it was counted.
+    #[error("events were erased since version {version} was counted, and it would bring them back")]
+    Erased {
+        /// The version.
+        version: u64,
+    },
+    /// Rows that it has not counted are retired.
+    #[error(
+        "the archive does not hold every row any more that version {version} has not counted (`retain`), so no reconcile could add them"
+    )]
+    Retired {
         /// The version.
         version: u64,
     },

@@ -18,6 +18,7 @@ use storage::{Archive, Entries, Identities, Run};
 use tracing::{debug, warn};
 
 use super::cut;
+use super::erased::Erased;
 use super::error::MetricError;
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Wanted};
@@ -43,7 +44,21 @@ pub(super) async fn up_to(
     for _ in 0..ATTEMPTS {
         let mut index = usable(archive, &rules).await?;
         // What an older archive lacks, an index of a newer one would seem to hold. So it is extended for this process alone.
-        let is_kept = index.archive_version <= archive.version();
+        let mut is_kept = index.archive_version <= archive.version();
+        if index.retired_before > facts.retired_before {
+            // It was made of an archive from which days are retired that this process still counts from.
+            (index, is_kept) = (index.emptied(), false);
+        }
+        // Rows that it does not name yet may be retired by now.
+        if facts.retired_beyond(&index.covered) {
+            index.retire(facts.retired_before);
+        }
+        if let Some(rows) = forget_erased(&mut index, archive, source, files, rows_max).await? {
+            rows_read += rows;
+            if is_kept && !archive.keep_identities(&rules, &mut index).await? {
+                continue;
+            }
+        }
         loop {
             let Some(to) = step(&index.covered, cut, &facts) else { return Ok((index, rows_read)) };
             rows_read += extend(&mut index, &to, archive, source, files, rows_max).await?;
@@ -100,35 +115,77 @@ async fn extend(
     rows_max: usize,
 ) -> Result<u64, StoreError> {
     let (rules, ranges) = (source.rules(), OffsetRange::between(Some(&index.covered), to));
-    let is_identity = |name: &String| source.event_id.contains(name) || *name == source.event_time;
-    let fields = source.fields.iter().filter(|field| is_identity(&field.name)).collect();
-    let wanted = Wanted { fields, ranges: &ranges, times: None };
     let mut rows_read = 0;
     for (day, files) in DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned()) {
-        let (event_id, event_time) = (source.event_id.clone(), source.event_time.clone());
-        let identified = move |events: DataFrame| identified(&events, &event_id, &event_time);
-        let mut scan = Scan::new(archive, source, &files, wanted.clone(), identified)?;
-        let (mut runs, mut entries) = (Vec::new(), Entries::default());
-        while let Some(more) = scan.next().await? {
-            entries.append(more);
-            if entries.len() >= rows_max {
-                runs.push(archive.write_run(&rules, &day, std::mem::take(&mut entries)).await?);
-            }
-        }
-        if !entries.is_empty() {
-            runs.push(archive.write_run(&rules, &day, entries).await?);
-        }
-        rows_read += scan.rows_read;
-        if !runs.is_empty() {
-            runs.extend(index.days.remove(&day).unwrap_or_default());
-            let runs = archive.merge_runs(&rules, &day, runs, rows_max).await?;
-            index.days.insert(day, runs);
-        }
+        rows_read += add_day(index, &day, &files, &ranges, archive, source, rows_max).await?;
     }
     to.iter().for_each(|(id, to)| index.covered.set(id.clone(), to));
     index.archive_version = index.archive_version.max(archive.version());
     debug!(table = archive.path(), rows_read, %rules, "extended the index of identities");
     Ok(rows_read)
+}
+
+/// Adds the events of a day in those ranges. Returns how many archive rows were read.
+async fn add_day(
+    index: &mut Identities,
+    day: &str,
+    files: &[DataFile],
+    ranges: &[OffsetRange],
+    archive: &Archive,
+    source: &Source,
+    rows_max: usize,
+) -> Result<u64, StoreError> {
+    let rules = source.rules();
+    let is_identity = |name: &String| source.event_id.contains(name) || *name == source.event_time;
+    let fields = source.fields.iter().filter(|field| is_identity(&field.name)).collect();
+    let (event_id, event_time) = (source.event_id.clone(), source.event_time.clone());
+    let identified = move |events: DataFrame| identified(&events, &event_id, &event_time);
+    let mut scan = Scan::new(archive, source, files, Wanted { fields, ranges, times: None }, identified)?;
+    let (mut runs, mut entries) = (Vec::new(), Entries::default());
+    while let Some(more) = scan.next().await? {
+        entries.append(more);
+        if entries.len() >= rows_max {
+            runs.push(archive.write_run(&rules, day, std::mem::take(&mut entries)).await?);
+        }
+    }
+    if !entries.is_empty() {
+        runs.push(archive.write_run(&rules, day, entries).await?);
+    }
+    if !runs.is_empty() {
+        runs.extend(index.days.remove(day).unwrap_or_default());
+        let runs = archive.merge_runs(&rules, day, runs, rows_max).await?;
+        index.days.insert(day.to_owned(), runs);
+    }
+    Ok(scan.rows_read)
+}
+
+/// Makes the days anew of which events were erased since the index was made, so that it says what the archive does: a copy that
+/// comes later is an event of its own. Of retired days it goes on naming what was erased, as views go on counting that. Returns how many
+/// archive rows were read; `None`: nothing was erased.
+async fn forget_erased(
+    index: &mut Identities,
+    archive: &Archive,
+    source: &Source,
+    files: &[DataFile],
+    rows_max: usize,
+) -> Result<Option<u64>, StoreError> {
+    let (facts, before) = (archive.facts(), index.archive_version);
+    let newest = facts.erased_since(before).map(|part| part.version).max();
+    let Some(newest) = newest.filter(|_| index.covered.iter().next().is_some()) else { return Ok(None) };
+    let erased = Erased::since(before, archive, &source.rules()).await?;
+    let is_made_anew = |day: &&String| erased.is_of_day(day) && !facts.is_retired_day(day);
+    let days: Vec<String> = index.days.keys().filter(is_made_anew).cloned().collect();
+    let ranges = OffsetRange::between(None, &index.covered);
+    let mut files = DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned());
+    let mut rows_read = 0;
+    for day in days {
+        index.days.remove(&day);
+        let files = files.remove(&day).unwrap_or_default();
+        rows_read += add_day(index, &day, &files, &ranges, archive, source, rows_max).await?;
+    }
+    index.archive_version = newest;
+    debug!(table = archive.path(), rows_read, "made the index of identities anew where events were erased");
+    Ok(Some(rows_read))
 }
 
 /// The entries of events.

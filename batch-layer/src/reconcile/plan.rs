@@ -9,9 +9,9 @@ use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::time::{DAY_US, HOUR_US, parse_day};
 use storage::{Identities, Rebuild};
 
-use super::day::DayTask;
+use super::day::{DayTask, Past};
 use super::report::Work;
-use super::touched::Touched;
+use super::touched::{Touched, units_of};
 use crate::archive_rows::may_hold;
 
 /// Where the partials of a definition lie that are counted already.
@@ -19,18 +19,56 @@ use crate::archive_rows::may_hold;
 pub(super) enum Counted {
     /// In the view, up to its cut.
     InView(Offsets),
-    /// In files beside the view, up to that cut: a rebuild of which every day is counted.
-    Staged(Offsets, Vec<DataFile>),
+    /// In files beside the view: a rebuild of which every day is counted.
+    Staged(Staged),
     /// Nothing is counted.
     Nothing,
+}
+
+/// A rebuild of which every day is counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Staged {
+    /// Up to where.
+    pub(super) cut: Offsets,
+    /// Its files.
+    pub(super) files: Vec<DataFile>,
+    /// The first day that it counts, in days since 1970; `None`: every day.
+    pub(super) retired_before: Option<i64>,
+    /// What the view has counted of earlier days by the same definition.
+    pub(super) carried: Option<Carried>,
+}
+
+/// Days of the view that a rebuild cannot count any more, as their rows are retired. They become days of the next view.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Carried {
+    /// The view's cut.
+    pub(super) cut: Offsets,
+    /// The first day that the view holds; `None`: every day.
+    pub(super) retired_before: Option<i64>,
+}
+
+impl Staged {
+    /// Whether the view's rows of that day stay.
+    fn carries(&self, day: i64) -> bool {
+        self.carried.is_some() && self.retired_before.is_some_and(|before| day < before)
+    }
 }
 
 impl Counted {
     /// Per partition, the first offset that is not counted.
     pub(super) fn cut(&self) -> Option<&Offsets> {
         match self {
-            Counted::InView(cut) | Counted::Staged(cut, _) => Some(cut),
+            Counted::InView(cut) => Some(cut),
+            Counted::Staged(staged) => Some(&staged.cut),
             Counted::Nothing => None,
+        }
+    }
+
+    /// The same for one day.
+    fn cut_of(&self, day: i64) -> Option<&Offsets> {
+        match self {
+            Counted::Staged(staged) if staged.carries(day) => staged.carried.as_ref().map(|carried| &carried.cut),
+            _ => self.cut(),
         }
     }
 }
@@ -44,14 +82,17 @@ pub(super) struct Basis<'a> {
     pub(super) counted: Counted,
     /// The view's files, whichever definition that counts.
     pub(super) view: Vec<DataFile>,
+    /// The first day that the next view holds, in days since 1970; `None`: every day.
+    pub(super) retired_before: Option<i64>,
     pub(super) facts: &'a Facts,
     /// The archive's version and files.
     pub(super) archive_version: u64,
     pub(super) archive: Vec<DataFile>,
     /// The cut of the next view.
     pub(super) cut: Offsets,
-    /// The units of events that are counted and lie above the next cut.
-    pub(super) above: Touched,
+    /// The units that are recomputed in any case: of events that are counted and lie above the next cut, or that are counted and
+    /// were erased since.
+    pub(super) again: Touched,
     /// The index of identities, complete below what is counted.
     pub(super) identities: &'a Identities,
     /// What finding all this out took.
@@ -65,6 +106,8 @@ pub(super) struct Plan {
     pub(super) definition: DefinitionHash,
     /// The cut of the next view.
     pub(super) cut: Offsets,
+    /// The first day that the next view holds, in days since 1970; `None`: every day.
+    pub(super) retired_before: Option<i64>,
     /// The version of the archive that is counted.
     pub(super) archive_version: u64,
     /// Whether nothing of the newest view is kept.
@@ -84,43 +127,61 @@ impl Plan {
     ///
     /// Only rows of the same definition are kept: those of the view, or those that a rebuild has staged. If the view counts
     /// another definition, its cut stands, but all of its files are replaced. A day is counted if a file of it may hold events
-    /// between what is counted and the next cut, or if it holds counted ones above the cut.
+    /// between what is counted and the next cut, or if some of its units are recomputed in any case.
+    ///
+    /// A day that the next view does not hold is not counted. One that is retired in the archive is only added to.
     pub(super) fn new(basis: Basis<'_>) -> Plan {
-        let Basis { metric, definition, counted, view, facts, archive_version, archive, cut, above, identities, work } =
-            basis;
-        let (unit_us, logs, own) = (unit_us(metric.grain_us), logs(facts), counted.cut().cloned());
+        let Basis { metric, definition, counted, view, retired_before, facts, .. } = basis;
+        let Basis { archive_version, archive, cut, again, identities, work, .. } = basis;
+        let (unit_us, logs) = (unit_us(metric.grain_us), logs(facts));
         let rebuilt = !matches!(counted, Counted::InView(_));
-        // What was staged was counted beside the view, so no slice holds what is added to it.
-        let compared = !rebuilt;
-        let (removed, staged, kept) = match counted {
+        // What was staged was counted beside the view, so no slice holds what is added to it. Where hours are counted again in any case,
+        // their new events are not looked at by themselves.
+        let compared = !rebuilt && again.is_empty();
+        let (removed, staged, kept) = match &counted {
             Counted::InView(_) => (Vec::new(), Vec::new(), view),
-            Counted::Staged(_, staged) => (view, staged.clone(), staged),
+            Counted::Staged(staged) => {
+                let (carried, removed): (Vec<DataFile>, Vec<DataFile>) =
+                    view.into_iter().partition(|file| day_of_file(file).is_some_and(|day| staged.carries(day)));
+                (removed, staged.files.clone(), staged.files.iter().cloned().chain(carried).collect())
+            }
             Counted::Nothing => (view, Vec::new(), Vec::new()),
         };
         let (mut kept, mut archive) = (DataFile::by_partition(kept), DataFile::by_partition(archive));
-        let new = OffsetRange::between(own.as_ref(), &cut);
-        let may_hold_new = archive.iter().filter(|(_, files)| files.iter().any(|file| may_hold(file, &new)));
-        let mut days: BTreeSet<String> = may_hold_new.map(|(day, _)| day.clone()).collect();
-        days.extend(above.keys().cloned());
-        let task = |day: String| DayTask {
-            metric: metric.name.clone(),
-            definition: definition.clone(),
-            counted: own.clone(),
-            cut: cut.clone(),
-            logs: logs.clone(),
-            unit_us,
-            units: match own {
-                Some(_) => above.get(&day).cloned().unwrap_or_default(),
-                None => units_of(&day, unit_us),
-            },
-            events: archive.remove(&day).unwrap_or_default(),
-            identities: identities.runs(&day).to_vec(),
-            rows: kept.remove(&day).unwrap_or_default(),
-            compared,
-            day,
+        let mut days: BTreeSet<String> = BTreeSet::new();
+        for (day, files) in &archive {
+            let number = parse_day(day).unwrap_or(i64::MAX);
+            let new = OffsetRange::between(counted.cut_of(number), &cut);
+            if files.iter().any(|file| may_hold(file, &new)) {
+                days.insert(day.clone());
+            }
+        }
+        days.extend(again.keys().cloned());
+        days.retain(|day| parse_day(day).is_none_or(|day| retired_before.is_none_or(|before| day >= before)));
+        let task = |day: String| {
+            let number = parse_day(&day).unwrap_or(i64::MAX);
+            let own = counted.cut_of(number).cloned();
+            DayTask {
+                metric: metric.name.clone(),
+                definition: definition.clone(),
+                cut: cut.clone(),
+                logs: logs.clone(),
+                unit_us,
+                units: match own {
+                    Some(_) => again.get(&day).cloned().unwrap_or_default(),
+                    None => units_of(&day, unit_us),
+                },
+                counted: own,
+                past: Past::of(facts.is_retired(number), identities.is_retired(number)),
+                events: archive.remove(&day).unwrap_or_default(),
+                identities: identities.runs(&day).to_vec(),
+                rows: kept.remove(&day).unwrap_or_default(),
+                compared,
+                day,
+            }
         };
         let tasks = days.into_iter().map(task).collect();
-        Plan { definition, cut, archive_version, rebuilt, tasks, removed, staged, work }
+        Plan { definition, cut, retired_before, archive_version, rebuilt, tasks, removed, staged, work }
     }
 }
 
@@ -137,6 +198,7 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
         logs: logs(facts),
         unit_us: unit_us(metric.grain_us),
         units: day.units.clone(),
+        past: Past::Held,
         events: archive.remove(name).unwrap_or_default(),
         identities: Vec::new(),
         rows: Vec::new(),
@@ -145,16 +207,14 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
     .collect()
 }
 
+/// The day of a view's file, in days since 1970.
+pub(super) fn day_of_file(file: &DataFile) -> Option<i64> {
+    parse_day(&file.partition)
+}
+
 /// The logs in the order in which the archive first saw them.
 fn logs(facts: &Facts) -> Vec<String> {
     facts.logs.iter().map(|log| log.log.clone()).collect()
-}
-
-/// The units of a day. The days of the archive that are none hold invalid records only.
-fn units_of(day: &str, unit_us: i64) -> BTreeSet<i64> {
-    let start = parse_day(day).map(|day| day * DAY_US);
-    let starts = start.map(|start| (start..start + DAY_US).step_by(usize::try_from(unit_us).unwrap_or(usize::MAX)));
-    starts.into_iter().flatten().collect()
 }
 
 /// The length of the smallest piece of event time that is recomputed as a whole, for buckets of that length: an hour if

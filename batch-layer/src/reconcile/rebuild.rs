@@ -10,7 +10,8 @@
 //! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it adds the events that
 //! lie between the rebuild's cut and the next view's, and replaces the old view in one commit. The next cut follows
 //! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it. Where it
-//! lies below, the hours of events that were counted too early are recomputed.
+//! lies below, the hours of events that were counted too early are recomputed. Days whose rows are retired cannot be counted: they are
+//! carried over from the view if it counts the same definition; otherwise the rebuild is refused (`retired`).
 
 use std::time::Duration;
 
@@ -21,15 +22,16 @@ use shared_logic::catalog::Metric;
 use shared_logic::complete;
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::cut::Rotated;
+use shared_logic::time::format_day;
 use storage::{Archive, BatchView, Rebuild, RebuildDay};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::error::{MetricError, ReconcileError};
-use super::plan::{Counted, Plan};
+use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
-use super::{Prepared, Reconciler, cut, plan, report, rollback, slices, view};
+use super::{Prepared, Reconciler, cut, erased, plan, report, retired, rollback, slices, view};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -192,8 +194,14 @@ impl Reconciler {
             return Ok(Some(Counted::InView(own.cut.clone())));
         }
         let rebuild = if staged { self.begun(metric, view, archive).await? } else { None };
-        let whole = rebuild.filter(Rebuild::is_whole);
-        Ok(whole.map(|whole| Counted::Staged(whole.cut.clone(), whole.files().cloned().collect())))
+        let note: Option<&Note> = view.note().map(AsRef::as_ref);
+        let staged = |whole: Rebuild| Staged {
+            files: whole.files().cloned().collect(),
+            carried: retired::carried(note, &whole.definition, whole.retired_before),
+            retired_before: whole.retired_before,
+            cut: whole.cut,
+        };
+        Ok(rebuild.filter(Rebuild::is_whole).map(|whole| Counted::Staged(staged(whole))))
     }
 
     /// The newest view, if it can be used for the metric as this catalog defines it.
@@ -204,18 +212,25 @@ impl Reconciler {
     }
 
     /// The rebuild of the metric's definition, if one was begun for what the view's note asks now, and the archive holds what it
-    /// has counted: it reaches the rebuild's cut, and has not archived any of it again since the rebuild was begun (R11). One that
-    /// was begun at a newer version of the archive is none for a process that does not know that version.
+    /// has counted: it reaches the rebuild's cut, and has not archived any of it again since the rebuild was begun (R11), and no day
+    /// that is left to count was retired since then. One that was begun at a newer version of the archive is none for a process that
+    /// does not know that version. Days of which events were erased since are counted again, unless they are retired.
     async fn begun(&self, metric: &Metric, view: &BatchView, archive: &Archive) -> Result<Option<Rebuild>, StoreError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let kept = view.rebuild(&definition).await?;
         let facts = archive.facts();
-        Ok(kept.filter(|kept| {
+        let kept = kept.filter(|kept| {
             let begun_at = kept.archive_version;
             let is_same = begun_at <= archive.version() && !facts.archived_again_since(begun_at, &rules);
+            let can_end = kept.days.iter().all(|(name, day)| day.counted.is_some() || !facts.is_retired_day(name));
+            let lacks_rows = kept.retired_before < facts.retired_before && facts.retired_beyond(&kept.cut);
             let is_of_this = kept.definition == definition && kept.asked == asked(view);
-            is_of_this && cut::is_covered(&kept.cut, &facts) && is_same
-        }))
+            is_of_this && cut::is_covered(&kept.cut, &facts) && is_same && can_end && !lacks_rows
+        });
+        match kept {
+            Some(kept) => erased::forget_days(kept, view, archive, &rules).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Continues the rebuild that was kept, or begins one.
@@ -247,10 +262,18 @@ impl Reconciler {
         archive: &Archive,
         rotated: &Rotated,
     ) -> Result<Rebuild, MetricError> {
-        let Plan { definition, cut, archive_version, tasks, .. } =
+        let Plan { definition, cut, archive_version, retired_before, tasks, .. } =
             self.plan(metric, view, Counted::Nothing, archive, rotated).await?;
+        if retired::carried(view.note().map(AsRef::as_ref), &definition, retired_before).is_some() {
+            let before = retired_before.map(format_day);
+            info!(
+                metric = metric.name,
+                before, "the rows of older days are retired: the view's own rows of them are carried over"
+            );
+        }
         let days = tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
-        let rebuild = Rebuild { definition, cut, archive_version, asked: asked(view), days: days.collect() };
+        let (asked, days) = (asked(view), days.collect());
+        let rebuild = Rebuild { definition, cut, archive_version, retired_before, asked, days };
         view.keep_rebuild(&rebuild).await?;
         Ok(rebuild)
     }

@@ -86,6 +86,10 @@ pub struct Work {
     pub looked_up: u64,
     /// Pieces of event time that were recomputed: hours, unless the metric's buckets need longer ones.
     pub recomputed: u64,
+    /// New events that come before a counted copy, in days whose rows are retired: the copy that was counted stands.
+    pub unreplaced: u64,
+    /// New events that were left out, in days of which neither rows nor identities are left that tell whether they are copies.
+    pub unproven: u64,
 }
 
 impl AddAssign for Work {
@@ -94,6 +98,8 @@ impl AddAssign for Work {
         self.added += other.added;
         self.looked_up += other.looked_up;
         self.recomputed += other.recomputed;
+        self.unreplaced += other.unreplaced;
+        self.unproven += other.unproven;
     }
 }
 
@@ -129,16 +135,21 @@ impl Report {
         let took_ms = took.as_millis();
         match outcome {
             Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
-                let Work { rows_read, added, looked_up, recomputed } = *work;
+                let Work { rows_read, added, looked_up, recomputed, unreplaced, unproven } = *work;
                 info!(
                     metric,
                     version, days, rows, rebuilt, rows_read, added, looked_up, recomputed, took_ms, "reconciled"
                 );
+                if unreplaced + unproven > 0 {
+                    warn!(metric, unreplaced, unproven, "events of retired days were left out");
+                }
                 counter!("braid_reconcile_total", "metric" => metric.clone()).increment(1);
                 counter!("braid_reconcile_rows_read_total", "metric" => metric.clone()).increment(rows_read);
                 counter!("braid_reconcile_events_added_total", "metric" => metric.clone()).increment(added);
                 counter!("braid_reconcile_identities_total", "metric" => metric.clone()).increment(looked_up);
                 counter!("braid_reconcile_hours_recomputed_total", "metric" => metric.clone()).increment(recomputed);
+                counter!("braid_reconcile_unreplaced_total", "metric" => metric.clone()).increment(unreplaced);
+                counter!("braid_reconcile_unproven_total", "metric" => metric.clone()).increment(unproven);
                 histogram!("braid_reconcile_seconds", "metric" => metric.clone()).record(*took);
             }
             Outcome::Unfinished { done, days } => {
@@ -165,12 +176,20 @@ impl fmt::Display for Report {
         match outcome {
             Outcome::Changed(Changed { version, days, rows, rebuilt, work, .. }) => {
                 let how = if *rebuilt { " (rebuilt)" } else { "" };
-                let Work { rows_read, added, looked_up, recomputed } = work;
+                let Work { rows_read, added, looked_up, recomputed, unreplaced, unproven } = work;
                 write!(
                     f,
                     "{metric}: version {version}, {rows} rows written in {days} days{how} in {took_ms} ms; {rows_read} archive rows \
                      read, {added} events added, {looked_up} identities looked up, {recomputed} hours recomputed"
-                )
+                )?;
+                if unreplaced + unproven > 0 {
+                    write!(
+                        f,
+                        "; of days that are retired, {unreplaced} events come before a copy that was counted and stands, and \
+                         {unproven} were left out because they may be copies"
+                    )?;
+                }
+                Ok(())
             }
             Outcome::Unfinished { done, days } => {
                 write!(f, "{metric}: {done} of {days} days rebuilt so far, in {took_ms} ms")

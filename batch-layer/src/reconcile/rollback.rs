@@ -17,6 +17,7 @@ use shared_logic::contracts::batch_view::{Asked, Note, Pause};
 use storage::{Archive, BatchView, KeptName, KeptVersion};
 
 use super::error::RepairError;
+use super::plan::day_of_file;
 use super::{Reconciler, cut, view};
 
 /// A version that a view may be rolled back to.
@@ -60,7 +61,7 @@ impl Reconciler {
             // Another process may have forgotten it by now.
             let Some(kept) = view.kept_version(&name).await? else { continue };
             let rows = kept.files.iter().map(|file| file.rows).sum();
-            let refused = self.judge(metric, &kept, &archive).err();
+            let refused = self.judge(metric, &kept, (&view, &archive)).err();
             older.push(OlderVersion { name, rows, files: kept.files.len(), refused });
         }
         Ok(older)
@@ -84,9 +85,9 @@ impl Reconciler {
             if pause(&view).is_some_and(|pause| pause.rolled_back_to == name.version) && self.fits(metric).await? {
                 return Ok(RolledBack { to: name.version, version: None, above_cut });
             }
-            self.judge(metric, &kept, &archive)?;
+            self.judge(metric, &kept, (&view, &archive))?;
             if let Committed::At(version) = self.commit_older(metric, &mut view, kept).await? {
-                // So that after a resume, the version before the view's is this one, and not the one that it has replaced.
+                // So that it is known, after a resume and further reconciles, what the view was led away from.
                 self.keep_version(&view).await;
                 return Ok(RolledBack { to: name.version, version: Some(version), above_cut });
             }
@@ -134,14 +135,28 @@ impl Reconciler {
     /// Which of the versions that are kept is meant.
     async fn chosen(&self, metric: &Metric, view: &BatchView, to: Option<u64>) -> Result<KeptName, RepairError> {
         let kept = view.kept_versions().await?;
-        let mut newest_first = kept.into_iter().rev();
         match (to, pause(view)) {
-            (Some(to), _) => newest_first.find(|name| name.version == to).ok_or_else(|| self.not_kept(metric, to)),
+            (Some(to), _) => {
+                kept.into_iter().rev().find(|name| name.version == to).ok_or_else(|| self.not_kept(metric, to))
+            }
             // Whoever repeats the command because its reply was lost would go back one more.
             (None, Some(pause)) => Err(RepairError::Paused { metric: metric.name.clone(), pause: pause.clone() }),
-            (None, None) => newest_first
-                .find(|name| name.version < view.version())
-                .ok_or_else(|| RepairError::NoneKept { metric: metric.name.clone() }),
+            (None, None) => {
+                // Maintenance commits, too, and changes nothing that a reconcile has counted.
+                let counted_at_us = view.note().map(|note| note.committed_at_us);
+                let is_same = |name: &KeptName| Some(name.committed_at_us) == counted_at_us;
+                let own = match kept.iter().rev().find(|name| is_same(name)) {
+                    Some(own) => view.kept_version(own).await?,
+                    None => None,
+                };
+                // Of a view that was rolled back and resumed, what it was led away from is not the version before.
+                let led_back = own.and_then(|own| own.note.asked.pause).map(|pause| pause.rolled_back_to + 1);
+                let end = led_back.unwrap_or(view.version());
+                kept.into_iter()
+                    .rev()
+                    .find(|name| name.version < end && !is_same(name))
+                    .ok_or_else(|| RepairError::NoneKept { metric: metric.name.clone() })
+            }
         }
     }
 
@@ -150,11 +165,22 @@ impl Reconciler {
     }
 
     /// Whether the catalog's metric can be answered from a version that is kept, as far as it reaches.
-    fn judge(&self, metric: &Metric, kept: &KeptVersion, archive: &Archive) -> Result<(), RepairError> {
+    fn judge(
+        &self,
+        metric: &Metric,
+        kept: &KeptVersion,
+        (view, archive): (&BatchView, &Archive),
+    ) -> Result<(), RepairError> {
         let (definition, rules) = (self.catalog.definition(metric), self.catalog.sources[&metric.source].rules());
         let (facts, version) = (archive.facts(), kept.version);
         if kept.note.archive_version > archive.version() || !cut::is_covered(&kept.note.cut, &facts) {
             return Err(RepairError::ArchiveLacks { version });
+        }
+        if facts.erased_since(kept.note.archive_version).next().is_some() {
+            return Err(RepairError::Erased { version });
+        }
+        if first_held(view, &kept.note) < facts.retired_before && facts.retired_beyond(&kept.note.cut) {
+            return Err(RepairError::Retired { version });
         }
         match complete::own_view(Some(&kept.note), &definition, &rules, Some(&facts)) {
             Some(_) => Ok(()),
@@ -172,7 +198,9 @@ impl Reconciler {
         let now: BTreeMap<String, DataFile> =
             view.files().await?.into_iter().map(|file| (file.path.clone(), file)).collect();
         let (mut stays, mut added) = (BTreeSet::new(), Vec::new());
-        for file in kept.files {
+        let retired_before = first_held(view, &kept.note);
+        let is_held = |file: &DataFile| day_of_file(file).zip(retired_before).is_none_or(|(day, before)| day >= before);
+        for file in kept.files.into_iter().filter(is_held) {
             if now.contains_key(&file.path) {
                 stays.insert(file.path);
             } else {
@@ -184,11 +212,16 @@ impl Reconciler {
         let now_us = platform::clock::now_us();
         let pause = Pause { rolled_back_to: kept.version, since_us: now_us };
         let asked = Asked { rebuild: None, pause: Some(pause) };
-        let note = Note { committed_at_us: now_us, asked, ..kept.note };
+        let note = Note { retired_before, committed_at_us: now_us, asked, ..kept.note };
         let columns = view::columns(&self.catalog.sources[&metric.source], metric);
         let commit = view.begin("ROLLBACK").adding(added).removing(removed).schema(&columns);
         Ok(view.commit(commit, Some(note)).await?)
     }
+}
+
+/// The first day that a view holds once it is rolled back to that note: a day that it has given up does not come back.
+fn first_held(view: &BatchView, kept: &Note) -> Option<i64> {
+    view.note().and_then(|note| note.retired_before).max(kept.retired_before)
 }
 
 /// How many offsets are archived at and above the cut of a note.

@@ -67,7 +67,7 @@ pub(super) async fn confirmed(
 
 /// Where the archive has to be searched for the witness of a begin. `None`: the witness is the last archived record, so
 /// no search is needed; or the archive cannot have it, because there is no witness, or its record lies before the
-/// archive's begin, or was lost before it was archived.
+/// archive's begin, was lost before it was archived, or may be retired.
 fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRange> {
     let witness = begin.witness?;
     let offset = witness.offset;
@@ -77,7 +77,7 @@ fn place(facts: &Facts, id: &PartitionId, begin: &Position) -> Option<OffsetRang
     let mut lives = facts.lives(id).into_iter();
     let (id, _, _) = lives.rfind(|(_, from, to)| (*from..*to).contains(&offset))?;
     let is_lost = facts.partition(&id)?.lost.iter().any(|lost| (lost.from..lost.to).contains(&offset));
-    (!is_lost).then(|| OffsetRange { id, from: offset, to: offset + 1 })
+    (!is_lost && !facts.may_be_retired(&id, offset)).then(|| OffsetRange { id, from: offset, to: offset + 1 })
 }
 
 /// Which of these witnesses any incarnation of the partition holds as archived records.

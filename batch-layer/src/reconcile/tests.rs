@@ -4,16 +4,20 @@
 //! - `audits`: what an audit finds in a view;
 //! - `bench`: an archive and a view;
 //! - `by_hand`: random archives, metrics and faults, and reconciles at once, against a count by hand;
+//! - `changes`: catalogs that come and go, whose rules differ (R11);
 //! - `copies`: which copies are added, left out, or make an hour be recomputed;
 //! - `drift`: what speed had said in a real Redis, compared with what is found;
 //! - `ended_logs`: what logs cost that are over;
+//! - `erasures`: what was erased, in views, rebuilds and indexes;
 //! - `imports`: files beside a topic;
 //! - `index`: an index of identities that is missing, behind, of another archive, or extended by two at once;
 //! - `kept_files`: which files are kept, and how they are sorted and merged;
-//! - `s3`: archive and view on S3, whose requests meet with faults;
+//! - `maintained`: archivers, reconciles and maintenance at once, and a busy day;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `rejections`: the invalid records of an archive;
+//! - `retired`: days that are older than `retain`;
 //! - `rolled_back`: views of an older version, and their pauses;
+//! - `s3`: archive and view on S3, whose requests meet with faults;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
@@ -22,21 +26,24 @@ mod asked;
 mod audits;
 mod bench;
 mod by_hand;
+mod changes;
 mod copies;
 mod drift;
 mod ended_logs;
+mod erasures;
 mod imports;
 mod index;
 mod kept_files;
+mod maintained;
 mod rebuilds;
 mod rejections;
+mod retired;
 mod rolled_back;
 mod s3;
 mod with_shards;
 mod witnesses;
 mod work;
 
-use platform::store::DataFile;
 use shared_logic::log::Offsets;
 
 use self::bench::Bench;

@@ -7,7 +7,7 @@ use platform::store::{DataFile, StoreError};
 use polars::prelude::DataFrame;
 use shared_logic::catalog::Source;
 use shared_logic::log::OffsetRange;
-use shared_logic::time::{bucket_start, day_of, format_day};
+use shared_logic::time::{DAY_US, bucket_start, day_of, format_day, parse_day};
 use storage::Archive;
 
 use crate::archive_rows::scan::{Scan, Wanted};
@@ -43,4 +43,11 @@ pub(super) async fn units(
         }
     }
     Ok((touched, scan.rows_read))
+}
+
+/// The units of a day. The days of the archive that are none hold invalid records only.
+pub(super) fn units_of(day: &str, unit_us: i64) -> BTreeSet<i64> {
+    let start = parse_day(day).map(|day| day * DAY_US);
+    let starts = start.map(|start| (start..start + DAY_US).step_by(usize::try_from(unit_us).unwrap_or(usize::MAX)));
+    starts.into_iter().flatten().collect()
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::agenda::Part;
+use crate::maintenance::{self, MaintenanceError, Pass};
 use crate::reconcile::{Reconciled, Reconciler};
 
 /// Something that runs by cron. No job waits for one of another source.
@@ -24,6 +25,11 @@ pub enum Job {
         /// The source's name.
         source: String,
     },
+    /// The maintenance of one source's archive and of the views of its metrics.
+    Maintain {
+        /// The source's name.
+        source: String,
+    },
 }
 
 /// What a job did.
@@ -31,18 +37,24 @@ pub enum Job {
 pub enum Done {
     /// A reconcile.
     Reconciled(Reconciled),
+    /// Maintenance.
+    Maintained(Result<Vec<maintenance::Report>, MaintenanceError>),
 }
 
 impl Job {
     /// Every job of a catalog.
     pub(super) fn all(catalog: &Catalog) -> Vec<Job> {
-        catalog.sources.keys().map(|source| Job::Reconcile { source: source.clone() }).collect()
+        let sources = || catalog.sources.keys().cloned();
+        let maintained = sources().filter(|_| catalog.schedule.maintain.is_some());
+        let reconciles = sources().map(|source| Job::Reconcile { source });
+        reconciles.chain(maintained.map(|source| Job::Maintain { source })).collect()
     }
 
     /// When it is due.
     pub(super) fn cron<'a>(&self, catalog: &'a Catalog) -> &'a Cron {
         match self {
             Job::Reconcile { source } => catalog.reconciles(&catalog.sources[source]),
+            Job::Maintain { .. } => catalog.schedule.maintain.as_ref().unwrap_or(&catalog.schedule.reconcile),
         }
     }
 
@@ -50,6 +62,7 @@ impl Job {
     pub(super) async fn last_run(&self, reconciler: &Reconciler) -> Result<Option<DateTime<Utc>>, StoreError> {
         match self {
             Job::Reconcile { source } => oldest_commit(reconciler, source).await,
+            Job::Maintain { source } => last_maintained(reconciler, source).await,
         }
     }
 
@@ -76,6 +89,9 @@ impl Job {
                 let is_left = reconciled.is_unfinished() || !reconciled.failed.is_empty();
                 (Done::Reconciled(reconciled), is_left)
             }
+            // A pass leaves nothing that could not wait.
+            Job::Maintain { .. } if part == Part::Rest => (Done::Maintained(Ok(Vec::new())), false),
+            Job::Maintain { source } => (maintain(reconciler, source, stop).await, false),
         }
     }
 
@@ -83,6 +99,7 @@ impl Job {
     pub(super) async fn run_to_the_end(&self, reconciler: &Reconciler, stop: &CancellationToken) -> Done {
         match self {
             Job::Reconcile { source } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
+            Job::Maintain { source } => maintain(reconciler, source, stop).await,
         }
     }
 }
@@ -91,6 +108,7 @@ impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Job::Reconcile { source } => write!(f, "reconcile of {source}"),
+            Job::Maintain { source } => write!(f, "maintenance of {source}"),
         }
     }
 }
@@ -106,8 +124,25 @@ impl Done {
                     error!(%job, error, "the reconcile failed; trying again at the next tick");
                 }
             }
+            Done::Maintained(Ok(_)) => {}
+            Done::Maintained(Err(failure)) => {
+                counter!("braid_maintenance_failures_total").increment(1);
+                error!(%job, error = error_text(failure), "maintenance failed; trying again at the next tick");
+            }
         }
     }
+}
+
+/// Maintains the tables of one source.
+async fn maintain(reconciler: &Reconciler, source: &str, stop: &CancellationToken) -> Done {
+    let pass = Pass { names: &[], dry_run: false, now_us: platform::clock::now_us() };
+    Done::Maintained(maintenance::run(&reconciler.of(source), pass, stop).await)
+}
+
+/// When the archive of the source was last maintained; `None` if it never was.
+async fn last_maintained(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let Some(archive) = reconciler.storage.archive(source).await? else { return Ok(None) };
+    Ok(archive.maintained_us().await?.and_then(DateTime::from_timestamp_micros))
 }
 
 /// When the metric of the source that waits longest was last reconciled; `None` if some metric never was.

@@ -24,7 +24,8 @@ use crate::terminal::{Screen, print};
 /// Every archived record of the time range is decoded from its bytes by the catalog's rules, and counted one by one up to the
 /// view's cut, by other code than a reconcile's. Where the view differs, each record that makes the number is shown: those that
 /// count, those that are copies of an earlier record, and those that the metric's condition leaves out. Columns that are not named
-/// are summed over. It reads the archive of these days twice. The exit code is 1 if something differs.
+/// are summed over. It reads the archive of these days twice. Days that are retired (`retain`) cannot be recounted, and are left out.
+/// The exit code is 1 if something differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid audit views video_id=video-42 --from=-24h
@@ -124,8 +125,11 @@ mod tests {
     #[test]
     fn a_view_is_proven_right_only_if_every_record_was_looked_at() {
         let (cut, times) = (Offsets::default(), TimeRange::ALL);
-        let right = Audit { version: 1, cut, times, buckets: 1, events: 1, without_bytes: 0, differences: Vec::new() };
+        let (differences, retired_before) = (Vec::new(), None);
+        let right =
+            Audit { version: 1, cut, times, buckets: 1, events: 1, retired_before, without_bytes: 0, differences };
         assert!(is_proven(&right));
+        assert!(is_proven(&Audit { retired_before: Some(1), ..right.clone() }), "older days are no difference");
         assert!(!is_proven(&Audit { without_bytes: 1, ..right.clone() }));
         let difference = Difference { bucket_us: 0, measures: Vec::new(), seen: Vec::new() };
         assert!(!is_proven(&Audit { differences: vec![difference], ..right }));

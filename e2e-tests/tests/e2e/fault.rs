@@ -1,7 +1,7 @@
 //! Faults: while one lasts, answers are exact or say what they lack; afterwards they are exact.
 //!
-//! - processes: `kill9`, `index_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`, `rebalance`,
-//!   `archive_lags`, `clocks`;
+//! - processes: `kill9`, `index_killed`, `maintenance_killed`, `drift_killed`, `killed_while_sending`, `restart`, `stop`, `zombie`,
+//!   `rebalance`, `archive_lags`, `clocks`;
 //! - Kafka: `broker_restarts`, `lost_tail`, `topic_…`, `compacted_topic`, `records_deleted`, `transactions`;
 //! - S3: `s3` is out, or replaces what must not be replaced;
 //! - Redis: `redis_lost` forgets, `redis_refuses` takes no writes, `redis_slow` answers too late, `shard_by_hand`: an operator
@@ -17,6 +17,7 @@ mod index_killed;
 mod kill9;
 mod killed_while_sending;
 mod lost_tail;
+mod maintenance_killed;
 mod rebalance;
 mod records_deleted;
 mod redis_lost;

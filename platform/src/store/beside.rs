@@ -10,25 +10,14 @@ use std::time::Duration;
 
 use deltalake::Path;
 use futures::TryStreamExt;
-use object_store::{Error, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::parquet::{self, Effort};
-use super::{DataFile, StoreError, Table};
-
-/// A file beside a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileBeside {
-    /// Its path relative to the table.
-    pub path: String,
-    /// Bytes.
-    pub size: u64,
-    /// When it was last written, microseconds since 1970 by the store's clock.
-    pub written_us: i64,
-}
+use super::{DataFile, FileBeside, StoreError, Table};
 
 impl Table {
     /// The JSON value at that path; `None` if there is none.
@@ -115,12 +104,7 @@ impl Table {
     pub async fn files_beside(&self, folder: &str) -> Result<Vec<FileBeside>, StoreError> {
         let listed = self.objects().list(Some(&Path::from(folder))).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| self.failed("list files of", folder, error))?;
-        let file = |object: ObjectMeta| FileBeside {
-            path: object.location.to_string(),
-            size: object.size,
-            written_us: object.last_modified.timestamp_micros(),
-        };
-        Ok(listed.into_iter().map(file).collect())
+        Ok(listed.into_iter().map(FileBeside::from).collect())
     }
 
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
@@ -134,15 +118,27 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<usize, StoreError> {
-        let before_us = if age.is_zero() { i64::MAX } else { self.ago_in_store(age).await? };
-        let mut removed = 0;
-        for FileBeside { path, written_us, .. } in self.files_beside(folder).await? {
-            if is_over(&path) && written_us < before_us {
-                let deleted = self.objects().delete(&Path::from(path.as_str())).await;
-                deleted.map_err(|error| self.failed("remove", &path, error))?;
-                removed += 1;
-            }
+        let over = self.over_beside(folder, is_over, age).await?;
+        for FileBeside { path, .. } in &over {
+            // Another process may be removing them, too.
+            self.delete(&Path::from(path.as_str())).await?;
         }
-        Ok(removed)
+        Ok(over.len())
+    }
+
+    /// The files that [`Table::remove_beside`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn over_beside(
+        &self,
+        folder: &str,
+        is_over: impl Fn(&str) -> bool,
+        age: Duration,
+    ) -> Result<Vec<FileBeside>, StoreError> {
+        let before_us = if age.is_zero() { i64::MAX } else { self.ago_in_store(age).await? };
+        let mut over = self.files_beside(folder).await?;
+        over.retain(|file| is_over(&file.path) && file.written_us < before_us);
+        Ok(over)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_logic::catalog::Metric;
-use shared_logic::complete::Verdict;
+use shared_logic::complete::{self, HeldRange, Verdict};
 use shared_logic::contracts::speed_view::ChunkRange;
 use shared_logic::group_key::GroupKey;
 use shared_logic::merge::SpeedCell;
@@ -32,6 +32,15 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// Where the answer about that range begins, in steps of `step_us`; `None`: with the first event. What the range asks for and the
+    /// view does not hold any more becomes a gap.
+    pub(super) fn hold(&mut self, (from_us, to_us): (Option<i64>, Option<i64>), step_us: i64) -> Option<i64> {
+        let note = self.view.as_ref().map(|view| view.note.as_ref());
+        let HeldRange { from_us, gap } = complete::held(note, from_us, to_us, step_us);
+        self.verdict.gaps.extend(gap);
+        from_us
+    }
+
     /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
     pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
         self.readings.cells(self.grain_us)

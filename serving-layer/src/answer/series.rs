@@ -31,13 +31,14 @@ pub(crate) async fn series(
     let asked = Bounds { from_us: selection.from_us, to_us: selection.to_us }.widened(step_us);
     asked.check(step_us, http.max_points)?;
     let of_key = (&selection.key, asked.range());
-    let gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
+    let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
+    let held = Bounds { from_us: gathered.hold((asked.from_us, asked.to_us), step_us), ..asked }.range();
     let fold = Fold::Steps(step_us);
     let batch = match &gathered.view {
-        Some(view) => view.cells(&selection.key, asked.range(), fold).await?,
+        Some(view) => view.cells(&selection.key, held, fold).await?,
         None => Cells::new(metric, fold),
     };
-    let filled = asked.filled(extent(&batch, &gathered, asked.range()), step_us, now_us);
+    let filled = asked.filled(extent(&batch, &gathered, held), step_us, now_us);
     filled.check(step_us, http.max_points)?;
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
     let steps = match filled {

@@ -21,8 +21,11 @@ pub(crate) async fn total(
     http: &settings::Http,
     now_us: i64,
 ) -> Result<Answer, Problem> {
+    let of_key = (&selection.key, selection.range());
+    let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
+    let from_us = gathered.hold((selection.from_us, selection.to_us), metric.grain_us);
+    let selection = &Selection { from_us, ..selection.clone() };
     let range = selection.range();
-    let gathered = gather(version, metric, (&selection.key, range), http.request_timeout.get() / 2).await?;
     let batch = match &gathered.view {
         Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
         None => Cells::new(metric, Fold::Whole),

@@ -117,6 +117,7 @@ impl Table {
             definition: self.catalog.definition(&self.catalog.metrics["calls"]),
             cut: Offsets::from_iter([(PartitionId::new("log", 0), 7)]),
             archive_version: 3,
+            retired_before: None,
             committed_at_us: 0,
             asked: batch_view::Asked::default(),
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use futures::future::join_all;
-use shared_logic::time::format_rfc3339;
+use shared_logic::time::{format_day, format_rfc3339};
 
 use super::RequestedVersion;
 use super::parameters::Parameters;
@@ -54,7 +54,10 @@ pub(crate) async fn status(
         braid: env!("CARGO_PKG_VERSION"),
         sources,
         paused: paused.collect(),
-        views: metrics.map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
+        views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
+        retired_before: metrics
+            .filter_map(|metric| Some((metric.clone(), format_day(snapshot.view(metric)?.note.retired_before?))))
+            .collect(),
         dependencies: Dependencies {
             redis: Dependency::new(redis),
             kafka: Dependency::new(kafka.into_iter().flatten()),

@@ -44,6 +44,7 @@ async fn commit(folder: &Path, catalog: &Catalog, metric: &str) -> PathBuf {
         definition: catalog.definition(&catalog.metrics[metric]),
         cut: Offsets::default(),
         archive_version: 0,
+        retired_before: None,
         committed_at_us: 0,
         asked: Asked::default(),
     };

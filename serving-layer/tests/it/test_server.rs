@@ -49,6 +49,8 @@ pub(crate) struct TestServer {
     pub(crate) redis: Redis,
     pub(crate) topics: Arc<StandIn>,
     pub(crate) shutdown: Shutdown,
+    /// The first day that views hold, in days since 1970.
+    pub(crate) retired_before: Option<i64>,
     connection: MultiplexedConnection,
     shards: ShardClient,
     /// How many shards were opened: each is another instance.
@@ -111,6 +113,7 @@ impl TestServer {
             redis,
             topics,
             shutdown: Shutdown::new(),
+            retired_before: None,
             serving: None,
             http: reqwest::Client::new(),
             folder,
@@ -249,6 +252,7 @@ impl TestServer {
             definition,
             cut: Offsets::from_iter(cut.iter().enumerate().map(|(n, cut)| (PartitionId::new(LOG, n as i32), *cut))),
             archive_version,
+            retired_before: self.retired_before,
             committed_at_us: at("2026-04-24T09:20:03Z"),
             asked: Asked::default(),
         };

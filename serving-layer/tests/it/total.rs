@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::test_server::{ABSENT, LOG, TOTAL, TestServer, at};
 use shared_logic::group_key::MAX_KEY_BYTES;
 use shared_logic::log::PartitionId;
+use shared_logic::time::DAY_US;
 
 const AS_OF: &str = "2026-04-24T09:30:12.345Z";
 
@@ -231,4 +232,37 @@ async fn as_of_is_the_oldest_of_all_partitions() {
     }
     let total = server.ok(TOTAL).await;
     assert!(at(total["as_of"].as_str().expect("known")) < at("2200-01-01T00:00:00Z"), "{total}");
+}
+
+#[tokio::test]
+async fn a_range_that_reaches_back_before_the_first_day_that_is_held_says_so() {
+    let mut server = counted().await;
+    server.retired_before = Some(at("2026-04-24T00:00:00Z") / DAY_US);
+    let version = server.archive_rows(0, 5).await;
+    server.view(&[3], version, &[("2026-04-24T08:00:00Z", "v2", "de", 1, Some(50), 50)]).await;
+    server.serve().await;
+
+    let everything = server.until_complete(TOTAL).await;
+    assert_eq!(everything["from"], "2026-04-24T00:00:00Z", "the default range begins with that day");
+    assert_eq!(everything["values"]["views"], 2, "a late event of a retired day is in neither view");
+    let from_then_on = server.ok(&format!("{TOTAL}?from=2026-04-24T00:00:00Z")).await;
+    assert_eq!((&from_then_on["complete"], &from_then_on["values"]), (&json!(true), &everything["values"]));
+
+    for (range, views) in [("from=2026-04-23T00:00:00Z", 3), ("to=2026-04-24T00:00:00Z", 1)] {
+        let earlier = server.ok(&format!("{TOTAL}?{range}")).await;
+        assert_eq!(earlier["complete"], false, "{range}");
+        assert_eq!(earlier["gaps"][0]["reason"], "retired", "{range}");
+        let text = earlier["gaps"][0]["text"].as_str().expect("a text");
+        assert!(text.contains("2026-04-24"), "{text}");
+        assert_eq!(earlier["values"]["views"], views, "{range}: what there is");
+        let (status, _) = server.get(&format!("{TOTAL}?{range}&require=complete")).await;
+        assert_eq!(status, 503, "{range}");
+    }
+
+    let hours = server.ok("/v1/metrics/views/series?step=1h").await;
+    assert_eq!((&hours["from"], &hours["complete"]), (&json!("2026-04-24T08:00:00Z"), &json!(true)));
+    let days = server.ok("/v1/metrics/views/series?step=1h&from=2026-04-23T22:00:00Z").await;
+    assert_eq!(days["gaps"][0]["reason"], "retired");
+    let status = server.ok("/v1/status").await;
+    assert_eq!(status["retired_before"], json!({"views": "2026-04-24"}));
 }

@@ -20,6 +20,8 @@ pub struct Metric {
     pub by: Vec<String>,
     /// The width of a bucket in microseconds; divides a day.
     pub grain_us: i64,
+    /// How long its batch view keeps a day: microseconds, at least a day. `None`: for good.
+    pub retain_us: Option<i64>,
     /// What is kept per group key and bucket, in the order of the file; at least one.
     pub measures: Vec<Measure>,
     /// Values computed from merged measures, in the order of the file.

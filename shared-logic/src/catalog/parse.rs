@@ -10,6 +10,7 @@
 //! - `schedule`: `[schedule]`;
 //! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `event_time`, when it happened, `field`, its fields,
 //!   `columns`, what formats with columns say about them, `instant`, how times are written, and `size`, numbers of bytes;
+//! - `retain`: how long events and counts are kept;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source.
 
 mod columns;
@@ -21,6 +22,7 @@ mod field;
 mod instant;
 mod metric;
 mod name;
+mod retain;
 mod schedule;
 mod size;
 mod source;

@@ -140,6 +140,7 @@ events = "count()"
             ("event_id = \"id\"", "event_id = [\"id\"]", false),
             ("400d\"", "400d\"\nmax_record = \"2MiB\"", true),
             ("400d\"", "400d\"\nmax_record = \"1024KiB\"", false),
+            ("400d\"", "400d\"\nretain = \"500d\"", false),
             ("by = []", "by = [\"site\"]", false),
             ("1000", "1001", false),
             ("'a'", "'b'", false),

@@ -9,6 +9,8 @@ use super::Cron;
 pub struct Schedule {
     /// When a source is reconciled that names no schedule of its own; every ten minutes unless given.
     pub reconcile: Cron,
+    /// When the tables of each source are maintained; never by themselves unless given.
+    pub maintain: Option<Cron>,
     /// The zone on whose clocks every schedule of the catalog is read; UTC unless given.
     pub time_zone: Tz,
 }

@@ -31,6 +31,8 @@ pub struct Source {
     pub max_age_us: i64,
     /// An event that is newer than its record's timestamp by more than this is rejected. Microseconds.
     pub max_ahead_us: i64,
+    /// How long the archive keeps events after their day: microseconds, at least `max_age`. `None`: for good.
+    pub retain_us: Option<i64>,
     /// A record whose payload has more bytes than this is rejected.
     pub max_record: u64,
     /// Where reading starts in a topic that already holds records.

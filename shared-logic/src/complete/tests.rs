@@ -30,7 +30,14 @@ fn cut(pairs: &[(i32, i64)]) -> Offsets {
 }
 
 fn note(definition: u8, offsets: Offsets) -> Note {
-    Note { definition: hash(definition), cut: offsets, archive_version: 7, committed_at_us: 0, asked: Asked::default() }
+    Note {
+        definition: hash(definition),
+        cut: offsets,
+        archive_version: 7,
+        retired_before: None,
+        committed_at_us: 0,
+        asked: Asked::default(),
+    }
 }
 
 fn shard(slices: &[i64], since: i64) -> Option<Shard> {

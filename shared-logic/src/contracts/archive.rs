@@ -15,8 +15,8 @@ mod registration;
 mod schemas;
 
 pub use facts::{
-    ColumnsOnly, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld, PartitionFacts, Place, Rejects, TopicLog,
-    WhyNotHeld, import_log,
+    ColumnsOnly, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld,
+    PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld, import_log,
 };
 pub use headers::headers_text;
 pub use registration::Change;
@@ -56,8 +56,11 @@ pub const RAW: &str = "_raw";
 /// hash of its key, payload and headers, in two's complement, which is its
 /// [`short_hash`](crate::log::Witness::short_hash). Null in rows of builds that did not have this column.
 pub const HASH: &str = "_hash";
-/// Why the record could not be decoded: `reason` or `reason:field`.
+/// Why the record could not be decoded: `reason` or `reason:field`; or [`ERASED`].
 pub const ERROR: &str = "_error";
+/// The error of a record that was an event and is erased. Its row keeps where the record lay, its timestamp and its short hash, by
+/// which R12 compares it with the log, and nothing else. No decoder gives this reason, and no decoder sees such a row again.
+pub const ERASED: &str = "erased";
 
 /// The column that holds a field, in a table that declares those columns.
 ///

@@ -42,6 +42,9 @@ pub struct Note {
     pub cut: Offsets,
     /// The version of the archive that was read.
     pub archive_version: u64,
+    /// The first day, in days since 1970, that the view holds; `None`: it holds every day. Events of earlier days are in no row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
     /// When it was committed, microseconds since 1970 by the committer's clock; for information only.
     pub committed_at_us: i64,
     /// What an operator has asked of the view, and no reconcile has done yet.
@@ -77,6 +80,11 @@ impl Asked {
 }
 
 impl Note {
+    /// Whether the view holds no rows of that day, in days since 1970, because they were taken out or could not be counted any more.
+    pub fn is_retired(&self, day: i64) -> bool {
+        self.retired_before.is_some_and(|before| day < before)
+    }
+
     /// The note of a view of which no rows are left, so that it is no view of any definition. Its cut stands (R1), and if it is
     /// paused, it stays so.
     pub fn of_no_rows(&self, committed_at_us: i64) -> Note {
@@ -92,7 +100,7 @@ mod tests {
 
     fn note(asked: Asked) -> Note {
         let (definition, cut) = (DefinitionHash::of_none(), Offsets::default());
-        Note { definition, cut, archive_version: 7, committed_at_us: 1, asked }
+        Note { definition, cut, archive_version: 7, retired_before: None, committed_at_us: 1, asked }
     }
 
     #[test]

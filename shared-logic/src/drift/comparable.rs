@@ -1,7 +1,8 @@
 //! Whether what speed had said of some offsets can be compared with what batch found there.
 //!
 //! It can be if the slices of the shard hold exactly these offsets, counted by this definition from the first one on (as R9 asks of an
-//! answer), and if the archive holds every record of them and of the window before them.
+//! answer), and if the archive holds every record of them and of the window before them. None of these may be erased, and none of the
+//! events may lie in a day whose rows are retired.
 
 use std::fmt;
 
@@ -39,6 +40,10 @@ pub enum Incomparable {
     Lost(PartitionId, i64, i64),
     /// The archive has only the columns of these offsets, decoded under other rules, `[from, to)`.
     NotDecodable(PartitionId, i64, i64),
+    /// Events that speed may have counted, or known as older copies, were erased, or hours are counted again because of an erasure.
+    Erased,
+    /// New events lie in this day, `YYYY-MM-DD`, whose rows are retired: what is left does not tell which of their copies speed knew.
+    Retired(String),
     /// Speed or batch has more buckets with events than are compared.
     TooManyBuckets(usize),
     /// What speed had counted could not be read.
@@ -73,6 +78,9 @@ pub fn archived(range: &OffsetRange, window: u64, rules: &RulesHash, archive: &F
     let overlaps = |low: i64, high: i64| low < *to && from < high;
     if let Some(lost) = known.lost.iter().find(|lost| overlaps(lost.from, lost.to)) {
         return Err(Incomparable::Lost(id.clone(), lost.from, lost.to));
+    }
+    if known.erased_below.is_some_and(|below| from < below) {
+        return Err(Incomparable::Erased);
     }
     match known.columns_only.iter().find(|only| only.rules != *rules && overlaps(only.from, only.to)) {
         Some(only) => Err(Incomparable::NotDecodable(id.clone(), only.from, only.to)),
@@ -127,6 +135,8 @@ impl Incomparable {
             Incomparable::LostTail(_) => "lost_tail",
             Incomparable::Lost(..) => "lost",
             Incomparable::NotDecodable(..) => "not_decodable",
+            Incomparable::Erased => "erased",
+            Incomparable::Retired(_) => "retired",
             Incomparable::TooManyBuckets(_) => "too_many_buckets",
             Incomparable::NotMeasured(_) => "not_measured",
         }
@@ -156,6 +166,8 @@ impl fmt::Display for Incomparable {
             Incomparable::NotDecodable(id, from, to) => {
                 write!(f, "offsets {from} to {to} of {id} were archived without their bytes, under other rules")
             }
+            Incomparable::Erased => f.write_str("events that speed may have counted were erased"),
+            Incomparable::Retired(day) => write!(f, "new events lie in {day}, whose rows are retired"),
             Incomparable::TooManyBuckets(most) => write!(f, "events lie in more than {most} buckets"),
             Incomparable::NotMeasured(why) => write!(f, "what speed had counted could not be read: {why}"),
         }
@@ -165,7 +177,7 @@ impl fmt::Display for Incomparable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contracts::archive::{ImportedRecords, import_log};
+    use crate::contracts::archive::{ErasedPart, ImportedRecords, import_log};
     use crate::contracts::speed_view::Instance;
 
     fn id() -> PartitionId {
@@ -238,6 +250,18 @@ mod tests {
         lost.lose(&id(), 40);
         assert!(lost.advance(&id(), 40, 100));
         assert_eq!((judged(&lost, 10), judged(&lost, 11)), (Ok(()), Err("lost")));
+    }
+
+    #[test]
+    fn what_was_erased_or_lies_within_the_window_above_it_is_not_compared() {
+        let (mut facts, rules) = (Facts::default(), RulesHash::from("own"));
+        facts.begin(&id(), 0);
+        assert!(facts.advance(&id(), 0, 40));
+        let part = ErasedPart { version: 3, rules: rules.clone(), list: "_erased/a.json".to_owned(), events: 1 };
+        facts.erase("x", Some(part), Some(0));
+        assert!(facts.advance(&id(), 40, 100));
+        let judged = |window| archived(&range(), window, &rules, &facts);
+        assert_eq!((judged(10), judged(11)), (Ok(()), Err(Incomparable::Erased)));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use std::collections::HashSet;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::{DataFile, FileBeside, StoreError};
 use polars::prelude::DataFrame;
 use shared_logic::catalog::RulesHash;
 
@@ -90,11 +90,25 @@ impl Archive {
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_decoded(&self) -> Result<usize, StoreError> {
-        let in_use: HashSet<String> =
-            self.table().files_in_use(ORPHAN_AGE).await?.iter().map(|path| stem(path)).collect();
-        let is_over = |path: &str| path.split('/').nth(2).is_none_or(|name| !in_use.contains(&stem(name)));
-        self.table().remove_beside(FOLDER, is_over, ORPHAN_AGE).await
+        let in_use = self.stems_in_use().await?;
+        self.table().remove_beside(FOLDER, |path| is_over(path, &in_use), ORPHAN_AGE).await
     }
+
+    /// The files that [`Archive::remove_decoded`] would remove now.
+    pub(super) async fn decoded_over(&self) -> Result<Vec<FileBeside>, StoreError> {
+        let in_use = self.stems_in_use().await?;
+        self.table().over_beside(FOLDER, |path| is_over(path, &in_use), ORPHAN_AGE).await
+    }
+
+    /// The names of the files that are in use.
+    async fn stems_in_use(&self) -> Result<HashSet<String>, StoreError> {
+        Ok(self.table().files_in_use(ORPHAN_AGE).await?.iter().map(|path| stem(path)).collect())
+    }
+}
+
+/// Whether a path is of what was decoded of a file that is not in use.
+fn is_over(path: &str, in_use: &HashSet<String>) -> bool {
+    path.split('/').nth(2).is_none_or(|name| !in_use.contains(&stem(name)))
 }
 
 /// The name of a file, without its folder and ending.

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::{DataFile, FileBeside, StoreError};
 
 use super::Archive;
 use crate::ORPHAN_AGE;
@@ -40,10 +40,22 @@ impl Archive {
 
     /// The paths of the files of all imports that are under way. Lists of processes that died are removed first.
     pub(super) async fn files_of_imports(&self) -> Result<HashSet<String>, StoreError> {
-        let table = self.table();
-        table.remove_beside(FOLDER, |_| true, ORPHAN_AGE).await?;
-        let mut files = HashSet::new();
-        for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
+        self.table().remove_beside(FOLDER, |_| true, ORPHAN_AGE).await?;
+        self.listed(&[]).await
+    }
+
+    /// The lists that [`Archive::files_of_imports`] would remove now, and the files that it would return.
+    pub(super) async fn imports_over(&self) -> Result<(Vec<FileBeside>, HashSet<String>), StoreError> {
+        let over = self.table().over_beside(FOLDER, |_| true, ORPHAN_AGE).await?;
+        let listed = self.listed(&over).await?;
+        Ok((over, listed))
+    }
+
+    /// The paths that all lists name but those.
+    async fn listed(&self, without: &[FileBeside]) -> Result<HashSet<String>, StoreError> {
+        let (table, mut files) = (self.table(), HashSet::new());
+        let is_left = |path: &String| path.ends_with(".json") && without.iter().all(|other| other.path != *path);
+        for path in table.list_beside(FOLDER).await?.into_iter().filter(is_left) {
             let listed: Option<Vec<String>> = table.beside(&path).await?;
             files.extend(listed.into_iter().flatten());
         }

@@ -11,6 +11,7 @@
 //!
 //! Which versions are kept is decided by [`superfluous`].
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use platform::store::{DataFile, StoreError};
@@ -108,6 +109,22 @@ impl BatchView {
         self.table().copied(file).await
     }
 
+    /// Forgets the versions that were counted from an older version of the archive than that; returns how many. Their files stay; they
+    /// are orphans unless the newest version has them.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, read or written.
+    pub async fn forget_versions_before(&self, archive_version: u64) -> Result<usize, StoreError> {
+        let mut older = HashSet::new();
+        for name in self.kept_versions().await? {
+            let kept = self.kept_version(&name).await?;
+            if kept.is_some_and(|kept| kept.note.archive_version < archive_version) {
+                older.insert(name.path());
+            }
+        }
+        self.table().remove_beside(FOLDER, |path| older.contains(path), Duration::ZERO).await
+    }
+
     /// The paths of the files of all versions that are kept.
     pub(super) async fn files_of_kept_versions(&self) -> Result<Vec<String>, StoreError> {
         let mut paths = Vec::new();
@@ -200,6 +217,26 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn versions_of_an_older_archive_are_forgotten_and_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let storage = Storage::new(&settings, &deployment).expect("a store");
+        let columns: Schema = [Field::new("bucket".into(), DataType::Int64)].into_iter().collect();
+        let mut view = storage.create_batch_view("m", &columns).await.expect("created");
+        for archive_version in 6..9 {
+            let (definition, cut, asked) = (DefinitionHash::of_none(), Offsets::default(), Asked::default());
+            let now_us = platform::clock::now_us();
+            let note = Note { definition, cut, archive_version, retired_before: None, committed_at_us: now_us, asked };
+            view.commit(view.begin("RECONCILE"), Some(note)).await.expect("committed");
+            view.keep_version(TWO_DAYS, now_us).await.expect("kept");
+        }
+        assert_eq!(view.forget_versions_before(8).await.expect("forgotten"), 2);
+        let left: Vec<u64> = view.kept_versions().await.expect("listed").iter().map(|name| name.version).collect();
+        assert_eq!(left, [view.version()]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn files_of_a_version_that_is_kept_are_no_orphans_until_it_is_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
@@ -209,7 +246,8 @@ mod tests {
         let mut view = storage.create_batch_view("m", &columns).await.expect("created");
         let (own, now_us) = (DefinitionHash::of_none(), platform::clock::now_us());
         let (definition, asked) = (own.clone(), Asked::default());
-        let note = Note { definition, cut: Offsets::default(), archive_version: 0, committed_at_us: now_us, asked };
+        let (cut, retired_before) = (Offsets::default(), None);
+        let note = Note { definition, cut, archive_version: 0, retired_before, committed_at_us: now_us, asked };
         view.commit(view.begin("RECONCILE"), Some(note.clone())).await.expect("committed");
         // No commit has ever added or removed it, so nothing else protects it.
         let older = view.write("1970-01-01", df!("bucket" => [0_i64]).expect("a row"), &[]).await.expect("written");
@@ -219,6 +257,7 @@ mod tests {
         let (name, files) = (name(0, now_us), vec![older]);
         view.table().put_beside(&name.path(), &KeptVersion { version: 0, note, files }).await.expect("kept");
         assert_eq!(view.remove_orphans(&own).await.expect("looked"), 0);
+        assert!(view.unused().await.expect("looked").is_empty());
         view.keep_version(Duration::ZERO, platform::clock::now_us()).await.expect("forgotten");
         assert_eq!(view.remove_orphans(&own).await.expect("removed"), 1);
     }

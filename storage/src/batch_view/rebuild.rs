@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use platform::store::{DataFile, StoreError};
+use platform::store::{DataFile, FileBeside, StoreError};
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::log::Offsets;
@@ -38,6 +38,10 @@ pub struct Rebuild {
     /// builds do not name it.
     #[serde(default)]
     pub archive_version: u64,
+    /// The first day, in days since 1970, that it counts: the archive did not hold all rows of earlier ones any more; `None`: it
+    /// counts every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
     /// The version of the view whose commit asked for it, if an operator did. It is a rebuild for that request alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<u64>,
@@ -118,6 +122,22 @@ impl BatchView {
         self.table().remove_beside(FOLDER, |path| path == list, Duration::ZERO).await.map(drop)
     }
 
+    /// Forgets the rebuilds that hold days counted from an older version of the archive than that; returns how many. Their files
+    /// stay; they are orphans.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, read or written.
+    pub async fn forget_rebuilds_before(&self, archive_version: u64) -> Result<usize, StoreError> {
+        let (table, mut older) = (self.table(), HashSet::new());
+        for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
+            let rebuild: Option<Rebuild> = table.beside(&path).await?;
+            if rebuild.is_some_and(|rebuild| rebuild.archive_version < archive_version) {
+                older.insert(path);
+            }
+        }
+        table.remove_beside(FOLDER, |path| older.contains(path), Duration::ZERO).await
+    }
+
     /// Removes files that belong neither to this version, nor to one that is kept, nor to a rebuild, if they were written longer than
     /// [`ORPHAN_AGE`] ago and no commit has taken them out since then; returns how many.
     ///
@@ -132,12 +152,26 @@ impl BatchView {
             self.forget_rebuild(&note.definition).await?;
         }
         table.remove_beside(FOLDER, |path| path != own, STALE_AGE).await?;
-        let mut spared: HashSet<String> = self.files_of_kept_versions().await?.into_iter().collect();
+        table.remove_orphans(ORPHAN_AGE, &self.spared().await?).await
+    }
+
+    /// The files that [`BatchView::remove_orphans`] would remove now.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn unused(&self) -> Result<Vec<FileBeside>, StoreError> {
+        self.table().orphans(ORPHAN_AGE, &self.spared().await?).await
+    }
+
+    /// The paths of the files of versions that are kept, and of those that rebuilds have counted.
+    async fn spared(&self) -> Result<HashSet<String>, StoreError> {
+        let (table, kept) = (self.table(), self.files_of_kept_versions().await?);
+        let mut files: HashSet<String> = kept.into_iter().collect();
         for path in table.list_beside(FOLDER).await?.into_iter().filter(|path| path.ends_with(".json")) {
             let rebuild: Option<Rebuild> = table.beside(&path).await?;
-            spared.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));
+            files.extend(rebuild.iter().flat_map(Rebuild::files).map(|file| file.path.clone()));
         }
-        table.remove_orphans(ORPHAN_AGE, &spared).await
+        Ok(files)
     }
 }
 

@@ -5,6 +5,9 @@
 //! before. If anything changes meanwhile, or the connection breaks, the files are left behind, as those of a process that is
 //! killed: no version of the archive knows of them. The next session begins anew.
 //!
+//! The log still holds records that the archive has erased. They stay erased: their places are known, so they are not decoded. An
+//! erasure that comes while the log is read again is such a change.
+//!
 //! - `reading_again`: what was read again, and not committed yet.
 
 mod reading_again;
@@ -22,6 +25,7 @@ use self::reading_again::ReadingAgain;
 use super::reading::Positions;
 use super::{Archiver, Bounds, SessionError, commit};
 use crate::archive::replace::{self, ReadAgain, Replacement};
+use crate::archive_rows::erased::{self, Places};
 
 /// How often the log says how far a long reading has come.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -35,6 +39,8 @@ struct Wanted {
     ranges: Vec<OffsetRange>,
     /// Where the archive stands.
     positions: Positions,
+    /// How many commits have erased records.
+    erased_parts: usize,
 }
 
 impl Wanted {
@@ -86,7 +92,7 @@ impl Archiver {
         let log = TopicLog { log: &topic.log, starts: &bounds.starts, has_holes: self.is_compacted()? };
         let ranges = facts.held_by(log, &self.source.rules()).map_err(refused)?;
         let positions = self.positions(topic, &facts, &bounds.starts)?;
-        Ok(Wanted { ranges, positions })
+        Ok(Wanted { ranges, positions, erased_parts: facts.erased_parts() })
     }
 
     /// Fails if the partition's log ends before what is archived of it: it is waited for.
@@ -99,6 +105,14 @@ impl Archiver {
         Err(SessionError::BeyondTheEnd { id, next, end })
     }
 
+    /// Which of the wanted records are erased.
+    fn erased(&self, wanted: &Wanted) -> Result<Places, SessionError> {
+        if wanted.erased_parts == 0 {
+            return Ok(Places::default());
+        }
+        Ok(self.runtime.block_on(erased::places(&self.archive, &wanted.ranges))?)
+    }
+
     /// Reads everything that is wanted. Returns nothing if the session has to end before.
     fn read_wanted(
         &mut self,
@@ -106,7 +120,8 @@ impl Archiver {
         bounds: &Bounds,
         wanted: &Wanted,
     ) -> Result<Option<ReadAgain>, SessionError> {
-        let mut reading = ReadingAgain::new(&self.source, topic, wanted);
+        let erased = self.erased(wanted)?;
+        let mut reading = ReadingAgain::new(&self.source, topic, wanted, erased);
         self.consumer.assign(reading.starts())?;
         reading.log_progress(&self.source.topic);
         let (mut looked, mut logged) = (Instant::now(), Instant::now());

@@ -31,10 +31,15 @@ fn archived(files: &[(&str, i64, i64)]) -> Vec<DataFile> {
 
 /// The plan for a view with those files. Each of three days has archived events: below the offset 3, from there on, or both.
 fn plan(counted: Counted, view: &[&str], above: Touched) -> Plan {
+    plan_of(counted, view, above, (None, &Facts::default()))
+}
+
+/// The same, for a view that holds the days from that one on, and an archive with those facts.
+fn plan_of(counted: Counted, view: &[&str], above: Touched, (first, facts): (Option<i64>, &Facts)) -> Plan {
     let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
     let metric = &catalog.metrics["m"];
     let definition = catalog.definition(metric);
-    let mut facts = Facts::default();
+    let mut facts = facts.clone();
     for log in ["log-2", "log-1"] {
         facts.begin(&PartitionId::new(log, 0), 0);
     }
@@ -48,7 +53,8 @@ fn plan(counted: Counted, view: &[&str], above: Touched) -> Plan {
         archive_version: 7,
         archive: archived(&days),
         cut: cut(9),
-        above,
+        retired_before: first,
+        again: above,
         identities: &Identities::default(),
         work: Work::default(),
     })
@@ -60,6 +66,11 @@ fn cut(offset: i64) -> Offsets {
 
 fn in_view() -> Counted {
     Counted::InView(cut(3))
+}
+
+/// A rebuild of every day.
+fn counted_beside(offset: i64, files: Vec<DataFile>) -> Counted {
+    Counted::Staged(Staged { cut: cut(offset), files, retired_before: None, carried: None })
 }
 
 fn days(plan: &Plan) -> Vec<&str> {
@@ -106,7 +117,7 @@ fn a_view_of_another_definition_is_replaced_as_a_whole() {
 #[test]
 fn what_a_rebuild_has_staged_replaces_the_view_and_is_added_to_like_one() {
     let staged = files(&["2026-04-24", "2026-04-25"], "staged");
-    let plan = plan(Counted::Staged(cut(3), staged.clone()), &["2026-04-24", "2026-04-30"], Touched::new());
+    let plan = plan(counted_beside(3, staged.clone()), &["2026-04-24", "2026-04-30"], Touched::new());
     assert!(plan.rebuilt);
     assert_eq!(plan.removed, files(&["2026-04-24", "2026-04-30"], "view"), "the view's files, and no staged ones");
     assert_eq!(plan.staged, staged);
@@ -117,9 +128,42 @@ fn what_a_rebuild_has_staged_replaces_the_view_and_is_added_to_like_one() {
 #[test]
 fn hours_that_a_rebuild_has_counted_too_early_are_recomputed() {
     let above = Touched::from([("2026-04-24".to_owned(), BTreeSet::from([DAY * DAY_US]))]);
-    let plan = plan(Counted::Staged(cut(12), files(&["2026-04-24"], "staged")), &[], above.clone());
+    let plan = plan(counted_beside(12, files(&["2026-04-24"], "staged")), &[], above.clone());
     assert_eq!(days(&plan), ["2026-04-24"], "nothing is new");
     assert_eq!(plan.tasks[0].units, above["2026-04-24"]);
+}
+
+#[test]
+fn days_that_the_view_does_not_hold_are_not_counted_and_retired_ones_are_only_added_to() {
+    let mut facts = Facts::default();
+    facts.retire(DAY + 2, &Offsets::default());
+    let view = ["2026-04-25"];
+    let plan = plan_of(Counted::InView(cut(1)), &view, Touched::new(), (Some(DAY + 1), &facts));
+    let seen: Vec<_> = plan.tasks.iter().map(|task| (task.day.as_str(), task.past, task.units.len())).collect();
+    assert_eq!(seen, [("2026-04-25", Past::Identified, 0), ("2026-04-26", Past::Held, 0)]);
+    assert_eq!(plan.retired_before, Some(DAY + 1));
+    assert_eq!(Past::of(true, true), Past::Unknown);
+    assert_eq!(Past::of(false, true), Past::Held, "what the index lacks, the archive has");
+}
+
+#[test]
+fn a_rebuild_carries_retired_days_over_from_the_views_own_cut_on() {
+    let mut facts = Facts::default();
+    facts.retire(DAY + 2, &Offsets::default());
+    let carried = Some(Carried { cut: cut(4), retired_before: None });
+    let files_of = files(&["2026-04-26"], "staged");
+    let staged = Staged { cut: cut(8), files: files_of.clone(), retired_before: Some(DAY + 2), carried };
+    let view = ["2026-04-24", "2026-04-25", "2026-04-26"];
+    let plan = plan_of(Counted::Staged(staged), &view, Touched::new(), (None, &facts));
+    assert_eq!(plan.removed, files(&["2026-04-26"], "view"), "the others stay");
+    assert_eq!((plan.rebuilt, &plan.staged), (true, &files_of));
+    assert_eq!(days(&plan), ["2026-04-25", "2026-04-26"]);
+    let [older, newer] = plan.tasks.as_slice() else { panic!("{:?}", plan.tasks) };
+    assert_eq!(
+        (&older.counted, &older.rows, older.past),
+        (&Some(cut(4)), &files(&["2026-04-25"], "view"), Past::Identified)
+    );
+    assert_eq!((&newer.counted, &newer.rows, newer.past), (&Some(cut(8)), &files_of, Past::Held));
 }
 
 #[test]
@@ -129,8 +173,14 @@ fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
     let day = |counted| storage::RebuildDay { units: BTreeSet::from([DAY * DAY_US]), counted };
     let days = [("2026-04-24", Some(Vec::new())), ("2026-04-25", None), ("2026-04-26", None)];
     let days = days.into_iter().map(|(name, counted)| (name.to_owned(), day(counted))).collect();
-    let rebuild =
-        Rebuild { definition: catalog.definition(metric), cut: cut(5), archive_version: 1, asked: None, days };
+    let rebuild = Rebuild {
+        definition: catalog.definition(metric),
+        cut: cut(5),
+        archive_version: 1,
+        retired_before: None,
+        asked: None,
+        days,
+    };
     let left = days_left(&rebuild, metric, &Facts::default(), files(&["2026-04-24", "2026-04-26"], "events"));
     let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.rows.len())).collect();
     assert_eq!(seen, [("2026-04-25", 0, 0), ("2026-04-26", 1, 0)]);

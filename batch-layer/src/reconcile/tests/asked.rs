@@ -122,7 +122,8 @@ async fn a_view_that_is_emptied_is_not_rebuilt_from_days_that_a_finished_rebuild
     let note = view.note().expect("committed");
     // The process that made it the view was killed before it could delete the list. Its days were wrong: it found none.
     let (cut, archive_version) = (note.cut.clone(), note.archive_version);
-    let left = storage::Rebuild { definition, cut, archive_version, asked: None, days: [].into() };
+    let (retired_before, asked) = (None, None);
+    let left = storage::Rebuild { definition, cut, archive_version, retired_before, asked, days: [].into() };
     assert!(left.is_whole());
     view.keep_rebuild(&left).await.expect("kept");
     damaged(&bench).await;

@@ -1,21 +1,23 @@
 //! Random archives, metrics and limits of memory, counted in several reconciles of which two run at once and some are killed or
-//! lose the reply to their commit: every version of the view holds what a count by hand gives for all records below its cut, and
-//! so does a view that is counted at once. What each of them finds explains what a speed layer counts of the same records.
+//! lose the reply to their commit, while events are erased: every version of the view holds what a count by hand gives for all
+//! records below its cut that its archive still had, and so does a view that is counted at once. What each of them finds explains
+//! what a speed layer counts of the same records, unless some of them were erased.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::settings::Size;
 use shared_logic::dedup::{RecentIdentities, Sighting};
 use shared_logic::drift::{self, Found, Said};
 use shared_logic::group_key::KeyPart;
 use shared_logic::identity::Identity;
-use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::measure::Value;
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
 use super::audits::{audited, key};
 use super::bench::{Bench, CATALOG, Event, Record, Rows, recount};
+use super::erasures::erase;
 
 /// In the order in which the archive meets them, which is not that of their names.
 const LOGS: [&str; 2] = ["z", "a"];
@@ -45,20 +47,22 @@ async fn any_reconciles_count_what_a_count_by_hand_does() {
             walk.step().await;
         }
         walk.ends().await;
-        let Tally { commits, conflicts, kills, merged, recomputed, drifted } = walk.tally;
+        let Tally { commits, conflicts, kills, merged, recomputed, erased, drifted } = walk.tally;
         total.drifted += drifted;
         total.commits += commits;
         total.conflicts += conflicts;
         total.kills += kills;
         total.merged += merged;
         total.recomputed += recomputed;
+        total.erased += erased;
     }
-    let Tally { commits, conflicts, kills, merged, recomputed, drifted } = total;
+    let Tally { commits, conflicts, kills, merged, recomputed, erased, drifted } = total;
     assert!(
         conflicts > 0 && kills > 0 && commits > conflicts,
         "{commits} commits, {conflicts} conflicts, {kills} kills"
     );
     assert!(merged > 0 && recomputed > 0, "{merged} files replaced, {recomputed} hours recomputed");
+    assert!(erased > 0, "nothing was erased");
     assert!(drifted > 0, "in no reconcile speed had counted a copy too many");
 }
 
@@ -78,6 +82,7 @@ struct Tally {
     kills: u64,
     merged: usize,
     recomputed: u64,
+    erased: u64,
     drifted: u64,
 }
 
@@ -89,6 +94,8 @@ struct Walk {
     is_filtered: bool,
     window: u64,
     records: Vec<Record>,
+    /// By place, the version of the archive from which on a record is erased.
+    erased: BTreeMap<(PartitionId, i64), u64>,
     running: [Option<Running>; 2],
     /// The cut of the newest version.
     cut: Offsets,
@@ -115,6 +122,7 @@ impl Walk {
             is_filtered,
             window,
             records: Vec::new(),
+            erased: BTreeMap::new(),
             running: [None, None],
             cut: Offsets::default(),
             tally: Tally::default(),
@@ -124,6 +132,9 @@ impl Walk {
     async fn step(&mut self) {
         if self.dice.chance(30) {
             return self.archives().await;
+        }
+        if self.dice.chance(8) {
+            return self.erases().await;
         }
         let at = self.dice.below(self.running.len());
         match self.running[at].take() {
@@ -178,6 +189,21 @@ impl Walk {
         }
     }
 
+    /// Erases every copy of an event that is archived so far, in one commit or in several.
+    async fn erases(&mut self) {
+        let (house, id) = (*self.dice.pick(&["h", "j"]), self.dice.between(0, IDS - 1));
+        let is_selected =
+            |record: &&Record| record.event.as_ref().is_some_and(|event| (event.house, event.id) == (house, id));
+        let places = self.records.iter().filter(is_selected).map(|record| (record.id.clone(), record.offset));
+        let places: Vec<(PartitionId, i64)> = places.filter(|place| !self.erased.contains_key(place)).collect();
+        let files_max = *self.dice.pick(&[1, 256]);
+        let taken_out = erase(&mut self.bench, &format!("house = '{house}' and id = {id}"), files_max).await;
+        assert_eq!(taken_out.events, places.len() as u64);
+        let version = self.bench.archive.version();
+        self.erased.extend(places.into_iter().map(|place| (place, version)));
+        self.tally.erased += taken_out.events;
+    }
+
     fn event(&mut self) -> Event {
         let at_ms = self.dice.between(0, DAYS - 1) * DAY_MS + *self.dice.pick(&MINUTES) * 60_000;
         let (house, k) = (*self.dice.pick(&["h", "j"]), *self.dice.pick(&[None, Some(""), Some("a")]));
@@ -214,8 +240,8 @@ impl Walk {
         let (mut older, again) = (view.clone(), (plan.clone(), done.clone()));
         let (reconciler, metric) = (&self.bench.reconciler, self.bench.metric());
         self.tally.merged += done.iter().map(|day| day.replaced.len()).sum::<usize>();
-        if let Some(note) = view.note().filter(|_| !plan.rebuilt) {
-            self.tally.drifted += self.explained(&note.cut, &plan.cut, &done);
+        if let Some(note) = view.note().filter(|note| !plan.rebuilt && self.is_comparable(&note.cut, &plan, &archive)) {
+            self.tally.drifted += self.explained(&note.cut, &plan, &done);
         }
         let committed = reconciler.commit(metric, &mut view, plan, done).await.expect("tried");
         assert_eq!(committed.is_some(), is_newest, "of two on one version, one commits");
@@ -231,26 +257,40 @@ impl Walk {
         self.tally.commits += 1;
         self.tally.recomputed += work.recomputed;
         let newest = self.bench.view().await;
-        let cut = newest.note().expect("committed").cut.clone();
+        let note = newest.note().expect("committed");
+        let (cut, archived_at) = (note.cut.clone(), note.archive_version);
         for id in partitions() {
             let (before, now) = (self.cut.get(&id).unwrap_or(0), cut.get(&id).expect("it is begun"));
             let archived = archive.facts().partition(&id).expect("begun").next;
             assert!(before <= now && now <= archived, "{id}: the cut moved from {before} to {now} of {archived}");
         }
-        assert_eq!(self.bench.rows_of(&newest).await, self.by_hand(&cut), "below {cut:?}: {:?}", self.records);
+        assert_eq!(
+            self.bench.rows_of(&newest).await,
+            self.by_hand(&cut, archived_at),
+            "below {cut:?}: {:?}",
+            self.records
+        );
         self.cut = cut;
     }
 
+    /// Whether nothing was erased of what a speed layer counts or knows as older copies, and no hour is counted again.
+    fn is_comparable(&self, old: &Offsets, plan: &Plan, archive: &Archive) -> bool {
+        let (facts, rules) = (archive.facts(), self.bench.source().rules());
+        let is_whole = |range: &OffsetRange| drift::archived(range, self.window, &rules, &facts).is_ok();
+        plan.tasks.iter().all(|task| task.units.is_empty()) && drift::moved(old, &plan.cut, &facts).iter().all(is_whole)
+    }
+
     /// What was found between two cuts explains all that a speed layer counts there; returns how many events that is too much.
-    fn explained(&self, old: &Offsets, new: &Offsets, done: &[DayDone]) -> u64 {
-        let (metric, said) = (self.bench.metric(), self.said(old, new));
+    fn explained(&self, old: &Offsets, plan: &Plan, done: &[DayDone]) -> u64 {
+        let (metric, said) = (self.bench.metric(), self.said(old, &plan.cut));
         let kinds: Vec<_> = metric.measures.iter().map(|measure| measure.kind).collect();
         let mut found = Found::default();
         done.iter().for_each(|day| found.add(&kinds, day.found.clone()));
         let drift = drift::compare(metric, &said, &found);
         assert_eq!(drift.unexplained, 0, "{drift:?}: {said:?} and {found:?} of {:?}", self.records);
         let events = |rows: Rows| rows.values().map(|row| row.0).sum::<i64>();
-        let changed = events(self.by_hand(new)) - events(self.by_hand(old));
+        let archived_at = plan.archive_version;
+        let changed = events(self.by_hand(&plan.cut, archived_at)) - events(self.by_hand(old, archived_at));
         let counted: i128 =
             said.values().map(|values| if let Value::Int(events) = values[0] { events } else { 0 }).sum();
         let of = &drift.measures[0];
@@ -289,11 +329,15 @@ impl Walk {
     }
 
     /// Of the copies of an event below the cut, the first counts: by log, partition and offset. What it says decides whether the
-    /// event is counted.
-    fn by_hand(&self, cut: &Offsets) -> Rows {
+    /// event is counted. Those that were erased in that version of the archive are none.
+    fn by_hand(&self, cut: &Offsets, archived_at: u64) -> Rows {
         let order = |id: &PartitionId| partitions().iter().position(|other| other == id);
         let is_below = |record: &&Record| cut.get(&record.id).is_some_and(|cut| record.offset < cut);
-        let mut below: Vec<&Record> = self.records.iter().filter(is_below).collect();
+        let is_left = |record: &&Record| {
+            let erased_at = self.erased.get(&(record.id.clone(), record.offset));
+            erased_at.is_none_or(|erased_at| archived_at < *erased_at)
+        };
+        let mut below: Vec<&Record> = self.records.iter().filter(is_below).filter(is_left).collect();
         below.sort_by_key(|record| (order(&record.id), record.offset));
         let (mut seen, mut rows) = (BTreeSet::new(), Rows::new());
         for event in below.into_iter().filter_map(|record| record.event.as_ref()) {

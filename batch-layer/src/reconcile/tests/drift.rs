@@ -13,6 +13,7 @@ use test_kit::Redis;
 
 use super::super::*;
 use super::bench::{Bench, CATALOG, Event, LOG, Record};
+use super::erasures::erase;
 use super::imports::imported;
 use crate::rows;
 
@@ -284,6 +285,23 @@ async fn after_a_rollback_everything_from_the_lowered_cut_on_is_compared_unless_
         if !are_dropped {
             assert_eq!(drift_of(&row, 0), [Some(3), Some(3), Some(0), Some(0), Some(0)]);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_not_compared_until_it_lies_below_the_window() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = patient(&redis).await;
+    open(&bench, 0, 0, definition(&bench)).await;
+    open(&bench, 1, 0, definition(&bench)).await;
+    both(&mut bench, 0, &[event(1, 1), event(2, 1)]).await;
+    reconciled(&bench).await;
+    assert_eq!(erase(&mut bench, "id = 1", 9).await.events, 1);
+    for (id, reason) in [(3, Some("erased")), (4, Some("erased")), (5, None)] {
+        both(&mut bench, 0, &[event(id, 1)]).await;
+        assert_eq!(reconciled(&bench).await.reason.as_deref(), reason, "{id}");
+        // The reconcile has noted how far the erasure has come.
+        bench.archive.refresh().await.expect("read");
     }
 }
 

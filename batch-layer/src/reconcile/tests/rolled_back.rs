@@ -2,11 +2,13 @@
 
 use platform::settings::Secret;
 use platform::store::Committed;
-use shared_logic::contracts::batch_view::Pause;
+use shared_logic::contracts::batch_view::{Note, Pause};
 use test_kit::Redis;
 
 use super::super::*;
 use super::bench::{Bench, damaged, hourly, id, planted, recount};
+use super::erasures::erase;
+use crate::maintenance::{self, Pass};
 
 /// Reconciles up to that slice, and keeps the version, as a reconcile does.
 async fn kept(bench: &Bench, slice: i64) {
@@ -175,13 +177,19 @@ async fn a_view_that_another_program_has_changed_can_be_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_version_before_a_view_that_was_resumed_is_the_one_that_it_was_rolled_back_to() {
+async fn what_a_view_was_led_away_from_is_not_the_version_before_it_once_it_is_resumed() {
     let bench = bench(Settings::default()).await;
     // Version 4 is the one that nobody wants.
     assert_eq!(rolled_back(&bench, None).await, (3, Some(5)));
     bench.reconciler.resume(bench.metric()).await.expect("resumed");
-    assert_eq!(rolled_back(&bench, None).await, (5, Some(7)));
+    assert_eq!(rolled_back(&bench, None).await, (3, Some(7)));
     assert_eq!(bench.read().await, (7, Some(6), 6));
+    // Nor is it after a reconcile.
+    bench.reconciler.resume(bench.metric()).await.expect("resumed");
+    kept(&bench, 8).await;
+    assert_eq!(bench.read().await, (9, Some(8), 8));
+    assert_eq!(rolled_back(&bench, None).await, (7, Some(10)));
+    assert_eq!(bench.read().await, (10, Some(6), 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,4 +220,58 @@ async fn a_paused_view_that_another_program_has_changed_stays_paused_though_it_i
     let reports = bench.reconciler.run(&stop).await.expect("reconciled");
     assert!(matches!(reports[0].outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{reports:?}");
     assert_eq!(bench.read().await.2, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_before_an_erasure_is_refused_and_forgotten_with_its_files() {
+    let mut bench = bench(Settings::default()).await;
+    assert_eq!(erase(&mut bench, "id = 10", 9).await.events, 1);
+    kept(&bench, 8).await;
+    let older = bench.reconciler.older_versions(bench.metric()).await.expect("listed");
+    let is_refused = |version: &OlderVersion| matches!(version.refused, Some(RepairError::Erased { .. }));
+    assert_eq!(older.iter().map(is_refused).collect::<Vec<_>>(), [true, true, true, true, false]);
+    let refused = bench.reconciler.roll_back(bench.metric(), Some(4)).await;
+    assert!(matches!(refused, Err(RepairError::Erased { version: 4 })), "{refused:?}");
+    assert_eq!(bench.read().await, (5, Some(8), 7));
+    let forgotten = bench.view().await.forget_versions_before(bench.archive.version()).await;
+    assert_eq!(forgotten.expect("forgotten"), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_the_view_has_given_up_does_not_come_back() {
+    let bench = bench(Settings::default()).await;
+    let mut view = bench.view().await;
+    let files = view.files().await.expect("listed");
+    let note = Note { retired_before: Some(1), ..Note::clone(view.note().expect("committed")) };
+    view.commit(view.begin("RETIRE").removing(files), Some(note)).await.expect("committed");
+    assert_eq!(rolled_back(&bench, Some(2)).await, (2, Some(6)));
+    let view = bench.view().await;
+    assert!(view.files().await.expect("listed").is_empty(), "all events are of that day");
+    assert_eq!(view.note().expect("committed").retired_before, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_from_which_maintenance_alone_has_come_is_passed_over() {
+    let bench = bench(Settings::default()).await;
+    let mut view = bench.view().await;
+    view.commit(view.begin("COMPACT").same_rows(), None).await.expect("committed");
+    assert_eq!(rolled_back(&bench, None).await, (3, Some(6)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_leaves_a_paused_view_as_it_is() {
+    let bench = bench(Settings::default()).await;
+    rolled_back(&bench, Some(3)).await;
+    for _ in 0..4 {
+        planted(&bench, 0).await;
+    }
+    let names = ["m".to_owned()];
+    let maintained = async || {
+        let pass = Pass { names: &names, dry_run: false, now_us: platform::clock::now_us() };
+        maintenance::run(&bench.reconciler, pass, &CancellationToken::new()).await.expect("maintained");
+        bench.view().await.version()
+    };
+    assert_eq!(maintained().await, 9);
+    bench.reconciler.resume(bench.metric()).await.expect("resumed");
+    assert_eq!(maintained().await, 11, "its files are merged once it is resumed");
 }

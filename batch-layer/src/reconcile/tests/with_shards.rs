@@ -89,9 +89,33 @@ async fn due(reconciler: &Reconciler) -> Vec<String> {
             assert!(failed.is_empty(), "{failed:?}");
             metrics.extend(reports.iter().map(|report| format!("{} of {}", report.metric, report.source)));
         }
+        Done::Maintained(maintained) => {
+            assert!(maintained.is_ok(), "{maintained:?}");
+            metrics.push("maintained".to_owned());
+        }
     };
     run_due(reconciler, &Shutdown::new(), note).await.expect("in time");
     metrics
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_due_until_a_pass_has_ended_and_again_at_its_next_tick() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    bench.archived(&[1, 2, 3]).await;
+    let mut scheduled = bench.reconciler.clone();
+    let catalog = format!("[schedule]\nreconcile = \"0 0 3 1 1 *\"\nmaintain = \"0 0 4 1 1 *\"\n{CATALOG}");
+    scheduled.catalog = Catalog::parse(&catalog).expect("a valid catalog");
+    let mut done = due(&scheduled).await;
+    done.sort_unstable();
+    assert_eq!(done, ["m of s", "maintained"]);
+    assert_eq!(due(&scheduled).await, Vec::<String>::new(), "not before next year");
+    let now_us = platform::clock::now_us();
+    let a_year_ago_us = now_us - 367 * shared_logic::time::DAY_US;
+    let archive = scheduled.storage.archive("s").await.expect("read").expect("archived");
+    assert!(archive.maintained_us().await.expect("read").is_some_and(|at_us| at_us > a_year_ago_us && at_us <= now_us));
+    archive.note_maintained(a_year_ago_us).await.expect("written");
+    assert_eq!(due(&scheduled).await, ["maintained"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use batch_layer::audit::{Audit, Difference};
 use serde_json::{Map, Value, json};
 use shared_logic::measure;
-use shared_logic::time::format_rfc3339;
+use shared_logic::time::{format_day, format_rfc3339};
 
 /// What an audit has found, with every record of the buckets that differ.
 pub(super) fn body(metric: &str, audit: &Audit) -> Value {
@@ -13,6 +13,7 @@ pub(super) fn body(metric: &str, audit: &Audit) -> Value {
         "cut": audit.cut,
         "buckets": audit.buckets,
         "events": audit.events,
+        "retired_before": audit.retired_before.map(format_day),
         "without_bytes": audit.without_bytes,
         "differences": audit.differences.iter().map(difference).collect::<Vec<_>>(),
     })
@@ -48,10 +49,12 @@ mod tests {
             seen: vec![Seen { log: "L1".to_owned(), partition: 3, offset: 11, fate }],
         };
         let (cut, times) = (Offsets::default(), TimeRange::ALL);
+        let (differences, retired_before) = (vec![difference], Some(20_567));
         let audit =
-            Audit { version: 7, cut, times, buckets: 1, events: 1, without_bytes: 0, differences: vec![difference] };
+            Audit { version: 7, cut, times, buckets: 1, events: 1, retired_before, without_bytes: 0, differences };
         let expected = json!({
-            "metric": "views", "version": 7, "cut": {}, "buckets": 1, "events": 1, "without_bytes": 0,
+            "metric": "views", "version": 7, "cut": {}, "buckets": 1, "events": 1, "retired_before": "2026-04-24",
+            "without_bytes": 0,
             "differences": [{
                 "start": "1970-01-01T00:00:00Z", "view": {"views": 7}, "records": {"views": null},
                 // The place of the copy does not hide that of the record.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use batch_layer::audit::{Audit, Difference, Fate, Seen};
-use shared_logic::time::format_rfc3339;
+use shared_logic::time::{format_day, format_rfc3339};
 
 use crate::number::integer;
 use crate::table::{Cell, Column, Table};
@@ -14,6 +14,9 @@ pub(super) fn page(metric: &str, audit: &Audit, limit: usize, screen: Screen) ->
     let (version, buckets, events) = (integer(audit.version), integer(audit.buckets), integer(audit.events));
     let mut text =
         format!("{metric}, version {version}: {buckets} buckets, {events} events of this key below the cut\n");
+    if let Some(before) = audit.retired_before {
+        let _ = writeln!(text, "days before {} cannot be recounted: they are retired", format_day(before));
+    }
     if audit.without_bytes > 0 {
         let count = integer(audit.without_bytes);
         let line =
@@ -77,7 +80,8 @@ mod tests {
 
     fn audit(differences: Vec<Difference>, without_bytes: u64) -> Audit {
         let (cut, times) = (Offsets::default(), TimeRange::ALL);
-        Audit { version: 1_017, cut, times, buckets: 3, events: 4, without_bytes, differences }
+        let (version, retired_before) = (1_017, None);
+        Audit { version, cut, times, buckets: 3, events: 4, retired_before, without_bytes, differences }
     }
 
     #[test]
@@ -86,6 +90,8 @@ mod tests {
         let expected =
             "views, version 1,017: 3 buckets, 4 events of this key below the cut\nthe view says what the records say\n";
         assert_eq!(text, expected);
+        let retired = page("views", &Audit { retired_before: Some(20_567), ..audit(Vec::new(), 0) }, 20, Screen::NONE);
+        assert!(retired.contains("days before 2026-04-24 cannot be recounted: they are retired\n"), "{retired}");
         assert!(page("views", &audit(Vec::new(), 2), 20, Screen::NONE).contains("2 records were not looked at"));
     }
 

@@ -12,6 +12,7 @@ mod figures;
 mod full_topic;
 mod import;
 mod load;
+mod maintained;
 mod reconcile;
 mod recovery;
 mod served;
@@ -29,7 +30,7 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker.
-const NO_BROKER: [&str; 3] = ["decode", "reconcile", "import"];
+const NO_BROKER: [&str; 4] = ["decode", "reconcile", "maintained", "import"];
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -51,6 +52,9 @@ fn main() {
         }
         if wanted("reconcile") {
             reconcile::measure(scenario, &mut figures).await?;
+        }
+        if wanted("maintained") {
+            maintained::measure(scenario, &mut figures).await?;
         }
         if wanted("import") {
             import::measure(scenario, &mut figures).await?;

@@ -7,7 +7,7 @@
 //!
 //! - `archived`: an archive of made-up events.
 
-mod archived;
+pub(crate) mod archived;
 
 use std::time::{Duration, Instant};
 

@@ -155,6 +155,7 @@ impl LargeView {
             definition: self.definition.clone(),
             cut: Offsets::default(),
             archive_version: 0,
+            retired_before: None,
             committed_at_us: now_us(),
             asked: Asked::default(),
         };

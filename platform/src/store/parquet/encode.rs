@@ -79,6 +79,16 @@ impl RowGroups {
         self.writer.write_batch(&frame)
     }
 
+    /// How many rows it has so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many bytes of it are encoded so far.
+    pub fn bytes(&self) -> usize {
+        self.sink.len()
+    }
+
     /// The file, its rows, and the ranges of its columns.
     pub(super) fn finish(self) -> PolarsResult<(Vec<u8>, u64, Ranges)> {
         self.writer.finish()?;
@@ -91,6 +101,10 @@ impl RowGroups {
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Sink {
+    fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use object_store::{Error, ObjectMeta, ObjectStoreExt};
 
 use super::super::retention::{LogFile, before};
-use super::super::{StoreError, durable};
+use super::super::{FileBeside, StoreError, durable};
 use super::Table;
 
 impl Table {
@@ -43,31 +43,43 @@ impl Table {
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<usize, StoreError> {
+        let unused = self.unused(age, spared).await?;
+        for file in &unused {
+            self.delete(&file.location).await?;
+        }
+        Ok(unused.len())
+    }
+
+    /// The files that [`Table::remove_orphans`] would delete now. None if this version is not the newest one.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn orphans(&self, age: Duration, spared: &HashSet<String>) -> Result<Vec<FileBeside>, StoreError> {
+        Ok(self.unused(age, spared).await?.into_iter().map(FileBeside::from).collect())
+    }
+
+    async fn unused(&self, age: Duration, spared: &HashSet<String>) -> Result<Vec<ObjectMeta>, StoreError> {
         // Who has slept may not even be able to look: the entries of its version may be gone.
         if !self.is_newest().await? {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let (ago_us, listed) = (self.ago(age), self.listed(None).await?);
-        let newest_us = listed.iter().map(|file| file.last_modified.timestamp_micros()).max();
+        let (ago_us, mut unused) = (self.ago(age), self.listed(None).await?);
+        let newest_us = unused.iter().map(|file| file.last_modified.timestamp_micros()).max();
         let before_us = newest_us.map_or(ago_us, |newest_us| ago_us.min(before(newest_us, age)));
         let keep = self.files_in_use_since(before_us).await?;
         // Again, so that what is committed after this look was written after `before_us`, or is spared.
         if !self.is_newest().await? {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let mut removed = 0;
-        for file in listed {
+        unused.retain(|file| {
             let path = file.location.as_ref();
             // Folders that begin with `_` hold the log and what is kept beside the table.
             let is_data = path.ends_with(".parquet") && !path.starts_with('_');
             let is_unused = is_data && !keep.contains(path) && !spared.contains(path)
                 || file.location.filename().is_some_and(durable::is_staged);
-            if is_unused && file.last_modified.timestamp_micros() < before_us {
-                self.delete(&file.location).await?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+            is_unused && file.last_modified.timestamp_micros() < before_us
+        });
+        Ok(unused)
     }
 
     /// The paths of the files that belong to this version, or that a commit took out within `age`, so that readers of older
@@ -119,7 +131,7 @@ impl Table {
     }
 
     /// Deletes a file, unless another process has done so.
-    async fn delete(&self, file: &Path) -> Result<(), StoreError> {
+    pub(in crate::store) async fn delete(&self, file: &Path) -> Result<(), StoreError> {
         match self.objects().delete(file).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("remove", file.as_ref(), error)),

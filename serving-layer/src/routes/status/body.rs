@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(super) sources: Vec<SourceStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
+    /// The first day that each view holds that does not hold every day.
+    pub(super) retired_before: BTreeMap<String, String>,
     /// The metrics whose views no reconcile changes, each with the moment since when.
     pub(super) paused: BTreeMap<String, String>,
     pub(super) dependencies: Dependencies,
@@ -46,6 +48,8 @@ pub(super) struct SourceStatus {
     pub(super) log: Option<String>,
     pub(super) looked_at: Option<String>,
     pub(super) archive_version: Option<u64>,
+    /// The first day of which the archive holds every row.
+    pub(super) retired_before: Option<String>,
     pub(super) logs: Vec<LogStatus>,
     /// How many older logs are over, so that there is nothing to say of them.
     pub(super) logs_not_shown: usize,

@@ -8,7 +8,7 @@ use shared_logic::catalog::Source;
 use shared_logic::complete::TopicState;
 use shared_logic::contracts::archive::{ColumnsOnly, Facts, LogFacts, PartitionFacts};
 use shared_logic::log::PartitionId;
-use shared_logic::time::format_rfc3339;
+use shared_logic::time::{format_day, format_rfc3339};
 
 use super::OVER_SHOWN;
 use super::body::{ImportStatus, LogStatus, PartitionStatus, RejectStatus, SourceStatus};
@@ -66,6 +66,7 @@ impl<'a> SourceReader<'a> {
             log: self.log().cloned(),
             looked_at: self.topic.map(|topic| format_rfc3339(topic.at_us)),
             archive_version: archive.map(|archive| archive.version),
+            retired_before: facts.retired_before.map(format_day),
             logs: logs.collect(),
             logs_not_shown: hidden.len(),
             partitions: partitions.collect(),

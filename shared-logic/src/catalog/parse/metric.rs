@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Table, Text};
 use super::name;
+use super::retain::retain;
 use super::source::Draft;
 use crate::catalog::{Derived, MAX_BY, Measure, Metric};
 use crate::expression::{Expression, Refused, Scope};
@@ -30,11 +31,12 @@ pub(super) fn metric(name: &str, mut table: Table<'_>, drafts: &BTreeMap<String,
     let filter = filter(&mut table, draft);
     let by = by(&mut table, draft);
     let grain_us = grain(&mut table).unwrap_or(60 * SECOND_US);
+    let retain_us = retain(&mut table, DAY_US, "a day, as whole days go");
     let (measures, all_read) = measures(&mut table, draft, &by);
     let derived = derived(&mut table, &measures, all_read);
     table.refuse_unknown_keys();
     let source = source.map(|source| source.value.to_owned()).unwrap_or_default();
-    Metric { name: name.to_owned(), source, filter, by, grain_us, measures, derived }
+    Metric { name: name.to_owned(), source, filter, by, grain_us, retain_us, measures, derived }
 }
 
 /// Reports why an expression was refused, unless it may only contradict declarations that are wrong themselves.

@@ -13,11 +13,12 @@ const RECONCILE: &str = "0 */10 * * * *";
 /// Reads when jobs run; every ten minutes, UTC, unless the catalog says otherwise.
 pub(super) fn schedule(table: Option<Table<'_>>) -> Schedule {
     let usual = RECONCILE.parse().expect("it is a cron expression");
-    let mut schedule = Schedule { reconcile: usual, time_zone: Tz::UTC };
+    let mut schedule = Schedule { reconcile: usual, maintain: None, time_zone: Tz::UTC };
     let Some(mut table) = table else { return schedule };
     if let Some(reconcile) = cron(&mut table, "reconcile") {
         schedule.reconcile = reconcile;
     }
+    schedule.maintain = cron(&mut table, "maintain");
     if let Some(zone) = time_zone(&mut table) {
         schedule.time_zone = zone;
     }

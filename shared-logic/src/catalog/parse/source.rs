@@ -3,7 +3,7 @@
 use super::document::{Table, Text};
 use super::event_id::event_id;
 use super::size::size;
-use super::{columns, event_time, field, name, schedule};
+use super::{columns, event_time, field, name, retain, schedule};
 use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
 use crate::schema::{Field, FieldType};
@@ -37,6 +37,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
     let key = table.text("key");
     let max_age_us = duration(&mut table, "max_age", SECOND_US).unwrap_or(400 * DAY_US);
     let max_ahead_us = duration(&mut table, "max_ahead", 0).unwrap_or(HOUR_US);
+    let retain_us = retain::retain(&mut table, max_age_us, "`max_age`, so that an event which is not rejected is kept");
     let max_record = size(&mut table, "max_record", 1 << 10..=1 << 30).unwrap_or(MAX_RECORD);
     let start = choice(&mut table, "start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
     let format = format(&mut table);
@@ -78,6 +79,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         key: key.map(|text| text.value.to_owned()),
         max_age_us,
         max_ahead_us,
+        retain_us,
         max_record,
         start: start.unwrap_or(Start::Earliest),
         format,

@@ -435,3 +435,42 @@ fn too_many_group_columns_are_refused() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].what.contains("`by` has 5 columns"));
 }
+
+#[test]
+fn days_may_be_retained_for_as_long_as_an_event_may_be_late() {
+    let with = |source: &str, metric: &str| {
+        let source = format!("max_age = \"400d\"\n{source}");
+        GOOD.replace("max_age = \"400d\"", &source).replace("grain = \"1m\"", &format!("grain = \"1m\"\n{metric}"))
+    };
+    let catalog = Catalog::parse(&with("retain = \"401d\"", "retain = \"36h\"")).expect("a valid catalog");
+    assert_eq!(catalog.sources["views"].retain_us, Some(401 * DAY_US));
+    assert_eq!(catalog.metrics["views"].retain_us, Some(36 * HOUR_US));
+    let good = Catalog::parse(GOOD).expect("a valid catalog");
+    assert_eq!((good.sources["views"].retain_us, good.metrics["views"].retain_us), (None, None), "for good");
+    let definition = |catalog: &Catalog| catalog.definition(&catalog.metrics["views"]);
+    assert_eq!(definition(&catalog), definition(&good), "it changes no count");
+
+    let found = mistakes(&with("retain = \"399d\"", "retain = \"23h\""));
+    let said: Vec<&str> = found.iter().map(|mistake| mistake.what.as_str()).collect();
+    assert_eq!(said, ["`retain` is \"399d\"", "`retain` is \"23h\""]);
+    assert!(
+        found[0].fix.starts_with("write a duration from 400d to 36525d: it is at least `max_age`"),
+        "{}",
+        found[0].fix
+    );
+    assert_eq!(mistakes(&with("retain = \"36526d\"", "retain = 400")).len(), 2);
+}
+
+#[test]
+fn tables_are_maintained_by_schedule_only_if_the_catalog_names_one() {
+    let with = |maintain: &str| {
+        GOOD.replace("time_zone = \"UTC\"", &format!("time_zone = \"UTC\"\nmaintain = \"{maintain}\""))
+    };
+    assert_eq!(Catalog::parse(GOOD).expect("a valid catalog").schedule.maintain, None);
+    let catalog = Catalog::parse(&with("0 30 3 * * *")).expect("a valid catalog");
+    let nightly: crate::catalog::Cron = "0 30 3 * * *".parse().expect("a schedule");
+    assert_eq!(catalog.schedule.maintain, Some(nightly));
+    let found = mistakes(&with("at night"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].what.starts_with("`maintain` is \"at night\""), "{}", found[0].what);
+}

@@ -5,14 +5,18 @@
 //! - `incarnations`: partitions whose log lost its tail (R12);
 //! - `kept_bytes`: of which records only the columns are archived (R11);
 //! - `archive_again`: which of these the log still holds, so that they can be archived again under other rules (R11);
+//! - `erasures`: events of which nothing may be left;
 //! - `imports`: files that were imported, each as a log of its own (R6);
+//! - `retired`: days whose rows were taken out, because they are old (`retain`);
 //! - `written`: how facts are written down, now and before bytes were kept.
 
 mod archive_again;
+mod erasures;
 mod imports;
 mod incarnations;
 mod kept_bytes;
 mod over;
+mod retired;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
+pub use erasures::{ErasedIn, ErasedPart, Erasure};
 pub use imports::{Import, ImportedRecords, import_log};
 pub use kept_bytes::ColumnsOnly;
 use written::Written;
@@ -41,6 +46,10 @@ pub struct Facts {
     pub unnamed_rules: Option<RulesHash>,
     /// Whether an archiver that keeps bytes has started.
     pub keeps_bytes: bool,
+    /// The first day, in days since 1970, of which the archive holds every row; `None`: it holds those of all days.
+    pub retired_before: Option<i64>,
+    /// The erasures, in the order in which they were begun.
+    pub erasures: Vec<Erasure>,
 }
 
 /// One life of a topic, or a file that was imported.
@@ -90,6 +99,12 @@ pub struct PartitionFacts {
     /// The ranges that the log lost before they were archived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,
+    /// The offset below which rows of retired days may be missing; `None`: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_below: Option<i64>,
+    /// The offset below which events may be erased; `None`: none is. Of a partition that had ended, it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_below: Option<i64>,
     /// The ranges of which only the columns are archived, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns_only: Vec<ColumnsOnly>,
@@ -192,6 +207,8 @@ impl Facts {
             settled: false,
             end: offset,
             lost: Vec::new(),
+            retired_below: None,
+            erased_below: None,
             columns_only: Vec::new(),
         });
     }

@@ -351,6 +351,7 @@ impl World {
             definition: definition.clone(),
             cut,
             archive_version: 0,
+            retired_before: None,
             committed_at_us: 0,
             asked: Asked::default(),
         });

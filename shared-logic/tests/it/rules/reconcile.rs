@@ -237,8 +237,14 @@ impl World {
             let mask = rows.entry(id.clone()).or_default();
             *mask = mask.plus(if *foreign { added.foreign() } else { added });
         }
-        let (definition, archive_version) = (hash(definition), me.archive.version);
-        let note = Note { definition, cut, archive_version, committed_at_us: 0, asked: Asked::default() };
+        let note = Note {
+            definition: hash(definition),
+            cut,
+            archive_version: me.archive.version,
+            retired_before: None,
+            committed_at_us: 0,
+            asked: Asked::default(),
+        };
         Some(Made { base: self.views[metric].len(), view: View { note, rows }, asked: false })
     }
 }

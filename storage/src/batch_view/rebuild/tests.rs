@@ -18,6 +18,7 @@ fn rebuild(counted: [Option<&str>; 3]) -> Rebuild {
         definition: "00000000000000aa".parse().expect("16 digits"),
         cut: [(PartitionId::new("log", 0), 7)].into_iter().collect(),
         archive_version: 3,
+        retired_before: None,
         asked: None,
         days: days.map(|(name, path)| (name.to_owned(), day(path))).collect(),
     }

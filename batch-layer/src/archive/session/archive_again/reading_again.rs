@@ -1,6 +1,7 @@
 //! What was read again of a log, and is not committed yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
@@ -16,6 +17,7 @@ use super::super::waiting::Waiting;
 use super::Wanted;
 use crate::archive::buffer::Buffer;
 use crate::archive::replace::ReadAgain;
+use crate::archive_rows::erased::Places;
 
 /// The state of a reading.
 pub(super) struct ReadingAgain<'a> {
@@ -26,6 +28,8 @@ pub(super) struct ReadingAgain<'a> {
     reached: BTreeMap<i32, i64>,
     /// What was read of what is wanted, as far as it is written.
     pub(super) read: ReadAgain,
+    /// Which of the wanted records are erased.
+    erased: Arc<Places>,
     /// What is not written yet.
     buffer: Buffer,
     /// The partitions whose log does not hold the offset at which reading begins.
@@ -41,18 +45,20 @@ pub(super) struct ReadingAgain<'a> {
 }
 
 impl<'a> ReadingAgain<'a> {
-    /// Nothing is read yet.
-    pub(super) fn new(source: &Source, topic: &Topic, wanted: &'a Wanted) -> ReadingAgain<'a> {
+    /// Nothing is read yet. `erased` are those of the wanted records that are erased.
+    pub(super) fn new(source: &Source, topic: &Topic, wanted: &'a Wanted, erased: Places) -> ReadingAgain<'a> {
+        let erased = Arc::new(erased);
         let begins = wanted.begins();
         let checks = wanted.positions.checks.iter().filter(|(partition, _)| begins.contains_key(*partition));
         ReadingAgain {
             checks: checks.map(|(partition, check)| (*partition, *check)).collect(),
-            buffer: empty(source, &topic.log, wanted, &begins),
+            buffer: empty(source, &topic.log, wanted, &begins).with_erased(&erased),
+            erased,
             wanted,
             log: topic.log.clone(),
             reached: begins.clone(),
             begins,
-            read: ReadAgain::default(),
+            read: ReadAgain { erased_parts: wanted.erased_parts, ..ReadAgain::default() },
             out_of_range: BTreeSet::new(),
             ends: BTreeMap::new(),
             differs: BTreeMap::new(),
@@ -130,7 +136,7 @@ impl<'a> ReadingAgain<'a> {
 
     /// Takes what is not written yet.
     pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
-        let empty = empty(source, &self.log, self.wanted, &self.reached);
+        let empty = empty(source, &self.log, self.wanted, &self.reached).with_erased(&self.erased);
         std::mem::replace(&mut self.buffer, empty)
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e_tests::scenario::now_us;
 use platform::settings;
-use platform::store::{Commit, Committed, Store, Table};
+use platform::store::{Commit, Committed, DataFile, Store, Table};
 use polars::prelude::{AnyValue, Column, DataFrame, DataType, Scalar, Schema};
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{self, Facts, LOG, OFFSET, PARTITION, RULES, TIMESTAMP, record_columns};
@@ -28,6 +29,7 @@ pub(crate) struct Event {
 
 /// The archive of the source `views`.
 pub(crate) struct Archived {
+    store: Store,
     table: Table,
     facts: Facts,
     source: Source,
@@ -48,7 +50,15 @@ impl Archived {
         facts.keep_bytes(&source.rules());
         (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(TOPIC, partition), 0));
         let next = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
-        Ok(Archived { table, facts, source, next })
+        Ok(Archived { store, table, facts, source, next })
+    }
+
+    /// How long a new reader takes to open the archive, and the files that it finds, by day.
+    pub(crate) async fn opened(&self) -> Result<(Duration, BTreeMap<String, Vec<DataFile>>)> {
+        let begun = Instant::now();
+        let table = self.store.open(self.table.path()).await?.context("it was created")?;
+        let took = begun.elapsed();
+        Ok((took, DataFile::by_partition(table.files().await?)))
     }
 
     /// Archives events in one commit: a file for each day, sorted by partition and offset. Copies are in one partition, as

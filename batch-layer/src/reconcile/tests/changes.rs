@@ -2,11 +2,13 @@
 //! with the last catalog. On a real store, without Kafka and Redis.
 //!
 //! - `columns_only`: archives that keep the bytes of invalid records only;
+//! - `erased`: what was erased stays erased, whatever the rules;
 //! - `evolution`: one field, declared otherwise in every way that there is;
 //! - `older_layout`: archives that were begun before bytes were kept;
 //! - `tables`: the tables of one deployment.
 
 mod columns_only;
+mod erased;
 mod evolution;
 mod older_layout;
 mod tables;

@@ -1,6 +1,7 @@
 //! The tables of one deployment whose catalog changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, IntoLazy, Schema, SortMultipleOptions, col};
@@ -18,7 +19,10 @@ use super::super::*;
 use crate::archive::buffer::Buffer;
 use crate::archive::replace::{self, ReadAgain, Replacement};
 use crate::archive::{commit, compact};
+use crate::archive_rows::erased;
 use crate::archive_rows::record_rows::Incoming;
+use crate::erase::commits::TakingOut;
+use crate::erase::{Condition, TakenOut};
 use crate::{archive, rows};
 
 pub(super) const LOG: &str = "log";
@@ -107,8 +111,10 @@ impl Tables {
         let ranges = facts.not_decodable(&rules).map(|(id, range)| OffsetRange { id, from: range.from, to: range.to });
         let ranges: Vec<OffsetRange> = ranges.collect();
         let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
-        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &begins), Decoder::new(source));
-        let mut again = ReadAgain::default();
+        let erased = Arc::new(erased::places(archive, &ranges).await.expect("read"));
+        let mut buffer = Buffer::new(source, LOG, &begins).with_erased(&erased);
+        let mut decoder = Decoder::new(source);
+        let mut again = ReadAgain { erased_parts: facts.erased_parts(), ..ReadAgain::default() };
         for OffsetRange { id, from, to } in &ranges {
             let partition = id.partition;
             for (offset, (payload, time_ms)) in (*from..*to).zip(log[&partition].iter().skip(*from as usize)) {
@@ -123,6 +129,25 @@ impl Tables {
         }
         again.files = commit::write(archive, source, buffer).await.expect("written");
         Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
+    }
+
+    /// Erases what a condition selects, as that catalog decodes records.
+    pub(super) async fn erased(&mut self, catalog: &Catalog, condition: &str) -> TakenOut {
+        self.erased_with(catalog, condition, None).await
+    }
+
+    /// The same, and invalid records that hold that text.
+    pub(super) async fn erased_with(
+        &mut self,
+        catalog: &Catalog,
+        condition: &str,
+        invalid_with: Option<&str>,
+    ) -> TakenOut {
+        let source = &catalog.sources["s"];
+        let schemas = Schemas::new(&self.storage, "s", &Registry::new(&self.settings.registry));
+        let condition = Condition::parse(source, condition, invalid_with).expect("a condition");
+        let archive = self.registered(catalog).await;
+        TakingOut::new(source, schemas, &condition, 1).run(archive).await.expect("erased")
     }
 
     /// Archives the next records of a partition.

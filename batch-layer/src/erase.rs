@@ -1,0 +1,254 @@
+//! Erases events: what a condition selects leaves the archive, the views, the live counters and the answers.
+//!
+//! The archive comes first, because everything else is derived from it. Of each file that holds such events, a copy is written in
+//! which their rows are empty, but for the places of their records, and a commit puts the copies in place of the files. From that
+//! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
+//! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
+//! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
+//!
+//! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
+//! the same condition, goes on with the others.
+//!
+//! - `condition`: the text of a condition, checked;
+//! - `found`: a file → the places and hours of the events that are selected;
+//! - `emptied`: a file → the same file without them;
+//! - `commits`: files → commits of the archive, until none holds such events;
+//! - `report`: what was done, what follows, and what is out of reach;
+//! - `command`: the command line.
+
+pub(crate) mod command;
+pub(crate) mod commits;
+mod condition;
+mod emptied;
+mod found;
+mod report;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use platform::kafka::{Bound, KafkaError, Topics};
+use platform::registry::Registry;
+use platform::settings::Settings;
+use platform::store::StoreError;
+use platform::task::Backoff;
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::contracts::archive::HASH;
+use shared_logic::cut::Behind;
+use storage::{Archive, Schemas, Storage};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::commits::TakingOut;
+use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
+use crate::rows::RowsError;
+
+pub use self::condition::{Condition, NotACondition};
+pub use self::report::{EraseReport, ErasedView, TakenOut};
+
+/// The most files that one commit replaces. Their copies are on disk, not in memory.
+const FILES_MAX: usize = 256;
+
+/// Why events were not erased, or not everywhere. To try again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// Nothing was ever archived of the source.
+    #[error("nothing is archived of source {source_name}")]
+    NoArchive {
+        /// The source's name.
+        source_name: String,
+    },
+    /// The archive was written before bytes and hashes were kept.
+    #[error(
+        "the archive of source {source_name} was written by an older build: start `batch-layer archive` of this build once"
+    )]
+    OlderArchive {
+        /// The source's name.
+        source_name: String,
+    },
+    /// Kafka could not be asked where the topic ends.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The archive could not be read or written.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// The archiver committed before every attempt.
+    #[error("cannot erase from {table}: others committed first {attempts} times; try again")]
+    Overtaken {
+        /// The archive's table.
+        table: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The events are erased from the archive, and answers still count them.
+    #[error("the events are erased from the archive, but answers count them until a reconcile succeeds")]
+    NotReconciled(#[from] ReconcileError),
+}
+
+impl From<StoreError> for EraseError {
+    fn from(error: StoreError) -> EraseError {
+        RowsError::from(error).into()
+    }
+}
+
+/// Erases events of one source.
+pub struct Eraser<'a> {
+    settings: &'a Settings,
+    storage: &'a Storage,
+    catalog: &'a Catalog,
+    source: &'a Source,
+    condition: &'a Condition,
+    /// How long it waits for the archive, and then for the answers.
+    wait: Duration,
+}
+
+impl<'a> Eraser<'a> {
+    /// Erases what the condition selects of a source of that catalog. Waits for others at most `wait` at a time.
+    pub fn new(
+        settings: &'a Settings,
+        storage: &'a Storage,
+        catalog: &'a Catalog,
+        source: &'a Source,
+        condition: &'a Condition,
+        wait: Duration,
+    ) -> Eraser<'a> {
+        Eraser { settings, storage, catalog, source, condition, wait }
+    }
+
+    /// Counts what would be erased by now, and changes nothing.
+    ///
+    /// # Errors
+    /// [`EraseError`].
+    pub async fn count(&self) -> Result<EraseReport, EraseError> {
+        let mut archive = self.archive().await?;
+        let behind = Ends::of(self, &archive).await?.list(&archive);
+        let taken_out = self.taking_out().count(&mut archive).await?;
+        let report = self.report(&archive, taken_out, behind).await;
+        Ok(EraseReport { dry_run: true, ..report })
+    }
+
+    /// Erases the events that had arrived when it was called.
+    ///
+    /// # Errors
+    /// [`EraseError`].
+    pub async fn erase(&self) -> Result<EraseReport, EraseError> {
+        let mut archive = self.archive().await?;
+        let behind = self.wait_for_archive(&mut archive).await?;
+        let taken_out = self.taking_out().run(&mut archive).await?;
+        let mut report = self.report(&archive, taken_out, behind).await;
+        if archive.facts().erasure(self.condition.id()).is_some() {
+            self.reconcile(&mut archive, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn archive(&self) -> Result<Archive, EraseError> {
+        let source_name = || self.source.name.clone();
+        let archive = self.storage.archive(&self.source.name).await?;
+        let archive = archive.ok_or_else(|| EraseError::NoArchive { source_name: source_name() })?;
+        if !archive.facts().keeps_bytes || !archive.columns()?.contains(HASH) {
+            return Err(EraseError::OlderArchive { source_name: source_name() });
+        }
+        Ok(archive)
+    }
+
+    fn taking_out(&self) -> TakingOut<'_> {
+        let registry = Registry::new(&self.settings.registry);
+        let schemas = Schemas::new(self.storage, &self.source.name, &registry);
+        TakingOut::new(self.source, schemas, self.condition, FILES_MAX)
+    }
+
+    /// Waits until the archive holds what had arrived. Returns which partitions it does not hold so far by then: events there are
+    /// archived later, and not erased.
+    async fn wait_for_archive(&self, archive: &mut Archive) -> Result<Vec<Behind>, EraseError> {
+        let (wanted, deadline) = (Ends::of(self, archive).await?, Instant::now() + self.wait);
+        loop {
+            archive.refresh().await?;
+            let behind = wanted.list(archive);
+            if behind.is_empty() || Instant::now() >= deadline {
+                for late in &behind {
+                    warn!(id = %late.partition, wanted = late.wanted, archived = late.archived, "the archive is behind; is `batch-layer archive` running?");
+                }
+                return Ok(behind);
+            }
+            tokio::time::sleep(self.settings.reconcile.poll.get()).await;
+        }
+    }
+
+    /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
+    async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
+        let reconciler = Reconciler::new(self.settings, self.storage, self.catalog);
+        let version = &self.catalog.deployment.version;
+        let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
+        // Each reconcile may leave a slice.
+        let mut backoff = Backoff::new(self.settings.reconcile.poll.get());
+        loop {
+            let mut is_paused = false;
+            for Report { source, metric, outcome, .. } in reconciler.run_to_the_end(&stop).await? {
+                match outcome {
+                    Outcome::Changed(changed) if source == self.source.name => report.add_view(metric, &changed),
+                    Outcome::Paused(_) if source == self.source.name => {
+                        report.add_paused(&metric);
+                        is_paused = true;
+                    }
+                    _ => {}
+                }
+            }
+            archive.refresh().await?;
+            let facts = archive.facts();
+            let known = facts.erasure(self.condition.id()).and_then(|erasure| erasure.versions.get(version));
+            if let Some(known) = known {
+                report.answered(known, reconciler.due_us(known), self.settings.speed.drop_grace.get());
+                return Ok(());
+            }
+            // To wait for an operator is of no use.
+            if is_paused || Instant::now() >= deadline {
+                return Ok(());
+            }
+            info!(source = self.source.name, "answers still count some of the events; reconciling again");
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
+        EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), self.topic().await)
+    }
+
+    /// What Kafka says of how long it keeps the records; nothing if it does not say.
+    async fn topic(&self) -> BTreeMap<String, String> {
+        let Ok(topics) = Topics::new(&self.settings.kafka) else { return BTreeMap::new() };
+        topics.config(&self.source.topic).await.unwrap_or_default()
+    }
+}
+
+/// Where a topic ended when it was asked: so far the archive has to come.
+struct Ends {
+    log: String,
+    ends: BTreeMap<i32, i64>,
+}
+
+impl Ends {
+    /// Up to where the topic ends now. If there is no topic, nothing is waited for.
+    async fn of(eraser: &Eraser<'_>, archive: &Archive) -> Result<Ends, EraseError> {
+        let topics = Topics::new(&eraser.settings.kafka)?;
+        let topic = &eraser.source.topic;
+        let Some(described) = topics.describe(topic).await? else {
+            warn!(table = archive.path(), topic, "the topic does not exist; erasing what is archived");
+            return Ok(Ends { log: String::new(), ends: BTreeMap::new() });
+        };
+        let partitions: Vec<i32> = (0..described.partitions).collect();
+        let ends = topics.offsets(topic, &partitions, Bound::End).await?;
+        Ok(Ends { log: described.log, ends })
+    }
+
+    /// The partitions of which the archive does not hold everything.
+    fn list(&self, archive: &Archive) -> Vec<Behind> {
+        let facts = archive.facts();
+        let behind = self.ends.iter().map(|(partition, end)| {
+            let id = facts.current(&self.log, *partition);
+            let archived = facts.partition(&id).map_or(0, |known| known.next);
+            Behind { partition: id, wanted: *end, archived }
+        });
+        behind.filter(|behind| behind.archived < behind.wanted).collect()
+    }
+}

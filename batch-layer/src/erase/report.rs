@@ -1,0 +1,238 @@
+//! What an erasure has done, what follows from it by itself, and what it cannot reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::{ErasedIn, Facts};
+use shared_logic::cut::Behind;
+use shared_logic::time::{format_day, format_rfc3339};
+
+use super::condition::Condition;
+use crate::reconcile::Changed;
+
+/// What was taken out of an archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TakenOut {
+    /// How many records were selected: events, of which copies are records of their own, and invalid records.
+    pub events: u64,
+    /// How many files were replaced.
+    pub files: u64,
+    /// How many hours of event time are counted anew.
+    pub hours: u64,
+    /// How many invalid records stay, with their bytes. They have no fields, so the condition says nothing of them.
+    pub invalid: u64,
+    /// How many records the source's rules cannot decode, because their bytes were not kept. They stay as they are.
+    pub without_bytes: u64,
+    #[serde(skip)]
+    starts: BTreeSet<i64>,
+}
+
+/// What became of the view of a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErasedView {
+    /// Its newest version.
+    pub version: u64,
+    /// How many pieces of event time were counted anew: hours, unless the metric's buckets need longer ones.
+    pub recomputed: u64,
+}
+
+/// What an erasure has done, as an operator reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EraseReport {
+    /// The source's name.
+    pub source: String,
+    /// What stands for the condition in the archive's facts.
+    pub id: String,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// What left the archive, or would leave it.
+    #[serde(flatten)]
+    pub taken_out: TakenOut,
+    /// The first day, `YYYY-MM-DD`, of which the archive holds every row; `None`: it holds those of all days. Events of earlier days
+    /// cannot be found, and views go on counting them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<String>,
+    /// The partitions that the archive did not hold whole in time. Events in what was not archived are not erased.
+    pub behind: Vec<String>,
+    /// The views of the source's metrics.
+    pub views: BTreeMap<String, ErasedView>,
+    /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
+    pub uncounted_since: Option<String>,
+    /// From when on live counters with the events are dropped from Redis.
+    pub counters_dropped_from: Option<String>,
+    /// From when on a reconcile deletes the last files of older versions.
+    pub files_deleted_from: Option<String>,
+    /// What else may hold the events.
+    pub out_of_reach: Vec<String>,
+}
+
+impl TakenOut {
+    /// Adds a file.
+    pub(super) fn add(&mut self, hours: &BTreeMap<String, BTreeSet<i64>>, events: u64) {
+        self.files += 1;
+        self.events += events;
+        self.starts.extend(hours.values().flatten());
+        self.hours = self.starts.len() as u64;
+    }
+}
+
+impl EraseReport {
+    /// `facts` are those of the archive, and `topic` is the configuration of the source's topic, as far as Kafka says it.
+    pub(super) fn new(
+        source: &Source,
+        condition: &Condition,
+        taken_out: TakenOut,
+        behind: Vec<Behind>,
+        facts: &Facts,
+        topic: BTreeMap<String, String>,
+    ) -> EraseReport {
+        let retired_before = facts.retired_before.map(format_day);
+        let mut out_of_reach = out_of_reach(source, &topic, &taken_out);
+        out_of_reach.extend(retired_before.as_deref().map(of_retired_days));
+        EraseReport {
+            source: source.name.clone(),
+            id: condition.id().to_owned(),
+            dry_run: false,
+            out_of_reach,
+            taken_out,
+            retired_before,
+            behind: behind.iter().map(ToString::to_string).collect(),
+            views: BTreeMap::new(),
+            uncounted_since: None,
+            counters_dropped_from: None,
+            files_deleted_from: None,
+        }
+    }
+
+    /// Adds what a reconcile did to the view of a metric.
+    pub(super) fn add_view(&mut self, metric: String, changed: &Changed) {
+        let view = self.views.entry(metric).or_insert(ErasedView { version: 0, recomputed: 0 });
+        view.version = changed.version;
+        view.recomputed += changed.work.recomputed;
+    }
+
+    /// Notes that the view of a metric is paused, so that reconciles leave it as it is.
+    pub(super) fn add_paused(&mut self, metric: &str) {
+        let paused = format!(
+            "the view of {metric}, which was rolled back and is paused: it counts the events until `batch-layer resume {metric}` and \
+             the reconcile after that"
+        );
+        if !self.out_of_reach.contains(&paused) {
+            self.out_of_reach.push(paused);
+        }
+    }
+
+    /// Notes that no answer counts the events, and when the rest follows.
+    pub(super) fn answered(&mut self, known: &ErasedIn, deleted_from_us: i64, drop_grace: Duration) {
+        let since_us = known.uncounted_at_us;
+        let grace_us = i64::try_from(drop_grace.as_micros()).unwrap_or(i64::MAX);
+        self.uncounted_since = Some(format_rfc3339(since_us));
+        self.counters_dropped_from = Some(format_rfc3339(since_us.saturating_add(grace_us)));
+        self.files_deleted_from = Some(format_rfc3339(deleted_from_us));
+    }
+}
+
+/// What no erasure of this deployment reaches.
+fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &TakenOut) -> Vec<String> {
+    let kept: Vec<String> = ["retention.ms", "retention.bytes", "cleanup.policy"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", topic.get(name)?)))
+        .collect();
+    let kept = if kept.is_empty() { "its retention is not known here".to_owned() } else { kept.join(", ") };
+    let mut others = vec![
+        format!("the topic {} in Kafka: {kept}", source.topic),
+        "other consumers of the topic, and other deployments that archive it".to_owned(),
+        "views of other versions of this deployment, until they are reconciled".to_owned(),
+        "backups and snapshots of the store, of Redis and of Kafka".to_owned(),
+    ];
+    if taken_out.invalid > 0 {
+        let invalid = taken_out.invalid;
+        others.push(format!(
+            "{invalid} invalid records in the archive, which have bytes but no fields: see --invalid-with"
+        ));
+    }
+    if taken_out.without_bytes > 0 {
+        let records = taken_out.without_bytes;
+        others.push(format!(
+            "{records} records that were archived without bytes under other rules; restore these in the catalog and erase again"
+        ));
+    }
+    others
+}
+
+/// What stays of events of retired days.
+fn of_retired_days(before: &str) -> String {
+    format!(
+        "events of days before {before}, whose rows are retired (`retain`): they cannot be found, and hours of these days cannot be \
+         counted anew; views go on counting them, and name a person only if a metric groups by such a field: let it give these days \
+         up by its own `retain`"
+    )
+}
+
+impl fmt::Display for EraseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EraseReport { source, id, taken_out, .. } = self;
+        let TakenOut { events, files, hours, .. } = taken_out;
+        if self.dry_run {
+            writeln!(f, "{source}: {events} records in {files} files and {hours} hours would be erased (id {id})")?;
+        } else {
+            writeln!(f, "{source}: {events} records erased from {files} files and {hours} hours (id {id})")?;
+        }
+        for late in &self.behind {
+            writeln!(f, "  not erased from what is not archived yet: {late}; erase again later")?;
+        }
+        for (metric, ErasedView { version, recomputed }) in &self.views {
+            writeln!(f, "  view {metric}: version {version}, {recomputed} hours counted anew")?;
+        }
+        match (&self.uncounted_since, &self.counters_dropped_from, &self.files_deleted_from) {
+            (Some(since), Some(counters), Some(files)) => {
+                writeln!(f, "  no answer counts them since {since}")?;
+                writeln!(f, "  live counters with them are dropped from {counters} on, and unlinked soon after")?;
+                writeln!(f, "  local segments of older views are removed once no request uses them")?;
+                writeln!(
+                    f,
+                    "  a reconcile deletes the last files with them from {files} on; see `batch-layer erasures`"
+                )?;
+            }
+            _ if self.dry_run => {}
+            _ if *events == 0 && self.views.is_empty() => writeln!(f, "  there was nothing to erase")?,
+            _ => writeln!(
+                f,
+                "  answers still count some of them, as speed has not counted up to what is archived: later reconciles change \
+                 that; see `batch-layer erasures`"
+            )?,
+        }
+        writeln!(f, "out of reach:")?;
+        for other in &self.out_of_reach {
+            writeln!(f, "  {other}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+    use shared_logic::log::Offsets;
+
+    use super::*;
+
+    #[test]
+    fn a_report_says_that_events_of_retired_days_cannot_be_found() {
+        let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
+        let source = &catalog.sources["s"];
+        let condition = Condition::parse(source, "k = 'a'", None).expect("a condition");
+        let report = |facts: &Facts| {
+            EraseReport::new(source, &condition, TakenOut::default(), Vec::new(), facts, BTreeMap::new())
+        };
+        let mut facts = Facts::default();
+        assert!(!report(&facts).to_string().contains("retired"));
+        facts.retire(1, &Offsets::default());
+        let said = report(&facts);
+        assert_eq!(said.retired_before.as_deref(), Some("1970-01-02"));
+        assert!(said.to_string().contains("events of days before 1970-01-02, whose rows are retired"), "{said}");
+    }
+}

@@ -1,0 +1,119 @@
+//! How far erasures have come: when answers no longer count the events, and when no file of the store holds them any more.
+//!
+//! An erasure takes events out of the newest version of the archive at once. Views follow with their next commits, and the files of
+//! older versions are deleted once no reader can need them. The archiver and the reconciles delete such files from time to time; for
+//! an erasure, a reconcile makes sure of it, so that a quiet source does not keep what it should forget. Both moments are noted in
+//! the archive's facts.
+
+use std::time::Duration;
+
+use platform::store::StoreError;
+use platform::telemetry::error_text;
+use shared_logic::catalog::Source;
+use shared_logic::complete;
+use shared_logic::contracts::archive::{ErasedIn, Erasure};
+use shared_logic::log::PartitionId;
+use storage::{Archive, BatchView, ORPHAN_AGE};
+use tracing::{info, warn};
+
+use super::error::SourceError;
+use super::{Prepared, Reconciler};
+
+/// How much longer than needed old files are left, as clocks differ.
+const MARGIN: Duration = Duration::from_secs(60);
+
+impl Reconciler {
+    /// Notes how far the erasures of a source have come, and deletes old files where that is due. A failure is logged and nothing
+    /// else: the next reconcile tries again.
+    pub(super) async fn follow_erasures(&self, prepared: &mut Prepared<'_>) {
+        let source = &self.catalog.sources[prepared.shards.source()];
+        if let Err(error) = self.try_follow_erasures(source, &mut prepared.archive).await {
+            warn!(source = source.name, error = error_text(&error), "cannot follow erasures; trying again later");
+        }
+    }
+
+    pub(crate) async fn try_follow_erasures(&self, source: &Source, archive: &mut Archive) -> Result<(), SourceError> {
+        archive.refresh().await?;
+        let version = self.catalog.deployment.version.as_str();
+        let erasures = archive.facts().erasures;
+        for erasure in erasures.iter().filter(|erasure| erasure.completed_at_us.is_some()) {
+            let now_us = platform::clock::now_us();
+            let reached = match erasure.versions.get(version).copied() {
+                Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
+                Some(known) => {
+                    let is_done = self.delete_old_files(erasure, source, archive).await?;
+                    is_done.then_some(ErasedIn { deleted_at_us: Some(now_us), ..known })
+                }
+                None => {
+                    let is_uncounted = self.is_uncounted(erasure, source, archive).await?;
+                    is_uncounted.then_some(ErasedIn { uncounted_at_us: now_us, deleted_at_us: None })
+                }
+            };
+            if let Some(reached) = reached {
+                archive.change("ERASURE", |facts| facts.note_erased_in(erasure, version, reached)).await?;
+                let done = match reached.deleted_at_us {
+                    None => "no answer counts what was erased",
+                    Some(_) => "no file of this store holds what was erased",
+                };
+                info!(source = source.name, id = erasure.id, version, "{done}");
+            }
+        }
+        Ok(())
+    }
+
+    /// When the files that may hold erased events are old enough to be deleted, microseconds since 1970.
+    pub(crate) fn due_us(&self, known: &ErasedIn) -> i64 {
+        let wait = ORPHAN_AGE.max(self.log_retention) + MARGIN;
+        known.uncounted_at_us.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether no answer of this version of the deployment counts the events: every view was counted from an archive without them,
+    /// and up to where the archive reached by then, so that no slice with them is added.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn is_uncounted(&self, erasure: &Erasure, source: &Source, archive: &Archive) -> Result<bool, StoreError> {
+        let (facts, rules) = (archive.facts(), source.rules());
+        for metric in self.catalog.metrics_of(&source.name) {
+            let view = self.storage.batch_view(&metric.name).await?;
+            let note = view.as_ref().and_then(BatchView::note).map(AsRef::as_ref);
+            let own = complete::own_view(note, &self.catalog.definition(metric), &rules, Some(&facts));
+            let Some(own) = own else { return Ok(false) };
+            for part in &erasure.parts {
+                let upto = archive.erased(part).await?.unwrap_or_default().upto;
+                let begin = |id: &PartitionId| facts.partition(id).map_or(0, |known| known.begin);
+                let is_within = upto.iter().all(|(id, offset)| own.cut.get(id).unwrap_or_else(|| begin(id)) >= offset);
+                if own.archive_version < part.version || !is_within {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Deletes what belongs to older versions of a source's tables. Returns whether all of it is gone: a table of which another
+    /// process has just committed a version is left to the next time.
+    async fn delete_old_files(
+        &self,
+        erasure: &Erasure,
+        source: &Source,
+        archive: &mut Archive,
+    ) -> Result<bool, StoreError> {
+        let newest = erasure.parts.iter().map(|part| part.version).max().unwrap_or_default();
+        archive.checkpoint().await?;
+        archive.remove_decoded().await?;
+        archive.remove_erased().await?;
+        archive.remove_identities(&source.rules()).await?;
+        archive.remove_orphans().await?;
+        let mut is_done = !archive.refresh().await?;
+        for metric in self.catalog.metrics_of(&source.name) {
+            let Some(mut view) = self.storage.batch_view(&metric.name).await? else { continue };
+            view.checkpoint().await?;
+            view.forget_rebuilds_before(newest).await?;
+            view.forget_versions_before(newest).await?;
+            view.remove_orphans(&self.catalog.definition(metric)).await?;
+            is_done &= !view.refresh().await?;
+        }
+        Ok(is_done)
+    }
+}

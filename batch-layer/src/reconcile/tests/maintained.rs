@@ -1,0 +1,292 @@
+//! Maintenance beside an archiver and a reconcile, on real tables; and a busy day.
+
+use std::collections::BTreeMap;
+
+use platform::store::Committed;
+use polars::prelude::{DataType, Schema};
+use shared_logic::contracts::archive::{Facts, OFFSET, PARTITION};
+use shared_logic::contracts::batch_view::Note;
+use shared_logic::decode::Decoder;
+use shared_logic::log::PartitionId;
+use shared_logic::time::DAY_US;
+use storage::Archive;
+use test_kit::{Dice, first_seed, repetitions};
+
+use super::super::*;
+use super::bench::{A_DAY, Bench, CATALOG, LOG};
+use super::erasures::erase;
+use crate::archive::buffer::Buffer;
+use crate::archive::compact;
+use crate::archive_rows::record_rows::Incoming;
+use crate::maintenance::{self, Pass, Step};
+use crate::{archive, rows};
+
+const PARTITIONS: i32 = 2;
+
+/// Payloads of a partition.
+type Sent = Vec<String>;
+
+/// Events of three days, some of them copies of others.
+fn sent(dice: &mut Dice, count: i64) -> Sent {
+    let event = |dice: &mut Dice| {
+        let id = dice.between(0, 3 * count);
+        let at_ms = id % 3 * A_DAY * 60_000 + id * 1_000;
+        format!(r#"{{"house": "h", "id": {id}, "at": {at_ms}, "n": {}, "k": "k{}"}}"#, dice.between(0, 9), id % 5)
+    };
+    (0..count).map(|_| event(dice)).collect()
+}
+
+/// Archives all of that, a few records per commit, as an archiver does: from what is archived on whenever it was overtaken.
+async fn archives(storage: Storage, source: Source, sent: Vec<Sent>, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let mut archive = storage.archive("s").await.expect("read").expect("begun");
+    loop {
+        archive.refresh().await.expect("read");
+        let facts = archive.facts();
+        let next_of = |partition: i32| facts.partition(&PartitionId::new(LOG, partition)).expect("begun").next;
+        let next: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, next_of(partition))).collect();
+        let (mut buffer, mut decoder) = (Buffer::new(&source, LOG, &next), Decoder::new(&source));
+        for (partition, offset) in next {
+            let records = sent[partition as usize].iter().zip(0_i64..).skip(offset as usize);
+            for (payload, offset) in records.take(dice.between(1, 4) as usize) {
+                let payload = Some(payload.as_bytes());
+                let record = Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None };
+                buffer.push(record, &mut decoder);
+            }
+        }
+        if !buffer.has_progress() {
+            return;
+        }
+        archive::commit::rows(&mut archive, &source, LOG, buffer, &BTreeMap::new()).await.expect("tried");
+        if dice.chance(20) {
+            let schemas = storage::Schemas::new(&storage, "s", &Registry::new(&settings::Registry::default()));
+            compact::compact(&mut archive, &source, &schemas, 2).await.expect("compacted");
+        }
+    }
+}
+
+/// Reconciles again and again until a whole archive is counted.
+async fn reconciles(reconciler: Reconciler, whole: i64) {
+    let metric = &reconciler.catalog.metrics["m"];
+    loop {
+        let archive = reconciler.storage.archive("s").await.expect("read").expect("begun");
+        let mut view = view::create(&reconciler.storage, &reconciler.catalog, metric).await.expect("opened");
+        let counted = reconciler.counted(metric, &view, &archive, true).await.expect("read");
+        let counted = counted.unwrap_or(Counted::Nothing);
+        let (plan, done) =
+            reconciler.recount(metric, &view, &counted, &archive, &Rotated::new()).await.expect("recounted");
+        let cut: i64 = plan.cut.iter().map(|(_, offset)| offset).sum();
+        let committed = reconciler.commit(metric, &mut view, plan, done).await.expect("tried");
+        if committed.is_some() && cut == whole {
+            return;
+        }
+    }
+}
+
+/// Maintains everything so often.
+async fn maintains(reconciler: Reconciler, times: usize) {
+    let (stop, now_us) = (CancellationToken::new(), platform::clock::now_us());
+    for _ in 0..times {
+        let pass = Pass { names: &[], dry_run: false, now_us };
+        maintenance::run(&reconciler, pass, &stop).await.expect("maintained");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Every archived row, by partition and offset.
+async fn archived(archive: &Archive) -> Vec<(i32, i64)> {
+    let columns: Schema = [(PARTITION.into(), DataType::Int32), (OFFSET.into(), DataType::Int64)].into_iter().collect();
+    let read = archive.read(&archive.files().await.expect("listed"), &columns).await.expect("read");
+    let rows = rows::compute("read", archive.path(), move || read.collect()).await.expect("decoded");
+    let partitions = rows.column(PARTITION).expect("a column").i32().expect("integers").iter().flatten();
+    let offsets = rows.column(OFFSET).expect("a column").i64().expect("integers").iter().flatten();
+    let mut places: Vec<(i32, i64)> = partitions.zip(offsets).collect();
+    places.sort_unstable();
+    places
+}
+
+/// A fresh archive of what was sent, counted at once.
+async fn counted_at_once(sent: &[Sent], seed: u64) -> super::bench::Rows {
+    let ids: Vec<PartitionId> = (0..PARTITIONS).map(|partition| PartitionId::new(LOG, partition)).collect();
+    let bench = Bench::with(Settings::default(), &ids).await;
+    let source = bench.source().clone();
+    archives(bench.reconciler.storage.clone(), source, sent.to_vec(), seed).await;
+    reconciles(bench.reconciler.clone(), sent.iter().map(|sent| sent.len() as i64).sum()).await;
+    bench.rows_of(&bench.view().await).await
+}
+
+async fn race(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let sent: Vec<Sent> = (0..PARTITIONS).map(|_| sent(&mut dice, 60)).collect();
+    let whole: i64 = sent.iter().map(|sent| sent.len() as i64).sum();
+    let ids: Vec<PartitionId> = (0..PARTITIONS).map(|partition| PartitionId::new(LOG, partition)).collect();
+    let bench = Bench::with(Settings::default(), &ids).await;
+    let Reconciler { storage, .. } = bench.reconciler.clone();
+    let racing = [
+        tokio::spawn(archives(storage, bench.source().clone(), sent.clone(), seed)),
+        tokio::spawn(reconciles(bench.reconciler.clone(), whole)),
+        tokio::spawn(maintains(bench.reconciler.clone(), 6)),
+        tokio::spawn(maintains(bench.reconciler.clone(), 6)),
+    ];
+    for task in racing {
+        task.await.unwrap_or_else(|error| panic!("BRAID_SEED={seed}: {error}"));
+    }
+    maintains(bench.reconciler.clone(), 1).await;
+
+    let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("begun");
+    let expected: Vec<(i32, i64)> = sent
+        .iter()
+        .zip(0..)
+        .flat_map(|(sent, partition)| (0..sent.len() as i64).map(move |at| (partition, at)))
+        .collect();
+    assert_eq!(archived(&archive).await, expected, "BRAID_SEED={seed}: each record once");
+    let rows = bench.rows_of(&bench.view().await).await;
+    assert_eq!(rows, counted_at_once(&sent, seed).await, "BRAID_SEED={seed}: the view");
+    let per_day = DataFile::by_partition(archive.files().await.expect("listed"));
+    assert!(per_day.values().all(|files| files.len() <= 6), "BRAID_SEED={seed}: {per_day:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_commits_beside_a_pass_no_row_is_lost_or_counted_twice() {
+    let first = first_seed();
+    for seed in first..first + repetitions(3, 60) {
+        race(seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_merged_and_not_committed_are_orphans_and_the_next_pass_merges_anew() {
+    let mut bench = Bench::new().await;
+    for of in 1..=5 {
+        bench.archived(&[of, A_DAY + of]).await;
+    }
+    bench.reconcile(&mut bench.view().await, 10).await.expect("it is the only one");
+    let pass = Pass { names: &["s".to_owned()], dry_run: true, now_us: platform::clock::now_us() };
+    let stop = CancellationToken::new();
+    let planned = maintenance::run(&bench.reconciler, pass, &stop).await.expect("planned");
+    let days: Vec<usize> = planned
+        .iter()
+        .map(|report| match report.step {
+            Step::Merged { files, .. } => files,
+            _ => panic!("{report}"),
+        })
+        .collect();
+    assert_eq!(days, [5, 5]);
+    let before = bench.archive.files().await.expect("listed");
+    // As far as a pass came that was killed before its commit.
+    let one_day: Vec<DataFile> = DataFile::by_partition(before.clone()).into_values().next().expect("a day");
+    let columns = bench.archive.columns().expect("read");
+    let rows = bench.archive.read(&one_day, &columns).await.expect("read");
+    let frame = rows::compute("read", bench.archive.path(), move || rows.collect()).await.expect("decoded");
+    bench.archive.write(&one_day[0].partition, frame, &[OFFSET]).await.expect("written");
+    assert!(!bench.archive.refresh().await.expect("read"));
+    assert_eq!(bench.archive.files().await.expect("listed"), before);
+
+    let done = maintenance::run(&bench.reconciler, Pass { dry_run: false, ..pass }, &stop).await.expect("maintained");
+    assert_eq!(done.len(), 2);
+    assert!(bench.archive.refresh().await.expect("read"));
+    let files = bench.archive.files().await.expect("listed");
+    assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), [5, 5]);
+    assert_eq!(maintenance::run(&bench.reconciler, Pass { dry_run: false, ..pass }, &stop).await.expect("looked"), []);
+    bench.archived(&[3, 6]).await;
+    bench.reconcile(&mut bench.view().await, 12).await.expect("it is the only one");
+    assert_eq!(bench.read().await, (2, Some(12), 11), "a copy is left out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_no_view_has_counted_stay_in_small_files() {
+    let mut bench = Bench::new().await;
+    for of in 1..=4 {
+        bench.archived(&[of]).await;
+    }
+    bench.reconcile(&mut bench.view().await, 4).await.expect("it is the only one");
+    bench.archived(&[5]).await;
+    maintains(bench.reconciler.clone(), 1).await;
+    assert!(bench.archive.refresh().await.expect("read"));
+    let mut rows: Vec<u64> = bench.archive.files().await.expect("listed").iter().map(|file| file.rows).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [1, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_erased_records_are_merged_as_they_are() {
+    let mut bench = Bench::new().await;
+    for of in 1..=5 {
+        bench.archived(&[of]).await;
+    }
+    bench.reconcile(&mut bench.view().await, 5).await.expect("it is the only one");
+    assert_eq!(erase(&mut bench, "id = 2", 9).await.events, 1);
+    bench.reconcile(&mut bench.view().await, 5).await.expect("it is the only one");
+    maintains(bench.reconciler.clone(), 1).await;
+    assert!(bench.archive.refresh().await.expect("read"));
+    let files = bench.archive.files().await.expect("listed");
+    assert_eq!(files.iter().map(|file| file.rows).collect::<Vec<_>>(), [5]);
+    let places: Vec<(i32, i64)> = (0..5).map(|at| (0, at)).collect();
+    assert_eq!(archived(&bench.archive).await, places);
+    assert_eq!(bench.read().await.2, 4);
+    assert_eq!(erase(&mut bench, "id = 2", 9).await.events, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_many_small_files_becomes_one_that_counts_the_same_up_to_the_same_cut() {
+    let mut bench = Bench::new().await;
+    let mut view = bench.view().await;
+    // Files so different in size that a reconcile merges none of them: rows of so many buckets.
+    for (minute, buckets) in [(1, 22), (2, 7), (3, 1), (4, 1), (5, 1)] {
+        let ids: Vec<i64> = (0..buckets).map(|bucket| bucket * 30 + minute).collect();
+        bench.archived(&ids).await;
+        bench.reconcile(&mut view, bench.next(&super::bench::id())).await.expect("it is the only one");
+    }
+    assert_eq!(view.files().await.expect("listed").len(), 5);
+    let before = (bench.rows_of(&view).await, view.note().map(|note| Note::clone(note)));
+    maintains(bench.reconciler.clone(), 1).await;
+    assert!(view.refresh().await.expect("read"));
+    let after = (bench.rows_of(&view).await, view.note().map(|note| Note::clone(note)));
+    assert_eq!(after, before);
+    let rows: Vec<u64> = view.files().await.expect("listed").iter().map(|file| file.rows).collect();
+    assert_eq!(rows, [22], "one row for each key and bucket");
+    bench.archived(&[6, 1]).await;
+    bench.reconcile(&mut view, bench.next(&super::bench::id())).await.expect("it is the only one");
+    assert_eq!(bench.read().await.2, 33);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_day_has_few_files_after_a_pass() {
+    /// A commit each minute.
+    const COMMITS: i64 = 24 * 60;
+    const FILES_MAX: usize = 20;
+    let (without_metric, _) = CATALOG.split_once("[metrics.m]").expect("it has one");
+    let mut bench = Bench::of(without_metric, Settings::default(), &[PartitionId::new(LOG, 0)]).await;
+    let source = bench.source().clone();
+    let mut dice = Dice::new(first_seed());
+    for minute in 0..COMMITS {
+        let today_ms = 40 * A_DAY * 60_000;
+        let late_ms = dice.between(1, 30) * A_DAY * 60_000;
+        let at_ms = [today_ms + minute * 60_000, today_ms + minute * 60_000 + 30_000, today_ms - late_ms + minute];
+        let mut buffer = Buffer::new(&source, LOG, &BTreeMap::from([(0, 3 * minute)]));
+        let mut decoder = Decoder::new(&source);
+        for (at_ms, offset) in at_ms.into_iter().zip(3 * minute..) {
+            let payload = format!(r#"{{"house": "h", "id": {offset}, "at": {at_ms}, "n": 1}}"#);
+            let payload = Some(payload.as_bytes());
+            let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
+            buffer.push(record, &mut decoder);
+        }
+        let committed = archive::commit::rows(&mut bench.archive, &source, LOG, buffer, &BTreeMap::new()).await;
+        assert!(matches!(committed, Ok(Committed::At(_))), "{committed:?}");
+        if minute % 100 == 99 {
+            bench.archive.checkpoint().await.expect("written");
+        }
+    }
+    assert_eq!(bench.archive.files().await.expect("listed").len() as i64, 2 * COMMITS);
+    let pass = Pass { names: &[], dry_run: false, now_us: 41 * DAY_US };
+    maintenance::run(&bench.reconciler, pass, &CancellationToken::new()).await.expect("maintained");
+    let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("archived");
+    let per_day = DataFile::by_partition(archive.files().await.expect("listed"));
+    assert_eq!(per_day.len(), 31);
+    let most = per_day.values().map(Vec::len).max().unwrap_or_default();
+    assert!(most <= FILES_MAX, "{most} files of one day");
+    let places: Vec<(i32, i64)> = (0..3 * COMMITS).map(|offset| (0, offset)).collect();
+    assert_eq!(archived(&archive).await, places);
+    let before = Facts::clone(archive.note().expect("noted"));
+    assert_eq!(before, bench.archive.facts(), "facts are as they were");
+}
