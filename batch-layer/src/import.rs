@@ -117,7 +117,7 @@ impl Importer {
     /// # Errors
     /// If the file cannot be read, its format does not fit the source's, or the archive cannot be read or written.
     pub async fn import(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
-        let (started, started_us) = (Instant::now(), now_us());
+        let started = Instant::now();
         let digest = digest(file).await?;
         let log = import_log(digest);
         let mut archive = self.archive().await?;
@@ -126,7 +126,8 @@ impl Importer {
             return Ok(Imported::new(file, log, Outcome::AlreadyImported, nothing, started.elapsed()));
         }
         let decoding = Decoding::begin(file, args, &self.source, &log)?;
-        let written = self.write(&archive, file, decoding, started_us).await?;
+        // From here on: to read a very large file for its digest may alone take longer than a list holds.
+        let written = self.write(&archive, file, decoding, now_us()).await?;
         file.is_unchanged()?;
         let outcome = match written.tally.rows {
             0 => Outcome::Empty,

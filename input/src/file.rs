@@ -20,6 +20,8 @@ use crate::rows::{Line, RowArgs, Rows, Separated, is_blank};
 
 /// With these bytes a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
+/// How many first bytes say whether a file can be read.
+const BEGIN_BYTES: u64 = 8;
 const BUFFER_BYTES: usize = 1 << 20;
 /// Endings of names that say how a file is packed, which its first bytes say, too.
 const PACKED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
@@ -53,11 +55,18 @@ struct Stamp {
     place: (u64, u64),
     bytes: u64,
     modified: (i64, i64),
+    /// When it was changed in any way. A program may set back when it was modified, and this not.
+    changed: (i64, i64),
 }
 
 impl Stamp {
     fn of(file: &Metadata) -> Stamp {
-        Stamp { place: (file.dev(), file.ino()), bytes: file.len(), modified: (file.mtime(), file.mtime_nsec()) }
+        Stamp {
+            place: (file.dev(), file.ino()),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
     }
 }
 
@@ -78,8 +87,11 @@ impl InputFile {
         }
         let mut begin = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
-        file.take(PARQUET.len() as u64).read_to_end(&mut begin).map_err(unreadable)?;
-        let kind = if begin == PARQUET { Some(Kind::Parquet) } else { kind.or_else(|| named(path)) };
+        file.take(BEGIN_BYTES).read_to_end(&mut begin).map_err(unreadable)?;
+        if let Some(packed) = packed_otherwise(&begin) {
+            return Err(InputError::Packed { name: name(), packed });
+        }
+        let kind = if begin.starts_with(PARQUET) { Some(Kind::Parquet) } else { kind.or_else(|| named(path)) };
         Ok(InputFile { path: path.to_owned(), kind, stamp: Stamp::of(&metadata) })
     }
 
@@ -249,6 +261,18 @@ fn digest_of(mut input: Box<dyn BufRead + Send>) -> io::Result<u128> {
         }
         hash.update(bytes);
         input.consume(count);
+    }
+}
+
+/// How a file is packed, if that is not read. Its lines would be invalid records, all of which stay in the archive.
+fn packed_otherwise(begin: &[u8]) -> Option<&'static str> {
+    match begin {
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        [b'P', b'K', 3, 4, ..] => Some("zip"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some("zstd as pzstd writes it"),
+        _ => None,
     }
 }
 

@@ -113,6 +113,14 @@ pub enum InputError {
         /// What to do.
         way_out: &'static str,
     },
+    /// The file is packed in a way that is not read.
+    #[error("{name} is {packed}, which is not read: unpack it first, or pack it with gzip or zstd")]
+    Packed {
+        /// The file's name.
+        name: String,
+        /// How it is packed.
+        packed: &'static str,
+    },
     /// The file is not on local disk.
     #[error(
         "{name} lies in an object store, which this build does not read files from: copy the file to local disk and give its path"

@@ -8,10 +8,17 @@
 mod values;
 
 use std::fs::File;
+use std::slice::Iter;
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, TimeUnit};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Type as PhysicalType;
+use parquet::errors::ParquetError;
+use parquet::schema::types::ColumnDescPtr;
 use shared_logic::catalog::Source;
 use shared_logic::schema::{EpochUnit, FieldType, InstantFormat};
 
@@ -48,12 +55,9 @@ impl ParquetRows {
     /// # Errors
     /// If it is not a Parquet file, or a column holds what JSON or the source's field cannot.
     pub(crate) fn open(file: File, source: &Source, name: &str) -> Result<ParquetRows, InputError> {
-        let failed = |error: parquet::errors::ParquetError| InputError::Parquet {
-            name: name.to_owned(),
-            why: error.to_string(),
-        };
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(failed)?;
+        let failed = |error: ParquetError| InputError::Parquet { name: name.to_owned(), why: error.to_string() };
+        let metadata = metadata(&file).map_err(failed)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let columns = builder.schema().fields().iter().map(|field| Column::of(field, source, name));
         let columns = columns.collect::<Result<Vec<Column>, InputError>>()?;
         let batches = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(failed)?;
@@ -80,6 +84,39 @@ impl ParquetRows {
             }
         }
     }
+}
+
+/// What a file declares of its columns.
+///
+/// Instants of the old type INT96 would be read as nanoseconds of 64 bits, which reach from 1677 to 2262: others, such as
+/// 9999-12-31 for "never", would become other instants without a word. So they are read in microseconds.
+fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let declared = ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+    let leaves = declared.parquet_schema().columns();
+    if leaves.iter().all(|leaf| leaf.physical_type() != PhysicalType::INT96) {
+        return Ok(declared);
+    }
+    let (mut leaves, fields) = (leaves.iter(), declared.schema().fields());
+    let fields: Fields = fields.iter().map(|field| in_microseconds(field, &mut leaves)).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(Arc::clone(declared.metadata()), options)
+}
+
+/// The field, with what is INT96 in it in microseconds. `leaves` are the columns of the file from the field's first one on.
+fn in_microseconds(field: &FieldRef, leaves: &mut Iter<'_, ColumnDescPtr>) -> FieldRef {
+    let kind = match field.data_type() {
+        DataType::List(of) => DataType::List(in_microseconds(of, leaves)),
+        DataType::FixedSizeList(of, length) => DataType::FixedSizeList(in_microseconds(of, leaves), *length),
+        DataType::Map(entries, is_sorted) => DataType::Map(in_microseconds(entries, leaves), *is_sorted),
+        DataType::Struct(members) => {
+            DataType::Struct(members.iter().map(|member| in_microseconds(member, leaves)).collect())
+        }
+        kind => match (kind, leaves.next().map(|leaf| leaf.physical_type())) {
+            (DataType::Timestamp(..), Some(PhysicalType::INT96)) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            _ => kind.clone(),
+        },
+    };
+    Arc::new(field.as_ref().clone().with_data_type(kind))
 }
 
 fn object(columns: &[Column], batch: &RecordBatch, row: usize) -> Vec<u8> {

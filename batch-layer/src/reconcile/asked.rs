@@ -6,18 +6,21 @@
 //! done changes nothing. The days that were counted belong to this request alone: a list that an earlier one has left is not used.
 //!
 //! A view whose table another program has changed is not used, so nobody can go on with it. A commit takes all of its files out,
-//! and notes that no definition was counted; its cut stands (R1). Then it is rebuilt like any view of another definition.
+//! and notes that no definition was counted; its cut stands (R1). Then it is rebuilt like any view of another definition, once it is
+//! resumed if it is paused.
 
 use std::time::Duration;
 
 use platform::store::{Committed, StoreError};
 use shared_logic::catalog::Metric;
 use shared_logic::contracts::batch_view::{Asked, Note};
+use shared_logic::time::format_day;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::error::{ReconcileError, RepairError};
+use super::plan::day_of_file;
 use super::rebuild::Turn;
 use super::report::{Outcome, Report};
 use super::{Reconciler, rollback};
@@ -83,10 +86,19 @@ impl Reconciler {
     }
 
     /// Takes every file out of a view whose table another program has changed, if no other process does so first.
-    async fn emptied(&self, metric: &Metric, damaged: &StoreError) -> Result<(), StoreError> {
+    async fn emptied(&self, metric: &Metric, damaged: &StoreError) -> Result<(), RepairError> {
         let Some(mut view) = self.storage.batch_view_as_it_is(&metric.name).await? else { return Ok(()) };
+        let (files, archive) = (view.files().await?, self.storage.archive(&metric.source).await?);
+        // Only the view still says what was counted of such days.
+        let retired_before = archive.and_then(|archive| archive.facts().retired_before);
+        if let Some(before) = retired_before.filter(|before| files.iter().any(|file| day_of_file(file) < Some(*before)))
+        {
+            return Err(RepairError::HoldsRetired { metric: metric.name.clone(), before: format_day(before) });
+        }
+        // Days that a finished rebuild has left listed would be taken for those of the one that follows.
+        view.forget_rebuild(&self.catalog.definition(metric)).await?;
         let note = view.note().map(|note| note.of_no_rows(platform::clock::now_us()));
-        let commit = view.begin("EMPTY").removing(view.files().await?);
+        let commit = view.begin("EMPTY").removing(files);
         if let Committed::At(version) = view.commit(commit, note).await? {
             warn!(table = view.path(), version, %damaged, "all files are taken out of the view; it is counted anew");
         }

@@ -217,6 +217,17 @@ pub enum RepairError {
         /// The version.
         version: u64,
     },
+    /// The view holds days that could not be counted anew.
+    #[error(
+        "the view of {metric} was changed by another program, and holds days before {before}, of which the archive does not hold every \
+         row any more (`retain`): counted anew it would lack them, so it is not emptied; roll it back to a version that is kept"
+    )]
+    HoldsRetired {
+        /// The metric's name.
+        metric: String,
+        /// The first day of which the archive holds every row, `YYYY-MM-DD`.
+        before: String,
+    },
     /// Other processes committed before every attempt.
     #[error("reconciles committed first {attempts} times; try again")]
     Overtaken {

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use platform::store::{Committed, DataFile};
+use platform::store::{Committed, DataFile, StoreError};
 use shared_logic::catalog::Metric;
 use shared_logic::complete;
 use shared_logic::contracts::batch_view::{Asked, Note, Pause};
@@ -82,11 +82,13 @@ impl Reconciler {
             let kept = view.kept_version(&name).await?;
             let kept = kept.ok_or_else(|| self.not_kept(metric, name.version))?;
             let above_cut = above(&kept.note, &archive);
-            if pause(&view).is_some_and(|pause| pause.rolled_back_to == name.version) {
+            if pause(&view).is_some_and(|pause| pause.rolled_back_to == name.version) && self.fits(metric).await? {
                 return Ok(RolledBack { to: name.version, version: None, above_cut });
             }
             self.judge(metric, &kept, (&view, &archive))?;
             if let Committed::At(version) = self.commit_older(metric, &mut view, kept).await? {
+                // So that it is known, after a resume and further reconciles, what the view was led away from.
+                self.keep_version(&view).await;
                 return Ok(RolledBack { to: name.version, version: Some(version), above_cut });
             }
         }
@@ -121,19 +123,40 @@ impl Reconciler {
         Ok((view, archive))
     }
 
+    /// Whether the view's table is as its last commit left it.
+    async fn fits(&self, metric: &Metric) -> Result<bool, RepairError> {
+        match self.storage.batch_view(&metric.name).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::FilesDiffer { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Which of the versions that are kept is meant.
     async fn chosen(&self, metric: &Metric, view: &BatchView, to: Option<u64>) -> Result<KeptName, RepairError> {
         let kept = view.kept_versions().await?;
-        let mut newest_first = kept.into_iter().rev();
-        let counted_at_us = view.note().map(|note| note.committed_at_us);
         match (to, pause(view)) {
-            (Some(to), _) => newest_first.find(|name| name.version == to).ok_or_else(|| self.not_kept(metric, to)),
+            (Some(to), _) => {
+                kept.into_iter().rev().find(|name| name.version == to).ok_or_else(|| self.not_kept(metric, to))
+            }
             // Whoever repeats the command because its reply was lost would go back one more.
             (None, Some(pause)) => Err(RepairError::Paused { metric: metric.name.clone(), pause: pause.clone() }),
-            // Maintenance commits, too, and changes nothing that a reconcile has counted.
-            (None, None) => newest_first
-                .find(|name| name.version < view.version() && Some(name.committed_at_us) != counted_at_us)
-                .ok_or_else(|| RepairError::NoneKept { metric: metric.name.clone() }),
+            (None, None) => {
+                // Maintenance commits, too, and changes nothing that a reconcile has counted.
+                let counted_at_us = view.note().map(|note| note.committed_at_us);
+                let is_same = |name: &KeptName| Some(name.committed_at_us) == counted_at_us;
+                let own = match kept.iter().rev().find(|name| is_same(name)) {
+                    Some(own) => view.kept_version(own).await?,
+                    None => None,
+                };
+                // Of a view that was rolled back and resumed, what it was led away from is not the version before.
+                let led_back = own.and_then(|own| own.note.asked.pause).map(|pause| pause.rolled_back_to + 1);
+                let end = led_back.unwrap_or(view.version());
+                kept.into_iter()
+                    .rev()
+                    .find(|name| name.version < end && !is_same(name))
+                    .ok_or_else(|| RepairError::NoneKept { metric: metric.name.clone() })
+            }
         }
     }
 

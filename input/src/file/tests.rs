@@ -89,6 +89,25 @@ fn a_file_that_is_not_on_local_disk_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_packed_in_another_way_is_refused_and_not_read_as_lines() {
+    for (begin, packed) in [
+        (&b"BZh91AY&SY"[..], "bzip2"),
+        (&b"\xfd7zXZ\0\0"[..], "xz"),
+        (&b"PK\x03\x04\x14"[..], "zip"),
+        (&b"\x04\x22\x4d\x18"[..], "lz4"),
+        (&b"\x50\x2a\x4d\x18\x04\0\0\0"[..], "pzstd"),
+    ] {
+        let (_folder, path) = file("a.csv", begin);
+        let refused = InputFile::open(&path, Some(Kind::Csv)).expect_err("refused").to_string();
+        assert!(refused.contains(packed) && refused.contains("unpack it first"), "{refused}");
+    }
+    for text in [&b"BZh,1\n"[..], b"PK,1\n", b"P*M,1\n", b"", b"1"] {
+        let (_folder, path) = file("a.csv", text);
+        assert!(InputFile::open(&path, None).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
 fn the_digest_is_that_of_the_content_however_it_is_packed() {
     let digest = |name: &str, bytes: &[u8]| {
         let (_folder, path) = file(name, bytes);
@@ -110,4 +129,16 @@ fn a_file_that_changes_is_not_read_on() {
     assert!(matches!(input.is_unchanged(), Err(InputError::Changed { .. })));
     assert!(matches!(input.digest(), Err(InputError::Changed { .. })));
     assert!(matches!(input.records(&source("csv"), &RowArgs::default()), Err(InputError::Changed { .. })));
+}
+
+#[test]
+fn a_file_of_other_bytes_has_changed_though_its_time_was_set_back() {
+    let (_folder, path) = file("a.csv", b"1,2\n");
+    let modified = std::fs::metadata(&path).expect("looked at").modified().expect("a time");
+    let input = InputFile::open(&path, None).expect("opened");
+    // Times of files advance in steps of some milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::fs::write(&path, b"1,3\n").expect("written");
+    std::fs::File::options().write(true).open(&path).expect("opened").set_modified(modified).expect("set back");
+    assert!(matches!(input.is_unchanged(), Err(InputError::Changed { .. })));
 }

@@ -7,6 +7,10 @@ use arrow::array::{
 };
 use arrow::datatypes::Field;
 use parquet::arrow::ArrowWriter;
+use parquet::data_type::{Int64Type, Int96, Int96Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use shared_logic::catalog::Catalog;
 use shared_logic::decode::Decoder;
 
@@ -26,6 +30,11 @@ fn objects(columns: Vec<(&str, ArrayRef)>, source: &Source) -> Result<Vec<String
         ArrowWriter::try_new(file.try_clone().expect("a handle"), batch.schema(), None).expect("a schema for Parquet");
     writer.write(&batch).expect("written");
     writer.close().expect("closed");
+    objects_of(file, source)
+}
+
+/// The objects of a file.
+fn objects_of(file: File, source: &Source) -> Result<Vec<String>, InputError> {
     let mut rows = ParquetRows::open(file, source, "a test")?;
     let mut all = Vec::new();
     while let Some(line) = rows.next()? {
@@ -120,6 +129,44 @@ fn times_without_a_zone_need_one_in_the_source() {
     let mut decoder = Decoder::new(&zoned);
     let event = decoder.decode(Some(objects[0].as_bytes()), None).expect("an event");
     assert_eq!(event.time_us, US - 9 * 3_600_000_000);
+}
+
+/// As older versions of Spark, Hive and Impala write instants: a Julian day, and the nanosecond of it.
+fn int96(day: u32, nanosecond: u64) -> Int96 {
+    let mut instant = Int96::new();
+    instant.set_data(nanosecond as u32, (nanosecond >> 32) as u32, day);
+    instant
+}
+
+#[test]
+fn an_old_instant_beyond_the_reach_of_nanoseconds_stays_what_it_is() {
+    let schema = "message s { required int64 n; required group in { required int96 at; } required int96 at; }";
+    let schema = Arc::new(parse_message_type(schema).expect("a schema"));
+    let file = tempfile::tempfile().expect("a file");
+    let handle = file.try_clone().expect("a handle");
+    let mut writer = SerializedFileWriter::new(handle, schema, Arc::new(WriterProperties::default())).expect("begun");
+    let mut group = writer.next_row_group().expect("a row group");
+    // 2026-04-24 and 9999-12-31.
+    let instants = [int96(2_461_155, 34_199_000_001_000), int96(5_373_484, 0)];
+    let mut column = group.next_column().expect("a column").expect("the first");
+    column.typed::<Int64Type>().write_batch(&[1, 2], None, None).expect("written");
+    column.close().expect("closed");
+    for _ in 0..2 {
+        let mut column = group.next_column().expect("a column").expect("another");
+        column.typed::<Int96Type>().write_batch(&instants, None, None).expect("written");
+        column.close().expect("closed");
+    }
+    group.close().expect("closed");
+    writer.close().expect("closed");
+    let objects = objects_of(file, &source("time_zone = \"UTC\"\n", "\"timestamp\"")).expect("read");
+    let [first, last] = ["2026-04-24T09:29:59.000001", "9999-12-31T00:00:00"];
+    assert_eq!(
+        objects,
+        [
+            format!(r#"{{"n":1,"in":{{"at":"{first}"}},"at":"{first}"}}"#),
+            format!(r#"{{"n":2,"in":{{"at":"{last}"}},"at":"{last}"}}"#)
+        ]
+    );
 }
 
 #[test]

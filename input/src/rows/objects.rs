@@ -49,14 +49,15 @@ impl Objects {
 
     /// The object of a row. A column that is empty and not in quotes is absent.
     ///
-    /// A row with more or fewer columns than the header, or that is not UTF-8, is no object. It stays as it is, and invalid.
+    /// A row with more or fewer columns than the header, with a quote in the wrong place, or that is not UTF-8, is no object. It
+    /// stays as it is, and invalid.
     pub(super) fn row(&self, table: &Table, row: Vec<u8>) -> Vec<u8> {
         let columns = table.split(without_return(&row));
         let Ok(texts) = columns.iter().map(|column| std::str::from_utf8(column)).collect::<Result<Vec<&str>, _>>()
         else {
             return row;
         };
-        if texts.len() != self.0.len() {
+        if texts.len() != self.0.len() || !texts.iter().all(|text| table.is_well_quoted(text)) {
             return row;
         }
         let mut object = vec![b'{'];
@@ -151,6 +152,20 @@ mod tests {
         let mut decoder = Decoder::new(&source);
         let mut is_valid = |row: &str| decoder.decode(Some(row.as_bytes()), None).is_ok();
         assert_eq!(rows.iter().map(|row| is_valid(row)).collect::<Vec<_>>(), [false, false, true]);
+    }
+
+    #[test]
+    fn rows_with_a_quote_in_the_wrong_place_stay_invalid_as_they_are_for_a_source_of_csv() {
+        let source = source(FIELDS);
+        let good = r#"1000,"a ""b"" c""#;
+        // The last one is cut off within its text.
+        for bad in [r#"1000,5" wide"#, r#"1000,"a" b"#, r#"1000,"a"b""#, r#"1000,"a"#, r#"1000,""#] {
+            let rows = objects(&source, Separated::ByCommas, &format!("at,A note\n{good}\n{bad}")).expect("read");
+            assert_eq!(rows, [r#"{"at":"1000","A note":"a \"b\" c"}"#, bad]);
+            assert!(Decoder::new(&source).decode(Some(bad.as_bytes()), None).is_err(), "{bad}");
+        }
+        let rows = objects(&source, Separated::ByTabs, "at\tA note\n1000\t5\" wide\n").expect("read");
+        assert_eq!(rows, [r#"{"at":"1000","A note":"5\" wide"}"#], "TSV knows no quotes");
     }
 
     #[test]

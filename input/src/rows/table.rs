@@ -104,6 +104,18 @@ impl Table {
         columns
     }
 
+    /// Whether quotes stand in a column only around its text, or doubled in it. What follows from others is a guess: the file may
+    /// have ended within a text, or a text with a quote in it was not written as RFC 4180 says.
+    pub(super) fn is_well_quoted(&self, column: &str) -> bool {
+        if !self.quotes {
+            return true;
+        }
+        match column.strip_prefix('"') {
+            None => !column.contains('"'),
+            Some(text) => text.strip_suffix('"').is_some_and(|text| !text.replace("\"\"", "").contains('"')),
+        }
+    }
+
     /// The names of a header's columns.
     pub(super) fn names<'r>(&self, header: &'r [u8]) -> Vec<Cow<'r, str>> {
         let name = |column: &'r [u8]| match String::from_utf8_lossy(column) {

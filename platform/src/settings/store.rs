@@ -60,8 +60,20 @@ impl Default for Store {
 
 impl Store {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
+        if let Some(url) = Url::parse(&self.url).ok().filter(|url| url.scheme() == "s3") {
+            if has_user(&url) {
+                return Err(SettingsError::invalid("store.url", KEYS_ELSEWHERE));
+            }
+            if url.query().is_some() || url.fragment().is_some() {
+                let reason = "holds ? or #, and everything from there on would be left out: name a prefix without them";
+                return Err(SettingsError::invalid("store.url", reason));
+            }
+        }
         if !self.endpoint.is_empty() {
             let url = Url::parse(&self.endpoint).ok();
+            if url.as_ref().is_some_and(has_user) {
+                return Err(SettingsError::invalid("store.endpoint", KEYS_ELSEWHERE));
+            }
             let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             let url =
                 url.ok_or_else(|| SettingsError::invalid("store.endpoint", "must be http://host or https://host"))?;
@@ -76,6 +88,14 @@ impl Store {
         not_zero("store.request_timeout", self.request_timeout)?;
         not_zero("store.log_retention", self.log_retention)
     }
+}
+
+/// Both addresses stand in messages.
+const KEYS_ELSEWHERE: &str =
+    "names a user or a password, which would be printed and not used: set store.access_key and store.secret_key";
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 #[cfg(test)]
@@ -96,6 +116,22 @@ mod tests {
         for endpoint in ["seaweedfs:8333", "s3://bucket", "not an address"] {
             assert!(refusal(at(endpoint, true)).is_some(), "{endpoint}");
         }
+    }
+
+    #[test]
+    fn an_address_holds_no_keys_and_nothing_that_would_be_left_out() {
+        let at = |url: &str| Store { url: url.to_owned(), ..Store::default() };
+        for url in ["s3://bucket", "s3://bucket/a/b c", "./data", "/data/a#1?", "file:///data/a?b"] {
+            assert_eq!(refusal(at(url)), None, "{url}");
+        }
+        for url in ["s3://bucket/a#1", "s3://bucket/a?b=c", "s3://AKIA:hunter2@bucket/a"] {
+            let text = refusal(at(url)).expect("refused");
+            assert!(text.contains("store.url") && !text.contains("hunter2"), "{text}");
+        }
+        let endpoint = "https://AKIA:hunter2@minio.example.org".to_owned();
+        let text = refusal(Store { endpoint, ..Store::default() }).expect("refused");
+        assert!(text.contains("store.endpoint") && text.contains("store.access_key"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Table {
     }
 
     /// Removes the files below `folder` whose paths `is_over` accepts and that were written longer than `age` ago; returns how
-    /// many.
+    /// many. Without an age, they are removed however young they are.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
@@ -136,7 +136,7 @@ impl Table {
         is_over: impl Fn(&str) -> bool,
         age: Duration,
     ) -> Result<Vec<FileBeside>, StoreError> {
-        let before_us = self.ago(age);
+        let before_us = if age.is_zero() { i64::MAX } else { self.ago_in_store(age).await? };
         let mut over = self.files_beside(folder).await?;
         over.retain(|file| is_over(&file.path) && file.written_us < before_us);
         Ok(over)

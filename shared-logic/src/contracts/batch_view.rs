@@ -86,10 +86,12 @@ impl Note {
         self.retired_before.is_some_and(|before| day < before)
     }
 
-    /// The note of a view of which no rows are left, so that it is no view of any definition. Its cut stands (R1).
+    /// The note of a view of which no rows are left, so that it is no view of any definition. Its cut stands (R1), and if it is
+    /// paused, it stays so.
     pub fn of_no_rows(&self, committed_at_us: i64) -> Note {
         let definition = DefinitionHash::of_none();
-        Note { definition, committed_at_us, asked: Asked::default(), ..self.clone() }
+        let asked = Asked { rebuild: None, pause: self.asked.pause.clone() };
+        Note { definition, committed_at_us, asked, ..self.clone() }
     }
 }
 
@@ -124,5 +126,7 @@ mod tests {
         let after = before.of_no_rows(5);
         assert_eq!((after.cut, after.archive_version, after.asked), (before.cut, 7, Asked::default()));
         assert_eq!(after.definition.as_str(), "0000000000000000");
+        let paused = Asked { rebuild: None, pause: Some(Pause { rolled_back_to: 3, since_us: 9 }) };
+        assert_eq!(note(paused.clone()).of_no_rows(5).asked, paused, "only an operator resumes it");
     }
 }

@@ -132,9 +132,11 @@ struct KnownCut {
 }
 
 impl GracePeriods {
-    /// Notes the partition's cut, and returns the largest one that has been known for at least `grace`.
+    /// Notes the partition's cut, and returns the largest one that has been known for at least `grace`. A larger one than it is now
+    /// counts no more: a rollback has lowered it, and the view needs the slices in between.
     fn expired(&mut self, id: &PartitionId, cut: i64, grace: Duration) -> Option<i64> {
         let cuts = self.cuts.entry(id.clone()).or_default();
+        cuts.retain(|known| known.cut <= cut);
         if cuts.back().is_none_or(|last| last.cut != cut) {
             cuts.push_back(KnownCut { since: Instant::now(), cut });
         }
@@ -166,5 +168,16 @@ mod tests {
         assert_eq!(graces.expired(&id, 9, long), None);
         assert_eq!(graces.expired(&PartitionId::new("log", 1), 2, long), None, "each partition has its own");
         assert_eq!(graces.expired(&id, 9, none), Some(9), "of several the newest");
+    }
+
+    #[test]
+    fn a_cut_that_was_lowered_by_a_rollback_does_not_count() {
+        let (id, mut graces) = (PartitionId::new("log", 0), GracePeriods::default());
+        let (grace, none) = (Duration::from_millis(20), Duration::ZERO);
+        assert_eq!(graces.expired(&id, 9, Duration::from_secs(3_600)), None);
+        std::thread::sleep(2 * grace);
+        assert_eq!(graces.expired(&id, 5, grace), None, "the slices from 5 to 9 are needed again");
+        assert_eq!(graces.expired(&id, 5, none), Some(5));
+        assert_eq!(graces.expired(&id, 9, none), Some(9));
     }
 }

@@ -2,6 +2,7 @@
 
 use platform::settings::{Secret, Span};
 use shared_logic::contracts::batch_view::{Asked, Note};
+use shared_logic::log::Offsets;
 use test_kit::Redis;
 
 use super::super::*;
@@ -112,6 +113,39 @@ async fn a_view_that_another_program_has_changed_is_emptied_and_counted_anew() {
     let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("rebuilt");
     assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{report:?}");
     assert_eq!(bench.read().await, (5, Some(4), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_emptied_is_not_rebuilt_from_days_that_a_finished_rebuild_has_left_listed() {
+    let redis = Redis::start().await.expect("a Redis");
+    let bench = bench(&redis).await;
+    let (view, definition) = (bench.view().await, bench.reconciler.catalog.definition(bench.metric()));
+    let note = view.note().expect("committed");
+    // The process that made it the view was killed before it could delete the list. Its days were wrong: it found none.
+    let (cut, archive_version) = (note.cut.clone(), note.archive_version);
+    let (retired_before, asked) = (None, None);
+    let left = storage::Rebuild { definition, cut, archive_version, retired_before, asked, days: [].into() };
+    assert!(left.is_whole());
+    view.keep_rebuild(&left).await.expect("kept");
+    damaged(&bench).await;
+    bench.reconciler.ask_rebuild(bench.metric()).await.expect("emptied");
+    let stop = CancellationToken::new();
+    let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("rebuilt");
+    assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{report:?}");
+    assert_eq!(bench.read().await.2, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_holds_days_that_are_retired_is_not_emptied() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    let below: Offsets = [(id(), 4)].into_iter().collect();
+    bench.archive.change("RETIRE", |facts| facts.retire(1, &below)).await.expect("retired");
+    damaged(&bench).await;
+    let refused = bench.reconciler.ask_rebuild(bench.metric()).await;
+    let text = refused.expect_err("the first day could not be counted").to_string();
+    assert!(text.contains("before 1970-01-02") && text.contains("roll it back"), "{text}");
+    assert!(bench.reconciler.storage.batch_view("m").await.is_err(), "nothing was changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

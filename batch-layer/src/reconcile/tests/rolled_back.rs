@@ -177,6 +177,52 @@ async fn a_view_that_another_program_has_changed_can_be_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_view_was_led_away_from_is_not_the_version_before_it_once_it_is_resumed() {
+    let bench = bench(Settings::default()).await;
+    // Version 4 is the one that nobody wants.
+    assert_eq!(rolled_back(&bench, None).await, (3, Some(5)));
+    bench.reconciler.resume(bench.metric()).await.expect("resumed");
+    assert_eq!(rolled_back(&bench, None).await, (3, Some(7)));
+    assert_eq!(bench.read().await, (7, Some(6), 6));
+    // Nor is it after a reconcile.
+    bench.reconciler.resume(bench.metric()).await.expect("resumed");
+    kept(&bench, 8).await;
+    assert_eq!(bench.read().await, (9, Some(8), 8));
+    assert_eq!(rolled_back(&bench, None).await, (7, Some(10)));
+    assert_eq!(bench.read().await, (10, Some(6), 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_view_that_another_program_has_changed_is_rolled_back_to_the_same_version_again() {
+    let bench = bench(Settings::default()).await;
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(5)));
+    damaged(&bench).await;
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(7)));
+    assert_eq!(bench.read().await, (7, Some(6), 6));
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, None), "now it is as it should be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_view_that_another_program_has_changed_stays_paused_though_it_is_emptied() {
+    let redis = Redis::start().await.expect("a Redis");
+    let redis = settings::Redis { url: Secret::from(redis.url()), ..Default::default() };
+    let bench = bench(Settings { redis, ..Settings::default() }).await;
+    rolled_back(&bench, Some(1)).await;
+    damaged(&bench).await;
+    let asked = bench.reconciler.ask_rebuild(bench.metric()).await;
+    assert!(matches!(asked, Err(RepairError::Paused { .. })), "{asked:?}");
+    let stop = CancellationToken::new();
+    let reports = bench.reconciler.run(&stop).await.expect("reconciled");
+    assert!(matches!(reports[0].outcome, Outcome::Paused(_)), "{reports:?}");
+    assert_eq!(bench.read().await, (7, Some(2), 0), "it has no rows, and its cut stands");
+
+    assert!(bench.reconciler.resume(bench.metric()).await.expect("resumed").is_some());
+    let reports = bench.reconciler.run(&stop).await.expect("reconciled");
+    assert!(matches!(reports[0].outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{reports:?}");
+    assert_eq!(bench.read().await.2, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_of_before_an_erasure_is_refused_and_forgotten_with_its_files() {
     let mut bench = bench(Settings::default()).await;
     assert_eq!(erase(&mut bench, "id = 10", 9).await.events, 1);

@@ -37,7 +37,8 @@ impl Table {
     /// slept since it read this version, and others may have gone on for hours.
     ///
     /// Checkpoints forget after [`TOMBSTONE_AGE`](crate::store::TOMBSTONE_AGE) which files were taken out, so `age` is less, by
-    /// as much as clocks may differ.
+    /// as much as clocks may differ. A clock that is further ahead than that makes no file older: by the store's clock, it is at
+    /// least as late as when the newest file was written, and that is late enough.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
@@ -62,8 +63,10 @@ impl Table {
         if !self.is_newest().await? {
             return Ok(Vec::new());
         }
-        let before_us = self.ago(age);
-        let (keep, mut unused) = (self.files_in_use(age).await?, self.listed(None).await?);
+        let (ago_us, mut unused) = (self.ago(age), self.listed(None).await?);
+        let newest_us = unused.iter().map(|file| file.last_modified.timestamp_micros()).max();
+        let before_us = newest_us.map_or(ago_us, |newest_us| ago_us.min(before(newest_us, age)));
+        let keep = self.files_in_use_since(before_us).await?;
         // Again, so that what is committed after this look was written after `before_us`, or is spared.
         if !self.is_newest().await? {
             return Ok(Vec::new());
@@ -85,7 +88,11 @@ impl Table {
     /// # Errors
     /// If the log cannot be read.
     pub async fn files_in_use(&self, age: Duration) -> Result<HashSet<String>, StoreError> {
-        let mut paths = self.removed_since(self.ago(age)).await?;
+        self.files_in_use_since(self.ago(age)).await
+    }
+
+    async fn files_in_use_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
+        let mut paths = self.removed_since(at_us).await?;
         paths.extend(self.files().await?.into_iter().map(|file| file.path));
         Ok(paths)
     }
@@ -93,6 +100,14 @@ impl Table {
     /// The moment that long ago, in microseconds since 1970.
     pub(in crate::store) fn ago(&self, age: Duration) -> i64 {
         before(self.location.now_us(), age)
+    }
+
+    /// The moment that long ago, as [`Table::ago`] says, but not later than that long before this version was committed by the
+    /// store's clock. This process's may be ahead of it, and would take files that were just written for old ones.
+    pub(in crate::store) async fn ago_in_store(&self, age: Duration) -> Result<i64, StoreError> {
+        let (ago_us, entry) = (self.ago(age), self.entry(self.version()).await?);
+        let committed_us = entry.map(|entry| entry.last_modified.timestamp_micros());
+        Ok(committed_us.map_or(ago_us, |committed_us| ago_us.min(before(committed_us, age))))
     }
 
     /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.

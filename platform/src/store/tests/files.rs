@@ -91,6 +91,28 @@ async fn what_was_never_committed_or_published_ages_from_its_writing() {
     assert!(of_table(&kept.path).exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn by_a_clock_that_is_ahead_nothing_is_old_that_was_just_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut table = table(folder.path()).await;
+    let removed = table.write("2026-01-01", frame(&[1]), &["n"]).await.expect("written");
+    let now_us = crate::clock::now_us();
+    table.commit(Commit::new("WRITE", "day", now_us).adding([removed.clone()])).await.expect("committed");
+    table.commit(Commit::new("TAKE OUT", "day", now_us).removing([removed.clone()])).await.expect("committed");
+    age(&folder.path().join("braid/a/b").join(&removed.path));
+    // Of a commit that is under way, and its list.
+    let written = table.write("2026-01-01", frame(&[2]), &["n"]).await.expect("written");
+    table.put_beside("_import/list.json", &[&written.path]).await.expect("written");
+
+    let ahead = Store { now_us: || crate::clock::now_us() + 3 * HOUR_US, ..store(folder.path()) };
+    let ahead = ahead.open("a/b").await.expect("read").expect("exists");
+    assert_eq!(ahead.remove_beside("_import", |_| true, HOUR).await.expect("looked"), 0);
+    assert_eq!(ahead.remove_orphans(HOUR, &HashSet::new()).await.expect("looked"), 0);
+    let there = |path: &str| folder.path().join("braid/a/b").join(path).exists();
+    assert!(there(&removed.path) && there(&written.path), "readers of the version before need the one");
+    assert_eq!(ahead.remove_beside("_import", |_| true, Duration::ZERO).await.expect("removed"), 1);
+}
+
 #[tokio::test]
 async fn a_put_is_whole_or_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
