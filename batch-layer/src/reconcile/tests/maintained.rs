@@ -273,14 +273,17 @@ async fn a_view_of_many_small_files_becomes_one_that_counts_the_same_up_to_the_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_day_has_few_files_after_a_pass() {
-    /// A commit each minute.
-    const COMMITS: i64 = 24 * 60;
+    /// Files of each minute, as a commit a minute leaves them: one of today, and one of an earlier day.
+    const MINUTES: i64 = 24 * 60;
     const FILES_MAX: usize = 20;
     let (without_metric, _) = CATALOG.split_once("[metrics.m]").expect("it has one");
-    let mut bench = Bench::of(without_metric, Settings::default(), &[PartitionId::new(LOG, 0)]).await;
+    let id = PartitionId::new(LOG, 0);
+    let mut bench = Bench::of(without_metric, Settings::default(), std::slice::from_ref(&id)).await;
     let source = bench.source().clone();
     let mut dice = Dice::new(first_seed());
-    for minute in 0..COMMITS {
+    // An hour is one commit here, because a commit takes longer than what it is made of.
+    let mut files = Vec::new();
+    for minute in 0..MINUTES {
         let today_ms = 40 * A_DAY * 60_000;
         let late_ms = dice.between(1, 30) * A_DAY * 60_000;
         let at_ms = [today_ms + minute * 60_000, today_ms + minute * 60_000 + 30_000, today_ms - late_ms + minute];
@@ -292,13 +295,16 @@ async fn a_busy_day_has_few_files_after_a_pass() {
             let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
             buffer.push(record, &mut decoder);
         }
-        let committed = archive::commit::rows(&mut bench.archive, &source, LOG, buffer, &BTreeMap::new()).await;
-        assert!(matches!(committed, Ok(Committed::At(_))), "{committed:?}");
-        if minute % 100 == 99 {
-            bench.archive.checkpoint().await.expect("written");
+        files.extend(archive::commit::write(&bench.archive, &source, buffer).await.expect("written"));
+        if minute % 60 == 59 {
+            let mut facts = bench.archive.facts();
+            assert!(facts.advance(&id, 3 * (minute - 59), 3 * (minute + 1)));
+            let commit = bench.archive.begin("ARCHIVE").adding(files.split_off(0));
+            let committed = bench.archive.commit(commit, Some(facts)).await;
+            assert!(matches!(committed, Ok(Committed::At(_))), "{committed:?}");
         }
     }
-    assert_eq!(bench.archive.files().await.expect("listed").len() as i64, 2 * COMMITS);
+    assert_eq!(bench.archive.files().await.expect("listed").len() as i64, 2 * MINUTES);
     let pass = Pass { names: &[], dry_run: false, now_us: 41 * DAY_US };
     maintenance::run(&bench.reconciler, pass, &CancellationToken::new()).await.expect("maintained");
     let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("archived");
@@ -306,7 +312,7 @@ async fn a_busy_day_has_few_files_after_a_pass() {
     assert_eq!(per_day.len(), 31);
     let most = per_day.values().map(Vec::len).max().unwrap_or_default();
     assert!(most <= FILES_MAX, "{most} files of one day");
-    let places: Vec<(i32, i64)> = (0..3 * COMMITS).map(|offset| (0, offset)).collect();
+    let places: Vec<(i32, i64)> = (0..3 * MINUTES).map(|offset| (0, offset)).collect();
     assert_eq!(archived(&archive).await, places);
     let before = Facts::clone(archive.note().expect("noted"));
     assert_eq!(before, bench.archive.facts(), "facts are as they were");
