@@ -19,6 +19,7 @@
 //! - `day`: a day → files;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
+//! - `compared_buckets`: how much of what was found is kept for that;
 //! - `erased`: which hours are counted again, as events of them were erased; `erasures` follows how far that has come;
 //! - `rebuild`: the days of a view of another definition, in steps, until a commit makes it the view; `asked` does so for an
 //!   operator;
@@ -32,6 +33,7 @@
 mod asked;
 mod basis;
 mod commit;
+mod compared_buckets;
 mod cut;
 mod day;
 mod drift;
@@ -280,7 +282,7 @@ impl Reconciler {
         let (mut done, mut rows, mut buckets) = (Vec::with_capacity(plan.tasks.len()), 0, 0);
         for task in &plan.tasks {
             let mut day = self.count(task, archive, view).await?;
-            buckets = drift::with_day(buckets, &mut day.found);
+            buckets = compared_buckets::with_day(buckets, &mut day.found);
             rows += day.added.iter().map(|file| file.rows).sum::<u64>();
             done.push(day);
             self.has_counted(metric, done.len(), plan.tasks.len(), rows);

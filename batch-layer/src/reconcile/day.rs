@@ -46,7 +46,7 @@ pub(super) use self::merged::merged;
 use self::output::Output;
 use super::error::DayError;
 use super::report::Work;
-use super::{drift, identities};
+use super::{compared_buckets, identities};
 use crate::archive_rows::scan::Times;
 use crate::rows;
 
@@ -255,7 +255,7 @@ impl Day<'_> {
             Ok((rows.filter(&added.into_iter().collect())?, units, found))
         });
         let (added, units, found) = judged.await?;
-        drift::add(&mut self.found, &self.kinds, found);
+        compared_buckets::add(&mut self.found, &self.kinds, found);
         Ok((added, units))
     }
 

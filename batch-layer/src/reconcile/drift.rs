@@ -13,39 +13,20 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::{Drift, MovedRange, PARTITIONS_MAX, Reconciliation};
 use shared_logic::drift::{self, Found, Incomparable};
 use shared_logic::log::OffsetRange;
-use shared_logic::measure::MeasureKind;
 use shared_logic::time::day_of;
 use storage::BatchView;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::compared_buckets::BUCKETS_MAX;
 use super::day::{DayDone, DayTask, Past};
 use super::plan::{Counted, Plan};
 use super::report::Changed;
 use super::shards::{NotSaid, Shards};
 use super::{Prepared, Reconciler};
 
-/// How many buckets are compared at most: as many minutes as ten weeks have. Each takes some hundred bytes.
-const BUCKETS_MAX: usize = 100_000;
 /// How long the shards of a source may take to say what they had counted. The commit waits for that.
 const READ_WITHIN: Duration = Duration::from_secs(10);
-
-/// Adds what was found of other events of a day, unless the day has more buckets than are compared already. Then nothing is compared,
-/// and what is kept must not grow with the number of events.
-pub(super) fn add(found: &mut Found, kinds: &[MeasureKind], others: Found) {
-    if found.buckets() <= BUCKETS_MAX {
-        found.add(kinds, others);
-    }
-}
-
-/// Forgets what was found of a day if the days before it, with so many buckets, have more than are compared. Returns how many there are
-/// with this day.
-pub(super) fn with_day(before: usize, found: &mut Found) -> usize {
-    if before > BUCKETS_MAX {
-        *found = Found::default();
-    }
-    before + found.buckets()
-}
 
 /// What was measured before a commit.
 pub(super) struct Measured {
@@ -192,43 +173,5 @@ fn record(metric: &str, compared: &Result<Drift, Incomparable>) {
             }
         }
         Err(why) => info!(metric, reason = why.name(), %why, "speed and batch cannot be compared"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use shared_logic::plan::{Total, Totals};
-
-    use super::*;
-
-    const KINDS: [MeasureKind; 1] = [MeasureKind::Count];
-
-    /// An event in each of so many buckets, from that one on.
-    fn found(from: usize, count: usize) -> Found {
-        let mut seen = Totals::default();
-        (from..from + count).for_each(|bucket| seen.add_total(&KINDS, bucket as i64, Total::nothing(&KINDS)));
-        Found { seen, ..Found::default() }
-    }
-
-    #[test]
-    fn what_is_found_of_a_day_does_not_grow_beyond_what_is_compared() {
-        let mut day = Found::default();
-        add(&mut day, &KINDS, found(0, BUCKETS_MAX));
-        add(&mut day, &KINDS, found(BUCKETS_MAX, 5));
-        assert_eq!(day.buckets(), BUCKETS_MAX + 5, "the last that was added before there were too many");
-        add(&mut day, &KINDS, found(BUCKETS_MAX + 5, 5));
-        assert_eq!(day.buckets(), BUCKETS_MAX + 5);
-    }
-
-    #[test]
-    fn of_many_days_no_more_is_kept_than_it_takes_to_know_that_they_are_not_compared() {
-        let (mut buckets, mut kept) = (0, 0);
-        for day in 0..100 {
-            let mut found = found(day, BUCKETS_MAX / 10);
-            buckets = with_day(buckets, &mut found);
-            kept += found.buckets();
-        }
-        assert_eq!((buckets, kept), (11 * (BUCKETS_MAX / 10), 11 * (BUCKETS_MAX / 10)));
-        assert!(kept > BUCKETS_MAX, "so nothing is compared");
     }
 }

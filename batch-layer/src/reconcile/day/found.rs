@@ -19,7 +19,7 @@ use shared_logic::time::bucket_start;
 use super::Day;
 use super::events::Events;
 use crate::archive_rows::scan::{Scan, Wanted};
-use crate::reconcile::drift;
+use crate::reconcile::compared_buckets;
 use crate::reconcile::error::DayError;
 use crate::reconcile::identities::Older;
 use crate::rows;
@@ -75,7 +75,7 @@ impl Day<'_> {
             Ok((rows.filter(&firsts.mask().into_iter().collect())?, replaced))
         });
         let (distinct, replaced) = distinct.await?;
-        drift::add(&mut self.found, &self.kinds, Found { replaced, ..Found::default() });
+        compared_buckets::add(&mut self.found, &self.kinds, Found { replaced, ..Found::default() });
         Ok(distinct)
     }
 
@@ -84,7 +84,7 @@ impl Day<'_> {
         let (plan, events) = (Arc::clone(&self.plan), events.clone());
         let total = rows::compute("add up events", self.archive.path(), move || plan.totals(events.lazy())).await?;
         let found = Found { seen: total.clone(), standing: total, replaced: Totals::default() };
-        drift::add(&mut self.found, &self.kinds, found);
+        compared_buckets::add(&mut self.found, &self.kinds, found);
         Ok(())
     }
 
