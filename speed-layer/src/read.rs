@@ -36,9 +36,8 @@ use self::micro_batch::{Handed, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
-/// How many records one call to Kafka may bring. Each is touched several times until it is given back. With the half KiB that
-/// librdkafka adds to each, so many stay in a processor's second cache meanwhile.
-const POLL_RECORDS: usize = 1_024;
+/// How many records one call to Kafka may bring.
+const POLL_RECORDS: usize = 4_096;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 

@@ -101,14 +101,19 @@ impl Reconciler {
     ) -> Result<bool, StoreError> {
         let newest = erasure.parts.iter().map(|part| part.version).max().unwrap_or_default();
         archive.checkpoint().await?;
+        // Which files were taken out stands in the log, and entries that the older version was read from may be gone by now.
+        if let Some(newest) = self.storage.archive(&source.name).await? {
+            *archive = newest;
+        }
         archive.remove_decoded().await?;
         archive.remove_erased().await?;
         archive.remove_identities(&source.rules()).await?;
         archive.remove_orphans().await?;
         let mut is_done = !archive.refresh().await?;
         for metric in self.catalog.metrics_of(&source.name) {
+            let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };
+            older.checkpoint().await?;
             let Some(mut view) = self.storage.batch_view(&metric.name).await? else { continue };
-            view.checkpoint().await?;
             view.forget_rebuilds_before(newest).await?;
             view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;

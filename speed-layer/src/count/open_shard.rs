@@ -102,13 +102,17 @@ pub enum NotOpen {
 pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<OpenShard, NotOpen> {
     let (topic, definitions) = (&shared.metrics.source.topic, shared.metrics.definitions());
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
-    let facts = shared.batch_side.lock().await.facts().await?.unwrap_or_default();
-    shared.facts.send_replace(Arc::clone(&facts));
+    let mut facts = newest_facts(shared).await?;
     let id = facts.current(&described.log, partition);
     let keys = shared.keys(&id);
     let mut shard = match shared.shards.positions(redis, &keys).await? {
         Some(shard) => shard,
-        None => open_missing(shared, redis, &id, &keys, &definitions).await?,
+        None => {
+            let opened = open_missing(shared, redis, &id, &keys, &definitions).await?;
+            // The archive may have begun the partition only after the facts above were read.
+            facts = newest_facts(shared).await?;
+            opened
+        }
     };
     if let Some(at) = shard.truncated {
         return Err(NotOpen::Truncated { id, at });
@@ -139,6 +143,13 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
     let archive_start = first.and_then(|first| facts.partition(&first)).map(|known| known.begin);
     let warm_start = archive_start.map_or(log_start, |start| start.max(log_start));
     Ok(OpenShard { id, keys, shard, warm_start, ahead, check })
+}
+
+/// The archive's newest facts, told to all tasks of the source.
+async fn newest_facts(shared: &Shared) -> Result<Arc<Facts>, NotOpen> {
+    let facts = shared.batch_side.lock().await.facts().await?.unwrap_or_default();
+    shared.facts.send_replace(Arc::clone(&facts));
+    Ok(facts)
 }
 
 /// R12: the archive's position, if the log has to be compared with it. Otherwise shard and archive could count
