@@ -10,6 +10,8 @@ mod erased;
 mod imports;
 mod schemas;
 
+use std::time::Duration;
+
 use platform::store::{Committed, FileBeside, StoreError};
 use polars::prelude::Schema;
 use shared_logic::catalog::RulesHash;
@@ -142,5 +144,16 @@ impl Archive {
     pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
         let spared = self.files_of_imports().await?;
         self.table().remove_orphans(ORPHAN_AGE, &spared).await
+    }
+
+    /// Whether files are left that belong neither to this version nor to an import under way, and were written before that moment by the
+    /// store's clock; microseconds since 1970.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
+        let spared = self.files_of_imports().await?;
+        let left = self.table().orphans(Duration::ZERO, &spared).await?;
+        Ok(left.iter().any(|file| file.written_us < at_us))
     }
 }

@@ -41,7 +41,7 @@ impl Reconciler {
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
                 Some(known) => {
-                    let is_done = self.delete_old_files(erasure, source, archive).await?;
+                    let is_done = self.delete_old_files(erasure, known.uncounted_at_us, source, archive).await?;
                     is_done.then_some(ErasedIn { deleted_at_us: Some(now_us), ..known })
                 }
                 None => {
@@ -91,11 +91,13 @@ impl Reconciler {
         Ok(true)
     }
 
-    /// Deletes what belongs to older versions of a source's tables. Returns whether all of it is gone: a table of which another
-    /// process has just committed a version is left to the next time.
+    /// Deletes what belongs to older versions of a source's tables. Returns whether all of it is gone that was written before
+    /// `uncounted_at_us`: a table of which another process has just committed a version is left to the next time, and so are files
+    /// that are not old enough by the store's clock.
     async fn delete_old_files(
         &self,
         erasure: &Erasure,
+        uncounted_at_us: i64,
         source: &Source,
         archive: &mut Archive,
     ) -> Result<bool, StoreError> {
@@ -109,7 +111,7 @@ impl Reconciler {
         archive.remove_erased().await?;
         archive.remove_identities(&source.rules()).await?;
         archive.remove_orphans().await?;
-        let mut is_done = !archive.refresh().await?;
+        let mut is_done = !archive.has_orphans_of_before(uncounted_at_us).await? && !archive.refresh().await?;
         for metric in self.catalog.metrics_of(&source.name) {
             let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };
             older.checkpoint().await?;
@@ -117,7 +119,7 @@ impl Reconciler {
             view.forget_rebuilds_before(newest).await?;
             view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;
-            is_done &= !view.refresh().await?;
+            is_done &= !view.has_orphans_of_before(uncounted_at_us).await? && !view.refresh().await?;
         }
         Ok(is_done)
     }

@@ -2,9 +2,11 @@
 //! holds the person's id. Two erases are killed before the one that comes to its end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e_tests::kafka::Record;
@@ -110,11 +112,17 @@ fn a_person_is_erased_while_events_flow() {
         stage.deployment.set_clock("batch-layer", LATER_S);
         stage.deployment.reconcile().await?;
         let list = report(&stage, &["erasures", "--output", "json"]).await?;
+        let reached = &list["events"][0]["versions"]["v1"];
+        ensure!(reached["deleted_at_us"].is_null(), "by the store's clock, no file is old: {list}");
+        let tables = ["archive/events", "views/v1/by_user", "views/v1/everyone"];
+        tables.iter().try_for_each(|table| is_late(&stage.deployment.store().join(table)))?;
+        stage.deployment.reconcile().await?;
+        let list = report(&stage, &["erasures", "--output", "json"]).await?;
         let erasure = &list["events"][0];
         ensure!(!erasure["versions"]["v1"]["deleted_at_us"].is_null(), "{list}");
         ensure!(!list.to_string().contains(PERSON), "the list names the person: {list}");
         wait_for("no file to name the person", DEADLINE, async || {
-            let holding = files_naming(scenario.dir(), PERSON)?;
+            let holding = files_naming(&stage.deployment.store(), PERSON)?;
             Ok(Progress::when(holding.is_empty(), format_args!("{holding:?}")))
         })
         .await?;
@@ -123,6 +131,19 @@ fn a_person_is_erased_while_events_flow() {
         stage.deployment.start(Layer::Archive).await?;
         is_exact(&client, arrived, &sent).await.context("after old files were deleted")
     });
+}
+
+/// Makes it late by the store's clock: the newest entry of the table's log was written then.
+fn is_late(table: &Path) -> Result<()> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(table.join("_delta_log"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            newest = newest.max(Some(path));
+        }
+    }
+    let newest = std::fs::File::options().append(true).open(newest.context("the log has no entry")?)?;
+    Ok(newest.set_modified(SystemTime::now() + Duration::from_secs(LATER_S.unsigned_abs()))?)
 }
 
 /// What a command of `batch-layer` prints, as JSON.
