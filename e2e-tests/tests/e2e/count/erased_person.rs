@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e_tests::kafka::Record;
 use e2e_tests::naming::files_naming;
+use e2e_tests::scenario::now_us;
 use e2e_tests::views::NEVER;
 use e2e_tests::{Client, Layer, Producer, Stage, busy_scenario};
 use serde_json::Value;
@@ -143,7 +144,8 @@ fn is_late(table: &Path) -> Result<()> {
         }
     }
     let newest = std::fs::File::options().append(true).open(newest.context("the log has no entry")?)?;
-    Ok(newest.set_modified(SystemTime::now() + Duration::from_secs(LATER_S.unsigned_abs()))?)
+    let late_us = now_us() + LATER_S * 1_000_000;
+    Ok(newest.set_modified(UNIX_EPOCH + Duration::from_micros(late_us.unsigned_abs()))?)
 }
 
 /// What a command of `batch-layer` prints, as JSON.
