@@ -18,11 +18,11 @@ use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
-use self::output::Output;
 use crate::erase;
 use crate::erase::command::{EraseArgs, ErasuresArgs};
 use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::maintenance::Pass;
+use crate::output::Output;
 use crate::reconcile::Reconciler;
 
 /// Archives every record and recounts the archive exactly.
@@ -179,7 +179,8 @@ async fn run() -> anyhow::Result<()> {
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
-            repair::rebuild(args, &Reconciler::new(settings, &storage, &catalog)).await
+            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            shown(&reconciler, repair::rebuild(args, &reconciler)).await
         }
         Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,

@@ -11,7 +11,7 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts;
-//! - [`command`]: the command line.
+//! - [`command`]: the command line, and `output`: whether it prints for a person or for a program.
 
 pub mod archive;
 mod archive_rows;
@@ -22,6 +22,7 @@ pub mod give_up;
 pub mod import;
 pub mod init;
 pub mod maintenance;
+mod output;
 pub mod reconcile;
 pub mod rejected;
 mod rows;

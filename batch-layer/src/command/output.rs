@@ -1,22 +1,14 @@
 //! What jobs print on standard output: a line for each metric, for a person or as JSON.
 
-use clap::ValueEnum;
 use platform::telemetry::error_text;
 use serde_json::{Value, json};
 use shared_logic::contracts::batch_view::Pause;
 use shared_logic::time::format_rfc3339;
 
+use crate::maintenance::MaintenanceError;
+use crate::output::Output;
 use crate::reconcile::{Changed, Outcome, ReconcileError, Reconciled, Report};
 use crate::schedule::Done;
-
-/// How a job says what it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    /// Sentences
-    Text,
-    /// A JSON object on each line: source, metric, outcome, and what it took
-    Json,
-}
 
 impl Output {
     /// Prints what a job did, and returns how many failures there were among it. As text these go to standard error.
@@ -38,7 +30,7 @@ impl Output {
             Done::Maintained(Err(failure)) => {
                 match self {
                     Output::Text => eprintln!("error: {}", error_text(failure)),
-                    Output::Json => println!("{}", json!({ "outcome": "failed", "error": error_text(failure) })),
+                    Output::Json => println!("{}", not_maintained(failure)),
                 }
                 1
             }
@@ -62,6 +54,15 @@ impl Output {
         }
         failed.len()
     }
+}
+
+/// Why maintenance failed, and of which table, as programs read it.
+fn not_maintained(failure: &MaintenanceError) -> Value {
+    let table = match failure {
+        MaintenanceError::Table { table, .. } => Some(table),
+        MaintenanceError::UnknownName { .. } => None,
+    };
+    json!({ "table": table, "outcome": "failed", "error": error_text(failure) })
 }
 
 /// A report as programs read it. Keys are there if they say something of the outcome.

@@ -1,6 +1,6 @@
 //! The commands that repair a batch view: `rebuild`, `rollback` and `resume`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use anyhow::{Result, ensure};
 use platform::shutdown::Shutdown;
@@ -8,9 +8,6 @@ use shared_logic::catalog::Metric;
 use shared_logic::time::format_rfc3339;
 
 use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RolledBack};
-
-/// Back to the line's begin, and what is written there is removed.
-const CLEAR: &str = "\r\x1b[K";
 
 /// Counts a metric's view anew from the archive, though its definition is the same
 ///
@@ -72,10 +69,14 @@ pub(super) async fn rebuild(args: RebuildArgs, reconciler: &Reconciler) -> Resul
         return Ok(());
     }
     let shutdown = Shutdown::on_signals()?;
-    let line = Line::default();
-    let report = reconciler.rebuild_now(metric, &shutdown.token(), |done, days| line.show(name, done, days)).await;
-    line.clear();
-    let report = report?;
+    // On a terminal a line that is written anew shows it.
+    let in_lines = !std::io::stderr().is_terminal();
+    let progress = |done, days| {
+        if in_lines {
+            println!("{name}: {done} of {days} days counted");
+        }
+    };
+    let report = reconciler.rebuild_now(metric, &shutdown.token(), progress).await?;
     println!("{report}");
     ensure!(matches!(report.outcome, Outcome::Changed(_)), "the view of {name} is not rebuilt yet");
     Ok(())
@@ -128,37 +129,6 @@ fn told(metric: &Metric, RolledBack { to, version, above_cut }: &RolledBack) -> 
          (`no_slice_at_cut`)\nthey are complete again after `batch-layer resume {name}` and the next reconcile, which adds these \
          offsets\nresume it before `speed.max_slices` reconciles: until then Redis keeps every slice from this cut on"
     )
-}
-
-/// How many days are counted: on a terminal one line that is written anew, elsewhere a line each time.
-#[derive(Default)]
-struct Line {
-    is_written: std::cell::Cell<bool>,
-}
-
-impl Line {
-    fn show(&self, metric: &str, done: usize, days: usize) {
-        let text = format!("{metric}: {done} of {days} days counted");
-        if std::io::stdout().is_terminal() {
-            self.is_written.set(true);
-            write(&format!("{CLEAR}{text}"));
-        } else {
-            println!("{text}");
-        }
-    }
-
-    /// Removes the line.
-    fn clear(&self) {
-        if self.is_written.take() {
-            write(CLEAR);
-        }
-    }
-}
-
-/// That nobody reads it any more does not end the work.
-fn write(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

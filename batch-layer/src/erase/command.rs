@@ -8,6 +8,7 @@ use shared_logic::time::format_rfc3339;
 use storage::Storage;
 
 use super::{Condition, Eraser};
+use crate::output::Output;
 
 /// The arguments of `batch-layer erase`.
 #[derive(Debug, clap::Args)]
@@ -45,15 +46,6 @@ pub(crate) struct ErasuresArgs {
     /// How to print the list
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-/// For whom something is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A person.
-    Text,
-    /// A program.
-    Json,
 }
 
 /// Erases events, or counts those that would be erased, and prints the report.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use input::file::{InputFile, Kind};
 use input::rows::RowArgs;
 use platform::settings::Settings;
@@ -13,6 +12,7 @@ use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use super::Importer;
+use crate::output::Output;
 use crate::reconcile::Reconciler;
 
 /// Archives files as if their records had been streamed
@@ -59,15 +59,6 @@ pub(crate) struct ImportsArgs {
     /// How each file is listed
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-/// How something is printed: a line for each file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For a person
-    Text,
-    /// A JSON object
-    Json,
 }
 
 /// Runs `batch-layer import`.

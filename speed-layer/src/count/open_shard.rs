@@ -108,6 +108,7 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
     let mut shard = match shared.shards.positions(redis, &keys).await? {
         Some(shard) => shard,
         None => {
+            platform::failpoints::pass("speed::before_opening");
             let opened = open_missing(shared, redis, &id, &keys, &definitions).await?;
             // The archive may have begun the partition only after the facts above were read.
             facts = newest_facts(shared).await?;
