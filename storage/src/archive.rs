@@ -3,12 +3,14 @@
 //! - `decoded`: what its files were decoded to under other rules than their own (R11);
 //! - `erased`: which hours the events lay in that were erased;
 //! - `imports`: the files of imports that have not committed yet;
-//! - `schemas`: the writers' schemas that its records name.
+//! - `schemas`: the writers' schemas that its records name;
+//! - `snapshots`: what lanes remember of the source (T2).
 
 mod decoded;
 mod erased;
 mod imports;
 mod schemas;
+mod snapshots;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
 pub use erased::ErasedHours;
+pub use snapshots::Snapshot;
 
 /// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
 const MAINTAINED: &str = "_maintenance/last.json";

@@ -26,7 +26,7 @@ use platform::settings;
 use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
-pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged};
+pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, Snapshot};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};

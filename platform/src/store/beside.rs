@@ -8,6 +8,7 @@ mod ranges;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use deltalake::Path;
 use futures::TryStreamExt;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions};
@@ -25,12 +26,7 @@ impl Table {
     /// # Errors
     /// If the store cannot be read, or the value is not a `T`.
     pub async fn beside<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, StoreError> {
-        let read = async { self.objects().get(&Path::from(path)).await?.bytes().await };
-        let bytes = match read.await {
-            Ok(bytes) => bytes,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.failed("read", path, error)),
-        };
+        let Some(bytes) = self.bytes_beside(path).await? else { return Ok(None) };
         let value = serde_json::from_slice(&bytes);
         value.map(Some).map_err(|error| StoreError::Foreign {
             table: self.path().to_owned(),
@@ -55,7 +51,29 @@ impl Table {
     /// If it cannot be written.
     pub async fn put_beside_if_absent(&self, path: &str, value: &impl Serialize) -> Result<bool, StoreError> {
         let text = serde_json::to_vec(value).expect("what is kept beside a table is plain data");
-        let put = self.objects().put_opts(&Path::from(path), text.into(), PutOptions::from(PutMode::Create)).await;
+        self.put_bytes_beside_if_absent(path, text).await
+    }
+
+    /// The bytes at that path; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn bytes_beside(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        let read = async { self.objects().get(&Path::from(path)).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("read", path, error)),
+        }
+    }
+
+    /// Writes bytes to that path, unless there is something already. Returns whether they were written, as
+    /// [`Table::put_beside_if_absent`] does.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub async fn put_bytes_beside_if_absent(&self, path: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let put = self.objects().put_opts(&Path::from(path), bytes.into(), PutOptions::from(PutMode::Create)).await;
         match put {
             Ok(_) => Ok(true),
             Err(Error::AlreadyExists { .. }) => Ok(false),

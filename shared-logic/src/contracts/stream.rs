@@ -1,0 +1,13 @@
+//! What lanes write: records of streams in Kafka, their progress beside them, and snapshots of their state.
+//!
+//! - `headers`: what every record of a stream says of itself, and what marks say;
+//! - `progress`: the progress topic, whose newest record of a stream says how far it was published (T3);
+//! - `snapshot`: the manifest of a snapshot (T2).
+
+mod headers;
+mod progress;
+mod snapshot;
+
+pub use headers::{HeaderNames, late_headers, mark_headers, mark_of, output_headers, stream_of, upstream_of};
+pub use progress::{Changed, ProgressKey, Published, progress_topic, transactional_id};
+pub use snapshot::{Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path};

@@ -1,0 +1,112 @@
+//! The progress topic (T3): per partition of a source, how far each stream was published.
+//!
+//! It has one partition for each of the source's, and is compacted, so of each key the newest record is kept for ever. A stream's
+//! position is written in the same transaction as the outputs before it. Nothing else says how far a stream was published.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{DefinitionHash, Deployment};
+use crate::log::PartitionId;
+use crate::stream::{Fronts, OutputPosition};
+
+/// How far a stream was published in one partition: the value of the record with its name as key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The log that the stream's source has, with its incarnation.
+    pub log: String,
+    /// Behind the last output that was published.
+    pub position: OutputPosition,
+    /// The fronts before the record at that offset.
+    pub fronts: Fronts,
+    /// The definition that the outputs before were decided by.
+    pub definition: DefinitionHash,
+}
+
+/// T13: a stream has changed in place: the value of a record with a key of its own, so that compaction keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The log.
+    pub log: String,
+    /// The first offset that is decided by the new definition.
+    pub offset: i64,
+    /// The definition before; `None` if the stream was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<DefinitionHash>,
+    /// The definition from there on.
+    pub to: DefinitionHash,
+    /// The fronts before that offset.
+    pub fronts: Fronts,
+}
+
+/// What a record of the progress topic is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProgressKey {
+    /// How far the stream was published: [`Published`].
+    Stream(String),
+    /// A change of the stream in that log, at that offset: [`Changed`].
+    Change {
+        /// The stream.
+        stream: String,
+        /// The log.
+        log: String,
+        /// The offset.
+        offset: i64,
+    },
+}
+
+impl ProgressKey {
+    /// The key's bytes. Names of streams hold no slash.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            ProgressKey::Stream(stream) => stream.clone().into_bytes(),
+            ProgressKey::Change { stream, log, offset } => format!("{stream}/changed/{log}/{offset}").into_bytes(),
+        }
+    }
+
+    /// What the bytes are the key of; `None` if no lane has written them.
+    pub fn of(bytes: &[u8]) -> Option<ProgressKey> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let Some((stream, rest)) = text.split_once('/') else { return Some(ProgressKey::Stream(text.to_owned())) };
+        let (log, offset) = rest.strip_prefix("changed/")?.rsplit_once('/')?;
+        Some(ProgressKey::Change { stream: stream.to_owned(), log: log.to_owned(), offset: offset.parse().ok()? })
+    }
+}
+
+/// The progress topic of a source. A deployment's name and version and the names of sources hold no dots.
+pub fn progress_topic(deployment: &Deployment, source: &str) -> String {
+    format!("{}.{source}.{}.progress", deployment.name, deployment.version)
+}
+
+/// The transactional id of a lane: a progress partition is written under one id only.
+pub fn transactional_id(deployment: &Deployment, source: &str, id: &PartitionId) -> String {
+    format!("{}.{source}.{}.{}", deployment.name, deployment.version, id.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_back() {
+        let change = ProgressKey::Change { stream: "alerts".to_owned(), log: "topic-id.2".to_owned(), offset: 41 };
+        for key in [ProgressKey::Stream("alerts".to_owned()), change] {
+            assert_eq!(ProgressKey::of(&key.to_bytes()), Some(key));
+        }
+        for foreign in [&b"alerts/other"[..], b"alerts/changed/log", b"alerts/changed/log/x", b"\xff"] {
+            assert_eq!(ProgressKey::of(foreign), None);
+        }
+    }
+
+    #[test]
+    fn positions_are_written_so() {
+        let published = Published {
+            log: "topic-id".to_owned(),
+            position: OutputPosition { offset: 41, n: 2 },
+            fronts: Fronts::new(false),
+            definition: "0123456789abcdef".parse().expect("a hash"),
+        };
+        let text = r#"{"log":"topic-id","position":{"offset":41,"n":2},"fronts":{},"definition":"0123456789abcdef"}"#;
+        assert_eq!(serde_json::to_string(&published).expect("plain data"), text);
+        assert_eq!(serde_json::from_str::<Published>(text).expect("read"), published);
+    }
+}

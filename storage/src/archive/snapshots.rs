@@ -1,0 +1,169 @@
+//! Snapshots of lanes (T2), beside the archive of the source that they read.
+//!
+//! Pieces are written first and the manifest last, each only where nothing is yet. A process that is killed in between leaves
+//! pieces that no manifest names; they are removed with the snapshots that are over. A snapshot that is torn in any way is
+//! skipped, since the one before it or the log says the same.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use platform::failpoints::fail_point;
+use platform::store::{FileBeside, StoreError};
+use shared_logic::contracts::stream::{Definitions, Manifest, PieceNote, lanes_folder, manifest_path, piece_path};
+use shared_logic::log::PartitionId;
+use shared_logic::stream::{Fronts, Piece};
+use tracing::warn;
+
+use super::Archive;
+
+/// How many of a lane's snapshots are kept.
+const KEPT: usize = 2;
+/// Younger pieces may belong to a snapshot whose manifest is not written yet.
+const PIECE_AGE: Duration = Duration::from_hours(1);
+/// The folder of all snapshots. Delta's own tools leave folders with such a name alone.
+const FOLDER: &str = "_lanes";
+
+/// What a lane remembered at a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The first offset that it does not include.
+    pub cursor: i64,
+    /// The fronts before that offset.
+    pub fronts: Fronts,
+    /// Its pieces.
+    pub pieces: Vec<Piece>,
+}
+
+impl Archive {
+    /// Keeps a snapshot of a partition's lane. To write it again changes nothing.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn keep_snapshot(
+        &self,
+        id: &PartitionId,
+        definitions: &Definitions,
+        snapshot: &Snapshot,
+    ) -> Result<(), StoreError> {
+        let folder = lanes_folder(definitions, id);
+        let mut notes = Vec::with_capacity(snapshot.pieces.len());
+        for piece in &snapshot.pieces {
+            let note = PieceNote::of(&piece.name, &piece.bytes);
+            self.table().put_bytes_beside_if_absent(&piece_path(&folder, &note), piece.bytes.clone()).await?;
+            notes.push(note);
+        }
+        fail_point("streams::between_pieces_and_manifest").await;
+        let manifest = Manifest {
+            log: id.log.clone(),
+            partition: id.partition,
+            cursor: snapshot.cursor,
+            fronts: snapshot.fronts.clone(),
+            definitions: definitions.clone(),
+            pieces: notes,
+        };
+        self.table().put_beside_if_absent(&manifest_path(&folder, snapshot.cursor), &manifest).await?;
+        Ok(())
+    }
+
+    /// The newest whole snapshot of a partition's lane whose cursor is at most `at_most` (T6); `None` if there is none.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or read.
+    pub async fn newest_snapshot(
+        &self,
+        id: &PartitionId,
+        definitions: &Definitions,
+        at_most: i64,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let folder = lanes_folder(definitions, id);
+        let manifests = manifests(self.table().list_beside(&folder).await?);
+        for (cursor, path) in manifests.range(..=at_most).rev() {
+            match self.whole_snapshot(&folder, path).await? {
+                Some((manifest, pieces))
+                    if manifest.cursor == *cursor
+                        && manifest.definitions == *definitions
+                        && (manifest.log == id.log && manifest.partition == id.partition) =>
+                {
+                    return Ok(Some(Snapshot { cursor: *cursor, fronts: manifest.fronts, pieces }));
+                }
+                _ => warn!(%id, cursor, "a snapshot is not whole; using an older one"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The manifest at that path with its pieces; `None` if anything is missing or is not what it was.
+    async fn whole_snapshot(&self, folder: &str, path: &str) -> Result<Option<(Manifest, Vec<Piece>)>, StoreError> {
+        let Some(text) = self.table().bytes_beside(path).await? else { return Ok(None) };
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else { return Ok(None) };
+        let mut pieces = Vec::with_capacity(manifest.pieces.len());
+        for note in &manifest.pieces {
+            match self.table().bytes_beside(&piece_path(folder, note)).await? {
+                Some(bytes) if note.fits(&bytes) => {
+                    pieces.push(Piece { name: note.name.clone(), bytes: bytes.to_vec() });
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some((manifest, pieces)))
+    }
+
+    /// Whether there is any snapshot of a partition's lane, whole or not, under whatever definitions (T7).
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn has_snapshot(&self, id: &PartitionId) -> Result<bool, StoreError> {
+        let of_lane = format!("/{}/{}/", id.log, id.partition);
+        Ok(self.table().list_beside(FOLDER).await?.iter().any(|path| path.contains(&of_lane)))
+    }
+
+    /// Removes the snapshots of a partition's lane but the two newest ones at or below `published` (T6) and those above it, and
+    /// pieces that no manifest names.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_snapshots(
+        &self,
+        id: &PartitionId,
+        definitions: &Definitions,
+        published: i64,
+    ) -> Result<usize, StoreError> {
+        let folder = lanes_folder(definitions, id);
+        let manifests = manifests(self.table().list_beside(&folder).await?);
+        let over: HashSet<&String> = manifests.range(..=published).rev().skip(KEPT).map(|(_, path)| path).collect();
+        let mut named = HashSet::new();
+        for path in manifests.values().filter(|path| !over.contains(path)) {
+            let text = self.table().bytes_beside(path).await?.unwrap_or_default();
+            if let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) {
+                named.extend(manifest.pieces.iter().map(|note| piece_path(&folder, note)));
+            }
+        }
+        // A manifest goes before its pieces, so what is named is whole.
+        let removed =
+            self.table().remove_beside(&folder, |path| over.contains(&path.to_owned()), Duration::ZERO).await?;
+        let is_piece = |path: &str| path.ends_with(".bin") && !named.contains(path);
+        Ok(removed + self.table().remove_beside(&folder, is_piece, PIECE_AGE).await?)
+    }
+
+    /// Removes every snapshot, whoever's: they may hold what was erased. A lane without one is warmed from the log.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_all_snapshots(&self) -> Result<usize, StoreError> {
+        self.table().remove_beside(FOLDER, |_| true, Duration::ZERO).await
+    }
+
+    /// All files of snapshots.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn snapshot_files(&self) -> Result<Vec<FileBeside>, StoreError> {
+        self.table().files_beside(FOLDER).await
+    }
+}
+
+/// The manifests among files, by their cursors.
+fn manifests(paths: Vec<String>) -> BTreeMap<i64, String> {
+    let cursor = |path: &str| path.rsplit('/').next()?.strip_suffix(".json")?.parse().ok();
+    paths.into_iter().filter_map(|path| Some((cursor(&path)?, path))).collect()
+}
