@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use platform::failpoints::fail_point;
+use platform::failpoints;
 use platform::store::{FileBeside, StoreError};
 use shared_logic::contracts::stream::{Definitions, Manifest, PieceNote, lanes_folder, manifest_path, piece_path};
 use shared_logic::log::PartitionId;
@@ -52,7 +52,7 @@ impl Archive {
             self.table().put_bytes_beside_if_absent(&piece_path(&folder, &note), piece.bytes.clone()).await?;
             notes.push(note);
         }
-        fail_point("streams::between_pieces_and_manifest").await;
+        failpoints::pass("streams::between_pieces_and_manifest");
         let manifest = Manifest {
             log: id.log.clone(),
             partition: id.partition,
