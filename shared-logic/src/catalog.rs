@@ -22,6 +22,7 @@ mod parse;
 mod rules;
 mod schedule;
 mod source;
+mod stream;
 mod ticks;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use mistake::{Mistake, RefusedCatalog};
 pub use rules::{DECODER_VERSION, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
+pub use stream::{Detect, Look, LookKind, Map, Rule, Session, Stream, StreamKind, Window};
 pub use ticks::{Cron, NotCron};
 
 /// The checked content of one catalog file.
@@ -43,8 +45,10 @@ pub struct Catalog {
     pub deployment: Deployment,
     /// When jobs run.
     pub schedule: Schedule,
-    /// Sources by name.
+    /// Sources by name, those that streams are among them.
     pub sources: BTreeMap<String, Source>,
+    /// Streams by name.
+    pub streams: BTreeMap<String, Stream>,
     /// Metrics by name.
     pub metrics: BTreeMap<String, Metric>,
 }
@@ -78,6 +82,11 @@ impl Catalog {
     /// The metrics over one source, in the order of their names.
     pub fn metrics_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Metric> + 'a {
         self.metrics.values().filter(move |metric| metric.source == source)
+    }
+
+    /// The streams that read one source, in the order of their names.
+    pub fn streams_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Stream> + 'a {
+        self.streams.values().filter(move |stream| stream.from == source)
     }
 
     /// When a source is reconciled: by its own schedule, or else by the catalog's.

@@ -22,6 +22,7 @@
 mod compile;
 mod evaluate;
 pub mod functions;
+mod look;
 mod parse;
 mod scalar;
 mod sql;
@@ -36,6 +37,7 @@ use crate::measure::{MeasureKind, Value};
 use crate::schema::FieldType;
 use functions::Function;
 
+pub use look::{Look, LookKind};
 pub use parse::{Refused, Scope};
 pub use scalar::Scalar;
 

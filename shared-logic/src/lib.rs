@@ -28,5 +28,6 @@ pub mod partial;
 pub mod plan;
 pub mod rejection;
 pub mod schema;
+pub mod stream;
 mod suggest;
 pub mod time;

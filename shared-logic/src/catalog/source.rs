@@ -52,6 +52,10 @@ pub struct Source {
     /// Declared fields, in the order of the file (the column order of `tsv` and `csv`). An event time that is put together
     /// from other fields is the last one.
     pub fields: Vec<Field>,
+    /// Whether it is a stream: its topic is written by Braid, and a record without a payload is a mark.
+    pub is_stream: bool,
+    /// Whether the stream keys records anew, so that a partition has a front for each partition that it was written from.
+    pub rekeyed: bool,
 }
 
 impl Source {

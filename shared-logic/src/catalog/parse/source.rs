@@ -89,6 +89,8 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         reconcile,
         dedup_window: dedup_window.unsigned_abs(),
         fields,
+        is_stream: false,
+        rekeyed: false,
     };
     Draft { source, topic_at: topic.at, doubtful }
 }

@@ -1,0 +1,119 @@
+//! `[streams.…]`: topics that Braid writes, each derived from a source or another stream by an operator.
+
+use super::{Derived, Measure};
+use crate::expression::Expression;
+
+pub use crate::expression::{Look, LookKind};
+
+/// A topic that Braid writes, derived from a source or another stream.
+///
+/// As what is read, it is a [`Source`](super::Source) of the same name, with `is_stream`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream {
+    /// The stream's name, the key of its table in the catalog. No source is called so.
+    pub name: String,
+    /// The name of the source or stream that it reads.
+    pub from: String,
+    /// The topic that it writes, which is its name unless given; no other stream or source has it.
+    pub topic: String,
+    /// Which events it takes (a null result excludes the event); `None` means all. The front counts the others too.
+    pub filter: Option<Expression>,
+    /// What it does with them.
+    pub kind: StreamKind,
+    /// How long it waits for events that are out of order: the watermark is the front less this. Microseconds; of no meaning for
+    /// a map.
+    pub lateness_us: i64,
+}
+
+/// What a stream does with the events that it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamKind {
+    /// One output for each event.
+    Map(Map),
+    /// Aggregates of fixed intervals, each written once when the watermark reaches its end.
+    Window(Window),
+    /// Aggregates of activity between gaps, each written once when the watermark says that it has ended.
+    Session(Session),
+    /// Rules over an event and the recent past of its key.
+    Detect(Detect),
+}
+
+/// Keeps, renames, computes and re-keys fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Map {
+    /// The output's field that its records are keyed by anew; one of `fields`, and never null. `None`: records keep their key and
+    /// their partition.
+    pub key: Option<String>,
+    /// The output's fields, in order; all fields of the source when the file names none.
+    pub fields: Vec<(String, Expression)>,
+}
+
+/// Tumbling and sliding windows `[start, start + size)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// The columns that are aggregated by: fields that are not floats. An optional one may be absent, which is a key of its own.
+    pub by: Vec<String>,
+    /// How long a window is, in microseconds; a multiple of `slide_us`.
+    pub size_us: i64,
+    /// How far apart windows start, in microseconds; `size_us` if they do not overlap.
+    pub slide_us: i64,
+    /// Windows start at multiples of `slide_us` since 1970, and this much later. Microseconds, from 0, below `slide_us`.
+    pub offset_us: i64,
+    /// What is aggregated, in the order of the file; at least one.
+    pub measures: Vec<Measure>,
+    /// Values computed from the measures, in the order of the file.
+    pub derived: Vec<Derived>,
+}
+
+/// Activity separated by gaps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// The columns that are aggregated by: fields that are not floats. An optional one may be absent, which is a key of its own.
+    pub by: Vec<String>,
+    /// Events at least this far apart belong to two sessions. Microseconds.
+    pub gap_us: i64,
+    /// A session never crosses a multiple of this since 1970. Microseconds, at least `gap_us`; `None`: it may last for ever.
+    pub longest_us: Option<i64>,
+    /// What is aggregated, in the order of the file; at least one.
+    pub measures: Vec<Measure>,
+    /// Values computed from the measures, in the order of the file.
+    pub derived: Vec<Derived>,
+}
+
+/// Rules over an event and the recent past of its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detect {
+    /// The field whose values have a past each.
+    pub key: String,
+    /// How far back a key remembers, in microseconds.
+    pub history_us: i64,
+    /// How many events of a key are remembered at most; then the oldest go.
+    pub history_max: usize,
+    /// How many events are judged again at most when an earlier one arrives, the newest of them.
+    pub rejudge_max: usize,
+    /// The rules, in the order of the file; at least one.
+    pub rules: Vec<Rule>,
+}
+
+/// A condition that is an alert where it is true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// The rule's name, which alerts carry.
+    pub name: String,
+    /// What its condition says of the past, each once, in the order of the text.
+    pub looks: Vec<Look>,
+    /// A condition over the event's fields and the columns of `looks`.
+    pub condition: Expression,
+}
+
+impl Stream {
+    /// Whether it keys records anew, so that they leave the partition that they were read from.
+    pub fn rekeys(&self) -> bool {
+        matches!(&self.kind, StreamKind::Map(Map { key: Some(_), .. }))
+    }
+
+    /// The topic of its side output, for events that came too late.
+    pub fn late_topic(&self) -> String {
+        format!("{}.late", self.topic)
+    }
+}

@@ -1,0 +1,192 @@
+//! Fronts: how far the events of a partition have come in time.
+//!
+//! The front of a partition is the greatest of min(event time, record timestamp) over its events. A partition that a re-keying
+//! map writes mixes the records of lanes that are not in step. There each *upstream* partition has a front of its own, which its
+//! records and marks raise, and the partition's front is the least of them. So nothing is late because another lane is ahead.
+//!
+//! A front never falls: what was closed stays closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::PartitionId;
+
+/// The partition of a log from which a re-keying map has made a record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// The log, with its incarnation.
+    pub log: Arc<str>,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+/// What a re-keying lane writes into every partition of its output: how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The log that the lane reads, with its incarnation.
+    pub log: String,
+    /// The partition that it reads.
+    pub partition: i32,
+    /// How many partitions that log has.
+    pub partitions: i32,
+    /// The lane's front in microseconds; `None` if it has read no event yet.
+    pub front_us: Option<i64>,
+    /// Whether the lane has stood at its log's end for a while. Then it holds up no front until its next record or mark.
+    pub idle: bool,
+}
+
+/// How far a partition has come: one front, or one for each upstream partition. As JSON it stands in the progress topic and in
+/// manifests of snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fronts {
+    /// The greatest front so far, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    front_us: Option<i64>,
+    /// Where a re-keying map writes the partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<Upstreams>,
+}
+
+/// What is known of the lanes that write into a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Upstreams {
+    /// The id of the topic that they read; empty before the first mark.
+    topic: String,
+    /// How many of them there are; 0 before the first mark.
+    partitions: i32,
+    /// Those that were seen, by the number of the partition that they read.
+    seen: BTreeMap<i32, Seen>,
+}
+
+/// How far a lane has come in what it has written into a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    log: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    front_us: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    idle: bool,
+    /// The offset of its last record or mark.
+    last: i64,
+}
+
+impl Fronts {
+    /// Of a partition of which nothing was read. `rekeyed`: a re-keying map writes it.
+    pub fn new(rekeyed: bool) -> Fronts {
+        Fronts { front_us: None, upstream: rekeyed.then(Upstreams::default) }
+    }
+
+    /// The front in microseconds; `None` as long as none is known, so that nothing is late and nothing closes.
+    pub fn front_us(&self) -> Option<i64> {
+        self.front_us
+    }
+
+    /// What [`Fronts::front_us`] would be after an event of that upstream partition, whose time is the lesser of the event's and
+    /// its record's.
+    pub(super) fn after_event(&self, upstream: Option<&Upstream>, time_us: i64) -> Option<i64> {
+        let front_us = match (&self.upstream, upstream) {
+            (None, _) => Some(time_us),
+            (Some(lanes), Some(upstream)) => lanes.least_after(upstream, time_us, self.front_us),
+            // Another program wrote the record.
+            (Some(_), None) => None,
+        };
+        self.front_us.max(front_us)
+    }
+
+    /// Notes an event.
+    pub(super) fn event(&mut self, offset: i64, upstream: Option<&Upstream>, time_us: i64) {
+        self.front_us = self.after_event(upstream, time_us);
+        if let (Some(lanes), Some(upstream)) = (&mut self.upstream, upstream) {
+            lanes.event(offset, upstream, time_us);
+        }
+    }
+
+    /// Notes a mark. As with events, it speaks for no time after its record's own.
+    pub(super) fn mark(&mut self, offset: i64, record_time_us: Option<i64>, mark: &Mark) {
+        let Some(lanes) = &mut self.upstream else { return };
+        lanes.mark(offset, mark, mark.front_us.map(|us| us.min(record_time_us.unwrap_or(us))));
+        self.front_us = self.front_us.max(lanes.least(None));
+    }
+
+    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since. Until all others are seen
+    /// again, nothing is late, as nothing of which that matters can have been.
+    pub(super) fn known_at(&self, offset: i64) -> Fronts {
+        let upstream = self.upstream.as_ref().map(|lanes| {
+            let seen = lanes.seen.iter().filter(|(_, seen)| seen.last < offset);
+            let seen = seen.map(|(partition, seen)| (*partition, seen.clone())).collect();
+            Upstreams { seen, ..lanes.clone() }
+        });
+        Fronts { front_us: None, upstream }
+    }
+}
+
+impl Upstreams {
+    /// The least front of those that are not idle, or the greatest front if all are; `None` before each was seen, or where one has
+    /// none. `raised` is what one of them is raised to before.
+    fn least(&self, raised: Option<(i32, i64)>) -> Option<i64> {
+        let (mut known, mut least, mut greatest) = (0, None, None);
+        for (partition, seen) in &self.seen {
+            known += i32::from(*partition < self.partitions);
+            let raised = raised.filter(|(which, _)| which == partition).map(|(_, us)| us);
+            let front_us = seen.front_us.max(raised);
+            greatest = greatest.max(front_us);
+            if !seen.idle || raised.is_some() {
+                least = Some(least.map_or(front_us, |least: Option<i64>| least.min(front_us)));
+            }
+        }
+        if self.partitions == 0 || known < self.partitions { None } else { least.unwrap_or(greatest) }
+    }
+
+    /// [`Upstreams::least`] after an event. `front_us` is what it was before.
+    fn least_after(&self, upstream: &Upstream, time_us: i64, front_us: Option<i64>) -> Option<i64> {
+        match self.seen.get(&upstream.partition) {
+            Some(seen) if *seen.log != *upstream.log => None,
+            // It does not come farther, or it was not the least.
+            Some(seen) if !seen.idle && seen.front_us.is_some_and(|us| us >= time_us || Some(us) > front_us) => None,
+            Some(_) => self.least(Some((upstream.partition, time_us))),
+            None => {
+                let mut with = self.clone();
+                with.event(0, upstream, time_us);
+                with.least(None)
+            }
+        }
+    }
+
+    /// An event of a log that is not the known one comes before that log's first mark, and moves nothing.
+    fn event(&mut self, offset: i64, upstream: &Upstream, time_us: i64) {
+        let seen = self.seen.entry(upstream.partition).or_insert_with(|| Seen {
+            log: upstream.log.to_string(),
+            front_us: None,
+            idle: false,
+            last: offset,
+        });
+        if *seen.log == *upstream.log {
+            (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(Some(time_us)), false, offset);
+        }
+    }
+
+    fn mark(&mut self, offset: i64, mark: &Mark, front_us: Option<i64>) {
+        let of = PartitionId::new(mark.log.as_str(), mark.partition);
+        let is_known = self.seen.get_mut(&mark.partition).is_some_and(|seen| {
+            let is_same = seen.log == mark.log;
+            let known = PartitionId::new(seen.log.as_str(), mark.partition);
+            if is_same {
+                (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(front_us), mark.idle, offset);
+            }
+            is_same || (known.topic() == of.topic() && known.incarnation() > of.incarnation())
+        });
+        if !is_known {
+            let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
+            self.seen.insert(mark.partition, seen);
+            if self.topic != of.topic() {
+                (self.topic, self.partitions) = (of.topic().to_owned(), mark.partitions);
+                self.seen.retain(|partition, _| *partition < mark.partitions);
+            }
+        }
+        if self.topic == of.topic() {
+            self.partitions = self.partitions.max(mark.partitions);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Where outputs stand, and what they are called.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::PartitionId;
+
+/// The place of an output of one stream among all that it writes for one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OutputPosition {
+    /// The offset of the record that caused it.
+    pub offset: i64,
+    /// How many outputs of the same stream the same record caused before it; late events count as outputs.
+    pub n: u32,
+}
+
+impl OutputPosition {
+    /// Before everything that the record at that offset causes.
+    pub fn before(offset: i64) -> OutputPosition {
+        OutputPosition { offset, n: 0 }
+    }
+
+    /// The position behind this one.
+    pub fn next(self) -> OutputPosition {
+        OutputPosition { n: self.n + 1, ..self }
+    }
+}
+
+/// `<offset>/<n>`.
+impl fmt::Display for OutputPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.offset, self.n)
+    }
+}
+
+/// The name of an output (T1), which is its event id: `<stream>/<generation>/<log>/<partition>/<offset>/<n>`.
+pub fn output_id(stream: &str, generation: &str, id: &PartitionId, position: OutputPosition) -> String {
+    format!("{stream}/{generation}/{id}/{position}")
+}
