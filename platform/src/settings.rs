@@ -27,6 +27,7 @@ mod size;
 mod span;
 mod speed;
 mod store;
+mod streams;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use self::size::Size;
 pub use self::span::Span;
 pub use self::speed::Speed;
 pub use self::store::Store;
+pub use self::streams::Streams;
 pub use self::telemetry::{LogFormat, Telemetry};
 
 /// Everything that an operator may choose, one struct a section.
@@ -74,6 +76,8 @@ pub struct Settings {
     pub http: Http,
     /// The speed layer's worker.
     pub speed: Speed,
+    /// The speed layer's lanes, which write streams.
+    pub streams: Streams,
     /// The batch layer's archiver.
     pub archive: Archive,
     /// The batch layer's reconcile.
@@ -126,6 +130,7 @@ impl Settings {
         self.store.check()?;
         self.http.check()?;
         self.speed.check()?;
+        self.streams.check()?;
         self.archive.check()?;
         self.reconcile.check()?;
         self.serving.check()

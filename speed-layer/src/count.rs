@@ -116,6 +116,7 @@ async fn count_into(
         witness: open.shard.witness(),
         ahead: open.ahead,
         check: open.check,
+        seal_at: None,
         truncated: tell,
         to_loop,
     };

@@ -16,6 +16,8 @@
 //!
 //! When something is not as expected, the loop starts again at step 1, from what the shard says.
 //!
+//! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead.
+//!
 //! Beside the flow: [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log
 //! reaches, so that answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views'
 //! cuts. [`error`] says why a worker ended. [`command`] is the command line.
@@ -26,6 +28,7 @@ pub mod count;
 pub mod error;
 pub mod log;
 pub mod read;
+pub mod stream;
 pub mod worker;
 
 pub use worker::run;

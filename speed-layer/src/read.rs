@@ -68,6 +68,8 @@ pub struct Start {
     pub ahead: Option<Check>,
     /// R12: the comparison of the log with the cursor's position. No micro-batch is handed on before it fits.
     pub check: Option<Check>,
+    /// An offset at which a micro-batch ends in any case.
+    pub seal_at: Option<i64>,
     /// Where the log differs, if it does.
     pub truncated: oneshot::Sender<i64>,
     /// Where micro-batches go, and before them what warms the window. If its receiver is closed, the partition is no longer read.
@@ -214,7 +216,7 @@ impl Reader {
         consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 if let Some(partition) = partitions.get_mut(&record.partition) {
-                    if let Some(schema) = partition.take(&record, decoder) {
+                    if let Some(schema) = partition.take(&record, decoder, source) {
                         let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
                         awaited.get_or_insert_with(|| schemas.awaited(schema, time_us));
                     }
@@ -229,7 +231,7 @@ impl Reader {
             }
             Polled::End { partition, offset } => {
                 if let Some(partition) = partitions.get_mut(&partition) {
-                    partition.reach(offset);
+                    partition.reach(offset, source);
                 }
             }
             Polled::OutOfRange { partition } => {

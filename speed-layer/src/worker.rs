@@ -9,7 +9,6 @@ use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use platform::kafka::{Membership, Topics};
-use platform::redis::Connection;
 use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
@@ -30,6 +29,7 @@ use crate::error::{SourceError, SpeedError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::{Assignment, Reader};
+use crate::stream;
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -51,6 +51,15 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
         workers.spawn(async move {
             let name = source.name.clone();
             let ended = run_source(&settings, &catalog, source, stop).await;
+            ended.map_err(|source| SpeedError::Source { name, source })
+        });
+    }
+    for source in catalog.sources.values().filter(|source| catalog.streams_of(&source.name).next().is_some()) {
+        let (settings, catalog, source) = (settings.clone(), catalog.clone(), source.clone());
+        let stop = stop.clone();
+        workers.spawn(async move {
+            let name = source.name.clone();
+            let ended = stream::run(&settings, &catalog, source, stop).await;
             ended.map_err(|source| SpeedError::Source { name, source })
         });
     }
@@ -100,7 +109,8 @@ async fn run_source(
     let expiring = platform::redis::connect(&settings.redis).await?;
     background.spawn(expire::run(Arc::clone(&shared), expiring, stop.clone()));
     let redis = platform::redis::connect(&settings.redis).await?;
-    let ended = follow(&shared, redis, assigned, &stop).await;
+    let count = |partition, stop| count::run(Arc::clone(&shared), redis.clone(), partition, stop);
+    let ended = follow(&shared.metrics.source.topic, &shared.reader, assigned, &stop, count).await;
     // The counting loops have applied what they held. The reading thread ends when the last sender of assignments is gone,
     // and leaving the group tells it at once that the partitions are free.
     drop(shared);
@@ -113,13 +123,17 @@ async fn run_source(
     Ok(ended?)
 }
 
-/// Keeps one counting loop per assigned partition.
-async fn follow(
-    shared: &Arc<Shared>,
-    redis: Connection,
+/// Keeps one task per assigned partition, which `start` starts.
+pub(crate) async fn follow<F>(
+    topic: &str,
+    reader: &std_mpsc::Sender<Assignment>,
     mut assigned: watch::Receiver<BTreeSet<i32>>,
     stop: &CancellationToken,
-) -> Result<(), Superseded> {
+    start: impl Fn(i32, CancellationToken) -> F,
+) -> Result<(), Superseded>
+where
+    F: Future<Output = Result<(), Superseded>> + Send + 'static,
+{
     let mut loops: BTreeMap<i32, CancellationToken> = BTreeMap::new();
     let mut running = JoinSet::new();
     let mut outcome = Ok(());
@@ -128,17 +142,17 @@ async fn follow(
         loops.retain(|partition, stop_loop| {
             let keep = now.contains(partition);
             if !keep {
-                info!(topic = shared.metrics.source.topic, partition, "partition revoked");
+                info!(topic, partition, "partition revoked");
                 stop_loop.cancel();
-                let _ = shared.reader.send(Assignment::Stop { partition: *partition });
+                let _ = reader.send(Assignment::Stop { partition: *partition });
             }
             keep
         });
         for partition in now {
             loops.entry(partition).or_insert_with(|| {
-                info!(topic = shared.metrics.source.topic, partition, "partition assigned");
+                info!(topic, partition, "partition assigned");
                 let stop_loop = stop.child_token();
-                running.spawn(count::run(Arc::clone(shared), redis.clone(), partition, stop_loop.clone()));
+                running.spawn(start(partition, stop_loop.clone()));
                 stop_loop
             });
         }
@@ -150,7 +164,7 @@ async fn follow(
     }
     // Reading stops; what is sealed or under way is applied, and the loops end after their last micro-batch.
     for partition in loops.keys() {
-        let _ = shared.reader.send(Assignment::Stop { partition: *partition });
+        let _ = reader.send(Assignment::Stop { partition: *partition });
     }
     loops.values().for_each(CancellationToken::cancel);
     while let Some(ended) = running.join_next().await {

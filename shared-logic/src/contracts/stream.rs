@@ -9,5 +9,5 @@ mod progress;
 mod snapshot;
 
 pub use headers::{HeaderNames, late_headers, mark_headers, mark_of, output_headers, stream_of, upstream_of};
-pub use progress::{Changed, ProgressKey, Published, progress_topic, transactional_id};
+pub use progress::{Changed, Checked, ProgressKey, Published, progress_topic, transactional_id};
 pub use snapshot::{Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path};

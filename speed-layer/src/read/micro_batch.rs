@@ -12,11 +12,14 @@
 use std::mem;
 use std::time::Instant;
 
+use platform::kafka::Record;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
+use shared_logic::contracts::stream::{mark_of, upstream_of};
 use shared_logic::decode::{Columns, Event};
 use shared_logic::dedup::Sighting;
 use shared_logic::log::{Position, Witness};
+use shared_logic::stream::{MarkRecord, Originals, Upstream};
 
 /// How many events before the cursor are handed on together.
 const WARMING_PORTION: usize = 16_384;
@@ -42,6 +45,8 @@ pub struct MicroBatch {
     /// Where the source names an event id: who the events are, row by row. Before these come events before the cursor that
     /// were not handed on yet.
     pub sightings: Vec<Sighting>,
+    /// What lanes need besides; empty where counting loops read.
+    pub lane: LaneRows,
     /// When its first record was read.
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
@@ -59,6 +64,30 @@ pub struct Mark {
     pub to: Position,
 }
 
+/// What a lane needs to know of the events of a micro-batch, row by row.
+#[derive(Debug, Default)]
+pub struct LaneRows {
+    /// The events' offsets.
+    pub offsets: Vec<i64>,
+    /// The timestamps of their records, in microseconds.
+    pub record_times_us: Vec<Option<i64>>,
+    /// Their records' keys and payloads, where a stream may have to write them.
+    pub originals: Originals,
+    /// Where a re-keying map has read them, if one writes the source.
+    pub upstreams: Vec<Option<Upstream>>,
+    /// The marks of such a map, which are no events.
+    pub marks: Vec<MarkRecord>,
+}
+
+/// What the micro-batches of lanes are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneShape {
+    /// Whether they keep the bytes of records.
+    pub originals: bool,
+    /// Whether a re-keying map writes the source.
+    pub rekeyed: bool,
+}
+
 /// What the micro-batches of a source are made of.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -66,6 +95,8 @@ pub struct Shape {
     pub wanted: Vec<String>,
     /// After how many records there is a mark.
     pub mark_every: usize,
+    /// What lanes need besides, if they read.
+    pub lane: Option<LaneShape>,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -77,6 +108,7 @@ pub struct MicroBatchBuilder {
     columns: Columns,
     sightings: Vec<Sighting>,
     marks: Vec<Mark>,
+    lane: LaneRows,
     records: usize,
     bytes: usize,
     opened: Option<Instant>,
@@ -87,7 +119,8 @@ impl MicroBatchBuilder {
     pub fn new(source: &Source, shape: &Shape, from: i64) -> MicroBatchBuilder {
         let columns = columns(source, shape, 0);
         let (shape, sightings, marks) = (shape.clone(), Vec::new(), Vec::new());
-        MicroBatchBuilder { shape, from, to: from, columns, sightings, marks, records: 0, bytes: 0, opened: None }
+        let lane = LaneRows::default();
+        MicroBatchBuilder { shape, from, to: from, columns, sightings, marks, lane, records: 0, bytes: 0, opened: None }
     }
 
     /// Notes an event before the cursor. Returns those that it is time to hand on, together with it.
@@ -109,6 +142,29 @@ impl MicroBatchBuilder {
     pub fn event(&mut self, event: &Event<'_>, offset: i64) {
         self.see(event, offset);
         self.columns.push(event);
+    }
+
+    /// Adds what lanes need of the record of the event that was added last.
+    pub fn lane_event(&mut self, record: &Record<'_>) {
+        let Some(shape) = self.shape.lane else { return };
+        self.lane.offsets.push(record.offset);
+        self.lane.record_times_us.push(record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
+        if shape.originals {
+            self.lane.originals.push(record.key, record.payload.unwrap_or_default());
+        }
+        if shape.rekeyed {
+            self.lane.upstreams.push(upstream_of(record.headers()));
+        }
+    }
+
+    /// Adds the mark that a record holds, if it does and lanes read.
+    pub fn lane_mark(&mut self, record: &Record<'_>) {
+        if self.shape.lane.is_some_and(|shape| shape.rekeyed)
+            && let Some(mark) = mark_of(record.headers())
+        {
+            let record_time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
+            self.lane.marks.push(MarkRecord { offset: record.offset, record_time_us, mark });
+        }
     }
 
     fn see(&mut self, event: &Event<'_>, offset: i64) {
@@ -165,6 +221,7 @@ impl MicroBatchBuilder {
             marks: mem::take(&mut self.marks),
             events: columns.finish()?,
             sightings: mem::replace(&mut self.sightings, room),
+            lane: mem::take(&mut self.lane),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
         };
@@ -191,7 +248,7 @@ mod tests {
         let event_id = if has_id { "event_time = \"at\"\nevent_id = \"k\"" } else { "event_time = \"at\"" };
         let catalog = Catalog::parse(&TINY.replace("event_time = \"at\"", event_id)).expect("a valid catalog");
         let source = catalog.sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000 };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None };
         let builder = MicroBatchBuilder::new(&source, &shape, 40_000);
         (source, builder)
     }

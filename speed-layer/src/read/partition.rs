@@ -14,6 +14,7 @@ use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
+use shared_logic::rejection::Reason;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -41,6 +42,8 @@ pub(super) struct Partition {
     last: Option<i64>,
     /// The witness that was made last; at first that of the cursor.
     witness: Option<Witness>,
+    /// Where a micro-batch ends in any case.
+    seal_at: Option<i64>,
     builder: MicroBatchBuilder,
     to_loop: mpsc::Sender<Handed>,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
@@ -62,6 +65,7 @@ impl Partition {
             truncated: Some(start.truncated),
             last: None,
             witness: start.witness,
+            seal_at: start.seal_at,
             builder: MicroBatchBuilder::new(source, shape, start.cursor),
             to_loop: start.to_loop,
             sent: Instant::now(),
@@ -71,7 +75,7 @@ impl Partition {
 
     /// Takes one record: for the loop's window if it lies before the cursor, else into the micro-batch. A record whose schema the
     /// decoder lacks is not taken, and neither are those behind it; returns that schema.
-    pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder) -> Option<SchemaId> {
+    pub(super) fn take(&mut self, record: &Record<'_>, decoder: &mut Decoder, source: &Source) -> Option<SchemaId> {
         if self.waits || !self.fits_so_far(record) || record.offset < self.next {
             return None;
         }
@@ -91,15 +95,28 @@ impl Partition {
             }
             return None;
         }
+        self.seal_before(record.offset, source);
         self.last = Some(record.offset);
         self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
         match event {
-            Ok(event) => self.builder.event(&event, record.offset),
+            Ok(event) => {
+                self.builder.event(&event, record.offset);
+                self.builder.lane_event(record);
+            }
+            Err(rejected) if rejected.reason == Reason::Mark => self.builder.lane_mark(record),
             Err(rejected) => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
         }
         None
+    }
+
+    /// Ends a micro-batch where one has to end, if everything before that was read.
+    fn seal_before(&mut self, offset: i64, source: &Source) {
+        if let Some(at) = self.seal_at.take_if(|at| *at <= offset) {
+            self.builder.reach(at);
+            self.send(source);
+        }
     }
 
     /// Goes on behind the last record that was taken, once the schema is learned that it waited for.
@@ -170,7 +187,7 @@ impl Partition {
     }
 
     /// Notes that everything before the offset was read, where the log ends.
-    pub(super) fn reach(&mut self, offset: i64) {
+    pub(super) fn reach(&mut self, offset: i64, source: &Source) {
         if self.failed || self.moves || self.waits {
             return;
         }
@@ -179,6 +196,7 @@ impl Partition {
             self.checked(outcome);
         }
         if self.is_checked() && offset >= self.cursor {
+            self.seal_before(offset, source);
             self.builder.reach(offset);
             self.next = self.next.max(offset);
         }

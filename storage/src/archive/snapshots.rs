@@ -22,6 +22,8 @@ const KEPT: usize = 2;
 const PIECE_AGE: Duration = Duration::from_hours(1);
 /// The folder of all snapshots. Delta's own tools leave folders with such a name alone.
 const FOLDER: &str = "_lanes";
+/// The folder of the notes that say which progress topic a generation has.
+const BEGUN: &str = "_lanes/begun/";
 
 /// What a lane remembered at a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,26 @@ pub struct Snapshot {
 }
 
 impl Archive {
+    /// T7: notes which progress topic the lanes of a generation begin with, and returns the one that was noted first. A progress topic
+    /// with another id has lost what was published.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn lanes_begin(&self, generation: &str, progress: &str) -> Result<String, StoreError> {
+        let path = begun_path(generation);
+        self.table().put_beside_if_absent(&path, &progress).await?;
+        let noted = self.table().beside::<String>(&path).await?;
+        Ok(noted.unwrap_or_else(|| progress.to_owned()))
+    }
+
+    /// T7: notes another progress topic in place of a lost one, once its positions have been set from what is archived.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn lanes_continue(&self, generation: &str, progress: &str) -> Result<(), StoreError> {
+        self.table().put_beside(&begun_path(generation), &progress).await
+    }
+
     /// Keeps a snapshot of a partition's lane. To write it again changes nothing.
     ///
     /// # Errors
@@ -150,7 +172,7 @@ impl Archive {
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_all_snapshots(&self) -> Result<usize, StoreError> {
-        self.table().remove_beside(FOLDER, |_| true, Duration::ZERO).await
+        self.table().remove_beside(FOLDER, |path| !path.starts_with(BEGUN), Duration::ZERO).await
     }
 
     /// All files of snapshots.
@@ -160,6 +182,10 @@ impl Archive {
     pub async fn snapshot_files(&self) -> Result<Vec<FileBeside>, StoreError> {
         self.table().files_beside(FOLDER).await
     }
+}
+
+fn begun_path(generation: &str) -> String {
+    format!("{BEGUN}{generation}.json")
 }
 
 /// The manifests among files, by their cursors.

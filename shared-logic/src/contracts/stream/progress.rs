@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{DefinitionHash, Deployment};
-use crate::log::PartitionId;
+use crate::log::{PartitionId, Witness};
 use crate::stream::{Fronts, OutputPosition};
 
 /// How far a stream was published in one partition: the value of the record with its name as key.
@@ -20,6 +20,19 @@ pub struct Published {
     pub fronts: Fronts,
     /// The definition that the outputs before were decided by.
     pub definition: DefinitionHash,
+    /// R12: an offset at or before that of the position, and the last record before it. There a lane that goes on compares the log
+    /// with what was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
+}
+
+/// R12: what tells that a log is still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// An offset.
+    pub offset: i64,
+    /// The last record before it.
+    pub witness: Witness,
 }
 
 /// T13: a stream has changed in place: the value of a record with a key of its own, so that compaction keeps it.
@@ -104,6 +117,7 @@ mod tests {
             position: OutputPosition { offset: 41, n: 2 },
             fronts: Fronts::new(false),
             definition: "0123456789abcdef".parse().expect("a hash"),
+            checked: None,
         };
         let text = r#"{"log":"topic-id","position":{"offset":41,"n":2},"fronts":{},"definition":"0123456789abcdef"}"#;
         assert_eq!(serde_json::to_string(&published).expect("plain data"), text);

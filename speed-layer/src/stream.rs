@@ -1,0 +1,175 @@
+//! Lanes: what streams are decided and written by (T1 to T13).
+//!
+//! A lane belongs to one partition of a source that streams read. It reads by itself, with a cursor of its own, so that counting and
+//! streams never wait for each other. What it remembers is a function of the log (T2), and so are its outputs (T1). They are
+//! written to Kafka in one transaction with how far that was (T3). So whatever happens, a lane that starts again goes on behind
+//! the last output that was published.
+//!
+//! In the order of the flow:
+//!
+//! - [`open`]: asks how far the lane was published, and loads a snapshot or has the past read again ([`warm`]);
+//! - `crate::read` reads and decodes, with a thread and a client of its own;
+//! - [`operate`]: has the operators of `shared_logic::stream` decide, in bounded steps;
+//! - [`publish`]: writes what is decided, and progress with it;
+//! - [`snapshot`]: keeps the state, to save time at the next start.
+
+pub mod open;
+pub mod operate;
+pub mod parcel;
+pub mod progress;
+pub mod publish;
+pub mod snapshot;
+pub mod source;
+pub mod warm;
+
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use platform::kafka::{Membership, Topics};
+use platform::registry::Registry;
+use platform::settings::{Settings, Speed};
+use platform::task::Backoff;
+use platform::telemetry::error_text;
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::stream::LanePlan;
+use storage::{Schemas, Storage};
+use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::open::open_lane;
+use self::source::Shared;
+use crate::error::{SourceError, Superseded};
+use crate::log::ends::{Ends, watch_ends};
+use crate::log::identity::LogIdentity;
+use crate::read::Reader;
+use crate::read::micro_batch::{LaneShape, Shape};
+use crate::worker::follow;
+
+/// How often the ends of the assigned partitions are asked for.
+const ENDS_EVERY: Duration = Duration::from_millis(500);
+/// How often it is asked whether a broker knows transactions.
+const CLUSTER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Writes all streams over one source until `stop`.
+///
+/// # Errors
+/// If Kafka's or the store's settings are not usable, or no thread can be started.
+pub async fn run(
+    settings: &Settings,
+    catalog: &Catalog,
+    source: Source,
+    stop: CancellationToken,
+) -> Result<(), SourceError> {
+    if !knows_transactions(settings, &source, &stop).await? {
+        return Ok(());
+    }
+    let plan = Arc::new(LanePlan::new(catalog, &source));
+    let topics = Topics::new(&settings.kafka)?;
+    let deployment = &catalog.deployment;
+    let group = format!("braid.{}.{}.{}.streams", deployment.name, deployment.version, source.name);
+    let (reader, assignments) = std_mpsc::channel();
+    let storage = Storage::new(&settings.store, deployment)?;
+    let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
+    let (publish_ends, ends) = watch::channel(Ends::default());
+    let speed =
+        Speed { max_rows: settings.streams.max_rows, linger: settings.streams.linger, ..settings.speed.clone() };
+    let lane = LaneShape { originals: plan.keeps_originals(), rekeyed: source.rekeyed };
+    let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane) };
+    let reading = Reader::new(&settings.kafka, &speed, &source, shape, schemas, assignments, ends.clone())?;
+    let thread = std::thread::Builder::new().name(format!("lane-{}", source.name));
+    let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
+    let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
+    let shared = Arc::new(Shared {
+        deployment: deployment.clone(),
+        definitions: plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone())).collect(),
+        plan,
+        settings: settings.streams.clone(),
+        kafka: settings.kafka.clone(),
+        compacted: OnceCell::new(),
+        identity: LogIdentity::start(topics.clone(), source.topic.clone()),
+        topics: topics.clone(),
+        ends,
+        archive: Mutex::new(storage.follow_archive(&source.name)),
+        source,
+        reader: reader.clone(),
+    });
+    let mut background = JoinSet::new();
+    let assigned = membership.assigned();
+    let topic = shared.source.topic.clone();
+    background.spawn(watch_ends(topics, topic.clone(), assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
+    let ended =
+        follow(&topic, &reader, assigned, &stop, |partition, stop| run_lane(Arc::clone(&shared), partition, stop));
+    let ended = ended.await;
+    drop((shared, reader));
+    background.shutdown().await;
+    let read = tokio::task::spawn_blocking(move || {
+        drop(membership);
+        reading.join()
+    });
+    read.await.map_err(SourceError::NotLeft)?.map_err(|_| SourceError::ReaderPanicked)?;
+    Ok(ended?)
+}
+
+/// Waits until the brokers say who they are. The in-process broker knows no transactions, so that nothing could be written exactly
+/// once: then there are no lanes. Returns false as well if it is to stop.
+async fn knows_transactions(
+    settings: &Settings,
+    source: &Source,
+    stop: &CancellationToken,
+) -> Result<bool, SourceError> {
+    loop {
+        let asked = tokio::select! {
+            asked = platform::kafka::cluster(&settings.kafka, CLUSTER_WITHIN) => asked?,
+            () = stop.cancelled() => return Ok(false),
+        };
+        match asked {
+            Some(cluster) if cluster.is_in_process() => {
+                warn!(
+                    source = source.name,
+                    "the in-process broker knows no transactions; streams over this source are not written"
+                );
+                return Ok(false);
+            }
+            Some(_) => return Ok(true),
+            None => {}
+        }
+    }
+}
+
+/// Runs one lane until `stop`. After whatever goes wrong it starts again, from what was published.
+async fn run_lane(shared: Arc<Shared>, partition: i32, stop: CancellationToken) -> Result<(), Superseded> {
+    let mut backoff = Backoff::new(shared.settings.retry_backoff.get());
+    while !stop.is_cancelled() {
+        let opened = tokio::select! {
+            opened = open_lane(&shared, partition) => opened,
+            () = stop.cancelled() => break,
+        };
+        let wait = match opened {
+            Ok(open) => {
+                info!(id = %open.id, source = shared.source.name, cursor = open.lane.cursor(), "writing streams");
+                let (id, ended) = (open.id.clone(), operate::run(open, &shared, &stop).await);
+                if ended.has_published {
+                    backoff.reset();
+                }
+                let wait = ended.why.wait().unwrap_or_else(|| backoff.wait());
+                if !stop.is_cancelled() {
+                    warn!(%id, wait_ms = wait.as_millis(), error = error_text(&ended.why), "a lane was interrupted; it starts again");
+                }
+                wait
+            }
+            Err(not_open) => {
+                let wait = backoff.wait();
+                not_open.report(&shared.source.name, partition, wait);
+                wait
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    Ok(())
+}

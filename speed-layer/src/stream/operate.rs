@@ -1,0 +1,333 @@
+//! A lane at work: takes what is read, decides in bounded steps, and hands on what is decided.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use platform::kafka::{KafkaError, TransactionError};
+use platform::task::blocking;
+use shared_logic::contracts::stream::Checked;
+use shared_logic::log::PartitionId;
+use shared_logic::stream::{Decided, Fronts, Lane, LaneError, OutputPosition, Progress, Records};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
+
+use super::open::OpenLane;
+use super::parcel::Parcel;
+use super::publish::{NotPublished, Publisher};
+use super::snapshot::Snapshots;
+use super::source::Shared;
+use super::warm;
+use crate::read::micro_batch::{Handed, MicroBatch};
+use crate::read::{Assignment, Start};
+
+/// How many micro-batches wait for the lane.
+const DEPTH: usize = 4;
+/// How often it is asked whether an incomplete past has passed.
+const PAST_EVERY: Duration = Duration::from_secs(5);
+/// A lane that was fenced waits for a random time between these, so that two do not fence each other for ever.
+const FENCED_MS: [u64; 2] = [200, 1_000];
+
+/// Why a lane ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Interrupted {
+    /// It was to stop.
+    #[error("the lane is to stop")]
+    Stopped,
+    /// Reading ended.
+    #[error("the partition is no longer read")]
+    NotRead,
+    /// R12: the log lost its tail.
+    #[error(
+        "{id} holds another record at {at} or before than what was read; the lane waits until the archive has begun another incarnation"
+    )]
+    Truncated {
+        /// The partition.
+        id: PartitionId,
+        /// Where another record was found.
+        at: i64,
+    },
+    /// R7: what was read may belong to another topic of the same name.
+    #[error("the topic of {id} was deleted or created again")]
+    AnotherTopic {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// A limit was reached, or records cannot be evaluated.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// Nothing more can be published.
+    #[error(transparent)]
+    NotPublished(#[from] NotPublished),
+    /// Kafka did not answer.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+}
+
+impl Interrupted {
+    /// How long to wait before the next start, if that is not by the number of failures.
+    pub fn wait(&self) -> Option<Duration> {
+        let Interrupted::NotPublished(NotPublished::Transaction(TransactionError::Fenced { .. })) = self else {
+            return None;
+        };
+        let [least, most] = FENCED_MS;
+        let (chance, _) = Uuid::new_v4().as_u64_pair();
+        Some(Duration::from_millis(least + chance % (most - least)))
+    }
+}
+
+/// How a lane ended.
+pub struct Ended {
+    /// Whether a transaction took effect.
+    pub has_published: bool,
+    /// Why it ended.
+    pub why: Interrupted,
+}
+
+/// Runs an open lane until something is not as expected, or it is to stop.
+pub async fn run(open: OpenLane, shared: &Arc<Shared>, stop: &CancellationToken) -> Ended {
+    let (to_loop, handed) = mpsc::channel(DEPTH);
+    let (tell, mut truncated) = oneshot::channel();
+    let start = Start {
+        partition: open.id.partition,
+        warm_from: open.warm_from,
+        cursor: open.lane.cursor(),
+        witness: None,
+        ahead: open.ahead,
+        check: None,
+        seal_at: open.catch_up.as_ref().map(|(at, _)| *at),
+        truncated: tell,
+        to_loop,
+    };
+    if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
+        // The reading thread has ended, which it does only when the process stops.
+        return Ended { has_published: false, why: Interrupted::Stopped };
+    }
+    let id = open.id.clone();
+    let mut operating = Operating::new(open, Arc::clone(shared));
+    let mut why = match operating.run(handed, stop).await {
+        Ok(never) => match never {},
+        Err(why) => why,
+    };
+    if let Ok(at) = truncated.try_recv() {
+        why = Interrupted::Truncated { id, at };
+    }
+    Ended { has_published: operating.publisher.transactions() > 0, why }
+}
+
+struct Operating {
+    shared: Arc<Shared>,
+    id: PartitionId,
+    /// Nothing while a step is under way.
+    lane: Option<Lane>,
+    from: Vec<OutputPosition>,
+    publisher: Publisher,
+    snapshots: Snapshots,
+    catch_up: Option<(i64, Fronts)>,
+    /// Whether the first transaction begins as soon as the lane is where it goes on.
+    notes_start: bool,
+    incomplete_from: Option<i64>,
+    /// When it was last asked whether an incomplete past has passed.
+    past_asked: Instant,
+    checked: Option<Checked>,
+    /// Since when nothing was read.
+    quiet_since: Instant,
+}
+
+impl Operating {
+    fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
+        let OpenLane { id, mut lane, .. } = open;
+        lane.set_incomplete(open.incomplete_from.is_some());
+        let fronts = open.catch_up.as_ref().map_or_else(|| lane.fronts(), |(_, fronts)| fronts.clone());
+        let start = Parcel { outputs: Vec::new(), positions: open.from.clone(), fronts, checked: open.checked };
+        let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
+        Operating {
+            notes_start: open.is_first || rekeys || !open.changes.is_empty(),
+            publisher: Publisher::new(
+                Arc::clone(&shared),
+                id.clone(),
+                open.partitions,
+                open.output_partitions,
+                open.progress,
+                open.changes,
+                start,
+            ),
+            snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
+            shared,
+            id,
+            lane: Some(lane),
+            from: open.from,
+            catch_up: open.catch_up,
+            incomplete_from: open.incomplete_from,
+            past_asked: Instant::now(),
+            checked: open.checked,
+            quiet_since: Instant::now(),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        mut handed: mpsc::Receiver<Handed>,
+        stop: &CancellationToken,
+    ) -> Result<std::convert::Infallible, Interrupted> {
+        let mut progress = Progress::Idle;
+        loop {
+            if self.notes_start && self.is_there() {
+                self.notes_start = false;
+                self.publisher.begin_at_once();
+            }
+            self.publisher.begin_if_due(self.is_idle());
+            let has_room = self.publisher.has_room();
+            if progress == Progress::More && has_room {
+                progress = self.step(None).await?;
+                continue;
+            }
+            let decides = progress == Progress::More;
+            if !decides {
+                self.keep_snapshot().await;
+                self.ask_past().await?;
+                self.publisher.close_idle_producer().await;
+            }
+            let look = self.publisher.next_look();
+            tokio::select! {
+                handed = handed.recv(), if !decides && has_room => match handed {
+                    Some(Handed::Warming(sightings)) => self.lane_mut().warm(&sightings),
+                    Some(Handed::MicroBatch(batch)) => progress = self.take(batch).await?,
+                    None => return Err(Interrupted::NotRead),
+                },
+                finished = self.publisher.finished() => finished?,
+                () = tokio::time::sleep(look) => {}
+                () = stop.cancelled() => return Err(Interrupted::Stopped),
+            }
+        }
+    }
+
+    fn lane(&self) -> &Lane {
+        self.lane.as_ref().unwrap_or_else(|| unreachable!("a lane whose step failed takes no other"))
+    }
+
+    fn lane_mut(&mut self) -> &mut Lane {
+        self.lane.as_mut().unwrap_or_else(|| unreachable!("a lane whose step failed takes no other"))
+    }
+
+    /// Whether the lane has come to where it goes on.
+    fn is_there(&self) -> bool {
+        self.catch_up.is_none() && self.from.iter().all(|from| self.lane().cursor() >= from.offset)
+    }
+
+    /// Whether the lane has stood at its log's end for a while, so that other lanes of a re-keyed stream need not wait for it.
+    fn is_idle(&self) -> bool {
+        let end = self.shared.ends.borrow().of.get(&self.id.partition).copied();
+        let stands = end.is_some_and(|end| self.lane.as_ref().is_some_and(|lane| lane.cursor() >= end));
+        stands && self.quiet_since.elapsed() >= self.shared.settings.idle_after.get()
+    }
+
+    /// Takes a micro-batch, and begins to decide.
+    async fn take(&mut self, batch: MicroBatch) -> Result<Progress, Interrupted> {
+        // R7: asked after the records were read, and awaited before anything of them can be published.
+        let still = self.shared.identity.ask();
+        if let Some((_, fronts)) = self.catch_up.take_if(|(at, _)| *at <= batch.from) {
+            info!(id = %self.id, cursor = batch.from, "the past is read; going on");
+            self.lane_mut().take_fronts(&fronts);
+        }
+        if !batch.events.is_empty() || !batch.lane.marks.is_empty() {
+            self.quiet_since = Instant::now();
+        }
+        let end = batch.marks.last().map_or(batch.from, |mark| mark.to.offset);
+        let witness = batch.marks.last().and_then(|mark| mark.to.witness);
+        let records = Records {
+            from: batch.from,
+            to: end,
+            offsets: batch.lane.offsets,
+            record_times_us: batch.lane.record_times_us,
+            sightings: batch.sightings,
+            events: batch.events,
+            originals: batch.lane.originals,
+            upstreams: batch.lane.upstreams,
+            marks: batch.lane.marks,
+        };
+        self.snapshots.taken(records.offsets.len());
+        let progress =
+            self.step(Some((records, witness.map(|witness| Checked { offset: end, witness }), still))).await?;
+        Ok(progress)
+    }
+
+    /// Gives the lane records, if there are some, and has it decide for one step.
+    async fn step(
+        &mut self,
+        given: Option<(Records, Option<Checked>, crate::log::identity::PendingIdentity)>,
+    ) -> Result<Progress, Interrupted> {
+        let outputs_max = self.shared.settings.max_outputs;
+        let mut lane = self.lane.take().unwrap_or_else(|| unreachable!("a lane whose step failed takes no other"));
+        let (records, checked, still) = match given {
+            Some((records, checked, still)) => (Some(records), checked, Some(still)),
+            None => (None, None, None),
+        };
+        let (lane, decided, progress) = blocking(move || {
+            if let Some(records) = records {
+                lane.give(records)?;
+            }
+            let mut decided = Vec::new();
+            let progress = lane.step(outputs_max, &mut decided);
+            Ok::<_, LaneError>((lane, decided, progress))
+        })
+        .await?;
+        self.lane = Some(lane);
+        if let Some(still) = still
+            && !still.is_still(self.id.topic()).await
+        {
+            return Err(Interrupted::AnotherTopic { id: self.id.clone() });
+        }
+        if progress == Progress::Idle && checked.is_some() {
+            self.checked = checked;
+        }
+        self.hand_on(decided);
+        Ok(progress)
+    }
+
+    /// Hands on what is not published yet (T5).
+    fn hand_on(&mut self, mut decided: Vec<Decided>) {
+        let lane = self.lane();
+        decided.retain(|decided| decided.position >= self.from[decided.stream]);
+        let positions: Vec<OutputPosition> =
+            (self.from.iter().enumerate()).map(|(stream, from)| lane.position(stream).max(*from)).collect();
+        let has_moved = positions != self.from;
+        if self.catch_up.is_none()
+            && has_moved
+            && lane.cursor() >= self.from.iter().map(|from| from.offset).min().unwrap_or(0)
+        {
+            let parcel = Parcel { outputs: decided, positions, fronts: lane.fronts(), checked: self.checked };
+            self.publisher.push(parcel);
+        }
+    }
+
+    async fn keep_snapshot(&mut self) {
+        let Some(published) = self.publisher.published() else { return };
+        if self.catch_up.is_none()
+            && self.incomplete_from.is_none()
+            && self.snapshots.is_due(self.lane().cursor())
+            && let Some(lane) = self.lane.take()
+        {
+            self.lane = Some(self.snapshots.take(lane, published).await);
+        }
+    }
+
+    /// T8: asks now and then whether the past that matters now lies where everything was read.
+    async fn ask_past(&mut self) -> Result<(), Interrupted> {
+        let Some(read_from) = self.incomplete_from else { return Ok(()) };
+        if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
+            return Ok(());
+        }
+        self.past_asked = Instant::now();
+        let lane = self.lane();
+        let (fronts, at) = (lane.fronts(), lane.cursor());
+        let past = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await?;
+        if past.warm_from >= read_from {
+            info!(id = %self.id, "the past that matters is whole again");
+            self.incomplete_from = None;
+            self.lane_mut().set_incomplete(false);
+        }
+        Ok(())
+    }
+}

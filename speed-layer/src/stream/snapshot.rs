@@ -1,0 +1,115 @@
+//! When a lane keeps its state (T2, T6). A snapshot saves time at the next start, and nothing depends on one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use platform::settings::Streams;
+use platform::task::{blocking, joined};
+use platform::telemetry::error_text;
+use shared_logic::log::PartitionId;
+use shared_logic::stream::{Lane, SnapshotError};
+use storage::{Archive, Snapshot};
+use tokio::task::JoinHandle;
+use tracing::{debug, warn};
+
+use super::source::Shared;
+
+/// A snapshot takes at most one part in so many of a lane's time.
+const RARER: u32 = 20;
+
+/// Keeps the snapshots of one lane.
+pub struct Snapshots {
+    shared: Arc<Shared>,
+    archive: Archive,
+    id: PartitionId,
+    /// The cursor of the last one.
+    cursor: i64,
+    /// The records since then.
+    records: u64,
+    at: Instant,
+    /// How long the last one has held up the lane.
+    took: Duration,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Snapshots {
+    /// Keeps the snapshots of a lane that is opened at `cursor`.
+    pub fn new(shared: Arc<Shared>, archive: Archive, id: PartitionId, cursor: i64) -> Snapshots {
+        let (at, took) = (Instant::now(), Duration::ZERO);
+        Snapshots { shared, archive, id, cursor, records: 0, at, took, writing: None }
+    }
+
+    /// Notes that the lane has taken records.
+    pub fn taken(&mut self, records: usize) {
+        self.records += records as u64;
+    }
+
+    /// Whether it is time for one, of a lane with that cursor.
+    pub fn is_due(&self, cursor: i64) -> bool {
+        let is_free = self.writing.as_ref().is_none_or(JoinHandle::is_finished);
+        is_free && cursor > self.cursor && is_time(&self.shared.settings, self.records, self.at.elapsed(), self.took)
+    }
+
+    /// Takes a snapshot and writes it beside the lane's further work. `published` is the smallest offset that is not published. If it
+    /// cannot be taken or written, the next one may be.
+    pub async fn take(&mut self, lane: Lane, published: i64) -> Lane {
+        if let Some(ended) = self.writing.take() {
+            joined(ended.await);
+        }
+        let began = Instant::now();
+        let (lane, pieces) = blocking(move || {
+            let pieces = lane.snapshot();
+            (lane, pieces)
+        })
+        .await;
+        (self.took, self.at, self.records) = (began.elapsed(), Instant::now(), 0);
+        match pieces {
+            Ok(pieces) => {
+                self.cursor = lane.cursor();
+                let snapshot = Snapshot { cursor: lane.cursor(), fronts: lane.fronts(), pieces };
+                self.writing = Some(tokio::spawn(keep(
+                    Arc::clone(&self.shared),
+                    self.archive.clone(),
+                    self.id.clone(),
+                    snapshot,
+                    published,
+                )));
+            }
+            Err(SnapshotError::Incomplete | SnapshotError::InsideOffset { .. }) => {}
+            Err(error) => warn!(id = %self.id, error = error_text(&error), "cannot take a snapshot"),
+        }
+        lane
+    }
+}
+
+/// Whether a snapshot is due after so many records and so much time, where the last one held up the lane for `took`.
+fn is_time(settings: &Streams, records: u64, since: Duration, took: Duration) -> bool {
+    let wanted = since >= settings.snapshot_every.get() || records >= settings.snapshot_records;
+    wanted && since >= took * RARER
+}
+
+async fn keep(shared: Arc<Shared>, archive: Archive, id: PartitionId, snapshot: Snapshot, published: i64) {
+    let kept = async {
+        archive.keep_snapshot(&id, &shared.definitions, &snapshot).await?;
+        archive.remove_snapshots(&id, &shared.definitions, published).await
+    };
+    match kept.await {
+        Ok(removed) => debug!(%id, cursor = snapshot.cursor, removed, "kept a snapshot"),
+        Err(error) => warn!(%id, error = error_text(&error), "cannot keep a snapshot; the next one may be"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_come_by_time_or_by_records_and_take_little_of_the_time() {
+        let settings = Streams::default();
+        let (records, every) = (settings.snapshot_records, settings.snapshot_every.get());
+        assert!(!is_time(&settings, records - 1, every / 2, Duration::ZERO));
+        assert!(is_time(&settings, records, every / 2, Duration::ZERO));
+        assert!(is_time(&settings, 0, every, Duration::from_millis(500)));
+        assert!(!is_time(&settings, records, every, Duration::from_secs(1)), "one in twenty is too much");
+    }
+}

@@ -1,0 +1,84 @@
+//! What all lanes of one source share.
+
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+
+use platform::kafka::{KafkaError, Topics};
+use platform::settings::{self, Streams};
+use platform::store::StoreError;
+use shared_logic::catalog::{Deployment, Source};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::stream::{Definitions, progress_topic, transactional_id};
+use shared_logic::log::PartitionId;
+use shared_logic::stream::{LanePlan, Limits};
+use storage::{Archive, Followed};
+use tokio::sync::{Mutex, OnceCell, watch};
+
+use crate::log::ends::Ends;
+use crate::log::identity::LogIdentity;
+use crate::read::Assignment;
+
+/// What all lanes of one source share.
+pub struct Shared {
+    /// The deployment, whose version is the generation of the streams.
+    pub deployment: Deployment,
+    /// The source that is read.
+    pub source: Source,
+    /// The streams over it, compiled.
+    pub plan: Arc<LanePlan>,
+    /// Their definitions.
+    pub definitions: Definitions,
+    /// The settings of lanes.
+    pub settings: Streams,
+    /// The settings of Kafka.
+    pub kafka: settings::Kafka,
+    /// Whether the topic is compacted, asked once.
+    pub compacted: OnceCell<bool>,
+    /// Asks Kafka about topics.
+    pub topics: Topics,
+    /// Asks for the id of the source's topic (R7).
+    pub identity: LogIdentity,
+    /// The newest known ends of the assigned partitions.
+    pub ends: watch::Receiver<Ends>,
+    /// The archive of the source.
+    pub archive: Mutex<Followed<Facts>>,
+    /// Tells the reading thread which partitions to read.
+    pub reader: std_mpsc::Sender<Assignment>,
+}
+
+impl Shared {
+    /// The archive of the source at its newest version; `None` before the archiver's first commit.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn archive(&self) -> Result<Option<Archive>, StoreError> {
+        let mut archive = self.archive.lock().await;
+        Ok(archive.newest().await?.filter(|archive| archive.note().is_some()).cloned())
+    }
+
+    /// Whether records may vanish from the middle of the topic.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub async fn is_compacted(&self) -> Result<bool, KafkaError> {
+        let ask = || self.topics.is_compacted(&self.source.topic);
+        self.compacted.get_or_try_init(ask).await.copied()
+    }
+
+    /// The progress topic (T3).
+    pub fn progress_topic(&self) -> String {
+        progress_topic(&self.deployment, &self.source.name)
+    }
+
+    /// The transactional id of a partition's lane.
+    pub fn transactional_id(&self, id: &PartitionId) -> String {
+        transactional_id(&self.deployment, &self.source.name, id)
+    }
+
+    /// How much a lane may hold.
+    pub fn limits(&self) -> Limits {
+        let state_bytes = usize::try_from(self.settings.state.bytes()).unwrap_or(usize::MAX);
+        // At most one micro-batch is given at a time.
+        Limits { pending_events: self.settings.max_rows, state_bytes }
+    }
+}
