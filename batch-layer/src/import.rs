@@ -27,7 +27,7 @@ use platform::store::{Committed, DataFile, StoreError};
 use platform::task;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{ImportedRecords, import_log};
+use shared_logic::contracts::archive::{ImportedRecords, OlderLayout, import_log};
 use storage::{Archive, ORPHAN_AGE, Storage};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -149,7 +149,7 @@ impl Importer {
         for _ in 0..ATTEMPTS {
             let Some(columns) = commit::missing_columns(&archive, &self.source)? else { return Ok(archive) };
             let mut facts = archive.facts();
-            facts.keep_bytes(&self.source.rules());
+            facts.keep_bytes(&self.source.rules(), OlderLayout::of(&self.source, &archive.columns()?));
             if commit::facts(&mut archive, facts, Some(&columns)).await? == Committed::Conflict {
                 archive.refresh().await?;
             }
@@ -205,7 +205,7 @@ impl Importer {
         for _ in 0..ATTEMPTS {
             archive.refresh().await?;
             let mut facts = archive.facts();
-            facts.keep_bytes(&self.source.rules());
+            facts.keep_bytes(&self.source.rules(), OlderLayout::of(&self.source, &archive.columns()?));
             if !facts.add_import(digest, &file.name(), now_us(), &records) {
                 return Ok(Outcome::AlreadyImported);
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::settings;
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric, RulesHash};
+use shared_logic::catalog::{Catalog, DecodingRules, DefinitionHash, Metric};
 use storage::Storage;
 
 use crate::asked::Asked;
@@ -45,7 +45,7 @@ pub(crate) struct Version {
     pub(crate) catalog: Catalog,
     definitions: BTreeMap<String, DefinitionHash>,
     /// The rules of each source.
-    rules: BTreeMap<String, RulesHash>,
+    rules: BTreeMap<String, DecodingRules>,
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
@@ -61,7 +61,7 @@ impl Version {
         settings: &settings::Serving,
     ) -> Version {
         let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
-        let rules = catalog.sources.values().map(|source| (source.name.clone(), source.rules()));
+        let rules = catalog.sources.values().map(|source| (source.name.clone(), source.decoding_rules()));
         Version {
             definitions: definitions.collect(),
             rules: rules.collect(),

@@ -31,7 +31,7 @@ pub use definition::{DefinitionHash, NotADefinitionHash, PLAN_VERSION};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
-pub use rules::{DECODER_VERSION, RulesHash};
+pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
 pub use ticks::{Cron, NotCron};

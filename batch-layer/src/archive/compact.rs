@@ -234,7 +234,7 @@ mod tests {
         let source = &catalog.sources["s"];
         let mut archive = crate::archive::create(&storage, source).await.expect("created");
         let begin = |facts: &mut Facts| {
-            facts.keep_bytes(&source.rules());
+            facts.keep_bytes(&source.rules(), None);
             facts.begin(&PartitionId::new("log", 0), 0);
         };
         archive.change("BEGIN", begin).await.expect("begun");

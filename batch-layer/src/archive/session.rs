@@ -24,7 +24,7 @@ use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::Change;
+use shared_logic::contracts::archive::{Change, OlderLayout};
 use shared_logic::decode::Decoder;
 use storage::{Archive, Schemas, Storage};
 use tokio::runtime::Handle;
@@ -140,7 +140,8 @@ impl Archiver {
         let ends = self.offsets(topic, Bound::End)?;
         let before = self.archive.facts();
         let mut facts = before.clone();
-        facts.keep_bytes(&self.source.rules());
+        let layout = OlderLayout::of(&self.source, &self.archive.columns()?);
+        facts.keep_bytes(&self.source.rules(), layout);
         let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends);
         let columns = commit::missing_columns(&self.archive, &self.source)?;
         if facts != before || columns.is_some() {

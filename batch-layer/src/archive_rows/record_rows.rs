@@ -8,7 +8,7 @@ use shared_logic::catalog::{KeptBytes, Source};
 use shared_logic::contracts::archive::{
     DAY, ERASED, ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
 };
-use shared_logic::decode::{Columns, Decoder};
+use shared_logic::decode::{Columns, Decoder, Event};
 use shared_logic::log::Content;
 use shared_logic::rejection::Rejected;
 use shared_logic::schema::{FieldType, INSTANT};
@@ -112,13 +112,40 @@ impl RecordRows {
 
     /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
+        let hash = Some(record.content().short_hash());
+        let of_event = record.payload.filter(|_| self.kept_bytes == KeptBytes::All);
+        let decoded = decoder.decode(record.payload, record.timestamp_us);
+        self.add(record, hash, of_event, decoded)
+    }
+
+    /// Adds a record whose bytes were not kept. The document in the place of its payload stands for them: of an invalid record it is
+    /// kept, of an event nothing is. `hash` is the record's short hash, if it is known.
+    pub(crate) fn push_document(
+        &mut self,
+        record: Incoming<'_>,
+        document: &[u8],
+        hash: Option<i32>,
+        decoder: &mut Decoder,
+    ) {
+        let decoded = decoder.decode_document(document, record.timestamp_us);
+        self.add(record, hash, None, decoded);
+    }
+
+    /// Adds a record that was decoded. `of_event` are the bytes that are kept of it if it is an event.
+    fn add(
+        &mut self,
+        record: Incoming<'_>,
+        hash: Option<i32>,
+        of_event: Option<&[u8]>,
+        decoded: Result<Event<'_>, Rejected>,
+    ) -> Option<(Rejected, String)> {
         let row = self.len();
-        self.hashes.push(Some(record.content().short_hash()));
-        let rejected = match decoder.decode(record.payload, record.timestamp_us) {
+        self.hashes.push(hash);
+        let rejected = match decoded {
             Ok(event) => {
                 note_day(&mut self.days, day_of(event.time_us));
                 self.columns.push(&event);
-                self.raw.append_option(record.payload.filter(|_| self.kept_bytes == KeptBytes::All));
+                self.raw.append_option(of_event);
                 None
             }
             Err(rejected) => {

@@ -110,7 +110,7 @@ impl Bench {
         let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
         let rules = catalog.sources["s"].rules();
         let begin = |facts: &mut Facts| {
-            facts.keep_bytes(&rules);
+            facts.keep_bytes(&rules, None);
             partitions.iter().for_each(|id| facts.begin(id, 0));
         };
         archive.change("BEGIN", begin).await.expect("begun");

@@ -40,7 +40,7 @@ impl<'a> SourceReader<'a> {
         let archive = self.snapshot.archive(&self.source.name);
         let no_facts = Facts::default();
         let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
-        let rules = self.source.rules();
+        let rules = self.source.decoding_rules();
         let hidden = facts.hidden(&self.version.catalog.deployment.version, &rules, OVER_SHOWN);
         let ids = self.partitions(facts, &hidden);
         let read = self.version.speed.positions(&self.source.name, ids.iter().cloned()).await.unwrap_or_default();
@@ -116,15 +116,16 @@ impl<'a> SourceReader<'a> {
             speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),
             archive_lag: end.zip(archived).map(|(end, archived)| (end - archived.next).max(0)),
             lost: archived.map(|archived| archived.lost.clone()).unwrap_or_default(),
-            not_decodable: self.not_decodable(archived),
+            not_decodable: self.not_decodable(facts, archived),
         }
     }
 
-    /// The ranges that were archived without bytes under other rules than the source has now.
-    fn not_decodable(&self, archived: Option<&PartitionFacts>) -> Vec<ColumnsOnly> {
-        let rules = self.source.rules();
+    /// The ranges that were archived without bytes, and that cannot be decoded under the rules that the source has now.
+    fn not_decodable(&self, facts: &Facts, archived: Option<&PartitionFacts>) -> Vec<ColumnsOnly> {
+        let rules = self.source.decoding_rules();
+        let decodable = facts.decodable(&rules);
         let ranges = archived.into_iter().flat_map(|archived| &archived.columns_only);
-        ranges.filter(|range| range.rules != rules).cloned().collect()
+        ranges.filter(|range| !decodable.holds(range)).cloned().collect()
     }
 
     /// Why the topic's last description failed.

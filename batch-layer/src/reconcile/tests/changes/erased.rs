@@ -95,7 +95,7 @@ async fn records_that_were_read_again_before_some_of_them_were_erased_are_not_us
     let source = &other.sources["s"];
     // As the archiver reads and writes them, before anything is erased.
     let archive = tables.registered(&other).await;
-    let rules = source.rules();
+    let rules = source.decoding_rules();
     let (facts, starts) = (archive.facts(), [(0, 0), (1, 0)].into());
     let log = TopicLog { log: "log", starts: &starts, has_holes: false };
     let ranges = facts.held_by(log, &rules).expect("held");

@@ -7,7 +7,7 @@ use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, IntoLazy, Schema, SortMultipleOptions, col};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::complete::{Evidence, Shards, Standing, TopicState, Why};
-use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::archive::{HASH, OFFSET, OlderLayout, PARTITION, RAW, record_columns};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
@@ -83,7 +83,7 @@ impl Tables {
         archive.refresh().await.expect("read");
         let before = archive.facts();
         let mut facts = before.clone();
-        facts.keep_bytes(&source.rules());
+        facts.keep_bytes(&source.rules(), OlderLayout::of(source, &archive.columns().expect("read")));
         (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0));
         let columns = commit::missing_columns(archive, source).expect("read");
         if facts != before || columns.is_some() {
@@ -107,7 +107,7 @@ impl Tables {
     pub(super) async fn archived_again(&mut self, catalog: &Catalog, log: &Sent) -> Option<Replacement> {
         let source = &catalog.sources["s"];
         let archive = self.registered(catalog).await;
-        let (facts, rules) = (archive.facts(), source.rules());
+        let (facts, rules) = (archive.facts(), source.decoding_rules());
         let ranges = facts.not_decodable(&rules).map(|(id, range)| OffsetRange { id, from: range.from, to: range.to });
         let ranges: Vec<OffsetRange> = ranges.collect();
         let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
@@ -255,7 +255,7 @@ impl Tables {
         let archive = self.archive().await;
         let standing = Standing::of(&Evidence {
             definition: &definition,
-            rules: &catalog.sources["s"].rules(),
+            rules: &catalog.sources["s"].decoding_rules(),
             view: Some(note.as_ref()),
             archive: Some(&archive.facts()),
             archive_version: archive.version(),

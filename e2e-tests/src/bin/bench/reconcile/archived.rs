@@ -47,7 +47,7 @@ impl Archived {
         let columns: Schema = record_columns().into_iter().chain(fields).collect();
         let table = store.open_or_create(&archive::path(&source.name), &columns, archive::DAY).await?;
         let mut facts = Facts::default();
-        facts.keep_bytes(&source.rules());
+        facts.keep_bytes(&source.rules(), None);
         (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(TOPIC, partition), 0));
         let next = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         Ok(Archived { store, table, facts, source, next })

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn older_programs_refuse_facts_with_erasures_and_read_all_others() {
         let mut facts = Facts::default();
-        facts.keep_bytes(&RulesHash::from("rules"));
+        facts.keep_bytes(&RulesHash::from("rules"), None);
         let without = serde_json::to_string(&facts).expect("written");
         assert!(without.contains("\"format\":2") && !without.contains("erasures"), "{without}");
         facts.erase("x", Some(part(5)), Some(50));
