@@ -7,6 +7,8 @@
 //! - [`topics::Topics`] answers questions about a topic: its id, its partitions, where they begin and end.
 //! - [`membership::Membership`] divides partitions among workers and does nothing else.
 //! - [`producer::Producer`] sends records, and reports which were acknowledged.
+//! - [`transaction::TransactionalProducer`] sends records that become visible together, or not at all.
+//! - [`committed::read_committed`] reads what is committed between two offsets of a partition.
 //! - [`group_offsets::GroupOffsets`] tells other processes, through the broker, how far a topic was read.
 //! - [`cluster()`] asks a cluster who it is.
 //!
@@ -17,23 +19,27 @@ mod error;
 mod native;
 
 pub mod cluster;
+pub mod committed;
 pub mod consumer;
 pub mod group_offsets;
 pub mod membership;
 pub mod producer;
 pub mod topics;
+pub mod transaction;
 
 use rdkafka::ClientConfig;
 
 use crate::settings;
 
 pub use self::cluster::{Cluster, cluster};
+pub use self::committed::{OwnedRecord, read_committed};
 pub use self::consumer::{Consumer, Losses, Polled, Record};
 pub use self::error::KafkaError;
 pub use self::group_offsets::GroupOffsets;
 pub use self::membership::Membership;
 pub use self::producer::{Delivered, Outgoing, Producer};
 pub use self::topics::{Bound, Topic, Topics};
+pub use self::transaction::{TransactionError, TransactionalProducer, Written};
 
 /// The configuration that every client starts from: the brokers, then the properties of `[kafka.client]`, which win.
 pub fn client_config(settings: &settings::Kafka) -> ClientConfig {

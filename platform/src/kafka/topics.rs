@@ -22,7 +22,7 @@ use rdkafka::bindings as raw;
 use rdkafka::types::RDKafkaType;
 use tracing::warn;
 
-use self::answer::{configured, created, described, listed};
+use self::answer::{configured, created, described, grown, listed};
 use self::question::Question;
 use self::target::Targets;
 use super::native::{Client, PartitionList, topic_name};
@@ -36,6 +36,8 @@ pub struct Topic {
     pub log: String,
     /// How many partitions there are; they are numbered from 0.
     pub partitions: i32,
+    /// How many replicas its first partition has.
+    pub replicas: i32,
 }
 
 /// An end of a log.
@@ -46,6 +48,9 @@ pub enum Bound {
     /// One past the last offset that a reader of committed records can see.
     End,
 }
+
+/// The number that stands for the broker's default replication.
+const DEFAULT_REPLICAS: i32 = -1;
 
 /// A client that gave no offsets is replaced, but no sooner than this after it was started.
 const RENEWED_AFTER: Duration = Duration::from_secs(1);
@@ -127,7 +132,31 @@ impl Topics {
             Bound::Start => raw::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
             Bound::End => raw::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
         } as i64;
-        let wanted: Vec<(i32, i64)> = partitions.iter().map(|partition| (*partition, spec)).collect();
+        self.list(topic, partitions.iter().map(|partition| (*partition, spec)).collect()).await
+    }
+
+    /// The first offset of each partition whose record has that timestamp or a later one; `None` if there is none yet. Times are
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topics::offsets`].
+    pub async fn offsets_at(
+        &self,
+        topic: &str,
+        times_ms: &BTreeMap<i32, i64>,
+    ) -> Result<BTreeMap<i32, Option<i64>>, KafkaError> {
+        if times_ms.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        // Negative numbers have other meanings, and there are no records from before 1970.
+        let wanted = times_ms.iter().map(|(partition, time_ms)| (*partition, (*time_ms).max(0))).collect();
+        let offsets = self.list(topic, wanted).await?;
+        Ok(offsets.into_iter().map(|(partition, offset)| (partition, (offset >= 0).then_some(offset))).collect())
+    }
+
+    /// Asks for offsets, each by what the question for it means to Kafka.
+    async fn list(&self, topic: &str, wanted: Vec<(i32, i64)>) -> Result<BTreeMap<i32, i64>, KafkaError> {
         let asked = self.connection();
         let offsets = self.ask("list offsets of", topic, move |question| {
             let list = PartitionList::new(&question.topic_c, wanted.into_iter());
@@ -170,9 +199,24 @@ impl Topics {
     ///
     /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else the broker's error, or a time-out.
     pub async fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<(), KafkaError> {
+        self.create_replicated(topic, partitions, DEFAULT_REPLICAS, config).await
+    }
+
+    /// Creates a topic with that many replicas. A topic that already exists is no error, whatever it is like.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topics::create`].
+    pub async fn create_replicated(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replicas: i32,
+        config: &[(&str, &str)],
+    ) -> Result<(), KafkaError> {
         let config: Vec<_> = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.ask("create", topic, move |question| {
-            let mut new_topic = [question.new_topic(partitions, &config)?];
+            let mut new_topic = [question.new_topic(partitions, replicas, &config)?];
             let answer =
                 question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, |client, options, queue| {
                     // SAFETY: all handles are live, and the array holds one element; librdkafka copies it.
@@ -183,6 +227,26 @@ impl Topics {
             // SAFETY: librdkafka has its own copy, and this one is not used again.
             unsafe { raw::rd_kafka_NewTopic_destroy(new_topic[0]) };
             created(question, &answer?)
+        })
+        .await
+    }
+
+    /// Gives the topic that many partitions, if it has fewer.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else the broker's error, or a time-out.
+    pub async fn grow(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
+        self.ask("add partitions to", topic, move |question| {
+            let mut more = [question.new_partitions(partitions)?];
+            let answer =
+                question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, |client, options, queue| {
+                    // SAFETY: all handles are live, and the array holds one element; librdkafka copies it.
+                    unsafe { raw::rd_kafka_CreatePartitions(client, more.as_mut_ptr(), more.len(), options, queue) }
+                });
+            // SAFETY: librdkafka has its own copy, and this one is not used again.
+            unsafe { raw::rd_kafka_NewPartitions_destroy(more[0]) };
+            grown(question, &answer?)
         })
         .await
     }

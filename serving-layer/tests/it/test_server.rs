@@ -81,8 +81,9 @@ impl StandIn {
 
 impl TopicClient for StandIn {
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
-        let described =
-            self.asked(topic).map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32 }));
+        let described = self
+            .asked(topic)
+            .map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32, replicas: 1 }));
         Box::pin(async { described })
     }
 

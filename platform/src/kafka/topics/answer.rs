@@ -17,15 +17,19 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 pub(super) fn described(question: &Question, answer: &Answer) -> Result<Option<Topic>, KafkaError> {
     let mut count = 0;
     // SAFETY: the answer is live and of this kind, or the result is null; what is taken from it lives as long.
-    let (code, log, partitions) = unsafe {
+    let (code, log, partitions, replicas) = unsafe {
         let result = raw::rd_kafka_event_DescribeTopics_result(answer.ptr());
         let topics = slice_of(raw::rd_kafka_DescribeTopics_result_topics(result, &raw mut count), count);
         let Some(&topic) = topics.first() else { return Err(question.nothing()) };
         let error = raw::rd_kafka_TopicDescription_error(topic);
         let code = if error.is_null() { NO_ERROR } else { raw::rd_kafka_error_code(error) };
-        raw::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        let partitions = slice_of(raw::rd_kafka_TopicDescription_partitions(topic, &raw mut count), count);
+        let mut replicas = 0;
+        if let Some(&first) = partitions.first() {
+            raw::rd_kafka_TopicPartitionInfo_replicas(first, &raw mut replicas);
+        }
         let id = raw::rd_kafka_TopicDescription_topic_id(topic);
-        (code, text_of(raw::rd_kafka_Uuid_base64str(id)), count)
+        (code, text_of(raw::rd_kafka_Uuid_base64str(id)), partitions.len(), replicas)
     };
     match code {
         NO_ERROR if log.is_empty() || log == NO_ID => Err(question.unsupported()),
@@ -33,6 +37,7 @@ pub(super) fn described(question: &Question, answer: &Answer) -> Result<Option<T
             // librdkafka uses the alphabet with `+` and `/`; Kafka's own tools print the one with `-` and `_`.
             log: log.replace('+', "-").replace('/', "_"),
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
         })),
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => Ok(None),
         code => Err(question.refused(code, description(code))),
@@ -70,6 +75,23 @@ pub(super) fn created(question: &Question, answer: &Answer) -> Result<(), KafkaE
     };
     match code {
         NO_ERROR | RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS => Ok(()),
+        code => Err(question.refused(code, reason)),
+    }
+}
+
+/// Succeeds if the topic has as many partitions as it was to have, or more.
+pub(super) fn grown(question: &Question, answer: &Answer) -> Result<(), KafkaError> {
+    let mut count = 0;
+    // SAFETY: the answer is live and of this kind; the results live as long.
+    let (code, reason) = unsafe {
+        let result = raw::rd_kafka_event_CreatePartitions_result(answer.ptr());
+        let topics = slice_of(raw::rd_kafka_CreatePartitions_result_topics(result, &raw mut count), count);
+        let Some(&topic) = topics.first() else { return Err(question.nothing()) };
+        (raw::rd_kafka_topic_result_error(topic), text_of(raw::rd_kafka_topic_result_error_string(topic)))
+    };
+    match code {
+        // It has that many, or more.
+        NO_ERROR | RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PARTITIONS => Ok(()),
         code => Err(question.refused(code, reason)),
     }
 }

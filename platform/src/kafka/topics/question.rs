@@ -106,7 +106,7 @@ impl Question {
         // error is expected; after one, the default would apply.
         unsafe {
             raw::rd_kafka_AdminOptions_set_request_timeout(options, within_ms, reason, len);
-            if matches!(kind, RD_KAFKA_ADMIN_OP_CREATETOPICS) {
+            if matches!(kind, RD_KAFKA_ADMIN_OP_CREATETOPICS | RD_KAFKA_ADMIN_OP_CREATEPARTITIONS) {
                 raw::rd_kafka_AdminOptions_set_operation_timeout(options, within_ms, reason, len);
             }
             if matches!(kind, RD_KAFKA_ADMIN_OP_LISTOFFSETS) {
@@ -126,12 +126,13 @@ impl Question {
     pub(super) fn new_topic(
         &self,
         partitions: i32,
+        replicas: i32,
         config: &[(String, String)],
     ) -> Result<*mut raw::rd_kafka_NewTopic_t, KafkaError> {
         let mut reason = [0; REASON_BYTES_MAX];
-        // SAFETY: the name is terminated and the buffer has the given length; -1 is the broker's default replication.
+        // SAFETY: the name is terminated and the buffer has the given length.
         let new_topic = unsafe {
-            raw::rd_kafka_NewTopic_new(self.topic_c.as_ptr(), partitions, -1, reason.as_mut_ptr(), reason.len())
+            raw::rd_kafka_NewTopic_new(self.topic_c.as_ptr(), partitions, replicas, reason.as_mut_ptr(), reason.len())
         };
         if new_topic.is_null() {
             return Err(self.argument(text_of(reason.as_ptr())));
@@ -152,6 +153,17 @@ impl Question {
             }
         }
         Ok(new_topic)
+    }
+
+    /// The number of partitions that the topic is to have. The caller destroys it.
+    pub(super) fn new_partitions(&self, partitions: i32) -> Result<*mut raw::rd_kafka_NewPartitions_t, KafkaError> {
+        let mut reason = [0; REASON_BYTES_MAX];
+        let partitions = usize::try_from(partitions).unwrap_or(0);
+        // SAFETY: the name is terminated and the buffer has the given length.
+        let more = unsafe {
+            raw::rd_kafka_NewPartitions_new(self.topic_c.as_ptr(), partitions, reason.as_mut_ptr(), reason.len())
+        };
+        if more.is_null() { Err(self.argument(text_of(reason.as_ptr()))) } else { Ok(more) }
     }
 
     /// The error that the broker or librdkafka returned.
