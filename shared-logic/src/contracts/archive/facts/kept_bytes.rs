@@ -128,7 +128,7 @@ impl PartitionFacts {
 
 #[cfg(test)]
 mod tests {
-    use polars::prelude::{DataType, Schema};
+    use polars::prelude::{DataType, PlSmallStr, Schema};
 
     use super::*;
     use crate::catalog::{Catalog, Source};
@@ -172,8 +172,8 @@ mod tests {
 
     /// That of a table which was written under the rules of that source.
     fn layout(source: &Source) -> OlderLayout {
-        let fields = source.fields.iter().map(|field| (field.name.as_str().into(), field.kind.table_type()));
-        let declared: Schema = fields.chain([(EXTRA.into(), DataType::String)]).collect();
+        let fields = source.fields.iter().map(|field| (PlSmallStr::from(field.name.as_str()), field.kind.table_type()));
+        let declared: Schema = fields.chain([(PlSmallStr::from(EXTRA), DataType::String)]).collect();
         OlderLayout::of(source, &declared).expect("a known layout")
     }
 
