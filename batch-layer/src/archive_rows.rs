@@ -7,7 +7,7 @@
 //! - `places`: which rows lie in some ranges of offsets;
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `erased`: what is left of records that were erased;
-//! - `record_rows`: records → rows;
+//! - `record_rows`: records → rows, by day;
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;

@@ -16,6 +16,7 @@ pub(crate) mod command;
 mod decoding;
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use input::InputError;
@@ -26,6 +27,7 @@ use platform::settings::{self, Settings};
 use platform::store::{Committed, DataFile, StoreError};
 use platform::task;
 use platform::telemetry::error_text;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ImportedRecords, import_log};
 use storage::{Archive, ORPHAN_AGE, Storage};
@@ -100,14 +102,8 @@ impl Importer {
     pub async fn try_out(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
         let started = Instant::now();
         let log = import_log(digest(file).await?);
-        let mut decoding = Decoding::begin(file, args, &self.source, &log)?;
-        let tally = loop {
-            let (rest, rows) = task::join(self.fill(decoding)).await?;
-            decoding = rest;
-            if rows.len() == 0 {
-                break decoding.tally;
-            }
-        };
+        let decoding = Decoding::begin(file, args, &self.source, &log)?;
+        let tally = task::blocking(move || decoding.judge()).await?;
         file.is_unchanged()?;
         Ok(Imported::new(file, log, Outcome::Decoded, tally, started.elapsed()))
     }
@@ -166,7 +162,8 @@ impl Importer {
         started_us: i64,
     ) -> Result<Written, ImportError> {
         let (mut files, mut listed_us, mut logged) = (Vec::new(), started_us, Instant::now());
-        let mut filling = self.fill(decoding);
+        let declared = Arc::new(archive.columns()?);
+        let mut filling = self.fill(decoding, &declared);
         loop {
             let (decoding, rows) = task::join(filling).await?;
             if rows.len() == 0 {
@@ -176,18 +173,22 @@ impl Importer {
                 info!(file = file.name(), rows = decoding.tally.rows, "importing");
                 logged = Instant::now();
             }
-            filling = self.fill(decoding);
-            files.extend(commit::write_rows(archive, &self.source, rows).await?);
+            filling = self.fill(decoding, &declared);
+            files.extend(rows.write(archive).await?);
             if since(listed_us) >= LIST_EVERY {
                 listed_us = list(archive, file, &files, listed_us).await?;
             }
         }
     }
 
-    /// Decodes as many records as are in memory at once, on a thread that may block.
-    fn fill(&self, decoding: Decoding) -> tokio::task::JoinHandle<Result<decoding::Filled, InputError>> {
-        let settings = self.settings.clone();
-        tokio::task::spawn_blocking(move || decoding.fill(&settings))
+    /// Decodes as many records as one commit of the archiver has, on a thread that may block.
+    fn fill(
+        &self,
+        decoding: Decoding,
+        declared: &Arc<Schema>,
+    ) -> tokio::task::JoinHandle<Result<decoding::Filled, InputError>> {
+        let (settings, declared) = (self.settings.clone(), Arc::clone(declared));
+        tokio::task::spawn_blocking(move || decoding.fill(&settings, &declared))
     }
 
     /// R6: one commit that begins, ends, closes and settles the log, with all of its rows.

@@ -239,8 +239,9 @@ mod tests {
         };
         archive.change("BEGIN", begin).await.expect("begun");
         let (commits, mut decoder) = (FILES_MIN as i64 + 4, Decoder::new(source));
+        let declared = archive.columns().expect("read");
         for offset in 0..commits {
-            let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, offset)]));
+            let mut buffer = Buffer::new(source, &declared, "log", &BTreeMap::from([(0, offset)]));
             // One of the records is invalid.
             let payload: &[u8] = if offset == 3 { b"broken" } else { br#"{"at": 1000, "k": "a"}"# };
             let (partition, timestamp_us) = (0, Some(1_000_000));

@@ -11,8 +11,8 @@ use super::{SettingsError, Size, Span};
 pub struct Archive {
     /// The most records in one commit. While one commit is written, as many are read for the next. Default 131,072.
     pub max_rows: usize,
-    /// The most bytes of payloads and keys in one commit. Two commits are in memory at once, each with about two and a half
-    /// times this for records of 140 bytes. Default `32MiB`.
+    /// The most bytes of payloads and keys in one commit. If they compress so little that a quarter of this is encoded before, that
+    /// ends the commit. Two commits are in memory at once, encoded. Default `32MiB`.
     pub max_bytes: Size,
     /// How long a commit waits for more records after its first. Default `2s`.
     pub linger: Span,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
@@ -40,17 +41,22 @@ pub(super) struct Reading {
     pub(super) differs: BTreeMap<i32, i64>,
     /// The partitions that wait for a schema.
     pub(super) waiting: Waiting,
-    /// The logs of partitions that are another incarnation.
-    incarnations: BTreeMap<i32, String>,
     /// When the buffer was first ahead of the archive.
     since: Option<Instant>,
 }
 
 impl Reading {
-    /// Nothing is read yet. `positions` are the archive's, with the names of other incarnations.
-    pub(super) fn new(source: &Source, topic: Topic, positions: Positions, ends: BTreeMap<i32, i64>) -> Reading {
+    /// Nothing is read yet. `declared` are the columns of the archive's table; `positions` are the archive's, with the names of other
+    /// incarnations.
+    pub(super) fn new(
+        source: &Source,
+        declared: &Schema,
+        topic: Topic,
+        positions: Positions,
+        ends: BTreeMap<i32, i64>,
+    ) -> Reading {
         let Positions { next, checks, incarnations } = positions;
-        let buffer = Buffer::new(source, &topic.log, &next).with_incarnations(&incarnations);
+        let buffer = Buffer::new(source, declared, &topic.log, &next).with_incarnations(&incarnations);
         Reading {
             topic,
             ends,
@@ -60,7 +66,6 @@ impl Reading {
             checks,
             differs: BTreeMap::new(),
             waiting: Waiting::default(),
-            incarnations,
             since: None,
         }
     }
@@ -144,11 +149,10 @@ impl Reading {
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
-    pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
-        let next = self.buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
+    pub(super) fn take_rows(&mut self) -> Buffer {
         self.since = None;
-        let empty = Buffer::new(source, &self.topic.log, &next).with_incarnations(&self.incarnations);
-        std::mem::replace(&mut self.buffer, empty)
+        let following = self.buffer.following();
+        std::mem::replace(&mut self.buffer, following)
     }
 }
 
