@@ -24,8 +24,8 @@ use crate::rows::{self, RowsError};
 
 /// A day with fewer small files than this is left alone.
 const FILES_MIN: usize = 16;
-/// A file with so many rows, or so many bytes, is not small.
-const ROWS_SMALL: u64 = 250_000;
+/// A file with so many rows, or so many bytes, is not small. Those of an archiver that catches up are not: maintenance merges them.
+const ROWS_SMALL: u64 = GROUP_ROWS;
 const BYTES_SMALL: i64 = 8 << 20;
 /// The most rows and bytes of the files that are merged into one, which is in memory once it is encoded.
 const ROWS_MAX: u64 = 1_000_000;

@@ -9,10 +9,10 @@ use super::{SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
-    /// The most records in one commit. While one commit is written, as many are read for the next. Default 131,072.
+    /// The most records in one commit. While one commit is written, as many are read for the next. Default 262,144.
     pub max_rows: usize,
     /// The most bytes of payloads and keys in one commit. If they compress so little that a quarter of this is encoded before, that
-    /// ends the commit. Two commits are in memory at once, encoded. Default `32MiB`.
+    /// ends the commit. Two commits are in memory at once, encoded. Default `64MiB`.
     pub max_bytes: Size,
     /// How long a commit waits for more records after its first. Default `2s`.
     pub linger: Span,
@@ -30,8 +30,8 @@ pub struct Archive {
 impl Default for Archive {
     fn default() -> Archive {
         Archive {
-            max_rows: 131_072,
-            max_bytes: Size::from_mib(32),
+            max_rows: 262_144,
+            max_bytes: Size::from_mib(64),
             linger: Span::from_secs(2),
             checkpoint_every: 50,
             discover_every: Span::from_secs(5),
