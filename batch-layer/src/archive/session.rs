@@ -5,11 +5,13 @@
 //!
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
+//! - `pace`: when it is committed;
 //! - `waiting`: partitions whose records name a schema that is not known yet;
 //! - `lost_tail`: where a log that lost its tail goes on (R12).
 
 mod archive_again;
 mod lost_tail;
+mod pace;
 mod reading;
 mod waiting;
 
@@ -261,7 +263,7 @@ impl Archiver {
     /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if another archiver
     /// committed first.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        let rows = reading.take_rows();
+        let rows = reading.take_rows(&self.settings);
         let (log, ends) = (reading.topic.log.clone(), reading.ends.clone());
         let tidies = (self.commits + 1).is_multiple_of(self.settings.checkpoint_every);
         let Archiver { runtime, archive, source, consumer, decoder, schemas, losses, settings, stop, .. } = self;

@@ -13,6 +13,7 @@ use shared_logic::log::{Check, Outcome, Witness};
 use storage::Schemas;
 use tracing::warn;
 
+use super::pace::Pace;
 use super::waiting::Waiting;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
@@ -41,8 +42,7 @@ pub(super) struct Reading {
     pub(super) differs: BTreeMap<i32, i64>,
     /// The partitions that wait for a schema.
     pub(super) waiting: Waiting,
-    /// When the buffer was first ahead of the archive.
-    since: Option<Instant>,
+    pace: Pace,
 }
 
 impl Reading {
@@ -66,7 +66,7 @@ impl Reading {
             checks,
             differs: BTreeMap::new(),
             waiting: Waiting::default(),
-            since: None,
+            pace: Pace::default(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Reading {
     ) -> Result<(), KafkaError> {
         let Reading { buffer, out_of_range, checks, differs, waiting, .. } = self;
         let (topic, names_schemas) = (&source.topic, source.format.names_schemas());
-        consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
+        let items = consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 let partition = record.partition;
                 if waiting.holds(partition) {
@@ -117,9 +117,7 @@ impl Reading {
             }
             Polled::Failed { partition, error } => warn!(topic, ?partition, %error, "kafka reports an error"),
         })?;
-        if self.buffer.has_progress() {
-            self.since.get_or_insert_with(Instant::now);
-        }
+        self.pace.read(items, self.buffer.has_progress(), Instant::now());
         Ok(())
     }
 
@@ -139,7 +137,7 @@ impl Reading {
 
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
-        self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+        self.buffer.is_full(settings) || self.pace.is_due(settings.linger.get(), Instant::now())
     }
 
     /// Whether more may be read: the buffer is not full, no partition waits, and nothing was found that ends the session.
@@ -149,8 +147,8 @@ impl Reading {
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
-    pub(super) fn take_rows(&mut self) -> Buffer {
-        self.since = None;
+    pub(super) fn take_rows(&mut self, settings: &settings::Archive) -> Buffer {
+        self.pace.commits(self.buffer.is_full(settings));
         let following = self.buffer.following();
         std::mem::replace(&mut self.buffer, following)
     }
