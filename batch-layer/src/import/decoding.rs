@@ -80,7 +80,7 @@ impl Decoding {
             let rejected = decoder.decode(record.payload, record.timestamp_us).err()?;
             Some((rejected, rejected.text(&fields)))
         };
-        while self.decode_next(&judge)? {}
+        while self.decode_next(judge)? {}
         Ok(self.tally)
     }
 
