@@ -16,7 +16,8 @@ fn source() -> Source {
 
 async fn archive(folder: &tempfile::TempDir, source: &Source) -> Archive {
     let settings = settings::Store { url: folder.path().display().to_string(), ..Default::default() };
-    let storage = Storage::new(&settings, "braid").expect("a store");
+    let deployment = Catalog::parse(catalogs::TINY).expect("a valid catalog").deployment;
+    let storage = Storage::new(&settings, &deployment).expect("a store");
     crate::archive::create(&storage, source).await.expect("created")
 }
 
