@@ -108,7 +108,8 @@ impl Answer {
     /// The members that total and series share. `all` is everything in the range, merged.
     fn new(metric: &Metric, selection: &Selection, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
         let (from, to) = (selection.from_us.map(bound_text), selection.to_us.map(bound_text));
-        let gaps = &gathered.verdict.gaps;
+        let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, metric, &from, &to)).collect();
+        let is_complete = gaps.is_empty();
         Answer {
             metric: metric.name.clone(),
             key: selection.columns.clone(),
@@ -116,10 +117,10 @@ impl Answer {
             step: None,
             values: None,
             overflow: Vec::new(),
-            complete: gaps.is_empty(),
-            gaps: gaps.iter().map(|gap| GapText::new(gap, metric, &from, &to)).collect(),
-            authoritative: gaps.is_empty() && all.layer == Layer::Batch,
-            as_of: gathered.as_of_us.map(format_rfc3339),
+            complete: is_complete,
+            gaps,
+            authoritative: is_complete && all.layer == Layer::Batch,
+            as_of: gathered.as_of_us().map(format_rfc3339),
             provenance: Provenance {
                 batch: BatchPart {
                     values: measures(metric, &all.batch),
@@ -128,7 +129,7 @@ impl Answer {
                 },
                 speed: SpeedPart {
                     values: measures(metric, &all.speed),
-                    lag_ms: gathered.as_of_us.map(|as_of| lag_ms(as_of, now_us)),
+                    lag_ms: gathered.as_of_us().map(|as_of| lag_ms(as_of, now_us)),
                 },
             },
             points: None,

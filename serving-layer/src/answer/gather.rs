@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_logic::catalog::Metric;
-use shared_logic::complete::{self, HeldRange, Verdict};
+use shared_logic::complete::{self, Gap, HeldRange};
 use shared_logic::contracts::speed_view::ChunkRange;
 use shared_logic::group_key::GroupKey;
 use shared_logic::merge::SpeedCell;
@@ -13,7 +13,7 @@ use shared_logic::time::TimeRange;
 use crate::batch_view::View;
 use crate::problem::Problem;
 use crate::snapshot::{Snapshot, Unreadable};
-use crate::speed_view::{Question, ShardReadings};
+use crate::speed_view::{CountedKey, Looked, Question};
 use crate::versions::Version;
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
@@ -23,11 +23,9 @@ const NEWER_SNAPSHOTS: usize = 2;
 pub(super) struct Gathered {
     /// The batch view, if it can be used for the catalog's definition.
     pub(super) view: Option<Arc<View>>,
-    /// What is missing, and from which offsets on slices count.
-    pub(super) verdict: Verdict,
-    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
-    pub(super) as_of_us: Option<i64>,
-    readings: Arc<ShardReadings>,
+    /// What is asked for that the view does not hold any more.
+    retired: Option<Gap>,
+    looked: Arc<Looked>,
     grain_us: i64,
 }
 
@@ -37,13 +35,23 @@ impl Gathered {
     pub(super) fn hold(&mut self, (from_us, to_us): (Option<i64>, Option<i64>), step_us: i64) -> Option<i64> {
         let note = self.view.as_ref().map(|view| view.note.as_ref());
         let HeldRange { from_us, gap } = complete::held(note, from_us, to_us, step_us);
-        self.verdict.gaps.extend(gap);
+        self.retired = gap;
         from_us
+    }
+
+    /// What is missing (R9).
+    pub(super) fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.looked.judged().verdict.gaps.iter().chain(&self.retired)
+    }
+
+    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
+    pub(super) fn as_of_us(&self) -> Option<i64> {
+        self.looked.judged().as_of_us
     }
 
     /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
     pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
-        self.readings.cells(self.grain_us)
+        self.looked.cells(self.grain_us)
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) async fn gather(
         }
         let gathered = read_views(version, &snapshot, metric, (key, range)).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);
-        let gaps = &gathered.verdict.gaps;
+        let gaps = &gathered.looked.judged().verdict.gaps;
         if !version.snapshots.may_close(&metric.name, view, gaps) {
             return Ok(gathered);
         }
@@ -84,7 +92,7 @@ pub(super) async fn gather(
     }
 }
 
-/// Reads the shards that a snapshot needs, and judges what they say.
+/// Reads the shards that a snapshot needs. The look judges what their positions say.
 async fn read_views(
     version: &Version,
     snapshot: &Snapshot,
@@ -92,20 +100,12 @@ async fn read_views(
     (key, range): (&GroupKey, TimeRange),
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
-    let standing = snapshot.standing(asked);
     let question = Question {
-        definition: asked.definition.clone(),
+        standing: snapshot.standing(asked),
+        key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
         kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-        key: key.clone(),
         chunks: ChunkRange::of(range, metric.grain_us),
-        from: Arc::clone(standing.counted_from()),
     };
-    let readings = version.speed.ask(&metric.source, question).await?;
-    Ok(Gathered {
-        view: snapshot.own_view(asked).cloned(),
-        verdict: standing.judge(&readings.shards),
-        as_of_us: standing.as_of_us(&readings.shards, |id| readings.as_of_us(id)),
-        readings,
-        grain_us: metric.grain_us,
-    })
+    let looked = version.speed.ask(&metric.source, question).await?;
+    Ok(Gathered { view: snapshot.own_view(asked).cloned(), retired: None, looked, grain_us: metric.grain_us })
 }
