@@ -124,8 +124,8 @@ impl Answer {
             provenance: Provenance {
                 batch: BatchPart {
                     values: measures(metric, &all.batch),
-                    version: gathered.view.as_ref().map(|view| view.version),
-                    committed_at: gathered.view.as_ref().map(|view| format_rfc3339(view.note.committed_at_us)),
+                    version: gathered.ground.view.as_ref().map(|view| view.version),
+                    committed_at: gathered.ground.view.as_ref().map(|view| format_rfc3339(view.note.committed_at_us)),
                 },
                 speed: SpeedPart {
                     values: measures(metric, &all.speed),

@@ -10,9 +10,8 @@ use shared_logic::group_key::GroupKey;
 use shared_logic::merge::SpeedCell;
 use shared_logic::time::TimeRange;
 
-use crate::batch_view::View;
 use crate::problem::Problem;
-use crate::snapshot::{Snapshot, Unreadable};
+use crate::snapshot::{Ground, Snapshot, Unreadable};
 use crate::speed_view::{CountedKey, Looked, Question};
 use crate::versions::Version;
 
@@ -21,8 +20,8 @@ const NEWER_SNAPSHOTS: usize = 2;
 
 /// What both views know about one group key.
 pub(super) struct Gathered {
-    /// The batch view, if it can be used for the catalog's definition.
-    pub(super) view: Option<Arc<View>>,
+    /// What the snapshot says of the metric.
+    pub(super) ground: Arc<Ground>,
     /// What is asked for that the view does not hold any more.
     retired: Option<Gap>,
     looked: Arc<Looked>,
@@ -33,7 +32,7 @@ impl Gathered {
     /// Where the answer about that range begins, in steps of `step_us`; `None`: with the first event. What the range asks for and the
     /// view does not hold any more becomes a gap.
     pub(super) fn hold(&mut self, (from_us, to_us): (Option<i64>, Option<i64>), step_us: i64) -> Option<i64> {
-        let note = self.view.as_ref().map(|view| view.note.as_ref());
+        let note = self.ground.view.as_ref().map(|view| view.note.as_ref());
         let HeldRange { from_us, gap } = complete::held(note, from_us, to_us, step_us);
         self.retired = gap;
         from_us
@@ -68,8 +67,13 @@ pub(super) async fn gather(
     (key, range): (&GroupKey, TimeRange),
     first_within: Duration,
 ) -> Result<Gathered, Problem> {
-    let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
-    let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
+    let mut snapshot = match version.snapshots.current() {
+        Some(snapshot) => snapshot,
+        None => {
+            let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
+            first.ok().flatten().ok_or_else(Problem::starting)?
+        }
+    };
     let mut newer = 0;
     loop {
         match snapshot.unreadable(metric) {
@@ -100,12 +104,13 @@ async fn read_views(
     (key, range): (&GroupKey, TimeRange),
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
+    let ground = snapshot.ground(asked);
     let question = Question {
-        standing: snapshot.standing(asked),
+        standing: Arc::clone(&ground.standing),
         key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
-        kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
+        kinds: Arc::clone(asked.kinds),
         chunks: ChunkRange::of(range, metric.grain_us),
     };
     let looked = version.speed.ask(&metric.source, question).await?;
-    Ok(Gathered { view: snapshot.own_view(asked).cloned(), retired: None, looked, grain_us: metric.grain_us })
+    Ok(Gathered { ground, retired: None, looked, grain_us: metric.grain_us })
 }

@@ -34,7 +34,7 @@ pub(crate) async fn series(
     let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
     let held = Bounds { from_us: gathered.hold((asked.from_us, asked.to_us), step_us), ..asked }.range();
     let fold = Fold::Steps(step_us);
-    let batch = match &gathered.view {
+    let batch = match &gathered.ground.view {
         Some(view) => view.cells(&selection.key, held, fold).await?,
         None => Cells::new(metric, fold),
     };

@@ -26,7 +26,7 @@ pub(crate) async fn total(
     let from_us = gathered.hold((selection.from_us, selection.to_us), metric.grain_us);
     let selection = &Selection { from_us, ..selection.clone() };
     let range = selection.range();
-    let batch = match &gathered.view {
+    let batch = match &gathered.ground.view {
         Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
         None => Cells::new(metric, Fold::Whole),
     };
