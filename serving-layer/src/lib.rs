@@ -10,7 +10,7 @@
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `topics` asks Kafka, `redis_link` is the connection to
-//! Redis, `asked` is what is asked of a metric, `last_read` keeps the last known value when a read fails, `reconciliations` is the
+//! Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps the last known value when a read fails, `reconciliations` is the
 //! table of what reconciles have moved, `app` is what all requests share, `server` listens and stops in order, and `command` is the
 //! command line.
 //!
@@ -33,6 +33,7 @@ mod snapshot;
 mod speed_view;
 mod topics;
 mod versions;
+mod written;
 
 pub use server::{ServeError, Server, run};
 pub use topics::TopicClient;

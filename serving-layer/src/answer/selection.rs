@@ -20,7 +20,12 @@ pub(crate) struct Selection {
 impl Selection {
     /// The range whose buckets are merged.
     pub(crate) fn range(&self) -> TimeRange {
-        let all = TimeRange::ALL;
-        TimeRange { from_us: self.from_us.unwrap_or(all.from_us), to_us: self.to_us.unwrap_or(all.to_us) }
+        range((self.from_us, self.to_us))
     }
+}
+
+/// The range between bounds, up to the limits of time where an end is open.
+pub(super) fn range((from_us, to_us): (Option<i64>, Option<i64>)) -> TimeRange {
+    let all = TimeRange::ALL;
+    TimeRange { from_us: from_us.unwrap_or(all.from_us), to_us: to_us.unwrap_or(all.to_us) }
 }

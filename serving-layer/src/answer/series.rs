@@ -14,6 +14,7 @@ use super::{Answer, Gathered, Point, Selection, bound_text, duration_text, final
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
+use crate::written::Written;
 use bounds::Bounds;
 
 /// Answers `series`.
@@ -27,7 +28,7 @@ pub(crate) async fn series(
     step_us: i64,
     http: &settings::Http,
     now_us: i64,
-) -> Result<Answer, Problem> {
+) -> Result<Written, Problem> {
     let asked = Bounds { from_us: selection.from_us, to_us: selection.to_us }.widened(step_us);
     asked.check(step_us, http.max_points)?;
     let of_key = (&selection.key, asked.range());
@@ -40,21 +41,21 @@ pub(crate) async fn series(
     };
     let filled = asked.filled(extent(&batch, &gathered, held), step_us, now_us);
     filled.check(step_us, http.max_points)?;
-    let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
+    let kinds = version.asked(metric).kinds;
     let steps = match filled {
         Bounds { from_us: Some(from_us), to_us: Some(to_us) } => {
-            merge::series(&kinds, batch.iter(), gathered.speed(), TimeRange { from_us, to_us }, step_us)
+            merge::series(kinds, batch.iter(), gathered.speed(), TimeRange { from_us, to_us }, step_us)
         }
         // There is no data, and at most one bound.
         _ => Vec::new(),
     };
-    let covered = Selection { from_us: filled.from_us, to_us: filled.to_us, ..selection.clone() };
-    let answer = Answer::new(metric, &covered, &gathered, &all_steps(&kinds, &steps), now_us);
-    let points = steps.into_iter().map(|(start, step)| {
+    let covered = (filled.from_us, filled.to_us);
+    let answer = Answer::new(metric, &selection.columns, covered, &gathered, &all_steps(kinds, &steps), now_us);
+    let points = steps.iter().map(|(start, step)| {
         let (values, overflow) = finalized(metric, &step.values);
-        Point { start: bound_text(start), values, layer: step.layer, overflow }
+        Point { start: bound_text(*start), values, layer: step.layer, overflow }
     });
-    Ok(Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer })
+    Ok(Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer }.written())
 }
 
 /// The first and the last bucket within the range that have data in either view.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::Response;
 use platform::clock;
 
 use super::query::Query;
 use super::{MetricName, as_required};
-use crate::answer::{self, Answer};
+use crate::answer;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::RequestedVersion;
@@ -19,10 +19,10 @@ pub(crate) async fn total(
     RequestedVersion(version): RequestedVersion,
     name: MetricName,
     RawQuery(query): RawQuery,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<Response, Problem> {
     let now_us = clock::now_us();
     let metric = version.metric(&name.0)?;
     let query = Query::total(query.as_deref(), &version.catalog, metric, now_us)?;
     let answer = answer::total(&version, metric, &query.selection, &app.http, now_us).await?;
-    as_required(answer, &query).map(Json)
+    as_required(&answer, &query)
 }
