@@ -4,7 +4,7 @@
 //! - `selection`: which cells of a metric are merged;
 //! - `gather`: reads the shards that a snapshot needs, judges whether the answer is complete and as of when (R9), and takes a newer
 //!   snapshot if this one is too old (R10);
-//! - `total` and `series`: the two kinds of questions; both write an [`Answer`];
+//! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
 //! - `values`: merged measures and derived values as JSON;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
@@ -30,7 +30,7 @@ use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::written::Written;
 pub(crate) use freshness::freshness;
-use gather::{Gathered, gather};
+use gather::{About, Gathered, gather};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
@@ -117,7 +117,6 @@ impl<'a> Answer<'a> {
         (from_us, to_us): (Option<i64>, Option<i64>),
         gathered: &Gathered,
         all: &Merged,
-        now_us: i64,
     ) -> Answer<'a> {
         let (from, to) = (from_us.map(bound_text), to_us.map(bound_text));
         let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, metric, &from, &to)).collect();
@@ -141,7 +140,7 @@ impl<'a> Answer<'a> {
                 },
                 speed: SpeedPart {
                     values: measures(metric, &all.speed),
-                    lag_ms: gathered.as_of_us().map(|as_of| lag_ms(as_of, now_us)),
+                    lag_ms: gathered.as_of_us().map(|as_of| lag_ms(as_of, gathered.at_us())),
                 },
             },
             points: None,

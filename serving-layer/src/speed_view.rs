@@ -16,6 +16,8 @@ mod looks;
 mod reader;
 mod shard;
 mod slices;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -44,7 +46,8 @@ pub(crate) struct SpeedView {
 
 /// What a request asks of the shards of a source: the counters of one group key.
 ///
-/// Questions are equal if they are of the same snapshot and metric, which have one standing, and of the same key and chunks.
+/// Questions are equal if they have the same answer, to the byte. So they are of the same snapshot and metric, which have one standing;
+/// of the same key; and of the same range and steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     /// The shards, for each the offset from which its slices count, and what their positions have to be.
@@ -52,8 +55,11 @@ pub(crate) struct Question {
     pub(crate) key: Arc<CountedKey>,
     /// The measures of the key's definition, in order.
     pub(crate) kinds: Arc<[MeasureKind]>,
-    /// The chunks that the request needs.
+    /// The bounds of the range, `None` where an end is open; and the chunks that it lies in.
+    pub(crate) bounds: (Option<i64>, Option<i64>),
     pub(crate) chunks: ChunkRange,
+    /// The steps of a series; `None`: it is a total.
+    pub(crate) step_us: Option<i64>,
 }
 
 /// A group key as one definition counts it.
@@ -137,7 +143,8 @@ impl ShardReadings {
 
 impl PartialEq for Question {
     fn eq(&self, other: &Question) -> bool {
-        Arc::ptr_eq(&self.standing, &other.standing) && self.chunks == other.chunks && self.key == other.key
+        let is_same = (self.bounds, self.step_us) == (other.bounds, other.step_us) && self.key == other.key;
+        is_same && Arc::ptr_eq(&self.standing, &other.standing)
     }
 }
 
@@ -146,6 +153,6 @@ impl Eq for Question {}
 impl Hash for Question {
     /// Without the standing, which is the same for most questions that wait at the same time.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.key, self.chunks).hash(state);
+        (&self.key, self.bounds, self.step_us).hash(state);
     }
 }

@@ -8,15 +8,26 @@ use shared_logic::complete::{self, Gap, HeldRange};
 use shared_logic::contracts::speed_view::ChunkRange;
 use shared_logic::group_key::GroupKey;
 use shared_logic::merge::SpeedCell;
-use shared_logic::time::TimeRange;
 
+use super::selection::range;
 use crate::problem::Problem;
 use crate::snapshot::{Ground, Snapshot, Unreadable};
 use crate::speed_view::{CountedKey, Looked, Question};
 use crate::versions::Version;
+use crate::written::Written;
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
 const NEWER_SNAPSHOTS: usize = 2;
+
+/// What an answer is about. The rest of it follows from the metric, the snapshot and the look.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) key: &'a GroupKey,
+    /// The bounds of the range; `None` where an end is open.
+    pub(super) bounds: (Option<i64>, Option<i64>),
+    /// The steps of a series; `None`: it is a total.
+    pub(super) step_us: Option<i64>,
+}
 
 /// What both views know about one group key.
 pub(super) struct Gathered {
@@ -48,13 +59,28 @@ impl Gathered {
         self.looked.judged().as_of_us
     }
 
+    /// A moment after the request came, at which the look had read everything; microseconds since 1970.
+    pub(super) fn at_us(&self) -> i64 {
+        self.looked.at_us
+    }
+
+    /// The answer, if a request that asked the same of the same look has written it.
+    pub(super) fn written(&self) -> Option<Arc<Written>> {
+        self.looked.written()
+    }
+
+    /// Keeps the answer for all that ask the same of the same look.
+    pub(super) fn write(&self, answer: Written) -> Arc<Written> {
+        self.looked.write(answer)
+    }
+
     /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
     pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
         self.looked.cells(self.grain_us)
     }
 }
 
-/// Gathers what is known about a group key in a range.
+/// Gathers what is known of what an answer is about.
 ///
 /// If the snapshot seems to be too old, newer ones are taken, a bounded number of times: perhaps a reconcile committed a view a
 /// moment ago, and the slices below its cut were dropped.
@@ -64,7 +90,7 @@ impl Gathered {
 pub(super) async fn gather(
     version: &Version,
     metric: &Metric,
-    (key, range): (&GroupKey, TimeRange),
+    about: About<'_>,
     first_within: Duration,
 ) -> Result<Gathered, Problem> {
     let mut snapshot = match version.snapshots.current() {
@@ -81,7 +107,7 @@ pub(super) async fn gather(
             Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
             None => {}
         }
-        let gathered = read_views(version, &snapshot, metric, (key, range)).await?;
+        let gathered = read_views(version, &snapshot, metric, about).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);
         let gaps = &gathered.looked.judged().verdict.gaps;
         if !version.snapshots.may_close(&metric.name, view, gaps) {
@@ -101,7 +127,7 @@ async fn read_views(
     version: &Version,
     snapshot: &Snapshot,
     metric: &Metric,
-    (key, range): (&GroupKey, TimeRange),
+    About { key, bounds, step_us }: About<'_>,
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
     let ground = snapshot.ground(asked);
@@ -109,7 +135,9 @@ async fn read_views(
         standing: Arc::clone(&ground.standing),
         key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
         kinds: Arc::clone(asked.kinds),
-        chunks: ChunkRange::of(range, metric.grain_us),
+        bounds,
+        chunks: ChunkRange::of(range(bounds), metric.grain_us),
+        step_us,
     };
     let looked = version.speed.ask(&metric.source, question).await?;
     Ok(Gathered { ground, retired: None, looked, grain_us: metric.grain_us })

@@ -1,11 +1,13 @@
 //! One merged value per measure over a range.
 
+use std::sync::Arc;
+
 use platform::settings;
 use shared_logic::catalog::Metric;
 use shared_logic::merge;
 
 use super::selection::range;
-use super::{Answer, Selection, finalized, gather};
+use super::{About, Answer, Selection, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
@@ -20,11 +22,14 @@ pub(crate) async fn total(
     metric: &Metric,
     selection: &Selection,
     http: &settings::Http,
-    now_us: i64,
-) -> Result<Written, Problem> {
-    let of_key = (&selection.key, selection.range());
-    let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
-    let from_us = gathered.hold((selection.from_us, selection.to_us), metric.grain_us);
+) -> Result<Arc<Written>, Problem> {
+    let bounds = (selection.from_us, selection.to_us);
+    let about = About { key: &selection.key, bounds, step_us: None };
+    let mut gathered = gather(version, metric, about, http.request_timeout.get() / 2).await?;
+    if let Some(written) = gathered.written() {
+        return Ok(written);
+    }
+    let from_us = gathered.hold(bounds, metric.grain_us);
     let held = (from_us, selection.to_us);
     let range = range(held);
     let batch = match &gathered.ground.view {
@@ -33,6 +38,6 @@ pub(crate) async fn total(
     };
     let all = merge::total(version.asked(metric).kinds, batch.iter(), gathered.speed(), range);
     let (values, overflow) = finalized(metric, &all.values);
-    let answer = Answer::new(metric, &selection.columns, held, &gathered, &all, now_us);
-    Ok(Answer { values: Some(values), overflow, ..answer }.written())
+    let answer = Answer::new(metric, &selection.columns, held, &gathered, &all);
+    Ok(gathered.write(Answer { values: Some(values), overflow, ..answer }.written()))
 }

@@ -2,8 +2,11 @@
 //!
 //! Whether an answer is complete, and as of when it speaks, follows from the snapshot and from the positions of the shards, and not
 //! from the group key. So it is judged once for all questions of a look that have both in common.
+//!
+//! Requests that have asked the same question get the same answer. The first of them writes it, and the others send it as well. It goes
+//! with the look, so it is shared with no request that another look answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use shared_logic::complete::{self, Standing, Verdict};
 use shared_logic::contracts::speed_view::{Counters, State};
@@ -11,13 +14,17 @@ use shared_logic::merge::SpeedCell;
 
 use super::ShardReadings;
 use super::shard::ShardReading;
+use crate::written::Written;
 
 /// What one look found for a question.
 #[derive(Debug)]
 pub(crate) struct Looked {
+    /// When everything was read, microseconds since 1970: for each request that shares this, a moment after it came.
+    pub(crate) at_us: i64,
     judged: Arc<Judged>,
     /// The group key's counters in every slice that counts, shard by shard.
     counters: Vec<Arc<Counters>>,
+    written: OnceLock<Arc<Written>>,
 }
 
 /// What the positions of the shards say of an answer.
@@ -35,6 +42,16 @@ impl Looked {
         &self.judged
     }
 
+    /// The answer, once one of the requests that share this has written it.
+    pub(crate) fn written(&self) -> Option<Arc<Written>> {
+        self.written.get().cloned()
+    }
+
+    /// Keeps the answer for all requests that share this. If another one has written it meanwhile, it gives that.
+    pub(crate) fn write(&self, answer: Written) -> Arc<Written> {
+        Arc::clone(self.written.get_or_init(|| Arc::new(answer)))
+    }
+
     /// The counters as cells. Buckets are `grain_us` wide.
     pub(crate) fn cells(&self, grain_us: i64) -> impl Iterator<Item = SpeedCell> {
         let counters = self.counters.iter().flat_map(|counters| counters.iter());
@@ -43,8 +60,8 @@ impl Looked {
 }
 
 /// Judges the questions of one look.
-#[derive(Default)]
 pub(super) struct Judge {
+    at_us: i64,
     judgements: Vec<Judgement>,
 }
 
@@ -57,13 +74,19 @@ struct Judgement {
 }
 
 impl Judge {
+    /// Of a look that has read everything by that moment, microseconds since 1970.
+    pub(super) fn new(at_us: i64) -> Judge {
+        Judge { at_us, judgements: Vec::new() }
+    }
+
     /// What a question gets that has this standing, and was answered by these readings of the shards that the standing names, in
     /// their order.
     pub(super) fn looked(&mut self, standing: &Arc<Standing>, readings: Vec<Option<ShardReading>>) -> Looked {
         let judged = self.judged(standing, &readings);
         // R12: what does not count is not even handed over.
         let counted = readings.into_iter().flatten().filter(|reading| complete::counts(&reading.state.shard));
-        Looked { judged, counters: counted.flat_map(|reading| reading.counters).collect() }
+        let counters = counted.flat_map(|reading| reading.counters).collect();
+        Looked { at_us: self.at_us, judged, counters, written: OnceLock::new() }
     }
 
     fn judged(&mut self, standing: &Arc<Standing>, readings: &[Option<ShardReading>]) -> Arc<Judged> {

@@ -2,7 +2,7 @@
 //!
 //! While a look is under way, new questions wait for the next one. They never join it, because what it has read may be older than
 //! they are (R10). So whatever requests arrive, each source is read by one look after the other, and a look takes as long as
-//! Redis takes to answer. Equal questions are one question.
+//! Redis takes to answer. Equal questions are one question, and have one answer.
 //!
 //! Looks are taken by a task of their own. A request that is cancelled does not end a look that others wait for.
 
@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
+use platform::clock;
 use shared_logic::complete::Standing;
 use shared_logic::log::PartitionId;
 use tokio::sync::oneshot;
@@ -111,7 +112,7 @@ impl Looks {
         for ((question, shard), reading) in self.reader.read(&self.source, asked).await? {
             readings[question][shard] = reading;
         }
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(clock::now_us());
         let looked = questions.iter().zip(readings);
         Ok(looked.map(|(question, readings)| judge.looked(&question.standing, readings)).collect())
     }

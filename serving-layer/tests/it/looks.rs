@@ -113,6 +113,51 @@ async fn a_hundred_requests_at_once_cost_a_few_looks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_differ_in_anything_share_no_answer() {
+    let (proxy, server) = behind_a_proxy().await;
+    // Half an hour before the first event; the counters of both lie in one chunk.
+    server.apply(0, &[("2026-04-24T08:30:00Z", "v2", "de", 1)], AS_OF).await;
+    let series = "/v1/metrics/views/series";
+    let nine = "2026-04-24T09:00:00Z";
+    // How many views each counts, and how many points it has.
+    let asked = [
+        (TOTAL.to_owned(), 2, None),
+        (format!("{TOTAL}?video=v1"), 1, None),
+        (format!("{TOTAL}?video=v3"), 0, None),
+        (format!("{TOTAL}?from={nine}"), 1, None),
+        (format!("{TOTAL}?to={nine}"), 1, None),
+        (format!("{TOTAL}?from=0001-01-01T00:00:00Z"), 2, None),
+        (format!("{series}?step=1h"), 2, Some(2)),
+        (format!("{series}?step=30m"), 2, Some(2)),
+        (format!("{series}?step=5m"), 2, Some(7)),
+        (format!("{series}?step=5m&to={nine}"), 1, Some(6)),
+    ];
+    for _ in 0..3 {
+        proxy.hold();
+        let before = positions_read(&server).await;
+        let all = async {
+            looked_since(&server, before).await;
+            let release = async {
+                let_it_read(&server).await;
+                proxy.release();
+            };
+            let requests = asked.iter().cycle().take(3 * asked.len()).map(|(path, ..)| server.ok(path));
+            tokio::join!(join_all(requests), release).0
+        };
+        let (_, answers) = tokio::join!(server.ok(TOTAL), all);
+        for ((path, views, points), answer) in asked.iter().cycle().zip(&answers) {
+            let speed = &answer["provenance"]["speed"]["values"]["views"];
+            assert_eq!((speed, &answer["complete"]), (&json!(views), &json!(true)), "{path}: {answer}");
+            assert_eq!(answer["points"].as_array().map(Vec::len), *points, "{path}: {answer}");
+            let from = path.split_once("from=").map(|(_, from)| from);
+            if points.is_none() {
+                assert_eq!(answer["from"].as_str(), from, "{path}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_reader_sees_what_was_applied_before_it_asked() {
     const EVENTS: i64 = 60;
     for keeps in [true, false] {

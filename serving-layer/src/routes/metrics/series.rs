@@ -20,9 +20,8 @@ pub(crate) async fn series(
     name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let now_us = clock::now_us();
     let metric = version.metric(&name.0)?;
-    let (query, step_us) = Query::series(query.as_deref(), &version.catalog, metric, now_us)?;
-    let answer = answer::series(&version, metric, &query.selection, step_us, &app.http, now_us).await?;
+    let (query, step_us) = Query::series(query.as_deref(), &version.catalog, metric, clock::now_us())?;
+    let answer = answer::series(&version, metric, &query.selection, step_us, &app.http).await?;
     as_required(&answer, &query)
 }

@@ -20,9 +20,8 @@ pub(crate) async fn total(
     name: MetricName,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let now_us = clock::now_us();
     let metric = version.metric(&name.0)?;
-    let query = Query::total(query.as_deref(), &version.catalog, metric, now_us)?;
-    let answer = answer::total(&version, metric, &query.selection, &app.http, now_us).await?;
+    let query = Query::total(query.as_deref(), &version.catalog, metric, clock::now_us())?;
+    let answer = answer::total(&version, metric, &query.selection, &app.http).await?;
     as_required(&answer, &query)
 }
