@@ -2,8 +2,8 @@
 //! be.
 //!
 //! - `selection`: which cells of a metric are merged;
-//! - `gather`: reads the shards that a snapshot needs, judges whether the answer is complete and as of when (R9), and takes a newer
-//!   snapshot if this one is too old (R10);
+//! - `gather`: asks for the shards that a snapshot needs, takes from the look whether the answer is complete and as of when (R9), and
+//!   takes a newer snapshot if this one is too old (R10);
 //! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
 //! - `values`: merged measures and derived values as JSON;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
