@@ -39,7 +39,7 @@ pub use addition::{Addition, Held};
 pub use chunks::ChunkRange;
 pub use counters::{CHUNK_BUCKETS, Counters};
 pub use instance::{Instance, NotAnInstance};
-pub use read::{FoundChunks, Reading, Request, Wanted};
+pub use read::{FoundChunks, Reading, Request, State, Wanted};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use crate::catalog::{DefinitionHash, Deployment};

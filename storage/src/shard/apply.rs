@@ -7,14 +7,12 @@
 
 use platform::redis::Connection;
 use redis::{Pipeline, RedisError, Value, from_redis_value};
-use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text, witness_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Held, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, witness_text};
+use shared_logic::contracts::speed_view::{Addition, Expected, Held, Shard, ShardKeys};
 use shared_logic::log::Position;
 
+use super::positions::{FIELDS, state};
 use super::{ShardClient, ShardError, refused};
-
-/// The fields of a shard that [`shard`] reads.
-const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated"];
 
 /// An addition merged with what its fields held, as the script writes it.
 pub type Merged = Vec<u8>;
@@ -33,7 +31,7 @@ impl ShardClient {
     ) -> Result<(Option<Shard>, Vec<Held>), ShardError> {
         let of_redis = |source| refused(keys, "read", source);
         let mut look = redis::pipe();
-        look.cmd("HMGET").arg(keys.shard()).arg(&POSITIONS);
+        look.cmd("HMGET").arg(keys.shard()).arg(&FIELDS);
         for addition in additions.iter().filter(|addition| !addition.is_empty()) {
             read_fields(&mut look, &counters(keys, expected, addition), addition.keys());
         }
@@ -41,14 +39,14 @@ impl ShardClient {
         let mut answers = answers.into_iter();
         let positions = from_redis_value::<Vec<Option<String>>>(answers.next().unwrap_or_default());
         let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?;
-        let shard = shard(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
+        let state = state(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
         let mut held = Vec::with_capacity(additions.len());
         for addition in additions {
             let own = if addition.is_empty() { None } else { answers.next() };
             held.push(Held { own: own.map_or(Ok(Vec::new()), fields).map_err(of_redis)?, further: Vec::new() });
         }
         read_further(redis, keys, expected, additions, &mut held).await?;
-        Ok((shard, held))
+        Ok((state.map(|state| state.shard), held))
     }
 
     /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
@@ -134,17 +132,4 @@ fn fields(answer: Value) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
 /// The key of what an addition adds to.
 fn counters(keys: &ShardKeys, expected: &Expected, addition: &Addition) -> String {
     keys.counters(expected.instance, expected.slice, &addition.definition)
-}
-
-fn shard(positions: &[Option<String>]) -> Result<Option<Shard>, UnknownReply> {
-    match positions {
-        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated]
-            if format == FORMAT =>
-        {
-            let [witnesses, truncated] = [witnesses, truncated].map(|field| field.as_deref().unwrap_or_default());
-            script::shard(cursor, slices, definitions, instance, witnesses, truncated).map(Some)
-        }
-        [None, ..] => Ok(None),
-        other => Err(UnknownReply { what: format!("{other:?}") }),
-    }
 }

@@ -162,7 +162,7 @@ impl StoredShard {
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
         let found: Vec<FoundChunks> = found
             .iter()
-            .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values, or nothing"))
+            .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values"))
             .collect();
         let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated].map(text);
         let head = head.each_ref().map(String::as_str);
@@ -170,6 +170,6 @@ impl StoredShard {
     }
 
     fn shard(&mut self) -> Option<Shard> {
-        self.read(&[]).expect("redis answers").map(|reading| reading.shard)
+        self.read(&[]).expect("redis answers").map(|reading| reading.state.shard)
     }
 }

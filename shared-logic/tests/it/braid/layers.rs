@@ -77,20 +77,19 @@ impl Layers {
                 kinds: &kinds,
                 key,
                 chunks: ChunkRange { first: i64::MIN, last: i64::MAX },
-                held: None,
             };
             let wanted: Vec<Wanted<'_>> = shard.slices.iter().filter(|begin| *begin >= cut).map(wanted).collect();
             let fields_of = |wanted: &Wanted<'_>| counters.get(&keys.counters(wanted.instance, wanted.slice, &hash));
-            let found: Vec<FoundChunks> = wanted.iter().map(|wanted| Some(chunks(fields_of(wanted), key))).collect();
+            let found: Vec<FoundChunks> = wanted.iter().map(|wanted| chunks(fields_of(wanted), key)).collect();
             let definitions = script::definitions_text(&shard.definitions);
             let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             let (cursor, instance) = (shard.cursor.to_string(), shard.instance.to_string());
             let witnesses = script::witnesses_text(shard);
             let head: [&str; 7] = [&cursor, &begins, &definitions, &instance, "", &witnesses, ""];
             let reading = Reading::parse(head, &found, &wanted).expect("what was written is read");
-            assert_eq!(reading.shard, *shard);
+            assert_eq!(reading.state.shard, *shard);
             let grain_us = definition.metric().grain_us;
-            let counters = reading.counters.into_iter().flatten().flatten();
+            let counters = reading.counters.into_iter().flatten();
             cells.extend(counters.map(|(bucket, measure, value)| (bucket * grain_us, measure, value)));
         }
         cells
