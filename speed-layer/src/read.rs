@@ -1,8 +1,8 @@
-//! Records → micro-batches, in one thread per source.
+//! Records → micro-batches, in the reading [`threads`] of a source.
 //!
-//! The thread reads exactly the partitions that counting loops have started, from exactly the offsets that they named. It
+//! A thread reads exactly the partitions that counting loops have started, from exactly the offsets that they named. It
 //! decodes a record where librdkafka put it, so no payload is copied. Of events before a loop's cursor it hands on who they are,
-//! which warms the loop's deduplication window. It judges no copies itself: it is alone, while the loops work at the same time.
+//! which warms the loop's deduplication window. It judges no copies itself: the loops of its partitions work at the same time.
 //!
 //! When a connection to Kafka breaks, whatever comes afterwards may be of another copy of the log (R12). So nothing more is
 //! handed on: the client is replaced, and every loop starts again from its shard, whose position is compared with the log.
@@ -17,6 +17,7 @@
 
 pub mod micro_batch;
 mod partition;
+pub mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc as std_mpsc;
@@ -41,7 +42,7 @@ const POLL_RECORDS: usize = 4_096;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 
-/// What the reading thread is told to read.
+/// What a reading thread is told to read.
 #[derive(Debug)]
 pub enum Assignment {
     /// Read a partition. What was read of it before is forgotten.
@@ -74,7 +75,7 @@ pub struct Start {
     pub to_loop: mpsc::Sender<Handed>,
 }
 
-/// Reads one source. It belongs to a thread of its own.
+/// Reads some partitions of one source. It belongs to a thread of its own.
 pub struct Reader {
     source: Source,
     shape: Shape,

@@ -1,6 +1,6 @@
 //! A micro-batch: consecutive records of one partition, decoded, as columns.
 //!
-//! It is what the reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
+//! It is what a reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
 //! and may hold offsets without a record (transaction markers, aborted records).
 //!
 //! How many counters it adds to is known only once it is counted. So it has marks, up to which it may be applied by itself if all
@@ -21,7 +21,7 @@ use shared_logic::log::{Position, Witness};
 /// How many events before the cursor are handed on together.
 const WARMING_PORTION: usize = 16_384;
 
-/// What the reading thread hands to a counting loop.
+/// What a reading thread hands to a counting loop.
 #[derive(Debug)]
 pub enum Handed {
     /// Events before the cursor, in order. They only warm the loop's deduplication window.
