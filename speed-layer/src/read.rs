@@ -12,8 +12,8 @@
 //! A record may name a schema that the decoder lacks. Its partition waits there; the thread hands on what it has, and asks for the
 //! schema before it reads on.
 //!
-//! A micro-batch is sealed when it is full or old enough. While its loop is busy it goes on growing up to its bound; then
-//! the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
+//! A micro-batch is sealed when it is full or old enough, and later where the log is known to fill it. While its loop is busy it
+//! goes on growing up to its bound; then the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
 
 pub mod micro_batch;
 mod partition;
@@ -134,7 +134,7 @@ impl Reader {
     pub fn run(mut self) {
         while self.take_assignments() {
             if self.ends.has_changed().unwrap_or(false) {
-                self.consumer.note_ends(&self.ends.borrow_and_update().of);
+                self.note_ends();
             }
             let read = self.read();
             if let Err(error) = read {
@@ -176,8 +176,10 @@ impl Reader {
         loop {
             match self.assignments.try_recv() {
                 Ok(Assignment::Start(start)) => {
-                    let partition = start.partition;
-                    self.partitions.insert(partition, Partition::new(&self.source, &self.shape, *start));
+                    let number = start.partition;
+                    let mut partition = Partition::new(&self.source, &self.shape, *start);
+                    partition.note_end(self.ends.borrow().of.get(&number).copied().unwrap_or_default());
+                    self.partitions.insert(number, partition);
                     changed = true;
                 }
                 Ok(Assignment::Stop { partition }) => changed |= self.partitions.remove(&partition).is_some(),
@@ -198,6 +200,14 @@ impl Reader {
             }
         }
         true
+    }
+
+    fn note_ends(&mut self) {
+        let ends = self.ends.borrow_and_update();
+        self.consumer.note_ends(&ends.of);
+        for (number, partition) in &mut self.partitions {
+            ends.of.get(number).into_iter().for_each(|end| partition.note_end(*end));
+        }
     }
 
     fn read(&mut self) -> Result<(), KafkaError> {
@@ -255,9 +265,8 @@ impl Reader {
     }
 
     fn hand_on(&mut self) {
-        let (linger, idle) = (self.settings.linger.get(), self.settings.idle_apply.get());
         for partition in self.partitions.values_mut() {
-            partition.hand_on(&self.source, linger, idle);
+            partition.hand_on(&self.source, &self.settings);
         }
     }
 }

@@ -19,7 +19,8 @@ pub struct Speed {
     /// The memory for micro-batches that are being counted and applied, of all partitions of a source together. As many are
     /// under way at the same time as it is enough for, and at least one. Default `128MiB`, which is enough for four.
     pub in_flight: Size,
-    /// How long a micro-batch waits for more records after its first. Default `50ms`.
+    /// How long a micro-batch waits for more records after its first. Default `50ms`. One that the log is known to fill waits for
+    /// that, up to `idle_apply`.
     pub linger: Span,
     /// How often an idle shard is checked for changes by others, with an empty micro-batch. Default `1s`.
     pub idle_apply: Span,
