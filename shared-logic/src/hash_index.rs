@@ -82,7 +82,10 @@ impl HashIndex {
     }
 
     fn grow(&mut self) {
-        let mut slots = vec![EMPTY; (self.slots.len() * 2).max(SLOTS_MIN)];
+        // Written here, and not asked for as zeros: such memory is mapped when a search reads it, and again when a slot is written.
+        // The second time, the operating system interrupts every processor.
+        let mut slots = Vec::new();
+        slots.resize((self.slots.len() * 2).max(SLOTS_MIN), EMPTY);
         self.slots.iter().filter(|slot| **slot != EMPTY).for_each(|slot| place(&mut slots, *slot));
         self.slots = slots;
     }
