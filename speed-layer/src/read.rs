@@ -37,8 +37,9 @@ use self::micro_batch::{Handed, Shape};
 use self::partition::Partition;
 use crate::log::ends::Ends;
 
-/// How many records one call to Kafka may bring.
-const POLL_RECORDS: usize = 4_096;
+/// How many records one call to Kafka may bring: few enough that what librdkafka makes of them, 450 bytes for small ones, stays in a
+/// processor's second cache until it is freed.
+const POLL_RECORDS: usize = 1_024;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 
