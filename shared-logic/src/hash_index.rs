@@ -3,8 +3,14 @@
 //! It is an open-addressing table of positions, while the entries lie in the list of its owner. A slot takes 8 bytes: 31 bits
 //! of the hash, and the position. So a lookup hardly ever looks at another entry than the right one, and slots are moved
 //! without looking at an entry at all.
+//!
+//! - `texts`: distinct texts, found by such an index.
+
+mod texts;
 
 use std::hint::black_box;
+
+pub(crate) use self::texts::Texts;
 
 /// A slot that is not taken.
 const EMPTY: u64 = 0;

@@ -7,13 +7,13 @@
 //! It reads each key's own field first. That field lists the key's other chunks ([`chunks`](super)), so a second look is needed
 //! only for keys that the micro-batch adds to in such a chunk.
 
-use std::collections::HashMap;
+use std::io::Write;
 
-use super::chunks::{Chunks, own_field};
+use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
-use crate::group_key::GroupKey;
+use crate::hash_index::Texts;
 use crate::measure::{MeasureKind, Value};
 use crate::partial::Partials;
 use crate::time::bucket_index;
@@ -24,9 +24,8 @@ pub struct Addition {
     /// What is counted.
     pub definition: DefinitionHash,
     kinds: Vec<MeasureKind>,
-    /// The group keys' texts, one behind the other, and where each ends.
-    keys: String,
-    ends: Vec<usize>,
+    /// The group keys' texts, each once.
+    keys: Texts,
     /// Ascending, each pair of key and bucket once.
     rows: Vec<Row>,
     /// Row-major, one per measure.
@@ -37,7 +36,7 @@ pub struct Addition {
 type Row = (u32, i64, u32);
 
 /// What a new field holds.
-const NO_VALUES: &[u8] = &[];
+const NOTHING: &[u8] = &[];
 
 /// What the fields held that an addition adds to.
 #[derive(Debug, Clone, Default)]
@@ -54,18 +53,12 @@ impl Addition {
         let mut addition = Addition {
             definition,
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-            keys: String::new(),
-            ends: Vec::new(),
+            keys: Texts::default(),
             rows: Vec::with_capacity(partials.len()),
             values: Vec::with_capacity(partials.len() * metric.measures.len()),
         };
-        let mut numbers: HashMap<&GroupKey, u32> = HashMap::with_capacity(partials.len());
         for (row, (key, bucket, values)) in (0_u32..).zip(partials.rows()) {
-            let number = *numbers.entry(key).or_insert_with(|| {
-                addition.keys.push_str(key.as_str());
-                addition.ends.push(addition.keys.len());
-                u32::try_from(addition.ends.len() - 1).expect("a micro-batch is bounded")
-            });
+            let number = addition.keys.number(key.as_str());
             addition.rows.push((number, bucket_index(bucket, metric.grain_us), row));
             addition.values.extend_from_slice(values);
         }
@@ -86,13 +79,12 @@ impl Addition {
 
     /// Whether nothing is added.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.keys.len() == 0
     }
 
     /// The group keys that are added to, each once: the names of the fields that are read first.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        let begins = [0].into_iter().chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, end)| &self.keys[begin..*end])
+        self.keys.iter()
     }
 
     /// The names of the other fields that are to be read, given what the keys' own fields held.
@@ -102,7 +94,7 @@ impl Addition {
     pub fn further(&self, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
         let mut names = Vec::new();
         for (key, rows, held) in self.by_key(own)? {
-            let Some(field) = held else { continue };
+            let Some(field) = held.filter(|field| lists_others(field)) else { continue };
             let (chunks, _) = own_field(field)?;
             let touched = by_chunk(rows).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
             names.extend(touched.map(|chunk| field_name(chunk, key)));
@@ -116,12 +108,12 @@ impl Addition {
     /// # Errors
     /// If a field held something that no worker writes.
     pub fn merged(&self, held: &Held) -> Result<Vec<u8>, UnknownReply> {
-        let mut out = Fields::with_capacity(self.keys.len() + self.ends.len() * 32);
-        let (mut further, mut values) = (held.further.iter(), Vec::new());
+        let mut out = Fields::with_capacity(self.keys.len() * 48);
+        let (mut further, mut values, mut bucket) = (held.further.iter(), Vec::new(), Vec::new());
         for (key, rows, held) in self.by_key(&held.own)? {
             let (mut chunks, own) = match held {
                 Some(field) => own_field(field)?,
-                None => (Chunks::new(chunk_of(rows[0].1).0), NO_VALUES),
+                None => (Chunks::new(chunk_of(rows[0].1).0), NOTHING),
             };
             let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
             for (chunk, rows) in by_chunk(rows) {
@@ -137,14 +129,17 @@ impl Addition {
                     None
                 };
                 values.clear();
-                self.merge_chunk(&mut values, held.unwrap_or_default(), rows)?;
+                self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
                 out.push(&field_name(chunk, key), &values);
             }
             if has_new || !of_own.is_empty() {
                 values.clear();
-                values.extend_from_slice(chunks.to_string().as_bytes());
-                values.push(b';');
-                self.merge_chunk(&mut values, own, of_own)?;
+                match held {
+                    // The list as it stands there.
+                    Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
+                    _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                }
+                self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
                 out.push(key, &values);
             }
         }
@@ -153,7 +148,7 @@ impl Addition {
 
     /// Each group key with its rows and with what its own field held.
     fn by_key<'a>(&'a self, own: &'a [Option<Vec<u8>>]) -> Result<impl Iterator<Item = KeyRows<'a>>, UnknownReply> {
-        if own.len() != self.ends.len() {
+        if own.len() != self.keys.len() {
             return Err(other_fields());
         }
         // Every key has a row, and rows are in the order of their keys.
@@ -161,21 +156,26 @@ impl Addition {
         Ok(self.keys().zip(rows).zip(own).map(|((key, rows), held)| (key, rows, held.as_deref())))
     }
 
-    /// Merges the rows of one chunk into what was held of it; both are ascending by bucket.
-    fn merge_chunk(&self, out: &mut Vec<u8>, mut held: &[u8], rows: &[Row]) -> Result<(), UnknownReply> {
+    /// Merges the rows of one chunk into what was held of it; both are ascending by bucket. `bucket` is room for the values of one.
+    fn merge_chunk(
+        &self,
+        out: &mut Vec<u8>,
+        mut held: &[u8],
+        rows: &[Row],
+        bucket: &mut Vec<Value>,
+    ) -> Result<(), UnknownReply> {
         let mut rows = rows.iter().map(|(_, bucket, row)| (chunk_of(*bucket).1, self.row(*row))).peekable();
-        let mut values = Vec::with_capacity(self.kinds.len());
-        while let Some(place) = counters::read(&mut held, &self.kinds, &mut values)? {
+        while let Some(place) = counters::read(&mut held, &self.kinds, bucket)? {
             while let Some((before, added)) = rows.next_if(|row| row.0 < place) {
                 counters::write(out, before, &self.kinds, added);
             }
             if let Some((_, added)) = rows.next_if(|row| row.0 == place) {
-                for ((value, kind), added) in values.iter_mut().zip(&self.kinds).zip(added) {
+                for ((value, kind), added) in bucket.iter_mut().zip(&self.kinds).zip(added) {
                     // A slice keeps 64 bits at every step: what leaves them stays an overflow until the next reconcile.
                     *value = kind.merge(value.clone(), added.clone().finalized()).finalized();
                 }
             }
-            counters::write(out, place, &self.kinds, &values);
+            counters::write(out, place, &self.kinds, bucket);
         }
         rows.for_each(|(place, added)| counters::write(out, place, &self.kinds, added));
         Ok(())
