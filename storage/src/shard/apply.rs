@@ -16,8 +16,8 @@ use super::{ShardClient, ShardError, refused};
 /// The fields of a shard that [`shard`] reads.
 const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated"];
 
-/// An addition merged with what its fields held, as the script writes it.
-pub type Merged = Vec<u8>;
+/// An addition merged with what its fields held: arguments of the script.
+pub type Merged = Vec<Vec<u8>>;
 
 impl ShardClient {
     /// Reads the shard and what the additions' fields hold in the expected slice: for each addition, its fields.
@@ -77,8 +77,11 @@ impl ShardClient {
             .arg(to.offset)
             .arg(witness_text(to.witness))
             .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
-        for (addition, fields) in merged.filter(|(addition, _)| !addition.is_empty()) {
-            invocation.key(counters(keys, expected, addition)).arg(fields);
+        for (addition, arguments) in merged {
+            let counters = counters(keys, expected, addition);
+            for argument in arguments {
+                invocation.key(&counters).arg(argument);
+            }
         }
         let fields: Vec<String> =
             invocation.invoke_async(redis).await.map_err(|source| refused(keys, "apply a micro-batch to", source))?;

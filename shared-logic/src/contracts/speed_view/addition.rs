@@ -8,6 +8,7 @@
 //! only for keys that the micro-batch adds to in such a chunk.
 
 use std::io::Write;
+use std::mem;
 
 use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of};
@@ -34,6 +35,9 @@ pub struct Addition {
 
 /// The number of a group key, the index of a bucket, and the row of its values.
 type Row = (u32, i64, u32);
+
+/// How many fields one argument of the apply script holds. Lua has room for nearly 8,000 values at a time, and a field is two.
+const FIELDS_PER_ARGUMENT: usize = 3_000;
 
 /// What a new field holds.
 const NOTHING: &[u8] = &[];
@@ -102,13 +106,13 @@ impl Addition {
         Ok(names)
     }
 
-    /// Merges into what the fields held, and gives what those hold then that change: one MessagePack array
-    /// `field, value, …` for the apply script.
+    /// Merges into what the fields held, and gives what those hold then that change: arguments for the apply script, each with fields
+    /// and their values as MessagePack texts `field value field …`.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn merged(&self, held: &Held) -> Result<Vec<u8>, UnknownReply> {
-        let mut out = Fields::with_capacity(self.keys.len() * 48);
+    pub fn merged(&self, held: &Held) -> Result<Vec<Vec<u8>>, UnknownReply> {
+        let mut out = Arguments::default();
         let (mut further, mut values, mut bucket) = (held.further.iter(), Vec::new(), Vec::new());
         for (key, rows, held) in self.by_key(&held.own)? {
             let (mut chunks, own) = match held {
@@ -143,7 +147,7 @@ impl Addition {
                 out.push(key, &values);
             }
         }
-        if further.next().is_some() { Err(other_fields()) } else { Ok(out.into_bytes()) }
+        if further.next().is_some() { Err(other_fields()) } else { Ok(out.finish()) }
     }
 
     /// Each group key with its rows and with what its own field held.
@@ -205,32 +209,36 @@ fn other_fields() -> UnknownReply {
     UnknownReply { what: "other fields than were asked for".to_owned() }
 }
 
-/// A MessagePack array of fields and their values.
-struct Fields {
-    bytes: Vec<u8>,
-    items: u32,
+/// Fields and their values, one behind the other, in arguments of [`FIELDS_PER_ARGUMENT`].
+#[derive(Default)]
+struct Arguments {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    /// How many fields the last one has.
+    fields: usize,
 }
 
-impl Fields {
-    fn with_capacity(bytes: usize) -> Fields {
-        let mut fields = Fields { bytes: Vec::with_capacity(bytes), items: 0 };
-        // The number of items is known at the end.
-        fields.bytes.extend_from_slice(&[0xdd, 0, 0, 0, 0]);
-        fields
-    }
-
+impl Arguments {
     fn push(&mut self, name: &str, value: &[u8]) {
+        if self.fields == FIELDS_PER_ARGUMENT {
+            // The next one is about as long.
+            let next = Vec::with_capacity(self.last.len() + self.last.len() / 8);
+            self.full.push(mem::replace(&mut self.last, next));
+            self.fields = 0;
+        }
+        self.fields += 1;
         for bytes in [name.as_bytes(), value] {
             let length = u32::try_from(bytes.len()).expect("a field is bounded");
-            rmp::encode::write_str_len(&mut self.bytes, length).expect("a vector takes every byte");
-            self.bytes.extend_from_slice(bytes);
-            self.items += 1;
+            rmp::encode::write_str_len(&mut self.last, length).expect("a vector takes every byte");
+            self.last.extend_from_slice(bytes);
         }
     }
 
-    fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes[1..5].copy_from_slice(&self.items.to_be_bytes());
-        self.bytes
+    fn finish(mut self) -> Vec<Vec<u8>> {
+        if !self.last.is_empty() {
+            self.full.push(self.last);
+        }
+        self.full
     }
 }
 

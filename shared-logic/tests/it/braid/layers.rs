@@ -171,18 +171,19 @@ fn add(fields: &mut Fields, addition: &Addition) {
     let further = addition.further(&own).expect("what was written is read");
     let held = Held { own, further: further.iter().map(|field| fields.get(field).cloned()).collect() };
     let merged = addition.merged(&held).expect("what was written is read");
-    let mut rest = merged.as_slice();
-    let items = rmp::decode::read_array_len(&mut rest).expect("an array");
-    let mut next = || {
-        let length = rmp::decode::read_str_len(&mut rest).expect("a string") as usize;
-        let (item, others) = rest.split_at(length);
-        rest = others;
-        item.to_vec()
-    };
-    for _ in 0..items / 2 {
-        fields.insert(String::from_utf8(next()).expect("text"), next());
+    for argument in merged {
+        let mut rest = argument.as_slice();
+        while !rest.is_empty() {
+            fields.insert(String::from_utf8(next_text(&mut rest)).expect("text"), next_text(&mut rest));
+        }
     }
-    assert!(rest.is_empty(), "more than {items} items");
+}
+
+fn next_text(rest: &mut &[u8]) -> Vec<u8> {
+    let length = rmp::decode::read_str_len(rest).expect("a string") as usize;
+    let (text, others) = rest.split_at(length);
+    *rest = others;
+    text.to_vec()
 }
 
 /// What the read script does: a group key's own field, and its fields in every other chunk that this one lists.

@@ -34,15 +34,23 @@ fn add(hash: &mut Hash, addition: &Addition) -> (usize, usize) {
 }
 
 /// The fields that the script would write.
-fn fields(mut merged: &[u8]) -> Hash {
-    let items = rmp::decode::read_array_len(&mut merged).expect("an array");
-    let mut text = || {
-        let length = rmp::decode::read_str_len(&mut merged).expect("a text") as usize;
-        let (text, rest) = merged.split_at(length);
-        merged = rest;
-        text.to_vec()
-    };
-    (0..items / 2).map(|_| (String::from_utf8(text()).expect("a name"), text())).collect()
+fn fields(merged: &[Vec<u8>]) -> Hash {
+    let mut hash = Hash::new();
+    for argument in merged {
+        let mut rest = argument.as_slice();
+        while !rest.is_empty() {
+            hash.insert(String::from_utf8(text(&mut rest)).expect("a name"), text(&mut rest));
+        }
+    }
+    hash
+}
+
+/// The next MessagePack text.
+fn text(rest: &mut &[u8]) -> Vec<u8> {
+    let length = rmp::decode::read_str_len(rest).expect("a text") as usize;
+    let (text, others) = rest.split_at(length);
+    *rest = others;
+    text.to_vec()
 }
 
 /// A key's own field, as text; each bucket is its place and one number.
@@ -74,6 +82,18 @@ fn other_chunks_have_fields_that_the_own_one_lists() {
     assert_eq!(add(&mut hash, &addition(&["a", "a", "a"], &[0, 65, 701])), (2, 3));
     assert_eq!(own(&hash, key), ("10,-1+2".to_owned(), vec![60, 1, 61, 1]));
     assert_eq!(add(&mut hash, &addition(&["b"], &[65])), (1, 1), "chunks of one key are none of another");
+}
+
+#[test]
+fn an_argument_holds_as_many_fields_as_lua_can_take() {
+    let keys: Vec<String> = (0..2 * FIELDS_PER_ARGUMENT + 1).map(|n| n.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let addition = addition(&keys, &vec![0; keys.len()]);
+    let held = Held { own: vec![None; keys.len()], further: Vec::new() };
+    let merged = addition.merged(&held).expect("of the form that workers write");
+    let counts: Vec<usize> = merged.iter().map(|argument| fields(std::slice::from_ref(argument)).len()).collect();
+    assert_eq!(counts, [FIELDS_PER_ARGUMENT, FIELDS_PER_ARGUMENT, 1]);
+    assert_eq!(fields(&merged).len(), keys.len());
 }
 
 #[test]
