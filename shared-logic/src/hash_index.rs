@@ -43,6 +43,11 @@ impl HashIndex {
         black_box(read);
     }
 
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
+    }
+
     /// Adds the position of an entry with that hash. It must not be in the index.
     pub(crate) fn insert(&mut self, hash: u32, position: u32) {
         if self.taken * 2 >= self.slots.len() {

@@ -35,7 +35,7 @@ use metrics::counter;
 use platform::redis::Connection;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::contracts::speed_view::{Instance, ShardKeys};
+use shared_logic::contracts::speed_view::{Instance, KnownFields, ShardKeys};
 use shared_logic::dedup::RecentIdentities;
 use shared_logic::log::PartitionId;
 use tokio::sync::{mpsc, oneshot};
@@ -128,7 +128,8 @@ async fn count_into(
         stop.cancelled().await;
         return Ok(false);
     }
-    let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
+    let known = KnownFields::new(shared.settings.slice_memory.as_usize());
+    let apply = ApplyStage { shared, redis: redis.clone(), open, known, stop };
     let ((), applied) = tokio::join!(aggregate::run(shared, window, handed, aggregated), apply.run(to_apply));
     if let Ok(at) = truncated.try_recv() {
         tokio::select! {

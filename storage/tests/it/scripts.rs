@@ -16,7 +16,7 @@ use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text, witness_text};
 use shared_logic::contracts::speed_view::{
-    Addition, Expected, FoundChunks, Held, Instance, Reading, Request, Shard, ShardKeys, Wanted,
+    Addition, Expected, FoundChunks, Held, Instance, KnownFields, Reading, Request, Shard, ShardKeys, Wanted,
 };
 use shared_logic::log::{PartitionId, Position};
 use storage::{Merged, Scripts};
@@ -102,10 +102,11 @@ impl StoredShard {
     /// What the fields of an addition hold in the expected slice, merged with it.
     fn merged(&mut self, expected: &Expected, addition: &Addition) -> Merged {
         let key = self.keys.counters(expected.instance, expected.slice, &addition.definition);
-        let own = self.fields(&key, addition.keys());
-        let further = addition.further(&own).expect("of the form that workers write");
+        let mut known = KnownFields::default();
+        let own = self.fields(&key, addition.unknown(&known));
+        let further = addition.further(&known, &own).expect("of the form that workers write");
         let further = self.fields(&key, further.iter().map(String::as_str));
-        addition.merged(&Held { own, further }).expect("of the form that workers write")
+        addition.merged(&mut known, &Held { own, further }).expect("of the form that workers write")
     }
 
     fn fields<'a>(&mut self, key: &str, names: impl Iterator<Item = &'a str>) -> Vec<Option<Vec<u8>>> {

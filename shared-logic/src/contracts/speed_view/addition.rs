@@ -4,14 +4,16 @@
 //! script refuses where the shard is not the one that was read, so nothing is lost between the two, and writing the same
 //! values twice is writing them once.
 //!
-//! It reads each key's own field first. That field lists the key's other chunks ([`chunks`](super)), so a second look is needed
-//! only for keys that the micro-batch adds to in such a chunk.
+//! It reads each key's own field first, unless it [knows](KnownFields) what that holds. The field lists the key's other chunks
+//! ([`chunks`](super)), so a second look is needed only for keys that the micro-batch adds to in such a chunk.
 
 use std::io::Write;
 use std::mem;
+use std::slice;
 
 use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of};
+use super::known::{KnownFields, OwnFields};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
 use crate::hash_index::Texts;
@@ -45,7 +47,7 @@ const NOTHING: &[u8] = &[];
 /// What the fields held that an addition adds to.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
-    /// The keys' own fields, in the order of [`Addition::keys`].
+    /// The fields that [`Addition::unknown`] names, in its order.
     pub own: Vec<Option<Vec<u8>>>,
     /// The fields that [`Addition::further`] names, in its order.
     pub further: Vec<Option<Vec<u8>>>,
@@ -81,24 +83,30 @@ impl Addition {
         addition
     }
 
-    /// Whether nothing is added.
-    pub fn is_empty(&self) -> bool {
-        self.keys.len() == 0
-    }
-
-    /// The group keys that are added to, each once: the names of the fields that are read first.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter()
+    /// The names of the fields that are to be read first: the own ones of the group keys that are added to, but for those that are
+    /// known.
+    pub fn unknown<'a>(&'a self, known: &'a KnownFields) -> impl Iterator<Item = &'a str> {
+        let fields = known.of(&self.definition);
+        let is_known = move |key: &str| known.are_all() || fields.is_some_and(|fields| fields.get(key).is_some());
+        self.keys.iter().filter(move |key| !is_known(key))
     }
 
     /// The names of the other fields that are to be read, given what the keys' own fields held.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn further(&self, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
+    pub fn further(&self, known: &KnownFields, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
         let mut names = Vec::new();
-        for (key, rows, held) in self.by_key(own)? {
-            let Some(field) = held.filter(|field| lists_others(field)) else { continue };
+        // As a rule, no key has other chunks.
+        if !known.list_others() && !own.iter().flatten().any(|field| lists_others(field)) {
+            return Ok(names);
+        }
+        let nothing = OwnFields::default();
+        let (fields, mut own) = (known.of(&self.definition).unwrap_or(&nothing), own.iter());
+        for (key, rows) in self.by_key() {
+            let Some(field) = held(fields, known.are_all(), &mut own, key)?.filter(|field| lists_others(field)) else {
+                continue;
+            };
             let (chunks, _) = own_field(field)?;
             let touched = by_chunk(rows).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
             names.extend(touched.map(|chunk| field_name(chunk, key)));
@@ -107,14 +115,18 @@ impl Addition {
     }
 
     /// Merges into what the fields held, and gives what those hold then that change: arguments for the apply script, each with fields
-    /// and their values as MessagePack texts `field value field …`.
+    /// and their values as MessagePack texts `field value field …`. `known` is what the slice holds once that script is done.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn merged(&self, held: &Held) -> Result<Vec<Vec<u8>>, UnknownReply> {
+    pub fn merged(&self, known: &mut KnownFields, held_fields: &Held) -> Result<Vec<Vec<u8>>, UnknownReply> {
         let mut out = Arguments::default();
-        let (mut further, mut values, mut bucket) = (held.further.iter(), Vec::new(), Vec::new());
-        for (key, rows, held) in self.by_key(&held.own)? {
+        let (mut read, mut further) = (held_fields.own.iter(), held_fields.further.iter());
+        let (mut values, mut bucket) = (Vec::new(), Vec::new());
+        let (are_all, mut lack_one, mut list_others) = (known.are_all(), false, false);
+        let fields = known.of_mut(&self.definition);
+        for (key, rows) in self.by_key() {
+            let held = held(fields, are_all, &mut read, key)?;
             let (mut chunks, own) = match held {
                 Some(field) => own_field(field)?,
                 None => (Chunks::new(chunk_of(rows[0].1).0), NOTHING),
@@ -145,19 +157,18 @@ impl Addition {
                 }
                 self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
                 out.push(key, &values);
+                lack_one |= !fields.keep(key, &values);
+                list_others |= lists_others(&values);
             }
         }
-        if further.next().is_some() { Err(other_fields()) } else { Ok(out.finish()) }
+        known.note(lack_one, list_others);
+        if read.next().is_some() || further.next().is_some() { Err(other_fields()) } else { Ok(out.finish()) }
     }
 
-    /// Each group key with its rows and with what its own field held.
-    fn by_key<'a>(&'a self, own: &'a [Option<Vec<u8>>]) -> Result<impl Iterator<Item = KeyRows<'a>>, UnknownReply> {
-        if own.len() != self.keys.len() {
-            return Err(other_fields());
-        }
+    /// Each group key with its rows.
+    fn by_key(&self) -> impl Iterator<Item = (&str, &[Row])> {
         // Every key has a row, and rows are in the order of their keys.
-        let rows = self.rows.chunk_by(|one, next| one.0 == next.0);
-        Ok(self.keys().zip(rows).zip(own).map(|((key, rows), held)| (key, rows, held.as_deref())))
+        self.keys.iter().zip(self.rows.chunk_by(|one, next| one.0 == next.0))
     }
 
     /// Merges the rows of one chunk into what was held of it; both are ascending by bucket. `bucket` is room for the values of one.
@@ -191,8 +202,18 @@ impl Addition {
     }
 }
 
-/// A group key, its rows, and what its own field held.
-type KeyRows<'a> = (&'a str, &'a [Row], Option<&'a [u8]>);
+/// What a key's own field holds: as it is known, or else as it was read.
+fn held<'a, 'b: 'a>(
+    known: &'a OwnFields,
+    are_all: bool,
+    read: &mut slice::Iter<'b, Option<Vec<u8>>>,
+    key: &str,
+) -> Result<Option<&'a [u8]>, UnknownReply> {
+    match known.get(key) {
+        None if !are_all => Ok(read.next().ok_or_else(other_fields)?.as_deref()),
+        field => Ok(field),
+    }
+}
 
 /// Rows of one key by chunk, ascending.
 fn by_chunk(rows: &[Row]) -> impl Iterator<Item = (i64, &[Row])> {
