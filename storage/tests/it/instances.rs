@@ -5,7 +5,9 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, ChunkRange, Instance, Refusal, Shard, ShardKeys, State, Wanted};
+use shared_logic::contracts::speed_view::{
+    Addition, ChunkRange, Instance, KnownFields, Refusal, Shard, ShardKeys, State, Wanted,
+};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::{MeasureKind, Value};
@@ -52,8 +54,9 @@ impl Counted {
     /// Counts the event, as a worker does that knows the shard like this.
     async fn count(&mut self, known: &Shard) -> Result<Reply, ShardError> {
         let expected = known.expected();
-        let (_, held) = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition).await?;
-        let merged = self.addition[0].merged(&held[0]).expect("of the form that workers write");
+        let mut unknown = KnownFields::default();
+        let (_, held) = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition, &unknown).await?;
+        let merged = self.addition[0].merged(&mut unknown, &held[0]).expect("of the form that workers write");
         let merged = self.addition.iter().zip([merged]);
         self.client.apply(&mut self.redis, &self.keys, &expected, expected.cursor + 1, None, merged).await
     }
