@@ -32,7 +32,7 @@ pub trait Remote: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If they cannot be read, or the file has another content by now. Its text says why, as no source of it is printed.
-    fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
+    fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>>;
 }
 
 /// The blocks of a file.
@@ -94,7 +94,7 @@ impl Blocks {
             let text = format!("{} bytes came of the range {begin} to {end}", bytes.len());
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
-        Ok(bytes)
+        Ok(bytes.into())
     }
 }
 

@@ -26,7 +26,7 @@ pub use crate::blocks::Remote;
 /// With these bytes a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
 /// How many first bytes say whether a file can be read.
-pub const BEGIN_BYTES: u64 = 8;
+const BEGIN_BYTES: u64 = 8;
 const BUFFER_BYTES: usize = 1 << 20;
 /// Endings of names that say how a file is packed, which its first bytes say, too.
 const PACKED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
@@ -105,7 +105,7 @@ impl InputFile {
         InputFile::of(place, path, &begin, kind)
     }
 
-    /// A file that lies elsewhere; `begin` is its first bytes, as many as it has of [`BEGIN_BYTES`]. Its kind is found in the same way.
+    /// A file that lies elsewhere; `begin` is its first bytes: eight or more, or all that it has. Its kind is found in the same way.
     ///
     /// # Errors
     /// If it is packed in a way that is not read.

@@ -21,6 +21,8 @@ use crate::settings;
 const FILES_MAX: usize = 10_000;
 /// How many of them are looked at at once.
 const AT_ONCE: usize = 16;
+/// How many first bytes of a file are read when it is found.
+const BEGIN_BYTES: u64 = 16;
 
 /// Why a file in an S3 bucket could not be found or read.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,7 @@ pub struct S3File {
     url: String,
     bytes: u64,
     e_tag: String,
+    begin: Bytes,
 }
 
 impl S3File {
@@ -110,7 +113,11 @@ impl S3File {
         let Some(e_tag) = meta.e_tag.filter(|tag| !tag.starts_with("W/")) else {
             return Err(S3FileError::NoETag { url });
         };
-        Ok(S3File { objects, path, url, bytes: meta.size, e_tag })
+        let mut file = S3File { objects, path, url, bytes: meta.size, e_tag, begin: Bytes::new() };
+        if file.bytes > 0 {
+            file.begin = file.read(0..file.bytes.min(BEGIN_BYTES)).await?;
+        }
+        Ok(file)
     }
 
     /// Its address, `s3://bucket/path`.
@@ -121,6 +128,11 @@ impl S3File {
     /// How many bytes it has.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Its first 16 bytes, or all that it has: they tell what it is.
+    pub fn begin(&self) -> &[u8] {
+        &self.begin
     }
 
     /// The bytes of a range that lies within the file and is not empty.

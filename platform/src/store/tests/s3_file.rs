@@ -49,6 +49,7 @@ async fn a_file_is_found_by_its_address_and_those_below_a_prefix_are_in_order_wi
     assert_eq!(found(&settings, &server.url("a/b c.csv")).await.expect("found"), ["s3://lake/a/b c.csv 9"]);
     assert_eq!(found(&settings, &server.url("a/empty.csv")).await.expect("found"), ["s3://lake/a/empty.csv 0"]);
     let file = S3File::find(&settings, &server.url("a/b/3.csv")).await.expect("found").remove(0);
+    assert_eq!((file.begin(), file.bytes()), (&b"a/b/3.csv"[..], 9));
     assert_eq!(file.read(2..5).await.expect("read"), "b/3");
     assert_eq!(file.read(0..9).await.expect("read"), "a/b/3.csv");
 }
