@@ -100,7 +100,8 @@ async fn every_file_below_a_prefix_is_imported_as_one_on_local_disk_would_be() {
     assert_eq!((rows, world.rows("json").await.1.len()), (8, 8));
     let facts = world.archive("json").await.facts();
     assert!(facts.imports().all(|(_, import)| names.contains(&import.file)), "they are known by their addresses");
-    for (name, bytes) in [("z.parquet", &parquet(["a", "b"])[..]), ("z.csv", &b"id,at,n\ne,5,7\n"[..]), ("z.ndjson", LINES)]
+    for (name, bytes) in
+        [("z.parquet", &parquet(["a", "b"])[..]), ("z.csv", &b"id,at,n\ne,5,7\n"[..]), ("z.ndjson", LINES)]
     {
         let copy = world.import("json", &world.file(name, bytes)).await;
         assert_eq!(copy.outcome, Outcome::AlreadyImported, "{name}");
