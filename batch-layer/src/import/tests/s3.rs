@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 50;
 /// So many requests an import takes, at least: two to find the file, one for its digest, one for its records.
 const REQUESTS_MIN: u64 = 4;
 
-/// A bucket in which files lie, and a client that gives up soon.
+/// A bucket in which files lie, and how a client sees it.
 struct Lake {
     server: S3Server,
     store: settings::Store,
@@ -24,6 +24,12 @@ impl Lake {
     async fn new() -> Lake {
         let server = S3Server::start().await.expect("a server");
         let store = Settings::load(None, std::iter::empty(), &server.settings()).expect("valid settings").store;
+        Lake { server, store }
+    }
+
+    /// The client gives up soon.
+    async fn hurried() -> Lake {
+        let Lake { server, store } = Lake::new().await;
         let request_timeout = Span::from_millis(GIVEN_UP_AFTER.as_millis() as u64);
         let store = settings::Store { request_timeout, retry_for: Span::from_millis(300), ..store };
         Lake { server, store }
@@ -110,7 +116,7 @@ async fn every_file_below_a_prefix_is_imported_as_one_on_local_disk_would_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_befalls_a_request_a_file_is_imported_whole_and_once() {
-    let lake = Lake::new().await;
+    let lake = Lake::hurried().await;
     let content = parquet(["a", "b"]);
     lake.put("a.parquet", &content);
     for fault in Fault::ALL {
