@@ -8,12 +8,14 @@
 //! An imported record has no timestamp of its own, so its age is not judged: old events are what imports are for, and neither the
 //! clock nor the file's date can change what is counted.
 //!
+//! - `files`: names → files, on local disk and in S3 buckets;
 //! - `decoding`: records → rows, so many at a time;
 //! - `report`: what became of a file;
 //! - `command`: the command line.
 
 pub(crate) mod command;
 mod decoding;
+mod files;
 mod report;
 
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use input::file::InputFile;
 use input::rows::RowArgs;
 use platform::clock::now_us;
 use platform::settings::{self, Settings};
-use platform::store::{Committed, DataFile, StoreError};
+use platform::store::{Committed, DataFile, S3FileError, StoreError};
 use platform::task;
 use platform::telemetry::error_text;
 use polars::prelude::Schema;
@@ -55,6 +57,9 @@ pub enum ImportError {
     /// The file could not be read, or its format does not fit the source's.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The file lies in an S3 bucket, and was not found there.
+    #[error(transparent)]
+    InS3(#[from] S3FileError),
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -102,7 +107,7 @@ impl Importer {
     pub async fn try_out(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
         let started = Instant::now();
         let log = import_log(digest(file).await?);
-        let decoding = Decoding::begin(file, args, &self.source, &log)?;
+        let decoding = self.begin(file, args, &log).await?;
         let tally = task::blocking(move || decoding.judge()).await?;
         file.is_unchanged()?;
         Ok(Imported::new(file, log, Outcome::Decoded, tally, started.elapsed()))
@@ -121,7 +126,7 @@ impl Importer {
             let nothing = Tally::default();
             return Ok(Imported::new(file, log, Outcome::AlreadyImported, nothing, started.elapsed()));
         }
-        let decoding = Decoding::begin(file, args, &self.source, &log)?;
+        let decoding = self.begin(file, args, &log).await?;
         // From here on: to read a very large file for its digest may alone take longer than a list holds.
         let written = self.write(&archive, file, decoding, now_us()).await?;
         file.is_unchanged()?;
@@ -179,6 +184,12 @@ impl Importer {
                 listed_us = list(archive, file, &files, listed_us).await?;
             }
         }
+    }
+
+    /// Opens a file, on a thread that may block.
+    async fn begin(&self, file: &InputFile, args: &RowArgs, log: &str) -> Result<Decoding, InputError> {
+        let (file, args, source, log) = (file.clone(), args.clone(), self.source.clone(), log.to_owned());
+        task::blocking(move || Decoding::begin(&file, &args, &source, &log)).await
     }
 
     /// Decodes as many records as one commit of the archiver has, on a thread that may block.

@@ -133,6 +133,19 @@ async fn records_without_bytes_are_not_judged_by_other_rules() {
     assert_eq!((taken_out.events, taken_out.without_bytes), (2, 4), "bytes of what was invalid are kept");
     assert_eq!(with_error(&tables, ERASED).await, [2, 5]);
     assert_eq!(tables.counted(&own).await, 4);
+
+    let facts = tables.archive().await.facts();
+    assert_eq!(facts.erasures[0].unreached.without_bytes, 4, "the report may be lost");
+    assert_eq!(tables.erased(&other, "k > 0").await.without_bytes, 4);
+    assert_eq!(tables.archive().await.facts(), facts, "there is nothing new to be noted");
+    assert_eq!(tables.erased(&other, "k = 99").await.events, 0);
+    let erasures = tables.archive().await.facts().erasures;
+    assert_eq!(
+        (erasures.len(), erasures[1].unreached.without_bytes),
+        (2, 4),
+        "it selects nothing that could be judged"
+    );
+    assert!(erasures[1].completed_at_us.is_some() && erasures[1].parts.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
