@@ -8,7 +8,7 @@
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `older`: events that were archived before bytes were kept (R11);
 //! - `erased`: what is left of records that were erased;
-//! - `record_rows`: records → rows;
+//! - `record_rows`: records → rows, by day;
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;

@@ -187,19 +187,6 @@ impl<N: TableNote> NotedTable<N> {
         self.table.write(partition, frame, ranged).await
     }
 
-    /// Writes a frame as [`NotedTable::write`] does, but with less work: the file is soon merged with others.
-    ///
-    /// # Errors
-    /// If the frame cannot be encoded or the file cannot be written.
-    pub async fn write_quickly(
-        &self,
-        partition: &str,
-        frame: DataFrame,
-        ranged: &[&str],
-    ) -> Result<DataFile, StoreError> {
-        self.table.write_quickly(partition, frame, ranged).await
-    }
-
     /// Writes row groups as a new file of that partition.
     ///
     /// # Errors

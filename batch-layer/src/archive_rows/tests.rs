@@ -75,7 +75,8 @@ async fn decoding_again_changes_the_verdict_and_nothing_that_was_read() {
         facts.begin(&PartitionId::new("log", 0), 0);
     };
     archive.change("BEGIN", begin).await.expect("begun");
-    let (mut buffer, mut decoder) = (Buffer::new(own, "log", &BTreeMap::from([(0, 0)])), Decoder::new(own));
+    let declared = archive.columns().expect("read");
+    let (mut buffer, mut decoder) = (Buffer::new(own, &declared, "log", &BTreeMap::from([(0, 0)])), Decoder::new(own));
     for (offset, parts) in sent().iter().enumerate() {
         buffer.push(incoming(offset, parts), &mut decoder);
     }

@@ -17,8 +17,8 @@ mod registration;
 mod schemas;
 
 pub use facts::{
-    ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld,
-    PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld, import_log,
+    ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LeftIn, LogFacts, Lost,
+    NotHeld, PartitionFacts, Place, Rejects, TopicLog, Unreached, WhyNotHeld, import_log,
 };
 pub use headers::headers_text;
 pub use older_layout::{Documents, OlderLayout};

@@ -258,7 +258,8 @@ mod tests {
         let (mut facts, rules) = (Facts::default(), DecodingRules::from("own"));
         facts.begin(&id(), 0);
         assert!(facts.advance(&id(), 0, 40));
-        let part = ErasedPart { version: 3, rules: rules.hash().clone(), list: "_erased/a.json".to_owned(), events: 1 };
+        let (list, at_us) = ("_erased/a.json".to_owned(), None);
+        let part = ErasedPart { version: 3, rules: rules.hash().clone(), list, events: 1, at_us };
         facts.erase("x", Some(part), Some(0));
         assert!(facts.advance(&id(), 40, 100));
         let judged = |window| archived(&range(), window, &rules, &facts);

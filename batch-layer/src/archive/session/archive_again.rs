@@ -121,7 +121,7 @@ impl Archiver {
         wanted: &Wanted,
     ) -> Result<Option<ReadAgain>, SessionError> {
         let erased = self.erased(wanted)?;
-        let mut reading = ReadingAgain::new(&self.source, topic, wanted, erased);
+        let mut reading = ReadingAgain::new(&self.source, &self.archive.columns()?, topic, wanted, erased);
         self.consumer.assign(reading.starts())?;
         reading.log_progress(&self.source.topic);
         let (mut looked, mut logged) = (Instant::now(), Instant::now());
@@ -136,8 +136,7 @@ impl Archiver {
             }
             let is_done = reading.is_done();
             if is_done || reading.is_full(&self.settings) {
-                let rows = reading.take_rows(&self.source);
-                let files = self.runtime.block_on(commit::write(&self.archive, &self.source, rows))?;
+                let files = self.runtime.block_on(commit::write(&self.archive, reading.take_rows()))?;
                 reading.add_files(files);
             }
             if is_done {

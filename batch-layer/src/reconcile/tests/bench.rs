@@ -162,7 +162,8 @@ impl Bench {
         let partitions = &facts.log(log).expect("begun").partitions;
         let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
         let source = self.source().clone();
-        let (mut buffer, mut decoder) = (Buffer::new(&source, log, &next), Decoder::new(&source));
+        let declared = self.archive.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(&source, &declared, log, &next), Decoder::new(&source));
         for Record { id, offset, event } in records {
             let valid = event.as_ref().map(Event::json);
             let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());

@@ -109,6 +109,12 @@ fn of_archive(source: &str, archive: &ArchiveHeld, screen: Screen) -> String {
             let _ = writeln!(text, "NOT DECODABLE in {id}: {from} to {to}, archived without bytes under other rules");
         }
     }
+    for erasure in &facts.erasures {
+        if let Some(left_in) = erasure.left_in(&archive.deployment_version) {
+            let events = integer(erasure.events());
+            let _ = writeln!(text, "ERASURE {} of {events} events: {left_in}", erasure.id);
+        }
+    }
     let rejects = facts.rejects.iter().map(|(reason, rejects)| (reason.name(), rejects.count, &rejects.last));
     text.push_str(&rejects::table(rejects, screen));
     text

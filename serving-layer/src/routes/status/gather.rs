@@ -12,6 +12,7 @@ use shared_logic::time::{format_day, format_rfc3339};
 
 use super::OVER_SHOWN;
 use super::body::{ImportStatus, LogStatus, PartitionStatus, RejectStatus, SourceStatus};
+use super::erasures;
 use crate::snapshot::Snapshot;
 use crate::speed_view::ShardReadings;
 use crate::topics::TopicClient;
@@ -60,6 +61,8 @@ impl<'a> SourceReader<'a> {
             count: rejects.count,
             last: rejects.last.clone(),
         });
+        let version = &self.version.catalog.deployment.version;
+        let (erasures, erasures_not_shown) = erasures::outstanding(facts, version, &self.first_held());
         let status = SourceStatus {
             name: self.source.name.clone(),
             topic: self.source.topic.clone(),
@@ -71,8 +74,16 @@ impl<'a> SourceReader<'a> {
             logs_not_shown: hidden.len(),
             partitions: partitions.collect(),
             rejects: rejects.collect(),
+            erasures,
+            erasures_not_shown,
         };
         (status, error)
+    }
+
+    /// The first day that each view of the source holds, in days since 1970; `None`: every day.
+    fn first_held(&self) -> Vec<Option<i64>> {
+        let metrics = self.version.catalog.metrics_of(&self.source.name);
+        metrics.filter_map(|metric| self.snapshot.view(&metric.name)).map(|view| view.note.retired_before).collect()
     }
 
     /// The topic's log.

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
-pub use erasures::{ErasedIn, ErasedPart, Erasure};
+pub use erasures::{ErasedIn, ErasedPart, Erasure, LeftIn, Unreached};
 pub use imports::{Import, ImportedRecords, import_log};
 pub use kept_bytes::{ColumnsOnly, Decodable};
 use written::Written;

@@ -33,7 +33,8 @@ async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the
     let other = catalog("int", "rejected");
     assert!(!lacks_bytes(&archive.facts(), &other.sources["s"]), "nothing is archived yet");
 
-    let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
+    let declared = archive.columns().expect("read");
+    let mut buffer = Buffer::new(source, &declared, "log", &BTreeMap::from([(0, 0)]));
     let payload: Option<&[u8]> = Some(br#"{"at": 1000, "k": "a"}"#);
     let record = Incoming { partition: 0, offset: 0, timestamp_us: None, key: None, payload, headers: None };
     buffer.push(record, &mut Decoder::new(source));

@@ -112,7 +112,8 @@ impl Tables {
         let ranges: Vec<OffsetRange> = ranges.collect();
         let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         let erased = Arc::new(erased::places(archive, &ranges).await.expect("read"));
-        let mut buffer = Buffer::new(source, LOG, &begins).with_erased(&erased);
+        let declared = archive.columns().expect("read");
+        let mut buffer = Buffer::new(source, &declared, LOG, &begins).with_erased(&erased);
         let mut decoder = Decoder::new(source);
         let mut again = ReadAgain { erased_parts: facts.erased_parts(), ..ReadAgain::default() };
         for OffsetRange { id, from, to } in &ranges {
@@ -127,7 +128,7 @@ impl Tables {
         if ranges.is_empty() {
             return None;
         }
-        again.files = commit::write(archive, source, buffer).await.expect("written");
+        again.files = commit::write(archive, buffer).await.expect("written");
         Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
     }
 
@@ -153,7 +154,8 @@ impl Tables {
     /// Archives the next records of a partition.
     pub(super) async fn archived(&mut self, catalog: &Catalog, sent: &Sent, partition: i32, count: usize) {
         let source = &catalog.sources["s"];
-        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &self.next), Decoder::new(source));
+        let declared = self.registered(catalog).await.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(source, &declared, LOG, &self.next), Decoder::new(source));
         let next = self.next.get_mut(&partition).expect("a partition");
         for (payload, time_ms) in sent[&partition].iter().skip(*next as usize).take(count) {
             let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
