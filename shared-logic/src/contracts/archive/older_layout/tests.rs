@@ -150,7 +150,7 @@ fn a_document_tells_what_the_payload_tells_under_all_rules_that_read_the_layout(
         let mut dice = Dice::new(seed);
         let mut fields = |kinds: &[&str]| -> Vec<(&'static str, String)> {
             let chosen = ["a", "b", "c"].into_iter().filter(|_| dice.chance(70)).collect::<Vec<_>>();
-            chosen.into_iter().map(|name| (name, optional(dice.pick(kinds), dice.chance(60)))).collect()
+            chosen.into_iter().map(|name| (name, optional(dice.pick::<&str>(kinds), dice.chance(60)))).collect()
         };
         let (own, other) = (fields(&OLDER), fields(&DECLARED));
         let (own, other) = (source(&own, ""), source(&other, "time_zone = \"Europe/Berlin\"\n"));

@@ -62,7 +62,8 @@ async fn written(archive: &Archive, source: &Source, partition: i32, records: &[
     let mut files = Vec::new();
     for (day, records) in by_day {
         let rows = rows(source, partition, &records);
-        let file = archive.write(&format_day(day), rows, &["_log", "_partition", "_offset"]);
+        let day = format_day(day);
+        let file = archive.write(&day, rows, &["_log", "_partition", "_offset"]);
         files.push(file.await.expect("written"));
     }
     files
