@@ -1,7 +1,7 @@
 //! The invalid records of an archive: which there are, what one of them holds, and what a catalog makes of it.
 //!
-//! Verdicts are those of the source's rules. Files of the archive that were decoded under other rules are decoded again, from
-//! their bytes, and nothing of that is kept (R11).
+//! Verdicts are those of the source's rules. Files of the archive that were decoded under other rules are decoded again, from their
+//! bytes or from what stands for them, and nothing of that is kept (R11).
 
 use std::collections::BTreeSet;
 
@@ -237,10 +237,7 @@ fn error_of(stored: &Stored<'_>, decoder: &mut Decoder, source: &Source, own: &s
     if stored.rules == Some(own) {
         return stored.error.map(str::to_owned);
     }
-    if !stored.has_bytes() {
-        return None;
-    }
-    let rejected = decoder.decode(stored.payload, stored.timestamp_us).err()?;
+    let rejected = stored.decoded(decoder)?.err()?;
     Some(rejected.text(&source.fields))
 }
 

@@ -32,7 +32,7 @@ pub use definition::{DefinitionHash, NotADefinitionHash, PLAN_VERSION};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
-pub use rules::{DECODER_VERSION, RulesHash};
+pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
 pub use stream::{Detect, Look, LookKind, Map, Rule, Session, Stream, StreamKind, Window};

@@ -2,7 +2,7 @@
 //! hold a text.
 //!
 //! Of a file of these rules, only the columns that the condition reads are read, a row group at a time. The records of any other
-//! file are decoded from their bytes (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
+//! file are decoded again (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
 //! of other rules whose bytes were not kept.
 
 use std::collections::{BTreeMap, BTreeSet};

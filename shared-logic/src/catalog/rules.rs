@@ -40,11 +40,43 @@ impl From<&str> for RulesHash {
     }
 }
 
+/// The rules of a source: their hash, and the source that declares them. Of records whose bytes were not kept, the hash alone does
+/// not say whether the rules can decode them.
+#[derive(Debug, Clone)]
+pub struct DecodingRules {
+    hash: RulesHash,
+    source: Option<Source>,
+}
+
+impl DecodingRules {
+    /// Names the rules.
+    pub fn hash(&self) -> &RulesHash {
+        &self.hash
+    }
+
+    /// The source that declares them; `None`, if only the hash is known.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+}
+
+/// Rules of which only the hash is known.
+impl From<&str> for DecodingRules {
+    fn from(hash: &str) -> DecodingRules {
+        DecodingRules { hash: hash.into(), source: None }
+    }
+}
+
 impl Source {
     /// The hash of the rules by which this source decodes records.
     pub fn rules(&self) -> RulesHash {
         let text = format!("decoder {DECODER_VERSION}\n{}", decoding(self));
         RulesHash(format!("{:016x}", xxh3_64(text.as_bytes())))
+    }
+
+    /// The same rules, with all that they say.
+    pub fn decoding_rules(&self) -> DecodingRules {
+        DecodingRules { hash: self.rules(), source: Some(self.clone()) }
     }
 }
 
