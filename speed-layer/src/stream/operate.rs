@@ -1,6 +1,7 @@
 //! A lane at work: takes what is read, decides in bounded steps, and hands on what is decided.
 
 use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, TransactionError};
@@ -86,7 +87,12 @@ pub struct Ended {
 }
 
 /// Runs an open lane until something is not as expected, or it is to stop.
-pub async fn run(open: OpenLane, shared: &Arc<Shared>, stop: &CancellationToken) -> Ended {
+pub async fn run(
+    open: OpenLane,
+    shared: &Arc<Shared>,
+    reader: &std_mpsc::Sender<Assignment>,
+    stop: &CancellationToken,
+) -> Ended {
     let (to_loop, handed) = mpsc::channel(DEPTH);
     let (tell, mut truncated) = oneshot::channel();
     let start = Start {
@@ -100,7 +106,7 @@ pub async fn run(open: OpenLane, shared: &Arc<Shared>, stop: &CancellationToken)
         truncated: tell,
         to_loop,
     };
-    if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
+    if reader.send(Assignment::Start(Box::new(start))).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         return Ended { has_published: false, why: Interrupted::Stopped };
     }
