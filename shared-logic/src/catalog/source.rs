@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
-use super::Cron;
+use super::{Cron, DefinitionHash};
 use crate::format::{FieldValue, Format, Layout};
 use crate::schema::Field;
 
@@ -54,6 +54,8 @@ pub struct Source {
     pub fields: Vec<Field>,
     /// Whether it is a stream: its topic is written by Braid, and a record without a payload is a mark.
     pub is_stream: bool,
+    /// The definition by which the stream's records are written; `None` of what is no stream.
+    pub written_by: Option<DefinitionHash>,
     /// Whether the stream keys records anew, so that a partition has a front for each partition that it was written from.
     pub rekeyed: bool,
 }
