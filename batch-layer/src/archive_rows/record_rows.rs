@@ -110,7 +110,8 @@ impl RecordRows {
         RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
     }
 
-    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none,
+    /// although its row says why it is no event.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let row = self.len();
         self.hashes.push(Some(record.content().short_hash()));
@@ -134,7 +135,7 @@ impl RecordRows {
         self.timestamps.append_option(record.timestamp_us);
         self.keys.append_option(record.key);
         self.headers.extend(record.headers.map(|text| (row, text)));
-        rejected
+        rejected.filter(|(rejected, _)| rejected.reason.is_reject())
     }
 
     /// Adds a record that is erased: what is left of it, whatever else of it is at hand.

@@ -80,6 +80,9 @@ pub(super) fn decoding(source: &Source) -> String {
     line(format_args!("event_time {}", source.event_time));
     line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
     line(format_args!("max_record {}", source.max_record));
+    if source.is_stream {
+        line(format_args!("marks"));
+    }
     text
 }
 

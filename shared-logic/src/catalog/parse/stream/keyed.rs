@@ -3,6 +3,7 @@
 use crate::catalog::parse::by;
 use crate::catalog::parse::document::{Table, Text};
 use crate::catalog::parse::source::Draft;
+use crate::schema::FieldType;
 
 /// The columns of a window or session. `own` are the fields that all its outputs have.
 pub(super) fn by(table: &mut Table<'_>, from: Option<&Draft>, own: &[&str]) -> Vec<String> {
@@ -40,8 +41,9 @@ fn check(table: &Table<'_>, key: &str, columns: &[Text<'_>], from: Option<&Draft
     let Some(source) = from.filter(|from| !from.doubtful).map(|from| &from.source) else { return };
     let keyed_by = source.key.as_deref();
     let meet = source.partitions == 1 || columns.iter().any(|column| Some(column.value) == keyed_by);
-    // A column that is no field is reported already.
-    if meet || columns.iter().any(|column| source.field(column.value).is_none()) {
+    // A column that is no field, or a float, is reported already.
+    let is_reported = |column: &Text<'_>| source.field(column.value).is_none_or(|field| field.kind == FieldType::Float);
+    if meet || columns.iter().any(is_reported) {
         return;
     }
     let name = &source.name;
