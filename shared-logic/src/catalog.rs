@@ -39,7 +39,7 @@ pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
 pub use rules::{DECODER_VERSION, RulesHash};
 pub use schedule::Schedule;
-pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
+pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
 pub use stream::{
     Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, Rule,
     SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
@@ -85,6 +85,23 @@ impl Catalog {
     pub fn source(&self, name: &str) -> Result<&Source, UnknownSource> {
         let unknown = || UnknownSource { name: name.to_owned(), known: self.sources.keys().cloned().collect() };
         self.sources.get(name).ok_or_else(unknown)
+    }
+
+    /// The source of that name, whose records come from elsewhere.
+    ///
+    /// # Errors
+    /// If there is none, or Braid writes it itself.
+    pub fn input(&self, name: &str) -> Result<&Source, NotAnInput> {
+        let source = self.source(name)?;
+        match self.streams.get(name) {
+            Some(Stream { from, .. }) => Err(NotAnInput::Stream { name: name.to_owned(), from: from.clone() }),
+            None => Ok(source),
+        }
+    }
+
+    /// The sources whose records come from elsewhere: all but streams.
+    pub fn inputs(&self) -> impl Iterator<Item = &Source> {
+        self.sources.values().filter(|source| !source.is_stream)
     }
 
     /// The metrics over one source, in the order of their names.

@@ -95,7 +95,7 @@ fn event_id(source: &Source) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::Catalog;
+    use crate::catalog::{Catalog, Source};
 
     const CATALOG: &str = r#"
 [sources.s]
@@ -155,6 +155,13 @@ events = "count()"
             assert_ne!(changed, CATALOG, "{from} is not in the catalog");
             assert_eq!(rules_of(&changed) != rules_of(CATALOG), differs, "{from} -> {to}");
         }
+    }
+
+    /// In a stream, a record without a payload is a mark.
+    #[test]
+    fn what_a_record_without_a_payload_is_belongs_to_the_rules() {
+        let source = Catalog::parse(CATALOG).expect("a valid catalog").sources["s"].clone();
+        assert_ne!(Source { is_stream: true, ..source.clone() }.rules(), source.rules());
     }
 
     #[test]

@@ -113,3 +113,19 @@ pub struct UnknownSource {
     /// The names of the catalog's sources.
     pub known: Vec<String>,
 }
+
+/// Records cannot be sent or imported under that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnInput {
+    /// There is no such source.
+    #[error(transparent)]
+    Unknown(#[from] UnknownSource),
+    /// It is a stream.
+    #[error("`{name}` is a stream, which Braid writes itself; its records are made from those of `{from}`")]
+    Stream {
+        /// The name that was asked for.
+        name: String,
+        /// What the stream reads.
+        from: String,
+    },
+}

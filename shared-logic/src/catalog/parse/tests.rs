@@ -66,6 +66,12 @@ fn the_shipped_catalog_is_read() {
     assert_eq!(kinds, [MeasureKind::Count, MeasureKind::SumInt]);
     assert_eq!((metric.grain_us, metric.by.as_slice()), (60_000_000, ["video_id".to_owned()].as_slice()));
     assert_eq!(catalog.metrics_of("access_log").count(), 1);
+    let streams: Vec<(&str, &str)> =
+        catalog.streams.values().map(|stream| (stream.name.as_str(), stream.from.as_str())).collect();
+    assert_eq!(streams, [("fraud_alerts", "transactions"), ("revenue_5m", "orders"), ("visits", "clicks")]);
+    assert_eq!((catalog.inputs().count(), catalog.sources.len()), (5, 8));
+    assert!(catalog.input("visits").is_err_and(|error| error.to_string().contains("are made from those of `clicks`")));
+    assert!(catalog.input("clicks").is_ok() && catalog.input("click").is_err());
 }
 
 #[test]
