@@ -110,7 +110,8 @@ impl RecordRows {
         RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
     }
 
-    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none,
+    /// although its row says why it is no event.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let row = self.len();
         self.hashes.push(Some(record.content().short_hash()));
@@ -134,7 +135,7 @@ impl RecordRows {
         self.timestamps.append_option(record.timestamp_us);
         self.keys.append_option(record.key);
         self.headers.extend(record.headers.map(|text| (row, text)));
-        rejected
+        rejected.filter(|(rejected, _)| rejected.reason.is_reject())
     }
 
     /// Adds a record that is erased: what is left of it, whatever else of it is at hand.
@@ -239,7 +240,28 @@ fn by_day(frame: &DataFrame, days: &[(i64, usize)]) -> PolarsResult<Vec<(String,
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::catalog::Catalog;
+
     use super::*;
+
+    /// Whoever counts rejects counts what is returned.
+    #[test]
+    fn a_mark_has_a_row_and_is_no_reject() {
+        let catalog = "[sources.s]\nevent_time = \"at\"\nfields = { at = \"timestamp\", k = \"string\" }\n\
+                       [streams.re_keyed]\nfrom = \"s\"\nkey = \"k\"\n";
+        let catalog = Catalog::parse(catalog).expect("a valid catalog");
+        for (source, text) in [("re_keyed", None), ("s", Some("empty"))] {
+            let source = &catalog.sources[source];
+            let mut rows = RecordRows::new(source, "L");
+            let record =
+                Incoming { partition: 0, offset: 0, timestamp_us: Some(0), key: None, payload: None, headers: None };
+            let rejected = rows.push(record, &mut Decoder::new(source));
+            assert_eq!(rejected.map(|(_, text)| text).as_deref(), text);
+            let days = rows.into_days(None).expect("rows");
+            let errors = days[0].1.column(ERROR).expect("a column").str().expect("texts").get(0);
+            assert_eq!(errors, Some(text.unwrap_or("mark")));
+        }
+    }
 
     #[test]
     fn each_row_stands_in_its_day_in_the_order_of_its_arrival() {

@@ -71,7 +71,7 @@ pub(crate) async fn import(
     storage: &Storage,
     catalog: &Catalog,
 ) -> anyhow::Result<()> {
-    let importer = Importer::new(settings, storage, catalog.source(&args.source)?);
+    let importer = Importer::new(settings, storage, catalog.input(&args.source)?);
     // A name that is misspelt is found before anything is imported.
     let files = args.files.iter().map(|path| InputFile::open(path, args.format)).collect::<Result<Vec<_>, _>>()?;
     if !args.dry_run {

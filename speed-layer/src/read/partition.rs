@@ -95,9 +95,11 @@ impl Partition {
         self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
         match event {
             Ok(event) => self.builder.event(&event, record.offset),
-            Err(rejected) => {
+            Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
+            // A mark of a stream.
+            Err(_) => {}
         }
         None
     }
