@@ -76,7 +76,7 @@ impl Decoder {
 
     /// Decodes one record.
     ///
-    /// `payload` is the record's value (`None`: a tombstone) and `record_time_us` its own Kafka timestamp, against which
+    /// `payload` is the record's value (`None`: a tombstone, or a mark of a stream) and `record_time_us` its own Kafka timestamp, against which
     /// the event's age is judged (`None`: not judged).
     ///
     /// # Errors
@@ -86,6 +86,9 @@ impl Decoder {
         payload: Option<&'a [u8]>,
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
+        if payload.is_none() && self.source.is_stream {
+            return Err(Rejected::whole(Reason::Mark));
+        }
         let payload = payload.unwrap_or_default();
         if self.is_too_long(payload) {
             return Err(Rejected::whole(Reason::TooLong));

@@ -119,7 +119,8 @@ impl RecordRows {
         RecordRows::keeping(KeptBytes::All, source, log)
     }
 
-    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none,
+    /// although its row says why it is no event.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let hash = Some(record.content().short_hash());
         let kept = record.payload.filter(|_| self.origin.kept_bytes == KeptBytes::All);
@@ -158,7 +159,7 @@ impl RecordRows {
                 let text = rejected.text(&self.origin.source.fields);
                 let day = day_of(record.timestamp_us.unwrap_or_default());
                 self.of_day(day).push_invalid(record, hash, text.clone());
-                Some((rejected, text))
+                rejected.reason.is_reject().then_some((rejected, text))
             }
         }
     }

@@ -112,6 +112,9 @@ pub(super) fn decoding(source: &Source) -> String {
     line(format_args!("event_time {}", source.event_time));
     line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
     line(format_args!("max_record {}", source.max_record));
+    if source.is_stream {
+        line(format_args!("marks"));
+    }
     text
 }
 
@@ -124,7 +127,7 @@ fn event_id(source: &Source) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::Catalog;
+    use crate::catalog::{Catalog, Source};
 
     const CATALOG: &str = r#"
 [sources.s]
@@ -184,6 +187,13 @@ events = "count()"
             assert_ne!(changed, CATALOG, "{from} is not in the catalog");
             assert_eq!(rules_of(&changed) != rules_of(CATALOG), differs, "{from} -> {to}");
         }
+    }
+
+    /// In a stream, a record without a payload is a mark.
+    #[test]
+    fn what_a_record_without_a_payload_is_belongs_to_the_rules() {
+        let source = Catalog::parse(CATALOG).expect("a valid catalog").sources["s"].clone();
+        assert_ne!(Source { is_stream: true, ..source.clone() }.rules(), source.rules());
     }
 
     #[test]

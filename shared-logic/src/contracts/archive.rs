@@ -27,6 +27,7 @@ pub use schemas::{ArchivedSchema, schema_path};
 
 use polars::prelude::{DataType, PlSmallStr, Schema};
 
+use crate::rejection::Reason;
 use crate::schema::Field;
 
 /// The Delta metadata domain that holds the [`Facts`].
@@ -61,11 +62,16 @@ pub const RAW: &str = "_raw";
 pub const HASH: &str = "_hash";
 /// The undeclared members of an event that was archived before bytes were kept: the text of a JSON object, or null if there are none.
 pub const EXTRA: &str = "_extra";
-/// Why the record could not be decoded: `reason` or `reason:field`; or [`ERASED`].
+/// Why the record is no event: `reason` or `reason:field`, which may be that of a mark; or [`ERASED`].
 pub const ERROR: &str = "_error";
 /// The error of a record that was an event and is erased. Its row keeps where the record lay, its timestamp and its short hash, by
 /// which R12 compares it with the log, and nothing else. No decoder gives this reason, and no decoder sees such a row again.
 pub const ERASED: &str = "erased";
+
+/// Whether a row with that error is a reject: neither a mark of a stream, nor erased.
+pub fn is_reject(error: &str) -> bool {
+    error != ERASED && error != Reason::Mark.name()
+}
 
 /// The column that holds a field, in a table that declares those columns.
 ///

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::PartitionId;
+use crate::log::{PartitionId, topic_of};
 
 /// The partition of a log from which a re-keying map has made a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -116,7 +116,8 @@ impl Fronts {
         let upstream = self.upstream.as_ref().map(|lanes| {
             let seen = lanes.seen.iter().filter(|(_, seen)| seen.last < offset);
             let seen = seen.map(|(partition, seen)| (*partition, seen.clone())).collect();
-            Upstreams { seen, ..lanes.clone() }
+            // The next mark says of which topic they are, and how many there are.
+            Upstreams { seen, ..Upstreams::default() }
         });
         Fronts { front_us: None, upstream }
     }
@@ -168,25 +169,31 @@ impl Upstreams {
     }
 
     fn mark(&mut self, offset: i64, mark: &Mark, front_us: Option<i64>) {
-        let of = PartitionId::new(mark.log.as_str(), mark.partition);
-        let is_known = self.seen.get_mut(&mark.partition).is_some_and(|seen| {
-            let is_same = seen.log == mark.log;
-            let known = PartitionId::new(seen.log.as_str(), mark.partition);
-            if is_same {
+        let topic = topic_of(&mark.log);
+        let known = self.seen.get_mut(&mark.partition);
+        let is_new = known.as_ref().is_none_or(|seen| seen.log != mark.log);
+        match known {
+            Some(seen) if !is_new => {
                 (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(front_us), mark.idle, offset);
             }
-            is_same || (known.topic() == of.topic() && known.incarnation() > of.incarnation())
-        });
-        if !is_known {
-            let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
-            self.seen.insert(mark.partition, seen);
-            if self.topic != of.topic() {
-                (self.topic, self.partitions) = (of.topic().to_owned(), mark.partitions);
-                self.seen.retain(|partition, _| *partition < mark.partitions);
+            // A lane of the incarnation before says nothing more.
+            Some(seen) if is_later_incarnation(&seen.log, &mark.log) => return,
+            _ => {
+                let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
+                self.seen.insert(mark.partition, seen);
             }
         }
-        if self.topic == of.topic() {
+        if self.topic.is_empty() || (is_new && self.topic != topic) {
+            (self.topic, self.partitions) = (topic.to_owned(), mark.partitions);
+            self.seen.retain(|partition, _| *partition < mark.partitions);
+        } else if self.topic == topic {
             self.partitions = self.partitions.max(mark.partitions);
         }
     }
+}
+
+/// Whether a log is a later incarnation of the same topic's than another.
+fn is_later_incarnation(log: &str, than: &str) -> bool {
+    let [log, than] = [log, than].map(|log| PartitionId::new(log, 0));
+    log.topic() == than.topic() && log.incarnation() > than.incarnation()
 }

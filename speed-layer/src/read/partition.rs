@@ -14,7 +14,6 @@ use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
-use shared_logic::rejection::Reason;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -106,10 +105,11 @@ impl Partition {
                 self.builder.event(&event, record.offset);
                 self.builder.lane_event(record);
             }
-            Err(rejected) if rejected.reason == Reason::Mark => self.builder.lane_mark(record),
-            Err(rejected) => {
+            Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
+            // A mark of a stream.
+            Err(_) => self.builder.lane_mark(record),
         }
         None
     }

@@ -2,7 +2,7 @@
 
 use polars::prelude::DataFrame;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::archive::OFFSET;
+use shared_logic::contracts::archive::{ERROR, OFFSET};
 use shared_logic::time::DAY_US;
 use test_kit::{Dice, catalogs, first_seed};
 
@@ -22,6 +22,25 @@ fn push(rows: &mut RecordRows, decoder: &mut Decoder, day: i64, offset: i64) {
 
 fn offsets(rows: &DataFrame) -> Vec<i64> {
     rows.column(OFFSET).expect("there").i64().expect("integers").iter().flatten().collect()
+}
+
+/// Whoever counts rejects counts what is returned.
+#[test]
+fn a_mark_has_a_row_and_is_no_reject() {
+    let catalog = "[sources.s]\nevent_time = \"at\"\nfields = { at = \"timestamp\", k = \"string\" }\n\
+                   [streams.re_keyed]\nfrom = \"s\"\nkey = \"k\"\n";
+    let catalog = Catalog::parse(catalog).expect("a valid catalog");
+    for (source, text) in [("re_keyed", None), ("s", Some("empty"))] {
+        let source = &catalog.sources[source];
+        let mut rows = RecordRows::new(source, "L");
+        let record =
+            Incoming { partition: 0, offset: 0, timestamp_us: Some(0), key: None, payload: None, headers: None };
+        let rejected = rows.push(record, &mut Decoder::new(source));
+        assert_eq!(rejected.map(|(_, text)| text).as_deref(), text);
+        let days = rows.into_days(None).expect("rows");
+        let errors = days[0].1.column(ERROR).expect("a column").str().expect("texts").get(0);
+        assert_eq!(errors, Some(text.unwrap_or("mark")));
+    }
 }
 
 #[test]
