@@ -44,7 +44,7 @@ jump = "n <> previous(n)"
 "#;
 
 /// Reads everything up to an offset.
-fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
+pub(super) fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
     let mut lane = world.lane(0);
     lane.give(world.records(entries, 0, to)).expect("the next records");
     drain(&mut lane, 1_000, &mut Vec::new());
@@ -52,15 +52,15 @@ fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
 }
 
 /// What a lane decides from its cursor on.
-fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Decided> {
+pub(super) fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Decided> {
     let mut out = Vec::new();
     lane.give(world.records(entries, lane.cursor(), end(entries))).expect("the next records");
     drain(lane, 1_000, &mut out);
     out
 }
 
-/// A lane that is warmed up to `published` as T8 says.
-fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> Lane {
+/// A lane that is warmed up to `published` as T8 says, and whether it is sure of its state.
+pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> (Lane, bool) {
     let fronts = whole.fronts();
     let from = match whole.horizon_us(&fronts) {
         None => 0,
@@ -74,8 +74,8 @@ fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> Lan
     lane.begin_warming(&fronts);
     lane.give(world.records(entries, from, published)).expect("the next records");
     drain(&mut lane, 1_000, &mut Vec::new());
-    lane.take_fronts(&fronts);
-    lane
+    let is_sure = lane.take_fronts(&fronts);
+    (lane, is_sure)
 }
 
 proptest! {
@@ -89,7 +89,8 @@ proptest! {
         let world = World::new(STREAMS);
         let published = (end(&entries) as f64 * part) as i64;
         let mut whole = read(&world, &entries, published);
-        let mut warmed = warmed(&world, &entries, published, &whole);
+        let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
+        prop_assert!(is_sure, "a partition with one front knows it");
         let state = |lane: &Lane| lane.snapshot(&BTreeSet::new()).expect("it is between two offsets");
         prop_assert_eq!(state(&warmed), state(&whole));
         prop_assert_eq!(warmed.fronts(), whole.fronts());
