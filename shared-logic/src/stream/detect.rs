@@ -29,7 +29,7 @@ use super::rows::{RowPlan, Rows};
 use crate::catalog::{Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, OUTPUT_ID, OUTPUT_TIME, RULE, Source, TRUNCATED};
 use crate::expression::{Expression, Scalar};
 use crate::schema::FieldType;
-use crate::time::SECOND_US;
+use crate::time::{SECOND_US, bucket_start};
 
 /// Keys are looked at for forgetting after a history, and at most this part of it, or a second, later.
 const TIMERS: i64 = 16;
@@ -219,7 +219,7 @@ impl Detector {
     /// Has a key wait until its event of that time, the last one, is not needed any more.
     fn wait(&mut self, plan: &DetectPlan, id: u32, time_us: i64) {
         let width = (plan.history_us / TIMERS).max(SECOND_US);
-        let due_us = (time_us.saturating_add(plan.history_us).div_euclid(width) + 1).saturating_mul(width);
+        let due_us = bucket_start(time_us.saturating_add(plan.history_us), width).saturating_add(width);
         self.due.entry(due_us).or_default().push(id);
     }
 

@@ -73,7 +73,9 @@ struct Inside {
 struct Warming {
     /// The earliest event time that its state can hold in the end.
     need_us: i64,
-    /// Whether some event may have been late before, although it was not known to be.
+    /// How far the front may have come while it was not known.
+    most_us: Option<i64>,
+    /// Whether some event may have been late although it is not known to be.
     is_unsure: bool,
 }
 
@@ -177,7 +179,7 @@ impl Lane {
     pub fn begin_warming(&mut self, fronts: &Fronts) {
         self.fronts = fronts.known_at(self.cursor);
         let need_us = self.plan.horizon_us(fronts).unwrap_or(i64::MIN);
-        self.warming = Some(Warming { need_us, is_unsure: false });
+        self.warming = Some(Warming { need_us, most_us: None, is_unsure: false });
     }
 
     /// Takes records, which are those behind the last ones.
@@ -256,9 +258,8 @@ impl Lane {
             return;
         }
         let (front_us, before) = (self.fronts.front_us(), out.len());
-        if let (Some(warming), Some(most_us)) = (&mut self.warming, self.fronts.most_us()) {
-            let time_us = rows.times_us[row];
-            warming.is_unsure |= time_us > warming.need_us && time_us < most_us.saturating_sub(self.plan.lateness_us);
+        if let Some(warming) = &mut self.warming {
+            warming.see(&self.fronts, rows.times_us[row], self.plan.lateness_us);
         }
         for (at, (stream, plan)) in self.streams.iter_mut().zip(&self.plan.compiled).enumerate() {
             if rows.holds(plan.condition, row) {
@@ -370,6 +371,16 @@ impl Lane {
             open: stream.operator.open(),
         };
         self.streams.iter().map(tally).collect()
+    }
+}
+
+impl Warming {
+    /// Notes an event that comes at these fronts.
+    fn see(&mut self, fronts: &Fronts, time_us: i64, lateness_us: i64) {
+        self.most_us = self.most_us.max(fronts.most_us());
+        if let Some(most_us) = self.most_us.filter(|most_us| fronts.front_us() < Some(*most_us)) {
+            self.is_unsure |= time_us > self.need_us && time_us < most_us.saturating_sub(lateness_us);
+        }
     }
 }
 
