@@ -9,7 +9,7 @@ use test_kit::repetitions;
 use super::log::{DEDUP_WINDOW, Entry, MAX_AHEAD_US, World, drain, end};
 use super::random::logs;
 
-const STREAMS: &str = r#"
+const WINDOWS: &str = r#"
 [streams.a_windows]
 from = "s"
 by = ["user"]
@@ -19,7 +19,9 @@ lateness = "2s"
 [streams.a_windows.measures]
 total = "sum(x)"
 events = "count()"
+"#;
 
+const SESSIONS: &str = r#"
 [streams.b_sessions]
 from = "s"
 by = ["user"]
@@ -29,7 +31,9 @@ lateness = "5s"
 [streams.b_sessions.measures]
 total = "sum(x)"
 events = "count()"
+"#;
 
+const ALERTS: &str = r#"
 [streams.c_alerts]
 from = "s"
 key = "user"
@@ -81,12 +85,15 @@ pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &L
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(repetitions(300, 9_000)))]
 
-    /// Every record has a timestamp, which may be wrong.
+    /// Every record has a timestamp, which may be wrong. Each kind alone, and all of them, whose horizon is the earliest of theirs.
     #[test]
-    fn a_warmed_lane_goes_on_as_one_that_read_everything(entries in logs(20..160), part in 0.0..1.0_f64) {
+    fn a_warmed_lane_goes_on_as_one_that_read_everything(
+        streams in prop::sample::select(vec![WINDOWS, SESSIONS, ALERTS, ""]), entries in logs(20..160), part in 0.0..1.0_f64,
+    ) {
+        let streams = if streams.is_empty() { [WINDOWS, SESSIONS, ALERTS].concat() } else { streams.to_owned() };
         let mut entries = entries;
         entries.iter_mut().for_each(|entry| entry.record_time_us = entry.record_time_us.or(Some(super::log::TEN_US)));
-        let world = World::new(STREAMS);
+        let world = World::new(&streams);
         let published = (end(&entries) as f64 * part) as i64;
         let mut whole = read(&world, &entries, published);
         let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
