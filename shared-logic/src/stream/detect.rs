@@ -29,7 +29,7 @@ use super::rows::{RowPlan, Rows};
 use crate::catalog::{Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, OUTPUT_ID, OUTPUT_TIME, RULE, Source, TRUNCATED};
 use crate::expression::{Expression, Scalar};
 use crate::schema::FieldType;
-use crate::time::SECOND_US;
+use crate::time::{SECOND_US, bucket_start};
 
 /// Keys are looked at for forgetting after a history, and at most this part of it, or a second, later.
 const TIMERS: i64 = 16;
@@ -219,7 +219,7 @@ impl Detector {
     /// Has a key wait until its event of that time, the last one, is not needed any more.
     fn wait(&mut self, plan: &DetectPlan, id: u32, time_us: i64) {
         let width = (plan.history_us / TIMERS).max(SECOND_US);
-        let due_us = (time_us.saturating_add(plan.history_us).div_euclid(width) + 1).saturating_mul(width);
+        let due_us = bucket_start(time_us.saturating_add(plan.history_us), width).saturating_add(width);
         self.due.entry(due_us).or_default().push(id);
     }
 
@@ -256,23 +256,29 @@ impl Detector {
 
     /// Judges an event by the rules that have not alerted of it.
     fn judge(&mut self, plan: &DetectPlan, id: u32, at: usize, outputs: &mut Outputs<'_>) {
-        let layout = plan.layout();
-        let Some(past) = self.keys.state(id) else { return };
-        let time_us = past.time(layout, at);
-        let is_open = |rule: &usize| !past.has_alerted(layout, at, *rule);
-        let open: Vec<usize> = (0..plan.rules.len()).filter(is_open).collect();
-        if open.is_empty() {
-            return;
-        }
-        let mut bytes = self.rows.get(time_us, past.row(layout, at));
-        let fields = plan.fields.iter().map(|field| encoding::read(&mut bytes, field.kind).unwrap_or(Scalar::Null));
-        let view = View { layout, past, texts: &self.texts, at, time_us };
-        let judged = Judged { plan, fields: fields.collect(), view, seen: RefCell::new(vec![None; plan.looks.len()]) };
-        let alerts: Vec<usize> = open.into_iter().filter(|rule| judged.holds(*rule)).collect();
-        alerts.iter().for_each(|rule| judged.alert(*rule, outputs));
+        let alerts = self.alerts(plan, id, at, outputs);
         if let Some(past) = self.keys.state_mut(id) {
-            alerts.iter().for_each(|rule| past.set_alerted(layout, at, *rule));
+            alerts.into_iter().for_each(|rule| past.set_alerted(plan.layout(), at, rule));
         }
+    }
+
+    /// Writes the alerts of an event; gives the rules that alert now.
+    fn alerts(&self, plan: &DetectPlan, id: u32, at: usize, outputs: &mut Outputs<'_>) -> Vec<usize> {
+        let layout = plan.layout();
+        let Some(past) = self.keys.state(id) else { return Vec::new() };
+        let open = (0..plan.rules.len()).filter(|rule| !past.has_alerted(layout, at, *rule));
+        let mut rules: Vec<usize> = open.collect();
+        if !rules.is_empty() {
+            let time_us = past.time(layout, at);
+            let mut row = self.rows.get(time_us, past.row(layout, at));
+            let fields = plan.fields.iter().map(|field| encoding::read(&mut row, field.kind).unwrap_or(Scalar::Null));
+            let view = View { layout, past, texts: &self.texts, at, time_us };
+            let seen = RefCell::new(vec![None; plan.looks.len()]);
+            let judged = Judged { plan, fields: fields.collect(), view, seen };
+            rules.retain(|rule| judged.holds(*rule));
+            rules.iter().for_each(|rule| judged.alert(*rule, outputs));
+        }
+        rules
     }
 
     /// Has the oldest events of a key go if it has too many.

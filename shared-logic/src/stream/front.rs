@@ -56,6 +56,8 @@ struct Upstreams {
     topic: String,
     /// How many of them there are; 0 before the first mark.
     partitions: i32,
+    /// The offset of the mark that said so first.
+    since: i64,
     /// Those that were seen, by the number of the partition that they read.
     seen: BTreeMap<i32, Seen>,
 }
@@ -110,16 +112,22 @@ impl Fronts {
         self.front_us = self.front_us.max(lanes.least(None));
     }
 
-    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since. Until all others are seen
-    /// again, nothing is late, as nothing of which that matters can have been.
+    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since, and how many there are.
     pub(super) fn known_at(&self, offset: i64) -> Fronts {
         let upstream = self.upstream.as_ref().map(|lanes| {
             let seen = lanes.seen.iter().filter(|(_, seen)| seen.last < offset);
             let seen = seen.map(|(partition, seen)| (*partition, seen.clone())).collect();
-            // The next mark says of which topic they are, and how many there are.
-            Upstreams { seen, ..Upstreams::default() }
+            // Otherwise the next mark says how many there are.
+            let known = if lanes.since < offset { lanes.clone() } else { Upstreams::default() };
+            Upstreams { seen, ..known }
         });
         Fronts { front_us: None, upstream }
+    }
+
+    /// How far the front may have come where it is not known, since some lane was not seen: as far as the first of the others.
+    pub(super) fn most_us(&self) -> Option<i64> {
+        let lanes = self.upstream.as_ref().filter(|_| self.front_us.is_none());
+        lanes.and_then(|lanes| lanes.seen.values().map(|seen| seen.front_us).max().flatten())
     }
 }
 
@@ -184,10 +192,10 @@ impl Upstreams {
             }
         }
         if self.topic.is_empty() || (is_new && self.topic != topic) {
-            (self.topic, self.partitions) = (topic.to_owned(), mark.partitions);
+            (self.topic, self.partitions, self.since) = (topic.to_owned(), mark.partitions, offset);
             self.seen.retain(|partition, _| *partition < mark.partitions);
-        } else if self.topic == topic {
-            self.partitions = self.partitions.max(mark.partitions);
+        } else if self.topic == topic && self.partitions < mark.partitions {
+            (self.partitions, self.since) = (mark.partitions, offset);
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct LanePlan {
     pub(super) dedup_window: u64,
     /// Whether a re-keying map writes the source.
     pub(super) rekeyed: bool,
+    /// The shortest lateness of all streams.
+    pub(super) lateness_us: i64,
 }
 
 /// What is known of a stream without its state.
@@ -68,7 +70,8 @@ impl LanePlan {
             });
         }
         let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
-        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed }
+        let lateness_us = compiled.iter().map(|stream: &Compiled| stream.lateness_us).min().unwrap_or_default();
+        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed, lateness_us }
     }
 
     /// The fields of the source that are read, sorted.

@@ -51,6 +51,12 @@ struct Keys {
     hashes: Vec<u64>,
 }
 
+/// What the expressions give for some events.
+struct Evaluated {
+    times_us: Vec<i64>,
+    conditions: Vec<Vec<bool>>,
+    columns: Vec<TypedColumn>,
+}
 impl RowPlan {
     /// For a source whose events have their time in that field.
     pub(super) fn new(event_time: &str) -> RowPlan {
@@ -90,13 +96,13 @@ impl RowPlan {
         let rows = events.height();
         let fits = |length: usize, may_lack: bool| length == rows || (may_lack && length == 0);
         let copies_known = sightings.is_empty() || sightings.len() >= rows;
-        let (originals_fit, upstreams_fit) = (fits(originals.len(), true), fits(upstreams.len(), true));
-        if !(fits(offsets.len(), false) && fits(record_times_us.len(), false))
-            || !(copies_known && originals_fit && upstreams_fit)
-        {
+        let places_fit = fits(offsets.len(), false) && fits(record_times_us.len(), false);
+        let others_fit = fits(originals.len(), true) && fits(upstreams.len(), true);
+        let all_fit = places_fit && others_fit && copies_known;
+        if !all_fit {
             return Err(PolarsError::ShapeMismatch("there are not as many of each list as there are events".into()));
         }
-        let (times_us, conditions, columns) = self.evaluate(events)?;
+        let Evaluated { times_us, conditions, columns } = self.evaluate(events)?;
         let reached = times_us.iter().zip(&record_times_us).map(|(time, at)| at.map_or(*time, |at| at.min(*time)));
         let reached_us = reached.collect();
         let keys = self.keys.iter().map(|of| Keys::new(rows, of.iter().map(|of| &columns[*of]))).collect();
@@ -107,9 +113,10 @@ impl RowPlan {
         Ok(Rows { to, offsets, times_us, reached_us, copies, originals, upstreams, marks, conditions, columns, keys })
     }
 
-    fn evaluate(&self, events: DataFrame) -> PolarsResult<(Vec<i64>, Vec<Vec<bool>>, Vec<TypedColumn>)> {
+    fn evaluate(&self, events: DataFrame) -> PolarsResult<Evaluated> {
         if events.height() == 0 {
-            return Ok((Vec::new(), vec![Vec::new(); self.conditions.len()], self.none()?));
+            let conditions = vec![Vec::new(); self.conditions.len()];
+            return Ok(Evaluated { times_us: Vec::new(), conditions, columns: self.none()? });
         }
         let all = || self.conditions.iter().chain(&self.columns).enumerate();
         let calculated: Vec<Expr> =
@@ -119,7 +126,7 @@ impl RowPlan {
             Some(field) => events.column(field),
             None => events.column(&name(at)),
         };
-        let times = events.column(&self.event_time)?.i64()?.iter().map(Option::unwrap_or_default).collect();
+        let times_us = events.column(&self.event_time)?.i64()?.iter().map(Option::unwrap_or_default).collect();
         let conditions = all().take(self.conditions.len()).map(|condition| {
             // A condition that is null is not true.
             let results = column(condition)?.bool()?;
@@ -128,7 +135,7 @@ impl RowPlan {
         let conditions = conditions.collect::<PolarsResult<Vec<_>>>()?;
         let columns = all().skip(conditions.len()).map(|(at, of)| TypedColumn::new(column((at, of))?, of.kind()));
         let columns = columns.collect::<PolarsResult<Vec<_>>>()?;
-        Ok((times, conditions, columns))
+        Ok(Evaluated { times_us, conditions, columns })
     }
 
     /// Columns of no rows.

@@ -20,6 +20,7 @@ use super::rows::{RowPlan, Rows};
 use crate::catalog::{SESSION_END, SESSION_START, Session};
 use crate::measure::Value;
 use crate::schema::FieldType;
+use crate::time::bucket_start;
 
 /// A stream of sessions, compiled.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl SessionPlan {
 
     /// The border behind an instant, which no session crosses.
     fn border(&self, us: i64) -> i64 {
-        self.longest_us.map_or(i64::MAX, |longest| (us.div_euclid(longest) + 1) * longest)
+        self.longest_us.map_or(i64::MAX, |longest| bucket_start(us, longest) + longest)
     }
 
     /// When a session ends whose last event that is.

@@ -18,6 +18,7 @@ use super::rows::{RowPlan, Rows};
 use crate::catalog::{WINDOW_END, WINDOW_START, Window};
 use crate::measure::Value;
 use crate::schema::FieldType;
+use crate::time::bucket_start;
 
 /// A stream of windows, compiled.
 #[derive(Debug)]
@@ -98,14 +99,14 @@ impl WindowPlan {
 
     /// The start of the pane that holds an instant.
     fn pane(&self, us: i64) -> i64 {
-        us - (us - self.offset_us).rem_euclid(self.pane_us)
+        bucket_start(us - self.offset_us, self.pane_us) + self.offset_us
     }
 
     /// The ends of the first and the last window that hold an instant.
     fn ends(&self, us: i64) -> (i64, i64) {
-        let last_start = us - (us - self.offset_us).rem_euclid(self.slide_us);
-        let windows = (self.size_us - (us - last_start) - 1).div_euclid(self.slide_us);
-        (last_start - windows * self.slide_us + self.size_us, last_start + self.size_us)
+        let last_start = bucket_start(us - self.offset_us, self.slide_us) + self.offset_us;
+        let before = bucket_start(self.size_us - (us - last_start) - 1, self.slide_us);
+        (last_start - before + self.size_us, last_start + self.size_us)
     }
 
     /// The first of these ends that lies behind the watermark. `first` is one of them.
@@ -113,7 +114,7 @@ impl WindowPlan {
         if first > watermark_us {
             return first;
         }
-        first + ((watermark_us - first).div_euclid(self.slide_us) + 1) * self.slide_us
+        first + bucket_start(watermark_us - first, self.slide_us) + self.slide_us
     }
 
     /// Writes the output of a window.

@@ -97,7 +97,8 @@ impl LookPlan {
     /// Whether events that had to go could have been seen. The latest event is never one of them, as long as one is left.
     pub(super) fn is_truncated(&self, of: View<'_>) -> bool {
         let reaches = of.past.dropped.0 > of.time_us.saturating_sub(self.span_us);
-        reaches && !(matches!(self.kind, Kind::Previous(_)) && !of.events(self.span_us).is_empty())
+        let is_none_needed = matches!(self.kind, Kind::Previous(_)) && !of.events(self.span_us).is_empty();
+        reaches && !is_none_needed
     }
 }
 

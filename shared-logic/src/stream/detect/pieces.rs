@@ -182,7 +182,7 @@ impl DetectPlan {
     }
 }
 
-fn read_heads<'a>(mut head: Reader<'a>) -> Option<BTreeMap<&'a [u8], Head>> {
+fn read_heads(mut head: Reader<'_>) -> Option<BTreeMap<&[u8], Head>> {
     let mut heads = BTreeMap::new();
     while !head.is_at_end() {
         let key = head.slice()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::time::SECOND_US;
+use crate::time::{SECOND_US, bucket_index};
 
 /// What is put beside each other begins at multiples of this.
 const ALIGNED: usize = 8;
@@ -28,7 +28,7 @@ impl Shelves {
     /// # Panics
     /// If a shelf would hold more than 32 GiB, which is more than a lane may.
     pub(super) fn put(&mut self, time_us: i64, bytes: &[u8]) -> u32 {
-        let shelf = self.shelves.entry(time_us.div_euclid(self.width_us)).or_default();
+        let shelf = self.shelves.entry(bucket_index(time_us, self.width_us)).or_default();
         shelf.resize(shelf.len().next_multiple_of(ALIGNED), 0);
         let place = u32::try_from(shelf.len() / ALIGNED).expect("the state of a lane is bounded");
         shelf.extend_from_slice(bytes);
@@ -37,7 +37,7 @@ impl Shelves {
 
     /// The bytes that were put at that place, and whatever lies behind them. Nothing if they are gone.
     pub(super) fn get(&self, time_us: i64, place: u32) -> &[u8] {
-        let shelf = self.shelves.get(&time_us.div_euclid(self.width_us));
+        let shelf = self.shelves.get(&bucket_index(time_us, self.width_us));
         shelf.and_then(|shelf| shelf.get(place as usize * ALIGNED..)).unwrap_or_default()
     }
 

@@ -192,7 +192,7 @@ pub(super) fn drain(lane: &mut Lane, outputs_max: usize, out: &mut Vec<Decided>)
     loop {
         let before = out.len();
         let progress = lane.step(outputs_max, out);
-        assert!(out.len() - before <= outputs_max + 40, "{} outputs in a step of {outputs_max}", out.len() - before);
+        assert!(out.len() - before <= outputs_max + 120, "{} outputs in a step of {outputs_max}", out.len() - before);
         if progress == Progress::Idle {
             return;
         }

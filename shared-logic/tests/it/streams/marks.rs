@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use serde_json::json;
 use shared_logic::catalog::Catalog;
-use shared_logic::stream::{Fronts, Mark};
+use shared_logic::stream::{Decided, Fronts, Mark};
 use test_kit::repetitions;
 
 use super::log::{Entry, Row, SECOND_US, SOURCE, TEN_US, What, World, drain, end, late, outputs};
 use super::oracle::{self, Grouped, Step};
+use super::warming::{read, rest, warmed};
 
 const STREAMS: &str = r#"
 [streams.counted]
@@ -28,10 +30,10 @@ mean = "total / events"
 const COUNTED: Grouped =
     Grouped { name: "counted", by: &["user"], key: "user", lateness_us: SECOND_US, takes: |_| true };
 
-/// The source as one that a re-keying map writes, or not.
-fn world(rekeyed: bool) -> World {
-    let mut catalog = Catalog::parse(&format!("{SOURCE}{STREAMS}")).expect("a valid catalog");
-    catalog.sources.get_mut("s").expect("it is declared").rekeyed = rekeyed;
+/// Streams over the source, as one that a re-keying map writes.
+fn rekeyed(streams: &str) -> World {
+    let mut catalog = Catalog::parse(&format!("{SOURCE}{streams}")).expect("a valid catalog");
+    catalog.sources.get_mut("s").expect("it is declared").rekeyed = true;
     World::of(&catalog, &catalog.sources["s"])
 }
 
@@ -62,14 +64,14 @@ fn a_lane_that_is_behind_is_not_late() {
         }
     }
     let entries = log(whats);
-    let decided = world(true).decide(&entries);
+    let decided = rekeyed(STREAMS).decide(&entries);
     assert_eq!(late(&decided).len(), 0);
     // W is that of the lane that is behind: 298 s, so the windows up to 290 s are closed. Each holds events of both lanes.
     let events: Vec<i64> = outputs(&decided).iter().filter_map(|output| output["events"].as_i64()).collect();
     assert_eq!(events, [[10; 6].as_slice(), &[20; 23]].concat());
     let alone: Vec<Entry> = entries.into_iter().filter(|entry| matches!(entry.what, What::Event(_))).collect();
     assert!(
-        late(&world(false).decide(&alone)).len() > 200,
+        late(&World::new(STREAMS).decide(&alone)).len() > 200,
         "with one front, the lane that is behind loses its records"
     );
 }
@@ -77,7 +79,7 @@ fn a_lane_that_is_behind_is_not_late() {
 #[test]
 fn until_each_lane_was_seen_nothing_closes() {
     let first = vec![mark("up", 0, Some(TEN_US), false), event(0, 0, 0), event(0, 1_000, 1)];
-    let closed = |more: Vec<What>| outputs(&world(true).decide(&log([first.clone(), more].concat()))).len();
+    let closed = |more: Vec<What>| outputs(&rekeyed(STREAMS).decide(&log([first.clone(), more].concat()))).len();
     assert_eq!(closed(vec![]), 0);
     assert_eq!(closed(vec![mark("up", 1, None, false)]), 0, "it has read no event yet");
     assert_eq!(closed(vec![mark("up", 1, Some(TEN_US + 5 * SECOND_US), false)]), 0);
@@ -91,7 +93,7 @@ fn until_each_lane_was_seen_nothing_closes() {
 fn a_newer_log_takes_the_place_of_the_older_one() {
     let front = |second: i64| Some(TEN_US + second * SECOND_US);
     let first = vec![mark("up", 0, front(50), false), mark("up", 1, front(50), false), event(0, 0, 0)];
-    let closed = |more: Vec<What>| outputs(&world(true).decide(&log([first.clone(), more].concat()))).len();
+    let closed = |more: Vec<What>| outputs(&rekeyed(STREAMS).decide(&log([first.clone(), more].concat()))).len();
     assert_eq!(closed(vec![event(0, 100, 1), event(1, 60, 2)]), 0, "the first event is late, and those are open");
     // The incarnation behind has lost its tail and begins earlier; until it has come as far as the other, nothing moves.
     let behind = mark("up.1", 1, front(20), false);
@@ -105,7 +107,7 @@ fn a_newer_log_takes_the_place_of_the_older_one() {
 
 #[test]
 fn fronts_are_small_json_and_come_back() {
-    let world = world(true);
+    let world = rekeyed(STREAMS);
     let mut lane = world.lane(0);
     let entries = log(vec![mark("up", 0, Some(TEN_US), false), event(1, 5, 0), mark("up", 1, None, true)]);
     lane.give(world.records(&entries, 0, 3)).expect("the next records");
@@ -115,7 +117,8 @@ fn fronts_are_small_json_and_come_back() {
         r#"{{"0":{{"log":"up","front_us":{TEN_US},"last":0}},"1":{{"log":"up","front_us":{},"idle":true,"last":2}}}}"#,
         TEN_US + 5 * SECOND_US
     );
-    let expected = format!(r#"{{"front_us":{TEN_US},"upstream":{{"topic":"up","partitions":2,"seen":{seen}}}}}"#);
+    let expected =
+        format!(r#"{{"front_us":{TEN_US},"upstream":{{"topic":"up","partitions":2,"since":0,"seen":{seen}}}}}"#);
     assert_eq!(text, expected);
     assert_eq!(serde_json::from_str::<Fronts>(&text).expect("its own JSON"), lane.fronts());
     let own = serde_json::to_string(&Fronts::new(false)).expect("it is JSON");
@@ -126,7 +129,7 @@ fn fronts_are_small_json_and_come_back() {
 type Lanes = BTreeMap<i32, (&'static str, Option<i64>, bool)>;
 
 /// The fronts of the partition, said once more.
-fn steps(entries: &[Entry], marks: &[Option<(&'static str, i32, Option<i64>, bool)>]) -> Vec<Step> {
+fn steps(entries: &[Entry], marks: &[Marked]) -> Vec<Step> {
     let (mut lanes, mut are_marked, mut front_us): (Lanes, bool, Option<i64>) = (Lanes::new(), false, None);
     let mut steps = Vec::new();
     for (entry, mark) in entries.iter().zip(marks) {
@@ -174,40 +177,68 @@ fn steps(entries: &[Entry], marks: &[Option<(&'static str, i32, Option<i64>, boo
     steps
 }
 
+/// A mark, as [`steps`] reads it: log, partition, front, and whether the lane is idle.
+type Marked = Option<(&'static str, i32, Option<i64>, bool)>;
+
+/// The next record of one of two lanes.
+#[derive(Debug, Clone)]
+struct Next {
+    kind: u8,
+    partition: i32,
+    passed: i64,
+    delay_ms: i64,
+    idle: bool,
+    /// Whether the lane's log has lost its tail before.
+    renewed: bool,
+}
+
+fn nexts() -> impl Strategy<Value = Vec<Next>> {
+    let rare = prop::bool::weighted;
+    let next = (0..10_u8, 0..2_i32, 0..5_i64, -3_000..1_000_i64, rare(0.2), rare(0.03));
+    let next = next.prop_map(|(kind, partition, passed, delay_ms, idle, renewed)| Next {
+        kind,
+        partition,
+        passed,
+        delay_ms,
+        idle,
+        renewed,
+    });
+    prop::collection::vec(next, 0..120)
+}
+
+/// What both lanes have written, one of them 20 s behind.
+fn mixed(nexts: Vec<Next>) -> (Vec<Entry>, Vec<Marked>) {
+    let (mut entries, mut marks, mut now, mut logs) = (Vec::new(), Vec::new(), [0_i64, -20], ["up", "up"]);
+    for (offset, Next { kind, partition, passed, delay_ms, idle, renewed }) in (0_i64..).zip(nexts) {
+        let at = usize::from(partition == 1);
+        now[at] += passed;
+        let time_us = TEN_US + now[at] * SECOND_US + delay_ms * 1_000;
+        let record_time_us = (kind % 2 == 0).then_some(TEN_US + now[at] * SECOND_US);
+        if renewed {
+            logs[at] = "up.1";
+        }
+        let what = if kind < 7 {
+            marks.push(None);
+            What::Event(Row { upstream: Some((logs[at], partition)), x: Some(0.5), ..Row::new(offset, time_us, "u") })
+        } else {
+            let front_us = (kind != 9).then_some(time_us);
+            // A mark of a lane that was replaced may come late.
+            let log = if renewed && idle { "up" } else { logs[at] };
+            marks.push(Some((log, partition, front_us, idle)));
+            mark(log, partition, front_us, idle)
+        };
+        entries.push(Entry { offset, record_time_us, what });
+    }
+    (entries, marks)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(repetitions(200, 5_000)))]
+    #![proptest_config(ProptestConfig::with_cases(repetitions(300, 5_000)))]
 
     #[test]
-    fn fronts_are_the_least_of_what_each_lane_has_reached(
-        whats in prop::collection::vec(
-            (0..10_u8, 0..2_i32, 0..5_i64, -3_000..1_000_i64, prop::bool::weighted(0.2), prop::bool::weighted(0.1)), 0..120
-        ),
-        portion in 1..40_i64,
-    ) {
-        let (mut entries, mut marks, mut now) = (Vec::new(), Vec::new(), [0_i64, -20]);
-        let mut logs = ["up", "up"];
-        for (offset, (kind, partition, passed, delay_ms, idle, renewed)) in (0_i64..).zip(whats) {
-            let at = partition as usize;
-            now[at] += passed;
-            let time_us = TEN_US + now[at] * SECOND_US + delay_ms * 1_000;
-            let record_time_us = (kind % 2 == 0).then_some(TEN_US + now[at] * SECOND_US);
-            if renewed {
-                logs[at] = "up.1";
-            }
-            let what = if kind < 7 {
-                marks.push(None);
-                let upstream = Some((logs[at], partition));
-                What::Event(Row { upstream, x: Some(0.5), ..Row::new(offset, time_us, "u") })
-            } else {
-                let front_us = (kind != 9).then_some(time_us);
-                // A zombie's mark may come late.
-                let log = if renewed && idle { "up" } else { logs[at] };
-                marks.push(Some((log, partition, front_us, idle)));
-                mark(log, partition, front_us, idle)
-            };
-            entries.push(Entry { offset, record_time_us, what });
-        }
-        let world = world(true);
+    fn fronts_are_the_least_of_what_each_lane_has_reached(nexts in nexts(), portion in 1..40_i64) {
+        let (entries, marks) = mixed(nexts);
+        let world = rekeyed(STREAMS);
         let windows = (10 * SECOND_US, 10 * SECOND_US, 0);
         let steps = steps(&entries, &marks);
         let expected = oracle::windows(&steps, &world.id, &COUNTED, windows);
@@ -220,4 +251,64 @@ proptest! {
         prop_assert_eq!(oracle::written(&out, 0), expected);
         prop_assert_eq!(lane.fronts().front_us(), steps.last().and_then(|step| step.after_us));
     }
+
+    /// T8, where every record has a timestamp. A lane that is not sure of its state says so.
+    #[test]
+    fn a_warmed_lane_that_is_sure_goes_on_as_one_that_read_everything(nexts in nexts(), part in 0.0..1.0_f64) {
+        let nexts = nexts.into_iter().map(|next| Next { renewed: false, ..next }).collect();
+        let (mut entries, _) = mixed(nexts);
+        entries.iter_mut().for_each(|entry| entry.record_time_us = Some(TEN_US + (entry.offset - 10) * SECOND_US));
+        let world = rekeyed(ALERTS);
+        let published = (end(&entries) as f64 * part) as i64;
+        let mut whole = read(&world, &entries, published);
+        let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
+        if is_sure {
+            prop_assert_eq!(rest(&world, &entries, &mut warmed), rest(&world, &entries, &mut whole));
+            prop_assert_eq!(warmed.fronts(), whole.fronts());
+        }
+    }
 }
+
+/// One lane goes on alone, and one of its events comes a minute late. Then come `more`, of which the last two are not published.
+/// Gives what follows, and what follows for a lane that was warmed, with whether it is sure.
+fn after_a_late_event(more: Vec<What>) -> (Vec<Decided>, Vec<Decided>, bool) {
+    let world = rekeyed(ALERTS);
+    let mut whats = vec![mark("up", 0, Some(TEN_US), false), mark("up", 1, Some(TEN_US), true)];
+    whats.extend((0..200).map(|second| event(0, second, second)));
+    whats.push(event(0, 140, 200));
+    whats.extend(more);
+    let mut entries = log(whats);
+    entries.iter_mut().for_each(|entry| entry.record_time_us = Some(TEN_US + entry.offset * SECOND_US));
+    let published = end(&entries) - 2;
+    let mut whole = read(&world, &entries, published);
+    let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
+    (rest(&world, &entries, &mut whole), rest(&world, &entries, &mut warmed), is_sure)
+}
+
+/// A lane that has stood idle for long has left no record since the horizon. It is known to be idle all the same, so what is late
+/// while a lane is warmed is late as it was.
+#[test]
+fn who_is_idle_since_before_the_horizon_is_known_to_be() {
+    let (whole, warmed, is_sure) = after_a_late_event(vec![event(0, 200, 201), event(0, 201, 202)]);
+    assert_eq!(outputs(&whole)[0]["looked_at"]["history_count()"], 99);
+    assert_eq!((warmed, is_sure), (whole, true));
+}
+
+#[test]
+fn where_an_idle_lane_went_on_after_the_horizon_a_warmed_lane_is_not_sure() {
+    let more = vec![event(1, 199, 201), event(0, 200, 202), event(0, 201, 203)];
+    let (whole, warmed, is_sure) = after_a_late_event(more);
+    assert!(!is_sure);
+    let seen = |decided: &[Decided]| outputs(decided)[0]["looked_at"]["history_count()"].clone();
+    assert_eq!((seen(&whole), seen(&warmed)), (json!(100), json!(101)), "it has taken the event that was late");
+}
+
+const ALERTS: &str = r#"
+[streams.alerts]
+from = "s"
+key = "user"
+history = "100s"
+lateness = "5s"
+[streams.alerts.detect]
+often = "history_count() >= 50"
+"#;

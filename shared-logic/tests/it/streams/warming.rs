@@ -9,7 +9,7 @@ use test_kit::repetitions;
 use super::log::{DEDUP_WINDOW, Entry, MAX_AHEAD_US, World, drain, end};
 use super::random::logs;
 
-const STREAMS: &str = r#"
+const WINDOWS: &str = r#"
 [streams.a_windows]
 from = "s"
 by = ["user"]
@@ -19,7 +19,9 @@ lateness = "2s"
 [streams.a_windows.measures]
 total = "sum(x)"
 events = "count()"
+"#;
 
+const SESSIONS: &str = r#"
 [streams.b_sessions]
 from = "s"
 by = ["user"]
@@ -29,7 +31,9 @@ lateness = "5s"
 [streams.b_sessions.measures]
 total = "sum(x)"
 events = "count()"
+"#;
 
+const ALERTS: &str = r#"
 [streams.c_alerts]
 from = "s"
 key = "user"
@@ -44,7 +48,7 @@ jump = "n <> previous(n)"
 "#;
 
 /// Reads everything up to an offset.
-fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
+pub(super) fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
     let mut lane = world.lane(0);
     lane.give(world.records(entries, 0, to)).expect("the next records");
     drain(&mut lane, 1_000, &mut Vec::new());
@@ -52,15 +56,15 @@ fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
 }
 
 /// What a lane decides from its cursor on.
-fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Decided> {
+pub(super) fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Decided> {
     let mut out = Vec::new();
     lane.give(world.records(entries, lane.cursor(), end(entries))).expect("the next records");
     drain(lane, 1_000, &mut out);
     out
 }
 
-/// A lane that is warmed up to `published` as T8 says.
-fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> Lane {
+/// A lane that is warmed up to `published` as T8 says, and whether it is sure of its state.
+pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> (Lane, bool) {
     let fronts = whole.fronts();
     let from = match whole.horizon_us(&fronts) {
         None => 0,
@@ -74,22 +78,26 @@ fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> Lan
     lane.begin_warming(&fronts);
     lane.give(world.records(entries, from, published)).expect("the next records");
     drain(&mut lane, 1_000, &mut Vec::new());
-    lane.take_fronts(&fronts);
-    lane
+    let is_sure = lane.take_fronts(&fronts);
+    (lane, is_sure)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(repetitions(300, 9_000)))]
 
-    /// Every record has a timestamp, which may be wrong.
+    /// Every record has a timestamp, which may be wrong. Each kind alone, and all of them, whose horizon is the earliest of theirs.
     #[test]
-    fn a_warmed_lane_goes_on_as_one_that_read_everything(entries in logs(20..160), part in 0.0..1.0_f64) {
+    fn a_warmed_lane_goes_on_as_one_that_read_everything(
+        streams in prop::sample::select(vec![WINDOWS, SESSIONS, ALERTS, ""]), entries in logs(20..160), part in 0.0..1.0_f64,
+    ) {
+        let streams = if streams.is_empty() { [WINDOWS, SESSIONS, ALERTS].concat() } else { streams.to_owned() };
         let mut entries = entries;
         entries.iter_mut().for_each(|entry| entry.record_time_us = entry.record_time_us.or(Some(super::log::TEN_US)));
-        let world = World::new(STREAMS);
+        let world = World::new(&streams);
         let published = (end(&entries) as f64 * part) as i64;
         let mut whole = read(&world, &entries, published);
-        let mut warmed = warmed(&world, &entries, published, &whole);
+        let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
+        prop_assert!(is_sure, "a partition with one front knows it");
         let state = |lane: &Lane| lane.snapshot(&BTreeSet::new()).expect("it is between two offsets");
         prop_assert_eq!(state(&warmed), state(&whole));
         prop_assert_eq!(warmed.fronts(), whole.fronts());

@@ -62,7 +62,8 @@ fn check_key(table: &mut Table<'_>, from: &Draft, key: Text<'_>, fields: &[(Stri
     let Some((_, of)) = fields.iter().find(|(field, _)| field == name) else {
         // It may be one that was refused.
         let holds = |fields: Table<'_>| fields.holds(name);
-        if !from.doubtful && !(table.holds_table("fields") && table.table("fields").is_some_and(holds)) {
+        let is_held = table.holds_table("fields") && table.table("fields").is_some_and(holds);
+        if !from.doubtful && !is_held {
             let fix = suggest::fix(name, "fields of its records", fields.iter().map(|(field, _)| field.as_str()));
             table.mistakes.report(key.at, format!("`key` names `{name}`, which the stream does not write"), fix);
         }
