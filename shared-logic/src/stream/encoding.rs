@@ -154,8 +154,8 @@ mod tests {
             };
             let (a, b) = (encoded(&values[..2]), encoded(&values[2..]));
             let mut rest = a.as_slice();
-            prop_assert_eq!(read(&mut rest, kind).as_ref(), Some(&values[0]));
-            prop_assert_eq!(read(&mut rest, kind).as_ref(), Some(&values[1]));
+            prop_assert_eq!(read(&mut rest, kind), Some(values[0].clone()));
+            prop_assert_eq!(read(&mut rest, kind), Some(values[1].clone()));
             prop_assert_eq!(read(&mut rest, kind), None);
             let expected = order(&values[0], &values[2]).then(order(&values[1], &values[3]));
             prop_assert_eq!(a.cmp(&b), expected, "{:?}", values);

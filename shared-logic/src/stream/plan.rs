@@ -23,7 +23,7 @@ pub struct LanePlan {
     pub(super) dedup_window: u64,
     /// Whether a re-keying map writes the source.
     pub(super) rekeyed: bool,
-    /// The shortest lateness of all streams.
+    /// The shortest lateness of the streams that have one.
     pub(super) lateness_us: i64,
 }
 
@@ -70,7 +70,8 @@ impl LanePlan {
             });
         }
         let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
-        let lateness_us = compiled.iter().map(|stream: &Compiled| stream.lateness_us).min().unwrap_or_default();
+        let waits = |stream: &&Compiled| !matches!(stream.operator, OperatorPlan::Map(_));
+        let lateness_us = compiled.iter().filter(waits).map(|stream| stream.lateness_us).min().unwrap_or_default();
         LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed, lateness_us }
     }
 
