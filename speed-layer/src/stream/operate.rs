@@ -235,7 +235,10 @@ impl Operating {
         let still = self.shared.identity.ask();
         if let Some((_, fronts)) = self.catch_up.take_if(|(at, _)| *at <= batch.from) {
             info!(id = %self.id, cursor = batch.from, "the past is read; going on");
-            self.lane_mut().take_fronts(&fronts);
+            if !self.lane_mut().take_fronts(&fronts) {
+                self.incomplete_from = Some(batch.from);
+                self.lane_mut().set_incomplete(true);
+            }
         }
         if !batch.events.is_empty() || !batch.lane.marks.is_empty() {
             self.quiet_since = Instant::now();

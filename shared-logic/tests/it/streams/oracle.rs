@@ -372,7 +372,8 @@ fn judge(pen: &mut Pen<'_>, all: &mut [Accepted], of: &Detected, offset: i64, ju
             continue;
         }
         let reaches = |event: &&Accepted| event.is_dropped && event.row.user == row.user && event.row.time_us > oldest;
-        let is_truncated = all.iter().any(|event| reaches(&event)) && !(rule.is_previous && !before.is_empty());
+        let needs_none = rule.is_previous && !before.is_empty();
+        let is_truncated = all.iter().any(|event| reaches(&event)) && !needs_none;
         let mut fields = row.fields();
         fields.insert("rule".into(), rule.name.into());
         fields.insert("judged_offset".into(), all[judged].offset.into());
@@ -385,13 +386,16 @@ fn judge(pen: &mut Pen<'_>, all: &mut [Accepted], of: &Detected, offset: i64, ju
     }
 }
 
+/// The key of an output and its fields.
+pub(super) type Keyed = (Option<String>, Map<String, Json>);
+
 /// A map that takes some events, and makes fields of each.
 pub(super) fn mapped(
     steps: &[Step],
     id: &PartitionId,
     stream: &str,
     takes: fn(&Row) -> bool,
-    output: fn(&Row) -> (Option<String>, Map<String, Json>),
+    output: fn(&Row) -> Keyed,
 ) -> Vec<Written> {
     let mut pen = Pen { stream, id, written: Vec::new() };
     for step in steps {

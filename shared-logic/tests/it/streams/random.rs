@@ -196,7 +196,7 @@ fn expected(steps: &[Step], world: &World) -> Vec<Vec<Written>> {
 
 /// How the next record differs from the one before.
 #[derive(Debug, Clone)]
-struct Next {
+pub(super) struct Next {
     hole: bool,
     passed_ms: i64,
     /// How much later than its event a record is written; the event is ahead where that is negative.
