@@ -240,7 +240,7 @@ impl Operating {
                 self.lane_mut().set_incomplete(true);
             }
         }
-        if !batch.events.is_empty() || !batch.lane.marks.is_empty() {
+        if batch.events.height() > 0 || !batch.lane.marks.is_empty() {
             self.quiet_since = Instant::now();
         }
         let end = batch.marks.last().map_or(batch.from, |mark| mark.to.offset);
