@@ -43,7 +43,7 @@ mod tests {
     use shared_logic::identity::Identity;
 
     use super::*;
-    use crate::read::micro_batch::{LaneRows, Mark};
+    use crate::read::micro_batch::Mark;
 
     /// Events before the cursor, and those of a micro-batch: offsets, and who they are.
     type Events<'a> = &'a [(i64, u64)];
@@ -64,7 +64,7 @@ mod tests {
             marks: marks.iter().map(mark).collect(),
             events: df!("offset" => offsets).expect("a column"),
             sightings: sightings(before).chain(sightings(events)).collect(),
-            lane: LaneRows::default(),
+            lane: Box::default(),
             opened: now,
             sealed: now,
         }

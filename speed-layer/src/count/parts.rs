@@ -86,7 +86,6 @@ mod tests {
     use test_kit::catalogs::TINY;
 
     use super::*;
-    use crate::read::micro_batch::LaneRows;
 
     fn mark(rows: usize, records: usize, offset: i64) -> Mark {
         let witness = Witness { offset: offset - 1, timestamp_us: None, epoch: None, hash: ContentHash::Whole(7) };
@@ -100,8 +99,7 @@ mod tests {
         let events = df!("at" => vec![0_i64; keys.len()], "k" => keys).expect("two columns");
         let now = Instant::now();
         let (marks, sightings) = (marks.to_vec(), Vec::new());
-        let batch =
-            MicroBatch { from: 10, marks, events, sightings, lane: LaneRows::default(), opened: now, sealed: now };
+        let batch = MicroBatch { from: 10, marks, events, sightings, lane: Box::default(), opened: now, sealed: now };
         let (mut left, mut parts) = (Parts::new(metrics, batch).expect("evaluated"), Vec::new());
         while !left.is_done() {
             let (rest, part) = left.count(max_counters);

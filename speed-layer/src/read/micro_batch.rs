@@ -46,7 +46,7 @@ pub struct MicroBatch {
     /// were not handed on yet.
     pub sightings: Vec<Sighting>,
     /// What lanes need besides; empty where counting loops read.
-    pub lane: LaneRows,
+    pub lane: Box<LaneRows>,
     /// When its first record was read.
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
@@ -228,7 +228,7 @@ impl MicroBatchBuilder {
             marks: mem::take(&mut self.marks),
             events: columns.finish()?,
             sightings: mem::replace(&mut self.sightings, room),
-            lane: mem::take(&mut self.lane),
+            lane: Box::new(mem::take(&mut self.lane)),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
         };

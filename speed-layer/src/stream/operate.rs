@@ -245,16 +245,17 @@ impl Operating {
         }
         let end = batch.marks.last().map_or(batch.from, |mark| mark.to.offset);
         let witness = batch.marks.last().and_then(|mark| mark.to.witness);
+        let rows = *batch.lane;
         let records = Records {
             from: batch.from,
             to: end,
-            offsets: batch.lane.offsets,
-            record_times_us: batch.lane.record_times_us,
+            offsets: rows.offsets,
+            record_times_us: rows.record_times_us,
             sightings: batch.sightings,
             events: batch.events,
-            originals: batch.lane.originals,
-            upstreams: batch.lane.upstreams,
-            marks: batch.lane.marks,
+            originals: rows.originals,
+            upstreams: rows.upstreams,
+            marks: rows.marks,
         };
         self.snapshots.taken(records.offsets.len());
         let progress =
