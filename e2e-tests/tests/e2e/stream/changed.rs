@@ -43,7 +43,8 @@ fn streams_changed_in_place() {
         payments.are_written().await?;
         payments.stage.deployment.kill(Layer::Speed);
         let name = payments.stage.topic.clone();
-        let added = format!("\n[streams.small]\nfrom = \"payments\"\ntopic = \"{name}-small\"\nwhere = \"amount < 5\"\n");
+        let added =
+            format!("\n[streams.small]\nfrom = \"payments\"\ntopic = \"{name}-small\"\nwhere = \"amount < 5\"\n");
         payments.stage.deployment.write_catalog(&(catalog(&name, PARTITIONS, RULES, LESS) + &added))?;
         payments.stage.deployment.batch(&["init"])?.success(DEADLINE).await?;
         payments.stage.deployment.start(Layer::Speed).await?;

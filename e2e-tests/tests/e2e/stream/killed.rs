@@ -45,7 +45,9 @@ fn streams_killed() {
         for (kill, moment) in moments.into_iter().enumerate() {
             let passages = rng.random_range(0..MOST_PASSAGES_BEFORE);
             let latest = Duration::from_millis(rng.random_range(0..LATEST_KILL_MS));
-            kill_at(&mut payments, moment, passages, latest).await.with_context(|| format!("kill {kill}, {moment:?}"))?;
+            kill_at(&mut payments, moment, passages, latest)
+                .await
+                .with_context(|| format!("kill {kill}, {moment:?}"))?;
         }
         payments.stage.deployment.start(Layer::Speed).await?;
         payments.send(SOME)?;

@@ -55,7 +55,8 @@ fn streams_output_deleted() {
                 let outputs = written.iter().filter(|written| !written.is_late && written.partition == *partition);
                 let first = outputs.map(|written| (written.offset, written.n)).min();
                 // Late events stand in a topic of their own, which was not deleted.
-                let is_kept = |said: &Said, place: (i64, u32)| matches!(said, Said::Late { .. }) || first <= Some(place);
+                let is_kept =
+                    |said: &Said, place: (i64, u32)| matches!(said, Said::Late { .. }) || first <= Some(place);
                 decided.retain(|decided| is_kept(&decided.said, (decided.offset, decided.n)));
             }
             Ok(expected)

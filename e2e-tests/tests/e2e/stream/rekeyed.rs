@@ -65,7 +65,8 @@ fn streams_quiet_partition() {
         let (revenue, brokers) = (payments.stream(Kind::Revenue), payments.stage.brokers.clone());
         wait_for("windows that end after a lane fell silent", DEADLINE, async || {
             let written = revenue.read(&brokers)?;
-            let times = written.iter().map(|written| micros(written.json()?["output_time"].as_str().unwrap_or_default()));
+            let times =
+                written.iter().map(|written| micros(written.json()?["output_time"].as_str().unwrap_or_default()));
             let newest_us = times.collect::<Result<Vec<i64>>>()?.into_iter().max().unwrap_or_default();
             Ok(Progress::when(newest_us > quiet_us + MINUTE_US, format_args!("{newest_us} is the newest one")))
         })

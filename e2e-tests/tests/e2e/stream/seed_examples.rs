@@ -30,7 +30,8 @@ const BURSTS: usize = 200;
 #[test]
 fn streams_seed_examples() {
     scenario("streams_seed_examples", async |scenario| {
-        let setup = Stage::of(scenario).catalog(catalog).topic("", 1, &[]).topic("-transactions", 1, &[]).running(&LAYERS);
+        let setup =
+            Stage::of(scenario).catalog(catalog).topic("", 1, &[]).topic("-transactions", 1, &[]).running(&LAYERS);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let day = day_before(stage.now_us);
         late_data(&stage, day).await.context("late data")?;
@@ -61,7 +62,7 @@ async fn late_data(stage: &Stage, ten_ms: i64) -> Result<()> {
     let late = &written[1];
     ensure!(late.is_late && late.offset == 7 && late.found.payload.ends_with(b"}"), "{late:?}");
     let missed = format!("{}/{}", rfc3339(ten_ms * 1_000), rfc3339((ten_ms + 5 * SECOND_MS) * 1_000));
-    ensure!(late.found.header("braid-missed") == Some(&missed), "{late:?}");
+    ensure!(late.found.header("braid-missed") == Some(missed.as_str()), "{late:?}");
     Ok(())
 }
 
@@ -96,7 +97,7 @@ async fn sliding_mean(stage: &Stage, ten_ms: i64) -> Result<()> {
     let mut events: Vec<(i64, f64)> = Vec::new();
     let mut at_ms = first_ms;
     while at_ms < first_ms + 20 * MINUTE_MS {
-        let latency = f64::from(rng.random_range(1..4_000)) * 0.25;
+        let latency = f64::from(rng.random_range(1..4_000_u32)) * 0.25;
         click(&producer, "server", at_ms, at_ms, latency)?;
         events.push((at_ms, latency));
         at_ms += rng.random_range(1..5_000);
@@ -166,7 +167,8 @@ async fn fraud(stage: &Stage, ten_ms: i64) -> Result<()> {
     ensure!(alerts.iter().all(|alert| !alert.is_late), "nothing is late");
     let alerts = alerts.iter().map(said).collect::<Result<Vec<(String, String)>>>()?;
     ensure!(alerts[..in_order] == expected, "{:?} instead of {expected:?}", &alerts[..in_order]);
-    let found: BTreeSet<&str> = alerts[in_order..].iter().filter_map(|(id, _)| id.rsplit_once('-')).map(|id| id.0).collect();
+    let found: BTreeSet<&str> =
+        alerts[in_order..].iter().filter_map(|(id, _)| id.rsplit_once('-')).map(|id| id.0).collect();
     ensure!(found.len() == count, "{} of {count} bursts were found", found.len());
     ensure!(alerts[in_order..].iter().all(|(_, rule)| rule == "high_velocity"), "{alerts:?}");
     Ok(())
@@ -176,7 +178,7 @@ async fn fraud(stage: &Stage, ten_ms: i64) -> Result<()> {
 fn any(rng: &mut StdRng, number: usize, at_ms: i64) -> Transaction {
     const PLACES: [(f64, f64); 3] = [(40.75, -74.0), (51.5, -0.125), (-33.875, 151.25)];
     let place = PLACES[if rng.random_bool(0.05) { rng.random_range(0..PLACES.len()) } else { 0 }];
-    let usual = f64::from(rng.random_range(1..400)) * 0.25;
+    let usual = f64::from(rng.random_range(1..400_u32)) * 0.25;
     let amount = if rng.random_bool(0.03) { usual * 40.0 } else { usual };
     let user = format!("user-{}", rng.random_range(0..8));
     Transaction { id: format!("t-{number}"), user, amount, place, at_ms }
