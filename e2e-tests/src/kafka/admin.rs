@@ -83,6 +83,8 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
+        // The end of a partition is told by an answer without a record, for which the broker waits this long.
+        .set("fetch.wait.max.ms", "10")
         .create()?;
     let partitions = super::end_offsets(brokers, topic)?.len();
     let mut list = TopicPartitionList::new();

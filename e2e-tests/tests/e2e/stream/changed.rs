@@ -87,7 +87,12 @@ fn changes(payments: &Payments) -> Result<Changes> {
         let key = String::from_utf8(found.key.unwrap_or_default())?;
         let Some((stream, rest)) = key.split_once("/changed/") else { continue };
         let (_, offset) = rest.rsplit_once('/').context("a change without an offset")?;
-        let before = changes.insert((stream.to_owned(), found.partition), offset.parse()?);
+        let offset: i64 = offset.parse()?;
+        // A stream that begins with the log has not changed.
+        if offset == 0 {
+            continue;
+        }
+        let before = changes.insert((stream.to_owned(), found.partition), offset);
         ensure!(before.is_none(), "{stream} has changed twice in partition {}", found.partition);
     }
     Ok(changes)

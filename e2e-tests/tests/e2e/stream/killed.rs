@@ -65,9 +65,10 @@ async fn kill_at(payments: &mut Payments, moment: Option<&str>, passages: u32, l
         return Ok(());
     };
     let process = payments.launch(&format!("{fail_point}={passages}*off->return({LONG_ENOUGH_MS})"))?;
+    payments.send(SOME)?;
     // One transaction may take all that was sent, and a snapshot is not taken before there is something new.
     let passed = wait_for(&format!("{fail_point} to be passed"), DEADLINE, async || {
-        payments.send(SOME / 10)?;
+        payments.send(1)?;
         Ok(Progress::when(process.output()?.contains(&format!("failpoint {fail_point}")), "it is not"))
     });
     passed.await?;

@@ -61,7 +61,7 @@ fn streams_snapshots_lost() {
 }
 
 fn befalls(fault: Fault, files: &[PathBuf]) -> Result<()> {
-    let is_manifest = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
+    let is_manifest = |path: &Path| cursor(path).is_some();
     ensure!(files.iter().any(|path| is_manifest(path)), "there is no snapshot: {files:?}");
     for path in files {
         match fault {
@@ -119,11 +119,11 @@ fn files(store: &Path, source: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What says which progress topic the lanes began with is no snapshot.
+/// What says which progress topic the lanes began with, and how far they were checked, is no snapshot.
 fn push_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_dir() && path.file_name().is_none_or(|name| name != "begun") {
+        if path.is_dir() && !(path.ends_with("begun") || path.ends_with("checked")) {
             push_files(&path, files)?;
         } else if path.is_file() {
             files.push(path);
