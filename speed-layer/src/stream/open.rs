@@ -172,7 +172,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// The number of partitions of each stream's topic. Side outputs have to exist, too.
+/// The number of partitions of each stream's topic. Where events can be late, the side output has to exist, too.
 async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
     let mut partitions = Vec::new();
     for stream in shared.plan.streams() {
@@ -181,7 +181,7 @@ async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
             known.ok_or_else(|| NotOpen::NoTopic { topic: topic.to_owned() })
         };
         partitions.push(described(&stream.topic).await?.partitions);
-        if shared.plan.keeps_originals() {
+        if stream.may_be_late {
             described(&stream.late_topic).await?;
         }
     }
