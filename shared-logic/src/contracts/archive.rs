@@ -18,7 +18,7 @@ pub use facts::{
     ColumnsOnly, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld,
     PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld, import_log,
 };
-pub use headers::headers_text;
+pub use headers::{headers_of, headers_text};
 pub use registration::Change;
 pub use schemas::{ArchivedSchema, schema_path};
 
