@@ -142,17 +142,20 @@ impl Operating {
         let fronts = open.catch_up.as_ref().map_or_else(|| lane.fronts(), |(_, fronts)| fronts.clone());
         let start = Parcel { outputs: Vec::new(), positions: open.from.clone(), fronts, checked: open.checked };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
+        let notes_start = open.is_first || rekeys || !open.changes.is_empty();
+        let mut publisher = Publisher::new(
+            Arc::clone(&shared),
+            id.clone(),
+            open.partitions,
+            open.output_partitions,
+            open.progress,
+            open.changes,
+            start,
+        );
+        publisher.set_incomplete(open.incomplete_from.is_some());
         Operating {
-            notes_start: open.is_first || rekeys || !open.changes.is_empty(),
-            publisher: Publisher::new(
-                Arc::clone(&shared),
-                id.clone(),
-                open.partitions,
-                open.output_partitions,
-                open.progress,
-                open.changes,
-                start,
-            ),
+            notes_start,
+            publisher,
             snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
             shared,
             id,
@@ -327,6 +330,7 @@ impl Operating {
             info!(id = %self.id, "the past that matters is whole again");
             self.incomplete_from = None;
             self.lane_mut().set_incomplete(false);
+            self.publisher.set_incomplete(false);
         }
         Ok(())
     }
