@@ -271,8 +271,7 @@ fn change(
     fronts: &Fronts,
 ) -> (ProgressKey, Changed) {
     let (stream, log) = (stream.to_owned(), id.log.clone());
-    let changed =
-        Changed { log: log.clone(), offset, from: from.cloned(), to: to.clone(), fronts: fronts.clone() };
+    let changed = Changed { log: log.clone(), offset, from: from.cloned(), to: to.clone(), fronts: fronts.clone() };
     (ProgressKey::Change { stream, log, offset }, changed)
 }
 
