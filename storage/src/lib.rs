@@ -14,6 +14,7 @@
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
 mod archive;
+mod backtest;
 mod batch_view;
 mod identities;
 mod noted_table;
@@ -28,6 +29,7 @@ use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, Snapshot};
+pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
