@@ -10,4 +10,4 @@ mod stretches;
 
 pub use comparison::{Comparison, Found, Place, content_hash};
 pub use split_keys::SplitKeys;
-pub use stretches::{Since, decided_by};
+pub use stretches::{Since, decided_by, others};

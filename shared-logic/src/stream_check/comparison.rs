@@ -16,9 +16,9 @@ const NAMED: usize = 10;
 /// The place of an output among all of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// The partition whose records have caused it.
-    pub partition: i32,
-    /// Where it stands among those of this partition.
+    /// The lane that decides it: its number among those that are compared.
+    pub lane: usize,
+    /// Where it stands among those of this lane.
     pub position: OutputPosition,
 }
 
@@ -37,10 +37,10 @@ pub fn content_hash(key: Option<&[u8]>, payload: &[u8]) -> u64 {
 pub struct Comparison {
     /// What was decided and has not been met yet, with its content.
     decided: HashMap<Place, u64>,
-    partitions: BTreeMap<i32, Tally>,
+    lanes: BTreeMap<usize, Tally>,
 }
 
-/// What was found in one partition.
+/// What was found of one lane.
 #[derive(Debug, Default)]
 struct Tally {
     compared: u64,
@@ -62,7 +62,7 @@ pub struct Found {
     pub extra: u64,
     /// How many of those in both have another content.
     pub different: u64,
-    /// The first of those that are not as they should be, by partition and position.
+    /// The first of those that are not as they should be, by lane and position.
     pub first: Vec<(Place, DifferenceKind)>,
 }
 
@@ -102,22 +102,22 @@ impl Comparison {
         }
     }
 
-    /// Forgets everything about a partition.
-    pub fn exclude(&mut self, partition: i32) {
-        self.decided.retain(|place, _| place.partition != partition);
-        self.partitions.remove(&partition);
+    /// Forgets everything about a lane.
+    pub fn exclude(&mut self, lane: usize) {
+        self.decided.retain(|place, _| place.lane != lane);
+        self.lanes.remove(&lane);
     }
 
     /// What was found. Ends the last round.
     pub fn finish(mut self) -> Found {
         self.end_round();
         let mut found = Found::default();
-        for (partition, tally) in self.partitions {
+        for (lane, tally) in self.lanes {
             found.compared += tally.compared;
             found.missing += tally.missing;
             found.extra += tally.extra;
             found.different += tally.different;
-            let first = tally.first.into_iter().map(|(position, kind)| (Place { partition, position }, kind));
+            let first = tally.first.into_iter().map(|(position, kind)| (Place { lane, position }, kind));
             found.first.extend(first.take(NAMED - found.first.len()));
         }
         found
@@ -137,7 +137,7 @@ impl Comparison {
     }
 
     fn tally(&mut self, place: Place) -> &mut Tally {
-        self.partitions.entry(place.partition).or_default()
+        self.lanes.entry(place.lane).or_default()
     }
 }
 
@@ -147,8 +147,8 @@ mod tests {
 
     use super::*;
 
-    fn place(partition: i32, offset: i64, n: u32) -> Place {
-        Place { partition, position: OutputPosition { offset, n } }
+    fn place(lane: usize, offset: i64, n: u32) -> Place {
+        Place { lane, position: OutputPosition { offset, n } }
     }
 
     /// Compares outputs, each with its content, all of them in one round.
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excluded_partition_and_what_is_left_out_say_nothing() {
+    fn an_excluded_lane_and_what_is_left_out_say_nothing() {
         let mut comparison = Comparison::default();
         for at in [place(0, 1, 0), place(1, 1, 0), place(1, 2, 0)] {
             comparison.decide(at, 1);
@@ -233,14 +233,14 @@ mod tests {
         /// Whatever is removed, added or changed of what was decided is found, in any order, and nothing else is.
         #[test]
         fn whatever_differs_is_found(
-            outputs in prop::collection::btree_map((0..3_i32, 0..20_i64, 0..3_u32), 0..4_u64, 0..40),
+            outputs in prop::collection::btree_map((0..3_usize, 0..20_i64, 0..3_u32), 0..4_u64, 0..40),
             removed in prop::collection::btree_set(0..1_000_usize, 0..5),
             changed in prop::collection::btree_set(0..1_000_usize, 0..5),
-            added in prop::collection::btree_set((0..3_i32, 20..25_i64), 0..5),
+            added in prop::collection::btree_set((0..3_usize, 20..25_i64), 0..5),
             seed in any::<u64>(),
         ) {
             let decided: Vec<(Place, u64)> =
-                outputs.into_iter().map(|((partition, offset, n), content)| (place(partition, offset, n), content)).collect();
+                outputs.into_iter().map(|((lane, offset, n), content)| (place(lane, offset, n), content)).collect();
             let chosen = |rows: &BTreeSet<usize>| -> BTreeSet<Place> {
                 rows.iter().filter(|_| !decided.is_empty()).map(|row| decided[row % decided.len()].0).collect()
             };
@@ -251,7 +251,7 @@ mod tests {
                 .filter(|(place, _)| !removed.contains(place))
                 .map(|(place, content)| (*place, content + 10 * u64::from(changed.contains(place))))
                 .collect();
-            published.extend(added.iter().map(|(partition, offset)| (place(*partition, *offset, 0), 1)));
+            published.extend(added.iter().map(|(lane, offset)| (place(*lane, *offset, 0), 1)));
             published.sort_by_key(|(place, _)| content_hash(Some(&seed.to_le_bytes()), &place.position.offset.to_le_bytes()));
             let found = compared(&decided, &published);
             let counts = [removed.len(), added.len(), changed.len()].map(|count| count as u64);

@@ -33,6 +33,18 @@ pub fn decided_by(definition: &DefinitionHash, since: &[Since], range: &Range<i6
     decided
 }
 
+/// What is left of `range` without these ranges, which are in order.
+pub fn others(ranges: &[Range<i64>], range: &Range<i64>) -> Vec<Range<i64>> {
+    let (mut left, mut from) = (Vec::new(), range.start);
+    for taken in ranges {
+        left.push(from..taken.start.min(range.end));
+        from = from.max(taken.end);
+    }
+    left.push(from..range.end);
+    left.retain(|left| left.start < left.end);
+    left
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +73,14 @@ mod tests {
         let shuffled = [since(30, 1), since(10, 1), since(20, 2), since(20, 1)];
         assert_eq!(decided_by(&hash(1), &shuffled, &(0..40)), [10..40]);
         assert_eq!(decided_by(&hash(2), &shuffled, &(0..40)), []);
+    }
+
+    #[test]
+    fn what_is_left_is_everything_else() {
+        assert_eq!(others(&[10..20, 30..50], &(0..100)), [0..10, 20..30, 50..100]);
+        assert_eq!(others(&[10..20, 30..50], &(10..50)), [20..30]);
+        assert_eq!(others(&[], &(5..9)), [5..9]);
+        assert_eq!(others(&[5..9], &(5..9)), []);
+        assert_eq!(others(&[5..9], &(9..9)), []);
     }
 }

@@ -52,6 +52,14 @@ impl Archive {
         Ok(noted.unwrap_or_else(|| progress.to_owned()))
     }
 
+    /// T7: the progress topic that the lanes of a generation began with; `None` if they never began.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn lanes_begun(&self, generation: &str) -> Result<Option<String>, StoreError> {
+        self.table().beside(&begun_path(generation)).await
+    }
+
     /// T7: notes another progress topic in place of a lost one, once its positions have been set from what is archived.
     ///
     /// # Errors
