@@ -24,6 +24,7 @@ use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
+use crate::stream::backtest::command::{BacktestArgs, backtest};
 
 /// Archives every record and recounts the archive exactly.
 ///
@@ -80,6 +81,7 @@ enum Command {
     Erasures(ErasuresArgs),
     Import(ImportArgs),
     Imports(ImportsArgs),
+    Backtest(BacktestArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
     Resume(repair::ResumeArgs),
@@ -177,6 +179,7 @@ async fn run() -> anyhow::Result<()> {
         Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
+        Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
