@@ -7,6 +7,7 @@ use platform::settings;
 use tokio::task::JoinSet;
 
 use crate::redis_link::RedisLink;
+use crate::requests::Requests;
 use crate::topics::TopicClient;
 use crate::versions::Versions;
 
@@ -16,6 +17,7 @@ pub(crate) struct App {
     pub(crate) redis: Arc<RedisLink>,
     pub(crate) topics: Arc<dyn TopicClient>,
     pub(crate) http: settings::Http,
+    pub(crate) requests: Requests,
 }
 
 impl App {

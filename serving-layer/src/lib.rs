@@ -10,9 +10,9 @@
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `topics` asks Kafka, `redis_link` is the connection to
-//! Redis, `asked` is what is asked of a metric, `last_read` keeps the last known value when a read fails, `reconciliations` is the
-//! table of what reconciles have moved, `app` is what all requests share, `server` listens and stops in order, and `command` is the
-//! command line.
+//! Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps the last known value when a
+//! read fails, `reconciliations` is the table of what reconciles have moved, `requests` counts requests, `app` is what they all share,
+//! `server` listens and stops in order, and `command` is the command line.
 //!
 //! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
 //! answer, and `shared_logic::merge` merges them with the batch view.
@@ -26,6 +26,7 @@ mod last_read;
 mod problem;
 mod reconciliations;
 mod redis_link;
+mod requests;
 mod router;
 mod routes;
 mod server;
@@ -33,6 +34,7 @@ mod snapshot;
 mod speed_view;
 mod topics;
 mod versions;
+mod written;
 
 pub use server::{ServeError, Server, run};
 pub use topics::TopicClient;

@@ -27,6 +27,7 @@ use tracing::{info, warn};
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::redis_link::RedisLink;
+use crate::requests::Requests;
 use crate::router::router;
 use crate::topics::TopicClient;
 use crate::versions::{Version, Versions};
@@ -96,7 +97,8 @@ impl Server {
         let redis = Arc::new(RedisLink::new(settings.redis.clone()));
         let disk = disk(settings, &storage, &catalog.deployment.name)?;
         let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &settings.serving);
-        let app = Arc::new(App { versions: Versions::of(version), redis, topics, http: settings.http.clone() });
+        let (versions, http) = (Versions::of(version), settings.http.clone());
+        let app = Arc::new(App { versions, redis, topics, http, requests: Requests::default() });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;

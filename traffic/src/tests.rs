@@ -97,7 +97,7 @@ fn samples(catalog: &Catalog, source: &str, mix: &Mix, seed: u64, count: usize) 
 #[test]
 fn the_same_seed_gives_the_same_records() {
     let catalog = shipped();
-    for source in catalog.sources.keys() {
+    for source in catalog.inputs().map(|source| source.name.as_str()) {
         let first = samples(&catalog, source, &mix(), 7, 2_000);
         assert_eq!(first, samples(&catalog, source, &mix(), 7, 2_000));
         assert_ne!(first, samples(&catalog, source, &mix(), 8, 2_000));
@@ -107,7 +107,7 @@ fn the_same_seed_gives_the_same_records() {
 #[test]
 fn the_layers_decoder_agrees_about_every_record() {
     let catalogs = [SHIPPED, STRANGE, TABLES].map(|text| Catalog::parse(text).expect("a valid catalog"));
-    for (catalog, source) in catalogs.iter().flat_map(|catalog| catalog.sources.values().map(move |of| (catalog, of))) {
+    for (catalog, source) in catalogs.iter().flat_map(|catalog| catalog.inputs().map(move |of| (catalog, of))) {
         let mut decoder = Decoder::new(source);
         let mut reasons = HashSet::new();
         for sample in samples(catalog, &source.name, &mix(), 1, 20_000) {

@@ -16,7 +16,7 @@
 mod lanes;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::registry::Registry;
 use platform::settings;
@@ -224,27 +224,39 @@ fn first_behind(stream: &str, ends: &Offsets, archive: &Facts) -> Option<String>
 /// past is read again then. Returns the fronts.
 async fn keep(replay: &Replay<'_>, id: &PartitionId, lane: Lane) -> Fronts {
     let (cursor, fronts) = (lane.cursor(), lane.fronts());
-    let pieces = match blocking(move || lane.snapshot()).await {
-        Ok(pieces) => pieces,
-        Err(error) => {
-            warn!(%id, cursor, error = error_text(&error), "cannot take a snapshot; the next check reads the past again");
-            return fronts;
-        }
-    };
-    let snapshot = Snapshot { cursor, fronts: fronts.clone(), pieces };
-    let (archive, definitions) = (&replay.held.archive, &replay.definitions);
-    let kept = async {
-        archive.keep_snapshot(id, definitions, &snapshot).await?;
-        archive.spare_snapshot(id, definitions, cursor).await?;
-        archive.remove_snapshots(id, definitions, cursor).await
-    };
-    match kept.await {
-        Ok(_) => debug!(%id, cursor, "kept a snapshot where the check ends"),
-        Err(error) => {
-            warn!(%id, cursor, error = error_text(&error), "cannot keep a snapshot; the next check reads the past again");
-        }
+    match try_keep(replay, id, lane).await {
+        Ok(()) => debug!(%id, cursor, "kept a snapshot where the check ends"),
+        Err(why) => warn!(%id, cursor, why, "cannot keep a snapshot; the next check reads the past again"),
     }
     fronts
+}
+
+/// Keeps a snapshot of a lane, or says why there is none.
+async fn try_keep(replay: &Replay<'_>, id: &PartitionId, mut lane: Lane) -> Result<(), String> {
+    let (cursor, fronts) = (lane.cursor(), lane.fronts());
+    let (archive, definitions) = (&replay.held.archive, &replay.definitions);
+    // What it shares with may have been removed meanwhile. Then it is written whole.
+    for shared in [replay.loaded(id), BTreeSet::new()] {
+        let (of_lane, pieces) = blocking(move || {
+            let pieces = lane.snapshot(&shared);
+            (lane, pieces)
+        })
+        .await;
+        lane = of_lane;
+        let snapshot = Snapshot { cursor, fronts: fronts.clone(), pieces: pieces.map_err(|error| error_text(&error))? };
+        let kept = async {
+            let is_kept = archive.keep_snapshot(id, definitions, &snapshot).await?;
+            if is_kept {
+                archive.spare_snapshot(id, definitions, cursor).await?;
+                archive.remove_snapshots(id, definitions, cursor).await?;
+            }
+            Ok::<_, StoreError>(is_kept)
+        };
+        if kept.await.map_err(|error| error_text(&error))? {
+            return Ok(());
+        }
+    }
+    Err("others remove pieces".to_owned())
 }
 
 /// Notes how far the lanes were checked, and the archives of the streams looked at.

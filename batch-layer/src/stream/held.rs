@@ -56,7 +56,7 @@ impl Held {
     /// Why not.
     pub(super) fn is_whole(&self, range: &OffsetRange, need_us: i64) -> Result<(), Incomparable> {
         let (facts, window) = (self.archive.facts(), self.window());
-        drift::whole(range, window.unsigned_abs(), &self.source.rules(), &facts)?;
+        drift::whole(range, window.unsigned_abs(), &self.source.decoding_rules(), &facts)?;
         let from = range.from.saturating_sub(window);
         match facts.retired_before {
             Some(before) if day_of(need_us) < before && facts.may_be_retired(&range.id, from) => {

@@ -1,6 +1,7 @@
 //! Lanes over archived records: the operators of the speed layer's lanes, with the archive in place of Kafka (T2, T6, T8).
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use platform::settings::Streams;
 use platform::task::blocking;
@@ -26,6 +27,9 @@ pub enum ReplayError {
     /// The archive lacks records that matter.
     #[error("the archive does not hold all records that matter as they arrived: {0}")]
     NotWhole(Incomparable),
+    /// T8: an upstream partition stood idle where the past begins, so events may have been late that are not known to be.
+    #[error("it is not known whether some events of the past were late")]
+    Unsure,
     /// The state is larger than a lane's may be, or the records do not fit the streams.
     #[error(transparent)]
     Lane(#[from] LaneError),
@@ -39,6 +43,7 @@ impl ReplayError {
     pub(super) fn name(&self) -> &'static str {
         match self {
             ReplayError::NotWhole(why) => why.name(),
+            ReplayError::Unsure => "unsure",
             ReplayError::Lane(_) | ReplayError::Snapshot(_) => "state",
             ReplayError::Rows(_) => "archive",
         }
@@ -55,6 +60,8 @@ pub(super) struct Replay<'a> {
     settings: &'a Streams,
     /// How many bytes of records are in memory.
     memory: usize,
+    /// By partition, the names of the pieces that a lane began with.
+    loaded: Mutex<BTreeMap<PartitionId, BTreeSet<String>>>,
 }
 
 /// A lane on its way through a range of offsets.
@@ -71,7 +78,8 @@ impl<'a> Replay<'a> {
         let plan = Arc::new(LanePlan::new(catalog, &held.source));
         let definitions = plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone()));
         let generation = catalog.deployment.version.as_str();
-        Replay { held, definitions: definitions.collect(), plan, generation, settings, memory }
+        let (definitions, loaded) = (definitions.collect(), Mutex::default());
+        Replay { held, definitions, plan, generation, settings, memory, loaded }
     }
 
     /// A lane at an offset where the fronts were these: by a snapshot, or else by the past that matters.
@@ -83,16 +91,16 @@ impl<'a> Replay<'a> {
             return Ok(lane);
         }
         let nothing_was_seen = *fronts == Fronts::new(self.held.source.rekeyed);
-        let (from, need_us) = if nothing_was_seen { (at, i64::MAX) } else { self.needed(id, at, fronts).await? };
+        if nothing_was_seen {
+            return self.first(id, at).await;
+        }
+        let (from, need_us) = self.needed(id, at, fronts).await?;
         self.whole(id, from, at, need_us)?;
         let mut lane = self.empty(id, from);
         lane.begin_warming(fronts);
         let lane = self.filled(lane, id, from).await?;
         let mut lane = self.brought_to(lane, id, at).await?;
-        if !nothing_was_seen {
-            lane.take_fronts(fronts);
-        }
-        Ok(lane)
+        if lane.take_fronts(fronts) { Ok(lane) } else { Err(ReplayError::Unsure) }
     }
 
     /// A lane at an offset where nobody knows the fronts: they follow from the records before. `guess` says how far back it is worth to
@@ -155,6 +163,11 @@ impl<'a> Replay<'a> {
         Ok(Running { reading, lane, outputs_max: self.settings.max_outputs })
     }
 
+    /// The names of the pieces that the lane of a partition began with. A later snapshot of it may share them.
+    pub(super) fn loaded(&self, id: &PartitionId) -> BTreeSet<String> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or_default()
+    }
+
     async fn by_snapshot(&self, id: &PartitionId, at: i64) -> Result<Option<Lane>, ReplayError> {
         let found = self.held.archive.newest_snapshot(id, &self.definitions, at).await.map_err(RowsError::from)?;
         let Some(snapshot) = found else { return Ok(None) };
@@ -166,6 +179,8 @@ impl<'a> Replay<'a> {
             Lane::load(plan, id.clone(), self.generation, cursor, &snapshot.fronts, &snapshot.pieces, self.limits());
         match loaded {
             Ok(lane) => {
+                let names = snapshot.pieces.into_iter().map(|piece| piece.name).collect();
+                self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), names);
                 let lane = self.filled(lane, id, cursor).await?;
                 self.brought_to(lane, id, at).await.map(Some)
             }

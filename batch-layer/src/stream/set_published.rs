@@ -327,9 +327,8 @@ fn records(
         let offset = position.offset;
         let changed = Changed { log: id.log.clone(), offset, from: None, to: definition, fronts: fronts.clone() };
         let change = ProgressKey::Change { stream: stream.clone(), log: id.log.clone(), offset };
-        let json = |written: serde_json::Result<Vec<u8>>| written.expect("what is noted is plain data");
-        records.push(record(&change, json(serde_json::to_vec(&changed))));
-        records.push(record(&ProgressKey::Stream(stream.clone()), json(serde_json::to_vec(&published))));
+        records.push(record(&change, changed.to_bytes()));
+        records.push(record(&ProgressKey::Stream(stream.clone()), published.to_bytes()));
     }
     records
 }

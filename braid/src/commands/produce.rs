@@ -67,7 +67,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
-    let source = catalog.source(&args.source)?;
+    let source = catalog.input(&args.source)?;
     let mut stream = Stream::new(&args, &catalog, source)?;
     let shutdown = Shutdown::on_signals()?;
     if args.print {

@@ -178,7 +178,7 @@ fn start(
 
 /// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
-    let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
+    let sources: Vec<_> = catalog.inputs().filter(|source| !source.format.names_schemas()).collect();
     let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
     // Other events with each start: the topic still holds those of earlier ones.
     let seed = now_us().unsigned_abs();
@@ -215,7 +215,7 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
     }
-    if let Some(source) = catalog.sources.values().rfind(|source| !source.format.names_schemas()) {
+    if let Some(source) = catalog.inputs().filter(|source| !source.format.names_schemas()).last() {
         let (name, brokers) = (&source.name, &settings.kafka.brokers);
         let path = settings.catalog.path.display();
         let catalog = if settings.is_named("catalog.path") { format!(" --catalog {path}") } else { String::new() };

@@ -277,8 +277,7 @@ impl Publisher {
             payload: Some(value),
             headers: Vec::new(),
         };
-        let json = |failed: serde_json::Result<Vec<u8>>| failed.expect("what is noted is plain data");
-        records.extend(self.changes.iter().map(|(key, changed)| noted(key, json(serde_json::to_vec(changed)))));
+        records.extend(self.changes.iter().map(|(key, changed)| noted(key, changed.to_bytes())));
         let mut progress = self.progress.clone();
         for (stream, position) in streams.iter().zip(&parcel.positions) {
             let published = Published {
@@ -289,7 +288,7 @@ impl Publisher {
                 checked: parcel.checked,
                 incomplete: self.incomplete,
             };
-            records.push(noted(&ProgressKey::Stream(stream.name.clone()), json(serde_json::to_vec(&published))));
+            records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);
         }
         (records, progress)

@@ -25,7 +25,7 @@ fn definitions() -> Definitions {
 }
 
 fn snapshot(cursor: i64) -> Snapshot {
-    let pieces = vec![Piece { name: "w".to_owned(), bytes: cursor.to_le_bytes().to_vec() }];
+    let pieces = vec![Piece { name: "w".to_owned(), bytes: Some(cursor.to_le_bytes().to_vec()) }];
     Snapshot { cursor, fronts: Fronts::new(false), pieces }
 }
 

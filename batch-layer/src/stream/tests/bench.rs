@@ -132,7 +132,7 @@ impl Bench {
             let (rules, log) =
                 (source.rules(), if source.name == from { log.to_owned() } else { log_of(&source.name) });
             let begin = |facts: &mut Facts| {
-                facts.keep_bytes(&rules);
+                facts.keep_bytes(&rules, None);
                 (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(log.clone(), partition), 0));
             };
             archive.change("BEGIN", begin).await.expect("begun");
@@ -182,7 +182,8 @@ impl Bench {
         let facts = archive.facts();
         let partitions = &facts.log(log).expect("begun").partitions;
         let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
-        let (mut buffer, mut decoder) = (Buffer::new(&source, log, &next), Decoder::new(&source));
+        let declared = archive.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(&source, &declared, log, &next), Decoder::new(&source));
         for Row { partition, offset, timestamp_us, key, payload, headers } in rows {
             let (partition, offset, timestamp_us, headers) = (*partition, *offset, *timestamp_us, headers.clone());
             let (key, payload) = (key.as_deref(), payload.as_deref());

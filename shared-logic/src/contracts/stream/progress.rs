@@ -40,6 +40,18 @@ pub struct Checked {
     pub witness: Witness,
 }
 
+impl Published {
+    /// The record's value.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("what is noted is plain data")
+    }
+
+    /// What a value says; `None` if no lane has written it.
+    pub fn of(bytes: &[u8]) -> Option<Published> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
 /// T13: from an offset on, a stream is decided by a definition: it begins there, was added, or has changed in place. The value of a
 /// record with a key of its own, so that compaction keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +67,18 @@ pub struct Changed {
     pub to: DefinitionHash,
     /// The fronts before that offset.
     pub fronts: Fronts,
+}
+
+impl Changed {
+    /// The record's value.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("what is noted is plain data")
+    }
+
+    /// What a value says; `None` if no lane has written it.
+    pub fn of(bytes: &[u8]) -> Option<Changed> {
+        serde_json::from_slice(bytes).ok()
+    }
 }
 
 /// What a partition of the progress topic says: of each key the newest record.
@@ -88,12 +112,12 @@ impl ProgressNoted {
         let (Some(key), Some(value)) = (key.and_then(ProgressKey::of), value) else { return };
         match key {
             ProgressKey::Stream(stream) => {
-                if let Ok(published) = serde_json::from_slice::<Published>(value) {
+                if let Some(published) = Published::of(value) {
                     self.published.insert(stream, published);
                 }
             }
             ProgressKey::Change { .. } => {
-                if let Ok(changed) = serde_json::from_slice::<Changed>(value) {
+                if let Some(changed) = Changed::of(value) {
                     self.changes.insert(key, changed);
                 }
             }
@@ -189,7 +213,7 @@ mod tests {
         let change = |stream: &str, log: &str, offset| {
             ProgressKey::Change { stream: stream.to_owned(), log: log.to_owned(), offset }.to_bytes()
         };
-        let json = |published: &Published| serde_json::to_vec(published).expect("plain data");
+        let json = Published::to_bytes;
         let mut noted = ProgressNoted::default();
         noted.take(Some(b"a"), Some(&json(&published(1))));
         noted.take(Some(b"a"), Some(&json(&published(2))));
@@ -197,8 +221,7 @@ mod tests {
         noted.take(Some(b"a"), None);
         noted.take(None, Some(&json(&published(3))));
         for (stream, log, offset) in [("a", "log", 10), ("a", "log", 9), ("a", "other", 5), ("b", "log", 7)] {
-            let value = serde_json::to_vec(&changed(offset)).expect("plain data");
-            noted.take(Some(&change(stream, log, offset)), Some(&value));
+            noted.take(Some(&change(stream, log, offset)), Some(&changed(offset).to_bytes()));
         }
         assert_eq!(noted.published, BTreeMap::from([("a".to_owned(), published(2))]));
         assert_eq!(noted.changes_of("a", "log").map(|(offset, _)| offset).collect::<Vec<_>>(), [9, 10]);
