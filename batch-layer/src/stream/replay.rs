@@ -100,7 +100,9 @@ impl<'a> Replay<'a> {
         lane.begin_warming(fronts);
         let lane = self.filled(lane, id, from).await?;
         let mut lane = self.brought_to(lane, id, at).await?;
-        if lane.take_fronts(fronts) { Ok(lane) } else { Err(ReplayError::Unsure) }
+        // Before where the archive begins nothing was seen.
+        let begins = from <= self.held.begin(id);
+        if lane.take_fronts(fronts) || begins { Ok(lane) } else { Err(ReplayError::Unsure) }
     }
 
     /// A lane at an offset where nobody knows the fronts: they follow from the records before. `guess` says how far back it is worth to
