@@ -1,5 +1,7 @@
 //! The made-up records are what they claim to be, according to the layers' own decoder.
 
+mod fraud;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
@@ -86,7 +88,7 @@ fn shipped() -> Catalog {
 }
 
 fn mix() -> Mix {
-    Mix { keys: 50, zipf: 1.1, duplicates: 0.03, late: 0.02, broken: 0.05, spread: 10 * MINUTE_US }
+    Mix { keys: 50, zipf: 1.1, duplicates: 0.03, late: 0.02, broken: 0.05, fraud: 0.0, spread: 10 * MINUTE_US }
 }
 
 fn samples(catalog: &Catalog, source: &str, mix: &Mix, seed: u64, count: usize) -> Vec<Sample> {

@@ -42,8 +42,9 @@ const READY_POLL_EVERY: Duration = Duration::from_millis(20);
 const ARCHIVED_STOPS_WITHIN: Span = Span::from_secs(5);
 /// Sample records a second, over all sources.
 const TRAFFIC_PER_SECOND: f64 = 200.0;
-/// Events of the last seconds with fifty keys, of which the least popular still get one now and then.
-const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
+/// Events of the last seconds with fifty keys, of which the least popular still get one now and then, and a fraud every few seconds.
+const TRAFFIC: Mix =
+    Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, fraud: 0.004, spread: 5_000_000 };
 
 /// Runs the whole platform in one process
 ///

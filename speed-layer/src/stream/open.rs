@@ -146,8 +146,10 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     }
     let (lane, past, is_warmed) = state(shared, &archive, &id, &known, &bounds).await?;
     let catch_up = (is_warmed && past.from < known.at).then(|| (known.at, known.fronts.clone()));
-    // What was deleted before the deployment began does not matter.
-    let incomplete_from = (past.warm_from < bounds.start).then_some(past.from.max(bounds.start));
+    // What was deleted before the deployment began does not matter. Where the log begins with what is needed, it may have held more of it.
+    let begins_too_late = is_warmed && past.from <= bounds.start && bounds.begin < bounds.start;
+    let is_incomplete = past.warm_from < bounds.start || begins_too_late;
+    let incomplete_from = is_incomplete.then_some(past.from.max(bounds.start));
     if incomplete_from.is_some() {
         warn!(%id, log_start = bounds.start, needed_from = past.warm_from, "the log no longer holds all of the past that matters; outputs are marked as incomplete until it has passed");
     }
@@ -171,7 +173,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// The number of partitions of each stream's topic. Side outputs have to exist, too.
+/// The number of partitions of each stream's topic. Where events can be late, the side output has to exist, too.
 async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
     let mut partitions = Vec::new();
     for stream in shared.plan.streams() {
@@ -180,7 +182,7 @@ async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
             known.ok_or_else(|| NotOpen::NoTopic { topic: topic.to_owned() })
         };
         partitions.push(described(&stream.topic).await?.partitions);
-        if shared.plan.keeps_originals() {
+        if stream.may_be_late {
             described(&stream.late_topic).await?;
         }
     }

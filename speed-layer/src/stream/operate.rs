@@ -337,7 +337,8 @@ impl Operating {
         let lane = self.lane();
         let (fronts, at) = (lane.fronts(), lane.cursor());
         let past = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await?;
-        if past.warm_from >= read_from {
+        // Where it begins with the first record that was read, there may have been more of it.
+        if past.warm_from >= read_from && past.from > read_from {
             info!(id = %self.id, "the past that matters is whole again");
             self.incomplete_from = None;
             self.lane_mut().set_incomplete(false);

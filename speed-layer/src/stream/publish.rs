@@ -321,6 +321,7 @@ impl Publisher {
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
 async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
+    failpoints::pass("streams::before_init");
     let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
     if progress::read(shared, id.partition).await? == *known {
         return Ok(producer);

@@ -22,6 +22,7 @@ mod recovery;
 mod served;
 mod sixty_days;
 mod speed;
+mod streams;
 mod ten_metrics;
 mod usage;
 mod visible;
@@ -89,6 +90,9 @@ fn main() {
         }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("streams") {
+            streams::measure(scenario, &mut figures).await?;
         }
         if wanted("served") {
             served::measure(scenario, &mut figures).await?;

@@ -20,11 +20,8 @@ impl Usage {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
         // A hundred ticks a second on every Linux that Braid runs on.
-        Ok(Usage { cpu_seconds: ticks as f64 / 100.0, peak_mib: peak_kib / 1024.0 })
+        Ok(Usage { cpu_seconds: ticks as f64 / 100.0, peak_mib: memory_mib(pid, "VmHWM:")? })
     }
 }
 
@@ -59,4 +56,16 @@ impl Took {
         ensure!(status.success(), "a process ended with {status}: {output}");
         Ok(Took { seconds, peak_mib, output })
     }
+}
+
+/// The memory of a process that is resident now, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, what: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let memory = status.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("no {what}"))?;
+    let kib: f64 = memory.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }

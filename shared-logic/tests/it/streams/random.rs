@@ -324,7 +324,8 @@ proptest! {
                 lane.step(portion.outputs_max, &mut out);
             }
             while let Err(error) = lane.snapshot(&BTreeSet::new()) {
-                prop_assert_eq!(error, SnapshotError::InsideOffset { offset: lane.cursor() });
+                let is_inside = matches!(error, SnapshotError::InsideOffset { offset } if offset >= lane.cursor());
+                prop_assert!(is_inside, "{}", error);
                 lane.step(1, &mut out);
             }
             lane = restarted(&world, &lane, &entries, &mut store)?;
