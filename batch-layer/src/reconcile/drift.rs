@@ -145,6 +145,7 @@ impl Measured {
             reason: why.as_ref().map(|why| why.name().to_owned()),
             detail: why.as_ref().map(ToString::to_string),
             drift,
+            stream_check: None,
         }
     }
 }

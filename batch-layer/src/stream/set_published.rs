@@ -20,7 +20,7 @@ use shared_logic::contracts::stream::{
 };
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::stream::{Fronts, OutputPosition};
-use storage::{Archive, Schemas, Storage};
+use storage::{Schemas, Storage};
 use tracing::info;
 
 use super::held::Held;
@@ -243,8 +243,8 @@ impl Setting<'_> {
         self.topics.grow(&topic, self.asked.partitions).await?;
         for (lane, fronts) in lanes.iter().filter(|(lane, _)| !lane.is_known) {
             let id = &lane.id;
-            let producer = TransactionalProducer::init(kafka, &transactional_id(deployment, &self.source.name, id));
-            let producer = producer.await?;
+            let name = transactional_id(deployment, &self.source.name, id);
+            let producer = TransactionalProducer::init(kafka, &name).await?;
             // T4: what was published before the producer was started is known only now.
             let bound = async |which| {
                 let offsets = self.topics.offsets(&topic, &[id.partition], which).await?;

@@ -53,6 +53,10 @@ mod tests {
         format!("{n:016x}").parse().expect("16 digits")
     }
 
+    fn spans(all: &[(i64, i64)]) -> Vec<Range<i64>> {
+        all.iter().map(|(from, to)| *from..*to).collect()
+    }
+
     fn since(offset: i64, n: u8) -> Since {
         Since { offset, definition: hash(n) }
     }
@@ -62,7 +66,7 @@ mod tests {
         let all = [since(10, 1), since(20, 2), since(30, 1), since(40, 1), since(50, 3)];
         assert_eq!(decided_by(&hash(1), &all, &(0..100)), [10..20, 30..50]);
         assert_eq!(decided_by(&hash(1), &all, &(15..35)), [15..20, 30..35]);
-        assert_eq!(decided_by(&hash(3), &all, &(0..100)), [50..100], "the last one goes on");
+        assert_eq!(decided_by(&hash(3), &all, &(0..100)), spans(&[(50, 100)]), "the last one goes on");
         assert_eq!(decided_by(&hash(2), &all, &(30..100)), []);
         assert_eq!(decided_by(&hash(1), &all, &(0..10)), [], "nothing had begun");
         assert_eq!(decided_by(&hash(1), &[], &(0..100)), []);
@@ -71,16 +75,16 @@ mod tests {
     #[test]
     fn neither_the_order_matters_nor_what_was_replaced_at_once() {
         let shuffled = [since(30, 1), since(10, 1), since(20, 2), since(20, 1)];
-        assert_eq!(decided_by(&hash(1), &shuffled, &(0..40)), [10..40]);
+        assert_eq!(decided_by(&hash(1), &shuffled, &(0..40)), spans(&[(10, 40)]));
         assert_eq!(decided_by(&hash(2), &shuffled, &(0..40)), []);
     }
 
     #[test]
     fn what_is_left_is_everything_else() {
         assert_eq!(others(&[10..20, 30..50], &(0..100)), [0..10, 20..30, 50..100]);
-        assert_eq!(others(&[10..20, 30..50], &(10..50)), [20..30]);
-        assert_eq!(others(&[], &(5..9)), [5..9]);
-        assert_eq!(others(&[5..9], &(5..9)), []);
-        assert_eq!(others(&[5..9], &(9..9)), []);
+        assert_eq!(others(&[10..20, 30..50], &(10..50)), spans(&[(20, 30)]));
+        assert_eq!(others(&[], &(5..9)), spans(&[(5, 9)]));
+        assert_eq!(others(&spans(&[(5, 9)]), &(5..9)), []);
+        assert_eq!(others(&spans(&[(5, 9)]), &(9..9)), []);
     }
 }

@@ -143,6 +143,10 @@ mod tests {
 
     use super::*;
 
+    fn span(from: i64, to: i64) -> Vec<Range<i64>> {
+        [from..to].into_iter().collect()
+    }
+
     fn hash(n: u8) -> DefinitionHash {
         format!("{n:016x}").parse().expect("16 digits")
     }
@@ -198,7 +202,7 @@ mod tests {
     fn a_first_check_begins_where_the_streams_did_and_ends_at_what_is_published_and_archived() {
         let noted = noted(&[("a", 1, 80), ("b", 2, 70)], &[("a", 1, 10), ("b", 2, 20)]);
         let plan = planned(&archived(100), &streams(), None, Some(&noted));
-        assert_eq!(spans(&plan), (10..70, [vec![10..70], vec![20..70]].as_slice()));
+        assert_eq!(spans(&plan), (10..70, [span(10, 70), span(20, 70)].as_slice()));
         assert!(!plan.span.follows && plan.span.left_out.is_none());
         let plan = planned(&archived(60), &streams(), None, Some(&noted));
         assert_eq!(spans(&plan).0, 10..60, "what is published is not archived yet");
@@ -209,7 +213,7 @@ mod tests {
         let noted = noted(&[("a", 1, 80), ("b", 2, 80)], &[("a", 1, 10), ("b", 2, 20)]);
         let before = checked(50, &[("a", 1), ("b", 2)]);
         let plan = planned(&archived(100), &streams(), Some(&before), Some(&noted));
-        assert_eq!(spans(&plan), (50..80, [vec![50..80], vec![50..80]].as_slice()));
+        assert_eq!(spans(&plan), (50..80, [span(50, 80), span(50, 80)].as_slice()));
         assert!(plan.span.follows);
         assert_eq!(plan.streams.len(), 2);
         let plan = planned(&archived(50), &streams(), Some(&before), Some(&noted));
@@ -222,16 +226,16 @@ mod tests {
         let noted = noted(&[("a", 1, 80), ("b", 2, 80)], &[("a", 1, 10), ("b", 9, 10), ("b", 2, 60)]);
         let before = checked(50, &[("a", 1), ("b", 9)]);
         let plan = planned(&archived(100), &streams(), Some(&before), Some(&noted));
-        assert_eq!(spans(&plan), (50..80, [vec![50..80], vec![60..80]].as_slice()));
+        assert_eq!(spans(&plan), (50..80, [span(50, 80), span(60, 80)].as_slice()));
         let first = planned(&archived(100), &streams(), None, Some(&noted));
-        assert_eq!(spans(&first), (10..80, [vec![10..80], vec![60..80]].as_slice()));
+        assert_eq!(spans(&first), (10..80, [span(10, 80), span(60, 80)].as_slice()));
     }
 
     #[test]
     fn a_stream_that_is_written_by_another_definition_holds_nothing_up() {
         let noted = noted(&[("a", 1, 80), ("b", 9, 30)], &[("a", 1, 10), ("b", 9, 10)]);
         let plan = planned(&archived(100), &streams(), None, Some(&noted));
-        assert_eq!(spans(&plan), (10..80, [vec![10..80], Vec::new()].as_slice()));
+        assert_eq!(spans(&plan), (10..80, [span(10, 80), Vec::new()].as_slice()));
         assert_eq!(plan.streams.keys().collect::<Vec<_>>(), ["a"]);
     }
 

@@ -25,7 +25,7 @@ fn add(compared: &mut Compared, found: &BTreeMap<String, StreamCheck>) {
 
 /// Has something published in a question.
 fn each_published(asked: &mut Asked, mut change: impl FnMut(&mut Published)) {
-    asked.noted.values_mut().flat_map(|noted| noted.published.values_mut()).for_each(|published| change(published));
+    asked.noted.values_mut().flat_map(|noted| noted.published.values_mut()).for_each(change);
 }
 
 #[tokio::test(flavor = "multi_thread")]
