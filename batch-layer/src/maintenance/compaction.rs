@@ -86,7 +86,7 @@ async fn planned(
     Ok(planned)
 }
 
-/// Merges files of a day. Returns false if another writer has taken one of them out meanwhile.
+/// Merges files of a day. Returns false if another writer has taken one of them out since they were planned.
 pub(super) async fn merge(
     source: &Source,
     archive: &mut Archive,
@@ -94,6 +94,10 @@ pub(super) async fn merge(
     files: Vec<DataFile>,
     target: Target,
 ) -> Result<bool, TableError> {
+    // Since the day before was merged, the archive may be another version than the one that was planned on.
+    if !has_all(archive, &files).await? {
+        return Ok(false);
+    }
     let added = by_time::merged(archive, source, day, &files, target).await?;
     for _ in 0..ATTEMPTS {
         platform::failpoints::pass("maintain::before_merging");
@@ -103,15 +107,26 @@ pub(super) async fn merge(
             counter!("braid_archive_files_compacted_total").increment(files.len() as u64);
             return Ok(true);
         }
-        // The rows are the same as long as all of these files are the table's.
         archive.refresh().await?;
-        let there: HashSet<String> = archive.files().await?.into_iter().map(|file| file.path).collect();
-        if !files.iter().all(|file| there.contains(&file.path)) {
-            debug!(table = archive.path(), day, "another writer has merged or replaced some of these files");
+        if !has_all(archive, &files).await? {
             return Ok(false);
         }
     }
     Err(TableError::Overtaken)
+}
+
+/// Whether all of these files are the archive's. As long as they are, the rows that were merged of them are the same.
+async fn has_all(archive: &Archive, files: &[DataFile]) -> Result<bool, TableError> {
+    let there: HashSet<String> = archive.files().await?.into_iter().map(|file| file.path).collect();
+    let gone = files.iter().find(|file| !there.contains(&file.path));
+    if let Some(gone) = gone {
+        debug!(
+            table = archive.path(),
+            file = gone.path,
+            "another writer has merged or replaced files that were to be merged"
+        );
+    }
+    Ok(gone.is_none())
 }
 
 /// Merges small files of a view, if it counts the metric's definition and is not paused: all days in one commit, so that a reconcile conflicts with it
@@ -155,3 +170,6 @@ pub(super) async fn of_view(
     }
     Err(TableError::Overtaken)
 }
+
+#[cfg(test)]
+mod tests;

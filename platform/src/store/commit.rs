@@ -35,7 +35,8 @@ pub struct Commit {
 pub enum Committed {
     /// The commit is this version.
     At(u64),
-    /// Another writer committed that version first; nothing changed. Refresh the table and plan again.
+    /// Another writer committed that version first, or has taken out what the commit takes out; nothing changed. Refresh the table and
+    /// plan again.
     Conflict,
 }
 
@@ -77,7 +78,8 @@ impl Commit {
         self
     }
 
-    /// Removes files from the table. They stay in the store, for readers of older versions.
+    /// Removes files from the table. They stay in the store, for readers of older versions. It is a conflict if the version that the
+    /// commit follows on does not have all of them.
     pub fn removing(mut self, files: impl IntoIterator<Item = DataFile>) -> Commit {
         self.remove.extend(files);
         self
@@ -102,7 +104,12 @@ impl Commit {
         self
     }
 
-    /// The files that make up the table after it, if `before` do so before.
+    /// The files that it takes out.
+    pub(super) fn removed(&self) -> &[DataFile] {
+        &self.remove
+    }
+
+    /// The files that make up the table after it, if `before` do so before, and have those that it takes out.
     pub(super) fn files_after(&self, before: FilesDigest) -> FilesDigest {
         let files = self.add.iter().fold(before, |files, added| files.with(&added.path));
         self.remove.iter().fold(files, |files, removed| files.without(&removed.path))

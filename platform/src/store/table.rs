@@ -333,12 +333,18 @@ impl Table {
 
 /// The files that make up what deltalake has read.
 async fn files_digest(location: &Location, delta: &DeltaTable) -> Result<FilesDigest, StoreError> {
+    let mut files = FilesDigest::default();
+    each_path(location, delta, |path| files = files.with(path)).await?;
+    Ok(files)
+}
+
+/// Shows the path of each of these files.
+async fn each_path(location: &Location, delta: &DeltaTable, mut shown: impl FnMut(&str)) -> Result<(), StoreError> {
     let failed = |source| location.failed("list the files", source);
     let log_store = delta.log_store();
     let mut views = delta.snapshot().map_err(failed)?.snapshot().file_views(log_store.as_ref(), None);
-    let mut files = FilesDigest::default();
     while let Some(file) = views.try_next().await.map_err(failed)? {
-        files = files.with(&file.path());
+        shown(&file.path());
     }
-    Ok(files)
+    Ok(())
 }

@@ -93,6 +93,43 @@ async fn of_two_writers_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_takes_out_only_what_the_version_has_that_it_follows_on() {
+    for place in Place::each().await {
+        let mut one = created(&place.store("braid")).await;
+        let mut two = Vec::new();
+        for n in 1..=2 {
+            let file = one.write("2026-01-01", frame(&[n]), &["n"]).await.expect("written");
+            let commit = Commit::new("WRITE", "day", 0).adding([file.clone()]);
+            assert_eq!(one.commit(commit).await.expect("committed"), Committed::At(n as u64));
+            two.push(file);
+        }
+        let mut other = one.clone();
+        let of_both = || frame(&[1, 2]);
+        let merge = |merged: &DataFile| {
+            Commit::new("COMPACT", "day", 0).adding([merged.clone()]).removing(two.clone()).same_rows()
+        };
+        let merged = one.write("2026-01-01", of_both(), &["n"]).await.expect("written");
+        assert_eq!(one.commit(merge(&merged)).await.expect("committed"), Committed::At(3));
+        // It planned the same on version 2, and has read the newest version since.
+        assert!(other.refresh().await.expect("read"));
+        let late = other.write("2026-01-01", of_both(), &["n"]).await.expect("written");
+        assert_eq!(other.commit(merge(&late)).await.expect("tried"), Committed::Conflict);
+
+        let own = one.write("2026-01-01", frame(&[3]), &["n"]).await.expect("written");
+        let add = Commit::new("WRITE", "day", 0).adding([own.clone()]);
+        assert_eq!(one.commit(add).await.expect("committed"), Committed::At(4));
+        let remove = |files: &[&DataFile]| Commit::new("REMOVE", "day", 0).removing(files.iter().copied().cloned());
+        assert_eq!(one.commit(remove(&[&own, &own])).await.expect("tried"), Committed::Conflict, "it is there once");
+        assert_eq!(one.commit(remove(&[&own])).await.expect("committed"), Committed::At(5));
+        assert_eq!(one.commit(remove(&[&own])).await.expect("tried"), Committed::Conflict);
+
+        let newest = place.store("braid").open("a/b").await.expect("read").expect("exists");
+        let paths: Vec<String> = newest.files().await.expect("listed").into_iter().map(|file| file.path).collect();
+        assert_eq!((newest.version(), paths), (5, vec![merged.path]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_put_a_new_file_beside_a_table_one_does() {
     for place in Place::each().await {
         let table = created(&place.store("braid")).await;

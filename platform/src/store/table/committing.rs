@@ -1,10 +1,12 @@
 //! The next version of a table, unless another writer has written it.
 
-use tracing::warn;
+use std::collections::HashSet;
+
+use tracing::{debug, warn};
 
 use super::super::commit::{self, Before};
-use super::super::{Commit, Committed, StoreError};
-use super::Table;
+use super::super::{Commit, Committed, DataFile, StoreError};
+use super::{Table, each_path};
 
 impl Table {
     /// Commits on top of this version. On success, this value is at the new version, whatever others have committed since. What the
@@ -16,9 +18,17 @@ impl Table {
     /// behind in the log, below the newest checkpoint, where no reader looks.
     ///
     /// # Errors
-    /// If the log cannot be written. A commit that lost to another writer is not an error but [`Committed::Conflict`].
+    /// If the log cannot be read or written. A commit that lost to another writer is not an error but [`Committed::Conflict`].
     pub async fn commit(&mut self, commit: Commit) -> Result<Committed, StoreError> {
         if !self.stands().await? {
+            return Ok(Committed::Conflict);
+        }
+        if !self.has(commit.removed()).await? {
+            debug!(
+                table = self.path(),
+                version = self.version,
+                "a commit takes out files that are not the table's any more"
+            );
             return Ok(Committed::Conflict);
         }
         let delta = self.delta.so_far();
@@ -49,5 +59,17 @@ impl Table {
             self.read_back().await?;
         }
         Ok(committed)
+    }
+
+    /// Whether these files, each named once, belong to this version. A commit may have been planned on an older one: what it takes out
+    /// is then replaced already, so its rows would be there twice, and the digest that it notes would fit no files.
+    async fn has(&self, files: &[DataFile]) -> Result<bool, StoreError> {
+        if files.is_empty() {
+            return Ok(true);
+        }
+        let paths: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let (delta, mut found) = (self.read_back().await?, 0);
+        each_path(&self.location, &delta, |path| found += usize::from(paths.contains(path))).await?;
+        Ok(found == files.len())
     }
 }

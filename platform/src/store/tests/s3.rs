@@ -106,7 +106,12 @@ async fn a_commit_takes_four_requests_however_much_the_table_holds() {
         assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n));
         assert_eq!(server.requests() - before, 4, "a look before it, the entry, and a look at both entries");
     }
-    assert_eq!((table.files().await.expect("listed").len(), table.note("x").await.expect("read")), (4, Some(4_u64)));
+    let files = table.files().await.expect("listed");
+    assert_eq!((files.len(), table.note("x").await.expect("read")), (4, Some(4_u64)));
+    let before = server.requests();
+    let commit = Commit::new("REMOVE", "day", 0).removing(files);
+    assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(5));
+    assert_eq!(server.requests() - before, 4, "what it takes out was listed before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
