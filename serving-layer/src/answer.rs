@@ -24,10 +24,10 @@ use platform::settings::Span;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
-use shared_logic::complete::Gap;
 use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
+use crate::gap_text::GapText;
 pub(crate) use freshness::freshness;
 use gather::{Gathered, gather};
 pub(crate) use selection::Selection;
@@ -92,18 +92,6 @@ struct SpeedPart {
     lag_ms: Option<i64>,
 }
 
-/// Something that may be missing. A gap concerns the whole range of the answer, because a late event can belong to any bucket.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct GapText {
-    reason: &'static str,
-    text: String,
-    source: String,
-    log: Option<String>,
-    partition: Option<i32>,
-    from: Option<String>,
-    to: Option<String>,
-}
-
 impl Answer {
     /// The members that total and series share. `all` is everything in the range, merged.
     fn new(metric: &Metric, selection: &Selection, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
@@ -117,7 +105,7 @@ impl Answer {
             values: None,
             overflow: Vec::new(),
             complete: gaps.is_empty(),
-            gaps: gaps.iter().map(|gap| GapText::new(gap, metric, &from, &to)).collect(),
+            gaps: gaps.iter().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect(),
             authoritative: gaps.is_empty() && all.layer == Layer::Batch,
             as_of: gathered.as_of_us.map(format_rfc3339),
             provenance: Provenance {
@@ -134,20 +122,6 @@ impl Answer {
             points: None,
             from,
             to,
-        }
-    }
-}
-
-impl GapText {
-    fn new(gap: &Gap, metric: &Metric, from: &Option<String>, to: &Option<String>) -> GapText {
-        GapText {
-            reason: gap.why.name(),
-            text: gap.why.to_string(),
-            source: metric.source.clone(),
-            log: gap.partition.as_ref().map(|id| id.log.clone()),
-            partition: gap.partition.as_ref().map(|id| id.partition),
-            from: from.clone(),
-            to: to.clone(),
         }
     }
 }

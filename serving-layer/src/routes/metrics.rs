@@ -10,24 +10,9 @@ mod query;
 pub(crate) mod series;
 pub(crate) mod total;
 
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request::Parts;
-
 use crate::answer::Answer;
 use crate::problem::Problem;
 use query::Query;
-
-/// The metric's name in the path. There may be no such metric.
-pub(crate) struct MetricName(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for MetricName {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MetricName, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| MetricName(name)).map_err(|_| Problem::no_path(parts.uri.path()))
-    }
-}
 
 /// Refuses an incomplete answer if the request requires a complete one.
 fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {

@@ -31,7 +31,7 @@ pub(crate) async fn newest(
     let parameters = Parameters::read(query.as_deref())?;
     parameters.only(["metric", "limit"].into_iter())?;
     let metric = parameters.get("metric").map(|name| known(&version, name)).transpose()?;
-    let limit = parameters.get("limit").map_or(Ok(LIMIT), limit)?;
+    let limit = parameters.limit(LIMIT, LIMIT_MAX)?;
     let newest = version.reconciliations.newest(metric, limit).await;
     let reconciliations = newest.map_err(|error| Problem::store(&error_text(&error)))?;
     Ok(Json(Body { reconciliations }))
@@ -43,9 +43,4 @@ fn known<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
         Ok(_) => Ok(name),
         Err(problem) => Err(Problem::parameter("metric", problem.detail)),
     }
-}
-
-fn limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {LIMIT_MAX}")))
 }
