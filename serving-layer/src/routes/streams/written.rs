@@ -54,13 +54,14 @@ pub(crate) struct StreamStatus {
 pub(crate) async fn of_all(version: &Version) -> Vec<StreamStatus> {
     let streams = version.streams.values().map(async |stream| {
         let lanes = version.lanes(stream).newest().await;
-        let partitions = partitions(stream, &lanes);
-        let behind: Option<Vec<i64>> = partitions.iter().map(|partition| partition.behind).collect();
+        let behind: Option<Vec<i64>> = partitions(stream, &lanes).iter().map(|partition| partition.behind).collect();
+        let published = lanes.partitions.values().filter_map(|lane| lane.published.get(&stream.stream.name));
+        let published_at = published.filter_map(|last| last.at_us);
         StreamStatus {
             name: stream.stream.name.clone(),
             from: stream.stream.from.clone(),
             behind: behind.filter(|behind| !behind.is_empty()).map(|behind| behind.iter().sum()),
-            published_at: partitions.into_iter().filter_map(|partition| partition.published_at).min(),
+            published_at: published_at.min().map(format_rfc3339),
             written: written(stream, &lanes),
         }
     });
