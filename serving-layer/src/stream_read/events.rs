@@ -133,6 +133,9 @@ impl Watcher {
         } else if self.until().is_some() {
             if let Err(error) = self.catch_up().await {
                 self.wait(&error_text(&error)).await;
+            } else if self.pending.is_empty() && self.heartbeat <= Instant::now() {
+                // What it has passed was not for this client, which has heard nothing for long.
+                self.tell_positions();
             }
         } else {
             self.follow().await;
