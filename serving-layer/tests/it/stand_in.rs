@@ -23,6 +23,8 @@ pub(crate) struct StandIn {
     pub(crate) is_in_process: AtomicBool,
     /// Whether topics have the timestamps of their producers.
     pub(crate) takes_timestamps: AtomicBool,
+    /// How often it was asked where topics start.
+    starts_asked: AtomicUsize,
     records: Arc<Records>,
     /// How many followers there are.
     followers: Arc<AtomicUsize>,
@@ -32,7 +34,10 @@ pub(crate) struct StandIn {
 #[derive(Default)]
 struct Records {
     topics: Mutex<BTreeMap<String, TopicRecords>>,
+    /// Notified of each change.
     written: Condvar,
+    /// Whether nothing arrives at followers.
+    is_held: AtomicBool,
 }
 
 #[derive(Default)]
@@ -99,6 +104,17 @@ impl StandIn {
         topic.partitions.get_mut(&partition).expect("it has that partition").start = start;
     }
 
+    /// Whether nothing arrives at followers from now on.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.records.is_held.store(is_held, Ordering::SeqCst);
+        self.records.written.notify_all();
+    }
+
+    /// How often it was asked where topics start.
+    pub(crate) fn starts_asked(&self) -> usize {
+        self.starts_asked.load(Ordering::SeqCst)
+    }
+
     /// How many followers there are.
     pub(crate) fn followers(&self) -> usize {
         self.followers.load(Ordering::SeqCst)
@@ -127,6 +143,7 @@ impl TopicClient for StandIn {
         topic: &'a str,
         partitions: &'a [i32],
     ) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>> {
+        self.starts_asked.fetch_add(1, Ordering::SeqCst);
         let topics = self.records.topics();
         let start = |partition: &i32| topics.get(topic).map_or(0, |topic| topic.partitions[partition].start);
         let starts = partitions.iter().map(|partition| (*partition, start(partition))).collect();
@@ -187,8 +204,12 @@ impl Follower for Reading {
                 (*next < of.end() || *next < of.start) || ended.get(partition) != Some(&of.end())
             })
         };
-        if !is_news(&topics) {
+        let is_held = || self.records.is_held.load(Ordering::SeqCst);
+        if is_held() || !is_news(&topics) {
             topics = self.records.written.wait_timeout(topics, wait).expect("no panic").0;
+        }
+        if is_held() {
+            return Ok(());
         }
         let Some(topic) = topics.get(&self.topic) else { return Ok(()) };
         for (partition, next) in next {

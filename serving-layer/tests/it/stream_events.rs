@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
 
-use crate::stream_fixture::{ALERTS, ALERTS_LOG, alert, judged};
+use crate::stream_fixture::{ALERTS, ALERTS_LOG, Event, alert, judged};
 use crate::test_server::{DEADLINE, TestServer};
 
 async fn serving(partitions: i32) -> TestServer {
@@ -15,11 +15,11 @@ async fn serving(partitions: i32) -> TestServer {
     server
 }
 
-/// Waits until so many followers read.
-async fn until_followers(server: &TestServer, count: usize) {
+/// Waits until that is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
-    while server.topics.followers() != count {
-        assert!(Instant::now() < deadline, "{} followers read, and not {count}", server.topics.followers());
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -59,7 +59,7 @@ async fn all_clients_share_one_reader_which_ends_with_the_last() {
     }
     assert_eq!(server.topics.followers(), 1);
     drop(watches);
-    until_followers(&server, 0).await;
+    until("nobody reads any more", || server.topics.followers() == 0).await;
     let mut again = server.watch_from_now("").await;
     server.write_alert(0, &alert("a", 1, 0));
     assert_eq!(again.judged(1).await, [1]);
@@ -100,6 +100,26 @@ async fn an_answer_and_the_events_behind_it_have_each_output_once() {
     server.write_alert(0, &alert("a", 6, 6));
     assert_eq!(judged(&answer["outputs"]), [2, 1, 0]);
     assert_eq!(watch.judged(4).await, [3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn what_another_process_has_told_a_client_is_not_told_again() {
+    let server = serving(1).await;
+    let mut stays = server.watch_from_now("").await;
+    server.topics.hold(true);
+    for offset in 0..3 {
+        server.write_alert(0, &alert("a", offset, 0));
+    }
+    // It was told two outputs that have not arrived here yet. When it joins, it is asked whether there are any.
+    let asked = server.topics.starts_asked();
+    let mut comes = server.watch("", Some(&format!("{ALERTS_LOG}:2"))).await;
+    assert_eq!(comes.frame().await, Some(Event::default()));
+    until("it joins", || server.topics.starts_asked() > asked).await;
+    server.topics.hold(false);
+    assert_eq!(stays.judged(3).await, [0, 1, 2]);
+    assert_eq!(comes.judged(1).await, [2]);
+    server.write_alert(0, &alert("a", 3, 0));
+    assert_eq!((stays.judged(1).await, comes.judged(1).await), (vec![3], vec![3]));
 }
 
 /// Alerts of the offsets 0 to 9, at the same offsets of the log. The first `archived` are archived, and the log has forgotten as many
@@ -199,7 +219,7 @@ async fn a_stop_ends_watches_in_order() {
     assert_eq!(watch.next().await, None);
     server.ended().await;
     assert!(begun.elapsed() < server.settings.http.shutdown.get(), "nothing waited for the deadline");
-    until_followers(&server, 0).await;
+    until("nobody reads any more", || server.topics.followers() == 0).await;
 }
 
 #[tokio::test]
