@@ -102,14 +102,14 @@ impl LogClient for KafkaLogs {
     }
 
     fn knows_transactions(&self) -> BoxFuture<'_, Result<Option<bool>, KafkaError>> {
-        Box::pin(async {
+        Box::pin(async move {
             let cluster = cluster(&self.settings, CLUSTER_WITHIN).await?;
             Ok(cluster.map(|cluster| !cluster.is_in_process()))
         })
     }
 
     fn dates_records<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<bool, KafkaError>> {
-        Box::pin(async {
+        Box::pin(async move {
             let config = self.topics.config(topic).await?;
             Ok(config.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime"))
         })

@@ -147,7 +147,7 @@ impl TopicClient for StandIn {
         let topics = self.records.topics();
         let start = |partition: &i32| topics.get(topic).map_or(0, |topic| topic.partitions[partition].start);
         let starts = partitions.iter().map(|partition| (*partition, start(partition))).collect();
-        Box::pin(async { Ok(starts) })
+        Box::pin(async move { Ok(starts) })
     }
 
     fn ends<'a>(&'a self, topic: &'a str, _: &'a [i32]) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>> {
@@ -169,11 +169,13 @@ impl LogClient for StandIn {
     }
 
     fn knows_transactions(&self) -> BoxFuture<'_, Result<Option<bool>, KafkaError>> {
-        Box::pin(async { Ok(Some(!self.is_in_process.load(Ordering::SeqCst))) })
+        let known = !self.is_in_process.load(Ordering::SeqCst);
+        Box::pin(async move { Ok(Some(known)) })
     }
 
     fn dates_records<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, KafkaError>> {
-        Box::pin(async { Ok(!self.takes_timestamps.load(Ordering::SeqCst)) })
+        let dated = !self.takes_timestamps.load(Ordering::SeqCst);
+        Box::pin(async move { Ok(dated) })
     }
 }
 

@@ -173,7 +173,7 @@ mod tests {
     fn each_reader_gets_every_output_from_its_start_on_in_order() {
         let ring = ring();
         push(&ring, 0, b"{}");
-        let RingStart { mut next, at, mut changes } = ring.start();
+        let RingStart { mut next, at, changes } = ring.start();
         assert_eq!((at.to_string().as_str(), changes.has_changed().expect("open")), ("log:1,7", false));
         assert!(ring.take(&mut next).is_none());
         for offset in 1..=TAKEN_MAX as i64 + 2 {
