@@ -9,6 +9,7 @@
 //!
 //! - `session`: what an archiver does, from the first look at the topic on;
 //! - `buffer`: what was read and is not committed yet;
+//! - `day_files`: its rows as files that are not written yet, encoded while more rows come;
 //! - `commit`: rows and facts in one commit;
 //! - `replace`: rows that were archived again, in place of what the source's rules cannot decode (R11);
 //! - `compact`: merges the small files of a day, from time to time.
@@ -16,6 +17,7 @@
 pub(crate) mod buffer;
 pub(crate) mod commit;
 pub(crate) mod compact;
+pub(crate) mod day_files;
 pub(crate) mod replace;
 mod session;
 

@@ -1,13 +1,14 @@
 //! The rows of the archive, as a source decodes them (R11).
 //!
 //! A file of the archive names the rules that it was decoded under. Files of the source's own rules are used as they
-//! are. The records of all others are decoded again, from their bytes, once for each file: the result is kept beside
-//! the table, and found there by the next reconcile. So everything else sees one kind of files only.
+//! are. The records of all others are decoded again, from their bytes or from what tells the same, once for each file: the result
+//! is kept beside the table, and found there by the next reconcile. So everything else sees one kind of files only.
 //!
 //! - `places`: which rows lie in some ranges of offsets;
 //! - `hashes`: the hashes of records that older builds archived (R12);
+//! - `older`: events that were archived before bytes were kept (R11);
 //! - `erased`: what is left of records that were erased;
-//! - `record_rows`: records → rows;
+//! - `record_rows`: records → rows, by day;
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;
@@ -18,6 +19,7 @@ pub(crate) mod digest;
 pub(crate) mod erased;
 pub(crate) mod hashes;
 pub(crate) mod lives;
+mod older;
 mod places;
 pub(crate) mod record_rows;
 pub(crate) mod records;
@@ -40,6 +42,7 @@ use shared_logic::time::{day_of, parse_day};
 use storage::{Archive, Decoded, Schemas};
 use tracing::info;
 
+use self::older::OlderRows;
 use self::record_rows::{Erased, Incoming, RecordRows};
 use crate::rows::{self, RowsError};
 
@@ -108,7 +111,8 @@ async fn decode(
 ) -> Result<Vec<DataFile>, RowsError> {
     let (mut decoded, event_time) = (Decoded::of(rules, file), event_time_column(source, None));
     let (mut records, mut without_bytes) = (0, 0);
-    let columns: Schema = record_columns().into_iter().collect();
+    let older = OlderRows::of(&archive.facts(), source).and_then(|older| older.in_file(file));
+    let columns = older::columns(older.as_ref());
     let mut groups = VecDeque::from(archive.row_groups(file, &columns, |_| true).await?);
     while !groups.is_empty() {
         let (mut frames, mut rows) = (Vec::new(), 0);
@@ -118,9 +122,9 @@ async fn decode(
             rows += group.rows();
             frames.push(group.read(Ok).await?.lazy());
         }
-        let frames =
-            rows::compute("read records", archive.path(), move || concat(frames, UnionArgs::default())).await?;
-        let part = decode_records(archive, source, schemas, (file, frames), None).await?;
+        let rows = rows::compute("read records", archive.path(), move || concat(frames, UnionArgs::default())).await?;
+        let undecoded = Undecoded { file, rows, older: older.clone() };
+        let part = decode_records(archive, source, schemas, undecoded, None).await?;
         (records, without_bytes) = (records + part.records, without_bytes + part.without_bytes);
         for (day, frame) in part.days {
             decoded.push(archive.write_decoded(&decoded, &day, frame, &ranged(&event_time)).await?);
@@ -140,8 +144,18 @@ pub(crate) struct Redecoded {
     pub(crate) without_bytes: usize,
 }
 
-/// Decodes the records of one file from their bytes. Those that are erased stay so, in the file's day. `declared` are the columns
-/// of the table that the rows are for; where it is `None`, the columns of fields have the fields' names.
+/// Records of a file that are to be decoded.
+struct Undecoded<'a> {
+    file: &'a DataFile,
+    /// They have the columns [`older::columns`].
+    rows: LazyFrame,
+    /// Those of the older layout, which are left out otherwise.
+    older: Option<OlderRows>,
+}
+
+/// Decodes the records of one file. Those that are erased stay so, in the file's day. `declared` are the columns of the table that the
+/// rows are for: such rows have bytes, since no others may take the place of what columns tell. Where it is `None`, the columns of
+/// fields have the fields' names.
 ///
 /// # Errors
 /// If the file cannot be read, or a schema that its records name cannot be looked up.
@@ -152,16 +166,18 @@ pub(crate) async fn redecode(
     file: &DataFile,
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
-    let records = archive.read(std::slice::from_ref(file), &record_columns().into_iter().collect()).await?;
-    decode_records(archive, source, schemas, (file, records), declared).await
+    let older = OlderRows::of(&archive.facts(), source).filter(|_| declared.is_none());
+    let older = older.and_then(|older| older.in_file(file));
+    let rows = archive.read(std::slice::from_ref(file), &older::columns(older.as_ref())).await?;
+    decode_records(archive, source, schemas, Undecoded { file, rows, older }, declared).await
 }
 
-/// Decodes records of a file from their bytes. They are in memory at once, before and after.
+/// Decodes records of a file. They are in memory at once, before and after.
 async fn decode_records(
     archive: &Archive,
     source: &Source,
     schemas: &Schemas,
-    (file, records): (&DataFile, LazyFrame),
+    Undecoded { file, rows: records, older }: Undecoded<'_>,
     declared: Option<&Schema>,
 ) -> Result<Redecoded, RowsError> {
     let decoder = Decoder::new(source);
@@ -181,8 +197,10 @@ async fn decode_records(
         let (timestamp, headers) = (timestamp.i64()?, records.column(HEADERS)?.str()?);
         let (key, raw) = (records.column(KEY)?.binary()?, records.column(RAW)?.binary()?);
         let hash = records.column(HASH)?.i32()?;
+        let documents = older.map(|older| older.documents(&records)).transpose()?;
         for row in 0..records.height() {
-            if error.get(row).is_none() && raw.get(row).is_none() {
+            let document = documents.as_ref().and_then(|documents| documents.of_row(row));
+            if error.get(row).is_none() && raw.get(row).is_none() && document.is_none() {
                 without_bytes += 1;
                 continue;
             }
@@ -203,10 +221,13 @@ async fn decode_records(
                 offset,
                 timestamp_us,
                 key: key.get(row),
-                payload: raw.get(row),
+                payload: document.as_deref().or(raw.get(row)),
                 headers: headers.get(row).map(str::to_owned),
             };
-            rows.push(record, &mut decoder);
+            match &document {
+                Some(document) => rows.push_document(record, document, hash.get(row), &mut decoder),
+                None => drop(rows.push(record, &mut decoder)),
+            }
         }
         let mut days = Vec::new();
         for rows in logs.into_values() {

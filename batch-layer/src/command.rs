@@ -7,6 +7,7 @@ mod output;
 mod repair;
 
 use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
@@ -25,10 +26,13 @@ use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
 
+/// The exit code of `schedule --once` if nothing failed, and a view waits.
+const WAITING: u8 = 3;
+
 /// Archives every record and recounts the archive exactly.
 ///
 /// Exits with 0 when it is done or was stopped in order, 1 when something failed, 2 when the command line is wrong, and 130 after
-/// a second signal.
+/// a second signal. `schedule --once` exits with 3 if nothing failed, and not all that was due could be done.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -67,7 +71,10 @@ enum Command {
   batch-layer schedule --once                  # from cron, a systemd timer or a Kubernetes CronJob
   batch-layer schedule --once --output json")]
     Schedule {
-        /// Run the jobs that are due now, each to its end, and exit: with 1 if one failed, else with 0
+        /// Run the jobs that are due now, each to its end, and exit
+        ///
+        /// The exit code is 1 if one failed; else 3 if a view waits, because the speed layer does not count its definition everywhere
+        /// yet (outcome `waiting`), and the next call tries again; else 0. A view that is paused is no reason.
         #[arg(long)]
         once: bool,
         /// How to print what was done
@@ -113,15 +120,15 @@ struct Moved {
     _arguments: Vec<String>,
 }
 
-/// Runs the command with this process's arguments.
+/// Runs the command with this process's arguments, and returns its exit code.
 ///
 /// # Errors
 /// Why it failed or ended early; the text is for an operator.
-pub fn main() -> anyhow::Result<()> {
+pub fn main() -> anyhow::Result<ExitCode> {
     block_on(run())?
 }
 
-async fn run() -> anyhow::Result<()> {
+async fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(name) = args.command.moved_to() {
         return Err(run_braid(name));
@@ -131,7 +138,7 @@ async fn run() -> anyhow::Result<()> {
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     let max_cut_age = settings.reconcile.max_cut_age;
-    match args.command {
+    let done: anyhow::Result<()> = match args.command {
         Command::Init => Ok(crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await?),
         Command::Archive => {
             platform::telemetry::listen(&settings.telemetry).await?;
@@ -161,11 +168,15 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::Schedule { once: true, output } => {
             storage.check().await?;
-            let (reconciler, mut failed) = (Reconciler::new(settings, &storage, &catalog), 0);
+            let (reconciler, mut failed, mut is_waiting) = (Reconciler::new(settings, &storage, &catalog), 0, false);
             let shutdown = Shutdown::on_signals()?;
-            let due = crate::schedule::run_due(&reconciler, &shutdown, |done| failed += output.print(done));
+            let due = crate::schedule::run_due(&reconciler, &shutdown, |done| {
+                failed += output.print(done);
+                is_waiting |= done.is_waiting();
+            });
             shown(&reconciler, due).await?;
-            none_failed(failed)
+            none_failed(failed)?;
+            return Ok(if is_waiting { ExitCode::from(WAITING) } else { ExitCode::SUCCESS });
         }
         Command::Schedule { once: false, .. } => {
             platform::telemetry::listen(&settings.telemetry).await?;
@@ -185,7 +196,8 @@ async fn run() -> anyhow::Result<()> {
         Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Shows on a terminal how far the work has come.

@@ -8,14 +8,17 @@
 //! An imported record has no timestamp of its own, so its age is not judged: old events are what imports are for, and neither the
 //! clock nor the file's date can change what is counted.
 //!
+//! - `files`: names → files, on local disk and in S3 buckets;
 //! - `decoding`: records → rows, so many at a time;
 //! - `report`: what became of a file;
 //! - `command`: the command line.
 
 pub(crate) mod command;
 mod decoding;
+mod files;
 mod report;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use input::InputError;
@@ -23,11 +26,12 @@ use input::file::InputFile;
 use input::rows::RowArgs;
 use platform::clock::now_us;
 use platform::settings::{self, Settings};
-use platform::store::{Committed, DataFile, StoreError};
+use platform::store::{Committed, DataFile, S3FileError, StoreError};
 use platform::task;
 use platform::telemetry::error_text;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{ImportedRecords, import_log};
+use shared_logic::contracts::archive::{ImportedRecords, OlderLayout, import_log};
 use storage::{Archive, ORPHAN_AGE, Storage};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -53,6 +57,9 @@ pub enum ImportError {
     /// The file could not be read, or its format does not fit the source's.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The file lies in an S3 bucket, and was not found there.
+    #[error(transparent)]
+    InS3(#[from] S3FileError),
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -100,14 +107,8 @@ impl Importer {
     pub async fn try_out(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
         let started = Instant::now();
         let log = import_log(digest(file).await?);
-        let mut decoding = Decoding::begin(file, args, &self.source, &log)?;
-        let tally = loop {
-            let (rest, rows) = task::join(self.fill(decoding)).await?;
-            decoding = rest;
-            if rows.len() == 0 {
-                break decoding.tally;
-            }
-        };
+        let decoding = self.begin(file, args, &log).await?;
+        let tally = task::blocking(move || decoding.judge()).await?;
         file.is_unchanged()?;
         Ok(Imported::new(file, log, Outcome::Decoded, tally, started.elapsed()))
     }
@@ -125,7 +126,7 @@ impl Importer {
             let nothing = Tally::default();
             return Ok(Imported::new(file, log, Outcome::AlreadyImported, nothing, started.elapsed()));
         }
-        let decoding = Decoding::begin(file, args, &self.source, &log)?;
+        let decoding = self.begin(file, args, &log).await?;
         // From here on: to read a very large file for its digest may alone take longer than a list holds.
         let written = self.write(&archive, file, decoding, now_us()).await?;
         file.is_unchanged()?;
@@ -149,7 +150,7 @@ impl Importer {
         for _ in 0..ATTEMPTS {
             let Some(columns) = commit::missing_columns(&archive, &self.source)? else { return Ok(archive) };
             let mut facts = archive.facts();
-            facts.keep_bytes(&self.source.rules());
+            facts.keep_bytes(&self.source.rules(), OlderLayout::of(&self.source, &archive.columns()?));
             if commit::facts(&mut archive, facts, Some(&columns)).await? == Committed::Conflict {
                 archive.refresh().await?;
             }
@@ -166,7 +167,8 @@ impl Importer {
         started_us: i64,
     ) -> Result<Written, ImportError> {
         let (mut files, mut listed_us, mut logged) = (Vec::new(), started_us, Instant::now());
-        let mut filling = self.fill(decoding);
+        let declared = Arc::new(archive.columns()?);
+        let mut filling = self.fill(decoding, &declared);
         loop {
             let (decoding, rows) = task::join(filling).await?;
             if rows.len() == 0 {
@@ -176,18 +178,28 @@ impl Importer {
                 info!(file = file.name(), rows = decoding.tally.rows, "importing");
                 logged = Instant::now();
             }
-            filling = self.fill(decoding);
-            files.extend(commit::write_rows(archive, &self.source, rows).await?);
+            filling = self.fill(decoding, &declared);
+            files.extend(rows.write(archive).await?);
             if since(listed_us) >= LIST_EVERY {
                 listed_us = list(archive, file, &files, listed_us).await?;
             }
         }
     }
 
-    /// Decodes as many records as are in memory at once, on a thread that may block.
-    fn fill(&self, decoding: Decoding) -> tokio::task::JoinHandle<Result<decoding::Filled, InputError>> {
-        let settings = self.settings.clone();
-        tokio::task::spawn_blocking(move || decoding.fill(&settings))
+    /// Opens a file, on a thread that may block.
+    async fn begin(&self, file: &InputFile, args: &RowArgs, log: &str) -> Result<Decoding, InputError> {
+        let (file, args, source, log) = (file.clone(), args.clone(), self.source.clone(), log.to_owned());
+        task::blocking(move || Decoding::begin(&file, &args, &source, &log)).await
+    }
+
+    /// Decodes as many records as one commit of the archiver has, on a thread that may block.
+    fn fill(
+        &self,
+        decoding: Decoding,
+        declared: &Arc<Schema>,
+    ) -> tokio::task::JoinHandle<Result<decoding::Filled, InputError>> {
+        let (settings, declared) = (self.settings.clone(), Arc::clone(declared));
+        tokio::task::spawn_blocking(move || decoding.fill(&settings, &declared))
     }
 
     /// R6: one commit that begins, ends, closes and settles the log, with all of its rows.
@@ -205,7 +217,7 @@ impl Importer {
         for _ in 0..ATTEMPTS {
             archive.refresh().await?;
             let mut facts = archive.facts();
-            facts.keep_bytes(&self.source.rules());
+            facts.keep_bytes(&self.source.rules(), OlderLayout::of(&self.source, &archive.columns()?));
             if !facts.add_import(digest, &file.name(), now_us(), &records) {
                 return Ok(Outcome::AlreadyImported);
             }

@@ -1,5 +1,7 @@
 //! The program `batch-layer`. All of it is in the library, so that one program can be every layer.
 
-fn main() -> anyhow::Result<()> {
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
     batch_layer::command::main()
 }

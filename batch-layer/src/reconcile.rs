@@ -78,7 +78,7 @@ use self::slices::Slices;
 
 use crate::archive_rows::witnesses::Records;
 
-pub use self::asked::Request;
+pub use self::asked::{Request, RetiredDays};
 pub use self::error::{DayError, MetricError, ReconcileError, RepairError, SourceError};
 pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};

@@ -1,7 +1,7 @@
 //! The invalid records of an archive: which there are, what one of them holds, and what a catalog makes of it.
 //!
-//! Verdicts are those of the source's rules. Files of the archive that were decoded under other rules are decoded again, from
-//! their bytes, and nothing of that is kept (R11).
+//! Verdicts are those of the source's rules. Files of the archive that were decoded under other rules are decoded again, from their
+//! bytes or from what stands for them, and nothing of that is kept (R11).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use polars::prelude::PolarsResult;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::ERASED;
+use shared_logic::contracts::archive::{ERASED, is_reject};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::rejection::Reason;
@@ -86,6 +86,8 @@ pub enum Verdict {
     Event(Map<String, Json>),
     /// Nothing: `reason` or `reason:field`.
     Rejected(String),
+    /// A mark of a stream, which is no event and no reject.
+    Mark,
     /// The bytes were not kept.
     NotKept,
     /// Nothing is left of it but its place.
@@ -177,6 +179,7 @@ impl<'a> RecordLook<'a> {
         let mut columns = Columns::new(self.source, |_| true, 1);
         match decoder.decode(payload, record.timestamp_us) {
             Ok(event) => columns.push(&event),
+            Err(rejected) if !rejected.reason.is_reject() => return Ok(Verdict::Mark),
             Err(rejected) => return Ok(Verdict::Rejected(rejected.text(&self.source.fields))),
         }
         let failed =
@@ -229,19 +232,17 @@ fn of_group(
     Ok((newest, total))
 }
 
-/// Why a record is rejected by the source's rules, if it is; one that is erased is none any more. What files of these rules say is taken from there.
+/// Why a record is rejected by the source's rules, if it is; one that is erased is none any more, and a mark never was. What files of
+/// these rules say is taken from there.
 fn error_of(stored: &Stored<'_>, decoder: &mut Decoder, source: &Source, own: &str) -> Option<String> {
     if stored.is_erased() {
         return None;
     }
     if stored.rules == Some(own) {
-        return stored.error.map(str::to_owned);
+        return stored.error.filter(|error| is_reject(error)).map(str::to_owned);
     }
-    if !stored.has_bytes() {
-        return None;
-    }
-    let rejected = decoder.decode(stored.payload, stored.timestamp_us).err()?;
-    Some(rejected.text(&source.fields))
+    let rejected = stored.decoded(decoder)?.err()?;
+    rejected.reason.is_reject().then(|| rejected.text(&source.fields))
 }
 
 fn archived(stored: &Stored<'_>) -> ArchivedRecord {

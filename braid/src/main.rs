@@ -49,7 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let ended = match layer() {
-        Some(layer) => layer().map(|()| ExitCode::SUCCESS),
+        Some(layer) => layer(),
         None => platform::process::block_on(run()).map_err(Into::into),
     };
     match ended {
@@ -63,12 +63,12 @@ fn main() -> ExitCode {
 
 /// The layer by whose name this process was called, if it was. So an image needs only one program and links to it, and its
 /// code is on disk and in memory once.
-fn layer() -> Option<fn() -> Result<()>> {
+fn layer() -> Option<fn() -> Result<ExitCode>> {
     let name = std::env::args_os().next()?;
     match Path::new(&name).file_name()?.to_str()? {
         "batch-layer" => Some(batch_layer::command::main),
-        "serving-layer" => Some(serving_layer::command::main),
-        "speed-layer" => Some(speed_layer::command::main),
+        "serving-layer" => Some(|| serving_layer::command::main().map(|()| ExitCode::SUCCESS)),
+        "speed-layer" => Some(|| speed_layer::command::main().map(|()| ExitCode::SUCCESS)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use polars::prelude::{DataFrame, LazyFrame, PlRefPath, ScanArgsParquet, col};
+use polars::prelude::{DataFrame, LazyFrame, PlRefPath, ScanArgsParquet, col, lit};
 use serde_json::Value;
 
 /// What the archive of one source holds.
@@ -90,7 +90,9 @@ fn read_table(table: &Path) -> Result<Archive> {
     let mut archive = Archive::default();
     for file in active_files(table)? {
         let path = PlRefPath::try_from_path(&table.join(&file))?;
-        let columns = [col("_log"), col("_partition"), col("_offset"), col("_error").is_not_null().alias("rejected")];
+        // A mark of a stream is no reject; where there is no error, the comparison is null.
+        let columns =
+            [col("_log"), col("_partition"), col("_offset"), col("_error").neq(lit("mark")).alias("rejected")];
         let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(columns).collect()?;
         let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
         let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);

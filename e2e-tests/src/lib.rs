@@ -3,7 +3,7 @@
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
 //! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`], as [`Traffic`] batch by
 //! batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the
-//! answers with an [`Oracle`] that counts row by row. [`Archive`] reads the archive's files as any Delta reader would, and a
+//! answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one. [`Archive`] reads the archive's files as any Delta reader would, and a
 //! second [`Observer`] reads tables with other engines. A [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios
 //! wait for conditions, never for time to pass.
 //!
@@ -30,6 +30,7 @@ pub mod s3;
 pub mod scenario;
 pub mod stage;
 pub mod stranger;
+pub mod streams;
 pub mod time;
 pub mod traffic;
 pub mod up;

@@ -108,7 +108,10 @@ impl Observer {
 }
 
 /// The interpreter that it runs in, or why there is none. Asked once per test binary.
-fn python() -> Result<&'static Path, String> {
+///
+/// # Errors
+/// Why it cannot be had here.
+pub fn python() -> Result<&'static Path, String> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let python = PYTHON.get_or_init(|| fetched::by("e2e-tests/second-observer.sh"));
     python.as_ref().map(PathBuf::as_path).map_err(Clone::clone)

@@ -1,4 +1,5 @@
-//! Any text as a catalog: if it is accepted, every metric has a plan that runs; if it is refused, each mistake says where and why.
+//! Any text as a catalog: if it is accepted, every metric has a plan that runs, and every stream is a source; if it is refused, each
+//! mistake says where and why.
 
 use polars::prelude::{DataFrame, IntoLazy};
 use shared_logic::catalog::{Catalog, Metric, Mistake, Source};
@@ -20,7 +21,7 @@ pub fn catalog(text: &str) {
     }
 }
 
-/// Every metric has a plan that runs, and a definition that does not depend on the layout of the file.
+/// Every metric has a plan that runs, and every stream is a source. Definitions do not depend on the layout of the file.
 fn accepted(text: &str, catalog: &Catalog) {
     // Added at the end, because a byte order mark may only stand first.
     let again = Catalog::parse(&format!("{text}\n# the same\n")).expect("a comment changes nothing");
@@ -31,6 +32,14 @@ fn accepted(text: &str, catalog: &Catalog) {
         if is_possible(source) {
             runs(source, metric);
         }
+    }
+    for (stream, same) in catalog.streams.values().zip(again.streams.values()) {
+        let definition = catalog.stream_definition(stream);
+        assert_eq!(definition, again.stream_definition(same), "a definition is stable");
+        let source = &catalog.sources[&stream.name];
+        assert!(source.is_stream && source.written_by == Some(definition), "a stream is a source");
+        assert!(source.key.iter().all(|key| source.field(key).is_some()), "records are keyed by a field");
+        events(source);
     }
     let counted = |source: &&Source| is_possible(source) && catalog.metrics_of(&source.name).next().is_some();
     catalog.sources.values().filter(counted).for_each(|source| run_together(catalog, source));

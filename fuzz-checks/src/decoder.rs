@@ -192,6 +192,7 @@ fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejec
         Reason::MissingField | Reason::WrongType | Reason::OutOfRange | Reason::TooOld | Reason::TooFarAhead => {
             (true, true)
         }
+        Reason::Mark => (false, source.is_stream),
     };
     assert!(of_the_format, "{reason} cannot happen in this format");
     assert_eq!(of_a_field, field.is_some_and(|field| field < source.fields.len()), "{reason} names its field");

@@ -1,12 +1,14 @@
 //! A whole file for a source: which format it has, the digest of its content, and its records.
 //!
 //! A file is read twice: once for its digest, and once for its records. The digest is of what the file holds once it is unpacked, so
-//! a file and its compressed copy have the same.
+//! a file and its compressed copy have the same. Both times it holds the same: what tells that is the file's inode and times on local
+//! disk, and elsewhere whoever reads it ([`Remote`]).
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use shared_logic::catalog::Source;
@@ -14,9 +16,12 @@ use shared_logic::format::Format;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::InputError;
+use crate::blocks::Blocks;
 use crate::parquet_rows::ParquetRows;
 use crate::plain::plain;
 use crate::rows::{Line, RowArgs, Rows, Separated, is_blank};
+
+pub use crate::blocks::Remote;
 
 /// With these bytes a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
@@ -41,12 +46,20 @@ pub enum Kind {
     Combined,
 }
 
-/// A file on local disk that does not change while it is read.
+/// A file that does not change while it is read.
 #[derive(Debug, Clone)]
 pub struct InputFile {
-    path: PathBuf,
+    place: Place,
     kind: Option<Kind>,
-    stamp: Stamp,
+}
+
+/// Where a file lies.
+#[derive(Debug, Clone)]
+enum Place {
+    /// On local disk.
+    Disk(PathBuf, Stamp),
+    /// Anywhere else.
+    Remote(Arc<dyn Remote>),
 }
 
 /// What tells that a file is the same and has not changed.
@@ -77,8 +90,8 @@ impl InputFile {
     /// If it is not a file on local disk that can be read.
     pub fn open(path: &Path, kind: Option<Kind>) -> Result<InputFile, InputError> {
         let name = || path.display().to_string();
-        if name().contains("://") {
-            return Err(InputError::NotLocal { name: name() });
+        if let Some((scheme, _)) = name().split_once("://") {
+            return Err(InputError::NotLocal { scheme: scheme.to_owned() });
         }
         let unreadable = |source| InputError::Open { name: name(), source };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -88,24 +101,44 @@ impl InputFile {
         let mut begin = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
         file.take(BEGIN_BYTES).read_to_end(&mut begin).map_err(unreadable)?;
-        if let Some(packed) = packed_otherwise(&begin) {
-            return Err(InputError::Packed { name: name(), packed });
+        let place = Place::Disk(path.to_owned(), Stamp::of(&metadata));
+        InputFile::of(place, path, &begin, kind)
+    }
+
+    /// A file that lies elsewhere; `begin` is its first bytes: eight or more, or all that it has. Its kind is found in the same way.
+    ///
+    /// # Errors
+    /// If it is packed in a way that is not read.
+    pub fn remote(remote: Arc<dyn Remote>, begin: &[u8], kind: Option<Kind>) -> Result<InputFile, InputError> {
+        let name = remote.name();
+        InputFile::of(Place::Remote(remote), Path::new(&name), begin, kind)
+    }
+
+    fn of(place: Place, path: &Path, begin: &[u8], kind: Option<Kind>) -> Result<InputFile, InputError> {
+        if let Some(packed) = packed_otherwise(begin) {
+            return Err(InputError::Packed { name: path.display().to_string(), packed });
         }
         let kind = if begin.starts_with(PARQUET) { Some(Kind::Parquet) } else { kind.or_else(|| named(path)) };
-        Ok(InputFile { path: path.to_owned(), kind, stamp: Stamp::of(&metadata) })
+        Ok(InputFile { place, kind })
     }
 
     /// Its name in messages.
     pub fn name(&self) -> String {
-        self.path.display().to_string()
+        match &self.place {
+            Place::Disk(path, _) => path.display().to_string(),
+            Place::Remote(remote) => remote.name(),
+        }
     }
 
-    /// How many bytes it has on disk.
+    /// How many bytes it has where it lies.
     pub fn bytes(&self) -> u64 {
-        self.stamp.bytes
+        match &self.place {
+            Place::Disk(_, stamp) => stamp.bytes,
+            Place::Remote(remote) => remote.bytes(),
+        }
     }
 
-    /// The digest of what it holds, unpacked: 128 bits of XXH3.
+    /// The digest of what it holds, unpacked: 128 bits of XXH3. The calling thread may block, as everywhere here.
     ///
     /// # Errors
     /// If it cannot be read, or changed meanwhile.
@@ -128,7 +161,10 @@ impl InputFile {
     pub fn records(&self, source: &Source, args: &RowArgs) -> Result<Records, InputError> {
         let name = self.name();
         let reading = match self.content_for(source)? {
-            Content::Parquet => Reading::Parquet(ParquetRows::open(self.reopen()?, source, &name)?),
+            Content::Parquet => Reading::Parquet(match &self.place {
+                Place::Disk(path, stamp) => ParquetRows::open(unchanged(path, stamp)?, source, &name)?,
+                Place::Remote(remote) => ParquetRows::open_remote(remote, source, &name)?,
+            }),
             content => {
                 let rows = match content {
                     Content::Objects(separated) => Rows::as_objects(source, separated, args),
@@ -141,21 +177,25 @@ impl InputFile {
         Ok(Records { name, reading })
     }
 
-    /// Fails if another process has changed it since it was opened.
+    /// Fails if another process has changed it since it was opened, so that what was read of it may be of two contents. Of a file that
+    /// lies elsewhere, that was found out with each read.
     ///
     /// # Errors
     /// [`InputError::Changed`], or if it is not there any more.
     pub fn is_unchanged(&self) -> Result<(), InputError> {
-        self.reopen().map(drop)
+        match &self.place {
+            Place::Disk(path, stamp) => unchanged(path, stamp).map(drop),
+            Place::Remote(_) => Ok(()),
+        }
     }
 
-    fn reopen(&self) -> Result<File, InputError> {
-        let unreadable = |source| InputError::Open { name: self.name(), source };
-        let file = File::open(&self.path).map_err(unreadable)?;
-        if Stamp::of(&file.metadata().map_err(unreadable)?) != self.stamp {
-            return Err(InputError::Changed { name: self.name() });
-        }
-        Ok(file)
+    /// Its bytes from its begin on.
+    fn reopen(&self) -> Result<Box<dyn Read + Send>, InputError> {
+        let bytes: Box<dyn Read + Send> = match &self.place {
+            Place::Disk(path, stamp) => Box::new(unchanged(path, stamp)?),
+            Place::Remote(remote) => Box::new(Blocks::in_order(remote).reader(0)),
+        };
+        Ok(bytes)
     }
 
     /// How its records become payloads of the source.
@@ -195,6 +235,17 @@ impl InputFile {
             way_out,
         }
     }
+}
+
+/// A file on local disk, if it is the same and has not changed.
+fn unchanged(path: &Path, stamp: &Stamp) -> Result<File, InputError> {
+    let name = || path.display().to_string();
+    let unreadable = |source| InputError::Open { name: name(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if Stamp::of(&file.metadata().map_err(unreadable)?) != *stamp {
+        return Err(InputError::Changed { name: name() });
+    }
+    Ok(file)
 }
 
 /// How records of a file become payloads.

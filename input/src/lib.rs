@@ -4,8 +4,12 @@
 //! - [`rows`]: which lines are one record, which none, and in which order their columns stand;
 //! - `parquet_rows`: rows of a Parquet file as JSON objects;
 //! - [`file`](mod@file): a whole file for a source, whatever format both have, and the digest of its content;
+//! - `blocks`: a file that does not lie on local disk, in blocks;
+//! - `columns`: the names of a file's columns;
 //! - `json`: texts as JSON.
 
+mod blocks;
+mod columns;
 pub mod file;
 mod json;
 mod parquet_rows;
@@ -70,6 +74,17 @@ pub enum InputError {
         /// The columns that the header names.
         names: String,
     },
+    /// Two columns have one name.
+    #[error(
+        "{name} has two columns `{column}`, and which of them is meant would be a guess: give each column a name of its own, or leave \
+         one of them out"
+    )]
+    TwoColumns {
+        /// The input's name.
+        name: String,
+        /// What both are called.
+        column: String,
+    },
     /// A required field stands deeper in an object than a column can.
     #[error(
         "field `{field}` stands deeper in an object than a column of {name} can: write the file as NDJSON, or declare the field \
@@ -121,13 +136,11 @@ pub enum InputError {
         /// How it is packed.
         packed: &'static str,
     },
-    /// The file is not on local disk.
-    #[error(
-        "{name} lies in an object store, which this build does not read files from: copy the file to local disk and give its path"
-    )]
+    /// The address names no place from which files are read. It may hold a key, so it is not printed.
+    #[error("files are not read from {scheme}://: give a path on local disk, or s3://bucket/path")]
     NotLocal {
-        /// The file's address.
-        name: String,
+        /// What the address begins with.
+        scheme: String,
     },
     /// The file is no regular file, so that it cannot be read twice.
     #[error("{name} is no regular file: it is read twice, so write it to a file first")]

@@ -7,6 +7,7 @@
 
 mod values;
 
+use std::error::Error;
 use std::fs::File;
 use std::slice::Iter;
 use std::sync::Arc;
@@ -18,11 +19,14 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
 use parquet::schema::types::ColumnDescPtr;
 use shared_logic::catalog::Source;
 use shared_logic::schema::{EpochUnit, FieldType, InstantFormat};
 
 use crate::InputError;
+use crate::blocks::{Blocks, Remote};
+use crate::columns::twice;
 use crate::json::write_text;
 use crate::rows::{Line, member};
 
@@ -50,17 +54,43 @@ struct Column {
 }
 
 impl ParquetRows {
-    /// The rows of a file, as objects for a source of JSON. `name` is that of the file in errors.
+    /// The rows of a file on local disk, as objects for a source of JSON. `name` is that of the file in errors.
     ///
     /// # Errors
-    /// If it is not a Parquet file, or a column holds what JSON or the source's field cannot.
+    /// If it is not a Parquet file, two of its columns have one name, or one holds what JSON or the source's field cannot.
     pub(crate) fn open(file: File, source: &Source, name: &str) -> Result<ParquetRows, InputError> {
-        let failed = |error: ParquetError| InputError::Parquet { name: name.to_owned(), why: error.to_string() };
-        let metadata = metadata(&file).map_err(failed)?;
+        let metadata = metadata(&file).map_err(|error| unreadable(name, &error))?;
+        ParquetRows::of(file, metadata, source, name)
+    }
+
+    /// The same for a file that lies elsewhere.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn open_remote(
+        remote: &Arc<dyn Remote>,
+        source: &Source,
+        name: &str,
+    ) -> Result<ParquetRows, InputError> {
+        let metadata = metadata(&Blocks::in_order(remote)).map_err(|error| unreadable(name, &error))?;
+        let blocks = Blocks::of_columns(remote, metadata.parquet_schema().num_columns());
+        ParquetRows::of(blocks, metadata, source, name)
+    }
+
+    fn of<R: ChunkReader + 'static>(
+        file: R,
+        metadata: ArrowReaderMetadata,
+        source: &Source,
+        name: &str,
+    ) -> Result<ParquetRows, InputError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-        let columns = builder.schema().fields().iter().map(|field| Column::of(field, source, name));
+        let fields = builder.schema().fields();
+        if let Some(column) = twice(fields.iter().map(|field| field.name().as_str())) {
+            return Err(InputError::TwoColumns { name: name.to_owned(), column: column.to_owned() });
+        }
+        let columns = fields.iter().map(|field| Column::of(field, source, name));
         let columns = columns.collect::<Result<Vec<Column>, InputError>>()?;
-        let batches = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(failed)?;
+        let batches = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(|error| unreadable(name, &error))?;
         Ok(ParquetRows { name: name.to_owned(), columns, batches, batch: None, row: 0, given: 0 })
     }
 
@@ -77,20 +107,22 @@ impl ParquetRows {
             }
             match self.batches.next() {
                 Some(Ok(batch)) => (self.batch, self.row) = (Some(batch), 0),
-                Some(Err(error)) => {
-                    return Err(InputError::Parquet { name: self.name.clone(), why: error.to_string() });
-                }
+                Some(Err(error)) => return Err(unreadable(&self.name, &error)),
                 None => return Ok(None),
             }
         }
     }
 }
 
+fn unreadable(name: &str, error: &dyn Error) -> InputError {
+    InputError::Parquet { name: name.to_owned(), why: error.to_string() }
+}
+
 /// What a file declares of its columns.
 ///
 /// Instants of the old type INT96 would be read as nanoseconds of 64 bits, which reach from 1677 to 2262: others, such as
 /// 9999-12-31 for "never", would become other instants without a word. So they are read in microseconds.
-fn metadata(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+fn metadata<R: ChunkReader>(file: &R) -> Result<ArrowReaderMetadata, ParquetError> {
     let declared = ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
     let leaves = declared.parquet_schema().columns();
     if leaves.iter().all(|leaf| leaf.physical_type() != PhysicalType::INT96) {

@@ -18,6 +18,7 @@ use self::objects::Objects;
 pub(crate) use self::objects::member;
 use self::table::{Order, Quoting, Table};
 use crate::InputError;
+use crate::columns::twice;
 
 /// A longer record is an error: the file probably has no lines. It is far above what a broker accepts as one record.
 const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -103,7 +104,7 @@ impl Rows {
     /// The next record of the input, which is called `name` in errors; nothing at its end.
     ///
     /// # Errors
-    /// If the input cannot be read, a record is too long, or the header lacks a required column.
+    /// If the input cannot be read, a record is too long, or the header lacks a required column or names one twice.
     pub fn next(&mut self, input: &mut impl BufRead, name: &str) -> Result<Option<Line>, InputError> {
         while let Some(row) = self.read(input, name)? {
             if is_blank(&row.text) {
@@ -157,16 +158,20 @@ impl Rows {
     /// Whether the first row is a header. If so, it says what becomes of the rows behind it.
     fn takes_header(&mut self, row: &[u8], name: &str) -> Result<bool, InputError> {
         let Some(table) = &self.table else { return Ok(false) };
-        if let Form::Awaited(source) = &self.form {
-            self.form = Form::Objects(Objects::of_header(table, source, row, name)?);
-            return Ok(true);
-        }
         let order = Order::of_header(table, row);
         if !self.has_header && !order.is_whole() {
             return Ok(false);
         }
+        let names = table.names(row);
+        if let Some(column) = twice(names.iter().map(AsRef::as_ref)) {
+            return Err(InputError::TwoColumns { name: name.to_owned(), column: column.to_owned() });
+        }
+        if let Form::Awaited(source) = &self.form {
+            self.form = Form::Objects(Objects::of_header(&names, source, name)?);
+            return Ok(true);
+        }
         if let Some(column) = order.missing(table) {
-            let (name, column, names) = (name.to_owned(), column.to_owned(), table.names(row).join(", "));
+            let (name, column, names) = (name.to_owned(), column.to_owned(), names.join(", "));
             return Err(InputError::HeaderLacks { name, column, names });
         }
         if !order.is_declared() {

@@ -15,6 +15,7 @@
 //! - `row_groups`: a file read one row group at a time;
 //! - `durable`: local disk as an object store whose puts survive a power cut;
 //! - `s3`: an S3 bucket as one whose commits are recognised if their reply was lost;
+//! - `s3_file`: a file in an S3 bucket that belongs to no table, to be read;
 //! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `file_beside`: what is known of such a file;
@@ -36,6 +37,7 @@ mod probe;
 mod retention;
 mod row_groups;
 mod s3;
+mod s3_file;
 mod table;
 mod torn;
 
@@ -55,6 +57,7 @@ pub use self::probe::Unfit;
 use self::retention::Retention;
 pub use self::retention::TOMBSTONE_AGE;
 pub use self::row_groups::GroupReader;
+pub use self::s3_file::{S3File, S3FileError};
 pub use self::table::Table;
 use crate::{clock, settings};
 

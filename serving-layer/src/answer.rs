@@ -2,9 +2,9 @@
 //! be.
 //!
 //! - `selection`: which cells of a metric are merged;
-//! - `gather`: reads the shards that a snapshot needs, judges whether the answer is complete and as of when (R9), and takes a newer
-//!   snapshot if this one is too old (R10);
-//! - `total` and `series`: the two kinds of questions; both give an [`Answer`];
+//! - `gather`: asks for the shards that a snapshot needs, takes from the look whether the answer is complete and as of when (R9), and
+//!   takes a newer snapshot if this one is too old (R10);
+//! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
 //! - `values`: merged measures and derived values as JSON;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
@@ -28,18 +28,22 @@ use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
+use crate::written::Written;
 pub(crate) use freshness::freshness;
-use gather::{Gathered, gather};
+use gather::{About, Gathered, gather};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
-use values::{Overflow, finalized, measures};
+use values::{Named, Overflow, finalized, measures};
 
-/// The body of an answer to `total` or `series`. Instants are RFC 3339.
+/// About how many bytes an answer without points takes.
+const ANSWER_BYTES: usize = 1_024;
+
+/// The body of an answer to `total` or `series`, with all that it need not own. Instants are RFC 3339.
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer {
-    metric: String,
-    key: Map<String, Value>,
+struct Answer<'a> {
+    metric: &'a str,
+    key: &'a Map<String, Value>,
     /// Widened to the grain, as far as there is time; null if the range is unbounded.
     from: Option<String>,
     to: Option<String>,
@@ -48,81 +52,96 @@ pub(crate) struct Answer {
     step: Option<String>,
     /// Only in a total.
     #[serde(skip_serializing_if = "Option::is_none")]
-    values: Option<Map<String, Value>>,
+    values: Option<Named<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    overflow: Vec<Overflow>,
+    overflow: Vec<Overflow<'a>>,
     complete: bool,
-    pub(crate) gaps: Vec<GapText>,
+    gaps: Vec<GapText>,
     /// Whether all of it comes from the batch view: the answer is complete, and the speed view adds nothing.
     authoritative: bool,
     as_of: Option<String>,
-    provenance: Provenance,
+    provenance: Provenance<'a>,
     /// Only in a series.
     #[serde(skip_serializing_if = "Option::is_none")]
-    points: Option<Vec<Point>>,
+    points: Option<Vec<Point<'a>>>,
 }
 
 /// One step of a series.
 #[derive(Debug, Serialize)]
-struct Point {
+struct Point<'a> {
     start: String,
-    values: Map<String, Value>,
+    values: Named<'a>,
     layer: Layer,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    overflow: Vec<Overflow>,
+    overflow: Vec<Overflow<'a>>,
 }
 
 /// What each view contributed.
 #[derive(Debug, Serialize)]
-struct Provenance {
-    batch: BatchPart,
-    speed: SpeedPart,
+struct Provenance<'a> {
+    batch: BatchPart<'a>,
+    speed: SpeedPart<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct BatchPart {
-    values: Map<String, Value>,
+struct BatchPart<'a> {
+    values: Named<'a>,
     version: Option<u64>,
     committed_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct SpeedPart {
-    values: Map<String, Value>,
+struct SpeedPart<'a> {
+    values: Named<'a>,
     lag_ms: Option<i64>,
 }
 
-impl Answer {
-    /// The members that total and series share. `all` is everything in the range, merged.
-    fn new(metric: &Metric, selection: &Selection, gathered: &Gathered, all: &Merged, now_us: i64) -> Answer {
-        let (from, to) = (selection.from_us.map(bound_text), selection.to_us.map(bound_text));
-        let gaps = &gathered.verdict.gaps;
+impl<'a> Answer<'a> {
+    /// The members that total and series share. The answer is about the range from `from_us` to `to_us`; `all` is everything in it,
+    /// merged.
+    fn new(
+        metric: &'a Metric,
+        key: &'a Map<String, Value>,
+        (from_us, to_us): (Option<i64>, Option<i64>),
+        gathered: &Gathered,
+        all: &Merged,
+    ) -> Answer<'a> {
+        let (from, to) = (from_us.map(bound_text), to_us.map(bound_text));
+        let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
+        let is_complete = gaps.is_empty();
         Answer {
-            metric: metric.name.clone(),
-            key: selection.columns.clone(),
+            metric: &metric.name,
+            key,
             grain: duration_text(metric.grain_us),
             step: None,
             values: None,
             overflow: Vec::new(),
-            complete: gaps.is_empty(),
-            gaps: gaps.iter().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect(),
-            authoritative: gaps.is_empty() && all.layer == Layer::Batch,
-            as_of: gathered.as_of_us.map(format_rfc3339),
+            complete: is_complete,
+            gaps,
+            authoritative: is_complete && all.layer == Layer::Batch,
+            as_of: gathered.as_of_us().map(format_rfc3339),
             provenance: Provenance {
                 batch: BatchPart {
                     values: measures(metric, &all.batch),
-                    version: gathered.view.as_ref().map(|view| view.version),
-                    committed_at: gathered.view.as_ref().map(|view| format_rfc3339(view.note.committed_at_us)),
+                    version: gathered.ground.view.as_ref().map(|view| view.version),
+                    committed_at: gathered.ground.view.as_ref().map(|view| format_rfc3339(view.note.committed_at_us)),
                 },
                 speed: SpeedPart {
                     values: measures(metric, &all.speed),
-                    lag_ms: gathered.as_of_us.map(|as_of| lag_ms(as_of, now_us)),
+                    lag_ms: gathered.as_of_us().map(|as_of| lag_ms(as_of, gathered.at_us())),
                 },
             },
             points: None,
             from,
             to,
         }
+    }
+
+    fn written(&self) -> Written {
+        let mut body = Vec::with_capacity(ANSWER_BYTES);
+        serde_json::to_writer(&mut body, self).expect("an answer is plain data");
+        let gaps = self.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
+        Written { body: body.into(), gaps: gaps.collect() }
     }
 }
 

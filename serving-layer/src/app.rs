@@ -7,6 +7,7 @@ use platform::settings;
 use tokio::task::JoinSet;
 
 use crate::redis_link::RedisLink;
+use crate::requests::Requests;
 use crate::stream_read::Access;
 use crate::topics::TopicClient;
 use crate::versions::Versions;
@@ -19,6 +20,7 @@ pub(crate) struct App {
     /// What the readers of streams share.
     pub(crate) access: Arc<Access>,
     pub(crate) http: settings::Http,
+    pub(crate) requests: Requests,
 }
 
 impl App {

@@ -1,6 +1,9 @@
 //! What is asked of a metric.
 
-use shared_logic::catalog::{DefinitionHash, Metric, RulesHash};
+use std::sync::Arc;
+
+use shared_logic::catalog::{DecodingRules, DefinitionHash, Metric};
+use shared_logic::measure::MeasureKind;
 
 /// A metric as a version defines it.
 #[derive(Clone, Copy)]
@@ -8,5 +11,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) metric: &'a Metric,
     pub(crate) definition: &'a DefinitionHash,
     /// The rules by which the metric's source decodes records.
-    pub(crate) rules: &'a RulesHash,
+    pub(crate) rules: &'a DecodingRules,
+    /// The metric's measures, in order.
+    pub(crate) kinds: &'a Arc<[MeasureKind]>,
 }

@@ -10,10 +10,10 @@
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
 //! 7. `stream_read` reads what streams have written, and what they write from now on.
 //!
-//! Around them: `problem` is what a request gets instead of an answer, `gap_text` what may be missing in one, `topics` asks Kafka, `redis_link` is the connection to
-//! Redis, `asked` is what is asked of a metric, `last_read` keeps the last known value when a read fails, `reconciliations` is the
-//! table of what reconciles have moved, `app` is what all requests share, `server` listens and stops in order, and `command` is the
-//! command line.
+//! Around them: `problem` is what a request gets instead of an answer, `gap_text` is what may be missing in one, `topics` asks Kafka,
+//! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
+//! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `requests` counts requests,
+//! `app` is what they all share, `server` listens and stops in order, and `command` is the command line.
 //!
 //! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
 //! answer, and `shared_logic::merge` merges them with the batch view.
@@ -28,6 +28,7 @@ mod last_read;
 mod problem;
 mod reconciliations;
 mod redis_link;
+mod requests;
 mod router;
 mod routes;
 mod server;
@@ -36,6 +37,7 @@ mod speed_view;
 mod stream_read;
 mod topics;
 mod versions;
+mod written;
 
 pub use server::{ServeError, Server, run};
 pub use stream_read::{Follower, LogClient, LogRecord, Told};

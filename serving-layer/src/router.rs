@@ -48,8 +48,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// Ends a request after `http.request_timeout`, turns a panic into a problem, and counts requests.
 async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     let within = app.http.request_timeout.get();
     let mut response = match tokio::time::timeout(within, answer).await {
@@ -62,8 +62,6 @@ async fn bounded_and_counted(State(app): State<Arc<App>>, request: Request, next
     };
     // Answers change with every event and must not be cached.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let labels = [("route", route), ("status", response.status().as_u16().to_string())];
-    ::metrics::histogram!("braid_serving_request_seconds", &labels).record(begun.elapsed().as_secs_f64());
-    ::metrics::counter!("braid_serving_requests_total", &labels).increment(1);
+    app.requests.count(route, response.status(), begun.elapsed());
     response
 }

@@ -28,6 +28,7 @@ use tracing::{info, warn};
 use crate::app::App;
 use crate::batch_view::Disk;
 use crate::redis_link::RedisLink;
+use crate::requests::Requests;
 use crate::router::router;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
@@ -102,7 +103,7 @@ impl Server {
         let access = Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get()));
         let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &access, &settings.serving);
         let (versions, http) = (Versions::of(version), settings.http.clone());
-        let app = Arc::new(App { versions, redis, topics, access, http });
+        let app = Arc::new(App { versions, redis, topics, access, http, requests: Requests::default() });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;

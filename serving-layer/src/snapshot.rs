@@ -45,8 +45,16 @@ pub(crate) struct Snapshot {
     views: Views,
     archives: Archives,
     topics: TopicsBySource,
-    /// By metric, what follows from all that; computed by the first request that needs it.
-    standings: BTreeMap<String, OnceLock<Arc<Standing>>>,
+    /// By metric, what follows from all that; found out by the first request that needs it.
+    grounds: BTreeMap<String, OnceLock<Arc<Ground>>>,
+}
+
+/// What a snapshot says of one metric. Together with the shards, that is all that an answer needs.
+pub(crate) struct Ground {
+    /// What an answer needs, and lacks whatever its shards say.
+    pub(crate) standing: Arc<Standing>,
+    /// The newest view, if it can be used for what is asked.
+    pub(crate) view: Option<Arc<View>>,
 }
 
 /// An archive at one version.
@@ -71,8 +79,8 @@ pub(crate) enum Unreadable<'a> {
 
 impl Snapshot {
     fn new(sequence: u64, views: Views, archives: Archives, topics: TopicsBySource) -> Snapshot {
-        let standings = views.keys().map(|metric| (metric.clone(), OnceLock::new())).collect();
-        Snapshot { sequence, views, archives, topics, standings }
+        let grounds = views.keys().map(|metric| (metric.clone(), OnceLock::new())).collect();
+        Snapshot { sequence, views, archives, topics, grounds }
     }
 
     /// The same with other descriptions of topics.
@@ -87,10 +95,10 @@ impl Snapshot {
 
     /// The newest view of a metric, if it can be used for what is asked.
     pub(crate) fn own_view(&self, asked: Asked<'_>) -> Option<&Arc<View>> {
-        let Asked { metric, definition, rules } = asked;
+        let Asked { metric, definition, rules, .. } = asked;
         let facts = self.archive(&metric.source).map(|archive| archive.facts.as_ref());
         let is_own =
-            |view: &&Arc<View>| complete::own_view(Some(view.note.as_ref()), definition, rules, facts).is_some();
+            |view: &&Arc<View>| complete::own_view(Some(view.note.as_ref()), definition, rules.hash(), facts).is_some();
         self.view(&metric.name).filter(is_own)
     }
 
@@ -104,18 +112,21 @@ impl Snapshot {
         self.topics.get(source).map(Arc::as_ref)
     }
 
-    /// What an answer about a metric needs, and lacks whatever its shards say.
-    pub(crate) fn standing(&self, asked: Asked<'_>) -> Arc<Standing> {
-        let standing = || Arc::new(Standing::of(&self.evidence(asked)));
-        match self.standings.get(&asked.metric.name) {
-            Some(known) => Arc::clone(known.get_or_init(standing)),
-            None => standing(),
+    /// All that follows for answers about a metric. All requests that use this snapshot get the same.
+    pub(crate) fn ground(&self, asked: Asked<'_>) -> Arc<Ground> {
+        let ground = || {
+            let standing = Arc::new(Standing::of(&self.evidence(asked)));
+            Arc::new(Ground { standing, view: self.own_view(asked).cloned() })
+        };
+        match self.grounds.get(&asked.metric.name) {
+            Some(known) => Arc::clone(known.get_or_init(ground)),
+            None => ground(),
         }
     }
 
     /// What the rules of completeness need to judge an answer about a metric.
     fn evidence<'a>(&'a self, asked: Asked<'a>) -> Evidence<'a> {
-        let Asked { metric, definition, rules } = asked;
+        let Asked { metric, definition, rules, .. } = asked;
         let archive = self.archive(&metric.source);
         Evidence {
             definition,

@@ -1,40 +1,41 @@
 //! The speed view: reads shards from Redis, positions and the counters of group keys in every slice that counts.
 //!
-//! One read-only script reads a shard, so its positions and counters belong together (R10). Requests share what is read: those
-//! that wait at the same time are answered by one look at their source's shards, and a look reads only counters that can have
-//! changed since they were read before. Counters change only together with their shard's cursor.
+//! Requests share what is read: those that wait at the same time are answered by one look at their source's shards. A look reads the
+//! positions of the shards, and only counters that can have changed since they were read before. Counters change only together with
+//! their shard's cursor, and where a look reads them, one read-only script gives both, so that they belong together (R10).
 //!
 //! - `looks`: one look after the other, each for all questions that were asked before it began;
-//! - `shard`: one shard, in as many rounds as it takes to name all its slices;
-//! - `slices`: slices as ranges of positions, and the positions that each shard had when it was last read;
+//! - `looked`: what a question gets, and what the positions of the shards say of its answer;
+//! - `reader`: the shards of a source; `shard`: one shard, in as many rounds as it takes to name all its slices;
+//! - `slices`: slices as ranges of positions;
 //! - `held`: the counters that are kept in memory.
 
 mod held;
+mod looked;
 mod looks;
+mod reader;
 mod shard;
 mod slices;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use platform::settings::Size;
 use shared_logic::catalog::{Catalog, DefinitionHash};
-use shared_logic::complete::{self, Shards};
-use shared_logic::contracts::speed_view::{ChunkRange, Counters, Shard, ShardKeys};
+use shared_logic::complete::{Shards, Standing};
+use shared_logic::contracts::speed_view::{ChunkRange, State};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::MeasureKind;
-use shared_logic::merge::SpeedCell;
 use storage::ShardError;
 
 use crate::redis_link::{RedisLink, Unreachable};
+pub(crate) use looked::Looked;
 use looks::Looks;
-use shard::{ShardReader, ShardReading};
-
-/// How many shards one look, or one request for positions, reads at the same time.
-const CONCURRENT_SHARDS: usize = 64;
+use reader::ShardReader;
 
 /// The speed view of one version.
 pub(crate) struct SpeedView {
@@ -43,17 +44,29 @@ pub(crate) struct SpeedView {
     looks: BTreeMap<String, Arc<Looks>>,
 }
 
-/// What a request asks of the shards of a source: the counters of one group key, as one definition counts them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request asks of the shards of a source: the counters of one group key.
+///
+/// Questions are equal if they have the same answer, to the byte. So they are of the same snapshot and metric, which have one standing;
+/// of the same key; and of the same range and steps.
+#[derive(Debug, Clone)]
 pub(crate) struct Question {
-    pub(crate) definition: DefinitionHash,
-    /// The measures of that definition, in order.
-    pub(crate) kinds: Vec<MeasureKind>,
-    pub(crate) key: GroupKey,
-    /// The chunks that the request needs.
+    /// The shards, for each the offset from which its slices count, and what their positions have to be.
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) key: Arc<CountedKey>,
+    /// The measures of the key's definition, in order.
+    pub(crate) kinds: Arc<[MeasureKind]>,
+    /// The bounds of the range, `None` where an end is open; and the chunks that it lies in.
+    pub(crate) bounds: (Option<i64>, Option<i64>),
     pub(crate) chunks: ChunkRange,
-    /// The shards, and for each the offset from which its slices count. Requests that use the same snapshot share it.
-    pub(crate) from: Arc<BTreeMap<PartitionId, i64>>,
+    /// The steps of a series; `None`: it is a total.
+    pub(crate) step_us: Option<i64>,
+}
+
+/// A group key as one definition counts it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct CountedKey {
+    pub(crate) definition: DefinitionHash,
+    pub(crate) key: GroupKey,
 }
 
 /// The shards that were read, each at one moment.
@@ -62,8 +75,6 @@ pub(crate) struct ShardReadings {
     /// Their positions; `None` for a partition without a shard.
     pub(crate) shards: Shards,
     as_of_us: BTreeMap<PartitionId, i64>,
-    /// The group key's counters, per slice that counts.
-    counters: BTreeMap<PartitionId, Vec<Arc<Counters>>>,
 }
 
 /// Why the speed view could not be read.
@@ -92,12 +103,10 @@ impl SpeedView {
     ///
     /// # Errors
     /// If Redis or one of the shards cannot be read: a part of the shards is of no use.
-    pub(crate) async fn ask(&self, source: &str, question: Question) -> Result<Arc<ShardReadings>, SpeedError> {
-        match self.looks.get(source) {
-            Some(looks) => looks.ask(question).await,
-            // A catalog that was checked has no metric without its source.
-            None => Ok(Arc::default()),
-        }
+    pub(crate) async fn ask(&self, source: &str, question: Question) -> Result<Arc<Looked>, SpeedError> {
+        // A catalog that was checked has no metric without its source.
+        let looks = self.looks.get(source).ok_or(SpeedError::Interrupted)?;
+        looks.ask(question).await
     }
 
     /// Reads the positions of a source's shards, without counters.
@@ -109,15 +118,10 @@ impl SpeedView {
         source: &str,
         ids: impl IntoIterator<Item = PartitionId>,
     ) -> Result<ShardReadings, SpeedError> {
-        let each = ids.into_iter().map(|id| {
-            let keys = ShardKeys::new(self.reader.deployment(), source, &id);
-            async move { Ok::<_, SpeedError>((id, self.reader.positions(&keys).await?)) }.boxed()
-        });
-        let mut read = stream::iter(each.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_SHARDS);
+        let ids: Vec<PartitionId> = ids.into_iter().collect();
+        let states = self.reader.states(source, &ids).await?;
         let mut readings = ShardReadings::default();
-        while let Some((id, reading)) = read.try_next().await? {
-            readings.add(id, reading);
-        }
+        ids.into_iter().zip(states).for_each(|(id, state)| readings.add(id, state));
         Ok(readings)
     }
 }
@@ -128,27 +132,27 @@ impl ShardReadings {
         self.as_of_us.get(id).copied()
     }
 
-    /// The counters as cells, of those shards that may be added to an answer. Buckets are `grain_us` wide.
-    pub(crate) fn cells(&self, grain_us: i64) -> impl Iterator<Item = SpeedCell> {
-        let counts = |shard: &Option<Shard>| shard.as_ref().is_some_and(complete::counts);
-        let counted = self.counters.iter().filter(move |(id, _)| self.shards.get(*id).is_some_and(counts));
-        let counters = counted.flat_map(|(_, slices)| slices.iter().flat_map(|counters| counters.iter()));
-        counters.map(move |(bucket, measure, value)| (bucket * grain_us, *measure, value.clone()))
-    }
-
-    fn add(&mut self, id: PartitionId, reading: Option<ShardReading>) {
-        let shard = reading.map(|reading| {
-            self.as_of_us.extend(reading.as_of_us.map(|as_of_us| (id.clone(), as_of_us)));
-            self.counters.insert(id.clone(), reading.counters);
-            reading.shard
+    fn add(&mut self, id: PartitionId, state: Option<State>) {
+        let shard = state.map(|State { shard, as_of_us }| {
+            self.as_of_us.extend(as_of_us.map(|as_of_us| (id.clone(), as_of_us)));
+            shard
         });
         self.shards.insert(id, shard);
     }
 }
 
+impl PartialEq for Question {
+    fn eq(&self, other: &Question) -> bool {
+        let is_same = (self.bounds, self.step_us) == (other.bounds, other.step_us) && self.key == other.key;
+        is_same && Arc::ptr_eq(&self.standing, &other.standing)
+    }
+}
+
+impl Eq for Question {}
+
 impl Hash for Question {
-    /// Without the shards: they are the same for all questions of one snapshot.
+    /// Without the standing, which is the same for most questions that wait at the same time.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.definition, &self.key, self.chunks).hash(state);
+        (&self.key, self.bounds, self.step_us).hash(state);
     }
 }

@@ -128,7 +128,7 @@ impl StreamReader {
             let (archived, behind) = tokio::join!(archived, self.newest_behind(&facts, question));
             let Some(Behind { mut newest, at, mut gaps }) = behind else { continue };
             newest.merge(archived.map_err(|error| NotRead::Store(error_text(&error)))?);
-            gaps.extend(tail::archive_gaps(&facts, &self.source.rules(), from_us));
+            gaps.extend(tail::archive_gaps(&facts, &self.source.decoding_rules(), from_us));
             let (outputs, has_more) = newest.into_outputs();
             return Ok(Outputs { outputs, has_more, at, gaps });
         }

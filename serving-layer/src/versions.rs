@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::settings;
-use shared_logic::catalog::{Catalog, DefinitionHash, Metric, RulesHash};
+use shared_logic::catalog::{Catalog, DecodingRules, DefinitionHash, Metric};
+use shared_logic::measure::MeasureKind;
 use storage::Storage;
 
 use crate::asked::Asked;
@@ -44,15 +45,22 @@ impl Versions {
 /// One version: what it counts, and what is known of its two views.
 pub(crate) struct Version {
     pub(crate) catalog: Catalog,
-    definitions: BTreeMap<String, DefinitionHash>,
-    /// The rules of each source.
-    rules: BTreeMap<String, RulesHash>,
+    /// What is counted of each metric.
+    counted: BTreeMap<String, Counted>,
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
+}
+
+/// What is counted of a metric.
+struct Counted {
+    definition: DefinitionHash,
+    /// The rules of its source.
+    rules: DecodingRules,
+    kinds: Arc<[MeasureKind]>,
 }
 
 impl Version {
@@ -72,11 +80,13 @@ impl Version {
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
         let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
-        let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric)));
-        let rules = catalog.sources.values().map(|source| (source.name.clone(), source.rules()));
+        let counted = catalog.metrics.values().map(|metric| {
+            let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
+            let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
+            (metric.name.clone(), Counted { definition, rules, kinds })
+        });
         Version {
-            definitions: definitions.collect(),
-            rules: rules.collect(),
+            counted: counted.collect(),
             streams: streams.collect(),
             lanes: lanes.collect(),
             snapshots,
@@ -109,11 +119,12 @@ impl Version {
 
     /// The definition of a metric of the catalog.
     pub(crate) fn definition(&self, metric: &Metric) -> &DefinitionHash {
-        &self.definitions[&metric.name]
+        &self.counted[&metric.name].definition
     }
 
     /// What is counted of a metric, and under which rules its records are decoded.
     pub(crate) fn asked<'a>(&'a self, metric: &'a Metric) -> Asked<'a> {
-        Asked { metric, definition: self.definition(metric), rules: &self.rules[&metric.source] }
+        let Counted { definition, rules, kinds } = &self.counted[&metric.name];
+        Asked { metric, definition, rules, kinds }
     }
 }

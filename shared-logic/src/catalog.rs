@@ -9,12 +9,15 @@
 //! - `deployment`: `[pipeline]`, the name and version of the deployment;
 //! - `schedule`: `[schedule]`, when jobs run;
 //! - `source`: `[sources.…]`, a topic and its fields;
+//! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
 //! - `metric`: `[metrics.…]`, what is counted of a source.
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
-//! records, `definition` the one that names what a metric counts, and `ticks` says which moments a cron expression names.
+//! records, `definition` those that name what a metric counts and what a stream writes (`definition_hash`), `stream_source` makes a
+//! source of a stream, and `ticks` says which moments a cron expression names.
 
 mod definition;
+mod definition_hash;
 mod deployment;
 mod metric;
 mod mistake;
@@ -23,19 +26,24 @@ mod rules;
 mod schedule;
 mod source;
 mod stream;
+mod stream_source;
 mod ticks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use definition::{DefinitionHash, NotADefinitionHash, PLAN_VERSION};
+pub use definition::{PLAN_VERSION, STREAM_VERSION};
+pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
-pub use rules::{DECODER_VERSION, RulesHash};
+pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
-pub use source::{KeptBytes, MAX_EVENT_ID, Source, Start, UnknownSource};
-pub use stream::{Detect, Look, LookKind, Map, Rule, Session, Stream, StreamKind, Window};
+pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
+pub use stream::{
+    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, Rule,
+    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
+};
 pub use ticks::{Cron, NotCron};
 
 /// The checked content of one catalog file.
@@ -79,6 +87,23 @@ impl Catalog {
         self.sources.get(name).ok_or_else(unknown)
     }
 
+    /// The source of that name, whose records come from elsewhere.
+    ///
+    /// # Errors
+    /// If there is none, or Braid writes it itself.
+    pub fn input(&self, name: &str) -> Result<&Source, NotAnInput> {
+        let source = self.source(name)?;
+        match self.streams.get(name) {
+            Some(Stream { from, .. }) => Err(NotAnInput::Stream { name: name.to_owned(), from: from.clone() }),
+            None => Ok(source),
+        }
+    }
+
+    /// The sources whose records come from elsewhere: all but streams.
+    pub fn inputs(&self) -> impl Iterator<Item = &Source> {
+        self.sources.values().filter(|source| !source.is_stream)
+    }
+
     /// The metrics over one source, in the order of their names.
     pub fn metrics_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Metric> + 'a {
         self.metrics.values().filter(move |metric| metric.source == source)
@@ -100,6 +125,14 @@ impl Catalog {
         for source in self.sources.values_mut() {
             source.reconcile = None;
         }
+    }
+
+    /// The hash that names what a stream of this catalog writes.
+    ///
+    /// # Panics
+    /// If `stream` is of another catalog, so that this one has no such source.
+    pub fn stream_definition(&self, stream: &Stream) -> DefinitionHash {
+        definition::of_stream(&self.sources[&stream.from], stream)
     }
 
     /// The hash that names what a metric of this catalog counts.

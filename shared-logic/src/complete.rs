@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::catalog::{DefinitionHash, RulesHash};
+use crate::catalog::{DecodingRules, DefinitionHash, RulesHash};
 use crate::contracts::archive::Facts;
 use crate::contracts::batch_view::Note;
 use crate::contracts::speed_view::Shard;
@@ -34,7 +34,7 @@ pub struct Evidence<'a> {
     /// The definition that the reader asks for.
     pub definition: &'a DefinitionHash,
     /// The rules by which that definition's source decodes records.
-    pub rules: &'a RulesHash,
+    pub rules: &'a DecodingRules,
     /// The newest view's note, whatever definition it counts.
     pub view: Option<&'a Note>,
     /// The archive's facts; `None` if there is no archive yet.

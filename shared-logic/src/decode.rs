@@ -77,7 +77,7 @@ impl Decoder {
 
     /// Decodes one record.
     ///
-    /// `payload` is the record's value (`None`: a tombstone) and `record_time_us` its own Kafka timestamp, against which
+    /// `payload` is the record's value (`None`: a tombstone, or a mark of a stream) and `record_time_us` its own Kafka timestamp, against which
     /// the event's age is judged (`None`: not judged).
     ///
     /// # Errors
@@ -87,6 +87,9 @@ impl Decoder {
         payload: Option<&'a [u8]>,
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
+        if payload.is_none() && self.source.is_stream {
+            return Err(Rejected::whole(Reason::Mark));
+        }
         let payload = payload.unwrap_or_default();
         if self.is_too_long(payload) {
             return Err(Rejected::whole(Reason::TooLong));
@@ -99,9 +102,22 @@ impl Decoder {
         if is_text && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(Rejected::whole(Reason::NotUtf8));
         }
-        self.reader.read(payload, &mut self.record)?;
+        self.decode_document(payload, record_time_us)
+    }
+
+    /// Decodes a document, which is not empty and, unless its format is binary, UTF-8. It may stand for a payload whose bytes are not
+    /// known: how long it is does not matter.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`] has them for a payload that is not too long.
+    pub fn decode_document<'a>(
+        &'a mut self,
+        document: &'a [u8],
+        record_time_us: Option<i64>,
+    ) -> Result<Event<'a>, Rejected> {
+        self.reader.read(document, &mut self.record)?;
         let time_us = self.judge_age(record_time_us)?;
-        Ok(Event { decoder: self, payload, time_us })
+        Ok(Event { decoder: self, payload: document, time_us })
     }
 
     fn is_too_long(&self, payload: &[u8]) -> bool {

@@ -14,6 +14,9 @@
 //!
 //! - `parse`: SQL text → typed [`Expression`], or what is wrong and how to mend it;
 //! - `functions`: the functions that may be called, and the registry of pure Rust ones;
+//! - `look`: what the conditions of rules say of earlier events;
+//! - `nulls`: whether a value can be null;
+//! - `substitute`: other expressions in place of columns;
 //! - `sql`: the canonical text, which definitions are hashed over;
 //! - `compile`: [`Expression`] → `polars::prelude::Expr`, for columns of rows;
 //! - `evaluate`: the [`Scalar`] of one row, or of merged measures; for rows the same as `compile` gives;
@@ -23,9 +26,11 @@ mod compile;
 mod evaluate;
 pub mod functions;
 mod look;
+mod nulls;
 mod parse;
 mod scalar;
 mod sql;
+mod substitute;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +77,20 @@ enum Node {
     Call(Function, Vec<Expression>),
 }
 
+/// What the text of a measure asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Aggregation {
+    /// A measure, and what it aggregates: an int or a float, and nothing where it counts events.
+    Measure(MeasureKind, Option<Expression>),
+    /// `avg(…)`. Means cannot be merged, so it is the quotient of two measures.
+    Mean {
+        /// The sum of the values that are not null.
+        sum: (MeasureKind, Expression),
+        /// How many they are.
+        count: (MeasureKind, Expression),
+    },
+}
+
 /// A constant.
 #[derive(Debug, Clone, PartialEq)]
 enum Literal {
@@ -114,12 +133,32 @@ impl Expression {
         parse::expression(text, scope)
     }
 
-    /// Reads a measure: `count()`, or `sum`, `min` or `max` of a row-wise expression of type int or float.
+    /// Reads a measure: `count()`, `count` of a row-wise expression of any type, or `sum`, `avg`, `min` or `max` of one of type int
+    /// or float.
     ///
     /// # Errors
     /// As [`Expression::parse`].
-    pub fn parse_measure(text: &str, scope: &Scope) -> Result<(MeasureKind, Option<Expression>), Refused> {
+    pub fn parse_measure(text: &str, scope: &Scope) -> Result<Aggregation, Refused> {
         parse::measure(text, scope)
+    }
+
+    /// Reads the condition of a rule over the columns of [`Scope::of_past`], and what it says of the past. Each of these looks is a
+    /// column of the condition.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_rule(text: &str, scope: &Scope) -> Result<(Expression, Vec<Look>), Refused> {
+        parse::rule(text, scope)
+    }
+
+    /// The value of a column.
+    pub fn column(name: &str, kind: FieldType) -> Expression {
+        Expression { kind, node: Node::Column(name.to_owned()) }
+    }
+
+    /// The column that it is, if it is nothing else.
+    pub fn as_column(&self) -> Option<&str> {
+        if let Node::Column(name) = &self.node { Some(name) } else { None }
     }
 
     /// The type of its values. Values may be null whatever the type.

@@ -3,8 +3,14 @@
 //! It is an open-addressing table of positions, while the entries lie in the list of its owner. A slot takes 8 bytes: 31 bits
 //! of the hash, and the position. So a lookup hardly ever looks at another entry than the right one, and slots are moved
 //! without looking at an entry at all.
+//!
+//! - `texts`: distinct texts, found by such an index.
+
+mod texts;
 
 use std::hint::black_box;
+
+pub(crate) use self::texts::Texts;
 
 /// A slot that is not taken.
 const EMPTY: u64 = 0;
@@ -35,6 +41,11 @@ impl HashIndex {
         let read = hashes.fold(EMPTY, |read, hash| read ^ self.slots[home(slot(hash, 0), mask)]);
         // Otherwise nothing would use what was read, and the compiler would leave it out.
         black_box(read);
+    }
+
+    /// The memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
     }
 
     /// Adds the position of an entry with that hash. It must not be in the index.
@@ -82,7 +93,10 @@ impl HashIndex {
     }
 
     fn grow(&mut self) {
-        let mut slots = vec![EMPTY; (self.slots.len() * 2).max(SLOTS_MIN)];
+        // Written here, and not asked for as zeros: such memory is mapped when a search reads it, and again when a slot is written.
+        // The second time, the operating system interrupts every processor.
+        let mut slots = Vec::new();
+        slots.resize((self.slots.len() * 2).max(SLOTS_MIN), EMPTY);
         self.slots.iter().filter(|slot| **slot != EMPTY).for_each(|slot| place(&mut slots, *slot));
         self.slots = slots;
     }

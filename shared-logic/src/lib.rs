@@ -7,7 +7,8 @@
 //! [`group_key`], [`rejection`], [`identity`] and [`format`](mod@format) (how payloads are written). Then read in the order
 //! of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated events, [`plan`] turns
 //! columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`] decide which offsets
-//! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets. [`contracts`] says how all of it is written down.
+//! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
+//! [`stream`] makes outputs of events, which are written to Kafka. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;

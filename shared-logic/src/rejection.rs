@@ -1,4 +1,4 @@
-//! Why a record was rejected: it cannot be decoded to an event of its source.
+//! Why a record was rejected: it cannot be decoded to an event of its source. A mark of a stream is none either, and no reject.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::Field;
 
-/// Why a record was rejected. The list is closed.
+/// Why a record is no event. The list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -39,10 +39,12 @@ pub enum Reason {
     TooOld,
     /// The event is newer than its record by more than the source's `max_ahead`.
     TooFarAhead,
+    /// The record is a mark, which a stream that re-keys has written between its outputs: neither an event nor a reject.
+    Mark,
 }
 
 impl Reason {
-    /// Every reason, in the order in which a record is judged.
+    /// Every reason for which a record is a reject, in the order in which it is judged.
     pub const ALL: [Reason; 14] = [
         Reason::Empty,
         Reason::TooLong,
@@ -77,7 +79,13 @@ impl Reason {
             Reason::OutOfRange => "out_of_range",
             Reason::TooOld => "too_old",
             Reason::TooFarAhead => "too_far_ahead",
+            Reason::Mark => "mark",
         }
+    }
+
+    /// Whether a record for which this holds is a reject: counted, listed and shown as one.
+    pub fn is_reject(self) -> bool {
+        self != Reason::Mark
     }
 }
 

@@ -1,6 +1,7 @@
 //! The fields of a source and the types of their values.
 
 use polars::prelude::{DataType, TimeUnit, TimeZone};
+use serde::{Deserialize, Serialize};
 
 /// A declared field of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +107,9 @@ impl EpochUnit {
     }
 }
 
-/// The type of a field's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The type of a field's values. It is written down by its [name](FieldType::name).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FieldType {
     /// UTF-8 text.
     String,

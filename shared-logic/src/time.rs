@@ -12,7 +12,9 @@ mod parse;
 
 pub use local::instant_of_local;
 pub use moment::Moment;
-pub use parse::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339};
+pub use parse::{
+    MAX_INSTANT_US, MIN_INSTANT_US, format_duration_us, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339,
+};
 
 /// One second in microseconds.
 pub const SECOND_US: i64 = 1_000_000;

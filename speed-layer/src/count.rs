@@ -29,12 +29,13 @@ pub mod parts;
 pub mod source;
 
 use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
 
 use metrics::counter;
 use platform::redis::Connection;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::contracts::speed_view::{Instance, ShardKeys};
+use shared_logic::contracts::speed_view::{Instance, KnownFields, ShardKeys};
 use shared_logic::dedup::RecentIdentities;
 use shared_logic::log::PartitionId;
 use tokio::sync::{mpsc, oneshot};
@@ -50,13 +51,14 @@ use crate::read::{Assignment, Start};
 /// How many micro-batches wait in front of each stage.
 const STAGE_DEPTH: usize = 1;
 
-/// Counts one partition until `stop`.
+/// Counts one partition until `stop`. `reader` tells the thread that reads it from where to.
 ///
 /// # Errors
 /// [`Superseded`].
 pub async fn run(
     shared: Arc<Shared>,
     mut redis: Connection,
+    reader: std_mpsc::Sender<Assignment>,
     partition: i32,
     stop: CancellationToken,
 ) -> Result<(), Superseded> {
@@ -69,7 +71,7 @@ pub async fn run(
         let wait = match opened {
             Ok(open) => {
                 shared.starts_counting(open.id.clone());
-                if count_into(open, &shared, &redis, &stop).await? {
+                if count_into(open, &shared, &redis, &reader, &stop).await? {
                     backoff.reset();
                 }
                 let wait = backoff.wait();
@@ -99,6 +101,7 @@ async fn count_into(
     open: OpenShard,
     shared: &Shared,
     redis: &Connection,
+    reader: &std_mpsc::Sender<Assignment>,
     stop: &CancellationToken,
 ) -> Result<bool, Superseded> {
     let (id, cursor) = (&open.id, open.shard.cursor);
@@ -121,12 +124,13 @@ async fn count_into(
         to_loop,
     };
     let (marked, keys, instance) = (id.clone(), open.keys.clone(), open.shard.instance);
-    if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
+    if reader.send(Assignment::Start(Box::new(start))).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         stop.cancelled().await;
         return Ok(false);
     }
-    let apply = ApplyStage { shared, redis: redis.clone(), open, stop };
+    let known = KnownFields::new(shared.settings.slice_memory.as_usize());
+    let apply = ApplyStage { shared, redis: redis.clone(), open, known, stop };
     let ((), applied) = tokio::join!(aggregate::run(shared, window, handed, aggregated), apply.run(to_apply));
     if let Ok(at) = truncated.try_recv() {
         tokio::select! {

@@ -41,10 +41,10 @@ pub enum SourceError {
     #[error(transparent)]
     Superseded(#[from] Superseded),
     /// The operating system refused a thread.
-    #[error("cannot start the reading thread")]
+    #[error("cannot start a reading thread")]
     NoThread(#[source] std::io::Error),
-    /// The reading thread ended by a panic, which standard error holds.
-    #[error("the reading thread panicked")]
+    /// A reading thread ended by a panic, which standard error holds.
+    #[error("a reading thread panicked")]
     ReaderPanicked,
     /// The consumer group was not left in an orderly way.
     #[error("cannot leave the consumer group")]

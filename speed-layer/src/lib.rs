@@ -5,8 +5,8 @@
 //!
 //! 1. [`count::open_shard`]: before anything is read, the loop makes the partition's shard ready: opened where the rules say,
 //!    with this catalog's definitions, its cursor at an offset that the log still holds;
-//! 2. [`read`]: the source's reading thread reads the partition from the shard's cursor and decodes records; before it hands on
-//!    anything that counts, it compares the log with what was read before (R12);
+//! 2. [`read`]: one of the source's reading threads reads the partition from the shard's cursor and decodes records; before it hands
+//!    on anything that counts, it compares the log with what was read before (R12);
 //! 3. [`read::micro_batch`]: it hands them on as micro-batches, consecutive records of one partition as columns;
 //! 4. [`count::aggregate`]: the loop's first stage leaves out duplicates ([`count::copies`]), counts a micro-batch for all metrics in
 //!    one pass ([`count::compiled`], [`count::parts`]), and asks whether the topic is still the same log ([`log::identity`]);

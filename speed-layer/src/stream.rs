@@ -44,8 +44,9 @@ use self::source::Shared;
 use crate::error::{SourceError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
-use crate::read::Reader;
+use crate::read::Assignment;
 use crate::read::micro_batch::{LaneShape, Shape};
+use crate::read::threads::ReadingThreads;
 use crate::worker::follow;
 
 /// How often the ends of the assigned partitions are asked for.
@@ -70,7 +71,6 @@ pub async fn run(
     let topics = Topics::new(&settings.kafka)?;
     let deployment = &catalog.deployment;
     let group = format!("braid.{}.{}.{}.streams", deployment.name, deployment.version, source.name);
-    let (reader, assignments) = std_mpsc::channel();
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
@@ -78,9 +78,7 @@ pub async fn run(
         Speed { max_rows: settings.streams.max_rows, linger: settings.streams.linger, ..settings.speed.clone() };
     let lane = LaneShape { originals: plan.keeps_originals(), rekeyed: source.rekeyed };
     let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane) };
-    let reading = Reader::new(&settings.kafka, &speed, &source, shape, schemas, assignments, ends.clone())?;
-    let thread = std::thread::Builder::new().name(format!("lane-{}", source.name));
-    let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
+    let mut threads = ReadingThreads::of_source(&settings.kafka, &speed, &source, shape, schemas, ends.clone())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let shared = Arc::new(Shared {
         deployment: deployment.clone(),
@@ -94,22 +92,20 @@ pub async fn run(
         ends,
         archive: Mutex::new(storage.follow_archive(&source.name)),
         source,
-        reader: reader.clone(),
     });
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
     let topic = shared.source.topic.clone();
     background.spawn(watch_ends(topics, topic.clone(), assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
-    let ended =
-        follow(&topic, &reader, assigned, &stop, |partition, stop| run_lane(Arc::clone(&shared), partition, stop));
-    let ended = ended.await;
-    drop((shared, reader));
+    let lane = |partition, reader, stop| run_lane(Arc::clone(&shared), reader, partition, stop);
+    let ended = follow(&topic, &mut threads, assigned, &stop, lane).await;
+    drop(shared);
     background.shutdown().await;
     let read = tokio::task::spawn_blocking(move || {
         drop(membership);
-        reading.join()
+        threads.join()
     });
-    read.await.map_err(SourceError::NotLeft)?.map_err(|_| SourceError::ReaderPanicked)?;
+    read.await.map_err(SourceError::NotLeft)??;
     Ok(ended?)
 }
 
@@ -140,7 +136,12 @@ async fn knows_transactions(
 }
 
 /// Runs one lane until `stop`. After whatever goes wrong it starts again, from what was published.
-async fn run_lane(shared: Arc<Shared>, partition: i32, stop: CancellationToken) -> Result<(), Superseded> {
+async fn run_lane(
+    shared: Arc<Shared>,
+    reader: std_mpsc::Sender<Assignment>,
+    partition: i32,
+    stop: CancellationToken,
+) -> Result<(), Superseded> {
     let mut backoff = Backoff::new(shared.settings.retry_backoff.get());
     while !stop.is_cancelled() {
         let opened = tokio::select! {
@@ -150,7 +151,7 @@ async fn run_lane(shared: Arc<Shared>, partition: i32, stop: CancellationToken) 
         let wait = match opened {
             Ok(open) => {
                 info!(id = %open.id, source = shared.source.name, cursor = open.lane.cursor(), "writing streams");
-                let (id, ended) = (open.id.clone(), operate::run(open, &shared, &stop).await);
+                let (id, ended) = (open.id.clone(), operate::run(open, &shared, &reader, &stop).await);
                 if ended.has_published {
                     backoff.reset();
                 }

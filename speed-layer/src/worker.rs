@@ -1,7 +1,7 @@
 //! A worker: one process's share of every source of the catalog.
 //!
 //! Per source, a worker joins a consumer group, which only tells it the partitions that it is assigned; offsets come from the
-//! shards. One thread reads the source, and one counting loop per assigned partition counts what it reads.
+//! shards. Reading threads read the source, and one counting loop per assigned partition counts what they read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,8 @@ use crate::count::{self, aggregate, expire};
 use crate::error::{SourceError, SpeedError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
-use crate::read::{Assignment, Reader};
+use crate::read::Assignment;
+use crate::read::threads::ReadingThreads;
 use crate::stream;
 
 /// How often the ends of the assigned partitions are asked for.
@@ -78,14 +79,12 @@ async fn run_source(
     let deployment = &catalog.deployment;
     // Names may hold hyphens but no dots, so no two deployments share a group and with it their partitions.
     let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, source.name);
-    let (reader, assignments) = std_mpsc::channel();
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
     let shape = metrics.shape(settings.speed.max_counters);
-    let reading = Reader::new(&settings.kafka, &settings.speed, &source, shape, schemas, assignments, ends.clone())?;
-    let thread = std::thread::Builder::new().name(format!("read-{}", source.name));
-    let reading = thread.spawn(move || reading.run()).map_err(SourceError::NoThread)?;
+    let mut threads =
+        ReadingThreads::of_source(&settings.kafka, &settings.speed, &source, shape, schemas, ends.clone())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let batch_side = BatchSide::new(&storage, catalog, &source);
     let shared = Arc::new(Shared {
@@ -101,7 +100,6 @@ async fn run_source(
         batch_side: Mutex::new(batch_side),
         counting: watch::channel(BTreeSet::new()).0,
         places: Arc::new(Semaphore::new(aggregate::places(&settings.speed))),
-        reader,
     });
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
@@ -109,27 +107,27 @@ async fn run_source(
     let expiring = platform::redis::connect(&settings.redis).await?;
     background.spawn(expire::run(Arc::clone(&shared), expiring, stop.clone()));
     let redis = platform::redis::connect(&settings.redis).await?;
-    let count = |partition, stop| count::run(Arc::clone(&shared), redis.clone(), partition, stop);
-    let ended = follow(&shared.metrics.source.topic, &shared.reader, assigned, &stop, count).await;
-    // The counting loops have applied what they held. The reading thread ends when the last sender of assignments is gone,
-    // and leaving the group tells it at once that the partitions are free.
+    let count = |partition, reader, stop| count::run(Arc::clone(&shared), redis.clone(), reader, partition, stop);
+    let ended = follow(&shared.metrics.source.topic, &mut threads, assigned, &stop, count).await;
+    // The counting loops have applied what they held. Leaving the group tells it at once that the partitions are free.
     drop(shared);
     background.shutdown().await;
     let read = tokio::task::spawn_blocking(move || {
         drop(membership);
-        reading.join()
+        threads.join()
     });
-    read.await.map_err(SourceError::NotLeft)?.map_err(|_| SourceError::ReaderPanicked)?;
+    read.await.map_err(SourceError::NotLeft)??;
     Ok(ended?)
 }
 
-/// Keeps one task per assigned partition, which `start` starts.
+/// Keeps one task per assigned partition, which `start` starts: a counting loop or a lane. It is given what tells the
+/// partition's reading thread.
 pub(crate) async fn follow<F>(
     topic: &str,
-    reader: &std_mpsc::Sender<Assignment>,
+    threads: &mut ReadingThreads,
     mut assigned: watch::Receiver<BTreeSet<i32>>,
     stop: &CancellationToken,
-    start: impl Fn(i32, CancellationToken) -> F,
+    start: impl Fn(i32, std_mpsc::Sender<Assignment>, CancellationToken) -> F,
 ) -> Result<(), Superseded>
 where
     F: Future<Output = Result<(), Superseded>> + Send + 'static,
@@ -144,15 +142,15 @@ where
             if !keep {
                 info!(topic, partition, "partition revoked");
                 stop_loop.cancel();
-                let _ = reader.send(Assignment::Stop { partition: *partition });
+                threads.stops(*partition);
             }
             keep
         });
         for partition in now {
             loops.entry(partition).or_insert_with(|| {
                 info!(topic, partition, "partition assigned");
-                let stop_loop = stop.child_token();
-                running.spawn(start(partition, stop_loop.clone()));
+                let (stop_loop, reader) = (stop.child_token(), threads.reads(partition));
+                running.spawn(start(partition, reader, stop_loop.clone()));
                 stop_loop
             });
         }
@@ -164,7 +162,7 @@ where
     }
     // Reading stops; what is sealed or under way is applied, and the loops end after their last micro-batch.
     for partition in loops.keys() {
-        let _ = reader.send(Assignment::Stop { partition: *partition });
+        threads.stops(*partition);
     }
     loops.values().for_each(CancellationToken::cancel);
     while let Some(ended) = running.join_next().await {

@@ -103,7 +103,7 @@ impl<N: TableNote> NotedTable<N> {
         &self.table
     }
 
-    /// Whether the note is that of the table's version. It is not if another process committed while this one did.
+    /// Whether the note is that of the table's version. It is not after a refresh whose note could not be read.
     pub(crate) fn is_noted(&self) -> bool {
         self.noted_at == self.table.state()
     }
@@ -187,19 +187,6 @@ impl<N: TableNote> NotedTable<N> {
         self.table.write(partition, frame, ranged).await
     }
 
-    /// Writes a frame as [`NotedTable::write`] does, but with less work: the file is soon merged with others.
-    ///
-    /// # Errors
-    /// If the frame cannot be encoded or the file cannot be written.
-    pub async fn write_quickly(
-        &self,
-        partition: &str,
-        frame: DataFrame,
-        ranged: &[&str],
-    ) -> Result<DataFile, StoreError> {
-        self.table.write_quickly(partition, frame, ranged).await
-    }
-
     /// Writes row groups as a new file of that partition.
     ///
     /// # Errors
@@ -219,7 +206,7 @@ impl<N: TableNote> NotedTable<N> {
     /// # Errors
     /// If the log cannot be written. That another writer committed first is not an error but [`Committed::Conflict`].
     pub async fn commit(&mut self, commit: Commit, note: Option<N>) -> Result<Committed, StoreError> {
-        // Another writer has committed since this note was read: the note of this commit follows from an older one.
+        // The table was read, and then its note was not: the note of this commit follows from an older one.
         if self.noted_at != self.table.state() {
             return Ok(Committed::Conflict);
         }
@@ -327,7 +314,7 @@ mod tests {
             facts
         };
         assert_eq!(one.commit(one.begin("BEGIN"), Some(begun(0))).await.expect("tried"), Committed::At(1));
-        // As if the other had committed before this one looked at the log after a commit of its own.
+        // As if its note could not be read after that.
         other.table.refresh().await.expect("read");
         assert_eq!(other.commit(other.begin("BEGIN"), Some(begun(1))).await.expect("tried"), Committed::Conflict);
         assert!(other.refresh().await.expect("read"));

@@ -8,11 +8,13 @@
 //!
 //! - `scripts`: the Lua sources;
 //! - `apply`: a micro-batch, read and written;
+//! - `positions`: where shards stand, without their counters;
 //! - `reading`: the counters of group keys;
 //! - `expire`: counters of slices that were dropped.
 
 mod apply;
 mod expire;
+mod positions;
 mod reading;
 mod scripts;
 

@@ -97,7 +97,17 @@ impl S3Server {
 
     /// The folder that holds the tables of all deployments.
     pub fn tables(&self) -> PathBuf {
-        self.folder.join(BUCKET).join("tables")
+        self.bucket().join("tables")
+    }
+
+    /// The folder whose files are the objects of the bucket, also those that a test puts there itself.
+    pub fn bucket(&self) -> PathBuf {
+        self.folder.join(BUCKET)
+    }
+
+    /// The address of an object.
+    pub fn url(&self, path: &str) -> String {
+        format!("s3://{BUCKET}/{path}")
     }
 
     /// From now on, a put replaces an object even if it says that it must not. Such servers exist.
@@ -113,6 +123,11 @@ impl S3Server {
     /// Lets a fault befall the `nth` request from now on, counted from 1.
     pub fn befall(&self, nth: u64, fault: Fault) {
         self.server.faults.befall(nth, fault);
+    }
+
+    /// Does something right before the `nth` request from now on, counted from 1.
+    pub fn before(&self, nth: u64, act: impl FnOnce() + Send + 'static) {
+        self.server.faults.before(nth, Box::new(act));
     }
 
     /// Ends an outage.

@@ -55,6 +55,8 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         Reason::WrongColumns => [valid.as_slice(), b"\n", valid.as_slice()].concat(),
         // Of formats whose payloads are not written here.
         Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
+        // Not one of those that are asked for.
+        Reason::Mark => Vec::new(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text(NO_INSTANT.to_owned())),
         Reason::OutOfRange => out_of_range(source).map_or_else(Vec::new, |(at, cell)| with(at, cell)),

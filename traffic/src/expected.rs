@@ -30,6 +30,8 @@ pub struct Expected {
     rejected: u64,
     copies: u64,
     late: u64,
+    /// By rule: the ids of the events that it must alert of. Frauds are rare, so there are few.
+    alerts: BTreeMap<&'static str, Vec<String>>,
     counted: Vec<Counted>,
     not_counted: Map<String, Value>,
 }
@@ -85,6 +87,7 @@ impl Expected {
             rejected: 0,
             copies: 0,
             late: 0,
+            alerts: BTreeMap::new(),
             counted,
             not_counted,
         }
@@ -99,6 +102,9 @@ impl Expected {
         };
         let Some(Cell::Instant(time_us)) = row[self.event_time] else { return };
         let id: Vec<String> = self.event_id.iter().filter_map(|at| row[*at].as_ref()).map(text).collect();
+        if let Some(rule) = sample.alert {
+            self.alerts.entry(rule).or_default().push(id.join("/"));
+        }
         if !id.is_empty() && !self.seen.insert((id, time_us)) {
             self.copies += 1;
             return;
@@ -119,6 +125,7 @@ impl Expected {
             "rejected": self.rejected,
             "duplicates": self.copies,
             "late": self.late,
+            "alerts": self.alerts,
             "metrics": metrics,
             "not_counted": self.not_counted,
         })

@@ -10,6 +10,7 @@ use shared_logic::rejection::Reason;
 use shared_logic::time::{DAY_US, HOUR_US};
 
 use crate::cell::Row;
+use crate::fraud::{Frauds, Planned};
 use crate::mix::{Mix, MixError};
 use crate::rows::Rows;
 use crate::{broken, payload};
@@ -30,6 +31,8 @@ pub struct Sample {
     pub kind: Kind,
     /// The values in the payload, one cell per declared field; `None` if the record must be rejected.
     pub row: Option<Row>,
+    /// The rule that must alert of it, if it completes a fraud.
+    pub alert: Option<&'static str>,
 }
 
 /// The kind of a record.
@@ -52,6 +55,8 @@ pub struct Generator {
     mix: Mix,
     rng: StdRng,
     rows: Rows,
+    /// Where the source has payments.
+    frauds: Option<Frauds>,
     reasons: Vec<Reason>,
     /// The valid records, without copies, among the last `near_max` records; each with its number, oldest first.
     near: VecDeque<(u64, Sample)>,
@@ -82,7 +87,7 @@ impl Generator {
         if source.format.names_schemas() {
             return Err(MixError::Format(source.format.name()));
         }
-        if mix.duplicates + mix.late + mix.broken > 1.0 {
+        if mix.duplicates + mix.late + mix.broken + mix.fraud > 1.0 {
             return Err(MixError::Shares);
         }
         // A copy must lie in the deduplication window, which counts the records of one partition. Half of the window leaves
@@ -90,6 +95,7 @@ impl Generator {
         let near_max = if source.event_id.is_empty() { 0 } else { NEAR_MAX.min(source.dedup_window / 2) };
         Ok(Generator {
             rows: Rows::new(catalog, source, mix.keys, mix.zipf)?,
+            frauds: Frauds::of(source, mix),
             rng: StdRng::seed_from_u64(seed),
             reasons: broken::reasons(source),
             near: VecDeque::new(),
@@ -103,8 +109,11 @@ impl Generator {
 
     /// The next record, for a sender whose clock shows `now_us` (microseconds since 1970).
     pub fn sample(&mut self, now_us: i64) -> Sample {
-        let Mix { duplicates, late, broken, .. } = self.mix;
+        let Mix { duplicates, late, broken, fraud, .. } = self.mix;
         self.number += 1;
+        if let Some(planned) = self.frauds.as_mut().and_then(|frauds| frauds.due(now_us)) {
+            return self.planned(&planned);
+        }
         while self.near.front().is_some_and(|(number, _)| self.number - number > self.near_max) {
             self.near.pop_front();
         }
@@ -116,7 +125,14 @@ impl Generator {
         if chance < broken + duplicates && !self.near.is_empty() {
             self.tally.copies += 1;
             let original = self.rng.random_range(0..self.near.len());
-            return Sample { kind: Kind::Copy, ..self.near[original].1.clone() };
+            return Sample { kind: Kind::Copy, alert: None, ..self.near[original].1.clone() };
+        }
+        let before_fraud = broken + duplicates + late;
+        if let Some(frauds) = &mut self.frauds
+            && (before_fraud..before_fraud + fraud).contains(&chance)
+            && let Some(planned) = frauds.begin(&mut self.rng, now_us)
+        {
+            return self.planned(&planned);
         }
         let is_late = (broken + duplicates..broken + duplicates + late).contains(&chance);
         let (kind, age_us) =
@@ -125,11 +141,13 @@ impl Generator {
             Kind::Late => self.tally.late += 1,
             _ => self.tally.fresh += 1,
         }
-        let sample = self.valid(kind, now_us - age_us);
-        if self.near_max > 0 {
-            self.near.push_back((self.number, sample.clone()));
+        let time_us = now_us - age_us;
+        let mut rank = self.rows.rank(&mut self.rng);
+        if let Some(frauds) = &mut self.frauds {
+            rank = frauds.calm(rank, time_us, || self.rows.rank(&mut self.rng));
         }
-        sample
+        let row = self.rows.row(&mut self.rng, rank, time_us);
+        self.valid(kind, row, None)
     }
 
     /// The number of records of each kind so far.
@@ -137,10 +155,21 @@ impl Generator {
         self.tally
     }
 
-    fn valid(&mut self, kind: Kind, time_us: i64) -> Sample {
-        let row = self.rows.row(&mut self.rng, time_us);
+    /// The payment of a fraud.
+    fn planned(&mut self, planned: &Planned) -> Sample {
+        self.tally.fresh += 1;
+        let mut row = self.rows.row(&mut self.rng, planned.rank, planned.time_us);
+        planned.change(&mut row);
+        self.valid(Kind::Fresh, row, planned.alert)
+    }
+
+    fn valid(&mut self, kind: Kind, row: Row, alert: Option<&'static str>) -> Sample {
         let payload = payload::encode(&self.source, &row);
-        Sample { key: self.rows.key(&row), payload, kind, row: Some(row) }
+        let sample = Sample { key: self.rows.key(&row), payload, kind, row: Some(row), alert };
+        if self.near_max > 0 {
+            self.near.push_back((self.number, sample.clone()));
+        }
+        sample
     }
 
     /// A record that resembles a fresh event but must be rejected.
@@ -151,9 +180,10 @@ impl Generator {
             Reason::TooFarAhead => -self.source.max_ahead_us - self.rng.random_range(HOUR_US..DAY_US),
             _ => self.fresh_age_us(),
         };
-        let row = self.rows.row(&mut self.rng, now_us - age_us);
+        let rank = self.rows.rank(&mut self.rng);
+        let row = self.rows.row(&mut self.rng, rank, now_us - age_us);
         let payload = broken::payload(&self.source, &row, reason, &mut self.rng);
-        Sample { key: self.rows.key(&row), payload, kind: Kind::Broken(reason), row: None }
+        Sample { key: self.rows.key(&row), payload, kind: Kind::Broken(reason), row: None, alert: None }
     }
 
     fn fresh_age_us(&mut self) -> i64 {

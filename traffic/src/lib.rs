@@ -6,6 +6,7 @@
 //! - [`Mix`]: the shares of fresh, late, repeated and broken records;
 //! - [`Generator`]: the endless stream of records;
 //! - `rows`: plausible values for the declared fields, some of them popular;
+//! - `fraud`: frauds among payments, and the alerts that they must cause;
 //! - [`Cell`]: one value of a row;
 //! - `payload`: a row → the bytes of a record;
 //! - `broken`: a valid row → a payload that must be rejected, for every reason there is;
@@ -14,6 +15,7 @@
 mod broken;
 mod cell;
 mod expected;
+mod fraud;
 mod generator;
 mod mix;
 mod payload;

@@ -20,6 +20,9 @@ pub struct Mix {
     /// The share of records that must be rejected
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     pub broken: f64,
+    /// The share of records that begin a fraud, if the source has payments: an amount, lat and lon
+    #[arg(long, value_name = "SHARE", default_value = "0.2%", value_parser = share)]
+    pub fraud: f64,
     /// How long before sending all other events happened, at most
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub spread: i64,
@@ -29,7 +32,7 @@ pub struct Mix {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MixError {
     /// The shares exceed the whole.
-    #[error("--duplicates, --late and --broken exceed 100% together")]
+    #[error("--duplicates, --late, --broken and --fraud exceed 100% together")]
     Shares,
     /// The keys cannot be distributed like this.
     #[error("--keys is at least 1 and --zipf at least 0")]

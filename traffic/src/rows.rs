@@ -2,7 +2,8 @@
 //!
 //! The field's role in the catalog decides first: the event's id and time, the key, the columns that metrics group by. For any
 //! other field, its type decides and, loosely, its name: `status` holds 200, 404 or 500, `url` an address, `user_id`
-//! something like `user-17`. Keys follow a Zipf distribution, so some are popular and most are rare.
+//! something like `user-17`, `lat` and `lon` a place near the home of the key. Keys follow a Zipf distribution, so some are popular and
+//! most are rare.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,18 @@ const GROUPED_VALUES: u64 = 5;
 /// How many values any other text field has.
 const NAMED_VALUES: u64 = 10_000;
 const MILLISECOND_US: i64 = 1_000;
+/// New York, Chicago, Toronto and Bogotá; Sydney, Tokyo, Singapore and Mumbai. Each of the first four is more than 10,000 km away from
+/// the one in its place among the others.
+const CITIES: [(f64, f64); 8] = [
+    (40.71, -74.0),
+    (41.88, -87.63),
+    (43.65, -79.38),
+    (4.71, -74.07),
+    (-33.87, 151.21),
+    (35.68, 139.69),
+    (1.35, 103.82),
+    (19.08, 72.88),
+];
 
 /// Makes up rows of one source.
 #[derive(Debug)]
@@ -84,10 +97,14 @@ impl Rows {
         Ok(Rows { recipes, popularity, key, made: 0 })
     }
 
-    /// The row of an event that happened at that moment.
-    pub(crate) fn row(&mut self, rng: &mut StdRng, time_us: i64) -> Row {
+    /// The number of the key of a next row.
+    pub(crate) fn rank(&self, rng: &mut StdRng) -> i64 {
+        self.popularity.sample(rng) as i64
+    }
+
+    /// The row of an event of the key with that number, which happened at that moment.
+    pub(crate) fn row(&mut self, rng: &mut StdRng, rank: i64, time_us: i64) -> Row {
         self.made += 1;
-        let rank = self.popularity.sample(rng) as i64;
         let moment_us = time_us - time_us.rem_euclid(MILLISECOND_US);
         let keyed = self.key;
         let cell = |(at, recipe): (usize, &Recipe)| {
@@ -153,6 +170,9 @@ impl Recipe {
             FieldType::Int if self.is_duration() => Cell::Int(1 + skewed(rng, 8_000.0) as i64),
             FieldType::Int => Cell::Int(rng.random_range(0..1_000)),
             FieldType::Float if self.is_duration() => Cell::Float(cents(skewed(rng, 8_000.0))),
+            FieldType::Float if self.is_amount() => Cell::Float(usual_amount(rng)),
+            FieldType::Float if self.is_called(&["lat", "latitude"]) => Cell::Float(near(rng, home(rank).0)),
+            FieldType::Float if self.is_called(&["lon", "longitude"]) => Cell::Float(near(rng, home(rank).1)),
             FieldType::Float => Cell::Float(cents(rng.random_range(-10.0..100.0))),
             FieldType::Bool => Cell::Bool(rng.random_bool(0.8)),
             FieldType::Timestamp => {
@@ -172,6 +192,10 @@ impl Recipe {
 
     fn is_duration(&self) -> bool {
         self.is_called(&["ms", "duration", "latency", "elapsed"])
+    }
+
+    fn is_amount(&self) -> bool {
+        self.is_called(&["amount", "price"])
     }
 
     /// Whether one of these is among the words of the field's name.
@@ -226,7 +250,27 @@ fn skewed(rng: &mut StdRng, mean: f64) -> f64 {
     -mean * (1.0 - rng.random::<f64>()).ln()
 }
 
+/// An amount that nobody wonders about: less than ten times any other.
+fn usual_amount(rng: &mut StdRng) -> f64 {
+    cents(rng.random_range(5.0..45.0))
+}
+
+/// A degree of latitude or longitude within a drive of that one.
+fn near(rng: &mut StdRng, degree: f64) -> f64 {
+    cents(degree + rng.random_range(-0.2..0.2))
+}
+
+/// The city, as latitude and longitude, that the key with that number lives in.
+pub(crate) fn home(rank: i64) -> (f64, f64) {
+    CITIES[rank.rem_euclid(CITIES.len() as i64) as usize]
+}
+
+/// A city that lies so far from home that nobody gets there within an hour.
+pub(crate) fn far_from_home(rank: i64) -> (f64, f64) {
+    home(rank + CITIES.len() as i64 / 2)
+}
+
 /// Rounds to two decimals, which every parser of numbers reads as the same float.
-fn cents(value: f64) -> f64 {
+pub(crate) fn cents(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }

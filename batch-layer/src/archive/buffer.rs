@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::settings;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Place;
 use shared_logic::decode::Decoder;
@@ -12,6 +13,7 @@ use shared_logic::log::Witness;
 use shared_logic::rejection::Reason;
 use shared_logic::time::day_of;
 
+use super::day_files::DayFiles;
 use crate::archive_rows::erased::Places;
 use crate::archive_rows::record_rows::{Erased, Incoming, RecordRows};
 
@@ -21,26 +23,28 @@ pub(crate) struct Buffer {
     pub(crate) reached: BTreeMap<i32, (i64, i64)>,
     /// Per reason, how many of the records are invalid, and where the last of them is.
     pub(crate) rejects: BTreeMap<Reason, (u64, Place)>,
-    /// Bytes of payloads and keys.
-    bytes: usize,
     /// Per partition with records, the offset of the last one, and its witness if that was made (R12).
     last: BTreeMap<i32, (i64, Option<Witness>)>,
     /// The records that are erased, if the archive has held any of these before.
     erased: Arc<Places>,
-    rows: RecordRows,
+    rows: DayFiles,
 }
 
 impl Buffer {
-    /// An empty buffer for a log whose partitions are archived up to `next`.
-    pub(crate) fn new(source: &Source, log: &str, next: &BTreeMap<i32, i64>) -> Buffer {
-        Buffer {
-            reached: next.iter().map(|(partition, next)| (*partition, (*next, *next))).collect(),
-            rejects: BTreeMap::new(),
-            bytes: 0,
-            last: BTreeMap::new(),
-            erased: Arc::default(),
-            rows: RecordRows::new(source, log),
-        }
+    /// An empty buffer for a log whose partitions are archived up to `next`. `declared` are the columns of the archive's table.
+    pub(crate) fn new(source: &Source, declared: &Schema, log: &str, next: &BTreeMap<i32, i64>) -> Buffer {
+        Buffer::of(DayFiles::new(RecordRows::new(source, log), source, declared), next.clone(), Arc::default())
+    }
+
+    fn of(rows: DayFiles, next: BTreeMap<i32, i64>, erased: Arc<Places>) -> Buffer {
+        let reached = next.into_iter().map(|(partition, next)| (partition, (next, next))).collect();
+        Buffer { reached, rejects: BTreeMap::new(), last: BTreeMap::new(), erased, rows }
+    }
+
+    /// An empty buffer that goes on where this one ends.
+    pub(crate) fn following(&self) -> Buffer {
+        let next = self.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
+        Buffer::of(self.rows.following(), next, Arc::clone(&self.erased))
     }
 
     /// R12: records of these partitions belong to those logs, which are other incarnations of the partition.
@@ -71,7 +75,6 @@ impl Buffer {
             self.rows.push_erased(left_of(&record));
             return None;
         }
-        self.bytes += record.payload.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
         if let Some((rejected, error)) = self.rows.push(record, decoder) {
             let place = Place { log: self.rows.log_of(partition).to_owned(), partition, offset, error };
             let counted = self.rejects.entry(rejected.reason).or_insert((0, place.clone()));
@@ -106,7 +109,7 @@ impl Buffer {
 
     /// Whether it holds as much as one commit may.
     pub(crate) fn is_full(&self, settings: &settings::Archive) -> bool {
-        self.rows() >= settings.max_rows || self.bytes as u64 >= settings.max_bytes.bytes()
+        self.rows.is_full(settings)
     }
 
     /// Whether a commit would move any partition's next offset.
@@ -114,9 +117,15 @@ impl Buffer {
         self.reached.values().any(|(from, to)| to > from)
     }
 
-    /// The rows.
-    pub(crate) fn into_rows(self) -> RecordRows {
+    /// The rows, as files that are not written yet.
+    pub(crate) fn into_files(self) -> DayFiles {
         self.rows
+    }
+
+    /// With groups of another size.
+    #[cfg(test)]
+    pub(crate) fn with_sizes(self, sizes: super::day_files::Sizes) -> Buffer {
+        Buffer { rows: self.rows.with_sizes(sizes), ..self }
     }
 }
 

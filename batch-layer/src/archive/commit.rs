@@ -13,9 +13,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::buffer::Buffer;
-use crate::archive_rows::record_rows::RecordRows;
-use crate::archive_rows::{self, event_time_column, ranged};
-use crate::rows::{self, RowsError};
+use crate::archive_rows;
+use crate::rows::RowsError;
 
 /// How often rows are committed again on a table that was only tidied up meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -64,7 +63,7 @@ pub(crate) async fn rows(
     let Some(mut facts) = advanced(before.clone(), source, log, &buffer, ends) else { return Ok(Committed::Conflict) };
     let ids: Vec<PartitionId> = buffer.reached.keys().map(|partition| facts.current(log, *partition)).collect();
     let records = buffer.rows();
-    let files = write(archive, source, buffer).await?;
+    let files = write(archive, buffer).await?;
     platform::failpoints::pass("archive::before_commit");
     let mut committed = Committed::Conflict;
     for _ in 0..ATTEMPTS {
@@ -126,94 +125,9 @@ fn advanced(mut facts: Facts, source: &Source, log: &str, buffer: &Buffer, ends:
 }
 
 /// Writes the buffer's rows, a file for each day. The files belong to the archive once they are committed, and are soon merged.
-pub(crate) async fn write(archive: &Archive, source: &Source, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
-    write_rows(archive, source, buffer.into_rows()).await
-}
-
-/// Writes rows, a file for each day, as [`write`] does.
-pub(crate) async fn write_rows(
-    archive: &Archive,
-    source: &Source,
-    rows: RecordRows,
-) -> Result<Vec<DataFile>, RowsError> {
-    let declared = archive.columns()?;
-    let event_time = event_time_column(source, Some(&declared));
-    let days = rows::compute("make the new rows", archive.path(), move || rows.into_days(Some(&declared))).await?;
-    let mut files = Vec::with_capacity(days.len());
-    for (day, frame) in days {
-        files.push(archive.write_quickly(&day, frame, &ranged(&event_time)).await?);
-    }
-    Ok(files)
+pub(crate) async fn write(archive: &Archive, buffer: Buffer) -> Result<Vec<DataFile>, RowsError> {
+    buffer.into_files().write(archive).await
 }
 
 #[cfg(test)]
-mod tests {
-    use shared_logic::catalog::Catalog;
-    use shared_logic::decode::Decoder;
-    use storage::Storage;
-
-    use super::*;
-    use crate::archive_rows::record_rows::Incoming;
-
-    const CATALOG: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
-
-    fn catalog(fields: &str) -> Catalog {
-        Catalog::parse(&format!("{CATALOG}{fields}")).expect("a valid catalog")
-    }
-
-    fn storage(folder: &tempfile::TempDir) -> Storage {
-        let settings = platform::settings::Store { url: folder.path().display().to_string(), ..Default::default() };
-        Storage::new(&settings, &catalog("").deployment).expect("a store")
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn of_two_archivers_one_commits() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (storage, catalog) = (storage(&folder), catalog(""));
-        let source = &catalog.sources["s"];
-        let id = PartitionId::new("log", 0);
-        let next = |archive: &Archive| archive.facts().partition(&id).map(|known| known.next);
-        let open = async || crate::archive::create(&storage, source).await.expect("created");
-        let (mut one, mut other) = (open().await, open().await);
-        let mut begun = Facts::default();
-        begun.begin(&id, 0);
-        assert_eq!(facts(&mut one, begun.clone(), None).await.expect("tried"), Committed::At(1));
-        assert_eq!(facts(&mut other, begun, None).await.expect("tried"), Committed::Conflict);
-
-        assert!(other.refresh().await.expect("read"));
-        let read = |records: i64| {
-            let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
-            for offset in 0..records {
-                let payload = Some(br#"{"at": 1000}"#.as_slice());
-                let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
-                buffer.push(record, &mut Decoder::new(source));
-            }
-            buffer
-        };
-        let ends = BTreeMap::new();
-        let first = rows(&mut one, source, "log", read(2), &ends).await.expect("tried");
-        let second = rows(&mut other, source, "log", read(3), &ends).await.expect("tried");
-        assert_eq!((first, second), (Committed::At(2), Committed::Conflict));
-        assert_eq!(next(&other), Some(0), "the archiver that was too late still knows what it knew");
-        assert_eq!(next(&open().await), Some(2));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn fields_that_are_added_are_declared_and_those_taken_out_stay() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let storage = storage(&folder);
-        for (fields, are_missing) in [("a = \"int\"", false), ("b = \"float\"", true), ("a = \"int\"", false)] {
-            let catalog = catalog(fields);
-            let source = &catalog.sources["s"];
-            let mut archive = crate::archive::create(&storage, source).await.expect("opened");
-            let columns = missing_columns(&archive, source).expect("read");
-            assert_eq!(columns.is_some(), are_missing, "{fields}");
-            let committed = facts(&mut archive, Facts::default(), columns.as_ref()).await.expect("written");
-            assert!(matches!(committed, Committed::At(_)));
-            assert_eq!(missing_columns(&archive, source).expect("read"), None);
-        }
-        let archive = crate::archive::create(&storage, &catalog("").sources["s"]).await.expect("opened");
-        let names: Vec<_> = archive.columns().expect("read").iter_names().map(|name| name.to_string()).collect();
-        assert_eq!(names[names.len() - 3..], ["at", "a", "b"]);
-    }
-}
+mod tests;

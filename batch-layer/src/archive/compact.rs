@@ -24,8 +24,8 @@ use crate::rows::{self, RowsError};
 
 /// A day with fewer small files than this is left alone.
 const FILES_MIN: usize = 16;
-/// A file with so many rows, or so many bytes, is not small.
-const ROWS_SMALL: u64 = 250_000;
+/// A file with so many rows, or so many bytes, is not small. Those of an archiver that catches up are not: maintenance merges them.
+const ROWS_SMALL: u64 = GROUP_ROWS;
 const BYTES_SMALL: i64 = 8 << 20;
 /// The most rows and bytes of the files that are merged into one, which is in memory once it is encoded.
 const ROWS_MAX: u64 = 1_000_000;
@@ -234,13 +234,14 @@ mod tests {
         let source = &catalog.sources["s"];
         let mut archive = crate::archive::create(&storage, source).await.expect("created");
         let begin = |facts: &mut Facts| {
-            facts.keep_bytes(&source.rules());
+            facts.keep_bytes(&source.rules(), None);
             facts.begin(&PartitionId::new("log", 0), 0);
         };
         archive.change("BEGIN", begin).await.expect("begun");
         let (commits, mut decoder) = (FILES_MIN as i64 + 4, Decoder::new(source));
+        let declared = archive.columns().expect("read");
         for offset in 0..commits {
-            let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, offset)]));
+            let mut buffer = Buffer::new(source, &declared, "log", &BTreeMap::from([(0, offset)]));
             // One of the records is invalid.
             let payload: &[u8] = if offset == 3 { b"broken" } else { br#"{"at": 1000, "k": "a"}"# };
             let (partition, timestamp_us) = (0, Some(1_000_000));

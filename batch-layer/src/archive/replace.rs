@@ -52,7 +52,7 @@ pub(crate) async fn replace(
     if facts.erased_parts() != again.erased_parts {
         return Ok(Replacement::Conflict);
     }
-    if !facts.archive_again(ranges, &source.rules(), archive.version() + 1) {
+    if !facts.archive_again(ranges, &source.decoding_rules(), archive.version() + 1) {
         return Ok(Replacement::Conflict);
     }
     let (mut removed, mut kept, mut archived) = (Vec::new(), Vec::new(), RecordsDigest::default());

@@ -1,15 +1,17 @@
 //! Sessions of an archiver: each starts from what the archive and the topic say, and ends when one of them has changed.
 //!
-//! While one commit is written, the session reads what the next one will hold. There is one commit at a time, and a session that
-//! ends waits for it.
+//! While one commit is written, the session reads what the next one will hold, and that is encoded as it comes. There is one commit
+//! at a time, and a session that ends waits for it.
 //!
 //! - `archive_again`: what is archived without bytes, after the source's rules have changed (R11);
 //! - `reading`: what is read and not committed yet;
+//! - `pace`: when it is committed;
 //! - `waiting`: partitions whose records name a schema that is not known yet;
 //! - `lost_tail`: where a log that lost its tail goes on (R12).
 
 mod archive_again;
 mod lost_tail;
+mod pace;
 mod reading;
 mod waiting;
 
@@ -24,7 +26,7 @@ use platform::store::Committed;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::Change;
+use shared_logic::contracts::archive::{Change, OlderLayout};
 use shared_logic::decode::Decoder;
 use storage::{Archive, Schemas, Storage};
 use tokio::runtime::Handle;
@@ -140,7 +142,8 @@ impl Archiver {
         let ends = self.offsets(topic, Bound::End)?;
         let before = self.archive.facts();
         let mut facts = before.clone();
-        facts.keep_bytes(&self.source.rules());
+        let layout = OlderLayout::of(&self.source, &self.archive.columns()?);
+        facts.keep_bytes(&self.source.rules(), layout);
         let changes = facts.register_topic(&topic.log, self.source.start, &starts, &ends);
         let columns = commit::missing_columns(&self.archive, &self.source)?;
         if facts != before || columns.is_some() {
@@ -158,7 +161,7 @@ impl Archiver {
         let positions = self.positions(&topic, &self.archive.facts(), &bounds.starts)?;
         info!(topic = self.source.topic, log = topic.log, next = ?positions.next, "archiving");
         self.consumer.assign(&positions.starts())?;
-        Ok(Reading::new(&self.source, topic, positions, bounds.ends))
+        Ok(Reading::new(&self.source, &self.archive.columns()?, topic, positions, bounds.ends))
     }
 
     /// R12: replaces the client, which may stall for ever after a broker went back to an older copy of its data.
@@ -261,7 +264,7 @@ impl Archiver {
     /// Commits what was read, and reads on meanwhile, up to what one more commit may hold. Returns false if another archiver
     /// committed first.
     fn commit(&mut self, reading: &mut Reading) -> Result<bool, SessionError> {
-        let rows = reading.take_rows(&self.source);
+        let rows = reading.take_rows(&self.settings);
         let (log, ends) = (reading.topic.log.clone(), reading.ends.clone());
         let tidies = (self.commits + 1).is_multiple_of(self.settings.checkpoint_every);
         let Archiver { runtime, archive, source, consumer, decoder, schemas, losses, settings, stop, .. } = self;

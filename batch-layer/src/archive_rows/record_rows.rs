@@ -1,18 +1,21 @@
-//! Records → rows of the archive, decoded under the rules of a source.
+//! Records → rows of the archive, decoded under the rules of a source, and gathered by the days whose files they go to.
+//!
+//! - `day_rows`: the rows of one day.
+
+mod day_rows;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::sync::Arc;
 
-use polars::prelude::*;
+use polars::prelude::{DataFrame, PolarsResult, Schema};
 use shared_logic::catalog::{KeptBytes, Source};
-use shared_logic::contracts::archive::{
-    DAY, ERASED, ERROR, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
-};
-use shared_logic::decode::{Columns, Decoder};
+use shared_logic::decode::{Decoder, Event};
 use shared_logic::log::Content;
 use shared_logic::rejection::Rejected;
-use shared_logic::schema::{FieldType, INSTANT};
 use shared_logic::time::{day_of, format_day};
+
+pub(crate) use self::day_rows::DayRows;
+use self::day_rows::Origin;
 
 /// A record, as it was read from Kafka or from the archive.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(crate) struct Incoming<'a> {
     pub(crate) timestamp_us: Option<i64>,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) payload: Option<&'a [u8]>,
-    /// As in the column [`HEADERS`], if there are any.
+    /// As in the column [`HEADERS`](shared_logic::contracts::archive::HEADERS), if there are any.
     pub(crate) headers: Option<String>,
 }
 
@@ -31,6 +34,11 @@ impl Incoming<'_> {
     pub(crate) fn content(&self) -> Content<'_> {
         let Incoming { timestamp_us, key, payload, headers, .. } = self;
         Content { timestamp_us: *timestamp_us, key: *key, payload: *payload, headers: headers.as_deref() }
+    }
+
+    /// How many bytes its key and payload have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.map_or(0, <[u8]>::len) + self.key.map_or(0, <[u8]>::len)
     }
 }
 
@@ -46,227 +54,168 @@ pub(crate) struct Erased {
     pub(crate) day: i64,
 }
 
-/// Rows of one log, or of the incarnations of its partitions.
-pub(crate) struct RecordRows {
-    source: Source,
-    kept_bytes: KeptBytes,
-    log: String,
-    /// The logs of partitions that are another incarnation (R12).
-    incarnations: BTreeMap<i32, String>,
-    columns: Columns,
-    partitions: Vec<i32>,
-    offsets: Vec<i64>,
-    timestamps: PrimitiveChunkedBuilder<Int64Type>,
-    keys: BinaryChunkedBuilder,
-    headers: Texts,
-    raw: BinaryChunkedBuilder,
-    hashes: Vec<Option<i32>>,
-    errors: Texts,
-    /// The days of the rows, each with the number of rows in a row.
-    days: Vec<(i64, usize)>,
+/// So many rows, or rows of so many bytes of keys and payloads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
 }
 
-/// The texts of the rows that have one.
-type Texts = Vec<(usize, String)>;
+impl Extent {
+    fn is_reached_by(self, rows: usize, bytes: usize) -> bool {
+        rows >= self.rows || bytes >= self.bytes
+    }
+}
+
+/// Rows of one log, or of the incarnations of its partitions.
+pub(crate) struct RecordRows {
+    origin: Arc<Origin>,
+    /// By day. One whose rows were taken is empty.
+    days: BTreeMap<i64, DayRows>,
+    /// The day of the row that was added last.
+    last: i64,
+    /// Of all days together.
+    rows: usize,
+    bytes: usize,
+}
 
 impl RecordRows {
     /// No rows yet, of a log of that source.
     pub(crate) fn new(source: &Source, log: &str) -> RecordRows {
-        RecordRows {
-            kept_bytes: source.kept_bytes,
-            log: log.to_owned(),
-            incarnations: BTreeMap::new(),
-            columns: Columns::new(source, |_| true, 0),
-            partitions: Vec::new(),
-            offsets: Vec::new(),
-            timestamps: PrimitiveChunkedBuilder::new(TIMESTAMP.into(), 0),
-            keys: BinaryChunkedBuilder::new(KEY.into(), 0),
-            headers: Vec::new(),
-            raw: BinaryChunkedBuilder::new(RAW.into(), 0),
-            hashes: Vec::new(),
-            errors: Vec::new(),
-            days: Vec::new(),
-            source: source.clone(),
-        }
+        RecordRows::keeping(source.kept_bytes, source, log)
+    }
+
+    fn keeping(kept_bytes: KeptBytes, source: &Source, log: &str) -> RecordRows {
+        let (source, log) = (source.clone(), log.to_owned());
+        RecordRows::of(Arc::new(Origin { source, kept_bytes, log, incarnations: BTreeMap::new() }))
+    }
+
+    fn of(origin: Arc<Origin>) -> RecordRows {
+        RecordRows { origin, days: BTreeMap::new(), last: 0, rows: 0, bytes: 0 }
+    }
+
+    /// No rows yet, of the same log and incarnations.
+    pub(crate) fn following(&self) -> RecordRows {
+        RecordRows::of(Arc::clone(&self.origin))
     }
 
     /// R12: rows of these partitions belong to those logs.
     pub(crate) fn set_incarnations(&mut self, incarnations: BTreeMap<i32, String>) {
-        self.incarnations = incarnations;
+        Arc::make_mut(&mut self.origin).incarnations = incarnations;
     }
 
     /// The log to which rows of that partition belong.
     pub(crate) fn log_of(&self, partition: i32) -> &str {
-        self.incarnations.get(&partition).unwrap_or(&self.log)
+        self.origin.log_of(partition)
     }
 
     /// No rows yet, of records that the archive holds: bytes that are kept stay, whatever the source says by now.
     pub(crate) fn of_archived(source: &Source, log: &str) -> RecordRows {
-        RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
+        RecordRows::keeping(KeptBytes::All, source, log)
     }
 
     /// No rows yet, of a file that is imported: all bytes are kept, whatever the source says, since no log could give them again.
     pub(crate) fn of_import(source: &Source, log: &str) -> RecordRows {
-        RecordRows { kept_bytes: KeptBytes::All, ..RecordRows::new(source, log) }
+        RecordRows::keeping(KeptBytes::All, source, log)
     }
 
-    /// Adds a record, decoded by a decoder of the source. Returns why it is invalid, if it is, and the text of that.
+    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none,
+    /// although its row says why it is no event.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
-        let row = self.len();
-        self.hashes.push(Some(record.content().short_hash()));
-        let rejected = match decoder.decode(record.payload, record.timestamp_us) {
+        let hash = Some(record.content().short_hash());
+        let kept = record.payload.filter(|_| self.origin.kept_bytes == KeptBytes::All);
+        let decoded = decoder.decode(record.payload, record.timestamp_us);
+        self.add(record, hash, kept, decoded)
+    }
+
+    /// Adds a record whose bytes were not kept. The document in the place of its payload stands for them: of an invalid record it is
+    /// kept, of an event nothing is. `hash` is the record's short hash, if it is known.
+    pub(crate) fn push_document(
+        &mut self,
+        record: Incoming<'_>,
+        document: &[u8],
+        hash: Option<i32>,
+        decoder: &mut Decoder,
+    ) {
+        let decoded = decoder.decode_document(document, record.timestamp_us);
+        self.add(record, hash, None, decoded);
+    }
+
+    /// Adds a record that was decoded. `kept` are the bytes that are kept of it if it is an event.
+    fn add(
+        &mut self,
+        record: Incoming<'_>,
+        hash: Option<i32>,
+        kept: Option<&[u8]>,
+        decoded: Result<Event<'_>, Rejected>,
+    ) -> Option<(Rejected, String)> {
+        self.bytes += record.bytes();
+        match decoded {
             Ok(event) => {
-                note_day(&mut self.days, day_of(event.time_us));
-                self.columns.push(&event);
-                self.raw.append_option(record.payload.filter(|_| self.kept_bytes == KeptBytes::All));
+                self.of_day(day_of(event.time_us)).push_event(record, hash, kept, &event);
                 None
             }
             Err(rejected) => {
-                note_day(&mut self.days, day_of(record.timestamp_us.unwrap_or_default()));
-                self.columns.push_nulls();
-                self.raw.append_option(record.payload);
-                Some((rejected, rejected.text(&self.source.fields)))
+                let text = rejected.text(&self.origin.source.fields);
+                let day = day_of(record.timestamp_us.unwrap_or_default());
+                self.of_day(day).push_invalid(record, hash, text.clone());
+                rejected.reason.is_reject().then_some((rejected, text))
             }
-        };
-        self.errors.extend(rejected.as_ref().map(|(_, text)| (row, text.clone())));
-        self.partitions.push(record.partition);
-        self.offsets.push(record.offset);
-        self.timestamps.append_option(record.timestamp_us);
-        self.keys.append_option(record.key);
-        self.headers.extend(record.headers.map(|text| (row, text)));
-        rejected
+        }
     }
 
     /// Adds a record that is erased: what is left of it, whatever else of it is at hand.
     pub(crate) fn push_erased(&mut self, record: Erased) {
-        let Erased { partition, offset, timestamp_us, hash, day } = record;
-        self.errors.push((self.len(), ERASED.to_owned()));
-        note_day(&mut self.days, day);
-        self.columns.push_nulls();
-        self.raw.append_null();
-        self.keys.append_null();
-        self.partitions.push(partition);
-        self.offsets.push(offset);
-        self.timestamps.append_option(timestamp_us);
-        self.hashes.push(hash);
+        self.of_day(record.day).push_erased(record);
     }
 
-    /// The number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.offsets.len()
+    /// The rows of that day, to which one is added.
+    fn of_day(&mut self, day: i64) -> &mut DayRows {
+        (self.last, self.rows) = (day, self.rows + 1);
+        self.days.entry(day).or_insert_with(|| DayRows::new(&self.origin, day, 0))
+    }
+
+    /// The number of days that had a row.
+    pub(crate) fn days(&self) -> usize {
+        self.days.len()
+    }
+
+    /// Takes rows that are to be encoded before more are added: those of the last row's day, once they are enough for a `group`; or
+    /// else those of the largest day, once all days together have as many as may be `held`.
+    pub(crate) fn take_group(&mut self, group: Extent, held: Extent) -> Option<DayRows> {
+        let last = self.days.get(&self.last)?;
+        if group.is_reached_by(last.len(), last.bytes()) {
+            return self.take(self.last);
+        }
+        if !held.is_reached_by(self.rows, self.bytes) {
+            return None;
+        }
+        let by_rows = self.rows >= held.rows;
+        let size = |rows: &&DayRows| if by_rows { rows.len() } else { rows.bytes() };
+        let most = self.days.values().max_by_key(size)?.day();
+        self.take(most)
+    }
+
+    /// Takes the rows of a day. As many are likely to come again.
+    fn take(&mut self, day: i64) -> Option<DayRows> {
+        let rows = self.days.get_mut(&day)?;
+        let next = DayRows::new(&self.origin, day, rows.len());
+        let taken = std::mem::replace(rows, next);
+        (self.rows, self.bytes) = (self.rows - taken.len(), self.bytes - taken.bytes());
+        Some(taken)
+    }
+
+    /// What was not taken, by day.
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = DayRows> {
+        self.days.into_values().filter(|rows| rows.len() > 0)
     }
 
     /// The rows of each day. `declared` are the columns of the table that they are written to; where it is `None`, the
     /// columns of fields have the fields' names.
     pub(crate) fn into_days(self, declared: Option<&Schema>) -> PolarsResult<Vec<(String, DataFrame)>> {
-        let rows = self.len();
-        let same = |name: &str, text: &str| {
-            let scalar = Scalar::new(DataType::String, AnyValue::StringOwned(text.into()));
-            Column::new_scalar(name.into(), scalar, rows)
-        };
-        let log = if self.incarnations.is_empty() {
-            same(LOG, &self.log)
-        } else {
-            let logs: Vec<&str> = self.partitions.iter().map(|partition| self.log_of(*partition)).collect();
-            Column::new(LOG.into(), logs)
-        };
-        let mut columns: Vec<Column> = vec![
-            log,
-            Column::new(PARTITION.into(), self.partitions),
-            Column::new(OFFSET.into(), self.offsets),
-            same(RULES, self.source.rules().as_str()),
-            self.timestamps.finish().into_series().cast(&INSTANT)?.into(),
-            self.keys.finish().into_series().into(),
-            texts(HEADERS, self.headers, rows),
-            self.raw.finish().into_series().into(),
-            Column::new(HASH.into(), self.hashes),
-            texts(ERROR, self.errors, rows),
-        ];
-        for (field, mut column) in self.source.fields.iter().zip(self.columns.finish()?.into_columns()) {
-            if let Some(declared) = declared {
-                column.rename(field_column(field, declared));
-            }
-            columns.push(if field.kind == FieldType::Timestamp { column.cast(&INSTANT)? } else { column });
-        }
-        by_day(&DataFrame::new(rows, columns)?, &self.days)
+        self.into_rest().map(|rows| Ok((format_day(rows.day()), rows.into_frame(declared)?))).collect()
     }
-}
-
-/// Notes the day of one more row.
-fn note_day(days: &mut Vec<(i64, usize)>, day: i64) {
-    match days.last_mut() {
-        Some((last, rows)) if *last == day => *rows += 1,
-        _ => days.push((day, 1)),
-    }
-}
-
-/// A column of texts, null in all other rows.
-fn texts(name: &str, texts: Texts, rows: usize) -> Column {
-    if texts.is_empty() {
-        return Column::full_null(name.into(), rows, &DataType::String);
-    }
-    let mut column = StringChunkedBuilder::new(name.into(), rows);
-    let mut next = 0;
-    for (row, text) in texts {
-        (next..row).for_each(|_| column.append_null());
-        column.append_value(text);
-        next = row + 1;
-    }
-    (next..rows).for_each(|_| column.append_null());
-    column.finish().into_series().into()
-}
-
-/// The rows of each day, in their order. Those of a day that are consecutive are not copied.
-fn by_day(frame: &DataFrame, days: &[(i64, usize)]) -> PolarsResult<Vec<(String, DataFrame)>> {
-    let mut stretches: BTreeMap<i64, Vec<Range<usize>>> = BTreeMap::new();
-    let mut begin = 0;
-    for (day, rows) in days {
-        stretches.entry(*day).or_default().push(begin..begin + rows);
-        begin += rows;
-    }
-    let rows_of = |(day, stretches): (i64, Vec<Range<usize>>)| {
-        let rows = match stretches.as_slice() {
-            [one] => frame.slice(one.start as i64, one.len()),
-            _ => {
-                let rows = stretches.into_iter().flatten().map(|row| row as IdxSize).collect();
-                frame.take(&IdxCa::from_vec(DAY.into(), rows))?
-            }
-        };
-        Ok((format_day(day), rows))
-    };
-    stretches.into_iter().map(rows_of).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_row_stands_in_its_day_in_the_order_of_its_arrival() {
-        let frame = df!("n" => (0..9_i64).collect::<Vec<_>>()).expect("a column");
-        let mut days = Vec::new();
-        [5, 5, 7, 7, 7, 5, 6, 5, 5].into_iter().for_each(|day| note_day(&mut days, day));
-        let rows = by_day(&frame, &days).expect("by day").into_iter().map(|(day, rows)| {
-            let numbers = rows.column("n").expect("there").i64().expect("integers").iter().flatten().collect();
-            (day, numbers)
-        });
-        let expected: [(i64, &[i64]); 3] = [(5, &[0, 1, 5, 7, 8]), (6, &[6]), (7, &[2, 3, 4])];
-        assert_eq!(
-            rows.collect::<Vec<(String, Vec<i64>)>>(),
-            expected.map(|(day, numbers)| (format_day(day), numbers.to_vec()))
-        );
-    }
-
-    #[test]
-    fn a_text_stands_in_its_row_and_all_others_are_null() {
-        let column = |given: &[usize]| texts("t", given.iter().map(|row| (*row, format!("t{row}"))).collect(), 5);
-        let all: [&[usize]; 5] = [&[], &[0], &[4], &[1, 3], &[0, 1, 2, 3, 4]];
-        for given in all {
-            let column = column(given);
-            let found: Vec<Option<String>> =
-                column.str().expect("texts").iter().map(|text| text.map(str::to_owned)).collect();
-            let expected: Vec<_> = (0..5).map(|row| given.contains(&row).then(|| format!("t{row}"))).collect();
-            assert_eq!(found, expected, "{given:?}");
-        }
-    }
-}
+mod tests;

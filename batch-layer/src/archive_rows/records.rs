@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use platform::store::DataFile;
 use polars::prelude::*;
 use shared_logic::catalog::{RulesHash, Source};
-use shared_logic::contracts::archive::{
-    ERASED, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, record_columns,
-};
-use shared_logic::decode::Decoder;
+use shared_logic::contracts::archive::{ERASED, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP};
+use shared_logic::decode::{Decoder, Event};
 use shared_logic::log::{OffsetRange, PartitionId};
+use shared_logic::rejection::Rejected;
 use shared_logic::time::{TimeRange, day_of, parse_day};
 use storage::{Archive, Schemas};
 
+use super::older::{self, OlderRows};
 use super::{may_hold, missing_schemas, rules_of};
 use crate::rows::{self, RowsError};
 
@@ -28,13 +28,27 @@ pub(crate) struct Stored<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) headers: Option<&'a str>,
     pub(crate) payload: Option<&'a [u8]>,
+    /// What stands for the bytes of an event of the older layout, if its columns tell all that the reader's rules read.
+    document: Option<&'a [u8]>,
     /// Why it was rejected by the rules of its file.
     pub(crate) error: Option<&'a str>,
     /// The rules of its file, if it names any.
     pub(crate) rules: Option<&'a str>,
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
+    /// What a decoder of the reader's rules makes of it; `None` if it is erased, or its bytes were not kept and nothing stands for them.
+    pub(crate) fn decoded<'d>(&self, decoder: &'d mut Decoder) -> Option<Result<Event<'d>, Rejected>>
+    where
+        'a: 'd,
+    {
+        match self.document {
+            Some(document) => Some(decoder.decode_document(document, self.timestamp_us)),
+            None if self.is_erased() || !self.has_bytes() => None,
+            None => Some(decoder.decode(self.payload, self.timestamp_us)),
+        }
+    }
+
     /// Whether it was an event, or an invalid record, and is erased.
     pub(crate) fn is_erased(&self) -> bool {
         self.error == Some(ERASED)
@@ -52,7 +66,11 @@ impl Stored<'_> {
 
 /// The records of a row group.
 #[derive(Debug)]
-pub(crate) struct Group(DataFrame);
+pub(crate) struct Group {
+    rows: DataFrame,
+    /// Those of the older layout, as far as they can be decoded.
+    older: Option<OlderRows>,
+}
 
 impl Group {
     /// Shows each record, in the order of the file.
@@ -60,13 +78,15 @@ impl Group {
     /// # Errors
     /// If a column has another type.
     pub(crate) fn each(&self, mut visit: impl FnMut(Stored<'_>)) -> PolarsResult<()> {
-        let texts = |name: &str| self.0.column(name)?.str();
+        let texts = |name: &str| self.rows.column(name)?.str();
         let (log, error, headers, rules) = (texts(LOG)?, texts(ERROR)?, texts(HEADERS)?, texts(RULES)?);
-        let (partition, offset) = (self.0.column(PARTITION)?.i32()?, self.0.column(OFFSET)?.i64()?);
-        let timestamp = self.0.column(TIMESTAMP)?.cast(&DataType::Int64)?;
+        let (partition, offset) = (self.rows.column(PARTITION)?.i32()?, self.rows.column(OFFSET)?.i64()?);
+        let timestamp = self.rows.column(TIMESTAMP)?.cast(&DataType::Int64)?;
         let timestamp = timestamp.i64()?;
-        let (key, raw) = (self.0.column(KEY)?.binary()?, self.0.column(RAW)?.binary()?);
-        for row in 0..self.0.height() {
+        let (key, raw) = (self.rows.column(KEY)?.binary()?, self.rows.column(RAW)?.binary()?);
+        let documents = self.older.as_ref().map(|older| older.documents(&self.rows)).transpose()?;
+        for row in 0..self.rows.height() {
+            let document = documents.as_ref().and_then(|documents| documents.of_row(row));
             visit(Stored {
                 log: log.get(row).unwrap_or_default(),
                 partition: partition.get(row).unwrap_or_default(),
@@ -75,6 +95,7 @@ impl Group {
                 key: key.get(row),
                 headers: headers.get(row),
                 payload: raw.get(row),
+                document: document.as_deref(),
                 error: error.get(row),
                 rules: rules.get(row),
             });
@@ -86,6 +107,7 @@ impl Group {
 /// Reads records of one archive.
 pub(crate) struct RecordReader<'a> {
     archive: &'a Archive,
+    older: Option<OlderRows>,
     decoder: Decoder,
     schemas: Schemas,
 }
@@ -93,7 +115,8 @@ pub(crate) struct RecordReader<'a> {
 impl<'a> RecordReader<'a> {
     /// Reads records, to be decoded under the rules of that source.
     pub(crate) fn new(archive: &'a Archive, source: &Source, schemas: &Schemas) -> RecordReader<'a> {
-        RecordReader { archive, decoder: Decoder::new(source), schemas: schemas.clone() }
+        let older = OlderRows::of(&archive.facts(), source);
+        RecordReader { archive, older, decoder: Decoder::new(source), schemas: schemas.clone() }
     }
 
     /// Makes a `T` of each row group of a file that may hold records of those ranges. `then` gets a decoder that knows all
@@ -107,16 +130,16 @@ impl<'a> RecordReader<'a> {
         ranges: &[OffsetRange],
         then: impl Fn(&Group, Decoder) -> PolarsResult<T> + Clone + Send + 'static,
     ) -> Result<Vec<T>, RowsError> {
-        let columns: Schema = record_columns().into_iter().collect();
-        let mut made = Vec::new();
+        let older = self.older.clone().and_then(|older| older.in_file(file));
+        let (columns, mut made) = (older::columns(older.as_ref()), Vec::new());
         for group in self.archive.row_groups(file, &columns, |part| may_hold(part, ranges)).await? {
             let decoder = self.decoder.clone();
             let read = group.read(move |records| Ok((missing_schemas(&records, &decoder)?, records)));
             let (missing, records) = read.await?;
             self.schemas.teach_all(&mut self.decoder, &missing).await?;
             let (decoder, then) = (self.decoder.clone(), then.clone());
-            let of_group =
-                rows::compute("look at records", self.archive.path(), move || then(&Group(records), decoder));
+            let group = Group { rows: records, older: older.clone() };
+            let of_group = rows::compute("look at records", self.archive.path(), move || then(&group, decoder));
             made.push(of_group.await?);
         }
         Ok(made)

@@ -71,11 +71,12 @@ async fn decoding_again_changes_the_verdict_and_nothing_that_was_read() {
     let (own, other) = (&own.sources["s"], &other.sources["s"]);
     let mut archive = archive::create(&storage, own).await.expect("created");
     let begin = |facts: &mut Facts| {
-        facts.keep_bytes(&own.rules());
+        facts.keep_bytes(&own.rules(), None);
         facts.begin(&PartitionId::new("log", 0), 0);
     };
     archive.change("BEGIN", begin).await.expect("begun");
-    let (mut buffer, mut decoder) = (Buffer::new(own, "log", &BTreeMap::from([(0, 0)])), Decoder::new(own));
+    let declared = archive.columns().expect("read");
+    let (mut buffer, mut decoder) = (Buffer::new(own, &declared, "log", &BTreeMap::from([(0, 0)])), Decoder::new(own));
     for (offset, parts) in sent().iter().enumerate() {
         buffer.push(incoming(offset, parts), &mut decoder);
     }

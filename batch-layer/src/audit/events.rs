@@ -1,4 +1,4 @@
-//! The archive → events of a key, each decoded from its bytes, and the first copy of each.
+//! The archive → events of a key, each decoded from its bytes or from what stands for them, and the first copy of each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -82,10 +82,8 @@ impl Audited<'_> {
         let then = move |group: &Group, mut decoder: Decoder| -> PolarsResult<FirstCopies> {
             let mut firsts = FirstCopies::new();
             group.each(|stored| {
-                let Some(at) = below.place(&stored).filter(|_| stored.has_bytes() && !stored.is_erased()) else {
-                    return;
-                };
-                let Ok(event) = decoder.decode(stored.payload, stored.timestamp_us) else { return };
+                let Some(at) = below.place(&stored) else { return };
+                let Some(Ok(event)) = stored.decoded(&mut decoder) else { return };
                 if let Some(identity) = event.identity().filter(|identity| wanted.contains(identity)) {
                     take_first(&mut firsts, identity, at);
                 }
@@ -155,11 +153,11 @@ fn of_group(
     let (mut columns, mut decoded, mut events) = (Columns::new(source, |_| true, 0), Vec::new(), Events::default());
     group.each(|stored| {
         let Some(at) = below.place(&stored).filter(|_| !stored.is_erased()) else { return };
-        if !stored.has_bytes() {
+        let Some(verdict) = stored.decoded(&mut decoder) else {
             events.without_bytes += 1;
             return;
-        }
-        let Ok(event) = decoder.decode(stored.payload, stored.timestamp_us) else { return };
+        };
+        let Ok(event) = verdict else { return };
         if below.times.contains(event.time_us) {
             columns.push(&event);
             decoded.push((at, event.time_us, event.identity()));

@@ -7,7 +7,7 @@ use platform::shutdown::Shutdown;
 use shared_logic::catalog::Metric;
 use shared_logic::time::format_rfc3339;
 
-use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RolledBack};
+use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RetiredDays, RolledBack};
 
 /// Counts a metric's view anew from the archive, though its definition is the same
 ///
@@ -16,13 +16,20 @@ use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RolledBack};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   batch-layer rebuild views
-  batch-layer rebuild views --ask     # leaves the work to `batch-layer schedule`")]
+  batch-layer rebuild views --ask               # leaves the work to `batch-layer schedule`
+  batch-layer rebuild views --give-up-retired   # if its table is damaged, and no version of it is kept")]
 pub(super) struct RebuildArgs {
     /// The metric's name
     metric: String,
     /// Only ask for it: a running `batch-layer schedule` begins with it at its next tick
     #[arg(long)]
     ask: bool,
+    /// Empty a view that another program has changed, though it holds days whose rows `retain` has taken out of the archive
+    ///
+    /// What it had counted of these days is lost for good, and answers say from which day on they hold. Without this, such a view is not
+    /// emptied: roll it back if a version is kept. Of a view that no other program has changed, such days are kept in any case.
+    #[arg(long)]
+    give_up_retired: bool,
 }
 
 /// Puts a metric's view back to an older version, files and cut together, and pauses it
@@ -60,7 +67,8 @@ pub(super) struct ResumeArgs {
 pub(super) async fn rebuild(args: RebuildArgs, reconciler: &Reconciler) -> Result<()> {
     let metric = reconciler.metric(&args.metric)?;
     let name = &metric.name;
-    match reconciler.ask_rebuild(metric).await? {
+    let retired = if args.give_up_retired { RetiredDays::GivenUp } else { RetiredDays::Kept };
+    match reconciler.ask_rebuild(metric, retired).await? {
         Request::Noted(version) => println!("{name}: a rebuild is asked for, in version {version} of the view"),
         Request::NotedBefore(version) => println!("{name}: a rebuild was asked for before, in version {version}"),
         Request::NotNeeded => println!("{name}: there is no view to be kept; everything is counted"),

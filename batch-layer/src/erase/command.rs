@@ -1,10 +1,12 @@
 //! `batch-layer erase` and `batch-layer erasures`.
 
+use std::fmt::Write;
+
 use anyhow::Context;
 use platform::settings::{Settings, Span};
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::archive::Erasure;
-use shared_logic::time::format_rfc3339;
+use shared_logic::contracts::archive::{Erasure, Unreached};
+use shared_logic::time::{format_day, format_rfc3339};
 use storage::Storage;
 
 use super::{Condition, Eraser};
@@ -98,19 +100,23 @@ pub(crate) async fn erasures(args: ErasuresArgs, storage: &Storage, catalog: &Ca
     Ok(())
 }
 
-/// How far an erasure has come in a version of the deployment.
+/// How far an erasure has come in a version of the deployment, and what it could not reach.
 fn line(erasure: &Erasure, version: &str) -> String {
-    let Erasure { id, parts, completed_at_us, versions } = erasure;
-    let events: u64 = parts.iter().map(|part| part.events).sum();
-    let state = match (completed_at_us, versions.get(version)) {
-        (None, _) => "was ended before its end: call `batch-layer erase` with the same condition again".to_owned(),
-        (Some(_), None) => "erased from the archive; the next reconciles take them out of answers".to_owned(),
-        (Some(_), Some(reached)) => match reached.deleted_at_us {
-            None => format!("in no answer since {}", format_rfc3339(reached.uncounted_at_us)),
-            Some(at_us) => format!("in no file of this store since {}", format_rfc3339(at_us)),
-        },
+    let since = erasure.since_us(version).map(format_rfc3339);
+    let state = match (erasure.left_in(version), since) {
+        (None, since) => format!("in no file of this store since {}", since.unwrap_or_default()),
+        (Some(left_in), None) => left_in.to_string(),
+        (Some(left_in), Some(since)) => format!("{left_in} (since {since})"),
     };
-    format!("{id} {events} events, {state}")
+    let Unreached { retired_before, without_bytes } = erasure.unreached;
+    let mut line = format!("{} {} events, {state}", erasure.id, erasure.events());
+    if let Some(before) = retired_before.map(format_day) {
+        let _ = write!(line, "; events of days before {before} were retired, and not found");
+    }
+    if without_bytes > 0 {
+        let _ = write!(line, "; {without_bytes} records without bytes could not be judged under these rules");
+    }
+    line
 }
 
 #[cfg(test)]
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_an_erasure_has_come() {
-        let part = |version| ErasedPart { version, rules: "a".into(), list: String::new(), events: 2 };
+        let part = |version| ErasedPart { version, rules: "a".into(), list: String::new(), events: 2, at_us: None };
         let mut facts = Facts::default();
         let said = |facts: &Facts| line(&facts.erasures[0], "v1");
         facts.erase("x", Some(part(3)), None);
@@ -129,12 +135,24 @@ mod tests {
         facts.erase("x", Some(part(4)), Some(0));
         assert!(said(&facts).starts_with("x 4 events, erased from the archive"), "{}", said(&facts));
         for (deleted_at_us, expected) in
-            [(None, "in no answer since 1970"), (Some(0), "in no file of this store since")]
+            [(None, "in no answer; later"), (Some(0), "in no file of this store since 1970")]
         {
             let seen = facts.erasures[0].clone();
             facts.note_erased_in(&seen, "v1", ErasedIn { uncounted_at_us: 0, deleted_at_us });
             assert!(said(&facts).contains(expected), "{}", said(&facts));
             assert!(!line(&facts.erasures[0], "v2").contains(expected), "another version has views of its own");
         }
+    }
+
+    #[test]
+    fn a_line_says_what_an_erasure_could_not_reach() {
+        let mut facts = Facts::default();
+        facts.erase("x", None, Some(0));
+        facts.note_unreached("x", Unreached { retired_before: Some(1), without_bytes: 4 });
+        let said = line(&facts.erasures[0], "v1");
+        assert!(
+            said.contains("days before 1970-01-02 were retired") && said.contains("4 records without bytes"),
+            "{said}"
+        );
     }
 }

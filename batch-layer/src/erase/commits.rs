@@ -15,7 +15,7 @@ use std::time::Duration;
 use platform::store::{Committed, DataFile};
 use platform::task::Backoff;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::ErasedPart;
+use shared_logic::contracts::archive::{ErasedPart, Facts, Unreached};
 use storage::{Archive, ErasedHours, ORPHAN_AGE, Schemas};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -111,10 +111,7 @@ impl<'a> TakingOut<'a> {
         loop {
             archive.refresh().await?;
             let is_last = self.look(archive).await?;
-            let known = archive.facts().erasure(self.condition.id()).cloned();
-            // Of an erasure that was never begun, nothing is noted if there is nothing to erase.
-            let is_complete = known.is_none_or(|known| known.completed_at_us.is_some());
-            if is_last && self.pending.is_empty() && is_complete {
+            if is_last && self.pending.is_empty() && self.is_noted(&archive.facts()) {
                 return Ok(self.ended());
             }
             if !is_last && self.pending.is_empty() {
@@ -132,6 +129,22 @@ impl<'a> TakingOut<'a> {
                 }
             }
         }
+    }
+
+    /// Whether facts say all that there is to say, if nothing is left to be taken out. Of an erasure that was never begun, nothing is
+    /// noted if it selects nothing, and looked at everything.
+    fn is_noted(&self, facts: &Facts) -> bool {
+        let unreached = self.unreached(facts);
+        match facts.erasure(self.condition.id()) {
+            Some(known) => known.completed_at_us.is_some() && known.unreached == unreached,
+            None => unreached.is_nothing(),
+        }
+    }
+
+    /// What could not be looked at, once every file was.
+    fn unreached(&self, facts: &Facts) -> Unreached {
+        let without_bytes = self.looked_at.values().map(|(_, without_bytes)| without_bytes).sum();
+        Unreached { retired_before: facts.retired_before, without_bytes }
     }
 
     /// Looks at files of this version until there are enough for a commit, or that takes too long. Returns whether none is left.
@@ -198,9 +211,13 @@ impl<'a> TakingOut<'a> {
         } else {
             let (version, rules) = (archive.version() + 1, self.source.rules());
             let events = self.pending.values().map(|pending| pending.events).sum();
-            Some(ErasedPart { version, rules, list: archive.write_erased(&list).await?, events })
+            Some(ErasedPart { version, rules, list: archive.write_erased(&list).await?, events, at_us: Some(now_us) })
         };
         facts.erase(self.condition.id(), part, is_last.then_some(now_us));
+        if is_last {
+            let unreached = self.unreached(&facts);
+            facts.note_unreached(self.condition.id(), unreached);
+        }
         let files = |of: fn(&Pending) -> &DataFile| self.pending.values().map(of).cloned().collect::<Vec<DataFile>>();
         let (removed, added) = (files(|pending| &pending.file), files(|pending| &pending.copy));
         let commit = archive.begin("ERASE").adding(added).removing(removed);

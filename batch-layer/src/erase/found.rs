@@ -2,7 +2,7 @@
 //! hold a text.
 //!
 //! Of a file of these rules, only the columns that the condition reads are read, a row group at a time. The records of any other
-//! file are decoded from their bytes (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
+//! file are decoded again (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
 //! of other rules whose bytes were not kept.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{
-    ERASED, ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, field_column, record_columns,
+    ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, field_column, is_reject, record_columns,
 };
 use shared_logic::schema::Field as SourceField;
 use shared_logic::time::{HOUR_US, bucket_start, day_of, format_day};
@@ -129,7 +129,7 @@ impl Judge {
     }
 
     fn of(&self, rows: DataFrame) -> PolarsResult<Found> {
-        let is_invalid = |error: &&str| *error != ERASED;
+        let is_invalid = |error: &&str| is_reject(error);
         let invalid = rows.column(ERROR)?.str()?.iter().flatten().filter(is_invalid).count() as u64;
         let mut places = match &self.invalid_with {
             Some(text) => invalid_holding(&rows, text)?,
@@ -154,7 +154,7 @@ fn invalid_holding(rows: &DataFrame, text: &str) -> PolarsResult<Places> {
     let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
     let holds = |row: usize| {
         let content = [key.get(row), raw.get(row), headers.get(row).map(str::as_bytes)];
-        let is_invalid = error.get(row).is_some_and(|error| error != ERASED);
+        let is_invalid = error.get(row).is_some_and(is_reject);
         is_invalid && content.into_iter().flatten().any(is_in)
     };
     let mask: BooleanChunked = (0..rows.height()).map(holds).collect();

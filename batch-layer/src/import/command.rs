@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use input::file::{InputFile, Kind};
+use input::file::Kind;
 use input::rows::RowArgs;
 use platform::settings::Settings;
 use serde_json::json;
@@ -11,7 +11,7 @@ use shared_logic::time::format_rfc3339;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
-use super::Importer;
+use super::{Importer, files};
 use crate::output::Output;
 use crate::reconcile::Reconciler;
 
@@ -19,19 +19,21 @@ use crate::reconcile::Reconciler;
 ///
 /// Parquet, CSV, TSV, NDJSON and access logs are read, plain or compressed with gzip or zstd. Records are decoded, identified and
 /// rejected like streamed ones; only their age is not judged. Rows of Parquet, and of CSV or TSV with a header, become JSON objects
-/// where the source is JSON. Each file is one commit, and the same content is imported once, whatever its name. Answers are
-/// incomplete from then on until the next reconcile.
+/// where the source is JSON. Each file is one commit, and the same content is imported once, whatever its name and wherever it lies.
+/// Files in S3 buckets are read with the settings of `store`, and may not be replaced meanwhile. Answers are incomplete from then on
+/// until the next reconcile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   batch-layer import views 2025-*.parquet --dry-run
   batch-layer import views 2025-*.parquet --reconcile
   batch-layer import sales older.csv.gz --header --comment '#'
+  batch-layer import views s3://exports/2025/ --reconcile
   batch-layer import access_log /var/log/nginx/access.log.*.gz --output json")]
 pub(crate) struct ImportArgs {
     /// The source of the catalog that the records belong to
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// The files
+    /// The files: paths; in an S3 bucket s3://bucket/path, or s3://bucket/prefix/ for all files below it
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// What the files are, where neither their names nor their first bytes say it
@@ -71,9 +73,9 @@ pub(crate) async fn import(
     storage: &Storage,
     catalog: &Catalog,
 ) -> anyhow::Result<()> {
-    let importer = Importer::new(settings, storage, catalog.source(&args.source)?);
+    let importer = Importer::new(settings, storage, catalog.input(&args.source)?);
     // A name that is misspelt is found before anything is imported.
-    let files = args.files.iter().map(|path| InputFile::open(path, args.format)).collect::<Result<Vec<_>, _>>()?;
+    let files = files::open(&args.files, args.format, &settings.store).await?;
     if !args.dry_run {
         storage.check().await?;
     }

@@ -17,6 +17,8 @@ use shared_logic::rejection::Reason;
 use super::*;
 use crate::rows;
 
+mod s3;
+
 const CATALOG: &str = r#"
 [sources.json]
 event_id = "id"

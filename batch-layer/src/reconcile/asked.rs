@@ -7,7 +7,8 @@
 //!
 //! A view whose table another program has changed is not used, so nobody can go on with it. A commit takes all of its files out,
 //! and notes that no definition was counted; its cut stands (R1). Then it is rebuilt like any view of another definition, once it is
-//! resumed if it is paused.
+//! resumed if it is paused. Days that the archive has retired cannot be counted again, so a view that holds some is emptied only if an
+//! operator gives them up. What is rebuilt then says from which day on it holds events, as every first view of such an archive does.
 
 use std::time::Duration;
 
@@ -39,6 +40,15 @@ pub enum Request {
     NotNeeded,
 }
 
+/// What becomes of days that the archive has retired, if they are in a view that has to be emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetiredDays {
+    /// They are kept, so it is not emptied.
+    Kept,
+    /// They are lost: an operator has said so.
+    GivenUp,
+}
+
 impl Reconciler {
     /// A metric of the catalog.
     ///
@@ -51,17 +61,18 @@ impl Reconciler {
         })
     }
 
-    /// Asks for a metric's view to be counted anew. The next reconcile begins with it, whichever process makes it.
+    /// Asks for a metric's view to be counted anew. The next reconcile begins with it, whichever process makes it. `retired` matters
+    /// only if another program has changed the view's table: of any other view, retired days are carried over.
     ///
     /// # Errors
-    /// If the view is paused, or its table cannot be read or written.
-    pub async fn ask_rebuild(&self, metric: &Metric) -> Result<Request, RepairError> {
+    /// If the view is paused, has to be emptied and holds retired days that are not given up, or its table cannot be read or written.
+    pub async fn ask_rebuild(&self, metric: &Metric, retired: RetiredDays) -> Result<Request, RepairError> {
         for _ in 0..self.settings.max_attempts {
             let mut view = match self.storage.batch_view(&metric.name).await {
                 Ok(Some(view)) => view,
                 Ok(None) => return Ok(Request::NotNeeded),
                 Err(damaged @ StoreError::FilesDiffer { .. }) => {
-                    self.emptied(metric, &damaged).await?;
+                    self.emptied(metric, retired, &damaged).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -86,21 +97,26 @@ impl Reconciler {
     }
 
     /// Takes every file out of a view whose table another program has changed, if no other process does so first.
-    async fn emptied(&self, metric: &Metric, damaged: &StoreError) -> Result<(), RepairError> {
+    async fn emptied(&self, metric: &Metric, retired: RetiredDays, damaged: &StoreError) -> Result<(), RepairError> {
         let Some(mut view) = self.storage.batch_view_as_it_is(&metric.name).await? else { return Ok(()) };
         let (files, archive) = (view.files().await?, self.storage.archive(&metric.source).await?);
         // Only the view still says what was counted of such days.
         let retired_before = archive.and_then(|archive| archive.facts().retired_before);
-        if let Some(before) = retired_before.filter(|before| files.iter().any(|file| day_of_file(file) < Some(*before)))
-        {
-            return Err(RepairError::HoldsRetired { metric: metric.name.clone(), before: format_day(before) });
+        let lost = retired_before.filter(|before| files.iter().any(|file| day_of_file(file) < Some(*before)));
+        let lost = lost.map(format_day);
+        if let Some(before) = lost.clone().filter(|_| retired == RetiredDays::Kept) {
+            return Err(RepairError::HoldsRetired { metric: metric.name.clone(), before });
         }
         // Days that a finished rebuild has left listed would be taken for those of the one that follows.
         view.forget_rebuild(&self.catalog.definition(metric)).await?;
         let note = view.note().map(|note| note.of_no_rows(platform::clock::now_us()));
         let commit = view.begin("EMPTY").removing(files);
         if let Committed::At(version) = view.commit(commit, note).await? {
-            warn!(table = view.path(), version, %damaged, "all files are taken out of the view; it is counted anew");
+            let lost_before = lost.unwrap_or_else(|| "none".to_owned());
+            warn!(
+                table = view.path(),
+                version, %damaged, lost_before, "all files are taken out of the view; it is counted anew"
+            );
         }
         Ok(())
     }

@@ -63,7 +63,8 @@ impl Reconciler {
         shards: &mut Shards<'_>,
     ) -> Result<Drift, Incomparable> {
         let source = &self.catalog.sources[&metric.source];
-        let (rules, window) = (source.rules(), if source.event_id.is_empty() { 0 } else { source.dedup_window });
+        let (rules, window) =
+            (source.decoding_rules(), if source.event_id.is_empty() { 0 } else { source.dedup_window });
         ranges.iter().try_for_each(|range| drift::archived(range, window, &rules, archive))?;
         plan.tasks.iter().zip(done).try_for_each(|(task, day)| is_whole(task, day))?;
         // No two days have a bucket in common.

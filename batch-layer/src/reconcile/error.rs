@@ -217,10 +217,23 @@ pub enum RepairError {
         /// The version.
         version: u64,
     },
+    /// The view's table was changed by another program, so it cannot be resumed as it is.
+    #[error(
+        "the view of {metric} was changed by another program, and to resume it would let reconciles add to what that left: {}, and \
+         resume it then", way_out(.metric, .usable)
+    )]
+    Damaged {
+        /// The metric's name.
+        metric: String,
+        /// The newest version that it can be rolled back to.
+        usable: Option<u64>,
+    },
     /// The view holds days that could not be counted anew.
     #[error(
         "the view of {metric} was changed by another program, and holds days before {before}, of which the archive does not hold every \
-         row any more (`retain`): counted anew it would lack them, so it is not emptied; roll it back to a version that is kept"
+         row any more (`retain`): counted anew it would lack them, so it is not emptied; roll it back to a version that is kept \
+         (`batch-layer rollback {metric} --list`), or, if there is none, let it lose these days for good \
+         (`batch-layer rebuild {metric} --give-up-retired`)"
     )]
     HoldsRetired {
         /// The metric's name.
@@ -257,6 +270,18 @@ impl From<StoreError> for MetricError {
 impl From<StoreError> for DayError {
     fn from(error: StoreError) -> DayError {
         RowsError::from(error).into()
+    }
+}
+
+/// What to do about a view that another program has changed, before it can be resumed.
+fn way_out(metric: &str, usable: &Option<u64>) -> String {
+    match usable {
+        Some(version) => {
+            format!("roll it back to a version that is kept (`batch-layer rollback {metric} --to {version}`)")
+        }
+        None => {
+            format!("no version of it that could be used is kept, so count it anew (`batch-layer rebuild {metric}`)")
+        }
     }
 }
 

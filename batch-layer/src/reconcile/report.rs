@@ -124,6 +124,11 @@ impl Report {
         matches!(self.outcome, Outcome::Unfinished { .. })
     }
 
+    /// Whether the view was left as it is, because workers with another catalog are at work.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.outcome, Outcome::Waiting { .. })
+    }
+
     /// Whether the view is to be counted anew besides, because an operator has asked for that.
     pub(super) fn is_rebuild_asked(&self) -> bool {
         matches!(self.outcome, Outcome::Changed(Changed { rebuild_asked: true, .. }))

@@ -67,6 +67,12 @@ impl Reconciler {
         Ok(older)
     }
 
+    /// The newest version that a metric's view can be rolled back to.
+    async fn newest_usable(&self, metric: &Metric) -> Result<Option<u64>, RepairError> {
+        let older = self.older_versions(metric).await?;
+        Ok(older.iter().rev().find(|older| older.refused.is_none()).map(|older| older.name.version))
+    }
+
     /// Rolls a metric's view back to a version, and pauses it. If none is named, that is the newest one before the view's.
     ///
     /// The name is resolved once: if a reconcile commits first, the view is rolled back to the same version, beyond that commit.
@@ -97,11 +103,20 @@ impl Reconciler {
 
     /// Lets reconciles go on with a metric's view that was rolled back. Returns the pause that ends, or `None` if there was none.
     ///
+    /// One whose table another program has changed is refused: a commit notes the files that there are, and so would make what that
+    /// program left pass for the view.
+    ///
     /// # Errors
-    /// If there is no view, or its table cannot be read or written.
+    /// If there is no view, another program has changed its table, or that cannot be read or written.
     pub async fn resume(&self, metric: &Metric) -> Result<Option<Pause>, RepairError> {
         for _ in 0..self.settings.max_attempts {
-            let view = self.storage.batch_view(&metric.name).await?;
+            let view = match self.storage.batch_view(&metric.name).await {
+                Err(StoreError::FilesDiffer { .. }) => {
+                    let usable = self.newest_usable(metric).await?;
+                    return Err(RepairError::Damaged { metric: metric.name.clone(), usable });
+                }
+                view => view?,
+            };
             let mut view = view.ok_or_else(|| RepairError::NoView { metric: metric.name.clone() })?;
             let Some((note, pause)) = view.note().cloned().zip(pause(&view).cloned()) else { return Ok(None) };
             let asked = Asked { pause: None, ..note.asked.clone() };

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::agenda::Part;
 use crate::maintenance::{self, MaintenanceError, Pass};
-use crate::reconcile::{Reconciled, Reconciler};
+use crate::reconcile::{Reconciled, Reconciler, Report};
 
 /// Something that runs by cron. No job waits for one of another source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,14 @@ impl fmt::Display for Job {
 }
 
 impl Done {
+    /// Whether some of it could not be done yet, and is tried again the next time, without anything having failed.
+    pub fn is_waiting(&self) -> bool {
+        match self {
+            Done::Reconciled(Reconciled { reports, .. }) => reports.iter().any(Report::is_waiting),
+            Done::Maintained(_) => false,
+        }
+    }
+
     /// Logs what failed, and counts it.
     pub(super) fn log_failures(&self, job: &Job) {
         match self {
@@ -176,13 +184,34 @@ fn waits_since(commits: &[LastCommit]) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use shared_logic::contracts::batch_view::Pause;
+    use shared_logic::log::PartitionId;
+
     use super::*;
+    use crate::reconcile::Outcome;
 
     fn waits(commits: &[(i64, bool)]) -> Option<i64> {
         let at = |at_s: i64| DateTime::from_timestamp(at_s, 0).expect("an instant");
         let commits: Vec<_> =
             commits.iter().map(|(at_s, is_paused)| LastCommit { at: at(*at_s), is_paused: *is_paused }).collect();
         waits_since(&commits).map(|since| since.timestamp())
+    }
+
+    #[test]
+    fn a_job_waits_if_a_view_does_and_not_if_it_is_paused_or_left_unfinished() {
+        let report = |outcome| Report {
+            source: "shop".to_owned(),
+            metric: "orders".to_owned(),
+            outcome,
+            took: Duration::default(),
+        };
+        let paused = || report(Outcome::Paused(Pause { rolled_back_to: 5, since_us: 0 }));
+        let waiting = || report(Outcome::Waiting { partition: PartitionId::new("log", 1) });
+        let unfinished = || report(Outcome::Unfinished { done: 1, days: 2 });
+        let is_waiting = |reports| Done::Reconciled(Reconciled { reports, failed: Vec::new() }).is_waiting();
+        assert!(is_waiting(vec![paused(), waiting(), unfinished()]));
+        assert!(!is_waiting(vec![paused(), unfinished()]) && !is_waiting(Vec::new()));
+        assert!(!Done::Maintained(Ok(Vec::new())).is_waiting());
     }
 
     #[test]

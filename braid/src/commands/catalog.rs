@@ -1,8 +1,10 @@
 //! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
 //!
+//! - `streams`: what it defines of streams;
 //! - `diff`: what changing from one catalog to another costs.
 
 mod diff;
+mod streams;
 
 use std::fmt::Write;
 use std::io::Read;
@@ -13,7 +15,7 @@ use anyhow::{Context, Result};
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
-/// Commands about the catalog, the file that defines sources and metrics
+/// Commands about the catalog, the file that defines sources, streams and metrics
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,7 +31,8 @@ enum Command {
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
-/// sources with their event ids and fields, its metrics with their measures and the hash of their definition.
+/// sources with their event ids and fields, its streams with what they read and write, and its metrics with their measures and the
+/// hash of their definition.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid catalog check catalog.toml
@@ -41,8 +44,8 @@ struct Check {
 
 /// Says what it costs to change from one catalog to another
 ///
-/// Names each source whose records are decoded otherwise, and why; the metrics whose views are rebuilt; and whether that needs
-/// bytes that `raw = "rejected"` did not keep. It reads the two files and nothing else, so it knows nothing of catalogs before OLD.
+/// Names each source whose records are decoded otherwise, and why; the streams that write otherwise; the metrics whose views are
+/// rebuilt; and whether that needs bytes that `raw = "rejected"` did not keep. It reads the two files and nothing else, so it knows nothing of catalogs before OLD.
 /// Mistakes are printed as by `check`, and the exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -95,16 +98,17 @@ fn read(file: &Path) -> Result<String> {
 
 /// What a catalog defines, as text for a person.
 pub fn summary(catalog: &Catalog) -> String {
-    let mut text = format!(
-        "pipeline {} {}: {}, {}\n",
-        catalog.deployment.name,
-        catalog.deployment.version,
-        count(catalog.sources.len(), "source"),
-        count(catalog.metrics.len(), "metric"),
-    );
-    for source in catalog.sources.values() {
-        push_line(&mut text, &of_source(source));
-        for metric in catalog.metrics_of(&source.name) {
+    let mut counts = vec![count(catalog.inputs().count(), "source"), count(catalog.metrics.len(), "metric")];
+    if !catalog.streams.is_empty() {
+        counts.insert(1, count(catalog.streams.len(), "stream"));
+    }
+    let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
+    let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
+    let described = catalog.inputs().map(|source| (&source.name, of_source(source)));
+    let of_streams = catalog.streams.values().map(|stream| (&stream.name, streams::of_stream(catalog, stream)));
+    for (name, line) in described.chain(of_streams) {
+        push_line(&mut text, &line);
+        for metric in catalog.metrics_of(name) {
             push_line(&mut text, &of_metric(catalog, metric));
         }
     }
@@ -121,9 +125,12 @@ fn of_source(source: &Source) -> String {
         text.push_str(&format!(", times in {}", zone.name()));
     }
     let id = if source.event_id.is_empty() { "none".to_owned() } else { source.event_id.join(" + ") };
-    let fields: Vec<String> = source.fields.iter().map(of_field).collect();
-    text.push_str(&format!(", event id {id}: {}", fields.join(", ")));
+    text.push_str(&format!(", event id {id}: {}", fields_of(source)));
     text
+}
+
+fn fields_of(source: &Source) -> String {
+    source.fields.iter().map(of_field).collect::<Vec<String>>().join(", ")
 }
 
 /// Such as `event_time timestamp from date + time as %d.%m.%Y %H:%M:%S`.
@@ -143,11 +150,15 @@ fn of_field(field: &Field) -> String {
 }
 
 fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
-    let by = if metric.by.is_empty() { "all together".to_owned() } else { format!("by {}", metric.by.join(", ")) };
+    let by = grouped(&metric.by);
     let measures = metric.measures.iter().map(|measure| measure.name.as_str());
     let values: Vec<&str> = measures.chain(metric.derived.iter().map(|derived| derived.name.as_str())).collect();
     let definition = catalog.definition(metric);
     format!("  metric {}: {by}: {} (definition {definition})", metric.name, values.join(", "))
+}
+
+fn grouped(by: &[String]) -> String {
+    if by.is_empty() { "all together".to_owned() } else { format!("by {}", by.join(", ")) }
 }
 
 fn push_line(text: &mut String, line: &str) {
@@ -200,7 +211,7 @@ clicks = "count()"
     fn a_valid_catalog_is_summarised() {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
-        assert!(summary.starts_with("pipeline braid v1: 2 sources, 2 metrics\n"), "{summary}");
+        assert!(summary.starts_with("pipeline braid v1: 5 sources, 3 streams, 2 metrics\n"), "{summary}");
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
         assert!(summary.contains(of_log), "{summary}");
         assert!(summary.contains("source views: topic views, json, event id event_id: event_id string"), "{summary}");

@@ -55,14 +55,15 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 async fn list(storage: &Storage, catalog: &Catalog) -> Result<()> {
     for source in catalog.sources.values() {
         let Some(archive) = storage.archive(&source.name).await? else { continue };
-        let (facts, rules) = (archive.facts(), source.rules());
+        let (facts, rules) = (archive.facts(), source.decoding_rules());
+        let decodable = facts.decodable(&rules);
         let state = |accepted| if accepted { "accepted" } else { "open" };
         for (id, partition) in facts.partitions() {
             for lost in &partition.lost {
                 println!("{} {id} [{}, {}) {}", source.name, lost.from, lost.to, state(lost.accepted));
             }
         }
-        for (id, range) in facts.columns_only().filter(|(_, range)| range.rules != rules) {
+        for (id, range) in facts.columns_only().filter(|(_, range)| !decodable.holds(range)) {
             let (from, to, state) = (range.from, range.to, state(range.accepted));
             println!("{} {id} [{from}, {to}) {state}, archived without bytes under other rules", source.name);
         }
@@ -74,7 +75,7 @@ async fn list(storage: &Storage, catalog: &Catalog) -> Result<()> {
 async fn accept(storage: &Storage, catalog: &Catalog, source: &str) -> Result<()> {
     let source = catalog.source(source)?;
     let mut archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;
-    let rules = source.rules();
+    let rules = source.decoding_rules();
     let accept = |facts: &mut Facts| facts.accept_losses() + facts.accept_not_decodable(&rules);
     let accepted = archive.change("ACCEPT LOSSES", accept).await?;
     println!("{}: {accepted} lost ranges accepted", source.name);

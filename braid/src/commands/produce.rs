@@ -1,4 +1,4 @@
-//! `braid produce`: seeded sample traffic for any source of the catalog, and the true counts of what was sent.
+//! `braid produce`: seeded sample traffic for any sources of the catalog, and the true counts of what was sent.
 //!
 //! The crate `traffic` makes the records; `pace` says when the next one is due.
 
@@ -8,10 +8,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use platform::clock::now_us;
 use platform::kafka::Outgoing;
-use platform::settings::SettingsArgs;
+use platform::settings::{Settings, SettingsArgs};
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::time::parse_rfc3339;
@@ -22,24 +23,26 @@ use super::quiet_telemetry;
 use crate::source_topic::Sender;
 use crate::{catalog_file, source_topic};
 
-/// Sends seeded sample traffic to a source's topic
+/// Sends seeded sample traffic to the topics of sources
 ///
 /// Values are made up from the declared fields. Some records are copies of an earlier one (of the same partition and
 /// within the source's dedup_window), some happened hours or days ago, and some are broken, each in one of the ways in
-/// which a record can be rejected. The same --seed and --now give the same records.
+/// which a record can be rejected. Payments, with the fields amount, lat and lon, hold a few frauds, each of which the rules of the sample
+/// catalog alert of; the counts of --expected name them. The same --seed and --now give the same records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid produce --source views --events 200000 --expected truth.json
+  braid produce --source transactions,clicks,orders --rate 100
   braid produce --source views --rate 500 --keys 1000000 --zipf 1.1
   braid produce --source access_log --events 5 --print")]
 pub struct Args {
-    /// The source of the catalog whose topic the records go to
-    #[arg(long, value_name = "NAME", default_value = "views")]
-    source: String,
-    /// How many records to send; endless unless given (or until ctrl-c)
+    /// The sources of the catalog whose topics the records go to
+    #[arg(long, value_name = "NAME,…", default_value = "views", value_delimiter = ',')]
+    source: Vec<String>,
+    /// How many records of each source to send; endless unless given (or until ctrl-c)
     #[arg(long, value_name = "N")]
     events: Option<u64>,
-    /// Records a second; 0: as fast as possible
+    /// Records a second, of all sources together; 0: as fast as possible
     #[arg(long, value_name = "EVENTS/S", default_value_t = 0.0, value_parser = rate)]
     rate: f64,
     /// Chooses the records; the same seed gives the same ones
@@ -67,21 +70,38 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
-    let source = catalog.source(&args.source)?;
-    let mut stream = Stream::new(&args, &catalog, source)?;
+    let mut streams = Vec::new();
+    for name in &args.source {
+        let source = catalog.input(name)?;
+        streams.push((Stream::new(&args, &catalog, source)?, source));
+    }
+    let is_one = streams.len() == 1;
+    ensure!(is_one || !(args.print || args.expected.is_some()), "--print and --expected are for one source");
     let shutdown = Shutdown::on_signals()?;
+    try_join_all(streams.into_iter().map(|(stream, source)| deliver(&args, &settings, stream, source, &shutdown)))
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends or prints the records of one source.
+async fn deliver(
+    args: &Args,
+    settings: &Settings,
+    mut stream: Stream,
+    source: &Source,
+    shutdown: &Shutdown,
+) -> Result<()> {
     if args.print {
-        stream.print(&shutdown).await?;
+        stream.print(shutdown).await?;
     } else {
         let mut sender = source_topic::connect(&settings.kafka, source).await?;
-        let sent = stream.send(&mut sender, &source.topic, &shutdown).await;
+        let sent = stream.send(&mut sender, &source.topic, shutdown).await;
         let delivered = sender.finish().await;
         println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.generator.tally());
         sent?;
         source_topic::check_delivery(&delivered, &source.topic, "record")?;
     }
-    stream.write_expected()?;
-    Ok(ExitCode::SUCCESS)
+    stream.write_expected()
 }
 
 /// Sends sample traffic, timed by the clock, until the stop is requested.
@@ -123,7 +143,7 @@ impl Stream {
         let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
         Ok(Stream {
             generator: Generator::new(catalog, source, &args.mix, args.seed)?,
-            pace: Pace::new(args.rate, args.now, now_us),
+            pace: Pace::new(args.rate / args.source.len() as f64, args.now, now_us),
             remaining: args.events.unwrap_or(u64::MAX),
             expected,
         })

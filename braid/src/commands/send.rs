@@ -78,7 +78,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
-    let source = catalog.source(&args.source)?;
+    let source = catalog.input(&args.source)?;
     ensure!(
         !source.format.names_schemas(),
         "records of source {} are {}, which is not written in lines: send them with a producer that uses the schema registry",

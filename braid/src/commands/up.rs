@@ -42,8 +42,9 @@ const READY_POLL_EVERY: Duration = Duration::from_millis(20);
 const ARCHIVED_STOPS_WITHIN: Span = Span::from_secs(5);
 /// Sample records a second, over all sources.
 const TRAFFIC_PER_SECOND: f64 = 200.0;
-/// Events of the last seconds with fifty keys, of which the least popular still get one now and then.
-const TRAFFIC: Mix = Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, spread: 5_000_000 };
+/// Events of the last seconds with fifty keys, of which the least popular still get one now and then, and a fraud every few seconds.
+const TRAFFIC: Mix =
+    Mix { keys: 50, zipf: 0.8, duplicates: 0.03, late: 0.02, broken: 0.01, fraud: 0.004, spread: 5_000_000 };
 
 /// Runs the whole platform in one process
 ///
@@ -178,7 +179,7 @@ fn start(
 
 /// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
-    let sources: Vec<_> = catalog.sources.values().filter(|source| !source.format.names_schemas()).collect();
+    let sources: Vec<_> = catalog.inputs().filter(|source| !source.format.names_schemas()).collect();
     let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
     // Other events with each start: the topic still holds those of earlier ones.
     let seed = now_us().unsigned_abs();
@@ -215,7 +216,7 @@ fn advise(address: SocketAddr, settings: &Settings, catalog: &Catalog) {
     if let Some(metric) = catalog.metrics.keys().next_back() {
         info!("ask: curl 'http://{address}/v1/metrics/{metric}/total', or `braid query {metric} --http {address}`");
     }
-    if let Some(source) = catalog.sources.values().rfind(|source| !source.format.names_schemas()) {
+    if let Some(source) = catalog.inputs().filter(|source| !source.format.names_schemas()).last() {
         let (name, brokers) = (&source.name, &settings.kafka.brokers);
         let path = settings.catalog.path.display();
         let catalog = if settings.is_named("catalog.path") { format!(" --catalog {path}") } else { String::new() };

@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ANSWER_TIMEOUT, config};
@@ -19,8 +19,22 @@ pub struct Found {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// Its value.
+    /// Its timestamp, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
+    /// Its value; empty if it has none.
     pub payload: Vec<u8>,
+    /// Names and values of its headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Found {
+    /// The text of the first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        std::str::from_utf8(value).ok()
+    }
 }
 
 /// Creates a topic on a real broker, with settings of its own.
@@ -69,6 +83,8 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
+        // The end of a partition is told by an answer without a record, for which the broker waits this long.
+        .set("fetch.wait.max.ms", "10")
         .create()?;
     let partitions = super::end_offsets(brokers, topic)?.len();
     let mut list = TopicPartitionList::new();
@@ -85,11 +101,22 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
             Some(Ok(message)) => found.push(Found {
                 partition: message.partition(),
                 offset: message.offset(),
+                timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+                key: message.key().map(<[u8]>::to_vec),
                 payload: message.payload().unwrap_or_default().to_vec(),
+                headers: message.headers().map(owned).unwrap_or_default(),
             }),
         }
     }
     Ok(found)
+}
+
+fn owned(headers: &impl Headers) -> Vec<(String, Vec<u8>)> {
+    let header = |at| {
+        let header = headers.get(at);
+        (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+    };
+    (0..headers.count()).map(header).collect()
 }
 
 fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>> {

@@ -3,6 +3,7 @@
 //! - `count`: answers over many events, without a fault;
 //! - `input`: hostile and careless records;
 //! - `catalog`: catalogs that change, and one that shares nothing with the sample;
+//! - `stream`: what Braid writes to Kafka;
 //! - `fault`: what befalls processes, topics, brokers, Redis and clocks.
 //!
 //! `make test` builds the binaries and runs all of them. One alone, with its output and a chosen seed:
@@ -12,3 +13,4 @@ mod catalog;
 mod count;
 mod fault;
 mod input;
+mod stream;

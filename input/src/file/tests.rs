@@ -1,11 +1,14 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use parquet::arrow::ArrowWriter;
 use shared_logic::catalog::Catalog;
 
 use super::*;
+use crate::blocks::tests::Held;
 
 fn source(format: &str) -> Source {
     let text = format!(
@@ -81,8 +84,9 @@ fn other_formats_are_refused_with_the_way_out() {
 
 #[test]
 fn a_file_that_is_not_on_local_disk_is_refused() {
-    let refused = InputFile::open(Path::new("s3://bucket/a.csv"), None).expect_err("refused").to_string();
-    assert!(refused.starts_with("s3://bucket/a.csv lies in an object store"), "{refused}");
+    let signed = "https://example.org/a.csv?X-Amz-Signature=hunter2";
+    let refused = InputFile::open(Path::new(signed), None).expect_err("refused").to_string();
+    assert_eq!(refused, "files are not read from https://: give a path on local disk, or s3://bucket/path");
     let folder = tempfile::tempdir().expect("a folder");
     assert!(matches!(InputFile::open(folder.path(), None), Err(InputError::NotAFile { .. })));
     let missing = folder.path().join("none.csv");
@@ -106,6 +110,42 @@ fn a_file_that_is_packed_in_another_way_is_refused_and_not_read_as_lines() {
         let (_folder, path) = file("a.csv", text);
         assert!(InputFile::open(&path, None).is_ok(), "{text:?}");
     }
+}
+
+#[test]
+fn a_file_that_lies_elsewhere_gives_what_one_on_local_disk_does() {
+    let (json, csv) = (source("json"), source("csv"));
+    let parquet = {
+        let columns: [(&str, ArrayRef); 2] =
+            [("at", Arc::new(Int64Array::from(vec![1, 2]))), ("n", Arc::new(Int64Array::from(vec![7, 8])))];
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a schema for Parquet");
+        writer.write(&batch).expect("written");
+        writer.into_inner().expect("closed")
+    };
+    let packed = zstd::encode_all(&b"n,at\n7,1\n"[..], 3).expect("packed");
+    for (name, bytes, source) in [
+        ("a.ndjson", &b"{\"at\":1}\n\n{\"at\":2}"[..], &json),
+        ("a.csv.gz", &gzip(b"n,at\n7,1\n")[..], &json),
+        ("a.csv.zst", &packed[..], &csv),
+        ("a", &parquet[..], &json),
+        ("a", &b""[..], &csv),
+    ] {
+        let (_folder, path) = file(name, bytes);
+        let (own, held) = (InputFile::open(&path, None).expect("opened"), Held::named(name, bytes));
+        let begin = &bytes[..bytes.len().min(BEGIN_BYTES as usize)];
+        let other = InputFile::remote(Arc::new(held), begin, None).expect("opened");
+        assert_eq!((other.kind, other.bytes()), (own.kind, own.bytes()), "{name}");
+        assert_eq!(other.digest().expect("read"), own.digest().expect("read"), "{name}");
+        let all = |file: &InputFile| {
+            let mut records = file.records(source, &RowArgs::default()).expect("readable");
+            std::iter::from_fn(|| records.read().expect("read")).collect::<Vec<Line>>()
+        };
+        assert_eq!(all(&other), all(&own), "{name}");
+        assert!(!all(&other).is_empty() || bytes.is_empty(), "{name}");
+    }
+    let refused = InputFile::remote(Arc::new(Held::named("a.csv", b"BZh91AY&SY")), b"BZh91AY&", None);
+    assert!(matches!(refused, Err(InputError::Packed { packed: "bzip2", .. })), "{refused:?}");
 }
 
 #[test]

@@ -180,6 +180,19 @@ fn bytes_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn two_columns_of_one_name_are_refused_and_so_are_two_members_of_a_group() {
+    let number = || -> ArrayRef { Arc::new(Int64Array::from(vec![1])) };
+    let refused = objects(vec![("n", number()), ("at", number()), ("n", number())], &usual()).expect_err("a guess");
+    let expected =
+        "a test has two columns `n`, and which of them is meant would be a guess: give each column a name of its own";
+    assert!(refused.to_string().starts_with(expected), "{refused}");
+    let member = || (Arc::new(Field::new("m", DataType::Int64, true)), number());
+    let group: ArrayRef = Arc::new(StructArray::from(vec![member(), member()]));
+    let refused = objects(vec![("g", group)], &usual()).expect_err("a guess").to_string();
+    assert!(refused.starts_with("column `g` of a test holds two members `m` in one group"), "{refused}");
+}
+
+#[test]
 fn rows_are_numbered_across_batches() {
     let rows = ROWS_AT_ONCE * 2 + 1;
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));

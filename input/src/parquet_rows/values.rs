@@ -15,13 +15,17 @@ use arrow::datatypes::{
 use shared_logic::schema::EpochUnit;
 use shared_logic::time::{SECOND_US, format_day, format_rfc3339};
 
+use crate::columns::twice;
 use crate::json::write_text;
 
 /// What values of that type are, or contain, if JSON has no place for them.
 pub(super) fn not_in_json(kind: &DataType) -> Option<String> {
     match kind {
         DataType::List(of) | DataType::FixedSizeList(of, _) => not_in_json(of.data_type()),
-        DataType::Struct(members) => members.iter().find_map(|member| not_in_json(member.data_type())),
+        DataType::Struct(members) => match twice(members.iter().map(|member| member.name().as_str())) {
+            Some(name) => Some(format!("two members `{name}` in one group")),
+            None => members.iter().find_map(|member| not_in_json(member.data_type())),
+        },
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(pair) if pair.len() == 2 && *pair[0].data_type() == DataType::Utf8 => {
                 not_in_json(pair[1].data_type())

@@ -1,5 +1,7 @@
 //! Rows of a table as JSON objects: a member for each column that the header names.
 
+use std::borrow::Cow;
+
 use shared_logic::catalog::Source;
 use shared_logic::schema::{Field, FieldType, Place, Step};
 
@@ -21,12 +23,11 @@ struct Column {
 }
 
 impl Objects {
-    /// Objects with these members. `name` is that of the input in errors.
+    /// Objects with members of these names, each of which is there once. `name` is that of the input in errors.
     ///
     /// # Errors
     /// If a required field stands in none of the columns.
-    pub(super) fn of_header(table: &Table, source: &Source, header: &[u8], name: &str) -> Result<Objects, InputError> {
-        let names = table.names(header);
+    pub(super) fn of_header(names: &[Cow<'_, str>], source: &Source, name: &str) -> Result<Objects, InputError> {
         let required = source.fields.iter().filter(|field| !field.optional && field.has_column());
         for field in required {
             let Some(member) = member(field) else {
@@ -166,6 +167,19 @@ mod tests {
         }
         let rows = objects(&source, Separated::ByTabs, "at\tA note\n1000\t5\" wide\n").expect("read");
         assert_eq!(rows, [r#"{"at":"1000","A note":"5\" wide"}"#], "TSV knows no quotes");
+    }
+
+    #[test]
+    fn a_header_that_names_a_column_twice_is_refused() {
+        let refused =
+            |separated, text: &str| objects(&source(FIELDS), separated, text).expect_err("a guess").to_string();
+        let error = refused(Separated::ByCommas, "at,n,\"n\"\n1000,1,2\n");
+        let expected = "a test has two columns `n`, and which of them is meant would be a guess: give each column a name of its own";
+        assert!(error.starts_with(expected), "{error}");
+        // Both would be members of the object, whether or not the source declares them.
+        assert!(refused(Separated::ByTabs, "zip\tat\tzip\n").contains("two columns `zip`"));
+        let unlike = objects(&source(FIELDS), Separated::ByCommas, "at,zip,Zip\n1000,a,b\n").expect("two columns");
+        assert_eq!(unlike, [r#"{"at":"1000","zip":"a","Zip":"b"}"#]);
     }
 
     #[test]

@@ -118,6 +118,18 @@ fn a_header_must_have_what_is_required() {
 }
 
 #[test]
+fn a_header_that_names_a_column_twice_is_refused() {
+    for (is_said, text) in
+        [(false, "id,at,n,A note,n\na,1,2,x,3"), (true, "id,at,n,n\na,1,2,3"), (true, "id,at,?,?\na,1,2,3")]
+    {
+        let refused = rows("csv", &args(is_said, None), text).expect_err("a guess").to_string();
+        assert!(refused.starts_with("a test has two columns `") && refused.contains("a name of its own"), "{refused}");
+    }
+    // Without --header, it is a record, as it lacks a column.
+    are("csv", &RowArgs::default(), "id,at,n,n\na,1,2,3", &[(1, "id,at,n,n"), (2, "a,1,2,3")]);
+}
+
+#[test]
 fn a_quote_that_is_left_open_is_found() {
     let mut rows = Rows::of(&source("csv"), &RowArgs::default()).expect("a table");
     let mut open = std::io::BufReader::new(b"\"".as_slice().chain(std::io::repeat(b'x')));

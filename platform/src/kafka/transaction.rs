@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::native::{is_connection_loss, log_line};
 use super::{KafkaError, client_config};
-use crate::settings;
+use crate::{failpoints, settings};
 
 /// After how long the broker ends a transaction that nobody ends.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,6 +156,7 @@ impl TransactionalProducer {
         for record in &records {
             self.send(record, until)?;
         }
+        failpoints::pass("streams::before_commit");
         let committed = self.client.commit_transaction(TRANSACTION_TIMEOUT);
         // A record that was refused explains why the transaction failed better than the commit does.
         let refused = self.client.context().refused();

@@ -9,12 +9,13 @@ use super::{SettingsError, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
-    /// The most records in one commit. While one commit is written, as many are read for the next. Default 131,072.
+    /// The most records in one commit. While one commit is written, as many are read for the next. Default 262,144.
     pub max_rows: usize,
-    /// The most bytes of payloads and keys in one commit. Two commits are in memory at once, each with about two and a half
-    /// times this for records of 140 bytes. Default `32MiB`.
+    /// The most bytes of payloads and keys in one commit. If they compress so little that a quarter of this is encoded before, that
+    /// ends the commit. Two commits are in memory at once, encoded. Default `64MiB`.
     pub max_bytes: Size,
-    /// How long a commit waits for more records after its first. Default `2s`.
+    /// How long a commit waits for more records after its first. After a commit that was full, the next one does not wait once
+    /// nothing more comes. Default `2s`.
     pub linger: Span,
     /// How many commits of a table lie between two checkpoints of its log; with each checkpoint, small files are merged.
     /// Default 50.
@@ -30,8 +31,8 @@ pub struct Archive {
 impl Default for Archive {
     fn default() -> Archive {
         Archive {
-            max_rows: 131_072,
-            max_bytes: Size::from_mib(32),
+            max_rows: 262_144,
+            max_bytes: Size::from_mib(64),
             linger: Span::from_secs(2),
             checkpoint_every: 50,
             discover_every: Span::from_secs(5),

@@ -19,7 +19,11 @@ pub struct Speed {
     /// The memory for micro-batches that are being counted and applied, of all partitions of a source together. As many are
     /// under way at the same time as it is enough for, and at least one. Default `128MiB`, which is enough for four.
     pub in_flight: Size,
-    /// How long a micro-batch waits for more records after its first. Default `50ms`.
+    /// The memory in which each partition keeps the counters that it has written into the last slice, so that it need not read them
+    /// again. What the last micro-batch has written may come on top. Default `8MiB`, which is enough for 125,000 keys.
+    pub slice_memory: Size,
+    /// How long a micro-batch waits for more records after its first. Default `50ms`. One that the log is known to fill waits for
+    /// that, up to `idle_apply`.
     pub linger: Span,
     /// How often an idle shard is checked for changes by others, with an empty micro-batch. Default `1s`.
     pub idle_apply: Span,
@@ -42,6 +46,7 @@ impl Default for Speed {
             max_bytes: Size::from_mib(8),
             max_counters: 65_536,
             in_flight: Size::from_mib(128),
+            slice_memory: Size::from_mib(8),
             linger: Span::from_millis(50),
             idle_apply: Span::from_secs(1),
             max_slices: 64,

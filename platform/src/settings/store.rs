@@ -6,7 +6,7 @@ use url::Url;
 use super::bounds::not_zero;
 use super::{Properties, Secret, SettingsError, Span};
 
-/// The archive and the batch views.
+/// The archive and the batch views. Files on S3 that are imported are read with the same server and keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {

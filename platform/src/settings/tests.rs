@@ -21,7 +21,7 @@ fn without_anything_the_defaults_stand() {
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.speed.linger.get().as_millis(), 50);
-    assert_eq!(settings.archive.max_bytes.bytes(), 32 << 20);
+    assert_eq!(settings.archive.max_bytes.bytes(), 64 << 20);
     assert!(!settings.is_named("kafka.brokers"));
 }
 

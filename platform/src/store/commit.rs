@@ -49,6 +49,13 @@ pub(super) struct Before<'a> {
     pub(super) retention: &'a Retention,
 }
 
+impl Before<'_> {
+    /// The properties that the table is to have.
+    fn properties(&self) -> HashMap<String, String> {
+        self.retention.laid_over(self.metadata.configuration())
+    }
+}
+
 impl Commit {
     /// An empty commit. `partition_column` is the table's; `at_us` is the time of the writer's clock, for information only.
     pub fn new(operation: &'static str, partition_column: &'static str, at_us: i64) -> Commit {
@@ -95,16 +102,26 @@ impl Commit {
         self
     }
 
+    /// The files that make up the table after it, if `before` do so before.
+    pub(super) fn files_after(&self, before: FilesDigest) -> FilesDigest {
+        let files = self.add.iter().fold(before, |files, added| files.with(&added.path));
+        self.remove.iter().fold(files, |files, removed| files.without(&removed.path))
+    }
+
+    /// Whether it declares other columns or properties than those of before.
+    pub(super) fn declares(&self, before: &Before<'_>) -> bool {
+        self.schema.is_some() || before.properties() != *before.metadata.configuration()
+    }
+
     /// The commit as lines of JSON, in the form of the Delta protocol.
     fn lines(&self, before: &Before<'_>) -> String {
         let at_ms = self.at_us / 1_000;
         let mut actions = Vec::new();
-        let properties = before.retention.laid_over(before.metadata.configuration());
-        if self.schema.is_some() || properties != *before.metadata.configuration() {
+        if self.declares(before) {
             let schema = self.schema.as_ref().map(|schema| schema_string(schema, self.partition_column));
             let mut changed = serde_json::to_value(before.metadata).expect("metadata is plain data");
             changed["schemaString"] = json!(schema.as_ref().unwrap_or(before.metadata.schema_string()));
-            changed["configuration"] = json!(properties);
+            changed["configuration"] = json!(before.properties());
             actions.push(json!({"metaData": changed}));
         }
         for file in &self.add {
@@ -120,9 +137,7 @@ impl Commit {
             actions.push(note(domain, configuration));
         }
         // Last, so that an entry that is cut anywhere carries the digest of the version before.
-        let files = self.add.iter().fold(before.files, |files, added| files.with(&added.path));
-        let files = self.remove.iter().fold(files, |files, removed| files.without(&removed.path));
-        actions.push(note(digest::DOMAIN, &files.to_note()));
+        actions.push(note(digest::DOMAIN, &self.files_after(before.files).to_note()));
         entry(self.operation, at_ms, actions)
     }
 }

@@ -47,7 +47,8 @@ impl Medium {
                     "" => settings.url.clone(),
                     endpoint => format!("{url} at {endpoint}"),
                 };
-                Ok((Medium::s3(Arc::new(S3::new(settings, &url)?), name), url))
+                let bucket = url.host_str().ok_or("it names no bucket")?;
+                Ok((Medium::s3(Arc::new(S3::new(settings, bucket)?), name), url))
             }
             Some((scheme, _)) => Err(format!("there is no store for {scheme}://")),
         }

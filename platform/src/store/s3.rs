@@ -18,7 +18,6 @@ use object_store::{
     BackoffConfig, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, RetryConfig,
 };
-use url::Url;
 
 use crate::settings;
 
@@ -40,12 +39,11 @@ pub(super) struct S3<S = AmazonS3> {
 }
 
 impl S3 {
-    /// The S3 bucket that a URL names. No request is sent yet.
+    /// The S3 bucket of that name. No request is sent yet.
     ///
     /// # Errors
-    /// What is wrong with the URL or the settings.
-    pub(super) fn new(settings: &settings::Store, url: &Url) -> Result<S3, String> {
-        let name = url.host_str().ok_or("it names no bucket")?;
+    /// What is wrong with the settings.
+    pub(super) fn new(settings: &settings::Store, name: &str) -> Result<S3, String> {
         let client = ClientOptions::new()
             .with_allow_http(settings.allow_http)
             .with_connect_timeout(CONNECT_WITHIN)

@@ -1,10 +1,12 @@
 //! A table at one version: its files and the notes of its commits.
 //!
+//! - `reading`: what deltalake has read of its log;
 //! - `committing`: the next version;
 //! - `cleaning`: what is deleted of it, and when.
 
 mod cleaning;
 mod committing;
+mod reading;
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 use uuid::Uuid;
 
+use self::reading::Reading;
 use super::digest::{self, FilesDigest};
 use super::location::Location;
 use super::parquet::{self, Effort};
@@ -28,7 +31,10 @@ use crate::telemetry::error_text;
 #[derive(Debug, Clone)]
 pub struct Table {
     location: Location,
-    delta: DeltaTable,
+    /// What deltalake has read of the log: up to this version, or up to an older one if this value has committed since.
+    delta: Reading,
+    /// The number of the newest commit that this value knows.
+    version: u64,
     /// The files of this version.
     files: FilesDigest,
     /// Tells this version's log entry from another of the same number, which exists only after the first was set aside or
@@ -57,15 +63,16 @@ impl Table {
 
     /// The table as deltalake has read it, whatever its last commit noted.
     pub(super) async fn read_from(location: Location, delta: DeltaTable) -> Result<Table, StoreError> {
-        let mut table = Table { location, delta, files: FilesDigest::default(), entry: None, loads: 0 };
-        table.files = table.files_digest().await?;
+        let files = files_digest(&location, &delta).await?;
+        let version = delta.version().unwrap_or_default();
+        let mut table = Table { location, delta: Reading::new(delta), version, files, entry: None, loads: 0 };
         table.entry = table.entry_mark().await?;
         Ok(table)
     }
 
     /// The store, with the table's folder as its root.
     pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
-        self.delta.object_store()
+        self.delta.so_far().object_store()
     }
 
     /// The table's path below the store's root.
@@ -75,7 +82,7 @@ impl Table {
 
     /// The number of the newest commit that this value knows.
     pub fn version(&self) -> u64 {
-        self.delta.version().unwrap_or_default()
+        self.version
     }
 
     /// What this value has read: the number of the newest commit, and how often the log was read anew because it had changed
@@ -137,11 +144,10 @@ impl Table {
     }
 
     /// The table with newer commits; `None` if there are none.
-    async fn newer(&mut self) -> Result<Option<Table>, StoreError> {
-        let mut delta = self.delta.clone();
+    async fn newer(&self) -> Result<Option<Table>, StoreError> {
+        let mut delta = self.delta.so_far();
         delta.update_state().await.map_err(|source| self.location.failed("read the log", source))?;
-        if delta.version() == self.delta.version() {
-            self.delta = delta;
+        if delta.version().unwrap_or_default() <= self.version {
             return Ok(None);
         }
         let newer = Table { loads: self.loads, ..Table::read_from(self.location.clone(), delta).await? };
@@ -160,24 +166,29 @@ impl Table {
     async fn check_files(&self) -> Result<(), StoreError> {
         let Some(note) = self.note_text(digest::DOMAIN).await? else { return Ok(()) };
         let unreadable = || self.foreign(format!("a note {} ({note:?})", digest::DOMAIN));
-        let noted = FilesDigest::from_note(&note).ok_or_else(unreadable)?;
-        if noted == self.files {
-            return Ok(());
-        }
-        let (table, version) = (self.path().to_owned(), self.version());
-        Err(StoreError::FilesDiffer { table, version, found: self.files.files, noted: noted.files })
+        self.compare(self.files, FilesDigest::from_note(&note).ok_or_else(unreadable)?)
     }
 
-    async fn files_digest(&self) -> Result<FilesDigest, StoreError> {
-        let log_store = self.delta.log_store();
-        let mut views = self.snapshot()?.snapshot().file_views(log_store.as_ref(), None);
-        let mut files = FilesDigest::default();
-        while let Some(file) =
-            views.try_next().await.map_err(|source| self.location.failed("list the files", source))?
-        {
-            files = files.with(&file.path());
+    /// Fails unless the files that are found are those that were noted.
+    fn compare(&self, found: FilesDigest, noted: FilesDigest) -> Result<(), StoreError> {
+        if found == noted {
+            return Ok(());
         }
-        Ok(files)
+        let (table, version) = (self.path().to_owned(), self.version);
+        Err(StoreError::FilesDiffer { table, version, found: found.files, noted: noted.files })
+    }
+
+    /// What deltalake reads of the log up to this version. Commits of this value that were not read back are read now, and what they
+    /// left has to be what they noted.
+    async fn read_back(&self) -> Result<DeltaTable, StoreError> {
+        let mut delta = self.delta.so_far();
+        if delta.version() != Some(self.version) {
+            let read = delta.update_incremental(Some(self.version)).await;
+            read.map_err(|source| self.location.failed("read the log", source))?;
+            self.compare(files_digest(&self.location, &delta).await?, self.files)?;
+            self.delta.keep(delta.clone());
+        }
+        Ok(delta)
     }
 
     /// What tells the log entry of this version from another; `None` if it is not there, as a checkpoint holds what it said.
@@ -200,7 +211,9 @@ impl Table {
     /// # Errors
     /// If the log cannot be read.
     pub fn columns(&self, partition: &str) -> Result<Schema, StoreError> {
-        Ok(commit::columns(&self.snapshot()?.schema(), partition))
+        // Whatever is not read back yet has changed no columns.
+        let delta = self.delta.so_far();
+        Ok(commit::columns(&self.snapshot(&delta)?.schema(), partition))
     }
 
     /// The newest note of that domain in this version.
@@ -214,8 +227,9 @@ impl Table {
     }
 
     async fn note_text(&self, domain: &str) -> Result<Option<String>, StoreError> {
-        let log_store = self.delta.log_store();
-        let text = self.snapshot()?.snapshot().domain_metadata(log_store.as_ref(), domain).await;
+        let delta = self.read_back().await?;
+        let log_store = delta.log_store();
+        let text = self.snapshot(&delta)?.snapshot().domain_metadata(log_store.as_ref(), domain).await;
         text.map_err(|source| self.location.failed("read the note", source))
     }
 
@@ -224,8 +238,9 @@ impl Table {
     /// # Errors
     /// If the log cannot be read, or a file has deletion vectors, which Braid never writes.
     pub async fn files(&self) -> Result<Vec<DataFile>, StoreError> {
-        let log_store = self.delta.log_store();
-        let views = self.snapshot()?.snapshot().file_views(log_store.as_ref(), None);
+        let delta = self.read_back().await?;
+        let log_store = delta.log_store();
+        let views = self.snapshot(&delta)?.snapshot().file_views(log_store.as_ref(), None);
         let files: Vec<_> =
             views.try_collect().await.map_err(|source| self.location.failed("list the files", source))?;
         files
@@ -301,8 +316,8 @@ impl Table {
         parquet::read(&self.objects(), self.path(), files, columns).await
     }
 
-    fn snapshot(&self) -> Result<&DeltaTableState, StoreError> {
-        self.delta.snapshot().map_err(|source| self.location.failed("read the log", source))
+    fn snapshot<'a>(&self, delta: &'a DeltaTable) -> Result<&'a DeltaTableState, StoreError> {
+        delta.snapshot().map_err(|source| self.location.failed("read the log", source))
     }
 
     /// A file that could not be read, written or deleted.
@@ -314,4 +329,16 @@ impl Table {
     fn foreign(&self, what: String) -> StoreError {
         StoreError::Foreign { table: self.path().to_owned(), what }
     }
+}
+
+/// The files that make up what deltalake has read.
+async fn files_digest(location: &Location, delta: &DeltaTable) -> Result<FilesDigest, StoreError> {
+    let failed = |source| location.failed("list the files", source);
+    let log_store = delta.log_store();
+    let mut views = delta.snapshot().map_err(failed)?.snapshot().file_views(log_store.as_ref(), None);
+    let mut files = FilesDigest::default();
+    while let Some(file) = views.try_next().await.map_err(failed)? {
+        files = files.with(&file.path());
+    }
+    Ok(files)
 }

@@ -4,7 +4,8 @@
 //! - `place`: a folder, or an S3 bucket;
 //! - `files`, `power_cut`: local disk;
 //! - `clocked`, `zombies`, `three_days`: what happens in time;
-//! - `fetched`, `row_groups`: what is read of a file.
+//! - `fetched`, `row_groups`: what is read of a file;
+//! - `s3_file`: what is read of a file that belongs to no table.
 
 use super::*;
 use polars::prelude::*;
@@ -19,6 +20,7 @@ mod power_cut;
 mod probe;
 mod row_groups;
 mod s3;
+mod s3_file;
 mod three_days;
 mod zombies;
 

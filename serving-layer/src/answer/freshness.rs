@@ -30,7 +30,8 @@ pub(crate) struct Freshness {
 
 /// The freshness of a metric's answers as of a snapshot.
 pub(crate) async fn freshness(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Freshness {
-    let standing = snapshot.standing(version.asked(metric));
+    let ground = snapshot.ground(version.asked(metric));
+    let standing = &ground.standing;
     let needed = standing.needed().cloned();
     let read = match tokio::time::timeout(REDIS_WITHIN, version.speed.positions(&metric.source, needed)).await {
         Ok(Ok(read)) => read,

@@ -4,30 +4,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_logic::catalog::Metric;
-use shared_logic::complete::{self, HeldRange, Verdict};
+use shared_logic::complete::{self, Gap, HeldRange};
 use shared_logic::contracts::speed_view::ChunkRange;
 use shared_logic::group_key::GroupKey;
 use shared_logic::merge::SpeedCell;
-use shared_logic::time::TimeRange;
 
-use crate::batch_view::View;
+use super::selection::range;
 use crate::problem::Problem;
-use crate::snapshot::{Snapshot, Unreadable};
-use crate::speed_view::{Question, ShardReadings};
+use crate::snapshot::{Ground, Snapshot, Unreadable};
+use crate::speed_view::{CountedKey, Looked, Question};
 use crate::versions::Version;
+use crate::written::Written;
 
 /// How many newer snapshots a request takes before its answer says that it is incomplete.
 const NEWER_SNAPSHOTS: usize = 2;
 
+/// What an answer is about. The rest of it follows from the metric, the snapshot and the look.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) key: &'a GroupKey,
+    /// The bounds of the range; `None` where an end is open.
+    pub(super) bounds: (Option<i64>, Option<i64>),
+    /// The steps of a series; `None`: it is a total.
+    pub(super) step_us: Option<i64>,
+}
+
 /// What both views know about one group key.
 pub(super) struct Gathered {
-    /// The batch view, if it can be used for the catalog's definition.
-    pub(super) view: Option<Arc<View>>,
-    /// What is missing, and from which offsets on slices count.
-    pub(super) verdict: Verdict,
-    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
-    pub(super) as_of_us: Option<i64>,
-    readings: Arc<ShardReadings>,
+    /// What the snapshot says of the metric.
+    pub(super) ground: Arc<Ground>,
+    /// What is asked for that the view does not hold any more.
+    retired: Option<Gap>,
+    looked: Arc<Looked>,
     grain_us: i64,
 }
 
@@ -35,19 +43,44 @@ impl Gathered {
     /// Where the answer about that range begins, in steps of `step_us`; `None`: with the first event. What the range asks for and the
     /// view does not hold any more becomes a gap.
     pub(super) fn hold(&mut self, (from_us, to_us): (Option<i64>, Option<i64>), step_us: i64) -> Option<i64> {
-        let note = self.view.as_ref().map(|view| view.note.as_ref());
+        let note = self.ground.view.as_ref().map(|view| view.note.as_ref());
         let HeldRange { from_us, gap } = complete::held(note, from_us, to_us, step_us);
-        self.verdict.gaps.extend(gap);
+        self.retired = gap;
         from_us
+    }
+
+    /// What is missing (R9).
+    pub(super) fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.looked.judged().verdict.gaps.iter().chain(&self.retired)
+    }
+
+    /// Nothing that arrived before this moment is missing, if there are no gaps; microseconds since 1970.
+    pub(super) fn as_of_us(&self) -> Option<i64> {
+        self.looked.judged().as_of_us
+    }
+
+    /// A moment after the request came, at which the look had read everything; microseconds since 1970.
+    pub(super) fn at_us(&self) -> i64 {
+        self.looked.at_us
+    }
+
+    /// The answer, if a request that asked the same of the same look has written it.
+    pub(super) fn written(&self) -> Option<Arc<Written>> {
+        self.looked.written()
+    }
+
+    /// Keeps the answer for all that ask the same of the same look.
+    pub(super) fn write(&self, answer: Written) -> Arc<Written> {
+        self.looked.write(answer)
     }
 
     /// The cells of every slice that counts, at least those of buckets in the range that was asked for.
     pub(super) fn speed(&self) -> impl Iterator<Item = SpeedCell> {
-        self.readings.cells(self.grain_us)
+        self.looked.cells(self.grain_us)
     }
 }
 
-/// Gathers what is known about a group key in a range.
+/// Gathers what is known of what an answer is about.
 ///
 /// If the snapshot seems to be too old, newer ones are taken, a bounded number of times: perhaps a reconcile committed a view a
 /// moment ago, and the slices below its cut were dropped.
@@ -57,11 +90,16 @@ impl Gathered {
 pub(super) async fn gather(
     version: &Version,
     metric: &Metric,
-    (key, range): (&GroupKey, TimeRange),
+    about: About<'_>,
     first_within: Duration,
 ) -> Result<Gathered, Problem> {
-    let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
-    let mut snapshot = first.ok().flatten().ok_or_else(Problem::starting)?;
+    let mut snapshot = match version.snapshots.current() {
+        Some(snapshot) => snapshot,
+        None => {
+            let first = tokio::time::timeout(first_within, version.snapshots.newest()).await;
+            first.ok().flatten().ok_or_else(Problem::starting)?
+        }
+    };
     let mut newer = 0;
     loop {
         match snapshot.unreadable(metric) {
@@ -69,9 +107,9 @@ pub(super) async fn gather(
             Some(Unreadable::Failed(reason)) => return Err(Problem::store(reason)),
             None => {}
         }
-        let gathered = read_views(version, &snapshot, metric, (key, range)).await?;
+        let gathered = read_views(version, &snapshot, metric, about).await?;
         let view = snapshot.view(&metric.name).map(|view| view.version);
-        let gaps = &gathered.verdict.gaps;
+        let gaps = &gathered.looked.judged().verdict.gaps;
         if !version.snapshots.may_close(&metric.name, view, gaps) {
             return Ok(gathered);
         }
@@ -84,28 +122,23 @@ pub(super) async fn gather(
     }
 }
 
-/// Reads the shards that a snapshot needs, and judges what they say.
+/// Reads the shards that a snapshot needs. The look judges what their positions say.
 async fn read_views(
     version: &Version,
     snapshot: &Snapshot,
     metric: &Metric,
-    (key, range): (&GroupKey, TimeRange),
+    About { key, bounds, step_us }: About<'_>,
 ) -> Result<Gathered, Problem> {
     let asked = version.asked(metric);
-    let standing = snapshot.standing(asked);
+    let ground = snapshot.ground(asked);
     let question = Question {
-        definition: asked.definition.clone(),
-        kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-        key: key.clone(),
-        chunks: ChunkRange::of(range, metric.grain_us),
-        from: Arc::clone(standing.counted_from()),
+        standing: Arc::clone(&ground.standing),
+        key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
+        kinds: Arc::clone(asked.kinds),
+        bounds,
+        chunks: ChunkRange::of(range(bounds), metric.grain_us),
+        step_us,
     };
-    let readings = version.speed.ask(&metric.source, question).await?;
-    Ok(Gathered {
-        view: snapshot.own_view(asked).cloned(),
-        verdict: standing.judge(&readings.shards),
-        as_of_us: standing.as_of_us(&readings.shards, |id| readings.as_of_us(id)),
-        readings,
-        grain_us: metric.grain_us,
-    })
+    let looked = version.speed.ask(&metric.source, question).await?;
+    Ok(Gathered { ground, retired: None, looked, grain_us: metric.grain_us })
 }

@@ -9,7 +9,7 @@ use shared_logic::time::TimeRange;
 pub(crate) struct Selection {
     /// The group key. A column that the request leaves out is summed over.
     pub(crate) key: GroupKey,
-    /// The columns that the request gives, to be repeated in the answer.
+    /// The columns that the request gives, to be repeated in the answer. They follow from the key.
     pub(crate) columns: Map<String, Value>,
     /// The start of the range, widened to the grain; `None`: from the first event on.
     pub(crate) from_us: Option<i64>,
@@ -17,10 +17,8 @@ pub(crate) struct Selection {
     pub(crate) to_us: Option<i64>,
 }
 
-impl Selection {
-    /// The range whose buckets are merged.
-    pub(crate) fn range(&self) -> TimeRange {
-        let all = TimeRange::ALL;
-        TimeRange { from_us: self.from_us.unwrap_or(all.from_us), to_us: self.to_us.unwrap_or(all.to_us) }
-    }
+/// The range between bounds, whose buckets are merged; up to the limits of time where an end is open.
+pub(super) fn range((from_us, to_us): (Option<i64>, Option<i64>)) -> TimeRange {
+    let all = TimeRange::ALL;
+    TimeRange { from_us: from_us.unwrap_or(all.from_us), to_us: to_us.unwrap_or(all.to_us) }
 }

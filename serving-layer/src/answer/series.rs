@@ -4,16 +4,19 @@
 
 mod bounds;
 
+use std::sync::Arc;
+
 use platform::settings;
 use shared_logic::catalog::Metric;
 use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::TimeRange;
 
-use super::{Answer, Gathered, Point, Selection, bound_text, duration_text, finalized, gather};
+use super::{About, Answer, Gathered, Point, Selection, bound_text, duration_text, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
+use crate::written::Written;
 use bounds::Bounds;
 
 /// Answers `series`.
@@ -26,35 +29,39 @@ pub(crate) async fn series(
     selection: &Selection,
     step_us: i64,
     http: &settings::Http,
-    now_us: i64,
-) -> Result<Answer, Problem> {
+) -> Result<Arc<Written>, Problem> {
     let asked = Bounds { from_us: selection.from_us, to_us: selection.to_us }.widened(step_us);
     asked.check(step_us, http.max_points)?;
-    let of_key = (&selection.key, asked.range());
-    let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
-    let held = Bounds { from_us: gathered.hold((asked.from_us, asked.to_us), step_us), ..asked }.range();
+    let bounds = (asked.from_us, asked.to_us);
+    let about = About { key: &selection.key, bounds, step_us: Some(step_us) };
+    let mut gathered = gather(version, metric, about, http.request_timeout.get() / 2).await?;
+    if let Some(written) = gathered.written() {
+        return Ok(written);
+    }
+    let held = Bounds { from_us: gathered.hold(bounds, step_us), ..asked }.range();
     let fold = Fold::Steps(step_us);
-    let batch = match &gathered.view {
+    let batch = match &gathered.ground.view {
         Some(view) => view.cells(&selection.key, held, fold).await?,
         None => Cells::new(metric, fold),
     };
-    let filled = asked.filled(extent(&batch, &gathered, held), step_us, now_us);
+    let filled = asked.filled(extent(&batch, &gathered, held), step_us, gathered.at_us());
     filled.check(step_us, http.max_points)?;
-    let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
+    let kinds = version.asked(metric).kinds;
     let steps = match filled {
         Bounds { from_us: Some(from_us), to_us: Some(to_us) } => {
-            merge::series(&kinds, batch.iter(), gathered.speed(), TimeRange { from_us, to_us }, step_us)
+            merge::series(kinds, batch.iter(), gathered.speed(), TimeRange { from_us, to_us }, step_us)
         }
         // There is no data, and at most one bound.
         _ => Vec::new(),
     };
-    let covered = Selection { from_us: filled.from_us, to_us: filled.to_us, ..selection.clone() };
-    let answer = Answer::new(metric, &covered, &gathered, &all_steps(&kinds, &steps), now_us);
-    let points = steps.into_iter().map(|(start, step)| {
+    let covered = (filled.from_us, filled.to_us);
+    let answer = Answer::new(metric, &selection.columns, covered, &gathered, &all_steps(kinds, &steps));
+    let points = steps.iter().map(|(start, step)| {
         let (values, overflow) = finalized(metric, &step.values);
-        Point { start: bound_text(start), values, layer: step.layer, overflow }
+        Point { start: bound_text(*start), values, layer: step.layer, overflow }
     });
-    Ok(Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer })
+    let answer = Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer };
+    Ok(gathered.write(answer.written()))
 }
 
 /// The first and the last bucket within the range that have data in either view.

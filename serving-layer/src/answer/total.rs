@@ -1,14 +1,17 @@
 //! One merged value per measure over a range.
 
+use std::sync::Arc;
+
 use platform::settings;
 use shared_logic::catalog::Metric;
-use shared_logic::measure::MeasureKind;
 use shared_logic::merge;
 
-use super::{Answer, Selection, finalized, gather};
+use super::selection::range;
+use super::{About, Answer, Selection, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
+use crate::written::Written;
 
 /// Answers `total`.
 ///
@@ -19,20 +22,22 @@ pub(crate) async fn total(
     metric: &Metric,
     selection: &Selection,
     http: &settings::Http,
-    now_us: i64,
-) -> Result<Answer, Problem> {
-    let of_key = (&selection.key, selection.range());
-    let mut gathered = gather(version, metric, of_key, http.request_timeout.get() / 2).await?;
-    let from_us = gathered.hold((selection.from_us, selection.to_us), metric.grain_us);
-    let selection = &Selection { from_us, ..selection.clone() };
-    let range = selection.range();
-    let batch = match &gathered.view {
+) -> Result<Arc<Written>, Problem> {
+    let bounds = (selection.from_us, selection.to_us);
+    let about = About { key: &selection.key, bounds, step_us: None };
+    let mut gathered = gather(version, metric, about, http.request_timeout.get() / 2).await?;
+    if let Some(written) = gathered.written() {
+        return Ok(written);
+    }
+    let from_us = gathered.hold(bounds, metric.grain_us);
+    let held = (from_us, selection.to_us);
+    let range = range(held);
+    let batch = match &gathered.ground.view {
         Some(view) => view.cells(&selection.key, range, Fold::Whole).await?,
         None => Cells::new(metric, Fold::Whole),
     };
-    let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let all = merge::total(&kinds, batch.iter(), gathered.speed(), range);
+    let all = merge::total(version.asked(metric).kinds, batch.iter(), gathered.speed(), range);
     let (values, overflow) = finalized(metric, &all.values);
-    let answer = Answer::new(metric, selection, &gathered, &all, now_us);
-    Ok(Answer { values: Some(values), overflow, ..answer })
+    let answer = Answer::new(metric, &selection.columns, held, &gathered, &all);
+    Ok(gathered.write(Answer { values: Some(values), overflow, ..answer }.written()))
 }

@@ -10,7 +10,7 @@
 //!
 //! - `origin`: what a segment was made from;
 //! - `writer`: writes a segment, and runs of rows that are merged into one;
-//! - `wanted`: which blocks and rows a question needs;
+//! - `wanted`: which blocks and rows a question needs; `search`: finds a key in a block;
 //! - `cursor`, `merge`: read segments and runs from their first row to their last, and merge them;
 //! - `block`, `frame`, `description`, `varint`: the format;
 //! - `cache`: the blocks in memory;
@@ -24,6 +24,7 @@ mod error;
 mod frame;
 mod merge;
 mod origin;
+mod search;
 #[cfg(test)]
 mod tests;
 mod varint;

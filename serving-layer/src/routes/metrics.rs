@@ -10,19 +10,23 @@ mod query;
 pub(crate) mod series;
 pub(crate) mod total;
 
-use crate::answer::Answer;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+
 use crate::problem::Problem;
+use crate::written::Written;
 use query::Query;
 
-/// Refuses an incomplete answer if the request requires a complete one.
-fn as_required(answer: Answer, query: &Query) -> Result<Answer, Problem> {
-    if answer.gaps.is_empty() {
-        return Ok(answer);
+/// Sends an answer; refuses an incomplete one if the request requires a complete one.
+fn as_required(answer: &Written, query: &Query) -> Result<Response, Problem> {
+    if !answer.gaps.is_empty() {
+        ::metrics::counter!("braid_serving_incomplete_answers_total").increment(1);
+        if query.require_complete {
+            return Err(Problem::incomplete(answer.gaps.clone()));
+        }
     }
-    ::metrics::counter!("braid_serving_incomplete_answers_total").increment(1);
-    if !query.require_complete {
-        return Ok(answer);
-    }
-    let gaps = answer.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
-    Err(Problem::incomplete(gaps.collect()))
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }

@@ -1,10 +1,12 @@
-//! `GET /v1/status`: how far every layer has come in every partition, what was rejected or lost, and which services cannot be
-//! reached. What cannot be read is null, with the reason under `dependencies`.
+//! `GET /v1/status`: how far every layer has come in every partition, what was rejected, lost or is still to be erased, and which
+//! services cannot be reached. What cannot be read is null, with the reason under `dependencies`.
 //!
 //! - `gather`: reads what is known about one source;
+//! - `erasures`: of which erasures something is outstanding;
 //! - `body`: the JSON.
 
 mod body;
+mod erasures;
 mod gather;
 
 use std::collections::BTreeSet;

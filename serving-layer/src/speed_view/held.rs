@@ -1,34 +1,37 @@
 //! The counters that are kept in memory, within `serving.slice_memory`: of each group key and slice those that were read last.
 //!
-//! Entries have two generations. What is added or found goes into the young one. When the young one has half of the memory, it
-//! replaces the old one, whose entries are forgotten. So entries that are in use stay, and no order has to be kept.
+//! All slices of a key in one shard are one entry, so a question is looked up once for each shard. Entries have two generations.
+//! What is added or found goes into the young one. When the young one has half of the memory, it replaces the old one, whose
+//! entries are forgotten. So entries that are in use stay, and no order has to be kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::speed_view::{ChunkRange, Counters, Instance};
-use shared_logic::group_key::GroupKey;
+use shared_logic::contracts::speed_view::{ChunkRange, Counters, Instance, Shard};
 use shared_logic::log::Position;
 use shared_logic::measure::Value;
 
-/// About how many bytes one entry takes besides its texts and counters.
-const ENTRY_BYTES: usize = 240;
+use super::CountedKey;
+use super::slices::Slice;
 
-/// The counters of one group key in one slice of one shard.
+/// About how many bytes one entry takes besides its texts and slices.
+const ENTRY_BYTES: usize = 160;
+/// About how many bytes one slice takes besides its counters.
+const SLICE_BYTES: usize = 160;
+
+/// One group key, as one definition counts it, in one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct SliceId {
+pub(super) struct HeldId {
     /// The shard's key, which names log and partition.
     pub(super) shard: Arc<str>,
-    pub(super) instance: Instance,
-    pub(super) begin: i64,
-    pub(super) definition: DefinitionHash,
-    pub(super) key: GroupKey,
+    pub(super) key: Arc<CountedKey>,
 }
 
-/// What was read of them.
+/// What was read of one slice.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
+    pub(super) instance: Instance,
+    pub(super) begin: i64,
     /// Up to where the slice was counted then: if it is counted up to there now, these are its counters.
     pub(super) upto: Position,
     /// The chunks that were read.
@@ -44,9 +47,9 @@ pub(super) struct HeldCounters {
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<SliceId, Held>,
+    young: HashMap<HeldId, Vec<Held>>,
     young_bytes: usize,
-    old: HashMap<SliceId, Held>,
+    old: HashMap<HeldId, Vec<Held>>,
 }
 
 impl HeldCounters {
@@ -54,27 +57,37 @@ impl HeldCounters {
         HeldCounters { half_bytes: limit_bytes / 2, generations: Mutex::default() }
     }
 
-    /// What is kept of a slice, if it covers those chunks.
-    pub(super) fn get(&self, id: &SliceId, chunks: ChunkRange) -> Option<Held> {
+    /// For each of the slices, which are of that instance, its counters in those chunks, if they are kept.
+    pub(super) fn get(
+        &self,
+        id: &HeldId,
+        instance: Instance,
+        slices: &[Slice],
+        chunks: ChunkRange,
+    ) -> Vec<Option<Arc<Counters>>> {
         let mut generations = self.lock();
-        let held = match generations.young.get(id) {
-            Some(held) => held.clone(),
-            None => {
-                let held = generations.old.remove(id)?;
-                generations.put(id.clone(), held.clone(), self.half_bytes);
-                held
-            }
+        let entry = generations.entry(id, self.half_bytes);
+        let found = |slice: &Slice| {
+            let held = entry.iter().find(|held| held.is_of(instance, slice.begin))?;
+            (held.upto == slice.upto && held.chunks.covers(chunks)).then(|| Arc::clone(&held.counters))
         };
-        Some(held).filter(|held| held.chunks.covers(chunks))
+        slices.iter().map(found).collect()
     }
 
-    /// Keeps what was read, in place of what was read before, unless that holds more chunks as of the same position.
-    pub(super) fn keep(&self, id: SliceId, held: Held) {
+    /// Keeps what was read of a shard's slices, in place of what was read of them before, unless that holds more chunks as of the
+    /// same position. `shard` is the shard as it was then: slices that it does not list go.
+    pub(super) fn keep(&self, id: HeldId, shard: &Shard, read: Vec<Held>) {
         let mut generations = self.lock();
-        let before = generations.young.get(&id);
-        if before.is_none_or(|before| before.upto != held.upto || !before.chunks.covers(held.chunks)) {
-            generations.put(id, held, self.half_bytes);
+        let mut entry = generations.entry(&id, self.half_bytes).to_vec();
+        entry.retain(|held| held.instance == shard.instance && shard.slices.contains(&held.begin));
+        for held in read {
+            match entry.iter_mut().find(|before| before.is_of(held.instance, held.begin)) {
+                Some(before) if before.upto == held.upto && before.chunks.covers(held.chunks) => {}
+                Some(before) => *before = held,
+                None => entry.push(held),
+            }
         }
+        generations.put(id, entry, self.half_bytes);
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -82,13 +95,29 @@ impl HeldCounters {
     }
 }
 
+impl Held {
+    fn is_of(&self, instance: Instance, begin: i64) -> bool {
+        (self.instance, self.begin) == (instance, begin)
+    }
+}
+
 impl Generations {
-    fn put(&mut self, id: SliceId, held: Held, half_bytes: usize) {
-        let added = bytes(&id, &held);
+    /// What is kept under an id. If it is of the old generation, it becomes one of the young.
+    fn entry(&mut self, id: &HeldId, half_bytes: usize) -> &[Held] {
+        if !self.young.contains_key(id)
+            && let Some(entry) = self.old.remove(id)
+        {
+            self.put(id.clone(), entry, half_bytes);
+        }
+        self.young.get(id).map_or(&[][..], Vec::as_slice)
+    }
+
+    fn put(&mut self, id: HeldId, entry: Vec<Held>, half_bytes: usize) {
         if let Some(before) = self.young.remove(&id) {
             self.young_bytes -= bytes(&id, &before);
         }
-        if added > half_bytes {
+        let added = bytes(&id, &entry);
+        if entry.is_empty() || added > half_bytes {
             return;
         }
         if self.young_bytes + added > half_bytes {
@@ -96,59 +125,72 @@ impl Generations {
             self.young_bytes = 0;
         }
         self.young_bytes += added;
-        self.young.insert(id, held);
+        self.young.insert(id, entry);
     }
 }
 
-fn bytes(id: &SliceId, held: &Held) -> usize {
-    let counters = held.counters.capacity() * size_of::<(i64, usize, Value)>();
-    ENTRY_BYTES + id.shard.len() + id.key.as_str().len() + counters
+fn bytes(id: &HeldId, entry: &[Held]) -> usize {
+    let of_slice = |held: &Held| SLICE_BYTES + held.counters.capacity() * size_of::<(i64, usize, Value)>();
+    ENTRY_BYTES + id.shard.len() + id.key.key.as_str().len() + entry.iter().map(of_slice).sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
-    use shared_logic::group_key::{KeyPart, KeyValue};
+    use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 
     use super::*;
 
     const ALL: ChunkRange = ChunkRange { first: -100, last: 100 };
 
-    fn slice(n: i64) -> SliceId {
-        SliceId {
-            shard: "s".into(),
-            instance: Instance::new(1),
-            begin: 0,
-            definition: "00000000000000aa".parse().expect("16 digits"),
-            key: GroupKey::new(&[KeyPart::Value(KeyValue::Int(n))]),
-        }
+    fn id(n: i64) -> HeldId {
+        let definition = "00000000000000aa".parse().expect("16 digits");
+        let key = GroupKey::new(&[KeyPart::Value(KeyValue::Int(n))]);
+        HeldId { shard: "s".into(), key: Arc::new(CountedKey { definition, key }) }
     }
 
-    fn held(upto: i64, chunks: ChunkRange, count: i128) -> Held {
-        Held { upto: upto.into(), chunks, counters: Arc::new(vec![(0, 0, Value::Int(count))]) }
+    fn own() -> Instance {
+        Instance::new(1)
     }
 
-    /// Up to where, and how many.
-    fn found(kept: &HeldCounters, id: &SliceId, chunks: ChunkRange) -> Option<(i64, Value)> {
-        kept.get(id, chunks).map(|held| (held.upto.offset, held.counters[0].2.clone()))
+    /// A shard with slices that begin at these offsets.
+    fn shard(slices: &[i64], cursor: i64) -> Shard {
+        let witnesses = vec![None; slices.len() + 1];
+        let (slices, definitions) = (slices.to_vec(), Default::default());
+        Shard { cursor, slices, definitions, instance: own(), witnesses, truncated: None }
+    }
+
+    fn held(begin: i64, upto: i64, chunks: ChunkRange, count: i128) -> Held {
+        let counters = Arc::new(vec![(0, 0, Value::Int(count))]);
+        Held { instance: own(), begin, upto: upto.into(), chunks, counters }
+    }
+
+    /// Keeps a count of the only slice, which begins at 0.
+    fn keep(kept: &HeldCounters, n: i64, upto: i64, chunks: ChunkRange, count: i128) {
+        kept.keep(id(n), &shard(&[0], upto), vec![held(0, upto, chunks, count)]);
+    }
+
+    /// The count of a slice that is counted up to there.
+    fn found(kept: &HeldCounters, n: i64, (begin, upto): (i64, i64), chunks: ChunkRange) -> Option<Value> {
+        let slice = Slice { begin, upto: upto.into() };
+        let found = kept.get(&id(n), own(), &[slice], chunks).remove(0);
+        found.map(|counters| counters[0].2.clone())
     }
 
     #[test]
     fn memory_is_bounded_and_entries_in_use_stay() {
         let kept = HeldCounters::new(20 * 400);
         for n in 0..100 {
-            kept.keep(slice(n), held(10, ALL, n.into()));
-            assert_eq!(found(&kept, &slice(0), ALL), Some((10, Value::Int(0))), "it is asked for all the time");
+            keep(&kept, n, 10, ALL, n.into());
+            assert_eq!(found(&kept, 0, (0, 10), ALL), Some(Value::Int(0)), "it is asked for all the time");
         }
-        let left = (0..100).filter(|n| found(&kept, &slice(*n), ALL).is_some()).count();
+        let left = (0..100).filter(|n| found(&kept, *n, (0, 10), ALL).is_some()).count();
         assert!((2..=20).contains(&left), "{left} are kept");
-        let other = SliceId { instance: Instance::new(2), ..slice(0) };
-        assert!(found(&kept, &other, ALL).is_none(), "another shard of the partition");
         // What replaces an entry takes no memory besides it.
         let kept = HeldCounters::new(4 * 400);
         for upto in 0..100 {
-            kept.keep(slice(1), held(upto, ALL, upto.into()));
-            kept.keep(slice(2), held(upto, ALL, upto.into()));
-            assert_eq!(found(&kept, &slice(1), ALL), Some((upto, Value::Int(upto.into()))));
+            keep(&kept, 1, upto, ALL, upto.into());
+            keep(&kept, 2, upto, ALL, upto.into());
+            assert_eq!(found(&kept, 1, (0, upto), ALL), Some(Value::Int(upto.into())));
         }
     }
 
@@ -156,13 +198,31 @@ mod tests {
     fn what_was_read_last_is_held_for_the_chunks_that_were_read() {
         let kept = HeldCounters::new(1_000_000);
         let some = ChunkRange { first: 3, last: 7 };
-        kept.keep(slice(1), held(10, some, 5));
-        assert_eq!(found(&kept, &slice(1), ALL), None);
-        assert_eq!(found(&kept, &slice(1), ChunkRange { first: 4, last: 4 }), Some((10, Value::Int(5))));
-        kept.keep(slice(1), held(10, ALL, 9));
-        kept.keep(slice(1), held(10, some, 5));
-        assert_eq!(found(&kept, &slice(1), some), Some((10, Value::Int(9))), "more chunks as of the same position");
-        kept.keep(slice(1), held(11, some, 6));
-        assert_eq!(found(&kept, &slice(1), some), Some((11, Value::Int(6))));
+        keep(&kept, 1, 10, some, 5);
+        assert_eq!(found(&kept, 1, (0, 10), ALL), None);
+        assert_eq!(found(&kept, 1, (0, 10), ChunkRange { first: 4, last: 4 }), Some(Value::Int(5)));
+        keep(&kept, 1, 10, ALL, 9);
+        keep(&kept, 1, 10, some, 5);
+        assert_eq!(found(&kept, 1, (0, 10), some), Some(Value::Int(9)), "more chunks as of the same position");
+        keep(&kept, 1, 11, some, 6);
+        assert_eq!(found(&kept, 1, (0, 11), some), Some(Value::Int(6)));
+        assert_eq!(found(&kept, 1, (0, 10), some), None, "the cursor was there before");
+    }
+
+    #[test]
+    fn slices_are_kept_as_long_as_their_shard_lists_them() {
+        let kept = HeldCounters::new(1_000_000);
+        let both = vec![held(0, 10, ALL, 1), held(10, 20, ALL, 2)];
+        kept.keep(id(1), &shard(&[0, 10], 20), both);
+        let slice = |(begin, upto): (i64, i64)| Slice { begin, upto: upto.into() };
+        let slices = [(0, 10), (10, 20), (20, 30)].map(slice);
+        let of = |instance| kept.get(&id(1), instance, &slices, ALL).iter().map(Option::is_some).collect::<Vec<_>>();
+        assert_eq!(of(own()), [true, true, false]);
+        assert_eq!(of(Instance::new(2)), [false; 3], "another shard of the partition");
+        kept.keep(id(1), &shard(&[10, 20], 30), vec![held(20, 30, ALL, 3)]);
+        assert_eq!(of(own()), [false, true, true], "the first one was dropped");
+        let reopened = Shard { instance: Instance::new(2), ..shard(&[10], 20) };
+        kept.keep(id(1), &reopened, Vec::new());
+        assert_eq!(of(own()), [false; 3]);
     }
 }

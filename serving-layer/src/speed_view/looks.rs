@@ -2,24 +2,28 @@
 //!
 //! While a look is under way, new questions wait for the next one. They never join it, because what it has read may be older than
 //! they are (R10). So whatever requests arrive, each source is read by one look after the other, and a look takes as long as
-//! Redis takes to answer. Equal questions are one question.
+//! Redis takes to answer. Equal questions are one question, and have one answer.
 //!
 //! Looks are taken by a task of their own. A request that is cancelled does not end a look that others wait for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::FutureExt;
+use platform::clock;
+use shared_logic::complete::Standing;
 use shared_logic::log::PartitionId;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::shard::{Asked, ShardReader};
-use super::{CONCURRENT_SHARDS, Question, ShardReadings, SpeedError};
+use super::looked::{Judge, Looked};
+use super::reader::ShardReader;
+use super::shard::{Asked, ShardReading};
+use super::{Question, SpeedError};
 
 /// What a question gets.
-type Answer = Result<Arc<ShardReadings>, SpeedError>;
+type Answer = Result<Arc<Looked>, SpeedError>;
 
 /// Questions, and the requests that wait for the answer of each. There are at most as many as connections.
 type Waiting = HashMap<Question, Vec<oneshot::Sender<Answer>>>;
@@ -72,7 +76,7 @@ impl Looks {
                 Err(SpeedError::Interrupted)
             });
             let answers: Vec<Answer> = match answers {
-                Ok(readings) => readings.into_iter().map(|readings| Ok(Arc::new(readings))).collect(),
+                Ok(looked) => looked.into_iter().map(|looked| Ok(Arc::new(looked))).collect(),
                 Err(error) => vec![Err(error); questions.len()],
             };
             for (answer, replies) in answers.into_iter().zip(replies) {
@@ -91,28 +95,42 @@ impl Looks {
         queue.is_looking.then_some(waiting)
     }
 
-    /// Reads every shard that one of the questions names, once. Gives the readings of each question.
-    async fn look(&self, questions: &[Question]) -> Result<Vec<ShardReadings>, SpeedError> {
-        let mut by_shard: HashMap<&PartitionId, Vec<Asked<'_>>> = HashMap::new();
-        for (number, question) in questions.iter().enumerate() {
-            for (id, from) in question.from.iter() {
-                by_shard.entry(id).or_default().push(Asked { number, question, from: *from });
+    /// Reads every shard that one of the questions names. Gives what each question gets.
+    async fn look(&self, questions: &[Question]) -> Result<Vec<Looked>, SpeedError> {
+        let mut asked: BTreeMap<&PartitionId, Vec<Asked<'_>>> = BTreeMap::new();
+        for (standing, numbers) in parties(questions) {
+            for (shard, (id, from)) in standing.counted_from().iter().enumerate() {
+                let of_party = numbers.iter().map(|number| {
+                    let question = &questions[*number];
+                    Asked { place: (*number, shard), question, from: *from }
+                });
+                asked.entry(id).or_default().extend(of_party);
             }
         }
-        let each = by_shard.into_iter().map(|(id, asked)| {
-            async move { Ok::<_, SpeedError>((id, self.reader.read(&self.source, id, asked).await?)) }.boxed()
-        });
-        let mut read = stream::iter(each.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_SHARDS);
-        let mut readings: Vec<ShardReadings> = questions.iter().map(|_| ShardReadings::default()).collect();
-        while let Some((id, answered)) = read.try_next().await? {
-            for (number, reading) in answered {
-                readings[number].add(id.clone(), reading);
-            }
+        let nothing = |question: &Question| vec![None; question.standing.counted_from().len()];
+        let mut readings: Vec<Vec<Option<ShardReading>>> = questions.iter().map(nothing).collect();
+        for ((question, shard), reading) in self.reader.read(&self.source, asked).await? {
+            readings[question][shard] = reading;
         }
-        Ok(readings)
+        let mut judge = Judge::new(clock::now_us());
+        let looked = questions.iter().zip(readings);
+        Ok(looked.map(|(question, readings)| judge.looked(&question.standing, readings)).collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The numbers of the questions that have the same standing, and so name the same shards.
+fn parties(questions: &[Question]) -> Vec<(&Standing, Vec<usize>)> {
+    let mut parties: Vec<(&Standing, Vec<usize>)> = Vec::new();
+    for (number, question) in questions.iter().enumerate() {
+        let standing: &Standing = &question.standing;
+        match parties.iter_mut().find(|(known, _)| std::ptr::eq(*known, standing)) {
+            Some((_, numbers)) => numbers.push(number),
+            None => parties.push((standing, vec![number])),
+        }
+    }
+    parties
 }

@@ -1,13 +1,7 @@
-//! Slices as ranges of positions, and the positions that each shard had when it was last read.
+//! Slices as ranges of positions.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::contracts::speed_view::Shard;
 use shared_logic::log::Position;
-
-/// How many shards' positions are remembered. Beyond, all are forgotten and read again.
-const MAX_SHARDS: usize = 100_000;
 
 /// One slice at the time at which its shard was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,44 +10,13 @@ pub(super) struct Slice {
     /// Up to where it was counted: where the next slice begins, or the cursor. With the same shard, slice and position, counters
     /// are the same.
     pub(super) upto: Position,
-    /// Whether it is the newest slice, which still grows.
-    pub(super) is_newest: bool,
 }
 
 /// The slices of a shard that begin at the offset `from` or later.
 pub(super) fn slices(shard: &Shard, from: i64) -> impl Iterator<Item = Slice> {
-    let newest = shard.last_slice();
     let all = shard.positions().zip(shard.positions().skip(1));
-    let all = all.map(move |(begin, upto)| Slice { begin: begin.offset, upto, is_newest: begin.offset == newest });
+    let all = all.map(|(begin, upto)| Slice { begin: begin.offset, upto });
     all.filter(move |slice| slice.begin >= from)
-}
-
-/// Per shard, its positions when it was last read.
-#[derive(Default)]
-pub(super) struct KnownShards {
-    by_key: Mutex<HashMap<String, Arc<Shard>>>,
-}
-
-impl KnownShards {
-    pub(super) fn get(&self, keys: &ShardKeys) -> Option<Arc<Shard>> {
-        self.lock().get(&keys.shard()).cloned()
-    }
-
-    pub(super) fn set(&self, keys: &ShardKeys, now: &Arc<Shard>) {
-        let mut known = self.lock();
-        if known.len() >= MAX_SHARDS {
-            known.clear();
-        }
-        known.insert(keys.shard(), Arc::clone(now));
-    }
-
-    pub(super) fn remove(&self, keys: &ShardKeys) {
-        self.lock().remove(&keys.shard());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Shard>>> {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -72,10 +35,10 @@ mod tests {
             witnesses: vec![None; 4],
             truncated: None,
         };
-        let of = |from: i64| -> Vec<(i64, i64, bool)> {
-            slices(&shard, from).map(|slice| (slice.begin, slice.upto.offset, slice.is_newest)).collect()
+        let of = |from: i64| -> Vec<(i64, i64)> {
+            slices(&shard, from).map(|slice| (slice.begin, slice.upto.offset)).collect()
         };
-        assert_eq!(of(0), [(0, 10, false), (10, 20, false), (20, 30, true)]);
+        assert_eq!(of(0), [(0, 10), (10, 20), (20, 30)]);
         assert_eq!(of(10), of(0)[1..]);
         assert_eq!(of(21), []);
     }

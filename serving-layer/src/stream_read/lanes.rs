@@ -155,7 +155,7 @@ impl LaneReader {
 /// A record takes the place of an older one of its key. What no lane has written says nothing.
 fn take(progress: &mut Progress, record: &LogRecord<'_>) {
     let key = record.key.and_then(ProgressKey::of);
-    let value = record.payload.and_then(|payload| serde_json::from_slice(payload).ok());
+    let value = record.payload.and_then(Published::of);
     if let (Some(ProgressKey::Stream(stream)), Some(published)) = (key, value) {
         let published = LanePublished { published, at_us: record.timestamp_us() };
         progress.insert((record.partition, stream), published);

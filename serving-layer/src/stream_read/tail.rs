@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
 use platform::kafka::KafkaError;
-use shared_logic::catalog::{RulesHash, Source};
+use shared_logic::catalog::{DecodingRules, Source};
 use shared_logic::complete::{Gap, Why};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::PartitionId;
@@ -52,7 +52,7 @@ pub(super) fn behind(facts: &Facts, log: &LogBounds) -> Tail {
 }
 
 /// What an archive lacks, of a range that names `from_us` as its start if it names one.
-pub(super) fn archive_gaps(facts: &Facts, rules: &RulesHash, from_us: Option<i64>) -> Vec<Gap> {
+pub(super) fn archive_gaps(facts: &Facts, rules: &DecodingRules, from_us: Option<i64>) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for (id, known) in facts.partitions() {
         let open = known.lost.iter().filter(|lost| !lost.accepted);
@@ -152,7 +152,7 @@ mod tests {
         facts.lose(&id(0), 55);
         facts.note_columns_only(&id(0), &"older".into(), 3, 9);
         facts.retire(10, &[(id(0), 5)].into_iter().collect());
-        let rules = RulesHash::from("rules");
+        let rules = DecodingRules::from("rules");
         let names = |facts: &Facts, from_us| -> Vec<&'static str> {
             archive_gaps(facts, &rules, from_us).iter().map(|gap| gap.why.name()).collect()
         };

@@ -36,10 +36,15 @@ async fn behind_a_proxy() -> (RedisProxy, TestServer) {
     (proxy, server)
 }
 
-/// Waits until Redis has run another script since then.
+/// How often Redis was asked for the positions of a shard. A script that reads counters asks for them, too.
+async fn positions_read(server: &TestServer) -> u64 {
+    server.calls("hmget").await
+}
+
+/// Waits until Redis was asked for positions since then.
 async fn looked_since(server: &TestServer, before: u64) {
     let looked = async {
-        while server.calls("evalsha").await == before {
+        while positions_read(server).await == before {
             tokio::task::yield_now().await;
         }
     };
@@ -64,7 +69,7 @@ async fn no_request_is_answered_by_a_look_that_began_before_it() {
     let of_a_video = format!("{TOTAL}?video=v1");
     for applied in 1..=5 {
         proxy.hold();
-        let before = server.calls("evalsha").await;
+        let before = positions_read(&server).await;
         let second = async {
             // Redis has answered the first look; its reply is on the way when an event is applied.
             looked_since(&server, before).await;
@@ -86,10 +91,10 @@ async fn a_hundred_requests_at_once_cost_a_few_looks() {
     let (proxy, server) = behind_a_proxy().await;
     let of_everything = vec![TOTAL.to_owned(); 100];
     let of_other_keys = (0..100).map(|n| format!("{TOTAL}?video=v{n}")).collect();
-    // A script reads 64 counters at most.
-    for (paths, scripts) in [(of_everything, 1), (of_other_keys, 2)] {
+    // Positions are read once. What is not held is read by scripts, of 64 counters each at most.
+    for (paths, reads) in [(of_everything, 1), (of_other_keys, 3)] {
         proxy.hold();
-        let before = server.calls("evalsha").await;
+        let before = positions_read(&server).await;
         let all = async {
             looked_since(&server, before).await;
             let release = async {
@@ -99,10 +104,58 @@ async fn a_hundred_requests_at_once_cost_a_few_looks() {
             tokio::join!(join_all(paths.iter().map(|path| server.ok(path))), release).0
         };
         let (_, answers) = tokio::join!(server.ok(TOTAL), all);
-        let looks = server.calls("evalsha").await - before;
-        assert!((1 + scripts..=1 + 3 * scripts).contains(&looks), "{looks} scripts");
+        let read = positions_read(&server).await - before;
+        assert!((1 + reads..=1 + 3 * reads).contains(&read), "positions were read {read} times");
         for (path, answer) in paths.iter().zip(&answers) {
             assert_eq!(views(answer), i64::from(path == TOTAL || path.ends_with("=v1")), "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_differ_in_anything_share_no_answer() {
+    let (proxy, server) = behind_a_proxy().await;
+    // Half an hour before the first event; the counters of both lie in one chunk.
+    server.apply(0, &[("2026-04-24T08:30:00Z", "v2", "de", 1)], AS_OF).await;
+    let series = "/v1/metrics/views/series";
+    let nine = "2026-04-24T09:00:00Z";
+    // How many views each counts, and how many points it has.
+    let asked = [
+        (TOTAL.to_owned(), 2, None),
+        (format!("{TOTAL}?video=v1"), 1, None),
+        (format!("{TOTAL}?video=v3"), 0, None),
+        (format!("{TOTAL}?from={nine}"), 1, None),
+        (format!("{TOTAL}?to={nine}"), 1, None),
+        (format!("{TOTAL}?from=0001-01-01T00:00:00Z"), 2, None),
+        (format!("{TOTAL}?from=2026-04-24T08:00:00Z&to=2026-04-24T08:10:00Z"), 0, None),
+        (format!("{TOTAL}?from=2026-04-24T08:00:00Z&to=2026-04-24T08:40:00Z"), 1, None),
+        (format!("{TOTAL}?from=2026-04-24T08:00:00Z&to=2026-04-24T09:03:00Z"), 2, None),
+        (format!("{series}?step=1h"), 2, Some(2)),
+        (format!("{series}?step=30m"), 2, Some(2)),
+        (format!("{series}?step=5m"), 2, Some(7)),
+        (format!("{series}?step=5m&to={nine}"), 1, Some(6)),
+    ];
+    for _ in 0..3 {
+        proxy.hold();
+        let before = positions_read(&server).await;
+        let all = async {
+            looked_since(&server, before).await;
+            let release = async {
+                let_it_read(&server).await;
+                proxy.release();
+            };
+            let requests = asked.iter().cycle().take(3 * asked.len()).map(|(path, ..)| server.ok(path));
+            tokio::join!(join_all(requests), release).0
+        };
+        let (_, answers) = tokio::join!(server.ok(TOTAL), all);
+        for ((path, views, points), answer) in asked.iter().cycle().zip(&answers) {
+            let speed = &answer["provenance"]["speed"]["values"]["views"];
+            assert_eq!((speed, &answer["complete"]), (&json!(views), &json!(true)), "{path}: {answer}");
+            assert_eq!(answer["points"].as_array().map(Vec::len), *points, "{path}: {answer}");
+            let from = path.split_once("from=").and_then(|(_, from)| from.split('&').next());
+            if points.is_none() {
+                assert_eq!(answer["from"].as_str(), from, "{path}: {answer}");
+            }
         }
     }
 }
@@ -152,7 +205,9 @@ async fn counters_that_cannot_have_changed_are_not_read_again() {
         let answer = server.ok(TOTAL).await;
         (views(&answer), answer["as_of"].clone(), server.calls("hget").await - before)
     };
+    let scripts = server.calls("evalsha").await;
     assert_eq!(read().await, (1, json!(AS_OF), 0), "they were read when it answered first");
+    assert_eq!(server.calls("evalsha").await, scripts, "where nothing has moved, positions are enough");
     // A worker without records says that the log has not grown.
     let later = "2026-04-24T09:30:14Z";
     server.apply(0, &[], later).await;
@@ -177,7 +232,7 @@ async fn counters_that_cannot_have_changed_are_not_read_again() {
 async fn a_request_that_is_cancelled_ends_no_look() {
     let (proxy, server) = behind_a_proxy().await;
     proxy.hold();
-    let before = server.calls("evalsha").await;
+    let before = positions_read(&server).await;
     let request = format!("GET {TOTAL} HTTP/1.1\r\nhost: braid\r\n\r\n");
     let mut first = TcpStream::connect(server.address()).await.expect("connected");
     first.write_all(request.as_bytes()).await.expect("sent");

@@ -100,7 +100,7 @@ impl TestServer {
         let (source, mut archive) = (self.alerts(), self.alerts_archive().await);
         let id = PartitionId::new(ALERTS_LOG, partition);
         let mut facts = archive.facts();
-        facts.keep_bytes(&source.rules());
+        facts.keep_bytes(&source.rules(), None);
         facts.begin(&id, 0);
         let next = facts.partition(&id).expect("begun").next;
         let rows = change(rows(source, &id, next, payloads));

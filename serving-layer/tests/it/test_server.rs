@@ -17,7 +17,7 @@ use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Asked, Note};
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, Instance, ShardKeys};
+use shared_logic::contracts::speed_view::{Addition, Instance, KnownFields, ShardKeys};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::SourcePlan;
 use shared_logic::time::parse_rfc3339;
@@ -293,9 +293,10 @@ impl TestServer {
             tokio::task::spawn_blocking(count).await.expect("no panic")
         };
         let additions = [Addition::new(self.definition(), metric, &partials[0])];
-        let (_, held) = self.shards.held(redis, &keys, &expected, &additions).await.expect("read");
-        let merged =
-            additions.iter().zip(&held).map(|(addition, held)| (addition, addition.merged(held).expect("merged")));
+        let mut unknown = KnownFields::default();
+        let (_, held) = self.shards.held(redis, &keys, &expected, &additions, &unknown).await.expect("read");
+        let merged = additions.iter().zip(&held);
+        let merged = merged.map(|(addition, held)| (addition, addition.merged(&mut unknown, held).expect("merged")));
         let to = expected.cursor + events.len() as i64;
         done(self.shards.apply(redis, &keys, &expected, to, Some(at(as_of)), merged).await);
     }

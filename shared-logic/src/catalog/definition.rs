@@ -1,95 +1,130 @@
-//! The hash that names what a metric counts.
+//! The hashes that name what a metric counts, and what a stream writes.
 //!
 //! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
 //! everything that can change a count: how the source's bytes become events, which events are duplicates or too old, `where`,
 //! `by`, `grain`, the measures, and [`PLAN_VERSION`]. It leaves out what cannot change a count: where records lie (topic,
 //! partitions, start, key), what is computed after merging (`derived`), and the layout of the catalog.
+//!
+//! The hash of a stream covers all that can change an output: the same of the source, and everything that the catalog says of the
+//! stream but its name and topic. If a source is a stream itself, both hashes cover the definition of that one, and with it
+//! all that it was made from.
 
 use std::fmt::{self, Write};
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::{Metric, Source, rules};
+use super::stream::{Detect, Map, Stream, StreamKind};
+use super::{DefinitionHash, Derived, LookKind, Measure, Metric, Source, rules};
+use crate::expression::Expression;
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
 pub const PLAN_VERSION: u32 = 2;
 
-/// Names what a metric counts: 16 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DefinitionHash(String);
-
-/// The text is not a [`DefinitionHash`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no definition hash of 16 lower-case hexadecimal digits")]
-pub struct NotADefinitionHash(String);
-
-impl DefinitionHash {
-    /// The hash that no definition has: of a view whose rows say nothing. That a catalog's definition has it by accident is as
-    /// unlikely as that two definitions have one hash.
-    pub fn of_none() -> DefinitionHash {
-        DefinitionHash("0".repeat(16))
-    }
-
-    /// The 16 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DefinitionHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for DefinitionHash {
-    type Err = NotADefinitionHash;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DefinitionHash::try_from(text.to_owned())
-    }
-}
-
-impl TryFrom<String> for DefinitionHash {
-    type Error = NotADefinitionHash;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if digits && text.len() == 16 { Ok(DefinitionHash(text)) } else { Err(NotADefinitionHash(text)) }
-    }
-}
-
-impl From<DefinitionHash> for String {
-    fn from(hash: DefinitionHash) -> String {
-        hash.0
-    }
-}
+/// Raise this when a change of this crate makes the same catalog write another stream. Each is then another definition (T13).
+pub const STREAM_VERSION: u32 = 1;
 
 /// The hash of a metric over its source.
 pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
-    let text = canonical(source, metric, PLAN_VERSION);
-    DefinitionHash(format!("{:016x}", xxh3_64(text.as_bytes())))
+    DefinitionHash::of_text(&canonical(source, metric, PLAN_VERSION))
+}
+
+/// The hash of a stream that reads that source.
+pub(super) fn of_stream(from: &Source, stream: &Stream) -> DefinitionHash {
+    DefinitionHash::of_text(&canonical_stream(from, stream, PLAN_VERSION, STREAM_VERSION))
 }
 
 /// The text that is hashed, one fact a line. Names contain no spaces and expressions are quoted, so different definitions
 /// have different texts.
 fn canonical(source: &Source, metric: &Metric, plan_version: u32) -> String {
-    let mut text = format!("plan {plan_version}\n{}", rules::decoding(source));
-    writeln!(text, "dedup_window {}", source.dedup_window).expect("a String takes any text");
-    let mut line = |fact: fmt::Arguments<'_>| writeln!(text, "{fact}").expect("a String takes any text");
-    if let Some(filter) = &metric.filter {
-        line(format_args!("where {:?}", filter.to_string()));
+    let mut facts = Facts::of_events(format!("plan {plan_version}\n"), source, metric.filter.as_ref());
+    facts.line(format_args!("by {}", metric.by.join(" ")));
+    facts.line(format_args!("grain_us {}", metric.grain_us));
+    facts.measures(&metric.measures);
+    facts.0
+}
+
+/// The same of a stream. Unlike a metric's, its derived values are written, and its records are keyed.
+fn canonical_stream(from: &Source, stream: &Stream, plan_version: u32, stream_version: u32) -> String {
+    let versions = format!("stream {stream_version}\nplan {plan_version}\n");
+    let mut facts = Facts::of_events(versions, from, stream.filter.as_ref());
+    facts.line(format_args!("rekeyed {}", from.rekeyed));
+    facts.line(format_args!("from_key {}", from.key.as_deref().unwrap_or("-")));
+    facts.line(format_args!("lateness_us {}", stream.lateness_us));
+    match &stream.kind {
+        StreamKind::Map(map) => facts.map(map),
+        StreamKind::Window(window) => {
+            let (size, slide, offset) = (window.size_us, window.slide_us, window.offset_us);
+            facts.line(format_args!("window_us {size} {slide} {offset}"));
+            facts.aggregates(&window.by, &window.measures, &window.derived);
+        }
+        StreamKind::Session(session) => {
+            facts.line(format_args!("session_us {} {:?}", session.gap_us, session.longest_us));
+            facts.aggregates(&session.by, &session.measures, &session.derived);
+        }
+        StreamKind::Detect(detect) => facts.detect(detect),
     }
-    line(format_args!("by {}", metric.by.join(" ")));
-    line(format_args!("grain_us {}", metric.grain_us));
-    for measure in &metric.measures {
-        let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
-        line(format_args!("measure {} {:?} {of:?}", measure.name, measure.kind));
+    facts.0
+}
+
+/// The text so far.
+struct Facts(String);
+
+impl Facts {
+    /// How the source's bytes become the events that are taken.
+    fn of_events(versions: String, source: &Source, filter: Option<&Expression>) -> Facts {
+        let mut facts = Facts(versions + &rules::decoding(source));
+        facts.line(format_args!("dedup_window {}", source.dedup_window));
+        if let Some(definition) = &source.written_by {
+            facts.line(format_args!("written_by {definition}"));
+        }
+        if let Some(filter) = filter {
+            facts.line(format_args!("where {:?}", filter.to_string()));
+        }
+        facts
     }
-    text
+
+    fn line(&mut self, fact: fmt::Arguments<'_>) {
+        writeln!(self.0, "{fact}").expect("a String takes any text");
+    }
+
+    fn measures(&mut self, measures: &[Measure]) {
+        for measure in measures {
+            let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.line(format_args!("measure {} {:?} {of:?}", measure.name, measure.kind));
+        }
+    }
+
+    fn aggregates(&mut self, by: &[String], measures: &[Measure], derived: &[Derived]) {
+        self.line(format_args!("by {}", by.join(" ")));
+        self.measures(measures);
+        for derived in derived {
+            self.line(format_args!("derived {} {:?}", derived.name, derived.of.to_string()));
+        }
+    }
+
+    fn map(&mut self, map: &Map) {
+        self.line(format_args!("map {}", map.key.as_deref().unwrap_or("-")));
+        for (name, of) in &map.fields {
+            self.line(format_args!("set {name} {:?}", of.to_string()));
+        }
+    }
+
+    fn detect(&mut self, detect: &Detect) {
+        let Detect { key, history_us, history_max, rejudge_max, rules } = detect;
+        self.line(format_args!("detect {key} {history_us} {history_max} {rejudge_max}"));
+        for rule in rules {
+            self.line(format_args!("rule {} {:?}", rule.name, rule.condition.to_string()));
+            for look in &rule.looks {
+                let kind = match &look.kind {
+                    LookKind::Count => "count".to_owned(),
+                    LookKind::Previous(of) => format!("previous {of}"),
+                    LookKind::Sum(of) => format!("sum {of}"),
+                    LookKind::Avg(of) => format!("avg {of}"),
+                    LookKind::Min(of) => format!("min {of}"),
+                    LookKind::Max(of) => format!("max {of}"),
+                };
+                self.line(format_args!("look {:?} {:?} {kind:?}", look.column, look.span_us));
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,22 +10,29 @@
 //! - `schedule`: `[schedule]`;
 //! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `event_time`, when it happened, `field`, its fields,
 //!   `columns`, what formats with columns say about them, `instant`, how times are written, and `size`, numbers of bytes;
-//! - `retain`: how long events and counts are kept;
-//! - `metric`: `[metrics.…]`, checked against the fields of its source.
+//! - `duration`, `retain`: durations, and how long events and counts are kept;
+//! - `stream`: `[streams.…]`, checked against the fields of what they read;
+//! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
+//!   too.
 
+mod by;
 mod columns;
+mod condition;
 mod deployment;
 mod document;
+mod duration;
 mod event_id;
 mod event_time;
 mod field;
 mod instant;
+mod measures;
 mod metric;
 mod name;
 mod retain;
 mod schedule;
 mod size;
 mod source;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +58,8 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let mut root = Table::root(document.get_ref(), &mistakes);
     let deployment = deployment::deployment(root.table("pipeline"));
     let schedule = schedule::schedule(root.table("schedule"));
-    let drafts = sources(root.table("sources"), &mistakes);
+    let mut drafts = sources(root.table("sources"), &mistakes);
+    let streams = stream::streams(root.table("streams"), &mut drafts);
     let metrics = metrics(root.table("metrics"), &drafts);
     root.refuse_unknown_keys();
 
@@ -60,7 +68,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, streams: BTreeMap::new(), metrics })
+    Ok(Catalog { deployment, schedule, sources, streams, metrics })
 }
 
 fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {

@@ -40,11 +40,43 @@ impl From<&str> for RulesHash {
     }
 }
 
+/// The rules of a source: their hash, and the source that declares them. Of records whose bytes were not kept, the hash alone does
+/// not say whether the rules can decode them.
+#[derive(Debug, Clone)]
+pub struct DecodingRules {
+    hash: RulesHash,
+    source: Option<Source>,
+}
+
+impl DecodingRules {
+    /// Names the rules.
+    pub fn hash(&self) -> &RulesHash {
+        &self.hash
+    }
+
+    /// The source that declares them; `None`, if only the hash is known.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+}
+
+/// Rules of which only the hash is known.
+impl From<&str> for DecodingRules {
+    fn from(hash: &str) -> DecodingRules {
+        DecodingRules { hash: hash.into(), source: None }
+    }
+}
+
 impl Source {
     /// The hash of the rules by which this source decodes records.
     pub fn rules(&self) -> RulesHash {
         let text = format!("decoder {DECODER_VERSION}\n{}", decoding(self));
         RulesHash(format!("{:016x}", xxh3_64(text.as_bytes())))
+    }
+
+    /// The same rules, with all that they say.
+    pub fn decoding_rules(&self) -> DecodingRules {
+        DecodingRules { hash: self.rules(), source: Some(self.clone()) }
     }
 }
 
@@ -80,6 +112,9 @@ pub(super) fn decoding(source: &Source) -> String {
     line(format_args!("event_time {}", source.event_time));
     line(format_args!("age_us {} {}", source.max_age_us, source.max_ahead_us));
     line(format_args!("max_record {}", source.max_record));
+    if source.is_stream {
+        line(format_args!("marks"));
+    }
     text
 }
 
@@ -92,7 +127,7 @@ fn event_id(source: &Source) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::Catalog;
+    use crate::catalog::{Catalog, Source};
 
     const CATALOG: &str = r#"
 [sources.s]
@@ -152,6 +187,13 @@ events = "count()"
             assert_ne!(changed, CATALOG, "{from} is not in the catalog");
             assert_eq!(rules_of(&changed) != rules_of(CATALOG), differs, "{from} -> {to}");
         }
+    }
+
+    /// In a stream, a record without a payload is a mark.
+    #[test]
+    fn what_a_record_without_a_payload_is_belongs_to_the_rules() {
+        let source = Catalog::parse(CATALOG).expect("a valid catalog").sources["s"].clone();
+        assert_ne!(Source { is_stream: true, ..source.clone() }.rules(), source.rules());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono_tz::Tz;
 
-use super::Cron;
+use super::{Cron, DefinitionHash};
 use crate::format::{FieldValue, Format, Layout};
 use crate::schema::Field;
 
@@ -54,6 +54,8 @@ pub struct Source {
     pub fields: Vec<Field>,
     /// Whether it is a stream: its topic is written by Braid, and a record without a payload is a mark.
     pub is_stream: bool,
+    /// The definition by which the stream's records are written; `None` of what is no stream.
+    pub written_by: Option<DefinitionHash>,
     /// Whether the stream keys records anew, so that a partition has a front for each partition that it was written from.
     pub rekeyed: bool,
 }
@@ -110,4 +112,20 @@ pub struct UnknownSource {
     pub name: String,
     /// The names of the catalog's sources.
     pub known: Vec<String>,
+}
+
+/// Records cannot be sent or imported under that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnInput {
+    /// There is no such source.
+    #[error(transparent)]
+    Unknown(#[from] UnknownSource),
+    /// It is a stream.
+    #[error("`{name}` is a stream, which Braid writes itself; its records are made from those of `{from}`")]
+    Stream {
+        /// The name that was asked for.
+        name: String,
+        /// What the stream reads.
+        from: String,
+    },
 }

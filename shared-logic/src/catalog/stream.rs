@@ -5,6 +5,41 @@ use crate::expression::Expression;
 
 pub use crate::expression::{Look, LookKind};
 
+/// The field that identifies an output: `<stream>/<generation>/<log>/<partition>/<offset>/<n>`.
+pub const OUTPUT_ID: &str = "output_id";
+/// The field of an output's event time.
+pub const OUTPUT_TIME: &str = "output_time";
+/// Where a window starts.
+pub const WINDOW_START: &str = "window_start";
+/// Where a window ends; it is not part of it.
+pub const WINDOW_END: &str = "window_end";
+/// The first event of a session.
+pub const SESSION_START: &str = "session_start";
+/// The last event of a session.
+pub const SESSION_END: &str = "session_end";
+/// True of a window or session of which another partition has a part; else left out.
+pub const PARTIAL: &str = "partial";
+/// The rule that an alert is of.
+pub const RULE: &str = "rule";
+/// The offset of the event that an alert is about.
+pub const JUDGED_OFFSET: &str = "judged_offset";
+/// What a rule saw of the past: an object, which is declared as no field.
+pub const LOOKED_AT: &str = "looked_at";
+/// True of an alert whose key had more events than `history_max`; else left out.
+pub const TRUNCATED: &str = "truncated";
+/// True of an output that was decided from an incomplete past; else left out.
+pub const INCOMPLETE: &str = "incomplete";
+
+/// The fields that outputs of maps have besides those that the catalog names.
+pub(super) const OF_MAPS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, INCOMPLETE];
+/// Those of windows.
+pub(super) const OF_WINDOWS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, WINDOW_START, WINDOW_END, PARTIAL, INCOMPLETE];
+/// Those of sessions.
+pub(super) const OF_SESSIONS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, SESSION_START, SESSION_END, PARTIAL, INCOMPLETE];
+/// Those of detectors.
+pub(super) const OF_DETECTORS: &[&str] =
+    &[OUTPUT_ID, OUTPUT_TIME, RULE, JUDGED_OFFSET, LOOKED_AT, TRUNCATED, INCOMPLETE];
+
 /// A topic that Braid writes, derived from a source or another stream.
 ///
 /// As what is read, it is a [`Source`](super::Source) of the same name, with `is_stream`.

@@ -41,7 +41,7 @@ struct Need {
 impl Standing {
     /// What follows from a snapshot.
     pub fn of(evidence: &Evidence<'_>) -> Standing {
-        let view = own_view(evidence.view, evidence.definition, evidence.rules, evidence.archive);
+        let view = own_view(evidence.view, evidence.definition, evidence.rules.hash(), evidence.archive);
         let mut of_source = Vec::new();
         if evidence.topic.is_none() {
             of_source.push(Gap { partition: None, why: Why::TopicUnknown });

@@ -64,7 +64,7 @@ impl Seen {
     fn standing(&self) -> Standing {
         Standing::of(&Evidence {
             definition: &hash(1),
-            rules: &RulesHash::from("rules"),
+            rules: &DecodingRules::from("rules"),
             view: self.view.as_ref(),
             archive: self.archive.as_ref(),
             archive_version: self.archive_version,
@@ -196,7 +196,7 @@ fn every_gap_says_why() {
         with(|seen| {
             seen.facts().note_columns_only(&id(0), &rules.into(), 10, 20);
             if accepted {
-                assert_eq!(seen.facts().accept_not_decodable(&RulesHash::from("rules")), 1);
+                assert_eq!(seen.facts().accept_not_decodable(&"rules".into()), 1);
             }
         })
         .gaps

@@ -5,25 +5,29 @@
 //! names (R11). Each commit carries [`Facts`] in the same atomic write as its rows, as Delta domain metadata.
 //!
 //! - `headers`: how headers are written;
+//! - `older_layout`: what rows tell that were archived before bytes were kept (R11);
 //! - `facts`: what the archive knows of the source's logs, and how each fact may change (R6);
 //! - `registration`: what an archiver's session changes once it has seen the topic (R6);
 //! - `schemas`: the writers' schemas that records name, beside the table (R11).
 
 mod facts;
 mod headers;
+mod older_layout;
 mod registration;
 mod schemas;
 
 pub use facts::{
-    ColumnsOnly, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LogFacts, Lost, NotHeld,
-    PartitionFacts, Place, Rejects, TopicLog, WhyNotHeld, import_log,
+    ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LeftIn, LogFacts, Lost,
+    NotHeld, PartitionFacts, Place, Rejects, TopicLog, Unreached, WhyNotHeld, import_log,
 };
 pub use headers::headers_text;
+pub use older_layout::{Documents, OlderLayout};
 pub use registration::Change;
 pub use schemas::{ArchivedSchema, schema_path};
 
 use polars::prelude::{DataType, PlSmallStr, Schema};
 
+use crate::rejection::Reason;
 use crate::schema::Field;
 
 /// The Delta metadata domain that holds the [`Facts`].
@@ -56,11 +60,18 @@ pub const RAW: &str = "_raw";
 /// hash of its key, payload and headers, in two's complement, which is its
 /// [`short_hash`](crate::log::Witness::short_hash). Null in rows of builds that did not have this column.
 pub const HASH: &str = "_hash";
-/// Why the record could not be decoded: `reason` or `reason:field`; or [`ERASED`].
+/// The undeclared members of an event that was archived before bytes were kept: the text of a JSON object, or null if there are none.
+pub const EXTRA: &str = "_extra";
+/// Why the record is no event: `reason` or `reason:field`, which may be that of a mark; or [`ERASED`].
 pub const ERROR: &str = "_error";
 /// The error of a record that was an event and is erased. Its row keeps where the record lay, its timestamp and its short hash, by
 /// which R12 compares it with the log, and nothing else. No decoder gives this reason, and no decoder sees such a row again.
 pub const ERASED: &str = "erased";
+
+/// Whether a row with that error is a reject: neither a mark of a stream, nor erased.
+pub fn is_reject(error: &str) -> bool {
+    error != ERASED && error != Reason::Mark.name()
+}
 
 /// The column that holds a field, in a table that declares those columns.
 ///

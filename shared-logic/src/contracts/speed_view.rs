@@ -17,7 +17,7 @@
 //! found by its name, also after a process was killed and after the shard itself is gone.
 //!
 //! - `chunks`: which chunks a group key has in a slice; `counters`: the values of one;
-//! - `addition`: what a micro-batch adds to them; `read`: what a reader asks for;
+//! - `addition`: what a micro-batch adds to them; `known`: what a worker need not read for that; `read`: what a reader asks for;
 //! - `shard`: the positions, and what may happen to them; `instance`: one life of a shard;
 //! - [`script`]: the texts that scripts and their callers exchange.
 //!
@@ -31,6 +31,7 @@ mod addition;
 mod chunks;
 mod counters;
 mod instance;
+mod known;
 mod read;
 pub mod script;
 mod shard;
@@ -39,7 +40,8 @@ pub use addition::{Addition, Held};
 pub use chunks::ChunkRange;
 pub use counters::{CHUNK_BUCKETS, Counters};
 pub use instance::{Instance, NotAnInstance};
-pub use read::{FoundChunks, Reading, Request, Wanted};
+pub use known::KnownFields;
+pub use read::{FoundChunks, Reading, Request, State, Wanted};
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use crate::catalog::{DefinitionHash, Deployment};

@@ -365,6 +365,19 @@ fn only_a_whole_record_can_be_too_long() {
 }
 
 #[test]
+fn a_record_of_a_stream_without_a_payload_is_a_mark() {
+    let why_not = |is_stream, payload: Option<&[u8]>| {
+        let source = Source { is_stream, ..source("json") };
+        let rejected = Decoder::new(&source).decode(payload, Some(0)).map(|event| event.time_us).expect_err("no event");
+        (rejected.text(&source.fields), rejected.reason.is_reject())
+    };
+    assert_eq!(why_not(true, None), ("mark".to_owned(), false));
+    assert_eq!(why_not(true, Some(b"")), ("empty".to_owned(), true));
+    assert_eq!(why_not(false, None), ("empty".to_owned(), true), "a tombstone");
+    assert!(Reason::ALL.iter().all(|reason| reason.is_reject()), "all that are listed are rejects");
+}
+
+#[test]
 fn an_event_is_identified_by_every_field_of_its_id() {
     let identity = |event_id: &[&str], id: &str, user: &str, n: i64| {
         let event_id = event_id.iter().map(|name| (*name).to_owned()).collect();

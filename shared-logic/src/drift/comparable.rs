@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::catalog::{DefinitionHash, RulesHash};
+use crate::catalog::{DecodingRules, DefinitionHash};
 use crate::complete;
 use crate::contracts::archive::Facts;
 use crate::contracts::speed_view::Shard;
@@ -62,7 +62,7 @@ pub fn moved(old: &Offsets, new: &Offsets, archive: &Facts) -> Vec<OffsetRange> 
 ///
 /// # Errors
 /// If it does not.
-pub fn archived(range: &OffsetRange, window: u64, rules: &RulesHash, archive: &Facts) -> Result<(), Incomparable> {
+pub fn archived(range: &OffsetRange, window: u64, rules: &DecodingRules, archive: &Facts) -> Result<(), Incomparable> {
     let OffsetRange { id, from, to } = range;
     let from = from.saturating_sub(i64::try_from(window).unwrap_or(i64::MAX));
     if archive.log(&id.log).is_some_and(|log| log.import.is_some()) {
@@ -82,7 +82,8 @@ pub fn archived(range: &OffsetRange, window: u64, rules: &RulesHash, archive: &F
     if known.erased_below.is_some_and(|below| from < below) {
         return Err(Incomparable::Erased);
     }
-    match known.columns_only.iter().find(|only| only.rules != *rules && overlaps(only.from, only.to)) {
+    let decodable = archive.decodable(rules);
+    match known.columns_only.iter().find(|only| !decodable.holds(only) && overlaps(only.from, only.to)) {
         Some(only) => Err(Incomparable::NotDecodable(id.clone(), only.from, only.to)),
         None => Ok(()),
     }
@@ -231,17 +232,17 @@ mod tests {
 
     #[test]
     fn the_archive_holds_the_offsets_and_the_window_before_them() {
-        let rules = RulesHash::from("own");
+        let rules = DecodingRules::from("own");
         let judged = |facts: &Facts, window| archived(&range(), window, &rules, facts).map_err(|why| why.name());
         assert_eq!(judged(&facts(), 1_000), Ok(()));
         let mut closed = facts();
         closed.close("log");
         assert_eq!(judged(&closed, 0), Err("closed"));
         let mut others = facts();
-        others.note_columns_only(&id(), &RulesHash::from("other"), 30, 40);
+        others.note_columns_only(&id(), &"other".into(), 30, 40);
         assert_eq!((judged(&others, 10), judged(&others, 11)), (Ok(()), Err("not_decodable")));
         let mut own = facts();
-        own.note_columns_only(&id(), &rules, 30, 90);
+        own.note_columns_only(&id(), rules.hash(), 30, 90);
         assert_eq!(judged(&own, 11), Ok(()));
 
         let mut lost = Facts::default();
@@ -254,10 +255,11 @@ mod tests {
 
     #[test]
     fn what_was_erased_or_lies_within_the_window_above_it_is_not_compared() {
-        let (mut facts, rules) = (Facts::default(), RulesHash::from("own"));
+        let (mut facts, rules) = (Facts::default(), DecodingRules::from("own"));
         facts.begin(&id(), 0);
         assert!(facts.advance(&id(), 0, 40));
-        let part = ErasedPart { version: 3, rules: rules.clone(), list: "_erased/a.json".to_owned(), events: 1 };
+        let (list, at_us) = ("_erased/a.json".to_owned(), None);
+        let part = ErasedPart { version: 3, rules: rules.hash().clone(), list, events: 1, at_us };
         facts.erase("x", Some(part), Some(0));
         assert!(facts.advance(&id(), 40, 100));
         let judged = |window| archived(&range(), window, &rules, &facts);
@@ -266,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_imported_is_nothing_that_speed_has_counted() {
-        let (mut facts, rules) = (facts(), RulesHash::from("own"));
+        let (mut facts, rules) = (facts(), DecodingRules::from("own"));
         let records = ImportedRecords { rows: 5, ..ImportedRecords::default() };
         assert!(facts.add_import(1, "a.csv", 7, &records));
         let id = PartitionId::new(import_log(1), 0);
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_window_that_reaches_into_an_incarnation_without_its_tail_is_not_known() {
-        let (mut facts, rules) = (facts(), RulesHash::from("own"));
+        let (mut facts, rules) = (facts(), DecodingRules::from("own"));
         let next = facts.lose_tail(&id(), 40, None).expect("it goes on");
         assert!(facts.advance(&next, 40, 100));
         let range = OffsetRange { id: next.clone(), ..range() };

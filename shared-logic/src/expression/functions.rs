@@ -7,6 +7,8 @@
 //! 2. enter it below;
 //! 3. raise [`PLAN_VERSION`](crate::catalog::PLAN_VERSION) with every change of what an entered function answers.
 
+mod distance_km;
+mod seconds_between;
 mod url_path;
 
 use std::fmt;
@@ -15,17 +17,19 @@ use super::Scalar;
 use crate::schema::FieldType;
 
 /// The registered functions.
-pub const REGISTRY: &[PureFunction] = &[url_path::URL_PATH];
+pub const REGISTRY: &[PureFunction] = &[distance_km::DISTANCE_KM, seconds_between::SECONDS_BETWEEN, url_path::URL_PATH];
 
 /// A row-wise, deterministic function written in Rust.
 #[derive(Clone, Copy)]
 pub struct PureFunction {
     /// The name in expressions: `[a-z][a-z0-9_]*`, and not that of a built-in function.
     pub name: &'static str,
-    /// The types of its arguments, at least one.
+    /// The types of its arguments, at least one. An int is taken for a float, and a text literal for an instant.
     pub takes: &'static [FieldType],
     /// The type of its values.
     pub gives: FieldType,
+    /// Whether its value is null only where an argument is.
+    pub is_total: bool,
     /// What it answers, in half a sentence.
     pub about: &'static str,
     /// The values of its arguments, any of which may be null → its value, of type `gives` or null. An int given back stays

@@ -6,11 +6,13 @@
 //! - `words`: which words of the text are names;
 //! - `typing`: one SQL node after the other, with its type;
 //! - `call`: functions, and why some are refused;
+//! - `look`: looks at the past, in the conditions of rules;
 //! - `literal`: constants;
-//! - `measure`: `count()`, `sum(…)`, `min(…)`, `max(…)`, which stand only at the top of a measure.
+//! - `measure`: `count()`, `sum(…)`, `avg(…)`, `min(…)`, `max(…)`, which stand only at the top of a measure.
 
 mod call;
 mod literal;
+mod look;
 mod measure;
 mod typing;
 mod words;
@@ -22,7 +24,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::{Expression, functions};
+use super::{Expression, Look, functions};
 use crate::schema::{Field, FieldType};
 use crate::suggest;
 use typing::Typing;
@@ -44,6 +46,8 @@ pub struct Scope {
 enum Over {
     /// Fields of one event.
     Rows,
+    /// Fields of one event, and the past of its key, as far back as that. Microseconds.
+    Past { history_us: i64 },
     /// Merged measures of a metric, which are numbers.
     Measures,
 }
@@ -53,6 +57,12 @@ impl Scope {
     pub fn of_fields(fields: &[Field]) -> Scope {
         let columns = fields.iter().map(|field| (field.name.clone(), field.kind)).collect();
         Scope { over: Over::Rows, columns }
+    }
+
+    /// The fields of a source, and the events of a key before one, as far back as `history_us` microseconds: for the condition of
+    /// a rule.
+    pub fn of_past(fields: &[Field], history_us: i64) -> Scope {
+        Scope { over: Over::Past { history_us }, ..Scope::of_fields(fields) }
     }
 
     /// The measures of a metric: their names and the types of their merged values.
@@ -72,7 +82,7 @@ impl Scope {
     /// The user's word for a column.
     fn noun(&self) -> &'static str {
         match self.over {
-            Over::Rows => "field",
+            Over::Rows | Over::Past { .. } => "field",
             Over::Measures => "measure",
         }
     }
@@ -110,8 +120,19 @@ pub(super) fn expression(text: &str, scope: &Scope) -> Result<Expression, Refuse
     typed(&sql(text, scope)?, scope)
 }
 
+/// Reads the condition of a rule, which may look at the past; each look is a column of it.
+pub(super) fn rule(text: &str, scope: &Scope) -> Result<(Expression, Vec<Look>), Refused> {
+    let sql = sql(text, scope)?;
+    let mut typing = Typing::new(scope);
+    let expression = with_columns(typing.expression(&sql)?, &sql, scope)?;
+    Ok((expression, typing.looks))
+}
+
 fn typed(sql: &Sql, scope: &Scope) -> Result<Expression, Refused> {
-    let expression = Typing::new(scope).expression(sql)?;
+    with_columns(Typing::new(scope).expression(sql)?, sql, scope)
+}
+
+fn with_columns(expression: Expression, sql: &Sql, scope: &Scope) -> Result<Expression, Refused> {
     if expression.columns().is_empty() {
         let fix = "leave a constant condition out; for a number of events write count()";
         return Err(Refused::new(format!("`{sql}` names no {}", scope.noun()), fix));

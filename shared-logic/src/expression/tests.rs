@@ -1,6 +1,7 @@
 //! What may be said, what is refused and why; and that Polars and the row evaluator answer as a naive interpreter does.
 
 mod generate;
+mod looks;
 mod naive;
 mod row;
 mod words;
@@ -152,18 +153,30 @@ fn an_expression_knows_its_columns_and_type() {
 
 #[test]
 fn a_measure_aggregates_a_number() {
-    let measure =
-        |text| Expression::parse_measure(text, &fields()).map(|(kind, of)| (kind, of.map(|of| of.to_string())));
+    let single = |aggregation| match aggregation {
+        Aggregation::Measure(kind, of) => (kind, of.map(|of| of.to_string())),
+        mean @ Aggregation::Mean { .. } => panic!("{mean:?}"),
+    };
+    let measure = |text: &str| Expression::parse_measure(text, &fields()).map(single);
     assert_eq!(measure("count()"), Ok((MeasureKind::Count, None)));
     assert_eq!(measure("COUNT(*)"), Ok((MeasureKind::Count, None)));
     assert_eq!(measure("sum(a)"), Ok((MeasureKind::SumInt, Some("\"a\"".to_owned()))));
     assert_eq!(measure("sum(a * x)"), Ok((MeasureKind::SumFloat, Some("(CAST(\"a\" AS DOUBLE) * \"x\")".to_owned()))));
     assert_eq!(measure("min(abs(b))").map(|(kind, _)| kind), Ok(MeasureKind::MinInt));
     assert_eq!(measure("max(x)").map(|(kind, _)| kind), Ok(MeasureKind::MaxFloat));
+    for (of, canonical) in [("s", "\"s\""), ("p", "\"p\""), ("at", "\"at\""), ("a + b", "(\"a\" + \"b\")")] {
+        let present = format!("CASE WHEN ({canonical} IS NULL) THEN 0 ELSE 1 END");
+        assert_eq!(measure(&format!("count({of})")), Ok((MeasureKind::SumInt, Some(present))));
+    }
     for (text, what) in [
         ("a", "aggregates nothing"),
-        ("avg(a)", "`avg` is not an aggregation"),
+        ("mean(a)", "`mean` is not an aggregation"),
         ("sum()", "takes one argument, not 0"),
+        ("avg(s)", "`avg` wants int or float, but `s` is string"),
+        ("avg(1)", "names no field"),
+        ("count(1)", "names no field"),
+        ("count(a, b)", "takes one argument, not 2"),
+        ("count(DISTINCT a)", "is not offered"),
         ("sum(DISTINCT a)", "is not offered"),
         ("sum(sum(a))", "`sum` is an aggregate"),
         ("max(at)", "`max` wants int or float, but `at` is timestamp"),
@@ -172,6 +185,90 @@ fn a_measure_aggregates_a_number() {
     ] {
         let refused = measure(text).expect_err(text);
         assert!(refused.what.contains(what), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn a_mean_is_a_sum_and_a_count() {
+    for (text, kind, of) in [("avg(a)", MeasureKind::SumInt, "\"a\""), ("AVG(x)", MeasureKind::SumFloat, "\"x\"")] {
+        let Ok(Aggregation::Mean { sum, count }) = Expression::parse_measure(text, &fields()) else { panic!("{text}") };
+        assert_eq!((sum.0, sum.1.to_string().as_str()), (kind, of));
+        let present = format!("CASE WHEN ({of} IS NULL) THEN 0 ELSE 1 END");
+        assert_eq!((count.0, count.1.to_string()), (MeasureKind::SumInt, present));
+    }
+}
+
+#[test]
+fn a_function_takes_what_can_be_made_of_its_types() {
+    let table = [
+        ("distance_km(a, x, 1, 0.5) > 0", "(distance_km(CAST(\"a\" AS DOUBLE), \"x\", 1.0, 0.5) > 0.0)"),
+        (
+            "seconds_between(at, '2026-01-31T00:00:00Z') < 3600",
+            "(seconds_between(\"at\", TIMESTAMP '2026-01-31T00:00:00Z') < 3600.0)",
+        ),
+    ];
+    for (text, canonical) in table {
+        assert_eq!(parse(text).to_string(), canonical);
+        assert_eq!(parse(canonical), parse(text));
+    }
+    for (text, what) in [
+        ("distance_km(s, x, x, x) > 0", "`distance_km` wants float, but `s` is string"),
+        ("distance_km(x, x, x) > 0", "`distance_km` with 3 arguments, it takes 4"),
+        ("seconds_between(at, 5) > 0", "`seconds_between` wants timestamp, but `5` is int"),
+        ("seconds_between(at, 'noon') > 0", "'noon' is no timestamp"),
+        ("length('a') = a AND contains(1, s)", "`contains` wants string, but `1` is int"),
+    ] {
+        let refused = Expression::parse(text, &fields()).expect_err(text);
+        assert!(refused.what.contains(what), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_null_is_known() {
+    let optional = |name: &str| ["b", "y", "url", "q"].contains(&name);
+    let table = [
+        ("a", false),
+        ("b", true),
+        ("coalesce(url, s)", false),
+        ("coalesce(url, lower(url))", true),
+        ("b IS NULL", false),
+        ("a = 1 AND p", false),
+        ("a = 1 OR q", true),
+        ("a IN (1, 2)", false),
+        ("b BETWEEN 1 AND a", true),
+        ("CASE WHEN q THEN a ELSE 1 END", false),
+        ("CASE WHEN p THEN a END", true),
+        ("CAST(a AS DOUBLE)", false),
+        ("upper(s)", false),
+        ("url_path(s)", false),
+        ("url_path(url)", true),
+        // What may have no result.
+        ("a + 1", true),
+        ("x / x", true),
+        ("-a", true),
+        ("-x", false),
+        ("abs(a)", true),
+        ("abs(x)", false),
+        ("floor(x)", false),
+        ("seconds_between(at, at)", false),
+        ("distance_km(x, x, x, x)", true),
+    ];
+    for (text, expected) in table {
+        assert_eq!(parse(text).may_be_null(&optional), expected, "{text}");
+    }
+}
+
+#[test]
+fn columns_are_replaced_by_what_they_stand_for() {
+    let of = |name: &str| (name == "a").then(|| parse("b * 2"));
+    for (text, expected) in [
+        ("a", "b * 2"),
+        ("b", "b"),
+        ("NOT (a IN (1, 2)) AND p", "NOT (b * 2 IN (1, 2)) AND p"),
+        ("CASE WHEN a IS NULL THEN x ELSE a END", "CASE WHEN b * 2 IS NULL THEN x ELSE b * 2 END"),
+        ("-a BETWEEN abs(a) AND 7", "-(b * 2) BETWEEN abs(b * 2) AND 7"),
+    ] {
+        assert_eq!(parse(text).with_in_place(&of), parse(expected), "{text}");
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! It is made once for a source. A format goes down only where a path goes, so a source without paths pays nothing for them.
 
+use serde_json::Value;
+
 use crate::schema::{Field, Place, Step};
 
 /// A value that paths lead to or through.
@@ -15,6 +17,8 @@ pub(super) struct Places {
     pub(super) elements: Vec<(usize, Places)>,
     /// Every field that stands inside of this value.
     pub(super) inside: Vec<usize>,
+    /// Of a member: its name and the colon behind it, as programs write them in JSON unless they add blanks or escapes.
+    pub(super) written: String,
 }
 
 impl Places {
@@ -57,7 +61,8 @@ impl Places {
                 let known = self.members.iter().position(|(known, _)| known == name);
                 let at = known.unwrap_or(self.members.len());
                 if known.is_none() {
-                    self.members.push((name.clone(), Places::default()));
+                    let written = format!("{}:", Value::from(name.as_str()));
+                    self.members.push((name.clone(), Places { written, ..Places::default() }));
                 }
                 &mut self.members[at].1
             }

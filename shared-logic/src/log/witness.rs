@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// The last record before a position.
 ///
@@ -55,7 +55,8 @@ pub struct Content<'a> {
 
 impl Content<'_> {
     fn hash(&self) -> ContentHash {
-        let mut hash = Xxh3::new();
+        // It copies no secret, which would take longer than to hash a short record.
+        let mut hash = Xxh3Default::new();
         for part in [self.key, self.payload, self.headers.map(str::as_bytes)] {
             // An absent part is not an empty one, and no part can reach into the next.
             hash.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
@@ -249,6 +250,8 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
     use super::*;
 
     fn record(offset: i64, payload: &[u8]) -> Witness {
@@ -305,6 +308,18 @@ mod tests {
             let witness = Witness::of(1, None, &content);
             let shorts = (witness.short_hash(), content.short_hash());
             assert_eq!((witness.hash, shorts), (ContentHash::Whole(hash), (short, short)), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_any_length_are_hashed_as_one_text_of_their_parts_and_lengths() {
+        let bytes: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+        for length in [0, 1, 16, 100, 215, 216, 217, 230, 256, 1_000, 100_000] {
+            let payload = &bytes[..length];
+            let content = Content { timestamp_us: None, key: Some(b"k"), payload: Some(payload), headers: None };
+            let lengths = [1, length as u64, u64::MAX].map(u64::to_le_bytes);
+            let text = [lengths[0].as_slice(), b"k", &lengths[1], payload, &lengths[2]].concat();
+            assert_eq!(content.hash(), ContentHash::Whole(xxh3_64(&text)), "{length}");
         }
     }
 

@@ -162,7 +162,9 @@ impl MetricPlan {
             None => Cow::Borrowed(groups.of_events()),
         };
         let columns = self.measures.iter().map(|(kind, of)| {
-            let mut finest = vec![kind.identity(); groups.finest()];
+            // With room for the coarser groups.
+            let mut finest = Vec::with_capacity(groups.len());
+            finest.resize(groups.finest(), kind.identity());
             let of = of.map_or(Arguments::None, |of| events.arguments[of].of_rows(&rows));
             kind.fold(&mut finest, &of_events, &of);
             groups.add_up(*kind, finest)
@@ -170,8 +172,10 @@ impl MetricPlan {
         let columns: Vec<Vec<Value>> = columns.collect();
         // A group may hold only events that other metrics count.
         let counted = groups.holding(&of_events);
-        let values = counted.iter().flat_map(|group| columns.iter().map(move |column| column[*group as usize].clone()));
-        let values = values.map(Value::finalized).collect();
+        let mut values = Vec::with_capacity(counted.len() * columns.len());
+        for group in &counted {
+            values.extend(columns.iter().map(|column| column[*group as usize].clone().finalized()));
+        }
         Partials::new(about, counted, values, columns.len())
     }
 }

@@ -23,6 +23,8 @@ whole = "sum(n)"
 least = "min(n)"
 most = "max(x)"
 floats = "sum(x)"
+texts = "count(k)"
+known = "count(n)"
 "#;
 
 fn plan() -> (Catalog, Plan) {
@@ -106,6 +108,17 @@ fn nothing_sums_to_zero_and_has_no_extreme() {
 }
 
 #[test]
+fn values_of_any_type_are_counted_where_there_are_some() {
+    let (_, plan) = plan();
+    let rows =
+        [(0, Some("a"), Some(1), None), (0, None, None, None), (0, Some("a"), None, None), (0, None, Some(2), None)];
+    let together = plan.roll_up(&plan.partials(events(&rows)).expect("planned"), |_| false).expect("planned");
+    assert_eq!(values(&together, "texts", MeasureKind::SumInt), [Value::Int(2)]);
+    assert_eq!(values(&together, "known", MeasureKind::SumInt), [Value::Int(2)]);
+    assert_eq!(values(&together, "events", MeasureKind::Count), [Value::Int(4)]);
+}
+
+#[test]
 fn a_float_sum_that_is_not_finite_is_an_overflow() {
     let (_, plan) = plan();
     let frame = plan
@@ -157,6 +170,8 @@ proptest! {
                 // A product that leaves 64 bits is null.
                 "total" => int(n.and_then(|n| n.checked_mul(1_000))),
                 "whole" | "least" => int(*n),
+                "texts" => Value::Int(1),
+                "known" => Value::Int(n.is_some().into()),
                 _ => float(*x),
             };
             let of_events = rows.iter().map(|row| measure.kind.of_event(argument(row)));

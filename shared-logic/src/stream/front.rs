@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::PartitionId;
+use crate::log::{PartitionId, topic_of};
 
 /// The partition of a log from which a re-keying map has made a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +56,8 @@ struct Upstreams {
     topic: String,
     /// How many of them there are; 0 before the first mark.
     partitions: i32,
+    /// The offset of the mark that said so first.
+    since: i64,
     /// Those that were seen, by the number of the partition that they read.
     seen: BTreeMap<i32, Seen>,
 }
@@ -110,15 +112,22 @@ impl Fronts {
         self.front_us = self.front_us.max(lanes.least(None));
     }
 
-    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since. Until all others are seen
-    /// again, nothing is late, as nothing of which that matters can have been.
+    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since, and how many there are.
     pub(super) fn known_at(&self, offset: i64) -> Fronts {
         let upstream = self.upstream.as_ref().map(|lanes| {
             let seen = lanes.seen.iter().filter(|(_, seen)| seen.last < offset);
             let seen = seen.map(|(partition, seen)| (*partition, seen.clone())).collect();
-            Upstreams { seen, ..lanes.clone() }
+            // Otherwise the next mark says how many there are.
+            let known = if lanes.since < offset { lanes.clone() } else { Upstreams::default() };
+            Upstreams { seen, ..known }
         });
         Fronts { front_us: None, upstream }
+    }
+
+    /// How far the front may have come where it is not known, since some lane was not seen: as far as the first of the others.
+    pub(super) fn most_us(&self) -> Option<i64> {
+        let lanes = self.upstream.as_ref().filter(|_| self.front_us.is_none());
+        lanes.and_then(|lanes| lanes.seen.values().map(|seen| seen.front_us).max().flatten())
     }
 }
 
@@ -168,25 +177,31 @@ impl Upstreams {
     }
 
     fn mark(&mut self, offset: i64, mark: &Mark, front_us: Option<i64>) {
-        let of = PartitionId::new(mark.log.as_str(), mark.partition);
-        let is_known = self.seen.get_mut(&mark.partition).is_some_and(|seen| {
-            let is_same = seen.log == mark.log;
-            let known = PartitionId::new(seen.log.as_str(), mark.partition);
-            if is_same {
+        let topic = topic_of(&mark.log);
+        let known = self.seen.get_mut(&mark.partition);
+        let is_new = known.as_ref().is_none_or(|seen| seen.log != mark.log);
+        match known {
+            Some(seen) if !is_new => {
                 (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(front_us), mark.idle, offset);
             }
-            is_same || (known.topic() == of.topic() && known.incarnation() > of.incarnation())
-        });
-        if !is_known {
-            let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
-            self.seen.insert(mark.partition, seen);
-            if self.topic != of.topic() {
-                (self.topic, self.partitions) = (of.topic().to_owned(), mark.partitions);
-                self.seen.retain(|partition, _| *partition < mark.partitions);
+            // A lane of the incarnation before says nothing more.
+            Some(seen) if is_later_incarnation(&seen.log, &mark.log) => return,
+            _ => {
+                let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
+                self.seen.insert(mark.partition, seen);
             }
         }
-        if self.topic == of.topic() {
-            self.partitions = self.partitions.max(mark.partitions);
+        if self.topic.is_empty() || (is_new && self.topic != topic) {
+            (self.topic, self.partitions, self.since) = (topic.to_owned(), mark.partitions, offset);
+            self.seen.retain(|partition, _| *partition < mark.partitions);
+        } else if self.topic == topic && self.partitions < mark.partitions {
+            (self.partitions, self.since) = (mark.partitions, offset);
         }
     }
+}
+
+/// Whether a log is a later incarnation of the same topic's than another.
+fn is_later_incarnation(log: &str, than: &str) -> bool {
+    let [log, than] = [log, than].map(|log| PartitionId::new(log, 0));
+    log.topic() == than.topic() && log.incarnation() > than.incarnation()
 }

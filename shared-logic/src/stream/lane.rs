@@ -1,18 +1,82 @@
 //! A lane: the state of all streams over one partition.
+//!
+//! It takes one offset after the other. Streams take an event by the watermark before it. Then the event moves the front, and what is
+//! due is closed, in bounded steps (T10): a lane may stand inside of an offset for many steps. Its cursor and fronts are those
+//! before that offset until everything that the offset causes is decided.
+//!
+//! - `snapshots`: its state as pieces, and back (T2).
 
-use std::ops::Range;
+mod snapshots;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use polars::prelude::PolarsError;
 
-use super::{Fronts, LanePlan, OutputPosition, Piece, Records, SnapshotError};
-use crate::dedup::Sighting;
+use super::budget::Budget;
+use super::operator::Operator;
+use super::output::{Decided, Outputs};
+use super::rows::Rows;
+use super::{Fronts, LanePlan, OutputPosition, Records};
+use crate::dedup::{RecentIdentities, Sighting};
 use crate::log::PartitionId;
+
+/// More than a lane may ever hold: what is on the shelves of its detectors is found by 32 bits.
+const STATE_BYTES_MAX: usize = 16 << 30;
 
 /// The state of all streams over one partition.
 #[derive(Debug)]
 pub struct Lane {
     plan: Arc<LanePlan>,
+    limits: Limits,
+    streams: Vec<StreamState>,
+    recent: RecentIdentities,
+    /// The fronts at the cursor.
+    fronts: Fronts,
+    cursor: i64,
+    /// What was given and is not wholly decided.
+    given: VecDeque<Rows>,
+    /// The next row and the next mark of the first of `given`.
+    row: usize,
+    mark: usize,
+    /// The offset behind all that was given.
+    given_to: i64,
+    inside: Option<Inside>,
+    incomplete: bool,
+    warming: Option<Warming>,
+}
+
+/// A stream in one partition.
+#[derive(Debug)]
+struct StreamState {
+    operator: Operator,
+    next: OutputPosition,
+    /// What the ids of its outputs begin with: `<stream>/<generation>/<log>/<partition>/`.
+    id_prefix: String,
+    late: u64,
+}
+
+/// An offset whose record has moved the front, so that something may be due.
+#[derive(Debug)]
+struct Inside {
+    offset: i64,
+    /// The front behind it.
+    front_us: Option<i64>,
+    /// What the fronts will be: those of a mark. An event's row is the current one.
+    fronts: Option<Fronts>,
+    /// The first stream that is not done.
+    stream: usize,
+}
+
+/// A lane that is warmed (T8).
+#[derive(Debug)]
+struct Warming {
+    /// The earliest event time that its state can hold in the end.
+    need_us: i64,
+    /// How far the front may have come while it was not known.
+    most_us: Option<i64>,
+    /// Whether some event may have been late although it is not known to be.
+    is_unsure: bool,
 }
 
 /// How much a lane may hold (T10).
@@ -20,7 +84,7 @@ pub struct Lane {
 pub struct Limits {
     /// The most events that are given and not decided.
     pub pending_events: usize,
-    /// The most memory of the state of all streams together, in bytes.
+    /// The most memory of the state of all streams together, in bytes; more than 16 GiB are taken for 16 GiB.
     pub state_bytes: usize,
 }
 
@@ -33,33 +97,15 @@ pub enum Progress {
     More,
 }
 
-/// Something to write, in the order in which it was decided. Positions of one stream ascend without a hole.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decided {
-    /// Which of [`LanePlan::streams`].
-    pub stream: usize,
-    /// Where it stands among all that the stream writes.
-    pub position: OutputPosition,
-    /// What it is.
-    pub kind: DecidedKind,
-    /// The key of its record. That of a late event are the original bytes.
-    pub key: Option<Vec<u8>>,
-    /// An output's JSON, or the original bytes of a late event.
-    pub payload: Vec<u8>,
-    /// `output_time`, or the event's time, in microseconds.
-    pub time_us: i64,
-}
-
-/// What a lane has decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DecidedKind {
-    /// An output of the stream.
-    Output,
-    /// An event that came too late, for the side output (T9).
-    Late {
-        /// Of a window stream: from the start of the first window that the event missed to the end of the last one.
-        missed: Option<Range<i64>>,
-    },
+/// What happened to a stream's events since its lane began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that came too late for something (T9).
+    pub late: u64,
+    /// Events that a detector has forgotten because their keys had too many.
+    pub dropped: u64,
+    /// Keys with an open window, open sessions, or keys with a history, as of now.
+    pub open: usize,
 }
 
 /// Why a lane does not take records. Its state is as before.
@@ -100,18 +146,40 @@ pub enum LaneError {
 impl Lane {
     /// A lane without state, whose next record is the one at `at`.
     pub fn new(plan: Arc<LanePlan>, id: PartitionId, generation: &str, at: i64, limits: Limits) -> Lane {
-        unimplemented!()
+        let stream = |stream: usize| StreamState {
+            operator: Operator::new(&plan.compiled[stream].operator),
+            next: OutputPosition::before(at),
+            id_prefix: format!("{}/{generation}/{id}/", plan.streams()[stream].name),
+            late: 0,
+        };
+        Lane {
+            streams: (0..plan.compiled.len()).map(stream).collect(),
+            recent: RecentIdentities::new(plan.dedup_window),
+            fronts: Fronts::new(plan.rekeyed),
+            limits: Limits { state_bytes: limits.state_bytes.min(STATE_BYTES_MAX), ..limits },
+            plan,
+            cursor: at,
+            given: VecDeque::new(),
+            row: 0,
+            mark: 0,
+            given_to: at,
+            inside: None,
+            incomplete: false,
+            warming: None,
+        }
     }
 
     /// Takes events before the cursor into the deduplication window, and nowhere else. For use before anything is given.
     pub fn warm(&mut self, sightings: &[Sighting]) {
-        unimplemented!()
+        self.recent.judge(sightings);
     }
 
-    /// T8, of a re-keyed source: before a lane that begins at `at` is warmed, tells it the fronts at `published`. It takes from
-    /// them what was known at `at`: upstream partitions that were not seen since. Of any other source it changes nothing.
+    /// T8: tells a lane without state that is to be warmed the fronts at `published`. Of a re-keyed source it takes from them what
+    /// was known at its cursor: the upstream partitions that were not seen since.
     pub fn begin_warming(&mut self, fronts: &Fronts) {
-        unimplemented!()
+        self.fronts = fronts.known_at(self.cursor);
+        let need_us = self.plan.horizon_us(fronts).unwrap_or(i64::MIN);
+        self.warming = Some(Warming { need_us, most_us: None, is_unsure: false });
     }
 
     /// Takes records, which are those behind the last ones.
@@ -119,37 +187,170 @@ impl Lane {
     /// # Errors
     /// If these are not the next ones, or a limit is reached. Then the lane is as before.
     pub fn give(&mut self, records: Records) -> Result<(), LaneError> {
-        unimplemented!()
+        let (from, to) = (records.from, records.to);
+        if from != self.given_to {
+            return Err(LaneError::NotNext { expected: self.given_to, from });
+        }
+        let pending = self.pending();
+        if pending > 0 && pending + records.offsets.len() > self.limits.pending_events {
+            return Err(LaneError::Pending { pending });
+        }
+        self.judge_memory()?;
+        let rows = self.plan.rows.rows(records, &mut self.recent);
+        self.given.push_back(rows.map_err(|source| LaneError::Evaluate { from, source })?);
+        self.given_to = to;
+        Ok(())
     }
 
-    /// T10: decides what was given, until about `outputs_max` more outputs are in `out`.
+    fn judge_memory(&self) -> Result<(), LaneError> {
+        let of_streams = self.bytes();
+        let bytes: usize = of_streams.iter().sum();
+        if bytes <= self.limits.state_bytes {
+            return Ok(());
+        }
+        let most = self.plan.streams().iter().zip(of_streams).max_by_key(|(_, bytes)| *bytes);
+        Err(LaneError::Full { stream: most.map(|(stream, _)| stream.name.clone()).unwrap_or_default(), bytes })
+    }
+
+    /// How many events are given and not decided.
+    pub fn pending(&self) -> usize {
+        self.given.iter().map(|rows| rows.offsets.len()).sum::<usize>() - self.row
+    }
+
+    /// T10: decides what was given, until about `outputs_max` outputs are added to `out`. There may be as many more as one event of
+    /// a detector makes.
     pub fn step(&mut self, outputs_max: usize, out: &mut Vec<Decided>) -> Progress {
-        unimplemented!()
+        let mut budget = Budget::of_outputs(outputs_max);
+        while !budget.is_spent() {
+            if !self.advance(&mut budget, out) {
+                return Progress::Idle;
+            }
+        }
+        if self.given.is_empty() { Progress::Idle } else { Progress::More }
+    }
+
+    /// Goes on by one event, mark or part of what is due. Says whether there was one.
+    fn advance(&mut self, budget: &mut Budget, out: &mut Vec<Decided>) -> bool {
+        if let Some(inside) = self.inside.take() {
+            self.close(inside, budget, out);
+            return true;
+        }
+        let Some(rows) = self.given.front() else { return false };
+        budget.look();
+        let (event, mark) = (rows.offsets.get(self.row), rows.marks.get(self.mark));
+        match (event.copied(), mark.map(|mark| mark.offset)) {
+            (Some(event), mark) if mark.is_none_or(|mark| event < mark) => self.event(event, budget, out),
+            (_, Some(mark)) => self.mark(mark),
+            _ => {
+                self.cursor = rows.to;
+                self.given.pop_front();
+                (self.row, self.mark) = (0, 0);
+            }
+        }
+        true
+    }
+
+    /// Has the streams take the event in the current row.
+    fn event(&mut self, offset: i64, budget: &mut Budget, out: &mut Vec<Decided>) {
+        let (Some(rows), row) = (self.given.front(), self.row) else { return };
+        if rows.copies[row] {
+            self.finish(offset);
+            return;
+        }
+        let (front_us, before) = (self.fronts.front_us(), out.len());
+        if let Some(warming) = &mut self.warming {
+            warming.see(&self.fronts, rows.times_us[row], self.plan.lateness_us);
+        }
+        for (at, (stream, plan)) in self.streams.iter_mut().zip(&self.plan.compiled).enumerate() {
+            if rows.holds(plan.condition, row) {
+                let mut outputs = outputs(out, at, offset, &mut stream.next, &stream.id_prefix, self.incomplete);
+                let watermark_us = plan.watermark_us(front_us);
+                let is_late = stream.operator.event(rows, row, watermark_us, budget, &mut outputs);
+                stream.late += u64::from(is_late);
+            }
+        }
+        (before..out.len()).for_each(|_| budget.output());
+        let behind_us = self.fronts.after_event(rows.upstream(row), rows.reached_us[row]);
+        if behind_us == front_us {
+            self.finish(offset);
+        } else {
+            self.inside = Some(Inside { offset, front_us: behind_us, fronts: None, stream: 0 });
+        }
+    }
+
+    /// Takes the current mark.
+    fn mark(&mut self, offset: i64) {
+        let Some(record) = self.given.front().and_then(|rows| rows.marks.get(self.mark)) else { return };
+        let mut fronts = self.fronts.clone();
+        fronts.mark(offset, record.record_time_us, &record.mark);
+        self.inside = Some(Inside { offset, front_us: fronts.front_us(), fronts: Some(fronts), stream: 0 });
+    }
+
+    /// Closes what is due behind an offset.
+    fn close(&mut self, mut inside: Inside, budget: &mut Budget, out: &mut Vec<Decided>) {
+        while let Some((stream, plan)) = self.streams.get_mut(inside.stream).zip(self.plan.compiled.get(inside.stream))
+        {
+            let StreamState { operator, next, id_prefix, .. } = stream;
+            let mut outputs = outputs(out, inside.stream, inside.offset, next, id_prefix, self.incomplete);
+            if !operator.close(plan.watermark_us(inside.front_us), budget, &mut outputs) {
+                self.inside = Some(inside);
+                return;
+            }
+            inside.stream += 1;
+        }
+        match inside.fronts {
+            Some(fronts) => {
+                self.fronts = fronts;
+                self.mark += 1;
+                self.cursor = inside.offset + 1;
+            }
+            None => self.finish(inside.offset),
+        }
+    }
+
+    /// Ends the current row, after which the cursor is behind its offset.
+    fn finish(&mut self, offset: i64) {
+        if let Some(rows) = self.given.front()
+            && !rows.copies[self.row]
+        {
+            self.fronts.event(offset, rows.upstream(self.row), rows.reached_us[self.row]);
+        }
+        self.row += 1;
+        self.cursor = offset + 1;
     }
 
     /// The first offset that is not wholly decided.
     pub fn cursor(&self) -> i64 {
-        unimplemented!()
+        self.cursor
     }
 
     /// The first position of a stream that is not decided.
     pub fn position(&self, stream: usize) -> OutputPosition {
-        unimplemented!()
+        self.streams[stream].next.max(OutputPosition::before(self.cursor))
     }
 
     /// The fronts at the cursor: before the first record that is not wholly decided.
     pub fn fronts(&self) -> Fronts {
-        unimplemented!()
+        self.fronts.clone()
     }
 
-    /// T8: at `published`, takes the fronts written there, and drops what they had closed.
-    pub fn take_fronts(&mut self, fronts: &Fronts) {
-        unimplemented!()
+    /// T8: at `published`, takes the fronts written there, and drops what they had closed. For use between two offsets: when all that
+    /// was given is decided.
+    ///
+    /// Gives whether the state is that of a lane that has read everything, as far as the log held all that was needed. It may not be
+    /// if an upstream partition of a re-keyed source stood idle where warming began, and went on later: until its next record the
+    /// front is not known, and what was late then may have been taken. Such a past is incomplete.
+    pub fn take_fronts(&mut self, fronts: &Fronts) -> bool {
+        self.fronts = fronts.clone();
+        for (stream, plan) in self.streams.iter_mut().zip(&self.plan.compiled) {
+            stream.operator.drop_closed(plan.watermark_us(fronts.front_us()));
+        }
+        self.warming.take().is_none_or(|warming| !warming.is_unsure)
     }
 
     /// T8: says whether what is decided from now on is decided from an incomplete past. Outputs are marked so.
     pub fn set_incomplete(&mut self, incomplete: bool) {
-        unimplemented!()
+        self.incomplete = incomplete;
     }
 
     /// See [`LanePlan::horizon_us`].
@@ -159,31 +360,39 @@ impl Lane {
 
     /// The memory of each stream's state in bytes, estimated.
     pub fn bytes(&self) -> Vec<usize> {
-        unimplemented!()
+        self.streams.iter().map(|stream| stream.operator.bytes()).collect()
     }
 
-    /// T2: the state at the cursor.
-    ///
-    /// # Errors
-    /// Inside of an offset, or where the past is incomplete.
-    pub fn snapshot(&self) -> Result<Vec<Piece>, SnapshotError> {
-        unimplemented!()
+    /// What happened to each stream's events.
+    pub fn tallies(&self) -> Vec<Tally> {
+        let tally = |stream: &StreamState| Tally {
+            late: stream.late,
+            dropped: stream.operator.dropped(),
+            open: stream.operator.open(),
+        };
+        self.streams.iter().map(tally).collect()
     }
+}
 
-    /// T2: a lane with the state of a snapshot at `at`, where the fronts were these. Its deduplication window is empty:
-    /// [`Lane::warm`] it with the events before.
-    ///
-    /// # Errors
-    /// If a piece is missing or damaged.
-    pub fn load(
-        plan: Arc<LanePlan>,
-        id: PartitionId,
-        generation: &str,
-        at: i64,
-        fronts: &Fronts,
-        pieces: &[Piece],
-        limits: Limits,
-    ) -> Result<Lane, SnapshotError> {
-        unimplemented!()
+impl Warming {
+    /// Notes an event that comes at these fronts.
+    fn see(&mut self, fronts: &Fronts, time_us: i64, lateness_us: i64) {
+        self.most_us = self.most_us.max(fronts.most_us());
+        if let Some(most_us) = self.most_us.filter(|most_us| fronts.front_us() < Some(*most_us)) {
+            self.is_unsure |= time_us > self.need_us && time_us < most_us.saturating_sub(lateness_us);
+        }
     }
+}
+
+/// Where the outputs of a stream for an offset go.
+fn outputs<'a>(
+    out: &'a mut Vec<Decided>,
+    stream: usize,
+    offset: i64,
+    next: &'a mut OutputPosition,
+    id_prefix: &'a str,
+    incomplete: bool,
+) -> Outputs<'a> {
+    *next = (*next).max(OutputPosition::before(offset));
+    Outputs { out, stream, next, id_prefix, incomplete }
 }

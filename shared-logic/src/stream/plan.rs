@@ -1,12 +1,30 @@
 //! All streams over one source, compiled.
 
-use crate::catalog::{Catalog, DefinitionHash, Source};
+use std::sync::Arc;
+
+use super::Fronts;
+use super::detect::DetectPlan;
+use super::map::MapPlan;
+use super::operator::OperatorPlan;
+use super::rows::RowPlan;
+use super::session::SessionPlan;
+use super::window::WindowPlan;
+use crate::catalog::{Catalog, DefinitionHash, Source, Stream, StreamKind};
+use crate::schema::FieldType;
 
 /// All streams over one source, in the order of their names.
 #[derive(Debug)]
 pub struct LanePlan {
     columns: Vec<String>,
     streams: Vec<StreamPlan>,
+    /// The same streams.
+    pub(super) compiled: Vec<Compiled>,
+    pub(super) rows: RowPlan,
+    pub(super) dedup_window: u64,
+    /// Whether a re-keying map writes the source.
+    pub(super) rekeyed: bool,
+    /// The shortest lateness of the streams that have one.
+    pub(super) lateness_us: i64,
 }
 
 /// What is known of a stream without its state.
@@ -24,10 +42,37 @@ pub struct StreamPlan {
     pub rekeys: bool,
 }
 
+/// A stream, compiled.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// Which events it takes; all if there is none.
+    pub(super) condition: Option<usize>,
+    pub(super) operator: OperatorPlan,
+    lateness_us: i64,
+}
+
 impl LanePlan {
     /// Compiles the streams over a source of a checked catalog.
     pub fn new(catalog: &Catalog, source: &Source) -> LanePlan {
-        unimplemented!()
+        let mut rows = RowPlan::new(&source.event_time);
+        let (mut streams, mut compiled) = (Vec::new(), Vec::new());
+        for stream in catalog.streams_of(&source.name) {
+            let key = catalog.sources.get(&stream.name).and_then(|output| output.key.as_deref());
+            let condition = stream.filter.as_ref().map(|filter| rows.condition(filter));
+            let operator = operator(&mut rows, stream, source, key);
+            compiled.push(Compiled { condition, operator, lateness_us: stream.lateness_us });
+            streams.push(StreamPlan {
+                name: stream.name.clone(),
+                definition: catalog.stream_definition(stream),
+                topic: stream.topic.clone(),
+                late_topic: stream.late_topic(),
+                rekeys: stream.rekeys(),
+            });
+        }
+        let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
+        let waits = |stream: &&Compiled| !matches!(stream.operator, OperatorPlan::Map(_));
+        let lateness_us = compiled.iter().filter(waits).map(|stream| stream.lateness_us).min().unwrap_or_default();
+        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed, lateness_us }
     }
 
     /// The fields of the source that are read, sorted.
@@ -40,14 +85,46 @@ impl LanePlan {
         &self.streams
     }
 
-    /// Whether some stream writes late events, which are the bytes of their records.
+    /// Whether some stream writes original bytes: late events, or the keys of records.
     pub fn keeps_originals(&self) -> bool {
-        unimplemented!()
+        self.compiled.iter().any(|stream| stream.operator.keeps_originals())
     }
 
-    /// T8, *need*: the earliest event time that state at these fronts can hold, in microseconds; `None`: any.
-    /// `i64::MAX` where no stream remembers anything.
-    pub fn horizon_us(&self, fronts: &super::Fronts) -> Option<i64> {
-        unimplemented!()
+    /// T8, *need*: the earliest event time that state at these fronts can hold, in microseconds; `None`: any. `i64::MAX` where no
+    /// stream remembers anything.
+    pub fn horizon_us(&self, fronts: &Fronts) -> Option<i64> {
+        let front_us = fronts.front_us();
+        let need = |stream: &Compiled| match stream.operator {
+            OperatorPlan::Map(_) => Some(i64::MAX),
+            // Before the first front nothing is late, and nothing closes.
+            _ => stream.operator.horizon_us(stream.watermark_us(Some(front_us?))),
+        };
+        self.compiled.iter().map(need).try_fold(i64::MAX, |least, need| Some(least.min(need?)))
+    }
+}
+
+impl Compiled {
+    /// The watermark at a front. Without one nothing is late, and nothing closes.
+    pub(super) fn watermark_us(&self, front_us: Option<i64>) -> i64 {
+        front_us.map_or(i64::MIN, |front_us| front_us.saturating_sub(self.lateness_us))
+    }
+}
+
+/// Compiles what a stream does. `key` names the field that its outputs are keyed by.
+fn operator(rows: &mut RowPlan, stream: &Stream, source: &Source, key: Option<&str>) -> OperatorPlan {
+    let columns = |by: &[String]| -> Vec<(String, FieldType)> {
+        by.iter().filter_map(|name| source.field(name)).map(|field| (field.name.clone(), field.kind)).collect()
+    };
+    match &stream.kind {
+        StreamKind::Map(map) => OperatorPlan::Map(Arc::new(MapPlan::new(rows, map))),
+        StreamKind::Window(window) => {
+            OperatorPlan::Window(Arc::new(WindowPlan::new(rows, window, columns(&window.by), key)))
+        }
+        StreamKind::Session(session) => {
+            OperatorPlan::Session(Arc::new(SessionPlan::new(rows, session, columns(&session.by), key)))
+        }
+        StreamKind::Detect(detect) => {
+            OperatorPlan::Detect(Arc::new(DetectPlan::new(rows, detect, source, key, stream.lateness_us)))
+        }
     }
 }

@@ -1,10 +1,8 @@
-//! Where outputs stand, and what they are called.
+//! Where outputs stand.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::log::PartitionId;
 
 /// The place of an output of one stream among all that it writes for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,9 +30,4 @@ impl fmt::Display for OutputPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.offset, self.n)
     }
-}
-
-/// The name of an output (T1), which is its event id: `<stream>/<generation>/<log>/<partition>/<offset>/<n>`.
-pub fn output_id(stream: &str, generation: &str, id: &PartitionId, position: OutputPosition) -> String {
-    format!("{stream}/{generation}/{id}/{position}")
 }

@@ -1,16 +1,16 @@
 //! Snapshots: the state of a lane as bytes (T2).
 
-/// A part of a snapshot, written once under its name.
+/// A part of a snapshot, written once under its name. Its content follows from the name, the log and the partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// What it is of; letters that a name of a file may have.
+    /// What it is of: letters, digits, `_` and `-`.
     pub name: String,
-    /// Its content.
-    pub bytes: Vec<u8>,
+    /// Its content; `None` in a new snapshot that shares the piece with a kept one.
+    pub bytes: Option<Vec<u8>>,
 }
 
 /// Why there is no snapshot, or why a lane cannot go on from one.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// The lane is inside of an offset, some of whose outputs are not decided: step on first.
     #[error("the outputs of offset {offset} are not all decided")]
@@ -28,9 +28,9 @@ pub enum SnapshotError {
         name: String,
     },
     /// A piece does not hold what its name says.
-    #[error("the piece `{name}` is damaged")]
+    #[error("a piece of stream `{stream}` is damaged")]
     Damaged {
-        /// Its name.
-        name: String,
+        /// The stream.
+        stream: String,
     },
 }

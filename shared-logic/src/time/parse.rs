@@ -45,20 +45,24 @@ pub fn parse_instant(text: &str, now_us: i64) -> Option<i64> {
     parse_rfc3339(text.as_bytes())
 }
 
+/// Units of durations from the largest to the smallest, in microseconds.
+const UNITS: [(&str, i64); 6] =
+    [("d", DAY_US), ("h", HOUR_US), ("m", 60 * SECOND_US), ("s", SECOND_US), ("ms", 1_000), ("us", 1)];
+
 /// Reads a duration such as `500ms`, `90s`, `1m`, `24h`, `400d`, in microseconds; `None` if it is none or too long.
 pub fn parse_duration_us(text: &str) -> Option<i64> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(split);
-    let unit_us = match unit {
-        "us" => 1,
-        "ms" => 1_000,
-        "s" => SECOND_US,
-        "m" => 60 * SECOND_US,
-        "h" => HOUR_US,
-        "d" => DAY_US,
-        _ => return None,
-    };
-    count.parse::<i64>().ok()?.checked_mul(unit_us)
+    let (_, unit_us) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    count.parse::<i64>().ok()?.checked_mul(*unit_us)
+}
+
+/// Writes a duration that is not negative in the largest unit that is exact, so that [`parse_duration_us`] reads it back: `90s`,
+/// `1h`, `0us`.
+pub fn format_duration_us(us: i64) -> String {
+    let exact = UNITS.iter().find(|(_, unit_us)| us != 0 && us % unit_us == 0);
+    let (name, unit_us) = exact.unwrap_or(&("us", 1));
+    format!("{}{name}", us / unit_us)
 }
 
 /// Year, month and day of a day number since 1970.

@@ -94,6 +94,11 @@ fn durations_name_their_unit() {
     for bad in ["", "5", "m", "-5m", "5 m", "99999999999999999d"] {
         assert_eq!(parse_duration_us(bad), None, "{bad}");
     }
+    for (us, text) in [(90_000_000, "90s"), (3_600_000_000, "1h"), (48 * HOUR_US, "2d"), (1_500, "1500us"), (0, "0us")]
+    {
+        assert_eq!(format_duration_us(us), text);
+        assert_eq!(parse_duration_us(text), Some(us));
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The second stage of a counting loop: writes what a micro-batch adds into the shard (R2).
 //!
-//! The stage reads the fields that the micro-batch adds to, merges, and writes them back in one script that also moves
-//! the cursor. The script names the cursor, last slice, definitions and instance that it expects, and changes nothing
-//! if one of them differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script
+//! The stage reads the fields that the micro-batch adds to, unless it has written them itself, merges, and writes them back in one
+//! script that also moves the cursor. The script names the cursor, last slice, definitions and instance that it expects, and changes
+//! nothing if one of them differs, so it never overwrites another worker's counts. If the reply of a script is lost, the script
 //! may have run. The next try then finds the cursor where this micro-batch would move it, and adds nothing a second
 //! time.
 
@@ -13,7 +13,7 @@ use platform::redis::{Connection, is_back_pressure};
 use platform::task::{self, Backoff};
 use platform::telemetry::error_text;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, Refusal, Shard};
+use shared_logic::contracts::speed_view::{Addition, Definitions, Expected, KnownFields, Refusal, Shard};
 use shared_logic::log::Position;
 use storage::ShardError;
 use tokio::sync::mpsc;
@@ -35,6 +35,8 @@ pub struct ApplyStage<'a> {
     pub redis: Connection,
     /// The shard, kept as it is after each micro-batch.
     pub open: OpenShard,
+    /// What the last slice is known to hold.
+    pub known: KnownFields,
     /// Ends the stage, also while it waits for Redis.
     pub stop: &'a CancellationToken,
 }
@@ -163,25 +165,32 @@ impl ApplyStage<'_> {
         }
     }
 
-    /// Reads the fields that the change adds to, merges, and writes them back.
+    /// Reads the fields that the change adds to and that are not known, merges, and writes them back. What the slice holds is known
+    /// afterwards only if the script says that it is done.
     async fn try_apply(&mut self, change: &Change) -> Result<Shard, NotApplied> {
         let (shards, keys) = (&self.shared.shards, &self.open.keys);
         let Change { expected, to, as_of_us, additions } = change;
-        let mut merged = Vec::new();
+        let (mut known, mut merged) = (self.known.lend(expected), Vec::new());
         if !additions.is_empty() {
-            let (shard, held) = shards.held(&mut self.redis, keys, expected, additions).await?;
+            let (shard, held) = shards.held(&mut self.redis, keys, expected, additions, &known).await?;
             // The script decides. But where the shard differs already, merging would be in vain.
             Shard::apply(shard.as_ref(), expected, *to)?;
             let additions = Arc::clone(additions);
             let work = move || {
-                additions.iter().zip(&held).map(|(addition, held)| addition.merged(held)).collect::<Result<Vec<_>, _>>()
+                let merged = additions.iter().zip(&held).map(|(addition, held)| addition.merged(&mut known, held));
+                let merged = merged.collect::<Result<Vec<_>, _>>();
+                (known, merged)
             };
-            merged = task::blocking(work).await.map_err(|source| ShardError::unreadable(keys, source))?;
+            let (holds, fields) = task::blocking(work).await;
+            (known, merged) = (holds, fields.map_err(|source| ShardError::unreadable(keys, source))?);
         }
         let merged = additions.iter().zip(merged);
         platform::failpoints::pass("speed::before_apply");
         match shards.apply(&mut self.redis, keys, expected, *to, *as_of_us, merged).await? {
-            Reply::Done(shard) => Ok(shard),
+            Reply::Done(shard) => {
+                self.known = known;
+                Ok(shard)
+            }
             Reply::Refused(refusal) => Err(refusal.into()),
         }
     }

@@ -64,6 +64,7 @@ mod tests {
             marks: marks.iter().map(mark).collect(),
             events: df!("offset" => offsets).expect("a column"),
             sightings: sightings(before).chain(sightings(events)).collect(),
+            lane: Box::default(),
             opened: now,
             sealed: now,
         }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc as std_mpsc;
 
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::Speed;
@@ -20,7 +19,6 @@ use super::compiled::CompiledMetrics;
 use crate::batch_side::BatchSide;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
-use crate::read::Assignment;
 
 /// What all counting loops of one source share.
 pub struct Shared {
@@ -48,8 +46,6 @@ pub struct Shared {
     pub counting: watch::Sender<BTreeSet<PartitionId>>,
     /// The parts of micro-batches that may be under way at the same time, from when they are aggregated until they are applied.
     pub places: Arc<Semaphore>,
-    /// Tells the reading thread which partitions to read.
-    pub reader: std_mpsc::Sender<Assignment>,
 }
 
 impl Shared {

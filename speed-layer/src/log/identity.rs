@@ -96,7 +96,7 @@ mod tests {
     async fn only_what_is_asked_after_the_records_were_read_counts() {
         let (publish, answers) = watch::channel(Answer::default());
         let ask = |number| PendingIdentity { number, answers: answers.clone() };
-        let topic = |log: &str| Some(Topic { log: log.to_owned(), partitions: 1 });
+        let topic = |log: &str| Some(Topic { log: log.to_owned(), partitions: 1, replicas: 1 });
         let say = |number, topic| publish.send_replace(Answer { number, topic });
         say(1, topic("a"));
         assert!(ask(1).is_still("a").await);

@@ -1,6 +1,6 @@
 //! A micro-batch: consecutive records of one partition, decoded, as columns.
 //!
-//! It is what the reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
+//! It is what a reading thread hands to a counting loop. A micro-batch speaks for a range of offsets, which may be empty
 //! and may hold offsets without a record (transaction markers, aborted records).
 //!
 //! How many counters it adds to is known only once it is counted. So it has marks, up to which it may be applied by itself if all
@@ -24,7 +24,7 @@ use shared_logic::stream::{MarkRecord, Originals, Upstream};
 /// How many events before the cursor are handed on together.
 const WARMING_PORTION: usize = 16_384;
 
-/// What the reading thread hands to a counting loop.
+/// What a reading thread hands to a counting loop.
 #[derive(Debug)]
 pub enum Handed {
     /// Events before the cursor, in order. They only warm the loop's deduplication window.
@@ -46,7 +46,7 @@ pub struct MicroBatch {
     /// were not handed on yet.
     pub sightings: Vec<Sighting>,
     /// What lanes need besides; empty where counting loops read.
-    pub lane: LaneRows,
+    pub lane: Box<LaneRows>,
     /// When its first record was read.
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
@@ -188,6 +188,13 @@ impl MicroBatchBuilder {
         self.marks.push(Mark { rows: self.columns.len(), records: self.records, to });
     }
 
+    /// Whether so many more records follow that the micro-batch will have `max_rows`; the log is known to hold everything before
+    /// `end`.
+    pub fn will_be_full(&self, end: i64, max_rows: usize) -> bool {
+        let missing = max_rows.saturating_sub(self.records);
+        i64::try_from(missing).is_ok_and(|missing| end.saturating_sub(self.to) >= missing)
+    }
+
     /// How many records were read since the last seal.
     pub fn records(&self) -> usize {
         self.records
@@ -221,7 +228,7 @@ impl MicroBatchBuilder {
             marks: mem::take(&mut self.marks),
             events: columns.finish()?,
             sightings: mem::replace(&mut self.sightings, room),
-            lane: mem::take(&mut self.lane),
+            lane: Box::new(mem::take(&mut self.lane)),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
         };
@@ -290,6 +297,19 @@ mod tests {
         assert_eq!(handed, (5_000..40_000).chain(events).collect::<Vec<i64>>());
         assert_eq!((sealed.from, sealed.events.height(), sealed.marks.len()), (40_000, 5, 1));
         assert!(builder.seal(&source, None).expect("columns").sightings.is_empty());
+    }
+
+    #[test]
+    fn a_micro_batch_will_be_full_if_the_log_holds_what_it_lacks() {
+        let (_, mut builder) = builder(false);
+        assert!(!builder.will_be_full(40_099, 100) && builder.will_be_full(40_100, 100));
+        (40_000..40_060).for_each(|offset| builder.record(offset, 1));
+        assert!(!builder.will_be_full(40_099, 100) && builder.will_be_full(40_100, 100));
+        // A transaction marker is no record.
+        builder.reach(40_061);
+        assert!(!builder.will_be_full(40_100, 100) && builder.will_be_full(40_101, 100));
+        assert!(!builder.will_be_full(0, 100), "the end is not known yet, or older than what was read");
+        assert!(!builder.will_be_full(i64::MAX, usize::MAX));
     }
 
     #[test]

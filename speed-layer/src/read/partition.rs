@@ -4,7 +4,7 @@
 //! starts at the last record that was read before. Where another record lies there, the loop is told, and no micro-batch is
 //! handed on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use metrics::counter;
 use platform::kafka::Record;
@@ -14,7 +14,6 @@ use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
-use shared_logic::rejection::Reason;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -48,6 +47,8 @@ pub(super) struct Partition {
     to_loop: mpsc::Sender<Handed>,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
     sent: Instant,
+    /// Up to where the log reached when Kafka was asked last; 0 before that.
+    end: i64,
     failed: bool,
 }
 
@@ -69,6 +70,7 @@ impl Partition {
             builder: MicroBatchBuilder::new(source, shape, start.cursor),
             to_loop: start.to_loop,
             sent: Instant::now(),
+            end: 0,
             failed: false,
         }
     }
@@ -103,10 +105,11 @@ impl Partition {
                 self.builder.event(&event, record.offset);
                 self.builder.lane_event(record);
             }
-            Err(rejected) if rejected.reason == Reason::Mark => self.builder.lane_mark(record),
-            Err(rejected) => {
+            Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
+            // A mark of a stream.
+            Err(_) => self.builder.lane_mark(record),
         }
         None
     }
@@ -202,13 +205,23 @@ impl Partition {
         }
     }
 
+    /// Notes up to where the log reached when Kafka was asked.
+    pub(super) fn note_end(&mut self, end: i64) {
+        self.end = end;
+    }
+
     /// Seals what is old enough, if the counting loop is free. An idle loop gets an empty micro-batch.
-    pub(super) fn hand_on(&mut self, source: &Source, linger: Duration, idle: Duration) {
+    ///
+    /// A micro-batch that the log is known to fill may become older: the more records it has, the more of them share a counter,
+    /// and what is that far behind its log is not fresh anyway.
+    pub(super) fn hand_on(&mut self, source: &Source, settings: &Speed) {
         if !self.is_checked() {
             return;
         }
+        let (linger, idle) = (settings.linger.get(), settings.idle_apply.get());
         let opened = self.builder.opened();
-        let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger);
+        let will_be_full = self.builder.will_be_full(self.end, settings.max_rows);
+        let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger) && !will_be_full;
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
         let has_moved = self.builder.moves() && self.sent.elapsed() >= linger && opened.is_none();
         if (is_old || is_idle || has_moved) && self.to_loop.capacity() > 0 {

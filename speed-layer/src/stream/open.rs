@@ -145,8 +145,10 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     }
     let (lane, past, is_warmed) = state(shared, &archive, &id, &known, &bounds).await?;
     let catch_up = (is_warmed && past.from < known.at).then(|| (known.at, known.fronts.clone()));
-    // What was deleted before the deployment began does not matter.
-    let incomplete_from = (past.warm_from < bounds.start).then_some(past.from.max(bounds.start));
+    // What was deleted before the deployment began does not matter. Where the log begins with what is needed, it may have held more of it.
+    let begins_too_late = is_warmed && past.from <= bounds.start && bounds.begin < bounds.start;
+    let is_incomplete = past.warm_from < bounds.start || begins_too_late;
+    let incomplete_from = is_incomplete.then_some(past.from.max(bounds.start));
     if incomplete_from.is_some() {
         warn!(%id, log_start = bounds.start, needed_from = past.warm_from, "the log no longer holds all of the past that matters; outputs are marked as incomplete until it has passed");
     }

@@ -1,6 +1,7 @@
 //! A lane at work: takes what is read, decides in bounded steps, and hands on what is decided.
 
 use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, TransactionError};
@@ -86,7 +87,12 @@ pub struct Ended {
 }
 
 /// Runs an open lane until something is not as expected, or it is to stop.
-pub async fn run(open: OpenLane, shared: &Arc<Shared>, stop: &CancellationToken) -> Ended {
+pub async fn run(
+    open: OpenLane,
+    shared: &Arc<Shared>,
+    reader: &std_mpsc::Sender<Assignment>,
+    stop: &CancellationToken,
+) -> Ended {
     let (to_loop, handed) = mpsc::channel(DEPTH);
     let (tell, mut truncated) = oneshot::channel();
     let start = Start {
@@ -100,7 +106,7 @@ pub async fn run(open: OpenLane, shared: &Arc<Shared>, stop: &CancellationToken)
         truncated: tell,
         to_loop,
     };
-    if shared.reader.send(Assignment::Start(Box::new(start))).is_err() {
+    if reader.send(Assignment::Start(Box::new(start))).is_err() {
         // The reading thread has ended, which it does only when the process stops.
         return Ended { has_published: false, why: Interrupted::Stopped };
     }
@@ -229,23 +235,27 @@ impl Operating {
         let still = self.shared.identity.ask();
         if let Some((_, fronts)) = self.catch_up.take_if(|(at, _)| *at <= batch.from) {
             info!(id = %self.id, cursor = batch.from, "the past is read; going on");
-            self.lane_mut().take_fronts(&fronts);
+            if !self.lane_mut().take_fronts(&fronts) {
+                self.incomplete_from = Some(batch.from);
+                self.lane_mut().set_incomplete(true);
+            }
         }
-        if !batch.events.is_empty() || !batch.lane.marks.is_empty() {
+        if batch.events.height() > 0 || !batch.lane.marks.is_empty() {
             self.quiet_since = Instant::now();
         }
         let end = batch.marks.last().map_or(batch.from, |mark| mark.to.offset);
         let witness = batch.marks.last().and_then(|mark| mark.to.witness);
+        let rows = *batch.lane;
         let records = Records {
             from: batch.from,
             to: end,
-            offsets: batch.lane.offsets,
-            record_times_us: batch.lane.record_times_us,
+            offsets: rows.offsets,
+            record_times_us: rows.record_times_us,
             sightings: batch.sightings,
             events: batch.events,
-            originals: batch.lane.originals,
-            upstreams: batch.lane.upstreams,
-            marks: batch.lane.marks,
+            originals: rows.originals,
+            upstreams: rows.upstreams,
+            marks: rows.marks,
         };
         self.snapshots.taken(records.offsets.len());
         let progress =
@@ -323,7 +333,8 @@ impl Operating {
         let lane = self.lane();
         let (fronts, at) = (lane.fronts(), lane.cursor());
         let past = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await?;
-        if past.warm_from >= read_from {
+        // Where it begins with the first record that was read, there may have been more of it.
+        if past.warm_from >= read_from && past.from > read_from {
             info!(id = %self.id, "the past that matters is whole again");
             self.incomplete_from = None;
             self.lane_mut().set_incomplete(false);

@@ -269,8 +269,7 @@ impl Publisher {
             payload: Some(value),
             headers: Vec::new(),
         };
-        let json = |failed: serde_json::Result<Vec<u8>>| failed.expect("what is noted is plain data");
-        records.extend(self.changes.iter().map(|(key, changed)| noted(key, json(serde_json::to_vec(changed)))));
+        records.extend(self.changes.iter().map(|(key, changed)| noted(key, changed.to_bytes())));
         let mut progress = self.progress.clone();
         for (stream, position) in streams.iter().zip(&parcel.positions) {
             let published = Published {
@@ -280,7 +279,7 @@ impl Publisher {
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
             };
-            records.push(noted(&ProgressKey::Stream(stream.name.clone()), json(serde_json::to_vec(&published))));
+            records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);
         }
         (records, progress)
@@ -313,6 +312,7 @@ impl Publisher {
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
 async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
+    failpoints::pass("streams::before_init");
     let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
     if progress::read(shared, id.partition).await? == *known {
         return Ok(producer);

@@ -1,9 +1,11 @@
 //! When a lane keeps its state (T2, T6). A snapshot saves time at the next start, and nothing depends on one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use platform::settings::Streams;
+use platform::store::StoreError;
 use platform::task::{blocking, joined};
 use platform::telemetry::error_text;
 use shared_logic::log::PartitionId;
@@ -29,14 +31,16 @@ pub struct Snapshots {
     at: Instant,
     /// How long the last one has held up the lane.
     took: Duration,
-    writing: Option<JoinHandle<()>>,
+    /// The pieces of the newest one that is kept.
+    kept: BTreeSet<String>,
+    writing: Option<JoinHandle<Option<BTreeSet<String>>>>,
 }
 
 impl Snapshots {
     /// Keeps the snapshots of a lane that is opened at `cursor`.
     pub fn new(shared: Arc<Shared>, archive: Archive, id: PartitionId, cursor: i64) -> Snapshots {
         let (at, took) = (Instant::now(), Duration::ZERO);
-        Snapshots { shared, archive, id, cursor, records: 0, at, took, writing: None }
+        Snapshots { shared, archive, id, cursor, records: 0, at, took, kept: BTreeSet::new(), writing: None }
     }
 
     /// Notes that the lane has taken records.
@@ -54,11 +58,12 @@ impl Snapshots {
     /// cannot be taken or written, the next one may be.
     pub async fn take(&mut self, lane: Lane, published: i64) -> Lane {
         if let Some(ended) = self.writing.take() {
-            joined(ended.await);
+            // After a failure nothing is shared with what may be missing.
+            self.kept = joined(ended.await).unwrap_or_default();
         }
-        let began = Instant::now();
+        let (began, kept) = (Instant::now(), std::mem::take(&mut self.kept));
         let (lane, pieces) = blocking(move || {
-            let pieces = lane.snapshot();
+            let pieces = lane.snapshot(&kept);
             (lane, pieces)
         })
         .await;
@@ -88,14 +93,27 @@ fn is_time(settings: &Streams, records: u64, since: Duration, took: Duration) ->
     wanted && since >= took * RARER
 }
 
-async fn keep(shared: Arc<Shared>, archive: Archive, id: PartitionId, snapshot: Snapshot, published: i64) {
+/// Returns the names of its pieces, if it is kept.
+async fn keep(
+    shared: Arc<Shared>,
+    archive: Archive,
+    id: PartitionId,
+    snapshot: Snapshot,
+    published: i64,
+) -> Option<BTreeSet<String>> {
     let kept = async {
-        archive.keep_snapshot(&id, &shared.definitions, &snapshot).await?;
-        archive.remove_snapshots(&id, &shared.definitions, published).await
+        let is_kept = archive.keep_snapshot(&id, &shared.definitions, &snapshot).await?;
+        Ok::<_, StoreError>((is_kept, archive.remove_snapshots(&id, &shared.definitions, published).await?))
     };
     match kept.await {
-        Ok(removed) => debug!(%id, cursor = snapshot.cursor, removed, "kept a snapshot"),
-        Err(error) => warn!(%id, error = error_text(&error), "cannot keep a snapshot; the next one may be"),
+        Ok((is_kept, removed)) => {
+            debug!(%id, cursor = snapshot.cursor, is_kept, removed, "a snapshot");
+            is_kept.then(|| snapshot.pieces.into_iter().map(|piece| piece.name).collect())
+        }
+        Err(error) => {
+            warn!(%id, error = error_text(&error), "cannot keep a snapshot; the next one may be");
+            None
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What all lanes of one source share.
 
 use std::sync::Arc;
-use std::sync::mpsc as std_mpsc;
 
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::{self, Streams};
@@ -16,7 +15,6 @@ use tokio::sync::{Mutex, OnceCell, watch};
 
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
-use crate::read::Assignment;
 
 /// What all lanes of one source share.
 pub struct Shared {
@@ -42,8 +40,6 @@ pub struct Shared {
     pub ends: watch::Receiver<Ends>,
     /// The archive of the source.
     pub archive: Mutex<Followed<Facts>>,
-    /// Tells the reading thread which partitions to read.
-    pub reader: std_mpsc::Sender<Assignment>,
 }
 
 impl Shared {

@@ -4,7 +4,7 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{ChunkRange, Instance, ShardKeys, Wanted};
+use shared_logic::contracts::speed_view::{ChunkRange, Instance, KnownFields, ShardKeys, Wanted};
 use shared_logic::group_key::GroupKey;
 use shared_logic::log::PartitionId;
 use shared_logic::measure::Value;
@@ -40,8 +40,9 @@ async fn metrics_of_one_definition_count_an_event_once() {
     let partials = metrics.plan.count(&encoded, 0, &[2], usize::MAX).partials;
     let additions: [_; 1] = metrics.additions(&partials).try_into().expect("one definition");
     let expected = shard.expected();
-    let (_, held) = client.held(&mut redis, &keys, &expected, &additions).await.expect("redis answers");
-    let merged = additions[0].merged(&held[0]).expect("of the form that workers write");
+    let mut unknown = KnownFields::default();
+    let (_, held) = client.held(&mut redis, &keys, &expected, &additions, &unknown).await.expect("redis answers");
+    let merged = additions[0].merged(&mut unknown, &held[0]).expect("of the form that workers write");
     let merged = additions.iter().zip([merged]);
     let reply = client.apply(&mut redis, &keys, &expected, 2_i64, None, merged).await.expect("redis answers");
     assert!(matches!(reply, Reply::Done(_)));
@@ -54,10 +55,9 @@ async fn metrics_of_one_definition_count_an_event_once() {
         kinds: &kinds,
         key: &GroupKey::new(&[]),
         chunks: ChunkRange { first: 0, last: 0 },
-        held: None,
     };
     let reading = client.read(&mut redis, &keys, &[wanted]).await.expect("redis answers").expect("a shard");
-    let counters = reading.counters[0].as_ref().expect("nothing is held");
+    let counters = &reading.counters[0];
     let total = |measure| counters.iter().find(|cell| cell.1 == measure).map(|cell| cell.2.clone());
     assert_eq!((total(0), total(1)), (Some(Value::Int(2)), Some(Value::Int(11))));
 }

@@ -57,21 +57,37 @@ impl Archive {
         self.table().put_beside(&begun_path(generation), &progress).await
     }
 
-    /// Keeps a snapshot of a partition's lane. To write it again changes nothing.
+    /// Keeps a snapshot of a partition's lane. To write it again changes nothing. Returns false, and keeps nothing, if a piece that it
+    /// shares with a kept one is not kept any more.
     ///
     /// # Errors
-    /// If the store cannot be written.
+    /// If the store cannot be read or written.
     pub async fn keep_snapshot(
         &self,
         id: &PartitionId,
         definitions: &Definitions,
         snapshot: &Snapshot,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let folder = lanes_folder(definitions, id);
         let mut notes = Vec::with_capacity(snapshot.pieces.len());
+        let mut kept = None;
         for piece in &snapshot.pieces {
-            let note = PieceNote::of(&piece.name, &piece.bytes);
-            self.table().put_bytes_beside_if_absent(&piece_path(&folder, &note), piece.bytes.clone()).await?;
+            let note = match &piece.bytes {
+                Some(bytes) => {
+                    let note = PieceNote::of(&piece.name, bytes);
+                    self.table().put_bytes_beside_if_absent(&piece_path(&folder, &note), bytes.clone()).await?;
+                    note
+                }
+                None => {
+                    if kept.is_none() {
+                        kept = Some(self.kept_pieces(&folder).await?);
+                    }
+                    match kept.as_ref().and_then(|kept| kept.get(&piece.name)) {
+                        Some(note) => note.clone(),
+                        None => return Ok(false),
+                    }
+                }
+            };
             notes.push(note);
         }
         failpoints::pass("streams::between_pieces_and_manifest");
@@ -84,7 +100,19 @@ impl Archive {
             pieces: notes,
         };
         self.table().put_beside_if_absent(&manifest_path(&folder, snapshot.cursor), &manifest).await?;
-        Ok(())
+        Ok(true)
+    }
+
+    /// The pieces that manifests of a partition's lane name, by their names.
+    async fn kept_pieces(&self, folder: &str) -> Result<BTreeMap<String, PieceNote>, StoreError> {
+        let mut kept = BTreeMap::new();
+        for path in manifests(self.table().list_beside(folder).await?).values() {
+            let text = self.table().bytes_beside(path).await?.unwrap_or_default();
+            if let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) {
+                kept.extend(manifest.pieces.into_iter().map(|note| (note.name.clone(), note)));
+            }
+        }
+        Ok(kept)
     }
 
     /// The newest whole snapshot of a partition's lane whose cursor is at most `at_most` (T6); `None` if there is none.
@@ -122,7 +150,7 @@ impl Archive {
         for note in &manifest.pieces {
             match self.table().bytes_beside(&piece_path(folder, note)).await? {
                 Some(bytes) if note.fits(&bytes) => {
-                    pieces.push(Piece { name: note.name.clone(), bytes: bytes.to_vec() });
+                    pieces.push(Piece { name: note.name.clone(), bytes: Some(bytes.to_vec()) });
                 }
                 _ => return Ok(None),
             }

@@ -62,7 +62,7 @@ impl KeptName {
 
 impl BatchView {
     /// Keeps this version, and forgets those that are superfluous; `span` is how far back a view can be rolled back. Where
-    /// another process has committed since, this version is not kept: its files and its note may not be of one version.
+    /// the note is not that of this version, it is not kept.
     ///
     /// # Errors
     /// If the store cannot be read or written.

@@ -14,9 +14,8 @@ end
 witnesses = string.sub(witnesses, 1, #witnesses - #witness) .. ARGV[7]
 
 -- What could fail is tried before the first write.
-local counters, names = {}, {}
+local names = {}
 for i = 3, #KEYS do
-  counters[i] = cmsgpack.unpack(ARGV[i + 6])
   redis.call('HSTRLEN', KEYS[i], '')
   -- R8: their name, unless they have it: what follows `braid:{…}:c:`, where the key of the shard has `braid:{…}:shard`.
   local name = string.sub(KEYS[i], #KEYS[1] - 2)
@@ -37,11 +36,8 @@ if why then return {'failed', why} end
 -- Counters are named before they are written, so that they are found whatever becomes of the shard.
 if #names > 0 then why = failed(redis.pcall('HSET', KEYS[2], unpack(names))) end
 for i = 3, #KEYS do
-  local count = #counters[i]
-  -- Lua's unpack fails near 8000 values.
-  for first = 1, count, 6000 do
-    why = why or failed(redis.pcall('HSET', KEYS[i], unpack(counters[i], first, math.min(first + 5999, count))))
-  end
+  -- Each argument has as many fields as Lua has room for. One that cannot be unpacked ends the script: no cursor is left, either.
+  why = why or failed(redis.pcall('HSET', KEYS[i], cmsgpack.unpack(ARGV[i + 6])))
 end
 if ARGV[8] ~= '' then
   why = why or failed(redis.pcall('HSET', KEYS[1], 'cursor', ARGV[6], 'witnesses', witnesses, 'as_of', ARGV[8]))

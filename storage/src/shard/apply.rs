@@ -1,26 +1,26 @@
 //! R2: a micro-batch is added by reading the fields that it touches, merging, and writing them back in the script that moves
 //! the cursor. The script refuses a shard that is not as it was when it was read, so no other writer's counts are lost.
-//! Counters change only together with the cursor, so reading them takes no transaction, and may take two looks.
+//! Counters change only together with the cursor, so reading them takes no transaction, and may take two looks. What is known
+//! since it was written is not read again.
 //!
 //! While the script writes counters, the shard has no cursor. If a write fails, it keeps none, and the counters that were
 //! written are never read: when the shard is opened again it gets another instance.
 
 use platform::redis::Connection;
 use redis::{Pipeline, RedisError, Value, from_redis_value};
-use shared_logic::contracts::speed_view::script::{self, Reply, UnknownReply, definitions_text, witness_text};
-use shared_logic::contracts::speed_view::{Addition, Expected, FORMAT, Held, Shard, ShardKeys};
+use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, witness_text};
+use shared_logic::contracts::speed_view::{Addition, Expected, Held, KnownFields, Shard, ShardKeys};
 use shared_logic::log::Position;
 
+use super::positions::{FIELDS, state};
 use super::{ShardClient, ShardError, refused};
 
-/// The fields of a shard that [`shard`] reads.
-const POSITIONS: [&str; 7] = ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated"];
-
-/// An addition merged with what its fields held, as the script writes it.
-pub type Merged = Vec<u8>;
+/// An addition merged with what its fields held: arguments of the script.
+pub type Merged = Vec<Vec<u8>>;
 
 impl ShardClient {
-    /// Reads the shard and what the additions' fields hold in the expected slice: for each addition, its fields.
+    /// Reads the shard and what the additions' fields hold in the expected slice, but for those that are known: for each addition,
+    /// its fields.
     ///
     /// # Errors
     /// [`ShardError`].
@@ -30,25 +30,27 @@ impl ShardClient {
         keys: &ShardKeys,
         expected: &Expected,
         additions: &[Addition],
+        known: &KnownFields,
     ) -> Result<(Option<Shard>, Vec<Held>), ShardError> {
         let of_redis = |source| refused(keys, "read", source);
         let mut look = redis::pipe();
-        look.cmd("HMGET").arg(keys.shard()).arg(&POSITIONS);
-        for addition in additions.iter().filter(|addition| !addition.is_empty()) {
-            read_fields(&mut look, &counters(keys, expected, addition), addition.keys());
+        look.cmd("HMGET").arg(keys.shard()).arg(&FIELDS);
+        let unknown: Vec<Vec<&str>> = additions.iter().map(|addition| addition.unknown(known).collect()).collect();
+        for (addition, names) in additions.iter().zip(&unknown).filter(|(_, names)| !names.is_empty()) {
+            read_fields(&mut look, &counters(keys, expected, addition), names.iter().copied());
         }
         let answers: Vec<Value> = look.query_async(redis).await.map_err(of_redis)?;
         let mut answers = answers.into_iter();
         let positions = from_redis_value::<Vec<Option<String>>>(answers.next().unwrap_or_default());
         let positions = positions.map_err(|error| of_redis(RedisError::from(error)))?;
-        let shard = shard(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
+        let state = state(&positions).map_err(|source| ShardError::unreadable(keys, source))?;
         let mut held = Vec::with_capacity(additions.len());
-        for addition in additions {
-            let own = if addition.is_empty() { None } else { answers.next() };
+        for names in unknown {
+            let own = if names.is_empty() { None } else { answers.next() };
             held.push(Held { own: own.map_or(Ok(Vec::new()), fields).map_err(of_redis)?, further: Vec::new() });
         }
-        read_further(redis, keys, expected, additions, &mut held).await?;
-        Ok((shard, held))
+        read_further(redis, keys, expected, additions, known, &mut held).await?;
+        Ok((state.map(|state| state.shard), held))
     }
 
     /// R2: writes merged additions to the expected slice and moves the cursor to `to`, if the shard is as expected.
@@ -77,8 +79,11 @@ impl ShardClient {
             .arg(to.offset)
             .arg(witness_text(to.witness))
             .arg(as_of_us.map_or(String::new(), |us| us.to_string()));
-        for (addition, fields) in merged.filter(|(addition, _)| !addition.is_empty()) {
-            invocation.key(counters(keys, expected, addition)).arg(fields);
+        for (addition, arguments) in merged {
+            let counters = counters(keys, expected, addition);
+            for argument in arguments {
+                invocation.key(&counters).arg(argument);
+            }
         }
         let fields: Vec<String> =
             invocation.invoke_async(redis).await.map_err(|source| refused(keys, "apply a micro-batch to", source))?;
@@ -95,13 +100,14 @@ async fn read_further(
     keys: &ShardKeys,
     expected: &Expected,
     additions: &[Addition],
+    known: &KnownFields,
     held: &mut [Held],
 ) -> Result<(), ShardError> {
     let of_redis = |source| refused(keys, "read", source);
     let mut look = redis::pipe();
     let mut are_read = Vec::with_capacity(additions.len());
     for (addition, held) in additions.iter().zip(held.iter()) {
-        let names = addition.further(&held.own).map_err(|source| ShardError::unreadable(keys, source))?;
+        let names = addition.further(known, &held.own).map_err(|source| ShardError::unreadable(keys, source))?;
         if !names.is_empty() {
             read_fields(&mut look, &counters(keys, expected, addition), names.iter().map(String::as_str));
         }
@@ -134,17 +140,4 @@ fn fields(answer: Value) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
 /// The key of what an addition adds to.
 fn counters(keys: &ShardKeys, expected: &Expected, addition: &Addition) -> String {
     keys.counters(expected.instance, expected.slice, &addition.definition)
-}
-
-fn shard(positions: &[Option<String>]) -> Result<Option<Shard>, UnknownReply> {
-    match positions {
-        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated]
-            if format == FORMAT =>
-        {
-            let [witnesses, truncated] = [witnesses, truncated].map(|field| field.as_deref().unwrap_or_default());
-            script::shard(cursor, slices, definitions, instance, witnesses, truncated).map(Some)
-        }
-        [None, ..] => Ok(None),
-        other => Err(UnknownReply { what: format!("{other:?}") }),
-    }
 }

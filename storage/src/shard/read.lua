@@ -1,7 +1,6 @@
 #!lua flags=no-writes,allow-stale
--- R10: one look at a shard: its positions and the counters that are asked for, five arguments each: the number of their key,
--- the group key, the first and the last chunk, and the position at which the reader has read them before, or nothing. While
--- the cursor is still there, they have not changed, and false stands for them.
+-- R10: one look at a shard: its positions and the counters that are asked for, four arguments each: the number of their key,
+-- the group key, and the first and the last chunk.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'as_of', 'format', 'instance', 'witnesses',
   'truncated')
 if not at[1] then return {} end
@@ -36,13 +35,8 @@ local function chunks_of(key, group, first, last)
 end
 
 local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or ''}
-local position = at[1] .. ' ' .. string.match(',' .. (at[7] or ''), '^.*,(.*)$')
-for n = 1, #ARGV, 5 do
-  if ARGV[n + 4] == position then
-    answer[#answer + 1] = false
-  else
-    local key = KEYS[tonumber(ARGV[n])]
-    answer[#answer + 1] = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
-  end
+for n = 1, #ARGV, 4 do
+  local key = KEYS[tonumber(ARGV[n])]
+  answer[#answer + 1] = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
 end
 return answer

@@ -25,7 +25,7 @@ impl ShardClient {
 }
 
 /// Reads the reply: nothing if there is no shard, else
-/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, values, …} or false, …}`.
+/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, values, …}, …}`.
 fn reading(answer: Value, wanted: &[Wanted<'_>]) -> Result<Option<Reading>, UnknownReply> {
     let Value::Array(items) = answer else { return Err(strange(&answer)) };
     if items.is_empty() {
@@ -40,11 +40,7 @@ fn reading(answer: Value, wanted: &[Wanted<'_>]) -> Result<Option<Reading>, Unkn
 }
 
 fn chunks(value: &Value) -> Result<FoundChunks, UnknownReply> {
-    let flat = match value {
-        Value::Nil => return Ok(None),
-        Value::Array(flat) => flat,
-        _ => return Err(strange(value)),
-    };
+    let Value::Array(flat) = value else { return Err(strange(value)) };
     let each = flat.chunks(2).map(|pair| match pair {
         [chunk, Value::BulkString(values)] => {
             let chunk = text(chunk)?.parse().map_err(|_| strange(value))?;
@@ -52,7 +48,7 @@ fn chunks(value: &Value) -> Result<FoundChunks, UnknownReply> {
         }
         _ => Err(strange(value)),
     });
-    each.collect::<Result<_, _>>().map(Some)
+    each.collect()
 }
 
 fn text(value: &Value) -> Result<String, UnknownReply> {
@@ -92,18 +88,18 @@ mod tests {
             kinds: &[MeasureKind::Count],
             key: &key,
             chunks: ChunkRange { first: -9, last: 9 },
-            held: None,
         };
         let values = Value::BulkString(vec![3, 17, 4, 0xc3]);
         let counters = Value::Array(vec![bulk("-2"), values]);
         let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000", "", "8"].map(bulk);
-        let answer = Value::Array(head.into_iter().chain([counters, Value::Nil]).collect());
-        let read = reading(answer.clone(), &[wanted, wanted]).expect("readable").expect("a shard");
-        assert_eq!((read.shard.cursor, read.shard.slices, read.as_of_us), (9, vec![4, 7], Some(1000)));
-        assert_eq!(read.shard.instance.to_string(), "00000000000000bb");
-        assert_eq!(read.shard.truncated, Some(8));
-        let counters = vec![(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)];
-        assert_eq!(read.counters, [Some(counters), None]);
+        let answer = Value::Array(head.into_iter().chain([counters, Value::Array(vec![])]).collect());
+        let Reading { state, counters } =
+            reading(answer.clone(), &[wanted, wanted]).expect("readable").expect("a shard");
+        assert_eq!((state.shard.cursor, state.shard.slices, state.as_of_us), (9, vec![4, 7], Some(1000)));
+        assert_eq!(state.shard.instance.to_string(), "00000000000000bb");
+        assert_eq!(state.shard.truncated, Some(8));
+        let expected = vec![(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)];
+        assert_eq!(counters, [expected, vec![]]);
         assert!(reading(answer, &[wanted]).is_err(), "more than was wanted");
     }
 

@@ -5,7 +5,9 @@ use platform::settings::{Redis as Settings, Secret};
 use polars::prelude::*;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Addition, ChunkRange, Instance, Refusal, Shard, ShardKeys, Wanted};
+use shared_logic::contracts::speed_view::{
+    Addition, ChunkRange, Instance, KnownFields, Refusal, Shard, ShardKeys, State, Wanted,
+};
 use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
 use shared_logic::log::PartitionId;
 use shared_logic::measure::{MeasureKind, Value};
@@ -52,8 +54,9 @@ impl Counted {
     /// Counts the event, as a worker does that knows the shard like this.
     async fn count(&mut self, known: &Shard) -> Result<Reply, ShardError> {
         let expected = known.expected();
-        let (_, held) = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition).await?;
-        let merged = self.addition[0].merged(&held[0]).expect("of the form that workers write");
+        let mut unknown = KnownFields::default();
+        let (_, held) = self.client.held(&mut self.redis, &self.keys, &expected, &self.addition, &unknown).await?;
+        let merged = self.addition[0].merged(&mut unknown, &held[0]).expect("of the form that workers write");
         let merged = self.addition.iter().zip([merged]);
         self.client.apply(&mut self.redis, &self.keys, &expected, expected.cursor + 1, None, merged).await
     }
@@ -68,11 +71,10 @@ impl Counted {
             kinds: &[MeasureKind::Count],
             key: &key,
             chunks: ChunkRange { first: 0, last: 0 },
-            held: None,
         }];
         let reading = self.client.read(&mut self.redis, &self.keys, &wanted).await;
         let counters = reading.expect("redis answers").expect("a shard").counters;
-        let values = counters.into_iter().flatten().flatten().map(|(_, _, value)| match value {
+        let values = counters.into_iter().flatten().map(|(_, _, value)| match value {
             Value::Int(count) => count,
             other => panic!("a count is {other:?}"),
         });
@@ -136,6 +138,32 @@ async fn a_shard_deleted_by_hand_is_opened_again_without_its_counters() {
     assert!(!counted.is_gone().await, "counters are left");
     assert_eq!(counted.sweep().await, 1, "without a shard no counters are of use");
     assert!(counted.is_gone().await, "their names are gone with them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_states_of_many_shards_are_read_at_once_and_an_error_names_its_shard() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let shard = done(counted.count(&opened).await);
+    let deployment = Catalog::parse(TINY).expect("a valid catalog").deployment;
+    let others = [1, 2].map(|partition| ShardKeys::new(&deployment, "s", &PartitionId::new("log", partition)));
+    let ([missing, foreign], own) = (others, counted.keys.clone());
+
+    let both = [missing.clone(), own.clone()];
+    let states = counted.client.states(&mut counted.redis, &both).await.expect("redis answers");
+    assert_eq!(states, [None, Some(State { shard, as_of_us: None })]);
+    let before = counted.server.calls("hmget").await.expect("redis answers");
+    assert_eq!(counted.client.states(&mut counted.redis, &[]).await.expect("nothing is asked"), []);
+    assert_eq!(counted.server.calls("hmget").await.expect("redis answers"), before);
+
+    counted.command(&["HSET", &foreign.shard(), "cursor", "1", "format", "2"]).await;
+    let both = [own.clone(), foreign.clone()];
+    let refused = counted.client.states(&mut counted.redis, &both).await.expect_err("another format");
+    assert!(matches!(&refused, ShardError::Unreadable { shard, .. } if *shard == foreign.shard()), "{refused:?}");
+    counted.command(&["SET", &missing.shard(), "no hash"]).await;
+    let both = [own, missing.clone()];
+    let refused = counted.client.states(&mut counted.redis, &both).await.expect_err("another type");
+    assert!(matches!(&refused, ShardError::Redis { shard, .. } if *shard == missing.shard()), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

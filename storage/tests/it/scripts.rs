@@ -16,10 +16,10 @@ use ::redis::{Connection, FromRedisValue, RedisResult};
 use shared_logic::catalog::{Catalog, DefinitionHash};
 use shared_logic::contracts::speed_view::script::{self, Reply, definitions_text, hashes_text, witness_text};
 use shared_logic::contracts::speed_view::{
-    Addition, Expected, FoundChunks, Held, Instance, Reading, Request, Shard, ShardKeys, Wanted,
+    Addition, Expected, FoundChunks, Held, Instance, KnownFields, Reading, Request, Shard, ShardKeys, Wanted,
 };
 use shared_logic::log::{PartitionId, Position};
-use storage::Scripts;
+use storage::{Merged, Scripts};
 use test_kit::{Redis, catalogs};
 
 fn catalog() -> Catalog {
@@ -100,12 +100,13 @@ impl StoredShard {
     }
 
     /// What the fields of an addition hold in the expected slice, merged with it.
-    fn merged(&mut self, expected: &Expected, addition: &Addition) -> Vec<u8> {
+    fn merged(&mut self, expected: &Expected, addition: &Addition) -> Merged {
         let key = self.keys.counters(expected.instance, expected.slice, &addition.definition);
-        let own = self.fields(&key, addition.keys());
-        let further = addition.further(&own).expect("of the form that workers write");
+        let mut known = KnownFields::default();
+        let own = self.fields(&key, addition.unknown(&known));
+        let further = addition.further(&known, &own).expect("of the form that workers write");
         let further = self.fields(&key, further.iter().map(String::as_str));
-        addition.merged(&Held { own, further }).expect("of the form that workers write")
+        addition.merged(&mut known, &Held { own, further }).expect("of the form that workers write")
     }
 
     fn fields<'a>(&mut self, key: &str, names: impl Iterator<Item = &'a str>) -> Vec<Option<Vec<u8>>> {
@@ -121,19 +122,22 @@ impl StoredShard {
         &mut self,
         expected: &Expected,
         to: impl Into<Position>,
-        merged: &[(DefinitionHash, Vec<u8>)],
+        merged: &[(DefinitionHash, Merged)],
     ) -> RedisResult<Reply> {
         let to = to.into();
         let mut invocation = self.scripts.apply.key(self.keys.shard());
         invocation.key(self.keys.names());
-        for (definition, _) in merged {
-            invocation.key(self.keys.counters(expected.instance, expected.slice, definition));
+        for (definition, arguments) in merged {
+            let counters = self.keys.counters(expected.instance, expected.slice, definition);
+            for _ in arguments {
+                invocation.key(&counters);
+            }
         }
         invocation.arg(expected.cursor).arg(expected.slice).arg(definitions_text(&expected.definitions));
         invocation.arg(expected.instance.to_string()).arg(witness_text(expected.witness));
         invocation.arg(to.offset).arg(witness_text(to.witness)).arg("");
-        for (_, fields) in merged {
-            invocation.arg(fields);
+        for (_, arguments) in merged {
+            invocation.arg(arguments);
         }
         let fields: Vec<String> = invocation.invoke(&mut self.redis)?;
         Ok(script::reply(&fields).expect("a known reply"))
@@ -162,7 +166,7 @@ impl StoredShard {
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
         let found: Vec<FoundChunks> = found
             .iter()
-            .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values, or nothing"))
+            .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values"))
             .collect();
         let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated].map(text);
         let head = head.each_ref().map(String::as_str);
@@ -170,6 +174,6 @@ impl StoredShard {
     }
 
     fn shard(&mut self) -> Option<Shard> {
-        self.read(&[]).expect("redis answers").map(|reading| reading.shard)
+        self.read(&[]).expect("redis answers").map(|reading| reading.state.shard)
     }
 }

@@ -100,7 +100,7 @@ async fn facts_that_do_not_change_are_not_written_with_every_commit() {
     let storage = storage(&folder);
     let mut archive = created(&storage).await;
     let first = |facts: &mut Facts| {
-        facts.keep_bytes(&"rules".into());
+        facts.keep_bytes(&"rules".into(), None);
         settled(facts, 0..470);
     };
     archive.change("LOGS", first).await.expect("committed");

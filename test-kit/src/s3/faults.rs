@@ -45,10 +45,15 @@ pub(super) struct Faults {
     state: Mutex<State>,
 }
 
+/// Something that a test does between two requests.
+type Act = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
     /// After how many more requests, and which.
     planned: Option<(u64, Fault)>,
+    /// After how many more requests, and what.
+    interlude: Option<(u64, Act)>,
     is_out: bool,
     /// Requests that have come.
     seen: u64,
@@ -68,6 +73,10 @@ impl Faults {
         state.is_out = false;
     }
 
+    pub(super) fn before(&self, nth: u64, act: Act) {
+        self.state().interlude = Some((nth.saturating_sub(1), act));
+    }
+
     pub(super) fn heal(&self) {
         self.state().is_out = false;
     }
@@ -85,6 +94,10 @@ impl Faults {
     pub(super) fn of_this_request(&self) -> Option<Fault> {
         let mut state = self.state();
         state.seen += 1;
+        match state.interlude.take() {
+            Some((0, act)) => act(),
+            interlude => state.interlude = interlude.map(|(before, act)| (before - 1, act)),
+        }
         if state.is_out {
             return Some(Fault::Outage);
         }

@@ -90,7 +90,7 @@ impl Archiver {
     fn wanted(&mut self, topic: &Topic, bounds: &Bounds) -> Result<Wanted, SessionError> {
         let facts = self.archive.facts();
         let log = TopicLog { log: &topic.log, starts: &bounds.starts, has_holes: self.is_compacted()? };
-        let ranges = facts.held_by(log, &self.source.rules()).map_err(refused)?;
+        let ranges = facts.held_by(log, &self.source.decoding_rules()).map_err(refused)?;
         let positions = self.positions(topic, &facts, &bounds.starts)?;
         Ok(Wanted { ranges, positions, erased_parts: facts.erased_parts() })
     }
@@ -121,7 +121,7 @@ impl Archiver {
         wanted: &Wanted,
     ) -> Result<Option<ReadAgain>, SessionError> {
         let erased = self.erased(wanted)?;
-        let mut reading = ReadingAgain::new(&self.source, topic, wanted, erased);
+        let mut reading = ReadingAgain::new(&self.source, &self.archive.columns()?, topic, wanted, erased);
         self.consumer.assign(reading.starts())?;
         reading.log_progress(&self.source.topic);
         let (mut looked, mut logged) = (Instant::now(), Instant::now());
@@ -136,8 +136,7 @@ impl Archiver {
             }
             let is_done = reading.is_done();
             if is_done || reading.is_full(&self.settings) {
-                let rows = reading.take_rows(&self.source);
-                let files = self.runtime.block_on(commit::write(&self.archive, &self.source, rows))?;
+                let files = self.runtime.block_on(commit::write(&self.archive, reading.take_rows()))?;
                 reading.add_files(files);
             }
             if is_done {
@@ -245,7 +244,7 @@ impl Archiver {
 
     /// The log holds the offsets, but other records than were archived.
     fn refuses_other_records(&self) -> Result<(), SessionError> {
-        let (facts, rules) = (self.archive.facts(), self.source.rules());
+        let (facts, rules) = (self.archive.facts(), self.source.decoding_rules());
         match facts.not_decodable(&rules).next() {
             Some((id, range)) => Err(refused(NotHeld { id, range: range.clone(), why: WhyNotHeld::Other })),
             None => Ok(()),
@@ -255,7 +254,7 @@ impl Archiver {
 
 /// Whether the archive of a source that keeps no bytes of events holds what its rules cannot decode.
 fn lacks_bytes(facts: &Facts, source: &Source) -> bool {
-    source.kept_bytes == KeptBytes::Rejected && facts.not_decodable(&source.rules()).next().is_some()
+    source.kept_bytes == KeptBytes::Rejected && facts.not_decodable(&source.decoding_rules()).next().is_some()
 }
 
 fn refused(not_held: NotHeld) -> SessionError {

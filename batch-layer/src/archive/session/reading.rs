@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
@@ -12,6 +13,7 @@ use shared_logic::log::{Check, Outcome, Witness};
 use storage::Schemas;
 use tracing::warn;
 
+use super::pace::Pace;
 use super::waiting::Waiting;
 use crate::archive::buffer::Buffer;
 use crate::archive_rows::record_rows::Incoming;
@@ -40,17 +42,21 @@ pub(super) struct Reading {
     pub(super) differs: BTreeMap<i32, i64>,
     /// The partitions that wait for a schema.
     pub(super) waiting: Waiting,
-    /// The logs of partitions that are another incarnation.
-    incarnations: BTreeMap<i32, String>,
-    /// When the buffer was first ahead of the archive.
-    since: Option<Instant>,
+    pace: Pace,
 }
 
 impl Reading {
-    /// Nothing is read yet. `positions` are the archive's, with the names of other incarnations.
-    pub(super) fn new(source: &Source, topic: Topic, positions: Positions, ends: BTreeMap<i32, i64>) -> Reading {
+    /// Nothing is read yet. `declared` are the columns of the archive's table; `positions` are the archive's, with the names of other
+    /// incarnations.
+    pub(super) fn new(
+        source: &Source,
+        declared: &Schema,
+        topic: Topic,
+        positions: Positions,
+        ends: BTreeMap<i32, i64>,
+    ) -> Reading {
         let Positions { next, checks, incarnations } = positions;
-        let buffer = Buffer::new(source, &topic.log, &next).with_incarnations(&incarnations);
+        let buffer = Buffer::new(source, declared, &topic.log, &next).with_incarnations(&incarnations);
         Reading {
             topic,
             ends,
@@ -60,8 +66,7 @@ impl Reading {
             checks,
             differs: BTreeMap::new(),
             waiting: Waiting::default(),
-            incarnations,
-            since: None,
+            pace: Pace::default(),
         }
     }
 
@@ -75,7 +80,7 @@ impl Reading {
     ) -> Result<(), KafkaError> {
         let Reading { buffer, out_of_range, checks, differs, waiting, .. } = self;
         let (topic, names_schemas) = (&source.topic, source.format.names_schemas());
-        consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
+        let items = consumer.poll(POLL_WAIT, POLL_RECORDS, |polled| match polled {
             Polled::Record(record) => {
                 let partition = record.partition;
                 if waiting.holds(partition) {
@@ -112,9 +117,7 @@ impl Reading {
             }
             Polled::Failed { partition, error } => warn!(topic, ?partition, %error, "kafka reports an error"),
         })?;
-        if self.buffer.has_progress() {
-            self.since.get_or_insert_with(Instant::now);
-        }
+        self.pace.read(items, self.buffer.has_progress(), Instant::now());
         Ok(())
     }
 
@@ -134,7 +137,7 @@ impl Reading {
 
     /// Whether the buffer is full, or has waited long enough for more records.
     pub(super) fn is_due(&self, settings: &settings::Archive) -> bool {
-        self.buffer.is_full(settings) || self.since.is_some_and(|since| since.elapsed() >= settings.linger.get())
+        self.buffer.is_full(settings) || self.pace.is_due(settings.linger.get(), Instant::now())
     }
 
     /// Whether more may be read: the buffer is not full, no partition waits, and nothing was found that ends the session.
@@ -144,11 +147,10 @@ impl Reading {
     }
 
     /// Takes everything that was read; the buffer goes on, empty, where it was.
-    pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
-        let next = self.buffer.reached.iter().map(|(partition, (_, to))| (*partition, *to)).collect();
-        self.since = None;
-        let empty = Buffer::new(source, &self.topic.log, &next).with_incarnations(&self.incarnations);
-        std::mem::replace(&mut self.buffer, empty)
+    pub(super) fn take_rows(&mut self, settings: &settings::Archive) -> Buffer {
+        self.pace.commits(self.buffer.is_full(settings));
+        let following = self.buffer.following();
+        std::mem::replace(&mut self.buffer, following)
     }
 }
 

@@ -67,17 +67,17 @@ impl Shards<'_> {
     ) -> Result<(), NotSaid> {
         let (keys, key) = (self.keys(&range.id), GroupKey::new(&[]));
         let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us);
-        let wanted = |slice: &i64| Wanted { instance, slice: *slice, definition, kinds, key: &key, chunks, held: None };
+        let wanted = |slice: &i64| Wanted { instance, slice: *slice, definition, kinds, key: &key, chunks };
         let wanted: Vec<Wanted<'_>> = begins.iter().map(wanted).collect();
         let reading = self.client.read(&mut self.redis, &keys, &wanted).await?;
         // The slices may be gone by now, and with them their counters.
-        let now = reading.as_ref().map(|reading| &reading.shard);
+        let now = reading.as_ref().map(|reading| &reading.state.shard);
         let listed = drift::slices(now, definition, range).map_err(NotSaid::Incomparable)?;
         let Some(reading) = reading else { return Ok(()) };
-        if reading.shard.instance != instance || !begins.iter().all(|begin| listed.contains(begin)) {
+        if reading.state.shard.instance != instance || !begins.iter().all(|begin| listed.contains(begin)) {
             return Err(NotSaid::Incomparable(Incomparable::NoSliceAtCut(range.id.clone(), range.from)));
         }
-        for (bucket, measure, value) in reading.counters.into_iter().flatten().flatten() {
+        for (bucket, measure, value) in reading.counters.into_iter().flatten() {
             let values = said.entry(bucket * metric.grain_us);
             let values = values.or_insert_with(|| kinds.iter().map(|kind| kind.identity()).collect());
             values[measure] = kinds[measure].merge(values[measure].clone(), value);

@@ -34,8 +34,14 @@ async fn run(bench: &Bench) -> Vec<Outcome> {
 async fn a_view_is_used_and_added_to_until_it_is_counted_anew() {
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = bench(&redis).await;
-    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("asked"), Request::Noted(3));
-    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("looked"), Request::NotedBefore(3));
+    assert_eq!(
+        bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("asked"),
+        Request::Noted(3)
+    );
+    assert_eq!(
+        bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("looked"),
+        Request::NotedBefore(3)
+    );
     assert_eq!((bench.read().await, asked(&bench).await), ((3, Some(4), 4), Some(3)));
     // Every run has time for one day, as if the process before had been killed behind it.
     for done in 1..=2 {
@@ -63,7 +69,7 @@ async fn two_that_count_anew_at_once_and_a_reconcile_beside_them_count_everythin
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = bench(&redis).await;
     bench.archived(&[2, 3]).await;
-    bench.reconciler.ask_rebuild(bench.metric()).await.expect("asked");
+    bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("asked");
     let stop = CancellationToken::new();
     let now = || bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {});
     let (one, other, beside) = tokio::join!(now(), now(), bench.reconciler.run(&stop));
@@ -84,7 +90,7 @@ async fn days_that_were_counted_for_an_earlier_request_are_not_used() {
     let redis = Redis::start().await.expect("a Redis");
     let bench = bench(&redis).await;
     let reconciler = &bench.reconciler;
-    reconciler.ask_rebuild(bench.metric()).await.expect("asked");
+    reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("asked");
     run(&bench).await;
     while reconciler.advance(Duration::ZERO, &CancellationToken::new()).await.expect("advanced") {}
     let definition = reconciler.catalog.definition(bench.metric());
@@ -106,7 +112,10 @@ async fn a_view_that_another_program_has_changed_is_emptied_and_counted_anew() {
     damaged(&bench).await;
     let stop = CancellationToken::new();
     assert!(bench.reconciler.run(&stop).await.is_err(), "it does not fit its note");
-    assert_eq!(bench.reconciler.ask_rebuild(bench.metric()).await.expect("emptied"), Request::NotNeeded);
+    assert_eq!(
+        bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("emptied"),
+        Request::NotNeeded
+    );
     assert_eq!(bench.read().await, (4, Some(4), 0), "its cut stands");
     let own = bench.view().await.note().expect("committed").definition.clone();
     assert_ne!(own, bench.reconciler.catalog.definition(bench.metric()), "so it is no view of the metric");
@@ -128,7 +137,7 @@ async fn a_view_that_is_emptied_is_not_rebuilt_from_days_that_a_finished_rebuild
     assert!(left.is_whole());
     view.keep_rebuild(&left).await.expect("kept");
     damaged(&bench).await;
-    bench.reconciler.ask_rebuild(bench.metric()).await.expect("emptied");
+    bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await.expect("emptied");
     let stop = CancellationToken::new();
     let report = bench.reconciler.rebuild_now(bench.metric(), &stop, |_, _| {}).await.expect("rebuilt");
     assert!(matches!(report.outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{report:?}");
@@ -142,10 +151,47 @@ async fn a_view_that_holds_days_that_are_retired_is_not_emptied() {
     let below: Offsets = [(id(), 4)].into_iter().collect();
     bench.archive.change("RETIRE", |facts| facts.retire(1, &below)).await.expect("retired");
     damaged(&bench).await;
-    let refused = bench.reconciler.ask_rebuild(bench.metric()).await;
+    let refused = bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await;
     let text = refused.expect_err("the first day could not be counted").to_string();
     assert!(text.contains("before 1970-01-02") && text.contains("roll it back"), "{text}");
+    assert!(text.contains("`batch-layer rebuild m --give-up-retired`"), "{text}");
     assert!(bench.reconciler.storage.batch_view("m").await.is_err(), "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_which_no_version_is_kept_loses_its_retired_days_if_an_operator_gives_them_up() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    let below: Offsets = [(id(), 4)].into_iter().collect();
+    bench.archive.change("RETIRE", |facts| facts.retire(1, &below)).await.expect("retired");
+    damaged(&bench).await;
+    let given_up = async || bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::GivenUp).await.expect("emptied");
+    assert_eq!(given_up().await, Request::NotNeeded);
+    assert_eq!(bench.read().await, (4, Some(4), 0), "its cut stands");
+    // The process was killed right after, and the command is repeated.
+    assert_eq!(given_up().await, Request::NotNeeded);
+    assert_eq!(bench.read().await, (4, Some(4), 0));
+    let report = bench.reconciler.rebuild_now(bench.metric(), &CancellationToken::new(), |_, _| {}).await;
+    let outcome = report.expect("rebuilt").outcome;
+    assert!(matches!(outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{outcome:?}");
+    assert_eq!(bench.read().await, (5, Some(4), 2), "the events of the other days");
+    assert_eq!(bench.view().await.note().expect("committed").retired_before, Some(1), "answers say what is lacking");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_view_that_fits_its_note_retired_days_are_kept_whatever_is_given_up() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = bench(&redis).await;
+    let below: Offsets = [(id(), 4)].into_iter().collect();
+    bench.archive.change("RETIRE", |facts| facts.retire(1, &below)).await.expect("retired");
+    let asked = bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::GivenUp).await.expect("asked");
+    assert_eq!(asked, Request::Noted(3));
+    let report = bench.reconciler.rebuild_now(bench.metric(), &CancellationToken::new(), |_, _| {}).await;
+    let outcome = report.expect("rebuilt").outcome;
+    assert!(matches!(outcome, Outcome::Changed(Changed { rebuilt: true, .. })), "{outcome:?}");
+    let (_, cut, events) = bench.read().await;
+    assert_eq!((cut, events), (Some(4), 4), "with the row of the first day that no event has made");
+    assert_eq!(bench.view().await.note().expect("committed").retired_before, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

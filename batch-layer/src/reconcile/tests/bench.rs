@@ -110,7 +110,7 @@ impl Bench {
         let mut archive = archive::create(&storage, &catalog.sources["s"]).await.expect("created");
         let rules = catalog.sources["s"].rules();
         let begin = |facts: &mut Facts| {
-            facts.keep_bytes(&rules);
+            facts.keep_bytes(&rules, None);
             partitions.iter().for_each(|id| facts.begin(id, 0));
         };
         archive.change("BEGIN", begin).await.expect("begun");
@@ -162,7 +162,8 @@ impl Bench {
         let partitions = &facts.log(log).expect("begun").partitions;
         let next = partitions.iter().map(|(partition, known)| (*partition, known.next)).collect();
         let source = self.source().clone();
-        let (mut buffer, mut decoder) = (Buffer::new(&source, log, &next), Decoder::new(&source));
+        let declared = self.archive.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(&source, &declared, log, &next), Decoder::new(&source));
         for Record { id, offset, event } in records {
             let valid = event.as_ref().map(Event::json);
             let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());

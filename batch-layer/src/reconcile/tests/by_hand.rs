@@ -275,7 +275,7 @@ impl Walk {
 
     /// Whether nothing was erased of what a speed layer counts or knows as older copies, and no hour is counted again.
     fn is_comparable(&self, old: &Offsets, plan: &Plan, archive: &Archive) -> bool {
-        let (facts, rules) = (archive.facts(), self.bench.source().rules());
+        let (facts, rules) = (archive.facts(), self.bench.source().decoding_rules());
         let is_whole = |range: &OffsetRange| drift::archived(range, self.window, &rules, &facts).is_ok();
         plan.tasks.iter().all(|task| task.units.is_empty()) && drift::moved(old, &plan.cut, &facts).iter().all(is_whole)
     }

@@ -45,7 +45,8 @@ async fn archives(storage: Storage, source: Source, sent: Vec<Sent>, seed: u64) 
         let facts = archive.facts();
         let next_of = |partition: i32| facts.partition(&PartitionId::new(LOG, partition)).expect("begun").next;
         let next: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, next_of(partition))).collect();
-        let (mut buffer, mut decoder) = (Buffer::new(&source, LOG, &next), Decoder::new(&source));
+        let declared = archive.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(&source, &declared, LOG, &next), Decoder::new(&source));
         for (partition, offset) in next {
             let records = sent[partition as usize].iter().zip(0_i64..).skip(offset as usize);
             for (payload, offset) in records.take(dice.between(1, 4) as usize) {
@@ -282,12 +283,12 @@ async fn a_busy_day_has_few_files_after_a_pass() {
     let source = bench.source().clone();
     let mut dice = Dice::new(first_seed());
     // An hour is one commit here, because a commit takes longer than what it is made of.
-    let mut files = Vec::new();
+    let (mut files, declared) = (Vec::new(), bench.archive.columns().expect("read"));
     for minute in 0..MINUTES {
         let today_ms = 40 * A_DAY * 60_000;
         let late_ms = dice.between(1, 30) * A_DAY * 60_000;
         let at_ms = [today_ms + minute * 60_000, today_ms + minute * 60_000 + 30_000, today_ms - late_ms + minute];
-        let mut buffer = Buffer::new(&source, LOG, &BTreeMap::from([(0, 3 * minute)]));
+        let mut buffer = Buffer::new(&source, &declared, LOG, &BTreeMap::from([(0, 3 * minute)]));
         let mut decoder = Decoder::new(&source);
         for (at_ms, offset) in at_ms.into_iter().zip(3 * minute..) {
             let payload = format!(r#"{{"house": "h", "id": {offset}, "at": {at_ms}, "n": 1}}"#);
@@ -295,7 +296,7 @@ async fn a_busy_day_has_few_files_after_a_pass() {
             let record = Incoming { partition: 0, offset, timestamp_us: None, key: None, payload, headers: None };
             buffer.push(record, &mut decoder);
         }
-        files.extend(archive::commit::write(&bench.archive, &source, buffer).await.expect("written"));
+        files.extend(archive::commit::write(&bench.archive, buffer).await.expect("written"));
         if minute % 60 == 59 {
             let mut facts = bench.archive.facts();
             assert!(facts.advance(&id, 3 * (minute - 59), 3 * (minute + 1)));

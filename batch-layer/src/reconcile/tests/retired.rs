@@ -261,7 +261,7 @@ async fn a_rebuild_by_the_same_definition_carries_retired_days_over() {
     let mut bench = bench(&retained()).await;
     maintained(&mut bench, false).await;
     // As if a record had been archived again, under these rules: the view is none any more (R11).
-    let (rules, version, of) = (bench.source().rules(), bench.archive.version() + 1, PartitionId::new(LOG, 1));
+    let (rules, version, of) = (bench.source().decoding_rules(), bench.archive.version() + 1, PartitionId::new(LOG, 1));
     let range = OffsetRange { id: of.clone(), from: 0, to: 1 };
     let again = |facts: &mut shared_logic::contracts::archive::Facts| {
         facts.note_columns_only(&of, &RulesHash::from("others"), 0, 1);

@@ -71,7 +71,7 @@ async fn a_paused_view_is_not_reconciled_and_exact_again_once_it_is_resumed() {
     let is_paused = |report: &Report| matches!(&report.outcome, Outcome::Paused(pause) if pause.rolled_back_to == 1);
     assert!(reports.len() == 1 && is_paused(&reports[0]), "{reports:?}");
     assert!(!bench.reconciler.advance(Duration::ZERO, &stop).await.expect("looked"));
-    let asked = bench.reconciler.ask_rebuild(bench.metric()).await;
+    let asked = bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await;
     assert!(matches!(asked, Err(RepairError::Paused { .. })), "{asked:?}");
     assert_eq!(bench.read().await, (5, Some(2), 2), "nobody has touched it");
 
@@ -203,13 +203,33 @@ async fn a_paused_view_that_another_program_has_changed_is_rolled_back_to_the_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_another_program_has_changed_is_not_resumed_and_the_way_out_is_named() {
+    let bench = bench(Settings::default()).await;
+    assert_eq!(rolled_back(&bench, Some(3)).await, (3, Some(5)));
+    damaged(&bench).await;
+    let refused = bench.reconciler.resume(bench.metric()).await.expect_err("it would pass for the view");
+    assert!(matches!(refused, RepairError::Damaged { usable: Some(5), .. }), "{refused:?}");
+    assert!(refused.to_string().contains("`batch-layer rollback m --to 5`"), "{refused}");
+    assert!(bench.reconciler.storage.batch_view("m").await.is_err(), "nothing was changed");
+    assert_eq!(rolled_back(&bench, Some(5)).await, (5, Some(7)));
+    assert!(bench.reconciler.resume(bench.metric()).await.expect("resumed").is_some());
+    assert_eq!((bench.read().await, pause(&bench).await), ((8, Some(6), 6), None));
+
+    bench.view().await.keep_version(Duration::ZERO, platform::clock::now_us()).await.expect("forgotten");
+    damaged(&bench).await;
+    let refused = bench.reconciler.resume(bench.metric()).await.expect_err("it would pass for the view");
+    assert!(matches!(refused, RepairError::Damaged { usable: None, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("`batch-layer rebuild m`"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_view_that_another_program_has_changed_stays_paused_though_it_is_emptied() {
     let redis = Redis::start().await.expect("a Redis");
     let redis = settings::Redis { url: Secret::from(redis.url()), ..Default::default() };
     let bench = bench(Settings { redis, ..Settings::default() }).await;
     rolled_back(&bench, Some(1)).await;
     damaged(&bench).await;
-    let asked = bench.reconciler.ask_rebuild(bench.metric()).await;
+    let asked = bench.reconciler.ask_rebuild(bench.metric(), RetiredDays::Kept).await;
     assert!(matches!(asked, Err(RepairError::Paused { .. })), "{asked:?}");
     let stop = CancellationToken::new();
     let reports = bench.reconciler.run(&stop).await.expect("reconciled");

@@ -17,7 +17,7 @@ use crate::rows;
 
 /// How often a process begins anew before it has done its work. A busy machine adds faults of its own: requests that take too long.
 const ATTEMPTS: usize = 50;
-/// Fewer requests than any commit takes: two looks, a file, an entry, and what is read of the log.
+/// Fewer requests than any commit takes: looks before and after it, a file and an entry.
 const REQUESTS_MIN: u64 = 5;
 
 /// The same tables seen by a patient client, and by one that gives up soon.

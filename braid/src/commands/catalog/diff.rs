@@ -1,4 +1,8 @@
 //! `braid catalog diff`: what changing from one catalog to another costs, as far as the two catalogs say.
+//!
+//! - `streams`: what a change of streams costs.
+
+mod streams;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, KeptBytes, Metric, Source};
 
@@ -21,14 +25,19 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
         );
     }
     for source in new.sources.values() {
-        push_source(&mut text, old.sources.get(&source.name), source);
+        match new.streams.get(&source.name) {
+            Some(stream) => streams::push_stream(&mut text, Some(old).filter(|_| is_same_version), new, stream),
+            None => push_source(&mut text, old.sources.get(&source.name), source),
+        }
         for metric in new.metrics_of(&source.name) {
             let before = old.metrics.get(&metric.name).filter(|_| is_same_version);
             let costs = of_metric(new, metric, before.map(|before| old.definition(before)).as_ref());
             push_line(&mut text, &format!("  metric {}: {costs}", metric.name));
         }
     }
-    for source in old.sources.values().filter(|source| !new.sources.contains_key(&source.name)) {
+    streams::push_gone(&mut text, old, new);
+    let is_gone = |source: &&Source| !source.is_stream && !new.sources.contains_key(&source.name);
+    for source in old.sources.values().filter(is_gone) {
         push_line(&mut text, &format!("source {}: gone; its archive stays as it is", source.name));
     }
     for metric in old.metrics.values().filter(|metric| !new.metrics.contains_key(&metric.name)) {
@@ -225,5 +234,43 @@ n = "count()"
         assert_eq!(version.matches(": new; it is counted").count(), 3, "{version}");
         let name = costs_of(&[("\n[sources.views]", "\n[pipeline]\nname = \"other\"\n[sources.views]")]);
         assert!(name.starts_with("pipeline other instead of braid: ") && name.lines().count() == 1, "{name}");
+    }
+
+    /// [`OLD`] with a stream, and a metric over it.
+    const WITH_STREAM: &str = r#"
+[streams.good]
+from = "views"
+where = "status = 200"
+[metrics.good]
+source = "good"
+by = []
+[metrics.good.measures]
+n = "count()"
+"#;
+
+    #[test]
+    fn a_stream_that_writes_otherwise_costs_the_views_over_it() {
+        let with = |text: &str| Catalog::parse(&(OLD.to_owned() + text)).expect("a valid catalog");
+        let (old, none) = (with(WITH_STREAM), with(""));
+        let added = costs(&none, &old);
+        assert!(added.contains("stream good: new; it is made from views and written to topic good\n"), "{added}");
+        assert!(added.contains("  metric good: new;"), "{added}");
+        let same = costs(&old, &with(&WITH_STREAM.replace("200", " 200")));
+        assert!(same.contains("stream good: writes the same\n  metric good: counts the same"), "{same}");
+        let other = costs(
+            &old,
+            &with(&WITH_STREAM.replace("200", "201").replace("[streams.good]", "[streams.good]\ntopic = \"b\"")),
+        );
+        assert!(other.contains("stream good: topic b is written instead of good\n"), "{other}");
+        assert!(other.contains("stream good: writes otherwise, from where it has come to\n"), "{other}");
+        assert!(other.contains("  metric good: counts otherwise; its view is rebuilt"), "{other}");
+        assert!(other.contains("source views: records are decoded as before"), "{other}");
+        let gone = costs(&old, &none);
+        assert!(
+            gone.contains("stream good: gone; its topic and its archive stay") && !gone.contains("source good"),
+            "{gone}"
+        );
+        let version = |text: &str| with(&format!("{text}[pipeline]\nversion = \"v2\"\n"));
+        assert!(costs(&old, &version(WITH_STREAM)).contains("stream good: new;"));
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn record(record: &ArchivedRecord, verdict: &Verdict, screen: Screen)
             fields.iter().for_each(|(name, value)| line(&format!("  {name}"), &value.to_string()));
         }
         Verdict::Rejected(error) => line("now", &format!("rejected: {error}")),
+        Verdict::Mark => line("now", "a mark of the stream: neither an event nor rejected"),
         Verdict::Erased => line("now", "nothing: it is erased"),
         Verdict::NotKept => line("now", "cannot be judged: the archive does not keep its bytes"),
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Metric, Partition, Pause, Range, Reconciliation, Report, Source};
+use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -66,6 +66,14 @@ impl Page {
         if !rejects.is_empty() {
             self.line("");
             self.text.push_str(&rejects);
+        }
+        for erasure in &source.erasures {
+            let text = outstanding(erasure);
+            if erasure.left_in.is_some() { self.trouble(&text) } else { self.line(&printable(&text)) }
+        }
+        if source.erasures_not_shown > 0 {
+            let (others, name) = (integer(source.erasures_not_shown), &source.name);
+            self.line(&format!("{others} other erasures: see `batch-layer erasures {name}`"));
         }
     }
 
@@ -162,6 +170,20 @@ fn freshness(metrics: &[Metric], reconciliations: &[Reconciliation]) -> Table {
         table.push(row);
     }
     table
+}
+
+/// What is outstanding of an erasure.
+fn outstanding(erasure: &Erasure) -> String {
+    let Erasure { id, events, left_in, since, retired_before, without_bytes } = erasure;
+    let since = since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
+    let mut what: Vec<String> = left_in.iter().map(|left_in| format!("{left_in}{since}")).collect();
+    what.extend(retired_before.iter().map(|before| {
+        format!("events of days before {before} were retired and not found, and views go on counting them")
+    }));
+    if *without_bytes > 0 {
+        what.push(format!("{} records without bytes could not be judged under these rules", integer(*without_bytes)));
+    }
+    format!("erasure {id} of {} events: {}", integer(*events), what.join("; "))
 }
 
 fn known(offset: Option<i64>) -> Cell {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared_logic::contracts::archive::Place;
+use shared_logic::contracts::archive::{LeftIn, Place};
 
 use crate::serving::{Gap, Reply, Serving};
 
@@ -71,6 +71,22 @@ pub(super) struct Source {
     pub(super) logs_not_shown: u64,
     pub(super) partitions: Vec<Partition>,
     pub(super) rejects: Vec<Reject>,
+    /// Older serving layers do not say it.
+    #[serde(default)]
+    pub(super) erasures: Vec<Erasure>,
+    #[serde(default)]
+    pub(super) erasures_not_shown: u64,
+}
+
+/// An erasure of which something is outstanding.
+#[derive(Debug, Deserialize)]
+pub(super) struct Erasure {
+    pub(super) id: String,
+    pub(super) events: u64,
+    pub(super) left_in: Option<LeftIn>,
+    pub(super) since: Option<String>,
+    pub(super) retired_before: Option<String>,
+    pub(super) without_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]

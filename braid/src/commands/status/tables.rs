@@ -7,7 +7,7 @@ use anyhow::Result;
 use platform::settings::SettingsArgs;
 use platform::store::StoreError;
 use serde::Serialize;
-use shared_logic::catalog::{Catalog, RulesHash};
+use shared_logic::catalog::{Catalog, DecodingRules, RulesHash};
 use shared_logic::complete;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::Note;
@@ -37,6 +37,8 @@ struct ArchiveHeld {
     files: usize,
     /// The rules by which this catalog decodes the source.
     rules: RulesHash,
+    #[serde(skip)]
+    decoding: DecodingRules,
     facts: Facts,
     /// The version of the deployment whose status it is.
     #[serde(skip)]
@@ -55,7 +57,7 @@ struct ViewHeld {
 impl ArchiveHeld {
     /// The logs that are not shown.
     fn hidden(&self) -> BTreeSet<&str> {
-        self.facts.hidden(&self.deployment_version, &self.rules, OVER_SHOWN)
+        self.facts.hidden(&self.deployment_version, &self.decoding, OVER_SHOWN)
     }
 }
 
@@ -96,14 +98,21 @@ fn of_archive(source: &str, archive: &ArchiveHeld, screen: Screen) -> String {
     if !hidden.is_empty() {
         let _ = writeln!(text, "{} older logs have ended; nothing is missing of them", integer(hidden.len()));
     }
+    let decodable = facts.decodable(&archive.decoding);
     for (id, partition) in facts.partitions() {
         for lost in partition.lost.iter().filter(|lost| !lost.accepted) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "LOST in {id}: {} to {}", integer(lost.from), integer(lost.to));
         }
-        for range in partition.columns_only.iter().filter(|range| range.rules != archive.rules && !range.accepted) {
+        for range in partition.columns_only.iter().filter(|range| !decodable.holds(range) && !range.accepted) {
             let (from, to) = (integer(range.from), integer(range.to));
             let _ = writeln!(text, "NOT DECODABLE in {id}: {from} to {to}, archived without bytes under other rules");
+        }
+    }
+    for erasure in &facts.erasures {
+        if let Some(left_in) = erasure.left_in(&archive.deployment_version) {
+            let events = integer(erasure.events());
+            let _ = writeln!(text, "ERASURE {} of {events} events: {left_in}", erasure.id);
         }
     }
     let rejects = facts.rejects.iter().map(|(reason, rejects)| (reason.name(), rejects.count, &rejects.last));
@@ -141,7 +150,9 @@ async fn gather(storage: &Storage, catalog: &Catalog) -> std::result::Result<Hel
         let rows = files.iter().map(|file| file.rows).sum();
         let (version, files, facts) = (archive.version(), files.len(), archive.facts());
         let deployment_version = catalog.deployment.version.clone();
-        let archive = ArchiveHeld { version, rows, files, rules: source.rules(), facts, deployment_version };
+        let decoding = source.decoding_rules();
+        let rules = decoding.hash().clone();
+        let archive = ArchiveHeld { version, rows, files, rules, decoding, facts, deployment_version };
         held.archives.insert(source.name.clone(), archive);
     }
     for metric in catalog.metrics.values() {

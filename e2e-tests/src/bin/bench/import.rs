@@ -1,12 +1,16 @@
-//! `import_…_rows_per_second`: files of earlier days → the archive, beside decoding alone (`--dry-run`). Memory must not grow with
-//! the file. The processes' starts are part of their times. `BENCH_IMPORT_ROWS=20000000` measures with larger files.
+//! `import_…_rows_per_second`: files of earlier days → the archive, beside DuckDB, which reads the same file into memory and keeps
+//! nothing; and decoding alone (`--dry-run`). Memory must not grow with the file. The processes' starts are part of their times.
+//! `BENCH_IMPORT_ROWS=20000000` measures with larger files.
+//!
+//! - `duckdb`: what stands beside it.
+
+pub(crate) mod duckdb;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use e2e_tests::Deployment;
 use e2e_tests::scenario::{Scenario, now_us};
 use e2e_tests::views::{CatalogOptions, catalog};
@@ -14,8 +18,10 @@ use polars::prelude::{Column, DataFrame, ParquetWriter};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use self::duckdb::DuckDb;
+use crate::amount::amount;
 use crate::figures::Figures;
-use crate::usage::Usage;
+use crate::usage::Took;
 
 const ROWS: usize = 2_000_000;
 /// How many rows of a file are made at once.
@@ -25,10 +31,8 @@ const DAY_MS: i64 = 86_400_000;
 const KINDS: [&str; 3] = ["ndjson", "csv", "parquet"];
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    let rows = match std::env::var("BENCH_IMPORT_ROWS") {
-        Ok(count) => count.parse().context("BENCH_IMPORT_ROWS is a number")?,
-        Err(_) => ROWS,
-    };
+    let rows = amount("BENCH_IMPORT_ROWS", ROWS)?;
+    let duckdb = DuckDb::find()?;
     let folder = scenario.dir().join("import");
     std::fs::create_dir_all(&folder)?;
     let text = catalog(&CatalogOptions::of(&scenario.unique_name()));
@@ -37,39 +41,16 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     for (seed, kind) in (0..).zip(KINDS) {
         let file = folder.join(format!("views.{kind}"));
         write(&file, kind, rows, seed)?;
+        let read = duckdb.read(&file, rows, &folder).await?;
         let file = file.to_string_lossy();
-        let decoded = run(&deployment, &["import", "views", &file, "--dry-run"]).await?;
-        let imported = run(&deployment, &["import", "views", &file]).await?;
+        let decoded = Took::by(|| deployment.batch(&["import", "views", &file, "--dry-run"])).await?;
+        let imported = Took::by(|| deployment.batch(&["import", "views", &file])).await?;
         let rate = |took: &Took| rows as f64 / took.seconds;
-        figures.beside(format!("import_{kind}_rows_per_second"), rate(&imported), "rows/s", rate(&decoded));
+        figures.beside(format!("import_{kind}_rows_per_second"), rate(&imported), "rows/s", rate(&read));
+        figures.add(format!("import_{kind}_decoded_rows_per_second"), rate(&decoded), "rows/s");
         figures.add(format!("import_{kind}_peak_memory"), imported.peak_mib, "MiB");
     }
     Ok(())
-}
-
-/// What one process took.
-struct Took {
-    seconds: f64,
-    peak_mib: f64,
-}
-
-async fn run(deployment: &Deployment, arguments: &[&str]) -> Result<Took> {
-    let began = Instant::now();
-    let process = deployment.batch(arguments)?;
-    let mut peak_mib: f64 = 0.0;
-    let status = loop {
-        // What has ended has no memory any more.
-        if let Ok(usage) = Usage::of(process.id()) {
-            peak_mib = peak_mib.max(usage.peak_mib);
-        }
-        if let Some(status) = process.ended()? {
-            break status;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    };
-    let (seconds, output) = (began.elapsed().as_secs_f64(), process.output()?);
-    ensure!(status.success(), "{arguments:?} ended with {status}: {output}");
-    Ok(Took { seconds, peak_mib })
 }
 
 /// Some rows of a file, column by column.

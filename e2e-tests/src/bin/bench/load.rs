@@ -53,11 +53,16 @@ impl Events {
 
     /// The next event, as of now.
     pub(crate) fn next(&mut self) -> Record {
+        self.next_at(now_us() / 1_000)
+    }
+
+    /// The next event, as of that moment in milliseconds since 1970.
+    pub(crate) fn next_at(&mut self, at_ms: i64) -> Record {
         let key = match self.keys {
             Keys::Zipf => self.zipf.sample(&mut self.rng) as u32,
             Keys::Uniform => self.rng.random_range(0..KEYS),
         };
-        self.about(&format!("v{key}"))
+        self.about_at(&format!("v{key}"), at_ms)
     }
 
     /// An event about that video, as of now.
@@ -67,8 +72,12 @@ impl Events {
 
     /// An event about that video, so many milliseconds ago.
     pub(crate) fn about_before(&mut self, video: &str, ago_ms: i64) -> Record {
+        self.about_at(video, now_us() / 1_000 - ago_ms)
+    }
+
+    fn about_at(&mut self, video: &str, at_ms: i64) -> Record {
         self.id += 1;
-        let (id, at_ms) = (self.id, now_us() / 1_000 - ago_ms);
+        let id = self.id;
         let (user, dwell) = (self.rng.random_range(0..100_000), self.rng.random_range(0..10_000));
         let status = if self.rng.random_range(0..100) < 95 { 200 } else { 404 };
         let mut payload = String::with_capacity(160);

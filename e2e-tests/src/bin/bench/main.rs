@@ -3,8 +3,10 @@
 //! Everything is real: the broker, Redis, and the layers' own processes, built in release. (Only the decoder is measured
 //! without a process of its own, and reconciles and imports without a broker.) Each figure stands beside a limit that was measured in the
 //! same run. Prints a table and writes `target/bench.json`. Arguments name the groups of figures to measure alone
-//! (`recovery`); that, and any run of a debug build, is a rehearsal.
+//! (`recovery`); that, and any run of a debug build, is a rehearsal. `busy_day` takes minutes and gigabytes of disk, so it is
+//! measured only if it is named.
 
+mod amount;
 mod archive;
 mod asked;
 mod decode;
@@ -13,11 +15,14 @@ mod full_topic;
 mod import;
 mod load;
 mod maintained;
+mod many_files;
+mod on_s3;
 mod reconcile;
 mod recovery;
 mod served;
 mod sixty_days;
 mod speed;
+mod streams;
 mod ten_metrics;
 mod usage;
 mod visible;
@@ -30,14 +35,20 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker.
-const NO_BROKER: [&str; 4] = ["decode", "reconcile", "maintained", "import"];
+const NO_BROKER: [&str; 7] =
+    ["decode", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import"];
 
 fn main() {
     scenario("bench", async |scenario| {
         let only: Vec<String> = std::env::args().skip(1).collect();
         let needs_no_broker = !only.is_empty() && only.iter().all(|only| NO_BROKER.contains(&only.as_str()));
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
-        let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+        let named = |name: &str| only.iter().any(|only| only == name);
+        let wanted = |name: &str| only.is_empty() || named(name);
+        if wanted("import") {
+            // Before anything is measured in vain.
+            import::duckdb::DuckDb::find()?;
+        }
         let mut figures = Figures::default();
         if wanted("decode") {
             decode::measure(&mut figures)?;
@@ -53,11 +64,23 @@ fn main() {
         if wanted("reconcile") {
             reconcile::measure(scenario, &mut figures).await?;
         }
+        if wanted("reconcile_large") {
+            reconcile::measure_large(scenario, &mut figures).await?;
+        }
+        if named("busy_day") {
+            reconcile::measure_busy_day(scenario, &mut figures).await?;
+        }
+        if wanted("many_files") {
+            many_files::measure(scenario, &mut figures).await?;
+        }
         if wanted("maintained") {
             maintained::measure(scenario, &mut figures).await?;
         }
         if wanted("import") {
             import::measure(scenario, &mut figures).await?;
+        }
+        if wanted("on_s3") {
+            on_s3::measure(scenario, &mut figures).await?;
         }
         if wanted("visible") {
             visible::measure(scenario, &mut figures).await?;
@@ -67,6 +90,9 @@ fn main() {
         }
         if wanted("recovery") {
             recovery::measure(scenario, &mut figures).await?;
+        }
+        if wanted("streams") {
+            streams::measure(scenario, &mut figures).await?;
         }
         if wanted("served") {
             served::measure(scenario, &mut figures).await?;

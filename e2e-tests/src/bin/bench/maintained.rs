@@ -5,14 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use e2e_tests::Deployment;
 use e2e_tests::scenario::{Scenario, now_us};
 use e2e_tests::views::{CatalogOptions, catalog};
 use test_kit::{Durability, Redis};
 
+use crate::amount::amount;
 use crate::figures::Figures;
-use crate::reconcile::archived::{Archived, Event};
+use crate::reconcile::archived::{Archived, Event, in_folder};
 
 const COMMITS: i64 = 24 * 60;
 const ROWS: i64 = 600;
@@ -25,16 +26,13 @@ const LATE: i64 = 50;
 const DEADLINE: Duration = Duration::from_secs(3_600);
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    let rows = match std::env::var("BENCH_MAINTAINED_ROWS") {
-        Ok(count) => count.parse().context("BENCH_MAINTAINED_ROWS is a number")?,
-        Err(_) => ROWS,
-    };
+    let rows = amount("BENCH_MAINTAINED_ROWS", ROWS)?;
     let folder = scenario.dir().join("maintained");
     let redis = Redis::start_in(&folder.join("redis"), Durability::None).await?;
     let text = catalog(&CatalogOptions::of(&scenario.unique_name()));
     // Neither reconciles nor maintenance ask a broker.
     let deployment = Deployment::new(&folder.join("braid"), &text, "127.0.0.1:9", &redis.url())?;
-    let mut archived = Archived::create(&folder.join("braid/store"), &text).await?;
+    let mut archived = Archived::create(&in_folder(&folder.join("braid/store")), &text).await?;
     let begin_us = now_us() / DAY_US * DAY_US - DAY_US;
     for minute in 0..COMMITS {
         let events: Vec<Event> = (0..rows).map(|row| event(begin_us, minute, minute * rows + row, rows)).collect();

@@ -24,9 +24,11 @@ use test_kit::{Progress, wait_for};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::amount::amount;
 use crate::figures::Figures;
 use crate::usage::Usage;
 
+const ROWS: usize = 5_000_000;
 const DAYS: i64 = 60;
 const VIDEOS: u32 = 100_000;
 const VIEW_MEMORY_MIB: f64 = 256.0;
@@ -43,7 +45,7 @@ const AIM_S: f64 = 1.0;
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
     let setup = Stage::of(scenario).as_users_get_it().set("serving.view_memory", "256MiB").running(&[]);
     let stage = setup.start().await?;
-    let rows = std::env::var("BENCH_VIEW_ROWS").map_or(Ok(5_000_000), |rows| rows.parse::<usize>())?;
+    let rows = amount("BENCH_VIEW_ROWS", ROWS)?;
     let mut view = LargeView::open(&stage, rows).await?;
     view.write(0..DAYS).await?;
 

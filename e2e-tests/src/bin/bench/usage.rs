@@ -1,6 +1,9 @@
 //! What a process has used, as the kernel accounts for it.
 
-use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use test_kit::Process;
 
 /// CPU time and memory of one process so far.
 #[derive(Debug, Clone, Copy)]
@@ -17,10 +20,52 @@ impl Usage {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
         // A hundred ticks a second on every Linux that Braid runs on.
-        Ok(Usage { cpu_seconds: ticks as f64 / 100.0, peak_mib: peak_kib / 1024.0 })
+        Ok(Usage { cpu_seconds: ticks as f64 / 100.0, peak_mib: memory_mib(pid, "VmHWM:")? })
     }
+}
+
+/// What a process took that did its work and ended.
+#[derive(Debug)]
+pub(crate) struct Took {
+    /// From its start to its end.
+    pub(crate) seconds: f64,
+    /// The most memory that was resident, in MiB.
+    pub(crate) peak_mib: f64,
+    /// What it printed.
+    pub(crate) output: String,
+}
+
+impl Took {
+    /// Starts the process and waits until it has ended with success.
+    pub(crate) async fn by(start: impl FnOnce() -> Result<Process>) -> Result<Took> {
+        let began = Instant::now();
+        let process = start()?;
+        let mut peak_mib: f64 = 0.0;
+        let status = loop {
+            // What has ended has no memory any more.
+            if let Ok(usage) = Usage::of(process.id()) {
+                peak_mib = peak_mib.max(usage.peak_mib);
+            }
+            if let Some(status) = process.ended()? {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        let (seconds, output) = (began.elapsed().as_secs_f64(), process.output()?);
+        ensure!(status.success(), "a process ended with {status}: {output}");
+        Ok(Took { seconds, peak_mib, output })
+    }
+}
+
+/// The memory of a process that is resident now, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+fn memory_mib(pid: u32, what: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let memory = status.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("no {what}"))?;
+    let kib: f64 = memory.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }

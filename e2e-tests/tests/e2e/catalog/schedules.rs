@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::views::{CatalogOptions, METRIC, Mix, catalog};
-use e2e_tests::{Layer, Stage, scenario};
+use e2e_tests::{Deployment, Layer, Stage, scenario};
 use serde_json::Value;
 use test_kit::{DEADLINE, Progress, wait_for};
 
@@ -39,12 +39,41 @@ fn what_is_due_runs_once() {
         stage.deployment.set_clock("batch-layer", AHEAD_S);
         stage.deployment.set("redis.response_timeout", "1s");
         stage.redis.suspend()?;
-        let (code, lines) = once(&stage).await?;
+        let (code, lines) = once(&stage.deployment).await?;
         ensure!(code == Some(1), "it ended with {code:?} without a Redis: {lines:?}");
         ensure!(lines.len() == 1 && lines[0]["outcome"] == "failed" && lines[0]["error"].is_string(), "{lines:?}");
         stage.redis.resume()?;
         ran(&stage, &["reconciled"]).await.context("after a failure")?;
         stage.stays_exact(&traffic.oracle).await
+    });
+}
+
+#[test]
+fn a_script_is_told_that_a_view_waits() {
+    scenario("a_script_is_told_that_a_view_waits", async |scenario| {
+        let stage = Stage::of(scenario).set("reconcile.wait", "1s").start().await?;
+        let mut traffic = stage.traffic(20, Mix::USUAL)?;
+        let arrived = traffic.send(SOME)?;
+        stage.total_as_of(arrived).await?;
+        stage.archived().await?;
+        ran(&stage, &["rebuilt"]).await?;
+        // The worker counts the older definition, so the view is not replaced by one that counts another.
+        let mut newer = stage.beside("newer", &stage.catalog.replace("grain = \"1m\"", "grain = \"1h\""))?;
+        newer.set_clock("batch-layer", AHEAD_S);
+        let (code, lines) = once(&newer).await?;
+        ensure!(code == Some(3), "it ended with {code:?}: {lines:?}");
+        ensure!(lines.len() == 1 && lines[0]["outcome"] == "waiting" && lines[0]["partition"].is_string(), "{lines:?}");
+        stage.is_exact(&traffic.oracle).await?;
+        // Once it counts the newer one, there is nothing to wait for.
+        stage.deployment.kill(Layer::Speed);
+        newer.start(Layer::Speed).await?;
+        wait_for("the view to be replaced", DEADLINE, async || {
+            let (code, lines) = once(&newer).await?;
+            ensure!(matches!(code, Some(0 | 3)), "it ended with {code:?}: {lines:?}");
+            let is_rebuilt = lines.first().is_some_and(|line| line["outcome"] == "rebuilt");
+            Ok(Progress::when(code == Some(0) && is_rebuilt, format_args!("{code:?}: {lines:?}")))
+        })
+        .await
     });
 }
 
@@ -71,7 +100,7 @@ fn sources_do_not_wait_for_each_other() {
 
 /// Runs what is due; expects success, and a line for the metric with each of these outcomes.
 async fn ran(stage: &Stage, outcomes: &[&str]) -> Result<()> {
-    let (code, lines) = once(stage).await?;
+    let (code, lines) = once(&stage.deployment).await?;
     ensure!(code == Some(0), "it ended with {code:?}: {lines:?}");
     let found: Vec<&str> = lines.iter().filter_map(|line| line["outcome"].as_str()).collect();
     ensure!(found == outcomes, "expected {outcomes:?}: {lines:?}");
@@ -83,8 +112,8 @@ async fn ran(stage: &Stage, outcomes: &[&str]) -> Result<()> {
 }
 
 /// `batch-layer schedule --once`: its exit code, and the JSON lines that it printed.
-async fn once(stage: &Stage) -> Result<(Option<i32>, Vec<Value>)> {
-    let process = stage.deployment.batch(&["schedule", "--once", "--output", "json"])?;
+async fn once(deployment: &Deployment) -> Result<(Option<i32>, Vec<Value>)> {
+    let process = deployment.batch(&["schedule", "--once", "--output", "json"])?;
     let code = process.end(DEADLINE).await?.code();
     let output = process.output()?;
     let lines = output.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str);

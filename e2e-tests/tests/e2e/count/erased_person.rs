@@ -99,6 +99,10 @@ fn a_person_is_erased_while_events_flow() {
         ensure!(!done["uncounted_since"].is_null(), "answers may still count the person: {done}");
         let out_of_reach = done["out_of_reach"].to_string();
         ensure!(out_of_reach.contains(&stage.topic) && out_of_reach.contains("retention.ms"), "{out_of_reach}");
+        outstanding(&stage, &["old_files"]).await?;
+        let status = stage.deployment.braid(&["status", "--http", client.url()], DEADLINE).await?;
+        let id = done["id"].as_str().context("no id")?;
+        ensure!(status.contains(&format!("erasure {id} of")) && status.contains("in no answer"), "{status}");
         let again = report(&stage, &erase).await?;
         ensure!(again["events"] == 0, "{again}");
 
@@ -122,6 +126,7 @@ fn a_person_is_erased_while_events_flow() {
         let erasure = &list["events"][0];
         ensure!(!erasure["versions"]["v1"]["deleted_at_us"].is_null(), "{list}");
         ensure!(!list.to_string().contains(PERSON), "the list names the person: {list}");
+        outstanding(&stage, &[]).await?;
         wait_for("no file to name the person", DEADLINE, async || {
             let holding = files_naming(&stage.deployment.store(), PERSON)?;
             Ok(Progress::when(holding.is_empty(), format_args!("{holding:?}")))
@@ -132,6 +137,17 @@ fn a_person_is_erased_while_events_flow() {
         stage.deployment.start(Layer::Archive).await?;
         is_exact(&client, arrived, &sent).await.context("after old files were deleted")
     });
+}
+
+/// Waits until the status lists these erasures: where something of each is left.
+async fn outstanding(stage: &Stage, expected: &[&str]) -> Result<()> {
+    wait_for("the status to follow the erasure", DEADLINE, async || {
+        let (_, status) = stage.client()?.get("/v1/status", &[]).await?;
+        let erasures = status["sources"][0]["erasures"].as_array().context("no list of erasures")?;
+        let left_in: Vec<&str> = erasures.iter().filter_map(|erasure| erasure["left_in"].as_str()).collect();
+        Ok(Progress::when(left_in == expected, format_args!("{erasures:?}")))
+    })
+    .await
 }
 
 /// Makes it late by the store's clock: the newest entry of the table's log was written then.

@@ -26,8 +26,9 @@ const SLICES: u64 = 4;
 const LONELY: &str = "lonely";
 /// A video without an event.
 const UNSEEN: &str = "unseen";
-/// What one total may cost of each shard: a script, its positions, and for each slice its counters, twice at most.
-const COMMANDS_MAX: u64 = PARTITIONS * (2 + 2 * SLICES);
+/// What one total may cost of each shard: its positions; then, of a key that is not held, a script, its positions, and for each slice
+/// its counters, twice at most.
+const COMMANDS_MAX: u64 = PARTITIONS * (3 + 2 * SLICES);
 
 #[test]
 fn sixty_days() {

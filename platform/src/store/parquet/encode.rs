@@ -59,8 +59,20 @@ impl RowGroups {
     /// # Errors
     /// If a column has a type that Parquet does not have.
     pub fn new(columns: &Schema, ranged: &[&str]) -> PolarsResult<RowGroups> {
+        RowGroups::with(columns, ranged, Effort::Thorough)
+    }
+
+    /// The same with less work, for a file that is soon merged with others.
+    ///
+    /// # Errors
+    /// If a column has a type that Parquet does not have.
+    pub fn quick(columns: &Schema, ranged: &[&str]) -> PolarsResult<RowGroups> {
+        RowGroups::with(columns, ranged, Effort::Quick)
+    }
+
+    fn with(columns: &Schema, ranged: &[&str], effort: Effort) -> PolarsResult<RowGroups> {
         let sink = Sink::default();
-        let writer = Effort::Thorough.writer(sink.clone())?.batched(columns)?;
+        let writer = effort.writer(sink.clone())?.batched(columns)?;
         let ranged = ranged.iter().map(|name| (*name).to_owned()).collect();
         Ok(RowGroups { writer, sink, ranged, rows: 0, ranges: Ranges::default() })
     }
@@ -133,8 +145,8 @@ pub(super) fn ranges(frame: &DataFrame, ranged: &[&str]) -> PolarsResult<Ranges>
             let values = range(values.str()?.iter().flatten());
             texts.extend(values.map(|(low, high)| ((*name).to_owned(), (low.to_owned(), high.to_owned()))));
         } else {
-            let values = range(values.cast(&DataType::Int64)?.i64()?.iter().flatten());
-            numbers.extend(values.map(|range| ((*name).to_owned(), range)));
+            let values = values.cast(&DataType::Int64)?;
+            numbers.extend(values.i64()?.min_max().map(|range| ((*name).to_owned(), range)));
         }
     }
     Ok((numbers, texts))
@@ -167,16 +179,18 @@ mod tests {
             let texts: Vec<String> = numbers.iter().map(|n| format!("t{n}")).collect();
             df!("n" => numbers, "s" => texts).expect("two columns")
         };
-        let mut groups = RowGroups::new(frame(&[]).schema(), &["n", "s"]).expect("begun");
-        let parts: [&[i64]; 4] = [&[5, 4], &[9], &[], &[1, 7]];
-        for part in parts {
-            groups.push(frame(part)).expect("encoded");
+        for begin in [RowGroups::new, RowGroups::quick] {
+            let mut groups = begin(frame(&[]).schema(), &["n", "s"]).expect("begun");
+            let parts: [&[i64]; 4] = [&[5, 4], &[9], &[], &[1, 7]];
+            for part in parts {
+                groups.push(frame(part)).expect("encoded");
+            }
+            let (bytes, rows, (numbers, texts)) = groups.finish().expect("finished");
+            assert_eq!((rows, numbers["n"], &texts["s"]), (5, (1, 9), &("t1".to_owned(), "t9".to_owned())));
+            let mut reader = ParquetReader::new(io::Cursor::new(bytes));
+            assert_eq!(reader.get_metadata().expect("a file").row_groups.len(), 3, "an empty one is none");
+            assert_eq!(reader.finish().expect("read"), frame(&[5, 4, 9, 1, 7]));
         }
-        let (bytes, rows, (numbers, texts)) = groups.finish().expect("finished");
-        assert_eq!((rows, numbers["n"], &texts["s"]), (5, (1, 9), &("t1".to_owned(), "t9".to_owned())));
-        let mut reader = ParquetReader::new(io::Cursor::new(bytes));
-        assert_eq!(reader.get_metadata().expect("a file").row_groups.len(), 3, "an empty one is none");
-        assert_eq!(reader.finish().expect("read"), frame(&[5, 4, 9, 1, 7]));
     }
 
     #[test]

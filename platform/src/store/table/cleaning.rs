@@ -19,7 +19,7 @@ impl Table {
     /// # Errors
     /// If the log cannot be read or written.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        deltalake::checkpoints::create_checkpoint(&self.delta, None)
+        deltalake::checkpoints::create_checkpoint(&self.read_back().await?, None)
             .await
             .map_err(|source| self.location.failed("write a checkpoint", source))?;
         let log = self.listed(Some("_delta_log")).await?;
@@ -112,8 +112,9 @@ impl Table {
 
     /// The files that commits have taken out of the table from that moment on, by the clocks of the writers.
     async fn removed_since(&self, at_us: i64) -> Result<HashSet<String>, StoreError> {
-        let log_store = self.delta.log_store();
-        let mut tombstones = self.snapshot()?.all_tombstones(log_store.as_ref());
+        let delta = self.read_back().await?;
+        let log_store = delta.log_store();
+        let mut tombstones = self.snapshot(&delta)?.all_tombstones(log_store.as_ref());
         let mut removed = HashSet::new();
         let failed = |source| self.location.failed("list the removed files", source);
         while let Some(tombstone) = tombstones.try_next().await.map_err(failed)? {

@@ -177,6 +177,22 @@ async fn a_table_whose_files_another_program_changed_is_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_writer_reads_back_of_its_commits_has_to_be_what_it_wrote() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut table = table(folder).await;
+    let first = add(&mut table, 1).await;
+    add(&mut table, 2).await;
+    let text = fs::read_to_string(entry(folder, 1)).expect("read");
+    fs::write(entry(folder, 1), text.replace(&first, "2026-01-01/another.parquet")).expect("written");
+    let differs = |error: &StoreError| matches!(error, StoreError::FilesDiffer { version: 2, found: 2, noted: 2, .. });
+    assert!(table.files().await.is_err_and(|error| differs(&error)));
+    assert!(table.note::<i64>("x").await.is_err_and(|error| differs(&error)), "it is looked at again");
+    fs::write(entry(folder, 1), text).expect("written");
+    assert_eq!(state(&table).await, state(&opened(folder).await).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn entries_of_older_versions_are_whole_and_need_no_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

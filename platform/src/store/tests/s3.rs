@@ -96,6 +96,20 @@ async fn a_look_for_newer_commits_takes_two_requests_however_long_the_log_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_takes_four_requests_however_much_the_table_holds() {
+    let server = S3Server::start().await.expect("a server");
+    let mut table = created(&Store::new(&settings_of(&server), "braid").expect("a store")).await;
+    for n in 1..=4 {
+        let file = table.write("2026-01-01", frame(&[1]), &["n"]).await.expect("written");
+        let before = server.requests();
+        let commit = Commit::new("WRITE", "day", 0).adding([file]).note("x", &n);
+        assert_eq!(table.commit(commit).await.expect("committed"), Committed::At(n));
+        assert_eq!(server.requests() - before, 4, "a look before it, the entry, and a look at both entries");
+    }
+    assert_eq!((table.files().await.expect("listed").len(), table.note("x").await.expect("read")), (4, Some(4_u64)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_superfluous_is_deleted_on_s3_too() {
     let server = S3Server::start().await.expect("a server");
     let store = Store::new(&settings_of(&server), "braid").expect("a store");

@@ -94,7 +94,7 @@ async fn of_three_days_of_commits_only_what_the_last_hour_needs_is_left() {
     let objects = Clocked::new(now_us);
     let mut writer = objects.store(retention()).open_or_create("a/b", &columns(), "day").await.expect("created");
     let (mut follower, mut sleeper, mut zombie) = (writer.clone(), writer.clone(), writer.clone());
-    // What readers of the last hour may still use: the minute in which that version was the newest, and its files.
+    // What readers of the last hour may still use: the minute until which that version was the newest, and its files.
     let mut used: VecDeque<(i64, BTreeSet<String>)> = VecDeque::new();
     let mut largest_checkpoints = [0; 3];
     for minute in 1..=MINUTES {
@@ -102,15 +102,6 @@ async fn of_three_days_of_commits_only_what_the_last_hour_needs_is_left() {
         let cleans = minute % CHECKPOINT_EVERY == 0;
         if cleans {
             writer = opened(&objects).await;
-        }
-        play(&mut writer, minute).await;
-        if cleans {
-            writer.checkpoint().await.expect("checkpointed");
-            writer.remove_orphans(HOUR, &HashSet::new()).await.expect("removed");
-            let largest = &mut largest_checkpoints[((minute - 1) / DAY) as usize];
-            *largest = bounded(&writer).await.max(*largest);
-        }
-        if minute % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
             used.retain(|(seen, _)| minute - seen <= 60);
             for path in used.iter().flat_map(|(_, paths)| paths) {
                 let file = follower.objects().head(&Path::from(path.as_str())).await;
@@ -120,6 +111,13 @@ async fn of_three_days_of_commits_only_what_the_last_hour_needs_is_left() {
             let followed = state(&follower).await;
             assert_eq!(followed, state(&writer).await, "minute {minute}");
             used.push_back((minute, followed.2));
+        }
+        play(&mut writer, minute).await;
+        if cleans {
+            writer.checkpoint().await.expect("checkpointed");
+            writer.remove_orphans(HOUR, &HashSet::new()).await.expect("removed");
+            let largest = &mut largest_checkpoints[((minute - 1) / DAY) as usize];
+            *largest = bounded(&writer).await.max(*largest);
         }
         if minute % (DAY + 7) == 0 {
             assert!(sleeper.refresh().await.expect("read"), "it slept for a day");

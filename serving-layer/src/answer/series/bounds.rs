@@ -6,6 +6,7 @@
 
 use shared_logic::time::{TimeRange, bucket_start};
 
+use crate::answer::selection::range;
 use crate::answer::{bound_text, duration_text};
 use crate::problem::Problem;
 
@@ -25,8 +26,7 @@ impl Bounds {
 
     /// The range, up to the limits of time where an end is open.
     pub(super) fn range(self) -> TimeRange {
-        let all = TimeRange::ALL;
-        TimeRange { from_us: self.from_us.unwrap_or(all.from_us), to_us: self.to_us.unwrap_or(all.to_us) }
+        range((self.from_us, self.to_us))
     }
 
     /// Fills open ends; `extent` is the first and the last bucket with data.

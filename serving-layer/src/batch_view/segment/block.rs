@@ -128,10 +128,6 @@ pub(super) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn of(content: &'a [u8]) -> Groups<'a> {
-        Groups { rest: content, key: Vec::new() }
-    }
-
     /// Goes to the next group and gives its payload; `None` after the last.
     pub(super) fn advance(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         if self.rest.is_empty() {

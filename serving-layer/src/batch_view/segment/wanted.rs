@@ -1,12 +1,14 @@
 //! Which blocks and rows of a segment a question about one key needs.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use shared_logic::measure::{MeasureKind, Value};
 
 use super::TOTAL;
-use super::block::{Child, Groups, Malformed, Rows};
+use super::block::{Child, Malformed, Rows};
 use super::frame::Place;
+use super::search::Search;
 
 /// Which rows of a key are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,21 +39,28 @@ impl<'a> Wanted<'a> {
     /// Where the blocks one level below lie that may hold something of it: the last one that begins at or before the first wanted
     /// row, and all that begin behind that, up to the last wanted row.
     pub(super) fn below(&self, content: &[u8]) -> Result<Vec<Place>, Malformed> {
-        let (mut at_or_before, mut behind) = (None, Vec::new());
-        let mut groups = Groups::of(content);
-        while let Some(payload) = groups.advance()? {
+        let (mut at_or_before, mut places) = (None, Vec::new());
+        let mut groups = Search::of(content, self.key);
+        while let Some((order, payload)) = groups.advance()? {
+            if order == Ordering::Less {
+                at_or_before = Some(payload);
+                continue;
+            }
             let child = Child::read(payload)?;
-            let begins = (groups.key.as_slice(), child.slot);
-            if begins > (self.key, self.last) {
+            let begins = |slot: u32| order.then(child.slot.cmp(&slot));
+            if begins(self.last) == Ordering::Greater {
                 break;
             }
-            if begins <= (self.key, self.first) {
-                at_or_before = Some(child.place);
+            if begins(self.first) == Ordering::Greater {
+                places.push(child.place);
             } else {
-                behind.push(child.place);
+                at_or_before = Some(payload);
             }
         }
-        Ok(at_or_before.into_iter().chain(behind).collect())
+        if let Some(payload) = at_or_before {
+            places.insert(0, Child::read(payload)?.place);
+        }
+        Ok(places)
     }
 
     /// Hands over what a block of rows holds of it.
@@ -61,13 +70,12 @@ impl<'a> Wanted<'a> {
         kinds: &[MeasureKind],
         row: &mut dyn FnMut(u32, &[Value]),
     ) -> Result<(), Malformed> {
-        let (mut groups, mut values) = (Groups::of(content), Vec::with_capacity(kinds.len()));
-        while let Some(payload) = groups.advance()? {
-            if groups.key.as_slice() < self.key {
-                continue;
-            }
-            if groups.key.as_slice() > self.key {
-                break;
+        let (mut groups, mut values) = (Search::of(content, self.key), Vec::with_capacity(kinds.len()));
+        while let Some((order, payload)) = groups.advance()? {
+            match order {
+                Ordering::Less => continue,
+                Ordering::Equal => {}
+                Ordering::Greater => break,
             }
             let mut rows = Rows::of(payload);
             while let Some(found) = rows.advance(kinds, &mut values)? {

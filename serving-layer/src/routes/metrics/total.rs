@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::Response;
 use platform::clock;
 
 use super::as_required;
 use super::query::Query;
-use crate::answer::{self, Answer};
+use crate::answer;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::{NameInPath, RequestedVersion};
@@ -19,10 +19,9 @@ pub(crate) async fn total(
     RequestedVersion(version): RequestedVersion,
     NameInPath(name): NameInPath,
     RawQuery(query): RawQuery,
-) -> Result<Json<Answer>, Problem> {
-    let now_us = clock::now_us();
+) -> Result<Response, Problem> {
     let metric = version.metric(&name)?;
-    let query = Query::total(query.as_deref(), &version.catalog, metric, now_us)?;
-    let answer = answer::total(&version, metric, &query.selection, &app.http, now_us).await?;
-    as_required(answer, &query).map(Json)
+    let query = Query::total(query.as_deref(), &version.catalog, metric, clock::now_us())?;
+    let answer = answer::total(&version, metric, &query.selection, &app.http).await?;
+    as_required(&answer, &query)
 }

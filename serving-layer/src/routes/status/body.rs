@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use shared_logic::contracts::archive::{ColumnsOnly, Lost, Place};
+use shared_logic::contracts::archive::{ColumnsOnly, LeftIn, Lost, Place};
 use shared_logic::rejection::Reason;
 
 use crate::routes::streams::written::StreamStatus;
@@ -58,6 +58,10 @@ pub(super) struct SourceStatus {
     pub(super) logs_not_shown: usize,
     pub(super) partitions: Vec<PartitionStatus>,
     pub(super) rejects: Vec<RejectStatus>,
+    /// The erasures of which something is outstanding.
+    pub(super) erasures: Vec<ErasureStatus>,
+    /// How many others there are.
+    pub(super) erasures_not_shown: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +98,22 @@ pub(super) struct PartitionStatus {
     pub(super) archive_lag: Option<i64>,
     pub(super) lost: Vec<Lost>,
     pub(super) not_decodable: Vec<ColumnsOnly>,
+}
+
+/// An erasure that is not finished, or could not reach everything.
+#[derive(Debug, Serialize)]
+pub(super) struct ErasureStatus {
+    /// What stands for its condition.
+    pub(super) id: String,
+    /// How many events it has taken out of the archive.
+    pub(super) events: u64,
+    pub(super) left_in: Option<LeftIn>,
+    /// Since when that is so.
+    pub(super) since: Option<String>,
+    /// Events of earlier days were not found, and some view holds such days.
+    pub(super) retired_before: Option<String>,
+    /// How many records could not be judged.
+    pub(super) without_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]

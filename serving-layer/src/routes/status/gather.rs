@@ -12,6 +12,7 @@ use shared_logic::time::{format_day, format_rfc3339};
 
 use super::OVER_SHOWN;
 use super::body::{ImportStatus, LogStatus, PartitionStatus, RejectStatus, SourceStatus};
+use super::erasures;
 use crate::snapshot::Snapshot;
 use crate::speed_view::ShardReadings;
 use crate::topics::TopicClient;
@@ -40,7 +41,7 @@ impl<'a> SourceReader<'a> {
         let archive = self.snapshot.archive(&self.source.name);
         let no_facts = Facts::default();
         let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
-        let rules = self.source.rules();
+        let rules = self.source.decoding_rules();
         let hidden = facts.hidden(&self.version.catalog.deployment.version, &rules, OVER_SHOWN);
         let ids = self.partitions(facts, &hidden);
         let read = self.version.speed.positions(&self.source.name, ids.iter().cloned()).await.unwrap_or_default();
@@ -60,6 +61,8 @@ impl<'a> SourceReader<'a> {
             count: rejects.count,
             last: rejects.last.clone(),
         });
+        let version = &self.version.catalog.deployment.version;
+        let (erasures, erasures_not_shown) = erasures::outstanding(facts, version, &self.first_held());
         let status = SourceStatus {
             name: self.source.name.clone(),
             topic: self.source.topic.clone(),
@@ -71,8 +74,16 @@ impl<'a> SourceReader<'a> {
             logs_not_shown: hidden.len(),
             partitions: partitions.collect(),
             rejects: rejects.collect(),
+            erasures,
+            erasures_not_shown,
         };
         (status, error)
+    }
+
+    /// The first day that each view of the source holds, in days since 1970; `None`: every day.
+    fn first_held(&self) -> Vec<Option<i64>> {
+        let metrics = self.version.catalog.metrics_of(&self.source.name);
+        metrics.filter_map(|metric| self.snapshot.view(&metric.name)).map(|view| view.note.retired_before).collect()
     }
 
     /// The topic's log.
@@ -116,15 +127,16 @@ impl<'a> SourceReader<'a> {
             speed_lag: end.zip(cursor).map(|(end, cursor)| (end - cursor).max(0)),
             archive_lag: end.zip(archived).map(|(end, archived)| (end - archived.next).max(0)),
             lost: archived.map(|archived| archived.lost.clone()).unwrap_or_default(),
-            not_decodable: self.not_decodable(archived),
+            not_decodable: self.not_decodable(facts, archived),
         }
     }
 
-    /// The ranges that were archived without bytes under other rules than the source has now.
-    fn not_decodable(&self, archived: Option<&PartitionFacts>) -> Vec<ColumnsOnly> {
-        let rules = self.source.rules();
+    /// The ranges that were archived without bytes, and that cannot be decoded under the rules that the source has now.
+    fn not_decodable(&self, facts: &Facts, archived: Option<&PartitionFacts>) -> Vec<ColumnsOnly> {
+        let rules = self.source.decoding_rules();
+        let decodable = facts.decodable(&rules);
         let ranges = archived.into_iter().flat_map(|archived| &archived.columns_only);
-        ranges.filter(|range| range.rules != rules).cloned().collect()
+        ranges.filter(|range| !decodable.holds(range)).cloned().collect()
     }
 
     /// Why the topic's last description failed.

@@ -27,6 +27,11 @@ impl Mistakes {
         self.found.borrow_mut().push(Mistake { line, what: one_line(what.into()), fix: one_line(fix.into()) });
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
     /// All of them by line; on one line, in the order in which they were found.
     pub(super) fn in_order(self) -> Vec<Mistake> {
         let mut found = self.found.into_inner();
@@ -101,6 +106,13 @@ impl<'t> Table<'t> {
     /// Whether the key is there.
     pub(super) fn holds(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Where the key stands, if it does; it is then not unknown.
+    pub(super) fn set_aside(&mut self, key: &str) -> Option<usize> {
+        let at = self.key_at(key)?;
+        self.known.push(key.to_owned());
+        Some(at)
     }
 
     /// Whether the key is there and holds a table.

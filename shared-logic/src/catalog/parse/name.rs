@@ -1,6 +1,6 @@
 //! Which names are allowed.
 //!
-//! Names of sources, metrics and measures become parts of Redis keys, paths, columns and URLs, so only plain ones are
+//! Names of sources, streams, metrics, measures and rules become parts of Redis keys, paths, columns and URLs, so only plain ones are
 //! allowed. Producers choose field names, so a field may also be called `videoId`; and whatever they call it otherwise, a
 //! `path` names it.
 
@@ -9,7 +9,7 @@ use super::document::{Mistakes, Text};
 /// Longer names are refused.
 const LENGTH_MAX: usize = 64;
 
-/// Refuses a name of a source, metric, measure or derived value that is not `[a-z][a-z0-9_]*`.
+/// Refuses a name of a source, stream, metric, measure, derived value or rule that is not `[a-z][a-z0-9_]*`.
 pub(super) fn check(mistakes: &Mistakes, name: Text<'_>, noun: &str) {
     let plain = name.value.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     if !(plain && name.value.starts_with(|c: char| c.is_ascii_lowercase()) && name.value.len() <= LENGTH_MAX) {
@@ -32,6 +32,15 @@ pub(super) fn check_field(mistakes: &Mistakes, name: Text<'_>, columns: bool) {
         return;
     };
     mistakes.report(name.at, what, fix_of_field(name.value, columns));
+}
+
+/// Refuses a field of a stream that has no plain name.
+pub(super) fn check_output(mistakes: &Mistakes, name: Text<'_>) {
+    let plain = name.value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    if !(plain && name.value.starts_with(|c: char| c.is_ascii_alphabetic()) && name.value.len() <= LENGTH_MAX) {
+        let fix = format!("use letters, digits and _, beginning with a letter, at most {LENGTH_MAX} characters");
+        mistakes.report(name.at, format!("`{}` is no name for a field", name.value), fix);
+    }
 }
 
 /// What to write for a field whose producers call it so: a plain name, and theirs as its path. `columns`: whether fields are told

@@ -1,6 +1,7 @@
 //! Reads `[sources.…]`: a topic, how its bytes become events, and what identifies an event.
 
 use super::document::{Table, Text};
+use super::duration::duration;
 use super::event_id::event_id;
 use super::size::size;
 use super::{columns, event_time, field, name, retain, schedule};
@@ -8,10 +9,8 @@ use crate::catalog::{KeptBytes, Source, Start};
 use crate::format::Format;
 use crate::schema::{Field, FieldType};
 use crate::suggest;
-use crate::time::{DAY_US, HOUR_US, SECOND_US, parse_duration_us};
+use crate::time::{DAY_US, HOUR_US, SECOND_US};
 
-/// Ages beyond a century are refused, so that sums with any instant stay within 64 bits.
-const AGE_MAX_US: i64 = 36_525 * DAY_US;
 /// The most bytes of a record, unless the source says otherwise.
 const MAX_RECORD: u64 = 1 << 20;
 
@@ -90,6 +89,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         dedup_window: dedup_window.unsigned_abs(),
         fields,
         is_stream: false,
+        written_by: None,
         rekeyed: false,
     };
     Draft { source, topic_at: topic.at, doubtful }
@@ -149,18 +149,6 @@ fn null_texts(table: &mut Table<'_>, format: Option<Format>) -> Vec<String> {
         Some(_) => {}
     }
     texts
-}
-
-/// A duration of at least `least_us`, in microseconds.
-fn duration(table: &mut Table<'_>, key: &str, least_us: i64) -> Option<i64> {
-    let text = table.text(key)?;
-    let us = parse_duration_us(text.value).filter(|us| (least_us..=AGE_MAX_US).contains(us));
-    if us.is_none() {
-        let least = if least_us == 0 { "0s" } else { "1s" };
-        let fix = format!("write a duration from {least} to 36525d, such as \"90s\", \"1h\" or \"400d\"");
-        table.mistakes.report(text.at, format!("`{key}` is \"{}\"", text.value), fix);
-    }
-    us
 }
 
 /// How payloads are written. A build without the feature `registry` knows the formats of a schema registry only by name.

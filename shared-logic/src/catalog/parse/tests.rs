@@ -1,3 +1,4 @@
+mod streams;
 mod written;
 
 use super::super::{Catalog, Mistake, Start};
@@ -65,6 +66,12 @@ fn the_shipped_catalog_is_read() {
     assert_eq!(kinds, [MeasureKind::Count, MeasureKind::SumInt]);
     assert_eq!((metric.grain_us, metric.by.as_slice()), (60_000_000, ["video_id".to_owned()].as_slice()));
     assert_eq!(catalog.metrics_of("access_log").count(), 1);
+    let streams: Vec<(&str, &str)> =
+        catalog.streams.values().map(|stream| (stream.name.as_str(), stream.from.as_str())).collect();
+    assert_eq!(streams, [("fraud_alerts", "transactions"), ("revenue_5m", "orders"), ("visits", "clicks")]);
+    assert_eq!((catalog.inputs().count(), catalog.sources.len()), (5, 8));
+    assert!(catalog.input("visits").is_err_and(|error| error.to_string().contains("are made from those of `clicks`")));
+    assert!(catalog.input("clicks").is_ok() && catalog.input("click").is_err());
 }
 
 #[test]
@@ -255,7 +262,8 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ("\"1m\"", "\"500ms\"", 26, "below a second", "\"10s\""),
         ("views = \"count()\"", "Views = \"count()\"", 28, "`Views` is no name for a measure", "a-z"),
         ("views = \"count()\"", "views = \"counts()\"", 28, "`counts` is not an aggregation", "count()"),
-        ("views = \"count()\"", "views = \"count(dwell_ms)\"", 28, "is not offered", "IS NOT NULL"),
+        ("views = \"count()\"", "views = \"count(1)\"", 28, "names no field", "write count()"),
+        ("dwell_ms = \"sum(dwell_ms)\"", "dwell_ms = \"avg(note)\"", 29, "`avg` wants int or float", "avg(…)"),
         ("views = \"count()\"", "bucket = \"count()\"", 28, "called like another column", "otherwise"),
         (
             "views = \"count()\"",
@@ -388,7 +396,7 @@ fn every_mistake_is_reported_at_once_and_in_order() {
         .replace("400d", "long")
         .replace("status = 200", "sttaus = 200")
         .replace("\"1m\"", "\"1w\"")
-        .replace("sum(dwell_ms)", "avg(dwell_ms)");
+        .replace("sum(dwell_ms)", "mean(dwell_ms)");
     let lines: Vec<usize> = mistakes(&text).iter().map(|mistake| mistake.line).collect();
     assert_eq!(lines, [3, 12, 24, 26, 29]);
 }

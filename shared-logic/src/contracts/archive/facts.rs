@@ -24,11 +24,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use archive_again::{NotHeld, TopicLog, WhyNotHeld};
-pub use erasures::{ErasedIn, ErasedPart, Erasure};
+pub use erasures::{ErasedIn, ErasedPart, Erasure, LeftIn, Unreached};
 pub use imports::{Import, ImportedRecords, import_log};
-pub use kept_bytes::ColumnsOnly;
+pub use kept_bytes::{ColumnsOnly, Decodable};
 use written::Written;
 
+use super::OlderLayout;
 use crate::catalog::RulesHash;
 use crate::log::{PartitionId, Witness};
 use crate::rejection::Reason;
@@ -44,6 +45,8 @@ pub struct Facts {
     /// The rules of the files that name none, which were written before bytes were kept; `None` if there are no such
     /// files, or no archiver that keeps bytes has started yet.
     pub unnamed_rules: Option<RulesHash>,
+    /// What the events of these files tell under other rules; `None` if that is not known, or there are no such files.
+    pub older_layout: Option<OlderLayout>,
     /// Whether an archiver that keeps bytes has started.
     pub keeps_bytes: bool,
     /// The first day, in days since 1970, of which the archive holds every row; `None`: it holds those of all days.

@@ -4,16 +4,19 @@
 //! script refuses where the shard is not the one that was read, so nothing is lost between the two, and writing the same
 //! values twice is writing them once.
 //!
-//! It reads each key's own field first. That field lists the key's other chunks ([`chunks`](super)), so a second look is needed
-//! only for keys that the micro-batch adds to in such a chunk.
+//! It reads each key's own field first, unless it [knows](KnownFields) what that holds. The field lists the key's other chunks
+//! ([`chunks`](super)), so a second look is needed only for keys that the micro-batch adds to in such a chunk.
 
-use std::collections::HashMap;
+use std::io::Write;
+use std::mem;
+use std::slice;
 
-use super::chunks::{Chunks, own_field};
+use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of};
+use super::known::{KnownFields, OwnFields};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
-use crate::group_key::GroupKey;
+use crate::hash_index::Texts;
 use crate::measure::{MeasureKind, Value};
 use crate::partial::Partials;
 use crate::time::bucket_index;
@@ -24,9 +27,8 @@ pub struct Addition {
     /// What is counted.
     pub definition: DefinitionHash,
     kinds: Vec<MeasureKind>,
-    /// The group keys' texts, one behind the other, and where each ends.
-    keys: String,
-    ends: Vec<usize>,
+    /// The group keys' texts, each once.
+    keys: Texts,
     /// Ascending, each pair of key and bucket once.
     rows: Vec<Row>,
     /// Row-major, one per measure.
@@ -36,13 +38,16 @@ pub struct Addition {
 /// The number of a group key, the index of a bucket, and the row of its values.
 type Row = (u32, i64, u32);
 
+/// How many fields one argument of the apply script holds. Lua has room for nearly 8,000 values at a time, and a field is two.
+const FIELDS_PER_ARGUMENT: usize = 3_000;
+
 /// What a new field holds.
-const NO_VALUES: &[u8] = &[];
+const NOTHING: &[u8] = &[];
 
 /// What the fields held that an addition adds to.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
-    /// The keys' own fields, in the order of [`Addition::keys`].
+    /// The fields that [`Addition::unknown`] names, in its order.
     pub own: Vec<Option<Vec<u8>>>,
     /// The fields that [`Addition::further`] names, in its order.
     pub further: Vec<Option<Vec<u8>>>,
@@ -54,18 +59,12 @@ impl Addition {
         let mut addition = Addition {
             definition,
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-            keys: String::new(),
-            ends: Vec::new(),
+            keys: Texts::default(),
             rows: Vec::with_capacity(partials.len()),
             values: Vec::with_capacity(partials.len() * metric.measures.len()),
         };
-        let mut numbers: HashMap<&GroupKey, u32> = HashMap::with_capacity(partials.len());
         for (row, (key, bucket, values)) in (0_u32..).zip(partials.rows()) {
-            let number = *numbers.entry(key).or_insert_with(|| {
-                addition.keys.push_str(key.as_str());
-                addition.ends.push(addition.keys.len());
-                u32::try_from(addition.ends.len() - 1).expect("a micro-batch is bounded")
-            });
+            let number = addition.keys.number(key.as_str());
             addition.rows.push((number, bucket_index(bucket, metric.grain_us), row));
             addition.values.extend_from_slice(values);
         }
@@ -84,25 +83,30 @@ impl Addition {
         addition
     }
 
-    /// Whether nothing is added.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The group keys that are added to, each once: the names of the fields that are read first.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        let begins = [0].into_iter().chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, end)| &self.keys[begin..*end])
+    /// The names of the fields that are to be read first: the own ones of the group keys that are added to, but for those that are
+    /// known.
+    pub fn unknown<'a>(&'a self, known: &'a KnownFields) -> impl Iterator<Item = &'a str> {
+        let fields = known.of(&self.definition);
+        let is_known = move |key: &str| known.are_all() || fields.is_some_and(|fields| fields.get(key).is_some());
+        self.keys.iter().filter(move |key| !is_known(key))
     }
 
     /// The names of the other fields that are to be read, given what the keys' own fields held.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn further(&self, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
+    pub fn further(&self, known: &KnownFields, own: &[Option<Vec<u8>>]) -> Result<Vec<String>, UnknownReply> {
         let mut names = Vec::new();
-        for (key, rows, held) in self.by_key(own)? {
-            let Some(field) = held else { continue };
+        // As a rule, no key has other chunks.
+        if !known.list_others() && !own.iter().flatten().any(|field| lists_others(field)) {
+            return Ok(names);
+        }
+        let nothing = OwnFields::default();
+        let (fields, mut own) = (known.of(&self.definition).unwrap_or(&nothing), own.iter());
+        for (key, rows) in self.by_key() {
+            let Some(field) = held(fields, known.are_all(), &mut own, key)?.filter(|field| lists_others(field)) else {
+                continue;
+            };
             let (chunks, _) = own_field(field)?;
             let touched = by_chunk(rows).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
             names.extend(touched.map(|chunk| field_name(chunk, key)));
@@ -110,18 +114,22 @@ impl Addition {
         Ok(names)
     }
 
-    /// Merges into what the fields held, and gives what those hold then that change: one MessagePack array
-    /// `field, value, …` for the apply script.
+    /// Merges into what the fields held, and gives what those hold then that change: arguments for the apply script, each with fields
+    /// and their values as MessagePack texts `field value field …`. `known` is what the slice holds once that script is done.
     ///
     /// # Errors
     /// If a field held something that no worker writes.
-    pub fn merged(&self, held: &Held) -> Result<Vec<u8>, UnknownReply> {
-        let mut out = Fields::with_capacity(self.keys.len() + self.ends.len() * 32);
-        let (mut further, mut values) = (held.further.iter(), Vec::new());
-        for (key, rows, held) in self.by_key(&held.own)? {
+    pub fn merged(&self, known: &mut KnownFields, held_fields: &Held) -> Result<Vec<Vec<u8>>, UnknownReply> {
+        let mut out = Arguments::default();
+        let (mut read, mut further) = (held_fields.own.iter(), held_fields.further.iter());
+        let (mut values, mut bucket) = (Vec::new(), Vec::new());
+        let (are_all, mut lack_one, mut list_others) = (known.are_all(), false, false);
+        let fields = known.of_mut(&self.definition);
+        for (key, rows) in self.by_key() {
+            let held = held(fields, are_all, &mut read, key)?;
             let (mut chunks, own) = match held {
                 Some(field) => own_field(field)?,
-                None => (Chunks::new(chunk_of(rows[0].1).0), NO_VALUES),
+                None => (Chunks::new(chunk_of(rows[0].1).0), NOTHING),
             };
             let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
             for (chunk, rows) in by_chunk(rows) {
@@ -137,45 +145,52 @@ impl Addition {
                     None
                 };
                 values.clear();
-                self.merge_chunk(&mut values, held.unwrap_or_default(), rows)?;
+                self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
                 out.push(&field_name(chunk, key), &values);
             }
             if has_new || !of_own.is_empty() {
                 values.clear();
-                values.extend_from_slice(chunks.to_string().as_bytes());
-                values.push(b';');
-                self.merge_chunk(&mut values, own, of_own)?;
+                match held {
+                    // The list as it stands there.
+                    Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
+                    _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                }
+                self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
                 out.push(key, &values);
+                lack_one |= !fields.keep(key, &values);
+                list_others |= lists_others(&values);
             }
         }
-        if further.next().is_some() { Err(other_fields()) } else { Ok(out.into_bytes()) }
+        known.note(lack_one, list_others);
+        if read.next().is_some() || further.next().is_some() { Err(other_fields()) } else { Ok(out.finish()) }
     }
 
-    /// Each group key with its rows and with what its own field held.
-    fn by_key<'a>(&'a self, own: &'a [Option<Vec<u8>>]) -> Result<impl Iterator<Item = KeyRows<'a>>, UnknownReply> {
-        if own.len() != self.ends.len() {
-            return Err(other_fields());
-        }
+    /// Each group key with its rows.
+    fn by_key(&self) -> impl Iterator<Item = (&str, &[Row])> {
         // Every key has a row, and rows are in the order of their keys.
-        let rows = self.rows.chunk_by(|one, next| one.0 == next.0);
-        Ok(self.keys().zip(rows).zip(own).map(|((key, rows), held)| (key, rows, held.as_deref())))
+        self.keys.iter().zip(self.rows.chunk_by(|one, next| one.0 == next.0))
     }
 
-    /// Merges the rows of one chunk into what was held of it; both are ascending by bucket.
-    fn merge_chunk(&self, out: &mut Vec<u8>, mut held: &[u8], rows: &[Row]) -> Result<(), UnknownReply> {
+    /// Merges the rows of one chunk into what was held of it; both are ascending by bucket. `bucket` is room for the values of one.
+    fn merge_chunk(
+        &self,
+        out: &mut Vec<u8>,
+        mut held: &[u8],
+        rows: &[Row],
+        bucket: &mut Vec<Value>,
+    ) -> Result<(), UnknownReply> {
         let mut rows = rows.iter().map(|(_, bucket, row)| (chunk_of(*bucket).1, self.row(*row))).peekable();
-        let mut values = Vec::with_capacity(self.kinds.len());
-        while let Some(place) = counters::read(&mut held, &self.kinds, &mut values)? {
+        while let Some(place) = counters::read(&mut held, &self.kinds, bucket)? {
             while let Some((before, added)) = rows.next_if(|row| row.0 < place) {
                 counters::write(out, before, &self.kinds, added);
             }
             if let Some((_, added)) = rows.next_if(|row| row.0 == place) {
-                for ((value, kind), added) in values.iter_mut().zip(&self.kinds).zip(added) {
+                for ((value, kind), added) in bucket.iter_mut().zip(&self.kinds).zip(added) {
                     // A slice keeps 64 bits at every step: what leaves them stays an overflow until the next reconcile.
                     *value = kind.merge(value.clone(), added.clone().finalized()).finalized();
                 }
             }
-            counters::write(out, place, &self.kinds, &values);
+            counters::write(out, place, &self.kinds, bucket);
         }
         rows.for_each(|(place, added)| counters::write(out, place, &self.kinds, added));
         Ok(())
@@ -187,8 +202,18 @@ impl Addition {
     }
 }
 
-/// A group key, its rows, and what its own field held.
-type KeyRows<'a> = (&'a str, &'a [Row], Option<&'a [u8]>);
+/// What a key's own field holds: as it is known, or else as it was read.
+fn held<'a, 'b: 'a>(
+    known: &'a OwnFields,
+    are_all: bool,
+    read: &mut slice::Iter<'b, Option<Vec<u8>>>,
+    key: &str,
+) -> Result<Option<&'a [u8]>, UnknownReply> {
+    match known.get(key) {
+        None if !are_all => Ok(read.next().ok_or_else(other_fields)?.as_deref()),
+        field => Ok(field),
+    }
+}
 
 /// Rows of one key by chunk, ascending.
 fn by_chunk(rows: &[Row]) -> impl Iterator<Item = (i64, &[Row])> {
@@ -205,32 +230,36 @@ fn other_fields() -> UnknownReply {
     UnknownReply { what: "other fields than were asked for".to_owned() }
 }
 
-/// A MessagePack array of fields and their values.
-struct Fields {
-    bytes: Vec<u8>,
-    items: u32,
+/// Fields and their values, one behind the other, in arguments of [`FIELDS_PER_ARGUMENT`].
+#[derive(Default)]
+struct Arguments {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    /// How many fields the last one has.
+    fields: usize,
 }
 
-impl Fields {
-    fn with_capacity(bytes: usize) -> Fields {
-        let mut fields = Fields { bytes: Vec::with_capacity(bytes), items: 0 };
-        // The number of items is known at the end.
-        fields.bytes.extend_from_slice(&[0xdd, 0, 0, 0, 0]);
-        fields
-    }
-
+impl Arguments {
     fn push(&mut self, name: &str, value: &[u8]) {
+        if self.fields == FIELDS_PER_ARGUMENT {
+            // The next one is about as long.
+            let next = Vec::with_capacity(self.last.len() + self.last.len() / 8);
+            self.full.push(mem::replace(&mut self.last, next));
+            self.fields = 0;
+        }
+        self.fields += 1;
         for bytes in [name.as_bytes(), value] {
             let length = u32::try_from(bytes.len()).expect("a field is bounded");
-            rmp::encode::write_str_len(&mut self.bytes, length).expect("a vector takes every byte");
-            self.bytes.extend_from_slice(bytes);
-            self.items += 1;
+            rmp::encode::write_str_len(&mut self.last, length).expect("a vector takes every byte");
+            self.last.extend_from_slice(bytes);
         }
     }
 
-    fn into_bytes(mut self) -> Vec<u8> {
-        self.bytes[1..5].copy_from_slice(&self.items.to_be_bytes());
-        self.bytes
+    fn finish(mut self) -> Vec<Vec<u8>> {
+        if !self.last.is_empty() {
+            self.full.push(self.last);
+        }
+        self.full
     }
 }
 

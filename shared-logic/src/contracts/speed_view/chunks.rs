@@ -108,6 +108,11 @@ impl FromStr for Chunks {
     }
 }
 
+/// Whether a key's own field lists other chunks, which have fields of their own.
+pub(super) fn lists_others(field: &[u8]) -> bool {
+    field.iter().take_while(|byte| **byte != b';').any(|byte| *byte == b',')
+}
+
 /// Reads a key's own field: its chunks, and the values of the first of them.
 ///
 /// # Errors
@@ -177,6 +182,7 @@ mod tests {
     fn what_no_worker_writes_is_no_own_field() {
         let (chunks, values) = own_field(b"3,5+1;\x01;\x02").expect("readable");
         assert_eq!((chunks.own, chunks.has_field(6), values), (3, true, b"\x01;\x02".as_slice()));
+        assert!(lists_others(b"3,5+1;\x01") && !lists_others(b"-3;\x01,") && !lists_others(b""));
         for strange in [b"3,5".as_slice(), b"", b";", b"\xff;", b"a;"] {
             assert!(own_field(strange).is_err(), "{strange:02x?}");
         }

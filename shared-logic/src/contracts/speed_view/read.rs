@@ -2,12 +2,11 @@
 
 use super::chunks::ChunkRange;
 use super::counters::{self, Counters};
-use super::script::{self, UnknownReply, position_text};
+use super::script::{self, UnknownReply};
 use super::shard::Shard;
 use super::{Instance, ShardKeys};
 use crate::catalog::DefinitionHash;
 use crate::group_key::GroupKey;
-use crate::log::Position;
 use crate::measure::MeasureKind;
 
 /// The counters of one group key in one slice, as a reader asks for them.
@@ -25,9 +24,6 @@ pub struct Wanted<'a> {
     pub key: &'a GroupKey,
     /// The chunks that the reader needs.
     pub chunks: ChunkRange,
-    /// The cursor at which the reader has read the same before. They are read again only if the cursor has moved, since
-    /// counters change only together with it.
-    pub held: Option<Position>,
 }
 
 /// What the read script is asked.
@@ -35,29 +31,36 @@ pub struct Wanted<'a> {
 pub struct Request {
     /// The keys of counters, each once. The script's first key is that of the shard.
     pub keys: Vec<String>,
-    /// Five for each [`Wanted`]: the number of its key, the group key, the first and the last chunk, and the position.
+    /// Four for each [`Wanted`]: the number of its key, the group key, and the first and the last chunk.
     pub arguments: Vec<String>,
 }
 
-/// The chunks that were found, each with its values; `None` if they are still as the reader holds them.
-pub type FoundChunks = Option<Vec<(i64, Vec<u8>)>>;
+/// The chunks that were found, each with its values.
+pub type FoundChunks = Vec<(i64, Vec<u8>)>;
 
-/// What the read script answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// The shard's positions.
+/// A shard at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Its positions.
     pub shard: Shard,
     /// The latest moment at which the log's end was asked and is by now at or below the cursor; microseconds since 1970 by
     /// the worker's clock, if there was one.
     pub as_of_us: Option<i64>,
-    /// For each [`Wanted`] its counters; `None`: they are still as the reader holds them.
-    pub counters: Vec<Option<Counters>>,
+}
+
+/// What the read script answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The shard at the moment at which the counters were read.
+    pub state: State,
+    /// For each [`Wanted`] its counters.
+    pub counters: Vec<Counters>,
 }
 
 impl Request {
     /// How the script is asked for those counters.
     pub fn new(keys: &ShardKeys, wanted: &[Wanted<'_>]) -> Request {
-        let mut request = Request { keys: Vec::new(), arguments: Vec::with_capacity(wanted.len() * 5) };
+        let mut request = Request { keys: Vec::new(), arguments: Vec::with_capacity(wanted.len() * 4) };
         for each in wanted {
             let name = keys.counters(each.instance, each.slice, each.definition);
             let known = request.keys.iter().position(|key| *key == name);
@@ -70,7 +73,6 @@ impl Request {
             request.arguments.push(each.key.as_str().to_owned());
             request.arguments.push(each.chunks.first.to_string());
             request.arguments.push(each.chunks.last.to_string());
-            request.arguments.push(each.held.map_or(String::new(), position_text));
         }
         request
     }
@@ -88,17 +90,16 @@ impl Reading {
             let what = format!("counters of {} keys instead of {}", found.len(), wanted.len());
             return Err(UnknownReply { what });
         }
-        let counters = found.iter().zip(wanted).map(|(found, wanted)| {
-            let Some(chunks) = found else { return Ok(None) };
+        let counters = found.iter().zip(wanted).map(|(chunks, wanted)| {
             let mut counters = Counters::new();
             for (chunk, values) in chunks {
                 counters::read_chunk(*chunk, values, wanted.kinds, &mut counters)?;
             }
-            Ok(Some(counters))
+            Ok(counters)
         });
         let counters = counters.collect::<Result<_, _>>()?;
         let shard = script::shard(cursor, begins, definitions, instance, witnesses, truncated)?;
-        Ok(Reading { shard, as_of_us: as_of.parse().ok(), counters })
+        Ok(Reading { state: State { shard, as_of_us: as_of.parse().ok() }, counters })
     }
 }
 
@@ -106,7 +107,7 @@ impl Reading {
 mod tests {
     use super::*;
     use crate::catalog::Deployment;
-    use crate::log::{Content, PartitionId, Witness};
+    use crate::log::PartitionId;
 
     #[test]
     fn each_hash_is_named_once_whatever_is_wanted_of_it() {
@@ -114,22 +115,17 @@ mod tests {
         let keys = ShardKeys::new(&deployment, "s", &PartitionId::new("log", 0));
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let key = GroupKey::new(&[]);
-        let content = Content { timestamp_us: Some(7), key: None, payload: None, headers: None };
-        let held = Position { offset: 9, witness: Some(Witness::of(8, None, &content)) };
-        let wanted = |slice: i64, held: Option<Position>| Wanted {
+        let wanted = |slice: i64| Wanted {
             instance: Instance::new(1),
             slice,
             definition: &definition,
             kinds: &[],
             key: &key,
             chunks: ChunkRange { first: -1, last: 5 },
-            held,
         };
-        let request = Request::new(&keys, &[wanted(3, None), wanted(0, Some(held)), wanted(3, Some(9_i64.into()))]);
+        let request = Request::new(&keys, &[wanted(3), wanted(0), wanted(3)]);
         let names = [3, 0].map(|slice| keys.counters(Instance::new(1), slice, &definition));
         assert_eq!(request.keys, names);
-        let position = format!("9 {}", held.witness.expect("it has one"));
-        assert_eq!(request.arguments[..10], ["2", "[]", "-1", "5", "", "3", "[]", "-1", "5", position.as_str()]);
-        assert_eq!(request.arguments[10..], ["2", "[]", "-1", "5", "9 "]);
+        assert_eq!(request.arguments, ["2", "[]", "-1", "5", "3", "[]", "-1", "5", "2", "[]", "-1", "5"]);
     }
 }

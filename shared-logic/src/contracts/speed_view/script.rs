@@ -10,7 +10,7 @@
 
 use super::shard::{Definitions, Refusal, Shard};
 use crate::catalog::DefinitionHash;
-use crate::log::{Position, Witness};
+use crate::log::Witness;
 
 /// A reply that no script gives: the keys belong to another program, or have a newer format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,11 +129,6 @@ fn witness(text: &str) -> Option<Option<Witness>> {
 /// A witness as Redis keeps it; empty if there is none.
 pub fn witness_text(witness: Option<Witness>) -> String {
     witness.map_or(String::new(), |witness| witness.to_string())
-}
-
-/// A position as the read script compares it with the cursor's: the offset, a blank and the witness.
-pub fn position_text(position: Position) -> String {
-    format!("{} {}", position.offset, witness_text(position.witness))
 }
 
 /// The witnesses of a shard as Redis keeps them: comma-separated, those of the slices' begins and at last the cursor's.

@@ -35,6 +35,18 @@ pub struct Checked {
     pub witness: Witness,
 }
 
+impl Published {
+    /// The record's value.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("what is noted is plain data")
+    }
+
+    /// What a value says; `None` if no lane has written it.
+    pub fn of(bytes: &[u8]) -> Option<Published> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
 /// T13: a stream has changed in place: the value of a record with a key of its own, so that compaction keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
@@ -49,6 +61,18 @@ pub struct Changed {
     pub to: DefinitionHash,
     /// The fronts before that offset.
     pub fronts: Fronts,
+}
+
+impl Changed {
+    /// The record's value.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("what is noted is plain data")
+    }
+
+    /// What a value says; `None` if no lane has written it.
+    pub fn of(bytes: &[u8]) -> Option<Changed> {
+        serde_json::from_slice(bytes).ok()
+    }
 }
 
 /// What a record of the progress topic is about.

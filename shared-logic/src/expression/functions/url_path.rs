@@ -11,6 +11,7 @@ pub(super) const URL_PATH: PureFunction = PureFunction {
     name: "url_path",
     takes: &[FieldType::String],
     gives: FieldType::String,
+    is_total: true,
     about: "the path of a URL, without scheme, host, query and fragment",
     apply,
 };

@@ -4,8 +4,8 @@ use sqlparser::ast::{
     Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
 };
 
-use super::typing::Typing;
-use super::{Over, Refused};
+use super::typing::{Typing, fitting};
+use super::{Over, Refused, look};
 use crate::expression::functions::{self, Function};
 use crate::expression::{Expression, Node};
 use crate::schema::FieldType;
@@ -92,19 +92,25 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
     }
     if AGGREGATES.contains(&name.as_str()) {
         let fix = match typing.scope.over {
-            Over::Rows => "aggregations stand only at the top of a measure: count(), sum(…), min(…), max(…)",
+            Over::Rows => "aggregations stand only at the top of a measure: count(), sum(…), avg(…), min(…), max(…)",
+            Over::Past { .. } => "history_count(), history_sum(…) and their like look at the past of the event's key",
             Over::Measures => "declare it as a measure and name that measure here",
         };
         return Err(Refused::new(format!("`{name}` is an aggregate, which looks at other rows"), fix));
     }
     let arguments = arguments(call)?;
+    if look::NAMES.contains(&name.as_str()) {
+        return look::look(typing, &name, &arguments);
+    }
     named(typing, &name, &arguments)
 }
 
 /// A call of a listed function.
 pub(super) fn named(typing: &mut Typing<'_>, name: &str, arguments: &[&Sql]) -> Result<Expression, Refused> {
-    let rows = typing.scope.over == Over::Rows;
-    let offered: Vec<&str> = functions::names().into_iter().filter(|known| rows || of_measures(known)).collect();
+    let over = typing.scope.over;
+    let looks: &[&str] = if matches!(over, Over::Past { .. }) { &look::NAMES } else { &[] };
+    let known = functions::names().into_iter().chain(looks.iter().copied());
+    let offered: Vec<&str> = known.filter(|known| over != Over::Measures || of_measures(known)).collect();
     let Some(function) = Function::named(name).filter(|_| offered.contains(&name)) else {
         let fix = suggest::fix(name, "functions", offered.iter().copied());
         return Err(Refused::new(format!("unknown function `{name}`"), fix));
@@ -124,7 +130,7 @@ pub(super) fn named(typing: &mut Typing<'_>, name: &str, arguments: &[&Sql]) -> 
     }
     let mut typed = Vec::with_capacity(arguments.len());
     for (sql, takes) in arguments.iter().zip(takes) {
-        let argument = typing.expression(sql)?;
+        let argument = fitting(typing.expression(sql)?, takes, name)?;
         if !takes.contains(&argument.kind) {
             let wanted: Vec<&str> = takes.iter().map(|kind| kind.name()).collect();
             let place = format!("`{name}` wants {}", wanted.join(" or "));

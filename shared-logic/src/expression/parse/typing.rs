@@ -3,7 +3,7 @@
 use sqlparser::ast::{BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, Expr as Sql, UnaryOperator, Value};
 
 use super::{Refused, Scope, call, literal, offered, too_deep};
-use crate::expression::{Expression, Literal, Node, Operator};
+use crate::expression::{Expression, Literal, Look, Node, Operator};
 use crate::schema::FieldType;
 
 /// Deeper trees are refused, because trees are walked recursively.
@@ -12,12 +12,14 @@ const DEPTH_MAX: usize = 100;
 /// Reads the nodes of one expression.
 pub(super) struct Typing<'a> {
     pub(super) scope: &'a Scope,
+    /// The looks at the past so far, each once.
+    pub(super) looks: Vec<Look>,
     depth: usize,
 }
 
 impl<'a> Typing<'a> {
     pub(super) fn new(scope: &'a Scope) -> Typing<'a> {
-        Typing { scope, depth: 0 }
+        Typing { scope, looks: Vec::new(), depth: 0 }
     }
 
     /// The typed form of a node. A bare NULL has no type and is refused; see [`Typing::alike`] for where it may stand.
@@ -233,6 +235,17 @@ impl<'a> Typing<'a> {
         };
         typed.into_iter().map(convert).collect()
     }
+}
+
+/// An argument as one of the types that a function takes, as far as it can be made one.
+pub(super) fn fitting(argument: Expression, takes: &[FieldType], function: &str) -> Result<Expression, Refused> {
+    let wanted = match (argument.kind, &argument.node) {
+        (has, _) if takes.contains(&has) => return Ok(argument),
+        (FieldType::Int, _) => FieldType::Float,
+        (FieldType::String, Node::Literal(_)) => FieldType::Timestamp,
+        _ => return Ok(argument),
+    };
+    if takes.contains(&wanted) { convert(argument, wanted, function) } else { Ok(argument) }
 }
 
 /// One expression as the type that its neighbours have.

@@ -89,6 +89,8 @@ fn numbers(depth: u32) -> BoxedStrategy<Tree> {
         1 => of.clone().prop_map(|x| Tree::Minus(boxed(x))),
         1 => of.clone().prop_map(|x| Tree::Cast(boxed(x))),
         1 => texts(below).prop_map(|x| Tree::Call("length", vec![x])),
+        1 => prop::collection::vec(of.clone(), 4).prop_map(|of| Tree::Call("distance_km", of)),
+        1 => prop::collection::vec(instants(below), 2).prop_map(|of| Tree::Call("seconds_between", of)),
         1 => chosen(below, &of),
     ]
     .boxed()

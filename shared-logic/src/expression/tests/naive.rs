@@ -171,6 +171,7 @@ impl Tree {
                 branches.iter().map(|(_, result)| result).chain(otherwise.as_deref()).any(Tree::is_float)
             }
             Tree::Call("abs" | "ceil" | "coalesce" | "floor", arguments) => arguments.iter().any(Tree::is_float),
+            Tree::Call("distance_km" | "seconds_between", _) => true,
             _ => false,
         }
     }
@@ -310,6 +311,11 @@ fn call(name: &str, arguments: &[Answer]) -> Answer {
             // What it means is tested beside it; here, that it means the same in columns and in rows.
             let function = functions::REGISTRY.iter().find(|function| function.name == name);
             let function = function.unwrap_or_else(|| panic!("{name}{arguments:?}"));
+            let widened = |(argument, takes): (&Answer, &FieldType)| match argument {
+                Answer::Int(x) if *takes == FieldType::Float => Answer::Float(*x as f64),
+                other => other.clone(),
+            };
+            let arguments: Vec<Answer> = arguments.iter().zip(function.takes).map(widened).collect();
             (function.apply)(&arguments.iter().map(Answer::scalar).collect::<Vec<_>>()).into()
         }
     }

@@ -15,6 +15,10 @@ const EXPONENT_MAX: i64 = 1 << 40;
 /// # Errors
 /// `wrong_type` if the text is no such number; `out_of_range` if it has more digits than any instant.
 pub(super) fn read(text: &[u8], unit: EpochUnit) -> Result<i64, Reason> {
+    // As a rule.
+    if let Some(us) = digits_alone(text, unit) {
+        return Ok(us);
+    }
     let (negative, text) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, text),
@@ -38,6 +42,16 @@ pub(super) fn read(text: &[u8], unit: EpochUnit) -> Result<i64, Reason> {
     let kept = all().chain(iter::repeat(b'0')).skip(leading).take(usize::try_from(kept).unwrap_or(0));
     let us = kept.fold(0_i64, |us, digit| us * 10 + i64::from(digit - b'0'));
     Ok(if negative { -us } else { us })
+}
+
+/// [`read`], of a text of digits and nothing else, so few that 64 bits hold the microseconds whatever they are.
+fn digits_alone(text: &[u8], unit: EpochUnit) -> Option<i64> {
+    let zeros = u32::try_from(zeros(unit)).ok()?;
+    if text.is_empty() || text.len() as i64 + i64::from(zeros) > DIGITS_MAX {
+        return None;
+    }
+    let digit = |number: i64, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'));
+    Some(text.iter().try_fold(0, digit)? * 10_i64.pow(zeros))
 }
 
 /// Writes microseconds as a number of units, with a fraction where they are no whole number.

@@ -188,6 +188,12 @@ proptest! {
         prop_assert_eq!(epoch(unit, &text), inside.ok_or(Reason::OutOfRange), "{} {}", text, unit.name());
     }
 
+    /// Digits alone are read in a way of their own.
+    #[test]
+    fn a_number_is_what_it_is_with_a_point(text in "[0-9]{1,22}", unit in prop::sample::select(EpochUnit::ALL.to_vec())) {
+        prop_assert_eq!(epoch(unit, &text), epoch(unit, &format!("{text}.0")), "{} {}", text, unit.name());
+    }
+
     #[test]
     fn what_is_written_in_a_unit_is_read_back(us in MIN_INSTANT_US..MAX_INSTANT_US, unit in prop::sample::select(EpochUnit::ALL.to_vec())) {
         let text = decimal::write(us, unit);

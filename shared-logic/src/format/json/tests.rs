@@ -48,6 +48,12 @@ fn values_are_found_where_their_paths_lead() {
         ("items/1/sku", r#"{"items":[{"sku":"a"},{"sku":"b"}]}"#, "b"),
         ("items/2/sku", r#"{"items":[{"sku":"a"},{"sku":"b"}]}"#, "absent"),
         ("grid/1/0", r#"{"grid":[["a"],[ "b" ]]}"#, "b"),
+        // However the name is written.
+        ("a\"b/id", r#"{"a\"b":{"id":"u"}}"#, "u"),
+        ("a\"b/id", "{\"a\\u0022b\" :\n{\"id\":\"u\"}}", "u"),
+        ("a\"b/id", r#"{"a"b":{"id":"u"}}"#, "not_json"),
+        ("user/id", r#"{"user_":{"id":"no"},"user":{"id":"u"}}"#, "u"),
+        ("user/id", r#"{"user":"#, "not_json"),
         // Whatever is not there is absent.
         ("user/id", r#"{}"#, "absent"),
         ("user/id", r#"{"user":null}"#, "absent"),

@@ -36,17 +36,13 @@ fn object(places: &Places, payload: &[u8], at: usize, record: &mut Record) -> Op
     }
     let mut expected = 0;
     loop {
-        let (name_end, escaped) = string_end(payload, at)?;
-        let name = &payload[at + 1..name_end];
-        let member =
-            if escaped { escaped_member(places, name, &mut record.unescaped)? } else { places.member(name, expected) };
-        at = skip_colon(payload, name_end + 1)?;
+        let (member, value_at) = name(places, payload, at, expected, record)?;
         at = match member {
             Some(member) => {
                 expected = member + 1;
-                value(&places.members[member].1, payload, at, record)?
+                value(&places.members[member].1, payload, value_at, record)?
             }
-            None => skip_value(payload, at, &mut record.open)?,
+            None => skip_value(payload, value_at, &mut record.open)?,
         };
         at = skip_space(payload, at);
         match payload.get(at)? {
@@ -78,6 +74,27 @@ fn array(places: &Places, payload: &[u8], at: usize, record: &mut Record) -> Opt
             _ => return None,
         }
     }
+}
+
+/// The member whose name begins at `at`, if a path leads to it, and the position of its value.
+fn name(
+    places: &Places,
+    payload: &[u8],
+    at: usize,
+    expected: usize,
+    record: &mut Record,
+) -> Option<(Option<usize>, usize)> {
+    // As a rule it is the expected one, and written as most programs do. Then it is compared, and looked at no further.
+    if let Some((_, expected_places)) = places.members.get(expected)
+        && payload[at..].starts_with(expected_places.written.as_bytes())
+    {
+        return Some((Some(expected), skip_space(payload, at + expected_places.written.len())));
+    }
+    let (end, escaped) = string_end(payload, at)?;
+    let name = &payload[at + 1..end];
+    let member =
+        if escaped { escaped_member(places, name, &mut record.unescaped)? } else { places.member(name, expected) };
+    Some((member, skip_colon(payload, end + 1)?))
 }
 
 /// [`Places::member`] for a name with escapes; the outer `None` is a bad escape.

@@ -1,10 +1,9 @@
 //! Values as codes, which are small numbers: two values of one column are equal if their codes are.
 
 use polars::prelude::{Column, Int64Chunked, PolarsResult};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::group_key::{LentPart, shortened};
-use crate::hash_index::HashIndex;
+use crate::hash_index::{HashIndex, Texts};
 use crate::schema::FieldType;
 use crate::time::bucket_start;
 
@@ -44,7 +43,7 @@ impl Codes {
         let mut number = |value: Option<i64>| value.map_or(MISSING, |value| numbers.code(value));
         let of_rows = match kind {
             FieldType::String => {
-                let mut text = |value: &str| texts.code(&shortened(value));
+                let mut text = |value: &str| texts.number(&shortened(value));
                 column.str()?.iter().map(|value| value.map_or(MISSING, &mut text)).collect()
             }
             FieldType::Bool => column.bool()?.iter().map(|value| number(value.map(i64::from))).collect(),
@@ -90,33 +89,6 @@ impl Buckets {
     /// The start of the bucket with that code, in microseconds.
     pub(super) fn start(&self, code: u32) -> i64 {
         self.starts.get(code)
-    }
-}
-
-/// Distinct texts, one behind the other, and where each ends.
-#[derive(Debug, Default)]
-struct Texts {
-    text: String,
-    ends: Vec<usize>,
-    index: HashIndex,
-}
-
-impl Texts {
-    fn code(&mut self, value: &str) -> u32 {
-        let hash = xxh3_64(value.as_bytes()) as u32;
-        self.index.get(hash, |code| self.get(code) == value).unwrap_or_else(|| {
-            let code = self.ends.len() as u32;
-            self.text.push_str(value);
-            self.ends.push(self.text.len());
-            self.index.insert(hash, code);
-            code
-        })
-    }
-
-    fn get(&self, code: u32) -> &str {
-        let at = code as usize;
-        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.text[begin..self.ends[at]]
     }
 }
 

@@ -29,8 +29,11 @@ const GRAINS: [&str; 2] = ["1m", "1h"];
 /// Each is null for some events, false for some, and true for some.
 const CONDITIONS: [&str; 3] = ["n > 0", "b", "starts_with(t, 'a') OR x < 0.5"];
 /// Some of them have one argument.
-const MEASURES: [&str; 9] = [
+const MEASURES: [&str; 12] = [
     "count()",
+    "count(t)",
+    "count(b)",
+    "avg(n)",
     "sum(n)",
     "sum(n * 1000)",
     "sum(CASE WHEN b THEN n ELSE 7 END)",

@@ -68,6 +68,7 @@ const MEASURES: &[Measure] = &[
         kind: MeasureKind::SumFloat,
         of: |row| row.x.map(|x| Number::Float(x * 2.0 + row.k as f64)),
     },
+    Measure { sql: "count(m)", kind: MeasureKind::SumInt, of: |row| Some(Number::Int(row.m.is_some().into())) },
     Measure { sql: "min(n)", kind: MeasureKind::MinInt, of: |row| Some(Number::Int(row.n.into())) },
     Measure { sql: "min(m)", kind: MeasureKind::MinInt, of: |row| row.m.map(|m| Number::Int(m.into())) },
     Measure { sql: "max(m)", kind: MeasureKind::MaxInt, of: |row| row.m.map(|m| Number::Int(m.into())) },

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared_logic::catalog::{DefinitionHash, RulesHash};
+use shared_logic::catalog::{DecodingRules, DefinitionHash};
 use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::batch_view::{Asked, Note};
@@ -346,7 +346,7 @@ impl World {
 
     /// The records that are counted.
     fn answer(&self) -> Result<Vec<u32>, Answer> {
-        let (definition, rules): (DefinitionHash, _) = (hash(0), RulesHash::from("rules"));
+        let (definition, rules): (DefinitionHash, _) = (hash(0), DecodingRules::from("rules"));
         let note = self.cut.clone().map(|cut| Note {
             definition: definition.clone(),
             cut,

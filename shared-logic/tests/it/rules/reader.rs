@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use shared_logic::catalog::RulesHash;
+use shared_logic::catalog::{DecodingRules, RulesHash};
 use shared_logic::complete::{self, Evidence, Gap, Shards, Standing, TopicState, Verdict};
 use shared_logic::log::PartitionId;
 
@@ -141,7 +141,7 @@ impl World {
         let view = snapshot.views[self.scenario.metric_of[definition]].as_deref();
         let standing = Standing::of(&Evidence {
             definition: &hash(definition),
-            rules: &RulesHash::from("rules"),
+            rules: &DecodingRules::from("rules"),
             view: view.map(|view| &view.note),
             archive: Some(&snapshot.archive.facts),
             archive_version: snapshot.archive.version,

@@ -136,14 +136,14 @@ impl StoredShard {
         let metric = &catalog.metrics["m"];
         let (definition, kinds, instance) = (catalog.definition(metric), kinds(catalog), self.expected().instance);
         let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us);
-        let wanted = |key| Wanted { instance, slice, definition: &definition, kinds: &kinds, key, chunks, held: None };
+        let wanted = |key| Wanted { instance, slice, definition: &definition, kinds: &kinds, key, chunks };
         let mut found = Cells::new();
-        // Some at a time: each is five arguments.
+        // Some at a time: each is four arguments.
         for keys in keys.chunks(1_000) {
             let wanted: Vec<Wanted<'_>> = keys.iter().map(wanted).collect();
             let reading = self.read(&wanted).expect("redis answers").expect("there is a shard");
             for (key, counters) in keys.iter().zip(reading.counters) {
-                let cells = counters.expect("nothing is held").into_iter();
+                let cells = counters.into_iter();
                 found.extend(cells.map(|(bucket, measure, value)| (Cell { key: key.clone(), bucket, measure }, value)));
             }
         }

@@ -28,7 +28,7 @@ fn filled(server: &Redis, name: &str) -> (StoredShard, Vec<String>) {
 }
 
 /// What a reader sees: the shard, and the counters of everything together in each of the three slices.
-fn read(stored: &mut StoredShard) -> (Shard, Vec<Option<Counters>>) {
+fn read(stored: &mut StoredShard) -> (Shard, Vec<Counters>) {
     let (definition, key) = (hash(1), GroupKey::new(&[]));
     let wanted = [0, 10, 20].map(|slice| Wanted {
         instance: stored.next,
@@ -37,10 +37,9 @@ fn read(stored: &mut StoredShard) -> (Shard, Vec<Option<Counters>>) {
         kinds: &[MeasureKind::Count],
         key: &key,
         chunks: ChunkRange { first: 0, last: 0 },
-        held: None,
     });
     let reading = stored.read(&wanted).expect("it is read").expect("a shard");
-    (reading.shard, reading.counters)
+    (reading.state.shard, reading.counters)
 }
 
 #[test]
@@ -87,7 +86,7 @@ fn a_full_redis_refuses_to_count_and_empties_itself() {
     assert_eq!(stored.shard(), before, "a refused script changed something");
     assert_eq!(other.shard(), None);
 
-    assert_eq!(read(&mut stored).1, vec![Some(vec![(0, 0, Value::Int(1))]); 3], "a full Redis is read");
+    assert_eq!(read(&mut stored).1, vec![vec![(0, 0, Value::Int(1))]; 3], "a full Redis is read");
     let Reply::Done(shard) = stored.rotate(10).expect("a full Redis is rotated") else { panic!("refused") };
     assert_eq!(shard.slices, [0, 10, 20, 30]);
     let Reply::Done(shard) = stored.drop(30).expect("a full Redis is emptied") else { panic!("refused") };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use platform::kafka::{Consumer, KafkaError, Polled, Record, Topic};
 use platform::settings;
 use platform::store::DataFile;
+use polars::prelude::Schema;
 use shared_logic::catalog::Source;
 use shared_logic::decode::Decoder;
 use shared_logic::log::Check;
@@ -22,14 +23,11 @@ use crate::archive_rows::erased::Places;
 /// The state of a reading.
 pub(super) struct ReadingAgain<'a> {
     wanted: &'a Wanted,
-    log: String,
     begins: BTreeMap<i32, i64>,
     /// Per partition, the first offset that was not read.
     reached: BTreeMap<i32, i64>,
     /// What was read of what is wanted, as far as it is written.
     pub(super) read: ReadAgain,
-    /// Which of the wanted records are erased.
-    erased: Arc<Places>,
     /// What is not written yet.
     buffer: Buffer,
     /// The partitions whose log does not hold the offset at which reading begins.
@@ -45,17 +43,21 @@ pub(super) struct ReadingAgain<'a> {
 }
 
 impl<'a> ReadingAgain<'a> {
-    /// Nothing is read yet. `erased` are those of the wanted records that are erased.
-    pub(super) fn new(source: &Source, topic: &Topic, wanted: &'a Wanted, erased: Places) -> ReadingAgain<'a> {
-        let erased = Arc::new(erased);
+    /// Nothing is read yet. `declared` are the columns of the archive's table; `erased` are those of the wanted records that are erased.
+    pub(super) fn new(
+        source: &Source,
+        declared: &Schema,
+        topic: &Topic,
+        wanted: &'a Wanted,
+        erased: Places,
+    ) -> ReadingAgain<'a> {
         let begins = wanted.begins();
         let checks = wanted.positions.checks.iter().filter(|(partition, _)| begins.contains_key(*partition));
+        let buffer = Buffer::new(source, declared, &topic.log, &begins);
         ReadingAgain {
             checks: checks.map(|(partition, check)| (*partition, *check)).collect(),
-            buffer: empty(source, &topic.log, wanted, &begins).with_erased(&erased),
-            erased,
+            buffer: buffer.with_incarnations(&wanted.positions.incarnations).with_erased(&Arc::new(erased)),
             wanted,
-            log: topic.log.clone(),
             reached: begins.clone(),
             begins,
             read: ReadAgain { erased_parts: wanted.erased_parts, ..ReadAgain::default() },
@@ -135,9 +137,9 @@ impl<'a> ReadingAgain<'a> {
     }
 
     /// Takes what is not written yet.
-    pub(super) fn take_rows(&mut self, source: &Source) -> Buffer {
-        let empty = empty(source, &self.log, self.wanted, &self.reached).with_erased(&self.erased);
-        std::mem::replace(&mut self.buffer, empty)
+    pub(super) fn take_rows(&mut self) -> Buffer {
+        let following = self.buffer.following();
+        std::mem::replace(&mut self.buffer, following)
     }
 
     /// What was taken is written in these files.
@@ -155,9 +157,4 @@ impl<'a> ReadingAgain<'a> {
         }
         info!(topic, offsets, of, "archiving again what the source's rules cannot decode");
     }
-}
-
-/// A buffer for rows from those offsets on.
-fn empty(source: &Source, log: &str, wanted: &Wanted, from: &BTreeMap<i32, i64>) -> Buffer {
-    Buffer::new(source, log, from).with_incarnations(&wanted.positions.incarnations)
 }

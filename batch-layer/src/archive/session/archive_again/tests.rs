@@ -26,14 +26,15 @@ async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the
     let storage = Storage::new(&store, &own.deployment).expect("a store");
     let mut archive = crate::archive::create(&storage, source).await.expect("created");
     let begin = |facts: &mut Facts| {
-        facts.keep_bytes(&source.rules());
+        facts.keep_bytes(&source.rules(), None);
         facts.begin(&PartitionId::new("log", 0), 0);
     };
     archive.change("BEGIN", begin).await.expect("begun");
     let other = catalog("int", "rejected");
     assert!(!lacks_bytes(&archive.facts(), &other.sources["s"]), "nothing is archived yet");
 
-    let mut buffer = Buffer::new(source, "log", &BTreeMap::from([(0, 0)]));
+    let declared = archive.columns().expect("read");
+    let mut buffer = Buffer::new(source, &declared, "log", &BTreeMap::from([(0, 0)]));
     let payload: Option<&[u8]> = Some(br#"{"at": 1000, "k": "a"}"#);
     let record = Incoming { partition: 0, offset: 0, timestamp_us: None, key: None, payload, headers: None };
     buffer.push(record, &mut Decoder::new(source));
@@ -43,7 +44,7 @@ async fn changed_rules_are_refused_where_neither_the_archive_nor_the_log_has_the
     for (k, raw, lacks) in [("string", "rejected", false), ("int", "rejected", true), ("int", "all", false)] {
         assert_eq!(lacks_bytes(&archive.facts(), &catalog(k, raw).sources["s"]), lacks, "{k}, raw = {raw}");
     }
-    let (facts, rules, starts) = (archive.facts(), other.sources["s"].rules(), BTreeMap::from([(0, 1)]));
+    let (facts, rules, starts) = (archive.facts(), other.sources["s"].decoding_rules(), BTreeMap::from([(0, 1)]));
     let not_held = facts.held_by(TopicLog { log: "log", starts: &starts, has_holes: false }, &rules);
     let text = refused(not_held.expect_err("the log starts behind it")).to_string();
     let parts =

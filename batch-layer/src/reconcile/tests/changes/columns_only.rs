@@ -118,7 +118,7 @@ async fn records_beside_those_that_are_archived_again_stay_as_they_are() {
     let (own, other, sent) = (catalog("string", "rejected"), catalog("string?", "rejected"), sent());
     let mut tables = Tables::new(&own);
     tables.archived(&own, &sent, 0, 4).await;
-    let rules = other.sources["s"].rules();
+    let rules = other.sources["s"].decoding_rules();
     let accept = |facts: &mut Facts| facts.accept_not_decodable(&rules);
     let accepted = tables.registered(&other).await.change("ACCEPT LOSSES", accept).await;
     assert_eq!(accepted.expect("committed"), 1);

@@ -95,11 +95,12 @@ async fn records_that_were_read_again_before_some_of_them_were_erased_are_not_us
     let source = &other.sources["s"];
     // As the archiver reads and writes them, before anything is erased.
     let archive = tables.registered(&other).await;
-    let rules = source.rules();
+    let rules = source.decoding_rules();
     let (facts, starts) = (archive.facts(), [(0, 0), (1, 0)].into());
     let log = TopicLog { log: "log", starts: &starts, has_holes: false };
     let ranges = facts.held_by(log, &rules).expect("held");
-    let mut buffer = Buffer::new(source, "log", &[(0, 0)].into()).with_erased(&Arc::default());
+    let declared = archive.columns().expect("read");
+    let mut buffer = Buffer::new(source, &declared, "log", &[(0, 0)].into()).with_erased(&Arc::default());
     let mut again = ReadAgain { erased_parts: facts.erased_parts(), ..ReadAgain::default() };
     let mut decoder = Decoder::new(source);
     for (offset, (payload, time_ms)) in (0..4).zip(&sent[&0]) {
@@ -114,7 +115,7 @@ async fn records_that_were_read_again_before_some_of_them_were_erased_are_not_us
         again.digest.add(0, offset, record.timestamp_us, Some(record.content().short_hash()));
         buffer.push(record, &mut decoder);
     }
-    again.files = commit::write(archive, source, buffer).await.expect("written");
+    again.files = commit::write(archive, buffer).await.expect("written");
 
     assert_eq!(tables.erased(&own, "k = 'b'").await.events, 1);
     let archive = tables.registered(&other).await;
@@ -132,6 +133,19 @@ async fn records_without_bytes_are_not_judged_by_other_rules() {
     assert_eq!((taken_out.events, taken_out.without_bytes), (2, 4), "bytes of what was invalid are kept");
     assert_eq!(with_error(&tables, ERASED).await, [2, 5]);
     assert_eq!(tables.counted(&own).await, 4);
+
+    let facts = tables.archive().await.facts();
+    assert_eq!(facts.erasures[0].unreached.without_bytes, 4, "the report may be lost");
+    assert_eq!(tables.erased(&other, "k > 0").await.without_bytes, 4);
+    assert_eq!(tables.archive().await.facts(), facts, "there is nothing new to be noted");
+    assert_eq!(tables.erased(&other, "k = 99").await.events, 0);
+    let erasures = tables.archive().await.facts().erasures;
+    assert_eq!(
+        (erasures.len(), erasures[1].unreached.without_bytes),
+        (2, 4),
+        "it selects nothing that could be judged"
+    );
+    assert!(erasures[1].completed_at_us.is_some() && erasures[1].parts.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use super::tables::{Sent, Tables};
 /// 2026-04-24, in milliseconds.
 const AT_MS: i64 = 1_776_988_800_000;
 /// What records hold of the field `k`.
-const MEMBERS: [&str; 8] = [
+pub(super) const MEMBERS: [&str; 8] = [
     r#", "k": 5"#,
     r#", "k": 7"#,
     r#", "k": "5""#,
@@ -24,8 +24,8 @@ const MEMBERS: [&str; 8] = [
 ];
 
 /// How `k` is declared, and what is counted of a record with each of the [`MEMBERS`].
-struct Declared {
-    text: &'static str,
+pub(super) struct Declared {
+    pub(super) text: &'static str,
     events: i64,
     /// The sum of `k`, where it is a number.
     sum: f64,
@@ -42,15 +42,18 @@ const STRING: Declared = Declared { text: r#""string""#, events: 2, sum: 0.0, ke
 const STRING_OR_ABSENT: Declared =
     Declared { text: r#""string?""#, events: 4, sum: 0.0, keys: &[("-", 2), ("5", 1), ("a", 1)] };
 /// The digits of a number as they are written, which no column of numbers holds.
-const DIGITS: Declared = Declared {
+pub(super) const DIGITS: Declared = Declared {
     text: r#"{ type = "string", numbers = true }"#,
     events: 6,
     sum: 0.0,
     keys: &[("1.5", 1), ("2.0", 1), ("5", 2), ("7", 1), ("a", 1)],
 };
+/// All of these, the last one unknown to builds that kept no bytes.
+pub(super) const ALL: [Declared; 8] =
+    [NOT, INT, INT_OR_ABSENT, FLOAT, FLOAT_OR_ABSENT, STRING, STRING_OR_ABSENT, DIGITS];
 
 impl Declared {
-    fn catalog(&self) -> Catalog {
+    pub(super) fn catalog(&self) -> Catalog {
         let field = if self.text.is_empty() { String::new() } else { format!("k = {}\n", self.text) };
         let by = if self.keys.is_empty() { "" } else { r#""k""# };
         let total = if self.sum > 0.0 { "total = \"sum(k)\"\n" } else { "" };
@@ -61,7 +64,7 @@ impl Declared {
     }
 
     /// What is counted where there are so many records with each of the members.
-    fn counted(&self, times: i64) -> String {
+    pub(super) fn counted(&self, times: i64) -> String {
         let keys = self.keys.iter().map(|(key, events)| ((*key).to_owned(), events * times)).collect();
         told(self.events * times, self.sum * times as f64, &keys)
     }
@@ -72,7 +75,7 @@ fn told(events: i64, sum: f64, keys: &BTreeMap<String, i64>) -> String {
 }
 
 /// What the rows of a view count.
-fn counts(view: &DataFrame) -> String {
+pub(super) fn counts(view: &DataFrame) -> String {
     let events: Vec<i64> = view.column("events").expect("a measure").i64().expect("counts").iter().flatten().collect();
     let total = view.column("total").ok().map(|total| total.cast(&DataType::Float64).expect("numbers"));
     let sum = total.map(|total| total.f64().expect("floats").iter().flatten().sum::<f64>()).unwrap_or_default();
@@ -86,7 +89,7 @@ fn counts(view: &DataFrame) -> String {
 }
 
 /// Records with each of the members, so many times.
-fn sent(times: usize) -> Sent {
+pub(super) fn sent(times: usize) -> Sent {
     let payload = |member: &str| (Some(format!(r#"{{"at": {AT_MS}{member}}}"#).into_bytes()), AT_MS);
     Sent::from([(0, (0..times).flat_map(|_| MEMBERS).map(payload).collect()), (1, Vec::new())])
 }

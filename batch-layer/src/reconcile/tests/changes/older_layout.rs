@@ -1,12 +1,16 @@
-//! Archives that were begun before bytes were kept: what they hold counts under the rules that it was decoded under, and is
-//! a gap under others.
+//! Archives that were begun before bytes were kept: what they hold counts under the rules that it was decoded under, and under others
+//! that read nothing but what it tells. It is a gap under all others.
+//!
+//! - `told`: what columns and undeclared members tell is what the bytes would;
+//! - `writer`: archives as they were written.
 
-use platform::store::Committed;
+mod told;
+mod writer;
+
 use polars::prelude::*;
 use serde_json::Value;
 use shared_logic::complete::Why;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::schema::INSTANT;
 
 use super::super::Catalog;
 use super::parsed;
@@ -14,7 +18,6 @@ use super::tables::{Sent, Tables};
 
 /// 2026-04-24, in milliseconds.
 const AT_MS: i64 = 1_776_988_800_000;
-const DAY: &str = "2026-04-24";
 /// The facts of the first four records, as they were written.
 const FACTS: &str = r#"{
     "logs": [{"log": "log", "closed": false, "settled": false, "partitions": {
@@ -27,10 +30,15 @@ const FACTS: &str = r#"{
 
 /// A catalog whose source has the field `k` of that type. The metric counts every event.
 pub(super) fn catalog(k: &str, raw: &str) -> Catalog {
+    catalog_with(k, raw, "")
+}
+
+/// The same, with another line of the source.
+fn catalog_with(k: &str, raw: &str, line: &str) -> Catalog {
     // So that the values matter, and not only whether there are any.
     let filter = if k == "int" { "where = \"k > 0\"\n" } else { "" };
     parsed(&format!(
-        "[sources.s]\nevent_time = \"at\"\nraw = \"{raw}\"\n[sources.s.fields]\nat = \"timestamp\"\nk = \"{k}\"\n\
+        "[sources.s]\nevent_time = \"at\"\nraw = \"{raw}\"\n{line}[sources.s.fields]\nat = \"timestamp\"\nk = \"{k}\"\n\
          [metrics.m]\nsource = \"s\"\n{filter}by = []\ngrain = \"1h\"\n[metrics.m.measures]\nevents = \"count()\"\n"
     ))
 }
@@ -45,68 +53,13 @@ pub(super) fn sent() -> Sent {
     Sent::from([(0, records), (1, Vec::new())])
 }
 
-fn older_columns() -> Schema {
-    let columns = [
-        ("_log", DataType::String),
-        ("_partition", DataType::Int32),
-        ("_offset", DataType::Int64),
-        ("_timestamp", INSTANT),
-        ("_key", DataType::Binary),
-        ("_headers", DataType::String),
-        ("_extra", DataType::String),
-        ("_raw", DataType::Binary),
-        ("_error", DataType::String),
-        ("at", INSTANT),
-        ("k", DataType::String),
-    ];
-    columns.into_iter().map(|(name, dtype)| (PlSmallStr::from(name), dtype)).collect()
-}
-
-/// Rows as they were written: by offset, the text `k` of an event, or nothing for a record that is none. Only the latter have
-/// bytes.
-fn older_rows(records: &[(i64, Option<&str>)], sent: &Sent) -> DataFrame {
-    let rows = records.len();
-    let (mut keys, mut raw) =
-        (BinaryChunkedBuilder::new("_key".into(), 0), BinaryChunkedBuilder::new("_raw".into(), 0));
-    for (offset, k) in records {
-        keys.append_null();
-        raw.append_option(sent[&0][*offset as usize].0.as_deref().filter(|_| k.is_none()));
-    }
-    let extra = records.iter().map(|(offset, k)| k.map(|_| format!("{{\"more\":{offset}}}")));
-    let errors = records.iter().map(|(_, k)| k.is_none().then(|| "wrong_type:k".to_owned()));
-    let instants = |instants: Vec<Option<i64>>, name: &str| {
-        Column::new(name.into(), instants).cast(&INSTANT).expect("microseconds are instants")
-    };
-    let columns: Vec<Column> = vec![
-        Column::new("_log".into(), vec!["log"; rows]),
-        Column::new("_partition".into(), vec![0_i32; rows]),
-        Column::new("_offset".into(), records.iter().map(|(offset, _)| *offset).collect::<Vec<i64>>()),
-        instants(vec![Some(AT_MS * 1_000); rows], "_timestamp"),
-        keys.finish().into_series().into(),
-        Column::new("_headers".into(), vec![None::<String>; rows]),
-        Column::new("_extra".into(), extra.collect::<Vec<Option<String>>>()),
-        raw.finish().into_series().into(),
-        Column::new("_error".into(), errors.collect::<Vec<Option<String>>>()),
-        instants(records.iter().map(|(_, k)| k.map(|_| AT_MS * 1_000)).collect(), "at"),
-        Column::new("k".into(), records.iter().map(|(_, k)| k.map(str::to_owned)).collect::<Vec<Option<String>>>()),
-    ];
-    DataFrame::new(rows, columns).expect("columns of one length")
-}
-
 /// Writes the first four records as an archiver did that kept no bytes, in two files.
-async fn older_archive(tables: &mut Tables, sent: &Sent) {
-    let mut archive = tables.storage().create_archive("s", &older_columns()).await.expect("created");
-    let mut files = Vec::new();
-    for records in [[(0, Some("a")), (1, Some("b"))], [(2, None), (3, Some("c"))]] {
-        let rows = older_rows(&records, sent);
-        files.push(archive.write(DAY, rows, &["_log", "_partition", "_offset"]).await.expect("written"));
-    }
+async fn older_archive(tables: &mut Tables, catalog: &Catalog, sent: &Sent) {
     let facts: Facts = serde_json::from_str(FACTS).expect("facts");
     let (written, before) = (serde_json::to_value(&facts), serde_json::from_str::<Value>(FACTS));
     assert_eq!(written.expect("written"), before.expect("JSON"), "facts are still written as they were");
-    let commit = archive.begin("ARCHIVE").adding(files);
-    assert_eq!(archive.commit(commit, Some(facts)).await.expect("tried"), Committed::At(1));
-    tables.next.insert(0, 4);
+    let first = sent.iter().map(|(partition, records)| (*partition, records.iter().take(4).cloned().collect()));
+    writer::archived(tables, &catalog.sources["s"], &first.collect(), 2, facts).await;
 }
 
 /// The archive's files, and of all rows the undeclared members that were kept, by offset.
@@ -124,7 +77,7 @@ async fn files_and_extras(tables: &Tables) -> (usize, Vec<(i64, String)>) {
 async fn an_older_archive_goes_on_and_counts_under_its_own_rules() {
     let (own, sent) = (catalog("string", "all"), sent());
     let mut tables = Tables::new(&own);
-    older_archive(&mut tables, &sent).await;
+    older_archive(&mut tables, &own, &sent).await;
     assert_eq!(tables.counted(&own).await, 3, "before an archiver that keeps bytes has started");
     assert_eq!(tables.lacks(&own).await, []);
 
@@ -148,10 +101,11 @@ async fn an_older_archive_goes_on_and_counts_under_its_own_rules() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_older_archive_cannot_decode_is_a_gap_until_it_is_accepted() {
-    let (own, other, sent) = (catalog("string", "all"), catalog("int", "all"), sent());
-    let rules = other.sources["s"].rules();
+    // How long the payloads were is not known any more.
+    let (own, other, sent) = (catalog("string", "all"), catalog_with("int", "all", "max_record = \"1KiB\"\n"), sent());
+    let rules = other.sources["s"].decoding_rules();
     let mut tables = Tables::new(&own);
-    older_archive(&mut tables, &sent).await;
+    older_archive(&mut tables, &own, &sent).await;
     tables.archived(&own, &sent, 0, 3).await;
     tables.compacted(&own).await;
 

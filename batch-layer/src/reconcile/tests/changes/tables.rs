@@ -7,7 +7,7 @@ use platform::store::Committed;
 use polars::prelude::{DataFrame, Expr, IntoLazy, Schema, SortMultipleOptions, col};
 use shared_logic::catalog::KeptBytes;
 use shared_logic::complete::{Evidence, Shards, Standing, TopicState, Why};
-use shared_logic::contracts::archive::{HASH, OFFSET, PARTITION, RAW, record_columns};
+use shared_logic::contracts::archive::{HASH, OFFSET, OlderLayout, PARTITION, RAW, record_columns};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::contracts::speed_view::{Instance, Shard};
 use shared_logic::decode::Decoder;
@@ -83,7 +83,7 @@ impl Tables {
         archive.refresh().await.expect("read");
         let before = archive.facts();
         let mut facts = before.clone();
-        facts.keep_bytes(&source.rules());
+        facts.keep_bytes(&source.rules(), OlderLayout::of(source, &archive.columns().expect("read")));
         (0..PARTITIONS).for_each(|partition| facts.begin(&PartitionId::new(LOG, partition), 0));
         let columns = commit::missing_columns(archive, source).expect("read");
         if facts != before || columns.is_some() {
@@ -107,12 +107,13 @@ impl Tables {
     pub(super) async fn archived_again(&mut self, catalog: &Catalog, log: &Sent) -> Option<Replacement> {
         let source = &catalog.sources["s"];
         let archive = self.registered(catalog).await;
-        let (facts, rules) = (archive.facts(), source.rules());
+        let (facts, rules) = (archive.facts(), source.decoding_rules());
         let ranges = facts.not_decodable(&rules).map(|(id, range)| OffsetRange { id, from: range.from, to: range.to });
         let ranges: Vec<OffsetRange> = ranges.collect();
         let begins = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         let erased = Arc::new(erased::places(archive, &ranges).await.expect("read"));
-        let mut buffer = Buffer::new(source, LOG, &begins).with_erased(&erased);
+        let declared = archive.columns().expect("read");
+        let mut buffer = Buffer::new(source, &declared, LOG, &begins).with_erased(&erased);
         let mut decoder = Decoder::new(source);
         let mut again = ReadAgain { erased_parts: facts.erased_parts(), ..ReadAgain::default() };
         for OffsetRange { id, from, to } in &ranges {
@@ -127,7 +128,7 @@ impl Tables {
         if ranges.is_empty() {
             return None;
         }
-        again.files = commit::write(archive, source, buffer).await.expect("written");
+        again.files = commit::write(archive, buffer).await.expect("written");
         Some(replace::replace(archive, source, &ranges, &again).await.expect("tried"))
     }
 
@@ -153,7 +154,8 @@ impl Tables {
     /// Archives the next records of a partition.
     pub(super) async fn archived(&mut self, catalog: &Catalog, sent: &Sent, partition: i32, count: usize) {
         let source = &catalog.sources["s"];
-        let (mut buffer, mut decoder) = (Buffer::new(source, LOG, &self.next), Decoder::new(source));
+        let declared = self.registered(catalog).await.columns().expect("read");
+        let (mut buffer, mut decoder) = (Buffer::new(source, &declared, LOG, &self.next), Decoder::new(source));
         let next = self.next.get_mut(&partition).expect("a partition");
         for (payload, time_ms) in sent[&partition].iter().skip(*next as usize).take(count) {
             let (payload, timestamp_us) = (payload.as_deref(), Some(time_ms * 1_000));
@@ -255,7 +257,7 @@ impl Tables {
         let archive = self.archive().await;
         let standing = Standing::of(&Evidence {
             definition: &definition,
-            rules: &catalog.sources["s"].rules(),
+            rules: &catalog.sources["s"].decoding_rules(),
             view: Some(note.as_ref()),
             archive: Some(&archive.facts()),
             archive_version: archive.version(),

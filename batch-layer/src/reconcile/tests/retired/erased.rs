@@ -13,6 +13,7 @@ async fn no_day_is_retired_before_the_view_has_counted_its_erased_hours_anew() {
     maintained(&mut bench, false).await;
     assert_eq!(archived_days(&bench).await, held());
     assert_eq!(reconciled(&bench).await.1, (4, 4));
+    assert!(bench.archive.facts().erasures[0].unreached.is_nothing(), "it was there when the event was erased");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,6 +26,7 @@ async fn an_event_of_a_retired_day_is_erased_from_the_archive_and_stays_counted(
     // Now the index names them, too.
     reconciled(&bench).await;
     assert_eq!(erase(&mut bench, &format!("id = 11 or id = {newest}"), 9).await.events, 2);
+    assert_eq!(bench.archive.facts().erasures[0].unreached.retired_before, Some(KEPT_FROM), "nothing finds older ones");
     let (work, sum) = reconciled(&bench).await;
     assert_eq!((sum, work.recomputed), ((6, 12), 1), "the other rows of the retired hour are gone");
     assert_eq!(erase(&mut bench, "id = 11", 9).await.events, 0);

@@ -23,7 +23,13 @@ fn report() -> Report {
                  "logs": [{"log": "L1", "closed": false}],
                  "partitions": [partition(0, Some(1_249), lost), partition(1, None, json!([]))],
                  "rejects": [{"reason": "missing_field", "count": 1_204,
-                              "last": {"log": "L1", "partition": 1, "offset": 998, "error": "missing_field:video_id"}}]},
+                              "last": {"log": "L1", "partition": 1, "offset": 998, "error": "missing_field:video_id"}}],
+                 "erasures": [
+                     {"id": "7c1f", "events": 1_036, "left_in": "archive", "since": "2026-04-24T09:20:03Z",
+                      "retired_before": null, "without_bytes": 0},
+                     {"id": "09ab", "events": 2, "left_in": null, "since": "2026-04-23T09:20:03Z",
+                      "retired_before": "2026-01-01", "without_bytes": 4}],
+                 "erasures_not_shown": 3},
                 {"name": "clicks", "topic": "clicks", "log": null, "looked_at": null, "archive_version": null,
                  "logs": [], "partitions": [], "rejects": []}],
             "views": {"views": 1_017},
@@ -57,6 +63,10 @@ lost in L1/0: offsets 10 to 20
 
 rejected       count  last error              partition  offset  log
 missing_field  1,204  missing_field:video_id          1     998  L1
+erasure 7c1f of 1,036 events: was ended before its end: call `batch-layer erase` with the same condition again, since 2026-04-24T09:20:03Z
+erasure 09ab of 2 events: events of days before 2026-01-01 were retired and not found, and views go on counting them; \
+4 records without bytes could not be judged under these rules
+3 other erasures: see `batch-layer erasures views`
 
 source clicks, topic clicks, which does not exist
 
@@ -89,4 +99,9 @@ fn troubles_are_red_where_there_are_colours() {
     let page = page(&report(), Screen { width: Some(120), colours: true });
     assert!(page.contains("\x1b[31mkafka: no broker answers\x1b[0m\n"), "{page}");
     assert!(page.contains("\x1b[31mclicks: redis is away\x1b[0m\n"), "{page}");
+    let erasures: Vec<&str> = page.lines().filter(|line| line.contains("erasure ")).collect();
+    assert!(
+        erasures[0].starts_with("\x1b[31m") && erasures[1].starts_with("erasure 09ab"),
+        "what is to be done: {erasures:?}"
+    );
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{ColumnsOnly, Facts};
-use crate::catalog::RulesHash;
+use crate::catalog::{DecodingRules, RulesHash};
 use crate::log::{OffsetRange, PartitionId};
 
 /// A topic's log, as Kafka describes it.
@@ -59,7 +59,7 @@ impl Facts {
     ///
     /// # Errors
     /// The first range that the log does not hold.
-    pub fn held_by(&self, log: TopicLog<'_>, rules: &RulesHash) -> Result<Vec<OffsetRange>, NotHeld> {
+    pub fn held_by(&self, log: TopicLog<'_>, rules: &DecodingRules) -> Result<Vec<OffsetRange>, NotHeld> {
         let held = |(id, range): (PartitionId, &ColumnsOnly)| match self.why_not_held(log, &id, range) {
             None => Ok(offsets(id, range)),
             Some(why) => Err(NotHeld { id, range: range.clone(), why }),
@@ -89,15 +89,17 @@ impl Facts {
     /// Changes nothing and returns false if the ranges that cannot be decoded under the rules are others: another archiver has
     /// written.
     #[must_use]
-    pub fn archive_again(&mut self, ranges: &[OffsetRange], rules: &RulesHash, version: u64) -> bool {
+    pub fn archive_again(&mut self, ranges: &[OffsetRange], rules: &DecodingRules, version: u64) -> bool {
+        let decodable = self.decodable(rules);
         let wanted = self.not_decodable(rules).map(|(id, range)| offsets(id, range));
         if !wanted.eq(ranges.iter().cloned()) {
             return false;
         }
         for partition in self.partitions_mut() {
             for mut range in std::mem::take(&mut partition.columns_only) {
-                if range.rules != *rules && !range.accepted {
-                    (range.rules, range.archived_again) = (rules.clone(), Some(version));
+                if !decodable.holds(&range) && !range.accepted {
+                    (range.rules, range.older_layout) = (rules.hash().clone(), false);
+                    range.archived_again = Some(version);
                 }
                 partition.add_columns_only(range);
             }
@@ -181,9 +183,9 @@ mod tests {
 
     #[test]
     fn what_is_archived_again_can_be_decoded_from_that_version_on() {
-        let (mut facts, b) = (archived(), RulesHash::from("b"));
+        let (mut facts, b) = (archived(), DecodingRules::from("b"));
         assert!(facts.advance(&id(0), 10, 12));
-        facts.note_columns_only(&id(0), &b, 10, 12);
+        facts.note_columns_only(&id(0), b.hash(), 10, 12);
         let before = facts.clone();
         assert!(!facts.archive_again(&ranges()[..1], &b, 7), "the other range cannot be decoded either");
         assert_eq!(facts, before);
@@ -191,7 +193,9 @@ mod tests {
         assert!(facts.archive_again(&ranges(), &b, 7));
         assert_eq!(facts.not_decodable(&b).count(), 0);
         let again = |partition, to| {
-            let range = ColumnsOnly { rules: b.clone(), from: 3, to, accepted: false, archived_again: Some(7) };
+            let rules = b.hash().clone();
+            let range =
+                ColumnsOnly { rules, from: 3, to, accepted: false, archived_again: Some(7), older_layout: false };
             (id(partition), range)
         };
         let known: Vec<_> = facts.columns_only().map(|(id, range)| (id, range.clone())).collect();

@@ -9,6 +9,7 @@
 //! A record that is erased keeps its place in the archive, and whatever reads the log again finds out there that it is erased.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -32,6 +33,9 @@ pub struct Erasure {
     /// How far it has come in the versions of the deployment. Versions share the archive, but neither views nor shards.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<String, ErasedIn>,
+    /// What it could not reach when it was completed.
+    #[serde(default, skip_serializing_if = "Unreached::is_nothing")]
+    pub unreached: Unreached,
 }
 
 /// A commit of the archive that emptied rows.
@@ -45,6 +49,33 @@ pub struct ErasedPart {
     pub list: String,
     /// How many events there were.
     pub events: u64,
+    /// When it was about to be committed, microseconds since 1970; `None`: an older build did so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_us: Option<i64>,
+}
+
+/// What an erasure could not look at. Invalid records, which have no fields, are not among it: no erasure ever ends their being there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// The first day, in days since 1970, of which the archive held every row; `None`: it held those of all days. Events of earlier days
+    /// were not found, and views go on counting them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_before: Option<i64>,
+    /// How many records the rules could not decode, as their bytes were not kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_bytes: u64,
+}
+
+/// Where events of an erasure may be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftIn {
+    /// In the archive, and so everywhere: a process began with it and did not come to its end.
+    Archive,
+    /// In answers.
+    Answers,
+    /// In files of older versions.
+    OldFiles,
 }
 
 /// How far an erasure has come in one version of the deployment.
@@ -65,6 +96,61 @@ impl Erasure {
         let invalid_with = invalid_with.map(|text| format!("\n{text}")).unwrap_or_default();
         format!("{:032x}", xxh3_128(format!("{source}\n{condition}{invalid_with}").as_bytes()))
     }
+
+    /// How many events it has taken out of the archive.
+    pub fn events(&self) -> u64 {
+        self.parts.iter().map(|part| part.events).sum()
+    }
+
+    /// Where events of it may be left in that version of the deployment, apart from what it could not reach; `None`: nowhere.
+    pub fn left_in(&self, version: &str) -> Option<LeftIn> {
+        match (self.completed_at_us, self.versions.get(version)) {
+            (None, _) => Some(LeftIn::Archive),
+            (Some(_), None) => Some(LeftIn::Answers),
+            (Some(_), Some(ErasedIn { deleted_at_us: None, .. })) => Some(LeftIn::OldFiles),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Since when that is so, microseconds since 1970; `None`: nothing is taken out of the archive yet, or an older build has not noted
+    /// when it was.
+    pub fn since_us(&self, version: &str) -> Option<i64> {
+        let reached = self.versions.get(version);
+        match self.left_in(version) {
+            Some(LeftIn::Archive) => self.parts.last().and_then(|part| part.at_us),
+            Some(LeftIn::Answers) => self.completed_at_us,
+            Some(LeftIn::OldFiles) => reached.map(|reached| reached.uncounted_at_us),
+            None => reached.and_then(|reached| reached.deleted_at_us),
+        }
+    }
+}
+
+impl Unreached {
+    /// Whether everything was looked at.
+    pub fn is_nothing(&self) -> bool {
+        *self == Unreached::default()
+    }
+
+    /// The same, if views hold events from these days on, in days since 1970 (`None`: of all days): of retired days that no view holds any
+    /// more, nothing is left.
+    pub fn in_views(self, first_held: impl IntoIterator<Item = Option<i64>>) -> Unreached {
+        let is_held = |before: &i64| first_held.into_iter().any(|first| first < Some(*before));
+        Unreached { retired_before: self.retired_before.filter(is_held), ..self }
+    }
+}
+
+impl fmt::Display for LeftIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LeftIn::Archive => "was ended before its end: call `batch-layer erase` with the same condition again",
+            LeftIn::Answers => "erased from the archive; the next reconciles take them out of answers",
+            LeftIn::OldFiles => "in no answer; later reconciles delete the last old files",
+        })
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Facts {
@@ -76,8 +162,9 @@ impl Facts {
             open.filter(|facts| !facts.closed).for_each(|facts| facts.erased_below = Some(facts.next));
         }
         let at = self.erasures.iter().position(|known| known.id == id).unwrap_or_else(|| {
-            let id = id.to_owned();
-            self.erasures.push(Erasure { id, parts: Vec::new(), completed_at_us: None, versions: BTreeMap::new() });
+            let (id, unreached) = (id.to_owned(), Unreached::default());
+            let (parts, versions) = (Vec::new(), BTreeMap::new());
+            self.erasures.push(Erasure { id, parts, completed_at_us: None, versions, unreached });
             self.erasures.len() - 1
         });
         let erasure = &mut self.erasures[at];
@@ -86,6 +173,13 @@ impl Facts {
         }
         erasure.parts.extend(part);
         erasure.completed_at_us = completed_at_us;
+    }
+
+    /// Notes what an erasure that is completed could not look at.
+    pub fn note_unreached(&mut self, id: &str, unreached: Unreached) {
+        if let Some(known) = self.erasures.iter_mut().find(|known| known.id == id) {
+            known.unreached = unreached;
+        }
     }
 
     /// Notes how far an erasure has come in a version of the deployment, unless it has taken out more since it was `seen` so.
@@ -122,7 +216,8 @@ mod tests {
     use crate::schema::{Field, FieldType};
 
     fn part(version: u64) -> ErasedPart {
-        ErasedPart { version, rules: "a".into(), list: format!("_erased/{version}.json"), events: 3 }
+        let (list, at_us) = (format!("_erased/{version}.json"), Some(version as i64));
+        ErasedPart { version, rules: "a".into(), list, events: 3, at_us }
     }
 
     fn id(source: &str, condition: &str) -> String {
@@ -168,6 +263,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_outstanding_follows_from_how_far_it_has_come_in_a_version() {
+        let mut facts = Facts::default();
+        let standing = |facts: &Facts, version: &str| {
+            let erasure = &facts.erasures[0];
+            (erasure.left_in(version), erasure.since_us(version))
+        };
+        facts.erase("x", Some(part(5)), None);
+        assert_eq!(standing(&facts, "v1"), (Some(LeftIn::Archive), Some(5)));
+        facts.erase("x", Some(part(7)), Some(70));
+        assert_eq!(standing(&facts, "v1"), (Some(LeftIn::Answers), Some(70)));
+        for (deleted_at_us, expected) in [(None, (Some(LeftIn::OldFiles), Some(80))), (Some(90), (None, Some(90)))] {
+            let seen = facts.erasures[0].clone();
+            facts.note_erased_in(&seen, "v1", ErasedIn { uncounted_at_us: 80, deleted_at_us });
+            assert_eq!(standing(&facts, "v1"), expected);
+            assert_eq!(standing(&facts, "v2"), (Some(LeftIn::Answers), Some(70)), "it has views of its own");
+        }
+        assert_eq!(facts.erasures[0].events(), 6);
+        facts.erase("x", Some(part(9)), None);
+        assert_eq!(standing(&facts, "v1"), (Some(LeftIn::Archive), Some(9)), "more was found");
+    }
+
+    #[test]
+    fn what_an_erasure_could_not_reach_is_kept_and_ends_with_the_days_that_views_hold() {
+        let mut facts = Facts::default();
+        facts.keep_bytes(&RulesHash::from("rules"), None);
+        facts.erase("x", Some(part(5)), Some(50));
+        assert!(!serde_json::to_string(&facts).expect("written").contains("unreached"), "older builds wrote none");
+        let unreached = Unreached { retired_before: Some(10), without_bytes: 4 };
+        facts.note_unreached("x", unreached);
+        facts.note_unreached("y", unreached);
+        let read: Facts = serde_json::from_str(&serde_json::to_string(&facts).expect("written")).expect("read");
+        assert_eq!((read.erasures.len(), read.erasures[0].unreached), (1, unreached));
+        for (first_held, is_held) in
+            [(vec![None], true), (vec![Some(10), Some(9)], true), (vec![Some(10)], false), (vec![], false)]
+        {
+            let left = unreached.in_views(first_held.clone());
+            assert_eq!((left.retired_before.is_some(), left.without_bytes), (is_held, 4), "{first_held:?}");
+        }
+        assert!(Unreached { without_bytes: 0, ..unreached }.in_views([Some(10)]).is_nothing());
+    }
+
+    #[test]
     fn below_what_is_archived_when_a_part_is_taken_out_events_may_be_erased() {
         let (id, mut facts) = (PartitionId::new("log", 0), Facts::default());
         facts.begin(&id, 3);
@@ -190,7 +327,7 @@ mod tests {
     #[test]
     fn older_programs_refuse_facts_with_erasures_and_read_all_others() {
         let mut facts = Facts::default();
-        facts.keep_bytes(&RulesHash::from("rules"));
+        facts.keep_bytes(&RulesHash::from("rules"), None);
         let without = serde_json::to_string(&facts).expect("written");
         assert!(without.contains("\"format\":2") && !without.contains("erasures"), "{without}");
         facts.erase("x", Some(part(5)), Some(50));

@@ -1,11 +1,12 @@
 //! Of which records only the columns are archived, and not the bytes (R11).
 //!
-//! They can be counted under the rules that they were decoded under, and under no others.
+//! They can be counted under the rules that they were decoded under. Under others they can be if they were archived before bytes were
+//! kept, and the [`OlderLayout`] tells all that these rules read.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, PartitionFacts};
-use crate::catalog::RulesHash;
+use super::{Facts, OlderLayout, PartitionFacts};
+use crate::catalog::{DecodingRules, RulesHash};
 use crate::log::PartitionId;
 
 /// Offsets of which only the columns are archived, `[from, to)`.
@@ -24,21 +25,39 @@ pub struct ColumnsOnly {
     /// other rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_again: Option<u64>,
+    /// Whether its events are of the older layout that the facts note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub older_layout: bool,
+}
+
+/// Which ranges of columns can be decoded under some rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Decodable<'a> {
+    rules: &'a RulesHash,
+    /// Whether these rules read the older layout.
+    reads_older_layout: bool,
+}
+
+impl Decodable<'_> {
+    /// Whether that range can be.
+    pub fn holds(&self, range: &ColumnsOnly) -> bool {
+        range.rules == *self.rules || (range.older_layout && self.reads_older_layout)
+    }
 }
 
 impl Facts {
     /// Notes that an archiver that keeps bytes has started. All that was archived before has columns only; it is taken
-    /// to be decoded under the rules of that first archiver. Afterwards this changes nothing.
-    pub fn keep_bytes(&mut self, rules: &RulesHash) {
+    /// to be decoded under the rules of that first archiver, and to have that layout, if it is known. Afterwards this changes nothing.
+    pub fn keep_bytes(&mut self, rules: &RulesHash, layout: Option<OlderLayout>) {
         if std::mem::replace(&mut self.keeps_bytes, true) {
             return;
         }
         for partition in self.partitions_mut().filter(|partition| partition.begin < partition.next) {
-            let (from, to) = (partition.begin, partition.next);
-            partition.note_columns_only(rules, from, to);
+            let range = ColumnsOnly::new(rules, partition.begin, partition.next);
+            partition.add_columns_only(ColumnsOnly { older_layout: layout.is_some(), ..range });
         }
         if self.columns_only().next().is_some() {
-            self.unnamed_rules = Some(rules.clone());
+            (self.unnamed_rules, self.older_layout) = (Some(rules.clone()), layout);
         }
     }
 
@@ -47,7 +66,7 @@ impl Facts {
         if let Some(partition) = self.log_mut(&id.log).partitions.get_mut(&id.partition)
             && from < to
         {
-            partition.note_columns_only(rules, from, to);
+            partition.add_columns_only(ColumnsOnly::new(rules, from, to));
         }
     }
 
@@ -57,32 +76,48 @@ impl Facts {
             .flat_map(|(id, partition)| partition.columns_only.iter().map(move |range| (id.clone(), range)))
     }
 
+    /// Says which of them can be decoded under those rules.
+    pub fn decodable<'a>(&self, rules: &'a DecodingRules) -> Decodable<'a> {
+        let layout = self.older_layout.as_ref().zip(rules.source());
+        let reads_older_layout = layout.is_some_and(|(layout, source)| layout.is_read_by(source));
+        Decodable { rules: rules.hash(), reads_older_layout }
+    }
+
     /// The ranges that cannot be decoded under those rules, and that no operator has accepted.
     pub fn not_decodable<'a>(
         &'a self,
-        rules: &'a RulesHash,
+        rules: &'a DecodingRules,
     ) -> impl Iterator<Item = (PartitionId, &'a ColumnsOnly)> + 'a {
-        self.columns_only().filter(move |(_, range)| range.rules != *rules && !range.accepted)
+        let decodable = self.decodable(rules);
+        self.columns_only().filter(move |(_, range)| !decodable.holds(range) && !range.accepted)
     }
 
     /// Accepts, as an operator asked for, that what cannot be decoded under those rules is left out of metrics under
     /// them; returns how many ranges there were.
-    pub fn accept_not_decodable(&mut self, rules: &RulesHash) -> usize {
+    pub fn accept_not_decodable(&mut self, rules: &DecodingRules) -> usize {
+        let decodable = self.decodable(rules);
         let ranges = self.partitions_mut().flat_map(|partition| &mut partition.columns_only);
-        ranges.filter(|range| range.rules != *rules && !range.accepted).map(|range| range.accepted = true).count()
+        ranges.filter(|range| !decodable.holds(range) && !range.accepted).map(|range| range.accepted = true).count()
+    }
+}
+
+impl ColumnsOnly {
+    /// What was archived under those rules by an archiver that keeps few bytes.
+    fn new(rules: &RulesHash, from: i64, to: i64) -> ColumnsOnly {
+        ColumnsOnly { rules: rules.clone(), from, to, accepted: false, archived_again: None, older_layout: false }
+    }
+
+    /// Whether both are the same but for their offsets, and for when they were archived again.
+    fn is_like(&self, other: &ColumnsOnly) -> bool {
+        (&self.rules, self.accepted, self.older_layout) == (&other.rules, other.accepted, other.older_layout)
     }
 }
 
 impl PartitionFacts {
-    fn note_columns_only(&mut self, rules: &RulesHash, from: i64, to: i64) {
-        let rules = rules.clone();
-        self.add_columns_only(ColumnsOnly { rules, from, to, accepted: false, archived_again: None });
-    }
-
     /// Adds a range that follows all others. If it continues the last one, both become one.
     pub(super) fn add_columns_only(&mut self, range: ColumnsOnly) {
         match self.columns_only.last_mut() {
-            Some(last) if last.rules == range.rules && last.to == range.from && last.accepted == range.accepted => {
+            Some(last) if last.to == range.from && last.is_like(&range) => {
                 last.to = range.to;
                 last.archived_again = last.archived_again.max(range.archived_again);
             }
@@ -93,22 +128,26 @@ impl PartitionFacts {
 
 #[cfg(test)]
 mod tests {
+    use polars::prelude::{DataType, PlSmallStr, Schema};
+
     use super::*;
+    use crate::catalog::{Catalog, Source};
+    use crate::contracts::archive::EXTRA;
 
     fn range(rules: &str, from: i64, to: i64) -> ColumnsOnly {
-        ColumnsOnly { rules: rules.into(), from, to, accepted: false, archived_again: None }
+        ColumnsOnly::new(&rules.into(), from, to)
     }
 
     #[test]
     fn what_was_archived_before_bytes_were_kept_counts_under_its_own_rules_only() {
-        let (id, rules, other) = (PartitionId::new("log", 0), RulesHash::from("a"), RulesHash::from("b"));
+        let (id, rules, other) = (PartitionId::new("log", 0), DecodingRules::from("a"), DecodingRules::from("b"));
         let mut facts = Facts::default();
         facts.begin(&id, 3);
         facts.begin(&PartitionId::new("log", 1), 0);
         assert!(facts.advance(&id, 3, 10));
-        facts.keep_bytes(&rules);
-        facts.keep_bytes(&other);
-        assert_eq!(facts.unnamed_rules, Some(rules.clone()));
+        facts.keep_bytes(rules.hash(), None);
+        facts.keep_bytes(other.hash(), None);
+        assert_eq!(facts.unnamed_rules.as_ref(), Some(rules.hash()));
         assert_eq!(facts.not_decodable(&rules).count(), 0);
         assert_eq!(facts.not_decodable(&other).collect::<Vec<_>>(), [(id.clone(), &range("a", 3, 10))]);
 
@@ -120,8 +159,48 @@ mod tests {
     #[test]
     fn a_new_archive_has_nothing_without_bytes() {
         let mut facts = Facts::default();
-        facts.keep_bytes(&RulesHash::from("a"));
+        facts.keep_bytes(&RulesHash::from("a"), Some(layout(&source("int"))));
         assert_eq!((facts.unnamed_rules.clone(), facts.columns_only().count()), (None, 0));
+        assert_eq!(facts.older_layout, None);
+    }
+
+    /// A source whose field `k` has that type.
+    fn source(k: &str) -> Source {
+        let text = format!("[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\nk = {k:?}\n");
+        Catalog::parse(&text).expect("a valid catalog").sources["s"].clone()
+    }
+
+    /// That of a table which was written under the rules of that source.
+    fn layout(source: &Source) -> OlderLayout {
+        let fields = source.fields.iter().map(|field| (PlSmallStr::from(field.name.as_str()), field.kind.table_type()));
+        let declared: Schema = fields.chain([(PlSmallStr::from(EXTRA), DataType::String)]).collect();
+        OlderLayout::of(source, &declared).expect("a known layout")
+    }
+
+    #[test]
+    fn the_older_layout_is_no_gap_under_rules_that_read_it_and_other_columns_are() {
+        let (id, own) = (PartitionId::new("log", 0), source("float"));
+        let mut facts = Facts::default();
+        facts.begin(&id, 0);
+        assert!(facts.advance(&id, 0, 4));
+        facts.keep_bytes(&own.rules(), Some(layout(&own)));
+        // Of the same rules, by an archiver that keeps the bytes of invalid records only: what undeclared members held is lost.
+        facts.note_columns_only(&id, &own.rules(), 4, 6);
+
+        let gaps = |facts: &Facts, source: &Source| -> Vec<(i64, i64)> {
+            facts.not_decodable(&source.decoding_rules()).map(|(_, range)| (range.from, range.to)).collect()
+        };
+        assert_eq!(gaps(&facts, &own), []);
+        assert_eq!(gaps(&facts, &source("float?")), [(4, 6)]);
+        assert_eq!(gaps(&facts, &source("int")), [(0, 4), (4, 6)], "a float does not tell whether it was an integer");
+        let only_named: Vec<_> = facts.not_decodable(&"other".into()).map(|(_, range)| range.from).collect();
+        assert_eq!(only_named, [0, 4], "of these rules nothing else is known");
+
+        let text = serde_json::to_string(&facts).expect("written");
+        assert_eq!(serde_json::from_str::<Facts>(&text).expect("read"), facts);
+        assert!(text.starts_with("{\"format\":4,"), "{text}");
+        assert_eq!(facts.accept_not_decodable(&source("float?").decoding_rules()), 1);
+        assert_eq!(gaps(&facts, &source("int")), [(0, 4)]);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Facts, LogFacts, PartitionFacts};
-use crate::catalog::RulesHash;
+use super::{Decodable, Facts, LogFacts, PartitionFacts};
+use crate::catalog::DecodingRules;
 use crate::log::{Offsets, PartitionId};
 
 impl LogFacts {
@@ -32,11 +32,11 @@ impl LogFacts {
         self.partitions.keys().map(|partition| PartitionId::new(self.log.clone(), *partition))
     }
 
-    /// Whether answers lack records of it: lost ones, or ones that cannot be decoded under those rules.
-    fn lacks_records(&self, rules: &RulesHash) -> bool {
+    /// Whether answers lack records of it: lost ones, or ones that cannot be decoded.
+    fn lacks_records(&self, decodable: Decodable<'_>) -> bool {
         self.partitions.values().any(|partition| {
             partition.lost.iter().any(|lost| !lost.accepted)
-                || partition.columns_only.iter().any(|range| range.rules != *rules && !range.accepted)
+                || partition.columns_only.iter().any(|range| !decodable.holds(range) && !range.accepted)
         })
     }
 }
@@ -56,8 +56,9 @@ impl Facts {
 
     /// The names of the logs that the status of a version leaves out: those that are over and of which answers lack nothing, but
     /// for the `newest` few of them. `rules` are those of the source.
-    pub fn hidden(&self, version: &str, rules: &RulesHash, newest: usize) -> BTreeSet<&str> {
-        let over = self.logs.iter().rev().filter(|log| log.is_over(version) && !log.lacks_records(rules));
+    pub fn hidden(&self, version: &str, rules: &DecodingRules, newest: usize) -> BTreeSet<&str> {
+        let decodable = self.decodable(rules);
+        let over = self.logs.iter().rev().filter(|log| log.is_over(version) && !log.lacks_records(decodable));
         over.skip(newest).map(|log| log.log.as_str()).collect()
     }
 
@@ -149,7 +150,7 @@ mod tests {
             facts.close(log);
             facts.settle(log, &BTreeMap::new());
         }
-        let rules = RulesHash::from("rules");
+        let rules = DecodingRules::from("rules");
         assert_eq!(facts.hidden("v1", &rules, 0), BTreeSet::new(), "they are not over");
         facts.note_over("v1", &names[..5]);
         assert_eq!(facts.hidden("v1", &rules, 0), BTreeSet::from(["log-0", "log-3", "log-4"]));

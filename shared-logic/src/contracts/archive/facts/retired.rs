@@ -84,7 +84,7 @@ mod tests {
 
     fn begun() -> Facts {
         let mut facts = Facts::default();
-        facts.keep_bytes(&"rules".into());
+        facts.keep_bytes(&"rules".into(), None);
         (0..2).for_each(|partition| facts.begin(&id(partition), 3));
         facts
     }

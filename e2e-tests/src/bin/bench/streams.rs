@@ -1,0 +1,36 @@
+//! What streams take and give: windows and a detector from a full topic, beside a bare consumer; how soon an alert can be read at
+//! 20,000 payments/s; and how soon again after a kill, with a snapshot and without.
+//!
+//! - `payments`: what is sent, and the catalog;
+//! - `progress`: how far lanes have published;
+//! - `probes`: payments that cause an alert, and the consumer that waits for it;
+//! - `windows`, `alerts`, `detect`: the figures.
+
+mod alerts;
+mod detect;
+mod payments;
+mod probes;
+mod progress;
+mod windows;
+
+use anyhow::Result;
+use e2e_tests::Stage;
+use e2e_tests::scenario::Scenario;
+use test_kit::{DEADLINE, Progress, wait_for};
+
+use crate::figures::Figures;
+use crate::load::Keys;
+
+pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
+    for keys in [Keys::Zipf, Keys::Uniform] {
+        windows::measure(scenario, keys, figures).await?;
+    }
+    alerts::measure(scenario, figures).await?;
+    detect::measure(scenario, figures).await
+}
+
+/// Waits until the archive says where the partitions of a source begin. Lanes need no more of it.
+async fn archive_begins(stage: &Stage, source: &str) -> Result<()> {
+    let begin = stage.deployment.store().join(format!("archive/{source}/_delta_log/00000000000000000001.json"));
+    wait_for("the archive's begin", DEADLINE, async || Ok(Progress::when(begin.exists(), "no commit"))).await
+}

@@ -1,0 +1,43 @@
+//! A topic gains partitions: keys move to other lanes, and what is open in two of them is written by both.
+
+use anyhow::{Result, ensure};
+use e2e_tests::busy_scenario;
+use e2e_tests::kafka::grow_topic;
+
+use super::payments::{Kind, Mix, Payments};
+
+const BEFORE: i32 = 2;
+const AFTER: i32 = 4;
+const SOME: usize = 300;
+
+#[test]
+fn streams_partitions_added() {
+    busy_scenario("streams_partitions_added", async |scenario| {
+        let Some(mut payments) = Payments::start(scenario, BEFORE, Mix::Usual).await? else { return Ok(()) };
+        payments.send(SOME)?;
+        payments.are_written().await?;
+        // What the lanes write into comes first, and what they read last. The topic of a re-keying map may keep its partitions.
+        let (brokers, topic) = (payments.stage.brokers.clone(), payments.stage.topic.clone());
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.from().is_none() && !kind.is_rekeying()) {
+            let stream = payments.stream(kind);
+            grow(&brokers, &stream.topic).await?;
+            if stream.has_late {
+                grow(&brokers, &format!("{}.late", stream.topic)).await?;
+            }
+        }
+        grow(&brokers, &topic).await?;
+        payments.has_grown(AFTER)?;
+        payments.send(SOME)?;
+        payments.are_written().await?;
+        payments.send(SOME)?;
+        payments.are_written().await?;
+        let spent = payments.stream(Kind::Spent).read(&brokers)?;
+        let writes = |partition| spent.iter().any(|written| written.partition == partition);
+        ensure!((0..AFTER).all(writes), "a lane is silent");
+        payments.end_exactly().await
+    });
+}
+
+async fn grow(brokers: &str, topic: &str) -> Result<()> {
+    grow_topic(brokers, topic, usize::try_from(AFTER)?).await
+}

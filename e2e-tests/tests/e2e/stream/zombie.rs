@@ -1,0 +1,60 @@
+//! A speed worker is frozen within a transaction, or before it has started a producer; another one takes its partitions and goes on;
+//! and the first wakes up: it writes nothing more of what it had decided.
+
+use anyhow::Result;
+use e2e_tests::watch::{lines_with, prints_again};
+use e2e_tests::{Layer, Scenario, busy_scenario};
+use test_kit::DEADLINE;
+
+use super::payments::{Mix, Payments};
+
+const SOME: usize = 200;
+/// How long a thread stays where the worker is frozen. What it does when it wakes up comes first.
+const LONG_ENOUGH_MS: u32 = 5_000;
+/// What a worker prints whose lane could not publish.
+const INTERRUPTED: &str = "a lane was interrupted; it starts again";
+
+/// The records are with the broker, and the transaction is not committed.
+#[test]
+fn streams_zombie() {
+    busy_scenario("streams_zombie", async |scenario| wakes_up(scenario, "streams::before_commit").await);
+}
+
+/// T4: outputs are decided from what was published then, and others have been published since.
+#[test]
+fn streams_zombie_without_a_producer() {
+    busy_scenario("streams_zombie_without_a_producer", async |scenario| {
+        wakes_up(scenario, "streams::before_init").await
+    });
+}
+
+async fn wakes_up(scenario: &Scenario, fail_point: &str) -> Result<()> {
+    let Some(mut payments) = Payments::start(scenario, 2, Mix::Usual).await? else { return Ok(()) };
+    payments.send(SOME)?;
+    payments.are_written().await?;
+    let other = payments.stage.beside("other", &payments.stage.catalog)?;
+    // As soon as there is something to publish.
+    let zombie = payments.launch(&format!("{fail_point}=1*return({LONG_ENOUGH_MS})->off"))?;
+    payments.send(SOME)?;
+    zombie.line_with(&format!("failpoint {fail_point}"), DEADLINE).await?;
+    zombie.suspend()?;
+    let before = lines_with(&zombie, INTERRUPTED)?;
+    other.start(Layer::Speed).await?;
+    payments.send(SOME)?;
+    payments.are_written().await?;
+    zombie.resume()?;
+    prints_again(&zombie, INTERRUPTED, before).await?;
+    // Both are at work.
+    payments.send(SOME)?;
+    payments.are_written().await?;
+    // Once more, wherever it is.
+    zombie.suspend()?;
+    payments.send(SOME)?;
+    payments.are_written().await?;
+    zombie.resume()?;
+    payments.send(SOME)?;
+    payments.are_written().await?;
+    other.kill(Layer::Speed);
+    payments.send(SOME)?;
+    payments.end_exactly().await
+}

@@ -1,0 +1,116 @@
+use std::collections::HashSet;
+
+use shared_logic::complete::{Evidence, Gap, TopicState, Why};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::speed_view::{Instance, Shard};
+use shared_logic::group_key::{KeyPart, KeyValue};
+use shared_logic::measure::Value;
+use test_kit::catalogs::TINY;
+
+use super::looked::Judge;
+use super::shard::ShardReading;
+use super::*;
+use crate::written::Written;
+
+fn catalog() -> Catalog {
+    Catalog::parse(TINY).expect("a catalog")
+}
+
+fn definition() -> DefinitionHash {
+    let catalog = catalog();
+    catalog.definition(&catalog.metrics["m"])
+}
+
+/// What a snapshot says of the metric: its topic has one partition, which is archived from offset 0 on, and there is no view.
+fn standing() -> Arc<Standing> {
+    let mut facts = Facts::default();
+    facts.begin(&PartitionId::new("log", 0), 0);
+    Arc::new(Standing::of(&Evidence {
+        definition: &definition(),
+        rules: &catalog().sources["s"].decoding_rules(),
+        view: None,
+        archive: Some(&facts),
+        archive_version: 1,
+        topic: Some(&TopicState { log: Some(("log".to_owned(), 1)), at_us: 50 }),
+    }))
+}
+
+fn key(text: &str) -> Arc<CountedKey> {
+    let key = GroupKey::new(&[KeyPart::Value(KeyValue::Text(text.to_owned()))]);
+    Arc::new(CountedKey { definition: definition(), key })
+}
+
+fn question(standing: &Arc<Standing>) -> Question {
+    Question {
+        standing: Arc::clone(standing),
+        key: key("a"),
+        kinds: Arc::new([MeasureKind::Count]),
+        bounds: (None, None),
+        chunks: ChunkRange { first: 0, last: 9 },
+        step_us: None,
+    }
+}
+
+/// A shard that has counted 7 events of the key in its last slice.
+fn reading(slices: &[i64], truncated: Option<i64>) -> Option<ShardReading> {
+    let shard = Shard {
+        cursor: 9,
+        slices: slices.to_vec(),
+        definitions: [(definition(), 0)].into(),
+        instance: Instance::new(1),
+        witnesses: vec![None; slices.len() + 1],
+        truncated,
+    };
+    let state = Arc::new(State { shard, as_of_us: Some(40) });
+    Some(ShardReading { state, counters: vec![Arc::new(vec![(3, 0, Value::Int(7))])] })
+}
+
+#[test]
+fn only_requests_that_have_the_same_answer_ask_the_same() {
+    let one = standing();
+    let asked = question(&one);
+    let mut questions = HashSet::from([asked.clone()]);
+    assert!(!questions.insert(question(&one)), "another request");
+    for other in [
+        Question { standing: standing(), ..asked.clone() },
+        Question { key: key("b"), ..asked.clone() },
+        Question { bounds: (Some(0), None), ..asked.clone() },
+        Question { bounds: (None, Some(0)), ..asked.clone() },
+        Question { step_us: Some(60_000_000), ..asked.clone() },
+    ] {
+        assert!(questions.insert(other.clone()), "{other:?}");
+    }
+}
+
+#[test]
+fn positions_are_judged_once_and_each_question_by_its_own() {
+    let (one, whole) = (standing(), reading(&[0], None));
+    let mut judge = Judge::new(60);
+    let first = judge.looked(&one, vec![whole.clone()]);
+    assert_eq!((first.judged().verdict.gaps.len(), first.judged().as_of_us, first.at_us), (0, Some(40), 60));
+    assert_eq!(first.cells(60).collect::<Vec<_>>(), [(180, 0, Value::Int(7))]);
+    let second = judge.looked(&one, vec![whole.clone()]);
+    assert!(std::ptr::eq(first.judged(), second.judged()));
+
+    let of_another_snapshot = judge.looked(&standing(), vec![whole]);
+    assert!(!std::ptr::eq(first.judged(), of_another_snapshot.judged()));
+    let later = judge.looked(&one, vec![reading(&[5], None)]);
+    assert!(matches!(later.judged().verdict.gaps[..], [Gap { why: Why::NoSliceAtCut { cut: 0 }, .. }]), "{later:?}");
+    let none = judge.looked(&one, vec![None]);
+    assert!(matches!(none.judged().verdict.gaps[..], [Gap { why: Why::NoShard, .. }]), "{none:?}");
+    assert_eq!((none.judged().as_of_us, none.cells(60).count()), (None, 0));
+    let marked = judge.looked(&one, vec![reading(&[0], Some(3))]);
+    assert!(matches!(marked.judged().verdict.gaps[..], [Gap { why: Why::LogTruncated, .. }]), "{marked:?}");
+    assert_eq!(marked.cells(60).count(), 0, "nothing of it is added (R12)");
+}
+
+#[test]
+fn an_answer_is_written_once_and_goes_with_its_look() {
+    let look = || Judge::new(0).looked(&standing(), vec![None]);
+    let looked = look();
+    assert!(looked.written().is_none());
+    let write = |body: &'static str| looked.write(Written { body: body.into(), gaps: Vec::new() }).body.clone();
+    assert_eq!([write("first"), write("second")], ["first", "first"]);
+    assert_eq!(looked.written().expect("written").body, "first");
+    assert!(look().written().is_none(), "another look");
+}

@@ -1,0 +1,121 @@
+//! A stream as a source: what is read of the topic that it writes.
+
+use super::definition;
+use super::source::{Source, Start};
+use super::stream::{
+    Detect, INCOMPLETE, JUDGED_OFFSET, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, SESSION_END, SESSION_START, Stream,
+    StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
+};
+use super::{Derived, Measure};
+use crate::expression::Expression;
+use crate::format::Format;
+use crate::measure::MeasureKind;
+use crate::schema::{Field, FieldType};
+
+/// The most bytes of a record that a catalog can allow. Whatever a stream writes is read again.
+const MAX_RECORD: u64 = 1 << 30;
+
+/// The source that a stream is, which reads `from`. What it says of archive and duplicates is what `from` says.
+pub(super) fn source(stream: &Stream, from: &Source) -> Source {
+    Source {
+        name: stream.name.clone(),
+        topic: stream.topic.clone(),
+        partitions: from.partitions,
+        event_id: vec![OUTPUT_ID.to_owned()],
+        event_time: OUTPUT_TIME.to_owned(),
+        key: key(stream, from),
+        max_age_us: i64::MAX,
+        max_ahead_us: from.max_ahead_us,
+        retain_us: from.retain_us,
+        max_record: MAX_RECORD,
+        start: Start::Earliest,
+        format: Format::Json,
+        null: Vec::new(),
+        time_zone: None,
+        kept_bytes: from.kept_bytes,
+        reconcile: from.reconcile.clone(),
+        dedup_window: from.dedup_window,
+        fields: fields(stream, from),
+        is_stream: true,
+        rekeyed: stream.rekeys(),
+        written_by: Some(definition::of_stream(from, stream)),
+    }
+}
+
+/// The fields of a source that a stream hands on where it hands on all: an output has its own identity and time.
+pub(super) fn handed_on(from: &Source) -> impl Iterator<Item = &Field> {
+    const OWN: [&str; 3] = [OUTPUT_ID, OUTPUT_TIME, INCOMPLETE];
+    from.fields.iter().filter(move |field| !(from.is_stream && OWN.contains(&field.name.as_str())))
+}
+
+/// The field that the stream's records are keyed by, as far as one is known.
+fn key(stream: &Stream, from: &Source) -> Option<String> {
+    let grouped = |by: &[String]| {
+        let own = from.key.clone().filter(|key| by.contains(key));
+        own.or_else(|| by.first().cloned())
+    };
+    match &stream.kind {
+        StreamKind::Map(Map { key: Some(key), .. }) => Some(key.clone()),
+        // Records keep their keys; the field that has it may be called otherwise by now.
+        StreamKind::Map(Map { key: None, fields }) => {
+            let key = from.key.as_deref()?;
+            fields.iter().find(|(_, of)| of.as_column() == Some(key)).map(|(name, _)| name.clone())
+        }
+        StreamKind::Window(window) => grouped(&window.by),
+        StreamKind::Session(session) => grouped(&session.by),
+        StreamKind::Detect(Detect { key, .. }) => Some(from.key.as_ref().unwrap_or(key).clone()),
+    }
+}
+
+/// The fields of the stream's outputs, in the order in which they are written.
+fn fields(stream: &Stream, from: &Source) -> Vec<Field> {
+    let (instant, flag) =
+        (|name| Field::new(name, FieldType::Timestamp, false), |name| Field::new(name, FieldType::Bool, true));
+    let mut fields = vec![Field::new(OUTPUT_ID, FieldType::String, false), instant(OUTPUT_TIME)];
+    match &stream.kind {
+        StreamKind::Map(map) => fields.extend(map.fields.iter().map(|(name, of)| mapped(from, name, of))),
+        StreamKind::Window(window) => {
+            fields.extend([instant(WINDOW_START), instant(WINDOW_END)]);
+            fields.extend(aggregated(from, &window.by, &window.measures, &window.derived));
+            fields.push(flag(PARTIAL));
+        }
+        StreamKind::Session(session) => {
+            fields.extend([instant(SESSION_START), instant(SESSION_END)]);
+            fields.extend(aggregated(from, &session.by, &session.measures, &session.derived));
+            fields.push(flag(PARTIAL));
+        }
+        StreamKind::Detect(_) => {
+            fields
+                .extend([Field::new(RULE, FieldType::String, false), Field::new(JUDGED_OFFSET, FieldType::Int, false)]);
+            fields.push(flag(TRUNCATED));
+            fields.extend(handed_on(from).map(|field| Field::new(&field.name, field.kind, field.optional)));
+        }
+    }
+    fields.push(flag(INCOMPLETE));
+    fields
+}
+
+fn mapped(from: &Source, name: &str, of: &Expression) -> Field {
+    Field::new(name, of.kind(), may_be_null(from, of))
+}
+
+/// Whether an expression over the fields of a source can be null.
+pub(super) fn may_be_null(from: &Source, of: &Expression) -> bool {
+    of.may_be_null(&|name| from.field(name).is_none_or(|field| field.optional))
+}
+
+/// Group columns, measures and derived values. A value that is null is left out, and only a number of events never is.
+fn aggregated<'a>(
+    from: &'a Source,
+    by: &'a [String],
+    measures: &'a [Measure],
+    derived: &'a [Derived],
+) -> impl Iterator<Item = Field> + 'a {
+    let by = by.iter().filter_map(move |name| from.field(name));
+    let by = by.map(|field| Field::new(&field.name, field.kind, field.optional));
+    let measures = measures
+        .iter()
+        .map(|measure| Field::new(&measure.name, measure.kind.value_type(), measure.kind != MeasureKind::Count));
+    let derived = derived.iter().map(|derived| Field::new(&derived.name, derived.of.kind(), true));
+    by.chain(measures).chain(derived)
+}

@@ -1,0 +1,137 @@
+//! A lane that begins at the horizon, and takes the fronts at `published`, has the state of one that read everything (T8).
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use shared_logic::stream::{Decided, Lane};
+use test_kit::repetitions;
+
+use super::log::{DEDUP_WINDOW, Entry, MAX_AHEAD_US, World, drain, end};
+use super::random::logs;
+
+const WINDOWS: &str = r#"
+[streams.a_windows]
+from = "s"
+by = ["user"]
+window = "12s"
+slide = "3s"
+lateness = "2s"
+[streams.a_windows.measures]
+total = "sum(x)"
+events = "count()"
+"#;
+
+const SESSIONS: &str = r#"
+[streams.b_sessions]
+from = "s"
+by = ["user"]
+session = "3s"
+longest = "20s"
+lateness = "5s"
+[streams.b_sessions.measures]
+total = "sum(x)"
+events = "count()"
+"#;
+
+const ALERTS: &str = r#"
+[streams.c_alerts]
+from = "s"
+key = "user"
+history = "9s"
+history_max = 4
+rejudge_max = 3
+lateness = "6s"
+[streams.c_alerts.detect]
+burst = "history_count('5s') >= 2"
+anomaly = "history_avg(x) > 0 AND x > history_avg(x)"
+jump = "n <> previous(n)"
+"#;
+
+/// Reads everything up to an offset.
+pub(super) fn read(world: &World, entries: &[Entry], to: i64) -> Lane {
+    let mut lane = world.lane(0);
+    lane.give(world.records(entries, 0, to)).expect("the next records");
+    drain(&mut lane, 1_000, &mut Vec::new());
+    lane
+}
+
+/// What a lane decides from its cursor on.
+pub(super) fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Decided> {
+    let mut out = Vec::new();
+    lane.give(world.records(entries, lane.cursor(), end(entries))).expect("the next records");
+    drain(lane, 1_000, &mut out);
+    out
+}
+
+/// A lane that is warmed up to `published` as T8 says, and whether it is sure of its state.
+pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> (Lane, bool) {
+    let fronts = whole.fronts();
+    let from = match whole.horizon_us(&fronts) {
+        None => 0,
+        Some(need) => {
+            let reaches = |entry: &&Entry| entry.record_time_us.is_some_and(|at| at >= need - MAX_AHEAD_US);
+            entries.iter().find(reaches).map_or(published, |entry| entry.offset.min(published))
+        }
+    };
+    let mut lane = world.lane(from);
+    lane.warm(&world.records(entries, from - DEDUP_WINDOW, from).sightings);
+    lane.begin_warming(&fronts);
+    lane.give(world.records(entries, from, published)).expect("the next records");
+    drain(&mut lane, 1_000, &mut Vec::new());
+    let is_sure = lane.take_fronts(&fronts);
+    (lane, is_sure)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(repetitions(300, 9_000)))]
+
+    /// Every record has a timestamp, which may be wrong. Each kind alone, and all of them, whose horizon is the earliest of theirs.
+    #[test]
+    fn a_warmed_lane_goes_on_as_one_that_read_everything(
+        streams in prop::sample::select(vec![WINDOWS, SESSIONS, ALERTS, ""]), entries in logs(20..160), part in 0.0..1.0_f64,
+    ) {
+        let streams = if streams.is_empty() { [WINDOWS, SESSIONS, ALERTS].concat() } else { streams.to_owned() };
+        let mut entries = entries;
+        entries.iter_mut().for_each(|entry| entry.record_time_us = entry.record_time_us.or(Some(super::log::TEN_US)));
+        let world = World::new(&streams);
+        let published = (end(&entries) as f64 * part) as i64;
+        let mut whole = read(&world, &entries, published);
+        let (mut warmed, is_sure) = warmed(&world, &entries, published, &whole);
+        prop_assert!(is_sure, "a partition with one front knows it");
+        let state = |lane: &Lane| lane.snapshot(&BTreeSet::new()).expect("it is between two offsets");
+        prop_assert_eq!(state(&warmed), state(&whole));
+        prop_assert_eq!(warmed.fronts(), whole.fronts());
+        prop_assert_eq!(rest(&world, &entries, &mut warmed), rest(&world, &entries, &mut whole));
+    }
+}
+
+#[test]
+fn a_session_without_a_longest_needs_everything_and_a_map_nothing() {
+    let of = |streams: &str| {
+        let world = World::new(streams);
+        let whole = read(&world, &super::log::events(&[("u", 0.0)]), 1);
+        (whole.horizon_us(&whole.fronts()), whole.horizon_us(&world.lane(0).fronts()))
+    };
+    let session =
+        "[streams.a]\nfrom = \"s\"\nby = [\"user\"]\nsession = \"3s\"\n[streams.a.measures]\nn = \"count()\"\n";
+    let map = "[streams.b]\nfrom = \"s\"\nwhere = \"n > 0\"\n";
+    assert_eq!(of(session), (None, None));
+    assert_eq!(of(map), (Some(i64::MAX), Some(i64::MAX)));
+    assert_eq!(of(&format!("{session}{map}")), (None, None));
+    let cut = session.replace("\"3s\"", "\"3s\"\nlongest = \"24h\"\nlateness = \"7s\"");
+    let before = 1_000_000 * (7 + 86_400 + 3);
+    assert_eq!(of(&cut), (Some(super::log::TEN_US - before), None), "without a front, anything may be open");
+}
+
+#[test]
+fn outputs_of_an_incomplete_past_say_so_and_its_state_is_never_written() {
+    let world = World::new("[streams.b]\nfrom = \"s\"\nwhere = \"n >= 0\"\n");
+    let entries = super::log::events(&[("u", 0.0), ("u", 1.0)]);
+    let mut lane = world.lane(0);
+    lane.set_incomplete(true);
+    assert!(lane.snapshot(&BTreeSet::new()).is_err());
+    let outputs = super::log::outputs(&rest(&world, &entries, &mut lane));
+    assert!(outputs.len() == 2 && outputs.iter().all(|output| output["incomplete"] == true), "{outputs:?}");
+    lane.set_incomplete(false);
+    assert!(lane.snapshot(&BTreeSet::new()).is_ok());
+}
