@@ -25,6 +25,7 @@ use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
+use crate::stream::backtest::command::{BacktestArgs, backtest};
 
 /// The exit code of `schedule --once` if nothing failed, and a view waits.
 const WAITING: u8 = 3;
@@ -87,6 +88,7 @@ enum Command {
     Erasures(ErasuresArgs),
     Import(ImportArgs),
     Imports(ImportsArgs),
+    Backtest(BacktestArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
     Resume(repair::ResumeArgs),
@@ -188,6 +190,7 @@ async fn run() -> anyhow::Result<ExitCode> {
         Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
+        Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);

@@ -5,6 +5,7 @@
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
+//! Snapshots of what lanes remember are removed.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -13,6 +14,7 @@
 //! - `found`: a file → the places and hours of the events that are selected;
 //! - `emptied`: a file → the same file without them;
 //! - `commits`: files → commits of the archive, until none holds such events;
+//! - `further`: what is left to be done in streams that were made of the source;
 //! - `report`: what was done, what follows, and what is out of reach;
 //! - `command`: the command line.
 
@@ -21,6 +23,7 @@ pub(crate) mod commits;
 mod condition;
 mod emptied;
 mod found;
+mod further;
 mod report;
 
 use std::collections::BTreeMap;
@@ -136,8 +139,13 @@ impl<'a> Eraser<'a> {
         let behind = self.wait_for_archive(&mut archive).await?;
         let taken_out = self.taking_out().run(&mut archive).await?;
         let mut report = self.report(&archive, taken_out, behind).await;
+        let known = archive.facts().erasure(self.condition.id()).cloned();
+        if known.is_some() {
+            // Lanes without a snapshot read the past again.
+            archive.remove_all_snapshots().await?;
+        }
         // What has taken out nothing and is noted all the same, as it could not look at everything, changes no answer.
-        if archive.facts().erasure(self.condition.id()).is_some_and(|known| !known.parts.is_empty()) {
+        if known.is_some_and(|known| !known.parts.is_empty()) {
             self.reconcile(&mut archive, &mut report).await?;
         }
         Ok(report)
@@ -212,7 +220,9 @@ impl<'a> Eraser<'a> {
     }
 
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
-        EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), self.topic().await)
+        let topic = self.topic().await;
+        let report = EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), topic);
+        report.with_streams(self.catalog, self.source, self.condition)
     }
 
     /// What Kafka says of how long it keeps the records; nothing if it does not say.

@@ -1,4 +1,8 @@
 //! Creates topics and tables, once, before the services start, in a store that was found fit for them.
+//!
+//! - `streams`: the topics that Braid writes itself.
+
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -45,8 +49,11 @@ pub async fn run(
 ) -> Result<(), InitError> {
     storage.check().await?;
     let topics = Topics::new(kafka)?;
-    for source in catalog.sources.values() {
+    for source in catalog.sources.values().filter(|source| !source.is_stream) {
         create_topic(&topics, source).await?;
+    }
+    streams::create(&topics, catalog, kafka.request_timeout).await?;
+    for source in catalog.sources.values() {
         check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
         crate::archive::create(storage, source).await?;
     }

@@ -4,6 +4,7 @@
 //! - `archive_rows`: the archive's rows, each record decoded under the rules of the catalog;
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
+//! - [`stream`]: archived records → what streams decide of them: to check what was written, and to try a definition out;
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
 //! - [`audit`]: compares a view with the archived records of one key;
@@ -27,5 +28,6 @@ pub mod reconcile;
 pub mod rejected;
 mod rows;
 pub mod schedule;
+pub mod stream;
 
 pub use rows::RowsError;

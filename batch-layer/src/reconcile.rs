@@ -25,7 +25,8 @@
 //!   operator;
 //! - `retired`: what can still be done with days whose rows are retired;
 //! - `rollback`: files, cut and definition of an older version, for an operator, and a pause;
-//! - `over`: which logs no process has to ask for any more (R6).
+//! - `over`: which logs no process has to ask for any more (R6);
+//! - `streams`: whether the streams over a source are what their definitions decide.
 //!
 //! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
 //! failed.
@@ -50,9 +51,11 @@ mod retired;
 mod rollback;
 mod shards;
 mod slices;
+mod streams;
 mod touched;
 pub(crate) mod view;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
@@ -92,8 +95,12 @@ const ROW_BYTES: u64 = 512;
 #[derive(Debug, Clone)]
 pub struct Reconciler {
     pub(crate) catalog: Catalog,
+    /// The whole catalog, of which `catalog` may be what belongs to one source.
+    whole: Arc<Catalog>,
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
+    streams: settings::Streams,
+    kafka: settings::Kafka,
     redis: settings::Redis,
     registry: Registry,
     /// The setting `speed.max_slices`.
@@ -111,8 +118,11 @@ impl Reconciler {
     pub fn new(settings: &Settings, storage: &Storage, catalog: &Catalog) -> Reconciler {
         Reconciler {
             catalog: catalog.clone(),
+            whole: Arc::new(catalog.clone()),
             storage: storage.clone(),
             settings: settings.reconcile.clone(),
+            streams: settings.streams.clone(),
+            kafka: settings.kafka.clone(),
             redis: settings.redis.clone(),
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
@@ -139,12 +149,13 @@ impl Reconciler {
     }
 
     /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
-    /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. From `stop` on it no
-    /// longer waits for the archive, and takes the slices that are archived.
+    /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. Streams are checked with the
+    /// source that they read. From `stop` on it no longer waits for the archive, and takes the slices that are archived.
     pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
         let Reconciled { mut reports, mut failed } = Reconciled::default();
         let mut others = Vec::new();
         for source in self.catalog.sources.values() {
+            let asked = self.ask_streams(source).await;
             match self.prepare(source, stop).await {
                 Ok(Some(mut prepared)) => {
                     let mut rebuilds = Vec::new();
@@ -164,6 +175,7 @@ impl Reconciler {
                 Ok(None) => info!(source = source.name, "nothing is archived yet"),
                 Err(error) => failed.push(ReconcileError::of_source(&source.name, error)),
             }
+            self.check_streams(source, asked, stop).await;
         }
         let turn = Turn::new(&self.settings, stop);
         for (prepared, rebuilds) in &mut others {

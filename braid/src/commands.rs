@@ -6,7 +6,8 @@
 //! - [`query`] asks the serving layer; [`watch`] prints what a stream writes, as it is written;
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
-//! - [`status`] shows how far every layer has come; [`close`] and [`lost`] settle what archives hold;
+//! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
+//!   hold;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`completions`] teaches a shell these commands.
 
@@ -22,6 +23,7 @@ pub mod query;
 pub mod rejected;
 pub mod send;
 pub mod status;
+pub mod streams;
 pub mod up;
 pub mod watch;
 

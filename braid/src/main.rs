@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    audit, catalog, close, completions, health, init, lost, produce, query, rejected, send, status, up, watch,
+    audit, catalog, close, completions, health, init, lost, produce, query, rejected, send, status, streams, up, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -38,6 +38,7 @@ enum Command {
     Health(health::Args),
     Catalog(catalog::Args),
     Status(status::Args),
+    Streams(streams::Args),
     Close(close::Args),
     #[command(subcommand)]
     Lost(lost::Args),
@@ -86,6 +87,7 @@ async fn run() -> ExitCode {
         Command::Health(args) => health::run(args).await,
         Command::Catalog(args) => catalog::run(&args),
         Command::Status(args) => status::run(args, &cli.settings).await,
+        Command::Streams(args) => streams::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,

@@ -2,7 +2,7 @@
 //! metric.
 
 use shared_logic::contracts::reconciliation::Reconciliation;
-use storage::{Reconciliations, ReconciliationsError, Storage};
+use storage::{Reconciliations, ReconciliationsError, RowsOf, Storage};
 use tokio::sync::Mutex;
 
 /// The table of one version's reconciles.
@@ -17,17 +17,17 @@ impl ReconciliationTable {
         ReconciliationTable { storage: storage.clone(), table: Mutex::default() }
     }
 
-    /// The newest rows of a metric or, without one, of all metrics; none as long as no reconcile has written any.
+    /// The newest of these rows; none as long as no reconcile has written any.
     ///
     /// # Errors
     /// If the table cannot be read.
     pub(crate) async fn newest(
         &self,
-        metric: Option<&str>,
+        of: RowsOf<'_>,
         limit: usize,
     ) -> Result<Vec<Reconciliation>, ReconciliationsError> {
         match self.refreshed().await? {
-            Some(table) => table.newest(metric, limit).await,
+            Some(table) => table.newest(of, limit).await,
             None => Ok(Vec::new()),
         }
     }

@@ -25,7 +25,7 @@ use crate::measure::{MeasureKind, Value};
 use crate::plan::{Total, Totals};
 use crate::time::format_rfc3339;
 
-pub use comparable::{Incomparable, archived, moved, slices};
+pub use comparable::{Incomparable, archived, moved, slices, whole};
 
 /// By how much float sums may differ, as a share of the sum of absolute values: they are rounded in another order.
 const ROUNDING: f64 = 1e-9;

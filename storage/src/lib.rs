@@ -7,12 +7,14 @@
 //! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
-//! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured;
+//! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
+//! - [`Backtest`]: what a stream would have written;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
 
 mod archive;
+mod backtest;
 mod batch_view;
 mod identities;
 mod noted_table;
@@ -27,10 +29,11 @@ use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
 pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, Snapshot};
+pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
-pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError};
+pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 

@@ -1,7 +1,7 @@
-//! The table of reconciles: what each of them moved, and the drift between the layers that it measured.
+//! The table of reconciles: what each of them moved, and the drift between the layers that it measured; and the checks of streams.
 //!
 //! Each reconcile of a source appends a small file. From time to time the files of the source become one again, with the newest rows
-//! of each metric, so neither rows nor files become many.
+//! of each metric and stream, so neither rows nor files become many.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use crate::{ORPHAN_AGE, Storage};
 
-/// How many rows of each metric are kept, the newest ones; a few more until files are merged again.
+/// How many rows of each metric and stream are kept, the newest ones; a few more until files are merged again.
 pub const ROWS_KEPT: usize = 500;
 /// How many files a source has at most.
 const FILES_MAX: usize = 16;
@@ -24,6 +24,27 @@ const ATTEMPTS: u32 = 20;
 #[derive(Debug, Clone)]
 pub struct Reconciliations {
     table: Table,
+}
+
+/// Which rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsOf<'a> {
+    /// All of them.
+    All,
+    /// The reconciles of a metric.
+    Metric(&'a str),
+    /// The checks of a stream.
+    Stream(&'a str),
+}
+
+impl RowsOf<'_> {
+    fn is_of(self, row: &Reconciliation) -> bool {
+        match self {
+            RowsOf::All => true,
+            RowsOf::Metric(name) => !row.is_check() && row.metric == name,
+            RowsOf::Stream(name) => row.is_check() && row.metric == name,
+        }
+    }
 }
 
 /// Why rows were not kept, or could not be read.
@@ -78,7 +99,7 @@ impl Reconciliations {
         self.table.refresh().await.map(drop)
     }
 
-    /// Appends rows about metrics of a source, except those that are there already; returns how many that were. After every
+    /// Appends rows about metrics and streams of a source, except those that are there already; returns how many that were. After every
     /// `checkpoint_every` versions it removes what is not needed any more.
     ///
     /// # Errors
@@ -114,17 +135,13 @@ impl Reconciliations {
         Err(ReconciliationsError::Overtaken { table: self.table.path().to_owned() })
     }
 
-    /// The newest rows of a metric or, without one, of all metrics; the newest first.
+    /// The newest of these rows, the newest first.
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub async fn newest(
-        &self,
-        metric: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Reconciliation>, ReconciliationsError> {
+    pub async fn newest(&self, of: RowsOf<'_>, limit: usize) -> Result<Vec<Reconciliation>, ReconciliationsError> {
         let mut rows = self.read(&self.table.files().await?).await?;
-        rows.retain(|row| metric.is_none_or(|metric| row.metric == metric));
+        rows.retain(|row| of.is_of(row));
         rows.sort_by(|a, b| newest_first(a).cmp(&newest_first(b)));
         rows.truncate(limit);
         Ok(rows)
@@ -150,7 +167,7 @@ impl Reconciliations {
         Ok(rows.iter().filter(is_new).cloned().collect())
     }
 
-    /// The rows of files and new ones, of each metric the newest.
+    /// The rows of files and new ones, of each metric and stream the newest.
     async fn merged(
         &self,
         files: &[DataFile],
@@ -159,9 +176,9 @@ impl Reconciliations {
         let mut rows = self.read(files).await?;
         rows.extend(new);
         rows.sort_by(|a, b| newest_first(a).cmp(&newest_first(b)));
-        let mut of_metric: BTreeMap<String, usize> = BTreeMap::new();
+        let mut of_each: BTreeMap<(bool, String), usize> = BTreeMap::new();
         rows.retain(|row| {
-            let count = of_metric.entry(row.metric.clone()).or_default();
+            let count = of_each.entry((row.is_check(), row.metric.clone())).or_default();
             *count += 1;
             *count <= ROWS_KEPT
         });
@@ -256,6 +273,7 @@ fn frame(rows: &[Reconciliation]) -> PolarsResult<DataFrame> {
 mod tests {
     use platform::settings;
     use shared_logic::catalog::Deployment;
+    use shared_logic::contracts::reconciliation::StreamCheck;
 
     use super::*;
 
@@ -282,7 +300,13 @@ mod tests {
             reason: Some("no_shard".to_owned()),
             detail: Some("there was none".to_owned()),
             drift: None,
+            stream_check: None,
         }
+    }
+
+    /// A check of a stream.
+    fn check(stream: &str, version: u64) -> Reconciliation {
+        Reconciliation { stream_check: Some(StreamCheck::default()), ..row(stream, version) }
     }
 
     fn versions(rows: &[Reconciliation]) -> Vec<u64> {
@@ -299,10 +323,24 @@ mod tests {
         table.keep("s", &[row("a", 2)], 10).await.expect("kept");
         table.keep("other", &[row("c", 9)], 10).await.expect("kept");
         let table = storage.reconciliations().await.expect("read").expect("it was created");
-        assert_eq!(table.newest(None, 10).await.expect("read"), [row("c", 9), row("a", 2), row("a", 1), row("b", 1)]);
-        assert_eq!(table.newest(Some("a"), 10).await.expect("read"), [row("a", 2), row("a", 1)]);
-        assert_eq!(versions(&table.newest(Some("a"), 1).await.expect("read")), [2]);
-        assert_eq!(table.newest(Some("x"), 1).await.expect("read"), []);
+        let all = table.newest(RowsOf::All, 10).await.expect("read");
+        assert_eq!(all, [row("c", 9), row("a", 2), row("a", 1), row("b", 1)]);
+        assert_eq!(table.newest(RowsOf::Metric("a"), 10).await.expect("read"), [row("a", 2), row("a", 1)]);
+        assert_eq!(versions(&table.newest(RowsOf::Metric("a"), 1).await.expect("read")), [2]);
+        assert_eq!(table.newest(RowsOf::Metric("x"), 1).await.expect("read"), []);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stream_and_a_metric_of_one_name_have_rows_of_their_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = storage(&folder);
+        let mut table = storage.create_reconciliations().await.expect("created");
+        assert_eq!(table.keep("s", &[row("a", 1), check("a", 1), check("b", 2)], 10).await.expect("kept"), 3);
+        assert_eq!(table.keep("s", &[check("a", 1)], 10).await.expect("kept"), 0, "it is there already");
+        assert_eq!(table.newest(RowsOf::Metric("a"), 10).await.expect("read"), [row("a", 1)]);
+        assert_eq!(table.newest(RowsOf::Stream("a"), 10).await.expect("read"), [check("a", 1)]);
+        assert_eq!(table.newest(RowsOf::Metric("b"), 10).await.expect("read"), []);
+        assert_eq!(table.newest(RowsOf::All, 10).await.expect("read").len(), 3);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +356,7 @@ mod tests {
         // A view whose table was replaced counts its versions anew.
         let again = Reconciliation { reconciled_at_us: 77_000_000, ..row("a", 1) };
         assert_eq!(one.keep("s", std::slice::from_ref(&again), 10).await.expect("kept"), 1);
-        let newest = one.newest(None, 10).await.expect("read");
+        let newest = one.newest(RowsOf::All, 10).await.expect("read");
         assert_eq!(newest, [again, row("a", 2), row("a", 1)]);
     }
 
@@ -335,10 +373,10 @@ mod tests {
             let files = table.files_of("s").await.expect("listed");
             assert!(files.len() <= FILES_MAX, "{} files", files.len());
         }
-        let rows = table.newest(Some("a"), usize::MAX).await.expect("read");
+        let rows = table.newest(RowsOf::Metric("a"), usize::MAX).await.expect("read");
         assert!((ROWS_KEPT..ROWS_KEPT + FILES_MAX).contains(&rows.len()), "{} rows", rows.len());
         let expected: Vec<u64> = (0..rows.len() as u64).map(|at| last - at).collect();
         assert_eq!(versions(&rows), expected);
-        assert_eq!(table.newest(Some("b"), usize::MAX).await.expect("read").len(), 40, "of each metric as many");
+        assert_eq!(table.newest(RowsOf::Metric("b"), usize::MAX).await.expect("read").len(), 40);
     }
 }

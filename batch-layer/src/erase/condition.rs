@@ -10,6 +10,7 @@ use shared_logic::schema::{Field, FieldType};
 /// hold.
 #[derive(Debug, Clone)]
 pub struct Condition {
+    text: String,
     expression: Expression,
     id: String,
     /// The fields that it reads, and the event time.
@@ -61,12 +62,17 @@ impl Condition {
         let fields = source.fields.iter().filter(is_read).cloned().collect();
         let id = Erasure::id_of(&source.name, &expression, invalid_with);
         let (event_time, invalid_with) = (source.event_time.clone(), invalid_with.map(str::to_owned));
-        Ok(Condition { id, fields, event_time, expression, invalid_with })
+        Ok(Condition { text: text.to_owned(), id, fields, event_time, expression, invalid_with })
     }
 
     /// What stands for it in the archive's facts.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The condition as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The fields that it reads, and the event time.

@@ -5,12 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::{ErasedIn, Facts};
 use shared_logic::cut::Behind;
 use shared_logic::time::{format_day, format_rfc3339};
 
 use super::condition::Condition;
+use super::further;
 use crate::reconcile::Changed;
 
 /// What was taken out of an archive.
@@ -65,6 +66,9 @@ pub struct EraseReport {
     pub counters_dropped_from: Option<String>,
     /// From when on a reconcile deletes the last files of older versions.
     pub files_deleted_from: Option<String>,
+    /// What is left to be done in streams that were made of the source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<String>,
     /// What else may hold the events.
     pub out_of_reach: Vec<String>,
 }
@@ -104,7 +108,15 @@ impl EraseReport {
             uncounted_since: None,
             counters_dropped_from: None,
             files_deleted_from: None,
+            further: Vec::new(),
         }
+    }
+
+    /// Adds what is to be said of streams that were made of the source.
+    pub(super) fn with_streams(mut self, catalog: &Catalog, source: &Source, condition: &Condition) -> EraseReport {
+        self.further = further::steps(catalog, source, condition);
+        self.out_of_reach.extend(further::lanes(catalog, source));
+        self
     }
 
     /// Adds what a reconcile did to the view of a metric.
@@ -205,6 +217,12 @@ impl fmt::Display for EraseReport {
                  that; see `batch-layer erasures`"
             )?,
         }
+        if !self.further.is_empty() {
+            writeln!(f, "further steps:")?;
+        }
+        for step in &self.further {
+            writeln!(f, "  {step}")?;
+        }
         writeln!(f, "out of reach:")?;
         for other in &self.out_of_reach {
             writeln!(f, "  {other}")?;
@@ -215,7 +233,6 @@ impl fmt::Display for EraseReport {
 
 #[cfg(test)]
 mod tests {
-    use shared_logic::catalog::Catalog;
     use shared_logic::log::Offsets;
 
     use super::*;

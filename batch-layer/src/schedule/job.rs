@@ -154,7 +154,7 @@ async fn last_maintained(reconciler: &Reconciler, source: &str) -> Result<Option
 }
 
 /// When the metric of the source that waits longest was last reconciled; `None` if some metric never was. A view that is paused does
-/// not wait.
+/// not wait. Of a source without metrics, it is when its streams were last checked.
 ///
 /// Every reconcile commits, even if nothing is new, so its commit says when it ran. A view that was restored or removed says so as
 /// well, which a note beside it would not.
@@ -166,7 +166,17 @@ async fn oldest_commit(reconciler: &Reconciler, source: &str) -> Result<Option<D
         let at = DateTime::from_timestamp_micros(note.committed_at_us).unwrap_or_default();
         commits.push(LastCommit { at, is_paused: note.asked.pause.is_some() });
     }
+    if commits.is_empty() {
+        return last_check(reconciler, source).await;
+    }
     Ok(waits_since(&commits))
+}
+
+/// When the streams over a source were last checked; `None` if they never were, or there are none.
+async fn last_check(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let Some(archive) = reconciler.storage.archive(source).await? else { return Ok(None) };
+    let checked = archive.checked_streams(&reconciler.catalog.deployment.version).await?;
+    Ok(checked.and_then(|checked| DateTime::from_timestamp_micros(checked.at_us)))
 }
 
 /// The last commit of a view.

@@ -1,10 +1,12 @@
-//! `GET /v1/reconciliations`: what the last reconciles moved, and the drift between the layers that they measured.
+//! `GET /v1/reconciliations`: what the last reconciles moved, and the drift between the layers that they measured; and what the
+//! checks of streams have found.
 
 use axum::Json;
 use axum::extract::RawQuery;
 use platform::telemetry::error_text;
 use serde::Serialize;
 use shared_logic::contracts::reconciliation::Reconciliation;
+use storage::RowsOf;
 
 use super::RequestedVersion;
 use super::parameters::Parameters;
@@ -23,16 +25,24 @@ pub(crate) struct Body {
     reconciliations: Vec<Reconciliation>,
 }
 
-/// The newest reconciles of one metric, or of all.
+/// The newest reconciles of one metric, checks of one stream, or all.
 pub(crate) async fn newest(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Body>, Problem> {
     let parameters = Parameters::read(query.as_deref())?;
-    parameters.only(["metric", "limit"].into_iter())?;
-    let metric = parameters.get("metric").map(|name| known(&version, name)).transpose()?;
+    parameters.only(["metric", "stream", "limit"].into_iter())?;
+    let of = match (parameters.get("metric"), parameters.get("stream")) {
+        (None, None) => RowsOf::All,
+        (Some(metric), None) => RowsOf::Metric(known(&version, metric)?),
+        (None, Some(stream)) => RowsOf::Stream(known_stream(&version, stream)?),
+        (Some(_), Some(_)) => {
+            let detail = "a row is about a metric or a stream: give one of both".to_owned();
+            return Err(Problem::parameter("stream", detail));
+        }
+    };
     let limit = parameters.limit(LIMIT, LIMIT_MAX)?;
-    let newest = version.reconciliations.newest(metric, limit).await;
+    let newest = version.reconciliations.newest(of, limit).await;
     let reconciliations = newest.map_err(|error| Problem::store(&error_text(&error)))?;
     Ok(Json(Body { reconciliations }))
 }
@@ -42,5 +52,13 @@ fn known<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
     match version.metric(name) {
         Ok(_) => Ok(name),
         Err(problem) => Err(Problem::parameter("metric", problem.detail)),
+    }
+}
+
+/// A stream's name, if the catalog declares it.
+fn known_stream<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
+    match version.stream(name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(Problem::parameter("stream", problem.detail)),
     }
 }

@@ -20,6 +20,7 @@ fn progress(offset: i64, definition: &str) -> Written {
         fronts: Fronts::new(false),
         definition: definition.parse().expect("a hash"),
         checked: None,
+        incomplete: false,
     };
     let payload = serde_json::to_vec(&published).expect("plain data");
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }

@@ -20,7 +20,7 @@ pub use facts::{
     ColumnsOnly, Decodable, ErasedIn, ErasedPart, Erasure, Facts, Import, ImportedRecords, LeftIn, LogFacts, Lost,
     NotHeld, PartitionFacts, Place, Rejects, TopicLog, Unreached, WhyNotHeld, import_log,
 };
-pub use headers::headers_text;
+pub use headers::{headers_of, headers_text};
 pub use older_layout::{Documents, OlderLayout};
 pub use registration::Change;
 pub use schemas::{ArchivedSchema, schema_path};

@@ -1,5 +1,6 @@
 //! What is kept of each reconcile of a metric: what it moved from one view to the other, and the drift between the layers that it
-//! measured. In the Delta table `<name>/reconciliations/<version>`.
+//! measured; and of each check of a stream: what it compared, and what was not as it should be. In the Delta table
+//! `<name>/reconciliations/<version>`.
 //!
 //! A row has the columns [`METRIC`] to [`UNEXPLAINED`], for programs that read the table, and everything as JSON in [`RECORD`]. The
 //! table is partitioned by the source. A row is written after the commit of the view that it is about, and is named by the metric, the
@@ -50,16 +51,16 @@ pub fn path(version: &str) -> String {
     format!("reconciliations/{version}")
 }
 
-/// One reconcile of one metric.
+/// One reconcile of one metric, or one check of one stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reconciliation {
-    /// The metric's name.
+    /// The metric's name, or the stream's.
     pub metric: String,
-    /// The definition that the view counts.
+    /// The definition that the view counts, or that the stream has in the catalog.
     pub definition: DefinitionHash,
-    /// The version of the view's table after the commit.
+    /// The version of the view's table after the commit; for a check, of the archive that the stream reads.
     pub view_version: u64,
-    /// When the view was committed, microseconds since 1970 by the committer's clock.
+    /// When the view was committed, or the stream was checked, microseconds since 1970 by that process's clock.
     #[serde(with = "instant", rename = "reconciled_at")]
     pub reconciled_at_us: i64,
     /// How long it took, in milliseconds.
@@ -84,6 +85,71 @@ pub struct Reconciliation {
     pub detail: Option<String>,
     /// How they compare.
     pub drift: Option<Drift>,
+    /// Of a check of a stream: what it found. Nothing of a reconcile of a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_check: Option<StreamCheck>,
+}
+
+/// What a stream's archive holds, compared with what its definition decides again of the same offsets. `missing`, `extra` and
+/// `different` are zero as long as every output is written once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCheck {
+    /// How many outputs were decided again and found in the archive.
+    pub outputs: u64,
+    /// How many events were decided again to be late. Side outputs are not archived, so these are not compared.
+    pub late: u64,
+    /// How many outputs the archive lacks.
+    pub missing: u64,
+    /// How many it has that are not decided again, or that it has twice.
+    pub extra: u64,
+    /// How many of `outputs` have another key or another content.
+    pub different: u64,
+    /// The first of these, by partition and position.
+    pub first: Vec<OutputDifference>,
+    /// How many outputs are not compared as they hold only one partition's part of a window or session.
+    pub partial: u64,
+    /// What was not compared.
+    pub not_compared: Vec<NotCompared>,
+    /// T12: how many keys were seen in several partitions: of the keys by which the source's records have to be divided.
+    pub split_keys: u64,
+    /// One of them.
+    pub split_key: Option<String>,
+}
+
+/// An output that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDifference {
+    /// Its id.
+    pub id: String,
+    /// What is wrong.
+    pub kind: DifferenceKind,
+}
+
+/// What is wrong with an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// It is not there.
+    Missing,
+    /// It should not be there, or not twice.
+    Extra,
+    /// It has another key or another content.
+    Different,
+}
+
+/// Offsets whose outputs were not compared, `[from, to)`, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotCompared {
+    /// The log that the stream reads.
+    pub log: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset.
+    pub from: i64,
+    /// The offset behind the last.
+    pub to: i64,
+    /// Why, as a word.
+    pub reason: String,
 }
 
 /// Offsets of a partition, `[from, to)`, that a reconcile moved: from the old cut to the new one.
@@ -152,8 +218,31 @@ pub struct LargestDifference {
 
 impl Reconciliation {
     /// What tells it from any other.
-    pub fn id(&self) -> (&str, u64, i64) {
-        (&self.metric, self.view_version, self.reconciled_at_us)
+    pub fn id(&self) -> (bool, &str, u64, i64) {
+        (self.is_check(), &self.metric, self.view_version, self.reconciled_at_us)
+    }
+
+    /// Whether it is a check of a stream.
+    pub fn is_check(&self) -> bool {
+        self.stream_check.is_some()
+    }
+}
+
+impl StreamCheck {
+    /// How many outputs are not as they should be.
+    pub fn differences(&self) -> u64 {
+        self.missing + self.extra + self.different
+    }
+}
+
+impl DifferenceKind {
+    /// The kind as a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            DifferenceKind::Missing => "missing",
+            DifferenceKind::Extra => "extra",
+            DifferenceKind::Different => "different",
+        }
     }
 }
 
@@ -203,9 +292,18 @@ mod tests {
             reason: Some("lost".to_owned()),
             detail: Some("offsets were lost".to_owned()),
             drift: None,
+            stream_check: None,
         };
         let text = serde_json::to_string(&row).expect("written");
         assert!(text.contains(r#""reconciled_at":"2026-04-24T09:30:12.345678Z""#), "{text}");
+        assert!(!text.contains("stream_check"), "rows of metrics look as they did before there were streams: {text}");
         assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), row);
+        let first = vec![OutputDifference { id: "w/v1/log/0/7/0".to_owned(), kind: DifferenceKind::Missing }];
+        let check = StreamCheck { outputs: 5, missing: 1, first, ..StreamCheck::default() };
+        let checked = Reconciliation { stream_check: Some(check), ..row.clone() };
+        let text = serde_json::to_string(&checked).expect("written");
+        assert!(text.contains(r#""first":[{"id":"w/v1/log/0/7/0","kind":"missing"}]"#), "{text}");
+        assert_eq!(serde_json::from_str::<Reconciliation>(&text).expect("read"), checked);
+        assert_ne!(row.id(), checked.id(), "a metric and a stream may have one name");
     }
 }

@@ -2,12 +2,17 @@
 //!
 //! - `headers`: what every record of a stream says of itself, and what marks say;
 //! - `progress`: the progress topic, whose newest record of a stream says how far it was published (T3);
-//! - `snapshot`: the manifest of a snapshot (T2).
+//! - `snapshot`: the manifest of a snapshot (T2);
+//! - `check`: how far streams were checked.
 
+mod check;
 mod headers;
 mod progress;
 mod snapshot;
 
+pub use check::{CHECKED, CheckedLane, CheckedStreams, checked_path};
 pub use headers::{HeaderNames, late_headers, mark_headers, mark_of, output_headers, stream_of, upstream_of};
-pub use progress::{Changed, Checked, ProgressKey, Published, progress_topic, transactional_id};
-pub use snapshot::{Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path};
+pub use progress::{Changed, Checked, ProgressKey, ProgressNoted, Published, progress_topic, transactional_id};
+pub use snapshot::{
+    Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path, spared_path,
+};

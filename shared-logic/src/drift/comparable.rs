@@ -63,14 +63,23 @@ pub fn moved(old: &Offsets, new: &Offsets, archive: &Facts) -> Vec<OffsetRange> 
 /// # Errors
 /// If it does not.
 pub fn archived(range: &OffsetRange, window: u64, rules: &DecodingRules, archive: &Facts) -> Result<(), Incomparable> {
-    let OffsetRange { id, from, to } = range;
-    let from = from.saturating_sub(i64::try_from(window).unwrap_or(i64::MAX));
+    let id = &range.id;
     if archive.log(&id.log).is_some_and(|log| log.import.is_some()) {
         return Err(Incomparable::Imported(id.clone()));
     }
     if archive.is_ended(id) {
         return Err(Incomparable::Closed(id.clone()));
     }
+    whole(range, window, rules, archive)
+}
+
+/// Whether the archive holds every record of a range, and of the window before it, as it arrived, whether the log goes on or has ended.
+///
+/// # Errors
+/// If it does not.
+pub fn whole(range: &OffsetRange, window: u64, rules: &DecodingRules, archive: &Facts) -> Result<(), Incomparable> {
+    let OffsetRange { id, from, to } = range;
+    let from = from.saturating_sub(i64::try_from(window).unwrap_or(i64::MAX));
     let Some(known) = archive.partition(id) else { return Err(Incomparable::Closed(id.clone())) };
     if id.incarnation() > 0 && from < known.begin {
         return Err(Incomparable::LostTail(id.clone()));

@@ -80,6 +80,11 @@ impl Fronts {
         Fronts { front_us: None, upstream: rekeyed.then(Upstreams::default) }
     }
 
+    /// Of a partition whose events have come so far, as far as nothing else is known.
+    pub fn at(front_us: i64) -> Fronts {
+        Fronts { front_us: Some(front_us), upstream: None }
+    }
+
     /// The front in microseconds; `None` as long as none is known, so that nothing is late and nothing closes.
     pub fn front_us(&self) -> Option<i64> {
         self.front_us

@@ -38,6 +38,8 @@ pub struct StreamPlan {
     pub topic: String,
     /// The topic of events that came too late for it.
     pub late_topic: String,
+    /// Whether events can be too late for it: for all but a map.
+    pub may_be_late: bool,
     /// Whether its outputs are partitioned by their keys, instead of by the lane's partition.
     pub rekeys: bool,
 }
@@ -66,6 +68,7 @@ impl LanePlan {
                 definition: catalog.stream_definition(stream),
                 topic: stream.topic.clone(),
                 late_topic: stream.late_topic(),
+                may_be_late: !matches!(stream.kind, StreamKind::Map(_)),
                 rekeys: stream.rekeys(),
             });
         }

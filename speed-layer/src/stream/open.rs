@@ -5,6 +5,7 @@ use std::time::Duration;
 use platform::kafka::{Bound, KafkaError};
 use platform::store::StoreError;
 use platform::telemetry::error_text;
+use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::stream::{Changed, Checked, ProgressKey, Published};
 use shared_logic::log::{Check, PartitionId};
 use shared_logic::stream::{Fronts, Lane, OutputPosition};
@@ -172,7 +173,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// The number of partitions of each stream's topic. Side outputs have to exist, too.
+/// The number of partitions of each stream's topic. Where events can be late, the side output has to exist, too.
 async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
     let mut partitions = Vec::new();
     for stream in shared.plan.streams() {
@@ -181,7 +182,7 @@ async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
             known.ok_or_else(|| NotOpen::NoTopic { topic: topic.to_owned() })
         };
         partitions.push(described(&stream.topic).await?.partitions);
-        if shared.plan.keeps_originals() {
+        if stream.may_be_late {
             described(&stream.late_topic).await?;
         }
     }
@@ -239,7 +240,10 @@ impl OpenAt {
         let Some(first) = all().min_by_key(|published| published.position) else {
             let at = bounds.begin.max(bounds.start);
             let (fronts, from) = (Fronts::new(shared.source.rekeyed), vec![OutputPosition::before(at); streams.len()]);
-            return OpenAt { at, fronts, from, changes: Vec::new(), checked: None, is_empty: true };
+            // The check has to know where a definition began to decide.
+            let begun = streams.iter().map(|stream| change(&stream.name, id, at, None, &stream.definition, &fronts));
+            let changes = begun.collect();
+            return OpenAt { at, fronts, from, changes, checked: None, is_empty: true };
         };
         // Of offsets that the log lost nothing can be decided any more.
         let at = first.position.offset.max(bounds.start);
@@ -247,17 +251,8 @@ impl OpenAt {
         let from = streams.iter().map(|stream| {
             let known = published(&stream.name);
             if known.is_none_or(|known| known.definition != stream.definition) {
-                let position = change_at(known, at);
-                let key =
-                    ProgressKey::Change { stream: stream.name.clone(), log: id.log.clone(), offset: position.offset };
-                let changed = Changed {
-                    log: id.log.clone(),
-                    offset: position.offset,
-                    from: known.map(|known| known.definition.clone()),
-                    to: stream.definition.clone(),
-                    fronts: first.fronts.clone(),
-                };
-                changes.push((key, changed));
+                let (position, before) = (change_at(known, at), known.map(|known| &known.definition));
+                changes.push(change(&stream.name, id, position.offset, before, &stream.definition, &first.fronts));
                 return position;
             }
             known.map_or(OutputPosition::before(at), |known| known.position.max(OutputPosition::before(at)))
@@ -266,6 +261,20 @@ impl OpenAt {
         let at = from.iter().map(|position| position.offset).min().unwrap_or(at);
         OpenAt { at, fronts: first.fronts.clone(), from, changes, checked: first.checked, is_empty: false }
     }
+}
+
+/// T13: what says that a definition decides a stream from that offset on.
+fn change(
+    stream: &str,
+    id: &PartitionId,
+    offset: i64,
+    from: Option<&DefinitionHash>,
+    to: &DefinitionHash,
+    fronts: &Fronts,
+) -> (ProgressKey, Changed) {
+    let (stream, log) = (stream.to_owned(), id.log.clone());
+    let changed = Changed { log: log.clone(), offset, from: from.cloned(), to: to.clone(), fronts: fronts.clone() };
+    (ProgressKey::Change { stream, log, offset }, changed)
 }
 
 /// T7, T13: where a stream goes on that was added or has another definition. Part-way through an offset, the number of an output means
@@ -320,6 +329,7 @@ mod tests {
             fronts: Fronts::new(false),
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
+            incomplete: false,
         }
     }
 

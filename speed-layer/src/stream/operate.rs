@@ -148,17 +148,20 @@ impl Operating {
         let fronts = open.catch_up.as_ref().map_or_else(|| lane.fronts(), |(_, fronts)| fronts.clone());
         let start = Parcel { outputs: Vec::new(), positions: open.from.clone(), fronts, checked: open.checked };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
+        let notes_start = open.is_first || rekeys || !open.changes.is_empty();
+        let mut publisher = Publisher::new(
+            Arc::clone(&shared),
+            id.clone(),
+            open.partitions,
+            open.output_partitions,
+            open.progress,
+            open.changes,
+            start,
+        );
+        publisher.set_incomplete(open.incomplete_from.is_some());
         Operating {
-            notes_start: open.is_first || rekeys || !open.changes.is_empty(),
-            publisher: Publisher::new(
-                Arc::clone(&shared),
-                id.clone(),
-                open.partitions,
-                open.output_partitions,
-                open.progress,
-                open.changes,
-                start,
-            ),
+            notes_start,
+            publisher,
             snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
             shared,
             id,
@@ -238,6 +241,7 @@ impl Operating {
             if !self.lane_mut().take_fronts(&fronts) {
                 self.incomplete_from = Some(batch.from);
                 self.lane_mut().set_incomplete(true);
+                self.publisher.set_incomplete(true);
             }
         }
         if batch.events.height() > 0 || !batch.lane.marks.is_empty() {
@@ -338,6 +342,7 @@ impl Operating {
             info!(id = %self.id, "the past that matters is whole again");
             self.incomplete_from = None;
             self.lane_mut().set_incomplete(false);
+            self.publisher.set_incomplete(false);
         }
         Ok(())
     }

@@ -54,6 +54,7 @@ mod tests {
             fronts: Fronts::new(false),
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
+            incomplete: false,
         };
         let record = |key: &str, payload: Vec<u8>| OwnedRecord {
             offset: 0,

@@ -54,6 +54,8 @@ pub struct Publisher {
     /// Whether the next one begins at once, whatever it holds.
     at_once: bool,
     marked: Marked,
+    /// T8: whether outputs are decided from an incomplete past.
+    incomplete: bool,
     transactions: u64,
 }
 
@@ -99,6 +101,7 @@ impl Publisher {
             began: now,
             at_once: false,
             marked: Marked { at: now, front_us: None, idle: false },
+            incomplete: false,
             transactions: 0,
         }
     }
@@ -106,6 +109,11 @@ impl Publisher {
     /// Appends what was decided next.
     pub fn push(&mut self, parcel: Parcel) {
         self.parcels.push(parcel);
+    }
+
+    /// T8: says whether what is published is decided from an incomplete past.
+    pub fn set_incomplete(&mut self, incomplete: bool) {
+        self.incomplete = incomplete;
     }
 
     /// Has the next transaction begin at once: it notes where the lane begins, what has changed, or its first marks.
@@ -278,6 +286,7 @@ impl Publisher {
                 fronts: parcel.fronts.clone(),
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
+                incomplete: self.incomplete,
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use platform::failpoints;
 use platform::store::{FileBeside, StoreError};
-use shared_logic::contracts::stream::{Definitions, Manifest, PieceNote, lanes_folder, manifest_path, piece_path};
+use shared_logic::contracts::stream::{
+    CHECKED, CheckedStreams, Definitions, Manifest, PieceNote, checked_path, lanes_folder, manifest_path, piece_path,
+    spared_path,
+};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Fronts, Piece};
 use tracing::warn;
@@ -47,6 +50,14 @@ impl Archive {
         self.table().put_beside_if_absent(&path, &progress).await?;
         let noted = self.table().beside::<String>(&path).await?;
         Ok(noted.unwrap_or_else(|| progress.to_owned()))
+    }
+
+    /// T7: the progress topic that the lanes of a generation began with; `None` if they never began.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn lanes_begun(&self, generation: &str) -> Result<Option<String>, StoreError> {
+        self.table().beside(&begun_path(generation)).await
     }
 
     /// T7: notes another progress topic in place of a lost one, once its positions have been set from what is archived.
@@ -167,8 +178,39 @@ impl Archive {
         Ok(self.table().list_beside(FOLDER).await?.iter().any(|path| path.contains(&of_lane)))
     }
 
-    /// Removes the snapshots of a partition's lane but the two newest ones at or below `published` (T6) and those above it, and
-    /// pieces that no manifest names.
+    /// Has [`Archive::remove_snapshots`] spare the snapshot at that cursor, in place of the one that it has spared so far: the next
+    /// check goes on from it, however much later that is.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn spare_snapshot(
+        &self,
+        id: &PartitionId,
+        definitions: &Definitions,
+        cursor: i64,
+    ) -> Result<(), StoreError> {
+        self.table().put_beside(&spared_path(&lanes_folder(definitions, id)), &cursor).await
+    }
+
+    /// How far the streams of a generation were checked; `None` if they never were, or that is not known any more.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn checked_streams(&self, generation: &str) -> Result<Option<CheckedStreams>, StoreError> {
+        let text = self.table().bytes_beside(&checked_path(generation)).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Notes how far the streams of a generation were checked.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn note_checked_streams(&self, generation: &str, checked: &CheckedStreams) -> Result<(), StoreError> {
+        self.table().put_beside(&checked_path(generation), checked).await
+    }
+
+    /// Removes the snapshots of a partition's lane but the two newest ones at or below `published` (T6), those above it, and the one
+    /// that is spared for the next check; and pieces that no manifest names.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
@@ -180,7 +222,10 @@ impl Archive {
     ) -> Result<usize, StoreError> {
         let folder = lanes_folder(definitions, id);
         let manifests = manifests(self.table().list_beside(&folder).await?);
-        let over: HashSet<&String> = manifests.range(..=published).rev().skip(KEPT).map(|(_, path)| path).collect();
+        let spared: Option<i64> = self.table().beside(&spared_path(&folder)).await?;
+        let older = manifests.range(..=published).rev().skip(KEPT);
+        let over: HashSet<&String> =
+            older.filter(|(cursor, _)| spared != Some(**cursor)).map(|(_, path)| path).collect();
         let mut named = HashSet::new();
         for path in manifests.values().filter(|path| !over.contains(path)) {
             let text = self.table().bytes_beside(path).await?.unwrap_or_default();
@@ -195,12 +240,14 @@ impl Archive {
         Ok(removed + self.table().remove_beside(&folder, is_piece, PIECE_AGE).await?)
     }
 
-    /// Removes every snapshot, whoever's: they may hold what was erased. A lane without one is warmed from the log.
+    /// Removes every snapshot, whoever's: they may hold what was erased. A lane without one is warmed from the log. How far streams were
+    /// checked stays noted.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_all_snapshots(&self) -> Result<usize, StoreError> {
-        self.table().remove_beside(FOLDER, |path| !path.starts_with(BEGUN), Duration::ZERO).await
+        let is_state = |path: &str| !path.starts_with(BEGUN) && !path.starts_with(CHECKED);
+        self.table().remove_beside(FOLDER, is_state, Duration::ZERO).await
     }
 
     /// All files of snapshots.

@@ -3,4 +3,5 @@
 mod instances;
 mod schemas;
 mod scripts;
+mod snapshots;
 mod tables;

@@ -108,7 +108,7 @@ async fn reconciled(bench: &Bench) -> Reconciliation {
 
 async fn newest(bench: &Bench) -> Vec<Reconciliation> {
     let table = bench.reconciler.storage.reconciliations().await.expect("read").expect("a table");
-    table.newest(Some("m"), 100).await.expect("read")
+    table.newest(storage::RowsOf::Metric("m"), 100).await.expect("read")
 }
 
 /// What a row says of the measure with that number: speed, batch, the difference, and how much of it is duplicates and unexplained.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source};
+use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source, StreamCheck};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -97,7 +97,15 @@ impl Page {
                 self.trouble(&format!("{name}: gap: {gap}"));
             }
         }
-        for Reconciliation { metric, drift } in reconciliations {
+        for Reconciliation { metric, drift, stream_check } in reconciliations {
+            if let Some(StreamCheck { missing, extra, different }) = stream_check
+                && missing + extra + different > 0
+            {
+                let [missing, extra, different] = [missing, extra, different].map(integer);
+                self.trouble(&format!(
+                    "{metric}: the last check found {missing} outputs missing, {extra} extra and {different} different"
+                ));
+            }
             if let Some(drift) = drift.as_ref().filter(|drift| drift.unexplained > 0) {
                 let buckets = integer(drift.unexplained);
                 self.trouble(&format!(
@@ -165,7 +173,8 @@ fn freshness(metrics: &[Metric], reconciliations: &[Reconciliation]) -> Table {
         };
         let mut row: Vec<Cell> = [name, source, &version, &age, &behind].map(|text| Cell::new(text)).into();
         row.push(Cell::yes_or_no(freshness.complete));
-        let last = reconciliations.iter().find(|row| row.metric == *name).and_then(|row| row.drift.as_ref());
+        let is_of = |row: &&Reconciliation| row.metric == *name && row.stream_check.is_none();
+        let last = reconciliations.iter().find(is_of).and_then(|row| row.drift.as_ref());
         row.push(Cell::new(&last.map_or_else(|| UNKNOWN.to_owned(), |drift| integer(drift.duplicates))));
         table.push(row);
     }

@@ -1,5 +1,5 @@
-//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric in
-//! `/v1/reconciliations`. `/openapi.json` says what their members mean.
+//! What the serving layer says of all layers: the bodies of `/v1/status` and `/v1/metrics`, and the newest row of each metric and
+//! stream in `/v1/reconciliations`. `/openapi.json` says what their members mean.
 
 use std::collections::HashSet;
 
@@ -20,11 +20,21 @@ pub(super) struct Report {
     pub(super) reconciliations: Vec<Reconciliation>,
 }
 
-/// The last reconcile of a metric.
+/// The last reconcile of a metric, or the last check of a stream.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reconciliation {
+    /// The metric's name, or the stream's.
     pub(super) metric: String,
     pub(super) drift: Option<Drift>,
+    pub(super) stream_check: Option<StreamCheck>,
+}
+
+/// How many outputs of a stream are not what its definition decides.
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamCheck {
+    pub(super) missing: u64,
+    pub(super) extra: u64,
+    pub(super) different: u64,
 }
 
 /// By how many events, and in how many buckets without a reason, speed and batch had differed.
@@ -164,7 +174,7 @@ pub(super) async fn ask(serving: &Serving) -> Result<Value> {
     Ok(json!({"status": status, "metrics": metrics, "reconciliations": reconciliations}))
 }
 
-/// The newest row of each metric.
+/// The newest row of each metric and of each stream.
 async fn reconciliations(serving: &Serving) -> Result<Vec<Value>> {
     let mut url = serving.url(&["v1", "reconciliations"])?;
     url.set_query(Some("limit=1000"));
@@ -172,7 +182,10 @@ async fn reconciliations(serving: &Serving) -> Result<Vec<Value>> {
     let mut body: Value = serde_json::from_str(&body)?;
     let rows = body.get_mut("reconciliations").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
     let mut seen = HashSet::new();
-    Ok(rows.into_iter().filter(|row| seen.insert(row["metric"].to_string())).collect())
+    Ok(rows
+        .into_iter()
+        .filter(|row| seen.insert((row["metric"].to_string(), row["stream_check"].is_object())))
+        .collect())
 }
 
 async fn body(serving: &Serving, path: &[&str]) -> Result<Value> {

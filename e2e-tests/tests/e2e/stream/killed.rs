@@ -67,7 +67,8 @@ async fn kill_at(payments: &mut Payments, moment: Option<&str>, passages: u32, l
     let process = payments.launch(&format!("{fail_point}={passages}*off->return({LONG_ENOUGH_MS})"))?;
     payments.send(SOME)?;
     // One transaction may take all that was sent, and a snapshot is not taken before there is something new.
-    let passed = wait_for(&format!("{fail_point} to be passed"), DEADLINE, async || {
+    let what = format!("{fail_point} to be passed");
+    let passed = wait_for(&what, DEADLINE, async || {
         payments.send(1)?;
         Ok(Progress::when(process.output()?.contains(&format!("failpoint {fail_point}")), "it is not"))
     });

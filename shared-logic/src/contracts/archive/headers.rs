@@ -1,6 +1,7 @@
 //! The headers of a record as text, which the archive keeps and a record's witness is made from.
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
 /// The value of a header in the archive's JSON: text, or where it is not UTF-8, `{"hex": …}`.
 #[derive(Debug, Serialize)]
@@ -28,6 +29,24 @@ pub fn headers_text<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>
     (!headers.is_empty()).then(|| serde_json::to_string(&headers).unwrap_or_default())
 }
 
+/// The headers that [`headers_text`] has written; none if it has not written that text.
+pub fn headers_of(text: &str) -> Vec<(String, Option<Vec<u8>>)> {
+    let headers: Vec<(String, Json)> = serde_json::from_str(text).unwrap_or_default();
+    headers.into_iter().map(|(name, value)| (name, value_of(&value))).collect()
+}
+
+fn value_of(value: &Json) -> Option<Vec<u8>> {
+    match value {
+        Json::String(text) => Some(text.clone().into_bytes()),
+        Json::Object(bytes) => {
+            let digits = bytes.get("hex").and_then(Json::as_str).unwrap_or_default();
+            let byte = |at: usize| digits.get(at..at + 2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+            Some((0..digits.len()).step_by(2).filter_map(byte).collect())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +58,9 @@ mod tests {
         let written = headers_text(values.into_iter());
         assert_eq!(written.as_deref(), Some(r#"[["a","café"],["b",{"hex":"ff0a"}],["c",""],["d",null]]"#));
         assert_eq!(headers_text(std::iter::empty()), None);
+        let read = headers_of(&written.expect("there are some"));
+        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        assert_eq!(read, values);
+        assert_eq!(headers_of("no headers"), []);
     }
 }

@@ -3,6 +3,8 @@
 //! It has one partition for each of the source's, and is compacted, so of each key the newest record is kept for ever. A stream's
 //! position is written in the same transaction as the outputs before it. Nothing else says how far a stream was published.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{DefinitionHash, Deployment};
@@ -24,6 +26,9 @@ pub struct Published {
     /// with what was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
+    /// T8: whether the outputs just before were decided from an incomplete past.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// R12: what tells that a log is still the one that was read.
@@ -47,14 +52,15 @@ impl Published {
     }
 }
 
-/// T13: a stream has changed in place: the value of a record with a key of its own, so that compaction keeps it.
+/// T13: from an offset on, a stream is decided by a definition: it begins there, was added, or has changed in place. The value of a
+/// record with a key of its own, so that compaction keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// The log.
     pub log: String,
     /// The first offset that is decided by the new definition.
     pub offset: i64,
-    /// The definition before; `None` if the stream was added.
+    /// The definition before; `None` if the stream begins there or was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<DefinitionHash>,
     /// The definition from there on.
@@ -75,6 +81,15 @@ impl Changed {
     }
 }
 
+/// What a partition of the progress topic says: of each key the newest record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProgressNoted {
+    /// How far each stream was published, by its name.
+    pub published: BTreeMap<String, Published>,
+    /// Where definitions began.
+    pub changes: BTreeMap<ProgressKey, Changed>,
+}
+
 /// What a record of the progress topic is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProgressKey {
@@ -89,6 +104,35 @@ pub enum ProgressKey {
         /// The offset.
         offset: i64,
     },
+}
+
+impl ProgressNoted {
+    /// A record takes the place of an older one of its key. What no lane has written says nothing.
+    pub fn take(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let (Some(key), Some(value)) = (key.and_then(ProgressKey::of), value) else { return };
+        match key {
+            ProgressKey::Stream(stream) => {
+                if let Some(published) = Published::of(value) {
+                    self.published.insert(stream, published);
+                }
+            }
+            ProgressKey::Change { .. } => {
+                if let Some(changed) = Changed::of(value) {
+                    self.changes.insert(key, changed);
+                }
+            }
+        }
+    }
+
+    /// From which offset on which definition has decided a stream in that log, in the order of the offsets.
+    pub fn changes_of(&self, stream: &str, log: &str) -> impl Iterator<Item = (i64, &Changed)> {
+        self.changes.iter().filter_map(move |(key, changed)| match key {
+            ProgressKey::Change { stream: of, log: in_log, offset } if of == stream && in_log == log => {
+                Some((*offset, changed))
+            }
+            _ => None,
+        })
+    }
 }
 
 impl ProgressKey {
@@ -142,9 +186,45 @@ mod tests {
             fronts: Fronts::new(false),
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
+            incomplete: false,
         };
         let text = r#"{"log":"topic-id","position":{"offset":41,"n":2},"fronts":{},"definition":"0123456789abcdef"}"#;
         assert_eq!(serde_json::to_string(&published).expect("plain data"), text);
         assert_eq!(serde_json::from_str::<Published>(text).expect("read"), published);
+    }
+
+    #[test]
+    fn of_each_key_the_newest_record_counts_and_what_others_wrote_does_not() {
+        let published = |offset| Published {
+            log: "log".to_owned(),
+            position: OutputPosition::before(offset),
+            fronts: Fronts::new(false),
+            definition: "0123456789abcdef".parse().expect("a hash"),
+            checked: None,
+            incomplete: offset == 2,
+        };
+        let changed = |offset| Changed {
+            log: "log".to_owned(),
+            offset,
+            from: None,
+            to: "0123456789abcdef".parse().expect("a hash"),
+            fronts: Fronts::new(false),
+        };
+        let change = |stream: &str, log: &str, offset| {
+            ProgressKey::Change { stream: stream.to_owned(), log: log.to_owned(), offset }.to_bytes()
+        };
+        let json = Published::to_bytes;
+        let mut noted = ProgressNoted::default();
+        noted.take(Some(b"a"), Some(&json(&published(1))));
+        noted.take(Some(b"a"), Some(&json(&published(2))));
+        noted.take(Some(b"a"), Some(b"not ours"));
+        noted.take(Some(b"a"), None);
+        noted.take(None, Some(&json(&published(3))));
+        for (stream, log, offset) in [("a", "log", 10), ("a", "log", 9), ("a", "other", 5), ("b", "log", 7)] {
+            noted.take(Some(&change(stream, log, offset)), Some(&changed(offset).to_bytes()));
+        }
+        assert_eq!(noted.published, BTreeMap::from([("a".to_owned(), published(2))]));
+        assert_eq!(noted.changes_of("a", "log").map(|(offset, _)| offset).collect::<Vec<_>>(), [9, 10]);
+        assert_eq!(noted.changes_of("b", "log").count(), 1);
     }
 }

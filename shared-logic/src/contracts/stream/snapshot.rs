@@ -3,6 +3,7 @@
 //! ```text
 //! _lanes/<definitions>/<log>/<partition>/<piece>-<checksum>.bin     a piece of the state
 //! _lanes/<definitions>/<log>/<partition>/<cursor>.json              the manifest, written last
+//! _lanes/<definitions>/<log>/<partition>/spared.json                the cursor of the snapshot that the next check needs
 //! ```
 //!
 //! What a snapshot holds is a function of what it is named by. So it does no harm if it is written twice, by whomever, or is lost.
@@ -78,6 +79,11 @@ pub fn lanes_folder(definitions: &Definitions, id: &PartitionId) -> String {
 /// The path of the manifest at that cursor. Paths sort as cursors do.
 pub fn manifest_path(folder: &str, cursor: i64) -> String {
     format!("{folder}/{cursor:020}.json")
+}
+
+/// The path of the note that says which snapshot is spared when old ones are removed.
+pub fn spared_path(folder: &str) -> String {
+    format!("{folder}/spared.json")
 }
 
 /// The path of a piece. Its name holds the checksum, so no two writers can disagree about what it holds.

@@ -45,7 +45,9 @@ fn report() -> Report {
         "reconciliations": [
             {"metric": "views", "view_version": 1_017, "comparable": true,
              "drift": {"buckets": 60, "differing": 9, "duplicates": 1_036, "unexplained": 2, "measures": []}},
-            {"metric": "clicks", "view_version": 3, "comparable": false, "reason": "no_shard", "drift": null}]});
+            {"metric": "clicks", "view_version": 3, "comparable": false, "reason": "no_shard", "drift": null},
+            {"metric": "clicks", "comparable": true, "drift": null,
+             "stream_check": {"outputs": 1_204, "missing": 1, "extra": 1_036, "different": 0}}]});
     Report::parse(&both).expect("a report")
 }
 
@@ -78,6 +80,7 @@ views: rolled back to version 1,012 and paused since 2026-04-24T09:20:03Z, until
 views: gap: no worker counts it (source views, log L1, partition 1)
 clicks: redis is away
 views: in 2 buckets speed had counted what its rules do not explain
+clicks: the last check found 1 outputs missing, 1,036 extra and 0 different
 ";
     assert_eq!(page(&report(), Screen::NONE), expected);
 }

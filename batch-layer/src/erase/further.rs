@@ -1,0 +1,93 @@
+//! What is left to be done about an erasure in streams that were made of the source.
+//!
+//! Their archives are named, and not erased by the same condition: a map may have given a field of that name another meaning, and what is
+//! erased does not come back. So an operator says it of each.
+
+use shared_logic::catalog::{Catalog, Source};
+
+use super::condition::Condition;
+
+/// The steps, in the order in which streams feed each other.
+pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition) -> Vec<String> {
+    let mut steps = Vec::new();
+    for name in downstream(catalog, &source.name) {
+        let Some(of_stream) = catalog.sources.get(name) else { continue };
+        let text = condition.text();
+        steps.push(match Condition::parse(of_stream, text, condition.invalid_with()) {
+            Ok(_) => format!(
+                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`"
+            ),
+            Err(_) => format!(
+                "the stream {name} lacks fields of the condition: if its outputs name the person, erase them by a condition of their own"
+            ),
+        });
+    }
+    steps
+}
+
+/// What is out of reach of an erasure where streams read the source.
+pub(super) fn lanes(catalog: &Catalog, source: &Source) -> Option<String> {
+    catalog.streams_of(&source.name).next()?;
+    Some(format!(
+        "what lanes remember of {}, and so the snapshots that they write from now on, until it is older than their windows, gaps and \
+         histories",
+        source.name
+    ))
+}
+
+/// The streams that read a source, and those that read these, each behind the one that it reads.
+fn downstream<'a>(catalog: &'a Catalog, source: &'a str) -> Vec<&'a str> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    let mut from = source;
+    loop {
+        found.extend(catalog.streams_of(from).map(|stream| stream.name.as_str()));
+        let Some(next) = found.get(at).copied() else { return found };
+        (from, at) = (next, at + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOG: &str = r#"
+[sources.payments]
+event_id = "id"
+event_time = "at"
+key = "user"
+[sources.payments.fields]
+id = "string"
+at = "timestamp"
+user = "string"
+amount = "int"
+[streams.large]
+from = "payments"
+where = "amount > 100"
+[streams.sums]
+from = "large"
+by = ["user"]
+window = "1m"
+[streams.sums.measures]
+total = "sum(amount)"
+[sources.others]
+event_time = "at"
+[sources.others.fields]
+at = "timestamp"
+"#;
+
+    #[test]
+    fn every_stream_that_was_made_of_the_source_is_named() {
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let source = &catalog.sources["payments"];
+        let condition = |text: &str| Condition::parse(source, text, None).expect("a condition");
+        let named = steps(&catalog, source, &condition("user = 'u-7'"));
+        assert!(named[0].contains("batch-layer erase large --where \"user = 'u-7'\""), "{named:?}");
+        assert!(named[1].contains("batch-layer erase sums --where"), "{named:?}");
+        let named = steps(&catalog, source, &condition("user = 'u-7' and amount > 5"));
+        assert!(named[1].contains("the stream sums lacks fields"), "{named:?}");
+        assert!(lanes(&catalog, source).is_some());
+        let others = &catalog.sources["others"];
+        let condition = Condition::parse(others, "at is not null", None).expect("a condition");
+        assert!(steps(&catalog, others, &condition).is_empty() && lanes(&catalog, others).is_none());
+    }
+}

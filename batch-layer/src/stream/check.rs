@@ -1,0 +1,291 @@
+//! The check of the streams over a source, at each of its reconciles: what the archive of a stream holds has to be what its definition
+//! decides again of the archived records of the source, output for output.
+//!
+//! It covers what lies below `published`, as the progress topic says it before the ends of the streams' topics are asked for: so
+//! all outputs before lie before those ends, and once the archives have passed these, nothing of them can be missing there. It goes on
+//! where the last check ended. What the lanes remember there is kept as a snapshot, from which the next check goes on, and a lane that
+//! has lost its own.
+//!
+//! Not compared is what another definition has decided (T13), what was decided from an incomplete past (T8), and what cannot be decided
+//! again as the archive does not hold the records as they arrived: because they are erased, retired or lost. Nothing is compared of
+//! logs that have ended, nor of side outputs, which are not archived.
+//!
+//! - `lanes`: which offsets are checked;
+//! - `rows`: what is kept of it.
+
+mod lanes;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform::registry::Registry;
+use platform::settings;
+use platform::store::StoreError;
+use platform::task::blocking;
+use platform::telemetry::error_text;
+use shared_logic::catalog::{Catalog, DefinitionHash, Source, StreamKind};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::reconciliation::Reconciliation;
+use shared_logic::contracts::stream::{CheckedLane, CheckedStreams};
+use shared_logic::log::{Offsets, PartitionId};
+use shared_logic::stream::{Fronts, Lane};
+use storage::{Archive, Schemas, Snapshot, Storage};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use self::lanes::{Archived, Planned, planned};
+use self::rows::About;
+use super::held::Held;
+use super::progress::Asked;
+use super::replay::Replay;
+use super::rounds::{LaneSpan, Rounds, Step, StreamSide};
+use super::written::{Ids, Written};
+use crate::rows::RowsError;
+
+pub(crate) use self::rows::not_possible;
+
+/// Checks the streams of one deployment.
+pub(crate) struct Checker<'a> {
+    /// The whole catalog.
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) storage: &'a Storage,
+    /// How long the archives are waited for, and how much memory there is.
+    pub(crate) reconcile: &'a settings::Reconcile,
+    /// What lanes may hold.
+    pub(crate) streams: &'a settings::Streams,
+    pub(crate) registry: &'a Registry,
+}
+
+/// The archives of streams, once they have passed the ends of the streams' topics.
+type Passed = BTreeMap<String, (Archive, Offsets)>;
+
+impl Checker<'_> {
+    /// Checks the streams over a source. From `stop` on it begins nothing more, and notes how far it has come.
+    ///
+    /// # Errors
+    /// If a store cannot be read or written.
+    pub(crate) async fn check(
+        &self,
+        source: &Source,
+        asked: &Asked,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Reconciliation>, RowsError> {
+        let began = Instant::now();
+        let Some(archive) = self.storage.archive(&source.name).await? else { return Ok(Vec::new()) };
+        let about = About::new(self.catalog, source, archive.version(), began);
+        let passed = match self.passed(source, asked, stop).await? {
+            Ok(passed) => passed,
+            Err(behind) => return Ok(about.not_yet(&behind)),
+        };
+        let version = self.catalog.deployment.version.as_str();
+        let mut known = archive.checked_streams(version).await?.unwrap_or_default();
+        let held = Held::open(archive, source, &self.schemas(&source.name)).await?;
+        let memory = self.reconcile.memory.as_usize();
+        let replay = Replay::new(&held, self.catalog, self.streams, memory / 4);
+        let lanes = self.lanes(&held, &replay, asked, &known);
+        let spans: Vec<LaneSpan> = lanes.iter().map(|lane| lane.span.clone()).collect();
+        if spans.iter().all(|span| span.from >= span.to) {
+            return Ok(about.nothing());
+        }
+        let sides = self.sides(&replay, &spans, passed, &known).await?;
+        let mut rounds = Rounds::new(&replay, spans, sides, memory / 2);
+        rounds.sees_keys = self.catalog.streams_of(&source.name).any(|of| !matches!(of.kind, StreamKind::Map(_)));
+        let ended = self.run(&replay, &mut rounds, stop).await?;
+        note(&mut known, &lanes, &rounds, &replay, &ended);
+        known.at_us = platform::clock::now_us();
+        platform::failpoints::pass("streams::before_checked");
+        held.archive.note_checked_streams(version, &known).await?;
+        Ok(about.rows(rounds, known.at_us))
+    }
+
+    /// Runs all lanes, and compares. Returns, by the numbers of the lanes that came to their end or were stopped on their way, the
+    /// fronts there.
+    async fn run(
+        &self,
+        replay: &Replay<'_>,
+        rounds: &mut Rounds<'_>,
+        stop: &CancellationToken,
+    ) -> Result<BTreeMap<usize, Fronts>, RowsError> {
+        let mut ended = BTreeMap::new();
+        loop {
+            if stop.is_cancelled() {
+                if let Some((at, lane)) = rounds.halt() {
+                    ended.insert(at, keep(replay, &rounds.lanes[at].id, lane).await);
+                }
+                break;
+            }
+            match rounds.step(&mut |_, _| {}).await? {
+                Step::Going | Step::LeftOut(_) => {}
+                Step::Ended(at, lane) => {
+                    ended.insert(at, keep(replay, &rounds.lanes[at].id, *lane).await);
+                }
+                Step::Full => rounds.meet().await?,
+                Step::Over => break,
+            }
+        }
+        rounds.meet().await?;
+        Ok(ended)
+    }
+
+    /// Waits until the archives of the streams have passed the ends of their topics, for `reconcile.wait` since these were asked for.
+    /// Otherwise says which one has not.
+    async fn passed(
+        &self,
+        source: &Source,
+        asked: &Asked,
+        stop: &CancellationToken,
+    ) -> Result<Result<Passed, String>, StoreError> {
+        let deadline = asked.at + self.reconcile.wait.get();
+        let streams = self.catalog.streams_of(&source.name);
+        let mut followed: Vec<_> =
+            streams.map(|stream| (stream.name.as_str(), self.storage.follow_archive(&stream.name))).collect();
+        loop {
+            let (mut passed, mut behind) = (Passed::new(), None);
+            for (name, archive) in &mut followed {
+                let Some(ends) = asked.outputs.get(*name) else { continue };
+                let Some(archive) = archive.newest().await?.filter(|archive| archive.note().is_some()) else {
+                    behind = behind.or_else(|| Some(format!("nothing of {name} is archived yet")));
+                    continue;
+                };
+                let facts = archive.facts();
+                let ids = ends.ends.iter().map(|(partition, end)| (facts.current(&ends.log, *partition), *end));
+                let ids: Offsets = ids.collect();
+                behind = behind.or_else(|| first_behind(name, &ids, &facts));
+                passed.insert((*name).to_owned(), (archive.clone(), ids));
+            }
+            match behind {
+                None => return Ok(Ok(passed)),
+                Some(behind) if stop.is_cancelled() || Instant::now() >= deadline => return Ok(Err(behind)),
+                Some(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.reconcile.poll.get()) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// What is checked of each partition of the source.
+    fn lanes(&self, held: &Held, replay: &Replay<'_>, asked: &Asked, known: &CheckedStreams) -> Vec<Planned> {
+        let facts = held.archive.facts();
+        let streams: Vec<(String, DefinitionHash)> =
+            replay.definitions.iter().map(|(name, definition)| (name.clone(), definition.clone())).collect();
+        let lane = |partition: i32| {
+            let id = facts.current(&asked.log, partition);
+            let of_archive = facts.partition(&id).filter(|_| !facts.is_ended(&id));
+            let (begin, next) = (of_archive.map_or(0, |of| of.begin), of_archive.map(|of| of.next));
+            let archived = Archived { begin, next, id };
+            planned(&archived, &streams, known.lane(&archived.id), asked.noted.get(&partition))
+        };
+        (0..asked.partitions).map(lane).collect()
+    }
+
+    /// What each stream has written, in the order of the plan.
+    async fn sides(
+        &self,
+        replay: &Replay<'_>,
+        spans: &[LaneSpan],
+        mut passed: Passed,
+        known: &CheckedStreams,
+    ) -> Result<Vec<StreamSide>, RowsError> {
+        let lanes: Vec<PartitionId> = spans.iter().map(|span| span.id.clone()).collect();
+        let mut sides = Vec::new();
+        for stream in replay.plan.streams() {
+            let cut = known.outputs.get(&stream.name);
+            let written = match passed.remove(&stream.name) {
+                Some((archive, ends)) => {
+                    let source = &self.catalog.sources[&stream.name];
+                    let held = Held::open(archive, source, &self.schemas(&stream.name)).await?;
+                    let ids = Ids::new(&stream.name, &self.catalog.deployment.version, &lanes);
+                    Some(Written::new(held, ids, cut, &ends))
+                }
+                None => None,
+            };
+            sides.push(StreamSide::new(written, stream.rekeys, cut.is_some()));
+        }
+        Ok(sides)
+    }
+
+    fn schemas(&self, source: &str) -> Schemas {
+        Schemas::new(self.storage, source, self.registry)
+    }
+}
+
+/// Which partition of a stream's topic is not archived up to its end.
+fn first_behind(stream: &str, ends: &Offsets, archive: &Facts) -> Option<String> {
+    ends.iter().find_map(|(id, end)| {
+        let next = archive.partition(id).map_or(0, |known| known.next);
+        (next < end).then(|| format!("the archive of {stream} is at {next} of {end} in {id}"))
+    })
+}
+
+/// Keeps what a lane remembers where the check ends, for the next one and for a lane that has lost its own snapshots. If that fails, the
+/// past is read again then. Returns the fronts.
+async fn keep(replay: &Replay<'_>, id: &PartitionId, lane: Lane) -> Fronts {
+    let (cursor, fronts) = (lane.cursor(), lane.fronts());
+    match try_keep(replay, id, lane).await {
+        Ok(()) => debug!(%id, cursor, "kept a snapshot where the check ends"),
+        Err(why) => warn!(%id, cursor, why, "cannot keep a snapshot; the next check reads the past again"),
+    }
+    fronts
+}
+
+/// Keeps a snapshot of a lane, or says why there is none.
+async fn try_keep(replay: &Replay<'_>, id: &PartitionId, mut lane: Lane) -> Result<(), String> {
+    let (cursor, fronts) = (lane.cursor(), lane.fronts());
+    let (archive, definitions) = (&replay.held.archive, &replay.definitions);
+    // What it shares with may have been removed meanwhile. Then it is written whole.
+    for shared in [replay.loaded(id), BTreeSet::new()] {
+        let (of_lane, pieces) = blocking(move || {
+            let pieces = lane.snapshot(&shared);
+            (lane, pieces)
+        })
+        .await;
+        lane = of_lane;
+        let snapshot = Snapshot { cursor, fronts: fronts.clone(), pieces: pieces.map_err(|error| error_text(&error))? };
+        let kept = async {
+            let is_kept = archive.keep_snapshot(id, definitions, &snapshot).await?;
+            if is_kept {
+                archive.spare_snapshot(id, definitions, cursor).await?;
+                archive.remove_snapshots(id, definitions, cursor).await?;
+            }
+            Ok::<_, StoreError>(is_kept)
+        };
+        if kept.await.map_err(|error| error_text(&error))? {
+            return Ok(());
+        }
+    }
+    Err("others remove pieces".to_owned())
+}
+
+/// Notes how far the lanes were checked, and the archives of the streams looked at.
+fn note(
+    known: &mut CheckedStreams,
+    lanes: &[Planned],
+    rounds: &Rounds<'_>,
+    replay: &Replay<'_>,
+    ended: &BTreeMap<usize, Fronts>,
+) {
+    for (at, planned) in lanes.iter().enumerate() {
+        let span = &rounds.lanes[at];
+        let reached = match (span.left_out, ended.get(&at)) {
+            (None, Some(fronts)) => Some((rounds.reached(at), fronts.clone(), false)),
+            (Some(why), _) => {
+                info!(id = %span.id, from = span.from, to = span.to, why, "outputs are not compared");
+                planned.otherwise.clone().map(|(offset, fronts)| (offset, fronts, planned.incomplete))
+            }
+            (None, None) => None,
+        };
+        if let Some((offset, fronts, incomplete)) = reached {
+            let (log, partition, streams) = (span.id.log.clone(), span.id.partition, planned.streams.clone());
+            known.set_lane(CheckedLane { log, partition, offset, fronts, streams, incomplete });
+        }
+    }
+    for (stream, side) in replay.plan.streams().iter().zip(&rounds.streams) {
+        if let Some(written) = &side.written {
+            known.outputs.insert(stream.name.clone(), written.cut());
+        }
+    }
+    known.outputs.retain(|name, _| replay.definitions.contains_key(name));
+}

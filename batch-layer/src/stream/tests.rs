@@ -1,0 +1,15 @@
+//! Streams on the batch side, over archives on a real store, without Kafka.
+//!
+//! - `bench`: a source and streams over it, archived by hand, and lanes that write them;
+//! - `reading`: archived records in the order of their offsets, and where the past begins;
+//! - `checked`: what the check finds, and what it does not;
+//! - `damaged`: outputs that are missing, extra or different;
+//! - `rekeyed`: a map whose outputs of all lanes lie in all partitions, and what reads it;
+//! - `backtested`: what a definition would have written.
+
+mod backtested;
+mod bench;
+mod checked;
+mod damaged;
+mod reading;
+mod rekeyed;

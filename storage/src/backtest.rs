@@ -1,0 +1,189 @@
+//! The table of what a stream would have written. A backtest writes files of it, and one commit puts them in the place of all others.
+
+use std::collections::HashSet;
+
+use platform::store::{Commit, Committed, DataFile, StoreError, Table};
+use polars::prelude::*;
+use shared_logic::contracts::backtest as written;
+use shared_logic::schema::INSTANT;
+
+use crate::{ORPHAN_AGE, Storage};
+
+/// How often it is tried again to replace the table after another backtest has done so.
+const ATTEMPTS: u32 = 20;
+
+/// The table of a stream's backtest at one version.
+#[derive(Debug, Clone)]
+pub struct Backtest {
+    table: Table,
+}
+
+/// An output that a stream would have written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BacktestOutput {
+    /// The partition that the stream reads.
+    pub partition: i32,
+    /// The offset of the record that completed the output.
+    pub offset: i64,
+    /// Which of the outputs for that offset it is.
+    pub n: u32,
+    /// The key of its record.
+    pub key: Option<Vec<u8>>,
+    /// The output.
+    pub payload: Vec<u8>,
+    /// Its time, microseconds since 1970.
+    pub time_us: i64,
+}
+
+/// Why the table was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum BacktestNotKept {
+    /// It could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Others committed before every attempt.
+    #[error("other backtests committed first to {table} {ATTEMPTS} times")]
+    Overtaken {
+        /// The table's path below the deployment's folder.
+        table: String,
+    },
+}
+
+impl Storage {
+    /// The table of a stream's backtest, created where it is missing.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn create_backtest(&self, stream: &str) -> Result<Backtest, StoreError> {
+        let table = self.store.open_or_create(&written::path(stream), &columns(), written::LOG).await?;
+        Ok(Backtest { table })
+    }
+}
+
+impl Backtest {
+    /// The table's path below the deployment's folder.
+    pub fn path(&self) -> &str {
+        self.table.path()
+    }
+
+    /// Writes outputs of a log as a file. It belongs to the table once that is [replaced](Backtest::replace).
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn write(&self, log: &str, outputs: Vec<BacktestOutput>) -> Result<DataFile, StoreError> {
+        let failed = |source| StoreError::Frame { operation: "write rows", table: self.path().to_owned(), source };
+        let frame = frame(outputs).map_err(failed)?;
+        self.table.write(log, frame, &[written::PARTITION, written::OFFSET]).await
+    }
+
+    /// Has the table consist of these files and no others; returns its version. What older versions consist of stays for as long as
+    /// their readers may need it.
+    ///
+    /// # Errors
+    /// [`BacktestNotKept`].
+    pub async fn replace(&mut self, files: Vec<DataFile>) -> Result<u64, BacktestNotKept> {
+        for _ in 0..ATTEMPTS {
+            let older = self.table.files().await?;
+            let commit = Commit::new("BACKTEST", written::LOG, platform::clock::now_us());
+            let commit = commit.adding(files.clone()).removing(older);
+            if let Committed::At(version) = self.table.commit(commit).await? {
+                self.table.checkpoint().await?;
+                self.table.remove_orphans(ORPHAN_AGE, &HashSet::new()).await?;
+                return Ok(version);
+            }
+            self.table.refresh().await?;
+        }
+        Err(BacktestNotKept::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// The rows of the table's version.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn rows(&self) -> Result<LazyFrame, StoreError> {
+        self.table.read(&self.table.files().await?, &columns()).await
+    }
+}
+
+/// The columns, without the partition column.
+fn columns() -> Schema {
+    let columns = [
+        (written::PARTITION, DataType::Int32),
+        (written::OFFSET, DataType::Int64),
+        (written::N, DataType::Int64),
+        (written::KEY, DataType::Binary),
+        (written::PAYLOAD, DataType::Binary),
+        (written::TIME, INSTANT),
+    ];
+    columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
+}
+
+/// Outputs as a frame of the [`columns`].
+fn frame(outputs: Vec<BacktestOutput>) -> PolarsResult<DataFrame> {
+    let rows = outputs.len();
+    let mut keys = BinaryChunkedBuilder::new(written::KEY.into(), rows);
+    let mut payloads = BinaryChunkedBuilder::new(written::PAYLOAD.into(), rows);
+    for output in &outputs {
+        keys.append_option(output.key.as_deref());
+        payloads.append_value(output.payload.as_slice());
+    }
+    let partitions: Vec<i32> = outputs.iter().map(|output| output.partition).collect();
+    let offsets: Vec<i64> = outputs.iter().map(|output| output.offset).collect();
+    let numbers: Vec<i64> = outputs.iter().map(|output| output.n.into()).collect();
+    let times: Vec<i64> = outputs.iter().map(|output| output.time_us).collect();
+    let columns: Vec<Column> = vec![
+        Column::new(written::PARTITION.into(), partitions),
+        Column::new(written::OFFSET.into(), offsets),
+        Column::new(written::N.into(), numbers),
+        keys.finish().into_series().into(),
+        payloads.finish().into_series().into(),
+        Column::new(written::TIME.into(), times).cast(&INSTANT)?,
+    ];
+    DataFrame::new(rows, columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use platform::settings;
+    use shared_logic::catalog::Deployment;
+
+    use super::*;
+
+    fn output(offset: i64) -> BacktestOutput {
+        let key = (offset % 2 == 0).then(|| b"k".to_vec());
+        BacktestOutput { partition: 1, offset, n: 3, key, payload: b"{}".to_vec(), time_us: offset * 1_000 }
+    }
+
+    async fn offsets(table: &Backtest) -> Vec<i64> {
+        let rows = table.rows().await.expect("read").collect().expect("rows");
+        assert_eq!(rows.width(), columns().len());
+        let mut offsets: Vec<i64> =
+            rows.column(written::OFFSET).expect("there").i64().expect("integers").iter().flatten().collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_backtest_replaces_the_one_before_in_one_commit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let storage = Storage::new(&settings, &deployment).expect("a store");
+        let mut one = storage.create_backtest("alerts").await.expect("created");
+        let mut other = storage.create_backtest("alerts").await.expect("opened");
+        assert_eq!(one.path(), "backtest/alerts");
+        let files = vec![
+            one.write("log", vec![output(1), output(2)]).await.expect("written"),
+            one.write("log.1", vec![output(3)]).await.expect("written"),
+        ];
+        assert_eq!(one.replace(files).await.expect("replaced"), 1);
+        assert_eq!(offsets(&one).await, [1, 2, 3]);
+        // It knows an older version, and replaces the newest one all the same.
+        let files = vec![other.write("log", vec![output(7)]).await.expect("written")];
+        assert_eq!(other.replace(files).await.expect("replaced"), 2);
+        let newest = storage.create_backtest("alerts").await.expect("opened");
+        assert_eq!(offsets(&newest).await, [7]);
+        assert_eq!(other.replace(Vec::new()).await.expect("replaced"), 3);
+        assert_eq!(offsets(&other).await, Vec::<i64>::new());
+    }
+}
