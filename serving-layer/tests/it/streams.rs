@@ -13,14 +13,14 @@ const PROGRESS: &str = "braid.payments.v1.progress";
 const LIST: &str = "/v1/streams";
 
 /// The progress of a lane: a record of the progress topic.
-fn progress(offset: i64, definition: &str) -> Written {
+fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
     let published = Published {
         log: "payments-log".to_owned(),
         position: OutputPosition { offset, n: 1 },
         fronts: Fronts::new(false),
         definition: definition.parse().expect("a hash"),
         checked: None,
-        incomplete: false,
+        incomplete,
     };
     let payload = serde_json::to_vec(&published).expect("plain data");
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }
@@ -38,7 +38,7 @@ async fn server() -> TestServer {
         }
     }
     for offset in [3, 7] {
-        server.topics.write(PROGRESS, 0, progress(offset, definition.as_str()));
+        server.topics.write(PROGRESS, 0, progress(offset, definition.as_str(), false));
     }
     server.topics.write(
         PROGRESS,
@@ -97,7 +97,7 @@ async fn the_status_says_it_in_short() {
         "warnings": [],
     }]);
     assert_eq!(status["streams"], expected);
-    server.topics.write(PROGRESS, 1, progress(9, definition.as_str()));
+    server.topics.write(PROGRESS, 1, progress(9, definition.as_str(), false));
     let status = server.until("/v1/status", |_, status| status["streams"][0]["behind"] == 4).await;
     assert_eq!(status["streams"][0]["published_at"], "2026-04-24T09:00:00.007Z", "the oldest of both");
 }
@@ -106,12 +106,13 @@ async fn the_status_says_it_in_short() {
 async fn what_an_operator_should_know_is_a_warning() {
     let server = server().await;
     server.topics.takes_timestamps.store(true, Ordering::SeqCst);
-    server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef"));
-    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 2);
+    server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef", true));
+    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 3);
     let list = server.until(LIST, warned).await;
     let warnings = &list["streams"][0]["warnings"];
     assert!(warnings[0].as_str().expect("text").contains("LogAppendTime"), "{warnings}");
     assert!(warnings[1].as_str().expect("text").contains("partitions 1 "), "{warnings}");
+    assert!(warnings[2].as_str().expect("text").contains("incomplete past"), "{warnings}");
 }
 
 #[tokio::test]

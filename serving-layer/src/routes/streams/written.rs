@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shared_logic::catalog::StreamKind;
+use shared_logic::contracts::stream::Published;
 use shared_logic::log::topic_of;
 use shared_logic::stream::OutputPosition;
 use shared_logic::time::format_rfc3339;
@@ -96,18 +97,29 @@ fn warnings(stream: &StreamReader, lanes: &Lanes) -> Vec<String> {
             stream.stream.from
         ));
     }
-    let published = lanes.partitions.iter().filter_map(|(partition, lane)| {
-        let published = lane.published.get(&stream.stream.name)?;
-        (published.published.definition != stream.definition).then(|| partition.to_string())
-    });
-    let others: Vec<String> = published.collect();
-    if !others.is_empty() {
+    if let Some(partitions) = where_last(stream, lanes, |last| last.definition != stream.definition) {
         warnings.push(format!(
-            "what was published last in partitions {} was decided by another definition than the catalog's",
-            others.join(", ")
+            "what was published last in partitions {partitions} was decided by another definition than the catalog's"
+        ));
+    }
+    if let Some(partitions) = where_last(stream, lanes, |last| last.incomplete) {
+        warnings.push(format!(
+            "what was published last in partitions {partitions} was decided from an incomplete past (`incomplete`): the log of {} \
+             does not hold all of it any more",
+            stream.stream.from
         ));
     }
     warnings
+}
+
+/// The partitions of which that is so of what was published last; `None` if there are none.
+fn where_last(stream: &StreamReader, lanes: &Lanes, is_so: impl Fn(&Published) -> bool) -> Option<String> {
+    let last = lanes.partitions.iter().filter_map(|(partition, lane)| {
+        let last = lane.published.get(&stream.stream.name)?;
+        is_so(&last.published).then(|| partition.to_string())
+    });
+    let partitions: Vec<String> = last.collect();
+    (!partitions.is_empty()).then(|| partitions.join(", "))
 }
 
 /// How far a stream was written in each partition of its source.
