@@ -91,23 +91,14 @@ pub(crate) async fn files(archive: &Archive, source: &Source, schemas: &Schemas)
     Ok(files)
 }
 
-/// The rules that a file was decoded under. One that was written before bytes were kept names none. As long as no
-/// archiver that keeps bytes has started, such files are taken to be of the rules `own`.
+/// The rules that a file was decoded under, as [`Archive::rules_of`] says.
 pub(crate) fn rules_of(
     archive: &Archive,
     facts: &Facts,
     own: &RulesHash,
     file: &DataFile,
 ) -> Result<RulesHash, StoreError> {
-    match file.text_ranges.get(RULES) {
-        Some((low, high)) if low == high => Ok(RulesHash::from(low.as_str())),
-        None if !facts.keeps_bytes => Ok(own.clone()),
-        None if facts.unnamed_rules.is_some() => Ok(facts.unnamed_rules.clone().unwrap_or_else(|| own.clone())),
-        _ => Err(StoreError::Foreign {
-            table: archive.path().to_owned(),
-            what: format!("a file {} that does not name the rules it was decoded under", file.path),
-        }),
-    }
+    archive.rules_of(facts, own, file)
 }
 
 /// Decodes the records of one file and keeps the result.

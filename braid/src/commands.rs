@@ -3,7 +3,7 @@
 //! - [`init`] writes a first catalog from a sample of records;
 //! - [`up`] runs the whole platform in one process;
 //! - [`send`] and [`produce`] put records into a source's topic;
-//! - [`query`] asks the serving layer;
+//! - [`query`] asks the serving layer; [`watch`] prints what a stream writes, as it is written;
 //! - [`health`] asks a process whether it is healthy;
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
@@ -25,6 +25,7 @@ pub mod send;
 pub mod status;
 pub mod streams;
 pub mod up;
+pub mod watch;
 
 use anyhow::Result;
 use platform::settings::{Settings, SettingsArgs, Telemetry};

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use braid::commands::{
-    audit, catalog, close, completions, health, init, lost, produce, query, rejected, send, status, streams, up,
+    audit, catalog, close, completions, health, init, lost, produce, query, rejected, send, status, streams, up, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -34,6 +34,7 @@ enum Command {
     Send(send::Args),
     Produce(produce::Args),
     Query(query::Args),
+    Watch(watch::Args),
     Health(health::Args),
     Catalog(catalog::Args),
     Status(status::Args),
@@ -82,6 +83,7 @@ async fn run() -> ExitCode {
         Command::Send(args) => send::run(args, &cli.settings).await,
         Command::Produce(args) => produce::run(args, &cli.settings).await,
         Command::Query(args) => query::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Catalog(args) => catalog::run(&args),
         Command::Status(args) => status::run(args, &cli.settings).await,

@@ -1,8 +1,10 @@
 //! Asks a serving layer over HTTP.
 //!
+//! - `events`: server-sent events;
 //! - `refusal`: a response other than 200, in words;
 //! - `gap`: why an answer is not complete, in words.
 
+mod events;
 mod gap;
 mod refusal;
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::Url;
 
+pub use self::events::{Event, Events, Told};
 pub use self::gap::Gap;
 pub use self::refusal::Refusal;
 

@@ -74,10 +74,19 @@ fn has_colours(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
 /// # Errors
 /// If the text cannot be written for another reason.
 pub fn print(text: &str) -> Result<()> {
+    print_to_reader(text).map(drop)
+}
+
+/// Prints to standard output; returns whether anybody reads it still.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_to_reader(text: &str) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 

@@ -24,10 +24,10 @@ use platform::settings::Span;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
-use shared_logic::complete::Gap;
 use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
+use crate::gap_text::GapText;
 use crate::written::Written;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
@@ -96,18 +96,6 @@ struct SpeedPart<'a> {
     lag_ms: Option<i64>,
 }
 
-/// Something that may be missing. A gap concerns the whole range of the answer, because a late event can belong to any bucket.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct GapText {
-    reason: &'static str,
-    text: String,
-    source: String,
-    log: Option<String>,
-    partition: Option<i32>,
-    from: Option<String>,
-    to: Option<String>,
-}
-
 impl<'a> Answer<'a> {
     /// The members that total and series share. The answer is about the range from `from_us` to `to_us`; `all` is everything in it,
     /// merged.
@@ -119,7 +107,7 @@ impl<'a> Answer<'a> {
         all: &Merged,
     ) -> Answer<'a> {
         let (from, to) = (from_us.map(bound_text), to_us.map(bound_text));
-        let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, metric, &from, &to)).collect();
+        let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
         let is_complete = gaps.is_empty();
         Answer {
             metric: &metric.name,
@@ -154,20 +142,6 @@ impl<'a> Answer<'a> {
         serde_json::to_writer(&mut body, self).expect("an answer is plain data");
         let gaps = self.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
         Written { body: body.into(), gaps: gaps.collect() }
-    }
-}
-
-impl GapText {
-    fn new(gap: &Gap, metric: &Metric, from: &Option<String>, to: &Option<String>) -> GapText {
-        GapText {
-            reason: gap.why.name(),
-            text: gap.why.to_string(),
-            source: metric.source.clone(),
-            log: gap.partition.as_ref().map(|id| id.log.clone()),
-            partition: gap.partition.as_ref().map(|id| id.partition),
-            from: from.clone(),
-            to: to.clone(),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
+use crate::stream_read::Access;
 use crate::topics::TopicClient;
 use crate::versions::Versions;
 
@@ -16,6 +17,8 @@ pub(crate) struct App {
     pub(crate) versions: Versions,
     pub(crate) redis: Arc<RedisLink>,
     pub(crate) topics: Arc<dyn TopicClient>,
+    /// What the readers of streams share.
+    pub(crate) access: Arc<Access>,
     pub(crate) http: settings::Http,
     pub(crate) requests: Requests,
 }

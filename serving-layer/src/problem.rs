@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::batch_view::SegmentError;
 use crate::speed_view::SpeedError;
+use crate::stream_read::{NotRead, WATCHERS_MAX};
 
 /// After how many seconds a client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -49,6 +50,20 @@ impl Problem {
         let known: Vec<String> = known.collect();
         let detail = format!("there is no metric {name:?}; the catalog declares {}", known.join(", "));
         Problem::new(StatusCode::NOT_FOUND, "unknown-metric", "No such metric", detail)
+    }
+
+    /// There is no such stream.
+    pub(crate) fn no_stream(name: &str, known: impl Iterator<Item = String>) -> Problem {
+        let known: Vec<String> = known.collect();
+        let declared = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let detail = format!("there is no stream {name:?}; the catalog declares {declared}");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-stream", "No such stream", detail)
+    }
+
+    /// As many clients watch streams as may.
+    pub(crate) fn too_many_watchers() -> Problem {
+        let detail = format!("{WATCHERS_MAX} clients watch streams already; try again, or ask another process");
+        Problem::unavailable("too-many-watchers", "Too many clients watch streams", detail)
     }
 
     /// There is no such path.
@@ -110,6 +125,18 @@ impl From<SpeedError> for Problem {
     fn from(error: SpeedError) -> Problem {
         let detail = format!("{}; without redis the numbers would be too small", error_text(&error));
         Problem::unavailable("redis-unavailable", "The speed view cannot be read", detail)
+    }
+}
+
+impl From<NotRead> for Problem {
+    fn from(error: NotRead) -> Problem {
+        match error {
+            NotRead::Loading(_) => Problem::unavailable("starting", "The serving layer is starting", error.to_string()),
+            NotRead::Store(reason) => Problem::store(&reason),
+            NotRead::Changed(_) => {
+                Problem::unavailable("stream-changed", "The stream cannot be read", error.to_string())
+            }
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Listens, serves and stops in order.
 //!
 //! [`Server::bind`] takes the address, so that a caller can use port 0 and ask for the port. [`Server::run`] serves until a stop is
-//! requested. Then it accepts no more connections, lets open requests end within `http.shutdown`, and closes.
+//! requested. Then it accepts no more connections, tells clients that watch streams that it ends, lets open requests end within
+//! `http.shutdown`, and closes.
 //!
 //! - `connection`: one client's connection, with limits on everything.
 
@@ -29,6 +30,7 @@ use crate::batch_view::Disk;
 use crate::redis_link::RedisLink;
 use crate::requests::Requests;
 use crate::router::router;
+use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
 use crate::versions::{Version, Versions};
 
@@ -81,10 +83,11 @@ impl Server {
     /// [`ServeError`].
     pub async fn bind(settings: &Settings, catalog: Catalog) -> Result<Server, ServeError> {
         let topics = Topics::new(&settings.kafka)?;
-        Server::bind_with(settings, catalog, Arc::new(topics)).await
+        let logs = KafkaLogs::new(topics.clone(), &settings.kafka);
+        Server::bind_with(settings, catalog, Arc::new(topics), Arc::new(logs)).await
     }
 
-    /// As [`Server::bind`], with another client that answers questions about topics.
+    /// As [`Server::bind`], with other clients that answer questions about topics and read them.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -92,13 +95,15 @@ impl Server {
         settings: &Settings,
         catalog: Catalog,
         topics: Arc<dyn TopicClient>,
+        logs: Arc<dyn LogClient>,
     ) -> Result<Server, ServeError> {
         let storage = Storage::new(&settings.store, &catalog.deployment)?;
         let redis = Arc::new(RedisLink::new(settings.redis.clone()));
         let disk = disk(settings, &storage, &catalog.deployment.name)?;
-        let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &settings.serving);
+        let access = Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get()));
+        let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &access, &settings.serving);
         let (versions, http) = (Versions::of(version), settings.http.clone());
-        let app = Arc::new(App { versions, redis, topics, http, requests: Requests::default() });
+        let app = Arc::new(App { versions, redis, topics, access, http, requests: Requests::default() });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
@@ -151,6 +156,7 @@ impl Server {
             }
         }
         drop(self.listener);
+        self.app.access.stop();
         let deadline = self.app.http.shutdown.get();
         if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
             warn!(

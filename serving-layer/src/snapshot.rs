@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::complete::{self, Evidence, Standing, TopicState};
 use shared_logic::contracts::archive::Facts;
+use storage::Archive;
 
 use crate::asked::Asked;
 use crate::batch_view::View;
@@ -56,19 +57,21 @@ pub(crate) struct Ground {
     pub(crate) view: Option<Arc<View>>,
 }
 
-/// The facts of an archive at one version.
+/// An archive at one version.
 #[derive(Clone)]
 pub(crate) struct ArchiveFacts {
     /// The version of the archive's table.
     pub(crate) version: u64,
     /// What that commit says about the source's logs.
     pub(crate) facts: Arc<Facts>,
+    /// The table at that version.
+    pub(crate) table: Archive,
 }
 
-/// Why no answer about a metric is possible.
+/// Why no answer about a metric or a stream is possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable<'a> {
-    /// Its view is being loaded for the first time.
+    /// What it needs is being loaded for the first time.
     Loading,
     /// The store could not be read, for this reason.
     Failed(&'a str),
@@ -137,10 +140,14 @@ impl Snapshot {
 
     /// Why no answer about a metric is possible: its view, or the archive of its source, was never read.
     pub(crate) fn unreadable(&self, metric: &Metric) -> Option<Unreadable<'_>> {
-        let view = self.views.get(&metric.name).filter(|view| view.value.is_none()).map(|view| &view.error);
-        let archive =
-            self.archives.get(&metric.source).filter(|archive| archive.value.is_none()).map(|archive| &archive.error);
-        view.or(archive).map(|error| error.as_deref().map_or(Unreadable::Loading, Unreadable::Failed))
+        let view = self.views.get(&metric.name).filter(|view| view.value.is_none());
+        view.map(|view| unreadable(view.error.as_deref())).or_else(|| self.archive_unreadable(&metric.source))
+    }
+
+    /// Why no archive of a source can be read: it was never read.
+    pub(crate) fn archive_unreadable(&self, source: &str) -> Option<Unreadable<'_>> {
+        let archive = self.archives.get(source).filter(|archive| archive.value.is_none());
+        archive.map(|archive| unreadable(archive.error.as_deref()))
     }
 
     /// The metrics whose views have not been loaded yet since the process started.
@@ -163,4 +170,9 @@ impl Snapshot {
     fn segment_bytes(&self) -> u64 {
         self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.on_disk().bytes).sum()
     }
+}
+
+/// What a table is that was never read, for that reason if a read has failed.
+fn unreadable(error: Option<&str>) -> Unreadable<'_> {
+    error.map_or(Unreadable::Loading, Unreadable::Failed)
 }

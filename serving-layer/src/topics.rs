@@ -21,6 +21,13 @@ pub trait TopicClient: Send + Sync + 'static {
     /// The topic's log and number of partitions; `None` if there is no such topic.
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>>;
 
+    /// The first offset that each of those partitions holds.
+    fn starts<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [i32],
+    ) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>>;
+
     /// The end offsets of those partitions.
     fn ends<'a>(
         &'a self,
@@ -32,6 +39,14 @@ pub trait TopicClient: Send + Sync + 'static {
 impl TopicClient for Topics {
     fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
         Box::pin(Topics::describe(self, topic))
+    }
+
+    fn starts<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: &'a [i32],
+    ) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>> {
+        Box::pin(self.offsets(topic, partitions, Bound::Start))
     }
 
     fn ends<'a>(

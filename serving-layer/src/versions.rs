@@ -18,6 +18,7 @@ use crate::reconciliations::ReconciliationTable;
 use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
+use crate::stream_read::{Access, LaneReader, StreamReader};
 
 /// Every version that is served.
 pub(crate) struct Versions {
@@ -49,6 +50,9 @@ pub(crate) struct Version {
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
+    pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
+    /// By source, how far the lanes over it have come; only of sources that streams read.
+    lanes: BTreeMap<String, LaneReader>,
 }
 
 /// What is counted of a metric.
@@ -66,8 +70,16 @@ impl Version {
         storage: &Storage,
         disk: Arc<Disk>,
         redis: Arc<RedisLink>,
+        access: &Arc<Access>,
         settings: &settings::Serving,
     ) -> Version {
+        let snapshots = Arc::new(SnapshotCache::new(&catalog, storage, disk));
+        let streams = catalog.streams.values().map(|stream| {
+            let (source, definition) = (&catalog.sources[&stream.name], catalog.stream_definition(stream));
+            (stream.name.clone(), Arc::new(StreamReader::new(stream, source, definition, &snapshots, access)))
+        });
+        let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
+        let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
         let counted = catalog.metrics.values().map(|metric| {
             let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
             let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
@@ -75,7 +87,9 @@ impl Version {
         });
         Version {
             counted: counted.collect(),
-            snapshots: Arc::new(SnapshotCache::new(&catalog, storage, disk)),
+            streams: streams.collect(),
+            lanes: lanes.collect(),
+            snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             reconciliations: ReconciliationTable::new(storage),
             catalog,
@@ -88,6 +102,19 @@ impl Version {
     /// [`Problem::no_metric`] if there is none with that name.
     pub(crate) fn metric(&self, name: &str) -> Result<&Metric, Problem> {
         self.catalog.metrics.get(name).ok_or_else(|| Problem::no_metric(name, self.catalog.metrics.keys().cloned()))
+    }
+
+    /// A stream of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_stream`] if there is none with that name.
+    pub(crate) fn stream(&self, name: &str) -> Result<&Arc<StreamReader>, Problem> {
+        self.streams.get(name).ok_or_else(|| Problem::no_stream(name, self.streams.keys().cloned()))
+    }
+
+    /// How far the lanes have come that write a stream of the catalog.
+    pub(crate) fn lanes(&self, stream: &StreamReader) -> &LaneReader {
+        &self.lanes[&stream.stream.from]
     }
 
     /// The definition of a metric of the catalog.

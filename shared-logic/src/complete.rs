@@ -110,7 +110,7 @@ pub enum Why {
         /// The first offset behind them.
         to: i64,
     },
-    /// The range reaches back before the first day that the view holds. This gap alone depends on the range.
+    /// The range reaches back before the first day that the view, or the archive of a stream, holds. This gap alone depends on the range.
     Retired {
         /// The first day that it holds, in days since 1970.
         before: i64,
@@ -193,7 +193,7 @@ impl fmt::Display for Why {
                 "the log lost offsets {from} to {to} before they were archived; `braid lost accept` accepts the loss"
             ),
             Why::Retired { before } => {
-                write!(f, "the view holds events from {} on; older ones are retired (`retain`)", format_day(*before))
+                write!(f, "what is kept begins with {}; older events are retired (`retain`)", format_day(*before))
             }
             Why::NotDecodable { from, to } => write!(
                 f,

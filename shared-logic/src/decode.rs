@@ -12,9 +12,10 @@ mod columns;
 pub use columns::Columns;
 
 use crate::catalog::Source;
-use crate::format::{Cell, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
+use crate::format::{Cell, FieldValue, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
 use crate::identity::{IdValue, Identity};
 use crate::rejection::{Reason, Rejected};
+use crate::schema::FieldType;
 
 /// Decodes the records of one source. A clone knows the same schemas.
 #[derive(Debug, Clone)]
@@ -145,6 +146,19 @@ impl Event<'_> {
         (!fields.is_empty()).then(|| Identity::of(fields.iter().map(|field| self.id(*field)), self.time_us))
     }
 
+    /// The value of a field, by its place among the source's fields; `None` if it is absent.
+    pub fn value(&self, field: usize) -> Option<FieldValue<'_>> {
+        let is_instant = self.decoder.source.fields[field].kind == FieldType::Timestamp;
+        Some(match self.decoder.record.cells[field] {
+            Cell::Null => return None,
+            Cell::Text(span) => FieldValue::Text(self.str(span)),
+            Cell::Int(us) if is_instant => FieldValue::Instant(us),
+            Cell::Int(number) => FieldValue::Int(number),
+            Cell::Float(number) => FieldValue::Float(number),
+            Cell::Bool(value) => FieldValue::Bool(value),
+        })
+    }
+
     /// The value of a field that identifies the event, which a checked catalog declares as a required text or integer.
     fn id(&self, field: usize) -> IdValue<'_> {
         match self.decoder.record.cells[field] {
@@ -152,6 +166,11 @@ impl Event<'_> {
             Cell::Int(id) => IdValue::int(id),
             Cell::Null | Cell::Float(_) | Cell::Bool(_) => IdValue::Text(&[]),
         }
+    }
+
+    fn str(&self, span: Span) -> &str {
+        // The payload was checked as a whole and escapes resolve to characters, so this never replaces anything.
+        std::str::from_utf8(self.text(span)).unwrap_or_default()
     }
 
     fn text(&self, span: Span) -> &[u8] {

@@ -178,7 +178,7 @@ impl Reader {
     }
 }
 
-/// A value of a field that is to be written.
+/// A value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FieldValue<'a> {
     /// Text.

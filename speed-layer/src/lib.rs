@@ -18,10 +18,12 @@
 //!
 //! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead.
 //!
-//! Beside the flow: [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log
-//! reaches, so that answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views'
-//! cuts. [`error`] says why a worker ended. [`command`] is the command line.
+//! Beside the flow: [`assigned`] keeps a counting loop, or a lane, for each partition that the process is assigned.
+//! [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log reaches, so that
+//! answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views' cuts. [`error`] says
+//! why a worker ended. [`command`] is the command line.
 
+pub mod assigned;
 pub mod batch_side;
 pub mod command;
 pub mod count;

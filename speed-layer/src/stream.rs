@@ -41,13 +41,13 @@ use tracing::{info, warn};
 
 use self::open::open_lane;
 use self::source::Shared;
+use crate::assigned::follow;
 use crate::error::{SourceError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::Assignment;
 use crate::read::micro_batch::{LaneShape, Shape};
 use crate::read::threads::ReadingThreads;
-use crate::worker::follow;
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);

@@ -3,32 +3,31 @@
 //! Per source, a worker joins a consumer group, which only tells it the partitions that it is assigned; offsets come from the
 //! shards. Reading threads read the source, and one counting loop per assigned partition counts what they read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use platform::kafka::{Membership, Topics};
 use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
-use platform::task::{joined, supervise};
+use platform::task::supervise;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use storage::{Schemas, ShardClient, Storage};
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
+use crate::assigned::follow;
 use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
 use crate::count::source::Shared;
 use crate::count::{self, aggregate, expire};
-use crate::error::{SourceError, SpeedError, Superseded};
+use crate::error::{SourceError, SpeedError};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
-use crate::read::Assignment;
 use crate::read::threads::ReadingThreads;
 use crate::stream;
 
@@ -118,55 +117,4 @@ async fn run_source(
     });
     read.await.map_err(SourceError::NotLeft)??;
     Ok(ended?)
-}
-
-/// Keeps one task per assigned partition, which `start` starts: a counting loop or a lane. It is given what tells the
-/// partition's reading thread.
-pub(crate) async fn follow<F>(
-    topic: &str,
-    threads: &mut ReadingThreads,
-    mut assigned: watch::Receiver<BTreeSet<i32>>,
-    stop: &CancellationToken,
-    start: impl Fn(i32, std_mpsc::Sender<Assignment>, CancellationToken) -> F,
-) -> Result<(), Superseded>
-where
-    F: Future<Output = Result<(), Superseded>> + Send + 'static,
-{
-    let mut loops: BTreeMap<i32, CancellationToken> = BTreeMap::new();
-    let mut running = JoinSet::new();
-    let mut outcome = Ok(());
-    while !stop.is_cancelled() && outcome.is_ok() {
-        let now = assigned.borrow_and_update().clone();
-        loops.retain(|partition, stop_loop| {
-            let keep = now.contains(partition);
-            if !keep {
-                info!(topic, partition, "partition revoked");
-                stop_loop.cancel();
-                threads.stops(*partition);
-            }
-            keep
-        });
-        for partition in now {
-            loops.entry(partition).or_insert_with(|| {
-                info!(topic, partition, "partition assigned");
-                let (stop_loop, reader) = (stop.child_token(), threads.reads(partition));
-                running.spawn(start(partition, reader, stop_loop.clone()));
-                stop_loop
-            });
-        }
-        tokio::select! {
-            changed = assigned.changed() => if changed.is_err() { break },
-            Some(ended) = running.join_next() => outcome = joined(ended),
-            () = stop.cancelled() => {}
-        }
-    }
-    // Reading stops; what is sealed or under way is applied, and the loops end after their last micro-batch.
-    for partition in loops.keys() {
-        threads.stops(*partition);
-    }
-    loops.values().for_each(CancellationToken::cancel);
-    while let Some(ended) = running.join_next().await {
-        outcome = outcome.and(joined(ended));
-    }
-    outcome
 }

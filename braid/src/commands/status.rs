@@ -19,7 +19,7 @@ use self::report::Report;
 use crate::serving::ServingArgs;
 use crate::terminal::{Screen, print};
 
-/// Shows sources, partitions, lags, rejected records, how fresh every metric is, and how many duplicates speed had counted last
+/// Shows sources, partitions, lags, rejected records, streams, how fresh every metric is, and how many duplicates speed had counted last
 ///
 /// The serving layer is asked, which looks at Kafka, Redis, archives and batch views. If it does not run, --tables reads
 /// archives and batch views themselves: offsets, rows, cuts, losses and rejected records.

@@ -17,6 +17,7 @@ pub struct GroupReader {
 }
 
 /// A file of which the description is read.
+#[derive(Clone)]
 struct Described {
     store: Arc<dyn ObjectStore>,
     table: String,
@@ -68,6 +69,12 @@ impl GroupReader {
     /// How many rows it has.
     pub fn rows(&self) -> usize {
         self.file.description.row_groups[self.number].num_rows()
+    }
+
+    /// Reads the same group as other columns.
+    pub fn as_columns(&self, columns: &Schema) -> GroupReader {
+        let file = Described { columns: columns.clone(), ..Described::clone(&self.file) };
+        GroupReader { file: Arc::new(file), number: self.number }
     }
 
     /// Reads the group, and returns what `then` makes of its rows, on a thread that may block.

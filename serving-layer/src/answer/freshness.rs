@@ -7,7 +7,8 @@ use serde::Serialize;
 use shared_logic::catalog::Metric;
 use shared_logic::time::format_rfc3339;
 
-use super::{GapText, lag_ms};
+use super::lag_ms;
+use crate::gap_text::GapText;
 use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
@@ -43,7 +44,7 @@ pub(crate) async fn freshness(version: &Version, snapshot: &Snapshot, metric: &M
         as_of: as_of_us.map(format_rfc3339),
         lag_ms: as_of_us.map(|as_of_us| lag_ms(as_of_us, now_us)),
         complete: verdict.gaps.is_empty(),
-        gaps: Some(verdict.gaps.iter().map(|gap| GapText::new(gap, metric, &None, &None)).collect()),
+        gaps: Some(verdict.gaps.iter().map(|gap| GapText::new(gap, &metric.source, &None, &None)).collect()),
         error: None,
     }
 }

@@ -11,26 +11,12 @@ pub(crate) mod series;
 pub(crate) mod total;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use crate::problem::Problem;
 use crate::written::Written;
 use query::Query;
-
-/// The metric's name in the path. There may be no such metric.
-pub(crate) struct MetricName(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for MetricName {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<MetricName, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| MetricName(name)).map_err(|_| Problem::no_path(parts.uri.path()))
-    }
-}
 
 /// Sends an answer; refuses an incomplete one if the request requires a complete one.
 fn as_required(answer: &Written, query: &Query) -> Result<Response, Problem> {

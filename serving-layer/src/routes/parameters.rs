@@ -1,5 +1,7 @@
 //! The query string of a request as names and values (`application/x-www-form-urlencoded`).
 
+use shared_logic::time::parse_instant;
+
 use crate::problem::Problem;
 
 /// Decoded parameters, each name once.
@@ -39,6 +41,41 @@ impl Parameters {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The moment that a parameter says, in microseconds since 1970, if the request has it.
+    ///
+    /// # Errors
+    /// If it says none.
+    pub(crate) fn instant(&self, name: &str, now_us: i64) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        parse_instant(text, now_us).map(Some).ok_or_else(|| {
+            let wanted = "an RFC 3339 timestamp such as 2026-04-24T09:30:00Z, now, or a time before now such as -24h";
+            Problem::parameter(name, format!("{name}={text} is not a point in time: write {wanted}{}", plus_hint(text)))
+        })
+    }
+
+    /// The range that `from` and `to` say, as far as the request has them.
+    ///
+    /// # Errors
+    /// If one of them is no moment, or they are not in order.
+    pub(crate) fn range(&self, now_us: i64) -> Result<(Option<i64>, Option<i64>), Problem> {
+        let (from, to) = (self.instant("from", now_us)?, self.instant("to", now_us)?);
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            let detail = "from must be before to: the range includes its start and excludes its end".to_owned();
+            return Err(Problem::parameter("from", detail));
+        }
+        Ok((from, to))
+    }
+
+    /// How many rows `limit` asks for.
+    ///
+    /// # Errors
+    /// If it is no number from 1 to `most`.
+    pub(crate) fn limit(&self, usual: usize, most: usize) -> Result<usize, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(usual) };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {most}")))
+    }
+
     /// Refuses all other parameters.
     ///
     /// # Errors
@@ -72,4 +109,9 @@ fn decoded(text: &str) -> Option<String> {
 
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|digit| digit as u8)
+}
+
+/// A hint for a zone such as `+02:00`, whose plus a query string decodes as a space.
+pub(crate) fn plus_hint(text: &str) -> &'static str {
+    if text.contains('T') && text.contains(' ') { " (a + in a query string has to be written %2B)" } else { "" }
 }

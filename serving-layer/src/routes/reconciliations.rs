@@ -41,7 +41,7 @@ pub(crate) async fn newest(
             return Err(Problem::parameter("stream", detail));
         }
     };
-    let limit = parameters.get("limit").map_or(Ok(LIMIT), limit)?;
+    let limit = parameters.limit(LIMIT, LIMIT_MAX)?;
     let newest = version.reconciliations.newest(of, limit).await;
     let reconciliations = newest.map_err(|error| Problem::store(&error_text(&error)))?;
     Ok(Json(Body { reconciliations }))
@@ -57,16 +57,8 @@ fn known<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
 
 /// A stream's name, if the catalog declares it.
 fn known_stream<'a>(version: &Version, name: &'a str) -> Result<&'a str, Problem> {
-    let streams = &version.catalog.streams;
-    if streams.contains_key(name) {
-        return Ok(name);
+    match version.stream(name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(Problem::parameter("stream", problem.detail)),
     }
-    let known: Vec<&str> = streams.keys().map(String::as_str).collect();
-    let detail = format!("there is no stream {name:?}; the catalog declares {}", known.join(", "));
-    Err(Problem::parameter("stream", detail))
-}
-
-fn limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {LIMIT_MAX}")))
 }

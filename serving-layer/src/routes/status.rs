@@ -19,6 +19,7 @@ use shared_logic::time::{format_day, format_rfc3339};
 
 use super::RequestedVersion;
 use super::parameters::Parameters;
+use super::streams::written;
 use crate::app::App;
 use crate::problem::Problem;
 use body::{Dependencies, Dependency, Deployment, SourceStatus, Status};
@@ -42,7 +43,8 @@ pub(crate) async fn status(
         .sources
         .values()
         .map(async |source| SourceReader::new(&version, &snapshot, source).read(app.topics.as_ref()).await);
-    let (sources, kafka): (Vec<SourceStatus>, Vec<Option<String>>) = join_all(sources).await.into_iter().unzip();
+    let (sources, streams) = tokio::join!(join_all(sources), written::of_all(&version));
+    let (sources, kafka): (Vec<SourceStatus>, Vec<Option<String>>) = sources.into_iter().unzip();
     let redis = app.redis.ping().await.err().map(|error| error.to_string());
     let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
@@ -55,6 +57,7 @@ pub(crate) async fn status(
         deployment: Deployment { name: deployment.name.clone(), version: deployment.version.clone() },
         braid: env!("CARGO_PKG_VERSION"),
         sources,
+        streams,
         paused: paused.collect(),
         views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
         retired_before: metrics

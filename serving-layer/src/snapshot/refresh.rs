@@ -83,6 +83,7 @@ async fn newest_facts(archive: &mut Followed<Facts>) -> Result<Option<ArchiveFac
     Ok(newest.map(|table| ArchiveFacts {
         version: table.version(),
         facts: table.note().map(Arc::clone).unwrap_or_default(),
+        table: table.clone(),
     }))
 }
 

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use platform::kafka::{KafkaError, Topic};
 use platform::settings::{Secret, Settings, Span};
 use platform::shutdown::Shutdown;
 use platform::store::{Commit, Committed, Store, Table};
 use polars::prelude::{DataFrame, DataType, Field, NamedFrom, Schema, Series, TimeUnit, TimeZone, df};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
-use serving_layer::{ServeError, Server, TopicClient};
+use serving_layer::{LogClient, ServeError, Server, TopicClient};
 use shared_logic::catalog::{Catalog, DefinitionHash, Metric};
 use shared_logic::contracts::archive::{self, Facts};
 use shared_logic::contracts::batch_view::{self, Asked, Note};
@@ -28,11 +26,12 @@ use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
 use crate::redis_proxy::RedisProxy;
+use crate::stand_in::StandIn;
 
 pub(crate) const LOG: &str = "log-a";
 /// The total over everything.
 pub(crate) const TOTAL: &str = "/v1/metrics/views/total";
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Stands for no country.
 pub(crate) const ABSENT: &str = "(absent)";
@@ -56,46 +55,18 @@ pub(crate) struct TestServer {
     /// How many shards were opened: each is another instance.
     opened: AtomicU64,
     serving: Option<(SocketAddr, JoinHandle<Result<(), ServeError>>)>,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     folder: tempfile::TempDir,
-}
-
-/// Stands in for Kafka.
-#[derive(Default)]
-pub(crate) struct StandIn {
-    /// Partitions of the log, with their ends. Nothing: Kafka does not answer.
-    pub(crate) ends: Mutex<Option<BTreeMap<i32, i64>>>,
-}
-
-impl StandIn {
-    pub(crate) fn set(&self, ends: &[i64]) {
-        let ends = ends.iter().enumerate().map(|(partition, end)| (partition as i32, *end)).collect();
-        *self.ends.lock().expect("no panic") = Some(ends);
-    }
-
-    fn asked(&self, topic: &str) -> Result<BTreeMap<i32, i64>, KafkaError> {
-        let silent = KafkaError::Timeout { operation: "describe", topic: topic.to_owned(), within: DEADLINE };
-        self.ends.lock().expect("no panic").clone().ok_or(silent)
-    }
-}
-
-impl TopicClient for StandIn {
-    fn describe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Option<Topic>, KafkaError>> {
-        let described = self
-            .asked(topic)
-            .map(|ends| Some(Topic { log: LOG.to_owned(), partitions: ends.len() as i32, replicas: 1 }));
-        Box::pin(async { described })
-    }
-
-    fn ends<'a>(&'a self, topic: &'a str, _: &'a [i32]) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, KafkaError>> {
-        let ends = self.asked(topic);
-        Box::pin(async { ends })
-    }
 }
 
 impl TestServer {
     /// Nothing runs and nothing is written, but Redis answers and the topic has one partition.
     pub(crate) async fn new() -> TestServer {
+        TestServer::with(catalogs::VIEWS).await
+    }
+
+    /// The same, of another catalog.
+    pub(crate) async fn with(catalog: &str) -> TestServer {
         let folder = tempfile::tempdir().expect("a folder");
         let redis = Redis::start().await.expect("redis starts");
         let mut settings = Settings::default();
@@ -106,7 +77,7 @@ impl TestServer {
         let topics = Arc::new(StandIn::default());
         topics.set(&[0]);
         TestServer {
-            catalog: Catalog::parse(catalogs::VIEWS).expect("a catalog"),
+            catalog: Catalog::parse(catalog).unwrap_or_else(|mistakes| panic!("{mistakes:?}")),
             settings,
             connection: redis.connection().await.expect("redis answers"),
             shards: ShardClient::default(),
@@ -146,7 +117,8 @@ impl TestServer {
     /// Starts the serving layer.
     pub(crate) async fn serve_unready(&mut self) {
         let topics: Arc<dyn TopicClient> = self.topics.clone();
-        let server = Server::bind_with(&self.settings, self.catalog.clone(), topics).await.expect("bound");
+        let logs: Arc<dyn LogClient> = self.topics.clone();
+        let server = Server::bind_with(&self.settings, self.catalog.clone(), topics, logs).await.expect("bound");
         let address = server.address();
         self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
     }

@@ -4,7 +4,7 @@ use polars::prelude::*;
 
 use super::Event;
 use crate::catalog::Source;
-use crate::format::{Cell, Span};
+use crate::format::Cell;
 
 /// Collects decoded events into typed columns.
 #[derive(Debug)]
@@ -102,12 +102,5 @@ impl Builder {
             Builder::Float(column) => column.append_null(),
             Builder::Bool(column) => column.append_null(),
         }
-    }
-}
-
-impl Event<'_> {
-    fn str(&self, span: Span) -> &str {
-        // The payload was checked as a whole and escapes resolve to characters, so this never replaces anything.
-        std::str::from_utf8(self.text(span)).unwrap_or_default()
     }
 }

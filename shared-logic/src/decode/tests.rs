@@ -249,6 +249,20 @@ fn fields_are_read_as_declared() {
 }
 
 #[test]
+fn a_value_is_what_its_column_holds() {
+    let source = source("json");
+    let mut decoder = Decoder::new(&source);
+    let payload = br#"{"id":"i","at":0,"user":"k","note":"a\u0062","n":-7,"x":2,"b":true,"w":"1970-01-01T00:00:01Z"}"#;
+    let event = decoder.decode(Some(payload), None).expect("an event");
+    let value = |name: &str| event.value(source.fields.iter().position(|field| field.name == name).expect("declared"));
+    assert_eq!((value("note"), value("n")), (Some(FieldValue::Text("ab")), Some(FieldValue::Int(-7))));
+    assert_eq!((value("x"), value("b")), (Some(FieldValue::Float(2.0)), Some(FieldValue::Bool(true))));
+    assert_eq!(value("w"), Some(FieldValue::Instant(1_000_000)));
+    let event = decoder.decode(Some(br#"{"id":"i","at":0,"user":"k","n":null}"#), None).expect("an event");
+    assert_eq!((event.value(3), event.value(4)), (None, None), "what is absent");
+}
+
+#[test]
 fn a_repeated_member_stands_as_its_last_one() {
     let source = source("json");
     let n = |payload: &str| one(decoded(&source, payload.as_bytes()), "n");

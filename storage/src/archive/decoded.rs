@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use platform::store::{DataFile, FileBeside, StoreError};
 use polars::prelude::DataFrame;
 use shared_logic::catalog::RulesHash;
+use shared_logic::contracts::archive::{Facts, RULES};
 
 use super::Archive;
 use crate::ORPHAN_AGE;
@@ -53,6 +54,23 @@ impl Decoded {
 }
 
 impl Archive {
+    /// The rules that a file was decoded under. One that was written before bytes were kept names none. As long as no archiver that
+    /// keeps bytes has started, such files are taken to be of the rules `own`. `facts` are those of this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] if the file cannot be one of Braid's.
+    pub fn rules_of(&self, facts: &Facts, own: &RulesHash, file: &DataFile) -> Result<RulesHash, StoreError> {
+        match file.text_ranges.get(RULES) {
+            Some((low, high)) if low == high => Ok(RulesHash::from(low.as_str())),
+            None if !facts.keeps_bytes => Ok(own.clone()),
+            None if facts.unnamed_rules.is_some() => Ok(facts.unnamed_rules.clone().unwrap_or_else(|| own.clone())),
+            _ => Err(StoreError::Foreign {
+                table: self.path().to_owned(),
+                what: format!("a file {} that does not name the rules it was decoded under", file.path),
+            }),
+        }
+    }
+
     /// What a file was decoded to under those rules, if that was kept.
     ///
     /// # Errors

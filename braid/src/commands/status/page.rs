@@ -1,9 +1,10 @@
-//! The status of all layers as a person reads it: for each source its partitions and rejected records, then the metrics.
+//! The status of all layers as a person reads it: for each source its partitions and rejected records, then the streams and the
+//! metrics.
 
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source, StreamCheck};
+use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source, Stream, StreamCheck};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -30,6 +31,7 @@ pub(super) fn page(report: &Report, screen: Screen) -> String {
     for source in &status.sources {
         page.source(source);
     }
+    page.streams(&status.streams);
     page.metrics(report);
     page.text
 }
@@ -74,6 +76,22 @@ impl Page {
         if source.erasures_not_shown > 0 {
             let (others, name) = (integer(source.erasures_not_shown), &source.name);
             self.line(&format!("{others} other erasures: see `batch-layer erasures {name}`"));
+        }
+    }
+
+    fn streams(&mut self, streams: &[Stream]) {
+        if streams.is_empty() {
+            return;
+        }
+        self.line("");
+        self.text.push_str(&written(streams).text(self.screen));
+        for Stream { name, why, warnings, .. } in streams {
+            if let Some(why) = why {
+                self.trouble(&format!("{name}: {why}"));
+            }
+            for warning in warnings {
+                self.line(&printable(&format!("{name}: {warning}")));
+            }
         }
     }
 
@@ -149,6 +167,23 @@ fn partitions(source: &Source) -> Table {
             row.push(Cell::new(&partition.log));
         }
         table.push(row);
+    }
+    table
+}
+
+/// Whether each stream is written, and how far.
+fn written(streams: &[Stream]) -> Table {
+    let mut table = Table::new(vec![
+        Column::left("stream"),
+        Column::left("source"),
+        Column::left("written"),
+        Column::right("behind"),
+        Column::left("published"),
+    ]);
+    for Stream { name, from, behind, published_at, written, .. } in streams {
+        let written = written.map_or_else(|| Cell::new(UNKNOWN), Cell::yes_or_no);
+        let published_at = Cell::new(published_at.as_deref().unwrap_or(UNKNOWN));
+        table.push(vec![Cell::new(name), Cell::new(from), written, known(*behind), published_at]);
     }
     table
 }

@@ -49,6 +49,9 @@ pub(super) struct Status {
     pub(super) deployment: Deployment,
     pub(super) braid: String,
     pub(super) sources: Vec<Source>,
+    /// Older serving layers do not say it.
+    #[serde(default)]
+    pub(super) streams: Vec<Stream>,
     pub(super) dependencies: Dependencies,
 }
 
@@ -126,6 +129,20 @@ pub(super) struct Reject {
     pub(super) reason: String,
     pub(super) count: u64,
     pub(super) last: Place,
+}
+
+/// A stream in short.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) from: String,
+    /// How many offsets of its source are not decided.
+    pub(super) behind: Option<i64>,
+    pub(super) published_at: Option<String>,
+    /// Whether it is written at all, and why it is not, or why that is not known.
+    pub(super) written: Option<bool>,
+    pub(super) why: Option<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

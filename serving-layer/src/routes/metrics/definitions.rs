@@ -9,12 +9,11 @@ use shared_logic::contracts::batch_view::Pause;
 use shared_logic::log::Offsets;
 use shared_logic::time::format_rfc3339;
 
-use super::MetricName;
 use crate::answer::{duration_text, freshness, lag_ms};
 use crate::problem::Problem;
-use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
 use crate::routes::status::OVER_SHOWN;
+use crate::routes::{NameInPath, RequestedVersion};
 use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
@@ -32,10 +31,10 @@ pub(crate) async fn all(
 /// One metric.
 pub(crate) async fn one(
     RequestedVersion(version): RequestedVersion,
-    name: MetricName,
+    NameInPath(name): NameInPath,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    let metric = version.metric(&name.0)?;
+    let metric = version.metric(&name)?;
     Parameters::refuse_all(query.as_deref())?;
     let (snapshot, now_us) = (version.snapshots.current().unwrap_or_default(), clock::now_us());
     Ok(Json(described(&version, &snapshot, metric, now_us).await))

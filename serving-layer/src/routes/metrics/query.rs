@@ -12,7 +12,7 @@ mod tests;
 use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::group_key::GroupKey;
 use shared_logic::schema::Field;
-use shared_logic::time::{TimeRange, parse_instant};
+use shared_logic::time::TimeRange;
 
 use crate::answer::Selection;
 use crate::problem::Problem;
@@ -83,25 +83,11 @@ impl Query {
 
 /// Reads `from` and `to`, widened to whole buckets.
 fn range(parameters: &Parameters, grain_us: i64, now_us: i64) -> Result<(Option<i64>, Option<i64>), Problem> {
-    let (from, to) = (instant(parameters, "from", now_us)?, instant(parameters, "to", now_us)?);
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        let detail = "from must be before to: the range includes its start and excludes its end".to_owned();
-        return Err(Problem::parameter("from", detail));
-    }
+    let (from, to) = parameters.range(now_us)?;
     let all = TimeRange::ALL;
     let range = TimeRange { from_us: from.unwrap_or(all.from_us), to_us: to.unwrap_or(all.to_us) };
     let range = range.widened(grain_us);
     Ok((from.map(|_| range.from_us), to.map(|_| range.to_us)))
-}
-
-fn instant(pairs: &Parameters, name: &str, now_us: i64) -> Result<Option<i64>, Problem> {
-    let Some(text) = pairs.get(name) else { return Ok(None) };
-    parse_instant(text, now_us).map(Some).ok_or_else(|| {
-        let wanted = "an RFC 3339 timestamp such as 2026-04-24T09:30:00Z, now, or a time before now such as -24h";
-        Problem::parameter(name, format!("{name}={text} is not a point in time: write {wanted}{}", plus_hint(text)))
-    })
 }
 
 fn require(pairs: &Parameters) -> Result<bool, Problem> {
@@ -113,9 +99,4 @@ fn require(pairs: &Parameters) -> Result<bool, Problem> {
             Err(Problem::parameter("require", detail))
         }
     }
-}
-
-/// A hint for a zone such as `+02:00`, whose plus a query string decodes as a space.
-fn plus_hint(text: &str) -> &'static str {
-    if text.contains('T') && text.contains(' ') { " (a + in a query string has to be written %2B)" } else { "" }
 }

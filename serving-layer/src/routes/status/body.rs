@@ -6,12 +6,15 @@ use serde::Serialize;
 use shared_logic::contracts::archive::{ColumnsOnly, LeftIn, Lost, Place};
 use shared_logic::rejection::Reason;
 
+use crate::routes::streams::written::StreamStatus;
+
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
     pub(super) deployment: Deployment,
     /// The version of this program.
     pub(super) braid: &'static str,
     pub(super) sources: Vec<SourceStatus>,
+    pub(super) streams: Vec<StreamStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
     /// The first day that each view holds that does not hold every day.

@@ -32,6 +32,11 @@ fn report() -> Report {
                  "erasures_not_shown": 3},
                 {"name": "clicks", "topic": "clicks", "log": null, "looked_at": null, "archive_version": null,
                  "logs": [], "partitions": [], "rejects": []}],
+            "streams": [
+                {"name": "bursts", "from": "views", "behind": 1_207, "published_at": "2026-04-24T09:20:03Z", "written": true,
+                 "warnings": ["outputs are decided from an incomplete past"]},
+                {"name": "visits", "from": "clicks", "behind": null, "published_at": null, "written": false,
+                 "why": "no lane has published anything of it", "warnings": []}],
             "views": {"views": 1_017},
             "dependencies": {"redis": {"ok": true}, "kafka": {"ok": false, "reasons": ["no broker answers"]},
                              "store": {"ok": true}}},
@@ -72,6 +77,12 @@ erasure 09ab of 2 events: events of days before 2026-01-01 were retired and not 
 
 source clicks, topic clicks, which does not exist
 
+stream  source  written  behind  published
+bursts  views   yes       1,207  2026-04-24T09:20:03Z
+visits  clicks  no            -  -
+bursts: outputs are decided from an incomplete past
+visits: no lane has published anything of it
+
 metric  source  version      cut age  behind  complete  drift
 views   views     1,017  12 min 34 s  744 ms  no        1,036
 clicks  clicks        -            -       -  no            -
@@ -102,6 +113,7 @@ fn troubles_are_red_where_there_are_colours() {
     let page = page(&report(), Screen { width: Some(120), colours: true });
     assert!(page.contains("\x1b[31mkafka: no broker answers\x1b[0m\n"), "{page}");
     assert!(page.contains("\x1b[31mclicks: redis is away\x1b[0m\n"), "{page}");
+    assert!(page.contains("\x1b[31mvisits: no lane has published anything of it\x1b[0m\n"), "{page}");
     let erasures: Vec<&str> = page.lines().filter(|line| line.contains("erasure ")).collect();
     assert!(
         erasures[0].starts_with("\x1b[31m") && erasures[1].starts_with("erasure 09ab"),

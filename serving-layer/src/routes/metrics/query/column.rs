@@ -4,9 +4,8 @@
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::schema::{Field, FieldType};
 
-use super::plus_hint;
 use crate::problem::Problem;
-use crate::routes::parameters::Parameters;
+use crate::routes::parameters::{Parameters, plus_hint};
 
 /// The parameters of a column. Names of fields hold no dot, so no other column has one of these names.
 pub(super) fn names(field: &Field) -> impl Iterator<Item = String> {

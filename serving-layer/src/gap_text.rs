@@ -1,0 +1,47 @@
+//! Something that may be missing in an answer, in words.
+
+use serde::Serialize;
+use shared_logic::complete::Gap;
+
+/// Something that may be missing. Of a metric, it concerns the whole range of the answer, because a late event can belong to any
+/// bucket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct GapText {
+    reason: &'static str,
+    text: String,
+    source: String,
+    log: Option<String>,
+    partition: Option<i32>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl GapText {
+    /// A gap of that source or stream, in an answer about the range from `from` to `to`.
+    pub(crate) fn new(gap: &Gap, source: &str, from: &Option<String>, to: &Option<String>) -> GapText {
+        GapText {
+            reason: gap.why.name(),
+            text: gap.why.to_string(),
+            source: source.to_owned(),
+            log: gap.partition.as_ref().map(|id| id.log.clone()),
+            partition: gap.partition.as_ref().map(|id| id.partition),
+            from: from.clone(),
+            to: to.clone(),
+        }
+    }
+
+    /// A stream's topic was created again since a client was told of its outputs.
+    pub(crate) fn log_replaced(stream: &str) -> GapText {
+        GapText {
+            reason: "log_replaced",
+            text: "the topic was created again: what the log before held behind the last event is not told; it can be asked for \
+                   with `from`"
+                .to_owned(),
+            source: stream.to_owned(),
+            log: None,
+            partition: None,
+            from: None,
+            to: None,
+        }
+    }
+}

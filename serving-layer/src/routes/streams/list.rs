@@ -1,0 +1,62 @@
+//! `GET /v1/streams`: every stream, what it reads and writes, and how far.
+
+use axum::Json;
+use axum::extract::RawQuery;
+use serde_json::{Value, json};
+use shared_logic::catalog::StreamKind;
+
+use super::written::{partitions, written};
+use crate::answer::duration_text;
+use crate::problem::Problem;
+use crate::routes::RequestedVersion;
+use crate::routes::parameters::Parameters;
+use crate::stream_read::StreamReader;
+use crate::versions::Version;
+
+/// All streams, in the order of their names.
+pub(crate) async fn all(
+    RequestedVersion(version): RequestedVersion,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Problem> {
+    Parameters::refuse_all(query.as_deref())?;
+    let described = version.streams.values().map(|stream| described(&version, stream));
+    Ok(Json(json!({"streams": futures::future::join_all(described).await})))
+}
+
+async fn described(version: &Version, reader: &StreamReader) -> Value {
+    let (stream, source) = (&reader.stream, &reader.source);
+    let lanes = version.lanes(reader).newest().await;
+    let fields = source
+        .fields
+        .iter()
+        .map(|field| json!({"name": field.name, "type": field.kind.name(), "optional": field.optional}));
+    let (kind, waits) = kind(&stream.kind);
+    let written = written(reader, &lanes);
+    json!({
+        "name": stream.name,
+        "kind": kind,
+        "from": stream.from,
+        "where": stream.filter.as_ref().map(ToString::to_string),
+        "topic": stream.topic,
+        "late_topic": waits.then(|| stream.late_topic()),
+        "key": source.key,
+        "rekeys": stream.rekeys(),
+        "fields": fields.collect::<Vec<Value>>(),
+        "lateness": waits.then(|| duration_text(stream.lateness_us)),
+        "definition": reader.definition.as_str(),
+        "written": written.written,
+        "why": written.why,
+        "warnings": written.warnings,
+        "partitions": partitions(reader, &lanes),
+    })
+}
+
+/// The name of a kind, and whether such a stream waits for late events.
+fn kind(kind: &StreamKind) -> (&'static str, bool) {
+    match kind {
+        StreamKind::Map(_) => ("map", false),
+        StreamKind::Window(_) => ("window", true),
+        StreamKind::Session(_) => ("session", true),
+        StreamKind::Detect(_) => ("detect", true),
+    }
+}
