@@ -170,7 +170,7 @@ impl Keeping {
     async fn run(&mut self, rounds: &mut Rounds<'_>) -> Result<(), BacktestError> {
         loop {
             match rounds.step(&mut |at, decided| self.take(at, decided)).await? {
-                Step::Going | Step::Ended(..) | Step::LeftOut(_) => {}
+                Step::Going | Step::Ended(..) | Step::LeftOut => {}
                 Step::Full => rounds.meet().await?,
                 Step::Over => break,
             }

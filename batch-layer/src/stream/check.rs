@@ -116,7 +116,7 @@ impl Checker<'_> {
                 break;
             }
             match rounds.step(&mut |_, _| {}).await? {
-                Step::Going | Step::LeftOut(_) => {}
+                Step::Going | Step::LeftOut => {}
                 Step::Ended(at, lane) => {
                     ended.insert(at, keep(replay, &rounds.lanes[at].id, *lane).await);
                 }

@@ -78,8 +78,8 @@ pub(super) enum Step {
     Going,
     /// The lane with that number has come to its end.
     Ended(usize, Box<Lane>),
-    /// The lane with that number cannot be run.
-    LeftOut(usize),
+    /// A lane cannot be run.
+    LeftOut,
     /// There is no more room: look at what is archived.
     Full,
     /// All lanes have come to their ends.
@@ -266,7 +266,7 @@ impl<'a> Rounds<'a> {
         self.reached[at] = lane.skip_to;
         self.streams.iter_mut().for_each(|stream| stream.comparison.exclude(at));
         self.at += 1;
-        Ok(Step::LeftOut(at))
+        Ok(Step::LeftOut)
     }
 
     /// Ends the lane at hand where it is, if there is one.

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn span(from: i64, to: i64) -> Vec<Range<i64>> {
-        [from..to].into_iter().collect()
+        std::iter::once(from..to).collect()
     }
 
     fn hash(n: u8) -> DefinitionHash {

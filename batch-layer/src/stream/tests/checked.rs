@@ -24,7 +24,7 @@ fn add(compared: &mut Compared, found: &BTreeMap<String, StreamCheck>) {
 }
 
 /// Has something published in a question.
-fn each_published(asked: &mut Asked, mut change: impl FnMut(&mut Published)) {
+fn each_published(asked: &mut Asked, change: impl FnMut(&mut Published)) {
     asked.noted.values_mut().flat_map(|noted| noted.published.values_mut()).for_each(change);
 }
 
