@@ -46,7 +46,7 @@ use self::older::OlderRows;
 use self::record_rows::{Erased, Incoming, RecordRows};
 use crate::rows::{self, RowsError};
 
-pub(crate) use self::places::within;
+pub(crate) use self::places::{Ranges, within};
 
 /// The columns whose smallest and largest values are kept with a file: where its rows lie, their rules, and when they happened, in
 /// the column [`event_time_column`].

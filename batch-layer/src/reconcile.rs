@@ -58,6 +58,8 @@ pub(crate) mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use metrics::counter;
 use platform::registry::Registry;
 use platform::settings::{self, Settings};
@@ -68,7 +70,7 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -87,9 +89,12 @@ pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 pub use self::rollback::{OlderVersion, RolledBack};
 
-/// What a row takes, about, while it is decoded, deduplicated and grouped: its columns twice, its identity and place, and an entry
-/// of the hash table by which it is grouped. In bytes.
-const ROW_BYTES: u64 = 512;
+/// What a row takes, about, while it is deduplicated and grouped: its columns, its identity and place, twice, and what is sorted to
+/// group it. In bytes.
+const ROW_BYTES: u64 = 320;
+
+/// How many parts of days, and how many days, are counted at a time. A part is counted by one processor.
+const PARTS_AT_ONCE: usize = 2;
 
 /// Reconciles the metrics of one catalog.
 #[derive(Debug, Clone)]
@@ -292,25 +297,41 @@ impl Reconciler {
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
         let (mut done, mut rows, mut buckets) = (Vec::with_capacity(plan.tasks.len()), 0, 0);
-        for task in &plan.tasks {
-            let mut day = self.count(task, archive, view).await?;
+        let room = room();
+        let (mut waiting, mut counting) = (plan.tasks.iter(), FuturesOrdered::new());
+        loop {
+            while counting.len() < PARTS_AT_ONCE
+                && let Some(task) = waiting.next()
+            {
+                counting.push_back(self.count(task, archive, view, &room));
+            }
+            let Some(day) = counting.next().await else { break };
+            let mut day: DayDone = day?;
             buckets = compared_buckets::with_day(buckets, &mut day.found);
             rows += day.added.iter().map(|file| file.rows).sum::<u64>();
             done.push(day);
             self.has_counted(metric, done.len(), plan.tasks.len(), rows);
         }
+        drop(counting);
         Ok((plan, done))
     }
 
-    /// Counts one day.
-    async fn count(&self, task: &DayTask, archive: &Archive, view: &BatchView) -> Result<DayDone, MetricError> {
-        let done = task.count(&self.catalog, archive, view, self.rows_at_once()).await;
+    /// Counts one day, of which as many parts are in memory as there is room for.
+    async fn count(
+        &self,
+        task: &DayTask,
+        archive: &Archive,
+        view: &BatchView,
+        room: &Semaphore,
+    ) -> Result<DayDone, MetricError> {
+        let done = task.count(&self.catalog, archive, view, (self.rows_at_once(), room)).await;
         done.map_err(|source| MetricError::Day { day: task.day.clone(), source })
     }
 
-    /// How many rows are in memory at a time, about.
+    /// How many rows of a part are in memory at a time, about.
     pub(crate) fn rows_at_once(&self) -> usize {
-        usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX).max(1)
+        let of_all = usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX);
+        (of_all / PARTS_AT_ONCE).max(1)
     }
 
     /// Writes the rows of files of one day of a metric's view into fewer files, in which those of one key and bucket are merged. They
@@ -364,6 +385,11 @@ impl Reconciler {
             warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");
         }
     }
+}
+
+/// Room for the parts that are counted at a time.
+fn room() -> Semaphore {
+    Semaphore::new(PARTS_AT_ONCE)
 }
 
 /// Reports what became of a metric's view since that moment.

@@ -1,8 +1,8 @@
 //! A measure: one column of a metric, and the laws by which its partial values merge.
 //!
 //! Merging is associative and commutative and has an identity, so values can be split over micro-batches, slices, shards
-//! and layers in any way. Each measure is a file, which holds all that is particular to it: what it aggregates and how
-//! ([`Measure`]), in columns and one event at a time. [`MeasureKind`] is the list of them.
+//! and layers in any way. Each measure is a file, which holds all that is particular to it: the value of one event, and how
+//! values merge ([`Measure`]). [`MeasureKind`] is the list of them.
 //!
 //! - [`value`](self): a value while it is being merged;
 //! - `arguments`: what a measure is of, for some events;
@@ -16,7 +16,7 @@ mod value;
 
 use std::{fmt, mem};
 
-use polars::prelude::{Column, DataFrame, Expr, PolarsResult};
+use polars::prelude::{Column, Float64Chunked, Int64Chunked, IntoColumn, PolarsResult};
 
 use crate::schema::FieldType;
 
@@ -88,7 +88,7 @@ impl MeasureKind {
     }
 
     /// The value of one event, where `of` is the value of the measure's argument, and [`Value::Null`] for a measure without
-    /// one. Merging the events' values is the row-wise meaning of the measure; the plan's columns give the same.
+    /// one. Merging the events' values is what the measure means.
     pub fn of_event(self, of: Value) -> Value {
         self.measure().of_any_event(of)
     }
@@ -158,26 +158,27 @@ impl MeasureKind {
         })
     }
 
-    /// The aggregation of a column of arguments. Its result columns are named `to`, or begin with it.
-    pub(crate) fn aggregate(self, of: Expr, to: &str) -> Vec<Expr> {
-        self.measure().aggregate(of, to)
-    }
-
-    /// The aggregation of a column of partials into partials of fewer keys. Its result columns are named as those of
-    /// [`MeasureKind::aggregate`].
-    pub(crate) fn roll_up(self, of: Expr, to: &str) -> Vec<Expr> {
-        self.measure().roll_up(of, to)
-    }
-
-    /// Makes the column of partials from what [`MeasureKind::aggregate`] or [`MeasureKind::roll_up`] gave.
-    pub(crate) fn finish(self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
-        self.measure().finish(frame, to)
-    }
-
-    /// The rows whose value does not fit into a cell, so that [`MeasureKind::finish`] leaves null, each with several integers that
-    /// merge to the value.
-    pub(crate) fn parts(self, frame: &DataFrame, to: &str) -> PolarsResult<Vec<(usize, Vec<i64>)>> {
-        self.measure().parts(frame, to)
+    /// The column of partials with these values, which [`MeasureKind::cells`] reads. An integer that leaves 64 bits becomes an
+    /// overflow: a null, or a float that is not finite.
+    pub(crate) fn column(self, name: &str, values: &[Value]) -> Column {
+        let column = match self.value_type() {
+            FieldType::Int => {
+                let cell = |value: &Value| match value {
+                    Value::Int(x) => i64::try_from(*x).ok(),
+                    _ => None,
+                };
+                values.iter().map(cell).collect::<Int64Chunked>().into_column()
+            }
+            _ => {
+                let cell = |value: &Value| match value {
+                    Value::Float(x) => Some(*x),
+                    Value::Overflow => Some(f64::INFINITY),
+                    _ => None,
+                };
+                values.iter().map(cell).collect::<Float64Chunked>().into_column()
+            }
+        };
+        column.with_name(name.into())
     }
 }
 
@@ -236,24 +237,6 @@ trait Measure: fmt::Debug + Sync {
     /// What a null cell in a column of partials stands for.
     fn null_cell(&self) -> Value {
         Value::Null
-    }
-
-    /// See [`MeasureKind::aggregate`].
-    fn aggregate(&self, of: Expr, to: &str) -> Vec<Expr>;
-
-    /// See [`MeasureKind::roll_up`].
-    fn roll_up(&self, of: Expr, to: &str) -> Vec<Expr> {
-        self.aggregate(of, to)
-    }
-
-    /// See [`MeasureKind::finish`].
-    fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
-        frame.column(to).cloned()
-    }
-
-    /// See [`MeasureKind::parts`]. Only sums of integers leave their cells.
-    fn parts(&self, _frame: &DataFrame, _to: &str) -> PolarsResult<Vec<(usize, Vec<i64>)>> {
-        Ok(Vec::new())
     }
 }
 

@@ -1,30 +1,38 @@
 //! A metric → what its events add up to. The only place where events are grouped.
 //!
 //! It gives *partials*: one row per group key and bucket, with a cell per measure. There are two ways to them, for two sizes of
-//! input. Both use what the catalog and [`measure`](crate::measure) say, and tests compare them.
+//! input. In both, Polars evaluates expressions, and [`measure`](crate::measure) says what values merge to; tests compare them.
 //!
-//! - [`Plan`]: one metric as a Polars plan, for the events that a reconcile adds, and for a history. It groups by all of the
-//!   `by` columns. In `view_rows`, its partials become rows of a batch view, and such rows are merged; `totals` gives what all
-//!   keys of a bucket add up to.
+//! - [`Plan`]: one metric, for the events that a reconcile adds, and for a history. It groups by all of the `by` columns, in the
+//!   order of the keys (`ordered`). In `view_rows`, its partials become rows of a batch view, and such rows are merged; `totals`
+//!   gives what all keys of a bucket add up to.
 //! - [`SourcePlan`], in `pass`: all metrics of a source in one pass, for a micro-batch of some thousand events. It groups by every
 //!   subset of the `by` columns.
 
+mod ordered;
 mod pass;
 mod totals;
 mod view_rows;
 
+use std::collections::BTreeMap;
+use std::mem;
+
 use polars::prelude::*;
 
+use self::ordered::Groups;
 use crate::catalog::{Metric, Source};
 use crate::group_key;
-use crate::measure::MeasureKind;
+use crate::measure::{Arguments, MeasureKind, Value};
 use crate::partial::BUCKET;
 use crate::schema::FieldType;
 
 pub use self::pass::{Counted, Encoded, SourcePlan};
 pub use self::totals::{Total, Totals};
 
-/// One metric, compiled to a Polars plan.
+/// The column of a metric's condition.
+const CONDITION: &str = "_condition";
+
+/// One metric, compiled.
 #[derive(Debug, Clone)]
 pub struct Plan {
     source: Source,
@@ -65,30 +73,81 @@ impl Plan {
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
     /// (null in a sum: overflow), float measures as `Float64`. Where an event lacks a `by` column, that is null; its texts are
-    /// shortened to what a group key may hold. Rows are in no order.
+    /// shortened to what a group key may hold. Rows are in the order of the `by` columns and then of the buckets, absent values first.
     ///
     /// # Errors
     /// If a column is missing or has another type; no value of an event can cause one.
     pub fn partials(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
-        self.finish(&self.aggregated(events)?, &self.metric.by)
+        Ok(self.counted(events, None)?.partials)
     }
 
-    /// The aggregations of every measure by the finest keys.
-    fn aggregated(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
-        let kept = match &self.filter {
-            Some(filter) => events.filter(filter.clone()),
-            None => events,
-        };
+    /// Counts those of the events that are `wanted`; all of them where nothing is said.
+    fn counted(&self, events: LazyFrame, wanted: Option<&[bool]>) -> PolarsResult<Grouped> {
+        let rows = self.evaluated(events)?;
+        let kept = self.kept(&rows, wanted)?;
+        self.grouped(&rows, &self.metric.by, kept.as_deref(), |at, groups, values| {
+            let (kind, _, of) = &self.measures[at];
+            let of = match of {
+                None => Arguments::None,
+                Some(_) if kind.value_type() == FieldType::Float => {
+                    Arguments::Floats(rows.column(&argument(at))?.f64()?.clone())
+                }
+                Some(_) => Arguments::Ints(rows.column(&argument(at))?.i64()?.clone()),
+            };
+            kind.fold(values, groups, &of);
+            Ok(())
+        })
+    }
+
+    /// Adds what is evaluated of each event alone: condition, arguments and bucket. Texts become those of group keys.
+    fn evaluated(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
         let time = col(self.source.event_time.as_str());
         let bucket = (time.clone() - time % lit(self.metric.grain_us)).alias(BUCKET);
-        // Arguments become columns before anything is grouped: inside groups, Polars gives constants the wrong length.
+        let condition = self.filter.clone().map(|filter| filter.alias(CONDITION));
         let arguments =
             self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(argument(at))));
         // All of these see the columns as they come, so a measure sees the whole text where a key is shortened.
-        let rows = kept.with_columns(arguments.chain([bucket]).chain(self.key_texts()).collect::<Vec<_>>());
-        let measures = self.measures.iter().enumerate();
-        let measures = measures.flat_map(|(at, (kind, ..))| kind.aggregate(col(argument(at)), &aggregated(at)));
-        rows.group_by(keys(&self.metric.by)).agg(measures.collect::<Vec<_>>()).collect()
+        let columns = arguments.chain([bucket]).chain(self.key_texts()).chain(condition);
+        events.with_columns(columns.collect::<Vec<_>>()).collect()
+    }
+
+    /// Which of the evaluated events are counted: those that are `wanted` and meet the condition; all of them where nothing is said.
+    fn kept(&self, rows: &DataFrame, wanted: Option<&[bool]>) -> PolarsResult<Option<Vec<bool>>> {
+        if self.filter.is_none() {
+            return Ok(wanted.map(<[bool]>::to_vec));
+        }
+        // A condition that is null is not true.
+        let mut kept: Vec<bool> = rows.column(CONDITION)?.bool()?.iter().map(|holds| holds == Some(true)).collect();
+        if let Some(wanted) = wanted {
+            kept.iter_mut().zip(wanted).for_each(|(kept, wanted)| *kept &= *wanted);
+        }
+        Ok(Some(kept))
+    }
+
+    /// Groups those rows that are `kept` by columns and by the bucket. `fold` merges the rows of a measure, which it is told by its
+    /// number, into values of the groups; it is given the group of each row.
+    fn grouped(
+        &self,
+        rows: &DataFrame,
+        by: &[String],
+        kept: Option<&[bool]>,
+        fold: impl Fn(usize, &[u32], &mut [Value]) -> PolarsResult<()>,
+    ) -> PolarsResult<Grouped> {
+        let by: Vec<&str> = by.iter().map(String::as_str).chain([BUCKET]).collect();
+        let Groups { of_rows, firsts } = Groups::of(rows, &by, kept)?;
+        let groups = firsts.len();
+        let mut keys = rows.select(&by)?;
+        keys.rechunk_mut_par();
+        let mut columns = keys.take(&IdxCa::from_vec("row".into(), firsts))?.into_columns();
+        let mut parts = Vec::with_capacity(self.measures.len());
+        for (at, (kind, name, _)) in self.measures.iter().enumerate() {
+            let mut values = vec![kind.identity(); groups];
+            fold(at, &of_rows, &mut values)?;
+            columns.push(kind.column(name, &values));
+            let parts_of = values.iter().map(Value::parts).enumerate();
+            parts.push(parts_of.filter(|(_, parts)| !parts.is_empty()).collect());
+        }
+        Ok(Grouped { partials: DataFrame::new(groups, columns)?, parts })
     }
 
     /// The `by` columns that hold texts, as they stand in group keys.
@@ -107,36 +166,28 @@ impl Plan {
     pub fn roll_up(&self, partials: &DataFrame, kept: impl Fn(usize) -> bool) -> PolarsResult<DataFrame> {
         let by: Vec<String> =
             self.metric.by.iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, name)| name.clone()).collect();
-        self.finish(&self.merged(partials.clone().lazy(), &by)?, &by)
+        Ok(self.merged(partials, &by)?.partials)
     }
 
-    /// The aggregations of every measure of partials, by those keys.
-    fn merged(&self, partials: LazyFrame, by: &[String]) -> PolarsResult<DataFrame> {
-        let measures = self.measures.iter().enumerate();
-        let measures = measures.flat_map(|(at, (kind, name, _))| kind.roll_up(col(name.as_str()), &aggregated(at)));
-        partials.group_by(keys(by)).agg(measures.collect::<Vec<_>>()).collect()
-    }
-
-    /// Names the columns as the catalog does.
-    fn finish(&self, frame: &DataFrame, by: &[String]) -> PolarsResult<DataFrame> {
-        let keys = by.iter().map(String::as_str).chain([BUCKET]).map(|name| frame.column(name).cloned());
-        let measures = self
-            .measures
-            .iter()
-            .enumerate()
-            .map(|(at, (kind, name, _))| Ok(kind.finish(frame, &aggregated(at))?.with_name(name.as_str().into())));
-        DataFrame::new(frame.height(), keys.chain(measures).collect::<PolarsResult<Vec<Column>>>()?)
+    /// Merges partials by those keys.
+    fn merged(&self, partials: &DataFrame, by: &[String]) -> PolarsResult<Grouped> {
+        self.grouped(partials, by, None, |at, groups, values| {
+            let (kind, name, _) = &self.measures[at];
+            for (group, cell) in groups.iter().zip(kind.cells(partials.column(name)?)?) {
+                let value = &mut values[*group as usize];
+                *value = kind.merge(mem::replace(value, Value::Null), cell);
+            }
+            Ok(())
+        })
     }
 }
 
-/// What partials are grouped by.
-fn keys(by: &[String]) -> Vec<Expr> {
-    by.iter().map(|name| col(name.as_str())).chain([col(BUCKET)]).collect()
-}
-
-/// The columns of a measure's aggregation are named so, or begin so.
-fn aggregated(at: usize) -> String {
-    format!("_{at}")
+/// Partials in the order of their keys.
+struct Grouped {
+    /// The keys, and a column per measure.
+    partials: DataFrame,
+    /// Of each measure, the rows whose value does not fit into a cell, each with several integers that merge to it.
+    parts: Vec<BTreeMap<usize, Vec<i64>>>,
 }
 
 /// The column of a measure's argument.

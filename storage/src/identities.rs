@@ -61,8 +61,12 @@ pub struct Identities {
     /// Per partition, how many of these offsets the archive that the runs were made from had not lost. An older build noted none.
     #[serde(default)]
     pub held: Offsets,
-    /// The first day, in days since 1970, of which that is so. Of earlier days the archive had lost rows before the runs were made
-    /// (`retain`), or the runs were taken out; `None`: it is so of all days.
+    /// Per partition, the offset from which on the runs name the last copy of each event as well as the first. An older build named
+    /// the first ones alone, and noted none.
+    #[serde(default)]
+    pub lasts_from: Offsets,
+    /// The first day, in days since 1970, of which they name every event. Of earlier days the archive had lost rows before the runs
+    /// were made (`retain`), or the runs were taken out; `None`: it is so of all days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_before: Option<i64>,
     /// The runs of each event day, `YYYY-MM-DD`.
@@ -121,9 +125,17 @@ impl Archive {
             Ok(None) | Err(StoreError::Foreign { .. }) => return Ok(unusable),
             Err(error) => return Err(error),
         };
-        let sizes: HashMap<&str, u64> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
-        let is_there = |run: &Run| sizes.get(run.path.as_str()) == Some(&run.size);
-        Ok(if list.days.values().flatten().all(is_there) { Identities { number, ..list } } else { unusable })
+        let is_whole = are_among(&files, &list.days);
+        Ok(if is_whole { Identities { number, ..list } } else { unusable })
+    }
+
+    /// Whether the runs of those days are there, as runs of an index under those rules.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn has_runs(&self, rules: &RulesHash, days: &BTreeMap<String, Vec<Run>>) -> Result<bool, StoreError> {
+        let files = self.table().files_beside(&folder(rules)).await?;
+        Ok(are_among(&files, days))
     }
 
     /// Keeps an index as the one that follows from the list that it was read from. Returns false, and changes nothing, if
@@ -186,6 +198,12 @@ impl Archive {
         }
         Ok(over)
     }
+}
+
+/// Whether all runs of these days are among the files.
+fn are_among(files: &[FileBeside], days: &BTreeMap<String, Vec<Run>>) -> bool {
+    let sizes: HashMap<&str, u64> = files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+    days.values().flatten().all(|run| sizes.get(run.path.as_str()) == Some(&run.size))
 }
 
 /// The folder of the index under those rules.

@@ -10,15 +10,16 @@ use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION};
 use shared_logic::log::OffsetRange;
 
 /// By log and partition, ranges of offsets `[from, to)`.
-type Ranges = HashMap<String, HashMap<i32, Vec<(i64, i64)>>>;
+#[derive(Debug)]
+pub(crate) struct Ranges(HashMap<String, HashMap<i32, Vec<(i64, i64)>>>);
 
 /// Accepts the rows whose offset lies in one of the ranges.
 pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
-    let mut by_place = Ranges::new();
-    for OffsetRange { id, from, to } in ranges {
-        by_place.entry(id.log.clone()).or_default().entry(id.partition).or_default().push((*from, *to));
-    }
-    let accepted = move |columns: &mut [Column]| accepted(columns, &by_place);
+    let ranges = Ranges::new(ranges);
+    let accepted = move |columns: &mut [Column]| {
+        let (log, partition, offset) = (&columns[0], &columns[1], &columns[2]);
+        Ok(ranges.hold(log, partition, offset)?.with_name(log.name().clone()).into_column())
+    };
     let places = [col(PARTITION), col(OFFSET)];
     col(LOG).map_many(accepted, &places, |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::Boolean)))
 }
@@ -26,22 +27,36 @@ pub(crate) fn within(ranges: &[OffsetRange]) -> Expr {
 /// A log, a partition, and its ranges.
 type Known<'a> = (&'a str, i32, &'a [(i64, i64)]);
 
-fn accepted(columns: &[Column], ranges: &Ranges) -> PolarsResult<Column> {
-    let (logs, partitions, offsets) = (columns[0].str()?, columns[1].i32()?, columns[2].i64()?);
-    // Rows of one partition lie together, so most of them need no search.
-    let mut last: Option<Known<'_>> = None;
-    let rows = logs.iter().zip(partitions.iter()).zip(offsets.iter()).map(|((log, partition), offset)| {
-        let (Some(log), Some(partition), Some(offset)) = (log, partition, offset) else { return false };
-        let known = last.filter(|(of_log, of_partition, _)| (*of_log, *of_partition) == (log, partition));
-        let (_, _, within) = known.unwrap_or_else(|| {
-            let found = ranges.get(log).and_then(|partitions| partitions.get(&partition));
-            (log, partition, found.map(Vec::as_slice).unwrap_or_default())
+impl Ranges {
+    /// Those ranges.
+    pub(crate) fn new(ranges: &[OffsetRange]) -> Ranges {
+        let mut by_place: HashMap<String, HashMap<i32, Vec<(i64, i64)>>> = HashMap::new();
+        for OffsetRange { id, from, to } in ranges {
+            by_place.entry(id.log.clone()).or_default().entry(id.partition).or_default().push((*from, *to));
+        }
+        Ranges(by_place)
+    }
+
+    /// Whether each row lies inside, given the columns of log, partition and offset.
+    ///
+    /// # Errors
+    /// If a column has another type.
+    pub(crate) fn hold(&self, log: &Column, partition: &Column, offset: &Column) -> PolarsResult<BooleanChunked> {
+        let (logs, partitions, offsets) = (log.str()?, partition.i32()?, offset.i64()?);
+        // Rows of one partition lie together, so most of them need no search.
+        let mut last: Option<Known<'_>> = None;
+        let rows = logs.iter().zip(partitions.iter()).zip(offsets.iter()).map(|((log, partition), offset)| {
+            let (Some(log), Some(partition), Some(offset)) = (log, partition, offset) else { return false };
+            let known = last.filter(|(of_log, of_partition, _)| (*of_log, *of_partition) == (log, partition));
+            let (_, _, within) = known.unwrap_or_else(|| {
+                let found = self.0.get(log).and_then(|partitions| partitions.get(&partition));
+                (log, partition, found.map(Vec::as_slice).unwrap_or_default())
+            });
+            last = Some((log, partition, within));
+            within.iter().any(|(from, to)| (*from..*to).contains(&offset))
         });
-        last = Some((log, partition, within));
-        within.iter().any(|(from, to)| (*from..*to).contains(&offset))
-    });
-    let accepted: BooleanChunked = rows.collect();
-    Ok(accepted.with_name(columns[0].name().clone()).into_column())
+        Ok(rows.collect())
+    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION, field_colu
 use shared_logic::dedup::Place;
 use shared_logic::log::OffsetRange;
 use shared_logic::schema::Field as SourceField;
+use shared_logic::time::bucket_start;
 use storage::{Archive, Decoded};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{may_hold, place_columns, within};
+use super::{Ranges, may_hold, place_columns};
 
 /// How many row groups are read at a time. Each of them may use several processors.
 const AHEAD: usize = 4;
@@ -40,12 +41,20 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Whether the instant in that column lies inside.
-    pub(crate) fn hold(&self, column: &str) -> Expr {
-        let time = col(column).cast(DataType::Int64);
-        let start = time.clone() - time % lit(self.length_us);
-        let starts: Vec<i64> = self.starts.iter().copied().collect();
-        start.is_in(lit(Series::new("starts".into(), starts)).implode(true), false)
+    /// Whether each of these instants lies inside.
+    pub(crate) fn hold(&self, instants: &Int64Chunked) -> BooleanChunked {
+        // Instants of one piece lie together, so most of them need no search.
+        let mut last: Option<(i64, bool)> = None;
+        let mut is_inside = |instant: i64| {
+            let known = last.filter(|(start, _)| (0..self.length_us).contains(&instant.wrapping_sub(*start)));
+            let (start, is_inside) = known.unwrap_or_else(|| {
+                let start = bucket_start(instant, self.length_us);
+                (start, self.starts.contains(&start))
+            });
+            last = Some((start, is_inside));
+            is_inside
+        };
+        instants.iter().map(|instant| instant.is_some_and(&mut is_inside)).collect()
     }
 
     /// Whether a file may hold rows whose instant in that column lies inside, by its statistics.
@@ -68,17 +77,35 @@ pub(crate) struct Scan<'a, T> {
     /// The files that are not begun yet, the next one last.
     files: Vec<DataFile>,
     /// The groups of the file that is begun.
-    groups: VecDeque<(GroupReader, Events)>,
+    groups: VecDeque<(GroupReader, Arc<Events>)>,
     ahead: VecDeque<AbortOnDropHandle<Result<T, StoreError>>>,
     /// How many rows were read so far, wanted or not.
     pub(crate) rows_read: u64,
 }
 
 /// Which rows of a file are wanted, and how they become events.
-#[derive(Clone)]
 struct Events {
-    filter: Expr,
-    columns: Vec<Expr>,
+    ranges: Ranges,
+    /// The column of the event time, and when events happened.
+    times: Option<(PlSmallStr, Times)>,
+    /// Columns of rows, and their names in events.
+    columns: Vec<(PlSmallStr, PlSmallStr)>,
+}
+
+impl Events {
+    /// The wanted events among rows.
+    fn among(&self, rows: &DataFrame) -> PolarsResult<DataFrame> {
+        let mut wanted = self.ranges.hold(rows.column(LOG)?, rows.column(PARTITION)?, rows.column(OFFSET)?)?;
+        wanted = wanted & rows.column(ERROR)?.is_null();
+        if let Some((column, times)) = &self.times {
+            wanted = wanted & times.hold(rows.column(column)?.i64()?);
+        }
+        let column = |(name, to): &(PlSmallStr, PlSmallStr)| Ok(rows.column(name)?.clone().with_name(to.clone()));
+        let columns = self.columns.iter().map(column).collect::<PolarsResult<Vec<Column>>>()?;
+        let events = DataFrame::new(rows.height(), columns)?;
+        // Of most groups, every row is.
+        if wanted.all() { Ok(events) } else { events.filter(&wanted) }
+    }
 }
 
 impl<'a, T: Send + 'static> Scan<'a, T> {
@@ -114,10 +141,10 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
     /// If a file cannot be read.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, StoreError> {
         while self.ahead.len() < AHEAD {
-            let Some((group, Events { filter, columns })) = self.next_group().await? else { break };
+            let Some((group, events)) = self.next_group().await? else { break };
             self.rows_read += group.rows() as u64;
             let then = Arc::clone(&self.then);
-            let read = group.read(move |rows| then(rows.lazy().filter(filter).select(columns).collect()?));
+            let read = group.read(move |rows| then(events.among(&rows)?));
             self.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(read)));
         }
         match self.ahead.pop_front() {
@@ -126,11 +153,12 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
         }
     }
 
-    async fn next_group(&mut self) -> Result<Option<(GroupReader, Events)>, StoreError> {
+    async fn next_group(&mut self) -> Result<Option<(GroupReader, Arc<Events>)>, StoreError> {
         while self.groups.is_empty() {
             let Some(file) = self.files.pop() else { return Ok(None) };
             let (groups, events) = self.begin(&file).await?;
-            self.groups.extend(groups.into_iter().map(|group| (group, events.clone())));
+            let events = Arc::new(events);
+            self.groups.extend(groups.into_iter().map(|group| (group, Arc::clone(&events))));
         }
         Ok(self.groups.pop_front())
     }
@@ -140,11 +168,12 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
         let name_of = |field: &SourceField| {
             if is_decoded { PlSmallStr::from(field.name.as_str()) } else { field_column(field, &self.declared) }
         };
-        let (mut read, mut columns) = (place_columns(), [LOG, PARTITION, OFFSET].map(col).to_vec());
+        let places = [LOG, PARTITION, OFFSET].map(PlSmallStr::from);
+        let (mut read, mut columns) = (place_columns(), places.map(|name| (name.clone(), name)).to_vec());
         let mut time: Option<PlSmallStr> = None;
         for field in &self.wanted.fields {
             let name = name_of(field);
-            columns.push(col(name.clone()).alias(field.name.as_str()));
+            columns.push((name.clone(), field.name.as_str().into()));
             read.with_column(name.clone(), field.kind.column_type());
             if field.name == self.event_time {
                 time = Some(name);
@@ -157,9 +186,8 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
             may_hold(part, &ranges) && times.is_none_or(|(times, column)| times.may_lie_in(part, column))
         };
         let groups = if is_wanted(file) { self.archive.row_groups(file, &read, is_wanted).await? } else { Vec::new() };
-        let filter = col(ERROR).is_null().and(within(&ranges));
-        let filter = times.into_iter().fold(filter, |filter, (times, column)| filter.and(times.hold(column)));
-        Ok((groups, Events { filter, columns }))
+        let times = times.map(|(times, column)| (column.into(), times.clone()));
+        Ok((groups, Events { ranges: Ranges::new(&ranges), times, columns }))
     }
 }
 
@@ -181,4 +209,29 @@ pub(crate) fn places(rows: &DataFrame, logs: &[String]) -> PolarsResult<Vec<Plac
         places.push(Place { log, partition: partition.unwrap_or_default(), offset: offset.unwrap_or_default() });
     }
     Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use test_kit::Dice;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_lies_inside_if_the_piece_that_it_begins_with_is_named() {
+        for seed in 1..100 {
+            let mut dice = Dice::new(seed);
+            let length_us = *dice.pick(&[1, 7, 60]);
+            let starts = (0..dice.below(6)).map(|_| bucket_start(dice.between(-200, 200), length_us)).collect();
+            let times = Times { starts, length_us };
+            let instants: Vec<Option<i64>> =
+                (0..40).map(|_| Some(dice.between(-200, 200)).filter(|_| !dice.chance(5))).collect();
+            let found: Vec<bool> = times.hold(&instants.iter().copied().collect()).iter().flatten().collect();
+            let expected: Vec<bool> = instants
+                .iter()
+                .map(|instant| instant.is_some_and(|instant| times.starts.contains(&bucket_start(instant, length_us))))
+                .collect();
+            assert_eq!(found, expected, "seed {seed}: {times:?}");
+        }
+    }
 }

@@ -10,14 +10,16 @@
 //! - *Retired*: a day whose rows are taken out of the archive (`retain`) cannot be recomputed. What was counted stands, and new events
 //!   are added to it as far as the index of identities can tell that they are no copies.
 //!
-//! However much a day holds, memory is bounded: events are read and counted in pieces.
+//! However much a day holds, memory is bounded: events are read and counted in parts, a few of which are in memory at a time.
 //!
-//! - `pieces`: a day's event time → pieces with few enough events;
-//! - `events`: a piece → its events, with what tells copies apart;
+//! - `pieces`: a day's event time → pieces with few enough events, and their parts;
+//! - `events`: a part → its events, with what tells copies apart;
+//! - `counted`: a part → what is counted of it;
 //! - `found`: what is compared with what speed had said of the new events;
 //! - `output`: partials → files;
 //! - `merged`: files → fewer files with the same partials.
 
+mod counted;
 mod events;
 mod found;
 mod merged;
@@ -27,28 +29,29 @@ mod pieces;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use platform::store::DataFile;
-use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::batch_view::BUCKET;
 use shared_logic::drift::Found;
 use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::measure::MeasureKind;
-use shared_logic::partial;
 use shared_logic::plan::Plan;
 use shared_logic::schema::Field as SourceField;
-use shared_logic::time::bucket_start;
 use storage::{Archive, BatchView, Run};
+use tokio::sync::Semaphore;
 
-use self::events::{Events, Key};
+use self::counted::{Counted, Way};
+use self::events::Key;
 pub(super) use self::merged::merged;
 use self::output::Output;
+use self::pieces::Part;
 use super::error::DayError;
 use super::report::Work;
-use super::{compared_buckets, identities};
+use super::{PARTS_AT_ONCE, compared_buckets};
 use crate::archive_rows::scan::Times;
-use crate::rows;
 
 /// A day of one metric to be counted.
 ///
@@ -78,10 +81,16 @@ pub(super) struct DayTask {
     pub(super) events: Vec<DataFile>,
     /// The index of the day's identities, complete below `counted`.
     pub(super) identities: Vec<Run>,
+    /// Per partition, the offset from which on that names the last copies, too.
+    #[serde(default)]
+    pub(super) lasts_from: Offsets,
     /// The files of the day's rows that are counted already.
     pub(super) rows: Vec<DataFile>,
     /// Whether what is found of the new events is to be compared with what speed had said of them.
     pub(super) compared: bool,
+    /// Whether the index of the day's identities is made besides, of all events that are counted. Then `counted` is `None`.
+    #[serde(default)]
+    pub(super) identified: bool,
 }
 
 /// What is left of what a day has held.
@@ -114,6 +123,8 @@ pub(super) struct DayDone {
     pub(super) added: Vec<DataFile>,
     /// The files among [`DayTask::rows`] in whose place they come; all others stay.
     pub(super) replaced: Vec<DataFile>,
+    /// The index of the day's identities below [`DayTask::cut`], if it was to be made.
+    pub(super) identities: Option<Vec<Run>>,
     /// What was found of the new events, if it is to be compared.
     pub(super) found: Found,
     /// What that took.
@@ -121,7 +132,7 @@ pub(super) struct DayDone {
 }
 
 impl DayTask {
-    /// Counts the day, with about `rows_max` rows in memory at a time.
+    /// Counts the day, with about `rows_max` rows of a part in memory, and as many parts as there is `room` for.
     ///
     /// # Errors
     /// If a file cannot be read or written, or the catalog defines the metric otherwise.
@@ -130,7 +141,7 @@ impl DayTask {
         catalog: &Catalog,
         archive: &Archive,
         view: &BatchView,
-        rows_max: usize,
+        (rows_max, room): (usize, &Semaphore),
     ) -> Result<DayDone, DayError> {
         let metric = catalog.metrics.get(&self.metric).filter(|metric| catalog.definition(metric) == self.definition);
         let metric = metric.ok_or_else(|| DayError::OtherDefinition {
@@ -139,23 +150,23 @@ impl DayTask {
         })?;
         let source = &catalog.sources[&metric.source];
         let plan = Arc::new(Plan::new(source, metric));
-        let mut day = Day {
+        let output = Output::new(view, &self.day, source, metric, &plan, rows_max);
+        let day = Day {
             task: self,
             archive,
             source,
             fields: fields(source, &plan),
             key: Arc::new(Key::new(source, &self.logs)),
-            output: Output::new(view, &self.day, source, metric, &plan, rows_max),
             kinds: plan.kinds(),
             plan,
             rows_max,
-            found: Found::default(),
-            work: Work::default(),
+            room,
         };
+        let mut so_far = SoFar { output, found: Found::default(), runs: Vec::new(), work: Work::default() };
         let mut again = self.units.clone();
-        day.add(&mut again).await?;
-        day.recompute(&again).await?;
-        day.finish(again).await
+        day.add(&mut so_far, &mut again).await?;
+        day.recompute(&mut so_far, &again).await?;
+        day.finish(so_far, again).await
     }
 }
 
@@ -170,146 +181,102 @@ struct Day<'a> {
     plan: Arc<Plan>,
     /// The metric's measures.
     kinds: Vec<MeasureKind>,
-    output: Output<'a>,
     rows_max: usize,
+    /// A place for each part that is in memory at a time.
+    room: &'a Semaphore,
+}
+
+/// What is counted of a day so far.
+struct SoFar<'a> {
+    output: Output<'a>,
     found: Found,
+    /// The runs of the index of identities, if they are made.
+    runs: Vec<Run>,
     work: Work,
 }
 
 impl Day<'_> {
     /// Adds the new events, except those of the units that are counted `again`: where one of them makes an older copy go, its
     /// unit becomes one of these.
-    async fn add(&mut self, again: &mut BTreeSet<i64>) -> Result<(), DayError> {
-        let task = self.task;
-        let Some(counted) = &task.counted else { return Ok(()) };
-        let ranges = OffsetRange::between(Some(counted), &task.cut);
-        let has_copies = !self.source.event_id.is_empty();
-        for piece in self.pieces(&ranges, None).await? {
-            // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
-            let is_judged = piece.count > 1 && task.past == Past::Held;
-            for part in piece.parts().filter(|_| is_judged) {
-                let events = self.read(&ranges, &part).await?;
-                again.extend(self.judge(events, counted, task.compared).await?.1.into_keys());
-            }
-            if piece.is_within(again) {
-                continue;
-            }
-            for part in piece.parts() {
-                let events = self.read(&ranges, &part).await?;
-                if has_copies && task.past == Past::Unknown {
-                    self.work.unproven += events.rows.height() as u64;
-                    continue;
-                }
-                // What was judged before is compared already.
-                let (added, units) = self.judge(events, counted, task.compared && !is_judged).await?;
-                if task.past == Past::Held {
-                    again.extend(units.into_keys());
-                } else {
-                    self.work.unreplaced += units.into_values().sum::<u64>();
-                }
-                self.work.added += added.height() as u64;
-                let partials = self.partials(added, Some(self.times(again))).await?;
-                self.output.push(partials).await?;
-            }
+    async fn add(&self, so_far: &mut SoFar<'_>, again: &mut BTreeSet<i64>) -> Result<(), DayError> {
+        let Some(counted) = &self.task.counted else { return Ok(()) };
+        let ranges = OffsetRange::between(Some(counted), &self.task.cut);
+        let (pieces, rows_read) = self.pieces(&ranges, None).await?;
+        so_far.work.rows_read += rows_read;
+        // The events of a unit may be too many for one part. Then all of them are judged before any of them is counted.
+        let parts = pieces.iter().flat_map(|piece| piece.parts()).filter(|part| self.is_judged_before(*part));
+        let units = self.count_parts(so_far, &ranges, Way::Judged { counted }, parts.collect()).await?;
+        again.extend(units.into_keys());
+        let without = again.clone();
+        let parts = pieces.iter().filter(|piece| !piece.is_within(&without)).flat_map(|piece| piece.parts());
+        let way = Way::Added { counted, without: &without };
+        let units = self.count_parts(so_far, &ranges, way, parts.collect()).await?;
+        if self.task.past == Past::Held {
+            again.extend(units.into_keys());
+        } else {
+            so_far.work.unreplaced += units.into_values().sum::<u64>();
         }
         Ok(())
     }
 
-    /// Which of these new events are added, and the units that have to be recomputed, as older copies have to go, with the number of
-    /// these. Of a source without an event id, every event is added. Where they are `compared`, what is found of them is noted.
-    async fn judge(
-        &mut self,
-        events: Events,
-        counted: &Offsets,
-        compared: bool,
-    ) -> Result<(DataFrame, BTreeMap<i64, u64>), DayError> {
-        if self.source.event_id.is_empty() || events.rows.height() == 0 {
-            if compared && events.rows.height() > 0 {
-                self.found_all(&events.rows).await?;
-            }
-            return Ok((events.rows, BTreeMap::new()));
-        }
-        let (task, unit_us, event_time) = (self.task, self.task.unit_us, self.source.event_time.clone());
-        let (rows, firsts) = events.first_copies(self.archive.path()).await?;
-        let identities = firsts.identities();
-        let (rules, runs) = (self.source.rules(), task.identities.as_slice());
-        let older = identities::older(self.archive, (&rules, runs), &identities, counted, &task.logs);
-        let (mut older, rows_read) = older.await?;
-        self.work.looked_up += identities.len() as u64;
-        self.work.rows_read += rows_read;
-        if compared {
-            self.look_into_the_window(&rows, &firsts, counted, &mut older.copies).await?;
-        }
-        let (plan, window) = (compared.then(|| Arc::clone(&self.plan)), self.source.dedup_window);
-        let judged = rows::compute("judge new events", self.archive.path(), move || {
-            let found = match plan {
-                Some(plan) => found::of_new(&plan, &rows, &firsts, &older, window)?,
-                None => Found::default(),
-            };
-            let (added, recounted) = firsts.judge(&older.first);
-            let times = rows.column(&event_time)?.i64()?;
-            let mut units: BTreeMap<i64, u64> = BTreeMap::new();
-            for time in recounted.into_iter().filter_map(|row| times.get(row)) {
-                *units.entry(bucket_start(time, unit_us)).or_default() += 1;
-            }
-            Ok((rows.filter(&added.into_iter().collect())?, units, found))
-        });
-        let (added, units, found) = judged.await?;
-        compared_buckets::add(&mut self.found, &self.kinds, found);
-        Ok((added, units))
-    }
-
     /// Counts units anew, from all events below the cut.
-    async fn recompute(&mut self, units: &BTreeSet<i64>) -> Result<(), DayError> {
+    async fn recompute(&self, so_far: &mut SoFar<'_>, units: &BTreeSet<i64>) -> Result<(), DayError> {
         if units.is_empty() {
             return Ok(());
         }
         let ranges = OffsetRange::between(None, &self.task.cut);
-        for piece in self.pieces(&ranges, Some(units)).await? {
-            for part in piece.parts() {
-                let events = self.read(&ranges, &part).await?;
-                let distinct = self.distinct(events).await?;
-                let partials = self.partials(distinct, None).await?;
-                self.output.push(partials).await?;
-            }
-        }
-        self.work.recomputed += units.len() as u64;
+        let (pieces, rows_read) = self.pieces(&ranges, Some(units)).await?;
+        so_far.work.rows_read += rows_read;
+        let parts = pieces.iter().flat_map(|piece| piece.parts()).collect();
+        self.count_parts(so_far, &ranges, Way::Recounted, parts).await?;
+        so_far.work.recomputed += units.len() as u64;
         Ok(())
     }
 
-    /// Events → partials, without those of these times.
-    async fn partials(&self, events: DataFrame, without: Option<Times>) -> Result<DataFrame, DayError> {
-        if events.height() == 0 {
-            return Ok(events);
-        }
-        let plan = Arc::clone(&self.plan);
-        let count = move || {
-            let partials = plan.view_rows(events.lazy())?;
-            match without {
-                Some(times) if !times.starts.is_empty() => {
-                    partials.lazy().filter(times.hold(partial::BUCKET).not()).collect()
-                }
-                _ => Ok(partials),
+    /// Counts parts, a few at a time, and takes what is counted of them in their order. Returns the units that have to be recomputed.
+    async fn count_parts(
+        &self,
+        so_far: &mut SoFar<'_>,
+        ranges: &[OffsetRange],
+        way: Way<'_>,
+        parts: Vec<Part<'_>>,
+    ) -> Result<BTreeMap<i64, u64>, DayError> {
+        let (mut waiting, mut counting, mut units) = (parts.into_iter(), FuturesOrdered::new(), BTreeMap::new());
+        loop {
+            while counting.len() < PARTS_AT_ONCE
+                && let Some(part) = waiting.next()
+            {
+                counting.push_back(self.counted(ranges, way, part));
             }
-        };
-        Ok(rows::compute("count events", self.archive.path(), count).await?)
+            let Some(counted) = counting.next().await else { return Ok(units) };
+            let counted: Counted = counted?;
+            compared_buckets::add(&mut so_far.found, &self.kinds, counted.found);
+            so_far.runs.extend(counted.run);
+            so_far.work += counted.work;
+            for (unit, events) in counted.units {
+                *units.entry(unit).or_default() += events;
+            }
+            so_far.output.push(counted.partials).await?;
+        }
     }
 
     /// Takes the units that were counted `again` out of the files that hold them, merges small files, and writes what is left
     /// to be written.
-    async fn finish(mut self, again: BTreeSet<i64>) -> Result<DayDone, DayError> {
+    async fn finish(&self, so_far: SoFar<'_>, again: BTreeSet<i64>) -> Result<DayDone, DayError> {
+        let SoFar { mut output, found, runs, work } = so_far;
         let times = self.times(&again);
         let (mut replaced, others): (Vec<DataFile>, Vec<DataFile>) =
             self.task.rows.iter().cloned().partition(|file| times.may_lie_in(file, BUCKET));
         for file in &replaced {
-            self.output.carry(file, &times).await?;
+            output.carry(file, &times).await?;
         }
         let none = self.times(&BTreeSet::new());
-        for file in self.output.small(others, !replaced.is_empty()) {
-            self.output.carry(&file, &none).await?;
+        for file in output.small(others, !replaced.is_empty()) {
+            output.carry(&file, &none).await?;
             replaced.push(file);
         }
-        Ok(DayDone { added: self.output.written().await?, replaced, found: self.found, work: self.work })
+        let identities = if self.task.identified { Some(self.merged_runs(runs).await?) } else { None };
+        Ok(DayDone { added: output.written().await?, replaced, identities, found, work })
     }
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {

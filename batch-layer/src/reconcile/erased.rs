@@ -81,6 +81,7 @@ pub(super) async fn forget_days(
     let is_forgotten = |day: &str| erased.is_of_day(day) && !facts.is_retired_day(day);
     for (_, day) in rebuild.days.iter_mut().filter(|(day, _)| is_forgotten(day)) {
         forgotten += usize::from(day.counted.take().is_some());
+        day.identities = None;
     }
     rebuild.archive_version = newest;
     view.keep_rebuild(&rebuild).await?;

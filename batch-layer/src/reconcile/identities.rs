@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use super::cut;
 use super::erased::Erased;
 use super::error::MetricError;
+use super::plan::Staged;
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Wanted};
 
@@ -71,6 +72,40 @@ pub(super) async fn up_to(
         }
     }
     Err(MetricError::Overtaken { attempts: ATTEMPTS })
+}
+
+/// Whether there is an index under the source's rules that can be used.
+///
+/// # Errors
+/// If the archive or the index cannot be read.
+pub(super) async fn is_begun(archive: &Archive, source: &Source) -> Result<bool, StoreError> {
+    Ok(usable(archive, &source.rules()).await?.covered.iter().next().is_some())
+}
+
+/// Begins the index with the runs that a rebuild has made of all events that it counted, unless there is an index that can be used.
+/// Whatever speaks against them, [`up_to`] makes others.
+///
+/// # Errors
+/// If the archive or the index cannot be read or written.
+pub(super) async fn begin_with(staged: &Staged, archive: &Archive, source: &Source) -> Result<(), StoreError> {
+    let (rules, facts) = (source.rules(), archive.facts());
+    let Some(days) = &staged.identities else { return Ok(()) };
+    // A rebuild counts no retired days, of which an index has to say that it may lack events.
+    if archive.version() < staged.archive_version || facts.retired_before.is_some() {
+        return Ok(());
+    }
+    let mut index = usable(archive, &rules).await?;
+    if index.covered.iter().next().is_some() || !archive.has_runs(&rules, days).await? {
+        return Ok(());
+    }
+    cover(&mut index, &staged.cut, &facts);
+    index.archive_version = staged.archive_version;
+    index.days.clone_from(days);
+    platform::failpoints::pass("reconcile::before_identities");
+    // If another process was faster, its index is used.
+    let is_kept = archive.keep_identities(&rules, &mut index).await?;
+    debug!(table = archive.path(), is_kept, %rules, "began the index of identities with what was counted");
+    Ok(())
 }
 
 /// The newest index, if it can be used: it knows no other archive than this, holds nothing that this one has lost, and nothing of it
@@ -137,16 +172,24 @@ async fn extend(
     for (day, files) in DataFile::by_partition(files.iter().filter(|file| may_hold(file, &ranges)).cloned()) {
         rows_read += add_day(index, &day, &files, &ranges, archive, source, rows_max).await?;
     }
-    let facts = archive.facts();
-    for (id, to) in to.iter() {
-        index.covered.set(id.clone(), to);
-        if let Some(count) = held(id, to, &facts) {
-            index.held.set(id.clone(), count);
-        }
-    }
+    cover(index, to, &archive.facts());
     index.archive_version = index.archive_version.max(archive.version());
     debug!(table = archive.path(), rows_read, %rules, "extended the index of identities");
     Ok(rows_read)
+}
+
+/// Notes that the runs name every event up to those offsets.
+fn cover(index: &mut Identities, to: &Offsets, facts: &Facts) {
+    for (id, to) in to.iter() {
+        if index.lasts_from.get(id).is_none() {
+            let from = index.covered.get(id).or_else(|| facts.partition(id).map(|known| known.begin));
+            index.lasts_from.set(id.clone(), from.unwrap_or_default());
+        }
+        index.covered.set(id.clone(), to);
+        if let Some(count) = held(id, to, facts) {
+            index.held.set(id.clone(), count);
+        }
+    }
 }
 
 /// Adds the events of a day in those ranges. Returns how many archive rows were read.
@@ -233,7 +276,8 @@ fn identified(events: &DataFrame, event_id: &[String], event_time: &str) -> Pola
 pub(super) struct Older {
     /// The first copy of each.
     pub(super) first: Vec<Option<Place>>,
-    /// At least one copy in each partition where there is one.
+    /// Of the copies in each partition where there are any the first and the last; only the first, where one lies above the cut, or
+    /// where an older build has made the run.
     pub(super) copies: OlderCopies,
 }
 
@@ -280,12 +324,14 @@ pub(super) async fn older(
         };
         rows_read += found.read;
         for (at, id, offset) in found.places {
+            let log = numbers.get(id.log.as_str()).copied().unwrap_or(u32::MAX);
+            let place = Place { log, partition: id.partition, offset };
             if below.get(&id).is_some_and(|cut| offset < cut) {
-                let log = numbers.get(id.log.as_str()).copied().unwrap_or(u32::MAX);
-                let place = Place { log, partition: id.partition, offset };
                 let first: &mut Option<Place> = &mut older.first[at];
                 *first = Some(first.map_or(place, |known| known.min(place)));
                 older.copies.note(at, place);
+            } else {
+                older.copies.note_above(at, place);
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The plan of one metric's reconcile: which days to count from which files, and what the commit replaces. No I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::store::DataFile;
 use shared_logic::catalog::{DefinitionHash, Metric};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::time::{DAY_US, HOUR_US, parse_day};
-use storage::{Identities, Rebuild};
+use storage::{Identities, Rebuild, Run};
 
 use super::day::{DayTask, Past};
 use super::report::Work;
@@ -32,6 +32,10 @@ pub(super) struct Staged {
     pub(super) cut: Offsets,
     /// Its files.
     pub(super) files: Vec<DataFile>,
+    /// The version of the archive that its days were counted from, or an older one.
+    pub(super) archive_version: u64,
+    /// The index of the identities of all events that it counts, by day, if that was made besides.
+    pub(super) identities: Option<BTreeMap<String, Vec<Run>>>,
     /// The first day that it counts, in days since 1970; `None`: every day.
     pub(super) retired_before: Option<i64>,
     /// What the view has counted of earlier days by the same definition.
@@ -175,8 +179,10 @@ impl Plan {
                 past: Past::of(facts.is_retired(number), identities.is_retired(number)),
                 events: archive.remove(&day).unwrap_or_default(),
                 identities: identities.runs(&day).to_vec(),
+                lasts_from: identities.lasts_from.clone(),
                 rows: kept.remove(&day).unwrap_or_default(),
                 compared,
+                identified: false,
                 day,
             }
         };
@@ -185,8 +191,15 @@ impl Plan {
     }
 }
 
-/// The days of a rebuild that are not counted yet, in order. `archive` are the archive's files.
-pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archive: Vec<DataFile>) -> Vec<DayTask> {
+/// The days of a rebuild that are not counted yet, in order. `archive` are the archive's files; `identified`: whether the index of
+/// identities is made besides.
+pub(super) fn days_left(
+    rebuild: &Rebuild,
+    metric: &Metric,
+    facts: &Facts,
+    archive: Vec<DataFile>,
+    identified: bool,
+) -> Vec<DayTask> {
     let mut archive = DataFile::by_partition(archive);
     let left = rebuild.days.iter().filter(|(_, day)| day.counted.is_none());
     left.map(|(name, day)| DayTask {
@@ -201,8 +214,10 @@ pub(super) fn days_left(rebuild: &Rebuild, metric: &Metric, facts: &Facts, archi
         past: Past::Held,
         events: archive.remove(name).unwrap_or_default(),
         identities: Vec::new(),
+        lasts_from: Offsets::default(),
         rows: Vec::new(),
         compared: false,
+        identified,
     })
     .collect()
 }

@@ -3,20 +3,23 @@
 //! reconciled, until it is replaced.
 //!
 //! It is counted from the archive alone, day by day, into files beside the view, up to a cut of its own. That cut is
-//! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses one day,
-//! and the next run continues. A run continues rebuilds for a bounded time (the setting `reconcile.rebuild_step`),
+//! chosen once and counts for nothing else. Each day that is done is kept, so a process that is killed loses those days that it was
+//! counting, two at most, and the next run continues. A run continues rebuilds for a bounded time (the setting `reconcile.rebuild_step`),
 //! after it has reconciled all other metrics.
 //!
 //! Once all days are counted, an ordinary reconcile carries them over as if they were the view: it adds the events that
 //! lie between the rebuild's cut and the next view's, and replaces the old view in one commit. The next cut follows
 //! from the newest view's (R1) and the shards (R13), not from the rebuild's, and may lie above or below it. Where it
-//! lies below, the hours of events that were counted too early are recomputed. Days whose rows are retired cannot be counted: they are
+//! lies below, the hours of events that were counted too early are recomputed. Where there is no index of identities yet, it is made
+//! of what the days are counted from, so the archive is read once. Days whose rows are retired cannot be counted: they are
 //! carried over from the view if it counts the same definition; otherwise the rebuild is refused (`retired`).
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use platform::settings;
-use platform::store::{DataFile, StoreError};
+use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Metric;
 use shared_logic::complete;
@@ -28,10 +31,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::day::DayDone;
 use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
-use super::{Prepared, Reconciler, cut, erased, plan, report, retired, rollback, slices, view};
+use super::{
+    PARTS_AT_ONCE, Prepared, Reconciler, cut, erased, identities, plan, report, retired, rollback, room, slices, view,
+};
 
 /// How long rebuilds may go on.
 #[derive(Debug)]
@@ -197,6 +203,8 @@ impl Reconciler {
         let note: Option<&Note> = view.note().map(AsRef::as_ref);
         let staged = |whole: Rebuild| Staged {
             files: whole.files().cloned().collect(),
+            archive_version: whole.archive_version,
+            identities: whole.identities(),
             carried: retired::carried(note, &whole.definition, whole.retired_before),
             retired_before: whole.retired_before,
             cut: whole.cut,
@@ -271,7 +279,8 @@ impl Reconciler {
                 before, "the rows of older days are retired: the view's own rows of them are carried over"
             );
         }
-        let days = tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None }));
+        let days =
+            tasks.into_iter().map(|task| (task.day, RebuildDay { units: task.units, counted: None, identities: None }));
         let (asked, days) = (asked(view), days.collect());
         let rebuild = Rebuild { definition, cut, archive_version, retired_before, asked, days };
         view.keep_rebuild(&rebuild).await?;
@@ -291,19 +300,31 @@ impl Reconciler {
         if rebuild.is_whole() {
             return Ok(());
         }
-        let files = self.files(archive, &self.catalog.sources[&metric.source]).await?;
-        for task in plan::days_left(rebuild, metric, &archive.facts(), files) {
-            let done = self.count(&task, archive, view).await?;
-            if !keep(view, rebuild, &task.day, done.added).await? {
+        let source = &self.catalog.sources[&metric.source];
+        let (files, facts) = (self.files(archive, source).await?, archive.facts());
+        // What is read to be counted is not read again to be indexed.
+        let identified = !source.event_id.is_empty()
+            && facts.retired_before.is_none()
+            && !identities::is_begun(archive, source).await?;
+        let tasks = plan::days_left(rebuild, metric, &facts, files, identified);
+        let room = room();
+        let (mut waiting, mut left, mut counting) = (tasks.iter(), tasks.iter(), FuturesOrdered::new());
+        loop {
+            // At least one, and those that are begun are finished.
+            while counting.len() < PARTS_AT_ONCE
+                && (waiting.len() == tasks.len() || !turn.is_over())
+                && let Some(task) = waiting.next()
+            {
+                counting.push_back(self.count(task, archive, view, &room));
+            }
+            let Some((done, task)) = counting.next().await.zip(left.next()) else { break };
+            if !keep(view, rebuild, &task.day, done?).await? {
                 info!(metric = metric.name, "another process has begun this rebuild anew, or finished it");
                 return Ok(());
             }
             let rows = rebuild.files().map(|file| file.rows).sum();
             self.has_counted(metric, rebuild.done(), rebuild.days.len(), rows);
             platform::failpoints::pass("reconcile::between_days");
-            if turn.is_over() {
-                break;
-            }
         }
         let (done, days) = (rebuild.done(), rebuild.days.len());
         info!(metric = metric.name, done, days, "rebuilding the view");
@@ -318,10 +339,10 @@ pub(super) fn asked(view: &BatchView) -> Option<u64> {
 
 /// Keeps a day as counted. Returns false, and changes nothing, if that rebuild is not there any more. If another
 /// process has counted the day meanwhile, that result stays, and these files are orphans.
-async fn keep(view: &BatchView, rebuild: &mut Rebuild, day: &str, files: Vec<DataFile>) -> Result<bool, StoreError> {
+async fn keep(view: &BatchView, rebuild: &mut Rebuild, day: &str, done: DayDone) -> Result<bool, StoreError> {
     let mut next = rebuild.clone();
     if let Some(counted) = next.days.get_mut(day) {
-        counted.counted = Some(files);
+        (counted.counted, counted.identities) = (Some(done.added), done.identities);
     }
     let is_there = match view.rebuild(&rebuild.definition).await? {
         Some(kept) => next.take_over(&kept),

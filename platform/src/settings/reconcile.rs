@@ -23,7 +23,7 @@ pub struct Reconcile {
     pub memory: Size,
     /// How many jobs of the schedule run at a time. Each has its share of `reconcile.memory`. Default 2.
     pub parallel: usize,
-    /// How long one step of a reconcile continues rebuilds. A day that is being counted is finished, and each step
+    /// How long one step of a reconcile continues rebuilds. Days that are being counted are finished, and each step
     /// counts at least one day of each rebuild. Default `60s`.
     pub rebuild_step: Span,
     /// How far back a view can be rolled back: the files of older versions are kept for that long. `0s` keeps none.

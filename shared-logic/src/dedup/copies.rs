@@ -3,6 +3,8 @@
 //! A reconcile adds *new* events to a view that counts older ones. What becomes of a new event depends on two places: its own,
 //! and that of the first older copy ([`verdict`]). So a view to which events were added counts what one counted at once does.
 
+use std::iter;
+
 use crate::identity::Identity;
 
 /// Where a record lies. Of the copies of an event, the one with the smallest place stands.
@@ -36,11 +38,17 @@ pub fn verdict(new: Place, older: Option<Place>) -> Verdict {
     }
 }
 
+/// About how many events lie in a bucket while they are sorted.
+const IN_BUCKET: usize = 4;
+
+/// The identity of an event, its place and its row.
+type EventCopy = (Identity, Place, usize);
+
 /// The first copy of each of some events.
 #[derive(Debug)]
 pub struct FirstCopies {
     /// Identity, place and row, in the order of the identities.
-    pub(super) firsts: Vec<(Identity, Place, usize)>,
+    pub(super) firsts: Vec<EventCopy>,
     /// All other copies: the number of the identity, place and row, in this order.
     pub(super) others: Vec<(usize, Place, usize)>,
     pub(super) rows: usize,
@@ -49,10 +57,7 @@ pub struct FirstCopies {
 impl FirstCopies {
     /// Of events in any order, with their identities and places row by row.
     pub fn of(identities: &[Identity], places: &[Place]) -> FirstCopies {
-        let rows = identities.iter().zip(places).enumerate();
-        let mut firsts: Vec<_> = rows.map(|(row, (identity, place))| (*identity, *place, row)).collect();
-        firsts.sort_unstable();
-        let (mut others, mut number) = (Vec::new(), 0);
+        let (mut firsts, mut others, mut number) = (sorted(identities, places), Vec::new(), 0);
         firsts.dedup_by(|copy, first| {
             let is_copy = copy.0 == first.0;
             if is_copy {
@@ -68,6 +73,21 @@ impl FirstCopies {
     /// The identities in order, each once.
     pub fn identities(&self) -> Vec<Identity> {
         self.firsts.iter().map(|(identity, ..)| *identity).collect()
+    }
+
+    /// Every copy: the identities in order, and of each the places in order.
+    pub fn copies(&self) -> impl Iterator<Item = (Identity, Place)> + '_ {
+        let (mut number, mut others) = (0, self.others.as_slice());
+        iter::from_fn(move || {
+            // Those of the identity before come first.
+            if let Some(((of, place, _), rest)) = others.split_first().filter(|((of, ..), _)| of + 1 == number) {
+                others = rest;
+                return Some((self.firsts[*of].0, *place));
+            }
+            let (identity, place, _) = self.firsts.get(number)?;
+            number += 1;
+            Some((*identity, *place))
+        })
     }
 
     /// Whether each row is a first copy.
@@ -100,9 +120,59 @@ impl FirstCopies {
     }
 }
 
+/// Events in the order of their identities, and copies in that of their places.
+///
+/// Identities are hashes, so their first bits divide events evenly into buckets of a few, and no event is compared with those of
+/// other buckets. Where they do not, as most events are copies of one, a bucket takes longer to sort, and nothing else happens.
+fn sorted(identities: &[Identity], places: &[Place]) -> Vec<EventCopy> {
+    let bits = (identities.len() / IN_BUCKET).max(1).ilog2();
+    let bucket = |identity: &Identity| identity.0.checked_shr(u64::BITS - bits).unwrap_or(0) as usize;
+    let mut ends = vec![0; 1 << bits];
+    identities.iter().for_each(|identity| ends[bucket(identity)] += 1);
+    let mut begin = 0;
+    for end in &mut ends {
+        let count = *end;
+        *end = begin;
+        begin += count;
+    }
+    // Each of these is the place of the bucket's next event now, and its end at last.
+    let nothing = (Identity(0, 0), Place { log: 0, partition: 0, offset: 0 }, 0);
+    let mut sorted: Vec<EventCopy> = vec![nothing; identities.len()];
+    for (row, (identity, place)) in identities.iter().zip(places).enumerate() {
+        let next: &mut usize = &mut ends[bucket(identity)];
+        sorted[*next] = (*identity, *place, row);
+        *next += 1;
+    }
+    let mut begin = 0;
+    for end in ends {
+        sorted[begin..end].sort_unstable();
+        begin = end;
+    }
+    sorted
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Identities of which many begin alike, and copies.
+        #[test]
+        fn events_are_sorted_however_their_identities_are_divided(
+            rows in prop::collection::vec((0..9_u64, 0..3_u32, 0..100_i64), 0..200),
+            spread in 0..64_u32,
+        ) {
+            let identity = |of: u64| Identity(of.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> spread, of);
+            let identities: Vec<Identity> = rows.iter().map(|(of, ..)| identity(*of)).collect();
+            let places: Vec<Place> = rows.iter().map(|(_, log, offset)| at(*log, 0, *offset)).collect();
+            let all = identities.iter().zip(&places).enumerate();
+            let mut expected: Vec<EventCopy> = all.map(|(row, (identity, place))| (*identity, *place, row)).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(sorted(&identities, &places), expected);
+        }
+    }
 
     fn at(log: u32, partition: i32, offset: i64) -> Place {
         Place { log, partition, offset }
@@ -128,6 +198,9 @@ mod tests {
         let firsts = FirstCopies::of(&identities, &places);
         assert_eq!(firsts.identities(), [1, 2, 3].map(|id| Identity(id, 0)));
         assert_eq!(firsts.mask(), [false, false, false, true, true, true, false]);
+        let mut all: Vec<(Identity, Place)> = identities.into_iter().zip(places).collect();
+        all.sort_unstable();
+        assert!(firsts.copies().eq(all));
     }
 
     #[test]

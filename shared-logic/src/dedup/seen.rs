@@ -8,21 +8,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies::{FirstCopies, Place};
 
-/// For identities by their number among the [`FirstCopies`] of some events: per partition, the last offset at which an older copy is
-/// known to lie, below all of the events.
+/// The older copies of identities, which are named by their number among the [`FirstCopies`] of some events.
 #[derive(Debug, Clone, Default)]
-pub struct OlderCopies(BTreeMap<(usize, u32, i32), i64>);
+pub struct OlderCopies {
+    /// Per partition, the last offset at which one is known to lie, below all of the events.
+    last: BTreeMap<(usize, u32, i32), i64>,
+    /// The partitions in which a copy is known that is not older than all of the events. Where copies are known by the first and the
+    /// last one, it may stand for the last older one.
+    above: BTreeSet<(usize, u32, i32)>,
+}
 
 impl OlderCopies {
     /// Notes an older copy of the identity with that number.
     pub fn note(&mut self, identity: usize, place: Place) {
-        let last = self.0.entry((identity, place.log, place.partition)).or_insert(place.offset);
+        let last = self.last.entry((identity, place.log, place.partition)).or_insert(place.offset);
         *last = (*last).max(place.offset);
     }
 
-    /// The last one that is known in the partition of that place.
+    /// Notes a copy that lies above the first of the events in its partition.
+    pub fn note_above(&mut self, identity: usize, place: Place) {
+        self.above.insert((identity, place.log, place.partition));
+    }
+
+    /// The last older one that is known in the partition of that place.
     fn in_partition_of(&self, identity: usize, place: Place) -> Option<i64> {
-        self.0.get(&(identity, place.log, place.partition)).copied()
+        self.last.get(&(identity, place.log, place.partition)).copied()
+    }
+
+    /// Whether one is known there that is not older.
+    fn is_above(&self, identity: usize, place: Place) -> bool {
+        self.above.contains(&(identity, place.log, place.partition))
     }
 }
 
@@ -46,13 +61,23 @@ impl FirstCopies {
         mask
     }
 
-    /// The identities, by their numbers, of which an older copy is known beyond the window, so that others may lie within it, where
-    /// it reaches below the events: `begin` is the first offset of these in the partition of a place.
-    pub fn unsure(&self, older: &OlderCopies, window: u64, begin: impl Fn(Place) -> i64) -> BTreeSet<usize> {
+    /// The identities, by their numbers, of which an older copy is known beyond the window, and another one may lie within it that is
+    /// not known. In the partition of a place, the events begin at the offset `begin`, and where no copy is known above that, the last
+    /// older one is known if it lies at or above `known_from`.
+    pub fn unsure(
+        &self,
+        older: &OlderCopies,
+        window: u64,
+        begin: impl Fn(Place) -> i64,
+        known_from: impl Fn(Place) -> i64,
+    ) -> BTreeSet<usize> {
         let (mut unsure, window) = (BTreeSet::new(), offsets(window));
         self.each(older, |step| {
             let is_far = step.is_older && step.before.is_some_and(|before| step.place.offset - before > window);
-            if is_far && step.place.offset.saturating_sub(window) < begin(step.place) {
+            let begin = begin(step.place);
+            let is_known = !older.is_above(step.identity, step.place);
+            let unknown_below = if is_known { begin.min(known_from(step.place)) } else { begin };
+            if is_far && step.place.offset.saturating_sub(window) < unknown_below {
                 unsure.insert(step.identity);
             }
         });
@@ -131,11 +156,29 @@ mod tests {
         let firsts = firsts(&[(1, at(0, 105)), (2, at(0, 107)), (3, at(0, 120)), (4, at(0, 103))]);
         let mut older = OlderCopies::default();
         (0..3).for_each(|identity| older.note(identity, at(0, 94 + identity as i64)));
+        let unsure = |older: &OlderCopies, begin: i64| firsts.unsure(older, 10, |_| begin, |_| begin);
         // The events begin at 100. The window of the second one ends at 97, the third's does not reach below 100.
-        assert_eq!(firsts.unsure(&older, 10, |_| 100), BTreeSet::from([0, 1]));
+        assert_eq!(unsure(&older, 100), BTreeSet::from([0, 1]));
         older.note(0, at(0, 96));
-        assert_eq!(firsts.unsure(&older, 10, |_| 100), BTreeSet::from([1]), "one is known within it");
-        assert_eq!(firsts.unsure(&older, 10, |_| 97), BTreeSet::new());
+        assert_eq!(unsure(&older, 100), BTreeSet::from([1]), "one is known within it");
+        assert_eq!(unsure(&older, 97), BTreeSet::new());
+    }
+
+    #[test]
+    fn where_the_last_older_copy_is_known_no_other_one_lies_within_the_window() {
+        let firsts = firsts(&[(1, at(0, 105)), (2, at(1, 107))]);
+        let mut older = OlderCopies::default();
+        older.note(0, at(0, 90));
+        older.note(1, at(1, 91));
+        // The windows reach down to 95 and 97.
+        let unsure = |older: &OlderCopies, known_from: i64| firsts.unsure(older, 10, |_| 100, |_| known_from);
+        assert_eq!(unsure(&older, 95), BTreeSet::new());
+        assert_eq!(unsure(&older, 96), BTreeSet::from([0]), "below that, the first one alone is known");
+        assert_eq!(unsure(&older, i64::MAX), BTreeSet::from([0, 1]));
+        older.note_above(1, at(0, 120));
+        assert_eq!(unsure(&older, 0), BTreeSet::new(), "it lies in another partition");
+        older.note_above(1, at(1, 120));
+        assert_eq!(unsure(&older, 0), BTreeSet::from([1]), "the last one that is known is not older");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! `count()`: the number of events.
 
-use polars::prelude::{Column, DataFrame, DataType, Expr, PolarsResult, len};
-
 use super::{Measure, Value, sum};
 use crate::schema::FieldType;
 
@@ -39,18 +37,5 @@ impl Measure for Count {
 
     fn null_cell(&self) -> Value {
         Value::Overflow
-    }
-
-    fn aggregate(&self, _of: Expr, to: &str) -> Vec<Expr> {
-        vec![len().alias(to)]
-    }
-
-    /// Counts of events that exist cannot leave 64 bits.
-    fn roll_up(&self, of: Expr, to: &str) -> Vec<Expr> {
-        vec![of.sum().alias(to)]
-    }
-
-    fn finish(&self, frame: &DataFrame, to: &str) -> PolarsResult<Column> {
-        frame.column(to)?.cast(&DataType::Int64)
     }
 }

@@ -1,7 +1,5 @@
 //! `min(…)` and `max(…)` of integers and of floats.
 
-use polars::prelude::Expr;
-
 use super::{Measure, Value};
 use crate::schema::FieldType;
 
@@ -12,7 +10,6 @@ pub(super) struct Extreme {
     of: FieldType,
     ints: fn(i128, i128) -> i128,
     floats: fn(f64, f64) -> f64,
-    column: fn(Expr) -> Expr,
 }
 
 pub(super) const MIN_INT: Extreme = min(FieldType::Int);
@@ -21,11 +18,11 @@ pub(super) const MAX_INT: Extreme = max(FieldType::Int);
 pub(super) const MAX_FLOAT: Extreme = max(FieldType::Float);
 
 const fn min(of: FieldType) -> Extreme {
-    Extreme { name: "min", of, ints: Ord::min, floats: f64::min, column: Expr::min }
+    Extreme { name: "min", of, ints: Ord::min, floats: f64::min }
 }
 
 const fn max(of: FieldType) -> Extreme {
-    Extreme { name: "max", of, ints: Ord::max, floats: f64::max, column: Expr::max }
+    Extreme { name: "max", of, ints: Ord::max, floats: f64::max }
 }
 
 impl Measure for Extreme {
@@ -55,9 +52,5 @@ impl Measure for Extreme {
             (FieldType::Float, Value::Float(x), Value::Float(y)) => Value::Float((self.floats)(x, y)),
             _ => Value::Overflow,
         }
-    }
-
-    fn aggregate(&self, of: Expr, to: &str) -> Vec<Expr> {
-        vec![(self.column)(of).alias(to)]
     }
 }

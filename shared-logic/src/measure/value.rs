@@ -31,6 +31,21 @@ impl Value {
         if x.is_finite() { Value::Float(x + 0.0) } else { Value::Overflow }
     }
 
+    /// An integer that leaves 64 bits as integers that do not and add up to it, as few as possible; nothing for any other value.
+    pub(crate) fn parts(&self) -> Vec<i64> {
+        let mut rest = match self {
+            Value::Int(x) if i64::try_from(*x).is_err() => *x,
+            _ => 0,
+        };
+        let mut parts = Vec::new();
+        while rest != 0 {
+            let part = i64::try_from(rest).unwrap_or(if rest > 0 { i64::MAX } else { i64::MIN });
+            parts.push(part);
+            rest -= i128::from(part);
+        }
+        parts
+    }
+
     /// The value as it is kept and answered: an integer outside 64 bits is an overflow.
     pub fn finalized(self) -> Value {
         match self {

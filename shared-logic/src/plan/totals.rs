@@ -84,13 +84,13 @@ impl Plan {
         self.measures.iter().map(|(kind, ..)| *kind).collect()
     }
 
-    /// Events → their totals. They need the columns of [`Plan::columns`].
+    /// Those of the events that are `wanted`, or all of them → their totals. They need the columns of [`Plan::columns`].
     ///
     /// # Errors
     /// As [`Plan::partials`].
-    pub fn totals(&self, events: LazyFrame) -> PolarsResult<Totals> {
+    pub fn totals(&self, events: LazyFrame, wanted: Option<&[bool]>) -> PolarsResult<Totals> {
         let wide = self.of_all_keys();
-        let rows = wide.view_rows(events)?;
+        let rows = wide.view_rows(events, wanted)?;
         let cells = |(kind, name, _): &(MeasureKind, String, Option<Expr>)| kind.cells(rows.column(name)?);
         let columns = wide.measures.iter().map(cells).collect::<PolarsResult<Vec<Vec<Value>>>>()?;
         let (kinds, count) = (self.kinds(), self.measures.len());
@@ -169,7 +169,7 @@ least = "min(n)"
             "n" => [Some(i64::MAX), Some(i64::MAX), None, None, Some(1)],
             "x" => [Some(1.5), Some(-0.5), None, Some(-2.0), Some(9.0)],
         );
-        let totals = plan.totals(events.expect("four columns").lazy()).expect("planned");
+        let totals = plan.totals(events.expect("four columns").lazy(), None).expect("planned");
         let total =
             |events, values: [Value; 3], size| Total { events, values: values.into(), sizes: vec![0.0, size, 0.0] };
         let (wide, least) = (Value::Int(2 * i128::from(i64::MAX)), Value::Int(i64::MAX.into()));

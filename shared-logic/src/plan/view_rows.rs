@@ -8,45 +8,46 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::{Plan, aggregated};
+use super::{Grouped, Plan};
 use crate::measure::{MeasureKind, Value};
+use crate::partial::BUCKET;
 use crate::schema::FieldType;
 
 impl Plan {
-    /// Events → rows of a batch view: the columns of [`Plan::partials`]. Each key and bucket has one row, or several that merge
-    /// to it where a sum leaves 64 bits.
+    /// Those of the events that are `wanted`, or all of them → rows of a batch view: the columns and the order of
+    /// [`Plan::partials`]. Each key and bucket has one row, or several that merge to it where a sum leaves 64 bits.
     ///
     /// # Errors
     /// As [`Plan::partials`].
-    pub fn view_rows(&self, events: LazyFrame) -> PolarsResult<DataFrame> {
-        self.in_parts(&self.aggregated(events)?)
+    pub fn view_rows(&self, events: LazyFrame, wanted: Option<&[bool]>) -> PolarsResult<DataFrame> {
+        self.in_parts(self.counted(events, wanted)?)
     }
 
-    /// Rows of a batch view → the same with the rows of each key and bucket merged. The columns are those of
+    /// Rows of a batch view → the same with the rows of each key and bucket merged. The columns and the order are those of
     /// [`Plan::view_rows`]. A null sum is an overflow, and stays one.
     ///
     /// # Errors
     /// As [`Plan::partials`].
-    pub fn merge_rows(&self, rows: LazyFrame) -> PolarsResult<DataFrame> {
-        self.in_parts(&self.merged(rows, &self.metric.by)?)
+    pub fn merge_rows(&self, rows: &DataFrame) -> PolarsResult<DataFrame> {
+        self.in_parts(self.merged(rows, &self.metric.by)?)
     }
 
-    fn in_parts(&self, frame: &DataFrame) -> PolarsResult<DataFrame> {
-        let mut rows = self.finish(frame, &self.metric.by)?;
-        for (at, (kind, ..)) in self.measures.iter().enumerate() {
-            let parts = kind.parts(frame, &aggregated(at))?;
-            if !parts.is_empty() {
-                rows = self.with_parts(rows, at, parts)?;
-            }
+    fn in_parts(&self, grouped: Grouped) -> PolarsResult<DataFrame> {
+        let Grouped { partials: mut rows, parts } = grouped;
+        let groups = rows.height();
+        for (at, parts) in parts.iter().enumerate().filter(|(_, parts)| !parts.is_empty()) {
+            rows = self.with_parts(rows, at, parts)?;
         }
-        Ok(rows)
+        if rows.height() == groups {
+            return Ok(rows);
+        }
+        rows.sort(self.metric.by.iter().map(String::as_str).chain([BUCKET]), SortMultipleOptions::default())
     }
 
     /// Puts the first part of each value of a measure where the value belongs, and each other part into a row of its own, whose
     /// other measures are those of no event.
-    fn with_parts(&self, mut rows: DataFrame, at: usize, parts: Vec<(usize, Vec<i64>)>) -> PolarsResult<DataFrame> {
+    fn with_parts(&self, mut rows: DataFrame, at: usize, parts: &BTreeMap<usize, Vec<i64>>) -> PolarsResult<DataFrame> {
         let name = self.measures[at].1.as_str();
-        let parts: BTreeMap<usize, Vec<i64>> = parts.into_iter().collect();
         let cell = |(row, cell): (usize, Option<i64>)| match parts.get(&row) {
             Some(parts) => parts.first().copied(),
             None => cell,
@@ -86,7 +87,6 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
-    use crate::partial::BUCKET;
 
     const CATALOG: &str = r#"
 [sources.s]
@@ -149,14 +149,14 @@ least = "min(n)"
     fn a_sum_that_leaves_64_bits_stands_in_several_rows() {
         let plan = plan();
         let wide = [(Some("a"), Some(i64::MAX), Some(1)), (Some("a"), Some(i64::MAX), Some(2))];
-        let rows = plan.view_rows(events(&wide)).expect("planned");
+        let rows = plan.view_rows(events(&wide), None).expect("planned");
         assert_eq!(rows.height(), 2);
         assert_eq!(rows.column("one").expect("a measure").null_count(), 0);
         let sums = [Value::Int(2), Value::Int(2 * i128::from(i64::MAX)), Value::Int(3), Value::Int(i64::MAX.into())];
         assert_eq!(read(&plan, &rows), BTreeMap::from([(Some("a".to_owned()), sums.to_vec())]));
         // A later event brings it back.
-        let less = plan.view_rows(events(&[(Some("a"), Some(i64::MIN), None)])).expect("planned");
-        let merged = plan.merge_rows(rows.vstack(&less).expect("the same columns").lazy()).expect("merged");
+        let less = plan.view_rows(events(&[(Some("a"), Some(i64::MIN), None)]), None).expect("planned");
+        let merged = plan.merge_rows(&rows.vstack(&less).expect("the same columns")).expect("merged");
         assert_eq!(merged.height(), 1);
         let sum = Value::Int(i128::from(i64::MAX) - 1);
         assert_eq!(
@@ -173,7 +173,7 @@ least = "min(n)"
             "least" => [Some(1_i64)],
         );
         let rows = row.expect("a row");
-        let merged = plan.merge_rows(rows.vstack(&rows).expect("the same columns").lazy()).expect("merged");
+        let merged = plan.merge_rows(&rows.vstack(&rows).expect("the same columns")).expect("merged");
         let values = [Value::Int(4), Value::Overflow, Value::Int(6), Value::Int(1)];
         assert_eq!(read(&plan, &merged), BTreeMap::from([(Some("a".to_owned()), values.to_vec())]));
     }
@@ -194,16 +194,32 @@ least = "min(n)"
             let all: Vec<Row> = parts.iter().flatten().copied().collect();
             let mut rows: Option<DataFrame> = None;
             for (part, merges) in parts.iter().zip(merged) {
-                let added = plan.view_rows(events(part)).expect("planned");
+                let added = plan.view_rows(events(part), None).expect("planned");
                 let with_added = match rows {
                     Some(rows) => rows.vstack(&added).expect("the same columns"),
                     None => added,
                 };
-                let merge = || plan.merge_rows(with_added.clone().lazy()).expect("merged");
+                let merge = || plan.merge_rows(&with_added).expect("merged");
                 rows = Some(if merges { merge() } else { with_added.clone() });
             }
-            let at_once = plan.view_rows(events(&all)).expect("planned");
+            let at_once = plan.view_rows(events(&all), None).expect("planned");
             prop_assert_eq!(read(&plan, &rows.expect("some rows")), read(&plan, &at_once));
+        }
+
+        /// A file is written in this order, also where sums leave 64 bits.
+        #[test]
+        fn rows_are_in_the_order_of_their_keys_and_of_events_that_are_wanted(
+            rows in prop::collection::vec((row(), any::<bool>()), 0..20),
+        ) {
+            let plan = plan();
+            let (all, wanted): (Vec<Row>, Vec<bool>) = rows.into_iter().unzip();
+            let of_wanted = plan.view_rows(events(&all), Some(&wanted)).expect("planned");
+            let keys: Vec<Option<String>> =
+                of_wanted.column("k").expect("a key").str().expect("texts").iter().map(|key| key.map(str::to_owned)).collect();
+            prop_assert!(keys.is_sorted(), "{:?}", keys);
+            let only: Vec<Row> = all.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(row, _)| *row).collect();
+            let of_only = plan.view_rows(events(&only), None).expect("planned");
+            prop_assert_eq!(read(&plan, &of_wanted), read(&plan, &of_only));
         }
     }
 }

@@ -19,7 +19,7 @@ use shared_logic::catalog::DefinitionHash;
 use shared_logic::log::Offsets;
 
 use super::BatchView;
-use crate::ORPHAN_AGE;
+use crate::{ORPHAN_AGE, Run};
 
 /// The folder of the lists. Delta's own tools leave folders with such a name alone.
 const FOLDER: &str = "_rebuild";
@@ -56,6 +56,9 @@ pub struct RebuildDay {
     pub units: BTreeSet<i64>,
     /// The files of all its rows, once it is counted.
     pub counted: Option<Vec<DataFile>>,
+    /// The runs of the index of identities that name every event that is counted, if they were made besides. They belong to no index yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<Vec<Run>>,
 }
 
 impl Rebuild {
@@ -74,6 +77,12 @@ impl Rebuild {
         self.days.values().filter_map(|day| day.counted.as_ref()).flatten()
     }
 
+    /// The runs that name the identities of all events that are counted, by day; `None`: of some day they were not made.
+    pub fn identities(&self) -> Option<BTreeMap<String, Vec<Run>>> {
+        let of_day = |(name, day): (&String, &RebuildDay)| Some((name.clone(), day.identities.clone()?));
+        self.days.iter().map(of_day).collect()
+    }
+
     /// Takes over the days that `kept` has counted, in place of its own. Returns false, and takes nothing over, if that
     /// is another rebuild: of other days, up to another cut, begun at another version of the archive, or for another request.
     #[must_use]
@@ -90,6 +99,7 @@ impl Rebuild {
         for (day, theirs) in self.days.values_mut().zip(kept.days.values()) {
             if theirs.counted.is_some() {
                 day.counted.clone_from(&theirs.counted);
+                day.identities.clone_from(&theirs.identities);
             }
         }
         true

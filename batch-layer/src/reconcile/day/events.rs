@@ -24,7 +24,7 @@ pub(super) struct Key {
 
 /// Events in memory.
 pub(super) struct Events {
-    /// The fields that the plan reads, and those of the identity. Without any column if there are no events.
+    /// The fields that are kept of them. Without any column if there are no events.
     pub(super) rows: DataFrame,
     /// The identity of each; none if the source has no event id.
     pub(super) identities: Vec<Identity>,
@@ -42,13 +42,14 @@ impl Events {
         Events { rows: DataFrame::empty(), identities: Vec::new(), places: Vec::new() }
     }
 
-    /// Those of rows that were read, as far as they belong to the part.
-    pub(super) fn of(rows: DataFrame, key: &Key, (number, of): (u64, u64)) -> PolarsResult<Events> {
-        let places = places(&rows, &key.logs)?;
+    /// Those of rows that were read, as far as they belong to the part, with these of their fields.
+    pub(super) fn of(rows: &DataFrame, kept: &[String], key: &Key, (number, of): (u64, u64)) -> PolarsResult<Events> {
+        let places = places(rows, &key.logs)?;
         let identities = match key.event_id.as_slice() {
             [] => Vec::new(),
-            event_id => Identity::of_columns(&rows, event_id, &key.event_time)?,
+            event_id => Identity::of_columns(rows, event_id, &key.event_time)?,
         };
+        let rows = rows.select(kept)?;
         if of == 1 {
             return Ok(Events { rows, identities, places });
         }
@@ -58,10 +59,10 @@ impl Events {
             hash % of == number
         };
         let mask: Vec<bool> = (0..rows.height()).map(is_in).collect();
-        let kept = |row: &usize| mask[*row];
+        let is_kept = |row: &usize| mask[*row];
         Ok(Events {
-            identities: (0..identities.len()).filter(kept).map(|row| identities[row]).collect(),
-            places: (0..places.len()).filter(kept).map(|row| places[row]).collect(),
+            identities: (0..identities.len()).filter(is_kept).map(|row| identities[row]).collect(),
+            places: (0..places.len()).filter(is_kept).map(|row| places[row]).collect(),
             rows: rows.filter(&mask.iter().copied().collect())?,
         })
     }
@@ -87,11 +88,11 @@ impl Events {
 }
 
 impl Day<'_> {
-    /// Reads the events of a part whose records lie in those ranges.
-    pub(super) async fn read(&mut self, ranges: &[OffsetRange], part: &Part<'_>) -> Result<Events, DayError> {
+    /// Reads the events of a part whose records lie in those ranges, with the fields that the plan reads; and how many rows were read.
+    pub(super) async fn read(&self, ranges: &[OffsetRange], part: Part<'_>) -> Result<(Events, u64), DayError> {
         let wanted = Wanted { fields: self.fields.clone(), ranges, times: part.times };
-        let (key, part) = (Arc::clone(&self.key), (part.number, part.of));
-        let of_part = move |rows: DataFrame| Events::of(rows, &key, part);
+        let (key, plan, part) = (Arc::clone(&self.key), Arc::clone(&self.plan), (part.number, part.of));
+        let of_part = move |rows: DataFrame| Events::of(&rows, plan.columns(), &key, part);
         let mut scan = Scan::new(self.archive, self.source, &self.task.events, wanted, of_part)?;
         let mut events = Events::none();
         while let Some(more) = scan.next().await? {
@@ -103,7 +104,6 @@ impl Day<'_> {
                 })
             })?;
         }
-        self.work.rows_read += scan.rows_read;
-        Ok(events)
+        Ok((events, scan.rows_read))
     }
 }

@@ -1,11 +1,12 @@
 //! What is found of a day's new events, to be compared with what speed had said of them ([`drift`](shared_logic::drift)): which of them
 //! speed counts by its rules, which stand, and which older copies give way.
 //!
-//! It follows from the same rows and the same look-ups as what is added. Only where the index names an older copy beyond the speed
-//! layer's window, it cannot say whether another one lies within it, as it keeps the first copy of each partition. Then the archive's
-//! rows of the window are looked at, of the hours in question.
+//! It follows from the same rows and the same look-ups as what is added. The index names the first and the last copy of each
+//! partition. So it cannot say whether an older copy lies within the speed layer's window where the last one is not older, as the index
+//! is ahead of the view, or where an older build has made it, which kept the first copy alone. Then the archive's rows of the window
+//! are looked at, of the instants in question.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use polars::prelude::*;
@@ -14,12 +15,10 @@ use shared_logic::drift::Found;
 use shared_logic::identity::Identity;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::plan::{Plan, Totals};
-use shared_logic::time::bucket_start;
 
 use super::Day;
 use super::events::Events;
-use crate::archive_rows::scan::{Scan, Wanted};
-use crate::reconcile::compared_buckets;
+use crate::archive_rows::scan::{Scan, Times, Wanted};
 use crate::reconcile::error::DayError;
 use crate::reconcile::identities::Older;
 use crate::rows;
@@ -44,7 +43,7 @@ fn totals(plan: &Plan, events: &DataFrame, mask: &[bool]) -> PolarsResult<Totals
     if !mask.contains(&true) {
         return Ok(Totals::default());
     }
-    plan.totals(events.filter(&mask.iter().copied().collect())?.lazy())
+    plan.totals(events.clone().lazy(), Some(mask))
 }
 
 /// Offsets by the numbers of their logs, and partitions.
@@ -58,64 +57,58 @@ fn replaced(plan: &Plan, events: &DataFrame, firsts: &FirstCopies, counted: &Num
 }
 
 impl Day<'_> {
-    /// The first copy of each event of a unit that is counted anew; of a source without an event id, all of them. Where they are
-    /// compared, notes the older copies that give way to new ones.
-    pub(super) async fn distinct(&mut self, events: Events) -> Result<DataFrame, DayError> {
-        if events.identities.is_empty() {
-            return Ok(events.rows);
-        }
-        let (rows, firsts) = events.first_copies(self.archive.path()).await?;
-        let counted = self.task.counted.as_ref().filter(|_| self.task.compared).map(|counted| self.numbered(counted));
-        let plan = Arc::clone(&self.plan);
-        let distinct = rows::compute("remove copies", self.archive.path(), move || {
-            let replaced = match counted {
-                Some(counted) => replaced(&plan, &rows, &firsts, &counted)?,
-                None => Totals::default(),
-            };
-            Ok((rows.filter(&firsts.mask().into_iter().collect())?, replaced))
-        });
-        let (distinct, replaced) = distinct.await?;
-        compared_buckets::add(&mut self.found, &self.kinds, Found { replaced, ..Found::default() });
-        Ok(distinct)
+    /// What is found of the first copies of a unit that is counted anew: where they are compared, the older copies that give way to
+    /// new ones.
+    pub(super) async fn found_again(&self, events: &DataFrame, firsts: &Arc<FirstCopies>) -> Result<Found, DayError> {
+        let Some(counted) = self.task.counted.as_ref().filter(|_| self.task.compared) else {
+            return Ok(Found::default());
+        };
+        let (plan, events, firsts) = (Arc::clone(&self.plan), events.clone(), Arc::clone(firsts));
+        let counted = self.numbered(counted);
+        let replaced = move || replaced(&plan, &events, &firsts, &counted);
+        let replaced = rows::compute("add up copies", self.archive.path(), replaced).await?;
+        Ok(Found { replaced, ..Found::default() })
     }
 
-    /// Notes the total of new events of a source without an event id: both layers count all of them.
-    pub(super) async fn found_all(&mut self, events: &DataFrame) -> Result<(), DayError> {
+    /// What is found of new events of a source without an event id: both layers count all of them.
+    pub(super) async fn found_all(&self, events: &DataFrame) -> Result<Found, DayError> {
         let (plan, events) = (Arc::clone(&self.plan), events.clone());
-        let total = rows::compute("add up events", self.archive.path(), move || plan.totals(events.lazy())).await?;
-        let found = Found { seen: total.clone(), standing: total, replaced: Totals::default() };
-        compared_buckets::add(&mut self.found, &self.kinds, found);
-        Ok(())
+        let total =
+            rows::compute("add up events", self.archive.path(), move || plan.totals(events.lazy(), None)).await?;
+        Ok(Found { seen: total.clone(), standing: total, replaced: Totals::default() })
     }
 
     /// Notes older copies within the speed layer's window where the index does not tell whether there are any: they lie below the cut
-    /// `counted`, and close enough to it.
+    /// `counted`, and close enough to it. Returns how many archive rows were read for that.
     pub(super) async fn look_into_the_window(
-        &mut self,
+        &self,
         events: &DataFrame,
         firsts: &FirstCopies,
         counted: &Offsets,
         older: &mut OlderCopies,
-    ) -> Result<(), DayError> {
-        let (window, begins) = (self.source.dedup_window, self.numbered(counted));
-        let begin = |place: Place| begins.get(&(place.log, place.partition)).copied().unwrap_or(i64::MIN);
-        let unsure = firsts.unsure(older, window, begin);
+    ) -> Result<u64, DayError> {
+        let (window, begins, lasts_from) =
+            (self.source.dedup_window, self.numbered(counted), self.numbered(&self.task.lasts_from));
+        let at = |offsets: &Numbered, place: Place| offsets.get(&(place.log, place.partition)).copied();
+        let unsure = firsts.unsure(
+            older,
+            window,
+            |place| at(&begins, place).unwrap_or(i64::MIN),
+            |place| at(&lasts_from, place).unwrap_or(i64::MAX),
+        );
         if unsure.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let all = firsts.identities();
         let wanted: HashMap<Identity, usize> = unsure.iter().map(|number| (all[*number], *number)).collect();
-        let rows = unsure.iter().map(|number| firsts.row(*number));
-        let units = rows::compute("find hours", self.archive.path(), {
-            let (events, event_time, unit_us) = (events.clone(), self.source.event_time.clone(), self.task.unit_us);
-            let rows: Vec<usize> = rows.collect();
-            move || {
-                let times = events.column(&event_time)?.i64()?;
-                let times = rows.into_iter().filter_map(|row| times.get(row));
-                Ok(times.map(|time| bucket_start(time, unit_us)).collect::<BTreeSet<i64>>())
-            }
+        let rows: Vec<usize> = unsure.iter().map(|number| firsts.row(*number)).collect();
+        let (events, event_time) = (events.clone(), self.source.event_time.clone());
+        let times = rows::compute("find instants", self.archive.path(), move || {
+            let times = events.column(&event_time)?.i64()?;
+            // Copies share their event time.
+            Ok(Times { starts: rows.into_iter().filter_map(|row| times.get(row)).collect(), length_us: 1 })
         });
-        let times = self.times(&units.await?);
+        let times = times.await?;
         let reach = i64::try_from(window).unwrap_or(i64::MAX);
         let windows: Vec<OffsetRange> = counted
             .iter()
@@ -126,7 +119,7 @@ impl Day<'_> {
         let fields = self.fields.iter().copied().filter(|field| is_identity(&field.name)).collect();
         let key = Arc::clone(&self.key);
         let copies_of = move |rows: DataFrame| {
-            let Events { identities, places, .. } = Events::of(rows, &key, (0, 1))?;
+            let Events { identities, places, .. } = Events::of(&rows, &[], &key, (0, 1))?;
             let copies =
                 identities.iter().zip(places).filter_map(|(identity, place)| Some((*wanted.get(identity)?, place)));
             Ok(copies.collect::<Vec<(usize, Place)>>())
@@ -136,8 +129,7 @@ impl Day<'_> {
         while let Some(copies) = scan.next().await? {
             copies.into_iter().for_each(|(number, place)| older.note(number, place));
         }
-        self.work.rows_read += scan.rows_read;
-        Ok(())
+        Ok(scan.rows_read)
     }
 
     fn numbered(&self, offsets: &Offsets) -> Numbered {

@@ -1,4 +1,4 @@
-//! Partials → files of a view: merged, sorted by the group key and then by bucket, and not too many of them.
+//! Partials → files of a view: merged, in the order of the group key and then of the bucket, and not too many of them.
 
 use std::sync::Arc;
 
@@ -22,8 +22,6 @@ pub(super) struct Output<'a> {
     plan: Arc<Plan>,
     /// The columns of partials in memory, and of the view's files.
     columns: (Schema, Schema),
-    /// By what rows are sorted.
-    order: Vec<PlSmallStr>,
     rows_max: usize,
     frames: Vec<DataFrame>,
     rows: usize,
@@ -31,7 +29,7 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Nothing yet. A file is written as soon as there are `rows_max` partials.
+    /// Nothing yet. A file has at most `rows_max` partials, unless those of one part are more.
     pub(super) fn new(
         view: &'a BatchView,
         day: &'a str,
@@ -40,13 +38,11 @@ impl<'a> Output<'a> {
         plan: &Arc<Plan>,
         rows_max: usize,
     ) -> Output<'a> {
-        let order = metric.by.iter().map(|name| PlSmallStr::from(name.as_str()));
         Output {
             view,
             day,
             plan: Arc::clone(plan),
             columns: (view::columns_in_memory(source, metric), view::columns(source, metric)),
-            order: order.chain([partial::BUCKET.into()]).collect(),
             rows_max,
             frames: Vec::new(),
             rows: 0,
@@ -56,6 +52,10 @@ impl<'a> Output<'a> {
 
     /// Adds partials, in the columns of [`Plan::view_rows`].
     pub(super) async fn push(&mut self, partials: DataFrame) -> Result<(), DayError> {
+        // So a part that fills a file by itself is not merged with others, with which it has hardly a key and bucket in common.
+        if self.rows > 0 && self.rows + partials.height() > self.rows_max {
+            self.write().await?;
+        }
         if partials.height() > 0 {
             self.rows += partials.height();
             self.frames.push(partials);
@@ -72,7 +72,8 @@ impl<'a> Output<'a> {
                 if times.starts.is_empty() {
                     return Ok(rows);
                 }
-                rows.lazy().filter(times.hold(partial::BUCKET).not()).collect()
+                let is_without = times.hold(rows.column(partial::BUCKET)?.i64()?);
+                rows.filter(&!is_without)
             });
             self.push(kept.await?).await?;
         }
@@ -109,24 +110,21 @@ impl<'a> Output<'a> {
     }
 
     async fn write(&mut self) -> Result<(), DayError> {
-        let frames = std::mem::take(&mut self.frames);
+        let mut frames = std::mem::take(&mut self.frames).into_iter();
         self.rows = 0;
-        if frames.is_empty() {
-            return Ok(());
-        }
-        let (plan, order, columns) = (Arc::clone(&self.plan), self.order.clone(), self.columns.1.clone());
+        let Some(mut rows) = frames.next() else { return Ok(()) };
+        let (plan, columns) = (Arc::clone(&self.plan), self.columns.1.clone());
         let rows = rows::compute("merge rows", self.view.path(), move || {
-            let merged = match <[DataFrame; 1]>::try_from(frames) {
-                Ok([only]) => only,
-                Err(frames) => {
-                    let frames: Vec<LazyFrame> = frames.into_iter().map(DataFrame::lazy).collect();
-                    plan.merge_rows(concat(frames, UnionArgs::default())?)?
+            // Rows of one frame are in order, and each key and bucket is there once.
+            if frames.len() > 0 {
+                for more in frames {
+                    rows.vstack_mut(&more)?;
                 }
-            };
-            let columns: Vec<Expr> =
-                columns.iter().map(|(name, dtype)| col(name.clone()).cast(dtype.clone())).collect();
-            let sorted = merged.lazy().sort(order, SortMultipleOptions::default());
-            sorted.rename([partial::BUCKET], [BUCKET], true).select(columns).collect()
+                rows = plan.merge_rows(&rows)?;
+            }
+            rows.rename(partial::BUCKET, BUCKET.into())?;
+            let column = |(name, dtype): (&PlSmallStr, &DataType)| rows.column(name)?.cast(dtype);
+            DataFrame::new(rows.height(), columns.iter().map(column).collect::<PolarsResult<_>>()?)
         });
         self.files.push(self.view.write(self.day, rows.await?, &[BUCKET]).await?);
         Ok(())

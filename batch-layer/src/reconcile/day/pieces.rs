@@ -24,6 +24,7 @@ pub(super) struct Piece {
 }
 
 /// A part of the events of a piece.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) times: Option<&'a Times>,
     /// Its number among so many.
@@ -43,30 +44,32 @@ impl Piece {
 }
 
 impl Day<'_> {
-    /// The pieces of those units, or of the whole day, for the events whose records lie in those ranges.
+    /// The pieces of those units, or of the whole day, for the events whose records lie in those ranges; and how many rows were read
+    /// to find them.
     pub(super) async fn pieces(
-        &mut self,
+        &self,
         ranges: &[OffsetRange],
         units: Option<&BTreeSet<i64>>,
-    ) -> Result<Vec<Piece>, DayError> {
+    ) -> Result<(Vec<Piece>, u64), DayError> {
         // All units of a day are the day.
         let is_part = |units: &&BTreeSet<i64>| (units.len() as i64) < DAY_US / self.task.unit_us;
         let times = units.filter(is_part).map(|units| self.times(units));
         let files = self.task.events.iter().filter(|file| may_hold(file, ranges));
         if files.map(|file| file.rows).sum::<u64>() <= self.rows_max as u64 {
-            return Ok(vec![Piece { times, count: 1 }]);
+            return Ok((vec![Piece { times, count: 1 }], 0));
         }
-        let rows = self.rows_of_units(ranges, times.as_ref()).await?;
+        let (rows, rows_read) = self.rows_of_units(ranges, times.as_ref()).await?;
         let pieces = divided(&rows, self.rows_max as u64).into_iter();
-        Ok(pieces.map(|(units, count)| Piece { times: Some(self.times(&units)), count }).collect())
+        let pieces = pieces.map(|(units, count)| Piece { times: Some(self.times(&units)), count });
+        Ok((pieces.collect(), rows_read))
     }
 
-    /// How many events each unit has. Only their times are read.
+    /// How many events each unit has, and how many rows were read. Only their times are.
     async fn rows_of_units(
-        &mut self,
+        &self,
         ranges: &[OffsetRange],
         times: Option<&Times>,
-    ) -> Result<BTreeMap<i64, u64>, DayError> {
+    ) -> Result<(BTreeMap<i64, u64>, u64), DayError> {
         let (unit_us, event_time) = (self.task.unit_us, self.source.event_time.clone());
         let wanted = Wanted { fields: self.source.field(&event_time).into_iter().collect(), ranges, times };
         let of_group = move |events: DataFrame| {
@@ -83,8 +86,7 @@ impl Day<'_> {
                 *counts.entry(unit).or_default() += count;
             }
         }
-        self.work.rows_read += scan.rows_read;
-        Ok(counts)
+        Ok((counts, scan.rows_read))
     }
 }
 

@@ -68,9 +68,13 @@ fn in_view() -> Counted {
     Counted::InView(cut(3))
 }
 
+fn staged(offset: i64, files: Vec<DataFile>) -> Staged {
+    Staged { cut: cut(offset), files, archive_version: 1, identities: None, retired_before: None, carried: None }
+}
+
 /// A rebuild of every day.
 fn counted_beside(offset: i64, files: Vec<DataFile>) -> Counted {
-    Counted::Staged(Staged { cut: cut(offset), files, retired_before: None, carried: None })
+    Counted::Staged(staged(offset, files))
 }
 
 fn days(plan: &Plan) -> Vec<&str> {
@@ -152,7 +156,7 @@ fn a_rebuild_carries_retired_days_over_from_the_views_own_cut_on() {
     facts.retire(DAY + 2, &Offsets::default());
     let carried = Some(Carried { cut: cut(4), retired_before: None });
     let files_of = files(&["2026-04-26"], "staged");
-    let staged = Staged { cut: cut(8), files: files_of.clone(), retired_before: Some(DAY + 2), carried };
+    let staged = Staged { retired_before: Some(DAY + 2), carried, ..staged(8, files_of.clone()) };
     let view = ["2026-04-24", "2026-04-25", "2026-04-26"];
     let plan = plan_of(Counted::Staged(staged), &view, Touched::new(), (None, &facts));
     assert_eq!(plan.removed, files(&["2026-04-26"], "view"), "the others stay");
@@ -170,7 +174,7 @@ fn a_rebuild_carries_retired_days_over_from_the_views_own_cut_on() {
 fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
     let catalog = Catalog::parse(test_kit::catalogs::TINY).expect("a valid catalog");
     let metric = &catalog.metrics["m"];
-    let day = |counted| storage::RebuildDay { units: BTreeSet::from([DAY * DAY_US]), counted };
+    let day = |counted| storage::RebuildDay { units: BTreeSet::from([DAY * DAY_US]), counted, identities: None };
     let days = [("2026-04-24", Some(Vec::new())), ("2026-04-25", None), ("2026-04-26", None)];
     let days = days.into_iter().map(|(name, counted)| (name.to_owned(), day(counted))).collect();
     let rebuild = Rebuild {
@@ -181,11 +185,13 @@ fn days_of_a_rebuild_that_are_counted_are_not_counted_again() {
         asked: None,
         days,
     };
-    let left = days_left(&rebuild, metric, &Facts::default(), files(&["2026-04-24", "2026-04-26"], "events"));
+    let archive = files(&["2026-04-24", "2026-04-26"], "events");
+    let left = days_left(&rebuild, metric, &Facts::default(), archive, true);
     let seen: Vec<_> = left.iter().map(|task| (task.day.as_str(), task.events.len(), task.rows.len())).collect();
     assert_eq!(seen, [("2026-04-25", 0, 0), ("2026-04-26", 1, 0)]);
     let units = BTreeSet::from([DAY * DAY_US]);
     assert!(left.iter().all(|task| task.cut == cut(5) && task.counted.is_none() && task.units == units));
+    assert!(left.iter().all(|task| task.identified));
 }
 
 #[test]

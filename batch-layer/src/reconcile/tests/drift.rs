@@ -5,10 +5,11 @@ use polars::prelude::{IntoLazy, df};
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Addition, Instance, KnownFields, ShardKeys};
-use shared_logic::log::PartitionId;
+use shared_logic::identity::Identity;
+use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::partial::Partials;
 use shared_logic::plan::Plan as MetricPlan;
-use storage::ShardClient;
+use storage::{Entries, ShardClient};
 use test_kit::Redis;
 
 use super::super::*;
@@ -151,7 +152,7 @@ async fn copies_beyond_the_window_are_counted_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_within_the_window_is_found_behind_the_one_that_the_index_names() {
+async fn an_older_copy_within_the_window_is_found_behind_one_beyond_it() {
     let redis = Redis::start().await.expect("a Redis");
     let mut bench = patient(&redis).await;
     open(&bench, 0, 0, definition(&bench)).await;
@@ -163,6 +164,33 @@ async fn an_older_copy_within_the_window_is_found_behind_the_one_that_the_index_
     counted(&bench, 0, &[event(4, 1)]).await;
     let row = reconciled(&bench).await;
     assert_eq!(drift_of(&row, 0), [Some(1), Some(1), Some(0), Some(0), Some(0)]);
+    // The new ones, and two entries of the index. Of what lies within the window, no row is read.
+    assert_eq!(row.rows_read, 2 + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_an_older_build_has_made_the_index_the_archive_is_asked_for_copies_within_the_window() {
+    let redis = Redis::start().await.expect("a Redis");
+    let mut bench = patient(&redis).await;
+    open(&bench, 0, 0, definition(&bench)).await;
+    both(&mut bench, 0, &[event(1, 1), event(2, 1), event(3, 1), event(1, 1)]).await;
+    reconciled(&bench).await;
+    // It keeps the first copy of each partition, and says nothing of the last ones.
+    let (rules, day) = (bench.source().rules(), "1970-01-01");
+    let mut index = bench.archive.identities(&rules).await.expect("read");
+    let mut firsts = Entries::default();
+    for (offset, id) in (0..).zip(1_i64..=3) {
+        let identity = Identity::of([b"h".as_slice(), &id.to_le_bytes()], id * 3_600_000_000);
+        firsts.push(identity, LOG, 0, offset);
+    }
+    let run = bench.archive.write_run(&rules, day, firsts).await.expect("written");
+    index.days.insert(day.to_owned(), vec![run]);
+    index.lasts_from = Offsets::default();
+    assert!(bench.archive.keep_identities(&rules, &mut index).await.expect("tried"));
+
+    archived(&mut bench, 0, &[event(1, 1), event(4, 1)]).await;
+    counted(&bench, 0, &[event(4, 1)]).await;
+    assert_eq!(drift_of(&reconciled(&bench).await, 0), [Some(1), Some(1), Some(0), Some(0), Some(0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

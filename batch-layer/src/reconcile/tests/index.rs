@@ -1,11 +1,14 @@
 //! An index of identities is derived data: where it is missing, behind, or of another archive, nothing is counted twice.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use storage::Identities;
+use shared_logic::identity::Identity;
+use storage::{Identities, Rebuild};
 
 use super::super::*;
-use super::bench::{Bench, id};
+use super::bench::{A_DAY, Bench, id};
+use super::erasures::erase;
 
 /// Where the index lies.
 fn folder(bench: &Bench) -> PathBuf {
@@ -51,6 +54,43 @@ async fn up_to(bench: &Bench, offset: i64) -> (Identities, u64) {
     identities::up_to(&cut, &bench.archive, bench.source(), &files, 100).await.expect("extended")
 }
 
+/// Counts a view beside the one that is there, up to that slice, by one day at a time: each time as a process that has just been started.
+async fn rebuilt(bench: &Bench, slice: i64) -> Rebuild {
+    let (stop, rotated) = (CancellationToken::new(), Rotated::from([(id(), vec![slice])]));
+    loop {
+        let (view, now) = (bench.view().await, Instant::now());
+        let turn = Turn { wait_until: now, until: now, stop: &stop };
+        let rebuild = bench.reconciler.step(bench.metric(), &view, &bench.archive, &rotated, &turn).await;
+        let rebuild = rebuild.expect("counted");
+        if rebuild.is_whole() {
+            return rebuild;
+        }
+    }
+}
+
+/// A bench without a view that has archived eight records of two days. Of the first seven, one event is there three times and one twice.
+async fn of_two_days() -> Bench {
+    let mut bench = Bench::new().await;
+    for id in [1, A_DAY, 2, A_DAY, 1, A_DAY + 1, 1, 3] {
+        bench.archived(&[id]).await;
+    }
+    bench
+}
+
+/// The offsets of the copies that an index names of the events with these ids.
+async fn named(bench: &Bench, index: &Identities, ids: &[i64]) -> BTreeSet<(i64, i64)> {
+    let identity = |of: i64| Identity::of([b"h".as_slice(), &of.to_le_bytes()], of * 60_000_000);
+    let mut wanted: Vec<(Identity, i64)> = ids.iter().map(|of| (identity(*of), *of)).collect();
+    wanted.sort_unstable();
+    let identities: Vec<Identity> = wanted.iter().map(|(identity, _)| *identity).collect();
+    let mut named = BTreeSet::new();
+    for run in index.days.values().flatten() {
+        let found = bench.archive.find(run, &identities).await.expect("read");
+        named.extend(found.places.into_iter().map(|(at, _, offset)| (wanted[at].1, offset)));
+    }
+    named
+}
+
 /// A bench that has archived some events, in commits of two, and a view that counts the first two.
 async fn bench() -> Bench {
     let mut bench = Bench::new().await;
@@ -71,6 +111,62 @@ async fn an_index_is_extended_by_what_is_new() {
     assert_eq!((rows_read, index.covered.get(&id())), (0, Some(6)), "another metric may be further");
     assert_eq!(index.runs("1970-01-01").iter().map(|run| run.rows).sum::<u64>(), 6, "a run each time");
     assert_eq!(lists(&bench).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_begins_with_what_a_rebuild_has_counted_and_is_the_one_that_is_read() {
+    let bench = of_two_days().await;
+    rebuilt(&bench, 7).await;
+    let changed = bench.reconcile(&mut bench.view().await, 7).await.expect("it is the only one");
+    assert_eq!((changed.rebuilt, changed.work.rows_read), (true, 0), "nothing is read a second time");
+    assert_eq!(bench.read().await, (1, Some(7), 4));
+    let (begun, rows_read) = up_to(&bench, 7).await;
+    assert_eq!(rows_read, 0);
+    std::fs::remove_dir_all(folder(&bench)).expect("removed");
+    let (read, rows_read) = up_to(&bench, 7).await;
+    assert_eq!(rows_read, 7);
+    let noted = |index: &Identities| (index.covered.clone(), index.held.clone(), index.lasts_from.clone());
+    assert_eq!(noted(&begun), noted(&read));
+    let ids = [1, 2, 3, A_DAY, A_DAY + 1];
+    let all = BTreeSet::from([(1, 0), (1, 6), (2, 2), (A_DAY, 1), (A_DAY, 3), (A_DAY + 1, 5)]);
+    assert_eq!((named(&bench, &begun, &ids).await, named(&bench, &read, &ids).await), (all.clone(), all));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_read_where_a_rebuild_has_not_made_all_of_it() {
+    for lacks in ["a day", "a run", "an index"] {
+        let bench = of_two_days().await;
+        if lacks == "an index" {
+            // There is one already.
+            up_to(&bench, 2).await;
+        }
+        let mut rebuild = rebuilt(&bench, 7).await;
+        assert_eq!(rebuild.identities().is_some(), lacks != "an index");
+        match lacks {
+            "a day" => {
+                rebuild.days.get_mut("1970-01-01").expect("it is counted").identities = None;
+                bench.view().await.keep_rebuild(&rebuild).await.expect("kept");
+            }
+            "a run" => std::fs::remove_dir_all(folder(&bench).join("1970-01-02")).expect("removed"),
+            _ => {}
+        }
+        let changed = bench.reconcile(&mut bench.view().await, 7).await.expect("it is the only one");
+        assert_eq!(changed.work.rows_read, if lacks == "an index" { 5 } else { 7 }, "{lacks}");
+        assert_eq!(bench.read().await, (1, Some(7), 4), "{lacks}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_begins_without_what_was_erased_since_a_rebuild_had_counted_it() {
+    let mut bench = of_two_days().await;
+    rebuilt(&bench, 7).await;
+    assert_eq!(erase(&mut bench, "id = 1", 9).await.events, 3);
+    rebuilt(&bench, 7).await;
+    bench.reconcile(&mut bench.view().await, 7).await.expect("it is the only one");
+    let (begun, rows_read) = up_to(&bench, 7).await;
+    let left = BTreeSet::from([(2, 2), (A_DAY, 1), (A_DAY, 3), (A_DAY + 1, 5)]);
+    assert_eq!((named(&bench, &begun, &[1, 2, A_DAY, A_DAY + 1]).await, rows_read), (left, 0));
+    assert_eq!(bench.read().await, (1, Some(7), 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

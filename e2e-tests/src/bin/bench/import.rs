@@ -1,10 +1,6 @@
 //! `import_…_rows_per_second`: files of earlier days → the archive, beside DuckDB, which reads the same file into memory and keeps
 //! nothing; and decoding alone (`--dry-run`). Memory must not grow with the file. The processes' starts are part of their times.
 //! `BENCH_IMPORT_ROWS=20000000` measures with larger files.
-//!
-//! - `duckdb`: what stands beside it.
-
-pub(crate) mod duckdb;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,8 +14,8 @@ use polars::prelude::{Column, DataFrame, ParquetWriter};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use self::duckdb::DuckDb;
 use crate::amount::amount;
+use crate::duckdb::DuckDb;
 use crate::figures::Figures;
 use crate::usage::Took;
 

@@ -10,6 +10,7 @@ mod amount;
 mod archive;
 mod asked;
 mod decode;
+mod duckdb;
 mod figures;
 mod full_topic;
 mod import;
@@ -45,9 +46,9 @@ fn main() {
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let named = |name: &str| only.iter().any(|only| only == name);
         let wanted = |name: &str| only.is_empty() || named(name);
-        if wanted("import") {
+        if ["import", "reconcile", "reconcile_large"].into_iter().any(wanted) {
             // Before anything is measured in vain.
-            import::duckdb::DuckDb::find()?;
+            duckdb::DuckDb::find()?;
         }
         let mut figures = Figures::default();
         if wanted("decode") {

@@ -1,7 +1,7 @@
-//! What a reconcile costs: `reconcile_full_…` counts millions of events of eight days at once, `reconcile_today_…` adds one per cent
-//! that happened today, and `reconcile_late_…` one per cent of which some are late by up to 60 days. Of the new records, 3 % are
-//! copies, a tenth of these of events that were counted before. `reconcile_large_…` is the same with twenty million events of 60 days,
-//! and `busy_day_…` counts fifty million of a single day at once.
+//! What a reconcile costs: `reconcile_full_…` counts millions of events of eight days at once, beside DuckDB, which counts the same files;
+//! `reconcile_today_…` adds one per cent that happened today, and `reconcile_late_…` one per cent of which some are late by up to 60
+//! days. Of the new records, 3 % are copies, a tenth of these of events that were counted before. `reconcile_large_…` is the same with
+//! twenty million events of 60 days, and `busy_day_…` counts fifty million of a single day at once.
 //!
 //! No Kafka takes part: the archive is written as the archiver writes it. The reconciles are processes of their own, whose starts
 //! are part of their times. `BENCH_RECONCILE_EVENTS`, `BENCH_LARGE_EVENTS` and `BENCH_BUSY_DAY_EVENTS` measure with other numbers.
@@ -12,12 +12,13 @@
 pub(crate) mod archived;
 pub(crate) mod world;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e_tests::scenario::{Scenario, now_us};
 use shared_logic::time::DAY_US;
 
 use self::world::{Reconciled, World};
 use crate::amount::amount;
+use crate::duckdb::DuckDb;
 use crate::figures::Figures;
 
 const EVENTS: usize = 5_000_000;
@@ -38,7 +39,7 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
         world.archive_history(events).await?;
         let full = world.reconcile().await?;
         if name == "today" {
-            add_full(figures, "reconcile_full", events, &full);
+            add_full_beside_duckdb(figures, "reconcile_full", &world, &full).await?;
         }
         let added = add_new(&mut world, events / 100, late).await?;
         add_added(figures, &format!("reconcile_{name}"), events / 100, &added, &full);
@@ -52,7 +53,7 @@ pub(crate) async fn measure_large(scenario: &Scenario, figures: &mut Figures) ->
     let mut world = World::new(scenario, "reconcile-large", LATE_DAYS).await?;
     world.archive_history(events).await?;
     let full = world.reconcile().await?;
-    add_full(figures, "reconcile_large_full", events, &full);
+    add_full_beside_duckdb(figures, "reconcile_large_full", &world, &full).await?;
     for (name, late) in [("today", 0.0), ("late", LATE)] {
         let added = add_new(&mut world, events / 100, late).await?;
         add_added(figures, &format!("reconcile_large_{name}"), events / 100, &added, &full);
@@ -67,7 +68,8 @@ pub(crate) async fn measure_busy_day(scenario: &Scenario, figures: &mut Figures)
     let yesterday_us = now_us() / DAY_US * DAY_US - DAY_US;
     world.archive_day(yesterday_us, events, usize::MAX).await?;
     let full = world.reconcile().await?;
-    add_full(figures, "busy_day", events, &full);
+    figures.add("busy_day_rows_per_second", events as f64 / full.seconds, "rows/s");
+    figures.beside("busy_day_peak_memory", full.peak_mib, "MiB", MEMORY_MIB);
     Ok(())
 }
 
@@ -77,9 +79,15 @@ async fn add_new(world: &mut World, new: usize, late: f64) -> Result<Reconciled>
     world.reconcile().await
 }
 
-fn add_full(figures: &mut Figures, name: &str, events: usize, full: &Reconciled) {
-    figures.add(format!("{name}_rows_per_second"), events as f64 / full.seconds, "rows/s");
+/// A full reconcile of all that is archived, beside DuckDB, which has to write as many rows.
+async fn add_full_beside_duckdb(figures: &mut Figures, name: &str, world: &World, full: &Reconciled) -> Result<()> {
+    let (events, files) = world.archived.events().await?;
+    let (duckdb, rows) = DuckDb::find()?.count(&files, &world.folder.join("duckdb")).await?;
+    ensure!(full.rows_written == rows as f64, "{} rows were written, and {rows} by DuckDB", full.rows_written);
+    let rate = |seconds: f64| events as f64 / seconds;
+    figures.beside(format!("{name}_rows_per_second"), rate(full.seconds), "rows/s", rate(duckdb.seconds));
     figures.beside(format!("{name}_peak_memory"), full.peak_mib, "MiB", MEMORY_MIB);
+    Ok(())
 }
 
 fn add_added(figures: &mut Figures, name: &str, new: usize, added: &Reconciled, full: &Reconciled) {

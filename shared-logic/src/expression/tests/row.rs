@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use polars::prelude::{IntoLazy, col, df};
+use polars::prelude::{IntoLazy, df};
 use proptest::prelude::*;
 
 use super::{fields, frame, generate, parse};
 use crate::expression::{Aggregation, Expression, Scalar};
 use crate::measure::{MeasureKind, Value};
+use crate::schema::FieldType;
 
 proptest! {
     /// Events added one by one make the same value as their columns.
@@ -20,13 +21,19 @@ proptest! {
         let text = format!("{name}({tree})");
         // What is refused, and why, is checked elsewhere.
         let Ok(Aggregation::Measure(kind, Some(of))) = Expression::parse_measure(&text, &fields()) else { return Ok(()) };
-        let columns = frame(&rows).lazy().with_columns([of.to_polars().alias("of")]);
-        let aggregated = columns.select(kind.aggregate(col("of"), "m")).collect().expect("it runs");
-        let partial = kind.finish(&aggregated, "m").expect("it is of that measure");
-        let expected = kind.cells(&partial).expect("it is of that type").remove(0);
+        let columns = frame(&rows).lazy().with_columns([of.to_polars().alias("of")]).collect().expect("it runs");
+        let column = columns.column("of").expect("it is there");
+        let arguments: Vec<Value> = match kind.value_type() {
+            FieldType::Float => column.f64().expect("floats").iter().map(|x| x.map_or(Value::Null, Value::float)).collect(),
+            _ => column.i64().expect("integers").iter().map(|x| x.map_or(Value::Null, |x| Value::Int(x.into()))).collect(),
+        };
+        let merge = |values: &[Value]| {
+            values.iter().fold(kind.identity(), |sum, of| kind.merge(sum, kind.of_event(of.clone())))
+        };
+        let expected = merge(&arguments).finalized();
 
         let values: Vec<Value> = rows.iter().map(|row| of.evaluate_row(&|name| row.scalar(name)).into()).collect();
-        let merged = values.iter().fold(kind.identity(), |sum, of| kind.merge(sum, kind.of_event(of.clone())));
+        let merged = merge(&values);
         if kind == MeasureKind::SumFloat {
             // The order of additions decides the last digits, and whether a sum leaves the floats on its way.
             let sizes: f64 = values.iter().map(|of| if let Value::Float(x) = of { x.abs() } else { 0.0 }).sum();

@@ -11,8 +11,11 @@ fn file(path: &str) -> DataFile {
 
 /// A rebuild of three days, of which those are counted, in these files.
 fn rebuild(counted: [Option<&str>; 3]) -> Rebuild {
-    let day =
-        |path: Option<&str>| RebuildDay { units: BTreeSet::from([0]), counted: path.map(|path| vec![file(path)]) };
+    let day = |path: Option<&str>| RebuildDay {
+        units: BTreeSet::from([0]),
+        counted: path.map(|path| vec![file(path)]),
+        identities: None,
+    };
     let days = ["2026-04-24", "2026-04-25", "2026-04-26"].into_iter().zip(counted);
     Rebuild {
         definition: "00000000000000aa".parse().expect("16 digits"),

@@ -223,7 +223,7 @@ impl Tables {
         let (columns, plan) = (view::columns_in_memory(source, metric), shared_logic::plan::Plan::new(source, metric));
         let rows = view.read(&view.files().await.expect("listed"), &columns).await.expect("read");
         let merge = move || {
-            let rows = plan.merge_rows(rows.rename([BUCKET], [partial::BUCKET], true))?;
+            let rows = plan.merge_rows(&rows.rename([BUCKET], [partial::BUCKET], true).collect()?)?;
             let by_all: Vec<Expr> = rows.columns().iter().map(|column| col(column.name().clone())).collect();
             rows.lazy().sort_by_exprs(by_all, SortMultipleOptions::default()).collect()
         };

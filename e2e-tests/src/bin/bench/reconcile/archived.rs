@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -70,6 +70,14 @@ impl Archived {
         let table = self.store.open(self.table.path()).await?.context("it was created")?;
         let took = begun.elapsed();
         Ok((took, DataFile::by_partition(table.files().await?)))
+    }
+
+    /// How many events there are, and where their files lie, if that is on local disk.
+    pub(crate) async fn events(&self) -> Result<(u64, Vec<PathBuf>)> {
+        let folder = self.store.folder().context("it lies on S3")?.join(self.table.path());
+        let (_, days) = self.opened().await?;
+        let files = || days.values().flatten();
+        Ok((files().map(|file| file.rows).sum(), files().map(|file| folder.join(&file.path)).collect()))
     }
 
     /// Writes a checkpoint, as the archiver does now and then.

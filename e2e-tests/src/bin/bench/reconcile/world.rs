@@ -1,5 +1,7 @@
 //! A deployment of which only reconciles run, on an archive of made-up events.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use e2e_tests::scenario::{Scenario, now_us};
 use e2e_tests::views::{CatalogOptions, catalog};
@@ -26,11 +28,14 @@ pub(crate) struct Reconciled {
     pub(crate) seconds: f64,
     pub(crate) peak_mib: f64,
     pub(crate) rows_read: f64,
+    pub(crate) rows_written: f64,
 }
 
 /// A deployment, its archive, and the events that come next.
 pub(crate) struct World {
     pub(crate) archived: Archived,
+    /// Where everything lies.
+    pub(crate) folder: PathBuf,
     deployment: Deployment,
     rng: StdRng,
     /// When the newest event of the history happened.
@@ -70,7 +75,8 @@ impl World {
         };
         let archived = Archived::create(&store, &text).await?;
         let (rng, remembered) = (StdRng::seed_from_u64(19), Vec::new());
-        Ok(World { archived, deployment, rng, now_us: now_us(), days, remembered, ids: 0, _redis: redis, _s3: s3 })
+        let (now_us, ids) = (now_us(), 0);
+        Ok(World { archived, folder, deployment, rng, now_us, days, remembered, ids, _redis: redis, _s3: s3 })
     }
 
     /// Archives so many events of past days, in the order of their times; a compaction has merged each day's.
@@ -137,8 +143,11 @@ impl World {
     pub(crate) async fn reconcile(&self) -> Result<Reconciled> {
         let Took { seconds, peak_mib, output } = Took::by(|| self.deployment.launch_reconcile("")).await?;
         let words: Vec<&str> = output.split_whitespace().collect();
-        let read = words.windows(4).find(|words| words[1..] == ["archive", "rows", "read,"]);
-        let rows_read = read.context("the reconcile does not say how many rows it has read")?[0].parse()?;
-        Ok(Reconciled { seconds, peak_mib, rows_read })
+        let number = |of: [&str; 3]| -> Result<f64> {
+            let found = words.windows(4).find(|words| words[1..] == of);
+            Ok(found.with_context(|| format!("the reconcile does not say how many {of:?}"))?[0].parse()?)
+        };
+        let (rows_read, rows_written) = (number(["archive", "rows", "read,"])?, number(["rows", "written", "in"])?);
+        Ok(Reconciled { seconds, peak_mib, rows_read, rows_written })
     }
 }
