@@ -99,7 +99,8 @@ proptest! {
     #[test]
     fn a_column_holds_the_values_and_a_sum_that_does_not_fit_stands_in_parts((kind, values) in of_any_kind::<5>(), wide in any::<i128>()) {
         let cells = kind.cells(&kind.column("m", &values)).expect("its type");
-        prop_assert_eq!(cells.as_slice(), values.map(Value::finalized).as_slice());
+        let expected = values.map(Value::finalized);
+        prop_assert_eq!(cells.as_slice(), expected.as_slice());
         let parts = Value::Int(wide >> 60).parts();
         let fits = i64::try_from(wide >> 60).is_ok();
         prop_assert_eq!(parts.iter().copied().map(i128::from).sum::<i128>(), if fits { 0 } else { wide >> 60 });
