@@ -102,7 +102,7 @@ pub async fn run(
         witness: None,
         ahead: open.ahead,
         check: None,
-        seal_at: open.catch_up.as_ref().map(|(at, _)| *at),
+        seal_at: open.catch_up,
         truncated: tell,
         to_loop,
     };
@@ -145,8 +145,13 @@ impl Operating {
     fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
         let OpenLane { id, mut lane, .. } = open;
         lane.set_incomplete(open.incomplete_from.is_some());
-        let fronts = open.catch_up.as_ref().map_or_else(|| lane.fronts(), |(_, fronts)| fronts.clone());
-        let start = Parcel { outputs: Vec::new(), positions: open.from.clone(), fronts, checked: open.checked };
+        // Not the lane's own fronts: by a snapshot it begins before these positions.
+        let start = Parcel {
+            outputs: Vec::new(),
+            positions: open.from.clone(),
+            fronts: open.fronts.clone(),
+            checked: open.checked,
+        };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
         let notes_start = open.is_first || rekeys || !open.changes.is_empty();
         let mut publisher = Publisher::new(
@@ -167,7 +172,7 @@ impl Operating {
             id,
             lane: Some(lane),
             from: open.from,
-            catch_up: open.catch_up,
+            catch_up: open.catch_up.map(|at| (at, open.fronts)),
             incomplete_from: open.incomplete_from,
             past_asked: Instant::now(),
             checked: open.checked,
