@@ -132,11 +132,13 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
     let output_partitions = output_partitions(shared).await?;
     let progress_log = progress_log(shared, described.partitions).await?;
+    // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
+    // worker publishes meanwhile is found when the lane is taken over.
+    let progress = progress::read(shared, partition).await?;
+    let is_first = progress.is_empty();
     let archive = shared.archive().await?.ok_or(NotOpen::NotArchived { partition })?;
     let id = archive.facts().current(&described.log, partition);
     let bounds = bounds(shared, &archive, &id).await?;
-    let progress = progress::read(shared, partition).await?;
-    let is_first = progress.is_empty();
     let topic = shared.progress_topic();
     let begun = archive.lanes_begin(&shared.deployment.version, &progress_log).await?;
     if begun != progress_log || (is_first && archive.has_snapshot(&id).await?) {
