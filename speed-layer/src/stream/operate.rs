@@ -112,9 +112,13 @@ pub async fn run(
     }
     let id = open.id.clone();
     let mut operating = Operating::new(open, Arc::clone(shared));
-    let mut why = match operating.run(handed, stop).await {
-        Ok(never) => match never {},
-        Err(why) => why,
+    // Whatever it waits for: Kafka may not answer for long, and what is decided and not published is decided again.
+    let mut why = tokio::select! {
+        ended = operating.run(handed) => match ended {
+            Ok(never) => match never {},
+            Err(why) => why,
+        },
+        () = stop.cancelled() => Interrupted::Stopped,
     };
     if let Ok(at) = truncated.try_recv() {
         why = Interrupted::Truncated { id, at };
@@ -180,11 +184,7 @@ impl Operating {
         }
     }
 
-    async fn run(
-        &mut self,
-        mut handed: mpsc::Receiver<Handed>,
-        stop: &CancellationToken,
-    ) -> Result<std::convert::Infallible, Interrupted> {
+    async fn run(&mut self, mut handed: mpsc::Receiver<Handed>) -> Result<std::convert::Infallible, Interrupted> {
         let mut progress = Progress::Idle;
         loop {
             if self.notes_start && self.is_there() {
@@ -212,7 +212,6 @@ impl Operating {
                 },
                 finished = self.publisher.finished() => finished?,
                 () = tokio::time::sleep(look) => {}
-                () = stop.cancelled() => return Err(Interrupted::Stopped),
             }
         }
     }
