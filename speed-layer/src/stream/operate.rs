@@ -20,6 +20,7 @@ use super::publish::{NotPublished, Publisher};
 use super::snapshot::Snapshots;
 use super::source::Shared;
 use super::warm;
+use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::{Handed, MicroBatch};
 use crate::read::{Assignment, Start};
 
@@ -141,6 +142,8 @@ struct Operating {
     /// When it was last asked whether an incomplete past has passed.
     past_asked: Instant,
     checked: Option<Checked>,
+    /// The witness at the end of what was taken last, until all of that is decided.
+    ahead: Option<Checked>,
     /// Since when nothing was read.
     quiet_since: Instant,
 }
@@ -180,6 +183,7 @@ impl Operating {
             incomplete_from: open.incomplete_from,
             past_asked: Instant::now(),
             checked: open.checked,
+            ahead: None,
             quiet_since: Instant::now(),
         }
     }
@@ -266,22 +270,15 @@ impl Operating {
             marks: rows.marks,
         };
         self.snapshots.taken(records.offsets.len());
-        let progress =
-            self.step(Some((records, witness.map(|witness| Checked { offset: end, witness }), still))).await?;
-        Ok(progress)
+        self.ahead = witness.map(|witness| Checked { offset: end, witness });
+        self.step(Some((records, still))).await
     }
 
     /// Gives the lane records, if there are some, and has it decide for one step.
-    async fn step(
-        &mut self,
-        given: Option<(Records, Option<Checked>, crate::log::identity::PendingIdentity)>,
-    ) -> Result<Progress, Interrupted> {
+    async fn step(&mut self, given: Option<(Records, PendingIdentity)>) -> Result<Progress, Interrupted> {
         let outputs_max = self.shared.settings.max_outputs;
         let mut lane = self.lane.take().unwrap_or_else(|| unreachable!("a lane whose step failed takes no other"));
-        let (records, checked, still) = match given {
-            Some((records, checked, still)) => (Some(records), checked, Some(still)),
-            None => (None, None, None),
-        };
+        let (records, still) = given.unzip();
         let (lane, decided, progress) = blocking(move || {
             if let Some(records) = records {
                 lane.give(records)?;
@@ -297,8 +294,8 @@ impl Operating {
         {
             return Err(Interrupted::AnotherTopic { id: self.id.clone() });
         }
-        if progress == Progress::Idle && checked.is_some() {
-            self.checked = checked;
+        if progress == Progress::Idle {
+            self.checked = self.ahead.take().or(self.checked);
         }
         self.hand_on(decided);
         Ok(progress)
