@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
-use platform::kafka::{KafkaError, TransactionError};
+use platform::kafka::TransactionError;
 use platform::task::blocking;
+use platform::telemetry::error_text;
 use shared_logic::contracts::stream::Checked;
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, Fronts, Lane, LaneError, OutputPosition, Progress, Records};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::open::OpenLane;
@@ -62,9 +63,6 @@ pub enum Interrupted {
     /// Nothing more can be published.
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
-    /// Kafka did not answer.
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
 }
 
 impl Interrupted {
@@ -204,7 +202,7 @@ impl Operating {
             let decides = progress == Progress::More;
             if !decides {
                 self.keep_snapshot().await;
-                self.ask_past().await?;
+                self.ask_past().await;
                 self.publisher.close_idle_producer().await;
             }
             let look = self.publisher.next_look();
@@ -329,15 +327,24 @@ impl Operating {
     }
 
     /// T8: asks now and then whether the past that matters now lies where everything was read.
-    async fn ask_past(&mut self) -> Result<(), Interrupted> {
-        let Some(read_from) = self.incomplete_from else { return Ok(()) };
+    async fn ask_past(&mut self) {
+        let Some(read_from) = self.incomplete_from else { return };
         if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
-            return Ok(());
+            return;
         }
         self.past_asked = Instant::now();
         let lane = self.lane();
         let (fronts, at) = (lane.fronts(), lane.cursor());
-        let past = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await?;
+        let asked = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await;
+        let past = match asked {
+            Ok(past) => past,
+            // A lane that began again would have to read that past again, as it keeps no snapshot meanwhile.
+            Err(error) => {
+                let error = error_text(&error);
+                warn!(id = %self.id, error, "cannot ask whether the past that matters is whole again; asking later");
+                return;
+            }
+        };
         // Where it begins with the first record that was read, there may have been more of it.
         if past.warm_from >= read_from && past.from > read_from {
             info!(id = %self.id, "the past that matters is whole again");
@@ -345,6 +352,5 @@ impl Operating {
             self.lane_mut().set_incomplete(false);
             self.publisher.set_incomplete(false);
         }
-        Ok(())
     }
 }
