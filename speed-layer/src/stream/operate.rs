@@ -21,6 +21,7 @@ use super::publish::{NotPublished, Publisher};
 use super::snapshot::Snapshots;
 use super::source::Shared;
 use super::warm;
+use crate::log::ends::Ends;
 use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::{Handed, MicroBatch};
 use crate::read::{Assignment, Start};
@@ -233,9 +234,9 @@ impl Operating {
 
     /// Whether the lane has stood at its log's end for a while, so that other lanes of a re-keyed stream need not wait for it.
     fn is_idle(&self) -> bool {
-        let end = self.shared.ends.borrow().of.get(&self.id.partition).copied();
-        let stands = end.is_some_and(|end| self.lane.as_ref().is_some_and(|lane| lane.cursor() >= end));
-        stands && self.quiet_since.elapsed() >= self.shared.settings.idle_after.get()
+        let (ends, idle_after) = (self.shared.ends.borrow(), self.shared.settings.idle_after.get());
+        let stood = |lane: &Lane| stood_at_end(&ends, self.id.partition, lane.cursor(), self.quiet_since);
+        self.lane.as_ref().and_then(stood).is_some_and(|stood| stood >= idle_after)
     }
 
     /// Takes a micro-batch, and begins to decide.
@@ -352,5 +353,32 @@ impl Operating {
             self.lane_mut().set_incomplete(false);
             self.publisher.set_incomplete(false);
         }
+    }
+}
+
+/// For how long a lane with that cursor, which has read nothing since then, was known to stand at its log's end. That is by when the end
+/// was asked for: while Kafka cannot be asked, nothing is read either, whatever others write.
+fn stood_at_end(ends: &Ends, partition: i32, cursor: i64, quiet_since: Instant) -> Option<Duration> {
+    let end = ends.of.get(&partition)?;
+    ends.asked?.checked_duration_since(quiet_since).filter(|_| cursor >= *end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_idle_by_an_end_that_was_asked_for_since() {
+        let quiet_since = Instant::now();
+        let after = Duration::from_secs(30);
+        let ends = |asked| Ends { asked, of: [(3, 100)].into(), ..Ends::default() };
+        let stood = |ends: &Ends, cursor| stood_at_end(ends, 3, cursor, quiet_since);
+        assert_eq!(stood(&ends(Some(quiet_since + after)), 100), Some(after));
+        assert_eq!(stood(&ends(Some(quiet_since + after)), 99), None, "there is more to read");
+        let before = ends(Some(quiet_since));
+        let later = Instant::now() + after;
+        assert_eq!(stood_at_end(&before, 3, 100, later), None, "it has read something since");
+        assert_eq!(stood(&before, 100), Some(Duration::ZERO), "however late it is by now");
+        assert_eq!((stood(&ends(None), 100), stood(&Ends::default(), 100)), (None, None));
     }
 }
