@@ -29,6 +29,8 @@ use crate::{failpoints, settings};
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the broker may take to fence the producer before, and end its transaction.
 const INIT_WITHIN: Duration = Duration::from_secs(15);
+/// The largest record that is handed to a broker, in bytes, unless `[kafka.client]` says otherwise.
+const MESSAGE_BYTES_MAX: &str = "16777216";
 /// How long to wait where librdkafka's queue is full.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
 
@@ -221,6 +223,11 @@ fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
     config.set("partitioner", "murmur2_random");
     // A commit sends what is waiting at once.
     config.set("linger.ms", "5");
+    // The topic says what is too large: librdkafka's default is less than a topic's, so that the lane of a source that holds such an
+    // event could never write it as late.
+    if config.get("message.max.bytes").is_none() {
+        config.set("message.max.bytes", MESSAGE_BYTES_MAX);
+    }
     config.set("transactional.id", transactional_id);
     config.set("transaction.timeout.ms", &timeout_ms).set("message.timeout.ms", &timeout_ms);
     config.set("enable.idempotence", "true").set("acks", "all");
@@ -290,5 +297,18 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
             let topic = rdkafka::Message::topic(message).to_owned();
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(topic).or_insert(code);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_a_topic_takes_by_default_is_not_too_large_for_the_client() {
+        let config = config(&settings::Kafka::default(), "id");
+        let most: u64 = config.get("message.max.bytes").and_then(|most| most.parse().ok()).expect("a number");
+        // Kafka's `message.max.bytes`, and the headers of a late event.
+        assert!(most > 1_048_588 + 4_096);
     }
 }

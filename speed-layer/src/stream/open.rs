@@ -35,6 +35,8 @@ pub struct OpenLane {
     pub progress: Progress,
     /// T5: per stream, the first position that is to be published.
     pub from: Vec<OutputPosition>,
+    /// The fronts at the smallest of these positions' offsets.
+    pub fronts: Fronts,
     /// T13: the changes that the first transaction notes.
     pub changes: Vec<(ProgressKey, Changed)>,
     /// The first record that refills the deduplication window.
@@ -42,7 +44,7 @@ pub struct OpenLane {
     /// R12: how the log is compared with what was read before.
     pub ahead: Option<Check>,
     /// T8: the offset at which the lane takes these fronts, if it is warmed.
-    pub catch_up: Option<(i64, Fronts)>,
+    pub catch_up: Option<i64>,
     /// T8: whether the log no longer holds all of the past that matters; then where reading begins.
     pub incomplete_from: Option<i64>,
     /// Whether nothing was ever published.
@@ -130,11 +132,13 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
     let output_partitions = output_partitions(shared).await?;
     let progress_log = progress_log(shared, described.partitions).await?;
+    // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
+    // worker publishes meanwhile is found when the lane is taken over.
+    let progress = progress::read(shared, partition).await?;
+    let is_first = progress.is_empty();
     let archive = shared.archive().await?.ok_or(NotOpen::NotArchived { partition })?;
     let id = archive.facts().current(&described.log, partition);
     let bounds = bounds(shared, &archive, &id).await?;
-    let progress = progress::read(shared, partition).await?;
-    let is_first = progress.is_empty();
     let topic = shared.progress_topic();
     let begun = archive.lanes_begin(&shared.deployment.version, &progress_log).await?;
     if begun != progress_log || (is_first && archive.has_snapshot(&id).await?) {
@@ -145,7 +149,8 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         return Err(NotOpen::BeyondTheEnd { id, position: known.at, end: bounds.end });
     }
     let (lane, past, is_warmed) = state(shared, &archive, &id, &known, &bounds).await?;
-    let catch_up = (is_warmed && past.from < known.at).then(|| (known.at, known.fronts.clone()));
+    // Also where there is nothing to be read: a lane that is warmed begins without a front.
+    let catch_up = is_warmed.then_some(known.at);
     // What was deleted before the deployment began does not matter. Where the log begins with what is needed, it may have held more of it.
     let begins_too_late = is_warmed && past.from <= bounds.start && bounds.begin < bounds.start;
     let is_incomplete = past.warm_from < bounds.start || begins_too_late;
@@ -162,6 +167,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         lane,
         progress,
         from: known.from,
+        fronts: known.fronts,
         changes: known.changes,
         warm_from: past.warm_from.max(bounds.start),
         ahead: checked.map(|checked| Check::new(checked.witness, checked.offset, has_holes)),

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
-use platform::kafka::{KafkaError, TransactionError};
+use platform::kafka::TransactionError;
 use platform::task::blocking;
+use platform::telemetry::error_text;
 use shared_logic::contracts::stream::Checked;
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, Fronts, Lane, LaneError, OutputPosition, Progress, Records};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::open::OpenLane;
@@ -20,6 +21,8 @@ use super::publish::{NotPublished, Publisher};
 use super::snapshot::Snapshots;
 use super::source::Shared;
 use super::warm;
+use crate::log::ends::Ends;
+use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::{Handed, MicroBatch};
 use crate::read::{Assignment, Start};
 
@@ -61,9 +64,6 @@ pub enum Interrupted {
     /// Nothing more can be published.
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
-    /// Kafka did not answer.
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
 }
 
 impl Interrupted {
@@ -102,7 +102,7 @@ pub async fn run(
         witness: None,
         ahead: open.ahead,
         check: None,
-        seal_at: open.catch_up.as_ref().map(|(at, _)| *at),
+        seal_at: open.catch_up,
         truncated: tell,
         to_loop,
     };
@@ -112,9 +112,13 @@ pub async fn run(
     }
     let id = open.id.clone();
     let mut operating = Operating::new(open, Arc::clone(shared));
-    let mut why = match operating.run(handed, stop).await {
-        Ok(never) => match never {},
-        Err(why) => why,
+    // Whatever it waits for: Kafka may not answer for long, and what is decided and not published is decided again.
+    let mut why = tokio::select! {
+        ended = operating.run(handed) => match ended {
+            Ok(never) => match never {},
+            Err(why) => why,
+        },
+        () = stop.cancelled() => Interrupted::Stopped,
     };
     if let Ok(at) = truncated.try_recv() {
         why = Interrupted::Truncated { id, at };
@@ -137,6 +141,8 @@ struct Operating {
     /// When it was last asked whether an incomplete past has passed.
     past_asked: Instant,
     checked: Option<Checked>,
+    /// The witness at the end of what was taken last, until all of that is decided.
+    ahead: Option<Checked>,
     /// Since when nothing was read.
     quiet_since: Instant,
 }
@@ -145,8 +151,13 @@ impl Operating {
     fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
         let OpenLane { id, mut lane, .. } = open;
         lane.set_incomplete(open.incomplete_from.is_some());
-        let fronts = open.catch_up.as_ref().map_or_else(|| lane.fronts(), |(_, fronts)| fronts.clone());
-        let start = Parcel { outputs: Vec::new(), positions: open.from.clone(), fronts, checked: open.checked };
+        // Not the lane's own fronts: by a snapshot it begins before these positions.
+        let start = Parcel {
+            outputs: Vec::new(),
+            positions: open.from.clone(),
+            fronts: open.fronts.clone(),
+            checked: open.checked,
+        };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
         let notes_start = open.is_first || rekeys || !open.changes.is_empty();
         let mut publisher = Publisher::new(
@@ -167,19 +178,16 @@ impl Operating {
             id,
             lane: Some(lane),
             from: open.from,
-            catch_up: open.catch_up,
+            catch_up: open.catch_up.map(|at| (at, open.fronts)),
             incomplete_from: open.incomplete_from,
             past_asked: Instant::now(),
             checked: open.checked,
+            ahead: None,
             quiet_since: Instant::now(),
         }
     }
 
-    async fn run(
-        &mut self,
-        mut handed: mpsc::Receiver<Handed>,
-        stop: &CancellationToken,
-    ) -> Result<std::convert::Infallible, Interrupted> {
+    async fn run(&mut self, mut handed: mpsc::Receiver<Handed>) -> Result<std::convert::Infallible, Interrupted> {
         let mut progress = Progress::Idle;
         loop {
             if self.notes_start && self.is_there() {
@@ -195,7 +203,7 @@ impl Operating {
             let decides = progress == Progress::More;
             if !decides {
                 self.keep_snapshot().await;
-                self.ask_past().await?;
+                self.ask_past().await;
                 self.publisher.close_idle_producer().await;
             }
             let look = self.publisher.next_look();
@@ -207,7 +215,6 @@ impl Operating {
                 },
                 finished = self.publisher.finished() => finished?,
                 () = tokio::time::sleep(look) => {}
-                () = stop.cancelled() => return Err(Interrupted::Stopped),
             }
         }
     }
@@ -227,9 +234,9 @@ impl Operating {
 
     /// Whether the lane has stood at its log's end for a while, so that other lanes of a re-keyed stream need not wait for it.
     fn is_idle(&self) -> bool {
-        let end = self.shared.ends.borrow().of.get(&self.id.partition).copied();
-        let stands = end.is_some_and(|end| self.lane.as_ref().is_some_and(|lane| lane.cursor() >= end));
-        stands && self.quiet_since.elapsed() >= self.shared.settings.idle_after.get()
+        let (ends, idle_after) = (self.shared.ends.borrow(), self.shared.settings.idle_after.get());
+        let stood = |lane: &Lane| stood_at_end(&ends, self.id.partition, lane.cursor(), self.quiet_since);
+        self.lane.as_ref().and_then(stood).is_some_and(|stood| stood >= idle_after)
     }
 
     /// Takes a micro-batch, and begins to decide.
@@ -262,22 +269,15 @@ impl Operating {
             marks: rows.marks,
         };
         self.snapshots.taken(records.offsets.len());
-        let progress =
-            self.step(Some((records, witness.map(|witness| Checked { offset: end, witness }), still))).await?;
-        Ok(progress)
+        self.ahead = witness.map(|witness| Checked { offset: end, witness });
+        self.step(Some((records, still))).await
     }
 
     /// Gives the lane records, if there are some, and has it decide for one step.
-    async fn step(
-        &mut self,
-        given: Option<(Records, Option<Checked>, crate::log::identity::PendingIdentity)>,
-    ) -> Result<Progress, Interrupted> {
+    async fn step(&mut self, given: Option<(Records, PendingIdentity)>) -> Result<Progress, Interrupted> {
         let outputs_max = self.shared.settings.max_outputs;
         let mut lane = self.lane.take().unwrap_or_else(|| unreachable!("a lane whose step failed takes no other"));
-        let (records, checked, still) = match given {
-            Some((records, checked, still)) => (Some(records), checked, Some(still)),
-            None => (None, None, None),
-        };
+        let (records, still) = given.unzip();
         let (lane, decided, progress) = blocking(move || {
             if let Some(records) = records {
                 lane.give(records)?;
@@ -293,8 +293,8 @@ impl Operating {
         {
             return Err(Interrupted::AnotherTopic { id: self.id.clone() });
         }
-        if progress == Progress::Idle && checked.is_some() {
-            self.checked = checked;
+        if progress == Progress::Idle {
+            self.checked = self.ahead.take().or(self.checked);
         }
         self.hand_on(decided);
         Ok(progress)
@@ -328,15 +328,24 @@ impl Operating {
     }
 
     /// T8: asks now and then whether the past that matters now lies where everything was read.
-    async fn ask_past(&mut self) -> Result<(), Interrupted> {
-        let Some(read_from) = self.incomplete_from else { return Ok(()) };
+    async fn ask_past(&mut self) {
+        let Some(read_from) = self.incomplete_from else { return };
         if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
-            return Ok(());
+            return;
         }
         self.past_asked = Instant::now();
         let lane = self.lane();
         let (fronts, at) = (lane.fronts(), lane.cursor());
-        let past = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await?;
+        let asked = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await;
+        let past = match asked {
+            Ok(past) => past,
+            // A lane that began again would have to read that past again, as it keeps no snapshot meanwhile.
+            Err(error) => {
+                let error = error_text(&error);
+                warn!(id = %self.id, error, "cannot ask whether the past that matters is whole again; asking later");
+                return;
+            }
+        };
         // Where it begins with the first record that was read, there may have been more of it.
         if past.warm_from >= read_from && past.from > read_from {
             info!(id = %self.id, "the past that matters is whole again");
@@ -344,6 +353,32 @@ impl Operating {
             self.lane_mut().set_incomplete(false);
             self.publisher.set_incomplete(false);
         }
-        Ok(())
+    }
+}
+
+/// For how long a lane with that cursor, which has read nothing since then, was known to stand at its log's end. That is by when the end
+/// was asked for: while Kafka cannot be asked, nothing is read either, whatever others write.
+fn stood_at_end(ends: &Ends, partition: i32, cursor: i64, quiet_since: Instant) -> Option<Duration> {
+    let end = ends.of.get(&partition)?;
+    ends.asked?.checked_duration_since(quiet_since).filter(|_| cursor >= *end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_idle_by_an_end_that_was_asked_for_since() {
+        let quiet_since = Instant::now();
+        let after = Duration::from_secs(30);
+        let ends = |asked| Ends { asked, of: [(3, 100)].into(), ..Ends::default() };
+        let stood = |ends: &Ends, cursor| stood_at_end(ends, 3, cursor, quiet_since);
+        assert_eq!(stood(&ends(Some(quiet_since + after)), 100), Some(after));
+        assert_eq!(stood(&ends(Some(quiet_since + after)), 99), None, "there is more to read");
+        let before = ends(Some(quiet_since));
+        let later = Instant::now() + after;
+        assert_eq!(stood_at_end(&before, 3, 100, later), None, "it has read something since");
+        assert_eq!(stood(&before, 100), Some(Duration::ZERO), "however late it is by now");
+        assert_eq!((stood(&ends(None), 100), stood(&Ends::default(), 100)), (None, None));
     }
 }
