@@ -41,8 +41,10 @@ impl Reconciler {
             retired::take_out(&mut again, &counted, &facts)?;
             // It names what is counted. New events are compared among themselves, and enter it with the next reconcile.
             if !source.event_id.is_empty() {
-                if let Counted::Staged(staged) = &counted {
-                    identities::begin_with(staged, archive, source).await?;
+                if let Counted::Staged(staged) = &counted
+                    && let Some(days) = &staged.identities
+                {
+                    identities::begin_with(days, &staged.cut, staged.archive_version, archive, source).await?;
                 }
                 let (index, rows_read) =
                     identities::up_to(&retired::indexed(own, &counted), archive, source, &files, self.rows_at_once())

@@ -21,7 +21,6 @@ use tracing::{debug, warn};
 use super::cut;
 use super::erased::Erased;
 use super::error::MetricError;
-use super::plan::Staged;
 use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Wanted};
 
@@ -83,23 +82,29 @@ pub(super) async fn is_begun(archive: &Archive, source: &Source) -> Result<bool,
 }
 
 /// Begins the index with the runs that a rebuild has made of all events that it counted, unless there is an index that can be used.
-/// Whatever speaks against them, [`up_to`] makes others.
+/// Whatever speaks against them, [`up_to`] makes others. `days` are the runs by day, `cut` is up to where they name events, and
+/// `archive_version` the version that these were read from.
 ///
 /// # Errors
 /// If the archive or the index cannot be read or written.
-pub(super) async fn begin_with(staged: &Staged, archive: &Archive, source: &Source) -> Result<(), StoreError> {
+pub(super) async fn begin_with(
+    days: &BTreeMap<String, Vec<Run>>,
+    cut: &Offsets,
+    archive_version: u64,
+    archive: &Archive,
+    source: &Source,
+) -> Result<(), StoreError> {
     let (rules, facts) = (source.rules(), archive.facts());
-    let Some(days) = &staged.identities else { return Ok(()) };
     // A rebuild counts no retired days, of which an index has to say that it may lack events.
-    if archive.version() < staged.archive_version || facts.retired_before.is_some() {
+    if archive.version() < archive_version || facts.retired_before.is_some() {
         return Ok(());
     }
     let mut index = usable(archive, &rules).await?;
     if index.covered.iter().next().is_some() || !archive.has_runs(&rules, days).await? {
         return Ok(());
     }
-    cover(&mut index, &staged.cut, &facts);
-    index.archive_version = staged.archive_version;
+    cover(&mut index, cut, &facts);
+    index.archive_version = archive_version;
     index.days.clone_from(days);
     platform::failpoints::pass("reconcile::before_identities");
     // If another process was faster, its index is used.

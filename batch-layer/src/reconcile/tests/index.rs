@@ -122,14 +122,15 @@ async fn an_index_begins_with_what_a_rebuild_has_counted_and_is_the_one_that_is_
     assert_eq!(bench.read().await, (1, Some(7), 4));
     let (begun, rows_read) = up_to(&bench, 7).await;
     assert_eq!(rows_read, 0);
+    let ids = [1, 2, 3, A_DAY, A_DAY + 1];
+    let all = BTreeSet::from([(1, 0), (1, 6), (2, 2), (A_DAY, 1), (A_DAY, 3), (A_DAY + 1, 5)]);
+    assert_eq!(named(&bench, &begun, &ids).await, all);
     std::fs::remove_dir_all(folder(&bench)).expect("removed");
     let (read, rows_read) = up_to(&bench, 7).await;
     assert_eq!(rows_read, 7);
     let noted = |index: &Identities| (index.covered.clone(), index.held.clone(), index.lasts_from.clone());
     assert_eq!(noted(&begun), noted(&read));
-    let ids = [1, 2, 3, A_DAY, A_DAY + 1];
-    let all = BTreeSet::from([(1, 0), (1, 6), (2, 2), (A_DAY, 1), (A_DAY, 3), (A_DAY + 1, 5)]);
-    assert_eq!((named(&bench, &begun, &ids).await, named(&bench, &read, &ids).await), (all.clone(), all));
+    assert_eq!(named(&bench, &read, &ids).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
