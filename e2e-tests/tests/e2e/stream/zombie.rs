@@ -2,17 +2,17 @@
 //! and the first wakes up: it writes nothing more of what it had decided.
 
 use anyhow::Result;
-use e2e_tests::watch::{lines_with, prints_again};
+use e2e_tests::watch::lines_with;
 use e2e_tests::{Layer, Scenario, busy_scenario};
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use super::payments::{Mix, Payments};
 
 const SOME: usize = 200;
 /// How long a thread stays where the worker is frozen. What it does when it wakes up comes first.
 const LONG_ENOUGH_MS: u32 = 5_000;
-/// What a worker prints whose lane could not publish.
-const INTERRUPTED: &str = "a lane was interrupted; it starts again";
+/// What a worker prints whose lane could not publish, or whose partitions another one has: whichever it notices first.
+const ENDED: [&str; 2] = ["a lane was interrupted; it starts again", "partition revoked"];
 
 /// The records are with the broker, and the transaction is not committed.
 #[test]
@@ -38,12 +38,16 @@ async fn wakes_up(scenario: &Scenario, fail_point: &str) -> Result<()> {
     payments.send(SOME)?;
     zombie.line_with(&format!("failpoint {fail_point}"), DEADLINE).await?;
     zombie.suspend()?;
-    let before = lines_with(&zombie, INTERRUPTED)?;
+    let before = ended(&zombie)?;
     other.start(Layer::Speed).await?;
     payments.send(SOME)?;
     payments.are_written().await?;
     zombie.resume()?;
-    prints_again(&zombie, INTERRUPTED, before).await?;
+    wait_for("the lanes of the first worker to end", DEADLINE, async || {
+        let lines = ended(&zombie)?;
+        Ok(Progress::when(lines > before, format_args!("{lines} lines, as before")))
+    })
+    .await?;
     // Both are at work.
     payments.send(SOME)?;
     payments.are_written().await?;
@@ -57,4 +61,9 @@ async fn wakes_up(scenario: &Scenario, fail_point: &str) -> Result<()> {
     other.kill(Layer::Speed);
     payments.send(SOME)?;
     payments.end_exactly().await
+}
+
+/// On how many lines a worker has said that a lane ended.
+fn ended(worker: &Process) -> Result<usize> {
+    ENDED.iter().map(|line| lines_with(worker, line)).sum()
 }
