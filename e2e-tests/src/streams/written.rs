@@ -31,6 +31,8 @@ pub struct Stream {
     pub has_late: bool,
     /// Whether its topic gained partitions, so that outputs may say that they are partial.
     pub has_grown: bool,
+    /// Whether its lanes were warmed behind a re-keying map: then they may not be sure of their past, and say so.
+    pub may_be_unsure: bool,
 }
 
 /// Something that a stream has written.
@@ -73,6 +75,7 @@ impl Stream {
             is_rekeying: false,
             has_late: true,
             has_grown: false,
+            may_be_unsure: false,
         }
     }
 
@@ -177,6 +180,9 @@ impl Stream {
                 let said = document.as_object_mut().context("no object")?;
                 if self.has_grown {
                     said.shift_remove("partial");
+                }
+                if self.may_be_unsure {
+                    said.shift_remove("incomplete");
                 }
                 let names = ["output_id", "output_time"].into_iter().chain(fields.keys().map(String::as_str));
                 let names: Vec<&str> = names.collect();

@@ -37,6 +37,8 @@ pub(crate) struct Payments {
     producer: Producer,
     generator: Generator,
     has_grown: bool,
+    /// Whether lanes were warmed.
+    pub(crate) has_warmed: bool,
 }
 
 impl Payments {
@@ -56,7 +58,7 @@ impl Payments {
     /// Payments for that stage, which happened before it was ready.
     pub(crate) fn of(stage: Stage, count: i32, mix: Mix) -> Result<Payments> {
         let generator = Generator::new(stage.rng(), stage.now_us / 1_000, count, mix);
-        Ok(Payments { producer: stage.producer()?, stage, generator, has_grown: false })
+        Ok(Payments { producer: stage.producer()?, stage, generator, has_grown: false, has_warmed: false })
     }
 
     /// [`Payments::setup`] and [`Payments::of`]; nothing where there is only a stand-in for the broker.
@@ -105,7 +107,9 @@ impl Payments {
     /// Where a stream writes.
     pub(crate) fn stream(&self, kind: Kind) -> Stream {
         let stream = Stream::of(&self.stage.topic, kind.name());
-        Stream { is_rekeying: kind.is_rekeying(), has_late: kind.has_late(), has_grown: self.has_grown, ..stream }
+        let may_be_unsure = self.has_warmed && kind.from().is_some();
+        let (is_rekeying, has_late, has_grown) = (kind.is_rekeying(), kind.has_late(), self.has_grown);
+        Stream { is_rekeying, has_late, has_grown, may_be_unsure, ..stream }
     }
 
     /// The records that a stream reads.

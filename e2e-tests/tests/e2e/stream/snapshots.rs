@@ -34,10 +34,8 @@ enum Fault {
 #[test]
 fn streams_snapshots_lost() {
     scenario("streams_snapshots_lost", async |scenario| {
-        // A lane that is warmed where another one has been idle is not sure of its past, and says so.
-        let setup = Payments::setup(scenario, 2).set("streams.idle_after", "1h");
-        let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
-        let mut payments = Payments::of(stage, 2, Mix::Usual)?;
+        let Some(mut payments) = Payments::start(scenario, 2, Mix::Usual).await? else { return Ok(()) };
+        payments.has_warmed = true;
         let store = payments.stage.deployment.store();
         for fault in [Fault::Deleted, Fault::Torn, Fault::Changed, Fault::OfOthers, Fault::NewestTorn] {
             payments.send(SOME)?;
