@@ -46,6 +46,9 @@ pub fn client_config(settings: &settings::Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "braid");
+    // A question about a missing topic must not have the broker create it, with partitions of its own choice. Consumers do not ask so
+    // anyway; librdkafka's producers do, and questions are put by one.
+    config.set("allow.auto.create.topics", "false");
     // Reconnects within a second to a broker that was away; librdkafka's default is up to ten.
     config.set("reconnect.backoff.max.ms", "1000");
     for (name, value) in settings.client.iter() {

@@ -221,8 +221,6 @@ fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
     let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
     // As Kafka's own clients partition, so records with the same key meet in one partition.
     config.set("partitioner", "murmur2_random");
-    // A topic that is missing is missed, not created by the broker with partitions of its own choice.
-    config.set("allow.auto.create.topics", "false");
     // A commit sends what is waiting at once.
     config.set("linger.ms", "5");
     // The topic says what is too large: librdkafka's default is less than a topic's, so that the lane of a source that holds such an

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use platform::kafka::{Bound, KafkaError, OwnedRecord, read_committed};
-use shared_logic::contracts::stream::{ProgressKey, Published};
+use shared_logic::contracts::stream::{ProgressNoted, Published};
 
 use super::source::Shared;
 
@@ -23,53 +23,13 @@ pub async fn read(shared: &Shared, partition: i32) -> Result<Progress, KafkaErro
         Ok::<_, KafkaError>(offsets.get(&partition).copied().unwrap_or_default())
     };
     let (start, end) = (bound(Bound::Start).await?, bound(Bound::End).await?);
-    let progress = Arc::new(Mutex::new(Progress::new()));
-    let taken = Arc::clone(&progress);
-    let visit = move |record: OwnedRecord| take(&mut taken.lock().unwrap_or_else(PoisonError::into_inner), &record);
+    let noted = Arc::new(Mutex::new(ProgressNoted::default()));
+    let taken = Arc::clone(&noted);
+    let visit = move |record: OwnedRecord| {
+        let mut noted = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.take(record.key.as_deref(), record.payload.as_deref());
+    };
     read_committed(&shared.kafka, &topic, partition, start, end, visit).await?;
-    let progress = std::mem::take(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner));
+    let progress = std::mem::take(&mut noted.lock().unwrap_or_else(PoisonError::into_inner).published);
     Ok(progress)
-}
-
-/// A record takes the place of an older one of its key. What no lane has written says nothing.
-fn take(progress: &mut Progress, record: &OwnedRecord) {
-    let key = record.key.as_deref().and_then(ProgressKey::of);
-    let value = record.payload.as_deref().and_then(Published::of);
-    if let (Some(ProgressKey::Stream(stream)), Some(published)) = (key, value) {
-        progress.insert(stream, published);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use shared_logic::stream::{Fronts, OutputPosition};
-
-    use super::*;
-
-    #[test]
-    fn the_newest_record_of_a_stream_counts_and_what_others_wrote_does_not() {
-        let published = |offset| Published {
-            log: "log".to_owned(),
-            position: OutputPosition::before(offset),
-            fronts: Fronts::new(false),
-            definition: "0123456789abcdef".parse().expect("a hash"),
-            checked: None,
-            incomplete: false,
-        };
-        let record = |key: &str, payload: Vec<u8>| OwnedRecord {
-            offset: 0,
-            timestamp_ms: None,
-            key: Some(key.as_bytes().to_vec()),
-            payload: Some(payload),
-            headers: Vec::new(),
-        };
-        let json = |offset| published(offset).to_bytes();
-        let mut progress = Progress::new();
-        take(&mut progress, &record("a", json(1)));
-        take(&mut progress, &record("b", json(5)));
-        take(&mut progress, &record("a", json(2)));
-        take(&mut progress, &record("a", b"not ours".to_vec()));
-        take(&mut progress, &record("a/changed/log/7", b"{}".to_vec()));
-        assert_eq!(progress, Progress::from([("a".to_owned(), published(2)), ("b".to_owned(), published(5))]));
-    }
 }

@@ -227,4 +227,30 @@ mod tests {
         assert_eq!(noted.changes_of("a", "log").map(|(offset, _)| offset).collect::<Vec<_>>(), [9, 10]);
         assert_eq!(noted.changes_of("b", "log").count(), 1);
     }
+
+    #[test]
+    fn the_newest_record_of_a_stream_counts_and_what_others_wrote_does_not() {
+        let published = |offset| Published {
+            log: "log".to_owned(),
+            position: OutputPosition::before(offset),
+            fronts: Fronts::new(false),
+            definition: "0123456789abcdef".parse().expect("a hash"),
+            checked: None,
+            incomplete: false,
+        };
+        let mut noted = ProgressNoted::default();
+        for (key, value) in [
+            ("a", published(1).to_bytes()),
+            ("b", published(5).to_bytes()),
+            ("a", published(2).to_bytes()),
+            ("a", b"not ours".to_vec()),
+            ("a/changed/log/7", b"{}".to_vec()),
+        ] {
+            noted.take(Some(key.as_bytes()), Some(&value));
+        }
+        noted.take(Some(b"b"), None);
+        noted.take(None, Some(&published(9).to_bytes()));
+        let expected = BTreeMap::from([("a".to_owned(), published(2)), ("b".to_owned(), published(5))]);
+        assert_eq!((noted.published, noted.changes.len()), (expected, 0));
+    }
 }
