@@ -15,7 +15,8 @@ const SOME: usize = 300;
 #[test]
 fn streams_output_missing() {
     scenario("streams_output_missing", async |scenario| {
-        let setup = Payments::setup(scenario, PARTITIONS).running(&[Layer::Archive]);
+        // An archiver that starts creates what is missing, as `init` does.
+        let setup = Payments::setup(scenario, PARTITIONS).running(&[]);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
         let (spent, brokers) = (payments.stream(Kind::Spent), payments.stage.brokers.clone());
@@ -26,6 +27,7 @@ fn streams_output_missing() {
         speed.line_with(&waits, DEADLINE).await?;
         ensure!(payments.stream(Kind::Alerts).read(&brokers)?.is_empty(), "a lane of the same source did not wait");
         payments.stage.deployment.batch(&["init"])?.success(DEADLINE).await?;
+        payments.stage.deployment.start(Layer::Archive).await?;
         payments.are_written().await?;
         payments.end_exactly().await
     });
