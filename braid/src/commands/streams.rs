@@ -80,7 +80,8 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     for source in catalog.sources.values() {
         let is_wanted = |name: &String| args.names.is_empty() || args.names.contains(name);
         if catalog.streams_of(&source.name).any(|stream| is_wanted(&stream.name)) {
-            let all = standing::of_source(&settings, &storage, &catalog, source).await?;
+            let all = standing::of_source(&settings, &storage, &catalog, source).await;
+            let all = all.with_context(|| asked(&source.name, &settings))?;
             standings.extend(all.into_iter().filter(|standing| is_wanted(&standing.stream)));
         }
     }
@@ -90,6 +91,14 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     };
     print(&text)?;
     Ok(if standings.iter().all(is_well) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where it is looked, and how to look elsewhere.
+fn asked(source: &str, settings: &Settings) -> String {
+    let brokers = &settings.kafka.brokers;
+    format!(
+        "the streams over {source}, by Kafka at {brokers} (`--kafka` names another; `braid up` prints its own when it is ready)"
+    )
 }
 
 /// Whether nothing stops a stream, and its last check has found no difference.
@@ -105,7 +114,8 @@ async fn set(
     dry_run: bool,
 ) -> Result<ExitCode> {
     let source = catalog.source(source)?;
-    let lanes = set_published(settings, storage, catalog, source, dry_run).await?;
+    let lanes = set_published(settings, storage, catalog, source, dry_run).await;
+    let lanes = lanes.with_context(|| asked(&source.name, settings))?;
     for lane in &lanes {
         for (stream, position) in &lane.positions {
             let how = match (lane.is_known, dry_run) {

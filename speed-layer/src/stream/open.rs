@@ -62,6 +62,12 @@ pub enum NotOpen {
         /// The topic's name.
         topic: String,
     },
+    /// R7: the topic is not the one any more that was described first.
+    #[error("topic {topic} was deleted or created again meanwhile")]
+    AnotherTopic {
+        /// The topic's name.
+        topic: String,
+    },
     /// The archive does not know the partition yet.
     #[error("the archive has not begun partition {partition}; is `batch-layer archive` running?")]
     NotArchived {
@@ -135,6 +141,11 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
     // worker publishes meanwhile is found when the lane is taken over.
     let progress = progress::read(shared, partition).await?;
+    // R7: another worker may have published of a later topic of that name; its progress would pass for that of this one.
+    let again = shared.topics.describe(topic).await?;
+    if again.is_none_or(|again| again.log != described.log) {
+        return Err(NotOpen::AnotherTopic { topic: topic.clone() });
+    }
     let is_first = progress.is_empty();
     let archive = shared.archive().await?.ok_or(NotOpen::NotArchived { partition })?;
     let id = archive.facts().current(&described.log, partition);

@@ -247,6 +247,9 @@ impl Publisher {
     /// The records of a transaction, and what is published once it has taken effect.
     fn transaction(&self, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, Progress) {
         let streams = self.shared.plan.streams();
+        for (at, stream) in streams.iter().enumerate() {
+            count(&stream.name, parcel.outputs.iter().filter(|decided| decided.stream == at));
+        }
         let topics: Vec<(Arc<str>, Arc<str>)> =
             streams.iter().map(|stream| (stream.topic.as_str().into(), stream.late_topic.as_str().into())).collect();
         let mut records: Vec<Written> =
@@ -299,12 +302,10 @@ impl Publisher {
         let (id, position, definition) = (&self.id, decided.position, &stream.definition);
         let (topic, partition, headers) = match &decided.kind {
             DecidedKind::Output => {
-                counter!("braid_stream_outputs_total", "stream" => stream.name.clone()).increment(1);
                 let headers = output_headers(&stream.name, id, position, definition, stream.rekeys);
                 (topic, (!stream.rekeys).then_some(id.partition), headers)
             }
             DecidedKind::Late { missed } => {
-                counter!("braid_stream_late_total", "stream" => stream.name.clone()).increment(1);
                 let headers = late_headers(&stream.name, id, position, definition, missed.as_ref());
                 (late_topic, Some(id.partition), headers)
             }
@@ -317,6 +318,19 @@ impl Publisher {
             headers,
         }
     }
+}
+
+/// Counts what a transaction holds of a stream, all at once.
+fn count<'a>(stream: &str, decided: impl Iterator<Item = &'a Decided>) {
+    let (mut outputs, mut late) = (0, 0);
+    for decided in decided {
+        match decided.kind {
+            DecidedKind::Output => outputs += 1,
+            DecidedKind::Late { .. } => late += 1,
+        }
+    }
+    counter!("braid_stream_outputs_total", "stream" => stream.to_owned()).increment(outputs);
+    counter!("braid_stream_late_total", "stream" => stream.to_owned()).increment(late);
 }
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
