@@ -32,8 +32,8 @@ use platform::store::{DataFile, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::{
-    ERASED, ERROR, Facts, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, RULES, TIMESTAMP, field_column,
-    record_columns,
+    ERASED, ERROR, Facts, HASH, HEADERS, KEY, LOG, OFFSET, PARTITION, PARTITION_OFFSETS, RAW, RULES, TIMESTAMP,
+    field_column, record_columns,
 };
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
@@ -48,10 +48,10 @@ use crate::rows::{self, RowsError};
 
 pub(crate) use self::places::{Ranges, within};
 
-/// The columns whose smallest and largest values are kept with a file: where its rows lie, their rules, and when they happened, in
-/// the column [`event_time_column`].
-pub(crate) fn ranged(event_time: &str) -> [&str; 5] {
-    [LOG, PARTITION, OFFSET, RULES, event_time]
+/// The columns whose smallest and largest values are kept with a file: where its rows lie, altogether and in each partition, their
+/// rules, and when they happened, in the column [`event_time_column`].
+pub(crate) fn ranged(event_time: &str) -> [&str; 6] {
+    [LOG, PARTITION, OFFSET, PARTITION_OFFSETS, RULES, event_time]
 }
 
 /// The column of the event time. `declared` are the columns of the table; where it is `None`, the columns of fields have the
@@ -265,6 +265,7 @@ pub(crate) fn may_hold(file: &DataFile, ranges: &[OffsetRange]) -> bool {
         file.may_hold_text(LOG, &range.id.log)
             && file.may_hold(PARTITION, partition, partition)
             && file.may_hold(OFFSET, range.from, range.to - 1)
+            && file.may_hold_in_group(PARTITION_OFFSETS, &range.id.to_string(), range.from, range.to - 1)
     })
 }
 

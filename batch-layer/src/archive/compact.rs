@@ -174,7 +174,7 @@ fn groups(files: &[DataFile]) -> Vec<&[DataFile]> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::BTreeMap;
 
     use platform::registry::Registry;
     use platform::store::Committed;
@@ -206,14 +206,7 @@ mod tests {
     fn row_groups_hold_whole_files_in_their_order_and_are_not_too_large() {
         let mut dice = Dice::new(first_seed());
         for _ in 0..500 {
-            let file = |rows: u64| DataFile {
-                path: String::new(),
-                partition: String::new(),
-                size: 40 * rows as i64,
-                rows,
-                ranges: HashMap::new(),
-                text_ranges: HashMap::new(),
-            };
+            let file = |rows: u64| DataFile { size: 40 * rows as i64, rows, ..DataFile::default() };
             let files: Vec<DataFile> = (0..dice.below(40)).map(|_| file(dice.below(200_000) as u64)).collect();
             let groups = groups(&files);
             assert_eq!(groups.concat(), files);

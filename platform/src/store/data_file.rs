@@ -6,8 +6,10 @@ use deltalake::kernel::Remove;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::parquet::Ranges;
+
 /// A data file of a table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Its path relative to the table.
     pub path: String,
@@ -21,6 +23,10 @@ pub struct DataFile {
     pub ranges: HashMap<String, (i64, i64)>,
     /// The smallest and largest value of the text columns for which the writer recorded them.
     pub text_ranges: HashMap<String, (String, String)>,
+    /// The smallest and largest value of an integer column within each group of rows, by the columns' and the group's names: see
+    /// [`Table::write`](super::Table::write). It tells more than `ranges`, where groups' values lie far from each other.
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    pub group_ranges: HashMap<String, BTreeMap<String, (i64, i64)>>,
 }
 
 impl DataFile {
@@ -43,7 +49,13 @@ impl DataFile {
         self.text_ranges.get(column).is_none_or(|(low, high)| low.as_str() <= text && text <= high.as_str())
     }
 
-    /// Its rows and ranges as Delta statistics.
+    /// Whether the file may hold rows of that group whose value lies in `[from, to]`; `columns` are as the writer has named them.
+    pub fn may_hold_in_group(&self, columns: &str, group: &str, from: i64, to: i64) -> bool {
+        let lies_in = |(low, high): &(i64, i64)| *low <= to && from <= *high;
+        self.group_ranges.get(columns).is_none_or(|groups| groups.get(group).is_some_and(lies_in))
+    }
+
+    /// Its rows and ranges as Delta statistics. Those of groups are besides, where readers that do not know them look for nothing.
     pub(super) fn stats(&self) -> Value {
         let mut min = serde_json::Map::new();
         let mut max = serde_json::Map::new();
@@ -55,7 +67,11 @@ impl DataFile {
             min.insert(name.clone(), low.as_str().into());
             max.insert(name.clone(), high.as_str().into());
         }
-        json!({"numRecords": self.rows, "minValues": min, "maxValues": max, "nullCount": {}})
+        let mut stats = json!({"numRecords": self.rows, "minValues": min, "maxValues": max, "nullCount": {}});
+        if !self.group_ranges.is_empty() {
+            stats[GROUP_RANGES] = json!(self.group_ranges);
+        }
+        stats
     }
 
     /// The action that removes it.
@@ -72,20 +88,22 @@ impl DataFile {
     }
 }
 
-type Stats = (u64, HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
+/// The member of Delta statistics that holds the ranges of groups.
+const GROUP_RANGES: &str = "braidGroupRanges";
 
 /// The number of rows and the ranges from a file's Delta statistics, as far as these contain them.
-pub(super) fn parse_stats(stats: &str) -> Stats {
+pub(super) fn parse_stats(stats: &str) -> (u64, Ranges) {
     let stats: Value = serde_json::from_str(stats).unwrap_or_default();
     let rows = stats["numRecords"].as_u64().unwrap_or_default();
-    let (mut ranges, mut text_ranges) = (HashMap::new(), HashMap::new());
+    let groups = serde_json::from_value(stats[GROUP_RANGES].clone()).unwrap_or_default();
+    let mut ranges = Ranges { groups, ..Ranges::default() };
     for (name, low) in stats["minValues"].as_object().into_iter().flatten() {
         let high = &stats["maxValues"][name];
         if let (Some(low), Some(high)) = (low.as_i64(), high.as_i64()) {
-            ranges.insert(name.clone(), (low, high));
+            ranges.numbers.insert(name.clone(), (low, high));
         } else if let (Some(low), Some(high)) = (low.as_str(), high.as_str()) {
-            text_ranges.insert(name.clone(), (low.to_owned(), high.to_owned()));
+            ranges.texts.insert(name.clone(), (low.to_owned(), high.to_owned()));
         }
     }
-    (rows, ranges, text_ranges)
+    (rows, ranges)
 }

@@ -1,8 +1,10 @@
 //! Frames to Parquet files and back, through any object store.
 //!
-//! - `encode`: frames to bytes, and how much work is put into it.
+//! - `encode`: frames to bytes, and how much work is put into it;
+//! - `ranges`: the smallest and largest values of columns, which are recorded with a file.
 
 mod encode;
+mod ranges;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,6 +21,7 @@ use super::{DataFile, StoreError};
 
 pub(super) use self::encode::Effort;
 pub use self::encode::RowGroups;
+pub(super) use self::ranges::Ranges;
 
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -39,7 +42,7 @@ pub(super) async fn write(
     effort: Effort,
 ) -> Result<DataFile, StoreError> {
     let failed = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
-    let (rows, ranges) = (frame.height() as u64, encode::ranges(&frame, ranged).map_err(failed)?);
+    let (rows, ranges) = (frame.height() as u64, Ranges::of(&frame, ranged).map_err(failed)?);
     let bytes = crate::task::blocking(move || encode::encoded(frame, effort)).await.map_err(failed)?;
     put(store, table, &format!("{folder}{partition}"), partition, bytes, rows, ranges).await
 }
@@ -63,7 +66,7 @@ async fn put(
     partition: &str,
     bytes: Vec<u8>,
     rows: u64,
-    (ranges, text_ranges): encode::Ranges,
+    ranges: Ranges,
 ) -> Result<DataFile, StoreError> {
     let path = format!("{folder}/{}.parquet", Uuid::new_v4());
     let size = bytes.len() as i64;
@@ -73,7 +76,7 @@ async fn put(
         table: table.to_owned(),
         source: Box::new(source),
     })?;
-    Ok(DataFile { path, partition: partition.to_owned(), size, rows, ranges, text_ranges })
+    Ok(ranges.of_file(path, partition.to_owned(), size, rows))
 }
 
 /// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its

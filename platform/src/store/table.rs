@@ -252,15 +252,17 @@ impl Table {
                 let partition = file.partition_values_map().into_values().next().flatten();
                 let partition =
                     partition.ok_or_else(|| self.foreign(format!("a file {} without a day", file.path())))?;
-                let (rows, ranges, text_ranges) = data_file::parse_stats(file.stats().as_deref().unwrap_or("{}"));
-                Ok(DataFile { path: file.path().into_owned(), partition, size: file.size(), rows, ranges, text_ranges })
+                let (rows, ranges) = data_file::parse_stats(file.stats().as_deref().unwrap_or("{}"));
+                Ok(ranges.of_file(file.path().into_owned(), partition, file.size(), rows))
             })
             .collect()
     }
 
     /// Writes a frame as a new file of that partition. The file belongs to the table once it is committed.
     ///
-    /// `ranged` names integer or text columns; their smallest and largest values are recorded with the file.
+    /// `ranged` names integer or text columns; their smallest and largest values are recorded with the file. `a/b/c` names an integer
+    /// column `c` whose values are recorded for each pair of a text `a` and an integer `b`, which together name a group, as in
+    /// `text/7`.
     ///
     /// # Errors
     /// If the frame cannot be encoded or the file cannot be written.

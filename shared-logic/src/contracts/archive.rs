@@ -43,6 +43,9 @@ pub const LOG: &str = "_log";
 pub const PARTITION: &str = "_partition";
 /// The record's offset.
 pub const OFFSET: &str = "_offset";
+/// The name under which a file's entry in the table's log has the smallest and largest offset of each partition, `<log>/<partition>`. One
+/// partition may be far behind another, so the range of all offsets says little.
+pub const PARTITION_OFFSETS: &str = "_log/_partition/_offset";
 /// The record's own timestamp, microseconds UTC; null if it has none.
 pub const TIMESTAMP: &str = "_timestamp";
 /// The record's key, bytes.

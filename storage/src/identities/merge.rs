@@ -18,7 +18,7 @@ use crate::Archive;
 /// A run that is too large is divided by so many bits, or by a multiple of them.
 const BITS: u32 = 4;
 /// At once, runs of at most so many times the entries of one are merged, which bounds the memory that it takes.
-const AT_ONCE: u64 = 8;
+const AT_ONCE: u64 = 4;
 /// With prefixes of this length runs are not divided further; they belong to days of more than 10^12 events.
 const BITS_MAX: u32 = 24;
 
@@ -48,7 +48,7 @@ impl Archive {
             groups.entry(run.prefix).or_default().push(run);
         }
         while let Some((prefix, merged)) = taken(&mut groups, rows_max) {
-            let mut entries = Entries::default();
+            let mut entries = Entries::with_capacity(merged.iter().map(|run| run.rows as usize).sum());
             for run in &merged {
                 entries.append(self.read_run(run).await?);
             }

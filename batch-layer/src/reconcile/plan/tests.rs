@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::OFFSET;
@@ -11,8 +11,7 @@ use super::*;
 const DAY: i64 = 20_567;
 
 fn file(day: &str, name: &str) -> DataFile {
-    let (ranges, text_ranges) = (HashMap::new(), HashMap::new());
-    DataFile { path: format!("{day}/{name}"), partition: day.to_owned(), size: 1, rows: 1, ranges, text_ranges }
+    DataFile { path: format!("{day}/{name}"), partition: day.to_owned(), size: 1, rows: 1, ..DataFile::default() }
 }
 
 fn files(days: &[&str], name: &str) -> Vec<DataFile> {

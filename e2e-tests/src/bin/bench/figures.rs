@@ -31,6 +31,11 @@ impl Figures {
         self.push(Figure { name: name.into(), value, unit, baseline: Some(baseline), ratio: Some(value / baseline) });
     }
 
+    /// What was measured under that name, if it was.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    }
+
     /// Writes them as JSON.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(&self.0)?;

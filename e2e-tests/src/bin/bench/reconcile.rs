@@ -1,7 +1,7 @@
-//! What a reconcile costs: `reconcile_full_…` counts millions of events of eight days at once, beside DuckDB, which counts the same files;
+//! What a reconcile costs: `reconcile_full_…` counts five million events of 60 days at once, beside DuckDB, which counts the same files;
 //! `reconcile_today_…` adds one per cent that happened today, and `reconcile_late_…` one per cent of which some are late by up to 60
-//! days. Of the new records, 3 % are copies, a tenth of these of events that were counted before. `reconcile_large_…` is the same with
-//! twenty million events of 60 days, and `busy_day_…` counts fifty million of a single day at once.
+//! days, beside the former. Of the new records, 3 % are copies, a tenth of these of events that were counted before.
+//! `reconcile_large_…` is the same with twenty million events, and `busy_day_…` counts fifty million of a single day at once.
 //!
 //! No Kafka takes part: the archive is written as the archiver writes it. The reconciles are processes of their own, whose starts
 //! are part of their times. `BENCH_RECONCILE_EVENTS`, `BENCH_LARGE_EVENTS` and `BENCH_BUSY_DAY_EVENTS` measure with other numbers.
@@ -25,40 +25,44 @@ const EVENTS: usize = 5_000_000;
 const LARGE: usize = 20_000_000;
 const BUSY_DAY: usize = 50_000_000;
 /// Over how many days the events lie that are counted first.
-const DAYS: i64 = 8;
-const LATE_DAYS: i64 = 60;
+const DAYS: i64 = 60;
 /// Of the new events, how many are late.
 const LATE: f64 = 0.02;
 /// The setting `reconcile.memory`. The process itself comes on top.
 const MEMORY_MIB: f64 = 512.0;
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    let events = amount("BENCH_RECONCILE_EVENTS", EVENTS)?;
-    for (name, days, late) in [("today", DAYS, 0.0), ("late", LATE_DAYS, LATE)] {
-        let mut world = World::new(scenario, &format!("reconcile-{name}"), days).await?;
-        world.archive_history(events).await?;
-        let full = world.reconcile().await?;
-        if name == "today" {
-            add_full_beside_duckdb(figures, "reconcile_full", &world, &full).await?;
-        }
-        let added = add_new(&mut world, events / 100, late).await?;
-        add_added(figures, &format!("reconcile_{name}"), events / 100, &added, &full);
+    measure_days(scenario, figures, "reconcile", amount("BENCH_RECONCILE_EVENTS", EVENTS)?).await
+}
+
+/// The same with more events.
+pub(crate) async fn measure_large(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
+    measure_days(scenario, figures, "reconcile_large", amount("BENCH_LARGE_EVENTS", LARGE)?).await?;
+    if let (Some(large), Some(small)) =
+        (figures.value(&peak_of("reconcile_large")), figures.value(&peak_of("reconcile")))
+    {
+        figures.beside("reconcile_large_full_over_full_peak_memory", large, "MiB", small);
     }
     Ok(())
 }
 
-/// The same with more events, which are archived once.
-pub(crate) async fn measure_large(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    let events = amount("BENCH_LARGE_EVENTS", LARGE)?;
-    let mut world = World::new(scenario, "reconcile-large", LATE_DAYS).await?;
+async fn measure_days(scenario: &Scenario, figures: &mut Figures, name: &str, events: usize) -> Result<()> {
+    let mut world = World::new(scenario, &name.replace('_', "-"), DAYS).await?;
     world.archive_history(events).await?;
     let full = world.reconcile().await?;
-    add_full_beside_duckdb(figures, "reconcile_large_full", &world, &full).await?;
-    for (name, late) in [("today", 0.0), ("late", LATE)] {
-        let added = add_new(&mut world, events / 100, late).await?;
-        add_added(figures, &format!("reconcile_large_{name}"), events / 100, &added, &full);
-    }
+    add_full_beside_duckdb(figures, name, &world, &full).await?;
+    let new = events / 100;
+    let today = add_new(&mut world, new, 0.0).await?;
+    add_added(figures, &format!("{name}_today"), new, &today, &full);
+    let late = add_new(&mut world, new, LATE).await?;
+    add_added(figures, &format!("{name}_late"), new, &late, &full);
+    figures.beside(format!("{name}_late_over_today_seconds"), late.seconds, "s", today.seconds);
+    figures.beside(format!("{name}_late_over_today_rows_read"), late.rows_read, "rows", today.rows_read);
     Ok(())
+}
+
+fn peak_of(name: &str) -> String {
+    format!("{name}_full_peak_memory")
 }
 
 /// A full reconcile of one day.
@@ -85,8 +89,8 @@ async fn add_full_beside_duckdb(figures: &mut Figures, name: &str, world: &World
     let (duckdb, rows) = DuckDb::find()?.count(&files, &world.folder.join("duckdb")).await?;
     ensure!(full.rows_written == rows as f64, "{} rows were written, and {rows} by DuckDB", full.rows_written);
     let rate = |seconds: f64| events as f64 / seconds;
-    figures.beside(format!("{name}_rows_per_second"), rate(full.seconds), "rows/s", rate(duckdb.seconds));
-    figures.beside(format!("{name}_peak_memory"), full.peak_mib, "MiB", MEMORY_MIB);
+    figures.beside(format!("{name}_full_rows_per_second"), rate(full.seconds), "rows/s", rate(duckdb.seconds));
+    figures.beside(peak_of(name), full.peak_mib, "MiB", MEMORY_MIB);
     Ok(())
 }
 

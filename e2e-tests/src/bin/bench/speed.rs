@@ -86,13 +86,20 @@ pub(crate) async fn measure(scenario: &Scenario, workload: Workload, figures: &m
     let of_worker = Usage::of(worker.id())?;
     let of_redis = Usage::of(stage.redis.id()?)?;
     let name = workload.name();
-    figures.beside(format!("speed_events_per_second_{name}"), rate, "events/s", bare);
+    figures.beside(rate_of(name), rate, "events/s", bare);
+    if let (Workload::TenMetrics, Some(one)) = (workload, figures.value(&rate_of(Keys::Zipf.name()))) {
+        figures.beside("speed_ten_metrics_over_one", rate, "events/s", one);
+    }
     let per_event = |usage: Usage| usage.cpu_seconds * 1e6 / EVENTS as f64;
     figures.add(format!("speed_worker_cpu_per_event_{name}"), per_event(of_worker), "µs");
     figures.add(format!("speed_redis_cpu_per_event_{name}"), per_event(of_redis), "µs");
     figures.add(format!("speed_worker_peak_memory_{name}"), of_worker.peak_mib, "MiB");
     figures.add(format!("speed_redis_peak_memory_{name}"), of_redis.peak_mib, "MiB");
     Ok(())
+}
+
+fn rate_of(name: &str) -> String {
+    format!("speed_events_per_second_{name}")
 }
 
 /// The shards of one topic, as Redis shows them.

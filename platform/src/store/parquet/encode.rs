@@ -1,12 +1,13 @@
 //! Frames to the bytes of Parquet files, and the ranges of their columns.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polars::io::parquet::write::BatchedWriter;
 use polars::polars_utils::compression::ZstdLevel;
 use polars::prelude::*;
+
+use super::Ranges;
 
 /// How many rows of a frame are encoded together. Readers skip such groups by the ranges of their columns, and hold few of them at
 /// a time, so they are smaller than usual; their descriptions are still less than a hundredth of a file.
@@ -53,8 +54,8 @@ pub struct RowGroups {
 }
 
 impl RowGroups {
-    /// No rows yet, of those columns. `ranged` names integer or text columns whose smallest and largest values are recorded
-    /// with the file.
+    /// No rows yet, of those columns. `ranged` names columns whose smallest and largest values are recorded with the file, as
+    /// [`Table::write`](crate::store::Table::write) says.
     ///
     /// # Errors
     /// If a column has a type that Parquet does not have.
@@ -83,9 +84,7 @@ impl RowGroups {
     /// If the frame has other columns.
     pub fn push(&mut self, mut frame: DataFrame) -> PolarsResult<()> {
         let ranged: Vec<&str> = self.ranged.iter().map(String::as_str).collect();
-        let (numbers, texts) = ranges(&frame, &ranged)?;
-        widen(&mut self.ranges.0, numbers);
-        widen(&mut self.ranges.1, texts);
+        self.ranges.widen(Ranges::of(&frame, &ranged)?);
         self.rows += frame.height() as u64;
         frame.rechunk_mut_par();
         self.writer.write_batch(&frame)
@@ -132,43 +131,6 @@ impl Write for Sink {
     }
 }
 
-/// The smallest and largest values of columns: of integers, and of texts.
-pub(super) type Ranges = (HashMap<String, (i64, i64)>, HashMap<String, (String, String)>);
-
-/// The ranges of those columns of the frame.
-pub(super) fn ranges(frame: &DataFrame, ranged: &[&str]) -> PolarsResult<Ranges> {
-    let (mut numbers, mut texts) = (HashMap::new(), HashMap::new());
-    for name in ranged {
-        // Of a column with one value in all rows, that value alone is looked at.
-        let values = frame.column(name)?.as_materialized_series_maintain_scalar();
-        if *values.dtype() == DataType::String {
-            let values = range(values.str()?.iter().flatten());
-            texts.extend(values.map(|(low, high)| ((*name).to_owned(), (low.to_owned(), high.to_owned()))));
-        } else {
-            let values = values.cast(&DataType::Int64)?;
-            numbers.extend(values.i64()?.min_max().map(|range| ((*name).to_owned(), range)));
-        }
-    }
-    Ok((numbers, texts))
-}
-
-/// The smallest and the largest value; `None` if there is none.
-fn range<T: Copy + Ord>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
-    let first = values.next()?;
-    Some(values.fold((first, first), |(low, high), value| (low.min(value), high.max(value))))
-}
-
-/// Widens ranges so that they hold others, too.
-fn widen<T: Ord>(ranges: &mut HashMap<String, (T, T)>, others: HashMap<String, (T, T)>) {
-    for (name, (low, high)) in others {
-        let range = match ranges.remove(&name) {
-            Some((lowest, highest)) => (low.min(lowest), high.max(highest)),
-            None => (low, high),
-        };
-        ranges.insert(name, range);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,8 +147,11 @@ mod tests {
             for part in parts {
                 groups.push(frame(part)).expect("encoded");
             }
-            let (bytes, rows, (numbers, texts)) = groups.finish().expect("finished");
-            assert_eq!((rows, numbers["n"], &texts["s"]), (5, (1, 9), &("t1".to_owned(), "t9".to_owned())));
+            let (bytes, rows, ranges) = groups.finish().expect("finished");
+            assert_eq!(
+                (rows, ranges.numbers["n"], &ranges.texts["s"]),
+                (5, (1, 9), &("t1".to_owned(), "t9".to_owned()))
+            );
             let mut reader = ParquetReader::new(io::Cursor::new(bytes));
             assert_eq!(reader.get_metadata().expect("a file").row_groups.len(), 3, "an empty one is none");
             assert_eq!(reader.finish().expect("read"), frame(&[5, 4, 9, 1, 7]));

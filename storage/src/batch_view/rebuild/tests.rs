@@ -1,12 +1,9 @@
-use std::collections::HashMap;
-
 use shared_logic::log::PartitionId;
 
 use super::*;
 
 fn file(path: &str) -> DataFile {
-    let (ranges, text_ranges) = (HashMap::new(), HashMap::new());
-    DataFile { path: path.to_owned(), partition: "2026-04-24".to_owned(), size: 1, rows: 1, ranges, text_ranges }
+    DataFile { path: path.to_owned(), partition: "2026-04-24".to_owned(), size: 1, rows: 1, ..DataFile::default() }
 }
 
 /// A rebuild of three days, of which those are counted, in these files.

@@ -12,7 +12,9 @@ use platform::settings;
 use platform::store::{Commit, Committed, DataFile, Store, Table};
 use polars::prelude::{AnyValue, Column, DataFrame, DataType, IntoColumn, Scalar, Schema, StringChunkedBuilder};
 use shared_logic::catalog::{Catalog, Source};
-use shared_logic::contracts::archive::{self, Facts, LOG, OFFSET, PARTITION, RULES, TIMESTAMP, record_columns};
+use shared_logic::contracts::archive::{
+    self, Facts, LOG, OFFSET, PARTITION, PARTITION_OFFSETS, RULES, TIMESTAMP, record_columns,
+};
 use shared_logic::log::PartitionId;
 use shared_logic::schema::INSTANT;
 use shared_logic::time::{day_of, format_day};
@@ -117,7 +119,7 @@ impl Archived {
         let written = parts.map(|(day, rows)| async move {
             let mut rows = rows.to_vec();
             rows.sort_by_key(|(partition, offset, _)| (*partition, *offset));
-            let ranged = [LOG, PARTITION, OFFSET, RULES, "occurred_at"];
+            let ranged = [LOG, PARTITION, OFFSET, PARTITION_OFFSETS, RULES, "occurred_at"];
             anyhow::Ok(self.table.write(&day, self.frame(&rows)?, &ranged).await?)
         });
         stream::iter(written).buffered(WRITES).try_collect().await
