@@ -84,6 +84,22 @@ pub fn source_config(catalog: &Catalog, source: &str) -> Vec<(&'static str, &'st
     if keeps_time(catalog, source) { vec![(TIMESTAMP_TYPE, BROKERS_TIME)] } else { Vec::new() }
 }
 
+/// How much of the log a lane has to read again that has lost its snapshots: the most that a stream over the source remembers, with its
+/// lateness and with what events may be ahead of their records. Microseconds. A session without `longest` may have begun at any time;
+/// only its gap counts here.
+pub fn past_us(catalog: &Catalog, source: &Source) -> i64 {
+    let remembered = catalog.streams_of(&source.name).filter_map(|stream| {
+        let remembers_us = match &stream.kind {
+            StreamKind::Map(_) => return None,
+            StreamKind::Window(window) => window.size_us,
+            StreamKind::Session(session) => session.gap_us.saturating_add(session.longest_us.unwrap_or(0)),
+            StreamKind::Detect(detect) => detect.history_us,
+        };
+        Some(remembers_us.saturating_add(stream.lateness_us).saturating_add(source.max_ahead_us))
+    });
+    remembered.max().unwrap_or(0)
+}
+
 /// How many bytes a batch may have in the topics that are written for the streams over `source`, whose topic has that configuration; `None`
 /// if that says nothing about it.
 ///
@@ -184,6 +200,15 @@ where = "n > 0"
         assert_eq!(bytes("by_n", "1000"), PRODUCERS_BATCH + ROOM_BYTES, "a batch of several");
         assert_eq!(bytes("by_n", "2147483647"), MESSAGE_BYTES_MOST);
         assert_eq!(message_bytes(&catalog.sources["s"], &config(&[])), None);
+    }
+
+    #[test]
+    fn what_is_read_again_is_the_longest_past_of_all_streams() {
+        let catalog = catalog();
+        let past = |source: &str| past_us(&catalog, &catalog.sources[source]);
+        let ahead_us = catalog.sources["s"].max_ahead_us;
+        assert_eq!(past("s"), 60_000_000 + 10_000_000 + ahead_us, "a window, and its lateness");
+        assert_eq!(past("by_n"), 0, "a map remembers nothing");
     }
 
     #[test]
