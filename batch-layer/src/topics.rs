@@ -39,7 +39,8 @@ pub enum NotChecked {
 pub async fn check(settings: &Settings, catalog: &Catalog) -> Result<Vec<Finding>, NotChecked> {
     let no_answer = || NotChecked::NoAnswer { brokers: settings.kafka.brokers.clone() };
     let known = cluster(&settings.kafka, CLUSTER_WITHIN).await?.ok_or_else(no_answer)?;
-    let check = Check { catalog, topics: Topics::new(&settings.kafka)?, cut_age_ms: settings.reconcile.max_cut_age.millis() };
+    let check =
+        Check { catalog, topics: Topics::new(&settings.kafka)?, cut_age_ms: settings.reconcile.max_cut_age.millis() };
     let mut findings = Vec::new();
     if !catalog.streams.is_empty() {
         let brokers = &settings.kafka.brokers;
@@ -100,7 +101,7 @@ impl Check<'_> {
         }
         let written = written_topics(self.catalog, &source.name);
         if !written.is_empty() {
-            findings.extend(self.dedup_window(source, topic.partitions, findings).await?);
+            self.dedup_window(source, topic.partitions, findings).await?;
         }
         for written in &written {
             let Some(own) = self.described(&written.name, findings).await? else { continue };
@@ -142,20 +143,19 @@ impl Check<'_> {
         source: &Source,
         partitions: i32,
         findings: &mut Vec<Finding>,
-    ) -> Result<Option<Finding>, KafkaError> {
+    ) -> Result<(), KafkaError> {
         let partitions: Vec<i32> = (0..partitions).collect();
         let asked = async {
             let starts = self.topics.offsets(&source.topic, &partitions, Bound::Start).await?;
-            Ok::<_, KafkaError>((starts, self.topics.offsets(&source.topic, &partitions, Bound::End).await?))
+            let ends = self.topics.offsets(&source.topic, &partitions, Bound::End).await?;
+            Ok::<_, KafkaError>((starts, ends))
         };
         match answer(asked.await)? {
-            Answer::Known((starts, ends)) => Ok(judged::dedup_window(source, &held(&starts, &ends))),
-            Answer::Missing => Ok(None),
-            Answer::Refused(error) => {
-                add(findings, judged::not_described(&source.topic, &error_text(&error)));
-                Ok(None)
-            }
+            Answer::Known((starts, ends)) => findings.extend(judged::dedup_window(source, &held(&starts, &ends))),
+            Answer::Missing => {}
+            Answer::Refused(error) => add(findings, judged::not_described(&source.topic, &error_text(&error))),
         }
+        Ok(())
     }
 }
 

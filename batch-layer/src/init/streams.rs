@@ -68,11 +68,7 @@ fn streams_in_order(catalog: &Catalog) -> Vec<&Stream> {
 }
 
 /// The source's topic, once the broker that is asked knows it: it may have been created a moment ago by another one.
-async fn followed<'a>(
-    topics: &Topics,
-    source: &'a Source,
-    timeout: Span,
-) -> Result<Option<Followed<'a>>, KafkaError> {
+async fn followed<'a>(topics: &Topics, source: &'a Source, timeout: Span) -> Result<Option<Followed<'a>>, KafkaError> {
     let asked = Instant::now();
     let topic = loop {
         match topics.describe(&source.topic).await? {

@@ -54,7 +54,11 @@ fn kafka(brokers: &str) -> String {
 
 /// The broker that lives in a process knows no transactions.
 pub fn in_process(brokers: &str) -> Finding {
-    Finding::stops(kafka(brokers), "is an in-process broker, which knows no transactions", "use a real broker for streams")
+    Finding::stops(
+        kafka(brokers),
+        "is an in-process broker, which knows no transactions",
+        "use a real broker for streams",
+    )
 }
 
 /// What is wrong with a broker of that configuration.
@@ -62,7 +66,11 @@ pub fn broker(brokers: &str, config: &TopicConfig) -> Option<Finding> {
     let is_old = !config.contains_key(SINCE_3_7);
     let what = format!("is older than 3.7, as far as its settings tell ({SINCE_3_7} is none of them)");
     is_old.then(|| {
-        Finding::stops(kafka(brokers), what, "upgrade it: what older brokers make of a broken transaction is not exactly once")
+        Finding::stops(
+            kafka(brokers),
+            what,
+            "upgrade it: what older brokers make of a broken transaction is not exactly once",
+        )
     })
 }
 
@@ -130,7 +138,10 @@ pub fn source(catalog: &Catalog, source: &Source, config: &TopicConfig, cut_age_
     if let Some(taken) = taken.filter(|taken| !source.is_stream && *taken > source.max_record + OVERHEAD_BYTES) {
         findings.push(Finding::warns(
             of(),
-            format!("takes records of {taken} bytes, and those of more than max_record, {} bytes, are rejected", source.max_record),
+            format!(
+                "takes records of {taken} bytes, and those of more than max_record, {} bytes, are rejected",
+                source.max_record
+            ),
             format!("raise max_record of the source, or lower the topic's {MESSAGE_BYTES}"),
         ));
     }
@@ -156,7 +167,10 @@ pub fn written(written: &WrittenTopic, own: &TopicConfig, source: &Source, from:
     if written.kind == WrittenKind::Progress && policy.is_some_and(|policy| policy.trim() != "compact") {
         findings.push(Finding::stops(
             of(),
-            format!("loses what was published, by its {CLEANUP_POLICY}={}; its lanes stop then", policy.unwrap_or_default()),
+            format!(
+                "loses what was published, by its {CLEANUP_POLICY}={}; its lanes stop then",
+                policy.unwrap_or_default()
+            ),
             format!("set its {CLEANUP_POLICY} to compact"),
         ));
     }
@@ -171,7 +185,8 @@ pub fn dedup_window(source: &Source, held: &BTreeMap<i32, i64>) -> Option<Findin
     let what = format!(
         "holds {least} offsets of partition {partition}, less than the dedup_window of {window}: a lane that starts takes some copies for events"
     );
-    is_short.then(|| Finding::warns(topic(&source.topic), what, "let it keep records for longer, or lower dedup_window"))
+    is_short
+        .then(|| Finding::warns(topic(&source.topic), what, "let it keep records for longer, or lower dedup_window"))
 }
 
 /// Why a topic with that configuration cannot be counted; `None` if it can.

@@ -78,8 +78,10 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let is_one = streams.len() == 1;
     ensure!(is_one || !(args.print || args.expected.is_some()), "--print and --expected are for one source");
     let shutdown = Shutdown::on_signals()?;
-    try_join_all(streams.into_iter().map(|(stream, source)| deliver(&args, &settings, &catalog, stream, source, &shutdown)))
-        .await?;
+    try_join_all(
+        streams.into_iter().map(|(stream, source)| deliver(&args, &settings, &catalog, stream, source, &shutdown)),
+    )
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 

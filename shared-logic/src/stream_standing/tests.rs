@@ -85,7 +85,11 @@ fn a_stream_is_behind_by_what_its_log_holds_beyond_what_is_published() {
     lane(&mut seen, 0).published.clear();
     lane(&mut seen, 1).end = None;
     let known = standing(&seen);
-    assert_eq!(behind(&known), [Some(95), None], "from where the archive begins; and of what is not known, nothing is said");
+    assert_eq!(
+        behind(&known),
+        [Some(95), None],
+        "from where the archive begins; and of what is not known, nothing is said"
+    );
     assert_eq!(known.stopped, [Stop::NothingPublished { partitions: vec![0] }]);
     seen.archive = SeenArchive::Unknown;
     assert_eq!(behind(&standing(&seen)), [None, None]);

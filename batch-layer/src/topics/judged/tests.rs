@@ -51,7 +51,8 @@ fn is(findings: &[Finding], stops: bool, word: &str) {
 
 #[test]
 fn a_compacted_topic_needs_a_lag_above_the_oldest_cut() {
-    let of = |policy, lag| refused_compaction(&config(&[(CLEANUP_POLICY, policy), ("min.compaction.lag.ms", lag)]), 1_000);
+    let of =
+        |policy, lag| refused_compaction(&config(&[(CLEANUP_POLICY, policy), ("min.compaction.lag.ms", lag)]), 1_000);
     assert_eq!(of("delete", "0"), None);
     assert_eq!(of("compact,delete", "1001"), None);
     let refused = of("compact", "1000").expect("records could go before a cut is renewed");
@@ -71,7 +72,7 @@ fn a_log_is_kept_for_as_long_as_it_is_read_again() {
     // An hour of windows, ten seconds of lateness, and events that are ahead of their records by a minute.
     let needs_ms = HOUR_MS + 70_000;
     let kept = |ms: u64, policy, cut_age_ms| {
-        of_source(&[("retention.ms", &ms.to_string()), (CLEANUP_POLICY, policy)], cut_age_ms)
+        of_source(&[("retention.ms", ms.to_string().as_str()), (CLEANUP_POLICY, policy)], cut_age_ms)
     };
     assert!(kept(needs_ms, "delete", HOUR_MS).is_empty());
     is(&kept(needs_ms - 1, "delete", HOUR_MS), false, &format!("retention.ms to {needs_ms}"));
@@ -92,7 +93,7 @@ fn what_lanes_write_has_to_have_room() {
     let needs = message_bytes(&catalog.sources["s"], &from).expect("known");
     for topic in written_topics(&catalog, "s") {
         let of = |taken: u64, policy| {
-            let own = config(&[(MESSAGE_BYTES, &taken.to_string()), (CLEANUP_POLICY, policy)]);
+            let own = config(&[(MESSAGE_BYTES, taken.to_string().as_str()), (CLEANUP_POLICY, policy)]);
             written(&topic, &own, &catalog.sources["s"], &from)
         };
         let policy = if topic.kind == WrittenKind::Progress { "compact" } else { "delete" };
