@@ -1,4 +1,4 @@
-//! Why a lane does not go on, in `_lanes/stopped/<version>/<partition>.json` beside the source's archive.
+//! Why a lane does not go on, in `_lanes/stopped/<version>/lane-<partition>.json` beside the source's archive.
 //!
 //! Most of what stops a lane can be seen from outside; what it alone knows, such as a limit of its memory or a right that it lacks, it notes
 //! here. The store is the one place that it can write to whatever Kafka refuses: where it cannot be written, nobody else can read it either,
@@ -41,14 +41,14 @@ impl LanesNoted {
     }
 }
 
-/// The path of the note of a generation's lane.
+/// The path of the note of a generation's lane. It cannot be taken for a manifest, whose name is a number.
 pub fn stopped_path(generation: &str, partition: i32) -> String {
-    format!("{STOPPED}{generation}/{partition}.json")
+    format!("{STOPPED}{generation}/lane-{partition}.json")
 }
 
 /// The partition whose note lies there, if it is one of that generation.
 pub fn stopped_partition(generation: &str, path: &str) -> Option<i32> {
-    path.strip_prefix(STOPPED)?.strip_prefix(generation)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    path.strip_prefix(STOPPED)?.strip_prefix(generation)?.strip_prefix("/lane-")?.strip_suffix(".json")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn a_note_is_found_by_its_path() {
         assert_eq!(stopped_partition("v1", &stopped_path("v1", 12)), Some(12));
-        let others = ["_lanes/begun/v1.json", "_lanes/stopped/v1/x.json", "_lanes/stopped/v10/12.json", "12.json"];
+        let others =
+            ["_lanes/begun/v1.json", "_lanes/stopped/v1/lane-x.json", "_lanes/stopped/v10/lane-12.json", "12.json"];
         for other in others {
             assert_eq!(stopped_partition("v1", other), None);
         }
