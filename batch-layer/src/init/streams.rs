@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use platform::kafka::{KafkaError, Topic, Topics};
 use platform::settings::Span;
+use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source, Stream};
 use shared_logic::stream_topics::{TopicConfig, WrittenTopic, written_topics};
 use tracing::{info, warn};
@@ -102,9 +103,13 @@ async fn as_followed(
             info!(topic = name, partitions, "the topic that it follows has more partitions; adding them");
             topics.grow(name, partitions).await?;
         }
-        let own = known_config(topics, name, timeout).await?;
-        for finding in judged::written(written, &own, from.source, &from.config) {
-            warn!("{finding}");
+        match known_config(topics, name, timeout).await {
+            Ok(own) => {
+                judged::written(written, &own, from.source, &from.config).iter().for_each(|found| warn!("{found}"))
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            // Lanes do without.
+            Err(error) => warn!("{}", judged::not_configured(name, &error_text(&error))),
         }
         return Ok(());
     }
