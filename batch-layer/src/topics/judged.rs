@@ -61,17 +61,11 @@ pub fn in_process(brokers: &str) -> Finding {
     )
 }
 
-/// What is wrong with a broker of that configuration.
+/// What is wrong with a broker of that configuration. Lanes write to an older one all the same.
 pub fn broker(brokers: &str, config: &TopicConfig) -> Option<Finding> {
-    let is_old = !config.contains_key(SINCE_3_7);
     let what = format!("is older than 3.7, as far as its settings tell ({SINCE_3_7} is none of them)");
-    is_old.then(|| {
-        Finding::stops(
-            kafka(brokers),
-            what,
-            "upgrade it: what older brokers make of a broken transaction is not exactly once",
-        )
-    })
+    let fix = "upgrade it: on older brokers, a transaction that breaks may leave outputs twice";
+    (!config.contains_key(SINCE_3_7)).then(|| Finding::warns(kafka(brokers), what, fix))
 }
 
 /// The broker does not say how old it is.
