@@ -4,15 +4,17 @@
 
 mod streams;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, Topics};
 use platform::settings::{self, Span};
 use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Source};
+use shared_logic::stream_topics::{TopicConfig, source_config};
 use storage::Storage;
 use tracing::info;
+
+use crate::topics::judged;
 
 /// How often a broker is asked for a topic that was just created.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -50,7 +52,7 @@ pub async fn run(
     storage.check().await?;
     let topics = Topics::new(kafka)?;
     for source in catalog.sources.values().filter(|source| !source.is_stream) {
-        create_topic(&topics, source).await?;
+        create_topic(&topics, catalog, source).await?;
     }
     streams::create(&topics, catalog, kafka.request_timeout).await?;
     for source in catalog.sources.values() {
@@ -63,12 +65,13 @@ pub async fn run(
     Ok(())
 }
 
-/// Creates the source's topic, with the partitions that the catalog names, unless it exists.
-async fn create_topic(topics: &Topics, source: &Source) -> Result<(), KafkaError> {
+/// Creates the source's topic, with the partitions that the catalog names, unless it exists. If streams wait for its events by their time,
+/// its records get the broker's.
+async fn create_topic(topics: &Topics, catalog: &Catalog, source: &Source) -> Result<(), KafkaError> {
     if topics.describe(&source.topic).await?.is_none() {
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
         let partitions = i32::try_from(source.partitions).expect("a checked catalog names at most 10,000");
-        topics.create(&source.topic, partitions, &[]).await?;
+        topics.create(&source.topic, partitions, &source_config(catalog, &source.name)).await?;
     }
     Ok(())
 }
@@ -76,7 +79,7 @@ async fn create_topic(topics: &Topics, source: &Source) -> Result<(), KafkaError
 /// Refuses a topic that is compacted too soon.
 async fn check_topic(topics: &Topics, topic: &str, timeout: Span, max_cut_age: Span) -> Result<(), InitError> {
     match config(topics, topic, timeout).await {
-        Ok(config) => match refused_compaction(&config, max_cut_age.millis()) {
+        Ok(config) => match judged::refused_compaction(&config, max_cut_age.millis()) {
             Some(why) => Err(InitError::Compacted { topic: topic.to_owned(), why }),
             None => Ok(()),
         },
@@ -88,7 +91,7 @@ async fn check_topic(topics: &Topics, topic: &str, timeout: Span, max_cut_age: S
 
 /// The topic's configuration. It is asked for repeatedly, because the broker that is asked may learn of a new topic a moment
 /// after the one that created it.
-async fn config(topics: &Topics, topic: &str, timeout: Span) -> Result<BTreeMap<String, String>, KafkaError> {
+async fn config(topics: &Topics, topic: &str, timeout: Span) -> Result<TopicConfig, KafkaError> {
     let asked = Instant::now();
     loop {
         match topics.config(topic).await {
@@ -97,43 +100,5 @@ async fn config(topics: &Topics, topic: &str, timeout: Span) -> Result<BTreeMap<
             }
             answered => return answered,
         }
-    }
-}
-
-/// Why a topic with that configuration cannot be counted; `None` if it can.
-///
-/// Compaction removes records. A shard that is rebuilt from the cut on would then count fewer than the first time, unless
-/// every record stays for longer than a cut can be old.
-fn refused_compaction(config: &BTreeMap<String, String>, cut_age_max_ms: u64) -> Option<String> {
-    let policy = config.get("cleanup.policy").map(String::as_str).unwrap_or_default();
-    if !policy.split(',').any(|word| word.trim() == "compact") {
-        return None;
-    }
-    let lag_ms = config.get("min.compaction.lag.ms").and_then(|lag| lag.parse().ok()).unwrap_or(0_u64);
-    (lag_ms <= cut_age_max_ms).then(|| {
-        format!(
-            "it is compacted (cleanup.policy={policy}) and keeps records for {lag_ms} ms only: set the topic's \
-             min.compaction.lag.ms above reconcile.max_cut_age ({cut_age_max_ms} ms), or its cleanup.policy to delete"
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_compacted_topic_needs_a_lag_above_the_oldest_cut() {
-        let config = |policy: &str, lag: &str| {
-            BTreeMap::from([
-                ("cleanup.policy".to_owned(), policy.to_owned()),
-                ("min.compaction.lag.ms".to_owned(), lag.to_owned()),
-            ])
-        };
-        assert_eq!(refused_compaction(&config("delete", "0"), 1_000), None);
-        assert_eq!(refused_compaction(&config("compact,delete", "1001"), 1_000), None);
-        let refused =
-            refused_compaction(&config("compact", "1000"), 1_000).expect("records could go before a cut is renewed");
-        assert!(refused.contains("min.compaction.lag.ms"));
     }
 }

@@ -11,7 +11,7 @@
 //! - [`rejected`]: the invalid records of an archive;
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
-//! - [`init`]: creates topics and tables before anything else starts;
+//! - [`init`]: creates topics and tables before anything else starts; [`topics`]: what is wrong with topics that exist;
 //! - [`command`]: the command line, and `output`: whether it prints for a person or for a program.
 
 pub mod archive;
@@ -29,5 +29,6 @@ pub mod rejected;
 mod rows;
 pub mod schedule;
 pub mod stream;
+pub mod topics;
 
 pub use rows::RowsError;

@@ -85,7 +85,7 @@ async fn run() -> ExitCode {
         Command::Query(args) => query::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Health(args) => health::run(args).await,
-        Command::Catalog(args) => catalog::run(&args),
+        Command::Catalog(args) => catalog::run(&args, &cli.settings).await,
         Command::Status(args) => status::run(args, &cli.settings).await,
         Command::Streams(args) => streams::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,

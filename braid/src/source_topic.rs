@@ -7,7 +7,8 @@ mod backlog;
 use anyhow::{Context, Result, bail};
 use platform::kafka::{Delivered, KafkaError, Outgoing, Producer, Topics};
 use platform::settings;
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Catalog, Source};
+use shared_logic::stream_topics::source_config;
 
 use self::backlog::Backlog;
 
@@ -48,8 +49,8 @@ impl Sender {
 ///
 /// # Errors
 /// If no broker answers, or the topic is missing and cannot be created.
-pub async fn connect(settings: &settings::Kafka, source: &Source) -> Result<Sender> {
-    ensure_exists(settings, source).await?;
+pub async fn connect(settings: &settings::Kafka, catalog: &Catalog, source: &Source) -> Result<Sender> {
+    ensure_exists(settings, catalog, source).await?;
     let backlog = Backlog::of(settings, &source.topic).await?;
     Ok(Sender { producer: Producer::idempotent(settings)?, backlog })
 }
@@ -74,7 +75,7 @@ pub fn check_delivery(delivered: &Delivered, topic: &str, noun: &str) -> Result<
     bail!(text)
 }
 
-async fn ensure_exists(settings: &settings::Kafka, source: &Source) -> Result<()> {
+async fn ensure_exists(settings: &settings::Kafka, catalog: &Catalog, source: &Source) -> Result<()> {
     let topics = Topics::new(settings)?;
     let topic = &source.topic;
     match topics.describe(topic).await {
@@ -84,5 +85,6 @@ async fn ensure_exists(settings: &settings::Kafka, source: &Source) -> Result<()
         Err(error) => return Err(error).with_context(|| format!("no Kafka at {}", settings.brokers)),
     }
     let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
-    topics.create(topic, partitions, &[]).await.with_context(|| format!("no topic {topic} at {}", settings.brokers))
+    let created = topics.create(topic, partitions, &source_config(catalog, &source.name)).await;
+    created.with_context(|| format!("no topic {topic} at {}", settings.brokers))
 }

@@ -44,7 +44,7 @@ use newest::Newest;
 
 pub(crate) use access::{Access, WATCHERS_MAX};
 pub(crate) use events::Watcher;
-pub(crate) use lanes::{LanePartition, LaneReader, Lanes};
+pub(crate) use lanes::{LaneReader, Lanes};
 pub(crate) use log_client::KafkaLogs;
 pub use log_client::{Follower, LogClient, LogRecord, Told};
 pub(crate) use positions::Positions;

@@ -79,7 +79,7 @@ impl Version {
             (stream.name.clone(), Arc::new(StreamReader::new(stream, source, definition, &snapshots, access)))
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
-        let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
+        let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog, source, &snapshots, access)));
         let counted = catalog.metrics.values().map(|metric| {
             let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
             let kinds = metric.measures.iter().map(|measure| measure.kind).collect();

@@ -7,11 +7,13 @@
 //!
 //! In the order of the flow:
 //!
-//! - [`open`]: asks how far the lane was published, and loads a snapshot or has the past read again ([`warm`]);
+//! - [`open`]: asks how far the lane was published, and loads a snapshot or has the past read again ([`warm`]); the topics that it writes
+//!   get its partition, if that is new ([`topics`]);
 //! - `crate::read` reads and decodes, with a thread and a client of its own;
 //! - [`operate`]: has the operators of `shared_logic::stream` decide, in bounded steps;
 //! - [`publish`]: writes what is decided, and progress with it;
-//! - [`snapshot`]: keeps the state, to save time at the next start.
+//! - [`snapshot`]: keeps the state, to save time at the next start;
+//! - [`stopped`]: notes why a lane does not go on.
 
 pub mod open;
 pub mod operate;
@@ -20,6 +22,8 @@ pub mod progress;
 pub mod publish;
 pub mod snapshot;
 pub mod source;
+pub mod stopped;
+pub mod topics;
 pub mod warm;
 
 use std::sync::Arc;
@@ -33,6 +37,7 @@ use platform::task::Backoff;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::stream::LanePlan;
+use shared_logic::stream_topics::written_topics;
 use storage::{Schemas, Storage};
 use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::task::JoinSet;
@@ -41,6 +46,7 @@ use tracing::{info, warn};
 
 use self::open::open_lane;
 use self::source::Shared;
+use self::stopped::StopNote;
 use crate::assigned::follow;
 use crate::error::{SourceError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
@@ -83,6 +89,7 @@ pub async fn run(
     let shared = Arc::new(Shared {
         deployment: deployment.clone(),
         definitions: plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone())).collect(),
+        written: written_topics(catalog, &source.name),
         plan,
         settings: settings.streams.clone(),
         kafka: settings.kafka.clone(),
@@ -143,6 +150,7 @@ async fn run_lane(
     stop: CancellationToken,
 ) -> Result<(), Superseded> {
     let mut backoff = Backoff::new(shared.settings.retry_backoff.get());
+    let mut note = StopNote::new(Arc::clone(&shared), partition);
     while !stop.is_cancelled() {
         let opened = tokio::select! {
             opened = open_lane(&shared, partition) => opened,
@@ -151,19 +159,23 @@ async fn run_lane(
         let wait = match opened {
             Ok(open) => {
                 info!(id = %open.id, source = shared.source.name, cursor = open.lane.cursor(), "writing streams");
+                note.opened().await;
                 let (id, ended) = (open.id.clone(), operate::run(open, &shared, &reader, &stop).await);
                 if ended.has_published {
                     backoff.reset();
+                    note.published();
                 }
                 let wait = ended.why.wait().unwrap_or_else(|| backoff.wait());
                 if !stop.is_cancelled() {
                     warn!(%id, wait_ms = wait.as_millis(), error = error_text(&ended.why), "a lane was interrupted; it starts again");
+                    note.failed(true, error_text(&ended.why)).await;
                 }
                 wait
             }
             Err(not_open) => {
                 let wait = backoff.wait();
                 not_open.report(&shared.source.name, partition, wait);
+                note.failed(false, error_text(&not_open)).await;
                 wait
             }
         };

@@ -4,13 +4,15 @@
 //! - `erased`: which hours the events lay in that were erased;
 //! - `imports`: the files of imports that have not committed yet;
 //! - `schemas`: the writers' schemas that its records name;
-//! - `snapshots`: what lanes remember of the source (T2).
+//! - `snapshots`: what lanes remember of the source (T2);
+//! - `stopped`: why lanes do not go on.
 
 mod decoded;
 mod erased;
 mod imports;
 mod schemas;
 mod snapshots;
+mod stopped;
 
 use std::time::Duration;
 

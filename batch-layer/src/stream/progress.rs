@@ -75,7 +75,10 @@ pub async fn ask(
 }
 
 /// What every partition of a progress topic says, up to ends that are asked for first.
-async fn noted(
+///
+/// # Errors
+/// If Kafka does not answer.
+pub(super) async fn noted(
     kafka: &settings::Kafka,
     topics: &Topics,
     topic: &str,
@@ -118,6 +121,7 @@ pub(super) async fn of_partition(
     let visit = move |record: OwnedRecord| {
         let mut noted = taken.lock().unwrap_or_else(PoisonError::into_inner);
         noted.take(record.key.as_deref(), record.payload.as_deref());
+        noted.written_us = noted.written_us.max(record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
     };
     read_committed(kafka, topic, partition, from, to, visit).await?;
     let noted = std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,21 +1,21 @@
 //! How far each stream is, as Kafka and the archive of its source say it, and what stops it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError, Topics};
 use platform::settings::Settings;
 use platform::store::StoreError;
 use serde::Serialize;
-use shared_logic::catalog::{Catalog, DefinitionHash, Source, StreamKind};
-use shared_logic::contracts::archive::Facts;
+use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::reconciliation::StreamCheck;
-use shared_logic::contracts::stream::{ProgressNoted, Published};
-use shared_logic::log::PartitionId;
-use shared_logic::stream::LanePlan;
-use storage::{ReconciliationsError, RowsOf, Storage};
+use shared_logic::contracts::stream::ProgressNoted;
+use shared_logic::stream_standing::{self, SeenArchive, SeenLane, SeenLanes, SeenTopic};
+use shared_logic::stream_topics::{WrittenKind, written_topics};
+use storage::{Archive, ReconciliationsError, RowsOf, Storage};
 
-use super::progress::{self, Asked};
+use super::progress;
 
 /// How long a broker may take to say who it is.
 const CLUSTER_WITHIN: Duration = Duration::from_secs(5);
@@ -46,10 +46,10 @@ pub struct StandingPartition {
     pub partition: i32,
     /// The offset of the first output that is not published; `None`: nothing of this log is.
     pub published: Option<i64>,
-    /// Where the log ends.
-    pub end: i64,
-    /// How many offsets are not published.
-    pub behind: i64,
+    /// Where the log ends; `None` if that is not known.
+    pub end: Option<i64>,
+    /// How many offsets are not decided; `None` if that is not known.
+    pub behind: Option<i64>,
     /// Whether outputs are decided from an incomplete past (T8).
     pub incomplete: bool,
 }
@@ -78,163 +78,81 @@ pub async fn of_source(
     catalog: &Catalog,
     source: &Source,
 ) -> Result<Vec<Standing>, StandingError> {
-    let plan = LanePlan::new(catalog, source);
-    let mut stopped = Vec::new();
-    let cluster = platform::kafka::cluster(&settings.kafka, CLUSTER_WITHIN).await?;
-    if cluster.is_some_and(|cluster| cluster.is_in_process()) {
-        stopped.push("the in-process broker knows no transactions, so streams are not written".to_owned());
-    }
-    let asked = match progress::ask(&settings.kafka, catalog, source).await? {
-        Ok(asked) => Some(asked),
-        Err(missing) => {
-            stopped.push(no_topic(&missing.0));
-            None
-        }
-    };
-    let topics = Topics::new(&settings.kafka)?;
-    for stream in catalog.streams_of(&source.name).filter(|stream| !matches!(stream.kind, StreamKind::Map(_))) {
-        let late = stream.late_topic();
-        if topics.describe(&late).await?.is_none() {
-            stopped.push(no_topic(&late));
-        }
-    }
-    let (mut ends, mut facts) = (BTreeMap::new(), Facts::default());
     let archive = storage.archive(&source.name).await?;
-    if let Some(asked) = &asked {
-        let partitions: Vec<i32> = (0..asked.partitions).collect();
-        ends = topics.offsets(&source.topic, &partitions, Bound::End).await?;
-        match &archive {
-            Some(archive) => {
-                facts = archive.facts();
-                let version = &catalog.deployment.version;
-                let begun = archive.lanes_begun(version).await?;
-                let mut lost = begun.is_some_and(|begun| begun != asked.progress_log);
-                for id in ids(asked, &facts) {
-                    let nothing = asked.noted.get(&id.partition).is_none_or(|noted| noted.published.is_empty());
-                    lost = lost || (nothing && archive.has_snapshot(&id).await?);
-                }
-                if lost {
-                    stopped.push(format!(
-                        "the progress topic was lost, so nothing says what was published: see `braid streams set-published {}`",
-                        source.name
-                    ));
-                }
-            }
-            None => stopped.push(format!("nothing of {} is archived yet", source.name)),
-        }
-    }
+    let seen = seen(settings, catalog, source, archive.as_ref()).await?;
     let rows = storage.reconciliations().await?;
     let mut standings = Vec::new();
-    for (stream, declared) in plan.streams().iter().zip(catalog.streams_of(&source.name)) {
+    for stream in catalog.streams_of(&source.name) {
         let check = match &rows {
             Some(rows) => rows.newest(RowsOf::Stream(&stream.name), 1).await?.pop().and_then(|row| row.stream_check),
             None => None,
         };
-        let (mut partitions, mut stopped) = (Vec::new(), stopped.clone());
-        for id in asked.iter().flat_map(|asked| ids(asked, &facts)) {
-            let noted = asked.as_ref().and_then(|asked| asked.noted.get(&id.partition));
-            let end = ends.get(&id.partition).copied().unwrap_or_default();
-            let begin = facts.partition(&id).map(|known| known.begin);
-            let (partition, why) = of_partition(&stream.name, &stream.definition, &id, noted, end, begin);
-            partitions.push(partition);
-            stopped.extend(why);
-        }
+        let definition = catalog.stream_definition(stream);
+        let known = seen.standing(&stream.name, &definition);
         standings.push(Standing {
             stream: stream.name.clone(),
-            from: declared.from.clone(),
+            from: stream.from.clone(),
             topic: stream.topic.clone(),
-            definition: stream.definition.clone(),
-            partitions,
-            stopped,
+            definition,
+            partitions: known.partitions.iter().map(StandingPartition::new).collect(),
+            stopped: known.stopped.iter().map(ToString::to_string).collect(),
             check,
         });
     }
     Ok(standings)
 }
 
-fn no_topic(topic: &str) -> String {
-    format!("topic {topic} does not exist; `batch-layer init` creates it")
-}
-
-/// The partitions of the source's log.
-fn ids<'a>(asked: &'a Asked, facts: &'a Facts) -> impl Iterator<Item = PartitionId> + 'a {
-    (0..asked.partitions).map(move |partition| facts.current(&asked.log, partition))
-}
-
-/// How far a stream is in a partition that ends there, and what stops it. `begin`: where the archive begins the partition.
-fn of_partition(
-    stream: &str,
-    definition: &DefinitionHash,
-    id: &PartitionId,
-    noted: Option<&ProgressNoted>,
-    end: i64,
-    begin: Option<i64>,
-) -> (StandingPartition, Option<String>) {
-    let known = noted.and_then(|noted| noted.published.get(stream));
-    let published: Option<&Published> = known.filter(|published| published.log == id.log);
-    let offset = published.map(|published| published.position.offset);
-    let stopped = match published {
-        _ if begin.is_none() => Some(format!("the archive has not begun {id}")),
-        Some(published) if published.position.offset > end => {
-            let at = published.position.offset;
-            Some(format!("{id} was read up to {at}, and its log ends at {end}: the broker lost data"))
+/// Looks at all that says how the streams over a source stand. The archive was read before: a lane publishes before it leaves anything
+/// there.
+async fn seen(
+    settings: &Settings,
+    catalog: &Catalog,
+    source: &Source,
+    archive: Option<&Archive>,
+) -> Result<SeenLanes, StandingError> {
+    let archive = match archive {
+        Some(archive) => {
+            SeenArchive::Of(Arc::new(archive.facts()), archive.lanes_noted(&catalog.deployment.version).await?)
         }
-        Some(published) if published.definition != *definition => Some(format!(
-            "{id} is written by another definition, {}: `speed-layer` runs with another catalog",
-            published.definition
-        )),
-        None => Some(format!("nothing of {id} is published: is `speed-layer` running?")),
-        Some(_) => None,
+        None => SeenArchive::Nothing,
     };
-    let partition = StandingPartition {
-        partition: id.partition,
-        published: offset,
-        end,
-        behind: (end - offset.or(begin).unwrap_or(end)).max(0),
-        incomplete: published.is_some_and(|published| published.incomplete),
+    let cluster = platform::kafka::cluster(&settings.kafka, CLUSTER_WITHIN).await?;
+    let topics = Topics::new(&settings.kafka)?;
+    let described = async |topic: &str| -> Result<Option<SeenTopic>, KafkaError> {
+        let known = topics.describe(topic).await?;
+        Ok(known.map(|known| SeenTopic { log: known.log, partitions: known.partitions }))
     };
-    (partition, stopped)
+    let topic = described(&source.topic).await?;
+    let mut written = Vec::new();
+    let mut noted = BTreeMap::new();
+    for of in written_topics(catalog, &source.name) {
+        let known = described(&of.name).await?;
+        if let (WrittenKind::Progress, Some(known)) = (of.kind, &known) {
+            noted = progress::noted(&settings.kafka, &topics, &of.name, known.partitions).await?;
+        }
+        written.push((of, known));
+    }
+    let partitions: Vec<i32> = (0..topic.as_ref().map_or(0, |topic| topic.partitions)).collect();
+    // After what was published: that was read up to there.
+    let ends = topics.offsets(&source.topic, &partitions, Bound::End).await?;
+    let lanes = partitions.into_iter().map(|partition| {
+        let noted: ProgressNoted = noted.remove(&partition).unwrap_or_default();
+        let end = ends.get(&partition).copied();
+        (partition, SeenLane { end, published_us: noted.written_us, published: noted.published })
+    });
+    let lanes = lanes.collect();
+    let knows_transactions = cluster.map(|cluster| !cluster.is_in_process());
+    Ok(SeenLanes { source: source.name.clone(), knows_transactions, topic, written, lanes, archive })
 }
 
-#[cfg(test)]
-mod tests {
-    use shared_logic::stream::{Fronts, OutputPosition};
-
-    use super::*;
-
-    fn hash(n: u8) -> DefinitionHash {
-        format!("{n:016x}").parse().expect("16 digits")
-    }
-
-    /// How the stream `a` of the definition 1 stands, that is published up to 40 by that definition.
-    fn standing(log: &str, published_by: u8, end: i64, begin: Option<i64>) -> (StandingPartition, Option<String>) {
-        let published = Published {
-            log: "log".to_owned(),
-            position: OutputPosition { offset: 40, n: 2 },
-            fronts: Fronts::new(false),
-            definition: hash(published_by),
-            checked: None,
-            incomplete: false,
-        };
-        let published = BTreeMap::from([("a".to_owned(), published)]);
-        let noted = ProgressNoted { published, ..ProgressNoted::default() };
-        of_partition("a", &hash(1), &PartitionId::new(log, 0), Some(&noted), end, begin)
-    }
-
-    #[test]
-    fn a_stream_is_behind_by_what_its_log_holds_beyond_what_is_published() {
-        let (partition, stopped) = standing("log", 1, 100, Some(5));
-        assert_eq!((partition.published, partition.behind, stopped), (Some(40), 60, None));
-        let (partition, stopped) = standing("another", 1, 100, Some(5));
-        assert_eq!((partition.published, partition.behind), (None, 95));
-        assert!(stopped.expect("it stands").contains("is `speed-layer` running?"));
-    }
-
-    #[test]
-    fn what_stops_a_stream_is_said() {
-        let why = |(_, stopped): (StandingPartition, Option<String>)| stopped.expect("it stands");
-        assert!(why(standing("log", 1, 100, None)).contains("has not begun"));
-        assert!(why(standing("log", 1, 39, Some(5))).contains("the broker lost data"));
-        assert!(why(standing("log", 2, 100, Some(5))).contains("another definition"));
+impl StandingPartition {
+    fn new(known: &stream_standing::StandingPartition) -> StandingPartition {
+        StandingPartition {
+            partition: known.id.partition,
+            published: known.published.map(|position| position.offset),
+            end: known.end,
+            behind: known.behind,
+            incomplete: known.incomplete,
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
 //!
 //! - `streams`: what it defines of streams;
+//! - `kafka`: what is wrong with its topics;
 //! - `diff`: what changing from one catalog to another costs.
 
 mod diff;
+mod kafka;
 mod streams;
 
 use std::fmt::Write;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use platform::settings::SettingsArgs;
 use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
@@ -33,10 +36,16 @@ enum Command {
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
 /// sources with their event ids and fields, its streams with what they read and write, and its metrics with their measures and the
 /// hash of their definition.
+///
+/// With --kafka ADDRESS, the brokers there are asked for the topic of each source and stream, too, with what the settings say of [kafka].
+/// Nothing is changed. What is wrong is printed as WHAT; FIX: a topic that is missing, has too few partitions, or keeps records for less than
+/// its streams remember; producers' timestamps; compaction; records that are larger than the next topic takes; a broker older than 3.7; and
+/// rights that are missing. The exit code is 1 if something of it stops a lane or a source, and 0 if there are only warnings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid catalog check catalog.toml
-  braid catalog check - < my.toml")]
+  braid catalog check - < my.toml
+  braid catalog check catalog.toml --kafka localhost:9092")]
 struct Check {
     /// The catalog file; `-` is standard input
     file: PathBuf,
@@ -58,13 +67,20 @@ struct Diff {
     new: PathBuf,
 }
 
-/// Runs the command; the exit code is 1 if there are mistakes.
+/// Runs the command; the exit code is 1 if there are mistakes, or Kafka was asked and something stops a lane or a source.
 ///
 /// # Errors
-/// If a file cannot be read.
-pub fn run(args: &Args) -> Result<ExitCode> {
+/// If a file cannot be read, or Kafka was to be asked and does not answer.
+pub async fn run(args: &Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let text = match &args.command {
-        Command::Check(Check { file }) => parsed(file)?.map(|catalog| summary(&catalog)),
+        Command::Check(Check { file }) => {
+            let Some(catalog) = parsed(file)? else { return Ok(ExitCode::FAILURE) };
+            print!("{}", summary(&catalog));
+            return match settings.kafka {
+                Some(_) => kafka::check(&catalog, &settings.load()?).await,
+                None => Ok(ExitCode::SUCCESS),
+            };
+        }
         Command::Diff(Diff { old, new }) => {
             let (old, new) = (parsed(old)?, parsed(new)?);
             old.zip(new).map(|(old, new)| diff::costs(&old, &new))

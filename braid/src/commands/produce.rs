@@ -78,8 +78,10 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let is_one = streams.len() == 1;
     ensure!(is_one || !(args.print || args.expected.is_some()), "--print and --expected are for one source");
     let shutdown = Shutdown::on_signals()?;
-    try_join_all(streams.into_iter().map(|(stream, source)| deliver(&args, &settings, stream, source, &shutdown)))
-        .await?;
+    try_join_all(
+        streams.into_iter().map(|(stream, source)| deliver(&args, &settings, &catalog, stream, source, &shutdown)),
+    )
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,6 +89,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 async fn deliver(
     args: &Args,
     settings: &Settings,
+    catalog: &Catalog,
     mut stream: Stream,
     source: &Source,
     shutdown: &Shutdown,
@@ -94,7 +97,7 @@ async fn deliver(
     if args.print {
         stream.print(shutdown).await?;
     } else {
-        let mut sender = source_topic::connect(&settings.kafka, source).await?;
+        let mut sender = source_topic::connect(&settings.kafka, catalog, source).await?;
         let sent = stream.send(&mut sender, &source.topic, shutdown).await;
         let delivered = sender.finish().await;
         println!("sent {} records to topic {} ({})", delivered.acknowledged, source.topic, stream.generator.tally());
@@ -117,7 +120,7 @@ pub async fn endless(
     events_per_second: f64,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let mut sender = source_topic::connect(kafka, source).await?;
+    let mut sender = source_topic::connect(kafka, catalog, source).await?;
     let mut stream = Stream {
         generator: Generator::new(catalog, source, mix, seed)?,
         pace: Pace::new(events_per_second, None, now_us),

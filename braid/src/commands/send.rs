@@ -86,7 +86,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
         source.format.name()
     );
     let input = lines::open(&args.file, Rows::of(source, &args.rows)?)?;
-    let mut sender = source_topic::connect(&settings.kafka, source).await?;
+    let mut sender = source_topic::connect(&settings.kafka, &catalog, source).await?;
     let shutdown = Shutdown::on_signals()?;
 
     let began = Instant::now();

@@ -27,7 +27,10 @@ const FLOORS: [(&str, &[&str]); 5] = [
     ("what a catalog declares and a record holds", &["catalog", "expression", "measure", "decode", "dedup"]),
     ("from events to merged values, and to outputs", &["plan", "partial", "merge", "stream"]),
     ("how the layers write down what they share", &["contracts"]),
-    ("which offsets belong to which layer, and what both said of them", &["cut", "complete", "drift", "stream_check"]),
+    (
+        "which offsets belong to which layer, and what both said of them",
+        &["cut", "complete", "drift", "stream_check", "stream_standing", "stream_topics"],
+    ),
 ];
 
 /// The only circle: an expression holds calls, whose arguments are expressions. The second import is left out of account.

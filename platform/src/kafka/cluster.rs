@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::bindings as raw;
 use rdkafka::types::RDKafkaType;
 
-use super::native::{Client, NO_ERROR, text_of};
+use super::native::{Client, NO_ERROR, slice_of, text_of};
 use super::{KafkaError, client_config};
 use crate::settings;
 
@@ -21,6 +21,8 @@ pub struct Cluster {
     pub id: String,
     /// How many of its brokers can be used.
     pub brokers: usize,
+    /// The id of one of them.
+    pub broker: Option<i32>,
 }
 
 impl Cluster {
@@ -44,16 +46,17 @@ pub async fn cluster(settings: &settings::Kafka, within: Duration) -> Result<Opt
 fn ask(client: &Client, within: Duration) -> Option<Cluster> {
     let within_ms = c_int::try_from(within.as_millis()).unwrap_or(c_int::MAX);
     let mut metadata: *const raw::rd_kafka_metadata = ptr::null();
-    // SAFETY: the client is live. If the first call succeeds, it returns metadata that is ours until we destroy it. By then the
+    // SAFETY: the client is live. If the first call succeeds, it returns metadata that is ours until we destroy it; an id is copied out of it. By then the
     // client has learnt the id, so the next call does not wait; its text is ours, is copied, and is freed.
     unsafe {
         if raw::rd_kafka_metadata(client.ptr(), 0, ptr::null_mut(), &raw mut metadata, within_ms) != NO_ERROR {
             return None;
         }
         let brokers = usize::try_from((*metadata).broker_cnt).unwrap_or(0);
+        let broker = slice_of((*metadata).brokers, brokers).first().map(|broker| broker.id);
         raw::rd_kafka_metadata_destroy(metadata);
         let id = raw::rd_kafka_clusterid(client.ptr(), 0);
-        let cluster = Cluster { id: text_of(id), brokers };
+        let cluster = Cluster { id: text_of(id), brokers, broker };
         raw::rd_kafka_mem_free(client.ptr(), id.cast());
         Some(cluster)
     }

@@ -258,14 +258,29 @@ impl Topics {
     /// [`KafkaError::Unsupported`] on librdkafka's in-process broker; else the broker's error (also if the topic does not
     /// exist), or a time-out.
     pub async fn config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
-        self.ask("read the configuration of", topic, |question| {
+        self.configuration("read the configuration of", raw::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, topic)
+            .await
+    }
+
+    /// The effective configuration of a broker, by its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topics::config`].
+    pub async fn broker_config(&self, broker: i32) -> Result<BTreeMap<String, String>, KafkaError> {
+        let kind = raw::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER;
+        self.configuration("read the configuration of the broker of", kind, &broker.to_string()).await
+    }
+
+    async fn configuration(
+        &self,
+        operation: &'static str,
+        kind: raw::rd_kafka_ResourceType_t,
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, KafkaError> {
+        self.ask(operation, name, move |question| {
             // SAFETY: the name is terminated and copied.
-            let resource = unsafe {
-                raw::rd_kafka_ConfigResource_new(
-                    raw::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
-                    question.topic_c.as_ptr(),
-                )
-            };
+            let resource = unsafe { raw::rd_kafka_ConfigResource_new(kind, question.topic_c.as_ptr()) };
             let mut resources = [resource];
             let answer =
                 question.put(raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, |client, options, queue| {

@@ -1,22 +1,27 @@
-//! How far the lanes over a source have come: what they have published in each partition, and what there is to read.
+//! What can be seen of the lanes over a source: how far each has published, what there is to read and to write, and what it has noted.
 //!
-//! Lanes say that in the progress topic, in the transactions that hold their outputs. Its last records are read when somebody asks, and
-//! what was read is good for a moment, however many ask.
+//! Lanes say how far they are in the progress topic, in the transactions that hold their outputs. Its last records are read when somebody
+//! asks, and what was read is good for a moment, however many ask.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use platform::kafka::KafkaError;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{Deployment, Source};
-use shared_logic::contracts::stream::{ProgressKey, Published, progress_topic};
+use shared_logic::catalog::{Catalog, DefinitionHash, Source};
+use shared_logic::contracts::stream::{ProgressKey, Published};
+use shared_logic::stream_standing::{SeenArchive, SeenLane, SeenLanes, SeenTopic, Standing};
+use shared_logic::stream_topics::{WrittenKind, WrittenTopic, written_topics};
 use tokio::sync::{Mutex, OnceCell};
+use tracing::warn;
 
 use super::access::Access;
 use super::log;
 use super::log_client::LogRecord;
+use crate::snapshot::SnapshotCache;
 
 /// How long an answer is good.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -29,54 +34,54 @@ const LAST_OFFSETS: i64 = 1_000;
 /// What is known of the lanes over one source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lanes {
-    /// The id of the source's topic; `None` if there is no such topic.
-    pub(crate) log: Option<String>,
-    /// The partitions of the source.
-    pub(crate) partitions: BTreeMap<i32, LanePartition>,
-    /// Whether the brokers know transactions, without which no stream is written.
-    pub(crate) knows_transactions: Option<bool>,
+    /// What can be seen of them; not all of it if there is an `error`.
+    pub(crate) seen: SeenLanes,
     /// Whether the source's records have the time at which they were appended; `None` if that is not known.
     pub(crate) dates_records: Option<bool>,
     /// Why Kafka could not be asked.
     pub(crate) error: Option<String>,
 }
 
-/// What is known of one lane.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LanePartition {
-    /// The end of the source's partition.
-    pub(crate) end: Option<i64>,
-    /// By stream, what was published last.
-    pub(crate) published: BTreeMap<String, LanePublished>,
-}
-
-/// What a lane has published of one stream.
-#[derive(Debug, Clone)]
-pub(crate) struct LanePublished {
-    pub(crate) published: Published,
-    /// When, microseconds since 1970.
-    pub(crate) at_us: Option<i64>,
+impl Lanes {
+    /// How a stream stands of that definition. Of what could not be asked, nothing is said.
+    pub(crate) fn standing(&self, stream: &str, definition: &DefinitionHash) -> Standing {
+        if self.error.is_some() && self.seen.knows_transactions != Some(false) {
+            return Standing { partitions: Vec::new(), stopped: Vec::new() };
+        }
+        self.seen.standing(stream, definition)
+    }
 }
 
 /// Reads how far the lanes over one source have come.
 pub(crate) struct LaneReader {
+    source: String,
     topic: String,
-    progress_topic: String,
+    written: Vec<WrittenTopic>,
+    generation: String,
+    snapshots: Arc<SnapshotCache>,
     access: Arc<Access>,
     knows_transactions: OnceCell<bool>,
     /// What was read last, and when.
     last: Mutex<Option<(Instant, Arc<Lanes>)>>,
 }
 
-/// What is read of the progress topic.
-type Progress = BTreeMap<(i32, String), LanePublished>;
+/// What is read of the progress topic, by partition.
+type Progress = BTreeMap<i32, SeenLane>;
 
 impl LaneReader {
     /// Nothing is read yet.
-    pub(crate) fn new(deployment: &Deployment, source: &Source, access: &Arc<Access>) -> LaneReader {
+    pub(crate) fn new(
+        catalog: &Catalog,
+        source: &Source,
+        snapshots: &Arc<SnapshotCache>,
+        access: &Arc<Access>,
+    ) -> LaneReader {
         LaneReader {
+            source: source.name.clone(),
             topic: source.topic.clone(),
-            progress_topic: progress_topic(deployment, &source.name),
+            written: written_topics(catalog, &source.name),
+            generation: catalog.deployment.version.clone(),
+            snapshots: Arc::clone(snapshots),
             access: Arc::clone(access),
             knows_transactions: OnceCell::new(),
             last: Mutex::default(),
@@ -101,28 +106,60 @@ impl LaneReader {
     }
 
     async fn read(&self, lanes: &mut Lanes) -> Result<(), KafkaError> {
-        lanes.knows_transactions = self.knows_transactions().await?;
-        let Some(described) = self.access.topics.describe(&self.topic).await? else { return Ok(()) };
-        lanes.log = Some(described.log);
-        lanes.partitions = (0..described.partitions).map(|partition| (partition, LanePartition::default())).collect();
+        let Lanes { seen, dates_records, .. } = lanes;
+        seen.source.clone_from(&self.source);
+        seen.knows_transactions = self.knows_transactions().await?;
+        // Before what was published: a lane publishes before it leaves anything there.
+        seen.archive = self.archive().await;
+        let Some(topic) = self.described(&self.topic).await? else { return Ok(()) };
+        let partitions: Vec<i32> = (0..topic.partitions).collect();
+        seen.topic = Some(topic);
         // A client that may not ask is not told.
-        lanes.dates_records = self.access.logs.dates_records(&self.topic).await.ok();
-        let partitions: Vec<i32> = lanes.partitions.keys().copied().collect();
-        // First: what was published by then was read up to there.
-        let published = self.published().await?;
-        for (partition, end) in self.access.topics.ends(&self.topic, &partitions).await? {
-            lanes.partitions.entry(partition).or_default().end = Some(end);
-        }
-        for ((partition, stream), published) in published {
-            lanes.partitions.entry(partition).or_default().published.insert(stream, published);
-        }
+        *dates_records = self.access.logs.dates_records(&self.topic).await.ok();
+        let written = self.written.iter().map(async |written| {
+            let known = self.described(&written.name).await?;
+            Ok::<_, KafkaError>((written.clone(), known))
+        });
+        seen.written = try_join_all(written).await?;
+        // Before the ends: what was published by then was read up to there.
+        let mut published = self.published(&seen.written).await?;
+        let ends = self.access.topics.ends(&self.topic, &partitions).await?;
+        seen.lanes = partitions
+            .into_iter()
+            .map(|partition| {
+                let lane = published.remove(&partition).unwrap_or_default();
+                (partition, SeenLane { end: ends.get(&partition).copied(), ..lane })
+            })
+            .collect();
         Ok(())
     }
 
-    /// What was published last, by partition and stream.
-    async fn published(&self) -> Result<Progress, KafkaError> {
-        let topic = &self.progress_topic;
-        let Some(described) = self.access.topics.describe(topic).await? else { return Ok(Progress::new()) };
+    async fn described(&self, topic: &str) -> Result<Option<SeenTopic>, KafkaError> {
+        let known = self.access.topics.describe(topic).await?;
+        Ok(known.map(|known| SeenTopic { log: known.log, partitions: known.partitions }))
+    }
+
+    /// The archive of the source, and what lanes have noted beside it.
+    async fn archive(&self) -> SeenArchive {
+        let Some(snapshot) = self.snapshots.current() else { return SeenArchive::Unknown };
+        if snapshot.archive_unreadable(&self.source).is_some() {
+            return SeenArchive::Unknown;
+        }
+        let archive = snapshot.archive(&self.source).filter(|archive| archive.table.note().is_some());
+        let Some(archive) = archive else { return SeenArchive::Nothing };
+        match archive.table.lanes_noted(&self.generation).await {
+            Ok(noted) => SeenArchive::Of(Arc::clone(&archive.facts), noted),
+            Err(error) => {
+                warn!(source = self.source, error = error_text(&error), "cannot read what lanes have noted");
+                SeenArchive::Unknown
+            }
+        }
+    }
+
+    /// What was published last.
+    async fn published(&self, written: &[(WrittenTopic, Option<SeenTopic>)]) -> Result<Progress, KafkaError> {
+        let progress = written.iter().find(|(written, _)| written.kind == WrittenKind::Progress);
+        let Some((WrittenTopic { name: topic, .. }, Some(described))) = progress else { return Ok(Progress::new()) };
         let partitions: Vec<i32> = (0..described.partitions).collect();
         let starts = self.access.topics.starts(topic, &partitions);
         let (starts, ends) = tokio::try_join!(starts, self.access.topics.ends(topic, &partitions))?;
@@ -157,7 +194,8 @@ fn take(progress: &mut Progress, record: &LogRecord<'_>) {
     let key = record.key.and_then(ProgressKey::of);
     let value = record.payload.and_then(Published::of);
     if let (Some(ProgressKey::Stream(stream)), Some(published)) = (key, value) {
-        let published = LanePublished { published, at_us: record.timestamp_us() };
-        progress.insert((record.partition, stream), published);
+        let lane = progress.entry(record.partition).or_default();
+        lane.published.insert(stream, published);
+        lane.published_us = lane.published_us.max(record.timestamp_us());
     }
 }

@@ -66,6 +66,7 @@ impl TestServer {
     pub(crate) async fn of_alerts(partitions: i32) -> TestServer {
         let server = TestServer::with(&catalog()).await;
         server.topics.create("alerts", ALERTS_LOG, partitions);
+        server.topics.create("alerts.late", "late-log", partitions);
         server
     }
 

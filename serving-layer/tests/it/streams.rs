@@ -2,15 +2,21 @@
 
 use std::sync::atomic::Ordering;
 
+use polars::prelude::Schema;
 use serde_json::{Value, json};
-use shared_logic::contracts::stream::Published;
+use shared_logic::contracts::archive::record_columns;
+use shared_logic::contracts::stream::{Published, Stopped};
+use shared_logic::log::PartitionId;
 use shared_logic::stream::{Fronts, OutputPosition};
+use storage::{Archive, Storage};
 
 use crate::stand_in::Written;
 use crate::test_server::TestServer;
 
 const PROGRESS: &str = "braid.payments.v1.progress";
 const LIST: &str = "/v1/streams";
+/// What is said of the partition of which nothing is published.
+const NOTHING_PUBLISHED: &str = "nothing of partition 1 is published: is `speed-layer` running, with this catalog?";
 
 /// The progress of a lane: a record of the progress topic.
 fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
@@ -26,7 +32,20 @@ fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }
 }
 
-/// Two partitions with ten payments each; of the first one, what lies below offset 7 was published.
+/// Says that the archive of payments has begun so many partitions.
+async fn begun(server: &TestServer, partitions: i32) -> Archive {
+    let storage = Storage::new(&server.settings.store, &server.catalog.deployment).expect("a store");
+    let fields = &server.catalog.sources["payments"].fields;
+    let fields = fields.iter().map(|field| (field.name.as_str().into(), field.kind.table_type()));
+    let columns: Schema = record_columns().into_iter().chain(fields).collect();
+    let mut archive = storage.create_archive("payments", &columns).await.expect("created");
+    let begin = |partition| PartitionId::new("payments-log", partition);
+    let begun = archive.change("ARCHIVE", |facts| (0..partitions).for_each(|n| facts.begin(&begin(n), 0)));
+    begun.await.expect("nobody else writes");
+    archive
+}
+
+/// Two partitions with ten payments each, which are archived; of the first one, what lies below offset 7 was published.
 async fn server() -> TestServer {
     let mut server = TestServer::of_alerts(2).await;
     let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
@@ -45,6 +64,7 @@ async fn server() -> TestServer {
         1,
         Written { key: Some(b"other".to_vec()), payload: Some(b"{}".to_vec()), timestamp_ms: 0 },
     );
+    begun(&server, 2).await;
     server.serve().await;
     server
 }
@@ -65,6 +85,7 @@ async fn a_stream_is_described_with_how_far_it_was_written() {
         ("rekeys", json!(false)),
         ("lateness", json!("5m")),
         ("written", json!(true)),
+        ("stopped", json!([NOTHING_PUBLISHED])),
         ("warnings", json!([])),
     ] {
         assert_eq!(stream[member], expected, "{member}");
@@ -80,7 +101,7 @@ async fn a_stream_is_described_with_how_far_it_was_written() {
             },
             {
                 "partition": 1, "log": null, "published": null, "published_at": null, "front": null, "end": 10,
-                "behind": null,
+                "behind": 10,
             },
         ])
     );
@@ -93,13 +114,14 @@ async fn the_status_says_it_in_short() {
     let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
     let status = server.ok("/v1/status").await;
     let expected = json!([{
-        "name": "alerts", "from": "payments", "behind": null, "published_at": "2026-04-24T09:00:00.007Z", "written": true,
-        "warnings": [],
+        "name": "alerts", "from": "payments", "behind": 13, "published_at": "2026-04-24T09:00:00.007Z", "written": true,
+        "stopped": [NOTHING_PUBLISHED], "warnings": [],
     }]);
     assert_eq!(status["streams"], expected);
     server.topics.write(PROGRESS, 1, progress(9, definition.as_str(), false));
     let status = server.until("/v1/status", |_, status| status["streams"][0]["behind"] == 4).await;
     assert_eq!(status["streams"][0]["published_at"], "2026-04-24T09:00:00.007Z", "the oldest of both");
+    assert_eq!(status["streams"][0]["stopped"], json!([]));
 }
 
 #[tokio::test]
@@ -107,12 +129,39 @@ async fn what_an_operator_should_know_is_a_warning() {
     let server = server().await;
     server.topics.takes_timestamps.store(true, Ordering::SeqCst);
     server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef", true));
-    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 3);
+    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 2);
     let list = server.until(LIST, warned).await;
     let warnings = &list["streams"][0]["warnings"];
     assert!(warnings[0].as_str().expect("text").contains("LogAppendTime"), "{warnings}");
-    assert!(warnings[1].as_str().expect("text").contains("partitions 1 "), "{warnings}");
-    assert!(warnings[2].as_str().expect("text").contains("incomplete past"), "{warnings}");
+    assert!(warnings[1].as_str().expect("text").contains("incomplete past"), "{warnings}");
+    let stopped = &list["streams"][0]["stopped"];
+    assert!(stopped[0].as_str().expect("text").contains("partition 1 was decided by another definition"), "{stopped}");
+}
+
+#[tokio::test]
+async fn what_a_lane_has_noted_is_said_until_it_publishes_again() {
+    let server = server().await;
+    let archive = begun(&server, 2).await;
+    let tried_us = 1_777_021_200_000_000 + 1_000_000;
+    let stopped = Stopped { since_us: 0, tried_us, why: "the state takes 9 bytes".to_owned() };
+    archive.note_stopped("v1", 0, &stopped).await.expect("noted");
+    archive.note_stopped("v2", 0, &stopped).await.expect("another generation");
+    let says = |status: &Value, text: &str| status["streams"][0]["stopped"].to_string().contains(text);
+    let noted = "partition 0 cannot go on since 1970-01-01T00:00:00Z: the state takes 9 bytes";
+    server.until("/v1/status", |_, status| says(status, noted)).await;
+    let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
+    let later = Written { timestamp_ms: tried_us / 1_000 + 1, ..progress(8, definition.as_str(), false) };
+    server.topics.write(PROGRESS, 0, later);
+    let status = server.until("/v1/status", |_, status| !says(status, "partition 0")).await;
+    assert!(says(&status, "partition 1"), "{status}");
+}
+
+#[tokio::test]
+async fn a_topic_that_lanes_lack_is_named() {
+    let server = server().await;
+    server.topics.create("alerts.late", "late-log", 1);
+    let says = |list: &Value, text: &str| list["streams"][0]["stopped"].to_string().contains(text);
+    server.until(LIST, |_, list| says(list, "topic alerts.late has 1 partitions, and its source has 2")).await;
 }
 
 #[tokio::test]
@@ -129,9 +178,10 @@ async fn a_stream_that_is_not_written_says_why() {
     let mut server = TestServer::of_alerts(1).await;
     server.topics.create("payments", "payments-log", 1);
     server.topics.create(PROGRESS, "progress-log", 1);
+    begun(&server, 1).await;
     server.serve().await;
     let stream = server.ok(LIST).await["streams"][0].clone();
-    assert!(stream["why"].as_str().expect("text").contains("no lane has published"), "{stream}");
+    assert!(stream["why"].as_str().expect("text").contains("nothing of partition 0 is published"), "{stream}");
     *server.topics.ends.lock().expect("no panic") = None;
     let stream = server.until(LIST, |_, list| list["streams"][0]["written"].is_null()).await["streams"][0].clone();
     assert!(stream["why"].as_str().expect("text").contains("topic payments"), "{stream}");

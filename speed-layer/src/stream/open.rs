@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::progress::{self, Progress};
 use super::source::Shared;
+use super::topics::{NotWritable, writable};
 use super::warm::{self, Past};
 
 /// Waiting longer than this for topics or the archive is worth a warning.
@@ -62,6 +63,9 @@ pub enum NotOpen {
         /// The topic's name.
         topic: String,
     },
+    /// A topic that it writes is not as it has to be.
+    #[error(transparent)]
+    NotWritable(#[from] NotWritable),
     /// R7: the topic is not the one any more that was described first.
     #[error("topic {topic} was deleted or created again meanwhile")]
     AnotherTopic {
@@ -110,7 +114,11 @@ impl NotOpen {
         match self {
             NotOpen::ProgressLost { .. } | NotOpen::BeyondTheEnd { .. } => error!(source, partition, wait_ms, "{text}"),
             // Every first start begins with them.
-            NotOpen::NoTopic { .. } | NotOpen::NotArchived { .. } if wait < PATIENCE => {
+            NotOpen::NoTopic { .. }
+            | NotOpen::NotWritable(NotWritable::NoTopic { .. } | NotWritable::Growing { .. })
+            | NotOpen::NotArchived { .. }
+                if wait < PATIENCE =>
+            {
                 info!(source, partition, "{text}; waiting for it");
             }
             _ => warn!(source, partition, wait_ms, "{text}; trying again"),
@@ -136,8 +144,8 @@ struct Bounds {
 pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotOpen> {
     let topic = &shared.source.topic;
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
-    let output_partitions = output_partitions(shared).await?;
-    let progress_log = progress_log(shared, described.partitions).await?;
+    let written = writable(shared, partition, described.partitions).await?;
+    let progress_log = written.progress_log;
     // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
     // worker publishes meanwhile is found when the lane is taken over.
     let progress = progress::read(shared, partition).await?;
@@ -173,7 +181,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     let has_holes = if checked.is_some() { shared.is_compacted().await? } else { false };
     Ok(OpenLane {
         partitions: described.partitions,
-        output_partitions,
+        output_partitions: written.outputs,
         archive,
         lane,
         progress,
@@ -188,33 +196,6 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         checked,
         id,
     })
-}
-
-/// The number of partitions of each stream's topic. Where events can be late, the side output has to exist, too.
-async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
-    let mut partitions = Vec::new();
-    for stream in shared.plan.streams() {
-        let described = async |topic: &str| {
-            let known = shared.topics.describe(topic).await?;
-            known.ok_or_else(|| NotOpen::NoTopic { topic: topic.to_owned() })
-        };
-        partitions.push(described(&stream.topic).await?.partitions);
-        if stream.may_be_late {
-            described(&stream.late_topic).await?;
-        }
-    }
-    Ok(partitions)
-}
-
-/// The id of the progress topic, which has a partition for each of the source's (T3).
-async fn progress_log(shared: &Shared, partitions: i32) -> Result<String, NotOpen> {
-    let topic = shared.progress_topic();
-    let known = shared.topics.describe(&topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
-    if known.partitions < partitions {
-        info!(topic, partitions, "the source has more partitions; adding them to the progress topic");
-        shared.topics.grow(&topic, partitions).await?;
-    }
-    Ok(known.log)
 }
 
 async fn bounds(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<Bounds, NotOpen> {

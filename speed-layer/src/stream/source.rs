@@ -10,6 +10,7 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::stream::{Definitions, progress_topic, transactional_id};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{LanePlan, Limits};
+use shared_logic::stream_topics::WrittenTopic;
 use storage::{Archive, Followed};
 use tokio::sync::{Mutex, OnceCell, watch};
 
@@ -26,6 +27,8 @@ pub struct Shared {
     pub plan: Arc<LanePlan>,
     /// Their definitions.
     pub definitions: Definitions,
+    /// The topics that they write.
+    pub written: Vec<WrittenTopic>,
     /// The settings of lanes.
     pub settings: Streams,
     /// The settings of Kafka.

@@ -24,7 +24,7 @@ const KEPT: usize = 2;
 /// Younger pieces may belong to a snapshot whose manifest is not written yet.
 const PIECE_AGE: Duration = Duration::from_hours(1);
 /// The folder of all snapshots. Delta's own tools leave folders with such a name alone.
-const FOLDER: &str = "_lanes";
+pub(super) const FOLDER: &str = "_lanes";
 /// The folder of the notes that say which progress topic a generation has.
 const BEGUN: &str = "_lanes/begun/";
 

@@ -1,9 +1,11 @@
 //! Snapshots of lanes: which are found, which are removed, and which are spared.
 
+use std::collections::BTreeMap;
+
 use platform::settings;
 use polars::prelude::{DataType, Schema};
 use shared_logic::catalog::Deployment;
-use shared_logic::contracts::stream::{CheckedLane, CheckedStreams, Definitions};
+use shared_logic::contracts::stream::{CheckedLane, CheckedStreams, Definitions, LanesNoted, Stopped};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Fronts, Piece};
 use storage::{Archive, Snapshot, Storage};
@@ -82,4 +84,27 @@ async fn without_snapshots_it_is_still_known_how_far_streams_were_checked() {
     assert_eq!(archive.lanes_begin("v1", "another").await.expect("read"), "progress");
     keep(&archive, &[20]).await;
     assert_eq!(newest(&archive, 100).await, Some(20), "lanes go on to keep snapshots");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_lane_stopped_is_noted_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    assert_eq!(archive.lanes_noted("v1").await.expect("read"), LanesNoted::default());
+    keep(&archive, &[10]).await;
+    archive.lanes_begin("v1", "progress-id").await.expect("noted");
+    let stopped = |why: &str| Stopped { since_us: 1, tried_us: 2, why: why.to_owned() };
+    archive.note_stopped("v1", 0, &stopped("no room")).await.expect("noted");
+    archive.note_stopped("v1", 0, &stopped("no right")).await.expect("noted in its place");
+    archive.note_stopped("v1", 1, &stopped("no topic")).await.expect("noted");
+    archive.note_stopped("v2", 3, &stopped("another generation")).await.expect("noted");
+    let noted = archive.lanes_noted("v1").await.expect("read");
+    assert_eq!(noted.begun.as_deref(), Some("progress-id"));
+    assert_eq!(noted.stopped, BTreeMap::from([(0, stopped("no right")), (1, stopped("no topic"))]));
+    assert!(noted.has_snapshot("log", 0) && !noted.has_snapshot("log", 1));
+    archive.forget_stopped("v1", 0).await.expect("forgotten");
+    archive.forget_stopped("v1", 7).await.expect("there is none");
+    let noted = archive.lanes_noted("v1").await.expect("read");
+    assert_eq!(noted.stopped.keys().collect::<Vec<_>>(), [&1]);
+    assert_eq!(newest(&archive, 100).await, Some(10), "snapshots stay");
 }

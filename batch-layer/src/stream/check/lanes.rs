@@ -179,7 +179,8 @@ mod tests {
             let changed = Changed { log: log.clone(), offset, from: None, to: hash(*to), fronts };
             (ProgressKey::Change { stream, log, offset }, changed)
         };
-        ProgressNoted { published: published.iter().map(of).collect(), changes: changes.iter().map(change).collect() }
+        let (published, changes) = (published.iter().map(of).collect(), changes.iter().map(change).collect());
+        ProgressNoted { published, changes, ..ProgressNoted::default() }
     }
 
     fn checked(offset: i64, streams: &[(&str, u8)]) -> CheckedLane {

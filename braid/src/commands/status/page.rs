@@ -85,8 +85,9 @@ impl Page {
         }
         self.line("");
         self.text.push_str(&written(streams).text(self.screen));
-        for Stream { name, why, warnings, .. } in streams {
-            if let Some(why) = why {
+        for Stream { name, why, stopped, warnings, .. } in streams {
+            // Why it is not written at all may be the first of what stops it.
+            for why in why.iter().filter(|why| !stopped.contains(why)).chain(stopped) {
                 self.trouble(&format!("{name}: {why}"));
             }
             for warning in warnings {

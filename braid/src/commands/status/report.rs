@@ -142,6 +142,9 @@ pub(super) struct Stream {
     /// Whether it is written at all, and why it is not, or why that is not known.
     pub(super) written: Option<bool>,
     pub(super) why: Option<String>,
+    /// What stops it, in some partition at least.
+    #[serde(default)]
+    pub(super) stopped: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 

@@ -32,8 +32,11 @@ pub(super) fn page(standings: &[Standing], screen: Screen) -> String {
         };
         let mut row: Vec<Cell> = [&standing.stream, &standing.from, &standing.topic].map(|text| Cell::new(text)).into();
         row.push(Cell::new(&integer(standing.partitions.len())));
-        row.push(Cell::new(&integer(behind().sum::<i64>())));
-        row.push(Cell::new(&integer(behind().max().unwrap_or_default())));
+        // What is not known of one partition is not known of all.
+        let all: Option<Vec<i64>> = behind().collect();
+        let number = |number: Option<i64>| number.map_or_else(|| UNKNOWN.to_owned(), integer);
+        row.push(Cell::new(&number(all.as_ref().map(|all| all.iter().sum()))));
+        row.push(Cell::new(&number(all.map(|all| all.into_iter().max().unwrap_or_default()))));
         row.push(Cell::yes_or_no(super::is_well(standing)));
         row.push(Cell::new(&of_check(|check| check.outputs)));
         row.push(Cell::new(&of_check(StreamCheck::differences)));
@@ -83,8 +86,8 @@ mod tests {
         let partition = |partition, behind| StandingPartition {
             partition,
             published: Some(40),
-            end: 40 + behind,
-            behind,
+            end: Some(40 + behind),
+            behind: Some(behind),
             incomplete: false,
         };
         Standing {
@@ -104,6 +107,15 @@ mod tests {
         let line: Vec<&str> = text.lines().nth(1).expect("a line").split_whitespace().collect();
         assert_eq!(line, ["alerts", "transactions", "alerts", "2", "1,207", "1,200", "yes", "-", "-"]);
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn what_is_not_known_of_one_partition_is_not_known_of_the_stream() {
+        let mut standing = standing();
+        standing.partitions[0].behind = None;
+        let text = page(&[standing], Screen::NONE);
+        let line: Vec<&str> = text.lines().nth(1).expect("a line").split_whitespace().collect();
+        assert_eq!(line, ["alerts", "transactions", "alerts", "2", "-", "-", "yes", "-", "-"]);
     }
 
     #[test]

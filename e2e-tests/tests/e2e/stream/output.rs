@@ -1,11 +1,13 @@
 //! The topic of a stream is missing, or is deleted while lanes write: the lanes of its source wait until it is there, and go on behind
 //! what was published.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::delete_topic;
 use e2e_tests::streams::Said;
 use e2e_tests::{Layer, scenario};
-use test_kit::DEADLINE;
+use test_kit::{DEADLINE, Progress, wait_for};
 
 use super::payments::{Kind, Mix, Payments};
 
@@ -46,7 +48,18 @@ fn streams_output_deleted() {
         delete_topic(&brokers, &spent.topic).await?;
         payments.send(SOME)?;
         speed.line_with(&waits, DEADLINE).await?;
+        // A lane says why it does not go on where everybody can read it, until it goes on.
+        let note = payments.stage.deployment.store().join("archive/payments/_lanes/stopped/v1/lane-0.json");
+        let stands = async |stands: bool| {
+            let is_so = async || {
+                let said = fs::read_to_string(&note).unwrap_or_default();
+                Ok(Progress::when(said.contains(&waits) == stands, said))
+            };
+            wait_for("the note of a lane that stands, or its end", DEADLINE, is_so).await
+        };
+        stands(true).await?;
         payments.stage.deployment.batch(&["init"])?.success(DEADLINE).await?;
+        stands(false).await?;
         payments.send(SOME)?;
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Spent) {
             payments.is_written(kind).await?;

@@ -5,7 +5,7 @@ use axum::extract::RawQuery;
 use serde_json::{Value, json};
 use shared_logic::catalog::StreamKind;
 
-use super::written::{partitions, written};
+use super::written::{partitions, standing, written};
 use crate::answer::duration_text;
 use crate::problem::Problem;
 use crate::routes::RequestedVersion;
@@ -31,7 +31,8 @@ async fn described(version: &Version, reader: &StreamReader) -> Value {
         .iter()
         .map(|field| json!({"name": field.name, "type": field.kind.name(), "optional": field.optional}));
     let (kind, waits) = kind(&stream.kind);
-    let written = written(reader, &lanes);
+    let standing = standing(reader, &lanes);
+    let written = written(reader, &lanes, &standing);
     json!({
         "name": stream.name,
         "kind": kind,
@@ -46,8 +47,9 @@ async fn described(version: &Version, reader: &StreamReader) -> Value {
         "definition": reader.definition.as_str(),
         "written": written.written,
         "why": written.why,
+        "stopped": written.stopped,
         "warnings": written.warnings,
-        "partitions": partitions(reader, &lanes),
+        "partitions": partitions(reader, &lanes, &standing),
     })
 }
 

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use shared_logic::catalog::StreamKind;
 use shared_logic::contracts::stream::Published;
-use shared_logic::log::topic_of;
 use shared_logic::stream::OutputPosition;
+use shared_logic::stream_standing::{Standing, StandingPartition};
 use shared_logic::time::format_rfc3339;
 
-use crate::stream_read::{LanePartition, Lanes, StreamReader};
+use crate::stream_read::{Lanes, StreamReader};
 use crate::versions::Version;
 
 /// How a stream is written.
@@ -18,6 +18,8 @@ pub(crate) struct Written {
     /// Why it is not, or why that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+    /// What stops it, in some partition at least.
+    pub(crate) stopped: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -55,36 +57,36 @@ pub(crate) struct StreamStatus {
 pub(crate) async fn of_all(version: &Version) -> Vec<StreamStatus> {
     let streams = version.streams.values().map(async |stream| {
         let lanes = version.lanes(stream).newest().await;
-        let behind: Option<Vec<i64>> = partitions(stream, &lanes).iter().map(|partition| partition.behind).collect();
-        let published = lanes.partitions.values().filter_map(|lane| lane.published.get(&stream.stream.name));
-        let published_at = published.filter_map(|last| last.at_us);
+        let standing = standing(stream, &lanes);
+        let behind: Option<Vec<i64>> = standing.partitions.iter().map(|partition| partition.behind).collect();
+        let published = lanes.seen.lanes.values().filter(|lane| lane.published.contains_key(&stream.stream.name));
         StreamStatus {
             name: stream.stream.name.clone(),
             from: stream.stream.from.clone(),
             behind: behind.filter(|behind| !behind.is_empty()).map(|behind| behind.iter().sum()),
-            published_at: published_at.min().map(format_rfc3339),
-            written: written(stream, &lanes),
+            published_at: published.filter_map(|lane| lane.published_us).min().map(format_rfc3339),
+            written: written(stream, &lanes, &standing),
         }
     });
     futures::future::join_all(streams).await
 }
 
+/// How a stream stands.
+pub(super) fn standing(stream: &StreamReader, lanes: &Lanes) -> Standing {
+    lanes.standing(&stream.stream.name, &stream.definition)
+}
+
 /// Whether a stream is written, by what is known of its lanes.
-pub(super) fn written(stream: &StreamReader, lanes: &Lanes) -> Written {
-    let (written, why) = match lanes {
-        Lanes { knows_transactions: Some(false), .. } => {
-            let why = "the in-process broker knows no transactions, so nothing could be written exactly once; use a real broker";
-            (Some(false), Some(why.to_owned()))
-        }
-        Lanes { error: Some(error), .. } => (None, Some(error.clone())),
-        Lanes { log: None, .. } => (Some(false), Some(format!("the topic of {} does not exist", stream.stream.from))),
-        _ if lanes.partitions.values().all(|lane| !lane.published.contains_key(&stream.stream.name)) => {
-            let why = "no lane has published anything of it; does `speed-layer` run, with this catalog?";
-            (Some(false), Some(why.to_owned()))
-        }
-        _ => (Some(true), None),
+pub(super) fn written(stream: &StreamReader, lanes: &Lanes, standing: &Standing) -> Written {
+    let stopped: Vec<String> = standing.stopped.iter().map(ToString::to_string).collect();
+    let is_written = lanes.seen.lanes.values().any(|lane| lane.published.contains_key(&stream.stream.name));
+    let (written, why) = match &lanes.error {
+        _ if lanes.seen.knows_transactions == Some(false) => (Some(false), stopped.first().cloned()),
+        Some(error) => (None, Some(error.clone())),
+        None if is_written => (Some(true), None),
+        None => (Some(false), stopped.first().cloned()),
     };
-    Written { written, why, warnings: warnings(stream, lanes) }
+    Written { written, why, stopped, warnings: warnings(stream, lanes) }
 }
 
 fn warnings(stream: &StreamReader, lanes: &Lanes) -> Vec<String> {
@@ -95,11 +97,6 @@ fn warnings(stream: &StreamReader, lanes: &Lanes) -> Vec<String> {
             "the timestamps in the topic of {} are those of its producers (CreateTime): one whose clock is ahead makes the \
              events of all others late; set message.timestamp.type=LogAppendTime if that matters",
             stream.stream.from
-        ));
-    }
-    if let Some(partitions) = where_last(stream, lanes, |last| last.definition != stream.definition) {
-        warnings.push(format!(
-            "what was published last in partitions {partitions} was decided by another definition than the catalog's"
         ));
     }
     if let Some(partitions) = where_last(stream, lanes, |last| last.incomplete) {
@@ -114,29 +111,30 @@ fn warnings(stream: &StreamReader, lanes: &Lanes) -> Vec<String> {
 
 /// The partitions of which that is so of what was published last; `None` if there are none.
 fn where_last(stream: &StreamReader, lanes: &Lanes, is_so: impl Fn(&Published) -> bool) -> Option<String> {
-    let last = lanes.partitions.iter().filter_map(|(partition, lane)| {
+    let last = lanes.seen.lanes.iter().filter_map(|(partition, lane)| {
         let last = lane.published.get(&stream.stream.name)?;
-        is_so(&last.published).then(|| partition.to_string())
+        is_so(last).then(|| partition.to_string())
     });
     let partitions: Vec<String> = last.collect();
     (!partitions.is_empty()).then(|| partitions.join(", "))
 }
 
 /// How far a stream was written in each partition of its source.
-pub(super) fn partitions(stream: &StreamReader, lanes: &Lanes) -> Vec<PartitionWritten> {
-    let partition = |(partition, lane): (&i32, &LanePartition)| {
-        let last = lane.published.get(&stream.stream.name);
-        let is_current = last.is_some_and(|last| lanes.log.as_deref() == Some(topic_of(&last.published.log)));
-        let read = last.filter(|_| is_current).map(|last| last.published.position.offset);
+pub(super) fn partitions(stream: &StreamReader, lanes: &Lanes, standing: &Standing) -> Vec<PartitionWritten> {
+    let partition = |known: &StandingPartition| {
+        let lane = lanes.seen.lanes.get(&known.id.partition);
+        // Of whatever log: an older one is what was written last.
+        let last = lane.and_then(|lane| lane.published.get(&stream.stream.name));
+        let published_us = last.and(lane).and_then(|lane| lane.published_us);
         PartitionWritten {
-            partition: *partition,
-            log: last.map(|last| last.published.log.clone()),
-            published: last.map(|last| last.published.position),
-            published_at: last.and_then(|last| last.at_us).map(format_rfc3339),
-            front: last.and_then(|last| last.published.fronts.front_us()).map(format_rfc3339),
-            end: lane.end,
-            behind: lane.end.zip(read).map(|(end, read)| (end - read).max(0)),
+            partition: known.id.partition,
+            log: last.map(|last| last.log.clone()),
+            published: last.map(|last| last.position),
+            published_at: published_us.map(format_rfc3339),
+            front: last.and_then(|last| last.fronts.front_us()).map(format_rfc3339),
+            end: known.end,
+            behind: known.behind,
         }
     };
-    lanes.partitions.iter().map(partition).collect()
+    standing.partitions.iter().map(partition).collect()
 }

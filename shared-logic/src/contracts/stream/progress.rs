@@ -88,6 +88,8 @@ pub struct ProgressNoted {
     pub published: BTreeMap<String, Published>,
     /// Where definitions began.
     pub changes: BTreeMap<ProgressKey, Changed>,
+    /// When the newest record was written, microseconds since 1970, as far as who reads them says it.
+    pub written_us: Option<i64>,
 }
 
 /// What a record of the progress topic is about.

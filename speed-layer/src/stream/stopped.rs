@@ -1,0 +1,131 @@
+//! What a lane leaves for others to see while it does not go on: a note beside the archive of its source.
+//!
+//! Nothing depends on the note. It says that a lane has failed several times in a row, and why; each further failure renews it. Who reads it
+//! holds what was published later against it, so a note that nobody removes is not believed for long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::clock;
+use platform::store::StoreError;
+use platform::telemetry::error_text;
+use shared_logic::contracts::stream::Stopped;
+use tracing::warn;
+
+use super::source::Shared;
+
+/// How many times in a row a lane has failed when it is worth a note. A rebalance, or a broker that restarts, interrupts one once or twice.
+const NOTED_AFTER: u32 = 3;
+/// How long the store may hold up a lane that tries again anyhow.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// The note of one lane.
+pub struct StopNote {
+    shared: Arc<Shared>,
+    partition: i32,
+    failures: Failures,
+}
+
+/// How often a lane has failed since it has last published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Failures {
+    in_a_row: u32,
+    /// When the first of them was, microseconds since 1970.
+    since_us: i64,
+    /// Whether the last of them came after the lane had opened.
+    was_open: bool,
+}
+
+impl Failures {
+    /// After another one. Returns since when the lane has failed, if that is to be noted.
+    fn another(&mut self, was_open: bool, now_us: i64) -> Option<i64> {
+        if self.in_a_row == 0 {
+            self.since_us = now_us;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.was_open = was_open;
+        (self.in_a_row >= NOTED_AFTER).then_some(self.since_us)
+    }
+
+    /// Whether a lane that opens now has left behind what it had failed by. One that fails at work may open as often as it likes.
+    fn are_over(self) -> bool {
+        !self.was_open
+    }
+}
+
+impl StopNote {
+    /// The note of the lane of a partition.
+    pub fn new(shared: Arc<Shared>, partition: i32) -> StopNote {
+        StopNote { shared, partition, failures: Failures::default() }
+    }
+
+    /// The lane has opened. What another process has noted before is over, too, or will be noted again.
+    pub async fn opened(&self) {
+        if !self.failures.are_over() {
+            return;
+        }
+        let (shared, partition) = (&self.shared, self.partition);
+        self.within(async {
+            match shared.archive().await? {
+                Some(archive) => archive.forget_stopped(&shared.deployment.version, partition).await,
+                None => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    /// The lane has published something.
+    pub fn published(&mut self) {
+        self.failures = Failures::default();
+    }
+
+    /// The lane has failed; `was_open`: at work, and not while it was opened.
+    pub async fn failed(&mut self, was_open: bool, why: String) {
+        let tried_us = clock::now_us();
+        let Some(since_us) = self.failures.another(was_open, tried_us) else { return };
+        let (shared, partition, stopped) = (&self.shared, self.partition, Stopped { since_us, tried_us, why });
+        self.within(async {
+            match shared.archive().await? {
+                Some(archive) => archive.note_stopped(&shared.deployment.version, partition, &stopped).await,
+                // Everybody can see that nothing is archived.
+                None => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    async fn within(&self, noted: impl Future<Output = Result<(), StoreError>>) {
+        let (source, partition) = (&self.shared.source.name, self.partition);
+        match tokio::time::timeout(WITHIN, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(source, partition, error = error_text(&error), "cannot note how the lane stands");
+            }
+            Err(_) => warn!(source, partition, "the store did not take in time how the lane stands"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_failures_in_a_row_are_noted_since_the_first() {
+        let mut failures = Failures::default();
+        assert_eq!((failures.another(false, 10), failures.another(true, 20)), (None, None));
+        assert_eq!((failures.another(false, 30), failures.another(false, 40)), (Some(10), Some(10)));
+        failures = Failures::default();
+        assert_eq!(failures.another(false, 50), None, "it has published in between");
+    }
+
+    #[test]
+    fn a_lane_that_fails_at_work_has_left_nothing_behind_when_it_opens() {
+        let mut failures = Failures::default();
+        assert!(failures.are_over(), "another process may have failed to open");
+        failures.another(true, 10);
+        assert!(!failures.are_over());
+        failures.another(false, 20);
+        assert!(failures.are_over());
+    }
+}
