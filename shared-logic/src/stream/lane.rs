@@ -43,7 +43,6 @@ pub struct Lane {
     given_to: i64,
     inside: Option<Inside>,
     incomplete: bool,
-    warming: Option<Warming>,
 }
 
 /// A stream in one partition.
@@ -66,17 +65,6 @@ struct Inside {
     fronts: Option<Fronts>,
     /// The first stream that is not done.
     stream: usize,
-}
-
-/// A lane that is warmed (T8).
-#[derive(Debug)]
-struct Warming {
-    /// The earliest event time that its state can hold in the end.
-    need_us: i64,
-    /// How far the front may have come while it was not known.
-    most_us: Option<i64>,
-    /// Whether some event may have been late although it is not known to be.
-    is_unsure: bool,
 }
 
 /// How much a lane may hold (T10).
@@ -165,7 +153,6 @@ impl Lane {
             given_to: at,
             inside: None,
             incomplete: false,
-            warming: None,
         }
     }
 
@@ -174,12 +161,15 @@ impl Lane {
         self.recent.judge(sightings);
     }
 
-    /// T8: tells a lane without state that is to be warmed the fronts at `published`. Of a re-keyed source it takes from them what
-    /// was known at its cursor: the upstream partitions that were not seen since.
-    pub fn begin_warming(&mut self, fronts: &Fronts) {
-        self.fronts = fronts.known_at(self.cursor);
-        let need_us = self.plan.horizon_us(fronts).unwrap_or(i64::MIN);
-        self.warming = Some(Warming { need_us, most_us: None, is_unsure: false });
+    /// T8: tells a lane without state that is to be warmed the fronts at `published`. Of a re-keyed source it takes from them which
+    /// upstream partitions were idle at its cursor.
+    ///
+    /// Gives whether that is known. If it is not, too much has changed since: some event may be taken that was late, and the past is
+    /// incomplete.
+    pub fn begin_warming(&mut self, fronts: &Fronts) -> bool {
+        let (known, is_known) = fronts.known_at(self.cursor);
+        self.fronts = known;
+        is_known
     }
 
     /// Takes records, which are those behind the last ones.
@@ -258,9 +248,6 @@ impl Lane {
             return;
         }
         let (front_us, before) = (self.fronts.front_us(), out.len());
-        if let Some(warming) = &mut self.warming {
-            warming.see(&self.fronts, rows.times_us[row], self.plan.lateness_us);
-        }
         for (at, (stream, plan)) in self.streams.iter_mut().zip(&self.plan.compiled).enumerate() {
             if rows.holds(plan.condition, row) {
                 let mut outputs = outputs(out, at, offset, &mut stream.next, &stream.id_prefix, self.incomplete);
@@ -335,17 +322,13 @@ impl Lane {
     }
 
     /// T8: at `published`, takes the fronts written there, and drops what they had closed. For use between two offsets: when all that
-    /// was given is decided.
-    ///
-    /// Gives whether the state is that of a lane that has read everything, as far as the log held all that was needed. It may not be
-    /// if an upstream partition of a re-keyed source stood idle where warming began, and went on later: until its next record the
-    /// front is not known, and what was late then may have been taken. Such a past is incomplete.
-    pub fn take_fronts(&mut self, fronts: &Fronts) -> bool {
+    /// was given is decided. Then the state is that of a lane that has read everything, if [`Lane::begin_warming`] knew how to begin
+    /// and everything was given that was needed.
+    pub fn take_fronts(&mut self, fronts: &Fronts) {
         self.fronts = fronts.clone();
         for (stream, plan) in self.streams.iter_mut().zip(&self.plan.compiled) {
             stream.operator.drop_closed(plan.watermark_us(fronts.front_us()));
         }
-        self.warming.take().is_none_or(|warming| !warming.is_unsure)
     }
 
     /// T8: says whether what is decided from now on is decided from an incomplete past. Outputs are marked so.
@@ -371,16 +354,6 @@ impl Lane {
             open: stream.operator.open(),
         };
         self.streams.iter().map(tally).collect()
-    }
-}
-
-impl Warming {
-    /// Notes an event that comes at these fronts.
-    fn see(&mut self, fronts: &Fronts, time_us: i64, lateness_us: i64) {
-        self.most_us = self.most_us.max(fronts.most_us());
-        if let Some(most_us) = self.most_us.filter(|most_us| fronts.front_us() < Some(*most_us)) {
-            self.is_unsure |= time_us > self.need_us && time_us < most_us.saturating_sub(lateness_us);
-        }
     }
 }
 

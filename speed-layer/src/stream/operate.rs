@@ -137,7 +137,8 @@ struct Operating {
     catch_up: Option<(i64, Fronts)>,
     /// Whether the first transaction begins as soon as the lane is where it goes on.
     notes_start: bool,
-    incomplete_from: Option<i64>,
+    /// T8: where the past that matters has to begin so that it is whole; `None`: it is.
+    whole_from: Option<i64>,
     /// When it was last asked whether an incomplete past has passed.
     past_asked: Instant,
     checked: Option<Checked>,
@@ -150,7 +151,7 @@ struct Operating {
 impl Operating {
     fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
         let OpenLane { id, mut lane, .. } = open;
-        lane.set_incomplete(open.incomplete_from.is_some());
+        lane.set_incomplete(open.whole_from.is_some());
         // Not the lane's own fronts: by a snapshot it begins before these positions.
         let start = Parcel {
             outputs: Vec::new(),
@@ -169,7 +170,7 @@ impl Operating {
             open.changes,
             start,
         );
-        publisher.set_incomplete(open.incomplete_from.is_some());
+        publisher.set_incomplete(open.whole_from.is_some());
         Operating {
             notes_start,
             publisher,
@@ -179,7 +180,7 @@ impl Operating {
             lane: Some(lane),
             from: open.from,
             catch_up: open.catch_up.map(|at| (at, open.fronts)),
-            incomplete_from: open.incomplete_from,
+            whole_from: open.whole_from,
             past_asked: Instant::now(),
             checked: open.checked,
             ahead: None,
@@ -245,11 +246,7 @@ impl Operating {
         let still = self.shared.identity.ask();
         if let Some((_, fronts)) = self.catch_up.take_if(|(at, _)| *at <= batch.from) {
             info!(id = %self.id, cursor = batch.from, "the past is read; going on");
-            if !self.lane_mut().take_fronts(&fronts) {
-                self.incomplete_from = Some(batch.from);
-                self.lane_mut().set_incomplete(true);
-                self.publisher.set_incomplete(true);
-            }
+            self.lane_mut().take_fronts(&fronts);
         }
         if batch.events.height() > 0 || !batch.lane.marks.is_empty() {
             self.quiet_since = Instant::now();
@@ -319,7 +316,7 @@ impl Operating {
     async fn keep_snapshot(&mut self) {
         let Some(published) = self.publisher.published() else { return };
         if self.catch_up.is_none()
-            && self.incomplete_from.is_none()
+            && self.whole_from.is_none()
             && self.snapshots.is_due(self.lane().cursor())
             && let Some(lane) = self.lane.take()
         {
@@ -329,7 +326,7 @@ impl Operating {
 
     /// T8: asks now and then whether the past that matters now lies where everything was read.
     async fn ask_past(&mut self) {
-        let Some(read_from) = self.incomplete_from else { return };
+        let Some(whole_from) = self.whole_from else { return };
         if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
             return;
         }
@@ -346,10 +343,9 @@ impl Operating {
                 return;
             }
         };
-        // Where it begins with the first record that was read, there may have been more of it.
-        if past.warm_from >= read_from && past.from > read_from {
+        if past.from >= whole_from {
             info!(id = %self.id, "the past that matters is whole again");
-            self.incomplete_from = None;
+            self.whole_from = None;
             self.lane_mut().set_incomplete(false);
             self.publisher.set_incomplete(false);
         }
