@@ -249,7 +249,11 @@ impl<'a> Replay<'a> {
     }
 
     fn limits(&self) -> Limits {
-        Limits { pending_events: GIVEN_ROWS, state_bytes: self.settings.state.as_usize() }
+        Limits {
+            pending_events: GIVEN_ROWS,
+            state_bytes: self.settings.state.as_usize(),
+            step_bytes: self.settings.max_transaction.as_usize(),
+        }
     }
 }
 

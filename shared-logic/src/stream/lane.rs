@@ -74,6 +74,8 @@ pub struct Limits {
     pub pending_events: usize,
     /// The most memory of the state of all streams together, in bytes; more than 16 GiB are taken for 16 GiB.
     pub state_bytes: usize,
+    /// About the most bytes of the outputs that one step decides.
+    pub step_bytes: usize,
 }
 
 /// Whether a lane has something left to decide.
@@ -207,13 +209,18 @@ impl Lane {
         self.given.iter().map(|rows| rows.offsets.len()).sum::<usize>() - self.row
     }
 
-    /// T10: decides what was given, until about `outputs_max` outputs are added to `out`. There may be as many more as one event of
-    /// a detector makes.
+    /// T10: decides what was given, until about `outputs_max` outputs, or [`Limits::step_bytes`] of them, are added to `out`. There may
+    /// be as many more as one event of a detector makes. A step that begins inside of an offset ends with it at the latest, so that it is
+    /// known where everything is decided that the offset causes.
     pub fn step(&mut self, outputs_max: usize, out: &mut Vec<Decided>) -> Progress {
-        let mut budget = Budget::of_outputs(outputs_max);
+        let mut budget = Budget::of_outputs(outputs_max, self.limits.step_bytes);
+        let begins_inside = self.inside.is_some();
         while !budget.is_spent() {
             if !self.advance(&mut budget, out) {
                 return Progress::Idle;
+            }
+            if begins_inside && self.inside.is_none() {
+                break;
             }
         }
         if self.given.is_empty() { Progress::Idle } else { Progress::More }
@@ -256,7 +263,7 @@ impl Lane {
                 stream.late += u64::from(is_late);
             }
         }
-        (before..out.len()).for_each(|_| budget.output());
+        out[before..].iter().for_each(|decided| budget.output(decided.bytes()));
         let behind_us = self.fronts.after_event(rows.upstream(row), rows.reached_us[row]);
         if behind_us == front_us {
             self.finish(offset);

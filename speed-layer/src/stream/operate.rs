@@ -158,6 +158,7 @@ impl Operating {
             positions: open.from.clone(),
             fronts: open.fronts.clone(),
             checked: open.checked,
+            is_whole: true,
         };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
         let notes_start = open.is_first || rekeys || !open.changes.is_empty();
@@ -297,20 +298,33 @@ impl Operating {
         Ok(progress)
     }
 
-    /// Hands on what is not published yet (T5).
+    /// Hands on what is not published yet (T5): what whole offsets cause, and what is decided of one that the lane is inside of.
     fn hand_on(&mut self, mut decided: Vec<Decided>) {
         let lane = self.lane();
         decided.retain(|decided| decided.position >= self.from[decided.stream]);
-        let positions: Vec<OutputPosition> =
-            (self.from.iter().enumerate()).map(|(stream, from)| lane.position(stream).max(*from)).collect();
-        let has_moved = positions != self.from;
-        if self.catch_up.is_none()
-            && has_moved
-            && lane.cursor() >= self.from.iter().map(|from| from.offset).min().unwrap_or(0)
-        {
-            let parcel = Parcel { outputs: decided, positions, fronts: lane.fronts(), checked: self.checked };
-            self.publisher.push(parcel);
+        let ends: Vec<OutputPosition> = (0..self.from.len()).map(|stream| lane.position(stream)).collect();
+        let has_moved = ends.iter().zip(&self.from).any(|(end, from)| end > from);
+        if self.catch_up.is_some() || !has_moved || self.from.iter().all(|from| lane.cursor() < from.offset) {
+            return;
         }
+        let (fronts, checked) = (lane.fronts(), self.checked);
+        let parcel = |outputs: Vec<Decided>, ends: &[OutputPosition]| Parcel {
+            outputs,
+            positions: ends.iter().zip(&self.from).map(|(end, from)| *end.max(from)).collect(),
+            fronts: fronts.clone(),
+            checked,
+            is_whole: ends.iter().all(|end| end.n == 0),
+        };
+        let border = OutputPosition::before(lane.cursor());
+        let inside = decided.split_off(decided.partition_point(|decided| decided.position < border));
+        let mut parcels = Vec::with_capacity(2);
+        if !inside.is_empty() && !decided.is_empty() {
+            parcels.push(parcel(decided, &vec![border; ends.len()]));
+            decided = Vec::new();
+        }
+        decided.extend(inside);
+        parcels.push(parcel(decided, &ends));
+        parcels.into_iter().for_each(|parcel| self.publisher.push(parcel));
     }
 
     async fn keep_snapshot(&mut self) {

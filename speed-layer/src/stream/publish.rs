@@ -16,7 +16,7 @@ use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark};
 use tokio::task::JoinHandle;
 
-use super::parcel::{Parcel, Parcels};
+use super::parcel::{Most, Parcel, Parcels};
 use super::progress::{self, Progress};
 use super::source::Shared;
 
@@ -123,7 +123,14 @@ impl Publisher {
 
     /// Whether there is room for what a further step decides (T10).
     pub fn has_room(&self) -> bool {
-        (self.parcels.bytes() as u64) < self.shared.settings.pending.bytes()
+        // What an offset causes may have to wait until all of it is decided, so there is room for it up to the last byte.
+        self.parcels.bytes() as u64 <= self.shared.settings.pending.bytes()
+    }
+
+    /// How much a transaction holds.
+    fn most(&self) -> Most {
+        let settings = &self.shared.settings;
+        Most { outputs: settings.max_outputs, bytes: settings.max_transaction.as_usize() }
     }
 
     /// Whether all that was decided is published.
@@ -153,12 +160,13 @@ impl Publisher {
             return;
         }
         self.at_once = false;
-        let parcel = self.parcels.take(self.shared.settings.max_outputs);
+        let parcel = self.parcels.take(self.most());
         let parcel = parcel.unwrap_or_else(|| Parcel {
             outputs: Vec::new(),
             positions: self.last.positions.clone(),
             fronts: self.last.fronts.clone(),
             checked: self.last.checked,
+            is_whole: self.last.is_whole,
         });
         let marked = self.rekeys().then(|| Marked {
             at: Instant::now(),
@@ -186,7 +194,7 @@ impl Publisher {
     fn is_due(&self, is_idle: bool) -> bool {
         let settings = &self.shared.settings;
         let since = self.began.elapsed();
-        let has_outputs = self.parcels.outputs() > 0;
+        let has_outputs = self.parcels.outputs() > 0 && self.parcels.ready(self.most()) > 0;
         self.at_once
             || (has_outputs && since >= self.interval)
             || (!self.parcels.is_empty() && since >= settings.progress_every.get())
