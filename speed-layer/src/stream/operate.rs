@@ -334,7 +334,8 @@ impl Operating {
             && self.snapshots.is_due(self.lane().cursor())
             && let Some(lane) = self.lane.take()
         {
-            self.lane = Some(self.snapshots.take(lane, published).await);
+            let definitions = self.publisher.definitions();
+            self.lane = Some(self.snapshots.take(lane, published, definitions).await);
         }
     }
 

@@ -11,7 +11,9 @@ use metrics::{counter, histogram};
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Written};
 use platform::task::joined;
-use shared_logic::contracts::stream::{Changed, ProgressKey, Published, late_headers, mark_headers, output_headers};
+use shared_logic::contracts::stream::{
+    Changed, Definitions, ProgressKey, Published, late_headers, mark_headers, output_headers,
+};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark};
 use tokio::task::JoinHandle;
@@ -143,6 +145,13 @@ impl Publisher {
         let streams = self.shared.plan.streams().iter();
         let positions = streams.map(|stream| self.progress.get(&stream.name).filter(|known| known.log == self.id.log));
         positions.map(|known| known.map(|known| known.position.offset)).min().flatten()
+    }
+
+    /// The definitions that its streams were published by last.
+    pub fn definitions(&self) -> Definitions {
+        let streams = self.shared.plan.streams().iter();
+        let known = streams.filter_map(|stream| self.progress.get_key_value(&stream.name));
+        known.map(|(name, published)| (name.clone(), published.definition.clone())).collect()
     }
 
     /// How many transactions took effect.
