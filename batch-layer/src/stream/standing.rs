@@ -183,6 +183,9 @@ fn of_partition(
             "{id} is written by another definition, {}: `speed-layer` runs with another catalog",
             published.definition
         )),
+        Some(Published { full: Some(fills), .. }) => {
+            Some(format!("{id} is not read: stream `{fills}` fills the memory of lanes, `streams.state`"))
+        }
         None => Some(format!("nothing of {id} is published: is `speed-layer` running?")),
         Some(_) => None,
     };
@@ -206,17 +209,22 @@ mod tests {
         format!("{n:016x}").parse().expect("16 digits")
     }
 
-    /// How the stream `a` of the definition 1 stands, that is published up to 40 by that definition.
-    fn standing(log: &str, published_by: u8, end: i64, begin: Option<i64>) -> (StandingPartition, Option<String>) {
-        let published = Published {
+    /// That a stream is published up to 40 by that definition.
+    fn published(by: u8) -> Published {
+        Published {
             log: "log".to_owned(),
             position: OutputPosition { offset: 40, n: 2 },
             fronts: Fronts::new(false),
-            definition: hash(published_by),
+            definition: hash(by),
             checked: None,
             incomplete: false,
-        };
-        let published = BTreeMap::from([("a".to_owned(), published)]);
+            full: None,
+        }
+    }
+
+    /// How the stream `a` of the definition 1 stands, that is published up to 40 by that definition.
+    fn standing(log: &str, published_by: u8, end: i64, begin: Option<i64>) -> (StandingPartition, Option<String>) {
+        let published = BTreeMap::from([("a".to_owned(), published(published_by))]);
         let noted = ProgressNoted { published, ..ProgressNoted::default() };
         of_partition("a", &hash(1), &PartitionId::new(log, 0), Some(&noted), end, begin)
     }
@@ -236,5 +244,14 @@ mod tests {
         assert!(why(standing("log", 1, 100, None)).contains("has not begun"));
         assert!(why(standing("log", 1, 39, Some(5))).contains("the broker lost data"));
         assert!(why(standing("log", 2, 100, Some(5))).contains("another definition"));
+    }
+
+    #[test]
+    fn a_lane_without_room_names_the_stream_that_fills_the_memory() {
+        let mut published = published(1);
+        published.full = Some("b".to_owned());
+        let noted = ProgressNoted { published: [("a".to_owned(), published)].into(), ..ProgressNoted::default() };
+        let (_, stopped) = of_partition("a", &hash(1), &PartitionId::new("log", 0), Some(&noted), 100, Some(5));
+        assert!(stopped.expect("it stands").contains("stream `b` fills"));
     }
 }

@@ -19,7 +19,8 @@ pub struct Streams {
     pub max_transaction: Size,
     /// The memory for the outputs of one lane that are decided and not published. At this limit it stops reading. Default `64MiB`.
     pub pending: Size,
-    /// The memory for what the streams of one lane remember. At this limit it stops. Default `1GiB`.
+    /// The memory for what streams remember, of all lanes of a process together. At this limit lanes stop reading until others need
+    /// less; those go on that take no more than an even share of half of it. Default `1GiB`.
     pub state: Size,
     /// The shortest time between the begins of two transactions. Default `20ms`.
     pub min_interval: Span,

@@ -21,6 +21,7 @@ fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
         definition: definition.parse().expect("a hash"),
         checked: None,
         incomplete,
+        full: incomplete.then(|| "alerts".to_owned()),
     };
     let payload = serde_json::to_vec(&published).expect("plain data");
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }
@@ -107,12 +108,13 @@ async fn what_an_operator_should_know_is_a_warning() {
     let server = server().await;
     server.topics.takes_timestamps.store(true, Ordering::SeqCst);
     server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef", true));
-    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 3);
+    let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 4);
     let list = server.until(LIST, warned).await;
     let warnings = &list["streams"][0]["warnings"];
     assert!(warnings[0].as_str().expect("text").contains("LogAppendTime"), "{warnings}");
     assert!(warnings[1].as_str().expect("text").contains("partitions 1 "), "{warnings}");
     assert!(warnings[2].as_str().expect("text").contains("incomplete past"), "{warnings}");
+    assert!(warnings[3].as_str().expect("text").contains("`alerts` fills"), "{warnings}");
 }
 
 #[tokio::test]

@@ -187,14 +187,18 @@ impl Lane {
         if pending > 0 && pending + records.offsets.len() > self.limits.pending_events {
             return Err(LaneError::Pending { pending });
         }
-        self.judge_memory()?;
+        self.has_room()?;
         let rows = self.plan.rows.rows(records, &mut self.recent);
         self.given.push_back(rows.map_err(|source| LaneError::Evaluate { from, source })?);
         self.given_to = to;
         Ok(())
     }
 
-    fn judge_memory(&self) -> Result<(), LaneError> {
+    /// Whether the state has not reached [`Limits::state_bytes`].
+    ///
+    /// # Errors
+    /// [`LaneError::Full`] if it has.
+    pub fn has_room(&self) -> Result<(), LaneError> {
         let of_streams = self.bytes();
         let bytes: usize = of_streams.iter().sum();
         if bytes <= self.limits.state_bytes {

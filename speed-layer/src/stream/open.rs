@@ -361,6 +361,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
             incomplete: false,
+            full: None,
         }
     }
 

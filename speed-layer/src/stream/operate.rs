@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::memory::{Full, Share};
 use super::open::OpenLane;
 use super::parcel::Parcel;
 use super::publish::{NotPublished, Publisher};
@@ -30,6 +31,8 @@ use crate::read::{Assignment, Start};
 const DEPTH: usize = 4;
 /// How often it is asked whether an incomplete past has passed.
 const PAST_EVERY: Duration = Duration::from_secs(5);
+/// How often a lane without room looks whether there is some.
+const ROOM_EVERY: Duration = Duration::from_millis(500);
 /// A lane that was fenced waits for a random time between these, so that two do not fence each other for ever.
 const FENCED_MS: [u64; 2] = [200, 1_000];
 
@@ -146,6 +149,9 @@ struct Operating {
     ahead: Option<Checked>,
     /// Since when nothing was read.
     quiet_since: Instant,
+    /// The lane's share of the memory, and whether there is no room for more of it (T10).
+    share: Share,
+    is_full: bool,
 }
 
 impl Operating {
@@ -172,7 +178,10 @@ impl Operating {
             start,
         );
         publisher.set_incomplete(open.whole_from.is_some());
+        let share = shared.memory.share();
+        share.takes(taken(&shared, &lane));
         Operating {
+            share,
             notes_start,
             publisher,
             snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
@@ -186,6 +195,7 @@ impl Operating {
             checked: open.checked,
             ahead: None,
             quiet_since: Instant::now(),
+            is_full: false,
         }
     }
 
@@ -204,13 +214,15 @@ impl Operating {
             }
             let decides = progress == Progress::More;
             if !decides {
+                self.look_for_room();
                 self.keep_snapshot().await;
                 self.ask_past().await;
                 self.publisher.close_idle_producer().await;
             }
             let look = self.publisher.next_look();
+            let (may_take, look) = if self.is_full { (false, look.min(ROOM_EVERY)) } else { (has_room, look) };
             tokio::select! {
-                handed = handed.recv(), if !decides && has_room => match handed {
+                handed = handed.recv(), if !decides && may_take => match handed {
                     Some(Handed::Warming(sightings)) => self.lane_mut().warm(&sightings),
                     Some(Handed::MicroBatch(batch)) => progress = self.take(batch).await?,
                     None => return Err(Interrupted::NotRead),
@@ -285,6 +297,7 @@ impl Operating {
             Ok::<_, LaneError>((lane, decided, progress))
         })
         .await?;
+        self.share.takes(taken(&self.shared, &lane));
         self.lane = Some(lane);
         if let Some(still) = still
             && !still.is_still(self.id.topic()).await
@@ -327,6 +340,27 @@ impl Operating {
         parcels.into_iter().for_each(|parcel| self.publisher.push(parcel));
     }
 
+    /// T10: without room for more, the lane takes nothing, and keeps what it remembers.
+    fn look_for_room(&mut self) {
+        let full = match self.lane().has_room() {
+            Err(LaneError::Full { stream, bytes }) => Some(Full { stream, bytes }),
+            _ => self.share.full(self.is_full),
+        };
+        if full.is_some() == self.is_full {
+            return;
+        }
+        self.is_full = full.is_some();
+        match &full {
+            Some(Full { stream, bytes }) => {
+                let limit = self.shared.settings.state;
+                warn!(id = %self.id, %limit, fills = stream, bytes, "the memory of lanes is full (streams.state); the lane stops reading until there is room");
+            }
+            None => info!(id = %self.id, "there is room in the memory of lanes; going on"),
+        }
+        self.publisher.set_full(full.map(|full| full.stream));
+        self.publisher.begin_at_once();
+    }
+
     async fn keep_snapshot(&mut self) {
         let Some(published) = self.publisher.published() else { return };
         if self.catch_up.is_none()
@@ -365,6 +399,11 @@ impl Operating {
             self.publisher.set_incomplete(false);
         }
     }
+}
+
+/// What each stream of a lane remembers, in bytes.
+fn taken<'a>(shared: &'a Shared, lane: &Lane) -> impl Iterator<Item = (&'a str, usize)> {
+    shared.plan.streams().iter().map(|stream| stream.name.as_str()).zip(lane.bytes())
 }
 
 /// For how long a lane with that cursor, which has read nothing since then, was known to stand at its log's end. That is by when the end

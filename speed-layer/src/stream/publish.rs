@@ -58,6 +58,8 @@ pub struct Publisher {
     marked: Marked,
     /// T8: whether outputs are decided from an incomplete past.
     incomplete: bool,
+    /// T10: the stream that fills the memory, while the lane has stopped for that.
+    full: Option<String>,
     transactions: u64,
 }
 
@@ -104,6 +106,7 @@ impl Publisher {
             at_once: false,
             marked: Marked { at: now, front_us: None, idle: false },
             incomplete: false,
+            full: None,
             transactions: 0,
         }
     }
@@ -118,7 +121,12 @@ impl Publisher {
         self.incomplete = incomplete;
     }
 
-    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, or its first marks.
+    /// T10: says which stream fills the memory, so that the lane has stopped; or that it goes on.
+    pub fn set_full(&mut self, full: Option<String>) {
+        self.full = full;
+    }
+
+    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, its first marks, or that it has stopped.
     pub fn begin_at_once(&mut self) {
         self.at_once = true;
     }
@@ -307,6 +315,7 @@ impl Publisher {
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
                 incomplete: self.incomplete,
+                full: self.full.clone(),
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);

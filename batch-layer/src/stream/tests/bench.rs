@@ -330,6 +330,7 @@ impl Bench {
                 definition: stream.definition.clone(),
                 checked: None,
                 incomplete: false,
+                full: None,
             };
             noted.published.insert(stream.name.clone(), published);
             let fronts = Fronts::new(self.catalog.sources[&self.from].rekeyed);

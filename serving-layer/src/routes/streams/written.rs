@@ -109,6 +109,13 @@ fn warnings(stream: &StreamReader, lanes: &Lanes) -> Vec<String> {
             stream.stream.from
         ));
     }
+    if let Some(partitions) = where_last(stream, lanes, |last| last.full.is_some()) {
+        let mut last = lanes.partitions.values().filter_map(|lane| lane.published.get(&stream.stream.name));
+        let fills = last.find_map(|last| last.published.full.clone()).unwrap_or_default();
+        warnings.push(format!(
+            "the lanes of partitions {partitions} have stopped: `{fills}` fills the memory of lanes (`streams.state`); they go on when others              need less, or with more of it"
+        ));
+    }
     warnings
 }
 
