@@ -154,6 +154,13 @@ mod tests {
         assert_eq!(lanes[0].full(false), Some(Full { stream: "b".to_owned(), bytes: 120 }));
     }
 
+    #[test]
+    fn what_others_have_not_used_of_their_shares_is_theirs() {
+        assert!(may_take(1_000, 750, &[750, 0]));
+        assert!(!may_take(1_000, 751, &[751, 0]), "there have to be 250 for the other one");
+        assert!(may_take(1_000, 249, &[900, 249]) && !may_take(1_000, 250, &[900, 250]));
+    }
+
     proptest! {
         /// Lanes take and give back as they may. What one takes at a time comes on top.
         #[test]
