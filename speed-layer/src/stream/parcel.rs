@@ -59,7 +59,7 @@ impl Parcel {
 impl Parcels {
     /// Appends what was decided next. A parcel without outputs only moves the end of the one before.
     pub fn push(&mut self, parcel: Parcel) {
-        let bytes = parcel.outputs.iter().map(Decided::bytes).sum();
+        let bytes: usize = parcel.outputs.iter().map(Decided::bytes).sum();
         self.outputs += parcel.outputs.len();
         self.bytes += bytes;
         match self.waiting.back_mut() {
