@@ -292,7 +292,8 @@ impl Partition {
 
     /// Whether the partition is paused, and the loop has taken half of what its queue holds, so that it is worth to fetch again.
     pub(super) fn is_behind(&self) -> bool {
-        self.is_paused() && self.held.is_empty() && 2 * self.to_loop.capacity() >= self.to_loop.max_capacity()
+        let takes = self.held.is_empty() && 2 * self.to_loop.capacity() >= self.to_loop.max_capacity();
+        self.is_paused() && takes && !self.failed
     }
 
     /// Notes that it is fetched again. R12: after a longer pause than `most`, the loop has to start again and to compare the log, since
