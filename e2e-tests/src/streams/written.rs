@@ -29,10 +29,6 @@ pub struct Stream {
     pub is_rekeying: bool,
     /// Whether it has a side output.
     pub has_late: bool,
-    /// Whether its topic gained partitions, so that outputs may say that they are partial.
-    pub has_grown: bool,
-    /// Whether its lanes were warmed behind a re-keying map: then they may not be sure of their past, and say so.
-    pub may_be_unsure: bool,
 }
 
 /// Something that a stream has written.
@@ -74,8 +70,6 @@ impl Stream {
             topic: format!("{stage}-{name}"),
             is_rekeying: false,
             has_late: true,
-            has_grown: false,
-            may_be_unsure: false,
         }
     }
 
@@ -176,14 +170,8 @@ impl Stream {
             Said::Output { time_us, key, fields } => {
                 ensure!(!written.is_late, "an output is expected");
                 ensure!(written.found.key == *key, "the key is {:?} instead of {key:?}", written.found.key);
-                let mut document = written.json()?;
-                let said = document.as_object_mut().context("no object")?;
-                if self.has_grown {
-                    said.shift_remove("partial");
-                }
-                if self.may_be_unsure {
-                    said.shift_remove("incomplete");
-                }
+                let document = written.json()?;
+                let said = document.as_object().context("no object")?;
                 let names = ["output_id", "output_time"].into_iter().chain(fields.keys().map(String::as_str));
                 let names: Vec<&str> = names.collect();
                 ensure!(said.keys().eq(&names), "expected the fields {names:?}");

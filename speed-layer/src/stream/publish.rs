@@ -11,12 +11,14 @@ use metrics::{counter, histogram};
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Written};
 use platform::task::joined;
-use shared_logic::contracts::stream::{Changed, ProgressKey, Published, late_headers, mark_headers, output_headers};
+use shared_logic::contracts::stream::{
+    Changed, Definitions, ProgressKey, Published, late_headers, mark_headers, output_headers,
+};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark};
 use tokio::task::JoinHandle;
 
-use super::parcel::{Parcel, Parcels};
+use super::parcel::{Most, Parcel, Parcels};
 use super::progress::{self, Progress};
 use super::source::Shared;
 
@@ -56,6 +58,8 @@ pub struct Publisher {
     marked: Marked,
     /// T8: whether outputs are decided from an incomplete past.
     incomplete: bool,
+    /// T10: the stream that fills the memory, while the lane has stopped for that.
+    full: Option<String>,
     transactions: u64,
 }
 
@@ -102,6 +106,7 @@ impl Publisher {
             at_once: false,
             marked: Marked { at: now, front_us: None, idle: false },
             incomplete: false,
+            full: None,
             transactions: 0,
         }
     }
@@ -116,14 +121,26 @@ impl Publisher {
         self.incomplete = incomplete;
     }
 
-    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, or its first marks.
+    /// T10: says which stream fills the memory, so that the lane has stopped; or that it goes on.
+    pub fn set_full(&mut self, full: Option<String>) {
+        self.full = full;
+    }
+
+    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, its first marks, or that it has stopped.
     pub fn begin_at_once(&mut self) {
         self.at_once = true;
     }
 
     /// Whether there is room for what a further step decides (T10).
     pub fn has_room(&self) -> bool {
-        (self.parcels.bytes() as u64) < self.shared.settings.pending.bytes()
+        // What an offset causes may have to wait until all of it is decided, so there is room for it up to the last byte.
+        self.parcels.bytes() as u64 <= self.shared.settings.pending.bytes()
+    }
+
+    /// How much a transaction holds.
+    fn most(&self) -> Most {
+        let settings = &self.shared.settings;
+        Most { outputs: settings.max_outputs, bytes: settings.max_transaction.as_usize() }
     }
 
     /// Whether all that was decided is published.
@@ -136,6 +153,13 @@ impl Publisher {
         let streams = self.shared.plan.streams().iter();
         let positions = streams.map(|stream| self.progress.get(&stream.name).filter(|known| known.log == self.id.log));
         positions.map(|known| known.map(|known| known.position.offset)).min().flatten()
+    }
+
+    /// The definitions that its streams were published by last.
+    pub fn definitions(&self) -> Definitions {
+        let streams = self.shared.plan.streams().iter();
+        let known = streams.filter_map(|stream| self.progress.get_key_value(&stream.name));
+        known.map(|(name, published)| (name.clone(), published.definition.clone())).collect()
     }
 
     /// How many transactions took effect.
@@ -153,12 +177,13 @@ impl Publisher {
             return;
         }
         self.at_once = false;
-        let parcel = self.parcels.take(self.shared.settings.max_outputs);
+        let parcel = self.parcels.take(self.most());
         let parcel = parcel.unwrap_or_else(|| Parcel {
             outputs: Vec::new(),
             positions: self.last.positions.clone(),
             fronts: self.last.fronts.clone(),
             checked: self.last.checked,
+            is_whole: self.last.is_whole,
         });
         let marked = self.rekeys().then(|| Marked {
             at: Instant::now(),
@@ -186,7 +211,7 @@ impl Publisher {
     fn is_due(&self, is_idle: bool) -> bool {
         let settings = &self.shared.settings;
         let since = self.began.elapsed();
-        let has_outputs = self.parcels.outputs() > 0;
+        let has_outputs = self.parcels.outputs() > 0 && self.parcels.ready(self.most()) > 0;
         self.at_once
             || (has_outputs && since >= self.interval)
             || (!self.parcels.is_empty() && since >= settings.progress_every.get())
@@ -290,6 +315,7 @@ impl Publisher {
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
                 incomplete: self.incomplete,
+                full: self.full.clone(),
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);

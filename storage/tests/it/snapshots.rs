@@ -1,6 +1,7 @@
 //! Snapshots of lanes: which are found, which are removed, and which are spared.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use platform::settings;
 use polars::prelude::{DataType, Schema};
@@ -107,4 +108,53 @@ async fn why_a_lane_stopped_is_noted_until_it_is_forgotten() {
     let noted = archive.lanes_noted("v1").await.expect("read");
     assert_eq!(noted.stopped.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(newest(&archive, 100).await, Some(10), "snapshots stay");
+}
+
+async fn remove(archive: &Archive, in_use: &[&Definitions], age: Duration) -> usize {
+    archive.remove_superseded_snapshots(&id(), in_use, age).await.expect("removed")
+}
+
+/// The cursor of the newest snapshot of a lane under those definitions.
+async fn found(archive: &Archive, id: &PartitionId, definitions: &Definitions) -> Option<i64> {
+    archive.newest_snapshot(id, definitions, 100).await.expect("read").map(|found| found.cursor)
+}
+
+/// Under definitions of before a change, which another worker may still have.
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_of_definitions_that_nobody_publishes_by_go_when_they_are_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    let of = |hash: &str| Definitions::from([("w".to_owned(), hash.parse().expect("a hash"))]);
+    let (oldest, published) = (of("00000000000000aa"), of("00000000000000bb"));
+    let elsewhere = [PartitionId::new("log", 1), PartitionId::new("log.1", 0)];
+    keep(&archive, &[30, 40]).await;
+    for definitions in [&oldest, &published] {
+        archive.keep_snapshot(&id(), definitions, &snapshot(10)).await.expect("kept");
+        archive.keep_snapshot(&id(), definitions, &snapshot(20)).await.expect("kept");
+        archive.spare_snapshot(&id(), definitions, 10).await.expect("spared");
+    }
+    for id in &elsewhere {
+        archive.keep_snapshot(id, &oldest, &snapshot(5)).await.expect("kept");
+    }
+    archive.lanes_begin("v1", "progress").await.expect("noted");
+    let (own, hour) = (definitions(), Duration::from_hours(1));
+    assert_eq!(
+        remove(&archive, &[&own, &published], hour).await,
+        0,
+        "a worker of an older catalog may have written them just now"
+    );
+    assert_eq!(
+        remove(&archive, &[&own, &published], Duration::ZERO).await,
+        5,
+        "two manifests, two pieces, and what was spared"
+    );
+    assert_eq!(found(&archive, &id(), &own).await, Some(40));
+    assert_eq!(found(&archive, &id(), &published).await, Some(20));
+    assert_eq!(found(&archive, &id(), &oldest).await, None);
+    for id in &elsewhere {
+        assert_eq!(found(&archive, id, &oldest).await, Some(5), "of other lanes nothing is known");
+    }
+    assert_eq!(archive.lanes_begun("v1").await.expect("read").as_deref(), Some("progress"));
+    assert_eq!(remove(&archive, &[&own], Duration::ZERO).await, 5, "published by this worker since");
+    assert_eq!((found(&archive, &id(), &own).await, found(&archive, &id(), &published).await), (Some(40), None));
 }

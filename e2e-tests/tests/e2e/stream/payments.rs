@@ -36,9 +36,6 @@ pub(crate) struct Payments {
     pub(crate) stage: Stage,
     producer: Producer,
     generator: Generator,
-    has_grown: bool,
-    /// Whether lanes were warmed.
-    pub(crate) has_warmed: bool,
 }
 
 impl Payments {
@@ -58,7 +55,7 @@ impl Payments {
     /// Payments for that stage, which happened before it was ready.
     pub(crate) fn of(stage: Stage, count: i32, mix: Mix) -> Result<Payments> {
         let generator = Generator::new(stage.rng(), stage.now_us / 1_000, count, mix);
-        Ok(Payments { producer: stage.producer()?, stage, generator, has_grown: false, has_warmed: false })
+        Ok(Payments { producer: stage.producer()?, stage, generator })
     }
 
     /// [`Payments::setup`] and [`Payments::of`]; nothing where there is only a stand-in for the broker.
@@ -94,7 +91,7 @@ impl Payments {
 
     /// Says that topics have gained partitions, among which payments are divided from now on.
     pub(crate) fn has_grown(&mut self, count: i32) -> Result<()> {
-        (self.has_grown, self.producer) = (true, self.stage.producer()?);
+        self.producer = self.stage.producer()?;
         self.generator.divide_among(count);
         Ok(())
     }
@@ -107,9 +104,7 @@ impl Payments {
     /// Where a stream writes.
     pub(crate) fn stream(&self, kind: Kind) -> Stream {
         let stream = Stream::of(&self.stage.topic, kind.name());
-        let may_be_unsure = self.has_warmed && kind.from().is_some();
-        let (is_rekeying, has_late, has_grown) = (kind.is_rekeying(), kind.has_late(), self.has_grown);
-        Stream { is_rekeying, has_late, has_grown, may_be_unsure, ..stream }
+        Stream { is_rekeying: kind.is_rekeying(), has_late: kind.has_late(), ..stream }
     }
 
     /// The records that a stream reads.

@@ -35,7 +35,6 @@ enum Fault {
 fn streams_snapshots_lost() {
     scenario("streams_snapshots_lost", async |scenario| {
         let Some(mut payments) = Payments::start(scenario, 2, Mix::Usual).await? else { return Ok(()) };
-        payments.has_warmed = true;
         let store = payments.stage.deployment.store();
         for fault in [Fault::Deleted, Fault::Torn, Fault::Changed, Fault::OfOthers, Fault::NewestTorn] {
             payments.send(SOME)?;

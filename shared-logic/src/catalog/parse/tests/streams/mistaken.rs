@@ -154,8 +154,8 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         ),
         (
             "clicks = \"count()\"",
-            "partial = \"count()\"",
-            "partial",
+            "incomplete = \"count()\"",
+            "incomplete",
             "like another column of the stream",
             "the measure otherwise",
         ),
