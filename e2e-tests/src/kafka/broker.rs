@@ -30,14 +30,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker on an empty, formatted data folder under `dir`.
-    pub(super) async fn start(dir: &Path, class_path: &Path) -> Result<Broker> {
+    /// Starts a broker on an empty, formatted data folder under `dir`. `more` are properties that win over those of all test brokers.
+    pub(super) async fn start(dir: &Path, class_path: &Path, more: &str) -> Result<Broker> {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
         copy_dir(&formatted(class_path)?, &dir.join("data"))?;
         let port = free_port()?;
-        write_properties(&dir.join("server.properties"), &dir.join("data"), port, free_port()?)?;
+        write_properties(&dir.join("server.properties"), &dir.join("data"), port, free_port()?, more)?;
         let mut broker = Broker { dir: dir.to_owned(), class_path: class_path.to_owned(), port, process: None };
         broker.restart().await?;
         Ok(broker)
@@ -77,6 +77,38 @@ impl Broker {
         copy_dir(&self.dir.join(name), &self.dir.join("data"))
     }
 
+    /// Replaces a topic's partitions by those of the copy of that name: what arrived since is lost of this topic alone. It must have
+    /// been stopped in good order.
+    pub fn lose_tail(&self, topic: &str, copy: &str) -> Result<()> {
+        ensure!(self.process.is_none(), "the broker runs");
+        let (data, copy) = (self.dir.join("data"), self.dir.join(copy));
+        let mut partitions = 0;
+        for entry in fs::read_dir(&copy)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(topic)?.strip_prefix('-')?.parse::<u32>().ok());
+            if number.is_some() {
+                fs::remove_dir_all(data.join(&name))?;
+                copy_dir(&copy.join(&name), &data.join(&name))?;
+                partitions += 1;
+            }
+        }
+        ensure!(partitions > 0, "the copy holds nothing of {topic}");
+        Ok(())
+    }
+
+    /// One of Kafka's own commands, for this broker.
+    pub(super) fn tool(&self, class: &str) -> Command {
+        let mut command = java(&self.class_path);
+        command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class, "--bootstrap-server"]);
+        command.arg(self.brokers());
+        command
+    }
+
+    /// A file of that name beside its data.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Starts again on the same data and ports; kills first what still runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
@@ -107,7 +139,7 @@ fn formatted(class_path: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(&fresh)?;
     let properties = home.join("format.properties");
-    write_properties(&properties, &fresh, free_port()?, free_port()?)?;
+    write_properties(&properties, &fresh, free_port()?, free_port()?, "")?;
     let output = java(class_path)
         .args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
         .arg(properties)
@@ -126,8 +158,8 @@ fn java(class_path: &Path) -> Command {
     command
 }
 
-fn write_properties(path: &Path, data: &Path, port: u16, controller_port: u16) -> Result<()> {
-    let text = PROPERTIES
+fn write_properties(path: &Path, data: &Path, port: u16, controller_port: u16, more: &str) -> Result<()> {
+    let text = format!("{PROPERTIES}\n{more}")
         .replace("@PORT@", &port.to_string())
         .replace("@CONTROLLER_PORT@", &controller_port.to_string())
         .replace("@DATA@", data.to_str().context("the data folder's path is not UTF-8")?);
