@@ -16,8 +16,8 @@ use e2e_tests::streams::fraud::RULES;
 use e2e_tests::streams::log::{Step, of_partition, partitions};
 use e2e_tests::streams::written::{Stream, Written};
 use e2e_tests::views::NEVER;
-use e2e_tests::{Layer, Producer, Scenario, Stage};
-use test_kit::Process;
+use e2e_tests::{Archive, Layer, Producer, Scenario, Stage};
+use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use generator::Generator;
 
@@ -99,8 +99,15 @@ impl Payments {
 
     /// Says that topics have gained partitions, among which payments are divided from now on.
     pub(crate) fn has_grown(&mut self, count: i32) -> Result<()> {
-        (self.has_grown, self.producer) = (true, self.stage.producer()?);
+        self.has_grown = true;
+        self.reconnect()?;
         self.generator.divide_among(count);
+        Ok(())
+    }
+
+    /// Sends with another client, which knows nothing of what the broker has lost.
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
+        self.producer = self.stage.producer()?;
         Ok(())
     }
 
@@ -152,7 +159,17 @@ impl Payments {
         Ok(())
     }
 
-    /// The same, and then once more when nothing is left that writes.
+    /// Waits until all payments are archived.
+    pub(crate) async fn are_archived(&self) -> Result<()> {
+        let (store, count) = (self.stage.deployment.store(), self.read_by(Kind::Alerts)?.len());
+        wait_for("the payments to be archived", DEADLINE, async || {
+            let rows = Archive::read(&store, "payments")?.rows;
+            Ok(Progress::when(rows == count, format_args!("{rows} of {count}")))
+        })
+        .await
+    }
+
+    /// [`Payments::are_written`], and then once more when nothing is left that writes.
     pub(crate) async fn end_exactly(&self) -> Result<()> {
         self.are_written().await?;
         self.stage.deployment.kill(Layer::Speed);

@@ -87,7 +87,7 @@ pub(super) fn warmed(process: &Process) -> Result<BTreeMap<i32, usize>> {
 }
 
 /// How many snapshots the lane has that has fewest.
-fn least_snapshots(store: &Path, partitions: i32) -> Result<usize> {
+pub(super) fn least_snapshots(store: &Path, partitions: i32) -> Result<usize> {
     let mut least = usize::MAX;
     for source in SOURCES {
         let lanes = lanes(store, source)?;

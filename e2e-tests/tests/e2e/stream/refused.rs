@@ -1,0 +1,157 @@
+//! The topic of a stream refuses records: because the speed layer may not write to it, or because it has too few replicas. All streams over
+//! that source stand still, the others go on, and when that is mended all go on behind what was published.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use e2e_tests::kafka::{Right, alter_topic};
+use e2e_tests::watch::lines_with;
+use e2e_tests::{Kafka, Layer, Stage, busy_scenario};
+use serde_json::{Deserializer, Value};
+use test_kit::{DEADLINE, Process, Progress, wait_for};
+
+use super::payments::{Kind, Mix, Payments};
+
+const PARTITIONS: i32 = 2;
+const SOME: usize = 300;
+/// What a worker prints whose lane could not publish.
+const INTERRUPTED: &str = "a lane was interrupted; it starts again";
+/// What the topic of a stream is created with: the time that records are appended at.
+const AS_CREATED: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+/// More replicas than there are brokers.
+const TOO_MANY: [(&str, &str); 2] = [AS_CREATED, ("min.insync.replicas", "2")];
+const ENOUGH: [(&str, &str); 2] = [AS_CREATED, ("min.insync.replicas", "1")];
+
+/// Each program is a user of its own that has the rights of docs/operations.md, and no others. The right to write to one topic comes late.
+#[test]
+fn streams_output_forbidden() {
+    busy_scenario("streams_output_forbidden", async |scenario| {
+        let folder = scenario.dir().join("kafka");
+        let Some(broker) = Kafka::guarded(scenario.name(), &folder).await? else { return Ok(()) };
+        let mut stage = Payments::setup(scenario, PARTITIONS).not_started().start_on(&broker.brokers()).await?;
+        broker.grant(&rights(&stage)).await?;
+        let become_user = |stage: &mut Stage, user: &str| {
+            for (key, value) in broker.settings(user) {
+                stage.deployment.set(key, &value);
+            }
+        };
+        become_user(&mut stage, "init");
+        stage.deployment.batch(&["init"])?.success(DEADLINE).await?;
+        become_user(&mut stage, "archive");
+        stage.deployment.start(Layer::Archive).await?;
+        become_user(&mut stage, "speed");
+        let speed = stage.deployment.start(Layer::Speed).await?;
+        let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
+        let spent = payments.stream(Kind::Spent);
+        payments.send(SOME)?;
+        let denied = format!("or writing in it: topic {}", spent.topic);
+        stands_still(&mut payments, &speed, &denied).await?;
+        broker.grant(&[may_write(vec![("--topic", spent.topic)])]).await?;
+        payments.are_written().await.context("after the right was granted")?;
+        payments.send(SOME)?;
+        payments.end_exactly().await
+    });
+}
+
+/// The rights that docs/operations.md names, but for the right to write to the topic of [`Kind::Spent`].
+fn rights(stage: &Stage) -> Vec<Right<'static>> {
+    let name = &stage.topic;
+    let topic = |ending: &str| ("--topic", format!("{name}{ending}"));
+    let outputs = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Spent);
+    let mut written: Vec<(&'static str, String)> = outputs.map(|kind| topic(&format!("-{}", kind.name()))).collect();
+    written.extend(Kind::ALL.into_iter().filter(|kind| kind.has_late()).map(|kind| topic(&format!("-{}.late", kind.name()))));
+    vec![
+        right("init", &["Create", "Describe", "DescribeConfigs", "Alter"], vec![topic("")], true),
+        right("archive", &["Read", "Describe", "DescribeConfigs"], vec![topic("")], true),
+        // What it reads, and what it only has to know.
+        right(
+            "speed",
+            &["Read", "Describe", "DescribeConfigs"],
+            vec![topic(""), topic("-by_country"), topic("-alerts"), topic("-spent")],
+            false,
+        ),
+        right("speed", &["Read", "Describe"], vec![topic("."), ("--group", format!("braid.{name}."))], true),
+        right("speed", &["Write", "Describe"], vec![topic("."), ("--transactional-id", format!("{name}."))], true),
+        may_write(written),
+    ]
+}
+
+fn right(
+    user: &'static str,
+    operations: &'static [&'static str],
+    on: Vec<(&'static str, String)>,
+    is_prefix: bool,
+) -> Right<'static> {
+    Right { user, operations, on, is_prefix }
+}
+
+fn may_write(on: Vec<(&'static str, String)>) -> Right<'static> {
+    right("speed", &["Write", "Describe"], on, false)
+}
+
+/// The topic has one replica, and two would have to be in sync.
+#[test]
+fn streams_output_lacks_replicas() {
+    busy_scenario("streams_output_lacks_replicas", async |scenario| {
+        let Some(mut payments) = Payments::start(scenario, PARTITIONS, Mix::Usual).await? else { return Ok(()) };
+        payments.send(SOME)?;
+        payments.are_written().await?;
+        let (brokers, spent) = (payments.stage.brokers.clone(), payments.stream(Kind::Spent));
+        let speed = payments.stage.deployment.process(Layer::Speed)?;
+        alter_topic(&brokers, &spent.topic, &TOO_MANY).await?;
+        payments.send(SOME)?;
+        let refused = format!("topic {} does not take a record", spent.topic);
+        stands_still(&mut payments, &speed, &refused).await?;
+        alter_topic(&brokers, &spent.topic, &ENOUGH).await?;
+        payments.are_written().await.context("after the topic took records again")?;
+        payments.send(SOME)?;
+        payments.end_exactly().await
+    });
+}
+
+/// The lanes of the payments say which topic it is, and write nothing of any stream until that is mended.
+async fn stands_still(payments: &mut Payments, speed: &Process, says: &str) -> Result<()> {
+    wait_for(&format!("every lane to print {says:?}"), DEADLINE, async || {
+        let output = speed.output()?;
+        let lanes = lanes_that_say(&output, says);
+        Ok(Progress::when(lanes.len() == PARTITIONS as usize, format_args!("{lanes:?}")))
+    })
+    .await?;
+    let brokers = payments.stage.brokers.clone();
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.from().is_none());
+    let streams: Vec<_> = kinds.map(|kind| payments.stream(kind)).collect();
+    let count = || streams.iter().map(|stream| Ok(stream.read(&brokers)?.len())).collect::<Result<Vec<usize>>>();
+    let before = count()?;
+    payments.send(SOME)?;
+    let tries = lines_with(speed, INTERRUPTED)?;
+    wait_for("lanes to try again", DEADLINE, async || {
+        let more = lines_with(speed, INTERRUPTED)?;
+        Ok(Progress::when(more > tries + 1, format_args!("{more} times, {tries} of them before")))
+    })
+    .await?;
+    let after = count()?;
+    ensure!(after == before, "{before:?} were written, and now {after:?}");
+    let printed = payments.stage.deployment.braid_says(&["streams", "--output", "json"], DEADLINE).await?;
+    is_behind(&printed)
+}
+
+/// The lanes that were interrupted and said that.
+fn lanes_that_say<'a>(output: &'a str, says: &str) -> BTreeSet<&'a str> {
+    let lines = output.lines().filter(|line| line.contains(INTERRUPTED) && line.contains(says));
+    lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix("id="))).collect()
+}
+
+/// `braid streams` says of every stream over the payments that it is behind.
+fn is_behind(printed: &str) -> Result<()> {
+    let begin = printed.find("[\n").with_context(|| format!("no streams: {printed}"))?;
+    let streams = Deserializer::from_str(&printed[begin..]).into_iter::<Vec<Value>>().next();
+    let streams = streams.with_context(|| format!("no streams: {printed}"))??;
+    let of_payments: Vec<&Value> = streams.iter().filter(|stream| stream["from"] == "payments").collect();
+    ensure!(of_payments.len() == 6, "{of_payments:?}");
+    for stream in of_payments {
+        let partitions = stream["partitions"].as_array().context("a stream without partitions")?;
+        let behind = partitions.iter().filter_map(|partition| partition["behind"].as_i64()).max();
+        ensure!(behind > Some(0), "it claims to be written: {stream}");
+    }
+    Ok(())
+}
