@@ -85,7 +85,8 @@ impl Broker {
         let mut partitions = 0;
         for entry in fs::read_dir(&copy)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(topic)?.strip_prefix('-')?.parse::<u32>().ok());
+            let number =
+                name.to_str().and_then(|name| name.strip_prefix(topic)?.strip_prefix('-')?.parse::<u32>().ok());
             if number.is_some() {
                 fs::remove_dir_all(data.join(&name))?;
                 copy_dir(&copy.join(&name), &data.join(&name))?;

@@ -322,7 +322,9 @@ mod tests {
 
     #[test]
     fn the_topic_is_named_that_may_not_be_written_to() {
-        let line = |why: &str| format!("[thrd:main]: 127.0.0.1:9092/1: Failed to add partition \"a.b-c\" [3] to transaction: {why}");
+        let line = |why: &str| {
+            format!("[thrd:main]: 127.0.0.1:9092/1: Failed to add partition \"a.b-c\" [3] to transaction: {why}")
+        };
         assert_eq!(denied_topic("ADDPARTS", &line("Broker: Topic authorization failed")), Some("a.b-c".to_owned()));
         assert_eq!(denied_topic("ADDPARTS", &line("Broker: Operation not attempted")), None, "another one is");
         assert_eq!(denied_topic("FAIL", &line("Broker: Topic authorization failed")), None);

@@ -63,7 +63,10 @@ async fn the_snapshot_of_the_last_check_outlives_newer_ones_until_the_next_check
 async fn files(folder: &tempfile::TempDir, archive: &Archive, ending: &str) -> Vec<PathBuf> {
     let all = archive.snapshot_files().await.expect("listed");
     let of_table = folder.path().join("braid/archive/s");
-    all.into_iter().map(|file| of_table.join(file.path)).filter(|path| path.to_string_lossy().ends_with(ending)).collect()
+    all.into_iter()
+        .map(|file| of_table.join(file.path))
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
 }
 
 /// T6: what lies beyond is not looked at. T2: what is not as it was written is passed over, and an older one says the same.

@@ -46,6 +46,7 @@ fn streams_output_forbidden() {
         payments.send(SOME)?;
         let denied = format!("or writing in it: topic {}", spent.topic);
         stands_still(&mut payments, &speed, &denied).await?;
+        is_named(&payments, &spent.topic).await?;
         broker.grant(&[may_write(vec![("--topic", spent.topic)])]).await?;
         payments.are_written().await.context("after the right was granted")?;
         payments.send(SOME)?;
@@ -59,7 +60,9 @@ fn rights(stage: &Stage) -> Vec<Right<'static>> {
     let topic = |ending: &str| ("--topic", format!("{name}{ending}"));
     let outputs = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Spent);
     let mut written: Vec<(&'static str, String)> = outputs.map(|kind| topic(&format!("-{}", kind.name()))).collect();
-    written.extend(Kind::ALL.into_iter().filter(|kind| kind.has_late()).map(|kind| topic(&format!("-{}.late", kind.name()))));
+    written.extend(
+        Kind::ALL.into_iter().filter(|kind| kind.has_late()).map(|kind| topic(&format!("-{}.late", kind.name()))),
+    );
     vec![
         right("init", &["Create", "Describe", "DescribeConfigs", "Alter"], vec![topic("")], true),
         right("archive", &["Read", "Describe", "DescribeConfigs"], vec![topic("")], true),
@@ -131,8 +134,23 @@ async fn stands_still(payments: &mut Payments, speed: &Process, says: &str) -> R
     .await?;
     let after = count()?;
     ensure!(after == before, "{before:?} were written, and now {after:?}");
-    let printed = payments.stage.deployment.braid_says(&["streams", "--output", "json"], DEADLINE).await?;
-    is_behind(&printed)
+    for stream in standing(payments).await? {
+        let partitions = stream["partitions"].as_array().context("a stream without partitions")?;
+        let behind = partitions.iter().filter_map(|partition| partition["behind"].as_i64()).max();
+        ensure!(behind > Some(0), "it claims to be written: {stream}");
+    }
+    Ok(())
+}
+
+/// Waits until every stream over the payments says that this topic stops it.
+async fn is_named(payments: &Payments, topic: &str) -> Result<()> {
+    wait_for(&format!("every stream to say that {topic} stops it"), DEADLINE, async || {
+        let streams = standing(payments).await?;
+        let names = |why: &Value| why.as_str().is_some_and(|why| why.contains(topic));
+        let all = streams.iter().all(|stream| stream["stopped"].as_array().is_some_and(|why| why.iter().any(names)));
+        Ok(Progress::when(all, format_args!("{streams:?}")))
+    })
+    .await
 }
 
 /// The lanes that were interrupted and said that.
@@ -141,17 +159,13 @@ fn lanes_that_say<'a>(output: &'a str, says: &str) -> BTreeSet<&'a str> {
     lines.filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix("id="))).collect()
 }
 
-/// `braid streams` says of every stream over the payments that it is behind.
-fn is_behind(printed: &str) -> Result<()> {
+/// What `braid streams` says of each stream over the payments.
+async fn standing(payments: &Payments) -> Result<Vec<Value>> {
+    let printed = payments.stage.deployment.braid_says(&["streams", "--output", "json"], DEADLINE).await?;
     let begin = printed.find("[\n").with_context(|| format!("no streams: {printed}"))?;
     let streams = Deserializer::from_str(&printed[begin..]).into_iter::<Vec<Value>>().next();
-    let streams = streams.with_context(|| format!("no streams: {printed}"))??;
-    let of_payments: Vec<&Value> = streams.iter().filter(|stream| stream["from"] == "payments").collect();
-    ensure!(of_payments.len() == 6, "{of_payments:?}");
-    for stream in of_payments {
-        let partitions = stream["partitions"].as_array().context("a stream without partitions")?;
-        let behind = partitions.iter().filter_map(|partition| partition["behind"].as_i64()).max();
-        ensure!(behind > Some(0), "it claims to be written: {stream}");
-    }
-    Ok(())
+    let mut streams = streams.with_context(|| format!("no streams: {printed}"))??;
+    streams.retain(|stream| stream["from"] == "payments");
+    ensure!(streams.len() == 6, "{streams:?}");
+    Ok(streams)
 }

@@ -99,13 +99,14 @@ pub(super) fn least_snapshots(store: &Path, partitions: i32) -> Result<usize> {
     Ok(least)
 }
 
-/// The files of the snapshots of a source's lanes, by partition: their folders are named by it.
+/// The files of the snapshots of a source's lanes, by partition. Their folders are named by that; those of notes are not.
 pub(super) fn lanes(store: &Path, source: &str) -> Result<BTreeMap<i32, Vec<PathBuf>>> {
     let mut lanes: BTreeMap<i32, Vec<PathBuf>> = BTreeMap::new();
     for path in files(store, source)? {
         let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-        let partition = folder.with_context(|| format!("{path:?} lies in no folder"))?.parse()?;
-        lanes.entry(partition).or_default().push(path);
+        if let Some(partition) = folder.and_then(|folder| folder.parse().ok()) {
+            lanes.entry(partition).or_default().push(path);
+        }
     }
     Ok(lanes)
 }
@@ -159,7 +160,7 @@ pub(super) fn cursor(path: &Path) -> Option<i64> {
     name.strip_suffix(".json")?.parse().ok()
 }
 
-/// All files of the snapshots of a source's lanes, beside its archive.
+/// All files that a source's lanes have left beside its archive.
 fn files(store: &Path, source: &str) -> Result<Vec<PathBuf>> {
     let folder = store.join("archive").join(source).join("_lanes");
     let mut files = Vec::new();
@@ -169,13 +170,12 @@ fn files(store: &Path, source: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What says which progress topic the lanes began with, and how far they were checked, is no snapshot.
 fn push_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_dir() && !(path.ends_with("begun") || path.ends_with("checked")) {
+        if path.is_dir() {
             push_files(&path, files)?;
-        } else if path.is_file() {
+        } else {
             files.push(path);
         }
     }
