@@ -3,6 +3,7 @@
 //! - `jars` fetches the broker, once per user;
 //! - `broker` formats, starts, kills and restarts one;
 //! - `guarded` is one that checks who may do what;
+//! - `replicas` gives topics a replica on a second node;
 //! - `in_process` is librdkafka's own small broker, used only where Maven cannot reach its repository;
 //! - `admin` creates, grows, deletes and empties topics, and reads them from their start;
 //! - `producer` sends records, fast, and knows when all have arrived.
@@ -13,6 +14,7 @@ mod guarded;
 mod in_process;
 mod jars;
 mod producer;
+mod replicas;
 
 use std::path::Path;
 use std::time::Duration;
@@ -96,6 +98,15 @@ impl Kafka {
                 Ok(None)
             }
         }
+    }
+
+    /// A real broker of the scenario's own that a [second](Broker::second) one may join, or nothing, as [`Kafka::real`] says.
+    pub async fn first_of_two(scenario: &str, dir: &Path) -> Result<Option<Broker>> {
+        if !Kafka::can_be_real(scenario)? {
+            return Ok(None);
+        }
+        let class_path = jars::class_path().map_err(anyhow::Error::msg)?;
+        Broker::start_first(dir, class_path).await.map(Some)
     }
 
     /// A real broker of the scenario's own that checks rights, or nothing where none can be had, as [`Kafka::real`] says.

@@ -100,6 +100,14 @@ fn known_partitions(client: &BaseConsumer, topic: &str) -> Result<i32> {
     Ok(i32::try_from(topic.partitions().len())?)
 }
 
+/// How many replicas of each partition of a topic are in sync.
+pub(super) fn in_sync(brokers: &str, topic: &str) -> Result<Vec<usize>> {
+    let client: BaseConsumer = config(brokers).create()?;
+    let metadata = client.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;
+    let topic = metadata.topics().first().with_context(|| format!("the cluster does not know {topic}"))?;
+    Ok(topic.partitions().iter().map(|partition| partition.isr().len()).collect())
+}
+
 /// Every committed record that the topic holds now.
 pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
     let consumer: BaseConsumer = config(brokers)

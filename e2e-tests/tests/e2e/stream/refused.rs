@@ -16,11 +16,8 @@ const PARTITIONS: i32 = 2;
 const SOME: usize = 300;
 /// What a worker prints whose lane could not publish.
 const INTERRUPTED: &str = "a lane was interrupted; it starts again";
-/// What the topic of a stream is created with: the time that records are appended at.
-const AS_CREATED: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
-/// More replicas than there are brokers.
-const TOO_MANY: [(&str, &str); 2] = [AS_CREATED, ("min.insync.replicas", "2")];
-const ENOUGH: [(&str, &str); 2] = [AS_CREATED, ("min.insync.replicas", "1")];
+/// Records need both replicas, and have the time at which they are appended, as those of every stream.
+const BOTH_REPLICAS: [(&str, &str); 2] = [("min.insync.replicas", "2"), ("message.timestamp.type", "LogAppendTime")];
 
 /// Each program is a user of its own that has the rights of docs/operations.md, and no others. The right to write to one topic comes late.
 #[test]
@@ -92,21 +89,29 @@ fn may_write(on: Vec<(&'static str, String)>) -> Right<'static> {
     right("speed", &["Write", "Describe"], on, false)
 }
 
-/// The topic has one replica, and two would have to be in sync.
+/// The topic has a replica on each of two brokers, both of which have to be in sync, and one is killed.
 #[test]
 fn streams_output_lacks_replicas() {
     busy_scenario("streams_output_lacks_replicas", async |scenario| {
-        let Some(mut payments) = Payments::start(scenario, PARTITIONS, Mix::Usual).await? else { return Ok(()) };
+        let folder = scenario.dir().join("kafka");
+        let Some(broker) = Kafka::first_of_two(scenario.name(), &folder).await? else { return Ok(()) };
+        let stage = Payments::setup(scenario, PARTITIONS).start_on(&broker.brokers()).await?;
+        let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
+        // Then the topics of groups and transactions lie on the first broker, too.
         payments.send(SOME)?;
         payments.are_written().await?;
-        let (brokers, spent) = (payments.stage.brokers.clone(), payments.stream(Kind::Spent));
-        let speed = payments.stage.deployment.process(Layer::Speed)?;
-        alter_topic(&brokers, &spent.topic, &TOO_MANY).await?;
+        let mut second = broker.second().await?;
+        let spent = payments.stream(Kind::Spent);
+        broker.replicate(&spent.topic, PARTITIONS).await?;
+        alter_topic(&broker.brokers(), &spent.topic, &BOTH_REPLICAS).await?;
         payments.send(SOME)?;
-        let refused = format!("topic {} does not take a record", spent.topic);
-        stands_still(&mut payments, &speed, &refused).await?;
-        alter_topic(&brokers, &spent.topic, &ENOUGH).await?;
-        payments.are_written().await.context("after the topic took records again")?;
+        payments.are_written().await.context("with two replicas")?;
+        let speed = payments.stage.deployment.process(Layer::Speed)?;
+        second.kill();
+        payments.send(SOME)?;
+        stands_still(&mut payments, &speed, &format!("topic {} does not take a record", spent.topic)).await?;
+        second.restart().await?;
+        payments.are_written().await.context("after the second broker is back")?;
         payments.send(SOME)?;
         payments.end_exactly().await
     });
