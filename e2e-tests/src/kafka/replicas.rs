@@ -15,7 +15,7 @@ const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsComman
 impl Broker {
     /// Gives the partitions of a topic a replica on each of both nodes, and waits until it is in sync.
     pub async fn replicate(&self, topic: &str, partitions: i32) -> Result<()> {
-        let replicas = |partition| json!({"topic": topic, "partition": partition, "replicas": [1, 2]});
+        let replicas = |partition: i32| json!({"topic": topic, "partition": partition, "replicas": [1, 2]});
         let all: Vec<_> = (0..partitions).map(replicas).collect();
         let file = self.file("reassignment.json");
         fs::write(&file, json!({"version": 1, "partitions": all}).to_string())?;
