@@ -10,7 +10,7 @@ use super::front::is_mark;
 use super::log::parts;
 use super::murmur2::partition_of;
 use super::{Decided, Said};
-use crate::kafka::{Found, end_offsets, read_all};
+use crate::kafka::{Found, partitions_of, read_all};
 use crate::time::micros;
 
 /// How many differences are shown.
@@ -75,7 +75,7 @@ impl Stream {
 
     /// Reads all that is committed. Each output must stand there once and in the order of positions, with its headers.
     pub fn read(&self, brokers: &str) -> Result<Vec<Written>> {
-        let partitions = i32::try_from(end_offsets(brokers, &self.topic)?.len())?;
+        let partitions = partitions_of(brokers, &self.topic)?;
         let mut all = Vec::new();
         self.take(&mut all, read_all(brokers, &self.topic)?, false, partitions)?;
         if self.has_late {

@@ -1,6 +1,7 @@
 //! Snapshots of lanes: which are found, which are removed, and which are spared.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use platform::settings;
@@ -58,6 +59,48 @@ async fn the_snapshot_of_the_last_check_outlives_newer_ones_until_the_next_check
     archive.spare_snapshot(&id(), &definitions(), 50).await.expect("spared");
     assert_eq!(archive.remove_snapshots(&id(), &definitions(), 60).await.expect("removed"), 2, "10 and 40");
     assert_eq!((newest(&archive, 49).await, newest(&archive, 59).await), (None, Some(50)));
+}
+
+/// The files of snapshots that end so.
+async fn files(folder: &tempfile::TempDir, archive: &Archive, ending: &str) -> Vec<PathBuf> {
+    let all = archive.snapshot_files().await.expect("listed");
+    let of_table = folder.path().join("braid/archive/s");
+    all.into_iter()
+        .map(|file| of_table.join(file.path))
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
+}
+
+/// T6: what lies beyond is not looked at. T2: what is not as it was written is passed over, and an older one says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_not_as_it_was_written_is_passed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    keep(&archive, &[10, 20, 30, 40]).await;
+    assert_eq!((newest(&archive, 39).await, newest(&archive, 40).await), (Some(30), Some(40)));
+
+    let of = |cursor: i64| format!("{cursor:020}.json");
+    let torn = files(&folder, &archive, &of(40)).await.remove(0);
+    let text = std::fs::read(&torn).expect("read");
+    std::fs::write(&torn, &text[..text.len() / 2]).expect("torn");
+    assert_eq!(newest(&archive, 100).await, Some(30), "the manifest is torn");
+
+    let others = files(&folder, &archive, &of(30)).await.remove(0);
+    let text = std::fs::read_to_string(&others).expect("read");
+    std::fs::write(&others, text.replace("0123456789abcdef", "fedcba9876543210")).expect("changed");
+    assert_eq!(newest(&archive, 100).await, Some(20), "it is of other definitions");
+
+    // A piece of the same length, which only its checksum tells from the one that was written.
+    for piece in files(&folder, &archive, ".bin").await {
+        if std::fs::read(&piece).expect("read") == 20_i64.to_le_bytes() {
+            std::fs::write(&piece, 21_i64.to_le_bytes()).expect("changed");
+        }
+    }
+    assert_eq!(newest(&archive, 100).await, Some(10), "a piece is another one");
+    for piece in files(&folder, &archive, ".bin").await {
+        std::fs::remove_file(piece).expect("removed");
+    }
+    assert_eq!(newest(&archive, 100).await, None, "a piece is missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

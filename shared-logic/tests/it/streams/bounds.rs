@@ -60,10 +60,14 @@ fn one_event_closes_a_window_of_each_of_many_keys_in_bounded_steps() {
     let mut all: Vec<(usize, i64)> = (0..keys).map(|key| (key * 7_919 % keys, 1)).collect();
     all.push((keys, 15 * SECOND_US));
     lane.give(records(0, &all)).expect("the next records");
-    let (mut out, mut steps) = (Vec::new(), 0);
+    let (mut out, mut steps, mut most) = (Vec::new(), 0, 0);
     loop {
         let before = out.len();
         let progress = lane.step(1_000, &mut out);
+        // What closes takes no memory beside that of what was open.
+        let bytes = lane.bytes()[0];
+        most = if before == 0 { bytes.max(most) } else { most };
+        assert!(bytes <= most + (64 << 10), "{bytes} bytes while it closes, and {most} before");
         assert!(out.len() - before <= 1_000, "{} outputs in a step", out.len() - before);
         steps += usize::from(out.len() > before);
         if progress == Progress::Idle {
