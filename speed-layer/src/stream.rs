@@ -174,14 +174,14 @@ async fn run_lane(
                 let wait = ended.why.wait().unwrap_or_else(|| backoff.wait());
                 if !stop.is_cancelled() {
                     warn!(%id, wait_ms = wait.as_millis(), error = error_text(&ended.why), "a lane was interrupted; it starts again");
-                    note.failed(true, error_text(&ended.why)).await;
+                    note.failed(true, ended.why.cause(), error_text(&ended.why)).await;
                 }
                 wait
             }
             Err(not_open) => {
                 let wait = backoff.wait();
                 not_open.report(&shared.source.name, partition, wait);
-                note.failed(false, error_text(&not_open)).await;
+                note.failed(false, not_open.cause(), error_text(&not_open)).await;
                 wait
             }
         };

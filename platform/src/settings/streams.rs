@@ -22,7 +22,7 @@ pub struct Streams {
     /// The memory for what streams remember, of all lanes of a process together. At this limit lanes stop reading until others need
     /// less; those go on that take no more than an even share of half of it. Default `1GiB`.
     pub state: Size,
-    /// The shortest time between the begins of two transactions. Default `20ms`.
+    /// The shortest time between the begins of two transactions, at most `max_interval`. Default `20ms`.
     pub min_interval: Span,
     /// The longest: the time between two adapts to what transactions take. Default `1s`.
     pub max_interval: Span,
@@ -75,6 +75,10 @@ impl Streams {
         }
         at_least_one("streams.state", self.state.bytes())?;
         at_least_one("streams.snapshot_records", self.snapshot_records)?;
+        not_zero("streams.min_interval", self.min_interval)?;
+        if self.min_interval > self.max_interval {
+            return Err(SettingsError::invalid("streams.min_interval", "must be at most streams.max_interval"));
+        }
         not_zero("streams.progress_every", self.progress_every)?;
         not_zero("streams.mark_every", self.mark_every)?;
         not_zero("streams.snapshot_every", self.snapshot_every)

@@ -1,5 +1,6 @@
 //! Where a lane goes on: how far it was published, and the state that it had there (T4, T6 to T8, T13).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError};
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::progress::{self, Progress};
 use super::source::Shared;
+use super::stopped::Cause;
 use super::topics::{NotWritable, writable};
 use super::warm::{self, Past};
 
@@ -32,6 +34,8 @@ pub struct OpenLane {
     pub archive: Archive,
     /// The lane, before the first record that it is given.
     pub lane: Lane,
+    /// The names of the pieces that it was loaded from, which its next snapshot may share.
+    pub loaded: BTreeSet<String>,
     /// T4: what was published when it was asked for.
     pub progress: Progress,
     /// T5: per stream, the first position that is to be published.
@@ -124,6 +128,16 @@ impl NotOpen {
             _ => warn!(source, partition, wait_ms, "{text}; trying again"),
         }
     }
+
+    /// What it says of its cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            NotOpen::NoTopic { .. }
+            | NotOpen::NotWritable(NotWritable::NoTopic { .. } | NotWritable::NotGrown { .. }) => Cause::Named,
+            NotOpen::NotWritable(NotWritable::Kafka(_)) | NotOpen::Kafka(_) => Cause::Unknown,
+            _ => Cause::Other,
+        }
+    }
 }
 
 /// Where a partition begins and ends.
@@ -167,7 +181,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     if known.at > bounds.end {
         return Err(NotOpen::BeyondTheEnd { id, position: known.at, end: bounds.end });
     }
-    let State { lane, past, is_warmed, is_sure } = state(shared, &archive, &id, &known, &bounds).await?;
+    let State { lane, loaded, past, is_warmed, is_sure } = state(shared, &archive, &id, &known, &bounds).await?;
     // Also where there is nothing to be read: a lane that is warmed begins without a front.
     let catch_up = is_warmed.then_some(known.at);
     let cut = past.whole_from(bounds.start, bounds.begin, !is_warmed, warm::window(&shared.source));
@@ -186,6 +200,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         output_partitions: written.outputs,
         archive,
         lane,
+        loaded,
         progress,
         from: known.from,
         fronts: known.fronts,
@@ -287,6 +302,8 @@ fn change_at(known: Option<&Published>, at: i64) -> OutputPosition {
 /// A lane where it begins.
 struct State {
     lane: Lane,
+    /// The names of the pieces that it was loaded from.
+    loaded: BTreeSet<String>,
     /// Where its past begins.
     past: Past,
     /// Whether it is to be warmed.
@@ -307,15 +324,16 @@ async fn state(
     let empty = |at| Lane::new(shared.plan.clone(), id.clone(), generation, at, shared.limits());
     let window = warm::window(&shared.source);
     let past_of = |from: i64| Past { from, warm_from: from.saturating_sub(window).max(bounds.first_begin.min(from)) };
-    let whole = |lane: Lane| State { past: past_of(lane.cursor()), lane, is_warmed: false, is_sure: true };
+    let whole =
+        |lane: Lane, loaded| State { past: past_of(lane.cursor()), lane, loaded, is_warmed: false, is_sure: true };
     if known.is_empty {
-        return Ok(whole(empty(known.at)));
+        return Ok(whole(empty(known.at), BTreeSet::new()));
     }
     let found = archive.newest_snapshot(id, &shared.definitions, known.at).await?;
     if let Some(snapshot) = found.filter(|snapshot| snapshot.cursor >= bounds.start) {
         let (at, fronts) = (snapshot.cursor, &snapshot.fronts);
         match Lane::load(shared.plan.clone(), id.clone(), generation, at, fronts, &snapshot.pieces, shared.limits()) {
-            Ok(lane) => return Ok(whole(lane)),
+            Ok(lane) => return Ok(whole(lane, snapshot.pieces.into_iter().map(|piece| piece.name).collect())),
             Err(error) => {
                 warn!(%id, cursor = at, error = error_text(&error), "a snapshot cannot be used; reading the past again")
             }
@@ -327,7 +345,7 @@ async fn state(
     // Where the partition begins nothing was seen before.
     let is_sure = lane.cursor() <= bounds.begin || lane.begin_warming(&known.fronts);
     info!(%id, from = past.from, to = known.at, "no snapshot; reading the past that matters");
-    Ok(State { lane, past, is_warmed: true, is_sure })
+    Ok(State { lane, loaded: BTreeSet::new(), past, is_warmed: true, is_sure })
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::parcel::Parcel;
 use super::publish::{NotPublished, Publisher};
 use super::snapshot::Snapshots;
 use super::source::Shared;
+use super::stopped::Cause;
 use super::warm;
 use crate::log::ends::Ends;
 use crate::log::identity::PendingIdentity;
@@ -79,6 +80,19 @@ impl Interrupted {
         let (chance, _) = Uuid::new_v4().as_u64_pair();
         Some(Duration::from_millis(least + chance % (most - least)))
     }
+
+    /// What it says of its cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Interrupted::NotPublished(NotPublished::Transaction(
+                TransactionError::Refused { .. } | TransactionError::Denied { .. },
+            )) => Cause::Named,
+            Interrupted::NotPublished(
+                NotPublished::Transaction(TransactionError::Failed { .. }) | NotPublished::Kafka(_),
+            ) => Cause::Unknown,
+            _ => Cause::Other,
+        }
+    }
 }
 
 /// How a lane ended.
@@ -126,6 +140,7 @@ pub async fn run(
     if let Ok(at) = truncated.try_recv() {
         why = Interrupted::Truncated { id, at };
     }
+    operating.publisher.leave();
     Ended { has_published: operating.publisher.transactions() > 0, why }
 }
 
@@ -165,6 +180,7 @@ impl Operating {
             fronts: open.fronts.clone(),
             checked: open.checked,
             is_whole: true,
+            tallies: lane.tallies(),
         };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
         let notes_start = open.is_first || rekeys || !open.changes.is_empty();
@@ -184,7 +200,7 @@ impl Operating {
             share,
             notes_start,
             publisher,
-            snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
+            snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor(), open.loaded),
             shared,
             id,
             lane: Some(lane),
@@ -219,7 +235,7 @@ impl Operating {
                 self.ask_past().await;
                 self.publisher.close_idle_producer().await;
             }
-            let look = self.publisher.next_look();
+            let look = self.publisher.next_look(self.is_idle());
             let (may_take, look) = if self.is_full { (false, look.min(ROOM_EVERY)) } else { (has_room, look) };
             tokio::select! {
                 handed = handed.recv(), if !decides && may_take => match handed {
@@ -317,7 +333,9 @@ impl Operating {
         decided.retain(|decided| decided.position >= self.from[decided.stream]);
         let ends: Vec<OutputPosition> = (0..self.from.len()).map(|stream| lane.position(stream)).collect();
         let has_moved = ends.iter().zip(&self.from).any(|(end, from)| end > from);
+        let tallies = lane.tallies();
         if self.catch_up.is_some() || !has_moved || self.from.iter().all(|from| lane.cursor() < from.offset) {
+            self.publisher.decides_again(tallies);
             return;
         }
         let (fronts, checked) = (lane.fronts(), self.checked);
@@ -327,6 +345,7 @@ impl Operating {
             fronts: fronts.clone(),
             checked,
             is_whole: ends.iter().all(|end| end.n == 0),
+            tallies: tallies.clone(),
         };
         let border = OutputPosition::before(lane.cursor());
         let inside = decided.split_off(decided.partition_point(|decided| decided.position < border));

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use shared_logic::contracts::stream::Checked;
-use shared_logic::stream::{Decided, Fronts, OutputPosition};
+use shared_logic::stream::{Decided, Fronts, OutputPosition, Tally};
 
 /// What a lane has decided.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Parcel {
     pub checked: Option<Checked>,
     /// Whether it ends at an offset's border.
     pub is_whole: bool,
+    /// For each stream, what has happened to its events since the lane began.
+    pub tallies: Vec<Tally>,
 }
 
 /// How much a transaction holds, about.
@@ -52,7 +54,7 @@ impl Parcel {
     fn end_as(&mut self, next: Parcel) {
         self.outputs.extend(next.outputs);
         (self.positions, self.fronts, self.checked) = (next.positions, next.fronts, next.checked);
-        self.is_whole = next.is_whole;
+        (self.is_whole, self.tallies) = (next.is_whole, next.tallies);
     }
 }
 
@@ -139,6 +141,7 @@ mod tests {
             fronts: Fronts::new(false),
             checked: None,
             is_whole: is_whole || end.n == 0,
+            tallies: Vec::new(),
         }
     }
 

@@ -42,11 +42,17 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Keeps the snapshots of a lane that is opened at `cursor`.
-    pub fn new(shared: Arc<Shared>, archive: Archive, id: PartitionId, cursor: i64) -> Snapshots {
+    /// Keeps the snapshots of a lane that is opened at `cursor`, with state that was loaded from pieces of the names `kept`: they need not
+    /// be written again.
+    pub fn new(
+        shared: Arc<Shared>,
+        archive: Archive,
+        id: PartitionId,
+        cursor: i64,
+        kept: BTreeSet<String>,
+    ) -> Snapshots {
         let (at, took) = (Instant::now(), Duration::ZERO);
-        let (kept, looked_at) = (BTreeSet::new(), None);
-        Snapshots { shared, archive, id, cursor, records: 0, at, took, kept, looked_at, writing: None }
+        Snapshots { shared, archive, id, cursor, records: 0, at, took, kept, looked_at: None, writing: None }
     }
 
     /// Notes that the lane has taken records.

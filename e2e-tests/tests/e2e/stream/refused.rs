@@ -110,6 +110,8 @@ fn streams_output_lacks_replicas() {
         second.kill();
         payments.send(SOME)?;
         stands_still(&mut payments, &speed, &format!("topic {} does not take a record", spent.topic)).await?;
+        // Also later, when no producer can start.
+        is_named(&payments, &spent.topic).await?;
         second.restart().await?;
         payments.are_written().await.context("after the second broker is back")?;
         payments.send(SOME)?;
