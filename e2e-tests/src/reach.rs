@@ -77,7 +77,11 @@ impl Reach {
         let per_video = views as f64 / self.videos.len() as f64;
         ensure!(values["views_per_video"] == per_video, "{per_video} of each: {answer:?}");
 
-        ensure!(self.ids.len() > 2 * IDS_EXACT && bounds["ids"]["exact"] == false, "{} ids: {answer:?}", self.ids.len());
+        ensure!(
+            self.ids.len() > 2 * IDS_EXACT && bounds["ids"]["exact"] == false,
+            "{} ids: {answer:?}",
+            self.ids.len()
+        );
         // Twice as wide as what holds in 95 of 100 cases.
         let of = |name: &str| bounds["ids"][name].as_i64().context("no such bound");
         let (low, high, ids) = (of("low")?, of("high")?, self.ids.len() as i64);

@@ -30,12 +30,12 @@ use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
 use crate::written::Written;
+use certainty::Bounds;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
-use certainty::Bounds;
 use values::{Finalized, Named, Overflow, finalized, measures};
 
 /// About how many bytes an answer without points takes.

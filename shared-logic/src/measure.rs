@@ -136,7 +136,9 @@ impl MeasureKind {
     /// The measure of an expression, as the catalog writes it.
     pub fn call(self, of: &str) -> String {
         match self {
-            MeasureKind::Distinct { k: size } | MeasureKind::Top { n: size } => format!("{}({of}, {size})", self.name()),
+            MeasureKind::Distinct { k: size } | MeasureKind::Top { n: size } => {
+                format!("{}({of}, {size})", self.name())
+            }
             _ => format!("{}({of})", self.name()),
         }
     }
@@ -206,7 +208,11 @@ impl MeasureKind {
 
     /// Reads the next item that [`MeasureKind::write_partial`] wrote; `None` if it is not one of this measure.
     pub fn read_partial(self, from: &mut &[u8]) -> Option<Value> {
-        if self.is_sketch() { self.read_sketch(from) } else { Value::read_partial(from).filter(|value| self.has(value)) }
+        if self.is_sketch() {
+            self.read_sketch(from)
+        } else {
+            Value::read_partial(from).filter(|value| self.has(value))
+        }
     }
 
     fn read_sketch(self, from: &mut &[u8]) -> Option<Value> {

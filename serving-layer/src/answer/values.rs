@@ -234,7 +234,10 @@ visits_per_page = "visits / pages"
         let values: Json = serde_json::from_str(&text(&values)).expect("JSON");
         let top = json!([{"value": "/3", "count": 2, "at_most": 2}, {"value": "/9", "count": 1, "at_most": 1}]);
         assert_eq!(values["frequent"], top);
-        assert_eq!((&values["visits"], &values["pages"], &values["visits_per_page"]), (&json!(3), &json!(2), &json!(1.5)));
+        assert_eq!(
+            (&values["visits"], &values["pages"], &values["visits_per_page"]),
+            (&json!(3), &json!(2), &json!(1.5))
+        );
         assert_eq!(values.get("latency"), None, "it is no number");
         assert!(values["p50"].as_f64().is_some_and(|p50| (2.97..=3.03).contains(&p50)), "{values}");
         let expected = json!({

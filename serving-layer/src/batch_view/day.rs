@@ -54,7 +54,8 @@ impl DayBuilder {
             |source| StoreError::Frame { operation: "read the rows of a day", table: self.table.clone(), source };
         // The plan, which made these partials, has another name for the column.
         rows.rename(batch_view::BUCKET, partial::BUCKET.into()).map_err(unread)?;
-        let weight: usize = metric.measures.iter().map(|measure| measure.kind).map(MeasureKind::weight).max().unwrap_or(1);
+        let weight: usize =
+            metric.measures.iter().map(|measure| measure.kind).map(MeasureKind::weight).max().unwrap_or(1);
         let at_once = CHUNK_ROWS / weight;
         for from in (0..rows.height()).step_by(at_once) {
             let chunk = rows.slice(from as i64, at_once);
@@ -102,9 +103,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
         (name.as_str().into(), key_type(kind))
     });
-    let measures = metric.measures.iter().map(|measure| {
-        (measure.name.as_str().into(), measure.kind.column_type())
-    });
+    let measures = metric.measures.iter().map(|measure| (measure.name.as_str().into(), measure.kind.column_type()));
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()
 }
 

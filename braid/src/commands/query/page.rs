@@ -149,8 +149,12 @@ fn certainty(name: &str, bound: &Bound) -> Option<String> {
         Bound { low: Some(low), high: Some(high), .. } => {
             Some(format!("{name} is an estimate: {} to {} in 95 of 100 cases", number(low), number(high)))
         }
-        Bound { exact: Some(false), .. } => Some(format!("{name} had more values than are counted: see what each may be")),
-        Bound { relative_error: Some(error), .. } => Some(format!("{name} is within {}% of the true value", error * 100.0)),
+        Bound { exact: Some(false), .. } => {
+            Some(format!("{name} had more values than are counted: see what each may be"))
+        }
+        Bound { relative_error: Some(error), .. } => {
+            Some(format!("{name} is within {}% of the true value", error * 100.0))
+        }
         _ => Some(format!("{name} may be any value beyond what is told apart")),
     }
 }

@@ -43,7 +43,10 @@ fn distinct(figures: &mut Figures, name: &str, values: usize) -> Result<()> {
         "%",
         percent(high as f64, estimate as f64),
     );
-    ensure!(2 * low - estimate <= values as i64 && values as i64 <= 2 * high - estimate, "far outside: {low} to {high}");
+    ensure!(
+        2 * low - estimate <= values as i64 && values as i64 <= 2 * high - estimate,
+        "far outside: {low} to {high}"
+    );
     Ok(())
 }
 

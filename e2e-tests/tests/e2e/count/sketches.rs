@@ -101,7 +101,8 @@ async fn series_adds_up(stage: &Stage, reach: &Reach) -> Result<()> {
     let all = client.total(REACH, &[]).await?;
     reach.is_told_by(&all)?;
     let series = client.series(REACH, &step).await?;
-    let of = |name: &str| series.points.iter().map(|point| point.values[name].as_i64().unwrap_or(0)).collect::<Vec<_>>();
+    let of =
+        |name: &str| series.points.iter().map(|point| point.values[name].as_i64().unwrap_or(0)).collect::<Vec<_>>();
     ensure!(of("views").iter().sum::<i64>() == all.int("views")?, "{series:?}");
     let videos = of("videos");
     let (most, sum) = (videos.iter().max().copied().unwrap_or(0), videos.iter().sum::<i64>());

@@ -79,11 +79,7 @@ const MEASURES: &[Measure] = &[
     },
     Measure { sql: "min(x)", kind: MeasureKind::MinFloat, of: |row| row.x.map(Number::Float) },
     Measure { sql: "max(x)", kind: MeasureKind::MaxFloat, of: |row| row.x.map(Number::Float) },
-    Measure {
-        sql: "distinct(t)",
-        kind: MeasureKind::Distinct { k: 4_096 },
-        of: |row| row.t.clone().map(Number::Text),
-    },
+    Measure { sql: "distinct(t)", kind: MeasureKind::Distinct { k: 4_096 }, of: |row| row.t.clone().map(Number::Text) },
     Measure {
         sql: "distinct(id, 128)",
         kind: MeasureKind::Distinct { k: 128 },

@@ -169,8 +169,9 @@ pub(super) fn fold(definition: &Definition, rows: &[Row], key: &Key, range: Time
         MeasureKind::MinFloat => floats(at).min_by(f64::total_cmp).map_or(Value::Null, Value::Float),
         MeasureKind::MaxFloat => floats(at).max_by(f64::total_cmp).map_or(Value::Null, Value::Float),
         // What a sketch says is tested beside it; here, that it is the same however rows were split.
-        kind @ (MeasureKind::Distinct { .. } | MeasureKind::Quantile | MeasureKind::Top { .. }) => of(at)
-            .fold(kind.identity(), |sketch, number| kind.merge(sketch, kind.of_event(number.argument()))),
+        kind @ (MeasureKind::Distinct { .. } | MeasureKind::Quantile | MeasureKind::Top { .. }) => {
+            of(at).fold(kind.identity(), |sketch, number| kind.merge(sketch, kind.of_event(number.argument())))
+        }
     };
     (0..definition.measures.len()).map(measure).collect()
 }
