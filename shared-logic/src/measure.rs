@@ -122,14 +122,14 @@ impl MeasureKind {
         !matches!(self, MeasureKind::Quantile | MeasureKind::Top { .. })
     }
 
-    /// For how many numbers a value counts where the memory of many is bounded.
+    /// For how many partials of numbers a sketch counts, where the memory of many is bounded; for none, what is none.
     pub fn weight(self) -> usize {
         match self {
             // A sketch that is full, for one that holds a few hundred values.
             MeasureKind::Distinct { k } => (k / 128) as usize,
             MeasureKind::Quantile => 16,
             MeasureKind::Top { n } => top::Top { n }.room() / 32,
-            _ => 1,
+            _ => 0,
         }
     }
 
