@@ -112,7 +112,7 @@ fn of_column<'a>(kind: MeasureKind, events: impl Iterator<Item = Argument<'a>>) 
 /// Values of all sizes, of which many are equal.
 fn number() -> impl Strategy<Value = f64> {
     let size = prop_oneof![
-        1e-9..1e-6,
+        1e-9..1e-6_f64,
         0.5..2.0,
         1.0..1e4,
         1e15..1.8e19,
@@ -120,7 +120,7 @@ fn number() -> impl Strategy<Value = f64> {
         Just(1e-9),
         Just(18_446_744_073_709_551_616.0)
     ];
-    prop_oneof![8 => (size, any::<bool>()).prop_map(|(x, is_negative)| if is_negative { -x } else { x }), 1 => Just(0.0)]
+    prop_oneof![8 => (size, any::<bool>()).prop_map(|(x, is_negative): (f64, bool)| if is_negative { -x } else { x }), 1 => Just(0.0)]
 }
 
 proptest! {
