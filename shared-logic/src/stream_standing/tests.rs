@@ -99,9 +99,12 @@ fn a_stream_is_behind_by_what_its_log_holds_beyond_what_is_published() {
     assert_eq!(known.partitions[1].published, None, "what was published of another log says nothing of this one");
 }
 
+/// Changes what is seen.
+type Change = fn(&mut SeenLanes);
+
 #[test]
 fn what_stops_all_lanes_is_said_once() {
-    let cases: [(fn(&mut SeenLanes), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (|seen| seen.knows_transactions = Some(false), "in-process broker"),
         (|seen| seen.topic = None, "the topic of s does not exist"),
         (|seen| seen.written[0].1 = None, "topic a does not exist"),
