@@ -5,7 +5,7 @@
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
-//! Snapshots of what lanes remember are removed.
+//! Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -37,7 +37,7 @@ use platform::task::Backoff;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
-use storage::{Archive, Schemas, Storage};
+use storage::{Archive, BacktestNotKept, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -83,6 +83,9 @@ pub enum EraseError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A backtest that may name the person was not emptied.
+    #[error(transparent)]
+    Backtest(#[from] BacktestNotKept),
     /// The events are erased from the archive, and answers still count them.
     #[error("the events are erased from the archive, but answers count them until a reconcile succeeds")]
     NotReconciled(#[from] ReconcileError),
@@ -140,9 +143,10 @@ impl<'a> Eraser<'a> {
         let taken_out = self.taking_out().run(&mut archive).await?;
         let mut report = self.report(&archive, taken_out, behind).await;
         let known = archive.facts().erasure(self.condition.id()).cloned();
-        if known.is_some() {
+        if let Some(known) = &known {
             // Lanes without a snapshot read the past again.
             archive.remove_all_snapshots().await?;
+            report.backtests = self.storage.forget_backtests(&self.source.name, known).await?;
         }
         // What has taken out nothing and is noted all the same, as it could not look at everything, changes no answer.
         if known.is_some_and(|known| !known.parts.is_empty()) {

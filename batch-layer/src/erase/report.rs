@@ -60,6 +60,9 @@ pub struct EraseReport {
     pub behind: Vec<String>,
     /// The views of the source's metrics.
     pub views: BTreeMap<String, ErasedView>,
+    /// The tables of backtests that were emptied, since they were made of the events. The same backtest can be made again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backtests: Vec<String>,
     /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
     pub uncounted_since: Option<String>,
     /// From when on live counters with the events are dropped from Redis.
@@ -105,6 +108,7 @@ impl EraseReport {
             retired_before,
             behind: behind.iter().map(ToString::to_string).collect(),
             views: BTreeMap::new(),
+            backtests: Vec::new(),
             uncounted_since: None,
             counters_dropped_from: None,
             files_deleted_from: None,
@@ -198,6 +202,9 @@ impl fmt::Display for EraseReport {
         }
         for (metric, ErasedView { version, recomputed }) in &self.views {
             writeln!(f, "  view {metric}: version {version}, {recomputed} hours counted anew")?;
+        }
+        for table in &self.backtests {
+            writeln!(f, "  {table}: emptied")?;
         }
         match (&self.uncounted_since, &self.counters_dropped_from, &self.files_deleted_from) {
             (Some(since), Some(counters), Some(files)) => {

@@ -15,6 +15,7 @@ use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::store::{DataFile, StoreError};
 use shared_logic::catalog::Catalog;
+use shared_logic::contracts::backtest::BacktestNote;
 use shared_logic::contracts::reconciliation::OutputDifference;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::stream::{Decided, DecidedKind, Fronts};
@@ -43,6 +44,12 @@ pub enum BacktestError {
     /// There is no archive of what the stream reads.
     #[error("nothing of source {source_name} is archived yet")]
     NothingArchived {
+        /// The source's name.
+        source_name: String,
+    },
+    /// Events were erased that the outputs may name. The table is empty then.
+    #[error("events of source {source_name} were erased meanwhile; try again")]
+    Erased {
         /// The source's name.
         source_name: String,
     },
@@ -107,7 +114,16 @@ pub async fn backtest(
         counts: BTreeMap::new(),
     };
     keeping.run(&mut rounds).await?;
-    let version = keeping.table.replace(std::mem::take(&mut keeping.files)).await?;
+    let mut newest = held.archive.clone();
+    let note = BacktestNote { source: source.name.clone(), archive_version: held.archive.version() };
+    let version = keeping.table.replace(std::mem::take(&mut keeping.files), &note).await?;
+    // What was erased while this ran is in what it has read before. An erasure from now on finds the table as it is.
+    newest.refresh().await?;
+    for erasure in &newest.facts().erasures {
+        if keeping.table.forget(&source.name, erasure).await? {
+            return Err(BacktestError::Erased { source_name: source.name.clone() });
+        }
+    }
     let found = rounds.streams[0].found();
     let first = found.first.iter().map(|(place, kind)| {
         let id = output_id(name, &one.deployment.version, &rounds.lanes[place.lane].id, place.position);
