@@ -237,11 +237,16 @@ impl Deployment {
 
     /// Runs the `braid` tool to its end.
     pub async fn braid(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
-        let mut command = Command::new(binary("braid")?);
-        command.args(arguments);
-        let process = self.spawn("braid", command, "")?;
+        let process = self.launch_braid(arguments)?;
         process.success(deadline).await?;
         process.output()
+    }
+
+    /// Starts the `braid` tool with those arguments.
+    pub fn launch_braid(&self, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(arguments);
+        self.spawn("braid", command, "")
     }
 
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {

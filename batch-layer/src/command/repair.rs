@@ -99,6 +99,7 @@ pub(super) async fn rollback(args: RollbackArgs, reconciler: &Reconciler) -> Res
         older.iter().for_each(|version| println!("{}", listed(version)));
         return Ok(());
     }
+    reconciler.storage.check().await?;
     let rolled_back = reconciler.roll_back(metric, args.to).await?;
     println!("{}", told(metric, &rolled_back));
     Ok(())
@@ -108,6 +109,7 @@ pub(super) async fn rollback(args: RollbackArgs, reconciler: &Reconciler) -> Res
 pub(super) async fn resume(args: ResumeArgs, reconciler: &Reconciler) -> Result<()> {
     let metric = reconciler.metric(&args.metric)?;
     let name = &metric.name;
+    reconciler.storage.check().await?;
     match reconciler.resume(metric).await? {
         Some(pause) => println!(
             "{name}: resumed from version {}; the next reconcile (`batch-layer reconcile`, or the schedule's next tick) adds what \
