@@ -60,6 +60,12 @@ pub enum ImportError {
     /// The file lies in an S3 bucket, and was not found there.
     #[error(transparent)]
     InS3(#[from] S3FileError),
+    /// The address names no file of this machine.
+    #[error("{address} names no file on this machine: an address of one is file:///path")]
+    NotOnDisk {
+        /// The address.
+        address: String,
+    },
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),

@@ -60,7 +60,7 @@ key = "k"
 at = "timestamp"
 k = "string"
 "#;
-        let streams = format!("{counts}[streams.some]\nfrom = \"s\"\nwhere = \"k <> 'a'\"\n");
+        let streams = format!("{counts}[streams.some]\nfrom = \"s\"\nwhere = \"k = 'a'\"\n");
         let writes = |text: &str| writes_to_the_store(&Catalog::parse(text).expect("a valid catalog"));
         assert!(writes(&streams) && !writes(counts));
     }

@@ -33,7 +33,7 @@ pub(crate) struct ImportArgs {
     /// The source of the catalog that the records belong to
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// The files: paths; in an S3 bucket s3://bucket/path, or s3://bucket/prefix/ for all files below it
+    /// The files: paths or file:///path; in an S3 bucket s3://bucket/path, or s3://bucket/prefix/ for all files below it
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// What the files are, where neither their names nor their first bytes say it
