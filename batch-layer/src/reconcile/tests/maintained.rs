@@ -1,7 +1,7 @@
 //! Maintenance beside an archiver and a reconcile, on real tables; and a busy day.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use platform::store::{Commit, Committed};
@@ -327,6 +327,40 @@ async fn a_view_of_many_small_files_becomes_one_that_counts_the_same_up_to_the_s
     assert_eq!(bench.read().await.2, 33);
 }
 
+/// What it takes to open a table.
+#[derive(Debug)]
+struct Opening {
+    /// How many log entries lie behind the newest checkpoint, and are read one after the other.
+    entries: usize,
+    /// How many files that checkpoint has, and how many bytes.
+    parts: usize,
+    bytes: u64,
+    /// How many files are listed.
+    listed: usize,
+}
+
+impl Opening {
+    /// Of the log in that folder.
+    fn of(log: &Path) -> Opening {
+        let files = std::fs::read_dir(log).expect("a folder").map(|file| {
+            let file = file.expect("listed");
+            (file.file_name().to_string_lossy().into_owned(), file.metadata().expect("there").len())
+        });
+        let files: Vec<(String, u64)> = files.collect();
+        let version = |name: &str| name.get(..20).and_then(|number| number.parse::<u64>().ok());
+        let checkpoints = || files.iter().filter(|(name, _)| name.contains(".checkpoint."));
+        let newest = checkpoints().filter_map(|(name, _)| version(name)).max();
+        let parts = checkpoints().filter(|(name, _)| version(name) == newest);
+        let behind = files.iter().filter(|(name, _)| name.ends_with(".json") && version(name) > newest);
+        Opening {
+            entries: behind.count(),
+            parts: parts.clone().count(),
+            bytes: parts.map(|(_, bytes)| bytes).sum(),
+            listed: files.len(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_day_has_few_files_after_a_pass() {
     /// Files of each minute, as a commit a minute leaves them: one of today, and one of an earlier day.
@@ -363,7 +397,14 @@ async fn a_busy_day_has_few_files_after_a_pass() {
     assert_eq!(bench.archive.files().await.expect("listed").len() as i64, 2 * MINUTES);
     let pass = Pass { names: &[], dry_run: false, now_us: 41 * DAY_US };
     maintenance::run(&bench.reconciler, pass, &CancellationToken::new()).await.expect("maintained");
+    let began = Instant::now();
     let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("archived");
+    let log = bench.folder.path().join(&bench.reconciler.catalog.deployment.name).join(bench.archive.path());
+    let opening = Opening::of(&log.join("_delta_log"));
+    println!("opened within {:?}: {opening:?}", began.elapsed());
+    // Nothing of that grows with the history of the table.
+    assert_eq!((opening.entries, opening.parts), (0, 1), "{opening:?}");
+    assert!(opening.listed <= 200 && opening.bytes <= 1 << 20, "{opening:?}");
     let per_day = DataFile::by_partition(archive.files().await.expect("listed"));
     assert_eq!(per_day.len(), 31);
     let most = per_day.values().map(Vec::len).max().unwrap_or_default();
