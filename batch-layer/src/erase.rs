@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::commits::TakingOut;
+use crate::progress::Progress;
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
 use crate::rows::RowsError;
 
@@ -106,6 +107,7 @@ pub struct Eraser<'a> {
     condition: &'a Condition,
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
+    progress: Progress,
 }
 
 impl<'a> Eraser<'a> {
@@ -118,7 +120,13 @@ impl<'a> Eraser<'a> {
         condition: &'a Condition,
         wait: Duration,
     ) -> Eraser<'a> {
-        Eraser { settings, storage, catalog, source, condition, wait }
+        let progress = Progress::new("waiting for the archive");
+        Eraser { settings, storage, catalog, source, condition, wait, progress }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Counts what would be erased by now, and changes nothing.
@@ -168,7 +176,7 @@ impl<'a> Eraser<'a> {
     fn taking_out(&self) -> TakingOut<'_> {
         let registry = Registry::new(&self.settings.registry);
         let schemas = Schemas::new(self.storage, &self.source.name, &registry);
-        TakingOut::new(self.source, schemas, self.condition, FILES_MAX)
+        TakingOut::new(self.source, schemas, self.condition, FILES_MAX).saying(&self.progress)
     }
 
     /// Waits until the archive holds what had arrived. Returns which partitions it does not hold so far by then: events there are
@@ -190,7 +198,7 @@ impl<'a> Eraser<'a> {
 
     /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
     async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
-        let reconciler = Reconciler::new(self.settings, self.storage, self.catalog);
+        let reconciler = Reconciler::new(self.settings, self.storage, self.catalog).saying(&self.progress);
         let version = &self.catalog.deployment.version;
         let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
         // Each reconcile may leave a slice.

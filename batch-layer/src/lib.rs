@@ -12,7 +12,7 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts;
-//! - [`command`]: the command line, and `output`: whether it prints for a person or for a program.
+//! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come.
 
 pub mod archive;
 mod archive_rows;
@@ -24,10 +24,12 @@ pub mod import;
 pub mod init;
 pub mod maintenance;
 mod output;
+mod progress;
 pub mod reconcile;
 pub mod rejected;
 mod rows;
 pub mod schedule;
 pub mod stream;
 
+pub use progress::Progress;
 pub use rows::RowsError;

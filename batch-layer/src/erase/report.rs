@@ -211,17 +211,14 @@ impl fmt::Display for EraseReport {
                 writeln!(f, "  no answer counts them since {since}")?;
                 writeln!(f, "  live counters with them are dropped from {counters} on, and unlinked soon after")?;
                 writeln!(f, "  local segments of older views are removed once no request uses them")?;
-                writeln!(
-                    f,
-                    "  a reconcile deletes the last files with them from {files} on; see `batch-layer erasures`"
-                )?;
+                writeln!(f, "  a reconcile deletes the last files with them from {files} on; see `braid erasures`")?;
             }
             _ if self.dry_run => {}
             _ if *events == 0 && self.views.is_empty() => writeln!(f, "  there was nothing to erase")?,
             _ => writeln!(
                 f,
                 "  answers still count some of them, as speed has not counted up to what is archived: later reconciles change \
-                 that; see `batch-layer erasures`"
+                 that; see `braid erasures`"
             )?,
         }
         if !self.further.is_empty() {

@@ -45,10 +45,13 @@ pub(super) async fn of_archive(
 ) -> Result<Vec<Step>, TableError> {
     let mut steps = Vec::new();
     archive.refresh().await?;
-    for (day, files) in planned(reconciler, source, archive).await? {
+    let planned = planned(reconciler, source, archive).await?;
+    let days = planned.len();
+    for (at, (day, files)) in planned.into_iter().enumerate() {
         if stop.is_cancelled() {
             break;
         }
+        reconciler.progress().say(format_args!("merging files of {day} of {}: {at} of {days} days", archive.path()));
         let step = Step::merged(&day, &files);
         if pass.dry_run || merge(source, archive, &day, files, TARGET).await? {
             steps.push(step);

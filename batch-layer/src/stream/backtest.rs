@@ -26,6 +26,7 @@ use super::held::{Held, Moment};
 use super::replay::Replay;
 use super::rounds::{Begin, LaneSpan, Rounds, Step, StreamSide};
 use super::written::{Ids, Written, output_id};
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 pub use self::report::{BacktestReport, Compared, PartitionReport};
@@ -67,7 +68,8 @@ impl From<StoreError> for BacktestError {
     }
 }
 
-/// Finds out what a stream of that catalog would have written for the records of these times, by their timestamps.
+/// Finds out what a stream of that catalog would have written for the records of these times, by their timestamps. Says to `progress` how
+/// far it has come.
 ///
 /// # Errors
 /// [`BacktestError`]. The table of the backtest before stands then.
@@ -77,6 +79,7 @@ pub async fn backtest(
     catalog: &Catalog,
     name: &str,
     times: TimeRange,
+    progress: &Progress,
 ) -> Result<BacktestReport, BacktestError> {
     let unknown =
         || BacktestError::UnknownStream { name: name.to_owned(), known: catalog.streams.keys().cloned().collect() };
@@ -113,7 +116,7 @@ pub async fn backtest(
         files: Vec::new(),
         counts: BTreeMap::new(),
     };
-    keeping.run(&mut rounds).await?;
+    keeping.run(&mut rounds, progress).await?;
     let mut newest = held.archive.clone();
     let note = BacktestNote { source: source.name.clone(), archive_version: held.archive.version() };
     let version = keeping.table.replace(std::mem::take(&mut keeping.files), &note).await?;
@@ -183,13 +186,15 @@ struct Keeping {
 
 impl Keeping {
     /// Runs all lanes, compares, and writes what they decide.
-    async fn run(&mut self, rounds: &mut Rounds<'_>) -> Result<(), BacktestError> {
+    async fn run(&mut self, rounds: &mut Rounds<'_>, progress: &Progress) -> Result<(), BacktestError> {
         loop {
             match rounds.step(&mut |at, decided| self.take(at, decided)).await? {
                 Step::Going | Step::Ended(..) | Step::LeftOut => {}
                 Step::Full => rounds.meet().await?,
                 Step::Over => break,
             }
+            let (outputs, lanes) = (self.counts.values().map(|(outputs, _)| outputs).sum::<u64>(), rounds.lanes.len());
+            progress.say(format_args!("{outputs} outputs of {} partitions, of {lanes}", self.counts.len()));
             if self.bytes >= self.bytes_max {
                 self.flush().await?;
             }

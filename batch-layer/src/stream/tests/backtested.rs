@@ -12,11 +12,12 @@ use test_kit::{first_seed, repetitions};
 use super::bench::{Bench, CATALOG, Output};
 use crate::erase::Condition;
 use crate::erase::commits::TakingOut;
+use crate::progress::Progress;
 use crate::stream::backtest::{BacktestError, BacktestReport, backtest};
 
 async fn tried(bench: &Bench, stream: &str, times: TimeRange) -> BacktestReport {
     let Bench { settings, storage, catalog, .. } = bench;
-    backtest(settings, storage, catalog, stream, times).await.expect("made")
+    backtest(settings, storage, catalog, stream, times, &Progress::default()).await.expect("made")
 }
 
 /// The outputs of the table: partition, offset, n and payload, in order.
@@ -141,7 +142,7 @@ async fn a_backtest_of_before_an_erasure_is_emptied_and_one_that_was_made_since_
 async fn a_stream_that_nobody_declares_is_refused_with_those_that_there_are() {
     let bench = Bench::new(CATALOG, 1).await;
     let Bench { storage, catalog, .. } = &bench;
-    let refused = backtest(&Settings::default(), storage, catalog, "larg", TimeRange::ALL).await;
+    let refused = backtest(&Settings::default(), storage, catalog, "larg", TimeRange::ALL, &Progress::default()).await;
     let Err(BacktestError::UnknownStream { known, .. }) = &refused else { panic!("{refused:?}") };
     assert_eq!(*known, ["bursts", "large", "sums"]);
 }

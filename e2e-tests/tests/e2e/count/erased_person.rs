@@ -116,13 +116,13 @@ fn a_person_is_erased_while_events_flow() {
         stage.deployment.kill(Layer::Archive);
         stage.deployment.set_clock("batch-layer", LATER_S);
         stage.deployment.reconcile().await?;
-        let list = report(&stage, &["erasures", "--output", "json"]).await?;
+        let list = listed(&stage).await?;
         let reached = &list["events"][0]["versions"]["v1"];
         ensure!(reached["deleted_at_us"].is_null(), "by the store's clock, no file is old: {list}");
         let tables = ["archive/events", "views/v1/by_user", "views/v1/everyone"];
         tables.iter().try_for_each(|table| is_late(&stage.deployment.store().join(table)))?;
         stage.deployment.reconcile().await?;
-        let list = report(&stage, &["erasures", "--output", "json"]).await?;
+        let list = listed(&stage).await?;
         let erasure = &list["events"][0];
         ensure!(!erasure["versions"]["v1"]["deleted_at_us"].is_null(), "{list}");
         ensure!(!list.to_string().contains(PERSON), "the list names the person: {list}");
@@ -168,7 +168,16 @@ fn is_late(table: &Path) -> Result<()> {
 async fn report(stage: &Stage, arguments: &[&str]) -> Result<Value> {
     let process = stage.deployment.batch(arguments)?;
     process.success(DEADLINE).await?;
-    let output = process.output()?;
+    json_in(&process.output()?)
+}
+
+/// What `braid erasures` prints, as JSON.
+async fn listed(stage: &Stage) -> Result<Value> {
+    json_in(&stage.deployment.braid(&["erasures", "--output", "json"], DEADLINE).await?)
+}
+
+/// The JSON object that a command has printed.
+fn json_in(output: &str) -> Result<Value> {
     // Beside it stands what the process has logged.
     let begin = if output.starts_with("{\n") { Some(0) } else { output.find("\n{\n") };
     let json = begin.map(|begin| &output[begin..]).with_context(|| format!("no report in {output:?}"))?;
