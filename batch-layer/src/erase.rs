@@ -107,6 +107,7 @@ pub struct Eraser<'a> {
     condition: &'a Condition,
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
+    goes_on: bool,
     progress: Progress,
 }
 
@@ -121,7 +122,12 @@ impl<'a> Eraser<'a> {
         wait: Duration,
     ) -> Eraser<'a> {
         let progress = Progress::new("waiting for the archive");
-        Eraser { settings, storage, catalog, source, condition, wait, progress }
+        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, progress }
+    }
+
+    /// The same, where streams over the source that have the fields of the condition are erased as well, by erasers of their own.
+    pub fn going_on(self, goes_on: bool) -> Eraser<'a> {
+        Eraser { goes_on, ..self }
     }
 
     /// How far it has come.
@@ -234,7 +240,7 @@ impl<'a> Eraser<'a> {
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
         let topic = self.topic().await;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), topic);
-        report.with_streams(self.catalog, self.source, self.condition)
+        report.with_streams(self.catalog, self.source, self.condition, self.goes_on)
     }
 
     /// What Kafka says of how long it keeps the records; nothing if it does not say.

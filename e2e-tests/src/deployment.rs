@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use test_kit::{DEADLINE, Process};
 
 use crate::answer::Client;
 use crate::binaries::binary;
+use crate::scenario::now_us;
 
 /// What runs all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,6 +127,22 @@ impl Deployment {
     /// The folder of the archive and the batch views; see [`S3::show`](crate::S3::show) if they lie there.
     pub fn store(&self) -> PathBuf {
         self.store_folder.join(&self.name)
+    }
+
+    /// Makes it so many seconds later by the store's clock: the newest entry of that table's log was written then.
+    pub fn make_late(&self, table: &str, by_s: i64) -> Result<()> {
+        let log = self.store().join(table).join("_delta_log");
+        let mut newest = None;
+        for entry in std::fs::read_dir(&log)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                newest = newest.max(Some(path));
+            }
+        }
+        let newest = newest.with_context(|| format!("{} has no entry", log.display()))?;
+        let late_us = now_us() + by_s * 1_000_000;
+        let late = UNIX_EPOCH + Duration::from_micros(late_us.unsigned_abs());
+        Ok(std::fs::File::options().append(true).open(newest)?.set_modified(late)?)
     }
 
     /// The file of the catalog.

@@ -1,11 +1,10 @@
 //! `batch-layer erase`.
 
-use anyhow::Context;
 use platform::settings::{Settings, Span};
-use shared_logic::catalog::Catalog;
+use shared_logic::catalog::{Catalog, Source};
 use storage::Storage;
 
-use super::{Condition, Eraser};
+use super::{Condition, EraseError, Eraser, further};
 use crate::output::Output;
 
 /// The arguments of `batch-layer erase`.
@@ -13,6 +12,7 @@ use crate::output::Output;
 #[command(after_help = "Examples:
   batch-layer erase views --where \"user_id = 'u-7'\" --dry-run
   batch-layer erase views --where \"user_id = 'u-7'\" --invalid-with '\"u-7\"'
+  batch-layer erase views --where \"user_id = 'u-7'\" --downstream
   batch-layer erase orders --where \"customer in ('c-1', 'c-2') or email = 'a@b.example'\" --output json
 
 An erase that was ended is continued by calling it again. See \"Erase a person\" in docs/operations.md.")]
@@ -25,6 +25,11 @@ pub(crate) struct EraseArgs {
     /// Also erase invalid records whose key, payload or headers hold this text: they have no fields, so no condition selects them
     #[arg(long, value_name = "TEXT")]
     invalid_with: Option<String>,
+    /// Also erase from the streams that were made of the source, as far as they have the fields of the condition; a report for each
+    ///
+    /// Say it only if these fields mean the same there: what is erased does not come back.
+    #[arg(long)]
+    downstream: bool,
     /// Only count what would be erased
     #[arg(long)]
     dry_run: bool,
@@ -51,12 +56,31 @@ pub(crate) async fn erase(
     if !args.dry_run {
         storage.check().await?;
     }
-    let eraser = Eraser::new(settings, storage, catalog, source, &condition, args.wait.get());
+    let streams = if args.downstream { further::with_fields(catalog, source, &condition) } else { Vec::new() };
+    one(&args, settings, storage, catalog, (source, &condition)).await?;
+    for (stream, condition) in streams {
+        match one(&args, settings, storage, catalog, (stream, &condition)).await {
+            Err(EraseError::NoArchive { source_name }) => eprintln!("{source_name}: nothing is archived"),
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Erases from one source or stream, and prints the report.
+async fn one(
+    args: &EraseArgs,
+    settings: &Settings,
+    storage: &Storage,
+    catalog: &Catalog,
+    (source, condition): (&Source, &Condition),
+) -> Result<(), EraseError> {
+    let eraser = Eraser::new(settings, storage, catalog, source, condition, args.wait.get()).going_on(args.downstream);
     let erased = async { if args.dry_run { eraser.count().await } else { eraser.erase().await } };
     let report = eraser.progress().shown(erased).await?;
     match args.output {
         Output::Text => print!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&report).context("cannot print the report")?),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data")),
     }
     Ok(())
 }

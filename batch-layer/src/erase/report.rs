@@ -116,9 +116,16 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source.
-    pub(super) fn with_streams(mut self, catalog: &Catalog, source: &Source, condition: &Condition) -> EraseReport {
-        self.further = further::steps(catalog, source, condition);
+    /// Adds what is to be said of streams that were made of the source. `goes_on`: those that have the fields of the condition are
+    /// erased as well.
+    pub(super) fn with_streams(
+        mut self,
+        catalog: &Catalog,
+        source: &Source,
+        condition: &Condition,
+        goes_on: bool,
+    ) -> EraseReport {
+        self.further = further::steps(catalog, source, condition, goes_on);
         self.out_of_reach.extend(further::lanes(catalog, source));
         self
     }
