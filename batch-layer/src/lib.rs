@@ -12,7 +12,7 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts; [`topics`]: what is wrong with topics that exist;
-//! - [`command`]: the command line, and `output`: whether it prints for a person or for a program.
+//! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come.
 
 pub mod archive;
 mod archive_rows;
@@ -24,6 +24,7 @@ pub mod import;
 pub mod init;
 pub mod maintenance;
 mod output;
+mod progress;
 pub mod reconcile;
 pub mod rejected;
 mod rows;
@@ -31,4 +32,5 @@ pub mod schedule;
 pub mod stream;
 pub mod topics;
 
+pub use progress::Progress;
 pub use rows::RowsError;

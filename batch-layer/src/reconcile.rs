@@ -70,7 +70,7 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -82,10 +82,10 @@ use self::shards::Shards;
 use self::slices::Slices;
 
 use crate::archive_rows::witnesses::Records;
+use crate::progress::Progress;
 
 pub use self::asked::{Request, RetiredDays};
 pub use self::error::{DayError, MetricError, ReconcileError, RepairError, SourceError};
-pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 pub use self::rollback::{OlderVersion, RolledBack};
 
@@ -113,7 +113,7 @@ pub struct Reconciler {
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
     /// How far it has come.
-    progress: watch::Sender<Progress>,
+    progress: Progress,
     /// The setting `store.log_retention`.
     log_retention: Duration,
 }
@@ -132,7 +132,7 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
-            progress: watch::Sender::new(Progress::default()),
+            progress: Progress::new("looking for what is new"),
             log_retention: settings.store.log_retention.get(),
         }
     }

@@ -1,28 +1,46 @@
 //! What is left to be done about an erasure in streams that were made of the source.
 //!
-//! Their archives are named, and not erased by the same condition: a map may have given a field of that name another meaning, and what is
-//! erased does not come back. So an operator says it of each.
+//! Their archives are named, and not erased by the same condition unless an operator asks for it: a map may have given a field of that name
+//! another meaning, and what is erased does not come back.
 
 use shared_logic::catalog::{Catalog, Source};
 
 use super::condition::Condition;
 
-/// The steps, in the order in which streams feed each other.
-pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition) -> Vec<String> {
+/// The steps, in the order in which streams feed each other. `goes_on`: streams that have the fields of the condition are erased as well,
+/// so nothing is left to be done about these.
+pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, goes_on: bool) -> Vec<String> {
     let mut steps = Vec::new();
-    for name in downstream(catalog, &source.name) {
-        let Some(of_stream) = catalog.sources.get(name) else { continue };
-        let text = condition.text();
-        steps.push(match Condition::parse(of_stream, text, condition.invalid_with()) {
-            Ok(_) => format!(
-                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`"
-            ),
-            Err(_) => format!(
+    for of_stream in downstream(catalog, &source.name) {
+        let (name, text) = (&of_stream.name, condition.text());
+        match on_stream(of_stream, condition) {
+            Some(_) if goes_on => {}
+            Some(_) => steps.push(format!(
+                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`, \
+                 or --downstream for all such streams"
+            )),
+            None => steps.push(format!(
                 "the stream {name} lacks fields of the condition: if its outputs name the person, erase them by a condition of their own"
-            ),
-        });
+            )),
+        }
     }
     steps
+}
+
+/// The streams that were made of the source, each behind the one that it reads, as far as they have the fields of the condition; with the
+/// condition on them.
+pub(super) fn with_fields<'a>(
+    catalog: &'a Catalog,
+    source: &Source,
+    condition: &Condition,
+) -> Vec<(&'a Source, Condition)> {
+    let streams = downstream(catalog, &source.name).into_iter();
+    streams.filter_map(|of_stream| Some((of_stream, on_stream(of_stream, condition)?))).collect()
+}
+
+/// The same condition on a stream; `None` if that lacks fields of it.
+fn on_stream(of_stream: &Source, condition: &Condition) -> Option<Condition> {
+    Condition::parse(of_stream, condition.text(), condition.invalid_with()).ok()
 }
 
 /// What is out of reach of an erasure where streams read the source.
@@ -35,15 +53,17 @@ pub(super) fn lanes(catalog: &Catalog, source: &Source) -> Option<String> {
     ))
 }
 
-/// The streams that read a source, and those that read these, each behind the one that it reads.
-fn downstream<'a>(catalog: &'a Catalog, source: &'a str) -> Vec<&'a str> {
-    let (mut found, mut at) = (Vec::new(), 0);
-    let mut from = source;
-    loop {
-        found.extend(catalog.streams_of(from).map(|stream| stream.name.as_str()));
-        let Some(next) = found.get(at).copied() else { return found };
-        (from, at) = (next, at + 1);
+/// The streams that read a source, as sources, and those that read these, each behind the one that it reads.
+fn downstream<'a>(catalog: &'a Catalog, source: &str) -> Vec<&'a Source> {
+    let read = |from: &str| -> Vec<&'a Source> {
+        catalog.streams_of(from).filter_map(|stream| catalog.sources.get(&stream.name)).collect()
+    };
+    let (mut found, mut at) = (read(source), 0);
+    while let Some(next) = found.get(at).copied() {
+        found.extend(read(&next.name));
+        at += 1;
     }
+    found
 }
 
 #[cfg(test)]
@@ -80,14 +100,23 @@ at = "timestamp"
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["payments"];
         let condition = |text: &str| Condition::parse(source, text, None).expect("a condition");
-        let named = steps(&catalog, source, &condition("user = 'u-7'"));
+        let named = steps(&catalog, source, &condition("user = 'u-7'"), false);
         assert!(named[0].contains("batch-layer erase large --where \"user = 'u-7'\""), "{named:?}");
         assert!(named[1].contains("batch-layer erase sums --where"), "{named:?}");
-        let named = steps(&catalog, source, &condition("user = 'u-7' and amount > 5"));
+        let with_amount = condition("user = 'u-7' and amount > 5");
+        let named = steps(&catalog, source, &with_amount, false);
         assert!(named[1].contains("the stream sums lacks fields"), "{named:?}");
+        // Who goes on with streams that have the fields is told of the others alone.
+        let names = |streams: Vec<(&Source, Condition)>| {
+            streams.into_iter().map(|(of_stream, _)| of_stream.name.clone()).collect::<Vec<String>>()
+        };
+        assert_eq!(names(with_fields(&catalog, source, &condition("user = 'u-7'"))), ["large", "sums"]);
+        assert_eq!(names(with_fields(&catalog, source, &with_amount)), ["large"]);
+        let named = steps(&catalog, source, &with_amount, true);
+        assert!(named.len() == 1 && named[0].contains("the stream sums lacks fields"), "{named:?}");
         assert!(lanes(&catalog, source).is_some());
         let others = &catalog.sources["others"];
         let condition = Condition::parse(others, "at is not null", None).expect("a condition");
-        assert!(steps(&catalog, others, &condition).is_empty() && lanes(&catalog, others).is_none());
+        assert!(steps(&catalog, others, &condition, false).is_empty() && lanes(&catalog, others).is_none());
     }
 }

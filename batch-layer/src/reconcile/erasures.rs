@@ -37,6 +37,9 @@ impl Reconciler {
         let version = self.catalog.deployment.version.as_str();
         let erasures = archive.facts().erasures;
         for erasure in erasures.iter().filter(|erasure| erasure.completed_at_us.is_some()) {
+            if erasure.left_in(version).is_some() {
+                self.storage.forget_backtests(&source.name, erasure).await?;
+            }
             let now_us = platform::clock::now_us();
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
@@ -91,7 +94,7 @@ impl Reconciler {
         Ok(true)
     }
 
-    /// Deletes what belongs to older versions of a source's tables. Returns whether all of it is gone that was written before
+    /// Deletes what belongs to older versions of a source's tables, and of backtests. Returns whether all of it is gone that was written before
     /// `uncounted_at_us`: a table of which another process has just committed a version is left to the next time, and so are files
     /// that are not old enough by the store's clock.
     async fn delete_old_files(
@@ -120,6 +123,13 @@ impl Reconciler {
             view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;
             is_done &= !view.has_orphans_of_before(uncounted_at_us).await? && !view.refresh().await?;
+        }
+        for backtest in self.storage.backtests().await? {
+            if !backtest.is_of(&source.name).await? {
+                continue;
+            }
+            backtest.remove_orphans().await?;
+            is_done &= !backtest.has_orphans_of_before(uncounted_at_us).await?;
         }
         Ok(is_done)
     }

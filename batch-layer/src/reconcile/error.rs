@@ -5,7 +5,7 @@ use platform::store::StoreError;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::batch_view::Pause;
 use shared_logic::cut::Behind;
-use storage::{FactsNotChanged, ShardError};
+use storage::{BacktestNotKept, FactsNotChanged, ShardError};
 
 use crate::rows::RowsError;
 
@@ -52,6 +52,9 @@ pub enum SourceError {
     /// The archive could not record that a shard's log lost its tail.
     #[error(transparent)]
     Facts(#[from] FactsNotChanged),
+    /// A backtest was not emptied.
+    #[error(transparent)]
+    Backtest(#[from] BacktestNotKept),
     /// A shard was not rotated. Without knowing its slices, no cut can be taken at which answers are complete.
     #[error(transparent)]
     Shard(#[from] ShardError),

@@ -318,11 +318,14 @@ impl<'a> Rounds<'a> {
     fn see_keys(&mut self, records: &Records) {
         let source = &self.replay.held.source;
         let Some(key) = source.key.as_deref().filter(|_| self.sees_keys && self.lanes.len() > 1) else { return };
-        let partition = self.lanes[self.at].id.partition;
+        let id = &self.lanes[self.at].id;
         let texts = records.events.column(key).and_then(|column| column.cast(&DataType::String));
         let Ok(texts) = texts else { return };
-        for text in texts.str().into_iter().flat_map(|texts| texts.iter().flatten()) {
-            self.split_keys.see(text.as_bytes(), partition);
+        let Ok(texts) = texts.str() else { return };
+        for (text, offset) in texts.iter().zip(&records.offsets) {
+            if let Some(text) = text {
+                self.split_keys.see(text.as_bytes(), id, *offset);
+            }
         }
     }
 

@@ -72,14 +72,14 @@ impl About {
     /// Rows that say what was found.
     pub(super) fn rows(&self, mut rounds: Rounds<'_>, at_us: i64) -> Vec<Reconciliation> {
         let (ranges, rows_read) = (rounds.ranges(), rounds.rows_read);
-        let (split_keys, split_key) = (rounds.split_keys.count(), rounds.split_keys.named().map(str::to_owned));
+        let (split_keys, split_record) = (rounds.split_keys.count(), rounds.split_keys.record());
         let reached: Vec<i64> = (0..rounds.lanes.len()).map(|lane| rounds.reached(lane)).collect();
         let mut rows = Vec::with_capacity(self.streams.len());
         for (at, (stream, side)) in self.streams.iter().zip(&mut rounds.streams).enumerate() {
             let found = side.found();
             let mut check = self.check(stream, side, found, &rounds.lanes);
             check.not_compared = not_compared(at, side, &rounds.lanes, &reached);
-            (check.split_keys, check.split_key) = (split_keys, split_key.clone());
+            (check.split_keys, check.split_record) = (split_keys, split_record.clone());
             record(stream, &check);
             rows.push(Reconciliation {
                 offsets: ranges.iter().map(|range| range.to.abs_diff(range.from)).sum(),
@@ -175,11 +175,11 @@ fn record(stream: &StreamPlan, check: &StreamCheck) {
     } else {
         debug!(stream = name, outputs, "a stream is what its definition decides");
     }
-    if let Some(key) = &check.split_key {
+    if let Some(record) = &check.split_record {
         warn!(
             stream = name,
             keys = check.split_keys,
-            key,
+            record,
             "keys lie in several partitions, so each partition decides for itself"
         );
     }

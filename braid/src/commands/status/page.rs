@@ -75,7 +75,7 @@ impl Page {
         }
         if source.erasures_not_shown > 0 {
             let (others, name) = (integer(source.erasures_not_shown), &source.name);
-            self.line(&format!("{others} other erasures: see `batch-layer erasures {name}`"));
+            self.line(&format!("{others} other erasures: see `braid erasures {name}`"));
         }
     }
 

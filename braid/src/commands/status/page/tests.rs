@@ -73,7 +73,7 @@ missing_field  1,204  missing_field:video_id          1     998  L1
 erasure 7c1f of 1,036 events: was ended before its end: call `batch-layer erase` with the same condition again, since 2026-04-24T09:20:03Z
 erasure 09ab of 2 events: events of days before 2026-01-01 were retired and not found, and views go on counting them; \
 4 records without bytes could not be judged under these rules
-3 other erasures: see `batch-layer erasures views`
+3 other erasures: see `braid erasures views`
 
 source clicks, topic clicks, which does not exist
 
