@@ -76,7 +76,7 @@ mod tests {
             next: [(one.clone(), 7)].into_iter().collect(),
             archive_version: 1,
             rows: 2,
-            slices: 1,
+            shares: 1,
             others: BTreeMap::new(),
             superseded: BTreeMap::new(),
             committed_at_us: 0,
