@@ -121,9 +121,7 @@ impl Run<'_> {
         };
         let next = held.next();
         let written = self.write(table, basis.as_ref(), before.as_ref(), &next).await?;
-        // What is not written anew stays, if it is of the same shares.
-        let stays = before.filter(|_| basis.as_ref().is_some_and(|note| note.shares == written.shares));
-        let (kept, mut others) = stays.map(|state| state.without(&written.rows)).unwrap_or_default();
+        let (kept, mut others) = before.map(|state| state.without(&written.rows)).unwrap_or_default();
         others.extend(written.others);
         let mut removed = table.files().await?;
         removed.retain(|file| kept.iter().all(|kept| kept.path != file.path));
