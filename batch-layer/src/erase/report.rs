@@ -116,8 +116,8 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source. `goes_on`: those that have the fields of the condition are
-    /// erased as well.
+    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `goes_on`: those streams that have the
+    /// fields of the condition are erased as well.
     pub(super) fn with_streams(
         mut self,
         catalog: &Catalog,
@@ -127,6 +127,7 @@ impl EraseReport {
     ) -> EraseReport {
         self.further = further::steps(catalog, source, condition, goes_on);
         self.out_of_reach.extend(further::lanes(catalog, source));
+        self.out_of_reach.extend(further::rows(source));
         self
     }
 
@@ -174,7 +175,8 @@ fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &T
     if taken_out.invalid > 0 {
         let invalid = taken_out.invalid;
         others.push(format!(
-            "{invalid} invalid records in the archive, which have bytes but no fields: see --invalid-with"
+            "{invalid} {} in the archive, which have bytes but no fields: see --invalid-with",
+            if source.is_table { "deletes and invalid records" } else { "invalid records" }
         ));
     }
     if taken_out.without_bytes > 0 {
