@@ -5,11 +5,16 @@
 //! - `batch_view`: the Delta batch view's columns, and the note with the cut that each of its commits carries (R1);
 //! - `reconciliation`: what is kept of each reconcile, the drift between the layers with it, and of each check of a stream;
 //! - `stream`: what lanes write to Kafka and keep beside the archive (T2, T3);
-//! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there.
+//! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there;
+//! - `table_rows`: the rows of a table in Redis (B3), and what a lookup makes of them (B4).
+//!
+//! `arguments` is how scripts are given many fields.
 
 pub mod archive;
+mod arguments;
 pub mod backtest;
 pub mod batch_view;
 pub mod reconciliation;
 pub mod speed_view;
 pub mod stream;
+pub mod table_rows;
