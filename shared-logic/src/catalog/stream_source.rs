@@ -38,6 +38,7 @@ pub(super) fn source<'t>(stream: &Stream, from: &Source, tables: &dyn Fn(&str) -
         dedup_window: from.dedup_window,
         fields: fields(stream, from, tables),
         is_stream: true,
+        is_table: false,
         rekeyed: stream.rekeys(),
         written_by: Some(definition::of_stream(from, stream, tables)),
     }
