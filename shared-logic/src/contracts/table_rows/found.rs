@@ -7,9 +7,9 @@ use crate::table::{ChangeAt, LogOrder, decides};
 
 /// The last change of a key in one partition, below a cursor.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LastChange {
+pub struct LastChange<'a> {
     /// The partition.
-    pub id: PartitionId,
+    pub id: &'a PartitionId,
     /// The first offset whose change is not regarded.
     pub cursor: i64,
     /// The change; `None`: there is none below the cursor.
@@ -18,7 +18,7 @@ pub struct LastChange {
 
 /// B1: the change that decides among those of all partitions, if there is one, by its position; and what an output says it has seen
 /// ([`Seen`]). A delete decides like any other change. `log` is the topic's log, where a key that was never changed is looked for.
-pub fn found(key: &str, lasts: &[LastChange], log: &str, logs: &LogOrder) -> (Option<usize>, Seen) {
+pub fn found(key: &str, lasts: &[LastChange<'_>], log: &str, logs: &LogOrder) -> (Option<usize>, Seen) {
     let changed: Vec<usize> = (0..lasts.len()).filter(|at| lasts[*at].change.is_some()).collect();
     let places = changed.iter().map(|at| {
         let LastChange { id, change, .. } = &lasts[*at];
@@ -27,7 +27,7 @@ pub fn found(key: &str, lasts: &[LastChange], log: &str, logs: &LogOrder) -> (Op
     });
     let places: Vec<ChangeAt> = places.collect();
     let decides = decides(&places, logs).map(|at| changed[at]);
-    let place = |last: &LastChange| (last.id.clone(), last.cursor);
+    let place = |last: &LastChange<'_>| (last.id.clone(), last.cursor);
     let seen = if changed.is_empty() {
         own(key, lasts, log).map(place).into_iter().collect()
     } else {
@@ -37,7 +37,7 @@ pub fn found(key: &str, lasts: &[LastChange], log: &str, logs: &LogOrder) -> (Op
 }
 
 /// Where a key lies that was never changed, as far as its producer divides keys as Kafka's own partitioner does.
-fn own<'a>(key: &str, lasts: &'a [LastChange], log: &str) -> Option<&'a LastChange> {
+fn own<'a, 'b>(key: &str, lasts: &'a [LastChange<'b>], log: &str) -> Option<&'a LastChange<'b>> {
     let of_log = || lasts.iter().filter(move |last| last.id.topic() == log);
     let partitions = of_log().map(|last| last.id.partition).max()? + 1;
     let own = partition_of(key.as_bytes(), partitions);

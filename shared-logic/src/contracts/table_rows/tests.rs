@@ -47,44 +47,50 @@ proptest! {
     }
 }
 
-fn last(id: (&str, i32), cursor: i64, change: Option<(i64, i64, bool)>) -> LastChange {
+fn last(id: &PartitionId, cursor: i64, change: Option<(i64, i64, bool)>) -> LastChange<'_> {
     let change = change.map(|(offset, timestamp_us, has_row)| HeldChange {
         offset,
         timestamp_us,
         row: has_row.then(|| vec![Some(RowValue::Int(offset))]),
     });
-    LastChange { id: PartitionId::new(id.0, id.1), cursor, change }
+    LastChange { id, cursor, change }
 }
 
 #[test]
 fn a_row_names_the_partition_that_holds_its_key() {
     let logs = LogOrder::new(["a"]);
-    let lasts = [last(("a", 0), 10, None), last(("a", 1), 20, Some((7, 100, true)))];
-    assert_eq!(found("k", &lasts, "a", &logs), (Some(1), Seen(vec![(PartitionId::new("a", 1), 20)])));
+    let ids = [0, 1].map(|partition| PartitionId::new("a", partition));
+    let lasts = [last(&ids[0], 10, None), last(&ids[1], 20, Some((7, 100, true)))];
+    assert_eq!(found("k", &lasts, "a", &logs), (Some(1), Seen(vec![(ids[1].clone(), 20)])));
 }
 
 #[test]
 fn where_a_key_has_moved_the_newest_change_decides_and_all_are_named() {
     let logs = LogOrder::new(["a"]);
-    let lasts = [last(("a", 0), 10, Some((9, 300, true))), last(("a", 1), 20, Some((7, 200, true)))];
+    let ids = [0, 1].map(|partition| PartitionId::new("a", partition));
+    let lasts = [last(&ids[0], 10, Some((9, 300, true))), last(&ids[1], 20, Some((7, 200, true)))];
     let (decides, seen) = found("k", &lasts, "a", &logs);
     assert_eq!((decides, seen.to_string().as_str()), (Some(0), "a/0/10,a/1/20"));
-    let deleted = [last(("a", 0), 10, Some((9, 300, true))), last(("a", 1), 20, Some((7, 400, false)))];
+    let deleted = [last(&ids[0], 10, Some((9, 300, true))), last(&ids[1], 20, Some((7, 400, false)))];
     assert_eq!(found("k", &deleted, "a", &logs).0, Some(1), "a delete is a change");
 }
 
 #[test]
 fn a_key_that_was_never_changed_names_the_partition_that_it_would_be_in() {
     let logs = LogOrder::new(["b", "a"]);
-    let lasts: Vec<LastChange> = (0..4).map(|partition| last(("a", partition), 10, None)).collect();
-    let (decides, seen) = found("abc", &[vec![last(("b", 0), 5, None)], lasts].concat(), "a", &logs);
+    let ids: Vec<PartitionId> = (0..4).map(|partition| PartitionId::new("a", partition)).collect();
+    let other = PartitionId::new("b", 0);
+    let lasts: Vec<LastChange<'_>> =
+        std::iter::once(last(&other, 5, None)).chain(ids.iter().map(|id| last(id, 10, None))).collect();
+    let (decides, seen) = found("abc", &lasts, "a", &logs);
     let own = 479_470_107 % 4;
     assert_eq!((decides, seen), (None, Seen(vec![(PartitionId::new("a", own), 10)])));
 }
 
 #[test]
 fn of_a_partition_that_lost_its_tail_the_incarnation_that_goes_on_is_named() {
-    let lasts = [last(("a", 0), 10, None), last(("a.1", 0), 7, None)];
+    let ids = ["a", "a.1"].map(|log| PartitionId::new(log, 0));
+    let lasts = [last(&ids[0], 10, None), last(&ids[1], 7, None)];
     assert_eq!(found("k", &lasts, "a", &LogOrder::default()).1.to_string(), "a.1/0/7");
 }
 
