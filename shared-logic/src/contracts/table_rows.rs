@@ -26,7 +26,7 @@
 mod found;
 pub mod script;
 
-pub use found::{LastChange, found};
+pub use found::{LastChange, found, partitions};
 
 use super::speed_view::Instance;
 use crate::catalog::{DefinitionHash, Deployment};

@@ -20,7 +20,7 @@ use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Deployment, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Instance;
-use shared_logic::contracts::table_rows::{HeldChange, LastChange, NotAChange, RowsKey, found};
+use shared_logic::contracts::table_rows::{HeldChange, LastChange, NotAChange, RowsKey, found, partitions};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Found, LanePlan, LookedUp, LookupPlan};
 use shared_logic::table::LogOrder;
@@ -239,16 +239,15 @@ impl LookedIntoTable {
             let key = RowsKey::new(&self.deployment, &self.source.name, &id);
             Watched { id, key, at_least, instance: None }
         };
-        let mut partitions: Vec<Watched> = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            let end = ends.get(&number).copied().unwrap_or_default();
-            partitions.push(watched(facts.current(&described.log, number), end));
-        }
-        for (id, known) in facts.partitions() {
-            if !partitions.iter().any(|watched| watched.id == id) {
-                partitions.push(watched(id, known.next));
-            }
-        }
+        // The first ones are those of the topic, in the order of their numbers.
+        let ids = partitions(&facts, &described.log, described.partitions);
+        let partitions = ids.into_iter().enumerate().map(|(at, id)| {
+            let end = numbers.get(at).and_then(|number| ends.get(number)).copied();
+            let archived = || facts.partition(&id).map(|known| known.next);
+            let at_least = end.or_else(archived).unwrap_or_default();
+            watched(id, at_least)
+        });
+        let partitions = partitions.collect();
         let logs = LogOrder::new(facts.logs.iter().map(|log| log.log.as_str()));
         Ok(Known { log: described.log, logs, partitions, asked })
     }

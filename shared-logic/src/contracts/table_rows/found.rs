@@ -1,6 +1,7 @@
 //! What a lookup makes of the last changes of a key (B1, B4).
 
 use super::HeldChange;
+use crate::contracts::archive::Facts;
 use crate::log::{PartitionId, partition_of};
 use crate::stream::Seen;
 use crate::table::{ChangeAt, LogOrder, decides};
@@ -14,6 +15,16 @@ pub struct LastChange<'a> {
     pub cursor: i64,
     /// The change; `None`: there is none below the cursor.
     pub change: Option<HeldChange>,
+}
+
+/// The partitions of a table that may hold a key: those of the topic's log as it is now, of which there are so many, and all others that
+/// are archived. A key that was not changed since has its row there.
+pub fn partitions(facts: &Facts, log: &str, number: i32) -> Vec<PartitionId> {
+    let mut ids: Vec<PartitionId> = (0..number).map(|partition| facts.current(log, partition)).collect();
+    let others = facts.partitions().map(|(id, _)| id).filter(|id| !ids.contains(id));
+    let others: Vec<PartitionId> = others.collect();
+    ids.extend(others);
+    ids
 }
 
 /// B1: the change that decides among those of all partitions, if there is one, by its position; and what an output says it has seen
