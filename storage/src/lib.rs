@@ -8,6 +8,7 @@
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
+//! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
@@ -22,6 +23,7 @@ mod noted_table;
 mod reconciliations;
 mod schemas;
 mod shard;
+mod table;
 mod table_rows;
 
 use std::path::PathBuf;
@@ -38,6 +40,7 @@ pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
+pub use table::MaterialisedTable;
 pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 
 /// The tables of one deployment.
