@@ -58,7 +58,7 @@ pub(crate) type RowAt<'a> = (&'a Row, i64);
 
 /// Why rows cannot be found again.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotFoundAgain {
+pub enum NotFoundAgain {
     /// Changes of the table cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
