@@ -19,6 +19,7 @@ use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{Access, LaneReader, StreamReader};
+use crate::table_notes::TableNotes;
 use crate::table_read::TableReader;
 
 /// Every version that is served.
@@ -51,8 +52,11 @@ pub(crate) struct Version {
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
+    /// How far tables are materialised.
+    pub(crate) tables: TableNotes,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
-    pub(crate) tables: BTreeMap<String, TableReader>,
+    /// Reads the rows of tables.
+    pub(crate) rows: BTreeMap<String, TableReader>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
 }
@@ -82,7 +86,7 @@ impl Version {
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
         let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
-        let tables = catalog.tables.values().map(|table| {
+        let rows = catalog.tables.values().map(|table| {
             let (source, definition) = (&catalog.sources[&table.name], catalog.table_definition(table));
             (table.name.clone(), TableReader::new(table, source, definition, &catalog.deployment, &redis))
         });
@@ -94,11 +98,12 @@ impl Version {
         Version {
             counted: counted.collect(),
             streams: streams.collect(),
-            tables: tables.collect(),
+            rows: rows.collect(),
             lanes: lanes.collect(),
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             reconciliations: ReconciliationTable::new(storage),
+            tables: TableNotes::new(&catalog, storage),
             catalog,
         }
     }
@@ -124,7 +129,7 @@ impl Version {
     /// # Errors
     /// [`Problem::no_table`] if there is none with that name.
     pub(crate) fn table(&self, name: &str) -> Result<&TableReader, Problem> {
-        self.tables.get(name).ok_or_else(|| Problem::no_table(name, self.tables.keys().cloned()))
+        self.rows.get(name).ok_or_else(|| Problem::no_table(name, self.rows.keys().cloned()))
     }
 
     /// How far the lanes have come that write a stream of the catalog.

@@ -236,7 +236,7 @@ mod tests {
             next: [(PartitionId::new("log", 0), 3)].into_iter().collect(),
             archive_version: 1,
             rows: 2,
-            slices: 1,
+            shares: 1,
             others: BTreeMap::new(),
             superseded: BTreeMap::new(),
             committed_at_us: 0,

@@ -8,28 +8,28 @@ use std::ops::Range;
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive;
-use shared_logic::contracts::table::{CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, slice_of};
+use shared_logic::contracts::table::{CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, share_of};
 use shared_logic::schema::{Field as SourceField, FieldType, INSTANT};
 use shared_logic::table::TableDecoder;
 
 /// The columns of the record of a change, besides its place, that are read in the archive.
 pub(super) const OF_RECORDS: [&str; 2] = [archive::TIMESTAMP, archive::KEY];
 
-/// Some slices, if keys are divided into so many.
+/// Some shares, if keys are divided into so many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Slices {
+pub(super) struct Shares {
     pub(super) of: Range<u32>,
     pub(super) all: u32,
 }
 
-impl Slices {
+impl Shares {
     /// The rows whose keys are in them.
     pub(super) fn among(&self, changes: &DataFrame) -> PolarsResult<DataFrame> {
         if self.of == (0..self.all) {
             return Ok(changes.clone());
         }
         let keys = changes.column(KEY)?.str()?;
-        let wanted = keys.iter().map(|key| key.is_some_and(|key| self.of.contains(&slice_of(key, self.all))));
+        let wanted = keys.iter().map(|key| key.is_some_and(|key| self.of.contains(&share_of(key, self.all))));
         changes.filter(&wanted.collect::<BooleanChunked>())
     }
 }

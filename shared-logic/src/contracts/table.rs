@@ -1,11 +1,11 @@
 //! The Delta table of what keyed changes have left, in `<name>/tables/<table>` (B2).
 //!
 //! It has one row per key that is not deleted: the declared fields, and which record changed the row last ([`LOG`], [`PARTITION`],
-//! [`OFFSET`], [`CHANGED_AT`]). It is partitioned by [`SLICE`]: keys are divided into slices by their hashes, so that a few changed
-//! keys do not have a large table written anew. A small table is one slice. Rows of a file are sorted by their keys' texts.
+//! [`OFFSET`], [`CHANGED_AT`]). It is partitioned by [`SHARE`]: keys are divided into shares by their hashes, so that a few changed
+//! keys do not have a large table written anew. A small table is one share. Rows of a file are sorted by their keys' texts.
 //!
 //! What B1 needs besides lies beside the table: deletes, and the last changes of keys in partitions that do not decide. It is a file
-//! for each slice that has such, which the [`Note`] names: its rows have the key's text in [`KEY`], and [`IS_DELETED`].
+//! for each share that has such, which the [`Note`] names: its rows have the key's text in [`KEY`], and [`IS_DELETED`].
 //!
 //! Each commit carries a [`Note`] in the same write as the rows: which offsets they stand for.
 
@@ -22,8 +22,8 @@ pub const NOTE_DOMAIN: &str = "braid.table";
 /// Where the note's JSON has an entry for each log: most of these are over and do not change any more.
 pub const NOTE_LOGS: &str = "/next";
 
-/// The partition column: the number of the slice.
-pub const SLICE: &str = "_slice";
+/// The partition column: the number of the share.
+pub const SHARE: &str = "_share";
 /// The log of the record that changed the row last.
 pub const LOG: &str = "_log";
 /// Its partition.
@@ -37,8 +37,8 @@ pub const KEY: &str = "_key";
 /// Beside the table: whether the change is a delete.
 pub const IS_DELETED: &str = "_deleted";
 
-/// A table never has more slices.
-pub const SLICES_MAX: u32 = 1 << 10;
+/// A table never has more shares.
+pub const SHARES_MAX: u32 = 1 << 10;
 
 /// Where the table lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(table: &str) -> String {
@@ -58,9 +58,9 @@ pub struct Note {
     pub archive_version: u64,
     /// How many rows there are.
     pub rows: u64,
-    /// Into how many slices keys are divided: a power of two.
-    pub slices: u32,
-    /// Of the slices that have such: the file beside the table with deletes, and with changes that do not decide.
+    /// Into how many shares keys are divided: a power of two.
+    pub shares: u32,
+    /// Of the shares that have such: the file beside the table with deletes, and with changes that do not decide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<u32, Others>,
     /// Such files of older versions, which their readers may still need: since when no note names them, microseconds since 1970.
@@ -82,13 +82,13 @@ pub struct Others {
     pub rows: u64,
 }
 
-/// The slice of a key, if keys are divided into so many: a power of two. Where there are twice as many, a slice is two of these, one
+/// The share of a key, if keys are divided into so many: a power of two. Where there are twice as many, a share is two of these, one
 /// behind the other.
-pub fn slice_of(key: &str, slices: u32) -> u32 {
-    let bits = slices.trailing_zeros();
+pub fn share_of(key: &str, shares: u32) -> u32 {
+    let bits = shares.trailing_zeros();
     let hash = xxh3_64(key.as_bytes());
     // A shift by all 64 bits is none.
-    hash.checked_shr(u64::BITS - bits).map_or(0, |slice| slice as u32)
+    hash.checked_shr(u64::BITS - bits).map_or(0, |share| share as u32)
 }
 
 impl Note {
@@ -103,19 +103,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slice_is_divided_into_two() {
+    fn a_share_is_divided_into_two() {
         for number in 0..2_000 {
             let key = format!("u-{number}");
-            assert_eq!(slice_of(&key, 1), 0);
-            let mut slices = 1;
-            while slices < SLICES_MAX {
-                assert_eq!(slice_of(&key, slices * 2) / 2, slice_of(&key, slices), "{key} {slices}");
-                slices *= 2;
+            assert_eq!(share_of(&key, 1), 0);
+            let mut shares = 1;
+            while shares < SHARES_MAX {
+                assert_eq!(share_of(&key, shares * 2) / 2, share_of(&key, shares), "{key} {shares}");
+                shares *= 2;
             }
         }
-        let used = |slices| {
+        let used = |shares| {
             (0..2_000)
-                .map(|number| slice_of(&format!("u-{number}"), slices))
+                .map(|number| share_of(&format!("u-{number}"), shares))
                 .collect::<std::collections::BTreeSet<u32>>()
         };
         assert_eq!(used(8), (0..8).collect());
@@ -130,7 +130,7 @@ mod tests {
             next: Offsets::default(),
             archive_version: 7,
             rows: 2,
-            slices: 2,
+            shares: 2,
             others: [(1, others)].into(),
             superseded: [("_others/1/b.parquet".to_owned(), 5)].into(),
             committed_at_us: 9,

@@ -1,5 +1,6 @@
 mod lookups;
 mod streams;
+mod tables;
 mod written;
 
 use super::super::{Catalog, Mistake, Start};
