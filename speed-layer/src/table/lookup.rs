@@ -189,7 +189,7 @@ impl Lookups {
         let mut of_partitions = Vec::with_capacity(read.len());
         for (watched, (slot, rows)) in known.partitions.iter_mut().zip(read) {
             let held = slot.rows().ok_or_else(|| NotYet::Missing { id: watched.id.clone() })?;
-            if held.definition != table.definition {
+            if held.basis.definition != table.definition {
                 return Err(NotYet::OtherDefinition { id: watched.id.clone() });
             }
             watched.see(held.cursor, held.instance)?;
