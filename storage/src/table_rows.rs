@@ -140,8 +140,7 @@ impl TableRowsClient {
             to.offset.to_string(),
             witness_text(to.witness),
         ];
-        let arguments: Vec<Vec<u8>> =
-            names.into_iter().map(String::into_bytes).chain(rows.iter().cloned()).collect();
+        let arguments: Vec<Vec<u8>> = names.into_iter().map(String::into_bytes).chain(rows.iter().cloned()).collect();
         self.change(redis, key, "apply a micro-batch to", &self.scripts.apply, &arguments).await
     }
 

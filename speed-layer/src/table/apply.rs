@@ -186,7 +186,8 @@ mod tests {
             opened: Instant::now(),
             sealed: Instant::now(),
         };
-        let mut expected = [script::rows([("a", &[3][..]), ("b", &[2][..])]), script::rows([("b", &[2][..]), ("a", &[3][..])])];
+        let mut expected =
+            [script::rows([("a", &[3][..]), ("b", &[2][..])]), script::rows([("b", &[2][..]), ("a", &[3][..])])];
         expected.sort();
         let rows = last_changes(batch);
         assert!(expected.contains(&rows), "{rows:?}");

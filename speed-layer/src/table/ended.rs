@@ -33,7 +33,11 @@ pub(super) async fn run(
         let round = async {
             if let Err(error) = fill(&shared, &mut redis, &partitions).await {
                 let table = &shared.source.name;
-                warn!(table, error = error_text(&error), "cannot fill the rows of partitions that have ended; trying again");
+                warn!(
+                    table,
+                    error = error_text(&error),
+                    "cannot fill the rows of partitions that have ended; trying again"
+                );
             }
         };
         tokio::select! {

@@ -154,8 +154,12 @@ impl Filling<'_> {
 
 /// The columns of a materialised table, or of what lies beside it, in memory: those of every change, `own` ones, and the declared fields.
 fn columns(source: &Source, own: &[(&str, DataType)]) -> Schema {
-    let places =
-        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (CHANGED_AT, DataType::Int64)];
+    let places = [
+        (LOG, DataType::String),
+        (PARTITION, DataType::Int32),
+        (OFFSET, DataType::Int64),
+        (CHANGED_AT, DataType::Int64),
+    ];
     let declared = &source.fields[..source.fields.len().saturating_sub(1)];
     let fields = declared.iter().map(|field| (field.name.as_str(), field.kind.column_type()));
     let all = places.into_iter().chain(own.iter().cloned()).chain(fields);
@@ -173,11 +177,8 @@ fn changes(rows: &DataFrame, source: &Source, key: &str) -> PolarsResult<Vec<(St
     let change = |row: usize| {
         let is_deleted = deleted.and_then(|deleted| deleted.get(row)) == Some(true);
         let values = || fields.iter().map(|values| values[row].clone()).collect::<Row>();
-        let change = HeldChange {
-            offset: offsets.get(row)?,
-            timestamp_us: times.get(row)?,
-            row: (!is_deleted).then(values),
-        };
+        let change =
+            HeldChange { offset: offsets.get(row)?, timestamp_us: times.get(row)?, row: (!is_deleted).then(values) };
         Some((keys.get(row)?.to_owned(), change.to_bytes()))
     };
     Ok((0..rows.height()).filter_map(change).collect())
@@ -213,7 +214,11 @@ mod tests {
     #[test]
     fn the_log_alone_is_enough_only_if_nothing_of_it_is_missing() {
         assert_eq!(filled_from(None, log(5, 5), true), Some(FilledFrom::Log(5)));
-        assert_eq!(filled_from(None, log(5, 0), true), Some(FilledFrom::Log(5)), "what lies before the archive's begin");
+        assert_eq!(
+            filled_from(None, log(5, 0), true),
+            Some(FilledFrom::Log(5)),
+            "what lies before the archive's begin"
+        );
         assert_eq!(filled_from(None, log(5, 6), true), None, "retention has taken some");
         assert_eq!(filled_from(None, log(5, 5), false), None, "compaction may have taken a delete");
         assert_eq!(filled_from(None, None, true), None, "nothing more comes");

@@ -65,10 +65,15 @@ impl Stored {
                 if expected.is_ok() {
                     self.rows.clear();
                 }
-                (format!("begin {known:?} {instance}"), self.client.begin(&mut self.redis, &self.key, known, instance).await, expected)
+                (
+                    format!("begin {known:?} {instance}"),
+                    self.client.begin(&mut self.redis, &self.key, known, instance).await,
+                    expected,
+                )
             }
             1 | 2 => {
-                let instance = if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
+                let instance =
+                    if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
                 let (expected, rows) = (self.slot.fill(instance), some_rows(dice));
                 let reply = self.client.fill(&mut self.redis, &self.key, instance, arguments(&rows)).await;
                 if expected.is_ok() {
@@ -77,10 +82,15 @@ impl Stored {
                 (format!("fill {instance}"), reply, expected)
             }
             3 => {
-                let instance = if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
+                let instance =
+                    if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
                 let cursor = dice.between(0, 30);
                 let held = Held { cursor, instance, basis: basis(dice.throw() % 3), witness: witness(dice, cursor) };
-                (format!("open {held:?}"), self.client.open(&mut self.redis, &self.key, &held).await, self.slot.open(held))
+                (
+                    format!("open {held:?}"),
+                    self.client.open(&mut self.redis, &self.key, &held).await,
+                    self.slot.open(held),
+                )
             }
             _ => {
                 let known = self.slot.rows().cloned();

@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use shared_logic::catalog::Catalog;
 use shared_logic::expression::Scalar;
 use shared_logic::log::PartitionId;
-use shared_logic::stream::{
-    Decided, DecidedKind, Found, Lane, LanePlan, Limits, LookedUp, Progress, Records,
-};
+use shared_logic::stream::{Decided, DecidedKind, Found, Lane, LanePlan, Limits, LookedUp, Progress, Records};
 
 const CATALOG: &str = r#"
 [sources.s]

@@ -110,7 +110,12 @@ fn a_broken_lookup_is_named_with_what_to_write_instead() {
         ("page = \"page\"\n[", "title = \"page\"\n[", "two fields `title`", "otherwise"),
         ("page > 0", "plan = 'pro'", "`where` reads `plan`, which the same stream looks up", "a second stream"),
         ("page > 0", "users_seen <> ''", "`where` reads `users_seen`", "a second stream"),
-        ("page = \"page\"\n[", "page = \"page\"\nupper = \"upper(plan)\"\n[", "`upper` reads `plan`", "a second stream"),
+        (
+            "page = \"page\"\n[",
+            "page = \"page\"\nupper = \"upper(plan)\"\n[",
+            "`upper` reads `plan`",
+            "a second stream",
+        ),
         ("where = \"page > 0\"", "key = \"plan\"", "`key` reads `plan`, which the same stream", "a second stream"),
     ] {
         assert!(LOOKUPS.contains(old), "the test replaces nothing: {old}");
@@ -123,9 +128,11 @@ fn a_broken_lookup_is_named_with_what_to_write_instead() {
 /// A field of the source that is called like one that is taken is meant where the source is read.
 #[test]
 fn a_condition_reads_the_source() {
-    let text = LOOKUPS
-        .replacen("page = \"int?\"", "page = \"int?\"\nplan = \"string?\"", 1)
-        .replacen("page > 0", "plan = 'pro'", 1);
+    let text = LOOKUPS.replacen("page = \"int?\"", "page = \"int?\"\nplan = \"string?\"", 1).replacen(
+        "page > 0",
+        "plan = 'pro'",
+        1,
+    );
     assert!(read(&text).streams["rich"].filter.is_some());
 }
 
