@@ -190,7 +190,9 @@ async fn many_rows_are_written_at_once_and_read_as_of_one_cursor() {
 async fn rows_of_another_format_are_named_and_stay() {
     let server = Redis::start().await.expect("redis starts");
     let (client, mut redis, key) = (TableRowsClient::default(), connect(&server).await, key("log"));
-    server.command(&["HSET", key.as_str(), "format", "9", "cursor", "3"]).await.expect("written");
+    let mut write = ::redis::cmd("HSET");
+    write.arg(key.as_str()).arg(&["format", "9", "cursor", "3"]);
+    write.query_async::<()>(&mut redis).await.expect("written");
     assert!(matches!(client.slot(&mut redis, &key).await, Err(TableRowsError::Unreadable { .. })));
     let began = client.begin(&mut redis, &key, None, Instance::new(1)).await;
     assert!(matches!(began, Err(TableRowsError::Unreadable { .. })), "{began:?}");
