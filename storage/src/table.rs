@@ -105,7 +105,7 @@ impl MaterialisedTable {
     /// If the store cannot be listed or read.
     pub async fn has_unused_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
         let named: HashSet<&str> =
-            self.note().iter().flat_map(|note| note.others.values()).map(|others| others.path.as_str()).collect();
+            self.note().into_iter().flat_map(|note| note.others.values()).map(|others| others.path.as_str()).collect();
         let mut left = self.table().over_beside(FOLDER, |path| !named.contains(path), Duration::ZERO).await?;
         left.extend(self.table().orphans(Duration::ZERO, &HashSet::new()).await?);
         Ok(left.iter().any(|file| file.written_us < at_us))

@@ -15,6 +15,7 @@ use storage::{MaterialisedTable, Storage};
 
 use super::{AsOf, TableRows};
 use crate::output::Output;
+use crate::rows;
 
 /// How many rows are shown, unless it is said otherwise.
 const LIMIT: usize = 20;
@@ -156,7 +157,8 @@ async fn show(args: ShowArgs, storage: &Storage, catalog: &Catalog) -> Result<()
     let rows = match &args.key {
         None => rows,
         Some(key) => {
-            rows.lazy().filter(col(table.key.as_str()).cast(DataType::String).eq(lit(key.as_str()))).collect()?
+            let is_it = col(table.key.as_str()).cast(DataType::String).eq(lit(key.as_str()));
+            rows::compute("look up a row", &table.name, move || rows.lazy().filter(is_it).collect()).await?
         }
     };
     ensure!(

@@ -121,17 +121,10 @@ impl Run<'_> {
         };
         let next = held.next();
         let written = self.write(table, basis.as_ref(), before.as_ref(), &next).await?;
-        // What is not written anew stays, if it is of the same shares.
-        let stays = before.filter(|_| basis.as_ref().is_some_and(|note| note.shares == written.shares));
-        let (mut others, mut kept) = (BTreeMap::new(), Vec::new());
-        if let Some(State { files, others: of_shares, .. }) = &stays {
-            let is_kept = |share: &u32| !written.rows.contains_key(share);
-            kept.extend(files.iter().filter(|(share, _)| is_kept(share)).flat_map(|(_, files)| files.clone()));
-            others.extend(of_shares.iter().filter(|(share, _)| is_kept(share)).map(|(share, of)| (*share, of.clone())));
-        }
+        let (kept, mut others) = before.map(|state| state.without(&written.rows)).unwrap_or_default();
         others.extend(written.others);
         let mut removed = table.files().await?;
-        removed.retain(|file| kept.iter().all(|kept: &DataFile| kept.path != file.path));
+        removed.retain(|file| kept.iter().all(|kept| kept.path != file.path));
         let added: Vec<DataFile> = written.rows.into_values().flatten().collect();
         let rows_of = |files: &[DataFile]| files.iter().map(|file| file.rows).sum::<u64>();
         let (rows, of_added) = (rows_of(&kept) + rows_of(&added), rows_of(&added));

@@ -28,8 +28,8 @@ pub(super) fn basis<'a>(note: Option<&'a Note>, held: &Held, definition: &Defini
 pub(super) struct State<'a> {
     table: &'a MaterialisedTable,
     shares: u32,
-    pub(super) files: BTreeMap<u32, Vec<DataFile>>,
-    pub(super) others: BTreeMap<u32, Others>,
+    files: BTreeMap<u32, Vec<DataFile>>,
+    others: BTreeMap<u32, Others>,
 }
 
 impl<'a> State<'a> {
@@ -42,6 +42,14 @@ impl<'a> State<'a> {
         // Only Braid writes the table, and its shares are numbers.
         let files = files.into_iter().map(|(share, files)| (share.parse().unwrap_or_default(), files)).collect();
         Ok(State { table, shares: note.shares, files, others: note.others.clone() })
+    }
+
+    /// The files of the shares that are not written anew, and those beside the table.
+    pub(super) fn without<T>(self, anew: &BTreeMap<u32, T>) -> (Vec<DataFile>, BTreeMap<u32, Others>) {
+        let State { mut files, mut others, .. } = self;
+        files.retain(|share, _| !anew.contains_key(share));
+        others.retain(|share, _| !anew.contains_key(share));
+        (files.into_values().flatten().collect(), others)
     }
 
     /// What it holds of some shares, of which there may be more by now, as changes. `rows_only`: without what B1 needs besides.

@@ -11,11 +11,13 @@
 
 use std::collections::BTreeMap;
 
+use polars::prelude::{DataType, Field, PlSmallStr, Schema};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::{DefinitionHash, RulesHash};
+use crate::catalog::{DefinitionHash, RulesHash, Source};
 use crate::log::Offsets;
+use crate::schema::{Field as SourceField, INSTANT};
 
 /// The Delta metadata domain that holds the [`Note`].
 pub const NOTE_DOMAIN: &str = "braid.table";
@@ -43,6 +45,43 @@ pub const SHARES_MAX: u32 = 1 << 10;
 /// Where the table lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(table: &str) -> String {
     format!("tables/{table}")
+}
+
+/// The fields that the catalog declares for the table that this source is; what it has besides is the time of the change.
+pub fn declared(source: &Source) -> impl Iterator<Item = &SourceField> {
+    source.fields.iter().filter(|field| field.name != source.event_time)
+}
+
+/// The columns of the table, without its partition column.
+pub fn columns(source: &Source) -> Schema {
+    let fields = declared(source).map(|field| (field.name.as_str().into(), field.kind.table_type()));
+    schema(fields.chain(places(INSTANT)))
+}
+
+/// The columns of the table as they are read, with instants as integers.
+pub fn row_columns(source: &Source) -> Schema {
+    schema(places(DataType::Int64).chain(in_memory(source)))
+}
+
+/// The columns of what lies beside the table, as they are written and read.
+pub fn change_columns(source: &Source) -> Schema {
+    let own = std::iter::once((KEY.into(), DataType::String)).chain(places(DataType::Int64));
+    schema(own.chain([(IS_DELETED.into(), DataType::Boolean)]).chain(in_memory(source)))
+}
+
+fn in_memory(source: &Source) -> impl Iterator<Item = (PlSmallStr, DataType)> {
+    declared(source).map(|field| (field.name.as_str().into(), field.kind.column_type()))
+}
+
+/// Where a change lies, and its timestamp.
+fn places(instant: DataType) -> impl Iterator<Item = (PlSmallStr, DataType)> {
+    let columns =
+        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (CHANGED_AT, instant)];
+    columns.into_iter().map(|(name, dtype)| (name.into(), dtype))
+}
+
+fn schema(columns: impl Iterator<Item = (PlSmallStr, DataType)>) -> Schema {
+    columns.map(|(name, dtype)| Field::new(name, dtype)).collect()
 }
 
 /// What a commit says of the table's rows.
