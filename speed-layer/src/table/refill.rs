@@ -20,7 +20,7 @@ use shared_logic::table::{Row, RowValue};
 use storage::MaterialisedTable;
 use tracing::info;
 
-use super::open::NotOpen;
+use super::error::NotOpen;
 use super::source::{Shared, new_instance};
 
 /// How many arguments of rows one script is given. Redis does nothing else while it runs.
