@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_rows_values_are_kept_and_a_delete_has_none() {
         let catalog = shared_logic::catalog::Catalog::parse(
-            "[tables.t]\nkey = \"id\"\n[tables.t.fields]\nid = \"int\"\nname = \"string?\"\n",
+            "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n[tables.t]\nkey = \"id\"\n[tables.t.fields]\nid = \"int\"\nname = \"string?\"\n",
         );
         let source = catalog.expect("a valid catalog").sources["t"].clone();
         let rows = df!(
