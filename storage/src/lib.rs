@@ -12,7 +12,8 @@
 //! - [`Backtest`]: what a stream would have written;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
-//! - [`ShardClient`]: every script that reads or changes a shard in Redis.
+//! - [`ShardClient`]: every script that reads or changes a shard in Redis;
+//! - [`TableRowsClient`]: the same for the rows of tables.
 
 mod archive;
 mod backtest;
@@ -23,6 +24,7 @@ mod reconciliations;
 mod schemas;
 mod shard;
 mod table;
+mod table_rows;
 
 use std::path::PathBuf;
 
@@ -39,6 +41,7 @@ pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, Rows
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 pub use table::MaterialisedTable;
+pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

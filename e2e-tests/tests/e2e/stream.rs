@@ -6,6 +6,7 @@
 //!   close at once, `erased` (a person, from a source and its streams);
 //! - processes: `killed` at every moment of a transaction and of a snapshot, `zombie`, and `memory` that is full;
 //! - the store: `snapshots` that are gone, torn or of others, the `past` that is read instead, and `on_s3`;
+//! - tables: `lookups`, of a table that changes meanwhile, with a Redis that is emptied;
 //! - Kafka: `broker`, which is killed; `partitions`, which are added; `progress`, which is deleted; `output`, which is missing, and
 //!   `refused`, which takes no records; `lost_tail` of what lanes read;
 //! - reconciles: what is `checked`, and what is not as it should be.
@@ -16,6 +17,7 @@ mod checked;
 mod erased;
 mod every_kind;
 mod killed;
+mod lookups;
 mod lost_tail;
 mod many;
 mod memory;

@@ -1,3 +1,4 @@
+mod lookups;
 mod streams;
 mod tables;
 mod written;
