@@ -3,10 +3,12 @@
 //! - `seed_examples`: the examples of the contract, to the letter;
 //! - `payments`: the deployment and the payments that all others play with, held to an oracle;
 //! - without a fault: `every_kind`, `rekeyed` (lanes that are not in step), `changed` (a catalog that changes in place);
+//! - `attribution`: an example of the docs, from clicks to answers;
 //! - processes: `killed` at every moment of a transaction and of a snapshot, `zombie`;
 //! - the store: `snapshots` that are gone, torn or of others, and the `past` that is read instead;
 //! - Kafka: `broker`, which is killed; `partitions`, which are added; `progress`, which is deleted; `output`, which is missing.
 
+mod attribution;
 mod broker;
 mod changed;
 mod every_kind;
