@@ -1,11 +1,13 @@
 //! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
 //!
 //! - `streams`: what it defines of streams;
+//! - `reports`: what it defines of reports;
 //! - `kafka`: what is wrong with its topics;
 //! - `diff`: what changing from one catalog to another costs.
 
 mod diff;
 mod kafka;
+mod reports;
 mod streams;
 
 use std::fmt::Write;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use platform::settings::SettingsArgs;
-use shared_logic::catalog::{Catalog, Metric, Report, Source};
+use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
 /// Commands about the catalog, the file that defines sources, streams and metrics
@@ -34,8 +36,8 @@ enum Command {
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
-/// sources with their event ids and fields, its tables with their keys, its streams with what they read and write, and its metrics with their measures and the
-/// hash of their definition, and its reports.
+/// sources with their event ids and fields, its streams with what they read and write, and its metrics with their measures and the
+/// hash of their definition.
 ///
 /// With --kafka ADDRESS, the brokers there are asked for the topic of each source and stream, too, with what the settings say of [kafka].
 /// Nothing is changed. What is wrong is printed as WHAT; FIX: a topic that is missing, has too few partitions, or keeps records for less than
@@ -114,12 +116,10 @@ fn read(file: &Path) -> Result<String> {
 
 /// What a catalog defines, as text for a person.
 pub fn summary(catalog: &Catalog) -> String {
-    let sources = catalog.inputs().count() - catalog.tables.len();
-    let mut counts = vec![count(sources, "source")];
-    let may_lack = [(catalog.tables.len(), "table"), (catalog.streams.len(), "stream")];
-    counts.extend(may_lack.into_iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(number, noun)));
-    counts.push(count(catalog.metrics.len(), "metric"));
-    counts.extend((!catalog.reports.is_empty()).then(|| count(catalog.reports.len(), "report")));
+    let mut counts = vec![count(catalog.inputs().count(), "source"), count(catalog.metrics.len(), "metric")];
+    if !catalog.streams.is_empty() {
+        counts.insert(1, count(catalog.streams.len(), "stream"));
+    }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
     let described = catalog.inputs().map(|source| (&source.name, of_source(source)));
@@ -131,14 +131,13 @@ pub fn summary(catalog: &Catalog) -> String {
         }
     }
     for report in catalog.reports.values() {
-        push_line(&mut text, &of_report(report));
+        push_line(&mut text, &reports::of_report(report));
     }
     text
 }
 
 fn of_source(source: &Source) -> String {
-    let kind = if source.is_table { "table" } else { "source" };
-    let mut text = format!("{kind} {}: topic {}, {}", source.name, source.topic, source.format.name());
+    let mut text = format!("source {}: topic {}, {}", source.name, source.topic, source.format.name());
     if source.format.null().is_some_and(|usual| source.null != [usual]) {
         let null: Vec<String> = source.null.iter().map(|text| format!("\"{text}\"")).collect();
         text.push_str(&format!(", absent {}", null.join(" or ")));
@@ -146,12 +145,8 @@ fn of_source(source: &Source) -> String {
     if let Some(zone) = source.time_zone {
         text.push_str(&format!(", times in {}", zone.name()));
     }
-    let (role, field) = match &source.key {
-        Some(key) if source.is_table => ("key", key.clone()),
-        _ if source.event_id.is_empty() => ("event id", "none".to_owned()),
-        _ => ("event id", source.event_id.join(" + ")),
-    };
-    text.push_str(&format!(", {role} {field}: {}", fields_of(source)));
+    let id = if source.event_id.is_empty() { "none".to_owned() } else { source.event_id.join(" + ") };
+    text.push_str(&format!(", event id {id}: {}", fields_of(source)));
     text
 }
 
@@ -181,20 +176,6 @@ fn of_metric(catalog: &Catalog, metric: &Metric) -> String {
     let values: Vec<&str> = measures.chain(metric.derived.iter().map(|derived| derived.name.as_str())).collect();
     let definition = catalog.definition(metric);
     format!("  metric {}: {by}: {} (definition {definition})", metric.name, values.join(", "))
-}
-
-/// Such as `report engagement: days of metric engagement, at "0 0 2 * * *" in Europe/Berlin, with name, plan of users: engagement_score`.
-fn of_report(report: &Report) -> String {
-    let Report { name, metric, schedule, time_zone, join, columns, .. } = report;
-    let mut text = format!("report {name}: days of metric {metric}, at \"{schedule}\" in {}", time_zone.name());
-    for joined in join {
-        text.push_str(&format!(", with {} of {}", joined.take.join(", "), joined.table));
-    }
-    if !columns.is_empty() {
-        let columns: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        text.push_str(&format!(": {}", columns.join(", ")));
-    }
-    text
 }
 
 fn grouped(by: &[String]) -> String {
@@ -251,14 +232,13 @@ clicks = "count()"
     fn a_valid_catalog_is_summarised() {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
-        assert!(summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports\n"), "{summary}");
+        assert!(summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics\n"), "{summary}");
+        let of_report = "report engagement: days of metric engagement, at \"0 0 2 * * *\" in Europe/Berlin, with name, plan of \
+                         users: engagement_score\n";
+        assert!(summary.contains(of_report), "{summary}");
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
         assert!(summary.contains(of_log), "{summary}");
         assert!(summary.contains("source views: topic views, json, event id event_id: event_id string"), "{summary}");
-        assert!(summary.contains("table users: topic users, json, key user_id: user_id string, name string"), "{summary}");
-        let of_report = "report engagement: days of metric engagement, at \"0 0 2 * * *\" in Europe/Berlin, with name, plan of users: \
-                         engagement_score\n";
-        assert!(summary.contains(of_report), "{summary}");
         let two =
             crate::catalog_file::SHIPPED.replace("event_id = \"event_id\"", "event_id = [\"user_id\", \"event_id\"]");
         let summary = super::summary(&Catalog::parse(&two).expect("valid, too"));
