@@ -91,8 +91,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
 
 /// How many records a second each of these sources gets, if all of them together get so many.
 pub fn rates(together: f64, sources: &[&Source]) -> Vec<f64> {
-    let shares: Vec<f64> =
-        sources.iter().map(|source| if source.is_table { CHANGES_PER_EVENT } else { 1.0 }).collect();
+    let shares: Vec<f64> = sources.iter().map(|source| if source.is_table { CHANGES_PER_EVENT } else { 1.0 }).collect();
     let all: f64 = shares.iter().sum();
     shares.into_iter().map(|share| together * share / all).collect()
 }
@@ -238,7 +237,10 @@ mod tests {
         let catalog = Catalog::parse(catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let [clicks, orders, users] = ["clicks", "orders", "users"].map(|name| &catalog.sources[name]);
         let rates_of = rates(202.0, &[clicks, orders, users]);
-        assert!(rates_of.iter().zip([100.0, 100.0, 2.0]).all(|(rate, wanted)| (rate - wanted).abs() < 1e-9), "{rates_of:?}");
+        assert!(
+            rates_of.iter().zip([100.0, 100.0, 2.0]).all(|(rate, wanted)| (rate - wanted).abs() < 1e-9),
+            "{rates_of:?}"
+        );
         assert_eq!(rates(0.0, &[clicks, users]), [0.0, 0.0], "as fast as possible");
         assert_eq!(rates(7.0, &[users]), [7.0], "a table alone gets all");
     }

@@ -98,12 +98,23 @@ impl Producer {
         self.send_dated(record, Some(timestamp_ms))
     }
 
+    /// Hands over a record of that key without a value, with that timestamp in milliseconds since 1970: in a table, it deletes a row.
+    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
+        let mut message: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).key(key);
+        message.timestamp = Some(timestamp_ms);
+        self.hand_over(message)
+    }
+
     fn send_dated(&self, record: &Record, timestamp_ms: Option<i64>) -> Result<()> {
-        let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
+        let mut message = BaseRecord::to(&self.topic).key(record.key.as_str()).payload(record.payload.as_slice());
         message.timestamp = timestamp_ms;
         if let Some(partition) = record.partition {
             message = message.partition(partition);
         }
+        self.hand_over(message)
+    }
+
+    fn hand_over(&self, mut message: BaseRecord<'_, str, [u8]>) -> Result<()> {
         loop {
             match self.inner.send(message) {
                 Ok(()) => return Ok(()),

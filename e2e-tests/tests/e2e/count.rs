@@ -9,3 +9,4 @@ mod handover;
 mod late_duplicates;
 mod second_observer;
 mod sixty_days;
+mod training_set;

@@ -122,9 +122,11 @@ fn catalog(name: &str) -> String {
     let sections = PAGE.split("\n### ").find(|section| section.starts_with("Attribution"));
     let rest = sections.and_then(|section| section.split_once("```toml\n")).expect("the page has the example").1;
     let mut example = rest.split_once("\n```").expect("the example ends").0.to_owned();
-    for (section, topic) in
-        [("tables.last_click", "last-click"), ("sources.conversions", "conversions"), ("streams.attributed", "attributed")]
-    {
+    for (section, topic) in [
+        ("tables.last_click", "last-click"),
+        ("sources.conversions", "conversions"),
+        ("streams.attributed", "attributed"),
+    ] {
         let title = format!("[{section}]\n");
         example = example.replace(&title, &format!("{title}topic = \"{name}-{topic}\"\n"));
     }
