@@ -128,7 +128,8 @@ fn programs() -> Result<PathBuf> {
         let entry = entry?;
         let version = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let programs = entry.path().join("bin");
-        versions.extend(version.filter(|_| programs.join("initdb").exists()).map(|version| (version, programs.clone())));
+        versions
+            .extend(version.filter(|_| programs.join("initdb").exists()).map(|version| (version, programs.clone())));
     }
     let newest = versions.into_iter().max().map(|(_, programs)| programs);
     newest.with_context(|| format!("no server of PostgreSQL in {VERSIONS}"))

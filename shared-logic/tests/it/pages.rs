@@ -1,8 +1,11 @@
 //! What pages for readers say holds: examples of catalogs are valid, and figures are those of the README.
 
-use shared_logic::catalog::{Catalog, StreamKind};
+use shared_logic::catalog::{Catalog, StreamKind, TableFormat};
 
 const CHOOSING: &str = include_str!("../../../docs/choosing.md");
+/// Its table is called like one of the shipped catalog, so it is read beside a source alone.
+const EXAMPLES_PAGE: &str = include_str!("../../../docs/examples/README.md");
+const SOURCE: &str = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n";
 const README: &str = include_str!("../../../README.md");
 const SHIPPED: &str = include_str!("../../../catalog.toml");
 /// The use cases that the page goes through, and how many of them have an example.
@@ -28,6 +31,15 @@ fn each_example_can_be_added_to_the_shipped_catalog() {
             panic!("{title}: {mistakes:?}");
         }
     }
+}
+
+#[test]
+fn a_table_that_follows_a_database_is_read() {
+    let examples: Vec<&str> =
+        EXAMPLES_PAGE.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0)).collect();
+    assert_eq!(examples.len(), 1);
+    let catalog = Catalog::parse(&format!("{SOURCE}{}\n", examples[0])).expect("valid");
+    assert_eq!(catalog.tables["users"].format, TableFormat::Debezium);
 }
 
 #[test]
