@@ -1,16 +1,13 @@
 //! A second observer of the tables, which shares no code with those that write them: `e2e-tests/second_observer.py` reads them with
-//! Python's `deltalake` and with DuckDB. `e2e-tests/second-observer.sh` makes its environment, once per user. The examples in
-//! `docs/examples` run in it, too.
+//! Python's `deltalake` and with DuckDB. `e2e-tests/second-observer.sh` makes its environment, once per user.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use test_kit::{DEADLINE, Process};
 
@@ -96,26 +93,30 @@ impl Observer {
         }
     }
 
+    /// Runs a script of `docs/examples` over the tables of a deployment. It writes files to that folder; returns what it printed as JSON.
+    pub async fn example(&self, script: &str, deployment: &Deployment, folder: &Path) -> Result<Value> {
+        let mut command = Command::new(self.python);
+        command.arg(format!("{}/../docs/examples/{script}", env!("CARGO_MANIFEST_DIR")));
+        command.arg(deployment.catalog()).arg(deployment.store()).arg(folder);
+        let process = Process::start("example", command, &self.log)?;
+        process.success(DEADLINE).await?;
+        let printed = process.output()?;
+        // The other lines are for people.
+        let said = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(said).with_context(|| format!("{script} printed {printed}"))
+    }
+
     /// Reads the newest versions of the tables of the sample source and its metric.
     pub async fn look(&self, deployment: &Deployment) -> Result<Seen> {
-        self.run("e2e-tests/second_observer.py", deployment, OsStr::new(METRIC)).await
-    }
-
-    /// Runs an example of `docs/examples`, which writes files to that folder. Returns what it printed as JSON.
-    pub async fn example(&self, name: &str, deployment: &Deployment, folder: &Path) -> Result<Value> {
-        self.run(&format!("docs/examples/{name}"), deployment, folder.as_os_str()).await
-    }
-
-    async fn run<T: DeserializeOwned>(&self, script: &str, deployment: &Deployment, last: &OsStr) -> Result<T> {
         let mut command = Command::new(self.python);
-        command.arg(format!("{}/../{script}", env!("CARGO_MANIFEST_DIR")));
-        command.arg(deployment.catalog()).arg(deployment.store()).arg(last);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/second_observer.py"));
+        command.arg(deployment.catalog()).arg(deployment.store()).arg(METRIC);
         let process = Process::start("observer", command, &self.log)?;
         process.success(DEADLINE).await?;
         let printed = process.output()?;
-        // Other lines are for people, or warnings of packages.
-        let json = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
-        serde_json::from_str(json).with_context(|| format!("{script} printed {printed}"))
+        // Packages may print warnings besides.
+        let seen = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(seen).with_context(|| format!("the second observer printed {printed}"))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::ToBytes;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use super::config;
@@ -98,23 +99,21 @@ impl Producer {
         self.send_dated(record, Some(timestamp_ms))
     }
 
-    /// Hands over a record of that key without a value, with that timestamp in milliseconds since 1970: in a table, it deletes a row.
-    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
-        let mut message: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).key(key);
-        message.timestamp = Some(timestamp_ms);
-        self.hand_over(message)
+    /// Queues a record that has a key and no value: it deletes the row of that key.
+    pub fn delete(&self, key: &str) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key))
     }
 
     fn send_dated(&self, record: &Record, timestamp_ms: Option<i64>) -> Result<()> {
-        let mut message = BaseRecord::to(&self.topic).key(record.key.as_str()).payload(record.payload.as_slice());
+        let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
         message.timestamp = timestamp_ms;
         if let Some(partition) = record.partition {
             message = message.partition(partition);
         }
-        self.hand_over(message)
+        self.queue(message)
     }
 
-    fn hand_over(&self, mut message: BaseRecord<'_, str, [u8]>) -> Result<()> {
+    fn queue<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(&self, mut message: BaseRecord<'_, K, P>) -> Result<()> {
         loop {
             match self.inner.send(message) {
                 Ok(()) => return Ok(()),
@@ -133,6 +132,11 @@ impl Producer {
         let failed = self.failed.load(Ordering::Relaxed);
         ensure!(failed == 0, "{failed} records were not delivered to {}", self.topic);
         Ok(now_us())
+    }
+
+    /// The same with a timestamp, in milliseconds since 1970: see [`Producer::delete`].
+    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key).timestamp(timestamp_ms))
     }
 
     /// Sends all records and waits for their arrival. Returns the moment after, in microseconds since 1970.
