@@ -244,6 +244,15 @@ impl Deployment {
         process.output()
     }
 
+    /// The same, however it ends: some commands end with 1 where something is wrong with what they show.
+    pub async fn braid_says(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(arguments);
+        let process = self.spawn("braid", command, "")?;
+        process.end(deadline).await?;
+        process.output()
+    }
+
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {
         command.current_dir(&self.dir).envs(&self.settings).env("FAILPOINTS", fail_points);
         let program = Path::new(command.get_program()).file_name().and_then(|name| name.to_str());

@@ -2,15 +2,19 @@
 //!
 //! - `jars` fetches the broker, once per user;
 //! - `broker` formats, starts, kills and restarts one;
+//! - `guarded` is one that checks who may do what;
+//! - `replicas` gives topics a replica on a second node;
 //! - `in_process` is librdkafka's own small broker, used only where Maven cannot reach its repository;
 //! - `admin` creates, grows, deletes and empties topics, and reads them from their start;
 //! - `producer` sends records, fast, and knows when all have arrived.
 
 mod admin;
 mod broker;
+mod guarded;
 mod in_process;
 mod jars;
 mod producer;
+mod replicas;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,8 +24,9 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 
-pub use admin::{Found, create_topic, delete_records, delete_topic, grow_topic, read_all};
+pub use admin::{Found, alter_topic, create_topic, delete_records, delete_topic, grow_topic, partitions_of, read_all};
 pub use broker::Broker;
+pub use guarded::{Guarded, Right};
 pub use producer::{Producer, Record};
 
 use in_process::InProcess;
@@ -73,7 +78,7 @@ impl Kafka {
     /// A cluster of the scenario's own, for scenarios that harm it.
     pub async fn start(dir: &Path) -> Result<Kafka> {
         let node = match jars::class_path() {
-            Ok(class_path) => Node::Broker(Broker::start(dir, class_path).await?),
+            Ok(class_path) => Node::Broker(Broker::start(dir, class_path, "").await?),
             Err(why) => {
                 refuse_in_ci("Kafka broker", &why)?;
                 notice(&format!("no real Kafka broker, using librdkafka's in-process one: {why}"));
@@ -93,6 +98,24 @@ impl Kafka {
                 Ok(None)
             }
         }
+    }
+
+    /// A real broker of the scenario's own that a [second](Broker::second) one may join, or nothing, as [`Kafka::real`] says.
+    pub async fn first_of_two(scenario: &str, dir: &Path) -> Result<Option<Broker>> {
+        if !Kafka::can_be_real(scenario)? {
+            return Ok(None);
+        }
+        let class_path = jars::class_path().map_err(anyhow::Error::msg)?;
+        Broker::start_first(dir, class_path).await.map(Some)
+    }
+
+    /// A real broker of the scenario's own that checks rights, or nothing where none can be had, as [`Kafka::real`] says.
+    pub async fn guarded(scenario: &str, dir: &Path) -> Result<Option<Guarded>> {
+        if !Kafka::can_be_real(scenario)? {
+            return Ok(None);
+        }
+        let class_path = jars::class_path().map_err(anyhow::Error::msg)?;
+        Guarded::start(dir, class_path).await.map(Some)
     }
 
     /// The addresses of the shared cluster if it is a real broker; else the scenario, which has no meaning without one, is
@@ -155,5 +178,7 @@ pub fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>> {
 fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
+    // A broker that was away is found soon; librdkafka's default is up to ten seconds.
+    config.set("reconnect.backoff.max.ms", "500");
     config
 }

@@ -41,8 +41,8 @@ pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
 pub use stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, Rule,
-    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
+    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, RULE, Rule, SESSION_END,
+    SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
 pub use ticks::{Cron, NotCron};
 

@@ -219,7 +219,7 @@ impl SeenLanes {
             Some(known) if known.definition != *definition => {
                 Some(Stop::AnotherDefinition { partitions, definition: known.definition.clone() })
             }
-            Some(_) => None,
+            Some(known) => known.full.clone().map(|fills| Stop::Full { partitions, fills }),
         }
     }
 }

@@ -13,7 +13,9 @@
 //! schema before it reads on.
 //!
 //! A micro-batch is sealed when it is full or old enough, and later where the log is known to fill it. While its loop is busy it
-//! goes on growing up to its bound; then the thread waits. So a slow Redis slows down reading, and nothing piles up in memory.
+//! goes on growing up to its bound; then the thread waits for the loop, but only for a moment. If the loop does not take anything by then, its
+//! partition alone is paused until it has, and the others go on. So a slow Redis or a lane without room slows down reading, nothing piles
+//! up in memory, and no loop waits for another one.
 
 pub mod micro_batch;
 mod partition;
@@ -21,7 +23,7 @@ pub mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc as std_mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::kafka::{Consumer, KafkaError, Losses, Polled};
 use platform::settings::Speed;
@@ -42,6 +44,12 @@ use crate::log::ends::Ends;
 const POLL_RECORDS: usize = 1_024;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
+/// How long the thread waits for loops that are busy. To pause a partition costs what of it was fetched and not read.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// How often it looks meanwhile.
+const BUSY_LOOK: Duration = Duration::from_millis(1);
+/// R12: on a connection on which nothing is fetched for so long a loss may go unnoticed.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What a reading thread is told to read.
 #[derive(Debug)]
@@ -158,6 +166,50 @@ impl Reader {
                 self.renew();
             }
             self.hand_on();
+            self.pace();
+        }
+    }
+
+    /// Waits for loops that are busy, pauses the partitions of those that stay so, and goes on with those that are not any more.
+    fn pace(&mut self) {
+        let until = Instant::now() + BUSY_WAIT;
+        loop {
+            self.partitions.values_mut().for_each(Partition::hand_over);
+            if !self.partitions.values().any(Partition::is_ahead) || Instant::now() >= until {
+                break;
+            }
+            std::thread::sleep(BUSY_LOOK);
+        }
+        self.pause(Partition::is_ahead);
+        let behind: Vec<i32> = self.numbers(Partition::is_behind);
+        if !behind.is_empty() {
+            let resumed = self.consumer.resume(&behind);
+            self.each(&behind, resumed, |partition| partition.resume(PAUSE_MAX));
+        }
+    }
+
+    /// Has nothing be fetched of some partitions.
+    fn pause(&mut self, which: impl Fn(&Partition) -> bool) {
+        let paused = self.numbers(which);
+        if !paused.is_empty() {
+            let outcome = self.consumer.pause(&paused);
+            self.each(&paused, outcome, Partition::pause);
+        }
+    }
+
+    fn numbers(&self, which: impl Fn(&Partition) -> bool) -> Vec<i32> {
+        self.partitions.iter().filter(|(_, partition)| which(partition)).map(|(number, _)| *number).collect()
+    }
+
+    /// Notes of some partitions what was done, or ends them if it was not.
+    fn each(&mut self, numbers: &[i32], done: Result<(), KafkaError>, note: impl Fn(&mut Partition)) {
+        if let Err(error) = &done {
+            error!(topic = self.source.topic, %error, "cannot pause or resume partitions; their loops start again");
+        }
+        for number in numbers {
+            if let Some(partition) = self.partitions.get_mut(number) {
+                if done.is_ok() { note(partition) } else { partition.fail() }
+            }
         }
     }
 
@@ -201,6 +253,8 @@ impl Reader {
                 error!(topic = self.source.topic, %error, "cannot assign partitions; their counting loops start again");
                 self.partitions.clear();
             }
+            // An assignment resumes all.
+            self.pause(Partition::is_paused);
         }
         true
     }

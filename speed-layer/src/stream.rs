@@ -14,7 +14,10 @@
 //! - [`publish`]: writes what is decided, and progress with it;
 //! - [`snapshot`]: keeps the state, to save time at the next start;
 //! - [`stopped`]: notes why a lane does not go on.
+//!
+//! All lanes of a process share a [`memory`].
 
+pub mod memory;
 pub mod open;
 pub mod operate;
 pub mod parcel;
@@ -44,6 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::memory::Memory;
 use self::open::open_lane;
 use self::source::Shared;
 use self::stopped::StopNote;
@@ -60,7 +64,7 @@ const ENDS_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked whether a broker knows transactions.
 const CLUSTER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Writes all streams over one source until `stop`.
+/// Writes all streams over one source until `stop`. All lanes of the process share the memory.
 ///
 /// # Errors
 /// If Kafka's or the store's settings are not usable, or no thread can be started.
@@ -68,6 +72,7 @@ pub async fn run(
     settings: &Settings,
     catalog: &Catalog,
     source: Source,
+    memory: Arc<Memory>,
     stop: CancellationToken,
 ) -> Result<(), SourceError> {
     if !knows_transactions(settings, &source, &stop).await? {
@@ -92,6 +97,7 @@ pub async fn run(
         written: written_topics(catalog, &source.name),
         plan,
         settings: settings.streams.clone(),
+        memory,
         kafka: settings.kafka.clone(),
         compacted: OnceCell::new(),
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),
@@ -168,14 +174,14 @@ async fn run_lane(
                 let wait = ended.why.wait().unwrap_or_else(|| backoff.wait());
                 if !stop.is_cancelled() {
                     warn!(%id, wait_ms = wait.as_millis(), error = error_text(&ended.why), "a lane was interrupted; it starts again");
-                    note.failed(true, error_text(&ended.why)).await;
+                    note.failed(true, ended.why.cause(), error_text(&ended.why)).await;
                 }
                 wait
             }
             Err(not_open) => {
                 let wait = backoff.wait();
                 not_open.report(&shared.source.name, partition, wait);
-                note.failed(false, error_text(&not_open)).await;
+                note.failed(false, not_open.cause(), error_text(&not_open)).await;
                 wait
             }
         };

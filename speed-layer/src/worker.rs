@@ -30,6 +30,7 @@ use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::threads::ReadingThreads;
 use crate::stream;
+use crate::stream::memory::Memory;
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -54,12 +55,14 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             ended.map_err(|source| SpeedError::Source { name, source })
         });
     }
+    let memory = Memory::new(settings.streams.state.as_usize());
     for source in catalog.sources.values().filter(|source| catalog.streams_of(&source.name).next().is_some()) {
+        let memory = Arc::clone(&memory);
         let (settings, catalog, source) = (settings.clone(), catalog.clone(), source.clone());
         let stop = stop.clone();
         workers.spawn(async move {
             let name = source.name.clone();
-            let ended = stream::run(&settings, &catalog, source, stop).await;
+            let ended = stream::run(&settings, &catalog, source, memory, stop).await;
             ended.map_err(|source| SpeedError::Source { name, source })
         });
     }

@@ -25,7 +25,7 @@ use crate::{Followed, NotedTable, ORPHAN_AGE, Storage, TableNote};
 
 pub use decoded::Decoded;
 pub use erased::ErasedHours;
-pub use snapshots::Snapshot;
+pub use snapshots::{SUPERSEDED_AGE, Snapshot};
 
 /// Where an archive says when it was last maintained. Delta's own tools leave folders with such a name alone.
 const MAINTAINED: &str = "_maintenance/last.json";

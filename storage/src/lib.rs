@@ -28,7 +28,7 @@ use platform::settings;
 use platform::store::{Store, StoreError};
 use shared_logic::catalog::Deployment;
 
-pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, Snapshot};
+pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, SUPERSEDED_AGE, Snapshot};
 pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};

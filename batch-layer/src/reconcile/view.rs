@@ -12,6 +12,11 @@ pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric
     storage.create_batch_view(&metric.name, &columns(&catalog.sources[&metric.source], metric)).await
 }
 
+/// How many rows of the view take about as much memory as so many rows of numbers.
+pub(super) fn rows_max(of_numbers: usize, metric: &Metric) -> usize {
+    (of_numbers / metric.weight()).max(1)
+}
+
 /// The columns of a metric's view as partials have them in memory, in the order of [`Plan::view_rows`]; the column of buckets
 /// has the name of the view's.
 ///
@@ -19,10 +24,8 @@ pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric
 pub(crate) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
     let by = metric.by.iter().filter_map(|name| source.field(name));
     let by = by.map(|field| Field::new(field.name.as_str().into(), field.kind.column_type()));
-    let measures = metric
-        .measures
-        .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().column_type()));
+    let measures =
+        metric.measures.iter().map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     by.chain([Field::new(BUCKET.into(), DataType::Int64)]).chain(measures).collect()
 }
 
@@ -33,9 +36,7 @@ pub(super) fn columns(source: &Source, metric: &Metric) -> Schema {
         .iter()
         .filter_map(|name| source.field(name))
         .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
-    let measures = metric
-        .measures
-        .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
+    let measures =
+        metric.measures.iter().map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
 }

@@ -118,7 +118,6 @@ pub async fn backtest(
         missing: found.missing,
         extra: found.extra,
         different: found.different,
-        partial: rounds.streams[0].partial,
         first: first.collect(),
     });
     let definition = replay.definitions[name].clone();

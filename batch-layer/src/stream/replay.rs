@@ -27,7 +27,8 @@ pub enum ReplayError {
     /// The archive lacks records that matter.
     #[error("the archive does not hold all records that matter as they arrived: {0}")]
     NotWhole(Incomparable),
-    /// T8: an upstream partition stood idle where the past begins, so events may have been late that are not known to be.
+    /// T8: it is forgotten which upstream partitions stood idle where the past begins, so events may have been late that are not known
+    /// to be.
     #[error("it is not known whether some events of the past were late")]
     Unsure,
     /// The state is larger than a lane's may be, or the records do not fit the streams.
@@ -97,12 +98,14 @@ impl<'a> Replay<'a> {
         let (from, need_us) = self.needed(id, at, fronts).await?;
         self.whole(id, from, at, need_us)?;
         let mut lane = self.empty(id, from);
-        lane.begin_warming(fronts);
+        // Before where the archive begins nothing was seen.
+        if from > self.held.begin(id) && !lane.begin_warming(fronts) {
+            return Err(ReplayError::Unsure);
+        }
         let lane = self.filled(lane, id, from).await?;
         let mut lane = self.brought_to(lane, id, at).await?;
-        // Before where the archive begins nothing was seen.
-        let begins = from <= self.held.begin(id);
-        if lane.take_fronts(fronts) || begins { Ok(lane) } else { Err(ReplayError::Unsure) }
+        lane.take_fronts(fronts);
+        Ok(lane)
     }
 
     /// A lane at an offset where nobody knows the fronts: they follow from the records before. `guess` says how far back it is worth to
@@ -246,7 +249,11 @@ impl<'a> Replay<'a> {
     }
 
     fn limits(&self) -> Limits {
-        Limits { pending_events: GIVEN_ROWS, state_bytes: self.settings.state.as_usize() }
+        Limits {
+            pending_events: GIVEN_ROWS,
+            state_bytes: self.settings.state.as_usize(),
+            step_bytes: self.settings.max_transaction.as_usize(),
+        }
     }
 }
 

@@ -66,8 +66,6 @@ pub(super) struct StreamSide {
     pub(super) outputs: u64,
     /// How many events were late.
     pub(super) late: u64,
-    /// How many outputs were left out as they are parts.
-    pub(super) partial: u64,
     /// The lanes of which nothing is compared, as outputs say that their past is incomplete.
     pub(super) incomplete: BTreeSet<usize>,
 }
@@ -116,7 +114,6 @@ impl StreamSide {
             comparison: Comparison::default(),
             outputs: 0,
             late: 0,
-            partial: 0,
             incomplete: BTreeSet::new(),
         }
     }
@@ -130,9 +127,6 @@ impl StreamSide {
         if output.incomplete {
             self.incomplete.insert(output.lane);
             self.comparison.exclude(output.lane);
-        } else if output.partial {
-            self.partial += 1;
-            self.comparison.leave_out(place);
         } else {
             self.comparison.publish(place, output.content);
         }

@@ -323,6 +323,7 @@ fn records(
             definition: definition.clone(),
             checked: None,
             incomplete: false,
+            full: None,
         };
         let offset = position.offset;
         let changed = Changed { log: id.log.clone(), offset, from: None, to: definition, fronts: fronts.clone() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use platform::store::StoreError;
 use polars::prelude::*;
-use shared_logic::catalog::{INCOMPLETE, OUTPUT_ID, PARTIAL};
+use shared_logic::catalog::{INCOMPLETE, OUTPUT_ID};
 use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, PartitionFacts, RAW};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::stream::OutputPosition;
@@ -31,8 +31,6 @@ pub(super) struct Output {
     pub(super) content: Option<u64>,
     /// Whether it says that its past is incomplete.
     pub(super) incomplete: bool,
-    /// Whether it says that it is a part.
-    pub(super) partial: bool,
 }
 
 /// How outputs are told from others.
@@ -101,7 +99,7 @@ impl Written {
         let ranges: Vec<OffsetRange> = self.ranges.iter().filter(|range| range.from < range.to).cloned().collect();
         let Held { archive, source, files } = &self.held;
         let picked = Picked::new(archive, source, &[KEY, RAW], |name| {
-            [OUTPUT_ID, INCOMPLETE, PARTIAL, source.event_time.as_str()].contains(&name)
+            [OUTPUT_ID, INCOMPLETE, source.event_time.as_str()].contains(&name)
         })?;
         let places = Arc::new(Places::of(&self.ranges));
         for file in files.iter().filter(|file| may_hold(file, &ranges)) {
@@ -135,9 +133,7 @@ fn outputs(rows: &DataFrame, ids: &Ids, places: &Places, event_time: &str) -> Po
     let (offsets, named) = (rows.column(OFFSET)?.i64()?, rows.column(OUTPUT_ID)?.str()?);
     let (keys, payloads) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
     let times = rows.column(event_time)?.i64()?;
-    let flag = |name: &str| rows.column(name).ok().map(|column| column.bool()).transpose();
-    let (incomplete, partial) = (flag(INCOMPLETE)?, flag(PARTIAL)?);
-    let is_set = |flags: Option<&BooleanChunked>, row: usize| flags.and_then(|flags| flags.get(row)) == Some(true);
+    let incomplete = rows.column(INCOMPLETE).ok().map(|column| column.bool()).transpose()?;
     let output = |row: usize| {
         let (lane, position) = ids.parse(named.get(row)?)?;
         let range = *places.0.get(logs.get(row)?)?.get(&partitions.get(row)?)?;
@@ -148,8 +144,7 @@ fn outputs(rows: &DataFrame, ids: &Ids, places: &Places, event_time: &str) -> Po
             position,
             time_us: times.get(row)?,
             content: payloads.get(row).map(|payload| content_hash(keys.get(row), payload)),
-            incomplete: is_set(incomplete, row),
-            partial: is_set(partial, row),
+            incomplete: incomplete.and_then(|flags| flags.get(row)) == Some(true),
         })
     };
     Ok((0..rows.height()).filter_map(output).collect())

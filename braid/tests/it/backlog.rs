@@ -33,7 +33,7 @@ async fn records_wait_for_the_archive_where_the_broker_would_forget_them() {
     let mut told: BTreeMap<i32, i64> = partitions.iter().map(|partition| (*partition, 0)).collect();
     archived.commit(topic, &told).await.expect("committed");
 
-    let sender = source_topic::connect(&settings, source).await.expect("connects");
+    let sender = source_topic::connect(&settings, &catalog, source).await.expect("connects");
     let mut sending = tokio::spawn(send_all(sender, topic.to_owned()));
     // The archive of this test takes everything there is, time and again.
     let delivered = loop {
@@ -64,7 +64,7 @@ async fn a_broker_of_another_program_is_not_waited_for() {
     let source = &catalog.sources["views"];
     let (_kafka, settings) = broker(&catalog);
     // No process tells what is archived.
-    let sender = source_topic::connect(&settings, source).await.expect("connects");
+    let sender = source_topic::connect(&settings, &catalog, source).await.expect("connects");
     let delivered = send_all(sender, source.topic.clone()).await;
     assert_eq!(delivered.acknowledged, RECORDS as u64);
 }

@@ -32,7 +32,7 @@ async fn records_arrive_keyed_and_in_order() {
     let (_kafka, settings) = broker(&catalog);
 
     let keying = Keying::of(source);
-    let mut sender = source_topic::connect(&settings, source).await.expect("connects");
+    let mut sender = source_topic::connect(&settings, &catalog, source).await.expect("connects");
     let topic = source.topic.as_str();
     let line = |at: usize| format!("{{\"video_id\":\"video-{}\",\"n\":{at}}}", at % 7);
     for at in 0..RECORDS {
@@ -74,7 +74,7 @@ async fn a_record_that_does_not_arrive_is_named() {
     let catalog = catalog();
     let source = &catalog.sources["views"];
     let (_kafka, settings) = broker(&catalog);
-    let mut sender = source_topic::connect(&settings, source).await.expect("connects");
+    let mut sender = source_topic::connect(&settings, &catalog, source).await.expect("connects");
     let topic = source.topic.as_str();
     let too_large = vec![b'x'; 2 << 20];
     for (position, payload) in [(17, too_large.as_slice()), (18, b"{}".as_slice())] {
@@ -96,7 +96,7 @@ async fn a_broker_that_cannot_be_reached_is_named() {
         request_timeout: platform::settings::Span::from_millis(500),
         ..settings::Kafka::default()
     };
-    let Err(error) = source_topic::connect(&settings, &catalog.sources["views"]).await else {
+    let Err(error) = source_topic::connect(&settings, &catalog, &catalog.sources["views"]).await else {
         panic!("nothing listens there")
     };
     assert!(error.to_string().contains("127.0.0.1:9"), "{error:#}");

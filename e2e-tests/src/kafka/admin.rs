@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -76,6 +78,36 @@ pub async fn delete_records(brokers: &str, topic: &str, below: &BTreeMap<i32, i6
     Ok(())
 }
 
+/// Gives a topic other settings of its own, in place of all that it had.
+pub async fn alter_topic(brokers: &str, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+    let changed = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    let changed = settings.iter().fold(changed, |changed, (key, value)| changed.set(key, value));
+    for result in admin(brokers)?.alter_configs([&changed], &options()).await? {
+        result.map_err(|(_, code)| anyhow::anyhow!("cannot alter topic {topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// How many partitions a topic has.
+pub fn partitions_of(brokers: &str, topic: &str) -> Result<i32> {
+    let client: BaseConsumer = config(brokers).create()?;
+    known_partitions(&client, topic)
+}
+
+fn known_partitions(client: &BaseConsumer, topic: &str) -> Result<i32> {
+    let metadata = client.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;
+    let topic = metadata.topics().first().with_context(|| format!("the cluster does not know {topic}"))?;
+    Ok(i32::try_from(topic.partitions().len())?)
+}
+
+/// How many replicas of each partition of a topic are in sync.
+pub(super) fn in_sync(brokers: &str, topic: &str) -> Result<Vec<usize>> {
+    let client: BaseConsumer = config(brokers).create()?;
+    let metadata = client.fetch_metadata(Some(topic), ANSWER_TIMEOUT)?;
+    let topic = metadata.topics().first().with_context(|| format!("the cluster does not know {topic}"))?;
+    Ok(topic.partitions().iter().map(|partition| partition.isr().len()).collect())
+}
+
 /// Every committed record that the topic holds now.
 pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
     let consumer: BaseConsumer = config(brokers)
@@ -86,10 +118,10 @@ pub fn read_all(brokers: &str, topic: &str) -> Result<Vec<Found>> {
         // The end of a partition is told by an answer without a record, for which the broker waits this long.
         .set("fetch.wait.max.ms", "10")
         .create()?;
-    let partitions = super::end_offsets(brokers, topic)?.len();
+    let partitions = known_partitions(&consumer, topic)?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
-        list.add_partition_offset(topic, i32::try_from(partition)?, Offset::Beginning)?;
+        list.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&list)?;
     let (mut found, mut ended) = (Vec::new(), 0);

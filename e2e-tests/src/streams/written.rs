@@ -10,7 +10,7 @@ use super::front::is_mark;
 use super::log::parts;
 use super::murmur2::partition_of;
 use super::{Decided, Said};
-use crate::kafka::{Found, end_offsets, read_all};
+use crate::kafka::{Found, partitions_of, read_all};
 use crate::time::micros;
 
 /// How many differences are shown.
@@ -29,10 +29,6 @@ pub struct Stream {
     pub is_rekeying: bool,
     /// Whether it has a side output.
     pub has_late: bool,
-    /// Whether its topic gained partitions, so that outputs may say that they are partial.
-    pub has_grown: bool,
-    /// Whether its lanes were warmed behind a re-keying map: then they may not be sure of their past, and say so.
-    pub may_be_unsure: bool,
 }
 
 /// Something that a stream has written.
@@ -74,14 +70,12 @@ impl Stream {
             topic: format!("{stage}-{name}"),
             is_rekeying: false,
             has_late: true,
-            has_grown: false,
-            may_be_unsure: false,
         }
     }
 
     /// Reads all that is committed. Each output must stand there once and in the order of positions, with its headers.
     pub fn read(&self, brokers: &str) -> Result<Vec<Written>> {
-        let partitions = i32::try_from(end_offsets(brokers, &self.topic)?.len())?;
+        let partitions = partitions_of(brokers, &self.topic)?;
         let mut all = Vec::new();
         self.take(&mut all, read_all(brokers, &self.topic)?, false, partitions)?;
         if self.has_late {
@@ -176,14 +170,8 @@ impl Stream {
             Said::Output { time_us, key, fields } => {
                 ensure!(!written.is_late, "an output is expected");
                 ensure!(written.found.key == *key, "the key is {:?} instead of {key:?}", written.found.key);
-                let mut document = written.json()?;
-                let said = document.as_object_mut().context("no object")?;
-                if self.has_grown {
-                    said.shift_remove("partial");
-                }
-                if self.may_be_unsure {
-                    said.shift_remove("incomplete");
-                }
+                let document = written.json()?;
+                let said = document.as_object().context("no object")?;
                 let names = ["output_id", "output_time"].into_iter().chain(fields.keys().map(String::as_str));
                 let names: Vec<&str> = names.collect();
                 ensure!(said.keys().eq(&names), "expected the fields {names:?}");

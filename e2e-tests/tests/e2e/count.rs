@@ -9,4 +9,5 @@ mod handover;
 mod late_duplicates;
 mod second_observer;
 mod sixty_days;
+mod sketches;
 mod training_set;

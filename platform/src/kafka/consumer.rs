@@ -179,7 +179,8 @@ impl Consumer {
     }
 
     /// Stops fetching these partitions. Records of them that are already fetched are dropped, and fetched again after
-    /// [`Consumer::resume`].
+    /// [`Consumer::resume`]. If nothing is fetched on a connection for a minute, it can break without being counted in
+    /// [`Consumer::losses`].
     ///
     /// # Errors
     ///

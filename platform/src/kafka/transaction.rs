@@ -27,6 +27,9 @@ use crate::{failpoints, settings};
 
 /// After how long the broker ends a transaction that nobody ends.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// After how long a record is given up that a topic does not take. librdkafka looks every second, so it is known which topic that is
+/// before the transaction's time is up.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the broker may take to fence the producer before, and end its transaction.
 const INIT_WITHIN: Duration = Duration::from_secs(15);
 /// The largest record that is handed to a broker, in bytes, unless `[kafka.client]` says otherwise.
@@ -218,7 +221,7 @@ async fn blocking<T: Send + 'static>(
 
 fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
     let mut config = client_config(settings);
-    let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
+    let (timeout_ms, record_ms) = (TRANSACTION_TIMEOUT.as_millis().to_string(), RECORD_TIMEOUT.as_millis().to_string());
     // As Kafka's own clients partition, so records with the same key meet in one partition.
     config.set("partitioner", "murmur2_random");
     // A commit sends what is waiting at once.
@@ -229,7 +232,7 @@ fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
         config.set("message.max.bytes", MESSAGE_BYTES_MAX);
     }
     config.set("transactional.id", transactional_id);
-    config.set("transaction.timeout.ms", &timeout_ms).set("message.timeout.ms", &timeout_ms);
+    config.set("transaction.timeout.ms", &timeout_ms).set("message.timeout.ms", &record_ms);
     config.set("enable.idempotence", "true").set("acks", "all");
     config
 }
@@ -260,7 +263,14 @@ fn is_denied(code: RDKafkaErrorCode) -> bool {
     matches!(code, ClusterAuthorizationFailed | TopicAuthorizationFailed | TransactionalIdAuthorizationFailed)
 }
 
-/// Receives librdkafka's delivery reports, on its thread: the first refusal of each topic.
+/// The topic that a transaction may not write to, if a line of librdkafka's log says it; it is said nowhere else.
+fn denied_topic(facility: &str, line: &str) -> Option<String> {
+    let is_denied = facility == "ADDPARTS" && line.ends_with("Topic authorization failed");
+    let (_, rest) = line.split_once("partition \"").filter(|_| is_denied)?;
+    rest.split_once('"').map(|(topic, _)| topic.to_owned())
+}
+
+/// Receives librdkafka's reports, on its thread: the first refusal of each topic.
 #[derive(Default)]
 struct Reports {
     refused: Mutex<BTreeMap<String, RDKafkaErrorCode>>,
@@ -271,10 +281,17 @@ impl Reports {
     fn refused(&self) -> Option<(String, RDKafkaErrorCode)> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
     }
+
+    fn note(&self, topic: String, code: RDKafkaErrorCode) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(topic).or_insert(code);
+    }
 }
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if let Some(topic) = denied_topic(facility, line) {
+            self.note(topic, RDKafkaErrorCode::TopicAuthorizationFailed);
+        }
         log_line(level as i32, facility, line);
     }
 
@@ -294,8 +311,7 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
         let Err((error, message)) = result else { return };
         let Some(code) = error.rdkafka_error_code() else { return };
         if !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-            let topic = rdkafka::Message::topic(message).to_owned();
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(topic).or_insert(code);
+            self.note(rdkafka::Message::topic(message).to_owned(), code);
         }
     }
 }
@@ -303,6 +319,23 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_topic_is_named_that_may_not_be_written_to() {
+        let line = |why: &str| {
+            format!("[thrd:main]: 127.0.0.1:9092/1: Failed to add partition \"a.b-c\" [3] to transaction: {why}")
+        };
+        assert_eq!(denied_topic("ADDPARTS", &line("Broker: Topic authorization failed")), Some("a.b-c".to_owned()));
+        assert_eq!(denied_topic("ADDPARTS", &line("Broker: Operation not attempted")), None, "another one is");
+        assert_eq!(denied_topic("FAIL", &line("Broker: Topic authorization failed")), None);
+    }
+
+    #[test]
+    fn what_a_topic_does_not_take_is_known_before_the_transaction_is_given_up() {
+        let config = config(&settings::Kafka::default(), "id");
+        let ms: u64 = config.get("message.timeout.ms").and_then(|ms| ms.parse().ok()).expect("a number");
+        assert!(Duration::from_millis(ms) + Duration::from_secs(1) < TRANSACTION_TIMEOUT);
+    }
 
     #[test]
     fn a_record_that_a_topic_takes_by_default_is_not_too_large_for_the_client() {

@@ -15,11 +15,14 @@ pub struct Streams {
     pub linger: Span,
     /// The most outputs that are decided at a time, and the most records of a transaction, about. Default 8,192.
     pub max_outputs: usize,
+    /// The most bytes of outputs that are decided at a time, and of a transaction, about; at most `pending`. Default `16MiB`.
+    pub max_transaction: Size,
     /// The memory for the outputs of one lane that are decided and not published. At this limit it stops reading. Default `64MiB`.
     pub pending: Size,
-    /// The memory for what the streams of one lane remember. At this limit it stops. Default `1GiB`.
+    /// The memory for what streams remember, of all lanes of a process together. At this limit lanes stop reading until others need
+    /// less; those go on that take no more than an even share of half of it. Default `1GiB`.
     pub state: Size,
-    /// The shortest time between the begins of two transactions. Default `20ms`.
+    /// The shortest time between the begins of two transactions, at most `max_interval`. Default `20ms`.
     pub min_interval: Span,
     /// The longest: the time between two adapts to what transactions take. Default `1s`.
     pub max_interval: Span,
@@ -45,6 +48,7 @@ impl Default for Streams {
             max_rows: 8_192,
             linger: Span::from_millis(10),
             max_outputs: 8_192,
+            max_transaction: Size::from_mib(16),
             pending: Size::from_mib(64),
             state: Size::from_mib(1_024),
             min_interval: Span::from_millis(20),
@@ -64,9 +68,17 @@ impl Streams {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         at_least_one("streams.max_rows", self.max_rows as u64)?;
         at_least_one("streams.max_outputs", self.max_outputs as u64)?;
-        at_least_one("streams.pending", self.pending.bytes())?;
+        at_least_one("streams.max_transaction", self.max_transaction.bytes())?;
+        if self.max_transaction > self.pending {
+            // What an offset causes would wait for its end to be decided, and the lane for room to decide it.
+            return Err(SettingsError::invalid("streams.max_transaction", "must be at most streams.pending"));
+        }
         at_least_one("streams.state", self.state.bytes())?;
         at_least_one("streams.snapshot_records", self.snapshot_records)?;
+        not_zero("streams.min_interval", self.min_interval)?;
+        if self.min_interval > self.max_interval {
+            return Err(SettingsError::invalid("streams.min_interval", "must be at most streams.max_interval"));
+        }
         not_zero("streams.progress_every", self.progress_every)?;
         not_zero("streams.mark_every", self.mark_every)?;
         not_zero("streams.snapshot_every", self.snapshot_every)

@@ -83,6 +83,16 @@ fn values_of_the_wrong_type_are_refused_with_their_place() {
 }
 
 #[test]
+fn the_time_between_transactions_of_lanes_lies_between_bounds_that_fit() {
+    let text = refusal("", &[], &[("streams.min_interval", "0s")]);
+    assert_eq!(text, "setting streams.min_interval must be longer than zero");
+    let text = refusal("", &[], &[("streams.min_interval", "2s")]);
+    assert_eq!(text, "setting streams.min_interval must be at most streams.max_interval");
+    let both = [("streams.min_interval", "2s"), ("streams.max_interval", "2s")];
+    load("", &[], &both).expect("always two seconds");
+}
+
+#[test]
 fn optional_keys_can_be_set() {
     let settings = load("", &[("BRAID__TELEMETRY__LISTEN", "127.0.0.1:0")], &[]).expect("loads");
     assert_eq!(settings.telemetry.listen.map(|address| address.port()), Some(0));

@@ -128,6 +128,30 @@ fn a_new_assignment_never_delivers_what_was_fetched_for_an_old_one() {
 }
 
 #[test]
+fn a_partition_that_is_paused_as_soon_as_it_is_assigned_waits() {
+    let cluster = Cluster::with_topic("views", 2);
+    cluster.produce("views", 0, 0, 500);
+    cluster.produce("views", 1, 0, 500);
+    let mut consumer = Consumer::new(&cluster.settings, "views").expect("a consumer");
+    for from in [0, 100] {
+        consumer.assign(&BTreeMap::from([(0, from), (1, from)])).expect("assigned");
+        consumer.pause(&[0]).expect("paused");
+        let mut seen = Seen::default();
+        until("the end of partition 1", || {
+            seen.poll(&mut consumer, 50);
+            seen.ends.contains_key(&1)
+        });
+        assert_eq!(seen.of(0), Vec::<i64>::new());
+        consumer.resume(&[0]).expect("resumed");
+        until("the end of partition 0", || {
+            seen.poll(&mut consumer, 50);
+            seen.ends.contains_key(&0)
+        });
+        assert_eq!(seen.of(0), (from..500).collect::<Vec<i64>>());
+    }
+}
+
+#[test]
 fn a_paused_partition_goes_on_where_it_stood() {
     let cluster = Cluster::with_topic("views", 2);
     cluster.produce("views", 0, 0, 500);

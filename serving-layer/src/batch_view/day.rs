@@ -17,7 +17,7 @@ use super::segment::{Origin, Pick, Segment, SegmentError};
 use super::shelf::Shelf;
 use super::{Counted, ViewError};
 
-/// How many rows of a file are taken at once.
+/// How many rows of a file are taken at once. A row with sketches counts for as many as these weigh.
 const CHUNK_ROWS: usize = 32 * 1024;
 
 /// Collects the rows of a day.
@@ -53,8 +53,9 @@ impl DayBuilder {
             |source| StoreError::Frame { operation: "read the rows of a day", table: self.table.clone(), source };
         // The plan, which made these partials, has another name for the column.
         rows.rename(batch_view::BUCKET, partial::BUCKET.into()).map_err(unread)?;
-        for from in (0..rows.height()).step_by(CHUNK_ROWS) {
-            let chunk = rows.slice(from as i64, CHUNK_ROWS);
+        let at_once = (CHUNK_ROWS / metric.weight()).max(1);
+        for from in (0..rows.height()).step_by(at_once) {
+            let chunk = rows.slice(from as i64, at_once);
             for set in grouping_sets(metric.by.len()) {
                 let partials = Partials::of_frame(source, metric, &chunk, |column| set & (1 << column) != 0);
                 let partials = partials.map_err(unread)?;
@@ -99,10 +100,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
         (name.as_str().into(), key_type(kind))
     });
-    let measures = metric.measures.iter().map(|measure| {
-        let dtype = measure.kind.value_type().table_type();
-        (measure.name.as_str().into(), dtype)
-    });
+    let measures = metric.measures.iter().map(|measure| (measure.name.as_str().into(), measure.kind.column_type()));
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()
 }
 

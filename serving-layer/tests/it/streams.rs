@@ -19,7 +19,7 @@ const LIST: &str = "/v1/streams";
 const NOTHING_PUBLISHED: &str = "nothing of partition 1 is published: is `speed-layer` running, with this catalog?";
 
 /// The progress of a lane: a record of the progress topic.
-fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
+fn progress(offset: i64, definition: &str, incomplete: bool, full: Option<&str>) -> Written {
     let published = Published {
         log: "payments-log".to_owned(),
         position: OutputPosition { offset, n: 1 },
@@ -27,6 +27,7 @@ fn progress(offset: i64, definition: &str, incomplete: bool) -> Written {
         definition: definition.parse().expect("a hash"),
         checked: None,
         incomplete,
+        full: full.map(str::to_owned),
     };
     let payload = serde_json::to_vec(&published).expect("plain data");
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }
@@ -57,7 +58,7 @@ async fn server() -> TestServer {
         }
     }
     for offset in [3, 7] {
-        server.topics.write(PROGRESS, 0, progress(offset, definition.as_str(), false));
+        server.topics.write(PROGRESS, 0, progress(offset, definition.as_str(), false, None));
     }
     server.topics.write(
         PROGRESS,
@@ -118,7 +119,7 @@ async fn the_status_says_it_in_short() {
         "stopped": [NOTHING_PUBLISHED], "warnings": [],
     }]);
     assert_eq!(status["streams"], expected);
-    server.topics.write(PROGRESS, 1, progress(9, definition.as_str(), false));
+    server.topics.write(PROGRESS, 1, progress(9, definition.as_str(), false, None));
     let status = server.until("/v1/status", |_, status| status["streams"][0]["behind"] == 4).await;
     assert_eq!(status["streams"][0]["published_at"], "2026-04-24T09:00:00.007Z", "the oldest of both");
     assert_eq!(status["streams"][0]["stopped"], json!([]));
@@ -128,7 +129,7 @@ async fn the_status_says_it_in_short() {
 async fn what_an_operator_should_know_is_a_warning() {
     let server = server().await;
     server.topics.takes_timestamps.store(true, Ordering::SeqCst);
-    server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef", true));
+    server.topics.write(PROGRESS, 1, progress(9, "0123456789abcdef", true, None));
     let warned = |_: u16, list: &Value| list["streams"][0]["warnings"].as_array().is_some_and(|all| all.len() == 2);
     let list = server.until(LIST, warned).await;
     let warnings = &list["streams"][0]["warnings"];
@@ -136,6 +137,19 @@ async fn what_an_operator_should_know_is_a_warning() {
     assert!(warnings[1].as_str().expect("text").contains("incomplete past"), "{warnings}");
     let stopped = &list["streams"][0]["stopped"];
     assert!(stopped[0].as_str().expect("text").contains("partition 1 was decided by another definition"), "{stopped}");
+}
+
+#[tokio::test]
+async fn a_lane_without_room_names_the_stream_that_fills_the_memory() {
+    let server = server().await;
+    let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
+    let full = progress(7, definition.as_str(), false, Some("alerts"));
+    server.topics.write(PROGRESS, 0, full);
+    let says = |list: &Value, text: &str| list["streams"][0]["stopped"].to_string().contains(text);
+    let list = server.until(LIST, |_, list| says(list, "stream `alerts` fills the memory of lanes")).await;
+    assert_eq!(list["streams"][0]["warnings"], json!([]));
+    server.topics.write(PROGRESS, 0, progress(8, definition.as_str(), false, None));
+    server.until(LIST, |_, list| !says(list, "fills the memory")).await;
 }
 
 #[tokio::test]
@@ -150,7 +164,7 @@ async fn what_a_lane_has_noted_is_said_until_it_publishes_again() {
     let noted = "partition 0 cannot go on since 1970-01-01T00:00:00Z: the state takes 9 bytes";
     server.until("/v1/status", |_, status| says(status, noted)).await;
     let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
-    let later = Written { timestamp_ms: tried_us / 1_000 + 1, ..progress(8, definition.as_str(), false) };
+    let later = Written { timestamp_ms: tried_us / 1_000 + 1, ..progress(8, definition.as_str(), false, None) };
     server.topics.write(PROGRESS, 0, later);
     let status = server.until("/v1/status", |_, status| !says(status, "partition 0")).await;
     assert!(says(&status, "partition 1"), "{status}");

@@ -28,14 +28,21 @@ pub struct Metric {
     pub derived: Vec<Derived>,
 }
 
+impl Metric {
+    /// For how many partials of numbers one of its partials counts, where the memory of many is bounded.
+    pub fn weight(&self) -> usize {
+        1 + self.measures.iter().map(|measure| measure.kind.weight()).sum::<usize>()
+    }
+}
+
 /// One column of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
     /// The measure's name.
     pub name: String,
-    /// How partial values merge, and in which number type.
+    /// How partial values merge, and in which type.
     pub kind: MeasureKind,
-    /// What is aggregated, a row-wise expression of type int or float; `None` only for `count()`.
+    /// What is aggregated, a row-wise expression of a type that the measure takes; `None` only for `count()`.
     pub of: Option<Expression>,
 }
 

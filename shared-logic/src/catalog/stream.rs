@@ -17,8 +17,6 @@ pub const WINDOW_END: &str = "window_end";
 pub const SESSION_START: &str = "session_start";
 /// The last event of a session.
 pub const SESSION_END: &str = "session_end";
-/// True of a window or session of which another partition has a part; else left out.
-pub const PARTIAL: &str = "partial";
 /// The rule that an alert is of.
 pub const RULE: &str = "rule";
 /// The offset of the event that an alert is about.
@@ -33,9 +31,9 @@ pub const INCOMPLETE: &str = "incomplete";
 /// The fields that outputs of maps have besides those that the catalog names.
 pub(super) const OF_MAPS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, INCOMPLETE];
 /// Those of windows.
-pub(super) const OF_WINDOWS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, WINDOW_START, WINDOW_END, PARTIAL, INCOMPLETE];
+pub(super) const OF_WINDOWS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, WINDOW_START, WINDOW_END, INCOMPLETE];
 /// Those of sessions.
-pub(super) const OF_SESSIONS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, SESSION_START, SESSION_END, PARTIAL, INCOMPLETE];
+pub(super) const OF_SESSIONS: &[&str] = &[OUTPUT_ID, OUTPUT_TIME, SESSION_START, SESSION_END, INCOMPLETE];
 /// Those of detectors.
 pub(super) const OF_DETECTORS: &[&str] =
     &[OUTPUT_ID, OUTPUT_TIME, RULE, JUDGED_OFFSET, LOOKED_AT, TRUNCATED, INCOMPLETE];

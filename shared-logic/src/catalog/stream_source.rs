@@ -3,7 +3,7 @@
 use super::definition;
 use super::source::{Source, Start};
 use super::stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, SESSION_END, SESSION_START, Stream,
+    Detect, INCOMPLETE, JUDGED_OFFSET, Map, OUTPUT_ID, OUTPUT_TIME, RULE, SESSION_END, SESSION_START, Stream,
     StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
 };
 use super::{Derived, Measure};
@@ -77,12 +77,10 @@ fn fields(stream: &Stream, from: &Source) -> Vec<Field> {
         StreamKind::Window(window) => {
             fields.extend([instant(WINDOW_START), instant(WINDOW_END)]);
             fields.extend(aggregated(from, &window.by, &window.measures, &window.derived));
-            fields.push(flag(PARTIAL));
         }
         StreamKind::Session(session) => {
             fields.extend([instant(SESSION_START), instant(SESSION_END)]);
             fields.extend(aggregated(from, &session.by, &session.measures, &session.derived));
-            fields.push(flag(PARTIAL));
         }
         StreamKind::Detect(_) => {
             fields

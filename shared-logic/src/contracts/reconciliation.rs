@@ -106,8 +106,6 @@ pub struct StreamCheck {
     pub different: u64,
     /// The first of these, by partition and position.
     pub first: Vec<OutputDifference>,
-    /// How many outputs are not compared as they hold only one partition's part of a window or session.
-    pub partial: u64,
     /// What was not compared.
     pub not_compared: Vec<NotCompared>,
     /// T12: how many keys were seen in several partitions: of the keys by which the source's records have to be divided.

@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::{Grouped, Plan};
-use crate::measure::{MeasureKind, Value};
+use crate::measure::MeasureKind;
 use crate::partial::BUCKET;
-use crate::schema::FieldType;
 
 impl Plan {
     /// Those of the events that are `wanted`, or all of them → rows of a batch view: the columns and the order of
@@ -62,22 +61,10 @@ impl Plan {
         let column = |column: &Column| match measures.get(column.name().as_str()) {
             None => column.clone(),
             Some(_) if column.name().as_str() == name => Column::new(name.into(), &values),
-            Some(kind) => of_no_event(*kind, column.name().clone(), values.len()),
+            Some(kind) => kind.column(column.name(), &vec![kind.identity(); values.len()]),
         };
         let others = DataFrame::new(values.len(), keys.columns().iter().map(column).collect())?;
         rows.vstack(&others)
-    }
-}
-
-/// A column of the value that a measure has of no event.
-fn of_no_event(kind: MeasureKind, name: PlSmallStr, rows: usize) -> Column {
-    match kind.identity() {
-        Value::Int(_) => Column::new_scalar(name, Scalar::new(DataType::Int64, AnyValue::Int64(0)), rows),
-        Value::Float(x) => Column::new_scalar(name, Scalar::new(DataType::Float64, AnyValue::Float64(x)), rows),
-        Value::Null | Value::Overflow => {
-            let dtype = if kind.value_type() == FieldType::Int { DataType::Int64 } else { DataType::Float64 };
-            Column::full_null(name, rows, &dtype)
-        }
     }
 }
 
@@ -87,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
+    use crate::measure::Value;
 
     const CATALOG: &str = r#"
 [sources.s]
@@ -106,12 +94,21 @@ one = "sum(n)"
 other = "sum(m)"
 least = "min(n)"
 "#;
+    const SKETCHES: &str = "keys = \"distinct(m)\"\nspread = \"quantile(n)\"\n";
 
     /// `k`, `n` and `m` of an event of the first minute.
     type Row = (Option<&'static str>, Option<i64>, Option<i64>);
 
     fn plan() -> Plan {
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        plan_of(CATALOG)
+    }
+
+    fn with_sketches() -> Plan {
+        plan_of(&format!("{CATALOG}{SKETCHES}"))
+    }
+
+    fn plan_of(text: &str) -> Plan {
+        let catalog = Catalog::parse(text).expect("a valid catalog");
         Plan::new(&catalog.sources["s"], &catalog.metrics["m"])
     }
 
@@ -190,7 +187,7 @@ least = "min(n)"
             parts in prop::collection::vec(prop::collection::vec(row(), 1..8), 1..6),
             merged in prop::collection::vec(any::<bool>(), 6),
         ) {
-            let plan = plan();
+            let plan = with_sketches();
             let all: Vec<Row> = parts.iter().flatten().copied().collect();
             let mut rows: Option<DataFrame> = None;
             for (part, merges) in parts.iter().zip(merged) {
@@ -211,7 +208,7 @@ least = "min(n)"
         fn rows_are_in_the_order_of_their_keys_and_of_events_that_are_wanted(
             rows in prop::collection::vec((row(), any::<bool>()), 0..20),
         ) {
-            let plan = plan();
+            let plan = with_sketches();
             let (all, wanted): (Vec<Row>, Vec<bool>) = rows.into_iter().unzip();
             let of_wanted = plan.view_rows(events(&all), Some(&wanted)).expect("planned");
             let keys: Vec<Option<String>> =

@@ -5,30 +5,34 @@ const OUTPUT: usize = 8;
 
 /// What is left of a step.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
+pub(super) struct Budget {
+    looks: usize,
+    bytes: usize,
+}
 
 impl Budget {
-    /// For about that many outputs, at least one.
-    pub(super) fn of_outputs(outputs: usize) -> Budget {
-        Budget(outputs.max(1).saturating_mul(OUTPUT))
+    /// For about that many outputs, at least one, which take about so many bytes.
+    pub(super) fn of_outputs(outputs: usize, bytes: usize) -> Budget {
+        Budget { looks: outputs.max(1).saturating_mul(OUTPUT), bytes: bytes.max(1) }
     }
 
     /// For anything.
     pub(super) fn unlimited() -> Budget {
-        Budget(usize::MAX)
+        Budget { looks: usize::MAX, bytes: usize::MAX }
     }
 
     pub(super) fn is_spent(&self) -> bool {
-        self.0 == 0
+        self.looks == 0 || self.bytes == 0
     }
 
     /// Something small was done.
     pub(super) fn look(&mut self) {
-        self.0 = self.0.saturating_sub(1);
+        self.looks = self.looks.saturating_sub(1);
     }
 
-    /// An output was made.
-    pub(super) fn output(&mut self) {
-        self.0 = self.0.saturating_sub(OUTPUT);
+    /// An output was made that takes so many bytes.
+    pub(super) fn output(&mut self, bytes: usize) {
+        self.looks = self.looks.saturating_sub(OUTPUT);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

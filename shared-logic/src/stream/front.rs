@@ -5,12 +5,18 @@
 //! records and marks raise, and the partition's front is the least of them. So nothing is late because another lane is ahead.
 //!
 //! A front never falls: what was closed stays closed.
+//!
+//! - `known`: what was known of upstream partitions at an earlier offset.
 
-use std::collections::BTreeMap;
+mod known;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::known::{Before, Turn};
 use crate::log::{PartitionId, topic_of};
 
 /// The partition of a log from which a re-keying map has made a record.
@@ -56,10 +62,14 @@ struct Upstreams {
     topic: String,
     /// How many of them there are; 0 before the first mark.
     partitions: i32,
-    /// The offset of the mark that said so first.
-    since: i64,
     /// Those that were seen, by the number of the partition that they read.
     seen: BTreeMap<i32, Seen>,
+    /// The first offset at which `turns` still say what was known.
+    #[serde(default = "at_no_offset")]
+    known_from: i64,
+    /// What was known before, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    turns: VecDeque<Turn>,
 }
 
 /// How far a lane has come in what it has written into a partition.
@@ -70,8 +80,11 @@ struct Seen {
     front_us: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     idle: bool,
-    /// The offset of its last record or mark.
-    last: i64,
+}
+
+/// Where fronts were written that remember no turns.
+fn at_no_offset() -> i64 {
+    i64::MAX
 }
 
 impl Fronts {
@@ -117,22 +130,11 @@ impl Fronts {
         self.front_us = self.front_us.max(lanes.least(None));
     }
 
-    /// T8: what is known at `offset` from what was known later: the lanes that were not seen since, and how many there are.
-    pub(super) fn known_at(&self, offset: i64) -> Fronts {
-        let upstream = self.upstream.as_ref().map(|lanes| {
-            let seen = lanes.seen.iter().filter(|(_, seen)| seen.last < offset);
-            let seen = seen.map(|(partition, seen)| (*partition, seen.clone())).collect();
-            // Otherwise the next mark says how many there are.
-            let known = if lanes.since < offset { lanes.clone() } else { Upstreams::default() };
-            Upstreams { seen, ..known }
-        });
-        Fronts { front_us: None, upstream }
-    }
-
-    /// How far the front may have come where it is not known, since some lane was not seen: as far as the first of the others.
-    pub(super) fn most_us(&self) -> Option<i64> {
-        let lanes = self.upstream.as_ref().filter(|_| self.front_us.is_none());
-        lanes.and_then(|lanes| lanes.seen.values().map(|seen| seen.front_us).max().flatten())
+    /// T8: what was known before the record at `offset`, as far as a lane needs it that is warmed from there on: who was idle. Gives
+    /// as well whether that is not forgotten. A partition that no map re-keys needs nothing.
+    pub(super) fn known_at(&self, offset: i64) -> (Fronts, bool) {
+        let (upstream, is_known) = self.upstream.as_ref().map(|lanes| lanes.known_at(offset)).unzip();
+        (Fronts { front_us: None, upstream }, is_known.unwrap_or(true))
     }
 }
 
@@ -168,39 +170,59 @@ impl Upstreams {
         }
     }
 
-    /// An event of a log that is not the known one comes before that log's first mark, and moves nothing.
     fn event(&mut self, offset: i64, upstream: &Upstream, time_us: i64) {
-        let seen = self.seen.entry(upstream.partition).or_insert_with(|| Seen {
-            log: upstream.log.to_string(),
-            front_us: None,
-            idle: false,
-            last: offset,
-        });
-        if *seen.log == *upstream.log {
-            (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(Some(time_us)), false, offset);
+        self.known_from = self.known_from.min(offset);
+        match self.seen.get_mut(&upstream.partition) {
+            Some(seen) if *seen.log == *upstream.log => {
+                seen.front_us = seen.front_us.max(Some(time_us));
+                if mem::take(&mut seen.idle) {
+                    self.turn(offset, Before::Idle(upstream.partition));
+                }
+            }
+            // An event of a log that is not the known one comes before that log's first mark, and moves nothing.
+            Some(_) => {}
+            None => {
+                let seen = Seen { log: upstream.log.to_string(), front_us: Some(time_us), idle: false };
+                self.seen.insert(upstream.partition, seen);
+                self.turn(offset, Before::Unseen(upstream.partition));
+            }
         }
     }
 
     fn mark(&mut self, offset: i64, mark: &Mark, front_us: Option<i64>) {
-        let topic = topic_of(&mark.log);
-        let known = self.seen.get_mut(&mark.partition);
+        self.known_from = self.known_from.min(offset);
+        let (topic, partition) = (topic_of(&mark.log), mark.partition);
+        let known = self.seen.get_mut(&partition);
         let is_new = known.as_ref().is_none_or(|seen| seen.log != mark.log);
         match known {
             Some(seen) if !is_new => {
-                (seen.front_us, seen.idle, seen.last) = (seen.front_us.max(front_us), mark.idle, offset);
+                seen.front_us = seen.front_us.max(front_us);
+                let was_idle = mem::replace(&mut seen.idle, mark.idle);
+                if was_idle != mark.idle {
+                    self.turn(offset, if was_idle { Before::Idle(partition) } else { Before::Awake(partition) });
+                }
             }
             // A lane of the incarnation before says nothing more.
             Some(seen) if is_later_incarnation(&seen.log, &mark.log) => return,
             _ => {
-                let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle, last: offset };
-                self.seen.insert(mark.partition, seen);
+                let seen = Seen { log: mark.log.clone(), front_us, idle: mark.idle };
+                let before = match self.seen.insert(partition, seen) {
+                    Some(Seen { log, idle, .. }) => Before::Of { partition, log, idle },
+                    None => Before::Unseen(partition),
+                };
+                self.turn(offset, before);
             }
         }
-        if self.topic.is_empty() || (is_new && self.topic != topic) {
-            (self.topic, self.partitions, self.since) = (topic.to_owned(), mark.partitions, offset);
-            self.seen.retain(|partition, _| *partition < mark.partitions);
-        } else if self.topic == topic && self.partitions < mark.partitions {
-            (self.partitions, self.since) = (mark.partitions, offset);
+        let is_other = self.topic.is_empty() || (is_new && self.topic != topic);
+        if is_other || (self.topic == topic && self.partitions < mark.partitions) {
+            let topic = mem::replace(&mut self.topic, topic.to_owned());
+            let partitions = mem::replace(&mut self.partitions, mark.partitions);
+            self.turn(offset, Before::Read { topic, partitions });
+        }
+        if is_other {
+            for (partition, Seen { log, idle, .. }) in self.seen.split_off(&mark.partitions) {
+                self.turn(offset, Before::Of { partition, log, idle });
+            }
         }
     }
 }

@@ -43,7 +43,6 @@ pub struct Lane {
     given_to: i64,
     inside: Option<Inside>,
     incomplete: bool,
-    warming: Option<Warming>,
 }
 
 /// A stream in one partition.
@@ -68,17 +67,6 @@ struct Inside {
     stream: usize,
 }
 
-/// A lane that is warmed (T8).
-#[derive(Debug)]
-struct Warming {
-    /// The earliest event time that its state can hold in the end.
-    need_us: i64,
-    /// How far the front may have come while it was not known.
-    most_us: Option<i64>,
-    /// Whether some event may have been late although it is not known to be.
-    is_unsure: bool,
-}
-
 /// How much a lane may hold (T10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -86,6 +74,8 @@ pub struct Limits {
     pub pending_events: usize,
     /// The most memory of the state of all streams together, in bytes; more than 16 GiB are taken for 16 GiB.
     pub state_bytes: usize,
+    /// About the most bytes of the outputs that one step decides.
+    pub step_bytes: usize,
 }
 
 /// Whether a lane has something left to decide.
@@ -165,7 +155,6 @@ impl Lane {
             given_to: at,
             inside: None,
             incomplete: false,
-            warming: None,
         }
     }
 
@@ -174,12 +163,15 @@ impl Lane {
         self.recent.judge(sightings);
     }
 
-    /// T8: tells a lane without state that is to be warmed the fronts at `published`. Of a re-keyed source it takes from them what
-    /// was known at its cursor: the upstream partitions that were not seen since.
-    pub fn begin_warming(&mut self, fronts: &Fronts) {
-        self.fronts = fronts.known_at(self.cursor);
-        let need_us = self.plan.horizon_us(fronts).unwrap_or(i64::MIN);
-        self.warming = Some(Warming { need_us, most_us: None, is_unsure: false });
+    /// T8: tells a lane without state that is to be warmed the fronts at `published`. Of a re-keyed source it takes from them which
+    /// upstream partitions were idle at its cursor.
+    ///
+    /// Gives whether that is known. If it is not, too much has changed since: some event may be taken that was late, and the past is
+    /// incomplete.
+    pub fn begin_warming(&mut self, fronts: &Fronts) -> bool {
+        let (known, is_known) = fronts.known_at(self.cursor);
+        self.fronts = known;
+        is_known
     }
 
     /// Takes records, which are those behind the last ones.
@@ -195,14 +187,18 @@ impl Lane {
         if pending > 0 && pending + records.offsets.len() > self.limits.pending_events {
             return Err(LaneError::Pending { pending });
         }
-        self.judge_memory()?;
+        self.has_room()?;
         let rows = self.plan.rows.rows(records, &mut self.recent);
         self.given.push_back(rows.map_err(|source| LaneError::Evaluate { from, source })?);
         self.given_to = to;
         Ok(())
     }
 
-    fn judge_memory(&self) -> Result<(), LaneError> {
+    /// Whether the state has not reached [`Limits::state_bytes`].
+    ///
+    /// # Errors
+    /// [`LaneError::Full`] if it has.
+    pub fn has_room(&self) -> Result<(), LaneError> {
         let of_streams = self.bytes();
         let bytes: usize = of_streams.iter().sum();
         if bytes <= self.limits.state_bytes {
@@ -217,13 +213,18 @@ impl Lane {
         self.given.iter().map(|rows| rows.offsets.len()).sum::<usize>() - self.row
     }
 
-    /// T10: decides what was given, until about `outputs_max` outputs are added to `out`. There may be as many more as one event of
-    /// a detector makes.
+    /// T10: decides what was given, until about `outputs_max` outputs, or [`Limits::step_bytes`] of them, are added to `out`. There may
+    /// be as many more as one event of a detector makes. A step that begins inside of an offset ends with it at the latest, so that it is
+    /// known where everything is decided that the offset causes.
     pub fn step(&mut self, outputs_max: usize, out: &mut Vec<Decided>) -> Progress {
-        let mut budget = Budget::of_outputs(outputs_max);
+        let mut budget = Budget::of_outputs(outputs_max, self.limits.step_bytes);
+        let begins_inside = self.inside.is_some();
         while !budget.is_spent() {
             if !self.advance(&mut budget, out) {
                 return Progress::Idle;
+            }
+            if begins_inside && self.inside.is_none() {
+                break;
             }
         }
         if self.given.is_empty() { Progress::Idle } else { Progress::More }
@@ -258,9 +259,6 @@ impl Lane {
             return;
         }
         let (front_us, before) = (self.fronts.front_us(), out.len());
-        if let Some(warming) = &mut self.warming {
-            warming.see(&self.fronts, rows.times_us[row], self.plan.lateness_us);
-        }
         for (at, (stream, plan)) in self.streams.iter_mut().zip(&self.plan.compiled).enumerate() {
             if rows.holds(plan.condition, row) {
                 let mut outputs = outputs(out, at, offset, &mut stream.next, &stream.id_prefix, self.incomplete);
@@ -269,7 +267,7 @@ impl Lane {
                 stream.late += u64::from(is_late);
             }
         }
-        (before..out.len()).for_each(|_| budget.output());
+        out[before..].iter().for_each(|decided| budget.output(decided.bytes()));
         let behind_us = self.fronts.after_event(rows.upstream(row), rows.reached_us[row]);
         if behind_us == front_us {
             self.finish(offset);
@@ -335,17 +333,13 @@ impl Lane {
     }
 
     /// T8: at `published`, takes the fronts written there, and drops what they had closed. For use between two offsets: when all that
-    /// was given is decided.
-    ///
-    /// Gives whether the state is that of a lane that has read everything, as far as the log held all that was needed. It may not be
-    /// if an upstream partition of a re-keyed source stood idle where warming began, and went on later: until its next record the
-    /// front is not known, and what was late then may have been taken. Such a past is incomplete.
-    pub fn take_fronts(&mut self, fronts: &Fronts) -> bool {
+    /// was given is decided. Then the state is that of a lane that has read everything, if [`Lane::begin_warming`] knew how to begin
+    /// and everything was given that was needed.
+    pub fn take_fronts(&mut self, fronts: &Fronts) {
         self.fronts = fronts.clone();
         for (stream, plan) in self.streams.iter_mut().zip(&self.plan.compiled) {
             stream.operator.drop_closed(plan.watermark_us(fronts.front_us()));
         }
-        self.warming.take().is_none_or(|warming| !warming.is_unsure)
     }
 
     /// T8: says whether what is decided from now on is decided from an incomplete past. Outputs are marked so.
@@ -371,16 +365,6 @@ impl Lane {
             open: stream.operator.open(),
         };
         self.streams.iter().map(tally).collect()
-    }
-}
-
-impl Warming {
-    /// Notes an event that comes at these fronts.
-    fn see(&mut self, fronts: &Fronts, time_us: i64, lateness_us: i64) {
-        self.most_us = self.most_us.max(fronts.most_us());
-        if let Some(most_us) = self.most_us.filter(|most_us| fronts.front_us() < Some(*most_us)) {
-            self.is_unsure |= time_us > self.need_us && time_us < most_us.saturating_sub(lateness_us);
-        }
     }
 }
 

@@ -71,12 +71,10 @@ impl Operator {
     pub(super) fn close(&mut self, watermark_us: i64, budget: &mut Budget, outputs: &mut Outputs<'_>) -> bool {
         match self {
             Operator::Map(_) => true,
-            Operator::Window(plan, windows) => {
-                windows.close(plan, watermark_us, budget, &mut |closed| plan.write(closed, outputs))
-            }
-            Operator::Session(plan, sessions) => {
-                sessions.close(plan, watermark_us, budget, &mut |closed| plan.write(closed, outputs))
-            }
+            Operator::Window(plan, windows) => windows
+                .close(plan, watermark_us, budget, &mut |closed, budget| budget.output(plan.write(closed, outputs))),
+            Operator::Session(plan, sessions) => sessions
+                .close(plan, watermark_us, budget, &mut |closed, budget| budget.output(plan.write(closed, outputs))),
             Operator::Detect(plan, detector) => detector.forget(plan, watermark_us, budget),
         }
     }
@@ -86,8 +84,8 @@ impl Operator {
         let mut budget = Budget::unlimited();
         match self {
             Operator::Map(_) => true,
-            Operator::Window(plan, windows) => windows.close(plan, watermark_us, &mut budget, &mut |_| {}),
-            Operator::Session(plan, sessions) => sessions.close(plan, watermark_us, &mut budget, &mut |_| {}),
+            Operator::Window(plan, windows) => windows.close(plan, watermark_us, &mut budget, &mut |_, _| {}),
+            Operator::Session(plan, sessions) => sessions.close(plan, watermark_us, &mut budget, &mut |_, _| {}),
             Operator::Detect(plan, detector) => detector.forget(plan, watermark_us, &mut budget),
         };
     }

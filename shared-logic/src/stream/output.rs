@@ -28,6 +28,13 @@ pub struct Decided {
     pub time_us: i64,
 }
 
+impl Decided {
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Decided>() + self.key.as_ref().map_or(0, Vec::len) + self.payload.len()
+    }
+}
+
 /// Which topic it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecidedKind {
@@ -54,14 +61,14 @@ pub(super) struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    /// Writes an output. `fields` adds what follows identity and time.
-    pub(super) fn output(&mut self, time_us: i64, key: Option<Vec<u8>>, fields: impl FnOnce(&mut Object)) {
+    /// Writes an output. `fields` adds what follows identity and time. Gives the bytes that it takes.
+    pub(super) fn output(&mut self, time_us: i64, key: Option<Vec<u8>>, fields: impl FnOnce(&mut Object)) -> usize {
         let mut object = Object::new(OUTPUT_BYTES);
         object.field(OUTPUT_ID, &Scalar::String(format!("{}{}", self.id_prefix, self.next).into()));
         object.instant(OUTPUT_TIME, time_us);
         fields(&mut object);
         object.flag(INCOMPLETE, self.incomplete);
-        self.push(DecidedKind::Output, key, object.end(), time_us);
+        self.push(DecidedKind::Output, key, object.end(), time_us)
     }
 
     /// T9: hands on an event that came too late, as it was.
@@ -69,9 +76,12 @@ impl Outputs<'_> {
         self.push(DecidedKind::Late { missed }, key.map(<[u8]>::to_vec), payload.to_vec(), time_us);
     }
 
-    fn push(&mut self, kind: DecidedKind, key: Option<Vec<u8>>, payload: Vec<u8>, time_us: i64) {
+    fn push(&mut self, kind: DecidedKind, key: Option<Vec<u8>>, payload: Vec<u8>, time_us: i64) -> usize {
         let position = *self.next;
         *self.next = position.next();
-        self.out.push(Decided { stream: self.stream, position, kind, key, payload, time_us });
+        let decided = Decided { stream: self.stream, position, kind, key, payload, time_us };
+        let bytes = decided.bytes();
+        self.out.push(decided);
+        bytes
     }
 }

@@ -23,8 +23,6 @@ pub struct LanePlan {
     pub(super) dedup_window: u64,
     /// Whether a re-keying map writes the source.
     pub(super) rekeyed: bool,
-    /// The shortest lateness of the streams that have one.
-    pub(super) lateness_us: i64,
 }
 
 /// What is known of a stream without its state.
@@ -73,9 +71,7 @@ impl LanePlan {
             });
         }
         let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
-        let waits = |stream: &&Compiled| !matches!(stream.operator, OperatorPlan::Map(_));
-        let lateness_us = compiled.iter().filter(waits).map(|stream| stream.lateness_us).min().unwrap_or_default();
-        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed, lateness_us }
+        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed }
     }
 
     /// The fields of the source that are read, sorted.

@@ -102,13 +102,13 @@ impl SessionPlan {
     }
 
     /// Writes the output of a session.
-    pub(super) fn write(&self, closed: &Closed<'_>, outputs: &mut Outputs<'_>) {
+    pub(super) fn write(&self, closed: &Closed<'_>, outputs: &mut Outputs<'_>) -> usize {
         let Closed { key, first_us, last_us, values } = closed;
         outputs.output(*last_us, self.aggregates.record_key(key), |object| {
             object.instant(SESSION_START, *first_us);
             object.instant(SESSION_END, *last_us);
             self.aggregates.write(object, key, values);
-        });
+        })
     }
 }
 
@@ -223,7 +223,7 @@ impl Sessions {
         plan: &SessionPlan,
         watermark_us: i64,
         budget: &mut Budget,
-        write: &mut dyn FnMut(&Closed<'_>),
+        write: &mut dyn FnMut(&Closed<'_>, &mut Budget),
     ) -> bool {
         loop {
             if budget.is_spent() {
@@ -232,8 +232,7 @@ impl Sessions {
             if let Some(Closing(mut sessions)) = self.closing.take() {
                 if let Some(session) = sessions.pop(|a, b| self.key(a) < self.key(b)) {
                     self.closing = Some(Closing(sessions));
-                    self.close_one(session, write);
-                    budget.output();
+                    self.close_one(session, &mut |closed| write(closed, budget));
                 }
                 continue;
             }

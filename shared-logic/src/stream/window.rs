@@ -117,14 +117,14 @@ impl WindowPlan {
         first + bucket_start(watermark_us - first, self.slide_us) + self.slide_us
     }
 
-    /// Writes the output of a window.
-    pub(super) fn write(&self, closed: &Closed<'_>, outputs: &mut Outputs<'_>) {
+    /// Writes the output of a window. Gives the bytes that it takes.
+    pub(super) fn write(&self, closed: &Closed<'_>, outputs: &mut Outputs<'_>) -> usize {
         let Closed { key, end_us, values } = closed;
         outputs.output(end_us - 1, self.aggregates.record_key(key), |object| {
             object.instant(WINDOW_START, end_us - self.size_us);
             object.instant(WINDOW_END, *end_us);
             self.aggregates.write(object, key, values);
-        });
+        })
     }
 }
 
@@ -201,7 +201,7 @@ impl Windows {
         plan: &WindowPlan,
         watermark_us: i64,
         budget: &mut Budget,
-        write: &mut dyn FnMut(&Closed<'_>),
+        write: &mut dyn FnMut(&Closed<'_>, &mut Budget),
     ) -> bool {
         loop {
             let Some(mut closing) = self.closing.take().or_else(|| self.next_closing(watermark_us)) else {
@@ -217,8 +217,7 @@ impl Windows {
                 let Some(id) = closing.keys.pop(|a, b| keys.key(a) < keys.key(b)) else { break };
                 self.waiting -= 1;
                 if self.keys.state(id).is_some_and(|key| key.due_us == closing.end_us) {
-                    self.close_one(plan, id, closing.end_us, write);
-                    budget.output();
+                    self.close_one(plan, id, closing.end_us, &mut |closed| write(closed, budget));
                 }
             }
         }

@@ -69,6 +69,13 @@ pub enum Stop {
         /// The other definition.
         definition: DefinitionHash,
     },
+    /// T10: there is no room for more of what lanes remember.
+    Full {
+        /// The partitions.
+        partitions: Vec<i32>,
+        /// The stream that takes the most, of all lanes of the process.
+        fills: String,
+    },
     /// Nothing of this log was published.
     NothingPublished {
         /// The partitions.
@@ -91,6 +98,7 @@ impl Stop {
             Stop::NotBegun { partitions }
             | Stop::Noted { partitions, .. }
             | Stop::AnotherDefinition { partitions, .. }
+            | Stop::Full { partitions, .. }
             | Stop::NothingPublished { partitions } => partitions.contains(&partition),
         }
     }
@@ -108,6 +116,10 @@ impl Stop {
                     Stop::AnotherDefinition { partitions, definition },
                     Stop::AnotherDefinition { partitions: more, definition: same },
                 ) if *definition == *same => {
+                    partitions.extend(more);
+                    return;
+                }
+                (Stop::Full { partitions, fills }, Stop::Full { partitions: more, fills: same }) if *fills == *same => {
                     partitions.extend(more);
                     return;
                 }
@@ -159,6 +171,11 @@ impl fmt::Display for Stop {
             Stop::AnotherDefinition { partitions, definition } => write!(
                 f,
                 "what was published last of {} was decided by another definition, {definition}: `speed-layer` runs with another catalog",
+                Numbers(partitions)
+            ),
+            Stop::Full { partitions, fills } => write!(
+                f,
+                "stream `{fills}` fills the memory of lanes (streams.state), so nothing more of {} is read until others need less",
                 Numbers(partitions)
             ),
             Stop::NothingPublished { partitions } => write!(

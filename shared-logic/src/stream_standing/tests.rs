@@ -14,6 +14,7 @@ fn published(log: &str, offset: i64) -> Published {
         definition: hash(1),
         checked: None,
         incomplete: false,
+        full: None,
     }
 }
 
@@ -98,9 +99,12 @@ fn a_stream_is_behind_by_what_its_log_holds_beyond_what_is_published() {
     assert_eq!(known.partitions[1].published, None, "what was published of another log says nothing of this one");
 }
 
+/// Changes what is seen.
+type Change = fn(&mut SeenLanes);
+
 #[test]
 fn what_stops_all_lanes_is_said_once() {
-    let cases: [(fn(&mut SeenLanes), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (|seen| seen.knows_transactions = Some(false), "in-process broker"),
         (|seen| seen.topic = None, "the topic of s does not exist"),
         (|seen| seen.written[0].1 = None, "topic a does not exist"),
@@ -140,6 +144,25 @@ fn partitions_of_which_the_same_is_said_stand_together() {
     });
     assert!(said[0].contains("log/0 was read up to 40, and its log ends at 39"), "{said:?}");
     assert!(said[1].contains("partition 1 was decided by another definition"), "{said:?}");
+}
+
+#[test]
+fn a_lane_without_room_names_the_stream_that_fills_the_memory() {
+    let said = stopped(|seen| {
+        for (partition, fills) in [(0, "a"), (1, "b")] {
+            let published = lane(seen, partition).published.get_mut("a").expect("published");
+            published.full = Some(fills.to_owned());
+        }
+    });
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("stream `a` fills") && said[0].contains("partition 0 "), "{said:?}");
+    assert!(said[1].starts_with("stream `b` fills") && said[1].contains("partition 1 "), "{said:?}");
+    let said = stopped(|seen| {
+        for partition in 0..2 {
+            lane(seen, partition).published.get_mut("a").expect("published").full = Some("b".to_owned());
+        }
+    });
+    assert!(said.len() == 1 && said[0].contains("partitions 0, 1 "), "{said:?}");
 }
 
 #[test]

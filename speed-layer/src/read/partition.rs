@@ -3,8 +3,11 @@
 //! Before anything that counts is handed on, the log is compared with the positions that the loop continues from (R12): reading
 //! starts at the last record that was read before. Where another record lies there, the loop is told, and no micro-batch is
 //! handed on.
+//!
+//! What the loop does not take at once is held back here: what is left of a poll, and no more. Meanwhile the partition is paused.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use metrics::counter;
 use platform::kafka::Record;
@@ -14,6 +17,7 @@ use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -45,6 +49,10 @@ pub(super) struct Partition {
     seal_at: Option<i64>,
     builder: MicroBatchBuilder,
     to_loop: mpsc::Sender<Handed>,
+    /// What the loop has not taken yet, in order.
+    held: VecDeque<Handed>,
+    /// Since when nothing is fetched, as the loop is behind.
+    paused: Option<Instant>,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
     sent: Instant,
     /// Up to where the log reached when Kafka was asked last; 0 before that.
@@ -69,6 +77,8 @@ impl Partition {
             seal_at: start.seal_at,
             builder: MicroBatchBuilder::new(source, shape, start.cursor),
             to_loop: start.to_loop,
+            held: VecDeque::new(),
+            paused: None,
             sent: Instant::now(),
             end: 0,
             failed: false,
@@ -224,13 +234,12 @@ impl Partition {
         let is_old = opened.is_some_and(|opened| opened.elapsed() >= linger) && !will_be_full;
         let is_idle = self.next >= self.cursor && self.sent.elapsed() >= idle;
         let has_moved = self.builder.moves() && self.sent.elapsed() >= linger && opened.is_none();
-        if (is_old || is_idle || has_moved) && self.to_loop.capacity() > 0 {
+        if (is_old || is_idle || has_moved) && self.held.is_empty() && self.to_loop.capacity() > 0 {
             self.send(source);
         }
     }
 
-    /// Seals and sends what is there, and waits while the counting loop is busy. If the loop has ended, the partition
-    /// is removed with the next assignments.
+    /// Seals and sends what is there. As long as the loop is busy, it is held back.
     pub(super) fn send(&mut self, source: &Source) {
         self.sent = Instant::now();
         let is_known = |witness: &Witness| self.last.is_none_or(|last| last == witness.offset);
@@ -244,7 +253,53 @@ impl Partition {
     }
 
     fn hand(&mut self, handed: Handed) {
-        self.failed |= self.to_loop.blocking_send(handed).is_err();
+        self.held.push_back(handed);
+        self.hand_over();
+    }
+
+    /// Hands over what is held back, as far as the loop takes it. If the loop has ended, the partition is removed with the next
+    /// assignments.
+    pub(super) fn hand_over(&mut self) {
+        while let Some(handed) = self.held.pop_front() {
+            match self.to_loop.try_send(handed) {
+                Ok(()) => {}
+                Err(TrySendError::Full(handed)) => {
+                    self.held.push_front(handed);
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => {
+                    self.failed = true;
+                    self.held.clear();
+                }
+            }
+        }
+    }
+
+    /// Whether something is held back although the partition is still read.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.held.is_empty() && self.paused.is_none() && !self.failed
+    }
+
+    /// Notes that nothing is fetched from now on.
+    pub(super) fn pause(&mut self) {
+        self.paused.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether nothing is fetched.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Whether the partition is paused, and the loop has taken half of what its queue holds, so that it is worth to fetch again.
+    pub(super) fn is_behind(&self) -> bool {
+        let takes = self.held.is_empty() && 2 * self.to_loop.capacity() >= self.to_loop.max_capacity();
+        self.is_paused() && takes && !self.failed
+    }
+
+    /// Notes that it is fetched again. R12: after a longer pause than `most`, the loop has to start again and to compare the log, since
+    /// a connection may have broken unnoticed on which nothing was fetched.
+    pub(super) fn resume(&mut self, most: Duration) {
+        self.failed |= self.paused.take().is_some_and(|since| since.elapsed() >= most);
     }
 
     /// The next offset to read.
@@ -272,4 +327,82 @@ fn witness_of(record: &Record<'_>) -> Witness {
         headers: headers.as_deref(),
     };
     Witness::of(record.offset, record.epoch(), &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+    use test_kit::catalogs::TINY;
+
+    use super::*;
+
+    /// A partition whose loop has room for two micro-batches, and its loop.
+    fn partition() -> (Source, Partition, mpsc::Receiver<Handed>) {
+        let source = Catalog::parse(TINY).expect("a valid catalog").sources["s"].clone();
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None };
+        let (to_loop, handed) = mpsc::channel(2);
+        let (truncated, _) = oneshot::channel();
+        let (witness, ahead, check, seal_at) = (None, None, None, None);
+        let start = Start { partition: 0, warm_from: 0, cursor: 0, witness, ahead, check, seal_at, truncated, to_loop };
+        let partition = Partition::new(&source, &shape, start);
+        (source, partition, handed)
+    }
+
+    fn send(source: &Source, partition: &mut Partition, to: i64) {
+        partition.reach(to, source);
+        partition.send(source);
+    }
+
+    /// Where the next micro-batch begins.
+    fn next(handed: &mut mpsc::Receiver<Handed>) -> Option<i64> {
+        match handed.try_recv().ok()? {
+            Handed::MicroBatch(batch) => Some(batch.from),
+            Handed::Warming(_) => None,
+        }
+    }
+
+    #[test]
+    fn what_a_loop_does_not_take_is_held_back_in_order() {
+        let (source, mut partition, mut handed) = partition();
+        (1..=5).for_each(|at| send(&source, &mut partition, at * 10));
+        assert!(partition.is_ahead(), "nobody waits for the loop");
+        partition.pause();
+        assert!(partition.is_paused() && !partition.is_ahead() && !partition.is_behind());
+        let mut begins = Vec::new();
+        while let Some(begin) = next(&mut handed) {
+            begins.push(begin);
+            partition.hand_over();
+        }
+        assert_eq!(begins, [0, 10, 20, 30, 40]);
+        assert!(partition.is_behind(), "the loop has taken everything");
+        partition.resume(Duration::from_secs(60));
+        assert!(!partition.is_paused() && !partition.has_ended());
+    }
+
+    #[test]
+    fn a_partition_is_fetched_again_once_its_loop_has_taken_half_of_its_queue() {
+        let (source, mut partition, mut handed) = partition();
+        (1..=2).for_each(|at| send(&source, &mut partition, at * 10));
+        partition.pause();
+        assert!(!partition.is_behind(), "the queue is full");
+        next(&mut handed).expect("a micro-batch");
+        assert!(partition.is_behind());
+    }
+
+    #[test]
+    fn after_a_long_pause_the_log_is_compared_again() {
+        let (_, mut partition, _handed) = partition();
+        partition.pause();
+        partition.resume(Duration::ZERO);
+        assert!(partition.has_ended(), "its loop starts again");
+    }
+
+    #[test]
+    fn a_loop_that_has_ended_is_handed_nothing() {
+        let (source, mut partition, handed) = partition();
+        (1..=4).for_each(|at| send(&source, &mut partition, at * 10));
+        drop(handed);
+        partition.hand_over();
+        assert!(partition.has_ended() && !partition.is_ahead());
+    }
 }

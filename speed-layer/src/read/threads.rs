@@ -1,8 +1,8 @@
 //! The reading threads of one source: as many as help, each with partitions of its own.
 //!
-//! A thread decodes, and it waits while a counting loop is busy; then the partitions of others go on. Each thread has a client of
-//! Kafka of its own, and what holds for one client holds for each: a connection that breaks or stalls concerns the partitions of
-//! its client, and no others (R12). Together the clients have the memory of `kafka.fetch_queue`.
+//! A thread decodes, and what it reads lies in memory until its loops take it. Each thread has a client of Kafka of its own, and
+//! what holds for one client holds for each: a connection that breaks or stalls concerns the partitions of its client, and no
+//! others (R12). Together the clients have the memory of `kafka.fetch_queue`.
 //!
 //! A partition is read by the thread that has the fewest, from when it is assigned until it is revoked. So what a thread is told
 //! about a partition comes in order. A thread is started when a partition needs it, and ends with the source.

@@ -1,5 +1,6 @@
 //! Where a lane goes on: how far it was published, and the state that it had there (T4, T6 to T8, T13).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError};
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::progress::{self, Progress};
 use super::source::Shared;
+use super::stopped::Cause;
 use super::topics::{NotWritable, writable};
 use super::warm::{self, Past};
 
@@ -32,6 +34,8 @@ pub struct OpenLane {
     pub archive: Archive,
     /// The lane, before the first record that it is given.
     pub lane: Lane,
+    /// The names of the pieces that it was loaded from, which its next snapshot may share.
+    pub loaded: BTreeSet<String>,
     /// T4: what was published when it was asked for.
     pub progress: Progress,
     /// T5: per stream, the first position that is to be published.
@@ -46,8 +50,8 @@ pub struct OpenLane {
     pub ahead: Option<Check>,
     /// T8: the offset at which the lane takes these fronts, if it is warmed.
     pub catch_up: Option<i64>,
-    /// T8: whether the log no longer holds all of the past that matters; then where reading begins.
-    pub incomplete_from: Option<i64>,
+    /// T8: where the past that matters has to begin so that it is whole; `None`: it is.
+    pub whole_from: Option<i64>,
     /// Whether nothing was ever published.
     pub is_first: bool,
     /// R12: what the first transaction passes on, as long as nothing newer is known.
@@ -124,6 +128,16 @@ impl NotOpen {
             _ => warn!(source, partition, wait_ms, "{text}; trying again"),
         }
     }
+
+    /// What it says of its cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            NotOpen::NoTopic { .. }
+            | NotOpen::NotWritable(NotWritable::NoTopic { .. } | NotWritable::NotGrown { .. }) => Cause::Named,
+            NotOpen::NotWritable(NotWritable::Kafka(_)) | NotOpen::Kafka(_) => Cause::Unknown,
+            _ => Cause::Other,
+        }
+    }
 }
 
 /// Where a partition begins and ends.
@@ -167,16 +181,18 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     if known.at > bounds.end {
         return Err(NotOpen::BeyondTheEnd { id, position: known.at, end: bounds.end });
     }
-    let (lane, past, is_warmed) = state(shared, &archive, &id, &known, &bounds).await?;
+    let State { lane, loaded, past, is_warmed, is_sure } = state(shared, &archive, &id, &known, &bounds).await?;
     // Also where there is nothing to be read: a lane that is warmed begins without a front.
     let catch_up = is_warmed.then_some(known.at);
-    // What was deleted before the deployment began does not matter. Where the log begins with what is needed, it may have held more of it.
-    let begins_too_late = is_warmed && past.from <= bounds.start && bounds.begin < bounds.start;
-    let is_incomplete = past.warm_from < bounds.start || begins_too_late;
-    let incomplete_from = is_incomplete.then_some(past.from.max(bounds.start));
-    if incomplete_from.is_some() {
+    let cut = past.whole_from(bounds.start, bounds.begin, !is_warmed, warm::window(&shared.source));
+    if cut.is_some() {
         warn!(%id, log_start = bounds.start, needed_from = past.warm_from, "the log no longer holds all of the past that matters; outputs are marked as incomplete until it has passed");
     }
+    if !is_sure {
+        warn!(%id, from = past.from, "nothing says which upstream partitions stood idle where the past begins; outputs are marked as incomplete until it has passed");
+    }
+    // What was late before is not known, so it must have passed.
+    let whole_from = cut.max((!is_sure).then_some(known.at));
     let checked = known.checked.filter(|checked| checked.witness.offset >= bounds.start);
     let has_holes = if checked.is_some() { shared.is_compacted().await? } else { false };
     Ok(OpenLane {
@@ -184,6 +200,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         output_partitions: written.outputs,
         archive,
         lane,
+        loaded,
         progress,
         from: known.from,
         fronts: known.fronts,
@@ -191,7 +208,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         warm_from: past.warm_from.max(bounds.start),
         ahead: checked.map(|checked| Check::new(checked.witness, checked.offset, has_holes)),
         catch_up,
-        incomplete_from,
+        whole_from,
         is_first,
         checked,
         id,
@@ -282,27 +299,41 @@ fn change_at(known: Option<&Published>, at: i64) -> OutputPosition {
     OutputPosition::before(offset.max(at))
 }
 
-/// T6 to T8: the lane's state by a snapshot, or else a lane that is to be warmed; where its past begins; and whether it is warmed.
+/// A lane where it begins.
+struct State {
+    lane: Lane,
+    /// The names of the pieces that it was loaded from.
+    loaded: BTreeSet<String>,
+    /// Where its past begins.
+    past: Past,
+    /// Whether it is to be warmed.
+    is_warmed: bool,
+    /// T8: whether it is known who was idle where its past begins.
+    is_sure: bool,
+}
+
+/// T6 to T8: the lane's state by a snapshot, or else a lane that is to be warmed.
 async fn state(
     shared: &Shared,
     archive: &Archive,
     id: &PartitionId,
     known: &OpenAt,
     bounds: &Bounds,
-) -> Result<(Lane, Past, bool), NotOpen> {
+) -> Result<State, NotOpen> {
     let generation = &shared.deployment.version;
     let empty = |at| Lane::new(shared.plan.clone(), id.clone(), generation, at, shared.limits());
-    let window = i64::try_from(shared.source.dedup_window).unwrap_or(i64::MAX);
-    let window = if shared.source.event_id.is_empty() { 0 } else { window };
+    let window = warm::window(&shared.source);
     let past_of = |from: i64| Past { from, warm_from: from.saturating_sub(window).max(bounds.first_begin.min(from)) };
+    let whole =
+        |lane: Lane, loaded| State { past: past_of(lane.cursor()), lane, loaded, is_warmed: false, is_sure: true };
     if known.is_empty {
-        return Ok((empty(known.at), past_of(known.at), false));
+        return Ok(whole(empty(known.at), BTreeSet::new()));
     }
     let found = archive.newest_snapshot(id, &shared.definitions, known.at).await?;
     if let Some(snapshot) = found.filter(|snapshot| snapshot.cursor >= bounds.start) {
         let (at, fronts) = (snapshot.cursor, &snapshot.fronts);
         match Lane::load(shared.plan.clone(), id.clone(), generation, at, fronts, &snapshot.pieces, shared.limits()) {
-            Ok(lane) => return Ok((lane, past_of(at), false)),
+            Ok(lane) => return Ok(whole(lane, snapshot.pieces.into_iter().map(|piece| piece.name).collect())),
             Err(error) => {
                 warn!(%id, cursor = at, error = error_text(&error), "a snapshot cannot be used; reading the past again")
             }
@@ -311,9 +342,10 @@ async fn state(
     let past = warm::needed(shared, id.partition, &empty(known.at), &known.fronts, known.at, bounds.begin).await?;
     let past = Past { warm_from: past_of(past.from).warm_from, ..past };
     let mut lane = empty(past.from.max(bounds.start));
-    lane.begin_warming(&known.fronts);
+    // Where the partition begins nothing was seen before.
+    let is_sure = lane.cursor() <= bounds.begin || lane.begin_warming(&known.fronts);
     info!(%id, from = past.from, to = known.at, "no snapshot; reading the past that matters");
-    Ok((lane, past, true))
+    Ok(State { lane, loaded: BTreeSet::new(), past, is_warmed: true, is_sure })
 }
 
 #[cfg(test)]
@@ -328,6 +360,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
             incomplete: false,
+            full: None,
         }
     }
 

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::memory::{Full, Share};
 use super::open::OpenLane;
 use super::parcel::Parcel;
 use super::publish::{NotPublished, Publisher};
 use super::snapshot::Snapshots;
 use super::source::Shared;
+use super::stopped::Cause;
 use super::warm;
 use crate::log::ends::Ends;
 use crate::log::identity::PendingIdentity;
@@ -30,6 +32,8 @@ use crate::read::{Assignment, Start};
 const DEPTH: usize = 4;
 /// How often it is asked whether an incomplete past has passed.
 const PAST_EVERY: Duration = Duration::from_secs(5);
+/// How often a lane without room looks whether there is some.
+const ROOM_EVERY: Duration = Duration::from_millis(500);
 /// A lane that was fenced waits for a random time between these, so that two do not fence each other for ever.
 const FENCED_MS: [u64; 2] = [200, 1_000];
 
@@ -75,6 +79,19 @@ impl Interrupted {
         let [least, most] = FENCED_MS;
         let (chance, _) = Uuid::new_v4().as_u64_pair();
         Some(Duration::from_millis(least + chance % (most - least)))
+    }
+
+    /// What it says of its cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Interrupted::NotPublished(NotPublished::Transaction(
+                TransactionError::Refused { .. } | TransactionError::Denied { .. },
+            )) => Cause::Named,
+            Interrupted::NotPublished(
+                NotPublished::Transaction(TransactionError::Failed { .. }) | NotPublished::Kafka(_),
+            ) => Cause::Unknown,
+            _ => Cause::Other,
+        }
     }
 }
 
@@ -123,6 +140,7 @@ pub async fn run(
     if let Ok(at) = truncated.try_recv() {
         why = Interrupted::Truncated { id, at };
     }
+    operating.publisher.leave();
     Ended { has_published: operating.publisher.transactions() > 0, why }
 }
 
@@ -137,7 +155,8 @@ struct Operating {
     catch_up: Option<(i64, Fronts)>,
     /// Whether the first transaction begins as soon as the lane is where it goes on.
     notes_start: bool,
-    incomplete_from: Option<i64>,
+    /// T8: where the past that matters has to begin so that it is whole; `None`: it is.
+    whole_from: Option<i64>,
     /// When it was last asked whether an incomplete past has passed.
     past_asked: Instant,
     checked: Option<Checked>,
@@ -145,18 +164,23 @@ struct Operating {
     ahead: Option<Checked>,
     /// Since when nothing was read.
     quiet_since: Instant,
+    /// The lane's share of the memory, and whether there is no room for more of it (T10).
+    share: Share,
+    is_full: bool,
 }
 
 impl Operating {
     fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
         let OpenLane { id, mut lane, .. } = open;
-        lane.set_incomplete(open.incomplete_from.is_some());
+        lane.set_incomplete(open.whole_from.is_some());
         // Not the lane's own fronts: by a snapshot it begins before these positions.
         let start = Parcel {
             outputs: Vec::new(),
             positions: open.from.clone(),
             fronts: open.fronts.clone(),
             checked: open.checked,
+            is_whole: true,
+            tallies: lane.tallies(),
         };
         let rekeys = shared.plan.streams().iter().any(|stream| stream.rekeys);
         let notes_start = open.is_first || rekeys || !open.changes.is_empty();
@@ -169,21 +193,25 @@ impl Operating {
             open.changes,
             start,
         );
-        publisher.set_incomplete(open.incomplete_from.is_some());
+        publisher.set_incomplete(open.whole_from.is_some());
+        let share = shared.memory.share();
+        share.takes(taken(&shared, &lane));
         Operating {
+            share,
             notes_start,
             publisher,
-            snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor()),
+            snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor(), open.loaded),
             shared,
             id,
             lane: Some(lane),
             from: open.from,
             catch_up: open.catch_up.map(|at| (at, open.fronts)),
-            incomplete_from: open.incomplete_from,
+            whole_from: open.whole_from,
             past_asked: Instant::now(),
             checked: open.checked,
             ahead: None,
             quiet_since: Instant::now(),
+            is_full: false,
         }
     }
 
@@ -202,13 +230,15 @@ impl Operating {
             }
             let decides = progress == Progress::More;
             if !decides {
+                self.look_for_room();
                 self.keep_snapshot().await;
                 self.ask_past().await;
                 self.publisher.close_idle_producer().await;
             }
-            let look = self.publisher.next_look();
+            let look = self.publisher.next_look(self.is_idle());
+            let (may_take, look) = if self.is_full { (false, look.min(ROOM_EVERY)) } else { (has_room, look) };
             tokio::select! {
-                handed = handed.recv(), if !decides && has_room => match handed {
+                handed = handed.recv(), if !decides && may_take => match handed {
                     Some(Handed::Warming(sightings)) => self.lane_mut().warm(&sightings),
                     Some(Handed::MicroBatch(batch)) => progress = self.take(batch).await?,
                     None => return Err(Interrupted::NotRead),
@@ -245,11 +275,7 @@ impl Operating {
         let still = self.shared.identity.ask();
         if let Some((_, fronts)) = self.catch_up.take_if(|(at, _)| *at <= batch.from) {
             info!(id = %self.id, cursor = batch.from, "the past is read; going on");
-            if !self.lane_mut().take_fronts(&fronts) {
-                self.incomplete_from = Some(batch.from);
-                self.lane_mut().set_incomplete(true);
-                self.publisher.set_incomplete(true);
-            }
+            self.lane_mut().take_fronts(&fronts);
         }
         if batch.events.height() > 0 || !batch.lane.marks.is_empty() {
             self.quiet_since = Instant::now();
@@ -287,6 +313,7 @@ impl Operating {
             Ok::<_, LaneError>((lane, decided, progress))
         })
         .await?;
+        self.share.takes(taken(&self.shared, &lane));
         self.lane = Some(lane);
         if let Some(still) = still
             && !still.is_still(self.id.topic()).await
@@ -300,36 +327,74 @@ impl Operating {
         Ok(progress)
     }
 
-    /// Hands on what is not published yet (T5).
+    /// Hands on what is not published yet (T5): what whole offsets cause, and what is decided of one that the lane is inside of.
     fn hand_on(&mut self, mut decided: Vec<Decided>) {
         let lane = self.lane();
         decided.retain(|decided| decided.position >= self.from[decided.stream]);
-        let positions: Vec<OutputPosition> =
-            (self.from.iter().enumerate()).map(|(stream, from)| lane.position(stream).max(*from)).collect();
-        let has_moved = positions != self.from;
-        if self.catch_up.is_none()
-            && has_moved
-            && lane.cursor() >= self.from.iter().map(|from| from.offset).min().unwrap_or(0)
-        {
-            let parcel = Parcel { outputs: decided, positions, fronts: lane.fronts(), checked: self.checked };
-            self.publisher.push(parcel);
+        let ends: Vec<OutputPosition> = (0..self.from.len()).map(|stream| lane.position(stream)).collect();
+        let has_moved = ends.iter().zip(&self.from).any(|(end, from)| end > from);
+        let tallies = lane.tallies();
+        if self.catch_up.is_some() || !has_moved || self.from.iter().all(|from| lane.cursor() < from.offset) {
+            self.publisher.decides_again(tallies);
+            return;
         }
+        let (fronts, checked) = (lane.fronts(), self.checked);
+        let parcel = |outputs: Vec<Decided>, ends: &[OutputPosition]| Parcel {
+            outputs,
+            positions: ends.iter().zip(&self.from).map(|(end, from)| *end.max(from)).collect(),
+            fronts: fronts.clone(),
+            checked,
+            is_whole: ends.iter().all(|end| end.n == 0),
+            tallies: tallies.clone(),
+        };
+        let border = OutputPosition::before(lane.cursor());
+        let inside = decided.split_off(decided.partition_point(|decided| decided.position < border));
+        let mut parcels = Vec::with_capacity(2);
+        if !inside.is_empty() && !decided.is_empty() {
+            parcels.push(parcel(decided, &vec![border; ends.len()]));
+            decided = Vec::new();
+        }
+        decided.extend(inside);
+        parcels.push(parcel(decided, &ends));
+        parcels.into_iter().for_each(|parcel| self.publisher.push(parcel));
+    }
+
+    /// T10: without room for more, the lane takes nothing, and keeps what it remembers.
+    fn look_for_room(&mut self) {
+        let full = match self.lane().has_room() {
+            Err(LaneError::Full { stream, bytes }) => Some(Full { stream, bytes }),
+            _ => self.share.full(self.is_full),
+        };
+        if full.is_some() == self.is_full {
+            return;
+        }
+        self.is_full = full.is_some();
+        match &full {
+            Some(Full { stream, bytes }) => {
+                let limit = self.shared.settings.state;
+                warn!(id = %self.id, %limit, fills = stream, bytes, "the memory of lanes is full (streams.state); the lane stops reading until there is room");
+            }
+            None => info!(id = %self.id, "there is room in the memory of lanes; going on"),
+        }
+        self.publisher.set_full(full.map(|full| full.stream));
+        self.publisher.begin_at_once();
     }
 
     async fn keep_snapshot(&mut self) {
         let Some(published) = self.publisher.published() else { return };
         if self.catch_up.is_none()
-            && self.incomplete_from.is_none()
+            && self.whole_from.is_none()
             && self.snapshots.is_due(self.lane().cursor())
             && let Some(lane) = self.lane.take()
         {
-            self.lane = Some(self.snapshots.take(lane, published).await);
+            let definitions = self.publisher.definitions();
+            self.lane = Some(self.snapshots.take(lane, published, definitions).await);
         }
     }
 
     /// T8: asks now and then whether the past that matters now lies where everything was read.
     async fn ask_past(&mut self) {
-        let Some(read_from) = self.incomplete_from else { return };
+        let Some(whole_from) = self.whole_from else { return };
         if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
             return;
         }
@@ -346,14 +411,18 @@ impl Operating {
                 return;
             }
         };
-        // Where it begins with the first record that was read, there may have been more of it.
-        if past.warm_from >= read_from && past.from > read_from {
+        if past.from >= whole_from {
             info!(id = %self.id, "the past that matters is whole again");
-            self.incomplete_from = None;
+            self.whole_from = None;
             self.lane_mut().set_incomplete(false);
             self.publisher.set_incomplete(false);
         }
     }
+}
+
+/// What each stream of a lane remembers, in bytes.
+fn taken<'a>(shared: &'a Shared, lane: &Lane) -> impl Iterator<Item = (&'a str, usize)> {
+    shared.plan.streams().iter().map(|stream| stream.name.as_str()).zip(lane.bytes())
 }
 
 /// For how long a lane with that cursor, which has read nothing since then, was known to stand at its log's end. That is by when the end

@@ -3,22 +3,33 @@
 //! At most one transaction is under way, and the lane goes on deciding meanwhile. The more time transactions take, the rarer they
 //! begin, and the more each holds. After any error the lane starts again: what became of the last transaction, the progress topic
 //! says.
+//!
+//! - `counted`: what is told of a transaction that took effect.
+
+mod counted;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics::{counter, histogram};
+use metrics::{Gauge, counter, gauge, histogram};
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Written};
+use platform::settings::Streams;
 use platform::task::joined;
-use shared_logic::contracts::stream::{Changed, ProgressKey, Published, late_headers, mark_headers, output_headers};
+use shared_logic::contracts::stream::{
+    Changed, Definitions, ProgressKey, Published, late_headers, mark_headers, output_headers,
+};
 use shared_logic::log::PartitionId;
-use shared_logic::stream::{Decided, DecidedKind, Mark};
+use shared_logic::stream::{Decided, DecidedKind, Mark, Tally};
 use tokio::task::JoinHandle;
 
-use super::parcel::{Parcel, Parcels};
+use self::counted::{Counted, counted};
+use super::parcel::{Most, Parcel, Parcels};
 use super::progress::{self, Progress};
 use super::source::Shared;
+
+/// How often a lane looks at least what there is to do beside transactions: a snapshot, or a producer that has become idle.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why nothing more can be published.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +67,8 @@ pub struct Publisher {
     marked: Marked,
     /// T8: whether outputs are decided from an incomplete past.
     incomplete: bool,
+    /// T10: the stream that fills the memory, while the lane has stopped for that.
+    full: Option<String>,
     transactions: u64,
 }
 
@@ -66,12 +79,25 @@ struct Marked {
     idle: bool,
 }
 
+/// What there is for the next transaction.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    /// Outputs of as many offsets as it may hold.
+    outputs: bool,
+    /// The lane has moved.
+    progress: bool,
+    /// Marks that say something else than the last ones.
+    marks: bool,
+}
+
 /// A transaction that took effect.
 struct Committed {
     producer: TransactionalProducer,
     progress: Progress,
     took: Duration,
     marked: Option<Marked>,
+    /// By stream.
+    counted: Vec<Counted>,
 }
 
 impl Publisher {
@@ -102,6 +128,7 @@ impl Publisher {
             at_once: false,
             marked: Marked { at: now, front_us: None, idle: false },
             incomplete: false,
+            full: None,
             transactions: 0,
         }
     }
@@ -116,14 +143,40 @@ impl Publisher {
         self.incomplete = incomplete;
     }
 
-    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, or its first marks.
+    /// T10: says which stream fills the memory, so that the lane has stopped; or that it goes on.
+    pub fn set_full(&mut self, full: Option<String>) {
+        self.full = full;
+    }
+
+    /// Has the next transaction begin at once: it notes where the lane begins, what has changed, its first marks, or that it has stopped.
     pub fn begin_at_once(&mut self) {
         self.at_once = true;
     }
 
+    /// Says what has happened to events of which everything is published: it was told before.
+    pub fn decides_again(&mut self, tallies: Vec<Tally>) {
+        self.last.tallies = tallies;
+    }
+
+    /// Tells that nothing is open here any more: another process may have the lane.
+    pub fn leave(&self) {
+        self.shared.plan.streams().iter().for_each(|stream| self.open(&stream.name).set(0.0));
+    }
+
+    fn open(&self, stream: &str) -> Gauge {
+        gauge!("braid_stream_open", "stream" => stream.to_owned(), "partition" => self.id.partition.to_string())
+    }
+
     /// Whether there is room for what a further step decides (T10).
     pub fn has_room(&self) -> bool {
-        (self.parcels.bytes() as u64) < self.shared.settings.pending.bytes()
+        // What an offset causes may have to wait until all of it is decided, so there is room for it up to the last byte.
+        self.parcels.bytes() as u64 <= self.shared.settings.pending.bytes()
+    }
+
+    /// How much a transaction holds.
+    fn most(&self) -> Most {
+        let settings = &self.shared.settings;
+        Most { outputs: settings.max_outputs, bytes: settings.max_transaction.as_usize() }
     }
 
     /// Whether all that was decided is published.
@@ -136,6 +189,13 @@ impl Publisher {
         let streams = self.shared.plan.streams().iter();
         let positions = streams.map(|stream| self.progress.get(&stream.name).filter(|known| known.log == self.id.log));
         positions.map(|known| known.map(|known| known.position.offset)).min().flatten()
+    }
+
+    /// The definitions that its streams were published by last.
+    pub fn definitions(&self) -> Definitions {
+        let streams = self.shared.plan.streams().iter();
+        let known = streams.filter_map(|stream| self.progress.get_key_value(&stream.name));
+        known.map(|(name, published)| (name.clone(), published.definition.clone())).collect()
     }
 
     /// How many transactions took effect.
@@ -153,12 +213,14 @@ impl Publisher {
             return;
         }
         self.at_once = false;
-        let parcel = self.parcels.take(self.shared.settings.max_outputs);
+        let parcel = self.parcels.take(self.most());
         let parcel = parcel.unwrap_or_else(|| Parcel {
             outputs: Vec::new(),
             positions: self.last.positions.clone(),
             fronts: self.last.fronts.clone(),
             checked: self.last.checked,
+            is_whole: self.last.is_whole,
+            tallies: self.last.tallies.clone(),
         });
         let marked = self.rekeys().then(|| Marked {
             at: Instant::now(),
@@ -166,6 +228,7 @@ impl Publisher {
             idle: is_idle && self.parcels.is_empty(),
         });
         let (records, progress) = self.transaction(&parcel, marked.as_ref());
+        let counted = counted(&parcel, &self.last.tallies);
         self.last = Parcel { outputs: Vec::new(), ..parcel };
         self.began = Instant::now();
         let (shared, id, known) = (Arc::clone(&self.shared), self.id.clone(), self.progress.clone());
@@ -179,24 +242,27 @@ impl Publisher {
             failpoints::pass("streams::before_transaction");
             let producer = producer.commit(records).await?;
             failpoints::pass("streams::after_commit");
-            Ok(Committed { producer, progress, took: began.elapsed(), marked })
+            Ok(Committed { producer, progress, took: began.elapsed(), marked, counted })
         }));
     }
 
     fn is_due(&self, is_idle: bool) -> bool {
-        let settings = &self.shared.settings;
-        let since = self.began.elapsed();
-        let has_outputs = self.parcels.outputs() > 0;
-        self.at_once
-            || (has_outputs && since >= self.interval)
-            || (!self.parcels.is_empty() && since >= settings.progress_every.get())
-            || (self.marks_are_due(is_idle) && since >= self.interval)
+        self.due_in(is_idle) == Some(Duration::ZERO)
     }
 
-    fn marks_are_due(&self, is_idle: bool) -> bool {
+    /// In how long the next transaction is due; `None`: not before something happens.
+    fn due_in(&self, is_idle: bool) -> Option<Duration> {
+        if self.at_once {
+            return Some(Duration::ZERO);
+        }
         let moved = !self.parcels.is_empty() || self.last.fronts.front_us() != self.marked.front_us;
         let idles = is_idle && !self.marked.idle;
-        self.rekeys() && self.marked.at.elapsed() >= self.shared.settings.mark_every.get() && (moved || idles)
+        let waiting = Waiting {
+            outputs: self.parcels.outputs() > 0 && self.parcels.ready(self.most()) > 0,
+            progress: !self.parcels.is_empty(),
+            marks: self.rekeys() && (moved || idles),
+        };
+        waiting.due_in(&self.shared.settings, self.interval, self.began.elapsed(), self.marked.at.elapsed())
     }
 
     /// Waits until the transaction that is under way has taken effect.
@@ -219,20 +285,33 @@ impl Publisher {
         }
         self.changes.clear();
         self.transactions += 1;
+        self.tell(&committed.counted);
         Ok(())
     }
 
-    /// When to look again whether something is due.
-    pub fn next_look(&self) -> Duration {
+    /// Tells what a transaction holds that took effect.
+    fn tell(&self, counted: &[Counted]) {
+        for (stream, counted) in self.shared.plan.streams().iter().zip(counted) {
+            let labels = [("stream", stream.name.clone())];
+            counter!("braid_stream_outputs_total", &labels).increment(counted.outputs);
+            counter!("braid_stream_late_total", &labels).increment(counted.late);
+            counter!("braid_stream_dropped_total", &labels).increment(counted.dropped);
+            self.open(&stream.name).set(counted.open as f64);
+        }
+    }
+
+    /// In how long to look again whether something is due. What is read, or that a transaction ends, wakes the lane by itself.
+    pub fn next_look(&self, is_idle: bool) -> Duration {
+        if self.under_way.is_some() {
+            return LOOK_EVERY;
+        }
         let settings = &self.shared.settings;
-        let wait = if self.parcels.outputs() > 0 {
-            self.interval
-        } else if self.rekeys() {
-            settings.mark_every.get()
-        } else {
-            settings.progress_every.get()
-        };
-        wait.saturating_sub(self.began.elapsed()).max(settings.min_interval.get())
+        let mut look = self.due_in(is_idle).map_or(LOOK_EVERY, |due| due.min(LOOK_EVERY));
+        // Others wait until it says that it is idle, which comes with time alone.
+        if self.rekeys() && !self.marked.idle {
+            look = look.min(settings.mark_every.get());
+        }
+        look.max(settings.min_interval.get())
     }
 
     /// T4: ends a producer that has had nothing to do for a while; each costs some threads.
@@ -247,9 +326,6 @@ impl Publisher {
     /// The records of a transaction, and what is published once it has taken effect.
     fn transaction(&self, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, Progress) {
         let streams = self.shared.plan.streams();
-        for (at, stream) in streams.iter().enumerate() {
-            count(&stream.name, parcel.outputs.iter().filter(|decided| decided.stream == at));
-        }
         let topics: Vec<(Arc<str>, Arc<str>)> =
             streams.iter().map(|stream| (stream.topic.as_str().into(), stream.late_topic.as_str().into())).collect();
         let mut records: Vec<Written> =
@@ -290,6 +366,7 @@ impl Publisher {
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
                 incomplete: self.incomplete,
+                full: self.full.clone(),
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
             progress.insert(stream.name.clone(), published);
@@ -320,17 +397,22 @@ impl Publisher {
     }
 }
 
-/// Counts what a transaction holds of a stream, all at once.
-fn count<'a>(stream: &str, decided: impl Iterator<Item = &'a Decided>) {
-    let (mut outputs, mut late) = (0, 0);
-    for decided in decided {
-        match decided.kind {
-            DecidedKind::Output => outputs += 1,
-            DecidedKind::Late { .. } => late += 1,
-        }
+impl Waiting {
+    /// In how long a transaction is due, where the last one began `since` ago and the last marks were written `since_marks` ago; `None` if there
+    /// is nothing for one.
+    fn due_in(
+        self,
+        settings: &Streams,
+        interval: Duration,
+        since: Duration,
+        since_marks: Duration,
+    ) -> Option<Duration> {
+        let (next, mark_every) = (interval.saturating_sub(since), settings.mark_every.get());
+        let outputs = self.outputs.then_some(next);
+        let progress = self.progress.then(|| settings.progress_every.get().saturating_sub(since));
+        let marks = self.marks.then(|| next.max(mark_every.saturating_sub(since_marks)));
+        [outputs, progress, marks].into_iter().flatten().min()
     }
-    counter!("braid_stream_outputs_total", "stream" => stream.to_owned()).increment(outputs);
-    counter!("braid_stream_late_total", "stream" => stream.to_owned()).increment(late);
 }
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
@@ -342,4 +424,32 @@ async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Resul
     }
     producer.close().await;
     Err(NotPublished::Overtaken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(100);
+    const LONG_AGO: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_transaction_is_due_when_there_is_something_for_it() {
+        let settings = Streams::default();
+        let due = |waiting: Waiting, since, since_marks| waiting.due_in(&settings, INTERVAL, since, since_marks);
+        assert_eq!(due(Waiting::default(), LONG_AGO, LONG_AGO), None, "however long ago the last one was");
+        let (outputs, progress) = (
+            Waiting { outputs: true, progress: true, ..Waiting::default() },
+            Waiting { progress: true, ..Waiting::default() },
+        );
+        assert_eq!(due(outputs, INTERVAL / 4, LONG_AGO), Some(INTERVAL * 3 / 4));
+        assert_eq!(due(progress, INTERVAL, LONG_AGO), Some(settings.progress_every.get() - INTERVAL));
+        assert_eq!(
+            (due(outputs, INTERVAL, LONG_AGO), due(progress, LONG_AGO, LONG_AGO)),
+            (Some(Duration::ZERO), Some(Duration::ZERO))
+        );
+        let (marks, every) = (Waiting { marks: true, ..Waiting::default() }, settings.mark_every.get());
+        assert_eq!(due(marks, LONG_AGO, every / 2), Some(every / 2));
+        assert_eq!(due(marks, INTERVAL / 2, LONG_AGO), Some(INTERVAL / 2), "not before a transaction may begin");
+    }
 }

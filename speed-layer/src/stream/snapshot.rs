@@ -8,9 +8,10 @@ use platform::settings::Streams;
 use platform::store::StoreError;
 use platform::task::{blocking, joined};
 use platform::telemetry::error_text;
+use shared_logic::contracts::stream::Definitions;
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Lane, SnapshotError};
-use storage::{Archive, Snapshot};
+use storage::{Archive, SUPERSEDED_AGE, Snapshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
@@ -18,6 +19,8 @@ use super::source::Shared;
 
 /// A snapshot takes at most one part in so many of a lane's time.
 const RARER: u32 = 20;
+/// How often snapshots of other definitions are looked for, which takes a list of all lanes' files.
+const SUPERSEDED_EVERY: Duration = Duration::from_hours(1);
 
 /// Keeps the snapshots of one lane.
 pub struct Snapshots {
@@ -33,14 +36,23 @@ pub struct Snapshots {
     took: Duration,
     /// The pieces of the newest one that is kept.
     kept: BTreeSet<String>,
+    /// When snapshots of other definitions were looked for last.
+    looked_at: Option<Instant>,
     writing: Option<JoinHandle<Option<BTreeSet<String>>>>,
 }
 
 impl Snapshots {
-    /// Keeps the snapshots of a lane that is opened at `cursor`.
-    pub fn new(shared: Arc<Shared>, archive: Archive, id: PartitionId, cursor: i64) -> Snapshots {
+    /// Keeps the snapshots of a lane that is opened at `cursor`, with state that was loaded from pieces of the names `kept`: they need not
+    /// be written again.
+    pub fn new(
+        shared: Arc<Shared>,
+        archive: Archive,
+        id: PartitionId,
+        cursor: i64,
+        kept: BTreeSet<String>,
+    ) -> Snapshots {
         let (at, took) = (Instant::now(), Duration::ZERO);
-        Snapshots { shared, archive, id, cursor, records: 0, at, took, kept: BTreeSet::new(), writing: None }
+        Snapshots { shared, archive, id, cursor, records: 0, at, took, kept, looked_at: None, writing: None }
     }
 
     /// Notes that the lane has taken records.
@@ -54,9 +66,9 @@ impl Snapshots {
         is_free && cursor > self.cursor && is_time(&self.shared.settings, self.records, self.at.elapsed(), self.took)
     }
 
-    /// Takes a snapshot and writes it beside the lane's further work. `published` is the smallest offset that is not published. If it
-    /// cannot be taken or written, the next one may be.
-    pub async fn take(&mut self, lane: Lane, published: i64) -> Lane {
+    /// Takes a snapshot and writes it beside the lane's further work. `published` is the smallest offset that is not published, and
+    /// `definitions` are those that were published by. If it cannot be taken or written, the next one may be.
+    pub async fn take(&mut self, lane: Lane, published: i64, definitions: Definitions) -> Lane {
         if let Some(ended) = self.writing.take() {
             // After a failure nothing is shared with what may be missing.
             self.kept = joined(ended.await).unwrap_or_default();
@@ -72,12 +84,17 @@ impl Snapshots {
             Ok(pieces) => {
                 self.cursor = lane.cursor();
                 let snapshot = Snapshot { cursor: lane.cursor(), fronts: lane.fronts(), pieces };
+                let looks = self.looked_at.is_none_or(|at| at.elapsed() >= SUPERSEDED_EVERY);
+                if looks {
+                    self.looked_at = Some(self.at);
+                }
                 self.writing = Some(tokio::spawn(keep(
                     Arc::clone(&self.shared),
                     self.archive.clone(),
                     self.id.clone(),
                     snapshot,
                     published,
+                    looks.then_some(definitions),
                 )));
             }
             Err(SnapshotError::Incomplete | SnapshotError::InsideOffset { .. }) => {}
@@ -93,17 +110,24 @@ fn is_time(settings: &Streams, records: u64, since: Duration, took: Duration) ->
     wanted && since >= took * RARER
 }
 
-/// Returns the names of its pieces, if it is kept.
+/// Keeps a snapshot and removes older ones. With the definitions that were published by, those of others as well. Returns the names of
+/// its pieces, if it is kept.
 async fn keep(
     shared: Arc<Shared>,
     archive: Archive,
     id: PartitionId,
     snapshot: Snapshot,
     published: i64,
+    published_by: Option<Definitions>,
 ) -> Option<BTreeSet<String>> {
     let kept = async {
         let is_kept = archive.keep_snapshot(&id, &shared.definitions, &snapshot).await?;
-        Ok::<_, StoreError>((is_kept, archive.remove_snapshots(&id, &shared.definitions, published).await?))
+        let mut removed = archive.remove_snapshots(&id, &shared.definitions, published).await?;
+        if let Some(published_by) = &published_by {
+            let in_use = [&shared.definitions, published_by];
+            removed += archive.remove_superseded_snapshots(&id, &in_use, SUPERSEDED_AGE).await?;
+        }
+        Ok::<_, StoreError>((is_kept, removed))
     };
     match kept.await {
         Ok((is_kept, removed)) => {

@@ -14,6 +14,7 @@ use shared_logic::stream_topics::WrittenTopic;
 use storage::{Archive, Followed};
 use tokio::sync::{Mutex, OnceCell, watch};
 
+use super::memory::Memory;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
 
@@ -31,6 +32,8 @@ pub struct Shared {
     pub written: Vec<WrittenTopic>,
     /// The settings of lanes.
     pub settings: Streams,
+    /// The memory of all lanes of the process.
+    pub memory: Arc<Memory>,
     /// The settings of Kafka.
     pub kafka: settings::Kafka,
     /// Whether the topic is compacted, asked once.
@@ -76,8 +79,12 @@ impl Shared {
 
     /// How much a lane may hold.
     pub fn limits(&self) -> Limits {
-        let state_bytes = usize::try_from(self.settings.state.bytes()).unwrap_or(usize::MAX);
-        // At most one micro-batch is given at a time.
-        Limits { pending_events: self.settings.max_rows, state_bytes }
+        Limits {
+            // At most one micro-batch is given at a time.
+            pending_events: self.settings.max_rows,
+            // A lane that may take no more is given nothing.
+            state_bytes: self.settings.state.as_usize(),
+            step_bytes: self.settings.max_transaction.as_usize(),
+        }
     }
 }

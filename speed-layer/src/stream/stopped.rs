@@ -2,6 +2,9 @@
 //!
 //! Nothing depends on the note. It says that a lane has failed several times in a row, and why; each further failure renews it. Who reads it
 //! holds what was published later against it, so a note that nobody removes is not believed for long.
+//!
+//! Only the first failure may say why: a producer cannot start as long as the broker cannot end the transaction that a topic has refused. So
+//! the last reason that names something to mend is kept while Kafka merely does not go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +29,27 @@ pub struct StopNote {
     failures: Failures,
 }
 
+/// What a failure says of its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// What the broker refuses: it names the topic or the right.
+    Named,
+    /// Nothing: Kafka does not go on, maybe because of what has failed before.
+    Unknown,
+    /// Something else.
+    Other,
+}
+
 /// How often a lane has failed since it has last published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Failures {
     in_a_row: u32,
     /// When the first of them was, microseconds since 1970.
     since_us: i64,
     /// Whether the last of them came after the lane had opened.
     was_open: bool,
+    /// The last reason that names a topic or a right, if nothing else has failed since than Kafka.
+    named: Option<String>,
 }
 
 impl Failures {
@@ -47,8 +63,18 @@ impl Failures {
         (self.in_a_row >= NOTED_AFTER).then_some(self.since_us)
     }
 
+    /// Why the lane stands, after another one that says this.
+    fn reason(&mut self, cause: Cause, why: String) -> String {
+        match cause {
+            Cause::Named => self.named = Some(why.clone()),
+            Cause::Other => self.named = None,
+            Cause::Unknown => {}
+        }
+        self.named.clone().unwrap_or(why)
+    }
+
     /// Whether a lane that opens now has left behind what it had failed by. One that fails at work may open as often as it likes.
-    fn are_over(self) -> bool {
+    fn are_over(&self) -> bool {
         !self.was_open
     }
 }
@@ -80,8 +106,8 @@ impl StopNote {
     }
 
     /// The lane has failed; `was_open`: at work, and not while it was opened.
-    pub async fn failed(&mut self, was_open: bool, why: String) {
-        let tried_us = clock::now_us();
+    pub async fn failed(&mut self, was_open: bool, cause: Cause, why: String) {
+        let (tried_us, why) = (clock::now_us(), self.failures.reason(cause, why));
         let Some(since_us) = self.failures.another(was_open, tried_us) else { return };
         let (shared, partition, stopped) = (&self.shared, self.partition, Stopped { since_us, tried_us, why });
         self.within(async {
@@ -117,6 +143,18 @@ mod tests {
         assert_eq!((failures.another(false, 30), failures.another(false, 40)), (Some(10), Some(10)));
         failures = Failures::default();
         assert_eq!(failures.another(false, 50), None, "it has published in between");
+    }
+
+    #[test]
+    fn a_reason_that_names_a_topic_is_kept_while_kafka_does_not_go_on() {
+        let mut failures = Failures::default();
+        let mut reason = |cause, why: &str| failures.reason(cause, why.to_owned());
+        assert_eq!(reason(Cause::Unknown, "no producer"), "no producer");
+        assert_eq!(reason(Cause::Named, "topic a lacks replicas"), "topic a lacks replicas");
+        assert_eq!(reason(Cause::Unknown, "no producer"), "topic a lacks replicas");
+        assert_eq!(reason(Cause::Named, "topic b does not exist"), "topic b does not exist");
+        assert_eq!(reason(Cause::Other, "another worker"), "another worker");
+        assert_eq!(reason(Cause::Unknown, "no producer"), "no producer", "it is another failure now");
     }
 
     #[test]

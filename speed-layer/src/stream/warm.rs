@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use platform::kafka::KafkaError;
+use shared_logic::catalog::Source;
 use shared_logic::stream::{Fronts, Lane};
 
 use super::source::Shared;
@@ -14,6 +15,25 @@ pub struct Past {
     pub from: i64,
     /// The first record that may be a copy of one of those: `dedup_window` earlier.
     pub warm_from: i64,
+}
+
+impl Past {
+    /// T8: what a past lacks that is read of a log which begins at `start`, of a partition that begins at `begin` for the deployment:
+    /// `None` if it is whole. Otherwise the first offset at which a past that is needed later has to begin so that it is whole again:
+    /// then the log held all records that may be copies of its events, and one before all of them, so that it has lost none.
+    ///
+    /// `holds_state`: whether the operators' state at `from` is known, so that nothing before it matters but for copies. `window` is
+    /// that of the source, see [`window`].
+    pub fn whole_from(&self, start: i64, begin: i64, holds_state: bool, window: i64) -> Option<i64> {
+        // What was deleted before the deployment began does not matter. Where the log begins with what is needed, it may have held more.
+        let begins_too_late = !holds_state && self.from <= start && begin < start;
+        (begins_too_late || self.warm_from < start).then(|| start.saturating_add(window.max(1)))
+    }
+}
+
+/// How many offsets before an event a copy of it is found.
+pub fn window(source: &Source) -> i64 {
+    if source.event_id.is_empty() { 0 } else { i64::try_from(source.dedup_window).unwrap_or(i64::MAX) }
 }
 
 /// The past that a lane needs whose fronts are these at `at`: back to the first record that can hold an event that the operators still
@@ -42,7 +62,37 @@ pub async fn needed(
         }
     };
     let from = from.clamp(begin.min(at), at);
-    let window = i64::try_from(shared.source.dedup_window).unwrap_or(i64::MAX);
-    let window = if shared.source.event_id.is_empty() { 0 } else { window };
-    Ok(Past { from, warm_from: from.saturating_sub(window).max(begin.min(from)) })
+    Ok(Past { from, warm_from: from.saturating_sub(window(&shared.source)).max(begin.min(from)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: i64 = 10;
+
+    fn past(from: i64) -> Past {
+        Past { from, warm_from: (from - WINDOW).max(0) }
+    }
+
+    #[test]
+    fn a_past_is_whole_if_the_log_holds_all_that_may_be_a_copy_of_its_events() {
+        let whole_from = |from| past(from).whole_from(100, 0, false, WINDOW);
+        assert_eq!((whole_from(111), whole_from(110)), (None, None), "reading begins at or behind the log's start");
+        for from in [0, 99, 100, 101, 109] {
+            assert_eq!(whole_from(from), Some(110), "from {from}");
+        }
+        assert_eq!(past(0).whole_from(0, 0, false, WINDOW), None, "the log was never cut");
+        let all = Past { from: 100, warm_from: 100 };
+        assert_eq!(all.whole_from(100, 100, false, 0), None, "what was deleted before the begin does not matter");
+    }
+
+    #[test]
+    fn a_past_that_begins_with_the_log_may_have_begun_earlier() {
+        let without_ids = |from| Past { from, warm_from: from };
+        assert_eq!(without_ids(100).whole_from(100, 0, false, 0), Some(101));
+        assert_eq!(without_ids(101).whole_from(100, 0, false, 0), None);
+        assert_eq!(without_ids(100).whole_from(100, 0, true, 0), None, "the state there comes from a snapshot");
+        assert_eq!(past(105).whole_from(100, 0, true, WINDOW), Some(110), "and copies before it are not known");
+    }
 }

@@ -23,6 +23,9 @@ use super::Archive;
 const KEPT: usize = 2;
 /// Younger pieces may belong to a snapshot whose manifest is not written yet.
 const PIECE_AGE: Duration = Duration::from_hours(1);
+/// For how long snapshots are kept that no lane of the newest catalog opens: workers of an older catalog may still run, or be started
+/// again to go back.
+pub const SUPERSEDED_AGE: Duration = Duration::from_hours(7 * 24);
 /// The folder of all snapshots. Delta's own tools leave folders with such a name alone.
 pub(super) const FOLDER: &str = "_lanes";
 /// The folder of the notes that say which progress topic a generation has.
@@ -238,6 +241,27 @@ impl Archive {
             self.table().remove_beside(&folder, |path| over.contains(&path.to_owned()), Duration::ZERO).await?;
         let is_piece = |path: &str| path.ends_with(".bin") && !named.contains(path);
         Ok(removed + self.table().remove_beside(&folder, is_piece, PIECE_AGE).await?)
+    }
+
+    /// Removes files of snapshots of a partition's lane that were written longer than `age` ago under definitions that are not `in_use`,
+    /// usually [`SUPERSEDED_AGE`]: the streams have changed since, and no lane opens them. In use are those of whoever asks, and those that
+    /// were published by last, which may be another worker's of an older catalog. Should a worker look for one all the same, it reads
+    /// the past again.
+    ///
+    /// # Errors
+    /// If the store cannot be listed or written.
+    pub async fn remove_superseded_snapshots(
+        &self,
+        id: &PartitionId,
+        in_use: &[&Definitions],
+        age: Duration,
+    ) -> Result<usize, StoreError> {
+        let in_use: Vec<String> =
+            in_use.iter().map(|definitions| format!("{}/", lanes_folder(definitions, id))).collect();
+        let of_lane = format!("/{}/{}/", id.log, id.partition);
+        let is_over =
+            |path: &str| path.contains(&of_lane) && !in_use.iter().any(|folder| path.starts_with(folder.as_str()));
+        self.table().remove_beside(FOLDER, is_over, age).await
     }
 
     /// Removes every snapshot, whoever's: they may hold what was erased. A lane without one is warmed from the log. How far streams were

@@ -1,6 +1,8 @@
 //! Snapshots of lanes: which are found, which are removed, and which are spared.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use platform::settings;
 use polars::prelude::{DataType, Schema};
@@ -59,6 +61,48 @@ async fn the_snapshot_of_the_last_check_outlives_newer_ones_until_the_next_check
     assert_eq!((newest(&archive, 49).await, newest(&archive, 59).await), (None, Some(50)));
 }
 
+/// The files of snapshots that end so.
+async fn files(folder: &tempfile::TempDir, archive: &Archive, ending: &str) -> Vec<PathBuf> {
+    let all = archive.snapshot_files().await.expect("listed");
+    let of_table = folder.path().join("braid/archive/s");
+    all.into_iter()
+        .map(|file| of_table.join(file.path))
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
+}
+
+/// T6: what lies beyond is not looked at. T2: what is not as it was written is passed over, and an older one says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_not_as_it_was_written_is_passed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    keep(&archive, &[10, 20, 30, 40]).await;
+    assert_eq!((newest(&archive, 39).await, newest(&archive, 40).await), (Some(30), Some(40)));
+
+    let of = |cursor: i64| format!("{cursor:020}.json");
+    let torn = files(&folder, &archive, &of(40)).await.remove(0);
+    let text = std::fs::read(&torn).expect("read");
+    std::fs::write(&torn, &text[..text.len() / 2]).expect("torn");
+    assert_eq!(newest(&archive, 100).await, Some(30), "the manifest is torn");
+
+    let others = files(&folder, &archive, &of(30)).await.remove(0);
+    let text = std::fs::read_to_string(&others).expect("read");
+    std::fs::write(&others, text.replace("0123456789abcdef", "fedcba9876543210")).expect("changed");
+    assert_eq!(newest(&archive, 100).await, Some(20), "it is of other definitions");
+
+    // A piece of the same length, which only its checksum tells from the one that was written.
+    for piece in files(&folder, &archive, ".bin").await {
+        if std::fs::read(&piece).expect("read") == 20_i64.to_le_bytes() {
+            std::fs::write(&piece, 21_i64.to_le_bytes()).expect("changed");
+        }
+    }
+    assert_eq!(newest(&archive, 100).await, Some(10), "a piece is another one");
+    for piece in files(&folder, &archive, ".bin").await {
+        std::fs::remove_file(piece).expect("removed");
+    }
+    assert_eq!(newest(&archive, 100).await, None, "a piece is missing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_snapshots_it_is_still_known_how_far_streams_were_checked() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -107,4 +151,53 @@ async fn why_a_lane_stopped_is_noted_until_it_is_forgotten() {
     let noted = archive.lanes_noted("v1").await.expect("read");
     assert_eq!(noted.stopped.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(newest(&archive, 100).await, Some(10), "snapshots stay");
+}
+
+async fn remove(archive: &Archive, in_use: &[&Definitions], age: Duration) -> usize {
+    archive.remove_superseded_snapshots(&id(), in_use, age).await.expect("removed")
+}
+
+/// The cursor of the newest snapshot of a lane under those definitions.
+async fn found(archive: &Archive, id: &PartitionId, definitions: &Definitions) -> Option<i64> {
+    archive.newest_snapshot(id, definitions, 100).await.expect("read").map(|found| found.cursor)
+}
+
+/// Under definitions of before a change, which another worker may still have.
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_of_definitions_that_nobody_publishes_by_go_when_they_are_old() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = created(&folder).await;
+    let of = |hash: &str| Definitions::from([("w".to_owned(), hash.parse().expect("a hash"))]);
+    let (oldest, published) = (of("00000000000000aa"), of("00000000000000bb"));
+    let elsewhere = [PartitionId::new("log", 1), PartitionId::new("log.1", 0)];
+    keep(&archive, &[30, 40]).await;
+    for definitions in [&oldest, &published] {
+        archive.keep_snapshot(&id(), definitions, &snapshot(10)).await.expect("kept");
+        archive.keep_snapshot(&id(), definitions, &snapshot(20)).await.expect("kept");
+        archive.spare_snapshot(&id(), definitions, 10).await.expect("spared");
+    }
+    for id in &elsewhere {
+        archive.keep_snapshot(id, &oldest, &snapshot(5)).await.expect("kept");
+    }
+    archive.lanes_begin("v1", "progress").await.expect("noted");
+    let (own, hour) = (definitions(), Duration::from_hours(1));
+    assert_eq!(
+        remove(&archive, &[&own, &published], hour).await,
+        0,
+        "a worker of an older catalog may have written them just now"
+    );
+    assert_eq!(
+        remove(&archive, &[&own, &published], Duration::ZERO).await,
+        5,
+        "two manifests, two pieces, and what was spared"
+    );
+    assert_eq!(found(&archive, &id(), &own).await, Some(40));
+    assert_eq!(found(&archive, &id(), &published).await, Some(20));
+    assert_eq!(found(&archive, &id(), &oldest).await, None);
+    for id in &elsewhere {
+        assert_eq!(found(&archive, id, &oldest).await, Some(5), "of other lanes nothing is known");
+    }
+    assert_eq!(archive.lanes_begun("v1").await.expect("read").as_deref(), Some("progress"));
+    assert_eq!(remove(&archive, &[&own], Duration::ZERO).await, 5, "published by this worker since");
+    assert_eq!((found(&archive, &id(), &own).await, found(&archive, &id(), &published).await), (Some(40), None));
 }

@@ -53,8 +53,6 @@ pub struct Compared {
     pub extra: u64,
     /// How many of those in both have another key or content.
     pub different: u64,
-    /// How many are not compared, as they hold one partition's part of a window or session.
-    pub partial: u64,
     /// The first of those that differ.
     pub first: Vec<OutputDifference>,
 }
@@ -84,16 +82,13 @@ impl fmt::Display for BacktestReport {
                 None => writeln!(f)?,
             }
         }
-        let Some(Compared { outputs, missing, extra, different, partial, first }) = compared else {
+        let Some(Compared { outputs, missing, extra, different, first }) = compared else {
             return writeln!(f, "  nothing of the stream is archived, so there is nothing to compare with");
         };
         writeln!(
             f,
             "  against what was published: {outputs} in both, {missing} missing there, {extra} only there, {different} different"
         )?;
-        if *partial > 0 {
-            writeln!(f, "  {partial} are parts of windows or sessions, and not compared")?;
-        }
         for output in first {
             writeln!(f, "  {} {}", output.kind.name(), output.id)?;
         }
@@ -135,7 +130,7 @@ mod tests {
         assert!(text.ends_with("nothing to compare with\n"), "{text}");
         let id = "alerts/v1/log/0/7/0".to_owned();
         let first = vec![OutputDifference { id, kind: DifferenceKind::Missing }];
-        let compared = Compared { outputs: 9, missing: 1, extra: 0, different: 0, partial: 0, first };
+        let compared = Compared { outputs: 9, missing: 1, extra: 0, different: 0, first };
         let text = BacktestReport { compared: Some(compared), ..report() }.to_string();
         assert!(text.ends_with("0 different\n  missing alerts/v1/log/0/7/0\n"), "{text}");
     }

@@ -170,6 +170,7 @@ mod tests {
                 definition: hash(*definition),
                 checked: None,
                 incomplete: false,
+                full: None,
             };
             ((*name).to_owned(), published)
         };

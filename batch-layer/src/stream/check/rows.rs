@@ -106,7 +106,6 @@ impl About {
             extra,
             different,
             first: first.collect(),
-            partial: side.partial,
             ..StreamCheck::default()
         }
     }

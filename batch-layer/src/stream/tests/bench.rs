@@ -141,7 +141,7 @@ impl Bench {
         let plan = Arc::new(LanePlan::new(&catalog, &catalog.sources[from]));
         let writers = (0..PARTITIONS).map(|partition| {
             let id = PartitionId::new(log, partition);
-            let limits = Limits { pending_events: 10_000, state_bytes: 1 << 30 };
+            let limits = Limits { pending_events: 10_000, state_bytes: 1 << 30, step_bytes: 1 << 30 };
             Writer { lane: Lane::new(plan.clone(), id.clone(), &catalog.deployment.version, 0, limits), id }
         });
         Bench {
@@ -330,6 +330,7 @@ impl Bench {
                 definition: stream.definition.clone(),
                 checked: None,
                 incomplete: false,
+                full: None,
             };
             noted.published.insert(stream.name.clone(), published);
             let fronts = Fronts::new(self.catalog.sources[&self.from].rekeyed);

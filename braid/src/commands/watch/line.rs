@@ -22,7 +22,7 @@ pub(super) fn line(stream: &Description, output: &Value, screen: Screen) -> Stri
     for name in others.filter(|name| !NOT_SHOWN.contains(name) && Some(*name) != key) {
         match output.get(name) {
             // Only what is true is written of such fields.
-            Some(Value::Bool(true)) if ["partial", "truncated", "incomplete"].contains(&name) => {
+            Some(Value::Bool(true)) if ["truncated", "incomplete"].contains(&name) => {
                 parts.push((Some(Tint::Bad), name.to_owned()));
             }
             _ => parts.extend(shown(name).map(|value| (None, format!("{name} {value}")))),
@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_window_is_an_interval_a_key_and_its_measures() {
-        let fields = ["output_id", "output_time", "window_start", "window_end", "country", "orders", "mean", "partial"];
+        let fields =
+            ["output_id", "output_time", "window_start", "window_end", "country", "orders", "mean", "incomplete"];
         let output = json!({
             "output_time": "2026-04-24T09:04:59.999999Z", "window_start": "2026-04-24T09:00:00Z",
             "window_end": "2026-04-24T09:05:00Z", "country": "de", "orders": 1204, "mean": 2.5,

@@ -1,6 +1,6 @@
-//! What a reconcile costs: `reconcile_full_…` counts five million events of 60 days at once, beside DuckDB, which counts the same files;
-//! `reconcile_today_…` adds one per cent that happened today, and `reconcile_late_…` one per cent of which some are late by up to 60
-//! days, beside the former. Of the new records, 3 % are copies, a tenth of these of events that were counted before.
+//! What a reconcile costs: `reconcile_full_…` counts five million events of eight days at once, beside DuckDB, which counts the same files;
+//! `reconcile_today_…` adds to as many of 60 days one per cent that happened today, and `reconcile_late_…` one per cent of which some are
+//! late by up to 60 days, beside the former. Of the new records, 3 % are copies, a tenth of these of events that were counted before.
 //! `reconcile_large_…` is the same with twenty million events, and `busy_day_…` counts fifty million of a single day at once.
 //!
 //! No Kafka takes part: the archive is written as the archiver writes it. The reconciles are processes of their own, whose starts
@@ -24,7 +24,8 @@ use crate::figures::Figures;
 const EVENTS: usize = 5_000_000;
 const LARGE: usize = 20_000_000;
 const BUSY_DAY: usize = 50_000_000;
-/// Over how many days the events lie that are counted first.
+/// Over how many days the events of a full reconcile lie, and those that others are added to.
+const FULL_DAYS: i64 = 8;
 const DAYS: i64 = 60;
 /// Of the new events, how many are late.
 const LATE: f64 = 0.02;
@@ -32,25 +33,40 @@ const LATE: f64 = 0.02;
 const MEMORY_MIB: f64 = 512.0;
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    measure_days(scenario, figures, "reconcile", amount("BENCH_RECONCILE_EVENTS", EVENTS)?).await
+    let events = amount("BENCH_RECONCILE_EVENTS", EVENTS)?;
+    measure_full(scenario, figures, "reconcile", events).await?;
+    measure_added(scenario, figures, "reconcile", events).await
 }
 
 /// The same with more events.
 pub(crate) async fn measure_large(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
-    measure_days(scenario, figures, "reconcile_large", amount("BENCH_LARGE_EVENTS", LARGE)?).await?;
-    if let (Some(large), Some(small)) =
-        (figures.value(&peak_of("reconcile_large")), figures.value(&peak_of("reconcile")))
-    {
+    let (name, events) = ("reconcile_large", amount("BENCH_LARGE_EVENTS", LARGE)?);
+    measure_full(scenario, figures, name, events).await?;
+    if let (Some(large), Some(small)) = (figures.value(&peak_of(name)), figures.value(&peak_of("reconcile"))) {
         figures.beside("reconcile_large_full_over_full_peak_memory", large, "MiB", small);
     }
+    measure_added(scenario, figures, name, events).await
+}
+
+/// A full reconcile of all that is archived, beside DuckDB, which has to write as many rows.
+async fn measure_full(scenario: &Scenario, figures: &mut Figures, name: &str, events: usize) -> Result<()> {
+    let mut world = World::new(scenario, &format!("{name}-full"), FULL_DAYS).await?;
+    world.archive_history(events).await?;
+    let full = world.reconcile().await?;
+    let (events, files) = world.archived.events().await?;
+    let (duckdb, rows) = DuckDb::find()?.count(&files, &world.folder.join("duckdb")).await?;
+    ensure!(full.rows_written == rows as f64, "{} rows were written, and {rows} by DuckDB", full.rows_written);
+    let rate = |seconds: f64| events as f64 / seconds;
+    figures.beside(format!("{name}_full_rows_per_second"), rate(full.seconds), "rows/s", rate(duckdb.seconds));
+    figures.beside(peak_of(name), full.peak_mib, "MiB", MEMORY_MIB);
     Ok(())
 }
 
-async fn measure_days(scenario: &Scenario, figures: &mut Figures, name: &str, events: usize) -> Result<()> {
-    let mut world = World::new(scenario, &name.replace('_', "-"), DAYS).await?;
+/// One per cent of new events, all of today, and then as many of which some are late.
+async fn measure_added(scenario: &Scenario, figures: &mut Figures, name: &str, events: usize) -> Result<()> {
+    let mut world = World::new(scenario, &format!("{name}-added"), DAYS).await?;
     world.archive_history(events).await?;
     let full = world.reconcile().await?;
-    add_full_beside_duckdb(figures, name, &world, &full).await?;
     let new = events / 100;
     let today = add_new(&mut world, new, 0.0).await?;
     add_added(figures, &format!("{name}_today"), new, &today, &full);
@@ -81,17 +97,6 @@ pub(crate) async fn measure_busy_day(scenario: &Scenario, figures: &mut Figures)
 async fn add_new(world: &mut World, new: usize, late: f64) -> Result<Reconciled> {
     world.archive_new(new, late).await?;
     world.reconcile().await
-}
-
-/// A full reconcile of all that is archived, beside DuckDB, which has to write as many rows.
-async fn add_full_beside_duckdb(figures: &mut Figures, name: &str, world: &World, full: &Reconciled) -> Result<()> {
-    let (events, files) = world.archived.events().await?;
-    let (duckdb, rows) = DuckDb::find()?.count(&files, &world.folder.join("duckdb")).await?;
-    ensure!(full.rows_written == rows as f64, "{} rows were written, and {rows} by DuckDB", full.rows_written);
-    let rate = |seconds: f64| events as f64 / seconds;
-    figures.beside(format!("{name}_full_rows_per_second"), rate(full.seconds), "rows/s", rate(duckdb.seconds));
-    figures.beside(peak_of(name), full.peak_mib, "MiB", MEMORY_MIB);
-    Ok(())
 }
 
 fn add_added(figures: &mut Figures, name: &str, new: usize, added: &Reconciled, full: &Reconciled) {

@@ -1,6 +1,7 @@
 //! The broker is killed and started again while payments arrive.
 
 use e2e_tests::{Kafka, busy_scenario};
+use test_kit::repetitions;
 
 use super::payments::{Mix, Payments};
 
@@ -12,10 +13,12 @@ fn streams_broker_restarts() {
     busy_scenario("streams_broker_restarts", async |scenario| {
         let folder = scenario.dir().join("kafka");
         let Some(mut broker) = Kafka::real(scenario.name(), &folder).await? else { return Ok(()) };
-        let stage = Payments::setup(scenario, PARTITIONS).start_on(&broker.brokers()).await?;
+        // What is asked while it is away is soon asked again.
+        let setup = Payments::setup(scenario, PARTITIONS).set("kafka.request_timeout", "5s");
+        let stage = setup.start_on(&broker.brokers()).await?;
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
-        for _ in 0..2 {
-            payments.send(SOME)?;
+        payments.send(SOME)?;
+        for _ in 0..repetitions(1, 4) {
             payments.are_written().await?;
             // Some of these have arrived when it is killed, some are published, and the others arrive afterwards.
             payments.queue(SOME)?;

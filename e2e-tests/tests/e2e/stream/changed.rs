@@ -21,7 +21,7 @@ const PARTITIONS: i32 = 2;
 const SOME: usize = 400;
 const MINUTE_US: i64 = 60_000_000;
 /// A payment is large from this amount on, instead of [`super::payments::LARGE`].
-const LESS: i64 = 20;
+pub(super) const LESS: i64 = 20;
 /// More alerts than before, with a longer look back.
 const RULES: &str = r#"
 high_velocity = "history_count('10m') >= 7"
@@ -31,9 +31,9 @@ amount_anomaly = "history_avg(amount) > 0 and amount > 10 * history_avg(amount)"
 const JUDGES: [(&str, Judge); 3] =
     [("high_velocity", often), ("impossible_travel", impossible_travel), ("amount_anomaly", amount_anomaly)];
 /// By stream and partition: where its change begins.
-type Changes = BTreeMap<(String, i32), i64>;
+pub(super) type Changes = BTreeMap<(String, i32), i64>;
 /// What a definition decides of a partition.
-type Decides = fn(&[Step]) -> Vec<Decided>;
+pub(super) type Decides = fn(&[Step]) -> Vec<Decided>;
 
 #[test]
 fn streams_changed_in_place() {
@@ -81,7 +81,7 @@ fn streams_changed_in_place() {
 }
 
 /// The changes that the progress topic of the payments' lanes names.
-fn changes(payments: &Payments) -> Result<Changes> {
+pub(super) fn changes(payments: &Payments) -> Result<Changes> {
     let mut changes = Changes::new();
     for found in read_all(&payments.stage.brokers, &format!("{}.payments.v1.progress", payments.stage.topic))? {
         let key = String::from_utf8(found.key.unwrap_or_default())?;
@@ -99,7 +99,7 @@ fn changes(payments: &Payments) -> Result<Changes> {
 }
 
 /// What a stream must have written that has changed there.
-fn changed(
+pub(super) fn changed(
     payments: &Payments,
     stream: &Stream,
     changes: &Changes,
@@ -118,11 +118,11 @@ fn changed(
     Ok(all)
 }
 
-fn large_before(steps: &[Step]) -> Vec<Decided> {
+pub(super) fn large_before(steps: &[Step]) -> Vec<Decided> {
     Kind::Large.decide(steps)
 }
 
-fn large_now(steps: &[Step]) -> Vec<Decided> {
+pub(super) fn large_now(steps: &[Step]) -> Vec<Decided> {
     large(steps, LESS)
 }
 

@@ -131,7 +131,8 @@ fn streams_incomplete_past() {
     });
 }
 
-fn catalog(name: &str) -> String {
+/// A catalog with windows of a minute over clicks in one partition.
+pub(super) fn catalog(name: &str) -> String {
     format!(
         r#"[pipeline]
 name = "{name}"

@@ -13,11 +13,11 @@ use e2e_tests::kafka::{Found, read_all};
 use e2e_tests::stage::Setup;
 use e2e_tests::streams::Decided;
 use e2e_tests::streams::fraud::RULES;
-use e2e_tests::streams::log::{of_partition, partitions};
+use e2e_tests::streams::log::{Step, of_partition, partitions};
 use e2e_tests::streams::written::{Stream, Written};
 use e2e_tests::views::NEVER;
-use e2e_tests::{Layer, Producer, Scenario, Stage};
-use test_kit::Process;
+use e2e_tests::{Archive, Layer, Producer, Scenario, Stage};
+use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use generator::Generator;
 
@@ -31,14 +31,16 @@ const DEDUP_WINDOW: i64 = 400;
 /// The least amount of a payment that `large` writes.
 pub(crate) const LARGE: i64 = 50;
 
+/// By partition, what a stream must write.
+pub(crate) type Expected = BTreeMap<i32, Vec<Decided>>;
+/// By partition, what the oracle takes.
+pub(crate) type Steps = BTreeMap<i32, Vec<Step>>;
+
 /// A stage with the streams, and the payments that are sent to it.
 pub(crate) struct Payments {
     pub(crate) stage: Stage,
     producer: Producer,
     generator: Generator,
-    has_grown: bool,
-    /// Whether lanes were warmed.
-    pub(crate) has_warmed: bool,
 }
 
 impl Payments {
@@ -58,7 +60,7 @@ impl Payments {
     /// Payments for that stage, which happened before it was ready.
     pub(crate) fn of(stage: Stage, count: i32, mix: Mix) -> Result<Payments> {
         let generator = Generator::new(stage.rng(), stage.now_us / 1_000, count, mix);
-        Ok(Payments { producer: stage.producer()?, stage, generator, has_grown: false, has_warmed: false })
+        Ok(Payments { producer: stage.producer()?, stage, generator })
     }
 
     /// [`Payments::setup`] and [`Payments::of`]; nothing where there is only a stand-in for the broker.
@@ -94,8 +96,14 @@ impl Payments {
 
     /// Says that topics have gained partitions, among which payments are divided from now on.
     pub(crate) fn has_grown(&mut self, count: i32) -> Result<()> {
-        (self.has_grown, self.producer) = (true, self.stage.producer()?);
+        self.reconnect()?;
         self.generator.divide_among(count);
+        Ok(())
+    }
+
+    /// Sends with another client, which knows nothing of what the broker has lost.
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
+        self.producer = self.stage.producer()?;
         Ok(())
     }
 
@@ -107,9 +115,7 @@ impl Payments {
     /// Where a stream writes.
     pub(crate) fn stream(&self, kind: Kind) -> Stream {
         let stream = Stream::of(&self.stage.topic, kind.name());
-        let may_be_unsure = self.has_warmed && kind.from().is_some();
-        let (is_rekeying, has_late, has_grown) = (kind.is_rekeying(), kind.has_late(), self.has_grown);
-        Stream { is_rekeying, has_late, has_grown, may_be_unsure, ..stream }
+        Stream { is_rekeying: kind.is_rekeying(), has_late: kind.has_late(), ..stream }
     }
 
     /// The records that a stream reads.
@@ -119,13 +125,13 @@ impl Payments {
     }
 
     /// What a stream must have written of all records that its source holds now.
-    pub(crate) fn expected(&self, kind: Kind) -> Result<BTreeMap<i32, Vec<Decided>>> {
-        let records = self.read_by(kind)?;
-        let decided = partitions(&records).into_iter().map(|partition| {
-            let steps = kind.source().steps(of_partition(&records, partition))?;
-            Ok((partition, kind.decide(&steps)))
-        });
-        decided.collect()
+    pub(crate) fn expected(&self, kind: Kind) -> Result<Expected> {
+        Ok(decided(kind, &self.steps(kind)?))
+    }
+
+    /// The steps of all records that a stream's source holds now.
+    fn steps(&self, kind: Kind) -> Result<Steps> {
+        steps_of(kind, &self.read_by(kind)?)
     }
 
     /// Waits until a stream has written what it must, and nothing else.
@@ -133,28 +139,58 @@ impl Payments {
         self.stream(kind).becomes(&self.stage.brokers, || self.expected(kind)).await
     }
 
-    /// Waits until every stream has.
+    /// Waits until every stream has. All payments have arrived, so what is decided of them is asked of the oracle once.
     pub(crate) async fn are_written(&self) -> Result<()> {
+        let steps = self.steps(Kind::Alerts)?;
         for kind in Kind::ALL {
-            self.is_written(kind).await?;
+            if kind.from().is_some() {
+                self.is_written(kind).await?;
+            } else {
+                let expected = decided(kind, &steps);
+                self.stream(kind).becomes(&self.stage.brokers, || Ok(expected.clone())).await?;
+            }
         }
         Ok(())
     }
 
-    /// The same, and then once more when nothing is left that writes.
+    /// Waits until all payments are archived.
+    pub(crate) async fn are_archived(&self) -> Result<()> {
+        let (store, count) = (self.stage.deployment.store(), self.read_by(Kind::Alerts)?.len());
+        wait_for("the payments to be archived", DEADLINE, async || {
+            let rows = Archive::read(&store, "payments")?.rows;
+            Ok(Progress::when(rows == count, format_args!("{rows} of {count}")))
+        })
+        .await
+    }
+
+    /// [`Payments::are_written`], and then once more when nothing is left that writes.
     pub(crate) async fn end_exactly(&self) -> Result<()> {
         self.are_written().await?;
         self.stage.deployment.kill(Layer::Speed);
+        let steps = self.steps(Kind::Alerts)?;
         for kind in Kind::ALL {
             let (stream, brokers) = (self.stream(kind), &self.stage.brokers);
             let written = stream.read(brokers)?;
             // A last mark may have been written that nothing has read.
             if kind.from().is_none() {
-                stream.is_exactly(&written, &self.expected(kind)?)?;
+                stream.is_exactly(&written, &decided(kind, &steps))?;
             }
         }
         Ok(())
     }
+}
+
+/// The steps of a stream's source, of which these are the records.
+pub(crate) fn steps_of(kind: Kind, records: &[Found]) -> Result<Steps> {
+    let steps = partitions(records)
+        .into_iter()
+        .map(|partition| Ok((partition, kind.source().steps(of_partition(records, partition))?)));
+    steps.collect()
+}
+
+/// What a stream must write of its source's steps.
+pub(crate) fn decided(kind: Kind, steps: &Steps) -> Expected {
+    steps.iter().map(|(partition, steps)| (*partition, kind.decide(steps))).collect()
 }
 
 /// A catalog with a source of payments and the streams over it. `rules` are those of the detector, and `large` is the least amount of

@@ -1,23 +1,24 @@
 //! Snapshots of lanes are deleted, torn, changed, or of other definitions, while the speed layer is down: it goes on exactly, from an
 //! older one or from the log.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::{Layer, scenario};
+use e2e_tests::{Layer, busy_scenario};
 use serde_json::Value;
-use test_kit::{DEADLINE, Progress, wait_for};
+use test_kit::{DEADLINE, Process, Progress, wait_for};
 
 use super::payments::{Mix, Payments};
 
-const SOME: usize = 200;
+const SOME: usize = 500;
 /// The sources that lanes read.
-const SOURCES: [&str; 2] = ["payments", "by_country"];
+pub(super) const SOURCES: [&str; 2] = ["payments", "by_country"];
 /// What a lane prints that has found no snapshot.
 const WARMS: &str = "no snapshot; reading the past that matters";
 
-/// What befalls the snapshots.
+/// What befalls the snapshots of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Deleted,
@@ -27,38 +28,86 @@ enum Fault {
     Changed,
     /// Manifests name another definition.
     OfOthers,
-    /// The newest manifest of each lane is torn, and the one before is whole.
+    /// The newest manifest is torn, and the one before is whole.
     NewestTorn,
 }
 
+/// The faults, each of which befalls the lanes of one partition.
+const FAULTS: [Fault; 5] = [Fault::Deleted, Fault::Torn, Fault::Changed, Fault::OfOthers, Fault::NewestTorn];
+
 #[test]
 fn streams_snapshots_lost() {
-    scenario("streams_snapshots_lost", async |scenario| {
-        let Some(mut payments) = Payments::start(scenario, 2, Mix::Usual).await? else { return Ok(()) };
-        payments.has_warmed = true;
+    busy_scenario("streams_snapshots_lost", async |scenario| {
+        let partitions = i32::try_from(FAULTS.len())?;
+        let Some(mut payments) = Payments::start(scenario, partitions, Mix::Usual).await? else { return Ok(()) };
+        payments.send(SOME)?;
         let store = payments.stage.deployment.store();
-        for fault in [Fault::Deleted, Fault::Torn, Fault::Changed, Fault::OfOthers, Fault::NewestTorn] {
-            payments.send(SOME)?;
-            payments.are_written().await.with_context(|| format!("before {fault:?}"))?;
-            wait_for("snapshots of every source", DEADLINE, async || {
-                let cursors = SOURCES.map(|source| newest_cursor(&store, source));
-                let all = cursors.iter().all(|cursor| matches!(cursor, Ok(Some(_))));
-                Ok(Progress::when(all, format_args!("{cursors:?}")))
-            })
-            .await?;
-            payments.stage.deployment.kill(Layer::Speed);
-            // Some of it lies beyond what the last snapshot includes.
-            payments.send(SOME)?;
-            for source in SOURCES {
-                befalls(fault, &files(&store, source)?)?;
+        wait_for("two snapshots of every lane", DEADLINE, async || {
+            // A lane takes none before there is something new.
+            payments.send(1)?;
+            let least = least_snapshots(&store, partitions)?;
+            Ok(Progress::when(least >= 2, format_args!("{least} of some lane")))
+        })
+        .await?;
+        // Then both are of what is published.
+        payments.are_written().await.context("before the faults")?;
+        payments.stage.deployment.kill(Layer::Speed);
+        // Some of it lies beyond what the last snapshot includes.
+        payments.send(SOME)?;
+        for source in SOURCES {
+            for (partition, files) in lanes(&store, source)? {
+                befalls(FAULTS[usize::try_from(partition)?], &files)?;
             }
-            let process = payments.stage.deployment.start(Layer::Speed).await?;
-            payments.are_written().await.with_context(|| format!("after {fault:?}"))?;
-            let has_warmed = process.output()?.contains(WARMS);
-            ensure!(has_warmed || fault == Fault::NewestTorn, "a snapshot was used in spite of {fault:?}");
         }
+        let process = payments.stage.deployment.start(Layer::Speed).await?;
+        payments.are_written().await.context("after the faults")?;
+        let warmed = warmed(&process)?;
+        for (partition, fault) in (0..).zip(FAULTS) {
+            let lanes = warmed.get(&partition).copied().unwrap_or_default();
+            match fault {
+                Fault::NewestTorn => ensure!(lanes == 0, "the older snapshot was not used"),
+                _ => ensure!(lanes >= SOURCES.len(), "a snapshot was used in spite of {fault:?}: {warmed:?}"),
+            }
+        }
+        payments.send(SOME)?;
         payments.end_exactly().await
     });
+}
+
+/// How often a lane of each partition has said that it found no snapshot.
+pub(super) fn warmed(process: &Process) -> Result<BTreeMap<i32, usize>> {
+    let mut warmed = BTreeMap::new();
+    for line in process.output()?.lines().filter(|line| line.contains(WARMS)) {
+        let id = line.split_whitespace().find_map(|word| word.strip_prefix("id="));
+        let (_, partition) = id.and_then(|id| id.rsplit_once('/')).with_context(|| format!("no lane in {line:?}"))?;
+        *warmed.entry(partition.parse()?).or_default() += 1;
+    }
+    Ok(warmed)
+}
+
+/// How many snapshots the lane has that has fewest.
+pub(super) fn least_snapshots(store: &Path, partitions: i32) -> Result<usize> {
+    let mut least = usize::MAX;
+    for source in SOURCES {
+        let lanes = lanes(store, source)?;
+        for partition in 0..partitions {
+            let files = lanes.get(&partition).map(Vec::as_slice).unwrap_or_default();
+            least = least.min(files.iter().filter(|path| cursor(path).is_some()).count());
+        }
+    }
+    Ok(least)
+}
+
+/// The files of the snapshots of a source's lanes, by partition. Their folders are named by that; those of notes are not.
+pub(super) fn lanes(store: &Path, source: &str) -> Result<BTreeMap<i32, Vec<PathBuf>>> {
+    let mut lanes: BTreeMap<i32, Vec<PathBuf>> = BTreeMap::new();
+    for path in files(store, source)? {
+        let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        if let Some(partition) = folder.and_then(|folder| folder.parse().ok()) {
+            lanes.entry(partition).or_default().push(path);
+        }
+    }
+    Ok(lanes)
 }
 
 fn befalls(fault: Fault, files: &[PathBuf]) -> Result<()> {
@@ -105,12 +154,12 @@ pub(super) fn newest_cursor(store: &Path, source: &str) -> Result<Option<i64>> {
 }
 
 /// The cursor of a manifest, which is its name.
-fn cursor(path: &Path) -> Option<i64> {
+pub(super) fn cursor(path: &Path) -> Option<i64> {
     let name = path.file_name()?.to_str()?;
     name.strip_suffix(".json")?.parse().ok()
 }
 
-/// All files of the snapshots of a source's lanes, beside its archive.
+/// All files that a source's lanes have left beside its archive.
 fn files(store: &Path, source: &str) -> Result<Vec<PathBuf>> {
     let folder = store.join("archive").join(source).join("_lanes");
     let mut files = Vec::new();
@@ -120,13 +169,12 @@ fn files(store: &Path, source: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What says which progress topic the lanes began with, and how far they were checked, is no snapshot.
 fn push_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_dir() && !(path.ends_with("begun") || path.ends_with("checked")) {
+        if path.is_dir() {
             push_files(&path, files)?;
-        } else if path.is_file() {
+        } else {
             files.push(path);
         }
     }

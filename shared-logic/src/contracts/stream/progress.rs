@@ -29,6 +29,9 @@ pub struct Published {
     /// T8: whether the outputs just before were decided from an incomplete past.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
+    /// T10: the stream that fills the memory of lanes, if the lane has stopped reading since there is no room for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<String>,
 }
 
 /// R12: what tells that a log is still the one that was read.
@@ -189,6 +192,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
             incomplete: false,
+            full: None,
         };
         let text = r#"{"log":"topic-id","position":{"offset":41,"n":2},"fronts":{},"definition":"0123456789abcdef"}"#;
         assert_eq!(serde_json::to_string(&published).expect("plain data"), text);
@@ -204,6 +208,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
             incomplete: offset == 2,
+            full: None,
         };
         let changed = |offset| Changed {
             log: "log".to_owned(),
@@ -239,6 +244,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             checked: None,
             incomplete: false,
+            full: None,
         };
         let mut noted = ProgressNoted::default();
         for (key, value) in [

@@ -60,10 +60,14 @@ fn one_event_closes_a_window_of_each_of_many_keys_in_bounded_steps() {
     let mut all: Vec<(usize, i64)> = (0..keys).map(|key| (key * 7_919 % keys, 1)).collect();
     all.push((keys, 15 * SECOND_US));
     lane.give(records(0, &all)).expect("the next records");
-    let (mut out, mut steps) = (Vec::new(), 0);
+    let (mut out, mut steps, mut most) = (Vec::new(), 0, 0);
     loop {
         let before = out.len();
         let progress = lane.step(1_000, &mut out);
+        // What closes takes no memory beside that of what was open.
+        let bytes = lane.bytes()[0];
+        most = if before == 0 { bytes.max(most) } else { most };
+        assert!(bytes <= most + (64 << 10), "{bytes} bytes while it closes, and {most} before");
         assert!(out.len() - before <= 1_000, "{} outputs in a step", out.len() - before);
         steps += usize::from(out.len() > before);
         if progress == Progress::Idle {
@@ -82,6 +86,31 @@ fn one_event_closes_a_window_of_each_of_many_keys_in_bounded_steps() {
     assert!(users.is_sorted(), "they are closed in the order of their keys");
     assert!(out.iter().zip(0..).all(|(decided, n)| decided.position.n == n));
     assert_eq!(lane.tallies()[0].open, 1);
+}
+
+#[test]
+fn a_step_ends_with_its_bytes_and_with_an_offset_that_it_began_inside_of() {
+    let (keys, step_bytes) = (1_000, 20_000);
+    let world = world(COUNTED);
+    let mut lane = Lane::new(world.plan.clone(), world.id.clone(), "v1", 0, Limits { step_bytes, ..LIMITS });
+    let mut all: Vec<(usize, i64)> = (0..keys).map(|key| (key, 1)).collect();
+    // Two that close windows: those of all keys, and then that of one.
+    all.extend([(keys, 15 * SECOND_US), (keys + 1, 30 * SECOND_US)]);
+    lane.give(records(0, &all)).expect("the next records");
+    let (mut out, mut borders, mut steps) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let (before, cursor) = (out.len(), lane.cursor());
+        let progress = lane.step(1_000_000, &mut out);
+        let bytes: Vec<usize> = out[before..].iter().map(|decided| decided.bytes()).collect();
+        assert!(bytes.iter().sum::<usize>() < step_bytes + bytes.last().copied().unwrap_or(1), "{bytes:?}");
+        borders.extend((lane.cursor() > cursor && cursor >= keys as i64).then(|| lane.cursor()));
+        steps += 1;
+        if progress == Progress::Idle {
+            break;
+        }
+    }
+    assert_eq!((out.len(), borders.first()), (keys + 1, Some(&(keys as i64 + 1))));
+    assert!((10..100).contains(&steps), "{steps} steps");
 }
 
 const ALL_KINDS: &str = r#"

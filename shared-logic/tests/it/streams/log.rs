@@ -16,7 +16,7 @@ use shared_logic::time::format_rfc3339;
 /// 2026-04-24T10:00:00Z.
 pub(super) const TEN_US: i64 = 1_777_024_800_000_000;
 pub(super) const SECOND_US: i64 = 1_000_000;
-pub(super) const LIMITS: Limits = Limits { pending_events: 1_000_000, state_bytes: 1 << 30 };
+pub(super) const LIMITS: Limits = Limits { pending_events: 1_000_000, state_bytes: 1 << 30, step_bytes: 1 << 30 };
 
 /// A record.
 #[derive(Debug, Clone)]

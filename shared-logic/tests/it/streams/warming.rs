@@ -75,10 +75,10 @@ pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &L
     };
     let mut lane = world.lane(from);
     lane.warm(&world.records(entries, from - DEDUP_WINDOW, from).sightings);
-    lane.begin_warming(&fronts);
+    let is_sure = lane.begin_warming(&fronts);
     lane.give(world.records(entries, from, published)).expect("the next records");
     drain(&mut lane, 1_000, &mut Vec::new());
-    let is_sure = lane.take_fronts(&fronts);
+    lane.take_fronts(&fronts);
     (lane, is_sure)
 }
 

@@ -176,20 +176,20 @@ fn a_stream_is_a_source() {
             "revenue_5m",
             Some("country"),
             "output_id string, output_time timestamp, window_start timestamp, window_end timestamp, country string, orders int, \
-             revenue float?, price_sum float?, price_count int?, price float?, mean float?, twice float?, partial bool?, \
+             revenue float?, price_sum float?, price_count int?, price float?, mean float?, twice float?, \
              incomplete bool?",
         ),
         (
             "revenue_1h",
             Some("country"),
             "output_id string, output_time timestamp, window_start timestamp, window_end timestamp, country string, \
-             revenue float?, partial bool?, incomplete bool?",
+             revenue float?, incomplete bool?",
         ),
         (
             "visits",
             Some("user_id"),
             "output_id string, output_time timestamp, session_start timestamp, session_end timestamp, user_id string, \
-             clicks int, partial bool?, incomplete bool?",
+             clicks int, incomplete bool?",
         ),
         (
             "clicks_by_country",
@@ -239,7 +239,7 @@ fn a_stream_of_a_stream_has_its_own_identity() {
     let text = format!("{STREAMS}[streams.copy]\nfrom = \"visits\"\nwhere = \"clicks > 1\"\n");
     let catalog = Catalog::parse(&text).expect("a valid catalog");
     let expected = "output_id string, output_time timestamp, session_start timestamp, session_end timestamp, user_id string, \
-                    clicks int, partial bool?, incomplete bool?";
+                    clicks int, incomplete bool?";
     assert_eq!(shown(&catalog.sources["copy"]), expected);
 }
 
