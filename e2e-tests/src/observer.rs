@@ -93,6 +93,19 @@ impl Observer {
         }
     }
 
+    /// Runs a script of `docs/examples` over the tables of a deployment. It writes files to that folder; returns what it printed as JSON.
+    pub async fn example(&self, script: &str, deployment: &Deployment, folder: &Path) -> Result<Value> {
+        let mut command = Command::new(self.python);
+        command.arg(format!("{}/../docs/examples/{script}", env!("CARGO_MANIFEST_DIR")));
+        command.arg(deployment.catalog()).arg(deployment.store()).arg(folder);
+        let process = Process::start("example", command, &self.log)?;
+        process.success(DEADLINE).await?;
+        let printed = process.output()?;
+        // The other lines are for people.
+        let said = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(said).with_context(|| format!("{script} printed {printed}"))
+    }
+
     /// Reads the newest versions of the tables of the sample source and its metric.
     pub async fn look(&self, deployment: &Deployment) -> Result<Seen> {
         let mut command = Command::new(self.python);

@@ -240,7 +240,10 @@ clicks = "count()"
     fn a_valid_catalog_is_summarised() {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
-        assert!(summary.starts_with("pipeline braid v1: 5 sources, 3 streams, 2 metrics\n"), "{summary}");
+        assert!(
+            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports\n"),
+            "{summary}"
+        );
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
         assert!(summary.contains(of_log), "{summary}");
         assert!(summary.contains("source views: topic views, json, event id event_id: event_id string"), "{summary}");

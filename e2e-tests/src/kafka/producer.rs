@@ -134,6 +134,11 @@ impl Producer {
         Ok(now_us())
     }
 
+    /// The same with a timestamp, in milliseconds since 1970: see [`Producer::delete`].
+    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key).timestamp(timestamp_ms))
+    }
+
     /// Sends all records and waits for their arrival. Returns the moment after, in microseconds since 1970.
     pub fn send_all<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<i64> {
         for record in records {

@@ -11,3 +11,4 @@ mod retained;
 mod second_observer;
 mod sixty_days;
 mod sketches;
+mod training_set;
