@@ -50,6 +50,8 @@ enum Over {
     Past { history_us: i64 },
     /// Merged measures of a metric, which are numbers.
     Measures,
+    /// Columns of a report's row.
+    Report,
 }
 
 impl Scope {
@@ -70,6 +72,11 @@ impl Scope {
         Scope { over: Over::Measures, columns: measures.into_iter().collect() }
     }
 
+    /// The columns that a report's row has before anything is calculated of it: their names and types.
+    pub fn of_report(columns: impl IntoIterator<Item = (String, FieldType)>) -> Scope {
+        Scope { over: Over::Report, columns: columns.into_iter().collect() }
+    }
+
     fn kind_of(&self, name: &str) -> Option<FieldType> {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, kind)| *kind)
     }
@@ -84,6 +91,7 @@ impl Scope {
         match self.over {
             Over::Rows | Over::Past { .. } => "field",
             Over::Measures => "measure",
+            Over::Report => "column",
         }
     }
 
