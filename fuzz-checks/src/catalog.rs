@@ -56,7 +56,7 @@ fn is_possible(source: &Source) -> bool {
     }
     let steps = |place: &Place, name: &str| match place {
         Place::Path(steps) => steps.clone(),
-        Place::Own | Place::Joined(_) => vec![Step::Member(name.to_owned())],
+        Place::Own | Place::Joined(_) | Place::Record => vec![Step::Member(name.to_owned())],
     };
     let all: Vec<Vec<Step>> = source.fields.iter().map(|field| steps(&field.place, &field.name)).collect();
     let apart = |a: &[Step], b: &[Step]| {

@@ -188,10 +188,12 @@ fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejec
         | Reason::UnknownSchema
         | Reason::NotAvro
         | Reason::NotProtobuf
+        | Reason::NotChange
         | Reason::WrongColumns => (false, source.format.reasons().contains(&reason)),
         Reason::MissingField | Reason::WrongType | Reason::OutOfRange | Reason::TooOld | Reason::TooFarAhead => {
             (true, true)
         }
+        Reason::WrongKey | Reason::Delete => (false, source.is_table),
         Reason::Mark => (false, source.is_stream),
     };
     assert!(of_the_format, "{reason} cannot happen in this format");

@@ -9,6 +9,7 @@
 //! - `deployment`: `[pipeline]`, the name and version of the deployment;
 //! - `schedule`: `[schedule]`, when jobs run;
 //! - `source`: `[sources.…]`, a topic and its fields;
+//! - `table`: `[tables.…]`, a topic of changes, and the rows that they leave;
 //! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
 //! - `metric`: `[metrics.…]`, what is counted of a source;
 //! - `report`: `[reports.…]`, what is written of a metric for others to query, once a day.
@@ -29,12 +30,13 @@ mod schedule;
 mod source;
 mod stream;
 mod stream_source;
+mod table;
 mod ticks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use definition::{PLAN_VERSION, REPORT_VERSION, STREAM_VERSION};
+pub use definition::{PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
@@ -47,6 +49,7 @@ pub use stream::{
     Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, Rule,
     SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
+pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
 
 /// The checked content of one catalog file.
@@ -56,8 +59,10 @@ pub struct Catalog {
     pub deployment: Deployment,
     /// When jobs run.
     pub schedule: Schedule,
-    /// Sources by name, those that streams are among them.
+    /// Sources by name, those that tables and streams are among them.
     pub sources: BTreeMap<String, Source>,
+    /// Tables by name.
+    pub tables: BTreeMap<String, Table>,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
     /// Metrics by name.
@@ -109,6 +114,15 @@ impl Catalog {
         self.sources.values().filter(|source| !source.is_stream)
     }
 
+    /// The source of that name, whose records may come from a file: they are no changes of a table.
+    ///
+    /// # Errors
+    /// If there is none, Braid writes it itself, or it is a table.
+    pub fn importable(&self, name: &str) -> Result<&Source, NotAnInput> {
+        let source = self.input(name)?;
+        if source.is_table { Err(NotAnInput::Table { name: name.to_owned() }) } else { Ok(source) }
+    }
+
     /// The metrics over one source, in the order of their names.
     pub fn metrics_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Metric> + 'a {
         self.metrics.values().filter(move |metric| metric.source == source)
@@ -146,6 +160,14 @@ impl Catalog {
     /// If `report` is of another catalog, so that this one has no such metric or table.
     pub fn report_definition(&self, report: &Report) -> DefinitionHash {
         definition::of_report(self, report)
+    }
+
+    /// The hash that names what the rows of a table of this catalog are.
+    ///
+    /// # Panics
+    /// If `table` is of another catalog, so that this one has no such source.
+    pub fn table_definition(&self, table: &Table) -> DefinitionHash {
+        definition::of_table(&self.sources[&table.name])
     }
 
     /// The hash that names what a metric of this catalog counts.

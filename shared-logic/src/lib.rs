@@ -8,7 +8,7 @@
 //! of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated events, [`plan`] turns
 //! columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`] decide which offsets
 //! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
-//! [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`] compares what was written with what is
+//! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`] compares what was written with what is
 //! decided again. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
@@ -33,4 +33,5 @@ pub mod schema;
 pub mod stream;
 pub mod stream_check;
 mod suggest;
+pub mod table;
 pub mod time;

@@ -25,7 +25,10 @@ pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
         | Reason::UnknownSchema
         | Reason::NotAvro
         | Reason::NotProtobuf
+        | Reason::NotChange
         | Reason::WrongColumns => source.format.reasons().contains(reason),
+        // No payload can be the reason.
+        Reason::WrongKey => false,
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => source.max_record <= TOO_LONG_MAX,
@@ -56,7 +59,8 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         // Of formats whose payloads are not written here.
         Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
         // Not one of those that are asked for.
-        Reason::Mark => Vec::new(),
+        Reason::WrongKey | Reason::Delete | Reason::Mark => Vec::new(),
+        Reason::NotChange => b"{}".to_vec(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text(NO_INSTANT.to_owned())),
         Reason::OutOfRange => out_of_range(source).map_or_else(Vec::new, |(at, cell)| with(at, cell)),

@@ -139,7 +139,7 @@ fn of_field(field: &Field) -> String {
     match &field.place {
         Place::Joined(parts) => text.push_str(&format!(" from {}", parts.join(" + "))),
         Place::Path(_) if field.column() != field.name => text.push_str(&format!(" from {}", field.column())),
-        Place::Path(_) | Place::Own => {}
+        Place::Path(_) | Place::Own | Place::Record => {}
     }
     match &field.instants {
         InstantFormat::Usual => {}

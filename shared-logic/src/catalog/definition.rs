@@ -1,4 +1,4 @@
-//! The hashes that name what a metric counts, what a stream writes, and what the rows of a report are.
+//! The hashes that name what a metric counts, what a stream writes, and what the rows of a table or of a report are.
 //!
 //! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
 //! everything that can change a count: how the source's bytes become events, which events are duplicates or too old, `where`,
@@ -24,6 +24,14 @@ pub const STREAM_VERSION: u32 = 1;
 /// Raise this when a change of this crate makes the same catalog write other rows of a report.
 pub const REPORT_VERSION: u32 = 1;
 
+/// Raise this when a change of this crate makes the same changes leave other rows (B1). Every table is materialised anew then.
+pub const TABLE_VERSION: u32 = 1;
+
+/// The hash of the table that this source is: all that decides what a change is, and so which rows changes leave.
+pub(super) fn of_table(source: &Source) -> DefinitionHash {
+    DefinitionHash::of_text(&format!("table {TABLE_VERSION}\n{}", rules::decoding(source)))
+}
+
 /// The hash of a metric over its source.
 pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
     DefinitionHash::of_text(&canonical(source, metric, PLAN_VERSION))
@@ -42,7 +50,8 @@ pub(super) fn of_report(catalog: &Catalog, report: &Report) -> DefinitionHash {
     let mut facts = Facts(format!("report {REPORT_VERSION}\nmetric {counted}\nzone {}\n", report.time_zone.name()));
     facts.derived(&metric.derived);
     for Join { table, on, take } in &report.join {
-        facts.line(format_args!("join {table} {} {on} {}", catalog.sources[table].rules(), take.join(" ")));
+        let rows = of_table(&catalog.sources[table]);
+        facts.line(format_args!("join {table} {rows} {on} {}", take.join(" ")));
     }
     for column in &report.columns {
         facts.line(format_args!("column {} {:?}", column.name, column.of.to_string()));
