@@ -9,7 +9,7 @@
 //! columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`] decide which offsets
 //! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
 //! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`] compares what was written with what is
-//! decided again. [`contracts`] says how all of it is written down.
+//! decided again. [`report`](mod@report) says which days a report writes, and of what its rows consist. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;
@@ -29,6 +29,7 @@ pub mod merge;
 pub mod partial;
 pub mod plan;
 pub mod rejection;
+pub mod report;
 pub mod schema;
 pub mod stream;
 pub mod stream_check;
