@@ -9,6 +9,7 @@
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
 //! - [`Backtest`]: what a stream would have written;
+//! - [`ReportTable`]: what a report has written for others to query;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis.
@@ -19,6 +20,7 @@ mod batch_view;
 mod identities;
 mod noted_table;
 mod reconciliations;
+mod report;
 mod schemas;
 mod shard;
 
@@ -34,6 +36,7 @@ pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
+pub use report::ReportTable;
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 

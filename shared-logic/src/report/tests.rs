@@ -62,15 +62,16 @@ fn day(text: &str) -> i64 {
     parse_day(text).expect("a day")
 }
 
+const NONE: [i64; 0] = [];
 const NIGHTLY: &str = "0 0 2 * * *";
 
 #[test]
 fn a_run_writes_the_day_before() {
     let report = report(NIGHTLY, "Europe/Berlin");
     let of = |last: &str, now: &str| due(&report, Some(day(last)), at(now));
-    assert_eq!(of("2026-04-23", "2026-04-24T23:59:59Z"), [0; 0], "it is 01:59 in Berlin");
+    assert_eq!(of("2026-04-23", "2026-04-24T23:59:59Z"), NONE, "it is 01:59 in Berlin");
     assert_eq!(of("2026-04-23", "2026-04-25T00:00:00Z"), [day("2026-04-24")]);
-    assert_eq!(of("2026-04-24", "2026-04-25T23:00:00Z"), [0; 0], "it is written");
+    assert_eq!(of("2026-04-24", "2026-04-25T23:00:00Z"), NONE, "it is written");
     assert_eq!(due(&report, None, at("2026-04-25T00:00:00Z")), [day("2026-04-24")], "history is asked for");
     assert_eq!(due(&report, None, at("2026-04-24T23:00:00Z")), [day("2026-04-23")]);
 }
@@ -91,13 +92,13 @@ fn a_run_that_clocks_skip_or_show_twice_is_one_run() {
     let report = report("0 30 2 * * *", "Europe/Berlin");
     // 02:30 of the 29th of March is skipped; clocks go on at 03:00.
     let (last, skipped) = (Some(day("2026-03-27")), [day("2026-03-28")]);
-    assert_eq!(due(&report, last, at("2026-03-29T00:59:59Z")), [0; 0]);
+    assert_eq!(due(&report, last, at("2026-03-29T00:59:59Z")), NONE);
     assert_eq!(due(&report, last, at("2026-03-29T01:00:00Z")), skipped);
     // 02:30 of the 25th of October comes at 00:30 and at 01:30.
     let (last, twice) = (Some(day("2026-10-23")), [day("2026-10-24")]);
-    assert_eq!(due(&report, last, at("2026-10-25T00:29:59Z")), [0; 0]);
+    assert_eq!(due(&report, last, at("2026-10-25T00:29:59Z")), NONE);
     assert_eq!(due(&report, last, at("2026-10-25T00:30:00Z")), twice);
-    assert_eq!(due(&report, Some(twice[0]), at("2026-10-25T12:00:00Z")), [0; 0]);
+    assert_eq!(due(&report, Some(twice[0]), at("2026-10-25T12:00:00Z")), NONE);
 }
 
 #[test]
