@@ -13,6 +13,8 @@
 //! beyond the window, which are duplicates. The second is *unexplained*, and zero as long as speed counts by its rules. A sum that left
 //! 64 bits where speed kept it says nothing; such buckets are counted apart.
 //!
+//! Sketches are left out: whole ones for each bucket would take too much memory, and audits compare them.
+//!
 //! - `comparable`: whether the slices of a shard hold exactly these offsets, and the archive all of them.
 
 mod comparable;
@@ -76,7 +78,7 @@ pub fn compare(metric: &Metric, said: &Said, found: &Found) -> Drift {
         .chain(totals.into_iter().flat_map(|totals| totals.iter().map(|(bucket, _)| bucket)))
         .collect();
     let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
-    let mut sums: Vec<Sums> = kinds.iter().map(|kind| Sums::new(*kind)).collect();
+    let mut sums: Vec<Sums> = numbers(&kinds).map(|(_, kind)| Sums::new(kind)).collect();
     let (mut differing, mut unexplained) = (0, 0);
     for bucket in &buckets {
         let cells = cells(&kinds, *bucket, said, found);
@@ -86,7 +88,7 @@ pub fn compare(metric: &Metric, said: &Said, found: &Found) -> Drift {
     }
     let events = |totals: &Totals| totals.iter().map(|(_, total)| total.events).sum::<u64>();
     let [seen, standing, replaced] = totals.map(events);
-    let measures = metric.measures.iter().zip(sums).map(|(measure, sums)| sums.of_measure(&measure.name));
+    let measures = numbers(&kinds).zip(sums).map(|((at, _), sums)| sums.of_measure(&metric.measures[at].name));
     Drift {
         buckets: buckets.len() as u64,
         differing,
@@ -96,19 +98,24 @@ pub fn compare(metric: &Metric, said: &Said, found: &Found) -> Drift {
     }
 }
 
-/// The cells of a bucket, one per measure.
+/// The measures that are compared, by their places.
+fn numbers(kinds: &[MeasureKind]) -> impl Iterator<Item = (usize, MeasureKind)> {
+    kinds.iter().copied().enumerate().filter(|(_, kind)| !kind.is_sketch())
+}
+
+/// The cells of a bucket, one per measure that is compared.
 fn cells(kinds: &[MeasureKind], bucket: i64, said: &Said, found: &Found) -> Vec<Cell> {
     let nothing = Total::nothing(kinds);
     let total = |totals: &Totals| totals.get(bucket).cloned().unwrap_or_else(|| nothing.clone());
     let (seen, standing, replaced) = (total(&found.seen), total(&found.standing), total(&found.replaced));
     let said = said.get(&bucket).unwrap_or(&nothing.values);
-    let cell = |(at, kind): (usize, &MeasureKind)| {
+    let cell = |(at, kind): (usize, MeasureKind)| {
         let stands = standing.values[at].clone();
         let found = kind.without(stands.clone(), replaced.values[at].clone()).unwrap_or(stands);
         let rounding = ROUNDING * (seen.sizes[at] + standing.sizes[at] + replaced.sizes[at]);
         Cell { said: said[at].clone(), seen: seen.values[at].clone(), found, rounding }
     };
-    kinds.iter().enumerate().map(cell).collect()
+    numbers(kinds).map(cell).collect()
 }
 
 impl Cell {

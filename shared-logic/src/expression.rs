@@ -59,6 +59,8 @@ pub struct Expression {
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Column(String),
+    /// A quantile of a measure, from 0 to 1. Only of measures.
+    Quantile(String, f64),
     Literal(Literal),
     /// Logical NOT.
     Not(Box<Expression>),
@@ -80,7 +82,7 @@ enum Node {
 /// What the text of a measure asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Aggregation {
-    /// A measure, and what it aggregates: an int or a float, and nothing where it counts events.
+    /// A measure, and what it aggregates: a value of a type that it takes, and nothing where it counts events.
     Measure(MeasureKind, Option<Expression>),
     /// `avg(…)`. Means cannot be merged, so it is the quotient of two measures.
     Mean {
@@ -133,8 +135,8 @@ impl Expression {
         parse::expression(text, scope)
     }
 
-    /// Reads a measure: `count()`, `count` of a row-wise expression of any type, or `sum`, `avg`, `min` or `max` of one of type int
-    /// or float.
+    /// Reads a measure: `count()`, `count` of a row-wise expression of any type, `sum`, `avg`, `min`, `max` or `quantile` of one of type
+    /// int or float, or `distinct` or `top` of one of another type than float.
     ///
     /// # Errors
     /// As [`Expression::parse`].
@@ -161,6 +163,11 @@ impl Expression {
         if let Node::Column(name) = &self.node { Some(name) } else { None }
     }
 
+    /// The measure that it is a quantile of, if it is nothing else.
+    pub fn as_quantile(&self) -> Option<&str> {
+        if let Node::Quantile(name, _) = &self.node { Some(name) } else { None }
+    }
+
     /// The type of its values. Values may be null whatever the type.
     pub fn kind(&self) -> FieldType {
         self.kind
@@ -169,7 +176,7 @@ impl Expression {
     /// The columns that it reads; at least one.
     pub fn columns(&self) -> BTreeSet<&str> {
         match &self.node {
-            Node::Column(name) => BTreeSet::from([name.as_str()]),
+            Node::Column(name) | Node::Quantile(name, _) => BTreeSet::from([name.as_str()]),
             _ => self.operands().into_iter().flat_map(Expression::columns).collect(),
         }
     }
@@ -188,8 +195,10 @@ impl Expression {
     /// The value for one row, where `value_of` gives the value of a field: the same as [`Expression::to_polars`] gives for
     /// that row, but that a zero never has a sign.
     ///
-    /// A condition keeps the row if it is `Scalar::Bool(true)`. The argument of a measure goes through [`Value::from`] to
+    /// A condition keeps the row if it is `Scalar::Bool(true)`. The argument of a measure goes through [`Argument::from`] to
     /// [`MeasureKind::of_event`].
+    ///
+    /// [`Argument::from`]: crate::measure::Argument
     pub fn evaluate_row<'a>(&'a self, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
         evaluate::row(self, value_of)
     }
@@ -200,14 +209,14 @@ impl Expression {
     /// is if a needed measure overflowed. A null operand, a division by zero and a result that is not finite give
     /// [`Value::Null`].
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Value) -> Value {
-        let value = evaluate::measures(self, &|name| Scalar::from(value_of(name).finalized()));
+        let value = evaluate::measures(self, value_of);
         Value::from(value).finalized()
     }
 
     /// The expressions directly below this one, in the order of its text.
     fn operands(&self) -> Vec<&Expression> {
         match &self.node {
-            Node::Column(_) | Node::Literal(_) => Vec::new(),
+            Node::Column(_) | Node::Quantile(..) | Node::Literal(_) => Vec::new(),
             Node::Not(of) | Node::Minus(of) | Node::IsNull(of) | Node::ToFloat(of) | Node::In(of, _) => vec![of],
             Node::Binary(_, left, right) => vec![left, right],
             Node::Between(value, low, high) => vec![value, low, high],

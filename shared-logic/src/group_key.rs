@@ -18,7 +18,7 @@ use crate::schema::FieldType;
 use crate::time::{format_rfc3339, parse_rfc3339};
 
 pub use long_text::MAX_KEY_BYTES;
-pub(crate) use long_text::{shorten, shortened};
+pub(crate) use long_text::{shorten, shortened, shortened_to};
 
 /// A column that is summed over.
 const ALL: &str = "null";

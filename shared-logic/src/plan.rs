@@ -32,6 +32,9 @@ pub use self::totals::{Total, Totals};
 /// The column of a metric's condition.
 const CONDITION: &str = "_condition";
 
+/// A measure, its name, and what it is of: an expression and the type of that.
+type MeasurePlan = (MeasureKind, String, Option<(Expr, FieldType)>);
+
 /// One metric, compiled.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -39,7 +42,7 @@ pub struct Plan {
     metric: Metric,
     filter: Option<Expr>,
     columns: Vec<String>,
-    measures: Vec<(MeasureKind, String, Option<Expr>)>,
+    measures: Vec<MeasurePlan>,
 }
 
 impl Plan {
@@ -59,7 +62,10 @@ impl Plan {
             measures: metric
                 .measures
                 .iter()
-                .map(|measure| (measure.kind, measure.name.clone(), measure.of.as_ref().map(|of| of.to_polars())))
+                .map(|measure| {
+                    let of = measure.of.as_ref().map(|of| (of.to_polars(), of.kind()));
+                    (measure.kind, measure.name.clone(), of)
+                })
                 .collect(),
         }
     }
@@ -72,7 +78,7 @@ impl Plan {
     /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
-    /// (null in a sum: overflow), float measures as `Float64`. Where an event lacks a `by` column, that is null; its texts are
+    /// (null in a sum: overflow), float measures as `Float64`, sketches as the bytes of each. Where an event lacks a `by` column, that is null; its texts are
     /// shortened to what a group key may hold. Rows are in the order of the `by` columns and then of the buckets, absent values first.
     ///
     /// # Errors
@@ -89,10 +95,7 @@ impl Plan {
             let (kind, _, of) = &self.measures[at];
             let of = match of {
                 None => Arguments::None,
-                Some(_) if kind.value_type() == FieldType::Float => {
-                    Arguments::Floats(rows.column(&argument(at))?.f64()?.clone())
-                }
-                Some(_) => Arguments::Ints(rows.column(&argument(at))?.i64()?.clone()),
+                Some((_, type_of)) => Arguments::of_column(rows.column(&argument(at))?, *type_of)?,
             };
             kind.fold(values, groups, &of);
             Ok(())
@@ -105,7 +108,7 @@ impl Plan {
         let bucket = (time.clone() - time % lit(self.metric.grain_us)).alias(BUCKET);
         let condition = self.filter.clone().map(|filter| filter.alias(CONDITION));
         let arguments =
-            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|of| of.alias(argument(at))));
+            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|(of, _)| of.alias(argument(at))));
         // All of these see the columns as they come, so a measure sees the whole text where a key is shortened.
         let columns = arguments.chain([bucket]).chain(self.key_texts()).chain(condition);
         events.with_columns(columns.collect::<Vec<_>>()).collect()

@@ -60,6 +60,7 @@ fn is_same(kind: MeasureKind, view: &Value, records: &Value, scale: f64) -> bool
         (MeasureKind::SumFloat, Value::Float(view), Value::Float(records)) => {
             (view - records).abs() <= FLOATS_DIFFER * scale
         }
+        (_, Value::Sketch(view), Value::Sketch(records)) => view.agrees_with(records),
         _ => view == records,
     }
 }

@@ -11,7 +11,7 @@ use shared_logic::expression::{Expression, Scalar};
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::identity::Identity;
 use shared_logic::log::{OffsetRange, PartitionId};
-use shared_logic::measure::Value;
+use shared_logic::measure::{Argument, Value};
 use shared_logic::schema::FieldType;
 use shared_logic::time::TimeRange;
 
@@ -169,8 +169,8 @@ fn of_group(
             let is_true =
                 |filter: &Expression| filter.evaluate_row(&|name| fields.value(name, row)) == Scalar::Bool(true);
             let of_measure = |Measure { kind, of, .. }: &Measure| {
-                let argument = of.as_ref().map(|of| Value::from(of.evaluate_row(&|name| fields.value(name, row))));
-                kind.of_event(argument.unwrap_or(Value::Null))
+                let scalar = of.as_ref().map(|of| of.evaluate_row(&|name| fields.value(name, row)));
+                kind.of_event(scalar.as_ref().map_or(Argument::Absent, Argument::from))
             };
             let values = metric.measures.iter().map(of_measure).collect();
             let is_accepted = metric.filter.as_ref().is_none_or(is_true);

@@ -22,7 +22,7 @@ pub(crate) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
     let measures = metric
         .measures
         .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().column_type()));
+        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     by.chain([Field::new(BUCKET.into(), DataType::Int64)]).chain(measures).collect()
 }
 
@@ -36,6 +36,6 @@ pub(super) fn columns(source: &Source, metric: &Metric) -> Schema {
     let measures = metric
         .measures
         .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.value_type().table_type()));
+        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
 }

@@ -136,7 +136,7 @@ async fn read_views(
         key: Arc::new(CountedKey { definition: asked.definition.clone(), key: key.clone() }),
         kinds: Arc::clone(asked.kinds),
         bounds,
-        chunks: ChunkRange::of(range(bounds), metric.grain_us),
+        chunks: ChunkRange::of(range(bounds), metric.grain_us, asked.kinds),
         step_us,
     };
     let looked = version.speed.ask(&metric.source, question).await?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::contracts::batch_view;
+use shared_logic::measure::MeasureKind;
 use shared_logic::partial::{self, Partials, grouping_sets};
 use shared_logic::schema::FieldType;
 use shared_logic::time::{DAY_US, bucket_index, bucket_start, day_of, format_day};
@@ -17,7 +18,7 @@ use super::segment::{Origin, Pick, Segment, SegmentError};
 use super::shelf::Shelf;
 use super::{Counted, ViewError};
 
-/// How many rows of a file are taken at once.
+/// How many rows of a file are taken at once. A row with sketches counts for as many as these weigh.
 const CHUNK_ROWS: usize = 32 * 1024;
 
 /// Collects the rows of a day.
@@ -53,8 +54,10 @@ impl DayBuilder {
             |source| StoreError::Frame { operation: "read the rows of a day", table: self.table.clone(), source };
         // The plan, which made these partials, has another name for the column.
         rows.rename(batch_view::BUCKET, partial::BUCKET.into()).map_err(unread)?;
-        for from in (0..rows.height()).step_by(CHUNK_ROWS) {
-            let chunk = rows.slice(from as i64, CHUNK_ROWS);
+        let weight: usize = metric.measures.iter().map(|measure| measure.kind).map(MeasureKind::weight).max().unwrap_or(1);
+        let at_once = CHUNK_ROWS / weight;
+        for from in (0..rows.height()).step_by(at_once) {
+            let chunk = rows.slice(from as i64, at_once);
             for set in grouping_sets(metric.by.len()) {
                 let partials = Partials::of_frame(source, metric, &chunk, |column| set & (1 << column) != 0);
                 let partials = partials.map_err(unread)?;
@@ -100,8 +103,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         (name.as_str().into(), key_type(kind))
     });
     let measures = metric.measures.iter().map(|measure| {
-        let dtype = measure.kind.value_type().table_type();
-        (measure.name.as_str().into(), dtype)
+        (measure.name.as_str().into(), measure.kind.column_type())
     });
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()
 }

@@ -130,7 +130,10 @@ impl Generations {
 }
 
 fn bytes(id: &HeldId, entry: &[Held]) -> usize {
-    let of_slice = |held: &Held| SLICE_BYTES + held.counters.capacity() * size_of::<(i64, usize, Value)>();
+    let of_slice = |held: &Held| {
+        let sketches: usize = held.counters.iter().map(|(.., value)| value.memory()).sum();
+        SLICE_BYTES + held.counters.capacity() * size_of::<(i64, usize, Value)>() + sketches
+    };
     ENTRY_BYTES + id.shard.len() + id.key.key.as_str().len() + entry.iter().map(of_slice).sum::<usize>()
 }
 

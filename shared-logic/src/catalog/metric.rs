@@ -33,9 +33,9 @@ pub struct Metric {
 pub struct Measure {
     /// The measure's name.
     pub name: String,
-    /// How partial values merge, and in which number type.
+    /// How partial values merge, and in which type.
     pub kind: MeasureKind,
-    /// What is aggregated, a row-wise expression of type int or float; `None` only for `count()`.
+    /// What is aggregated, a row-wise expression of a type that the measure takes; `None` only for `count()`.
     pub of: Option<Expression>,
 }
 

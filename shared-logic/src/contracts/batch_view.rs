@@ -6,7 +6,7 @@
 //! several files or in one. Whoever reads them merges them by the law of each measure: counts and sums add up, of minima the
 //! smallest counts and of maxima the largest; a null minimum or maximum says nothing. A sum that leaves 64 bits stands in several
 //! rows, whose other measures are those of no event (0, or null for minima and maxima). A null sum is an overflow that an older
-//! build has written.
+//! build has written. A sketch is the column's bytes; a null one is that of no event. Sketches are merged as `docs/operations.md` says.
 //!
 //! The rows of each file are sorted by the `by` columns in the metric's order, null first and texts by their bytes, and then by
 //! bucket. Small files of a day are merged while others are added.

@@ -9,7 +9,8 @@
 //! | `…:c:<instance>:<slice begin>:<definition>` | hash | counters: `<group key>` → the key's chunks, and the values of the first of them; `<chunk>:<group key>` → the values of another |
 //! | `…:counters` | hash | `<instance>:<slice begin>:<definition>` for each key of counters that may exist (R8) |
 //!
-//! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64. Everything that a
+//! A bucket's index is its start divided by the metric's grain, and its chunk is the index divided by 64, or the index itself if a
+//! measure is a sketch. Everything that a
 //! slice counts for one definition is one key: a micro-batch is written with one command, a group key's total takes two reads
 //! per slice at most however many buckets it spans, and a slice is dropped at once.
 //!

@@ -49,9 +49,9 @@ struct Row {
 
 impl Row {
     fn values(&self) -> Vec<Value> {
-        let of = [Value::Null, Value::Int(self.n.into()), Value::Float(self.n as f64 / 8.0)];
-        let of = [&of[0], &of[1], &of[2], &of[1], &of[1]];
-        KINDS.iter().zip(of).map(|(kind, of)| kind.of_event(of.clone())).collect()
+        let of = [Argument::Absent, Argument::Int(self.n), Argument::Float(self.n as f64 / 8.0)];
+        let of = [of[0], of[1], of[2], of[1], of[1]];
+        KINDS.iter().zip(of).map(|(kind, of)| kind.of_event(of)).collect()
     }
 
     fn total(&self) -> Total {

@@ -46,6 +46,8 @@ fn node(expression: &Expression, decides: bool) -> Expr {
     let part = |operand: &Expression| node(operand, false);
     match &expression.node {
         Node::Column(name) => col(name.as_str()),
+        // Rows have no measures.
+        Node::Quantile(..) => constant(&Literal::Null, expression.kind),
         Node::Literal(literal) => constant(literal, expression.kind),
         Node::Not(of) => part(of).not(),
         Node::Minus(of) => match of.kind {

@@ -11,31 +11,58 @@ use polars::prelude::{StringChunked, StringNameSpaceImpl};
 
 use super::functions::Function;
 use super::{Expression, Literal, Node, Operator, Scalar};
+use crate::measure::Value;
+
+/// What an expression names.
+#[derive(Clone, Copy)]
+enum Named<'n> {
+    Column(&'n str),
+    /// A quantile of a measure.
+    Quantile(&'n str, f64),
+}
 
 /// What becomes of each result on the way.
 type Judge = for<'a> fn(Scalar<'a>) -> Scalar<'a>;
 
 /// See [`Expression::evaluate_row`].
 pub(super) fn row<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
-    judged(expression, value_of, |result| match result {
+    let value_of = |named: Named<'_>| match named {
+        Named::Column(name) => value_of(name),
+        // Rows have no measures.
+        Named::Quantile(..) => Scalar::Null,
+    };
+    judged(expression, &value_of, |result| match result {
         Scalar::Int(x) if i64::try_from(x).is_err() => Scalar::Null,
         other => other,
     })
 }
 
 /// See [`Expression::evaluate`].
-pub(super) fn measures<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>) -> Scalar<'a> {
-    judged(expression, value_of, |result| result)
+pub(super) fn measures<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Value) -> Scalar<'a> {
+    let value_of = |named: Named<'_>| match named {
+        Named::Column(name) => Scalar::from(value_of(name).finalized()),
+        Named::Quantile(name, q) => Scalar::from(value_of(name).quantile(q)),
+    };
+    judged(expression, &value_of, |result| result)
 }
 
-fn judged<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
+fn judged<'a>(
+    expression: &'a Expression,
+    value_of: &dyn Fn(Named<'_>) -> Scalar<'a>,
+    judge: Judge,
+) -> Scalar<'a> {
     judge(value(expression, value_of, judge))
 }
 
-fn value<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
+fn value<'a>(
+    expression: &'a Expression,
+    value_of: &dyn Fn(Named<'_>) -> Scalar<'a>,
+    judge: Judge,
+) -> Scalar<'a> {
     let of = |operand: &'a Expression| judged(operand, value_of, judge);
     match &expression.node {
-        Node::Column(name) => value_of(name),
+        Node::Column(name) => value_of(Named::Column(name)),
+        Node::Quantile(name, q) => value_of(Named::Quantile(name, *q)),
         Node::Literal(literal) => constant(literal),
         Node::Not(operand) => match of(operand) {
             Scalar::Bool(x) => Scalar::Bool(!x),

@@ -11,6 +11,7 @@ impl Expression {
         let of = |operand: &Expression| operand.may_be_null(optional);
         match &self.node {
             Node::Column(name) => optional(name),
+            Node::Quantile(..) => true,
             Node::Literal(literal) => *literal == Literal::Null,
             Node::IsNull(_) => false,
             Node::Minus(operand) => self.kind == FieldType::Int || of(operand),

@@ -8,7 +8,7 @@
 //! - `call`: functions, and why some are refused;
 //! - `look`: looks at the past, in the conditions of rules;
 //! - `literal`: constants;
-//! - `measure`: `count()`, `sum(…)`, `avg(…)`, `min(…)`, `max(…)`, which stand only at the top of a measure.
+//! - `measure`: `count()`, `sum(…)`, `distinct(…)` and their like, which stand only at the top of a measure.
 
 mod call;
 mod literal;
@@ -25,6 +25,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::{Expression, Look, functions};
+use crate::measure::MeasureKind;
 use crate::schema::{Field, FieldType};
 use crate::suggest;
 use typing::Typing;
@@ -39,6 +40,8 @@ const TEXT_MAX_BYTES: usize = 16 * 1024;
 pub struct Scope {
     over: Over,
     columns: Vec<(String, FieldType)>,
+    /// Measures that are no numbers by themselves.
+    sketches: Vec<(String, MeasureKind)>,
 }
 
 /// What the columns are.
@@ -58,7 +61,7 @@ impl Scope {
     /// The fields of a source.
     pub fn of_fields(fields: &[Field]) -> Scope {
         let columns = fields.iter().map(|field| (field.name.clone(), field.kind)).collect();
-        Scope { over: Over::Rows, columns }
+        Scope { over: Over::Rows, columns, sketches: Vec::new() }
     }
 
     /// The fields of a source, and the events of a key before one, as far back as `history_us` microseconds: for the condition of
@@ -67,9 +70,18 @@ impl Scope {
         Scope { over: Over::Past { history_us }, ..Scope::of_fields(fields) }
     }
 
-    /// The measures of a metric: their names and the types of their merged values.
+    /// The measures of a metric that are numbers: their names and the types of their merged values.
     pub fn of_measures(measures: impl IntoIterator<Item = (String, FieldType)>) -> Scope {
-        Scope { over: Over::Measures, columns: measures.into_iter().collect() }
+        Scope { over: Over::Measures, columns: measures.into_iter().collect(), sketches: Vec::new() }
+    }
+
+    /// The same with measures that are no numbers by themselves: of those that are distributions, quantiles may be asked.
+    pub fn with_sketches(self, sketches: impl IntoIterator<Item = (String, MeasureKind)>) -> Scope {
+        Scope { sketches: sketches.into_iter().collect(), ..self }
+    }
+
+    fn sketch(&self, name: &str) -> Option<MeasureKind> {
+        self.sketches.iter().find(|(sketch, _)| sketch == name).map(|(_, kind)| *kind)
     }
 
     /// The columns that a report's row has before anything is calculated of it: their names and types.
@@ -83,7 +95,8 @@ impl Scope {
 
     /// Whether a column is called so, or differs in case only.
     fn has_alike(&self, name: &str) -> bool {
-        self.columns.iter().any(|(column, _)| column.eq_ignore_ascii_case(name))
+        let sketches = self.sketches.iter().map(|(name, _)| name);
+        self.columns.iter().map(|(name, _)| name).chain(sketches).any(|column| column.eq_ignore_ascii_case(name))
     }
 
     /// The user's word for a column.
@@ -96,6 +109,17 @@ impl Scope {
     }
 
     fn unknown(&self, name: &str) -> Refused {
+        match self.sketch(name) {
+            Some(MeasureKind::Quantile) => {
+                let fix = format!("ask it for a quantile: quantile({name}, 0.5)");
+                return Refused::new(format!("measure `{name}` is a distribution, not a number"), fix);
+            }
+            Some(_) => {
+                let fix = "answers show it as it is; derived values calculate with numbers";
+                return Refused::new(format!("measure `{name}` is a list of values, not a number"), fix);
+            }
+            None => {}
+        }
         let names = self.columns.iter().map(|(column, _)| column.as_str());
         let fix = suggest::fix(name, &format!("{}s", self.noun()), names);
         Refused::new(format!("unknown {} `{name}`", self.noun()), fix)

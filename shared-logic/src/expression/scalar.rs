@@ -6,7 +6,7 @@ use polars::prelude::{
     BooleanChunked, Column, Float64Chunked, Int64Chunked, IntoColumn, PlSmallStr, PolarsResult, StringChunked,
 };
 
-use crate::measure::Value;
+use crate::measure::{Argument, Value};
 use crate::schema::FieldType;
 
 /// The value of an expression for one row.
@@ -63,6 +63,8 @@ impl From<Value> for Scalar<'_> {
             Value::Int(x) => Scalar::Int(x),
             Value::Float(x) => Scalar::float(x),
             Value::Overflow => Scalar::Overflow,
+            // The number that a sketch estimates, if it does.
+            sketch @ Value::Sketch(_) => Scalar::from(sketch.number()),
         }
     }
 }
@@ -75,6 +77,20 @@ impl From<Scalar<'_>> for Value {
             Scalar::Float(x) => Value::Float(x),
             Scalar::Overflow => Value::Overflow,
             Scalar::Null | Scalar::Bool(_) | Scalar::String(_) | Scalar::Timestamp(_) => Value::Null,
+        }
+    }
+}
+
+/// The value of a row, as a measure takes it.
+impl<'a> From<&'a Scalar<'_>> for Argument<'a> {
+    fn from(scalar: &'a Scalar<'_>) -> Self {
+        match scalar {
+            Scalar::Int(x) => i64::try_from(*x).map_or(Argument::Absent, Argument::Int),
+            Scalar::Float(x) => Argument::Float(*x),
+            Scalar::Bool(truth) => Argument::Bool(*truth),
+            Scalar::Timestamp(us) => Argument::Instant(*us),
+            Scalar::String(text) => Argument::Text(text),
+            Scalar::Null | Scalar::Overflow => Argument::Absent,
         }
     }
 }

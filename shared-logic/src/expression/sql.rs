@@ -12,7 +12,8 @@ use crate::time::format_rfc3339;
 impl Display for Expression {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.node {
-            Node::Column(name) => write!(f, "\"{}\"", name.replace('"', "\"\"")),
+            Node::Column(name) => f.write_str(&quoted(name)),
+            Node::Quantile(name, q) => write!(f, "quantile({}, {q:?})", quoted(name)),
             Node::Literal(literal) => literal.fmt(f),
             Node::Not(of) => write!(f, "(NOT {of})"),
             Node::Minus(of) => write!(f, "(- {of})"),
@@ -75,6 +76,10 @@ impl Operator {
             Operator::Remainder => "%",
         }
     }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn separated(f: &mut Formatter<'_>, items: &[impl Display]) -> fmt::Result {

@@ -9,6 +9,7 @@ impl Expression {
         let boxed = |operand: &Expression| Box::new(part(operand));
         let node = match &self.node {
             Node::Column(name) => return of(name).unwrap_or_else(|| self.clone()),
+            Node::Quantile(name, q) => Node::Quantile(name.clone(), *q),
             Node::Literal(literal) => Node::Literal(literal.clone()),
             Node::Not(operand) => Node::Not(boxed(operand)),
             Node::Minus(operand) => Node::Minus(boxed(operand)),

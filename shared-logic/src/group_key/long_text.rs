@@ -20,10 +20,15 @@ const HASH_DIGITS: usize = 32;
 
 /// The text as it stands in a group key. Shortening a shortened text changes nothing.
 pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_KEY_BYTES {
+    shortened_to(text, MAX_KEY_BYTES)
+}
+
+/// The text in at most so many bytes, which are enough for a mark and a hash.
+pub(crate) fn shortened_to(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    if text.len() <= max_bytes {
         return Cow::Borrowed(text);
     }
-    let kept = text.floor_char_boundary(MAX_KEY_BYTES - MARK.len_utf8() - HASH_DIGITS);
+    let kept = text.floor_char_boundary(max_bytes - MARK.len_utf8() - HASH_DIGITS);
     Cow::Owned(format!("{}{MARK}{:0HASH_DIGITS$x}", &text[..kept], xxh3_128(text.as_bytes())))
 }
 

@@ -1,6 +1,6 @@
 //! `count()`: the number of events.
 
-use super::{Measure, Value, sum};
+use super::{Argument, Measure, Value, sum};
 use crate::schema::FieldType;
 
 #[derive(Debug)]
@@ -11,8 +11,8 @@ impl Measure for Count {
         "count"
     }
 
-    fn argument(&self) -> Option<FieldType> {
-        None
+    fn takes(&self) -> &'static [FieldType] {
+        &[]
     }
 
     fn value_type(&self) -> FieldType {
@@ -23,7 +23,7 @@ impl Measure for Count {
         Value::Int(0)
     }
 
-    fn of_event(&self, _of: Value) -> Value {
+    fn of_event(&self, _of: Argument<'_>) -> Value {
         Value::Int(1)
     }
 

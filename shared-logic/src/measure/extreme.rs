@@ -1,6 +1,6 @@
 //! `min(…)` and `max(…)` of integers and of floats.
 
-use super::{Measure, Value};
+use super::{Argument, Measure, Value};
 use crate::schema::FieldType;
 
 /// The smallest or the largest value.
@@ -30,8 +30,8 @@ impl Measure for Extreme {
         self.name
     }
 
-    fn argument(&self) -> Option<FieldType> {
-        Some(self.of)
+    fn takes(&self) -> &'static [FieldType] {
+        if self.of == FieldType::Int { &[FieldType::Int] } else { &[FieldType::Float] }
     }
 
     fn value_type(&self) -> FieldType {
@@ -42,8 +42,8 @@ impl Measure for Extreme {
         Value::Null
     }
 
-    fn of_event(&self, of: Value) -> Value {
-        of
+    fn of_event(&self, of: Argument<'_>) -> Value {
+        of.number()
     }
 
     fn merge(&self, a: Value, b: Value) -> Value {

@@ -3,7 +3,7 @@
 //! Integer sums are exact in 128 bits. One that leaves 64 bits is a null cell, or several cells that add up to it ([`Value::parts`]);
 //! a float sum that is not finite says so itself.
 
-use super::{Measure, Value};
+use super::{Argument, Measure, Value};
 use crate::schema::FieldType;
 
 #[derive(Debug)]
@@ -14,8 +14,8 @@ impl Measure for SumInt {
         "sum"
     }
 
-    fn argument(&self) -> Option<FieldType> {
-        Some(FieldType::Int)
+    fn takes(&self) -> &'static [FieldType] {
+        &[FieldType::Int]
     }
 
     fn value_type(&self) -> FieldType {
@@ -26,8 +26,8 @@ impl Measure for SumInt {
         Value::Int(0)
     }
 
-    fn of_event(&self, of: Value) -> Value {
-        of
+    fn of_event(&self, of: Argument<'_>) -> Value {
+        of.number()
     }
 
     fn merge(&self, a: Value, b: Value) -> Value {
@@ -57,8 +57,8 @@ impl Measure for SumFloat {
         "sum"
     }
 
-    fn argument(&self) -> Option<FieldType> {
-        Some(FieldType::Float)
+    fn takes(&self) -> &'static [FieldType] {
+        &[FieldType::Float]
     }
 
     fn value_type(&self) -> FieldType {
@@ -69,8 +69,8 @@ impl Measure for SumFloat {
         Value::Float(0.0)
     }
 
-    fn of_event(&self, of: Value) -> Value {
-        of
+    fn of_event(&self, of: Argument<'_>) -> Value {
+        of.number()
     }
 
     fn merge(&self, a: Value, b: Value) -> Value {

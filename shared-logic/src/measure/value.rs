@@ -1,14 +1,19 @@
 //! A measure's value while it is being merged.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
+
+use super::sketch::Sketch;
 
 const NIL: u8 = 0xc0;
 const TRUE: u8 = 0xc3;
 const FLOAT: u8 = 0xcb;
 /// The two bytes before an integer of 128 bits: a MessagePack binary of 16 bytes.
 const WIDE: [u8; 2] = [0xc4, 16];
+
+const FITS: &str = "a vector takes every byte";
 
 /// A measure's value while it is being merged.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +27,8 @@ pub enum Value {
     Float(f64),
     /// The value left its 64 bits where it was kept.
     Overflow,
+    /// A sketch. Values are copied often, and most are numbers, so it is shared.
+    Sketch(Arc<Sketch>),
 }
 
 impl Value {
@@ -46,6 +53,39 @@ impl Value {
         parts
     }
 
+    /// The sketch that it is.
+    pub fn sketch(&self) -> Option<&Sketch> {
+        if let Value::Sketch(sketch) = self { Some(sketch) } else { None }
+    }
+
+    /// The number that it is, or that a sketch estimates: how many different values there are. Others say nothing by themselves.
+    pub fn number(&self) -> Value {
+        match self {
+            Value::Sketch(sketch) => match sketch.as_ref() {
+                Sketch::Distinct(theta) => Value::Int(theta.estimate().into()),
+                Sketch::Quantile(_) | Sketch::Top(_) => Value::Null,
+            },
+            number => number.clone(),
+        }
+    }
+
+    /// A quantile of what is a distribution, from 0 to 1; else nothing.
+    pub fn quantile(&self, q: f64) -> Value {
+        match self {
+            Value::Sketch(sketch) => match sketch.as_ref() {
+                Sketch::Quantile(bins) => bins.quantile(q).map_or(Value::Null, Value::float),
+                Sketch::Distinct(_) | Sketch::Top(_) => Value::Null,
+            },
+            Value::Overflow => Value::Overflow,
+            Value::Null | Value::Int(_) | Value::Float(_) => Value::Null,
+        }
+    }
+
+    /// About how many bytes of memory it takes elsewhere.
+    pub fn memory(&self) -> usize {
+        self.sketch().map_or(0, Sketch::memory)
+    }
+
     /// The value as it is kept and answered: an integer outside 64 bits is an overflow.
     pub fn finalized(self) -> Value {
         match self {
@@ -54,19 +94,19 @@ impl Value {
         }
     }
 
-    /// The finalized value as JSON; null for nothing and for an overflow.
+    /// The finalized value as JSON; null for nothing and for an overflow, and of a sketch a text that tells it from others.
     pub fn to_json(&self) -> Json {
         match self {
             Value::Null | Value::Overflow => Json::Null,
             Value::Int(x) => i64::try_from(*x).map_or(Json::Null, Json::from),
             // Floats are finite, so each has a JSON form.
             Value::Float(x) => Json::from(*x),
+            Value::Sketch(sketch) => Json::from(sketch.to_string()),
         }
     }
 
     /// Appends a finalized value as one MessagePack item.
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        const FITS: &str = "a vector takes every byte";
         match self {
             Value::Null => out.push(NIL),
             Value::Overflow => out.push(TRUE),
@@ -75,7 +115,20 @@ impl Value {
                 let x = i64::try_from(x).expect("a finalized value has 64 bits");
                 rmp::encode::write_sint(out, x).map(drop).expect(FITS);
             }
+            Value::Sketch(sketch) => rmp::encode::write_bin(out, &sketch.to_bytes()).expect(FITS),
         }
+    }
+
+    /// Reads one MessagePack item of a measure that is a sketch, given what reads the sketch's bytes; `None` if it is none that
+    /// [`Value::write`] writes.
+    pub(super) fn read_sketch(from: &mut &[u8], sketch: impl FnOnce(&[u8]) -> Option<Sketch>) -> Option<Value> {
+        if matches!(*from.first()?, NIL | TRUE) {
+            return Value::read(from);
+        }
+        let length = rmp::decode::read_bin_len(from).ok()?;
+        let (bytes, rest) = from.split_at_checked(length as usize)?;
+        *from = rest;
+        sketch(bytes).map(|sketch| Value::Sketch(Arc::new(sketch)))
     }
 
     /// Appends the value as one MessagePack item, which holds integers of more than 64 bits, too.
@@ -121,6 +174,7 @@ impl fmt::Display for Value {
             Value::Int(x) => write!(f, "{x}"),
             Value::Float(x) => write!(f, "{x:?}"),
             Value::Overflow => f.write_str("overflow"),
+            Value::Sketch(sketch) => write!(f, "{sketch}"),
         }
     }
 }

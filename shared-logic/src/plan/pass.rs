@@ -59,6 +59,8 @@ struct Grouping {
 struct MetricPlan {
     grouping: usize,
     condition: Option<usize>,
+    /// How many counters a partial counts for: one, and those that its sketches weigh.
+    weight: usize,
     measures: Vec<(MeasureKind, Option<usize>)>,
 }
 
@@ -103,7 +105,9 @@ impl SourcePlan {
         for measure in &metric.measures {
             measures.push((measure.kind, measure.of.as_ref().map(|of| place(&mut self.arguments, of.clone()))));
         }
-        self.metrics.push(MetricPlan { grouping, condition, measures });
+        let sketches = metric.measures.iter().map(|measure| measure.kind).filter(|kind| kind.is_sketch());
+        let weight = 1 + sketches.map(MeasureKind::weight).sum::<usize>();
+        self.metrics.push(MetricPlan { grouping, condition, weight, measures });
     }
 
     /// The fields of the source that are read, sorted.
@@ -111,9 +115,10 @@ impl SourcePlan {
         &self.columns
     }
 
-    /// How many partials one event belongs to: one for every grouping set of every metric.
+    /// How many partials one event belongs to: one for every grouping set of every metric. A partial with sketches counts for as many
+    /// as these weigh.
     pub fn sets(&self) -> usize {
-        self.metrics.iter().map(|metric| 1 << self.groupings[metric.grouping].keys.len()).sum()
+        self.metrics.iter().map(|metric| metric.weight << self.groupings[metric.grouping].keys.len()).sum()
     }
 
     /// Looks at each event alone: the first step, whatever part of the events is counted then.
@@ -130,12 +135,12 @@ impl SourcePlan {
     /// up to the first one behind `from`. `ends` are rows, ascending.
     ///
     /// Partials are bounded before they are made, by the most that the next events could add. So ends that lie close together
-    /// let more be counted at once.
+    /// let more be counted at once. A partial with sketches counts for several.
     pub fn count(&self, events: &Encoded, from: usize, ends: &[usize], partials_max: usize) -> Counted {
         let mut groups: Vec<Groups<'_>> = self.groupings.iter().map(Groups::new).collect();
         let mut to = from;
         for end in ends.iter().copied().filter(|end| *end > from) {
-            let grouped: usize = self.metrics.iter().map(|metric| groups[metric.grouping].len()).sum();
+            let grouped: usize = self.metrics.iter().map(|metric| metric.weight * groups[metric.grouping].len()).sum();
             if to > from && grouped + (end - to) * self.sets() > partials_max {
                 break;
             }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::measure::Value;
+use crate::measure::{Argument, Value};
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -162,16 +162,16 @@ proptest! {
         let (catalog, plan) = plan();
         let frame = plan.partials(events(&rows.iter().map(|(n, x)| (0, Some("a"), *n, *x)).collect::<Vec<_>>()));
         let frame = frame.expect("planned");
-        let int = |x: Option<i64>| x.map_or(Value::Null, |x| Value::Int(x.into()));
-        let float = |x: Option<f64>| x.map_or(Value::Null, Value::float);
+        let int = |x: Option<i64>| x.map_or(Argument::Absent, Argument::Int);
+        let float = |x: Option<f64>| x.map_or(Argument::Absent, Argument::Float);
         for measure in &catalog.metrics["m"].measures {
             let argument = |(n, x): &(Option<i64>, Option<f64>)| match measure.name.as_str() {
-                "events" => Value::Null,
+                "events" => Argument::Absent,
                 // A product that leaves 64 bits is null.
                 "total" => int(n.and_then(|n| n.checked_mul(1_000))),
                 "whole" | "least" => int(*n),
-                "texts" => Value::Int(1),
-                "known" => Value::Int(n.is_some().into()),
+                "texts" => Argument::Int(1),
+                "known" => Argument::Int(n.is_some().into()),
                 _ => float(*x),
             };
             let of_events = rows.iter().map(|row| measure.kind.of_event(argument(row)));

@@ -1,13 +1,14 @@
 //! Events → their totals: per bucket the measures of all of them together, whatever their group keys.
 //!
 //! They are what the empty group key counts. A reconcile compares them with what the speed layer has counted there
-//! ([`drift`](mod@crate::drift)).
+//! ([`drift`](mod@crate::drift)). Sketches are not compared, since a whole one for each bucket would take too much memory: their totals
+//! are those of no event.
 
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::Plan;
+use super::{MeasurePlan, Plan};
 use crate::measure::{MeasureKind, Value};
 use crate::partial::BUCKET;
 
@@ -19,7 +20,7 @@ const EVENTS: &str = "_events";
 pub struct Total {
     /// How many there are.
     pub events: u64,
-    /// One value per measure; integers as wide as they are.
+    /// One value per measure; integers as wide as they are, and sketches those of no event.
     pub values: Vec<Value>,
     /// Per measure, how large a rounding can be counted in: of float sums the sum of absolute values, of others 0.
     pub sizes: Vec<f64>,
@@ -91,7 +92,7 @@ impl Plan {
     pub fn totals(&self, events: LazyFrame, wanted: Option<&[bool]>) -> PolarsResult<Totals> {
         let wide = self.of_all_keys();
         let rows = wide.view_rows(events, wanted)?;
-        let cells = |(kind, name, _): &(MeasureKind, String, Option<Expr>)| kind.cells(rows.column(name)?);
+        let cells = |(kind, name, _): &MeasurePlan| kind.cells(rows.column(name)?);
         let columns = wide.measures.iter().map(cells).collect::<PolarsResult<Vec<Vec<Value>>>>()?;
         let (kinds, count) = (self.kinds(), self.measures.len());
         let mut totals = Totals::default();
@@ -117,11 +118,13 @@ impl Plan {
     fn of_all_keys(&self) -> Plan {
         let mut plan = self.clone();
         plan.metric.by.clear();
+        // Of nothing, a sketch stays that of no event.
+        plan.measures.iter_mut().filter(|(kind, ..)| kind.is_sketch()).for_each(|(.., of)| *of = None);
         plan.measures.push((MeasureKind::Count, EVENTS.to_owned(), None));
         for at in self.float_sums() {
-            let size = self.measures[at].2.clone().map(|of| {
+            let size = self.measures[at].2.clone().map(|(of, type_of)| {
                 let is_negative = of.clone().lt(lit(0.0));
-                when(is_negative).then(lit(0.0) - of.clone()).otherwise(of)
+                (when(is_negative).then(lit(0.0) - of.clone()).otherwise(of), type_of)
             });
             plan.measures.push((MeasureKind::SumFloat, format!("_size_{at}"), size));
         }

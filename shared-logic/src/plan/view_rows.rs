@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::{Grouped, Plan};
-use crate::measure::{MeasureKind, Value};
+use crate::measure::MeasureKind;
 use crate::partial::BUCKET;
-use crate::schema::FieldType;
 
 impl Plan {
     /// Those of the events that are `wanted`, or all of them → rows of a batch view: the columns and the order of
@@ -62,22 +61,10 @@ impl Plan {
         let column = |column: &Column| match measures.get(column.name().as_str()) {
             None => column.clone(),
             Some(_) if column.name().as_str() == name => Column::new(name.into(), &values),
-            Some(kind) => of_no_event(*kind, column.name().clone(), values.len()),
+            Some(kind) => kind.column(column.name(), &vec![kind.identity(); values.len()]),
         };
         let others = DataFrame::new(values.len(), keys.columns().iter().map(column).collect())?;
         rows.vstack(&others)
-    }
-}
-
-/// A column of the value that a measure has of no event.
-fn of_no_event(kind: MeasureKind, name: PlSmallStr, rows: usize) -> Column {
-    match kind.identity() {
-        Value::Int(_) => Column::new_scalar(name, Scalar::new(DataType::Int64, AnyValue::Int64(0)), rows),
-        Value::Float(x) => Column::new_scalar(name, Scalar::new(DataType::Float64, AnyValue::Float64(x)), rows),
-        Value::Null | Value::Overflow => {
-            let dtype = if kind.value_type() == FieldType::Int { DataType::Int64 } else { DataType::Float64 };
-            Column::full_null(name, rows, &dtype)
-        }
     }
 }
 
@@ -87,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::Catalog;
+    use crate::measure::Value;
 
     const CATALOG: &str = r#"
 [sources.s]

@@ -15,7 +15,7 @@ pub struct Layout {
     pub keys: Vec<(String, FieldType)>,
     /// The tables that are joined.
     pub joined: Vec<Joined>,
-    /// Every measure of the metric, in the order in which views have them.
+    /// Every measure of the metric, in the order in which views have them. Those that are no numbers by themselves are no columns.
     pub(super) measures: Vec<Measure>,
     pub(super) derived: Vec<Derived>,
     pub(super) computed: Vec<Derived>,
@@ -64,7 +64,7 @@ impl Layout {
     pub fn columns(&self) -> Vec<(&str, FieldType)> {
         let joined = self.joined.iter().flat_map(|joined| &joined.take);
         let given = self.keys.iter().chain(joined).map(|(name, kind)| (name.as_str(), *kind));
-        let measures = self.measures.iter().map(|measure| (measure.name.as_str(), measure.kind.value_type()));
+        let measures = self.numbers().map(|(_, measure)| (measure.name.as_str(), measure.kind.value_type()));
         let calculated = self.derived.iter().chain(&self.computed);
         given.chain(measures).chain(calculated.map(|derived| (derived.name.as_str(), derived.of.kind()))).collect()
     }
@@ -85,8 +85,8 @@ impl Layout {
         let names: Vec<&str> = self.columns().into_iter().map(|(name, _)| name).collect();
         let mut row = keys;
         row.extend(joined);
-        row.extend(measures.iter().map(|value| scalar(value.clone())));
-        row.extend(self.derived.iter().map(|derived| scalar(self.evaluated(derived, measures))));
+        row.extend(self.numbers().filter_map(|(at, _)| measures.get(at)).map(scalar));
+        row.extend(self.derived.iter().map(|derived| scalar(&self.evaluated(derived, measures))));
         let given = row.clone();
         let value_of = |name: &str| {
             let at = names.iter().position(|known| *known == name);
@@ -94,6 +94,11 @@ impl Layout {
         };
         row.extend(self.computed.iter().map(|computed| computed.of.evaluate_row(&value_of)));
         row
+    }
+
+    /// The measures that are columns, with their places among all.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (usize, &Measure)> {
+        self.measures.iter().enumerate().filter(|(_, measure)| measure.kind.is_number())
     }
 
     /// A derived value of merged measures.
@@ -105,9 +110,9 @@ impl Layout {
     }
 }
 
-/// A value as it stands in a row: one that has left its 64 bits is null.
-pub(super) fn scalar(value: Value) -> Scalar<'static> {
-    match value.finalized() {
+/// A value as it stands in a row: one that has left its 64 bits is null, and of a number of different values it is the estimate.
+pub(super) fn scalar(value: &Value) -> Scalar<'static> {
+    match value.number().finalized() {
         Value::Overflow => Scalar::Null,
         other => other.into(),
     }

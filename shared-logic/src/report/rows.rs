@@ -37,12 +37,12 @@ impl Layout {
             let table = tables.get(&joined.table).ok_or_else(lacking)?;
             columns.extend(joined.of(&columns[joined.on], table)?);
         }
-        for (at, measure) in self.measures.iter().enumerate() {
-            let values = measures.iter().map(|values| scalar(values[at].clone()));
+        for (at, measure) in self.numbers() {
+            let values = measures.iter().map(|values| scalar(&values[at]));
             columns.push(to_column(measure.name.as_str().into(), values, measure.kind.value_type()));
         }
         for derived in &self.derived {
-            let values = measures.iter().map(|values| scalar(self.evaluated(derived, values)));
+            let values = measures.iter().map(|values| scalar(&self.evaluated(derived, values)));
             columns.push(to_column(derived.name.as_str().into(), values, derived.of.kind()));
         }
         let given = DataFrame::new(rows, columns)?;

@@ -7,7 +7,7 @@ use super::json::Object;
 use super::rows::{RowPlan, Rows};
 use crate::catalog::{Derived, Measure};
 use crate::expression::{Expression, Scalar};
-use crate::measure::{MeasureKind, Value};
+use crate::measure::{Argument, MeasureKind, Value};
 use crate::schema::FieldType;
 
 /// The measures, derived values and keys of a stream of windows or sessions.
@@ -60,7 +60,7 @@ impl Aggregates {
     /// Adds the event in a row.
     pub(super) fn fold(&self, values: &mut [Value], rows: &Rows, row: usize) {
         for (value, measure) in values.iter_mut().zip(&self.measures) {
-            let of = measure.of.map_or(Value::Null, |of| rows.column(of).number(row));
+            let of = measure.of.map_or(Argument::Absent, |of| rows.column(of).argument(row));
             *value = measure.kind.merge(mem::replace(value, Value::Null), measure.kind.of_event(of));
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use polars::prelude::{Column, PolarsResult, StringChunked};
 
 use crate::expression::Scalar;
-use crate::measure::Value;
+use crate::measure::Argument;
 use crate::schema::FieldType;
 
 /// The values of a field or of an expression, one for each event.
@@ -46,14 +46,15 @@ impl TypedColumn {
         value.unwrap_or(Scalar::Null)
     }
 
-    /// The number in a row, as a measure takes it.
-    pub(super) fn number(&self, row: usize) -> Value {
+    /// The value in a row, as a measure takes it.
+    pub(super) fn argument(&self, row: usize) -> Argument<'_> {
         let value = match self {
-            TypedColumn::Ints(values) => values[row].map(|x| Value::Int(x.into())),
-            TypedColumn::Floats(values) => values[row].map(Value::Float),
-            // Measures are of numbers.
-            TypedColumn::Instants(_) | TypedColumn::Bools(_) | TypedColumn::Texts(_) => None,
+            TypedColumn::Ints(values) => values[row].map(Argument::Int),
+            TypedColumn::Instants(values) => values[row].map(Argument::Instant),
+            TypedColumn::Floats(values) => values[row].map(Argument::Float),
+            TypedColumn::Bools(values) => values[row].map(Argument::Bool),
+            TypedColumn::Texts(values) => values.get(row).map(Argument::Text),
         };
-        value.unwrap_or(Value::Null)
+        value.unwrap_or(Argument::Absent)
     }
 }

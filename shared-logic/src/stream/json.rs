@@ -34,12 +34,12 @@ impl Object {
         }
     }
 
-    /// A measured value, unless it is null or has overflowed.
+    /// A measured number, unless it is null or has overflowed. No stream writes sketches.
     pub(super) fn number(&mut self, name: &str, value: &Value) {
         match value {
             Value::Int(x) => self.field(name, &Scalar::Int(*x)),
             Value::Float(x) => self.field(name, &Scalar::Float(*x)),
-            Value::Null | Value::Overflow => {}
+            Value::Null | Value::Overflow | Value::Sketch(_) => {}
         }
     }
 

@@ -15,7 +15,7 @@ use storage::ShardError;
 
 use super::Shards;
 
-/// Of how many slices one script reads counters, so that Redis is free for others in between.
+/// Of how many slices one script reads counters, so that Redis is free for others in between. Where these hold sketches, of one.
 const SLICES_AT_ONCE: usize = 16;
 
 /// Why nothing can be compared.
@@ -46,7 +46,8 @@ impl Shards<'_> {
             let shard = self.client.positions(&mut self.redis, &keys).await?;
             let begins = drift::slices(shard.as_ref(), definition, range).map_err(NotSaid::Incomparable)?;
             let Some(shard) = shard else { continue };
-            for begins in begins.chunks(SLICES_AT_ONCE) {
+            let at_once = if kinds.iter().any(|kind| kind.is_sketch()) { 1 } else { SLICES_AT_ONCE };
+            for begins in begins.chunks(at_once) {
                 self.add_slices(metric, definition, &kinds, (range, shard.instance, begins), &mut said).await?;
                 if said.len() > buckets_max {
                     return Err(NotSaid::Incomparable(Incomparable::TooManyBuckets(buckets_max)));
@@ -66,7 +67,7 @@ impl Shards<'_> {
         said: &mut Said,
     ) -> Result<(), NotSaid> {
         let (keys, key) = (self.keys(&range.id), GroupKey::new(&[]));
-        let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us);
+        let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us, kinds);
         let wanted = |slice: &i64| Wanted { instance, slice: *slice, definition, kinds, key: &key, chunks };
         let wanted: Vec<Wanted<'_>> = begins.iter().map(wanted).collect();
         let reading = self.client.read(&mut self.redis, &keys, &wanted).await?;
@@ -80,7 +81,10 @@ impl Shards<'_> {
         for (bucket, measure, value) in reading.counters.into_iter().flatten() {
             let values = said.entry(bucket * metric.grain_us);
             let values = values.or_insert_with(|| kinds.iter().map(|kind| kind.identity()).collect());
-            values[measure] = kinds[measure].merge(values[measure].clone(), value);
+            // Sketches are not compared, and a slice may have many.
+            if !kinds[measure].is_sketch() {
+                values[measure] = kinds[measure].merge(values[measure].clone(), value);
+            }
         }
         Ok(())
     }

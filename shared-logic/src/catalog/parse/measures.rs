@@ -23,6 +23,8 @@ pub(super) struct Others<'a> {
     pub(super) holder: &'a str,
     /// Whether derived values stand there, too.
     pub(super) with_derived: bool,
+    /// Whether measures that are sketches may stand there.
+    pub(super) with_sketches: bool,
 }
 
 impl Others<'_> {
@@ -69,6 +71,12 @@ fn measures(table: &mut Table<'_>, draft: Option<&Draft>, others: &Others<'_>) -
         };
         let read = Expression::parse_measure(text.value, &Scope::of_fields(&draft.source.fields));
         match accepted(&entries, text, &format!("measure `{}`", name.value), read, draft.doubtful) {
+            Some(Aggregation::Measure(kind, _)) if kind.is_sketch() && !others.with_sketches => {
+                let what = format!("measure `{}` is a sketch: `{}`", name.value, text.value);
+                let fix = "a sketch cannot be written to a stream yet; count it in a metric over the same source";
+                entries.mistakes.report(text.at, what, fix);
+                declared.lacks_some = true;
+            }
             Some(Aggregation::Measure(kind, of)) => {
                 declared.measures.push(Measure { name: name.value.to_owned(), kind, of });
             }
@@ -111,8 +119,11 @@ fn add_mean(
 fn derived(table: &mut Table<'_>, declared: &Declared, others: &Others<'_>) -> Vec<Derived> {
     let Some(mut entries) = table.table("derived") else { return Vec::new() };
     let Declared { measures, means, lacks_some } = declared;
-    let columns = measures.iter().map(|measure| (measure.name.clone(), measure.kind.value_type()));
-    let scope = Scope::of_measures(columns.chain(means.iter().map(|mean| (mean.name.clone(), mean.of.kind()))));
+    let (numbers, sketches): (Vec<&Measure>, Vec<&Measure>) =
+        measures.iter().partition(|measure| measure.kind.is_number());
+    let columns = numbers.into_iter().map(|measure| (measure.name.clone(), measure.kind.value_type()));
+    let scope = Scope::of_measures(columns.chain(means.iter().map(|mean| (mean.name.clone(), mean.of.kind()))))
+        .with_sketches(sketches.into_iter().map(|measure| (measure.name.clone(), measure.kind)));
     let names = || measures.iter().map(|measure| &measure.name).chain(means.iter().map(|mean| &mean.name));
     let mut derived = Vec::new();
     for name in entries.keys_in_order() {

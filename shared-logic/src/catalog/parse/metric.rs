@@ -41,7 +41,7 @@ pub(super) fn metric(name: &str, mut table: Table<'_>, drafts: &BTreeMap<String,
     let grain_us = grain(&mut table).unwrap_or(60 * SECOND_US);
     let retain_us = retain(&mut table, DAY_US, "a day, as whole days go");
     let names = by.iter().map(String::as_str).chain([BUCKET]).collect();
-    let others = Others { names, holder: "the view", with_derived: false };
+    let others = Others { names, holder: "the view", with_derived: false, with_sketches: true };
     let Aggregates { measures, derived } = aggregates(&mut table, draft, &others);
     table.refuse_unknown_keys();
     let source = source.map(|source| source.value.to_owned()).unwrap_or_default();

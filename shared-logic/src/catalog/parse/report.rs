@@ -147,7 +147,8 @@ impl Columns {
         let mut columns = Columns { all: Vec::new(), lacks_some: doubtful };
         let field = |name: &String| draft.and_then(|draft| draft.source.field(name)).map(|field| field.kind);
         let by = metric.by.iter().filter_map(|name| Some((name, field(name)?)));
-        let measures = metric.measures.iter().map(|measure| (&measure.name, measure.kind.value_type()));
+        let numbers = metric.measures.iter().filter(|measure| measure.kind.is_number());
+        let measures = numbers.map(|measure| (&measure.name, measure.kind.value_type()));
         let derived = metric.derived.iter().map(|derived| (&derived.name, derived.of.kind()));
         for (name, kind) in by.chain(measures).chain(derived) {
             if let Some(other) = columns.taken(name) {

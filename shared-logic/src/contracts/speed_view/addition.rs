@@ -12,7 +12,7 @@ use std::mem;
 use std::slice;
 
 use super::chunks::{Chunks, lists_others, own_field};
-use super::counters::{self, chunk_of};
+use super::counters::{self, chunk_of, chunk_width};
 use super::known::{KnownFields, OwnFields};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
@@ -108,7 +108,7 @@ impl Addition {
                 continue;
             };
             let (chunks, _) = own_field(field)?;
-            let touched = by_chunk(rows).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
+            let touched = by_chunk(rows, self.width()).map(|(chunk, _)| chunk).filter(|chunk| chunks.has_field(*chunk));
             names.extend(touched.map(|chunk| field_name(chunk, key)));
         }
         Ok(names)
@@ -129,10 +129,10 @@ impl Addition {
             let held = held(fields, are_all, &mut read, key)?;
             let (mut chunks, own) = match held {
                 Some(field) => own_field(field)?,
-                None => (Chunks::new(chunk_of(rows[0].1).0), NOTHING),
+                None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
             };
             let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
-            for (chunk, rows) in by_chunk(rows) {
+            for (chunk, rows) in by_chunk(rows, self.width()) {
                 if chunk == chunks.own {
                     of_own = rows;
                     continue;
@@ -179,7 +179,8 @@ impl Addition {
         rows: &[Row],
         bucket: &mut Vec<Value>,
     ) -> Result<(), UnknownReply> {
-        let mut rows = rows.iter().map(|(_, bucket, row)| (chunk_of(*bucket).1, self.row(*row))).peekable();
+        let width = self.width();
+        let mut rows = rows.iter().map(|(_, bucket, row)| (chunk_of(*bucket, width).1, self.row(*row))).peekable();
         while let Some(place) = counters::read(&mut held, &self.kinds, bucket)? {
             while let Some((before, added)) = rows.next_if(|row| row.0 < place) {
                 counters::write(out, before, &self.kinds, added);
@@ -194,6 +195,11 @@ impl Addition {
         }
         rows.for_each(|(place, added)| counters::write(out, place, &self.kinds, added));
         Ok(())
+    }
+
+    /// The buckets of one chunk.
+    fn width(&self) -> i64 {
+        chunk_width(&self.kinds)
     }
 
     fn row(&self, row: u32) -> &[Value] {
@@ -216,8 +222,8 @@ fn held<'a, 'b: 'a>(
 }
 
 /// Rows of one key by chunk, ascending.
-fn by_chunk(rows: &[Row]) -> impl Iterator<Item = (i64, &[Row])> {
-    let chunk = |row: &Row| chunk_of(row.1).0;
+fn by_chunk(rows: &[Row], width: i64) -> impl Iterator<Item = (i64, &[Row])> {
+    let chunk = move |row: &Row| chunk_of(row.1, width).0;
     rows.chunk_by(move |one, next| chunk(one) == chunk(next)).map(move |rows| (chunk(&rows[0]), rows))
 }
 

@@ -8,8 +8,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::counters::chunk_of;
+use super::counters::{chunk_of, chunk_width};
 use super::script::UnknownReply;
+use crate::measure::MeasureKind;
 use crate::time::{TimeRange, bucket_index};
 
 /// The chunks that a range of buckets lies in.
@@ -22,9 +23,10 @@ pub struct ChunkRange {
 }
 
 impl ChunkRange {
-    /// The chunks of the buckets of width `grain_us` that start within the range, which is not empty.
-    pub fn of(range: TimeRange, grain_us: i64) -> ChunkRange {
-        let chunk = |instant_us| chunk_of(bucket_index(instant_us, grain_us)).0;
+    /// The chunks of the buckets of width `grain_us` that start within the range, which is not empty, where those measures are counted.
+    pub fn of(range: TimeRange, grain_us: i64, kinds: &[MeasureKind]) -> ChunkRange {
+        let width = chunk_width(kinds);
+        let chunk = |instant_us| chunk_of(bucket_index(instant_us, grain_us), width).0;
         ChunkRange { first: chunk(range.from_us), last: chunk(range.to_us - 1) }
     }
 
@@ -170,11 +172,14 @@ mod tests {
         let minute = 60_000_000;
         let of = |from: i64, to: i64| {
             let range = TimeRange { from_us: from * minute, to_us: to * minute };
-            let ChunkRange { first, last } = ChunkRange::of(range, minute);
+            let ChunkRange { first, last } = ChunkRange::of(range, minute, &[MeasureKind::Count]);
             (first, last)
         };
         assert_eq!([of(0, 64), of(0, 65), of(63, 64), of(-1, 1)], [(0, 0), (0, 1), (0, 0), (-1, 0)]);
-        let all = ChunkRange::of(TimeRange::ALL, minute);
+        let range = TimeRange { from_us: 0, to_us: 65 * minute };
+        let sketches = ChunkRange::of(range, minute, &[MeasureKind::Count, MeasureKind::Quantile]);
+        assert_eq!(sketches, ChunkRange { first: 0, last: 64 });
+        let all = ChunkRange::of(TimeRange::ALL, minute, &[]);
         assert!(all.covers(ChunkRange { first: -3, last: 5 }) && !ChunkRange { first: -3, last: 5 }.covers(all));
     }
 

@@ -1,4 +1,5 @@
-//! How the values of one group key in one chunk are written down; a chunk is [`CHUNK_BUCKETS`] consecutive buckets.
+//! How the values of one group key in one chunk are written down; a chunk is [`CHUNK_BUCKETS`] consecutive buckets, and one if any measure
+//! is a sketch: sketches are large, and a field is written whole.
 //!
 //! They are a sequence of MessagePack items: per bucket that something was counted into, ascending, the bucket's place in its
 //! chunk and then one item per measure ([`MeasureKind::write`]).
@@ -12,10 +13,15 @@ pub const CHUNK_BUCKETS: i64 = 64;
 /// The values of one group key in one slice: `(bucket index, measure index, value)`.
 pub type Counters = Vec<(i64, usize, Value)>;
 
-/// The chunk of a bucket, and its place in it.
-pub(super) fn chunk_of(bucket_index: i64) -> (i64, u8) {
-    let place = bucket_index.rem_euclid(CHUNK_BUCKETS);
-    (bucket_index.div_euclid(CHUNK_BUCKETS), u8::try_from(place).expect("a chunk has less than 256 buckets"))
+/// The buckets of one chunk where those measures are counted.
+pub(super) fn chunk_width(kinds: &[MeasureKind]) -> i64 {
+    if kinds.iter().any(|kind| kind.is_sketch()) { 1 } else { CHUNK_BUCKETS }
+}
+
+/// The chunk of a bucket, and its place in it, where chunks are so wide.
+pub(super) fn chunk_of(bucket_index: i64, width: i64) -> (i64, u8) {
+    let place = bucket_index.rem_euclid(width);
+    (bucket_index.div_euclid(width), u8::try_from(place).expect("a chunk has less than 256 buckets"))
 }
 
 /// Appends one bucket's values, one per measure. What leaves 64 bits is kept as an overflow.
@@ -41,7 +47,7 @@ pub(super) fn read(
     }
     let all = *from;
     let mut item = || {
-        let place: u8 = rmp::decode::read_int(from).ok().filter(|place| i64::from(*place) < CHUNK_BUCKETS)?;
+        let place: u8 = rmp::decode::read_int(from).ok().filter(|place| i64::from(*place) < chunk_width(kinds))?;
         for kind in kinds {
             values.push(kind.read(from)?);
         }
@@ -62,7 +68,7 @@ pub(super) fn read_chunk(
 ) -> Result<(), UnknownReply> {
     let mut values = Vec::with_capacity(kinds.len());
     while let Some(place) = read(&mut field, kinds, &mut values)? {
-        let bucket = chunk * CHUNK_BUCKETS + i64::from(place);
+        let bucket = chunk * chunk_width(kinds) + i64::from(place);
         counters.extend(values.drain(..).enumerate().map(|(measure, value)| (bucket, measure, value)));
     }
     Ok(())
@@ -71,12 +77,27 @@ pub(super) fn read_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Argument;
 
     const KINDS: [MeasureKind; 3] = [MeasureKind::Count, MeasureKind::MinInt, MeasureKind::SumFloat];
 
     #[test]
     fn a_bucket_has_its_place_on_both_sides_of_1970() {
-        assert_eq!([-65, -64, -1, 0, 63, 64].map(chunk_of), [(-2, 63), (-1, 0), (-1, 63), (0, 0), (0, 63), (1, 0)]);
+        assert_eq!([-65, -64, -1, 0, 63, 64].map(|bucket| chunk_of(bucket, CHUNK_BUCKETS)), [(-2, 63), (-1, 0), (-1, 63), (0, 0), (0, 63), (1, 0)]);
+    }
+
+    #[test]
+    fn a_sketch_has_a_chunk_of_its_own() {
+        let kinds = [MeasureKind::Count, MeasureKind::Quantile];
+        assert_eq!((chunk_width(&KINDS), chunk_width(&kinds)), (64, 1));
+        let latency = MeasureKind::Quantile.of_event(Argument::Int(7));
+        let mut field = Vec::new();
+        write(&mut field, 0, &kinds, &[Value::Int(1), latency.clone()]);
+        let mut counters = Counters::new();
+        read_chunk(-3, &field, &kinds, &mut counters).expect("readable");
+        assert_eq!(counters, [(-3, 0, Value::Int(1)), (-3, 1, latency)]);
+        write(&mut field, 1, &kinds, &kinds.map(MeasureKind::identity));
+        assert!(read_chunk(-3, &field, &kinds, &mut Counters::new()).is_err(), "there is no second place");
     }
 
     #[test]

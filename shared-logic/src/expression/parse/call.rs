@@ -5,9 +5,10 @@ use sqlparser::ast::{
 };
 
 use super::typing::{Typing, fitting};
-use super::{Over, Refused, look};
+use super::{Over, Refused, Scope, literal, look};
 use crate::expression::functions::{self, Function};
-use crate::expression::{Expression, Node};
+use crate::expression::{Expression, Literal, Node};
+use crate::measure::MeasureKind;
 use crate::schema::FieldType;
 use crate::suggest;
 
@@ -22,6 +23,7 @@ const AGGREGATES: &[&str] = &[
     "bool_or",
     "corr",
     "count",
+    "distinct",
     "every",
     "first",
     "first_value",
@@ -42,6 +44,7 @@ const AGGREGATES: &[&str] = &[
     "stddev_samp",
     "string_agg",
     "sum",
+    "top",
     "var_pop",
     "var_samp",
     "variance",
@@ -90,9 +93,12 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
             "use a field of the event, such as its event time",
         ));
     }
+    if name == MeasureKind::Quantile.name() && typing.scope.over == Over::Measures {
+        return quantile(typing.scope, &arguments(call)?);
+    }
     if AGGREGATES.contains(&name.as_str()) {
         let fix = match typing.scope.over {
-            Over::Rows => "aggregations stand only at the top of a measure: count(), sum(…), avg(…), min(…), max(…)",
+            Over::Rows => "aggregations stand only at the top of a measure: count(), sum(…), distinct(…) and their like",
             Over::Past { .. } => "history_count(), history_sum(…) and their like look at the past of the event's key",
             Over::Measures => "declare it as a measure and name that measure here",
             Over::Report => "declare it as a measure of the metric and name that measure here",
@@ -104,6 +110,29 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
         return look::look(typing, &name, &arguments);
     }
     named(typing, &name, &arguments)
+}
+
+/// A quantile of a measure.
+fn quantile(scope: &Scope, arguments: &[&Sql]) -> Result<Expression, Refused> {
+    const USAGE: &str = "write quantile(latency, 0.5), where latency = \"quantile(…)\" is a measure and 0.5 is the median";
+    let [Sql::Identifier(name), Sql::Value(q)] = arguments else {
+        return Err(Refused::new("a quantile is asked of a measure, with a number", USAGE));
+    };
+    if scope.sketch(&name.value) != Some(MeasureKind::Quantile) {
+        return Err(match scope.kind_of(&name.value) {
+            Some(_) => Refused::new(format!("measure `{}` is no distribution", name.value), USAGE),
+            None => scope.unknown(&name.value),
+        });
+    }
+    let q = match literal::value(&q.value)?.node {
+        Node::Literal(Literal::Float(q)) => q,
+        Node::Literal(Literal::Int(q)) => q as f64,
+        _ => return Err(Refused::new("the second argument of `quantile` is not a number", USAGE)),
+    };
+    if !(0.0..=1.0).contains(&q) {
+        return Err(Refused::new(format!("the quantile {q} is not from 0 to 1"), USAGE));
+    }
+    Ok(Expression { kind: FieldType::Float, node: Node::Quantile(name.value.clone(), q) })
 }
 
 /// A call of a listed function.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{fields, frame, generate, parse};
 use crate::expression::{Aggregation, Expression, Scalar};
-use crate::measure::{MeasureKind, Value};
+use crate::measure::{Argument, MeasureKind, Value};
 use crate::schema::FieldType;
 
 proptest! {
@@ -27,13 +27,19 @@ proptest! {
             FieldType::Float => column.f64().expect("floats").iter().map(|x| x.map_or(Value::Null, Value::float)).collect(),
             _ => column.i64().expect("integers").iter().map(|x| x.map_or(Value::Null, |x| Value::Int(x.into()))).collect(),
         };
-        let merge = |values: &[Value]| {
-            values.iter().fold(kind.identity(), |sum, of| kind.merge(sum, kind.of_event(of.clone())))
+        let argument = |value: &Value| match value {
+            Value::Int(x) => i64::try_from(*x).map_or(Argument::Absent, Argument::Int),
+            Value::Float(x) => Argument::Float(*x),
+            _ => Argument::Absent,
         };
-        let expected = merge(&arguments).finalized();
+        let merge = |arguments: &mut dyn Iterator<Item = Argument<'_>>| {
+            arguments.fold(kind.identity(), |sum, of| kind.merge(sum, kind.of_event(of)))
+        };
+        let expected = merge(&mut arguments.iter().map(argument)).finalized();
 
-        let values: Vec<Value> = rows.iter().map(|row| of.evaluate_row(&|name| row.scalar(name)).into()).collect();
-        let merged = merge(&values);
+        let scalars: Vec<Scalar<'_>> = rows.iter().map(|row| of.evaluate_row(&|name| row.scalar(name))).collect();
+        let merged = merge(&mut scalars.iter().map(Argument::from));
+        let values: Vec<Value> = scalars.into_iter().map(Value::from).collect();
         if kind == MeasureKind::SumFloat {
             // The order of additions decides the last digits, and whether a sum leaves the floats on its way.
             let sizes: f64 = values.iter().map(|of| if let Value::Float(x) = of { x.abs() } else { 0.0 }).sum();

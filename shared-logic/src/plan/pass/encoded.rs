@@ -8,7 +8,6 @@ use super::SourcePlan;
 use super::codes::{Buckets, Codes};
 use crate::expression::Expression;
 use crate::measure::Arguments;
-use crate::schema::FieldType;
 
 /// The events of one source, ready to be counted by its [`SourcePlan`]. The lists are in the order of those of the plan.
 #[derive(Debug)]
@@ -52,11 +51,7 @@ fn evaluate(plan: &SourcePlan, events: DataFrame) -> PolarsResult<(Vec<Vec<bool>
     });
     let conditions = conditions.collect::<PolarsResult<Vec<_>>>()?;
     let arguments = arguments.iter().zip(conditions.len()..).map(|(of, at)| {
-        let results = events.column(&name(at))?;
-        Ok(match of.kind() {
-            FieldType::Float => Arguments::Floats(results.f64()?.clone()),
-            _ => Arguments::Ints(results.i64()?.clone()),
-        })
+        Arguments::of_column(events.column(&name(at))?, of.kind())
     });
     let arguments = arguments.collect::<PolarsResult<Vec<_>>>()?;
     Ok((conditions, arguments))

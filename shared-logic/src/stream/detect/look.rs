@@ -189,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::measure::{MeasureKind, Value};
+    use crate::measure::{Argument, MeasureKind, Value};
 
     const FLOAT: Argument = Argument::Kept(0, FieldType::Float);
     const INT: Argument = Argument::Kept(1, FieldType::Int);
@@ -224,14 +224,14 @@ mod tests {
             let value = |kind| look(kind, span).value(view);
             let fold = |kind: MeasureKind| {
                 let of = |(_, x, n): &(i64, Option<f64>, Option<i64>)| match kind.value_type() {
-                    FieldType::Float => x.map_or(Value::Null, Value::float),
-                    _ => n.map_or(Value::Null, |n| Value::Int(n.into())),
+                    FieldType::Float => x.map_or(Argument::Absent, Argument::Float),
+                    _ => n.map_or(Argument::Absent, Argument::Int),
                 };
                 let merged = before.iter().fold(kind.identity(), |all, event| kind.merge(all, kind.of_event(of(event))));
                 match merged.finalized() {
                     Value::Int(x) => Scalar::Int(x),
                     Value::Float(x) => Scalar::Float(x),
-                    Value::Null | Value::Overflow => Scalar::Null,
+                    Value::Null | Value::Overflow | Value::Sketch(_) => Scalar::Null,
                 }
             };
             prop_assert_eq!(value(Kind::Count), Scalar::Int(before.len() as i128));

@@ -135,7 +135,7 @@ impl StoredShard {
     fn counters(&mut self, catalog: &Catalog, slice: i64, keys: &[GroupKey]) -> Cells {
         let metric = &catalog.metrics["m"];
         let (definition, kinds, instance) = (catalog.definition(metric), kinds(catalog), self.expected().instance);
-        let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us);
+        let chunks = ChunkRange::of(TimeRange::ALL, metric.grain_us, &kinds);
         let wanted = |key| Wanted { instance, slice, definition: &definition, kinds: &kinds, key, chunks };
         let mut found = Cells::new();
         // Some at a time: each is four arguments.

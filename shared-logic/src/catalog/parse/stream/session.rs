@@ -15,7 +15,7 @@ pub(super) fn session(table: &mut Table<'_>, from: Option<&Draft>) -> Session {
     let longest_us = longest(table, gap_us);
     let by = keyed::by(table, from, OF_SESSIONS);
     let names = by.iter().map(String::as_str).chain(OF_SESSIONS.iter().copied()).collect();
-    let others = Others { names, holder: "the stream", with_derived: true };
+    let others = Others { names, holder: "the stream", with_derived: true, with_sketches: false };
     let Aggregates { measures, derived } = aggregates(table, from, &others);
     Session { by, gap_us, longest_us, measures, derived }
 }

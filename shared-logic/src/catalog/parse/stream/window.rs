@@ -23,7 +23,7 @@ pub(super) fn window(table: &mut Table<'_>, from: Option<&Draft>) -> Window {
     let offset_us = offset(table, slide_us).unwrap_or_default();
     let by = keyed::by(table, from, OF_WINDOWS);
     let names = by.iter().map(String::as_str).chain(OF_WINDOWS.iter().copied()).collect();
-    let others = Others { names, holder: "the stream", with_derived: true };
+    let others = Others { names, holder: "the stream", with_derived: true, with_sketches: false };
     let Aggregates { measures, derived } = aggregates(table, from, &others);
     Window { by, size_us, slide_us, offset_us, measures, derived }
 }
