@@ -25,6 +25,7 @@ use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
+use crate::report::command::{ReportArgs, report};
 use crate::stream::backtest::command::{BacktestArgs, backtest};
 
 /// The exit code of `schedule --once` if nothing failed, and a view waits.
@@ -89,6 +90,7 @@ enum Command {
     Import(ImportArgs),
     Imports(ImportsArgs),
     Backtest(BacktestArgs),
+    Report(ReportArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
     Resume(repair::ResumeArgs),
@@ -191,6 +193,7 @@ async fn run() -> anyhow::Result<ExitCode> {
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
+        Command::Report(args) => return report(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);

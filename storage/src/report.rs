@@ -129,7 +129,7 @@ mod tests {
     async fn replaced(table: &mut ReportTable, date: &str, view_version: u64, users: &[&str]) -> Committed {
         let rows = rows(users);
         let note = of_date(view_version, &rows);
-        table.replace(date, rows, note, (&columns(), &["user_id"])).await.expect("tried")
+        table.replace(date, rows, note, (&columns(), ["user_id"].as_slice())).await.expect("tried")
     }
 
     /// The users of a day, as a reader finds them that has just been started.
