@@ -27,6 +27,7 @@ use crate::output::Output;
 use crate::reconcile::Reconciler;
 use crate::report::command::{ReportArgs, report};
 use crate::stream::backtest::command::{BacktestArgs, backtest};
+use crate::table::command::{TableArgs, table};
 
 /// The exit code of `schedule --once` if nothing failed, and a view waits.
 const WAITING: u8 = 3;
@@ -50,10 +51,10 @@ enum Command {
     Init,
     /// Archives every source until a signal stops it
     Archive,
-    /// Counts what is new once, finishes rebuilds, and commits views and cuts
+    /// Counts what is new once, finishes rebuilds, commits views and cuts, and materialises tables
     ///
-    /// Prints a line for each metric on standard output. If one fails, the others are reconciled all the same, and the exit code
-    /// is 1.
+    /// Prints a line for each metric and each table on standard output. If one fails, the others are reconciled all the same, and the
+    /// exit code is 1.
     #[command(after_help = "Examples:
   batch-layer reconcile
   batch-layer reconcile --output json | jq -r 'select(.outcome == \"failed\").error'")]
@@ -90,6 +91,7 @@ enum Command {
     Import(ImportArgs),
     Imports(ImportsArgs),
     Backtest(BacktestArgs),
+    Table(TableArgs),
     Report(ReportArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
@@ -193,6 +195,7 @@ async fn run() -> anyhow::Result<ExitCode> {
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
+        Command::Table(args) => table(args, &storage, &catalog).await,
         Command::Report(args) => return report(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;

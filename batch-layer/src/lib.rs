@@ -5,6 +5,7 @@
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`stream`]: archived records → what streams decide of them: to check what was written, and to try a definition out;
+//! - [`table`](mod@table): archived changes → the rows that they leave (`gathered` → `settled` → `materialise`);
 //! - [`report`]: rows of views and tables → tables that others query, a day at a time;
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
@@ -31,5 +32,6 @@ pub mod report;
 mod rows;
 pub mod schedule;
 pub mod stream;
+pub mod table;
 
 pub use rows::RowsError;

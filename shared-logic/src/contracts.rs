@@ -6,6 +6,7 @@
 //! - `reconciliation`: what is kept of each reconcile, the drift between the layers with it, and of each check of a stream;
 //! - `report`: the Delta table of a report, and the note that each of its commits carries (P1);
 //! - `stream`: what lanes write to Kafka and keep beside the archive (T2, T3);
+//! - `table`: the Delta table of what changes have left, and the note with its offsets that each of its commits carries (B2);
 //! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there.
 
 pub mod archive;
@@ -15,3 +16,4 @@ pub mod reconciliation;
 pub mod report;
 pub mod speed_view;
 pub mod stream;
+pub mod table;

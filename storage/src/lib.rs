@@ -8,6 +8,7 @@
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
+//! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;
 //! - [`ReportTable`]: what a report has written for others to query;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
@@ -23,6 +24,7 @@ mod reconciliations;
 mod report;
 mod schemas;
 mod shard;
+mod table;
 
 use std::path::PathBuf;
 
@@ -39,6 +41,7 @@ pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, Rows
 pub use report::ReportTable;
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
+pub use table::MaterialisedTable;
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

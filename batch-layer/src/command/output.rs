@@ -53,11 +53,17 @@ impl Output {
 
     /// The same for a reconcile.
     pub(super) fn print_reconciled(self, reconciled: &Reconciled) -> usize {
-        let Reconciled { reports, failed } = reconciled;
+        let Reconciled { reports, tables, failed } = reconciled;
         for report in reports {
             match self {
                 Output::Text => println!("{report}"),
                 Output::Json => println!("{}", reported(report)),
+            }
+        }
+        for table in tables {
+            match self {
+                Output::Text => println!("{table}"),
+                Output::Json => println!("{}", table.to_json()),
             }
         }
         for failure in failed {
@@ -125,6 +131,7 @@ fn reported(report: &Report) -> Value {
 fn failed_as_json(failure: &ReconcileError) -> Value {
     let (key, name) = match failure {
         ReconcileError::Source { name, .. } => ("source", name),
+        ReconcileError::Table { name, .. } => ("table", name),
         ReconcileError::Metric { name, .. } => ("metric", name),
     };
     json!({ key: name, "outcome": "failed", "error": error_text(failure) })

@@ -26,7 +26,8 @@ pub(crate) struct EraseArgs {
     /// Which events: a condition over the source's fields, as in a metric's `where`
     #[arg(long = "where", value_name = "CONDITION")]
     condition: String,
-    /// Also erase invalid records whose key, payload or headers hold this text: they have no fields, so no condition selects them
+    /// Also erase invalid records, and deletes of a table, whose key, payload or headers hold this text: they have no fields, so no
+    /// condition selects them
     #[arg(long, value_name = "TEXT")]
     invalid_with: Option<String>,
     /// Only count what would be erased

@@ -1,4 +1,4 @@
-//! What is left to be done about an erasure in streams that were made of the source.
+//! What is left to be done about an erasure in streams that were made of the source, and in a table that it is.
 //!
 //! Their archives are named, and not erased by the same condition: a map may have given a field of that name another meaning, and what is
 //! erased does not come back. So an operator says it of each.
@@ -7,9 +7,9 @@ use shared_logic::catalog::{Catalog, Source};
 
 use super::condition::Condition;
 
-/// The steps, in the order in which streams feed each other.
+/// The steps: of a table, and then in the order in which streams feed each other.
 pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition) -> Vec<String> {
-    let mut steps = Vec::new();
+    let mut steps = Vec::from_iter(of_deletes(source, condition));
     for name in downstream(catalog, &source.name) {
         let Some(of_stream) = catalog.sources.get(name) else { continue };
         let text = condition.text();
@@ -23,6 +23,29 @@ pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition) -
         });
     }
     steps
+}
+
+/// What deletes of a table say of a person: they have a key, which no condition reads, and Debezium writes the row of before into them.
+fn of_deletes(source: &Source, condition: &Condition) -> Option<String> {
+    let is_left = source.is_table && condition.invalid_with().is_none();
+    is_left.then(|| {
+        format!(
+            "deletes of {0} hold the key of their row, and may hold the row: if that names the person, erase again with --invalid-with \
+             '<the key>', and with the same condition, as the rows of before rise again where only their delete is erased",
+            source.name
+        )
+    })
+}
+
+/// What is out of reach of an erasure of a table: whoever has read its rows has them.
+pub(super) fn rows(source: &Source) -> Option<String> {
+    let name = &source.name;
+    source.is_table.then(|| {
+        format!(
+            "what was taken from rows of {name} when they were looked up, and copies of older versions of the table tables/{name} that \
+             other programs made"
+        )
+    })
 }
 
 /// What is out of reach of an erasure where streams read the source.
@@ -89,5 +112,19 @@ at = "timestamp"
         let others = &catalog.sources["others"];
         let condition = Condition::parse(others, "at is not null", None).expect("a condition");
         assert!(steps(&catalog, others, &condition).is_empty() && lanes(&catalog, others).is_none());
+        assert_eq!(rows(others), None);
+    }
+
+    #[test]
+    fn deletes_of_a_table_are_named_unless_they_are_erased() {
+        let catalog = format!("{CATALOG}[tables.users]\nkey = \"id\"\n[tables.users.fields]\nid = \"string\"\n");
+        let catalog = Catalog::parse(&catalog).expect("a valid catalog");
+        let users = &catalog.sources["users"];
+        let steps = |invalid_with| {
+            steps(&catalog, users, &Condition::parse(users, "id = 'u-7'", invalid_with).expect("a condition"))
+        };
+        assert!(steps(None)[0].contains("--invalid-with"), "{:?}", steps(None));
+        assert!(steps(Some("u-7")).is_empty());
+        assert!(rows(users).is_some_and(|said| said.contains("tables/users")));
     }
 }

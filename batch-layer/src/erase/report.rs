@@ -112,10 +112,11 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source.
+    /// Adds what is to be said of streams that were made of the source, and of the table that it is.
     pub(super) fn with_streams(mut self, catalog: &Catalog, source: &Source, condition: &Condition) -> EraseReport {
         self.further = further::steps(catalog, source, condition);
         self.out_of_reach.extend(further::lanes(catalog, source));
+        self.out_of_reach.extend(further::rows(source));
         self
     }
 
@@ -163,7 +164,8 @@ fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &T
     if taken_out.invalid > 0 {
         let invalid = taken_out.invalid;
         others.push(format!(
-            "{invalid} invalid records in the archive, which have bytes but no fields: see --invalid-with"
+            "{invalid} {} in the archive, which have bytes but no fields: see --invalid-with",
+            if source.is_table { "deletes and invalid records" } else { "invalid records" }
         ));
     }
     if taken_out.without_bytes > 0 {

@@ -73,7 +73,7 @@ pub(crate) async fn import(
     storage: &Storage,
     catalog: &Catalog,
 ) -> anyhow::Result<()> {
-    let importer = Importer::new(settings, storage, catalog.input(&args.source)?);
+    let importer = Importer::new(settings, storage, catalog.importable(&args.source)?);
     // A name that is misspelt is found before anything is imported.
     let files = files::open(&args.files, args.format, &settings.store).await?;
     if !args.dry_run {

@@ -13,7 +13,7 @@ use shared_logic::catalog::Source;
 use shared_logic::complete;
 use shared_logic::contracts::archive::{ErasedIn, Erasure};
 use shared_logic::log::PartitionId;
-use storage::{Archive, BatchView, ORPHAN_AGE};
+use storage::{Archive, BatchView, MaterialisedTable, ORPHAN_AGE};
 use tracing::{info, warn};
 
 use super::error::SourceError;
@@ -74,6 +74,14 @@ impl Reconciler {
     /// If the store cannot be read.
     async fn is_uncounted(&self, erasure: &Erasure, source: &Source, archive: &Archive) -> Result<bool, StoreError> {
         let (facts, rules) = (archive.facts(), source.rules());
+        if self.whole.tables.contains_key(&source.name) {
+            let table = self.storage.table(&source.name).await?;
+            let made_from = table.as_ref().and_then(MaterialisedTable::note).map(|note| note.archive_version);
+            let newest = erasure.parts.iter().map(|part| part.version).max();
+            if made_from < newest {
+                return Ok(false);
+            }
+        }
         for metric in self.catalog.metrics_of(&source.name) {
             let view = self.storage.batch_view(&metric.name).await?;
             let note = view.as_ref().and_then(BatchView::note).map(AsRef::as_ref);
@@ -112,6 +120,13 @@ impl Reconciler {
         archive.remove_identities(&source.rules()).await?;
         archive.remove_orphans().await?;
         let mut is_done = !archive.has_orphans_of_before(uncounted_at_us).await? && !archive.refresh().await?;
+        if let Some(table) = self.storage.table(&source.name).await? {
+            table.checkpoint().await?;
+            if let Some(mut table) = self.storage.table(&source.name).await? {
+                table.remove_unused().await?;
+                is_done &= !table.has_unused_of_before(uncounted_at_us).await? && !table.refresh().await?;
+            }
+        }
         for metric in self.catalog.metrics_of(&source.name) {
             let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };
             older.checkpoint().await?;

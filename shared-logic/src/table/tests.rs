@@ -5,7 +5,7 @@ use test_kit::Dice;
 use super::*;
 use crate::catalog::Catalog;
 
-/// A change with its key, and whether it deletes.
+/// A change, and the key that it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Made {
     key: u8,

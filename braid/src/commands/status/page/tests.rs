@@ -120,3 +120,25 @@ fn troubles_are_red_where_there_are_colours() {
         "what is to be done: {erasures:?}"
     );
 }
+
+#[test]
+fn tables_say_how_far_they_are_materialised() {
+    let mut report = report();
+    let at = || Some("2026-04-24T09:20:03Z".to_owned());
+    let table = |name: &str, rows, behind, current| Materialised {
+        name: name.to_owned(),
+        rows,
+        behind,
+        materialised_at: at().filter(|_| rows.is_some()),
+        current,
+    };
+    report.status.tables = vec![table("users", Some(20_000), Some(7), Some(false)), table("plans", None, None, None)];
+    let page = page(&report, Screen::NONE);
+    let expected = "\
+table    rows  behind  materialised
+users  20,000       7  2026-04-24T09:20:03Z
+plans       -       -  -
+users: the table is of another definition, until a reconcile makes it anew
+";
+    assert!(page.contains(expected), "{page}");
+}
