@@ -225,6 +225,7 @@ fn check_on(entry: &Section<'_>, on: Text<'_>, counted: Counted<'_>, draft: &Dra
 fn take(entry: &mut Section<'_>, draft: Option<&Draft>, columns: &mut Columns) -> Vec<String> {
     let before = entry.mistakes.count();
     let fields = entry.texts("take");
+    columns.lacks_some |= fields.is_empty();
     if fields.is_empty() && entry.mistakes.count() == before {
         let what = format!("{} has no `take`", entry.title);
         entry.mistakes.report(entry.at, what, "name the fields that become columns: take = [\"name\"]");

@@ -1,3 +1,4 @@
+mod reports;
 mod streams;
 mod written;
 
