@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use polars::prelude::*;
 use shared_logic::contracts::report::DateNote;
 use shared_logic::log::Offsets;
@@ -34,10 +35,7 @@ const DATE: &str = "2026-04-24";
 struct NoTopics;
 
 impl LogEnds for NoTopics {
-    fn ends<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> futures::future::BoxFuture<'a, Result<Option<TopicEnds>, KafkaError>> {
+    fn ends<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<TopicEnds>, KafkaError>> {
         async { Ok(None) }.boxed()
     }
 }
