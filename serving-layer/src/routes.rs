@@ -2,6 +2,7 @@
 //!
 //! - `metrics`: definitions, totals and series;
 //! - `streams`: what streams have written, what they write from now on, and how far they have come;
+//! - `tables`: tables, and the rows of their keys;
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
 //! - `status`: how far every layer has come;
 //! - `health`: whether the process lives and can answer, and its own counters;
@@ -15,6 +16,7 @@ mod parameters;
 pub(crate) mod reconciliations;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod tables;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{Access, LaneReader, StreamReader};
 use crate::table_notes::TableNotes;
+use crate::table_read::TableReader;
 
 /// Every version that is served.
 pub(crate) struct Versions {
@@ -52,8 +53,9 @@ pub(crate) struct Version {
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
     /// How far tables are materialised.
-    pub(crate) tables: TableNotes,
+    pub(crate) table_notes: TableNotes,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
+    pub(crate) tables: BTreeMap<String, TableReader>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
 }
@@ -83,6 +85,10 @@ impl Version {
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
         let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
+        let tables = catalog.tables.values().map(|table| {
+            let (source, definition) = (&catalog.sources[&table.name], catalog.table_definition(table));
+            (table.name.clone(), TableReader::new(table, source, definition, &catalog.deployment, &redis))
+        });
         let counted = catalog.metrics.values().map(|metric| {
             let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
             let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
@@ -91,11 +97,12 @@ impl Version {
         Version {
             counted: counted.collect(),
             streams: streams.collect(),
+            tables: tables.collect(),
             lanes: lanes.collect(),
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             reconciliations: ReconciliationTable::new(storage),
-            tables: TableNotes::new(&catalog, storage),
+            table_notes: TableNotes::new(&catalog, storage),
             catalog,
         }
     }
@@ -114,6 +121,14 @@ impl Version {
     /// [`Problem::no_stream`] if there is none with that name.
     pub(crate) fn stream(&self, name: &str) -> Result<&Arc<StreamReader>, Problem> {
         self.streams.get(name).ok_or_else(|| Problem::no_stream(name, self.streams.keys().cloned()))
+    }
+
+    /// A table of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_table`] if there is none with that name.
+    pub(crate) fn table(&self, name: &str) -> Result<&TableReader, Problem> {
+        self.tables.get(name).ok_or_else(|| Problem::no_table(name, self.tables.keys().cloned()))
     }
 
     /// How far the lanes have come that write a stream of the catalog.

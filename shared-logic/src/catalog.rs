@@ -46,8 +46,8 @@ pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
 pub use stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, Rule,
-    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
+    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE,
+    Rule, SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
 pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
@@ -151,7 +151,7 @@ impl Catalog {
     /// # Panics
     /// If `stream` is of another catalog, so that this one has no such source.
     pub fn stream_definition(&self, stream: &Stream) -> DefinitionHash {
-        definition::of_stream(&self.sources[&stream.from], stream)
+        definition::of_stream(&self.sources[&stream.from], stream, &|table| self.sources.get(table))
     }
 
     /// The hash that names what the rows of a report of this catalog are.

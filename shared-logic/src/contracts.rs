@@ -7,9 +7,13 @@
 //! - `report`: the Delta table of a report, and the note that each of its commits carries (P1);
 //! - `stream`: what lanes write to Kafka and keep beside the archive (T2, T3);
 //! - `table`: the Delta table of what changes have left, and the note with its offsets that each of its commits carries (B2);
-//! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there.
+//! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there;
+//! - `table_rows`: the rows of a table in Redis (B3), and what a lookup makes of them (B4).
+//!
+//! `arguments` is how scripts are given many fields.
 
 pub mod archive;
+mod arguments;
 pub mod backtest;
 pub mod batch_view;
 pub mod reconciliation;
@@ -17,3 +21,4 @@ pub mod report;
 pub mod speed_view;
 pub mod stream;
 pub mod table;
+pub mod table_rows;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use polars::prelude::IdxSize;
 
 use crate::catalog::Source;
-use crate::decode::{Decoder, RecordKey};
+use crate::decode::{Decoder, Event, RecordKey};
 use crate::format::FieldValue;
 use crate::rejection::{Reason, Rejected};
 
@@ -133,7 +133,7 @@ impl TableDecoder {
         let TableRecord { log, partition, offset, timestamp_us, key: written, payload } = record;
         let key = self.key(written);
         let row = match self.decoder.decode_keyed(written, payload, timestamp_us) {
-            Ok(event) => Some((0..self.fields).map(|field| event.value(field).map(RowValue::from)).collect()),
+            Ok(event) => Some(row(&event, self.fields)),
             Err(rejected) if rejected.reason == Reason::Delete => None,
             Err(rejected) => return Err(rejected),
         };
@@ -142,10 +142,19 @@ impl TableDecoder {
         Ok(Change { key, at, row })
     }
 
+    /// The row that an event of this table is.
+    pub fn row(&self, event: &Event<'_>) -> Row {
+        row(event, self.fields)
+    }
+
     /// The key that the bytes of a record's key say; `None`, if they say none.
     pub fn key(&self, key: Option<&[u8]>) -> Option<String> {
         self.key.text(key)
     }
+}
+
+fn row(event: &Event<'_>, fields: usize) -> Row {
+    (0..fields).map(|field| event.value(field).map(RowValue::from)).collect()
 }
 
 impl From<FieldValue<'_>> for RowValue {

@@ -13,7 +13,8 @@
 //! - [`ReportTable`]: what a report has written for others to query;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
-//! - [`ShardClient`]: every script that reads or changes a shard in Redis.
+//! - [`ShardClient`]: every script that reads or changes a shard in Redis;
+//! - [`TableRowsClient`]: the same for the rows of tables.
 
 mod archive;
 mod backtest;
@@ -25,6 +26,7 @@ mod report;
 mod schemas;
 mod shard;
 mod table;
+mod table_rows;
 
 use std::path::PathBuf;
 
@@ -42,6 +44,7 @@ pub use report::ReportTable;
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 pub use table::MaterialisedTable;
+pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

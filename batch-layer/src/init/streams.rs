@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use platform::kafka::{KafkaError, Topic, Topics};
 use platform::settings::Span;
-use shared_logic::catalog::{Catalog, Stream, StreamKind};
+use shared_logic::catalog::{Catalog, Stream};
 use shared_logic::contracts::stream::progress_topic;
 use tracing::{info, warn};
 
@@ -41,7 +41,7 @@ pub(super) async fn create(topics: &Topics, catalog: &Catalog, timeout: Span) ->
             continue;
         };
         as_followed(topics, &from, &stream.topic, &[BROKERS_TIME], !stream.rekeys()).await?;
-        if !matches!(stream.kind, StreamKind::Map(_)) {
+        if stream.has_side_output() {
             as_followed(topics, &from, &stream.late_topic(), &[BROKERS_TIME], true).await?;
         }
         let progress = progress_topic(&catalog.deployment, &stream.from);

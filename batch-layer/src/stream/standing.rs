@@ -7,7 +7,7 @@ use platform::kafka::{Bound, KafkaError, Topics};
 use platform::settings::Settings;
 use platform::store::StoreError;
 use serde::Serialize;
-use shared_logic::catalog::{Catalog, DefinitionHash, Source, StreamKind};
+use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::StreamCheck;
 use shared_logic::contracts::stream::{ProgressNoted, Published};
@@ -92,7 +92,7 @@ pub async fn of_source(
         }
     };
     let topics = Topics::new(&settings.kafka)?;
-    for stream in catalog.streams_of(&source.name).filter(|stream| !matches!(stream.kind, StreamKind::Map(_))) {
+    for stream in catalog.streams_of(&source.name).filter(|stream| stream.has_side_output()) {
         let late = stream.late_topic();
         if topics.describe(&late).await?.is_none() {
             stopped.push(no_topic(&late));

@@ -11,7 +11,7 @@
 
 use std::fmt::{self, Write};
 
-use super::stream::{Detect, Map, Stream, StreamKind};
+use super::stream::{Detect, Lookup, Map, Stream, StreamKind};
 use super::{Catalog, DefinitionHash, Derived, Join, LookKind, Measure, Metric, Report, Source, rules};
 use crate::expression::Expression;
 
@@ -37,9 +37,22 @@ pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
     DefinitionHash::of_text(&canonical(source, metric, PLAN_VERSION))
 }
 
-/// The hash of a stream that reads that source.
-pub(super) fn of_stream(from: &Source, stream: &Stream) -> DefinitionHash {
-    DefinitionHash::of_text(&canonical_stream(from, stream, PLAN_VERSION, STREAM_VERSION))
+/// The hash of a stream that reads that source. `tables` are those that it may look into.
+pub(super) fn of_stream<'t>(
+    from: &Source,
+    stream: &Stream,
+    tables: &dyn Fn(&str) -> Option<&'t Source>,
+) -> DefinitionHash {
+    let mut text = canonical_stream(from, stream, PLAN_VERSION, STREAM_VERSION);
+    for lookup in stream.lookups() {
+        let Lookup { table, on, take, require } = lookup;
+        writeln!(text, "lookup {table} {on} {} {require}", take.join(" ")).expect("a String takes any text");
+        // What a row is depends on all that decides what a change of the table is.
+        if let Some(table) = tables(table) {
+            writeln!(text, "table {}", of_table(table)).expect("a String takes any text");
+        }
+    }
+    DefinitionHash::of_text(&text)
 }
 
 /// The hash of a report: what its metric counts and derives, the rules of the tables that are joined, and its days and columns. When it

@@ -190,7 +190,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// The number of partitions of each stream's topic. Where events can be late, the side output has to exist, too.
+/// The number of partitions of each stream's topic. Its side output has to exist, too, if it has one.
 async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
     let mut partitions = Vec::new();
     for stream in shared.plan.streams() {
@@ -199,7 +199,7 @@ async fn output_partitions(shared: &Shared) -> Result<Vec<i32>, NotOpen> {
             known.ok_or_else(|| NotOpen::NoTopic { topic: topic.to_owned() })
         };
         partitions.push(described(&stream.topic).await?.partitions);
-        if stream.may_be_late {
+        if stream.has_side_output {
             described(&stream.late_topic).await?;
         }
     }

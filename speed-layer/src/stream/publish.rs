@@ -11,7 +11,9 @@ use metrics::{counter, histogram};
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Written};
 use platform::task::joined;
-use shared_logic::contracts::stream::{Changed, ProgressKey, Published, late_headers, mark_headers, output_headers};
+use shared_logic::contracts::stream::{
+    Changed, ProgressKey, Published, late_headers, mark_headers, no_row_headers, output_headers,
+};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark};
 use tokio::task::JoinHandle;
@@ -309,6 +311,10 @@ impl Publisher {
                 let headers = late_headers(&stream.name, id, position, definition, missed.as_ref());
                 (late_topic, Some(id.partition), headers)
             }
+            DecidedKind::NoRow { table, seen } => {
+                let headers = no_row_headers(&stream.name, id, position, definition, table, seen.as_deref());
+                (late_topic, Some(id.partition), headers)
+            }
         };
         Written {
             topic: Arc::clone(topic),
@@ -322,15 +328,17 @@ impl Publisher {
 
 /// Counts what a transaction holds of a stream, all at once.
 fn count<'a>(stream: &str, decided: impl Iterator<Item = &'a Decided>) {
-    let (mut outputs, mut late) = (0, 0);
+    let (mut outputs, mut late, mut no_row) = (0, 0, 0);
     for decided in decided {
         match decided.kind {
             DecidedKind::Output => outputs += 1,
             DecidedKind::Late { .. } => late += 1,
+            DecidedKind::NoRow { .. } => no_row += 1,
         }
     }
     counter!("braid_stream_outputs_total", "stream" => stream.to_owned()).increment(outputs);
     counter!("braid_stream_late_total", "stream" => stream.to_owned()).increment(late);
+    counter!("braid_stream_no_row_total", "stream" => stream.to_owned()).increment(no_row);
 }
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.

@@ -27,7 +27,7 @@ pub(crate) struct TableStatus {
 /// What the status says of every table of a version, and why the store could not be read.
 pub(super) async fn of_all(version: &Version, snapshot: &Snapshot) -> (Vec<TableStatus>, Vec<String>) {
     let tables = version.catalog.tables.values().map(async |table| {
-        let newest = version.tables.newest(&table.name).await;
+        let newest = version.table_notes.newest(&table.name).await;
         let (newest, error) = match newest {
             Ok(newest) => (newest, None),
             Err(error) => (None, Some(error)),

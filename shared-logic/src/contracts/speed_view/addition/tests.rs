@@ -8,6 +8,7 @@ use test_kit::Dice;
 use super::super::instance::Instance;
 use super::super::shard::Expected;
 use super::*;
+use crate::contracts::arguments::FIELDS_PER_ARGUMENT;
 use crate::catalog::Catalog;
 use crate::partial::BUCKET;
 
