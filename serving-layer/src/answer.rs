@@ -5,6 +5,7 @@
 //! - `gather`: asks for the shards that a snapshot needs, takes from the look whether the answer is complete and as of when (R9), and
 //!   takes a newer snapshot if this one is too old (R10);
 //! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
+//! - `key`: the same of one key as values, for reports;
 //! - `values`: merged measures and derived values as JSON;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
@@ -13,6 +14,7 @@
 
 mod freshness;
 mod gather;
+mod key;
 mod selection;
 mod series;
 mod total;
@@ -31,6 +33,7 @@ use crate::gap_text::GapText;
 use crate::written::Written;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
+pub(crate) use key::{OfKey, of_key};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
