@@ -1,5 +1,5 @@
 //! A second observer of the tables, which shares no code with those that write them: `e2e-tests/second_observer.py` reads them with
-//! Python's `deltalake` and with DuckDB. `e2e-tests/second-observer.sh` makes its environment, once per user.
+//! Python's `deltalake` and with DuckDB, and `e2e-tests/report_observer.py` the table of a report. `e2e-tests/second-observer.sh` makes its environment, once per user.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,25 @@ impl Observer {
         // Packages may print warnings besides.
         let seen = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
         serde_json::from_str(seen).with_context(|| format!("the second observer printed {printed}"))
+    }
+
+    /// Compares a day of a report with what was sent, which lies in these files, and returns what it found.
+    pub async fn compare(
+        &self,
+        store: &Path,
+        report: &str,
+        date: &str,
+        zone: &str,
+        sent: [&Path; 2],
+    ) -> Result<Value> {
+        let mut command = Command::new(self.python);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/report_observer.py")).arg(store);
+        command.args([report, date, zone]).args(sent);
+        let process = Process::start("observer", command, &self.log)?;
+        process.success(DEADLINE).await?;
+        let printed = process.output()?;
+        let seen = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(seen).with_context(|| format!("the observer of reports printed {printed}"))
     }
 }
 
