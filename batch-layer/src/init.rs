@@ -14,11 +14,6 @@ use shared_logic::catalog::{Catalog, Source};
 use storage::Storage;
 use tracing::info;
 
-/// A table's topic keeps the newest change of every key for ever, so that who reads it later has every row. For a week it keeps every
-/// change, and every delete, so that an archiver that was away for less misses none.
-const OF_TABLES: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "604800000"), ("delete.retention.ms", "604800000")];
-
 /// How often a broker is asked for a topic that was just created.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -76,8 +71,7 @@ async fn create_topic(topics: &Topics, source: &Source) -> Result<(), KafkaError
     if topics.describe(&source.topic).await?.is_none() {
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
         let partitions = i32::try_from(source.partitions).expect("a checked catalog names at most 10,000");
-        let config: &[(&str, &str)] = if source.is_table { &OF_TABLES } else { &[] };
-        topics.create(&source.topic, partitions, config).await?;
+        topics.create(&source.topic, partitions, source.topic_config()).await?;
     }
     Ok(())
 }

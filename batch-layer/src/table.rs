@@ -2,13 +2,13 @@
 //!
 //! The archive holds every change of a table's topic. A table is materialised from it incrementally: the changes between the offsets
 //! that the table stands for and those that the archive has reached are settled together with what the table holds, and the rows of the
-//! slices that they touch are written anew. Rows and offsets are one commit, the very next version after the one that it was planned on;
+//! shares that they touch are written anew. Rows and offsets are one commit, the very next version after the one that it was planned on;
 //! if another run commits first, it is planned anew. So a run that is killed leaves files that no version names, and one that is
 //! repeated changes nothing. What a table was at other offsets, or at some time, is made from the archive again.
 //!
 //! - `held`: the archive of a table, and which offsets it has at some time;
 //! - `shape`: archived records and rows of the table → changes, all as frames of the same columns;
-//! - `gathered`: the archive's files → the changes of some slices, as many as fit into memory;
+//! - `gathered`: the archive's files → the changes of some shares, as many as fit into memory;
 //! - `settled`: changes → rows, and what besides has to be kept (B1);
 //! - `state`: what a table holds, and whether it can be gone on from;
 //! - `materialise`: changes → the next version of the table (B2);

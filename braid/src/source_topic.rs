@@ -84,5 +84,6 @@ async fn ensure_exists(settings: &settings::Kafka, source: &Source) -> Result<()
         Err(error) => return Err(error).with_context(|| format!("no Kafka at {}", settings.brokers)),
     }
     let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
-    topics.create(topic, partitions, &[]).await.with_context(|| format!("no topic {topic} at {}", settings.brokers))
+    let created = topics.create(topic, partitions, source.topic_config()).await;
+    created.with_context(|| format!("no topic {topic} at {}", settings.brokers))
 }

@@ -9,7 +9,7 @@ use shared_logic::identity::Identity;
 use shared_logic::rejection::{Reason, Rejected};
 
 /// ASCII's record separator.
-const SEPARATOR: u8 = 0x1e;
+pub(crate) const SEPARATOR: u8 = 0x1e;
 
 /// The timestamp of every record: 2026-04-24T09:30:00Z, in microseconds. The source's `max_age` and `max_ahead` leave an
 /// hour before and a minute behind it.

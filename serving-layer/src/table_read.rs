@@ -137,7 +137,7 @@ impl TableReader {
         let partitions: Vec<RowsKey> = ids.iter().map(of).collect();
         let read = self.client.read(&mut redis, &partitions, keys).await?;
         let own = |(id, (slot, rows)): (&PartitionId, storage::RowsRead)| {
-            let held = slot.rows().filter(|held| held.definition == self.definition).cloned();
+            let held = slot.rows().filter(|held| held.basis.definition == self.definition).cloned();
             (id.clone(), held, rows)
         };
         Ok(ids.iter().zip(read).map(own).collect())

@@ -54,9 +54,10 @@ pub(crate) struct Version {
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
     /// How far tables are materialised.
-    pub(crate) table_notes: TableNotes,
+    pub(crate) tables: TableNotes,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
-    pub(crate) tables: BTreeMap<String, TableReader>,
+    /// Reads the rows of tables.
+    pub(crate) rows: BTreeMap<String, TableReader>,
     pub(crate) reports: BTreeMap<String, Arc<ReportReader>>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
@@ -87,7 +88,7 @@ impl Version {
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
         let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog.deployment, source, access)));
-        let tables = catalog.tables.values().map(|table| {
+        let rows = catalog.tables.values().map(|table| {
             let (source, definition) = (&catalog.sources[&table.name], catalog.table_definition(table));
             (table.name.clone(), TableReader::new(table, source, definition, &catalog.deployment, &redis))
         });
@@ -99,13 +100,13 @@ impl Version {
         Version {
             counted: counted.collect(),
             streams: streams.collect(),
-            tables: tables.collect(),
+            rows: rows.collect(),
             reports: ReportReader::all(&catalog, storage),
             lanes: lanes.collect(),
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             reconciliations: ReconciliationTable::new(storage),
-            table_notes: TableNotes::new(&catalog, storage),
+            tables: TableNotes::new(&catalog, storage),
             catalog,
         }
     }
@@ -131,7 +132,7 @@ impl Version {
     /// # Errors
     /// [`Problem::no_table`] if there is none with that name.
     pub(crate) fn table(&self, name: &str) -> Result<&TableReader, Problem> {
-        self.tables.get(name).ok_or_else(|| Problem::no_table(name, self.tables.keys().cloned()))
+        self.rows.get(name).ok_or_else(|| Problem::no_table(name, self.rows.keys().cloned()))
     }
 
     /// A report of the catalog.

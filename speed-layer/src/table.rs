@@ -129,7 +129,12 @@ async fn keep(
                 let wait = backoff.wait();
                 if !stop.is_cancelled() {
                     let table = &shared.source.name;
-                    warn!(table, partition, wait_ms = wait.as_millis(), "keeping a table was interrupted; starting again");
+                    warn!(
+                        table,
+                        partition,
+                        wait_ms = wait.as_millis(),
+                        "keeping a table was interrupted; starting again"
+                    );
                 }
                 wait
             }

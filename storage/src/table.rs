@@ -17,7 +17,7 @@ pub type MaterialisedTable = NotedTable<Note>;
 
 impl TableNote for Note {
     const DOMAIN: &'static str = written::NOTE_DOMAIN;
-    const PARTITION: &'static str = written::SLICE;
+    const PARTITION: &'static str = written::SHARE;
     const ENTRIES: &'static str = written::NOTE_LOGS;
 }
 
@@ -46,13 +46,13 @@ impl Storage {
 }
 
 impl MaterialisedTable {
-    /// Writes changes of a slice that are no rows as a file beside the table. It counts once a note names it.
+    /// Writes changes of a share that are no rows as a file beside the table. It counts once a note names it.
     ///
     /// # Errors
     /// If they cannot be encoded or written.
-    pub async fn write_others(&self, slice: u32, changes: DataFrame) -> Result<Others, StoreError> {
+    pub async fn write_others(&self, share: u32, changes: DataFrame) -> Result<Others, StoreError> {
         let DataFile { path, size, rows, .. } =
-            self.table().write_beside(FOLDER, &slice.to_string(), changes, &[]).await?;
+            self.table().write_beside(FOLDER, &share.to_string(), changes, &[]).await?;
         Ok(Others { path, size, rows })
     }
 
@@ -105,7 +105,7 @@ impl MaterialisedTable {
     /// If the store cannot be listed or read.
     pub async fn has_unused_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
         let named: HashSet<&str> =
-            self.note().iter().flat_map(|note| note.others.values()).map(|others| others.path.as_str()).collect();
+            self.note().into_iter().flat_map(|note| note.others.values()).map(|others| others.path.as_str()).collect();
         let mut left = self.table().over_beside(FOLDER, |path| !named.contains(path), Duration::ZERO).await?;
         left.extend(self.table().orphans(Duration::ZERO, &HashSet::new()).await?);
         Ok(left.iter().any(|file| file.written_us < at_us))

@@ -26,9 +26,9 @@ pub struct TableScripts {
     pub begin: Script,
     /// Arguments: the instance, and rows.
     pub fill: Script,
-    /// Arguments: the instance, cursor, definition, witness.
+    /// Arguments: the instance, cursor, basis, witness.
     pub open: Script,
-    /// R2. Arguments: cursor, instance, definition and witness that are expected, next cursor, its witness, and rows.
+    /// R2. Arguments: cursor, instance, basis and witness that are expected, next cursor, its witness, and rows.
     pub apply: Script,
 }
 
@@ -114,8 +114,8 @@ impl TableRowsClient {
     /// # Errors
     /// [`TableRowsError`].
     pub async fn open(&self, redis: &mut Connection, key: &RowsKey, held: &Held) -> Result<Reply, TableRowsError> {
-        let Held { cursor, instance, definition, witness } = held;
-        let arguments = [instance.to_string(), cursor.to_string(), definition.to_string(), witness_text(*witness)];
+        let Held { cursor, instance, basis, witness } = held;
+        let arguments = [instance.to_string(), cursor.to_string(), basis.to_string(), witness_text(*witness)];
         self.change(redis, key, "open", &self.scripts.open, &arguments.map(String::into_bytes)).await
     }
 
@@ -131,17 +131,16 @@ impl TableRowsClient {
         to: Position,
         rows: &[Vec<u8>],
     ) -> Result<Reply, TableRowsError> {
-        let Held { cursor, instance, definition, witness } = expected;
+        let Held { cursor, instance, basis, witness } = expected;
         let names = [
             cursor.to_string(),
             instance.to_string(),
-            definition.to_string(),
+            basis.to_string(),
             witness_text(*witness),
             to.offset.to_string(),
             witness_text(to.witness),
         ];
-        let arguments: Vec<Vec<u8>> =
-            names.into_iter().map(String::into_bytes).chain(rows.iter().cloned()).collect();
+        let arguments: Vec<Vec<u8>> = names.into_iter().map(String::into_bytes).chain(rows.iter().cloned()).collect();
         self.change(redis, key, "apply a micro-batch to", &self.scripts.apply, &arguments).await
     }
 

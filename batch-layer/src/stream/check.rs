@@ -94,8 +94,7 @@ impl Checker<'_> {
         let mut rounds = Rounds::new(&replay, spans, sides, memory / 2);
         if !replay.plan.lookups().is_empty() {
             let otherwise = Otherwise::Nothing;
-            let of =
-                LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory / 8).await;
+            let of = LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory / 8).await;
             rounds.looks_up(of)?;
         }
         rounds.sees_keys = self.catalog.streams_of(&source.name).any(|of| !matches!(of.kind, StreamKind::Map(_)));

@@ -177,9 +177,9 @@ impl<'a> LookedUpAgain<'a> {
         records: &Records,
     ) -> Result<LookedUp, ReplayError> {
         let history = &self.histories[&lookup.table];
-        let keys = lookup.keys(&records.events).map_err(|source| {
-            ReplayError::Lane(LaneError::Evaluate { from: records.from, source })
-        })?;
+        let keys = lookup
+            .keys(&records.events)
+            .map_err(|source| ReplayError::Lane(LaneError::Evaluate { from: records.from, source }))?;
         let mut looked_up = LookedUp::default();
         // Of the outputs of a micro-batch many have seen the same.
         let mut known: HashMap<(u32, &str), u32> = HashMap::new();
@@ -291,13 +291,16 @@ async fn cursors(plan: &LanePlan, streams: &[Looking<'_>], table: &str) -> Resul
     for Looking { written, lookups, .. } in streams {
         for (_, name) in lookups.iter().filter(|(number, _)| plan.lookups()[*number].table == table) {
             let held = &written.held;
-            let picked = Picked::new(&held.archive, &held.source, &[], |field| field == name.as_str()).map_err(RowsError::from)?;
-            let ranges: Vec<OffsetRange> = written.ranges.iter().filter(|range| range.from < range.to).cloned().collect();
+            let picked = Picked::new(&held.archive, &held.source, &[], |field| field == name.as_str())
+                .map_err(RowsError::from)?;
+            let ranges: Vec<OffsetRange> =
+                written.ranges.iter().filter(|range| range.from < range.to).cloned().collect();
             for file in held.files.iter().filter(|file| may_hold(file, &ranges)) {
                 let groups = picked.groups(file, |part| may_hold(part, &ranges)).await.map_err(RowsError::from)?;
                 for group in groups {
                     let (filter, name) = (within(&ranges), name.clone());
-                    let seen = group.read(filter, move |rows| different(&rows, &name)).await.map_err(RowsError::from)?;
+                    let seen =
+                        group.read(filter, move |rows| different(&rows, &name)).await.map_err(RowsError::from)?;
                     seen.iter().filter_map(|text| text.parse::<Seen>().ok()).for_each(|seen| widen(&mut cursors, seen));
                 }
             }

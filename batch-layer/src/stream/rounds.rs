@@ -196,7 +196,10 @@ impl<'a> Rounds<'a> {
             Ok(looked_up) => self.looked_up = Some(looked_up),
             Err(ReplayError::Rows(error)) => return Err(error),
             Err(error) => {
-                warn!(error = error_text(&error), "what streams have looked up cannot be found again; nothing is compared");
+                warn!(
+                    error = error_text(&error),
+                    "what streams have looked up cannot be found again; nothing is compared"
+                );
                 for (lane, reached) in self.lanes.iter_mut().zip(&mut self.reached) {
                     if lane.from < lane.to && lane.left_out.is_none() {
                         (lane.left_out, *reached) = (Some(error.name()), lane.skip_to);

@@ -10,7 +10,7 @@ use storage::{MaterialisedTable, Storage};
 use super::gathered::{TooMany, gathered};
 use super::held::Held;
 use super::settled::settled;
-use super::shape::{Shape, Slices};
+use super::shape::{Shape, Shares};
 use super::state::{State, basis};
 use super::{AsOf, GATHERED_BYTES, TableError, TableRows};
 use crate::rows;
@@ -37,13 +37,13 @@ pub async fn as_of(storage: &Storage, catalog: &Catalog, table: &Table, at: &AsO
     let basis = basis.filter(|note| reaches(&held, &offsets, note));
     let to: Offsets = offsets.iter().map(|(id, to)| (id.clone(), *to)).collect();
     let ranges = OffsetRange::between(basis.map(|note| &note.next), &to);
-    let slices = Slices { of: 0..1, all: 1 };
+    let shares = Shares { of: 0..1, all: 1 };
     let mut changes = Vec::new();
     if let Some((materialised, note)) = materialised.as_ref().zip(basis) {
-        let slices = Slices { of: 0..note.slices, all: note.slices };
-        changes = State::of(materialised, note).await?.changes(&shape, &slices, ranges.is_empty()).await?;
+        let shares = Shares { of: 0..note.shares, all: note.shares };
+        changes = State::of(materialised, note).await?.changes(&shape, &shares, ranges.is_empty()).await?;
     }
-    changes.extend(gathered(&held, &shape, &ranges, slices, GATHERED_BYTES, TooMany::Keep).await?.changes);
+    changes.extend(gathered(&held, &shape, &ranges, shares, GATHERED_BYTES, TooMany::Keep).await?.changes);
     let (columns, logs) = (shape.change_columns(), held.logs.clone());
     let read = move || shape.as_read(settled(changes, &columns, &logs)?.rows);
     Ok(TableRows { offsets, rows: rows::compute("read rows", held.archive.path(), read).await? })

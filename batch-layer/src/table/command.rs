@@ -15,6 +15,7 @@ use storage::{MaterialisedTable, Storage};
 
 use super::{AsOf, TableRows};
 use crate::output::Output;
+use crate::rows;
 
 /// How many rows are shown, unless it is said otherwise.
 const LIMIT: usize = 20;
@@ -156,7 +157,8 @@ async fn show(args: ShowArgs, storage: &Storage, catalog: &Catalog) -> Result<()
     let rows = match &args.key {
         None => rows,
         Some(key) => {
-            rows.lazy().filter(col(table.key.as_str()).cast(DataType::String).eq(lit(key.as_str()))).collect()?
+            let is_it = col(table.key.as_str()).cast(DataType::String).eq(lit(key.as_str()));
+            rows::compute("look up a row", &table.name, move || rows.lazy().filter(is_it).collect()).await?
         }
     };
     ensure!(
@@ -236,7 +238,7 @@ mod tests {
             next: [(PartitionId::new("log", 0), 3)].into_iter().collect(),
             archive_version: 1,
             rows: 2,
-            slices: 1,
+            shares: 1,
             others: BTreeMap::new(),
             superseded: BTreeMap::new(),
             committed_at_us: 0,

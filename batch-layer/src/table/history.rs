@@ -141,7 +141,10 @@ impl History {
                 }
             }
         }
-        history.changes.values_mut().for_each(|changes| changes.sort_unstable_by_key(|change| (change.id, change.offset)));
+        history
+            .changes
+            .values_mut()
+            .for_each(|changes| changes.sort_unstable_by_key(|change| (change.id, change.offset)));
         Ok(history)
     }
 
@@ -316,7 +319,10 @@ mod tests {
             history.add("k".to_owned(), change(0, offset, 1_000 - offset, row), &[0]);
         }
         let at = |cursor| name(history.row("k", &seen(&[(0, cursor)])).expect("archived"));
-        assert_eq!([3, 4, 7, 8, 9, 10].map(at), [None, Some("a"), Some("a"), Some("b"), Some("b"), None].map(|n| n.map(str::to_owned)));
+        assert_eq!(
+            [3, 4, 7, 8, 9, 10].map(at),
+            [None, Some("a"), Some("a"), Some("b"), Some("b"), None].map(|n| n.map(str::to_owned))
+        );
         assert!(history.row("other", &seen(&[(0, 10)])).expect("archived").is_none());
         assert!(matches!(history.row("k", &seen(&[(0, 101)])), Err(NotFoundAgain::NotArchived { cursor: 101, .. })));
     }

@@ -7,7 +7,7 @@ use platform::store::{Committed, DataFile};
 use platform::task::Backoff;
 use polars::prelude::*;
 use shared_logic::catalog::{Catalog, DefinitionHash, Table};
-use shared_logic::contracts::table::{KEY, Note, Others, SLICES_MAX, slice_of};
+use shared_logic::contracts::table::{KEY, Note, Others, SHARES_MAX, share_of};
 use shared_logic::log::{OffsetRange, Offsets};
 use storage::{MaterialisedTable, ORPHAN_AGE, Storage};
 use tracing::{info, warn};
@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::gathered::{Gathered, TooMany, gathered};
 use super::held::Held;
 use super::settled::{Left, settled};
-use super::shape::{Shape, Slices};
+use super::shape::{Shape, Shares};
 use super::state::{State, basis};
 use super::{GATHERED_BYTES, Materialised, TableError};
 use crate::rows::{self, RowsError};
@@ -24,21 +24,21 @@ use crate::rows::{self, RowsError};
 const ATTEMPTS: u32 = 8;
 /// How long it waits before it is planned anew, at first.
 const BACKOFF: Duration = Duration::from_millis(50);
-/// A slice that has more rows is divided.
-const SLICE_ROWS: u64 = 500_000;
+/// A share that has more rows is divided.
+const SHARE_ROWS: u64 = 500_000;
 
-/// How much a run may have in memory at a time, and in a slice.
+/// How much a run may have in memory at a time, and in a share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Bytes of changes.
     pub(super) memory: usize,
-    /// Rows of a slice.
-    pub(super) slice_rows: u64,
+    /// Rows of a share.
+    pub(super) share_rows: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { memory: GATHERED_BYTES, slice_rows: SLICE_ROWS }
+        Bounds { memory: GATHERED_BYTES, share_rows: SHARE_ROWS }
     }
 }
 
@@ -103,8 +103,8 @@ struct Run<'a> {
 /// What a plan writes.
 #[derive(Debug, Default)]
 struct Written {
-    slices: u32,
-    /// The slices that are written anew, with the files that take the place of what they had. A slice without rows has none.
+    shares: u32,
+    /// The shares that are written anew, with the files that take the place of what they had. A share without rows has none.
     rows: BTreeMap<u32, Option<DataFile>>,
     others: BTreeMap<u32, Others>,
     rows_read: u64,
@@ -121,17 +121,10 @@ impl Run<'_> {
         };
         let next = held.next();
         let written = self.write(table, basis.as_ref(), before.as_ref(), &next).await?;
-        // What is not written anew stays, if it is of the same slices.
-        let stays = before.filter(|_| basis.as_ref().is_some_and(|note| note.slices == written.slices));
-        let (mut others, mut kept) = (BTreeMap::new(), Vec::new());
-        if let Some(State { files, others: of_slices, .. }) = &stays {
-            let is_kept = |slice: &u32| !written.rows.contains_key(slice);
-            kept.extend(files.iter().filter(|(slice, _)| is_kept(slice)).flat_map(|(_, files)| files.clone()));
-            others.extend(of_slices.iter().filter(|(slice, _)| is_kept(slice)).map(|(slice, of)| (*slice, of.clone())));
-        }
+        let (kept, mut others) = before.map(|state| state.without(&written.rows)).unwrap_or_default();
         others.extend(written.others);
         let mut removed = table.files().await?;
-        removed.retain(|file| kept.iter().all(|kept: &DataFile| kept.path != file.path));
+        removed.retain(|file| kept.iter().all(|kept| kept.path != file.path));
         let added: Vec<DataFile> = written.rows.into_values().flatten().collect();
         let rows_of = |files: &[DataFile]| files.iter().map(|file| file.rows).sum::<u64>();
         let (rows, of_added) = (rows_of(&kept) + rows_of(&added), rows_of(&added));
@@ -142,7 +135,7 @@ impl Run<'_> {
             next: next.clone(),
             archive_version: held.archive.version(),
             rows,
-            slices: written.slices,
+            shares: written.shares,
             superseded: table.superseded(&others, now_us),
             others,
             committed_at_us: now_us,
@@ -164,7 +157,7 @@ impl Run<'_> {
         Ok(Some(Materialised { table, version: Some(version), next, rows, rows_read, written: of_added, anew }))
     }
 
-    /// Writes the slices that changes touch, or all of them if they are divided anew.
+    /// Writes the shares that changes touch, or all of them if they are divided anew.
     async fn write(
         &self,
         table: &MaterialisedTable,
@@ -173,66 +166,66 @@ impl Run<'_> {
         next: &Offsets,
     ) -> Result<Written, TableError> {
         let ranges = OffsetRange::between(basis.map(|note| &note.next), next);
-        let mut slices = Slices { of: 0..0, all: basis.map_or(1, |note| self.divided(note)) };
+        let mut shares = Shares { of: 0..0, all: basis.map_or(1, |note| self.divided(note)) };
         let mut written = Written::default();
-        while slices.of.end < slices.all {
-            let too_many = if slices.of.end == 0 { TooMany::Divide } else { TooMany::Halve };
-            slices.of = slices.of.end..slices.all;
+        while shares.of.end < shares.all {
+            let too_many = if shares.of.end == 0 { TooMany::Divide } else { TooMany::Halve };
+            shares.of = shares.of.end..shares.all;
             let Bounds { memory, .. } = self.bounds;
-            let Gathered { slices: these, changes, rows_read } =
-                gathered(self.held, self.shape, &ranges, slices, memory, too_many).await?;
+            let Gathered { shares: these, changes, rows_read } =
+                gathered(self.held, self.shape, &ranges, shares, memory, too_many).await?;
             written.rows_read += rows_read;
-            let is_divided = basis.is_none_or(|note| note.slices != these.all);
-            let mut by_slice = self.by_slice(changes, these.all).await?;
-            for slice in
-                these.of.clone().filter(|slice| is_divided || by_slice.contains_key(slice)).collect::<Vec<u32>>()
+            let is_divided = basis.is_none_or(|note| note.shares != these.all);
+            let mut by_share = self.by_share(changes, these.all).await?;
+            for share in
+                these.of.clone().filter(|share| is_divided || by_share.contains_key(share)).collect::<Vec<u32>>()
             {
-                let one = Slices { of: slice..slice + 1, all: these.all };
-                let mut changes = by_slice.remove(&slice).unwrap_or_default();
+                let one = Shares { of: share..share + 1, all: these.all };
+                let mut changes = by_share.remove(&share).unwrap_or_default();
                 if let Some(before) = before {
                     changes.extend(before.changes(self.shape, &one, false).await?);
                 }
-                self.write_slice(table, slice, changes, &mut written).await?;
+                self.write_share(table, share, changes, &mut written).await?;
             }
-            slices = these;
+            shares = these;
         }
-        written.slices = slices.all;
+        written.shares = shares.all;
         Ok(written)
     }
 
-    /// Into how many slices keys are to be divided, going on from there.
+    /// Into how many shares keys are to be divided, going on from there.
     fn divided(&self, note: &Note) -> u32 {
-        let mut slices = note.slices;
-        while slices < SLICES_MAX && (note.rows + note.others()) / u64::from(slices) > self.bounds.slice_rows {
-            slices *= 2;
+        let mut shares = note.shares;
+        while shares < SHARES_MAX && (note.rows + note.others()) / u64::from(shares) > self.bounds.share_rows {
+            shares *= 2;
         }
-        slices
+        shares
     }
 
-    /// Changes by the slice of their key.
-    async fn by_slice(&self, changes: Vec<DataFrame>, slices: u32) -> Result<BTreeMap<u32, Vec<DataFrame>>, RowsError> {
+    /// Changes by the share of their key.
+    async fn by_share(&self, changes: Vec<DataFrame>, shares: u32) -> Result<BTreeMap<u32, Vec<DataFrame>>, RowsError> {
         let divide = move || -> PolarsResult<_> {
-            let mut by_slice: BTreeMap<u32, Vec<DataFrame>> = BTreeMap::new();
+            let mut by_share: BTreeMap<u32, Vec<DataFrame>> = BTreeMap::new();
             for frame in changes {
                 let mut positions: BTreeMap<u32, Vec<IdxSize>> = BTreeMap::new();
                 for (key, row) in frame.column(KEY)?.str()?.iter().zip(0..) {
-                    positions.entry(slice_of(key.unwrap_or_default(), slices)).or_default().push(row);
+                    positions.entry(share_of(key.unwrap_or_default(), shares)).or_default().push(row);
                 }
-                for (slice, rows) in positions {
-                    let of_slice = frame.take(&IdxCa::from_vec(KEY.into(), rows))?;
-                    by_slice.entry(slice).or_default().push(of_slice);
+                for (share, rows) in positions {
+                    let of_share = frame.take(&IdxCa::from_vec(KEY.into(), rows))?;
+                    by_share.entry(share).or_default().push(of_share);
                 }
             }
-            Ok(by_slice)
+            Ok(by_share)
         };
         rows::compute("divide changes", self.held.archive.path(), divide).await
     }
 
-    /// Writes what changes leave of a slice.
-    async fn write_slice(
+    /// Writes what changes leave of a share.
+    async fn write_share(
         &self,
         table: &MaterialisedTable,
-        slice: u32,
+        share: u32,
         changes: Vec<DataFrame>,
         written: &mut Written,
     ) -> Result<(), TableError> {
@@ -242,10 +235,10 @@ impl Run<'_> {
             Ok((shape.as_rows(rows)?, others))
         };
         let (rows, others) = rows::compute("settle changes", table.path(), settle).await?;
-        let file = if rows.height() > 0 { Some(table.write(&slice.to_string(), rows, &[]).await?) } else { None };
-        written.rows.insert(slice, file);
+        let file = if rows.height() > 0 { Some(table.write(&share.to_string(), rows, &[]).await?) } else { None };
+        written.rows.insert(share, file);
         if others.height() > 0 {
-            written.others.insert(slice, table.write_others(slice, others).await?);
+            written.others.insert(share, table.write_others(share, others).await?);
         }
         Ok(())
     }

@@ -29,9 +29,10 @@ impl Left {
 /// If a column is missing or has another type.
 pub(super) fn settled(frames: Vec<DataFrame>, columns: &Schema, logs: &LogOrder) -> PolarsResult<Left> {
     let frames: Vec<LazyFrame> = frames.into_iter().map(IntoLazy::lazy).collect();
-    let changes = match frames.is_empty() {
-        true => DataFrame::empty_with_schema(columns),
-        false => concat(frames, UnionArgs::default())?.collect()?,
+    let changes = if frames.is_empty() {
+        DataFrame::empty_with_schema(columns)
+    } else {
+        concat(frames, UnionArgs::default())?.collect()?
     };
     let keys: Vec<&str> = changes.column(KEY)?.str()?.iter().map(Option::unwrap_or_default).collect();
     let settled = settle(&keys, &places(&changes, logs)?);

@@ -4,32 +4,33 @@
 //! delete. Instants are integers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive;
-use shared_logic::contracts::table::{CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, slice_of};
+use shared_logic::contracts::table::{self as written, CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, share_of};
 use shared_logic::schema::{Field as SourceField, FieldType, INSTANT};
 use shared_logic::table::TableDecoder;
 
 /// The columns of the record of a change, besides its place, that are read in the archive.
 pub(super) const OF_RECORDS: [&str; 2] = [archive::TIMESTAMP, archive::KEY];
 
-/// Some slices, if keys are divided into so many.
+/// Some shares, if keys are divided into so many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Slices {
+pub(super) struct Shares {
     pub(super) of: Range<u32>,
     pub(super) all: u32,
 }
 
-impl Slices {
+impl Shares {
     /// The rows whose keys are in them.
     pub(super) fn among(&self, changes: &DataFrame) -> PolarsResult<DataFrame> {
         if self.of == (0..self.all) {
             return Ok(changes.clone());
         }
         let keys = changes.column(KEY)?.str()?;
-        let wanted = keys.iter().map(|key| key.is_some_and(|key| self.of.contains(&slice_of(key, self.all))));
+        let wanted = keys.iter().map(|key| key.is_some_and(|key| self.of.contains(&share_of(key, self.all))));
         changes.filter(&wanted.collect::<BooleanChunked>())
     }
 }
@@ -37,43 +38,32 @@ impl Slices {
 /// What the changes of one table look like.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
+    source: Arc<Source>,
     decoder: TableDecoder,
-    /// The declared fields.
-    fields: Vec<SourceField>,
-    /// Which of them is the key.
+    /// The field that is the key.
     key: PlSmallStr,
-    /// What the field is called that has the time of the change.
-    changed_at: PlSmallStr,
 }
 
 impl Shape {
     /// That of the table that this source is.
     pub(super) fn of(source: &Source) -> Shape {
-        let (key, changed_at) = (source.key.as_deref().unwrap_or_default().into(), source.event_time.as_str().into());
-        let fields = source.fields.iter().filter(|field| field.name != source.event_time).cloned().collect();
-        Shape { decoder: TableDecoder::new(source), fields, key, changed_at }
+        let key = source.key.as_deref().unwrap_or_default().into();
+        Shape { source: Arc::new(source.clone()), decoder: TableDecoder::new(source), key }
     }
 
     /// The columns of the table, without its partition column.
     pub(super) fn columns(&self) -> Schema {
-        let fields = self.fields.iter().map(|field| (field.name.as_str().into(), field.kind.table_type()));
-        fields.chain(places(INSTANT)).map(|(name, dtype)| Field::new(name, dtype)).collect()
+        written::columns(&self.source)
     }
 
-    /// The columns of the table in memory.
+    /// The columns of the table as they are read.
     pub(super) fn row_columns(&self) -> Schema {
-        self.in_memory(places(DataType::Int64))
+        written::row_columns(&self.source)
     }
 
     /// The columns of changes, as they lie beside the table.
     pub(super) fn change_columns(&self) -> Schema {
-        let own = std::iter::once((KEY.into(), DataType::String)).chain(places(DataType::Int64));
-        self.in_memory(own.chain([(IS_DELETED.into(), DataType::Boolean)]))
-    }
-
-    fn in_memory(&self, own: impl Iterator<Item = (PlSmallStr, DataType)>) -> Schema {
-        let fields = self.fields.iter().map(|field| (field.name.as_str().into(), field.kind.column_type()));
-        own.chain(fields).map(|(name, dtype)| Field::new(name, dtype)).collect()
+        written::change_columns(&self.source)
     }
 
     /// Archived records, which are rows and deletes, as changes.
@@ -81,13 +71,13 @@ impl Shape {
     /// # Errors
     /// If a column is missing or has another type.
     pub(super) fn of_records(&self, records: &DataFrame) -> PolarsResult<DataFrame> {
-        let (errors, written) = (records.column(archive::ERROR)?.str()?, records.column(archive::KEY)?.binary()?);
+        let (errors, own) = (records.column(archive::ERROR)?.str()?, records.column(archive::KEY)?.binary()?);
         let of_rows = records.column(&self.key)?.cast(&DataType::String)?;
         let of_rows = of_rows.str()?;
         let key = |row: usize| match errors.get(row) {
             // What a row says of its key, its record says, too.
             None => of_rows.get(row).map(str::to_owned),
-            Some(_) => self.decoder.key(written.get(row)),
+            Some(_) => self.decoder.key(own.get(row)),
         };
         let keys: StringChunked = (0..records.height()).map(key).collect();
         let are_deleted: BooleanChunked = errors.iter().map(|error| error.is_some()).collect();
@@ -101,7 +91,7 @@ impl Shape {
             named(archive::TIMESTAMP, CHANGED_AT)?,
             are_deleted.with_name(IS_DELETED.into()).into_column(),
         ];
-        for field in &self.fields {
+        for field in written::declared(&self.source) {
             columns.push(records.column(&field.name)?.clone());
         }
         DataFrame::new(records.height(), columns)
@@ -136,7 +126,7 @@ impl Shape {
             _ => col(field.name.as_str()),
         };
         let own = [col(LOG), col(PARTITION), col(OFFSET), col(CHANGED_AT).cast(INSTANT)];
-        changes.lazy().select(self.fields.iter().map(instant).chain(own).collect::<Vec<Expr>>()).collect()
+        changes.lazy().select(written::declared(&self.source).map(instant).chain(own).collect::<Vec<Expr>>()).collect()
     }
 
     /// Changes that are rows, as they are read: the fields of the source, ascending by key.
@@ -144,31 +134,23 @@ impl Shape {
     /// # Errors
     /// If a column is missing or has another type.
     pub(super) fn as_read(&self, changes: DataFrame) -> PolarsResult<DataFrame> {
-        let changed_at = col(CHANGED_AT).alias(self.changed_at.clone());
+        let changed_at = col(CHANGED_AT).alias(self.source.event_time.as_str());
         let rows = changes.lazy().select(self.fields().chain([changed_at]).collect::<Vec<Expr>>());
         rows.sort([self.key.clone()], SortMultipleOptions::default()).collect()
     }
 
     /// No rows, as they are read.
     pub(super) fn no_rows(&self) -> DataFrame {
-        let fields = self.fields.iter().map(|field| (field.name.as_str().into(), field.kind.column_type()));
-        let all = fields.chain([(self.changed_at.clone(), DataType::Int64)]);
-        DataFrame::empty_with_schema(&all.map(|(name, dtype)| Field::new(name, dtype)).collect::<Schema>())
+        let fields = self.source.fields.iter().map(|field| (field.name.as_str(), field.kind.column_type()));
+        DataFrame::empty_with_schema(&fields.map(|(name, dtype)| Field::new(name.into(), dtype)).collect::<Schema>())
     }
 
     /// Whether it is one of the fields that are read in the archive.
     pub(super) fn reads(&self, field: &str) -> bool {
-        self.fields.iter().any(|declared| declared.name == field)
+        written::declared(&self.source).any(|declared| declared.name == field)
     }
 
     fn fields(&self) -> impl Iterator<Item = Expr> {
-        self.fields.iter().map(|field| col(field.name.as_str()))
+        written::declared(&self.source).map(|field| col(field.name.as_str()))
     }
-}
-
-/// Where a change lies, and its timestamp.
-fn places(instant: DataType) -> impl Iterator<Item = (PlSmallStr, DataType)> {
-    let columns =
-        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (CHANGED_AT, instant)];
-    columns.into_iter().map(|(name, dtype)| (name.into(), dtype))
 }

@@ -5,12 +5,14 @@
 //! - without a fault: `every_kind`, `rekeyed` (lanes that are not in step), `changed` (a catalog that changes in place);
 //! - processes: `killed` at every moment of a transaction and of a snapshot, `zombie`;
 //! - the store: `snapshots` that are gone, torn or of others, and the `past` that is read instead;
+//! - tables: `lookups`, of a table that changes meanwhile, with a Redis that is emptied;
 //! - Kafka: `broker`, which is killed; `partitions`, which are added; `progress`, which is deleted; `output`, which is missing.
 
 mod broker;
 mod changed;
 mod every_kind;
 mod killed;
+mod lookups;
 mod output;
 mod partitions;
 mod past;

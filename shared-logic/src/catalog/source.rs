@@ -77,6 +77,11 @@ impl Source {
         self.format.write(self.layout(), values)
     }
 
+    /// How Braid has its topic kept, if it creates it; what is not named stays as the broker has it.
+    pub fn topic_config(&self) -> &'static [(&'static str, &'static str)] {
+        if self.is_table { &super::table::TOPIC } else { &[] }
+    }
+
     /// Finds the text of the field at that position, without judging the rest of the payload. `None` if the field is absent
     /// or the payload is too broken to find it.
     pub fn field_text<'a>(&self, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {

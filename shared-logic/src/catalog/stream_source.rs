@@ -3,8 +3,8 @@
 use super::definition;
 use super::source::{Source, Start};
 use super::stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, SESSION_END, SESSION_START, Stream,
-    StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
+    Detect, INCOMPLETE, JUDGED_OFFSET, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, PARTIAL, RULE, SESSION_END, SESSION_START,
+    Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
 };
 use super::{Derived, Measure};
 use crate::expression::Expression;

@@ -5,6 +5,11 @@ use crate::format::Format;
 /// The field that every table has besides those that the catalog names: the timestamp of the record that changed the row last.
 pub const CHANGED_AT: &str = "changed_at";
 
+/// A table's topic keeps the newest change of every key for ever, so that who reads it later has every row. For a week it keeps every
+/// change, and every delete, so that an archiver that was away for less misses none.
+pub(super) const TOPIC: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "604800000"), ("delete.retention.ms", "604800000")];
+
 /// The latest state of keyed changes: for each key the row that its last change left, if that did not delete it (B1).
 ///
 /// As what is read, it is a [`Source`](super::Source) of the same name, with `is_table`. That one says the rest: fields, partitions,

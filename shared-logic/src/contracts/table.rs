@@ -1,29 +1,31 @@
 //! The Delta table of what keyed changes have left, in `<name>/tables/<table>` (B2).
 //!
 //! It has one row per key that is not deleted: the declared fields, and which record changed the row last ([`LOG`], [`PARTITION`],
-//! [`OFFSET`], [`CHANGED_AT`]). It is partitioned by [`SLICE`]: keys are divided into slices by their hashes, so that a few changed
-//! keys do not have a large table written anew. A small table is one slice. Rows of a file are sorted by their keys' texts.
+//! [`OFFSET`], [`CHANGED_AT`]). It is partitioned by [`SHARE`]: keys are divided into shares by their hashes, so that a few changed
+//! keys do not have a large table written anew. A small table is one share. Rows of a file are sorted by their keys' texts.
 //!
 //! What B1 needs besides lies beside the table: deletes, and the last changes of keys in partitions that do not decide. It is a file
-//! for each slice that has such, which the [`Note`] names: its rows have the key's text in [`KEY`], and [`IS_DELETED`].
+//! for each share that has such, which the [`Note`] names: its rows have the key's text in [`KEY`], and [`IS_DELETED`].
 //!
 //! Each commit carries a [`Note`] in the same write as the rows: which offsets they stand for.
 
 use std::collections::BTreeMap;
 
+use polars::prelude::{DataType, Field, PlSmallStr, Schema};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalog::{DefinitionHash, RulesHash};
+use crate::catalog::{DefinitionHash, RulesHash, Source};
 use crate::log::Offsets;
+use crate::schema::{Field as SourceField, INSTANT};
 
 /// The Delta metadata domain that holds the [`Note`].
 pub const NOTE_DOMAIN: &str = "braid.table";
 /// Where the note's JSON has an entry for each log: most of these are over and do not change any more.
 pub const NOTE_LOGS: &str = "/next";
 
-/// The partition column: the number of the slice.
-pub const SLICE: &str = "_slice";
+/// The partition column: the number of the share.
+pub const SHARE: &str = "_share";
 /// The log of the record that changed the row last.
 pub const LOG: &str = "_log";
 /// Its partition.
@@ -37,12 +39,49 @@ pub const KEY: &str = "_key";
 /// Beside the table: whether the change is a delete.
 pub const IS_DELETED: &str = "_deleted";
 
-/// A table never has more slices.
-pub const SLICES_MAX: u32 = 1 << 10;
+/// A table never has more shares.
+pub const SHARES_MAX: u32 = 1 << 10;
 
 /// Where the table lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(table: &str) -> String {
     format!("tables/{table}")
+}
+
+/// The fields that the catalog declares for the table that this source is; what it has besides is the time of the change.
+pub fn declared(source: &Source) -> impl Iterator<Item = &SourceField> {
+    source.fields.iter().filter(|field| field.name != source.event_time)
+}
+
+/// The columns of the table, without its partition column.
+pub fn columns(source: &Source) -> Schema {
+    let fields = declared(source).map(|field| (field.name.as_str().into(), field.kind.table_type()));
+    schema(fields.chain(places(INSTANT)))
+}
+
+/// The columns of the table as they are read, with instants as integers.
+pub fn row_columns(source: &Source) -> Schema {
+    schema(places(DataType::Int64).chain(in_memory(source)))
+}
+
+/// The columns of what lies beside the table, as they are written and read.
+pub fn change_columns(source: &Source) -> Schema {
+    let own = std::iter::once((KEY.into(), DataType::String)).chain(places(DataType::Int64));
+    schema(own.chain([(IS_DELETED.into(), DataType::Boolean)]).chain(in_memory(source)))
+}
+
+fn in_memory(source: &Source) -> impl Iterator<Item = (PlSmallStr, DataType)> {
+    declared(source).map(|field| (field.name.as_str().into(), field.kind.column_type()))
+}
+
+/// Where a change lies, and its timestamp.
+fn places(instant: DataType) -> impl Iterator<Item = (PlSmallStr, DataType)> {
+    let columns =
+        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (CHANGED_AT, instant)];
+    columns.into_iter().map(|(name, dtype)| (name.into(), dtype))
+}
+
+fn schema(columns: impl Iterator<Item = (PlSmallStr, DataType)>) -> Schema {
+    columns.map(|(name, dtype)| Field::new(name, dtype)).collect()
 }
 
 /// What a commit says of the table's rows.
@@ -58,9 +97,9 @@ pub struct Note {
     pub archive_version: u64,
     /// How many rows there are.
     pub rows: u64,
-    /// Into how many slices keys are divided: a power of two.
-    pub slices: u32,
-    /// Of the slices that have such: the file beside the table with deletes, and with changes that do not decide.
+    /// Into how many shares keys are divided: a power of two.
+    pub shares: u32,
+    /// Of the shares that have such: the file beside the table with deletes, and with changes that do not decide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<u32, Others>,
     /// Such files of older versions, which their readers may still need: since when no note names them, microseconds since 1970.
@@ -82,13 +121,13 @@ pub struct Others {
     pub rows: u64,
 }
 
-/// The slice of a key, if keys are divided into so many: a power of two. Where there are twice as many, a slice is two of these, one
+/// The share of a key, if keys are divided into so many: a power of two. Where there are twice as many, a share is two of these, one
 /// behind the other.
-pub fn slice_of(key: &str, slices: u32) -> u32 {
-    let bits = slices.trailing_zeros();
+pub fn share_of(key: &str, shares: u32) -> u32 {
+    let bits = shares.trailing_zeros();
     let hash = xxh3_64(key.as_bytes());
     // A shift by all 64 bits is none.
-    hash.checked_shr(u64::BITS - bits).map_or(0, |slice| slice as u32)
+    hash.checked_shr(u64::BITS - bits).map_or(0, |share| share as u32)
 }
 
 impl Note {
@@ -103,19 +142,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slice_is_divided_into_two() {
+    fn a_share_is_divided_into_two() {
         for number in 0..2_000 {
             let key = format!("u-{number}");
-            assert_eq!(slice_of(&key, 1), 0);
-            let mut slices = 1;
-            while slices < SLICES_MAX {
-                assert_eq!(slice_of(&key, slices * 2) / 2, slice_of(&key, slices), "{key} {slices}");
-                slices *= 2;
+            assert_eq!(share_of(&key, 1), 0);
+            let mut shares = 1;
+            while shares < SHARES_MAX {
+                assert_eq!(share_of(&key, shares * 2) / 2, share_of(&key, shares), "{key} {shares}");
+                shares *= 2;
             }
         }
-        let used = |slices| {
+        let used = |shares| {
             (0..2_000)
-                .map(|number| slice_of(&format!("u-{number}"), slices))
+                .map(|number| share_of(&format!("u-{number}"), shares))
                 .collect::<std::collections::BTreeSet<u32>>()
         };
         assert_eq!(used(8), (0..8).collect());
@@ -130,7 +169,7 @@ mod tests {
             next: Offsets::default(),
             archive_version: 7,
             rows: 2,
-            slices: 2,
+            shares: 2,
             others: [(1, others)].into(),
             superseded: [("_others/1/b.parquet".to_owned(), 5)].into(),
             committed_at_us: 9,

@@ -8,7 +8,7 @@
 //! | `format` | [`FORMAT`] |
 //! | `cursor` | the first offset whose change is not there |
 //! | `instance` | one life of the hash, from when it was filled |
-//! | `definition` | what decides what a change is, and what a row |
+//! | `basis` | what decides what a change is, and what a row; and how often events of the table were erased before: [`Basis`] |
 //! | `witness` | the last record before the cursor (R12), if it is known |
 //! | `filling` | instead of all that: the instance that is being filled, which nobody reads |
 //! | `=<key>` | the last change of that key: [`HeldChange`] |
@@ -27,6 +27,9 @@ mod found;
 pub mod script;
 
 pub use found::{LastChange, found, partitions};
+
+use std::fmt;
+use std::str::FromStr;
 
 use super::speed_view::Instance;
 use crate::catalog::{DefinitionHash, Deployment};
@@ -82,10 +85,43 @@ pub struct Held {
     pub cursor: i64,
     /// Tells them from those of an earlier filling.
     pub instance: Instance,
-    /// What decides what a change is, and what a row.
-    pub definition: DefinitionHash,
+    /// What they are made by.
+    pub basis: Basis,
     /// R12: the last record before the cursor, if it is known.
     pub witness: Option<Witness>,
+}
+
+/// What rows are made by. Rows of another basis are filled again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// What decides what a change is, and what a row.
+    pub definition: DefinitionHash,
+    /// How many commits had taken erased changes out of the archive when they were filled. What was erased later may still be there.
+    pub erasures: usize,
+}
+
+/// The text is not a [`Basis`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no basis <definition>.<erasures>")]
+pub struct NotABasis(String);
+
+/// `<definition>.<erasures>`.
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.definition, self.erasures)
+    }
+}
+
+impl FromStr for Basis {
+    type Err = NotABasis;
+
+    fn from_str(text: &str) -> Result<Basis, NotABasis> {
+        let parts = || {
+            let (definition, erasures) = text.split_once('.')?;
+            Some(Basis { definition: definition.parse().ok()?, erasures: erasures.parse().ok()? })
+        };
+        parts().ok_or_else(|| NotABasis(text.to_owned()))
+    }
 }
 
 impl Slot {

@@ -79,7 +79,7 @@ impl Codec for Debezium {
 
     fn write(&self, layout: Layout<'_>, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         let row = Json.write(layout, values);
-        [&br#"{"before":null,"after":"#[..], &row, &br#","op":"u"}"#[..]].concat()
+        [&br#"{"before":null,"after":"#[..], row.as_slice(), &br#","op":"u"}"#[..]].concat()
     }
 
     fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {

@@ -1,7 +1,7 @@
 //! Maps: one output for each event.
 
 use super::encoding;
-use super::lookup::{LookupPlan, Looking};
+use super::lookup::{Looking, LookupPlan};
 use super::output::Outputs;
 use super::rows::{RowPlan, Rows};
 use crate::catalog::{Map, Source};
@@ -39,7 +39,9 @@ impl MapPlan {
 
     /// Writes the output of the event in a row; or hands the event on, if it has no row in a table where it must have one.
     pub(super) fn event(&self, rows: &Rows, row: usize, outputs: &mut Outputs<'_>) {
-        let lacks = |lookup: &&Looking| lookup.require && rows.found(lookup.lookup, row).is_none_or(|found| found.row.is_none());
+        let lacks = |lookup: &&Looking| {
+            lookup.require && rows.found(lookup.lookup, row).is_none_or(|found| found.row.is_none())
+        };
         if let Some(lookup) = self.lookups.iter().find(lacks) {
             let seen = rows.found(lookup.lookup, row).map(|found| found.seen.as_str());
             let (key, payload) = (rows.originals.key(row), rows.originals.payload(row));

@@ -77,14 +77,7 @@ impl Outputs<'_> {
     }
 
     /// B5: hands on an event that has no row in that table, as it was.
-    pub(super) fn no_row(
-        &mut self,
-        table: &str,
-        seen: Option<&str>,
-        key: Option<&[u8]>,
-        payload: &[u8],
-        time_us: i64,
-    ) {
+    pub(super) fn no_row(&mut self, table: &str, seen: Option<&str>, key: Option<&[u8]>, payload: &[u8], time_us: i64) {
         let kind = DecidedKind::NoRow { table: table.to_owned(), seen: seen.map(str::to_owned) };
         self.push(kind, key.map(<[u8]>::to_vec), payload.to_vec(), time_us);
     }

@@ -79,6 +79,10 @@ pub(super) async fn run(
             warn!(%id, "the archive has begun another incarnation of the partition; continuing there");
             return Ok(applied);
         }
+        if shared.facts.borrow().erased_parts() > held.basis.erasures {
+            warn!(%id, "changes of the table were erased; filling its rows again without them");
+            return Ok(applied);
+        }
         // A position whose witness is not known replaces none that is.
         let to = if to.offset == held.cursor { Position { witness: held.witness, ..to } } else { to };
         match apply(id, &held, to, &rows, shared, redis, stop).await {
@@ -88,7 +92,7 @@ pub(super) async fn run(
                 report(shared, id, &held, records);
             }
             Err(NotApplied::Stopped) => return Ok(applied),
-            Err(NotApplied::Differs(Slot::Rows(now))) if now.definition != held.definition => {
+            Err(NotApplied::Differs(Slot::Rows(now))) if now.basis.definition != held.basis.definition => {
                 return Err(Superseded { id: id.clone() });
             }
             Err(error) => {
@@ -130,7 +134,7 @@ async fn apply(
             Ok(Reply::Differs(Slot::Rows(now)))
                 if to.offset > held.cursor
                     && (now.cursor, now.witness) == (to.offset, to.witness)
-                    && (now.instance, &now.definition) == (held.instance, &held.definition) =>
+                    && (now.instance, &now.basis) == (held.instance, &held.basis) =>
             {
                 return Ok(now);
             }
@@ -182,7 +186,8 @@ mod tests {
             opened: Instant::now(),
             sealed: Instant::now(),
         };
-        let mut expected = [script::rows([("a", &[3][..]), ("b", &[2][..])]), script::rows([("b", &[2][..]), ("a", &[3][..])])];
+        let mut expected =
+            [script::rows([("a", &[3][..]), ("b", &[2][..])]), script::rows([("b", &[2][..]), ("a", &[3][..])])];
         expected.sort();
         let rows = last_changes(batch);
         assert!(expected.contains(&rows), "{rows:?}");

@@ -33,7 +33,11 @@ pub(super) async fn run(
         let round = async {
             if let Err(error) = fill(&shared, &mut redis, &partitions).await {
                 let table = &shared.source.name;
-                warn!(table, error = error_text(&error), "cannot fill the rows of partitions that have ended; trying again");
+                warn!(
+                    table,
+                    error = error_text(&error),
+                    "cannot fill the rows of partitions that have ended; trying again"
+                );
             }
         };
         tokio::select! {
@@ -60,13 +64,13 @@ async fn fill(shared: &Shared, redis: &mut Connection, assigned: &BTreeSet<i32>)
             continue;
         }
         let slot = shared.rows.slot(redis, &shared.key(&id)).await?;
-        if slot.rows().is_some_and(|held| held.definition == shared.definition && held.cursor == next) {
+        if slot.rows().is_some_and(|held| held.basis == shared.basis(&facts) && held.cursor == next) {
             continue;
         }
-        let table = shared.materialised().await?;
+        let table = shared.materialised(&facts).await?;
         let stands_for = table.and_then(|table| table.note()?.next.get(&id));
         if stands_for == Some(next) {
-            refill(shared, redis, &id, slot.rows().map(|held| held.instance), None).await?;
+            refill(shared, redis, &facts, &id, slot.rows().map(|held| held.instance), None).await?;
         } else {
             debug!(%id, next, ?stands_for, "the table is not materialised up to the end of a partition");
         }

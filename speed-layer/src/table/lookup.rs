@@ -189,7 +189,7 @@ impl Lookups {
         let mut of_partitions = Vec::with_capacity(read.len());
         for (watched, (slot, rows)) in known.partitions.iter_mut().zip(read) {
             let held = slot.rows().ok_or_else(|| NotYet::Missing { id: watched.id.clone() })?;
-            if held.definition != table.definition {
+            if held.basis.definition != table.definition {
                 return Err(NotYet::OtherDefinition { id: watched.id.clone() });
             }
             watched.see(held.cursor, held.instance)?;
@@ -300,12 +300,8 @@ mod tests {
 
     #[test]
     fn what_was_reached_is_known_when_the_topic_is_described_again() {
-        let known = |partitions| Known {
-            log: "log".to_owned(),
-            logs: LogOrder::default(),
-            partitions,
-            asked: Instant::now(),
-        };
+        let known =
+            |partitions| Known { log: "log".to_owned(), logs: LogOrder::default(), partitions, asked: Instant::now() };
         let mut reached = watched(100);
         reached.see(120, Instance::new(1)).expect("reached");
         let mut now = known(vec![watched(900)]);

@@ -115,18 +115,18 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
     let id = facts.current(&described.log, partition);
     let start = bound(shared, partition, Bound::Start).await?;
     let end = bound(shared, partition, Bound::End).await?;
-    let slot = shared.rows.slot(redis, &shared.key(&id)).await?;
+    let (slot, basis) = (shared.rows.slot(redis, &shared.key(&id)).await?, shared.basis(&facts));
     let held = match slot.rows() {
-        // What this definition has kept, and the log goes on there.
-        Some(held) if held.definition == shared.definition && held.cursor >= start => held.clone(),
+        // What is kept as it is to be, and the log goes on there.
+        Some(held) if held.basis == basis && held.cursor >= start => held.clone(),
         _ => {
             let known = slot.rows().map(|held| held.instance);
             if let Slot::Rows(held) = &slot {
-                warn!(%id, cursor = held.cursor, start, "the rows are of another definition, or the log no longer holds their cursor; filling them again");
+                warn!(%id, cursor = held.cursor, start, "the rows are of another definition, or of before an erasure, or the log no longer holds their cursor; filling them again");
             }
             let begin = facts.partition(&id).map(|known| known.begin);
             let begin = begin.ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
-            refill(shared, redis, &id, known, Some(LogBounds { begin, start })).await?
+            refill(shared, redis, &facts, &id, known, Some(LogBounds { begin, start })).await?
         }
     };
     let ahead = archived_ahead(&facts, &id, &held);

@@ -2,13 +2,14 @@
 //! the begin of the log (B3).
 //!
 //! From the log alone nothing may be missing: a log that was compacted may have lost the delete of a key that has moved here from
-//! another partition, where its last change is still a row. So it would rise again.
+//! another partition, where its last change is still a row. So it would rise again. And a log still holds what was erased in the archive.
 
 use platform::redis::Connection;
 use platform::store::StoreError;
 use platform::task::blocking;
 use polars::prelude::*;
 use shared_logic::catalog::Source;
+use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::table::{CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION};
 use shared_logic::contracts::table_rows::script::{self, Reply};
@@ -50,15 +51,16 @@ enum FilledFrom {
 pub(super) async fn refill(
     shared: &Shared,
     redis: &mut Connection,
+    facts: &Facts,
     id: &PartitionId,
     known: Option<Instance>,
     log: Option<LogBounds>,
 ) -> Result<Held, NotOpen> {
-    let table = shared.materialised().await?;
+    let table = shared.materialised(facts).await?;
     let stands_for = table.as_ref().and_then(|table| table.note()?.next.get(id));
-    // Asked only where it matters.
-    let is_compacted = if stands_for.is_none() { shared.is_compacted().await? } else { true };
-    let from = filled_from(stands_for, log, is_compacted).ok_or_else(|| NotOpen::NotMaterialised { id: id.clone() })?;
+    // What is erased lies in the log as long as that holds it. Kafka is asked only where it matters.
+    let has_all = stands_for.is_none() && facts.erased_parts() == 0 && !shared.is_compacted().await?;
+    let from = filled_from(stands_for, log, has_all).ok_or_else(|| NotOpen::NotMaterialised { id: id.clone() })?;
     let (key, instance) = (shared.key(id), new_instance());
     done(id, shared.rows.begin(redis, &key, known, instance).await?)?;
     platform::failpoints::pass("tables::while_filling");
@@ -69,8 +71,8 @@ pub(super) async fn refill(
         }
         (FilledFrom::Table(at) | FilledFrom::Log(at), _) => at,
     };
-    let witness = shared.facts.borrow().partition(id).filter(|known| known.next == cursor).and_then(|known| known.witness);
-    let held = Held { cursor, instance, definition: shared.definition.clone(), witness };
+    let witness = facts.partition(id).filter(|known| known.next == cursor).and_then(|known| known.witness);
+    let held = Held { cursor, instance, basis: shared.basis(facts), witness };
     platform::failpoints::pass("tables::before_opening");
     let slot = match shared.rows.open(redis, &key, &held).await? {
         // An earlier try did run, and its reply was lost.
@@ -81,13 +83,13 @@ pub(super) async fn refill(
     slot.rows().cloned().ok_or_else(|| NotOpen::Raced { id: id.clone() })
 }
 
-/// Where rows are filled from, if anything at hand holds all changes.
-fn filled_from(stands_for: Option<i64>, log: Option<LogBounds>, is_compacted: bool) -> Option<FilledFrom> {
+/// Where rows are filled from, if anything at hand holds all changes. `has_all`: whether the log does, from its begin on.
+fn filled_from(stands_for: Option<i64>, log: Option<LogBounds>, has_all: bool) -> Option<FilledFrom> {
     match (stands_for, log) {
         // The log goes on where the table ends.
         (Some(at), Some(log)) => (at >= log.start).then_some(FilledFrom::Table(at)),
         (Some(at), None) => Some(FilledFrom::Table(at)),
-        (None, Some(log)) => (!is_compacted && log.start <= log.begin).then_some(FilledFrom::Log(log.begin)),
+        (None, Some(log)) => (has_all && log.start <= log.begin).then_some(FilledFrom::Log(log.begin)),
         (None, None) => None,
     }
 }
@@ -152,8 +154,12 @@ impl Filling<'_> {
 
 /// The columns of a materialised table, or of what lies beside it, in memory: those of every change, `own` ones, and the declared fields.
 fn columns(source: &Source, own: &[(&str, DataType)]) -> Schema {
-    let places =
-        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (CHANGED_AT, DataType::Int64)];
+    let places = [
+        (LOG, DataType::String),
+        (PARTITION, DataType::Int32),
+        (OFFSET, DataType::Int64),
+        (CHANGED_AT, DataType::Int64),
+    ];
     let declared = &source.fields[..source.fields.len().saturating_sub(1)];
     let fields = declared.iter().map(|field| (field.name.as_str(), field.kind.column_type()));
     let all = places.into_iter().chain(own.iter().cloned()).chain(fields);
@@ -171,11 +177,8 @@ fn changes(rows: &DataFrame, source: &Source, key: &str) -> PolarsResult<Vec<(St
     let change = |row: usize| {
         let is_deleted = deleted.and_then(|deleted| deleted.get(row)) == Some(true);
         let values = || fields.iter().map(|values| values[row].clone()).collect::<Row>();
-        let change = HeldChange {
-            offset: offsets.get(row)?,
-            timestamp_us: times.get(row)?,
-            row: (!is_deleted).then(values),
-        };
+        let change =
+            HeldChange { offset: offsets.get(row)?, timestamp_us: times.get(row)?, row: (!is_deleted).then(values) };
         Some((keys.get(row)?.to_owned(), change.to_bytes()))
     };
     Ok((0..rows.height()).filter_map(change).collect())
@@ -202,19 +205,23 @@ mod tests {
 
     #[test]
     fn the_materialised_table_comes_first_where_the_log_goes_on_from_there() {
-        assert_eq!(filled_from(Some(70), log(0, 50), true), Some(FilledFrom::Table(70)));
-        assert_eq!(filled_from(Some(50), log(0, 50), true), Some(FilledFrom::Table(50)));
-        assert_eq!(filled_from(Some(49), log(0, 50), false), None, "the log lacks what lies between");
+        assert_eq!(filled_from(Some(70), log(0, 50), false), Some(FilledFrom::Table(70)));
+        assert_eq!(filled_from(Some(50), log(0, 50), false), Some(FilledFrom::Table(50)));
+        assert_eq!(filled_from(Some(49), log(0, 50), true), None, "the log lacks what lies between");
         assert_eq!(filled_from(Some(70), None, false), Some(FilledFrom::Table(70)));
     }
 
     #[test]
     fn the_log_alone_is_enough_only_if_nothing_of_it_is_missing() {
-        assert_eq!(filled_from(None, log(5, 5), false), Some(FilledFrom::Log(5)));
-        assert_eq!(filled_from(None, log(5, 0), false), Some(FilledFrom::Log(5)), "what lies before the archive's begin");
-        assert_eq!(filled_from(None, log(5, 6), false), None, "retention has taken some");
-        assert_eq!(filled_from(None, log(5, 5), true), None, "compaction may have taken a delete");
-        assert_eq!(filled_from(None, None, false), None, "nothing more comes");
+        assert_eq!(filled_from(None, log(5, 5), true), Some(FilledFrom::Log(5)));
+        assert_eq!(
+            filled_from(None, log(5, 0), true),
+            Some(FilledFrom::Log(5)),
+            "what lies before the archive's begin"
+        );
+        assert_eq!(filled_from(None, log(5, 6), true), None, "retention has taken some");
+        assert_eq!(filled_from(None, log(5, 5), false), None, "compaction may have taken a delete");
+        assert_eq!(filled_from(None, None, true), None, "nothing more comes");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use shared_logic::catalog::{DefinitionHash, Deployment, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::table::Note;
-use shared_logic::contracts::table_rows::RowsKey;
+use shared_logic::contracts::table_rows::{Basis, RowsKey};
 use shared_logic::log::PartitionId;
 use storage::{Followed, MaterialisedTable, TableRowsClient};
 use tokio::sync::{Mutex, OnceCell, watch};
@@ -60,15 +60,23 @@ impl Shared {
         Ok(facts)
     }
 
-    /// The newest materialised table, if it was made by this definition.
+    /// The newest materialised table, if it was made by this definition, and nothing was erased since.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn materialised(&self) -> Result<Option<MaterialisedTable>, StoreError> {
+    pub async fn materialised(&self, facts: &Facts) -> Result<Option<MaterialisedTable>, StoreError> {
         let mut materialised = self.materialised.lock().await;
         let newest = materialised.newest().await?;
-        let is_own = |table: &&MaterialisedTable| table.note().is_some_and(|note| note.definition == self.definition);
+        let is_own = |table: &&MaterialisedTable| {
+            let is_whole = |note: &Note| facts.erased_since(note.archive_version).next().is_none();
+            table.note().is_some_and(|note| note.definition == self.definition && is_whole(note))
+        };
         Ok(newest.filter(is_own).cloned())
+    }
+
+    /// What rows are made by, as the archive is.
+    pub fn basis(&self, facts: &Facts) -> Basis {
+        Basis { definition: self.definition.clone(), erasures: facts.erased_parts() }
     }
 
     /// R12: whether the archive has begun another incarnation of that partition.

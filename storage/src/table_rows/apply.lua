@@ -1,6 +1,6 @@
 #!lua
 -- R2, B3: writes the last changes of a micro-batch and moves the cursor, if the rows are as the worker knows them.
-local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'definition', 'witness', 'filling', 'format')
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'basis', 'witness', 'filling', 'format')
 if at[6] and at[6] ~= '1' then return {'format', at[6]} end
 if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] or at[3] ~= ARGV[3] or (at[4] or '') ~= ARGV[4]
   or tonumber(ARGV[5]) < tonumber(at[1]) then

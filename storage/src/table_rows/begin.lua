@@ -1,7 +1,7 @@
 #!lua
 -- B3: begins to fill the rows of a partition anew; what was there goes. Rows have to be those that the caller knows. A filling of
 -- another worker ends here.
-local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'definition', 'witness', 'filling', 'format')
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'basis', 'witness', 'filling', 'format')
 if at[6] and at[6] ~= '1' then return {'format', at[6]} end
 if at[1] and at[2] ~= ARGV[2] then return {'differs', at[1], at[2], at[3], at[4] or '', ''} end
 redis.call('UNLINK', KEYS[1])

@@ -1,6 +1,6 @@
 #!lua
 -- B3: fills rows in, while they are filled as that instance. Nobody reads them before they have a cursor.
-local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'definition', 'witness', 'filling', 'format')
+local at = redis.call('HMGET', KEYS[1], 'cursor', 'instance', 'basis', 'witness', 'filling', 'format')
 if at[6] and at[6] ~= '1' then return {'format', at[6]} end
 if at[1] or at[5] ~= ARGV[1] then
   return {'differs', at[1] or '', at[2] or '', at[3] or '', at[4] or '', at[5] or ''}

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use platform::settings::{Redis as Settings, Secret};
-use shared_logic::catalog::{DefinitionHash, Deployment};
+use shared_logic::catalog::Deployment;
 use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::table_rows::script::{self, Reply};
-use shared_logic::contracts::table_rows::{Held, RowsKey, Slot};
+use shared_logic::contracts::table_rows::{Basis, Held, RowsKey, Slot};
 use shared_logic::log::{Content, PartitionId, Position, Witness};
 use storage::{TableRowsClient, TableRowsError};
 use test_kit::{Dice, Redis, first_seed, repetitions};
@@ -23,8 +23,8 @@ struct Stored {
     rows: BTreeMap<String, Vec<u8>>,
 }
 
-fn definition(n: u64) -> DefinitionHash {
-    format!("{n:016x}").parse().expect("16 digits")
+fn basis(n: u64) -> Basis {
+    format!("{:016x}.{n}", n / 2).parse().expect("a basis")
 }
 
 fn key(log: &str) -> RowsKey {
@@ -65,10 +65,15 @@ impl Stored {
                 if expected.is_ok() {
                     self.rows.clear();
                 }
-                (format!("begin {known:?} {instance}"), self.client.begin(&mut self.redis, &self.key, known, instance).await, expected)
+                (
+                    format!("begin {known:?} {instance}"),
+                    self.client.begin(&mut self.redis, &self.key, known, instance).await,
+                    expected,
+                )
             }
             1 | 2 => {
-                let instance = if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
+                let instance =
+                    if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
                 let (expected, rows) = (self.slot.fill(instance), some_rows(dice));
                 let reply = self.client.fill(&mut self.redis, &self.key, instance, arguments(&rows)).await;
                 if expected.is_ok() {
@@ -77,18 +82,23 @@ impl Stored {
                 (format!("fill {instance}"), reply, expected)
             }
             3 => {
-                let instance = if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
+                let instance =
+                    if let (Slot::Filling(own), true) = (&self.slot, dice.chance(80)) { *own } else { instance };
                 let cursor = dice.between(0, 30);
-                let held = Held { cursor, instance, definition: definition(dice.throw() % 2), witness: witness(dice, cursor) };
-                (format!("open {held:?}"), self.client.open(&mut self.redis, &self.key, &held).await, self.slot.open(held))
+                let held = Held { cursor, instance, basis: basis(dice.throw() % 3), witness: witness(dice, cursor) };
+                (
+                    format!("open {held:?}"),
+                    self.client.open(&mut self.redis, &self.key, &held).await,
+                    self.slot.open(held),
+                )
             }
             _ => {
                 let known = self.slot.rows().cloned();
-                let mut expected = known.unwrap_or(Held { cursor: 3, instance, definition: definition(0), witness: None });
+                let mut expected = known.unwrap_or(Held { cursor: 3, instance, basis: basis(0), witness: None });
                 match dice.below(8) {
                     0 => expected.cursor += dice.between(-2, 2),
                     1 => expected.instance = instance,
-                    2 => expected.definition = definition(dice.throw() % 2),
+                    2 => expected.basis = basis(dice.throw() % 3),
                     3 => expected.witness = witness(dice, expected.cursor),
                     _ => {}
                 }
@@ -143,7 +153,7 @@ async fn a_redis_that_is_emptied_has_no_rows_and_takes_no_changes_of_before() {
     let server = Redis::start().await.expect("redis starts");
     let (client, mut redis, key) = (TableRowsClient::default(), connect(&server).await, key("log"));
     let instance = Instance::new(1);
-    let held = Held { cursor: 7, instance, definition: definition(1), witness: None };
+    let held = Held { cursor: 7, instance, basis: basis(1), witness: None };
     client.begin(&mut redis, &key, None, instance).await.expect("redis answers");
     client.fill(&mut redis, &key, instance, script::rows([("a", &[1][..])])).await.expect("redis answers");
     let while_filling = client.read(&mut redis, std::slice::from_ref(&key), &["a"]).await.expect("read");
@@ -161,7 +171,7 @@ async fn many_rows_are_written_at_once_and_read_as_of_one_cursor() {
     let server = Redis::start().await.expect("redis starts");
     let (client, mut redis, key) = (TableRowsClient::default(), connect(&server).await, key("log"));
     let instance = Instance::new(1);
-    let held = Held { cursor: 0, instance, definition: definition(1), witness: None };
+    let held = Held { cursor: 0, instance, basis: basis(1), witness: None };
     client.begin(&mut redis, &key, None, instance).await.expect("redis answers");
     client.open(&mut redis, &key, &held).await.expect("redis answers");
     let names: Vec<String> = (0..20_000).map(|n| format!("key-{n}")).collect();
@@ -180,7 +190,9 @@ async fn many_rows_are_written_at_once_and_read_as_of_one_cursor() {
 async fn rows_of_another_format_are_named_and_stay() {
     let server = Redis::start().await.expect("redis starts");
     let (client, mut redis, key) = (TableRowsClient::default(), connect(&server).await, key("log"));
-    server.command(&["HSET", key.as_str(), "format", "9", "cursor", "3"]).await.expect("written");
+    let mut write = ::redis::cmd("HSET");
+    write.arg(key.as_str()).arg(&["format", "9", "cursor", "3"]);
+    write.query_async::<()>(&mut redis).await.expect("written");
     assert!(matches!(client.slot(&mut redis, &key).await, Err(TableRowsError::Unreadable { .. })));
     let began = client.begin(&mut redis, &key, None, Instance::new(1)).await;
     assert!(matches!(began, Err(TableRowsError::Unreadable { .. })), "{began:?}");

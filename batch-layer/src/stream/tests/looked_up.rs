@@ -107,7 +107,8 @@ async fn change(bench: &mut Bench, users: &Arc<Mutex<Users>>, changes: usize) {
         let offset = &mut next[partition as usize];
         *offset += i64::from(bench.dice.chance(10));
         let timestamp_us = bench.now_us() + bench.dice.between(-3, 3) * 1_000_000;
-        let row = (!bench.dice.chance(20)).then(|| (format!("name {}", bench.dice.between(0, 99)), bench.dice.between(0, 99)));
+        let row = (!bench.dice.chance(20))
+            .then(|| (format!("name {}", bench.dice.between(0, 99)), bench.dice.between(0, 99)));
         let payload = row.as_ref().map(|(name, age)| format!(r#"{{"user":"{user}","name":"{name}","age":{age}}}"#));
         let change = Change { partition, offset: *offset, timestamp_us, user: user.clone(), row };
         users.lock().expect("not poisoned").changes.push(change);
@@ -249,5 +250,19 @@ async fn a_backtest_sees_what_outputs_have_seen_that_are_archived() {
             assert_eq!((compared.missing, compared.different), (0, 0), "{seed} {stream}: {compared:?}");
             assert!(compared.outputs >= outputs, "{seed} {stream}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_waits_until_the_table_is_archived_up_to_what_outputs_may_have_seen() {
+    let (mut bench, users) = bench(4).await;
+    change(&mut bench, &users, 10).await;
+    bench.arrives(20).await;
+    let decided = bench.decides(true);
+    writes(&mut bench, &decided).await;
+    let mut asked = bench.asked();
+    *asked.tables.get_mut(TABLE).expect("a table").ends.get_mut(&1).expect("a partition") += 1;
+    for row in bench.checks(&asked).await {
+        assert_eq!((row.comparable, row.reason.as_deref()), (false, Some("not_yet")));
     }
 }

@@ -45,20 +45,20 @@ async fn a_table_is_what_its_changes_leave_in_whatever_increments_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_in_slices_that_are_divided_is_the_same() {
+async fn a_table_in_shares_that_are_divided_is_the_same() {
     for seed in test_kit::first_seed()..test_kit::first_seed() + repetitions(4, 40) {
         let mut dice = Dice::new(seed);
         let changes = history(&mut dice, 40, 160);
         let (mut bench, logs) = (Bench::new().await, logs(&changes));
         in_increments(&mut bench, &changes, &mut dice, async |bench, archived, dice| {
             let bounds =
-                Bounds { memory: *dice.pick(&[1_500, 4_000, 100_000]), slice_rows: *dice.pick(&[1, 8, 1_000]) };
+                Bounds { memory: *dice.pick(&[1_500, 4_000, 100_000]), share_rows: *dice.pick(&[1, 8, 1_000]) };
             bench.materialised_within(bounds).await;
             let next = ends(archived);
             assert_eq!(bench.held().await, (by_hand(archived, &next, &logs), next), "seed {seed} {bounds:?}");
         })
         .await;
-        assert!(bench.opened().await.note().is_some_and(|note| note.slices > 1), "seed {seed}: it was divided");
+        assert!(bench.opened().await.note().is_some_and(|note| note.shares > 1), "seed {seed}: it was divided");
     }
 }
 

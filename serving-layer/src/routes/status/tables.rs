@@ -27,7 +27,7 @@ pub(crate) struct TableStatus {
 /// What the status says of every table of a version, and why the store could not be read.
 pub(super) async fn of_all(version: &Version, snapshot: &Snapshot) -> (Vec<TableStatus>, Vec<String>) {
     let tables = version.catalog.tables.values().map(async |table| {
-        let newest = version.table_notes.newest(&table.name).await;
+        let newest = version.tables.newest(&table.name).await;
         let (newest, error) = match newest {
             Ok(newest) => (newest, None),
             Err(error) => (None, Some(error)),
@@ -76,7 +76,7 @@ mod tests {
             next: [(one.clone(), 7)].into_iter().collect(),
             archive_version: 1,
             rows: 2,
-            slices: 1,
+            shares: 1,
             others: BTreeMap::new(),
             superseded: BTreeMap::new(),
             committed_at_us: 0,

@@ -16,7 +16,7 @@ pub(crate) async fn all(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
-    let described = version.tables.values().map(|table| described(&version, table));
+    let described = version.rows.values().map(|table| described(&version, table));
     Ok(Json(json!({"tables": futures::future::join_all(described).await})))
 }
 

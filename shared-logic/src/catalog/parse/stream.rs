@@ -65,8 +65,7 @@ pub(super) fn streams(table: Option<Table<'_>>, drafts: &mut BTreeMap<String, Dr
         if let Some(from) = from.map(|from| from.source.clone()).or_else(any)
             && !is_another
         {
-            let source =
-                stream_source::source(&stream, &from, &|table| drafts.get(table).map(|draft| &draft.source));
+            let source = stream_source::source(&stream, &from, &|table| drafts.get(table).map(|draft| &draft.source));
             drafts.insert(name.value.to_owned(), Draft { source, topic_at, doubtful });
         }
         streams.insert(name.value.to_owned(), stream);

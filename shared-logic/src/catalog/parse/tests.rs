@@ -1,5 +1,7 @@
+mod lookups;
 mod reports;
 mod streams;
+mod tables;
 mod written;
 
 use super::super::{Catalog, Mistake, Start};

@@ -173,7 +173,10 @@ mod tests {
         assert_eq!(upstream_of(read(&late)), None);
         let no_row = no_row_headers("w", &id, position, &definition, "users", Some("log/0/7"));
         let [.., reason, table, seen] = no_row.as_slice() else { panic!("headers") };
-        assert_eq!((reason.1.as_slice(), table.1.as_slice(), seen.1.as_slice()), (&b"no_row"[..], &b"users"[..], &b"log/0/7"[..]));
+        assert_eq!(
+            (reason.1.as_slice(), table.1.as_slice(), seen.1.as_slice()),
+            (&b"no_row"[..], &b"users"[..], &b"log/0/7"[..])
+        );
         let (name, missed) = late.last().expect("headers");
         assert_eq!(*name, HeaderNames::MISSED);
         assert_eq!(missed, b"1970-01-01T00:00:00Z/1970-01-01T00:01:00Z");

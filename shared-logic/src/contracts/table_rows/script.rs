@@ -1,6 +1,6 @@
 //! The texts that scripts and their callers exchange.
 //!
-//! Numbers travel as text. Each script replies `{status, cursor, instance, definition, witness, filling}`: whether it is `done` or what is
+//! Numbers travel as text. Each script replies `{status, cursor, instance, basis, witness, filling}`: whether it is `done` or what is
 //! there `differs`, and what is there now. A script that could not write all replies `{failed, why}`, and then nothing is there.
 
 use super::{Held, Slot};
@@ -9,7 +9,7 @@ use crate::contracts::speed_view::Instance;
 use crate::log::Witness;
 
 /// The fields of a hash that are no rows, in the order in which [`slot`] takes them, and the format at last.
-pub const HEAD: [&str; 6] = ["cursor", "instance", "definition", "witness", "filling", "format"];
+pub const HEAD: [&str; 6] = ["cursor", "instance", "basis", "witness", "filling", "format"];
 
 /// What was read is not of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,9 +63,9 @@ pub fn slot(fields: &[Option<&str>]) -> Result<Slot, UnknownReply> {
         [head @ .., format] if fields.len() == HEAD.len() => (head, *format),
         head => (head, Some(super::FORMAT)),
     };
-    let [cursor, instance, definition, witness, filling] = head else { return Err(unknown(&fields)) };
+    let [cursor, instance, basis, witness, filling] = head else { return Err(unknown(&fields)) };
     let is_there = |field: &Option<&str>| field.is_some_and(|field| !field.is_empty());
-    if [cursor, instance, definition, witness, filling].into_iter().all(|field| !is_there(field)) && format.is_none() {
+    if [cursor, instance, basis, witness, filling].into_iter().all(|field| !is_there(field)) && format.is_none() {
         return Ok(Slot::Missing);
     }
     if format != Some(super::FORMAT) {
@@ -77,7 +77,7 @@ pub fn slot(fields: &[Option<&str>]) -> Result<Slot, UnknownReply> {
             Some(Held {
                 cursor: text(cursor).parse().ok()?,
                 instance: text(instance).parse().ok()?,
-                definition: text(definition).parse().ok()?,
+                basis: text(basis).parse().ok()?,
                 witness: if is_there(witness) { Some(text(witness).parse::<Witness>().ok()?) } else { None },
             })
         };
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_told_from_what_is_not() {
-        let held = ["7", "00000000000000aa", "00000000000000bb", "", ""];
+        let held = ["7", "00000000000000aa", "00000000000000bb.0", "", ""];
         let done = reply(&texts(&["done", held[0], held[1], held[2], held[3], held[4]]));
         let Ok(Reply::Done(Slot::Rows(rows))) = done else { panic!("{done:?}") };
         assert_eq!((rows.cursor, rows.instance, rows.witness), (7, Instance::new(0xaa), None));
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn other_formats_are_named() {
         assert!(reply(&texts(&["format", "9"])).is_err());
-        let other = [Some("7"), Some("00000000000000aa"), Some("00000000000000bb"), None, None, Some("9")];
+        let other = [Some("7"), Some("00000000000000aa"), Some("00000000000000bb.0"), None, None, Some("9")];
         assert!(slot(&other).is_err());
         assert!(slot(&[Some("7"), None, None, None, None, Some("1")]).is_err(), "rows without an instance");
         assert!(reply(&[]).is_err() && reply(&texts(&["done"])).is_err());

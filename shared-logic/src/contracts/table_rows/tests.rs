@@ -97,8 +97,9 @@ fn of_a_partition_that_lost_its_tail_the_incarnation_that_goes_on_is_named() {
 #[test]
 fn rows_are_replaced_only_by_who_knows_them() {
     let (one, other) = (Instance::new(1), Instance::new(2));
-    let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
-    let held = Held { cursor: 5, instance: one, definition, witness: None };
+    let basis: Basis = "00000000000000aa.2".parse().expect("a basis");
+    assert_eq!((basis.erasures, basis.to_string().as_str()), (2, "00000000000000aa.2"));
+    let held = Held { cursor: 5, instance: one, basis, witness: None };
     let rows = Slot::Rows(held.clone());
     assert_eq!(rows.begin(None, other), Err(rows.clone()));
     assert_eq!(rows.begin(Some(one), other), Ok(Slot::Filling(other)));

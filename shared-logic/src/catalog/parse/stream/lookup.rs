@@ -76,7 +76,8 @@ fn check_on(entry: &Table<'_>, on: Text<'_>, from: &Draft, rows: &Draft) {
     let Some(key) = rows.source.key.as_deref().and_then(|key| rows.source.field(key)) else { return };
     if field.kind != key.kind && !rows.doubtful {
         let (table, key, of_key) = (&rows.source.name, &key.name, key.kind.name());
-        let what = format!("`on` names `{}`, which is {}, and `{table}` is keyed by {of_key}", on.value, field.kind.name());
+        let what =
+            format!("`on` names `{}`, which is {}, and `{table}` is keyed by {of_key}", on.value, field.kind.name());
         entry.mistakes.report(on.at, what, format!("name the field that holds `{key}`"));
     }
 }

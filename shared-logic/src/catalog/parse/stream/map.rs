@@ -20,8 +20,7 @@ pub(super) fn map(
     lookups: Vec<Lookup>,
     drafts: &BTreeMap<String, Draft>,
 ) -> Map {
-    let fields =
-        if table.holds("fields") { fields(table, from, &lookups, drafts) } else { all_fields(table, from) };
+    let fields = if table.holds("fields") { fields(table, from, &lookups, drafts) } else { all_fields(table, from) };
     lookup::check_names(table, &lookups, &fields);
     let key = table.text("key");
     if let (Some(key), Some(from)) = (key, from) {
@@ -74,13 +73,7 @@ fn fields(
 }
 
 /// Checks the field that records are keyed by anew: it is one of the output, is there in each, and has one text for equal values.
-fn check_key(
-    table: &mut Table<'_>,
-    from: &Draft,
-    key: Text<'_>,
-    fields: &[(String, Expression)],
-    lookups: &[Lookup],
-) {
+fn check_key(table: &mut Table<'_>, from: &Draft, key: Text<'_>, fields: &[(String, Expression)], lookups: &[Lookup]) {
     let name = key.value;
     let Some((_, of)) = fields.iter().find(|(field, _)| field == name) else {
         if lookups.iter().any(|lookup| lookup.take.iter().any(|taken| taken == name) || lookup.seen() == name) {

@@ -8,8 +8,8 @@ use test_kit::Dice;
 use super::super::instance::Instance;
 use super::super::shard::Expected;
 use super::*;
-use crate::contracts::arguments::FIELDS_PER_ARGUMENT;
 use crate::catalog::Catalog;
+use crate::contracts::arguments::FIELDS_PER_ARGUMENT;
 use crate::partial::BUCKET;
 
 fn addition(keys: &[&str], minutes: &[i64]) -> Addition {
