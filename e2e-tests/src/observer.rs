@@ -107,14 +107,7 @@ impl Observer {
     }
 
     /// Compares a day of a report with what was sent, which lies in these files, and returns what it found.
-    pub async fn compare(
-        &self,
-        store: &Path,
-        report: &str,
-        date: &str,
-        zone: &str,
-        sent: [&Path; 2],
-    ) -> Result<Value> {
+    pub async fn compare(&self, store: &Path, report: &str, date: &str, zone: &str, sent: [&Path; 2]) -> Result<Value> {
         let mut command = Command::new(self.python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/report_observer.py")).arg(store);
         command.args([report, date, zone]).args(sent);

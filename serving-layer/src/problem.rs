@@ -89,7 +89,8 @@ impl Problem {
 
     /// The day of a report was not written.
     pub(crate) fn no_date(report: &str, date: &str) -> Problem {
-        let detail = format!("{report} has no rows of {date}; `batch-layer report run {report} --date {date}` writes them");
+        let detail =
+            format!("{report} has no rows of {date}; `batch-layer report run {report} --date {date}` writes them");
         Problem::new(StatusCode::NOT_FOUND, "unknown-date", "The day was not written", detail)
     }
 

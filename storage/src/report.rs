@@ -105,7 +105,10 @@ mod tests {
     use super::*;
 
     fn columns() -> Schema {
-        Schema::from_iter([Field::new("user_id".into(), DataType::String), Field::new("clicks".into(), DataType::Int64)])
+        Schema::from_iter([
+            Field::new("user_id".into(), DataType::String),
+            Field::new("clicks".into(), DataType::Int64),
+        ])
     }
 
     fn of_date(view_version: u64, rows: &DataFrame) -> DateNote {

@@ -34,10 +34,9 @@ impl Output {
             Done::Reported(report, Err(failure)) => {
                 match self {
                     Output::Text => eprintln!("error: {report}: {}", error_text(failure)),
-                    Output::Json => println!(
-                        "{}",
-                        json!({ "report": report, "outcome": "failed", "error": error_text(failure) })
-                    ),
+                    Output::Json => {
+                        println!("{}", json!({ "report": report, "outcome": "failed", "error": error_text(failure) }))
+                    }
                 }
                 1
             }

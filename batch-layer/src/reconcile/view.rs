@@ -19,10 +19,8 @@ pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric
 pub(crate) fn columns_in_memory(source: &Source, metric: &Metric) -> Schema {
     let by = metric.by.iter().filter_map(|name| source.field(name));
     let by = by.map(|field| Field::new(field.name.as_str().into(), field.kind.column_type()));
-    let measures = metric
-        .measures
-        .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
+    let measures =
+        metric.measures.iter().map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     by.chain([Field::new(BUCKET.into(), DataType::Int64)]).chain(measures).collect()
 }
 
@@ -33,9 +31,7 @@ pub(super) fn columns(source: &Source, metric: &Metric) -> Schema {
         .iter()
         .filter_map(|name| source.field(name))
         .map(|field| Field::new(field.name.as_str().into(), field.kind.table_type()));
-    let measures = metric
-        .measures
-        .iter()
-        .map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
+    let measures =
+        metric.measures.iter().map(|measure| Field::new(measure.name.as_str().into(), measure.kind.column_type()));
     std::iter::once(Field::new(BUCKET.into(), INSTANT)).chain(by).chain(measures).collect()
 }

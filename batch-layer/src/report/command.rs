@@ -130,7 +130,8 @@ impl Output {
 async fn run(args: &RunArgs, reporter: &Reporter) -> Result<Run> {
     let report = reporter.report(&args.name)?;
     let wait_us = parse_duration_us(&args.wait).filter(|us| *us >= 0);
-    let wait_us = wait_us.with_context(|| format!("--wait {} is no duration: write one such as 15m or 0s", args.wait))?;
+    let wait_us =
+        wait_us.with_context(|| format!("--wait {} is no duration: write one such as 15m or 0s", args.wait))?;
     let (patience, stop) = (Duration::from_micros(wait_us.unsigned_abs()), CancellationToken::new());
     let days = args.date.as_deref().map(|date| days(date, args.to.as_deref())).transpose()?;
     let progress = reporter.progress();
@@ -217,7 +218,8 @@ async fn show(args: &ShowArgs, reporter: &Reporter) -> Result<()> {
         let files = table.files_of(&format_day(*day)).await?;
         let layout = Layout::of(&reporter.catalog, report);
         let rows = table.read(&files, &layout.in_memory()).await?;
-        let rows = crate::rows::compute("read rows", table.path(), move || rows.collect()).await?.head(Some(ROWS_SHOWN));
+        let rows =
+            crate::rows::compute("read rows", table.path(), move || rows.collect()).await?.head(Some(ROWS_SHOWN));
         let (names, kinds): (Vec<&str>, Vec<FieldType>) = layout.columns().into_iter().unzip();
         let columns = rows.columns().iter().zip(kinds).map(|(column, kind)| of_column(column, kind));
         let mut columns = columns.collect::<Result<Vec<_>, _>>()?;

@@ -30,13 +30,16 @@ impl Reporter {
     ) -> Result<DateDone, ReportError> {
         let layout = Layout::of(&self.catalog, report);
         let (in_memory, in_table) = (layout.in_memory(), layout.in_table());
-        let ranged: Vec<&str> = layout.keys.iter().filter(|(_, kind)| *kind != FieldType::Bool).map(|(name, _)| name.as_str()).collect();
+        let ranged: Vec<&str> =
+            layout.keys.iter().filter(|(_, kind)| *kind != FieldType::Bool).map(|(name, _)| name.as_str()).collect();
         let mut backoff = Backoff::new(self.settings.retry_backoff.get());
         let mut is_overtaken = false;
         for _ in 0..self.settings.max_attempts {
             let done = |outcome, rows, version| DateDone { date: date.to_owned(), outcome, rows, version };
             let before = table.date(date).cloned();
-            if let Some(before) = before.as_ref().filter(|before| is_overtaken && before.view_version >= of_date.view_version) {
+            if let Some(before) =
+                before.as_ref().filter(|before| is_overtaken && before.view_version >= of_date.view_version)
+            {
                 return Ok(done(DateOutcome::LeftToAnother, before.rows, table.version()));
             }
             if let Some(before) = before.as_ref().filter(|before| before.definition == of_date.definition)

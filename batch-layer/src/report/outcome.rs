@@ -151,11 +151,14 @@ impl fmt::Display for Run {
 /// Continues a sentence that says until when.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |reached: Option<i64>| reached.map_or("none of it".to_owned(), |reached| format!("up to {reached}"));
+        let shown =
+            |reached: Option<i64>| reached.map_or("none of it".to_owned(), |reached| format!("up to {reached}"));
         match self {
             Waiting::Settles { at_us } => write!(f, "{}, when the day is settled", format_rfc3339(*at_us)),
             Waiting::NotArchived { source } => write!(f, "something of {source} is archived"),
-            Waiting::NoTopic { topic } => write!(f, "the topic {topic} exists again, or `braid close` has closed its log"),
+            Waiting::NoTopic { topic } => {
+                write!(f, "the topic {topic} exists again, or `braid close` has closed its log")
+            }
             Waiting::OtherLog { topic, log } => {
                 write!(f, "the archiver has seen that the topic {topic} is another one than {log}")
             }
@@ -191,7 +194,12 @@ mod tests {
         let run = Run { report: "engagement".to_owned(), table: "warehouse/engagement".to_owned(), dates, waiting };
         let text = run.to_string();
         assert_eq!(run.committed(), 2);
-        assert!(text.starts_with("engagement: 2 days written to warehouse/engagement, 1 unchanged\n  2026-04-23: 7 rows revised"), "{text}");
+        assert!(
+            text.starts_with(
+                "engagement: 2 days written to warehouse/engagement, 1 unchanged\n  2026-04-23: 7 rows revised"
+            ),
+            "{text}"
+        );
         assert!(text.ends_with("waiting until the view of clicks includes log/3 up to 40 (now up to 30)"), "{text}");
     }
 }

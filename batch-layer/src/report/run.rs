@@ -106,7 +106,10 @@ impl Reporter {
         let layout = Layout::of(&self.catalog, report);
         // Before the view, so that whoever commits between has not read a newer one, or is noticed.
         let mut table = self.storage.create_report(&report.name, &layout.in_table()).await?;
-        let before = table.note().and_then(|note| note.dates.range(..date.clone()).next_back()).map(|(_, note)| note.arrived.clone());
+        let before = table
+            .note()
+            .and_then(|note| note.dates.range(..date.clone()).next_back())
+            .map(|(_, note)| note.arrived.clone());
         let ready = match self.ready(report, day, times, before.as_ref()).await? {
             Ok(ready) => ready,
             Err(waiting) => return Ok(Err(waiting)),

@@ -99,7 +99,10 @@ async fn a_day_that_was_written_is_the_row_of_the_warehouse() {
     server.serve().await;
     let list = server.ok("/v1/reports").await;
     let daily = &list["reports"][0];
-    assert_eq!((&daily["name"], &daily["key"], &daily["last"]), (&json!("daily"), &json!(["video", "country"]), &Value::Null));
+    assert_eq!(
+        (&daily["name"], &daily["key"], &daily["last"]),
+        (&json!("daily"), &json!(["video", "country"]), &Value::Null)
+    );
     let names: Vec<&str> =
         daily["columns"].as_array().expect("columns").iter().filter_map(|column| column["name"].as_str()).collect();
     assert_eq!(names, ["video", "country", "views", "dwell_ms", "longest", "mean_ms", "score", "label"]);
@@ -138,7 +141,10 @@ async fn a_day_that_was_written_is_the_row_of_the_warehouse() {
     let old = server.ok(&path("2020-01-02", "v1", "country=de")).await;
     assert_eq!((&row(&old)["views"], &old["revisable_until"]), (&json!(9), &Value::Null));
     let list = server.ok("/v1/reports").await;
-    assert_eq!((&list["reports"][0]["last"]["date"], &list["reports"][0]["last"]["rows"]), (&json!(yesterday), &json!(2)));
+    assert_eq!(
+        (&list["reports"][0]["last"]["date"], &list["reports"][0]["last"]["rows"]),
+        (&json!(yesterday), &json!(2))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

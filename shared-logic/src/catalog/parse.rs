@@ -102,10 +102,7 @@ fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Dr
 }
 
 /// All metrics, and the names of those in which there are mistakes.
-fn metrics(
-    table: Option<Table<'_>>,
-    drafts: &BTreeMap<String, Draft>,
-) -> (BTreeMap<String, Metric>, BTreeSet<String>) {
+fn metrics(table: Option<Table<'_>>, drafts: &BTreeMap<String, Draft>) -> (BTreeMap<String, Metric>, BTreeSet<String>) {
     let (mut metrics, mut doubtful) = (BTreeMap::new(), BTreeSet::new());
     let Some(mut table) = table else { return (metrics, doubtful) };
     for name in table.keys_in_order() {

@@ -223,9 +223,36 @@ fn a_row_has_key_joined_columns_measures_and_what_is_calculated_of_them() {
     let text = |text: &str| Cell::String(text.to_owned().into());
     let (of_a, none) = (2.0 * 0.3 + 1_500.0 / 1_000.0 * 0.2, Cell::Null);
     let expected = vec![
-        vec![none.clone(), none.clone(), none.clone(), Cell::Int(1), Cell::Int(500), Cell::Float(500.0), Cell::Float(0.3 + 0.1), none.clone()],
-        vec![text("a"), text("Ann"), Cell::Float(0.5), Cell::Int(2), Cell::Int(3_000), Cell::Float(1_500.0), Cell::Float(of_a), text("Ann")],
-        vec![text("c"), none.clone(), none, Cell::Int(1), Cell::Int(7), Cell::Float(7.0), Cell::Float(0.3 + 7.0 / 1_000.0 * 0.2), text("c")],
+        vec![
+            none.clone(),
+            none.clone(),
+            none.clone(),
+            Cell::Int(1),
+            Cell::Int(500),
+            Cell::Float(500.0),
+            Cell::Float(0.3 + 0.1),
+            none.clone(),
+        ],
+        vec![
+            text("a"),
+            text("Ann"),
+            Cell::Float(0.5),
+            Cell::Int(2),
+            Cell::Int(3_000),
+            Cell::Float(1_500.0),
+            Cell::Float(of_a),
+            text("Ann"),
+        ],
+        vec![
+            text("c"),
+            none.clone(),
+            none,
+            Cell::Int(1),
+            Cell::Int(7),
+            Cell::Float(7.0),
+            Cell::Float(0.3 + 7.0 / 1_000.0 * 0.2),
+            text("c"),
+        ],
     ];
     assert_eq!(cells(&rows), expected);
     // Without any row of the table.

@@ -159,8 +159,7 @@ impl Reports {
         let files = table.files_of(date).await.expect("listed");
         let columns = Layout::of(catalog, &catalog.reports["r"]).in_memory();
         let frame = table.read(&files, &columns).await.expect("read");
-        let frame: DataFrame =
-            rows::compute("read", table.path(), move || frame.collect()).await.expect("decoded");
+        let frame: DataFrame = rows::compute("read", table.path(), move || frame.collect()).await.expect("decoded");
         let texts = |name: &str| -> Vec<Option<String>> {
             let column = frame.column(name).expect("there").str().expect("texts").clone();
             column.iter().map(|text| text.map(str::to_owned)).collect()
@@ -172,7 +171,9 @@ impl Reports {
         let per: Vec<f64> = frame.column("per").expect("there").f64().expect("floats").iter().flatten().collect();
         let (keys, names) = (texts("k"), texts("name"));
         let (events, totals) = (integers("events"), integers("total"));
-        (0..frame.height()).map(|row| (keys[row].clone(), names[row].clone(), events[row], totals[row], per[row])).collect()
+        (0..frame.height())
+            .map(|row| (keys[row].clone(), names[row].clone(), events[row], totals[row], per[row]))
+            .collect()
     }
 }
 
@@ -298,7 +299,14 @@ async fn days_of_berlin_have_23_and_25_hours() {
     reports.happened(&long, None).await;
     reports.happened(&["2025-10-28T12:00:00Z"], None).await;
     reports.reconciled().await;
-    for (date, events) in [("2025-03-29", 1), ("2025-03-30", 2), ("2025-03-31", 1), ("2025-10-25", 1), ("2025-10-26", 2), ("2025-10-27", 1)] {
+    for (date, events) in [
+        ("2025-03-29", 1),
+        ("2025-03-30", 2),
+        ("2025-03-31", 1),
+        ("2025-10-25", 1),
+        ("2025-10-26", 2),
+        ("2025-10-27", 1),
+    ] {
         assert_eq!(reports.outcomes(&[date]).await, [WRITTEN]);
         assert_eq!(reports.rows(date).await, [row(None, events)], "{date}");
     }

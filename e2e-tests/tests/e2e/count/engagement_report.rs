@@ -99,7 +99,10 @@ fn engagement_report() {
         let lost = stage.deployment.launch_batch(&run, AFTER_COMMIT)?;
         lost.line("failpoint report::after_commit", LONG).await?;
         lost.kill();
-        ensure!(outcome(&stage, &run).await? == "unchanged", "the commit of a run that was killed afterwards is not there");
+        ensure!(
+            outcome(&stage, &run).await? == "unchanged",
+            "the commit of a run that was killed afterwards is not there"
+        );
 
         let store = stage.deployment.store();
         let seen = observer.compare(&store, "engagement", &date, ZONE, [&clicks, &users]).await?;
@@ -149,7 +152,8 @@ async fn served(stage: &Stage, date: &str, seen: &Value) -> Result<()> {
             ensure!(is_same, "{user}: {column} is {got} instead of {wanted}");
         }
     }
-    let (status, none) = client.get("/v1/reports/engagement", &[("date", date.to_owned()), ("user_id", "nobody".to_owned())]).await?;
+    let (status, none) =
+        client.get("/v1/reports/engagement", &[("date", date.to_owned()), ("user_id", "nobody".to_owned())]).await?;
     ensure!(status == 200 && none["row"].is_null() && none["final"] == true, "{status} {none}");
     Ok(())
 }

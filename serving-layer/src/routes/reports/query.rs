@@ -79,7 +79,11 @@ mod tests {
             ("date=1970-01-02&code=3", "user_id", "user_id=…"),
             ("date=1970-01-02&user_id=u", "code", "missing"),
             ("date=1970-01-02&user_id=u&code=x", "code", "int"),
-            ("date=1970-01-02&user_id=u&code=3&limit=1", "limit", "this path has user_id, code, code.missing, date, require"),
+            (
+                "date=1970-01-02&user_id=u&code=3&limit=1",
+                "limit",
+                "this path has user_id, code, code.missing, date, require",
+            ),
             ("date=1970-01-02&user_id=u&code=3&require=all", "require", "require=complete"),
         ] {
             let problem = read(query).expect_err(query);

@@ -115,7 +115,13 @@ pub(crate) async fn row(
 }
 
 /// Refuses days that have not begun, and days that were not written and are too long ago for their rows of tables to be those of today.
-fn check_running(reader: &ReportReader, asked: &Asked, date: &str, times: TimeRange, now_us: i64) -> Result<(), Problem> {
+fn check_running(
+    reader: &ReportReader,
+    asked: &Asked,
+    date: &str,
+    times: TimeRange,
+    now_us: i64,
+) -> Result<(), Problem> {
     let zone = reader.report.time_zone;
     if now_us < times.from_us {
         return Err(Problem::parameter("date", format!("{date} has not begun in {}", zone.name())));

@@ -130,7 +130,8 @@ fn check_grain(table: &Section<'_>, counted: Counted<'_>, zone: Tz) {
     let largest = offsets.into_iter().fold(DAY_US, greatest_common_divisor);
     let (grain, largest) = (format_duration_us(*grain_us), format_duration_us(largest));
     let what = format!("days of {} begin within a bucket of metric `{name}`, whose grain is {grain}", zone.name());
-    let fix = format!("write grain = \"{largest}\" in [metrics.{name}], or a part of that, or time_zone = \"UTC\" here");
+    let fix =
+        format!("write grain = \"{largest}\" in [metrics.{name}], or a part of that, or time_zone = \"UTC\" here");
     table.mistakes.report(counted.at, what, fix);
 }
 
@@ -171,12 +172,7 @@ impl Columns {
 }
 
 /// Reads the tables that are joined, and adds their columns.
-fn joins(
-    table: &mut Section<'_>,
-    known: &Known<'_>,
-    counted: Option<Counted<'_>>,
-    columns: &mut Columns,
-) -> Vec<Join> {
+fn joins(table: &mut Section<'_>, known: &Known<'_>, counted: Option<Counted<'_>>, columns: &mut Columns) -> Vec<Join> {
     let mut joins = Vec::new();
     let Some(mut entries) = table.table("join") else { return joins };
     for name in entries.keys_in_order() {
@@ -206,7 +202,8 @@ fn check_on(entry: &Section<'_>, on: Text<'_>, counted: Counted<'_>, draft: &Dra
     let Counted { metric, draft: source, doubtful, .. } = counted;
     if !metric.by.iter().any(|column| column == on.value) {
         if !doubtful {
-            let fix = suggest::fix(on.value, "columns of `by`", metric.by.iter().map(String::as_str).collect::<Vec<_>>());
+            let fix =
+                suggest::fix(on.value, "columns of `by`", metric.by.iter().map(String::as_str).collect::<Vec<_>>());
             let what = format!("`on` names `{}`, by which metric `{}` does not group", on.value, metric.name);
             entry.mistakes.report(on.at, what, fix);
         }
@@ -216,7 +213,8 @@ fn check_on(entry: &Section<'_>, on: Text<'_>, counted: Counted<'_>, draft: &Dra
     let (Some(key), Some(field)) = (key, source.and_then(|source| source.source.field(on.value))) else { return };
     if key.kind != field.kind {
         let (kind, of_key) = (field.kind.name(), key.kind.name());
-        let what = format!("`on` names `{}`, which is {kind}, and the key `{}` of the table is {of_key}", on.value, key.name);
+        let what =
+            format!("`on` names `{}`, which is {kind}, and the key `{}` of the table is {of_key}", on.value, key.name);
         entry.mistakes.report(on.at, what, format!("group by a column that is {of_key}"));
     }
 }
@@ -281,7 +279,10 @@ fn revise(table: &mut Section<'_>) -> Option<i64> {
     let revise_us = duration(table, "revise", 0)?;
     if revise_us > REVISE_MAX_US {
         let what = format!("`revise` is {}, and each run calculates these days again", format_duration_us(revise_us));
-        let fix = format!("write at most \"{}\"; `batch-layer report run` writes older days", format_duration_us(REVISE_MAX_US));
+        let fix = format!(
+            "write at most \"{}\"; `batch-layer report run` writes older days",
+            format_duration_us(REVISE_MAX_US)
+        );
         table.mistakes.report(at.unwrap_or(table.at), what, fix);
         return None;
     }

@@ -19,12 +19,19 @@ pub(super) fn push_reports(text: &mut String, old: &Catalog, new: &Catalog) {
             continue;
         }
         let revise = format_duration_us(report.revise_us);
-        push_line(text, &format!("report {name}: has other rows; days of the last {revise} are written anew, older ones stay"));
+        push_line(
+            text,
+            &format!("report {name}: has other rows; days of the last {revise} are written anew, older ones stay"),
+        );
         let (was, is) = (Layout::of(old, before), Layout::of(new, report));
         for (column, kind) in is.columns() {
             let other = was.columns().into_iter().find(|(other, before)| *other == column && *before != kind);
             if let Some((_, before)) = other {
-                let refused = format!("  column {column}: {} → {}; no run writes it until it is called otherwise", before.name(), kind.name());
+                let refused = format!(
+                    "  column {column}: {} → {}; no run writes it until it is called otherwise",
+                    before.name(),
+                    kind.name()
+                );
                 push_line(text, &refused);
             }
         }
@@ -50,7 +57,10 @@ mod tests {
         let same = costs(CATALOG, &CATALOG.replace("0 0 2", "0 0 3"));
         assert!(same.contains("report r: has the same rows\n"), "{same}");
         let other = costs(CATALOG, &CATALOG.replace("n * 0.5", "n * 0.6"));
-        assert!(other.contains("report r: has other rows; days of the last 7d are written anew, older ones stay\n"), "{other}");
+        assert!(
+            other.contains("report r: has other rows; days of the last 7d are written anew, older ones stay\n"),
+            "{other}"
+        );
         let retyped = costs(CATALOG, &CATALOG.replace("\"n * 0.5\"", "\"n * 2\""));
         assert!(retyped.contains("  column score: float → int; no run writes it"), "{retyped}");
         let without = CATALOG.split("[reports.r]").next().expect("the rest");

@@ -59,11 +59,8 @@ fn a_report_is_read_and_has_defaults() {
     let report = &catalog.reports["engagement"];
     assert_eq!((report.metric.as_str(), report.time_zone.name()), ("engagement", "Europe/Berlin"));
     assert_eq!((report.settle_us, report.revise_us), (HOUR_US, 7 * DAY_US));
-    let join = Join {
-        table: "users".to_owned(),
-        on: "user_id".to_owned(),
-        take: vec!["name".to_owned(), "plan".to_owned()],
-    };
+    let join =
+        Join { table: "users".to_owned(), on: "user_id".to_owned(), take: vec!["name".to_owned(), "plan".to_owned()] };
     assert_eq!(report.join, [join]);
     let kinds: Vec<FieldType> = report.columns.iter().map(|column| column.of.kind()).collect();
     assert_eq!(kinds, [FieldType::Float, FieldType::String]);
@@ -75,7 +72,13 @@ fn a_report_is_read_and_has_defaults() {
 
 #[test]
 fn every_mistake_of_a_report_has_its_line_and_a_fix() {
-    refused("metric = \"engagement\"", "metric = \"engagment\"", 26, "unknown metric `engagment`", "did you mean `engagement`?");
+    refused(
+        "metric = \"engagement\"",
+        "metric = \"engagment\"",
+        26,
+        "unknown metric `engagment`",
+        "did you mean `engagement`?",
+    );
     refused("metric = \"engagement\"\n", "", 25, "has no `metric`", "add metric = \"engagement\"");
     refused("period = \"1d\"", "period = \"1h\"", 27, "a report is of days", "write period = \"1d\"");
     refused("schedule = \"0 0 2 * * *\"\n", "", 25, "has no `schedule`", "schedule = \"0 0 2 * * *\"");
@@ -83,9 +86,27 @@ fn every_mistake_of_a_report_has_its_line_and_a_fix() {
     refused("Europe/Berlin", "Europe/Berlyn", 29, "no IANA time zone", "Europe/Berlin");
     refused("join.users", "join.user", 30, "`user`, which is unknown", "did you mean `users`?");
     refused("join.users", "join.clicks", 30, "`clicks`, which is a source, and no table", "tables are users");
-    refused("on = \"user_id\"", "on = \"user\"", 30, "`user`, by which metric `engagement` does not group", "user_id, code");
-    refused("on = \"user_id\"", "on = \"code\"", 30, "which is int, and the key `user_id` of the table is string", "string");
-    refused("take = [\"name\", \"plan\"]", "take = [\"nam\", \"plan\"]", 30, "undeclared field `nam`", "did you mean `name`?");
+    refused(
+        "on = \"user_id\"",
+        "on = \"user\"",
+        30,
+        "`user`, by which metric `engagement` does not group",
+        "user_id, code",
+    );
+    refused(
+        "on = \"user_id\"",
+        "on = \"code\"",
+        30,
+        "which is int, and the key `user_id` of the table is string",
+        "string",
+    );
+    refused(
+        "take = [\"name\", \"plan\"]",
+        "take = [\"nam\", \"plan\"]",
+        30,
+        "undeclared field `nam`",
+        "did you mean `name`?",
+    );
     refused(", take = [\"name\", \"plan\"]", "", 30, "has no `take`", "take = [\"name\"]");
     refused("\"plan\"]", "\"user_id\"]", 30, "another column is called `user_id`", "leave it out");
     refused("clicks * 0.3", "click * 0.3", 32, "column `score`: unknown column `click`", "did you mean `clicks`?");
@@ -102,12 +123,20 @@ fn every_mistake_of_a_report_has_its_line_and_a_fix() {
 #[test]
 fn days_of_the_zone_consist_of_whole_buckets() {
     let with = |grain: &str, zone: &str| REPORT.replace("\"1h\"", grain).replace("Europe/Berlin", zone);
-    for (grain, zone) in [("\"24h\"", "UTC"), ("\"15m\"", "Asia/Kathmandu"), ("\"30m\"", "Australia/Lord_Howe"), ("\"1h\"", "Asia/Tokyo")] {
+    for (grain, zone) in [
+        ("\"24h\"", "UTC"),
+        ("\"15m\"", "Asia/Kathmandu"),
+        ("\"30m\"", "Australia/Lord_Howe"),
+        ("\"1h\"", "Asia/Tokyo"),
+    ] {
         assert_eq!(mistakes(&with(grain, zone)), Vec::<Mistake>::new(), "{grain} {zone}");
     }
-    for (grain, zone, largest) in
-        [("\"24h\"", "Europe/Berlin", "1h"), ("\"1h\"", "Asia/Kolkata", "30m"), ("\"1h\"", "Asia/Kathmandu", "15m"), ("\"24h\"", "Asia/Tokyo", "3h")]
-    {
+    for (grain, zone, largest) in [
+        ("\"24h\"", "Europe/Berlin", "1h"),
+        ("\"1h\"", "Asia/Kolkata", "30m"),
+        ("\"1h\"", "Asia/Kathmandu", "15m"),
+        ("\"24h\"", "Asia/Tokyo", "3h"),
+    ] {
         let found = mistakes(&with(grain, zone));
         assert_eq!(found.len(), 1, "{grain} {zone}: {found:?}");
         assert!(found[0].line == 26 && found[0].what.contains(zone), "{found:?}");
@@ -121,7 +150,13 @@ fn a_metric_with_mistakes_is_not_said_to_lack_what_it_may_have() {
     assert_eq!(found.len(), 1, "{found:?}");
     // A name that a report cannot have twice, and one that is its own.
     let twice = "per_page = \"clicks / pages\"\nuser_id = \"clicks / pages\"";
-    refused("per_page = \"clicks / pages\"", twice, 27, "calls a column `user_id`", "call that column of the metric otherwise");
+    refused(
+        "per_page = \"clicks / pages\"",
+        twice,
+        27,
+        "calls a column `user_id`",
+        "call that column of the metric otherwise",
+    );
 }
 
 #[test]
