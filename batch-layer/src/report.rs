@@ -111,14 +111,6 @@ pub enum ReportError {
         /// The zone of the report.
         zone: &'static str,
     },
-    /// The view does not hold the day any more.
-    #[error("the view of `{metric}` does not hold all of {date} any more (`retain`); the rows that were written stay")]
-    Retired {
-        /// The metric.
-        metric: String,
-        /// The day.
-        date: String,
-    },
     /// A column has another type than it had.
     #[error(
         "the column `{column}` of {table} was {before} and would be {now}: call it otherwise in the catalog, or move the table's folder away"

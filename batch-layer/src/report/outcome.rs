@@ -41,6 +41,8 @@ pub enum DateOutcome {
     Revised,
     /// They say what they did.
     Unchanged,
+    /// The view does not hold the day any more (`retain`), so what was written stays as it is.
+    Retired,
     /// Another run has written them meanwhile, from a view that is not older.
     LeftToAnother,
 }
@@ -119,6 +121,7 @@ impl DateOutcome {
             DateOutcome::Written => "written",
             DateOutcome::Revised => "revised",
             DateOutcome::Unchanged => "unchanged",
+            DateOutcome::Retired => "retired",
             DateOutcome::LeftToAnother => "left_to_another",
         }
     }
@@ -136,6 +139,7 @@ impl fmt::Display for Run {
             let said = match outcome {
                 DateOutcome::Written => "written",
                 DateOutcome::Revised => "revised, as later events had changed it",
+                DateOutcome::Retired => "left as they are, as the view does not hold the day any more",
                 DateOutcome::LeftToAnother => "written by another run",
                 DateOutcome::Unchanged => continue,
             };

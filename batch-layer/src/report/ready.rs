@@ -5,15 +5,26 @@ use std::sync::Arc;
 
 use shared_logic::catalog::{Join, Report};
 use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::report::DateNote;
 use shared_logic::log::Offsets;
 use shared_logic::report::{lacking, settled_at};
-use shared_logic::time::{TimeRange, day_of, format_day};
+use shared_logic::time::{TimeRange, day_of};
 use storage::BatchView;
 
 use super::arrived::arrived;
 use super::outcome::Waiting;
 use super::{ReportError, Reporter};
 use crate::table::{self, AsOf, TableRows};
+
+/// Whether a day can be written.
+pub(super) enum Standing {
+    /// All is there.
+    Ready(Box<Ready>),
+    /// Something is missing.
+    Waits(Waiting),
+    /// The view does not hold the day any more.
+    Retired,
+}
 
 /// All that the rows of a day are computed from.
 pub(super) struct Ready {
@@ -26,18 +37,33 @@ pub(super) struct Ready {
 }
 
 impl Reporter {
-    /// What a day is computed from, once the view holds what had arrived when it was settled. `before` is what had arrived when an earlier
-    /// day was.
+    /// What a day is computed from, once the view holds what had arrived when it was settled. `before` is what is known of an earlier day:
+    /// what had arrived then is not looked for again.
     ///
     /// # Errors
-    /// If something cannot be read, or the view does not hold the day any more. The second error says what is waited for.
+    /// If something cannot be read.
     pub(super) async fn ready(
         &self,
         report: &Report,
         day: i64,
         times: TimeRange,
-        before: Option<&Offsets>,
-    ) -> Result<Result<Ready, Waiting>, ReportError> {
+        before: Option<&DateNote>,
+    ) -> Result<Standing, ReportError> {
+        match self.looked_at(report, day, times, before).await? {
+            Ok(Some(ready)) => Ok(Standing::Ready(Box::new(ready))),
+            Ok(None) => Ok(Standing::Retired),
+            Err(waiting) => Ok(Standing::Waits(waiting)),
+        }
+    }
+
+    /// The same; `None` if the view does not hold the day any more.
+    async fn looked_at(
+        &self,
+        report: &Report,
+        day: i64,
+        times: TimeRange,
+        before: Option<&DateNote>,
+    ) -> Result<Result<Option<Ready>, Waiting>, ReportError> {
         let at_us = settled_at(report, day).unwrap_or(i64::MAX);
         if platform::clock::now_us() < at_us {
             return Ok(Err(Waiting::Settles { at_us }));
@@ -47,7 +73,8 @@ impl Reporter {
         let Some(archive) = self.storage.archive(&source.name).await? else {
             return Ok(Err(Waiting::NotArchived { source: source.name.clone() }));
         };
-        let arrived = match arrived(&archive, &source.topic, before, at_us, self.ends.as_ref()).await? {
+        let since = before.map(|before| &before.arrived);
+        let arrived = match arrived(&archive, &source.topic, since, at_us, self.ends.as_ref()).await? {
             Ok(arrived) => arrived,
             Err(waiting) => return Ok(Err(waiting)),
         };
@@ -63,25 +90,31 @@ impl Reporter {
         }
         // Retired days are the oldest ones, so the first of the period tells.
         if note.is_retired(day_of(times.from_us)) {
-            return Err(ReportError::Retired { metric: metric.name.clone(), date: format_day(day) });
+            return Ok(Ok(None));
         }
         let mut tables = BTreeMap::new();
         for Join { table, .. } in &report.join {
-            match self.table_at(table, at_us).await? {
+            let since = before.and_then(|before| before.tables.get(table));
+            match self.table_at(table, since, at_us).await? {
                 Ok(rows) => drop(tables.insert(table.clone(), rows)),
                 Err(waiting) => return Ok(Err(waiting)),
             }
         }
-        Ok(Ok(Ready { view, note, arrived, tables }))
+        Ok(Ok(Some(Ready { view, note, arrived, tables })))
     }
 
     /// The rows of a table as of that moment, once its archive holds what had arrived then.
-    async fn table_at(&self, name: &str, at_us: i64) -> Result<Result<TableRows, Waiting>, ReportError> {
+    async fn table_at(
+        &self,
+        name: &str,
+        since: Option<&Offsets>,
+        at_us: i64,
+    ) -> Result<Result<TableRows, Waiting>, ReportError> {
         let topic = &self.catalog.sources[name].topic;
         let Some(archive) = self.storage.archive(name).await? else {
             return Ok(Err(Waiting::NotArchived { source: name.to_owned() }));
         };
-        let arrived = match arrived(&archive, topic, None, at_us, self.ends.as_ref()).await? {
+        let arrived = match arrived(&archive, topic, since, at_us, self.ends.as_ref()).await? {
             Ok(arrived) => arrived,
             Err(waiting) => return Ok(Err(waiting)),
         };

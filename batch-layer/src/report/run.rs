@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::outcome::{DateDone, Run, Waiting};
-use super::ready::Ready;
+use super::outcome::{DateDone, DateOutcome, Run, Waiting};
+use super::ready::{Ready, Standing};
 use super::{Progress, ReportError, Reporter};
 
 impl Reporter {
@@ -106,16 +106,18 @@ impl Reporter {
         let layout = Layout::of(&self.catalog, report);
         // Before the view, so that whoever commits between has not read a newer one, or is noticed.
         let mut table = self.storage.create_report(&report.name, &layout.in_table()).await?;
-        let before = table
-            .note()
-            .and_then(|note| note.dates.range(..date.clone()).next_back())
-            .map(|(_, note)| note.arrived.clone());
+        let before =
+            table.note().and_then(|note| note.dates.range(..date.clone()).next_back()).map(|(_, note)| note.clone());
         let ready = match self.ready(report, day, times, before.as_ref()).await? {
-            Ok(ready) => ready,
-            Err(waiting) => return Ok(Err(waiting)),
+            Standing::Ready(ready) => ready,
+            Standing::Waits(waiting) => return Ok(Err(waiting)),
+            Standing::Retired => {
+                let (rows, version) = (table.date(&date).map_or(0, |note| note.rows), table.version());
+                return Ok(Ok(DateDone { date, outcome: DateOutcome::Retired, rows, version }));
+            }
         };
         self.progress.send_modify(|progress| progress.waiting = None);
-        let Ready { view, note, arrived, tables } = ready;
+        let Ready { view, note, arrived, tables } = *ready;
         let offsets = tables.iter().map(|(name, table)| {
             (name.clone(), table.offsets.iter().map(|(id, offset)| (id.clone(), *offset)).collect())
         });

@@ -111,7 +111,7 @@ impl Layout {
 }
 
 /// A value as it stands in a row: one that has left its 64 bits is null, and of a number of different values it is the estimate.
-pub(super) fn scalar(value: &Value) -> Scalar<'static> {
+pub(super) fn scalar<'a>(value: &Value) -> Scalar<'a> {
     match value.number().finalized() {
         Value::Overflow => Scalar::Null,
         other => other.into(),

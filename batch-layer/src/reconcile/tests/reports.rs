@@ -319,7 +319,7 @@ async fn a_run_that_is_dropped_anywhere_is_made_up_for() {
     reports.happened(&["2025-04-24T10:00:00Z", "2025-04-26T10:00:00Z"], None).await;
     reports.reconciled().await;
     let mut dropped = 0;
-    for wait in (0..).map(|step| Duration::from_millis(step)) {
+    for wait in (0..).map(Duration::from_millis) {
         let whole = tokio::time::timeout(wait, reports.run(&["2025-04-24"])).await;
         let Ok(run) = whole else {
             dropped += 1;

@@ -83,8 +83,8 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     let file = folder.join("clicks.parquet");
     write_clicks(&file, clicks, users, day_us)?;
     // Five million records through a broker would measure the broker.
-    let import = ["import", "clicks", &file.to_string_lossy()].map(str::to_owned);
-    Took::by(|| stage.deployment.batch(&import.each_ref().map(String::as_str))).await?;
+    let file = file.to_string_lossy();
+    Took::by(|| stage.deployment.batch(&["import", "clicks", &file])).await?;
     let store = stage.deployment.store();
     wait_for("the users to be archived", ARCHIVED_WITHIN, async || {
         let archived = Archive::rows(&store, "users", &["_offset"]).map_or(0, |rows| rows.height());
@@ -93,7 +93,7 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     .await?;
     let reconciled = Took::by(|| stage.deployment.launch_reconcile("")).await?;
     let date = format_day(day_of(day_us));
-    let run = ["report", "run", "engagement", "--date", &date, "--wait", "0s", "--output", "json"];
+    let run = ["report", "run", "engagement", "--date", date.as_str(), "--wait", "0s", "--output", "json"];
     let reported = Took::by(|| stage.deployment.batch(&run)).await?;
     ensure!(reported.output.contains("\"outcome\":\"written\""), "the report was not written: {}", reported.output);
     let files = [files(&stage, "clicks").await?, files(&stage, "users").await?];
