@@ -340,6 +340,11 @@ impl Reconciler {
         (of_all / PARTS_AT_ONCE).max(1)
     }
 
+    /// How many rows of a metric's view are in memory at a time, and about how many a file has at most.
+    pub(crate) fn view_rows_at_once(&self, metric: &Metric) -> usize {
+        view::rows_max(self.rows_at_once(), metric)
+    }
+
     /// Writes the rows of files of one day of a metric's view into fewer files, in which those of one key and bucket are merged. They
     /// belong to the view once they are committed.
     ///

@@ -6,12 +6,13 @@
 //!   takes a newer snapshot if this one is too old (R10);
 //! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
 //! - `key`: the same of one key as values, for reports;
-//! - `values`: merged measures and derived values as JSON;
+//! - `values`: merged measures and derived values as JSON; `certainty`: the bounds of what sketches say;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
 //! An integer is a JSON integer, and a float is a JSON float. A value that does not fit in 64 bits is null, and `overflow`
 //! names it.
 
+mod certainty;
 mod freshness;
 mod gather;
 mod key;
@@ -31,13 +32,14 @@ use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
 use crate::written::Written;
+use certainty::Bounds;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
 pub(crate) use key::{OfKey, of_key};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
-use values::{Named, Overflow, finalized, measures};
+use values::{Finalized, Named, Overflow, finalized, measures};
 
 /// About how many bytes an answer without points takes.
 const ANSWER_BYTES: usize = 1_024;
@@ -58,6 +60,8 @@ struct Answer<'a> {
     values: Option<Named<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overflow: Vec<Overflow<'a>>,
+    #[serde(skip_serializing_if = "Bounds::is_empty")]
+    bounds: Bounds<'a>,
     complete: bool,
     gaps: Vec<GapText>,
     /// Whether all of it comes from the batch view: the answer is complete, and the speed view adds nothing.
@@ -77,6 +81,8 @@ struct Point<'a> {
     layer: Layer,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overflow: Vec<Overflow<'a>>,
+    #[serde(skip_serializing_if = "Bounds::is_empty")]
+    bounds: Bounds<'a>,
 }
 
 /// What each view contributed.
@@ -119,6 +125,7 @@ impl<'a> Answer<'a> {
             step: None,
             values: None,
             overflow: Vec::new(),
+            bounds: Bounds::default(),
             complete: is_complete,
             gaps,
             authoritative: is_complete && all.layer == Layer::Batch,

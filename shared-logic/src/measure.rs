@@ -122,21 +122,23 @@ impl MeasureKind {
         !matches!(self, MeasureKind::Quantile | MeasureKind::Top { .. })
     }
 
-    /// For how many numbers a value counts where the memory of many is bounded.
+    /// For how many partials of numbers a sketch counts, where the memory of many is bounded; for none, what is none.
     pub fn weight(self) -> usize {
         match self {
             // A sketch that is full, for one that holds a few hundred values.
             MeasureKind::Distinct { k } => (k / 128) as usize,
             MeasureKind::Quantile => 16,
             MeasureKind::Top { n } => top::Top { n }.room() / 32,
-            _ => 1,
+            _ => 0,
         }
     }
 
     /// The measure of an expression, as the catalog writes it.
     pub fn call(self, of: &str) -> String {
         match self {
-            MeasureKind::Distinct { k: size } | MeasureKind::Top { n: size } => format!("{}({of}, {size})", self.name()),
+            MeasureKind::Distinct { k: size } | MeasureKind::Top { n: size } => {
+                format!("{}({of}, {size})", self.name())
+            }
             _ => format!("{}({of})", self.name()),
         }
     }
@@ -206,7 +208,11 @@ impl MeasureKind {
 
     /// Reads the next item that [`MeasureKind::write_partial`] wrote; `None` if it is not one of this measure.
     pub fn read_partial(self, from: &mut &[u8]) -> Option<Value> {
-        if self.is_sketch() { self.read_sketch(from) } else { Value::read_partial(from).filter(|value| self.has(value)) }
+        if self.is_sketch() {
+            self.read_sketch(from)
+        } else {
+            Value::read_partial(from).filter(|value| self.has(value))
+        }
     }
 
     fn read_sketch(self, from: &mut &[u8]) -> Option<Value> {

@@ -107,8 +107,11 @@ impl Plan {
         let time = col(self.source.event_time.as_str());
         let bucket = (time.clone() - time % lit(self.metric.grain_us)).alias(BUCKET);
         let condition = self.filter.clone().map(|filter| filter.alias(CONDITION));
-        let arguments =
-            self.measures.iter().enumerate().filter_map(|(at, (.., of))| of.clone().map(|(of, _)| of.alias(argument(at))));
+        let arguments = self
+            .measures
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (.., of))| of.clone().map(|(of, _)| of.alias(argument(at))));
         // All of these see the columns as they come, so a measure sees the whole text where a key is shortened.
         let columns = arguments.chain([bucket]).chain(self.key_texts()).chain(condition);
         events.with_columns(columns.collect::<Vec<_>>()).collect()

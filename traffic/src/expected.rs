@@ -146,6 +146,9 @@ impl Counted {
             }
         };
         let measures = metric.measures.iter().map(|measure| {
+            if measure.kind.is_sketch() {
+                return Err(format!("measure `{}` is a sketch", measure.name));
+            }
             let field = match &measure.of {
                 None => None,
                 Some(of) => {

@@ -141,7 +141,8 @@ pub(super) async fn of_view(
     pass: Pass<'_>,
 ) -> Result<Vec<Step>, TableError> {
     let definition = reconciler.catalog.definition(metric);
-    let rows_max = reconciler.rows_at_once();
+    // No file has more.
+    let rows_max = reconciler.view_rows_at_once(metric);
     for _ in 0..ATTEMPTS {
         view.refresh().await?;
         if view.note().is_none_or(|note| note.definition != definition || note.asked.pause.is_some()) {

@@ -12,6 +12,11 @@ pub(crate) async fn create(storage: &Storage, catalog: &Catalog, metric: &Metric
     storage.create_batch_view(&metric.name, &columns(&catalog.sources[&metric.source], metric)).await
 }
 
+/// How many rows of the view take about as much memory as so many rows of numbers.
+pub(super) fn rows_max(of_numbers: usize, metric: &Metric) -> usize {
+    (of_numbers / metric.weight()).max(1)
+}
+
 /// The columns of a metric's view as partials have them in memory, in the order of [`Plan::view_rows`]; the column of buckets
 /// has the name of the view's.
 ///

@@ -10,3 +10,4 @@ mod handover;
 mod late_duplicates;
 mod second_observer;
 mod sixty_days;
+mod sketches;

@@ -12,7 +12,7 @@ use shared_logic::measure::{MeasureKind, Value};
 use shared_logic::merge::{self, Layer, Merged};
 use shared_logic::time::TimeRange;
 
-use super::{About, Answer, Gathered, Point, Selection, bound_text, duration_text, finalized, gather};
+use super::{About, Answer, Finalized, Gathered, Point, Selection, bound_text, duration_text, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
@@ -57,8 +57,8 @@ pub(crate) async fn series(
     let covered = (filled.from_us, filled.to_us);
     let answer = Answer::new(metric, &selection.columns, covered, &gathered, &all_steps(kinds, &steps));
     let points = steps.iter().map(|(start, step)| {
-        let (values, overflow) = finalized(metric, &step.values);
-        Point { start: bound_text(*start), values, layer: step.layer, overflow }
+        let Finalized { values, overflow, bounds } = finalized(metric, &step.values);
+        Point { start: bound_text(*start), values, layer: step.layer, overflow, bounds }
     });
     let answer = Answer { step: Some(duration_text(step_us)), points: Some(points.collect()), ..answer };
     Ok(gathered.write(answer.written()))

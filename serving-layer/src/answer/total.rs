@@ -7,7 +7,7 @@ use shared_logic::catalog::Metric;
 use shared_logic::merge;
 
 use super::selection::range;
-use super::{About, Answer, Selection, finalized, gather};
+use super::{About, Answer, Finalized, Selection, finalized, gather};
 use crate::batch_view::{Cells, Fold};
 use crate::problem::Problem;
 use crate::versions::Version;
@@ -37,7 +37,7 @@ pub(crate) async fn total(
         None => Cells::new(metric, Fold::Whole),
     };
     let all = merge::total(version.asked(metric).kinds, batch.iter(), gathered.speed(), range);
-    let (values, overflow) = finalized(metric, &all.values);
+    let Finalized { values, overflow, bounds } = finalized(metric, &all.values);
     let answer = Answer::new(metric, &selection.columns, held, &gathered, &all);
-    Ok(gathered.write(Answer { values: Some(values), overflow, ..answer }.written()))
+    Ok(gathered.write(Answer { values: Some(values), overflow, bounds, ..answer }.written()))
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::contracts::batch_view;
-use shared_logic::measure::MeasureKind;
 use shared_logic::partial::{self, Partials, grouping_sets};
 use shared_logic::schema::FieldType;
 use shared_logic::time::{DAY_US, bucket_index, bucket_start, day_of, format_day};
@@ -54,8 +53,7 @@ impl DayBuilder {
             |source| StoreError::Frame { operation: "read the rows of a day", table: self.table.clone(), source };
         // The plan, which made these partials, has another name for the column.
         rows.rename(batch_view::BUCKET, partial::BUCKET.into()).map_err(unread)?;
-        let weight: usize = metric.measures.iter().map(|measure| measure.kind).map(MeasureKind::weight).max().unwrap_or(1);
-        let at_once = CHUNK_ROWS / weight;
+        let at_once = (CHUNK_ROWS / metric.weight()).max(1);
         for from in (0..rows.height()).step_by(at_once) {
             let chunk = rows.slice(from as i64, at_once);
             for set in grouping_sets(metric.by.len()) {
@@ -102,9 +100,7 @@ pub(super) fn columns(counted: &Counted) -> Schema {
         let kind = source.field(name).map_or(FieldType::String, |field| field.kind);
         (name.as_str().into(), key_type(kind))
     });
-    let measures = metric.measures.iter().map(|measure| {
-        (measure.name.as_str().into(), measure.kind.column_type())
-    });
+    let measures = metric.measures.iter().map(|measure| (measure.name.as_str().into(), measure.kind.column_type()));
     [(batch_view::BUCKET.into(), DataType::Int64)].into_iter().chain(by).chain(measures).collect()
 }
 

@@ -28,6 +28,13 @@ pub struct Metric {
     pub derived: Vec<Derived>,
 }
 
+impl Metric {
+    /// For how many partials of numbers one of its partials counts, where the memory of many is bounded.
+    pub fn weight(&self) -> usize {
+        1 + self.measures.iter().map(|measure| measure.kind.weight()).sum::<usize>()
+    }
+}
+
 /// One column of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {

@@ -6,6 +6,7 @@ use super::*;
 use crate::catalog::Catalog;
 use crate::dedup::{FirstCopies, OlderCopies, Place, RecentIdentities, Sighting};
 use crate::identity::Identity;
+use crate::measure::Argument;
 
 const CATALOG: &str = r#"
 [sources.s]
@@ -279,4 +280,33 @@ fn a_bucket_that_speed_alone_has_is_compared() {
     let copies = Found { seen: totals(&rows), ..Found::default() };
     let drift = compare(&metric(), &said(&rows), &copies);
     assert_eq!((drift.differing, drift.duplicates, drift.unexplained), (1, 1, 0));
+}
+
+#[test]
+fn sketches_are_left_out_and_the_other_measures_compared() {
+    let text = CATALOG.replace("total = ", "ids = \"distinct(id)\"\ntotal = ");
+    let metric = Catalog::parse(&text).expect("a valid catalog").metrics["m"].clone();
+    let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
+    let total = |n: i64| {
+        let of = |kind: &MeasureKind| match kind {
+            MeasureKind::Distinct { .. } => kind.of_event(Argument::Text("a")),
+            MeasureKind::SumFloat => kind.of_event(Argument::Float(0.5)),
+            kind => kind.of_event(Argument::Int(n)),
+        };
+        Total { events: 1, values: kinds.iter().map(of).collect(), sizes: vec![0.5; kinds.len()] }
+    };
+    let mut standing = Totals::default();
+    standing.add_total(&kinds, 0, total(7));
+    let found = Found { seen: standing.clone(), standing, replaced: Totals::default() };
+    let nothing_of_ids = |n: i64| {
+        let mut values = total(n).values;
+        values[1] = kinds[1].identity();
+        Said::from([(0, values)])
+    };
+    let drift = compare(&metric, &nothing_of_ids(7), &found);
+    assert_eq!((drift.buckets, drift.differing, drift.unexplained), (1, 0, 0));
+    let names: Vec<&str> = drift.measures.iter().map(|measure| measure.name.as_str()).collect();
+    assert_eq!(names, ["events", "total", "size", "least", "most"]);
+    let drift = compare(&metric, &nothing_of_ids(8), &found);
+    assert_eq!((drift.differing, drift.unexplained, drift.measures[1].differing_buckets), (1, 1, 1));
 }

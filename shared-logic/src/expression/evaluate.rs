@@ -46,19 +46,11 @@ pub(super) fn measures<'a>(expression: &'a Expression, value_of: &dyn Fn(&str) -
     judged(expression, &value_of, |result| result)
 }
 
-fn judged<'a>(
-    expression: &'a Expression,
-    value_of: &dyn Fn(Named<'_>) -> Scalar<'a>,
-    judge: Judge,
-) -> Scalar<'a> {
+fn judged<'a>(expression: &'a Expression, value_of: &dyn Fn(Named<'_>) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
     judge(value(expression, value_of, judge))
 }
 
-fn value<'a>(
-    expression: &'a Expression,
-    value_of: &dyn Fn(Named<'_>) -> Scalar<'a>,
-    judge: Judge,
-) -> Scalar<'a> {
+fn value<'a>(expression: &'a Expression, value_of: &dyn Fn(Named<'_>) -> Scalar<'a>, judge: Judge) -> Scalar<'a> {
     let of = |operand: &'a Expression| judged(operand, value_of, judge);
     match &expression.node {
         Node::Column(name) => value_of(Named::Column(name)),

@@ -4,6 +4,7 @@ mod generate;
 mod looks;
 mod naive;
 mod row;
+mod sketches;
 mod words;
 
 use polars::prelude::{DataFrame, DataType, IntoLazy, col, df, lit};

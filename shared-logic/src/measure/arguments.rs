@@ -92,7 +92,9 @@ impl Arguments {
                 groups.zip(of.iter()).for_each(|(group, of)| visit(group, of.map_or(Argument::Absent, Argument::Int)));
             }
             Arguments::Floats(of) => {
-                groups.zip(of.iter()).for_each(|(group, of)| visit(group, of.map_or(Argument::Absent, Argument::Float)));
+                groups
+                    .zip(of.iter())
+                    .for_each(|(group, of)| visit(group, of.map_or(Argument::Absent, Argument::Float)));
             }
             Arguments::Bools(of) => {
                 groups.zip(of.iter()).for_each(|(group, of)| visit(group, of.map_or(Argument::Absent, Argument::Bool)));

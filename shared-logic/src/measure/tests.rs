@@ -37,13 +37,14 @@ fn folded<'a>(kind: MeasureKind, of: impl IntoIterator<Item = Argument<'a>>) -> 
 
 /// Every measure; a sketch so small that it is full soon.
 fn kinds() -> Vec<MeasureKind> {
-    let small = |kind: MeasureKind| if let MeasureKind::Distinct { .. } = kind { MeasureKind::Distinct { k: 128 } } else { kind };
+    let small = |kind: MeasureKind| {
+        if let MeasureKind::Distinct { .. } = kind { MeasureKind::Distinct { k: 128 } } else { kind }
+    };
     MeasureKind::ALL.into_iter().map(small).collect()
 }
 
 fn of_any_kind<const N: usize>() -> impl Strategy<Value = (MeasureKind, [Value; N])> {
-    prop::sample::select(kinds())
-        .prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
+    prop::sample::select(kinds()).prop_flat_map(|kind| (Just(kind), std::array::from_fn(|_| value(kind))))
 }
 
 proptest! {
@@ -177,12 +178,14 @@ fn a_measure_is_named_as_the_catalog_writes_it() {
 #[test]
 fn sketches_are_named_by_what_they_are_of() {
     use FieldType::{Bool, Float, Int, String, Timestamp};
-    let named = |name: &str| [String, Int, Float, Bool, Timestamp].map(|of| MeasureKind::named(name, Some(of)).is_some());
+    let named =
+        |name: &str| [String, Int, Float, Bool, Timestamp].map(|of| MeasureKind::named(name, Some(of)).is_some());
     assert_eq!(named("distinct"), [true, true, false, true, true]);
     assert_eq!(named("top"), [true, true, false, true, true]);
     assert_eq!(named("quantile"), [false, true, true, false, false]);
     assert_eq!(MeasureKind::named("distinct", None), None);
-    let calls = [MeasureKind::Distinct { k: 256 }, MeasureKind::Quantile, MeasureKind::Top { n: 3 }, MeasureKind::Count];
+    let calls =
+        [MeasureKind::Distinct { k: 256 }, MeasureKind::Quantile, MeasureKind::Top { n: 3 }, MeasureKind::Count];
     assert_eq!(calls.map(|kind| kind.call("x")), ["distinct(x, 256)", "quantile(x)", "top(x, 3)", "count(x)"]);
 }
 

@@ -59,7 +59,7 @@ struct Grouping {
 struct MetricPlan {
     grouping: usize,
     condition: Option<usize>,
-    /// How many counters a partial counts for: one, and those that its sketches weigh.
+    /// For how many a partial counts: see [`Metric::weight`].
     weight: usize,
     measures: Vec<(MeasureKind, Option<usize>)>,
 }
@@ -105,8 +105,7 @@ impl SourcePlan {
         for measure in &metric.measures {
             measures.push((measure.kind, measure.of.as_ref().map(|of| place(&mut self.arguments, of.clone()))));
         }
-        let sketches = metric.measures.iter().map(|measure| measure.kind).filter(|kind| kind.is_sketch());
-        let weight = 1 + sketches.map(MeasureKind::weight).sum::<usize>();
+        let weight = metric.weight();
         self.metrics.push(MetricPlan { grouping, condition, weight, measures });
     }
 

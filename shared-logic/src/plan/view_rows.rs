@@ -94,12 +94,21 @@ one = "sum(n)"
 other = "sum(m)"
 least = "min(n)"
 "#;
+    const SKETCHES: &str = "keys = \"distinct(m)\"\nspread = \"quantile(n)\"\n";
 
     /// `k`, `n` and `m` of an event of the first minute.
     type Row = (Option<&'static str>, Option<i64>, Option<i64>);
 
     fn plan() -> Plan {
-        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        plan_of(CATALOG)
+    }
+
+    fn with_sketches() -> Plan {
+        plan_of(&format!("{CATALOG}{SKETCHES}"))
+    }
+
+    fn plan_of(text: &str) -> Plan {
+        let catalog = Catalog::parse(text).expect("a valid catalog");
         Plan::new(&catalog.sources["s"], &catalog.metrics["m"])
     }
 
@@ -178,7 +187,7 @@ least = "min(n)"
             parts in prop::collection::vec(prop::collection::vec(row(), 1..8), 1..6),
             merged in prop::collection::vec(any::<bool>(), 6),
         ) {
-            let plan = plan();
+            let plan = with_sketches();
             let all: Vec<Row> = parts.iter().flatten().copied().collect();
             let mut rows: Option<DataFrame> = None;
             for (part, merges) in parts.iter().zip(merged) {
@@ -199,7 +208,7 @@ least = "min(n)"
         fn rows_are_in_the_order_of_their_keys_and_of_events_that_are_wanted(
             rows in prop::collection::vec((row(), any::<bool>()), 0..20),
         ) {
-            let plan = plan();
+            let plan = with_sketches();
             let (all, wanted): (Vec<Row>, Vec<bool>) = rows.into_iter().unzip();
             let of_wanted = plan.view_rows(events(&all), Some(&wanted)).expect("planned");
             let keys: Vec<Option<String>> =

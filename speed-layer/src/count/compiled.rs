@@ -81,4 +81,13 @@ mod tests {
         assert_eq!(shape.mark_every, 25, "an event has a key, and two totals");
         assert_eq!(metrics.shape(1).mark_every, 1);
     }
+
+    #[test]
+    fn a_counter_with_a_sketch_counts_for_as_many_as_it_weighs() {
+        let sketch = "[metrics.sketch]\nsource = \"s\"\ngrain = \"1h\"\nmeasures = { n = \"distinct(k)\" }\n";
+        let catalog = Catalog::parse(&format!("{TINY}{sketch}")).expect("a valid catalog");
+        let metrics = CompiledMetrics::new(&catalog, &catalog.sources["s"]);
+        assert_eq!(metrics.plan.sets(), 2 + 33, "of the usual size, a sketch weighs as much as 32 counters");
+        assert_eq!(metrics.shape(35 * 32 * 4).mark_every, 4);
+    }
 }

@@ -29,7 +29,7 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Nothing yet. A file has at most `rows_max` partials, unless those of one part are more.
+    /// Nothing yet. A file has at most [`view::rows_max`] partials, unless those of one part are more.
     pub(super) fn new(
         view: &'a BatchView,
         day: &'a str,
@@ -43,7 +43,7 @@ impl<'a> Output<'a> {
             day,
             plan: Arc::clone(plan),
             columns: (view::columns_in_memory(source, metric), view::columns(source, metric)),
-            rows_max,
+            rows_max: view::rows_max(rows_max, metric),
             frames: Vec::new(),
             rows: 0,
             files: Vec::new(),

@@ -1,7 +1,9 @@
 //! The body of an answer, as far as a person is told it. `/openapi.json` says what its members mean.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::serving::Gap;
 
@@ -18,6 +20,9 @@ pub(super) struct Answer {
     pub(super) values: Map<String, Value>,
     #[serde(default)]
     pub(super) overflow: Vec<Overflow>,
+    /// Of values that come from sketches, by name.
+    #[serde(default)]
+    pub(super) bounds: BTreeMap<String, Bound>,
     pub(super) complete: bool,
     pub(super) gaps: Vec<Gap>,
     pub(super) authoritative: bool,
@@ -41,6 +46,15 @@ pub(super) struct Point {
 pub(super) struct Overflow {
     pub(super) value: String,
     pub(super) reason: String,
+}
+
+/// How certain a value is. A sketch says what concerns it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Bound {
+    pub(super) low: Option<Number>,
+    pub(super) high: Option<Number>,
+    pub(super) exact: Option<bool>,
+    pub(super) relative_error: Option<f64>,
 }
 
 /// What each view contributed.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Number, Value};
 
-use super::answer::{Answer, Overflow, Point};
+use super::answer::{Answer, Bound, Overflow, Point};
 use super::sparkline::Sparkline;
 use crate::number::{duration, integer, number};
 use crate::table::{Cell, Column, Table};
@@ -31,6 +31,11 @@ pub(super) fn page(answer: &Answer, screen: Screen) -> String {
     let of_points = answer.points.iter().flatten().flat_map(|point| &point.overflow);
     for line in overflows(answer.overflow.iter().chain(of_points)) {
         push_line(&mut page, &line);
+    }
+    for (name, bound) in &answer.bounds {
+        if let Some(line) = certainty(name, bound) {
+            push_line(&mut page, &line);
+        }
     }
     for gap in &answer.gaps {
         push_line(&mut page, &screen.paint(Some(Tint::Bad), &format!("gap: {gap}")));
@@ -137,6 +142,23 @@ fn overflows<'a>(overflows: impl Iterator<Item = &'a Overflow>) -> Vec<String> {
     places.into_iter().map(line).collect()
 }
 
+/// How far the true value may be from what is shown; nothing if it is exact.
+fn certainty(name: &str, bound: &Bound) -> Option<String> {
+    match bound {
+        Bound { exact: Some(true), .. } => None,
+        Bound { low: Some(low), high: Some(high), .. } => {
+            Some(format!("{name} is an estimate: {} to {} in 95 of 100 cases", number(low), number(high)))
+        }
+        Bound { exact: Some(false), .. } => {
+            Some(format!("{name} had more values than are counted: see what each may be"))
+        }
+        Bound { relative_error: Some(error), .. } => {
+            Some(format!("{name} is within {}% of the true value", error * 100.0))
+        }
+        _ => Some(format!("{name} may be any value beyond what is told apart")),
+    }
+}
+
 /// Values by name, such as `views 24, dwell_ms 134,869`.
 fn named(values: &Map<String, Value>) -> String {
     let named: Vec<String> = values.iter().map(|(name, value)| format!("{name} {}", shown(Some(value)))).collect();
@@ -151,8 +173,18 @@ fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => NULL.to_owned(),
         Some(Value::Number(value)) => number(value),
+        Some(Value::Array(ranked)) if ranked.is_empty() => NULL.to_owned(),
+        Some(Value::Array(ranked)) => ranked.iter().map(frequent).collect::<Vec<_>>().join(", "),
         Some(other) => plain(other),
     }
+}
+
+/// One of the most frequent values, such as `video-7 24`, or `video-7 24-26` if there may be two more.
+fn frequent(ranked: &Value) -> String {
+    let value = plain(&ranked["value"]);
+    let [count, at_most] = ["count", "at_most"].map(|name| ranked[name].as_number().map_or_else(String::new, number));
+    let value = printable(&value);
+    if count == at_most { format!("{value} {count}") } else { format!("{value} {count}-{at_most}") }
 }
 
 /// A value of the group key as the request gave it.

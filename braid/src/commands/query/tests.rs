@@ -197,3 +197,30 @@ fn another_body_is_no_answer() {
     let error = answer("{\"status\": \"ready\"}").expect_err("not an answer").to_string();
     assert!(error.starts_with("this is no answer of a serving layer"), "{error}");
 }
+
+const SKETCHES: &str = r#"{"metric": "visits", "key": {}, "from": null, "to": null, "grain": "1h",
+    "values": {"pages": 5012, "users": 7, "frequent": [{"value": "/a", "count": 24, "at_most": 24},
+               {"value": "/b", "count": 5, "at_most": 6}], "p50": 310.5},
+    "bounds": {"pages": {"low": 4860, "high": 5170, "exact": false}, "users": {"low": 7, "high": 7, "exact": true},
+               "frequent": {"exact": false}, "p50": {"relative_error": 0.01}},
+    "complete": true, "gaps": [], "authoritative": true, "as_of": null,
+    "provenance": {"batch": {"values": {"pages": 5012, "users": 7, "frequent": []}, "version": 3, "committed_at": null},
+                   "speed": {"values": {"pages": 0, "users": 0, "frequent": []}, "lag_ms": null}}}"#;
+
+#[test]
+fn sketches_are_shown_with_what_they_may_lack() {
+    let page = table(SKETCHES, Screen::NONE);
+    for line in [
+        "5,012      7  /a 24, /b 5-6  310.5",
+        "frequent had more values than are counted: see what each may be\n",
+        "p50 is within 1% of the true value\n",
+        "pages is an estimate: 4,860 to 5,170 in 95 of 100 cases\n",
+        "speed: pages 0, users 0, frequent -; ",
+    ] {
+        assert!(page.contains(line), "{line:?} in\n{page}");
+    }
+    assert!(!page.contains("users is"), "it is exact:\n{page}");
+    let csv = csv::csv(&answer(SKETCHES).expect("an answer"));
+    let list = r#""[{""value"":""/a"",""count"":24,""at_most"":24},{""value"":""/b"",""count"":5,""at_most"":6}]""#;
+    assert_eq!(csv.lines().nth(1), Some(format!("5012,7,{list},310.5,true,true,").as_str()));
+}

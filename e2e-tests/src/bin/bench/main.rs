@@ -23,6 +23,7 @@ mod recovery;
 mod reports;
 mod served;
 mod sixty_days;
+mod sketches;
 mod speed;
 mod streams;
 mod ten_metrics;
@@ -37,8 +38,8 @@ use self::figures::Figures;
 use self::speed::Workload;
 
 /// Groups that are measured without a broker.
-const NO_BROKER: [&str; 7] =
-    ["decode", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import"];
+const NO_BROKER: [&str; 8] =
+    ["decode", "sketches", "reconcile", "reconcile_large", "busy_day", "many_files", "maintained", "import"];
 
 fn main() {
     scenario("bench", async |scenario| {
@@ -54,6 +55,9 @@ fn main() {
         let mut figures = Figures::default();
         if wanted("decode") {
             decode::measure(&mut figures)?;
+        }
+        if wanted("sketches") {
+            sketches::measure(&mut figures)?;
         }
         for workload in Workload::ALL {
             if wanted("speed") {

@@ -1,11 +1,12 @@
 //! `speed_events_per_second`: from a full topic to counters applied, beside a bare consumer that reads and drops. Of the sample
-//! metric, with few and with many hot keys; and of ten metrics by two columns.
+//! metric, with few and with many hot keys; of ten metrics by two columns; and of a metric with `distinct` beside `count()`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::end_offsets;
 use e2e_tests::scenario::Scenario;
+use e2e_tests::views::{CatalogOptions, catalog};
 use e2e_tests::{Layer, Stage};
 use redis::AsyncCommands;
 use test_kit::{DEADLINE, Progress, wait_for};
@@ -27,17 +28,20 @@ pub(crate) enum Workload {
     OneMetric(Keys),
     /// Ten metrics by two columns.
     TenMetrics,
+    /// The sample metric with the number of different users.
+    Distinct,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 3] =
-        [Workload::OneMetric(Keys::Zipf), Workload::OneMetric(Keys::Uniform), Workload::TenMetrics];
+    pub(crate) const ALL: [Workload; 4] =
+        [Workload::OneMetric(Keys::Zipf), Workload::OneMetric(Keys::Uniform), Workload::TenMetrics, Workload::Distinct];
 
     /// The figure names' ending.
     fn name(self) -> &'static str {
         match self {
             Workload::OneMetric(keys) => keys.name(),
             Workload::TenMetrics => "ten_metrics",
+            Workload::Distinct => "distinct",
         }
     }
 
@@ -45,6 +49,10 @@ impl Workload {
         match self {
             Workload::OneMetric(keys) => {
                 let mut events = Events::new(keys, 1);
+                fill(stage, || events.next(), EVENTS)
+            }
+            Workload::Distinct => {
+                let mut events = Events::new(Keys::Zipf, 1);
                 fill(stage, || events.next(), EVENTS)
             }
             Workload::TenMetrics => {
@@ -55,12 +63,19 @@ impl Workload {
     }
 }
 
+/// The sample metric with another measure.
+fn with_distinct(name: &str) -> String {
+    let sample = catalog(&CatalogOptions::of(name));
+    sample.replace("views = \"count()\"\n", "views = \"count()\"\nusers = \"distinct(user_id)\"\n")
+}
+
 pub(crate) async fn measure(scenario: &Scenario, workload: Workload, figures: &mut Figures) -> Result<()> {
     // The archive says where partitions begin. After that it only takes time from what is measured.
     let setup = Stage::of(scenario).as_users_get_it().partitions(PARTITIONS).running(&[Layer::Archive]);
     let setup = match workload {
         Workload::OneMetric(_) => setup,
         Workload::TenMetrics => setup.catalog(ten_metrics::catalog),
+        Workload::Distinct => setup.catalog(with_distinct),
     };
     let stage = setup.start().await?;
     let (deployment, topic) = (&stage.deployment, &stage.topic);

@@ -97,5 +97,5 @@ fn offsets(version: &Version, snapshot: &Snapshot, metric: &Metric, cut: &Offset
 /// A measure as a catalog could write it, with quoted columns.
 fn call_text(measure: &Measure) -> String {
     let of = measure.of.as_ref().map(ToString::to_string).unwrap_or_default();
-    format!("{}({of})", measure.kind.name())
+    measure.kind.call(&of)
 }

@@ -62,6 +62,10 @@ fn whatever_can_change_a_count_changes_the_hash() {
         ("total = \"sum(status)\"", "total = \"sum(status + 1)\""),
         ("total = \"sum(status)\"", "total = \"sum(CAST(status AS DOUBLE))\""),
         ("total = \"sum(status)\"", "total = \"sum(status)\"\nleast = \"min(status)\""),
+        ("total = \"sum(status)\"", "total = \"distinct(url)\""),
+        ("total = \"sum(status)\"", "total = \"distinct(url, 1024)\""),
+        ("total = \"sum(status)\"", "total = \"sum(status)\"\nfrequent = \"top(url, 5)\""),
+        ("total = \"sum(status)\"", "total = \"sum(status)\"\nfrequent = \"top(url, 6)\""),
         ("views = \"count()\"", "clicks = \"count()\""),
     ];
     let mut seen = vec![hash_of(CATALOG)];

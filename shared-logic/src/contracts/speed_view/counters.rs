@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn a_bucket_has_its_place_on_both_sides_of_1970() {
-        assert_eq!([-65, -64, -1, 0, 63, 64].map(|bucket| chunk_of(bucket, CHUNK_BUCKETS)), [(-2, 63), (-1, 0), (-1, 63), (0, 0), (0, 63), (1, 0)]);
+        assert_eq!(
+            [-65, -64, -1, 0, 63, 64].map(|bucket| chunk_of(bucket, CHUNK_BUCKETS)),
+            [(-2, 63), (-1, 0), (-1, 63), (0, 0), (0, 63), (1, 0)]
+        );
     }
 
     #[test]

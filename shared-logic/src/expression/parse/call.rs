@@ -98,7 +98,9 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
     }
     if AGGREGATES.contains(&name.as_str()) {
         let fix = match typing.scope.over {
-            Over::Rows => "aggregations stand only at the top of a measure: count(), sum(…), distinct(…) and their like",
+            Over::Rows => {
+                "aggregations stand only at the top of a measure: count(), sum(…), distinct(…) and their like"
+            }
             Over::Past { .. } => "history_count(), history_sum(…) and their like look at the past of the event's key",
             Over::Measures => "declare it as a measure and name that measure here",
             Over::Report => "declare it as a measure of the metric and name that measure here",
@@ -114,7 +116,8 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
 
 /// A quantile of a measure.
 fn quantile(scope: &Scope, arguments: &[&Sql]) -> Result<Expression, Refused> {
-    const USAGE: &str = "write quantile(latency, 0.5), where latency = \"quantile(…)\" is a measure and 0.5 is the median";
+    const USAGE: &str =
+        "write quantile(latency, 0.5), where latency = \"quantile(…)\" is a measure and 0.5 is the median";
     let [Sql::Identifier(name), Sql::Value(q)] = arguments else {
         return Err(Refused::new("a quantile is asked of a measure, with a number", USAGE));
     };

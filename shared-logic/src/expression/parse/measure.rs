@@ -42,7 +42,9 @@ pub(in crate::expression) fn measure(text: &str, scope: &Scope) -> Result<Aggreg
             return Err(Refused::new(what, size.fix));
         }
         ([argument], None) => (*argument, None),
-        (_, None) => return Err(Refused::new(format!("`{name}` takes one argument, not {}", arguments.len()), OFFERED)),
+        (_, None) => {
+            return Err(Refused::new(format!("`{name}` takes one argument, not {}", arguments.len()), OFFERED));
+        }
     };
     let of = typed(argument, scope)?;
     if counts {

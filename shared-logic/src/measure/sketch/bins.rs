@@ -61,7 +61,8 @@ impl Bins {
         let mut counts = Vec::with_capacity(self.counts.len().max(other.counts.len()));
         let (mut left, mut right) = (self.counts.iter().peekable(), other.counts.iter().peekable());
         while let Some(bin) = [left.peek(), right.peek()].into_iter().flatten().map(|next| next.0).min() {
-            let [a, b] = [&mut left, &mut right].map(|side| side.next_if(|next| next.0 == bin).map_or(0, |next| next.1));
+            let [a, b] =
+                [&mut left, &mut right].map(|side| side.next_if(|next| next.0 == bin).map_or(0, |next| next.1));
             counts.push((bin, a.saturating_add(b)));
         }
         Bins { counts }

@@ -61,7 +61,8 @@ impl Frequent {
         let (mut left, mut right) = (self.counts.iter().peekable(), other.counts.iter().peekable());
         while let Some(item) = [left.peek(), right.peek()].into_iter().flatten().map(|next| &next.0).min() {
             let item = item.clone();
-            let [a, b] = [&mut left, &mut right].map(|side| side.next_if(|next| next.0 == item).map_or(0, |next| next.1));
+            let [a, b] =
+                [&mut left, &mut right].map(|side| side.next_if(|next| next.0 == item).map_or(0, |next| next.1));
             counts.push((item, a.saturating_add(b)));
         }
         Frequent { error: self.error.saturating_add(other.error), counts }.within(room)

@@ -111,7 +111,15 @@ fn of_column<'a>(kind: MeasureKind, events: impl Iterator<Item = Argument<'a>>) 
 
 /// Values of all sizes, of which many are equal.
 fn number() -> impl Strategy<Value = f64> {
-    let size = prop_oneof![1e-9..1e-6, 0.5..2.0, 1.0..1e4, 1e15..1.8e19, Just(1.0), Just(1e-9), Just(18_446_744_073_709_551_616.0)];
+    let size = prop_oneof![
+        1e-9..1e-6,
+        0.5..2.0,
+        1.0..1e4,
+        1e15..1.8e19,
+        Just(1.0),
+        Just(1e-9),
+        Just(18_446_744_073_709_551_616.0)
+    ];
     prop_oneof![8 => (size, any::<bool>()).prop_map(|(x, is_negative)| if is_negative { -x } else { x }), 1 => Just(0.0)]
 }
 
@@ -179,7 +187,10 @@ proptest! {
 #[test]
 fn values_beyond_the_bins_are_said_to_be_beyond() {
     let folded = of(MeasureKind::Quantile, [1.0, 1e300].map(Argument::Float));
-    assert_eq!((bins(&folded).relative_error(), bins(&folded).quantile(1.0)), (None, Some(18_446_744_073_709_551_616.0)));
+    assert_eq!(
+        (bins(&folded).relative_error(), bins(&folded).quantile(1.0)),
+        (None, Some(18_446_744_073_709_551_616.0))
+    );
     let small = of(MeasureKind::Quantile, [1e-10, -1e-300].map(Argument::Float));
     assert_eq!((bins(&small).relative_error(), bins(&small).quantile(0.5)), (Some(RELATIVE_ERROR), Some(0.0)));
     assert_eq!(bins(&MeasureKind::Quantile.identity()).quantile(0.5), None);

@@ -37,8 +37,8 @@ pub struct Theta {
 impl Theta {
     /// The hash of a value by its bytes.
     pub(in crate::measure) fn hash(bytes: &[u8]) -> u64 {
-        // No sketch keeps a 0.
-        (murmur3::hash(bytes) >> 1).max(1)
+        // No sketch keeps a 0, and all that it keeps lies below theta.
+        (murmur3::hash(bytes) >> 1).clamp(1, ALL - 1)
     }
 
     /// The sketch of values with these hashes, which are ascending and each there once.

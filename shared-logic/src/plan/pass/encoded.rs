@@ -50,9 +50,10 @@ fn evaluate(plan: &SourcePlan, events: DataFrame) -> PolarsResult<(Vec<Vec<bool>
         Ok(results.iter().map(|holds| holds == Some(true)).collect())
     });
     let conditions = conditions.collect::<PolarsResult<Vec<_>>>()?;
-    let arguments = arguments.iter().zip(conditions.len()..).map(|(of, at)| {
-        Arguments::of_column(events.column(&name(at))?, of.kind())
-    });
+    let arguments = arguments
+        .iter()
+        .zip(conditions.len()..)
+        .map(|(of, at)| Arguments::of_column(events.column(&name(at))?, of.kind()));
     let arguments = arguments.collect::<PolarsResult<Vec<_>>>()?;
     Ok((conditions, arguments))
 }

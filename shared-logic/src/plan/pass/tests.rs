@@ -29,7 +29,7 @@ const GRAINS: [&str; 2] = ["1m", "1h"];
 /// Each is null for some events, false for some, and true for some.
 const CONDITIONS: [&str; 3] = ["n > 0", "b", "starts_with(t, 'a') OR x < 0.5"];
 /// Some of them have one argument.
-const MEASURES: [&str; 12] = [
+const MEASURES: [&str; 16] = [
     "count()",
     "count(t)",
     "count(b)",
@@ -42,6 +42,10 @@ const MEASURES: [&str; 12] = [
     "max(n)",
     "min(x)",
     "max(x)",
+    "distinct(t)",
+    "distinct(n, 128)",
+    "quantile(x)",
+    "top(w, 2)",
 ];
 
 /// How many metrics a catalog has at most.

@@ -79,6 +79,17 @@ const MEASURES: &[Measure] = &[
     },
     Measure { sql: "min(x)", kind: MeasureKind::MinFloat, of: |row| row.x.map(Number::Float) },
     Measure { sql: "max(x)", kind: MeasureKind::MaxFloat, of: |row| row.x.map(Number::Float) },
+    Measure { sql: "distinct(t)", kind: MeasureKind::Distinct { k: 4_096 }, of: |row| row.t.clone().map(Number::Text) },
+    Measure {
+        sql: "distinct(id, 128)",
+        kind: MeasureKind::Distinct { k: 128 },
+        of: |row| Some(Number::Text(row.id.clone())),
+    },
+    Measure { sql: "quantile(n)", kind: MeasureKind::Quantile, of: |row| Some(Number::Int(row.n.into())) },
+    Measure { sql: "quantile(x)", kind: MeasureKind::Quantile, of: |row| row.x.map(Number::Float) },
+    Measure { sql: "top(s, 3)", kind: MeasureKind::Top { n: 3 }, of: |row| Some(Number::Text(row.s.clone())) },
+    Measure { sql: "top(b, 1)", kind: MeasureKind::Top { n: 1 }, of: |row| Some(Number::Bool(row.b)) },
+    Measure { sql: "top(w, 100)", kind: MeasureKind::Top { n: 100 }, of: |row| Some(Number::Instant(row.w_us)) },
 ];
 
 /// Of these, `t` and `m` may be absent.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 use shared_logic::group_key::{KeyPart, KeyValue};
-use shared_logic::measure::{MeasureKind, Value};
+use shared_logic::measure::{Argument, MeasureKind, Value};
 use shared_logic::time::TimeRange;
 
 use super::Key;
@@ -33,10 +33,14 @@ pub(super) struct Row {
     pub(super) w_us: i64,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What a measure is of: a number, or for some sketches another value.
+#[derive(Debug, Clone)]
 pub(super) enum Number {
     Int(i128),
     Float(f64),
+    Text(String),
+    Bool(bool),
+    Instant(i64),
 }
 
 /// Every record that is an event, by partition and offset.
@@ -164,8 +168,25 @@ pub(super) fn fold(definition: &Definition, rows: &[Row], key: &Key, range: Time
         MeasureKind::SumFloat => Value::Float(floats(at).fold(0.0, |sum, x| sum + x)),
         MeasureKind::MinFloat => floats(at).min_by(f64::total_cmp).map_or(Value::Null, Value::Float),
         MeasureKind::MaxFloat => floats(at).max_by(f64::total_cmp).map_or(Value::Null, Value::Float),
+        // What a sketch says is tested beside it; here, that it is the same however rows were split.
+        kind @ (MeasureKind::Distinct { .. } | MeasureKind::Quantile | MeasureKind::Top { .. }) => {
+            of(at).fold(kind.identity(), |sketch, number| kind.merge(sketch, kind.of_event(number.argument())))
+        }
     };
     (0..definition.measures.len()).map(measure).collect()
+}
+
+impl Number {
+    /// As a measure takes it.
+    fn argument(&self) -> Argument<'_> {
+        match self {
+            Number::Int(int) => Argument::Int(i64::try_from(*int).expect("64 bits")),
+            Number::Float(float) => Argument::Float(*float),
+            Number::Text(text) => Argument::Text(text),
+            Number::Bool(truth) => Argument::Bool(*truth),
+            Number::Instant(us) => Argument::Instant(*us),
+        }
+    }
 }
 
 pub(super) fn int(int: i128) -> Value {

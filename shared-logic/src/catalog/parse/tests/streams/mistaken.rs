@@ -115,6 +115,14 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
         // Expressions.
         ("where = \"amount > 0\"", "where = \"amount\"", "where", "`where` is float, not a condition", "comparison"),
         ("where = \"amount > 0\"", "where = \"previous(amount) > 0\"", "where", "looks at earlier events", "….detect]"),
+        (
+            "clicks = \"count()\"",
+            "clicks = \"distinct(url)\"",
+            "clicks",
+            "is a sketch",
+            "cannot be written to a stream yet",
+        ),
+        ("orders = \"count()\"", "orders = \"top(country, 3)\"", "orders =", "is a sketch", "in a metric"),
         ("clicks = \"count()\"", "clicks = \"sum(history_count())\"", "clicks", "looks at earlier events", "….detect]"),
         ("path = \"url_path(url)\"", "path = \"previous(url)\"", "path", "looks at earlier events", "….detect]"),
         (">= 5\"", "+ 5\"", "high_velocity", "rule `high_velocity` is int, not a condition", "comparison"),
