@@ -13,12 +13,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use polars::prelude::IdxSize;
+use polars::prelude::{Column, IdxSize, PolarsResult};
 
 use crate::catalog::Source;
 use crate::decode::{Decoder, Event, RecordKey};
 use crate::format::FieldValue;
 use crate::rejection::{Reason, Rejected};
+use crate::schema::FieldType;
 
 /// Where a change lies, and when its record was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +167,24 @@ impl From<FieldValue<'_>> for RowValue {
             FieldValue::Bool(value) => RowValue::Bool(value),
             FieldValue::Instant(us) => RowValue::Instant(us),
         }
+    }
+}
+
+impl RowValue {
+    /// The values of a column of that type, in memory.
+    ///
+    /// # Errors
+    /// If the column has another type.
+    pub fn of_column(column: &Column, kind: FieldType) -> PolarsResult<Vec<Option<RowValue>>> {
+        Ok(match kind {
+            FieldType::Int => column.i64()?.iter().map(|x| x.map(RowValue::Int)).collect(),
+            FieldType::Timestamp => column.i64()?.iter().map(|us| us.map(RowValue::Instant)).collect(),
+            FieldType::Float => column.f64()?.iter().map(|x| x.map(RowValue::Float)).collect(),
+            FieldType::Bool => column.bool()?.iter().map(|x| x.map(RowValue::Bool)).collect(),
+            FieldType::String => {
+                column.str()?.iter().map(|text| text.map(|text| RowValue::Text(text.into()))).collect()
+            }
+        })
     }
 }
 

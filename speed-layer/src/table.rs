@@ -11,10 +11,12 @@
 //! - [`apply`]: writes the last of each key;
 //! - [`ended`]: the partitions that go on no more.
 //!
-//! [`lookup`] is for lanes, which read what is kept here. [`source`] is what the tasks of one table share.
+//! [`lookup`] is for lanes, which read what is kept here. [`source`] is what the tasks of one table share, and [`error`] says why a partition
+//! has no rows.
 
 pub mod apply;
 pub mod ended;
+pub mod error;
 pub mod lookup;
 pub mod open;
 pub mod refill;

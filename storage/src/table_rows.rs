@@ -160,7 +160,9 @@ impl TableRowsClient {
         let mut look = Pipeline::with_capacity(partitions.len());
         for partition in partitions {
             let command = look.cmd("HMGET").arg(partition.as_str()).arg(&HEAD);
-            fields.iter().for_each(|field| drop(command.arg(field)));
+            for field in &fields {
+                command.arg(field);
+            }
         }
         let answers: Vec<Value> = look.query_async(redis).await.map_err(|source| refused(first, "read", source))?;
         let read = partitions.iter().zip(answers).map(|(partition, answer)| {

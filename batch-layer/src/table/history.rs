@@ -10,6 +10,7 @@ use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, TIMESTAMP};
+use shared_logic::contracts::table::declared;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
@@ -237,7 +238,7 @@ struct Reader {
 
 impl Reader {
     fn new(source: &Source, taken: &BTreeSet<usize>, ids: &[PartitionId]) -> Reader {
-        let declared = source.fields.iter().filter(|field| field.name != source.event_time).enumerate();
+        let declared = declared(source).enumerate();
         let fields = declared.map(|(place, field)| (field.name.clone(), taken.contains(&place).then_some(field.kind)));
         Reader {
             decoder: TableDecoder::new(source),
@@ -260,7 +261,7 @@ impl Reader {
         let (logs, partitions) = (records.column(LOG)?.str()?, records.column(PARTITION)?.i32()?);
         let (offsets, times) = (records.column(OFFSET)?.i64()?, records.column(TIMESTAMP)?.i64()?);
         let values = self.fields.iter().map(|(name, kind)| match kind {
-            Some(kind) => values(records.column(name)?, *kind).map(Some),
+            Some(kind) => RowValue::of_column(records.column(name)?, *kind).map(Some),
             None => Ok(None),
         });
         let values = values.collect::<PolarsResult<Vec<Option<Vec<Option<RowValue>>>>>>()?;
@@ -274,17 +275,6 @@ impl Reader {
         };
         Ok((0..records.height()).filter_map(change).collect())
     }
-}
-
-/// The values of a column.
-fn values(column: &Column, kind: FieldType) -> PolarsResult<Vec<Option<RowValue>>> {
-    Ok(match kind {
-        FieldType::Int => column.i64()?.iter().map(|x| x.map(RowValue::Int)).collect(),
-        FieldType::Timestamp => column.i64()?.iter().map(|us| us.map(RowValue::Instant)).collect(),
-        FieldType::Float => column.f64()?.iter().map(|x| x.map(RowValue::Float)).collect(),
-        FieldType::Bool => column.bool()?.iter().map(|x| x.map(RowValue::Bool)).collect(),
-        FieldType::String => column.str()?.iter().map(|text| text.map(|text| RowValue::Text(text.into()))).collect(),
-    })
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Scope {
 
     /// The columns that a report's row has before anything is calculated of it: their names and types.
     pub fn of_report(columns: impl IntoIterator<Item = (String, FieldType)>) -> Scope {
-        Scope { over: Over::Report, columns: columns.into_iter().collect() }
+        Scope { over: Over::Report, columns: columns.into_iter().collect(), sketches: Vec::new() }
     }
 
     fn kind_of(&self, name: &str) -> Option<FieldType> {

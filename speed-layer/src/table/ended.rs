@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::open::NotOpen;
+use super::error::NotOpen;
 use super::refill::refill;
 use super::source::Shared;
 

@@ -11,16 +11,17 @@ use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::Instance;
-use shared_logic::contracts::table::{CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION};
+use shared_logic::contracts::table::{
+    CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, change_columns, declared, row_columns,
+};
 use shared_logic::contracts::table_rows::script::{self, Reply};
 use shared_logic::contracts::table_rows::{Held, HeldChange, RowsKey, Slot};
 use shared_logic::log::PartitionId;
-use shared_logic::schema::FieldType;
 use shared_logic::table::{Row, RowValue};
 use storage::MaterialisedTable;
 use tracing::info;
 
-use super::open::NotOpen;
+use super::error::NotOpen;
 use super::source::{Shared, new_instance};
 
 /// How many arguments of rows one script is given. Redis does nothing else while it runs.
@@ -115,13 +116,12 @@ impl Filling<'_> {
     async fn fill(&self, redis: &mut Connection, table: &MaterialisedTable) -> Result<(), NotOpen> {
         let source = &self.shared.source;
         for file in table.files().await? {
-            let rows = table.read(&[file], &columns(source, &[])).await?;
+            let rows = table.read(&[file], &row_columns(source)).await?;
             self.fill_in(redis, table, rows, source.key.as_deref().unwrap_or_default()).await?;
         }
         let beside: Vec<_> = table.note().map(|note| note.others.values().cloned().collect()).unwrap_or_default();
         for others in beside {
-            let own = [(KEY, DataType::String), (IS_DELETED, DataType::Boolean)];
-            let rows = table.read_others(&[others], &columns(source, &own)).await?;
+            let rows = table.read_others(&[others], &change_columns(source)).await?;
             self.fill_in(redis, table, rows, KEY).await?;
         }
         Ok(())
@@ -152,27 +152,12 @@ impl Filling<'_> {
     }
 }
 
-/// The columns of a materialised table, or of what lies beside it, in memory: those of every change, `own` ones, and the declared fields.
-fn columns(source: &Source, own: &[(&str, DataType)]) -> Schema {
-    let places = [
-        (LOG, DataType::String),
-        (PARTITION, DataType::Int32),
-        (OFFSET, DataType::Int64),
-        (CHANGED_AT, DataType::Int64),
-    ];
-    let declared = &source.fields[..source.fields.len().saturating_sub(1)];
-    let fields = declared.iter().map(|field| (field.name.as_str(), field.kind.column_type()));
-    let all = places.into_iter().chain(own.iter().cloned()).chain(fields);
-    all.map(|(name, dtype)| Field::new(name.into(), dtype)).collect()
-}
-
 /// Changes with their keys, as Redis keeps them.
 fn changes(rows: &DataFrame, source: &Source, key: &str) -> PolarsResult<Vec<(String, Vec<u8>)>> {
     let keys = rows.column(key)?.cast(&DataType::String)?;
     let (keys, offsets, times) = (keys.str()?, rows.column(OFFSET)?.i64()?, rows.column(CHANGED_AT)?.i64()?);
     let deleted = rows.column(IS_DELETED).ok().map(|column| column.bool()).transpose()?;
-    let declared = &source.fields[..source.fields.len().saturating_sub(1)];
-    let fields = declared.iter().map(|field| values(rows.column(&field.name)?, field.kind));
+    let fields = declared(source).map(|field| RowValue::of_column(rows.column(&field.name)?, field.kind));
     let fields = fields.collect::<PolarsResult<Vec<Vec<Option<RowValue>>>>>()?;
     let change = |row: usize| {
         let is_deleted = deleted.and_then(|deleted| deleted.get(row)) == Some(true);
@@ -182,17 +167,6 @@ fn changes(rows: &DataFrame, source: &Source, key: &str) -> PolarsResult<Vec<(St
         Some((keys.get(row)?.to_owned(), change.to_bytes()))
     };
     Ok((0..rows.height()).filter_map(change).collect())
-}
-
-/// The values of a column.
-fn values(column: &Column, kind: FieldType) -> PolarsResult<Vec<Option<RowValue>>> {
-    Ok(match kind {
-        FieldType::Int => column.i64()?.iter().map(|x| x.map(RowValue::Int)).collect(),
-        FieldType::Timestamp => column.i64()?.iter().map(|us| us.map(RowValue::Instant)).collect(),
-        FieldType::Float => column.f64()?.iter().map(|x| x.map(RowValue::Float)).collect(),
-        FieldType::Bool => column.bool()?.iter().map(|x| x.map(RowValue::Bool)).collect(),
-        FieldType::String => column.str()?.iter().map(|text| text.map(|text| RowValue::Text(text.into()))).collect(),
-    })
 }
 
 #[cfg(test)]
@@ -227,7 +201,7 @@ mod tests {
     #[test]
     fn a_rows_values_are_kept_and_a_delete_has_none() {
         let catalog = shared_logic::catalog::Catalog::parse(
-            "[tables.t]\nkey = \"id\"\n[tables.t.fields]\nid = \"int\"\nname = \"string?\"\n",
+            "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n[tables.t]\nkey = \"id\"\n[tables.t.fields]\nid = \"int\"\nname = \"string?\"\n",
         );
         let source = catalog.expect("a valid catalog").sources["t"].clone();
         let rows = df!(
