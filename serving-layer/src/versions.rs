@@ -16,6 +16,7 @@ use crate::batch_view::Disk;
 use crate::problem::Problem;
 use crate::reconciliations::ReconciliationTable;
 use crate::redis_link::RedisLink;
+use crate::report_read::ReportReader;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{Access, LaneReader, StreamReader};
@@ -57,6 +58,7 @@ pub(crate) struct Version {
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
     /// Reads the rows of tables.
     pub(crate) rows: BTreeMap<String, TableReader>,
+    pub(crate) reports: BTreeMap<String, Arc<ReportReader>>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
 }
@@ -99,6 +101,7 @@ impl Version {
             counted: counted.collect(),
             streams: streams.collect(),
             rows: rows.collect(),
+            reports: ReportReader::all(&catalog, storage),
             lanes: lanes.collect(),
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
@@ -130,6 +133,14 @@ impl Version {
     /// [`Problem::no_table`] if there is none with that name.
     pub(crate) fn table(&self, name: &str) -> Result<&TableReader, Problem> {
         self.rows.get(name).ok_or_else(|| Problem::no_table(name, self.rows.keys().cloned()))
+    }
+
+    /// A report of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_report`] if there is none with that name.
+    pub(crate) fn report(&self, name: &str) -> Result<&Arc<ReportReader>, Problem> {
+        self.reports.get(name).ok_or_else(|| Problem::no_report(name, self.reports.keys().cloned()))
     }
 
     /// How far the lanes have come that write a stream of the catalog.

@@ -104,6 +104,11 @@ impl Producer {
         self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key))
     }
 
+    /// The same with the record's own timestamp, in milliseconds since 1970.
+    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key).timestamp(timestamp_ms))
+    }
+
     fn send_dated(&self, record: &Record, timestamp_ms: Option<i64>) -> Result<()> {
         let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
         message.timestamp = timestamp_ms;
@@ -132,11 +137,6 @@ impl Producer {
         let failed = self.failed.load(Ordering::Relaxed);
         ensure!(failed == 0, "{failed} records were not delivered to {}", self.topic);
         Ok(now_us())
-    }
-
-    /// The same with a timestamp, in milliseconds since 1970: see [`Producer::delete`].
-    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
-        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key).timestamp(timestamp_ms))
     }
 
     /// Sends all records and waits for their arrival. Returns the moment after, in microseconds since 1970.

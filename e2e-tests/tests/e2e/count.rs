@@ -1,6 +1,7 @@
 //! Answers over many events, without a fault.
 
 mod drift;
+mod engagement_report;
 mod erased_person;
 mod exact;
 mod existing_topic;

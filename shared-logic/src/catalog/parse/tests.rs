@@ -1,4 +1,5 @@
 mod lookups;
+mod reports;
 mod streams;
 mod tables;
 mod written;
