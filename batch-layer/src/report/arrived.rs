@@ -99,7 +99,7 @@ pub(super) async fn arrived(
         }
     }
     let begin = |id: &PartitionId| facts.partition(id).map_or(0, |known| known.begin);
-    Ok(Ok(arrived.iter().filter_map(|(id, at)| (at > begin(id)).then(|| (id.clone(), at))).collect()))
+    Ok(Ok(arrived.iter().filter(|(id, at)| *at > begin(id)).map(|(id, at)| (id.clone(), at)).collect()))
 }
 
 /// The first offset of a range whose record has a timestamp of that moment or later. Row groups are left out by their statistics.

@@ -61,11 +61,14 @@ struct Looking<'a> {
     readers: Vec<OutputReader<'a>>,
 }
 
+/// The offset of an event, and what its output has seen by each lookup.
+type SeenBy = (i64, Vec<Option<Arc<str>>>);
+
 /// Reads what the outputs of one lane have seen, in one partition of a stream's topic.
 struct OutputReader<'a> {
     reading: Reading<'a>,
     /// What was read and is not passed, by the offsets of the events.
-    waiting: VecDeque<(i64, Vec<Option<Arc<str>>>)>,
+    waiting: VecDeque<SeenBy>,
     is_over: bool,
 }
 
@@ -101,12 +104,13 @@ impl<'a> LookedUpAgain<'a> {
         for name in &tables {
             let of_table = |lookup: &&LookupPlan| lookup.table == *name;
             let taken = plan.lookups().iter().filter(of_table).flat_map(|lookup| lookup.take.iter().map(|(_, at)| *at));
+            let taken = taken.collect();
             let cursors = match otherwise {
                 Otherwise::Nothing => Some(cursors(plan, &streams, name).await?),
                 Otherwise::AtItsTime => None,
             };
             let source = &catalog.sources[*name];
-            let (taken, memory) = (taken.collect(), (memory / tables.len()).max(HISTORY_BYTES_MIN));
+            let memory = (memory / tables.len()).max(HISTORY_BYTES_MIN);
             let history = History::load(storage, source, &taken, cursors.as_ref(), memory).await?;
             histories.insert((*name).to_owned(), history);
         }
@@ -258,18 +262,13 @@ impl OutputReader<'_> {
 }
 
 /// What outputs of a lane have seen, by the offsets of their events.
-fn outputs(
-    rows: &DataFrame,
-    lane: usize,
-    written: &Written,
-    lookups: &[(usize, String)],
-) -> PolarsResult<Vec<(i64, Vec<Option<Arc<str>>>)>> {
+fn outputs(rows: &DataFrame, lane: usize, written: &Written, lookups: &[(usize, String)]) -> PolarsResult<Vec<SeenBy>> {
     if rows.height() == 0 {
         return Ok(Vec::new());
     }
     let ids = rows.column(OUTPUT_ID)?.str()?;
     let seen = lookups.iter().map(|(_, name)| rows.column(name)?.str()).collect::<PolarsResult<Vec<_>>>()?;
-    let mut outputs: Vec<(i64, Vec<Option<Arc<str>>>)> = Vec::new();
+    let mut outputs: Vec<SeenBy> = Vec::new();
     for row in 0..rows.height() {
         let parsed = ids.get(row).and_then(|id| written.ids.parse(id));
         let Some((_, position)) = parsed.filter(|(of, _)| *of == lane) else { continue };

@@ -43,7 +43,12 @@ impl Tables {
         });
         let archive = archive.await.expect("it is there");
         let folder = tempfile::tempdir().expect("a folder");
-        let hurried = Bench { reconciler: Reconciler { storage, ..patient.reconciler.clone() }, archive, folder };
+        let hurried = Bench {
+            reconciler: Reconciler { storage, ..patient.reconciler.clone() },
+            archive,
+            written_us: None,
+            folder,
+        };
         Tables { server, patient, hurried }
     }
 

@@ -9,8 +9,8 @@ pub(super) fn of_report(catalog: &Catalog, report: &Report) -> String {
     let Report { name, metric, schedule, time_zone, join, settle_us, revise_us, .. } = report;
     let joined = join.iter().map(|Join { table, on, .. }| format!(", joined with {table} on {on}"));
     let joined: String = joined.collect();
-    let columns =
-        Layout::of(catalog, report).columns().into_iter().map(|(name, kind)| format!("{name} {}", kind.name()));
+    let layout = Layout::of(catalog, report);
+    let columns = layout.columns().into_iter().map(|(name, kind)| format!("{name} {}", kind.name()));
     let columns: Vec<String> = columns.collect();
     let (settle, revise) = (format_duration_us(*settle_us), format_duration_us(*revise_us));
     let definition = catalog.report_definition(report);
