@@ -24,6 +24,7 @@ mod column;
 mod detect;
 mod encoding;
 mod front;
+mod horizon;
 mod json;
 mod keyed;
 mod lane;
@@ -41,6 +42,7 @@ mod snapshot;
 mod window;
 
 pub use front::{Fronts, Mark, Upstream};
+pub use horizon::Horizon;
 pub use lane::{Lane, LaneError, Limits, Progress, Tally};
 pub use output::{Decided, DecidedKind};
 pub use plan::{LanePlan, StreamPlan};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Fronts;
 use super::detect::DetectPlan;
 use super::map::MapPlan;
 use super::operator::OperatorPlan;
 use super::rows::RowPlan;
 use super::session::SessionPlan;
 use super::window::WindowPlan;
+use super::{Fronts, Horizon};
 use crate::catalog::{Catalog, DefinitionHash, Source, Stream, StreamKind};
 use crate::schema::FieldType;
 
@@ -40,6 +40,12 @@ pub struct StreamPlan {
     pub may_be_late: bool,
     /// Whether its outputs are partitioned by their keys, instead of by the lane's partition.
     pub rekeys: bool,
+    /// T8: whether it remembers whatever has happened since it began: sessions without `longest`.
+    pub remembers_all: bool,
+    /// The columns whose values have a state each; none of a map.
+    pub grouped_by: Vec<String>,
+    /// T12: whether the events of a group lie in one partition, however many the topic has.
+    pub groups_meet: bool,
 }
 
 /// A stream, compiled.
@@ -68,6 +74,9 @@ impl LanePlan {
                 late_topic: stream.late_topic(),
                 may_be_late: !matches!(stream.kind, StreamKind::Map(_)),
                 rekeys: stream.rekeys(),
+                remembers_all: matches!(&stream.kind, StreamKind::Session(session) if session.longest_us.is_none()),
+                grouped_by: stream.grouped_by().to_vec(),
+                groups_meet: stream.groups_meet(source),
             });
         }
         let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
@@ -89,16 +98,10 @@ impl LanePlan {
         self.compiled.iter().any(|stream| stream.operator.keeps_originals())
     }
 
-    /// T8, *need*: the earliest event time that state at these fronts can hold, in microseconds; `None`: any. `i64::MAX` where no
-    /// stream remembers anything.
-    pub fn horizon_us(&self, fronts: &Fronts) -> Option<i64> {
-        let front_us = fronts.front_us();
-        let need = |stream: &Compiled| match stream.operator {
-            OperatorPlan::Map(_) => Some(i64::MAX),
-            // Before the first front nothing is late, and nothing closes.
-            _ => stream.operator.horizon_us(stream.watermark_us(Some(front_us?))),
-        };
-        self.compiled.iter().map(need).try_fold(i64::MAX, |least, need| Some(least.min(need?)))
+    /// T8, *need*: how far back each stream may remember where the fronts are these.
+    pub fn horizons(&self, fronts: &Fronts) -> Vec<Horizon> {
+        let horizon = |stream: &Compiled| stream.horizon(fronts, |watermark_us| stream.operator.horizon(watermark_us));
+        self.compiled.iter().map(horizon).collect()
     }
 }
 
@@ -106,6 +109,15 @@ impl Compiled {
     /// The watermark at a front. Without one nothing is late, and nothing closes.
     pub(super) fn watermark_us(&self, front_us: Option<i64>) -> i64 {
         front_us.map_or(i64::MIN, |front_us| front_us.saturating_sub(self.lateness_us))
+    }
+
+    /// How far back it remembers where the fronts are these: before the first front nothing is late, and nothing closes.
+    pub(super) fn horizon(&self, fronts: &Fronts, at: impl FnOnce(i64) -> Horizon) -> Horizon {
+        match (&self.operator, fronts.front_us()) {
+            (OperatorPlan::Map(_), _) => Horizon::Nothing,
+            (_, None) => Horizon::All,
+            (_, front_us) => at(self.watermark_us(front_us)),
+        }
     }
 }
 
