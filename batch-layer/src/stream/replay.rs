@@ -218,7 +218,8 @@ impl<'a> Replay<'a> {
         let (begins, horizons) = (self.begins(id), self.plan.horizons(fronts));
         let of_all = horizons.iter().zip(&begins.streams).filter(|(horizon, _)| **horizon == Horizon::All);
         let all_from = of_all.map(|(_, begin)| *begin).min();
-        let of_some = horizons.iter().filter_map(|horizon| if let Horizon::Since(us) = horizon { Some(*us) } else { None });
+        let of_some =
+            horizons.iter().filter_map(|horizon| if let Horizon::Since(us) = horizon { Some(*us) } else { None });
         let since_us = of_some.min();
         let from = match since_us {
             None => at,

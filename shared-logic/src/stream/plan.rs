@@ -139,3 +139,51 @@ fn operator(rows: &mut RowPlan, stream: &Stream, source: &Source, key: Option<&s
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOG: &str = r#"
+[sources.s]
+partitions = 1
+event_time = "at"
+key = "user"
+[sources.s.fields]
+at = "timestamp"
+user = "string"
+country = "string"
+[streams.a_by_user]
+from = "s"
+by = ["country", "user"]
+session = "5m"
+[streams.a_by_user.measures]
+n = "count()"
+[streams.b_by_country]
+from = "s"
+by = ["country"]
+window = "5m"
+[streams.b_by_country.measures]
+n = "count()"
+[streams.c_alerts]
+from = "s"
+key = "country"
+history = "1h"
+[streams.c_alerts.detect]
+often = "history_count() > 3"
+[streams.d_map]
+from = "s"
+"#;
+
+    /// The catalog says how many partitions a topic gets when it is created. A lane knows how many it has.
+    #[test]
+    fn a_plan_says_which_streams_need_a_topic_of_one_partition() {
+        let catalog = Catalog::parse(CATALOG).expect("with one partition it is as it should be");
+        let plan = LanePlan::new(&catalog, catalog.source("s").expect("declared"));
+        let of = |stream: &StreamPlan| (stream.grouped_by.join(" "), stream.groups_meet, stream.remembers_all);
+        let each =
+            [("country user", true, true), ("country", false, false), ("country", false, false), ("", true, false)];
+        let each = each.map(|(by, meets, remembers_all)| (by.to_owned(), meets, remembers_all));
+        assert_eq!(plan.streams().iter().map(of).collect::<Vec<_>>(), each);
+    }
+}

@@ -44,7 +44,8 @@ impl SplitKeys {
         if known.is_some_and(|known| known != partition) {
             *known = None;
             self.count += 1;
-            self.named.get_or_insert_with(|| key.iter().map(|value| value.unwrap_or("null")).collect::<Vec<_>>().join(", "));
+            self.named
+                .get_or_insert_with(|| key.iter().map(|value| value.unwrap_or("null")).collect::<Vec<_>>().join(", "));
         }
         while self.seen.len() > self.keys_max {
             self.bits += 1;
@@ -83,9 +84,12 @@ mod tests {
     #[test]
     fn a_key_is_the_values_of_all_columns_and_an_absent_one_is_a_value() {
         let mut keys = SplitKeys::sharing(1);
-        for (key, partition) in
-            [([Some("a"), Some("bc")], 0), ([Some("ab"), Some("c")], 1), ([Some("a"), None], 2), ([Some("a"), Some("")], 3)]
-        {
+        for (key, partition) in [
+            ([Some("a"), Some("bc")], 0),
+            ([Some("ab"), Some("c")], 1),
+            ([Some("a"), None], 2),
+            ([Some("a"), Some("")], 3),
+        ] {
             keys.see(&key, partition);
         }
         assert_eq!(keys.count(), 0, "they are four keys");

@@ -6,14 +6,14 @@ use std::time::Duration;
 use platform::kafka::{Bound, KafkaError};
 use platform::store::StoreError;
 use platform::telemetry::error_text;
-use shared_logic::contracts::stream::{Begins, Checked, ProgressNoted};
+use shared_logic::contracts::stream::Checked;
 use shared_logic::log::{Check, PartitionId};
-use shared_logic::stream::{Fronts, Lane, OutputPosition};
+use shared_logic::stream::{Fronts, Horizon, Lane, OutputPosition};
 use storage::Archive;
 use tracing::{error, info, warn};
 
 use super::open_at::{Bounds, Changes, OpenAt};
-use super::progress;
+use super::progress::{self, Progress};
 use super::source::Shared;
 use super::stopped::Cause;
 use super::topics::{NotWritable, writable};
@@ -37,7 +37,7 @@ pub struct OpenLane {
     /// The names of the pieces that it was loaded from, which its next snapshot may share.
     pub loaded: BTreeSet<String>,
     /// T4: what was published when it was asked for.
-    pub progress: ProgressNoted,
+    pub progress: Progress,
     /// T5: per stream, the first position that is to be published.
     pub from: Vec<OutputPosition>,
     /// The fronts at the smallest of these positions' offsets.
@@ -50,8 +50,8 @@ pub struct OpenLane {
     pub ahead: Option<Check>,
     /// T8: the offset at which the lane takes these fronts, if it is warmed.
     pub catch_up: Option<i64>,
-    /// T8: where the past of the streams begins.
-    pub begins: Begins,
+    /// T8: per stream, where its past begins.
+    pub begins: Vec<i64>,
     /// T8: per stream, where the past that matters has to begin so that it is whole; `None`: it is.
     pub whole_from: Vec<Option<i64>>,
     /// Whether nothing was ever published.
@@ -177,13 +177,13 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     let progress_log = written.progress_log;
     // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
     // worker publishes meanwhile is found when the lane is taken over.
-    let progress = progress::read(shared, partition).await?;
+    let noted = progress::read(shared, partition).await?;
     // R7: another worker may have published of a later topic of that name; its progress would pass for that of this one.
     let again = shared.topics.describe(topic).await?;
     if again.is_none_or(|again| again.log != described.log) {
         return Err(NotOpen::AnotherTopic { topic: topic.clone() });
     }
-    let is_first = progress.published.is_empty();
+    let is_first = noted.published.is_empty();
     let archive = shared.archive().await?.ok_or(NotOpen::NotArchived { partition })?;
     let id = archive.facts().current(&described.log, partition);
     let bounds = bounds(shared, &archive, &id).await?;
@@ -191,7 +191,7 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     if begun != progress_log || (is_first && has_published(shared, &archive, &id).await?) {
         return Err(NotOpen::ProgressLost { topic: shared.progress_topic() });
     }
-    let known = OpenAt::of(streams, shared.source.rekeyed, &id, &progress, &bounds);
+    let known = OpenAt::of(streams, shared.source.rekeyed, &id, &noted, &bounds);
     if known.at > bounds.end {
         return Err(NotOpen::BeyondTheEnd { id, position: known.at, end: bounds.end });
     }
@@ -203,14 +203,14 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
         partitions: described.partitions,
         output_partitions: written.outputs,
         archive,
-        warm_from: state.warm_from().max(bounds.start),
+        warm_from: state.warm_from.max(bounds.start),
         lane: state.lane,
         loaded: state.loaded,
-        progress,
+        progress: noted.published,
         from: known.from,
         fronts: known.fronts,
         changes: known.changes,
-        begins: known.begins,
+        begins: known.begins.streams,
         ahead: checked.map(|checked| Check::new(checked.witness, checked.offset, has_holes)),
         // Also where there is nothing to be read: a lane that is warmed begins without a front.
         catch_up: state.is_warmed.then_some(known.at),
@@ -249,7 +249,9 @@ struct State {
     lane: Lane,
     /// The names of the pieces that it was loaded from.
     loaded: BTreeSet<String>,
-    /// Where the past of each stream begins that it needs.
+    /// The first record that refills the deduplication window.
+    warm_from: i64,
+    /// For each stream, where the past begins that it needs.
     pasts: Vec<Past>,
     /// Whether it is to be warmed.
     is_warmed: bool,
@@ -258,11 +260,6 @@ struct State {
 }
 
 impl State {
-    /// The first record that refills the deduplication window.
-    fn warm_from(&self) -> i64 {
-        self.pasts.iter().map(|past| past.warm_from).min().unwrap_or_else(|| self.lane.cursor())
-    }
-
     /// T8: per stream, from where on its past is whole that is not now.
     fn whole_from(&self, shared: &Shared, id: &PartitionId, known: &OpenAt, bounds: &Bounds) -> Vec<Option<i64>> {
         let window = warm::window(&shared.source);
@@ -280,7 +277,7 @@ impl State {
         let incomplete = shared.plan.streams().iter().zip(&whole_from).filter(|(_, whole_from)| whole_from.is_some());
         let incomplete: Vec<&str> = incomplete.map(|(stream, _)| stream.name.as_str()).collect();
         if !incomplete.is_empty() {
-            let (streams, needed_from, is_sure) = (incomplete.join(", "), self.warm_from(), self.is_sure);
+            let (streams, needed_from, is_sure) = (incomplete.join(", "), self.warm_from, self.is_sure);
             warn!(
                 %id, streams, log_start = bounds.start, needed_from, is_sure,
                 "not all of the past that matters is known; outputs are marked as incomplete until it has passed"
@@ -302,10 +299,12 @@ async fn state(
     let empty = |at| Lane::new(shared.plan.clone(), id.clone(), generation, at, shared.limits());
     let (window, begins) = (warm::window(&shared.source), &known.begins);
     let past_of = |from| Past::of(from, window, bounds.first_begin);
+    let horizons = shared.plan.horizons(&known.fronts);
     let whole = |mut lane: Lane, loaded| {
         lane.set_begins(&begins.streams);
-        let pasts = vec![past_of(lane.cursor()); begins.streams.len()];
-        State { pasts, lane, loaded, is_warmed: false, is_sure: true }
+        let from = |horizon: &Horizon| if *horizon == Horizon::Nothing { known.at } else { lane.cursor() };
+        let pasts = horizons.iter().map(|horizon| past_of(from(horizon))).collect();
+        State { warm_from: past_of(lane.cursor()).warm_from, pasts, lane, loaded, is_warmed: false, is_sure: true }
     };
     if known.is_empty {
         return Ok(whole(empty(known.at), BTreeSet::new()));
@@ -320,7 +319,6 @@ async fn state(
             }
         }
     }
-    let horizons = shared.plan.horizons(&known.fronts);
     let froms = warm::needed(shared, id.partition, &horizons, &begins.streams, known.at).await?;
     let from = froms.iter().copied().min().unwrap_or(known.at);
     let mut lane = empty(from.max(bounds.start));
@@ -328,6 +326,6 @@ async fn state(
     let is_sure = lane.cursor() <= begins.lane || lane.begin_warming(&known.fronts);
     lane.set_begins(&begins.streams);
     info!(%id, from, to = known.at, "no snapshot; reading the past that matters");
-    let pasts = froms.into_iter().map(past_of).collect();
-    Ok(State { lane, loaded: BTreeSet::new(), pasts, is_warmed: true, is_sure })
+    let (warm_from, pasts) = (past_of(lane.cursor()).warm_from, froms.into_iter().map(past_of).collect());
+    Ok(State { lane, loaded: BTreeSet::new(), warm_from, pasts, is_warmed: true, is_sure })
 }

@@ -217,7 +217,7 @@ impl Operating {
             lane: Some(lane),
             from: open.from,
             catch_up: open.catch_up.map(|at| (at, open.fronts)),
-            begins: open.begins.streams,
+            begins: open.begins,
             whole_from: open.whole_from,
             past_asked: Instant::now(),
             checked: open.checked,

@@ -1,14 +1,18 @@
 //! T4: how far the streams of a lane were published.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use platform::kafka::{Bound, KafkaError, OwnedRecord, read_committed};
-use shared_logic::contracts::stream::ProgressNoted;
+use shared_logic::contracts::stream::{ProgressNoted, Published};
 
 use super::source::Shared;
 
-/// Reads the partition of the progress topic up to its end, which is asked for first: what a consumer takes for the end is no proof.
-/// The broker ends no transaction of a fenced producer later, so nothing is missed after a producer was started.
+/// The newest progress of each stream of a lane, by name; streams that the catalog no longer has among them.
+pub type Progress = BTreeMap<String, Published>;
+
+/// Gives what the partition of the progress topic says, up to its end, which is asked for first: what a consumer takes for the end is no
+/// proof. The broker ends no transaction of a fenced producer later, so nothing is missed after a producer was started.
 ///
 /// # Errors
 /// If Kafka does not answer.
@@ -26,6 +30,6 @@ pub async fn read(shared: &Shared, partition: i32) -> Result<ProgressNoted, Kafk
         noted.take(record.key.as_deref(), record.payload.as_deref());
     };
     read_committed(&shared.kafka, &topic, partition, start, end, visit).await?;
-    let progress = std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(progress)
+    let noted = std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(noted)
 }

@@ -18,7 +18,7 @@ use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Writt
 use platform::settings::Streams;
 use platform::task::joined;
 use shared_logic::contracts::stream::{
-    Definitions, ProgressKey, ProgressNoted, Published, late_headers, mark_headers, output_headers,
+    Definitions, ProgressKey, Published, late_headers, mark_headers, output_headers,
 };
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark, Tally};
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use self::counted::{Counted, counted};
 use super::open_at::Changes;
 use super::parcel::{Most, Parcel, Parcels};
-use super::progress;
+use super::progress::{self, Progress};
 use super::source::Shared;
 
 /// How often a lane looks at least what there is to do beside transactions: a snapshot, or a producer that has become idle.
@@ -54,7 +54,7 @@ pub struct Publisher {
     partitions: i32,
     output_partitions: Vec<i32>,
     /// What is published, as far as this lane knows.
-    progress: ProgressNoted,
+    progress: Progress,
     changes: Changes,
     parcels: Parcels,
     /// Where the last transaction ended.
@@ -95,7 +95,7 @@ struct Waiting {
 /// A transaction that took effect.
 struct Committed {
     producer: TransactionalProducer,
-    progress: ProgressNoted,
+    progress: Progress,
     took: Duration,
     marked: Option<Marked>,
     /// By stream.
@@ -109,7 +109,7 @@ impl Publisher {
         id: PartitionId,
         partitions: i32,
         output_partitions: Vec<i32>,
-        progress: ProgressNoted,
+        progress: Progress,
         changes: Changes,
         start: Parcel,
     ) -> Publisher {
@@ -189,14 +189,14 @@ impl Publisher {
     /// The smallest offset that is not published; `None` before anything is.
     pub fn published(&self) -> Option<i64> {
         let streams = self.shared.plan.streams().iter();
-        let positions = streams.map(|stream| self.progress.published.get(&stream.name).filter(|known| known.log == self.id.log));
+        let positions = streams.map(|stream| self.progress.get(&stream.name).filter(|known| known.log == self.id.log));
         positions.map(|known| known.map(|known| known.position.offset)).min().flatten()
     }
 
     /// The definitions that its streams were published by last.
     pub fn definitions(&self) -> Definitions {
         let streams = self.shared.plan.streams().iter();
-        let known = streams.filter_map(|stream| self.progress.published.get_key_value(&stream.name));
+        let known = streams.filter_map(|stream| self.progress.get_key_value(&stream.name));
         known.map(|(name, published)| (name.clone(), published.definition.clone())).collect()
     }
 
@@ -210,7 +210,8 @@ impl Publisher {
     pub fn grown(&self) -> Option<String> {
         let (streams, seen) = (self.shared.plan.streams(), self.shared.partitions.borrow());
         let rekeyed = streams.iter().zip(&self.output_partitions).filter(|(stream, _)| stream.rekeys);
-        let source = streams.iter().any(|stream| !stream.groups_meet).then_some((&self.shared.source.topic, self.partitions));
+        let source =
+            streams.iter().any(|stream| !stream.groups_meet).then_some((&self.shared.source.topic, self.partitions));
         let known = rekeyed.map(|(stream, partitions)| (&stream.topic, *partitions)).chain(source);
         grown(known, &seen)
     }
@@ -336,7 +337,7 @@ impl Publisher {
     }
 
     /// The records of a transaction, and what is published once it has taken effect.
-    fn transaction(&self, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, ProgressNoted) {
+    fn transaction(&self, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, Progress) {
         let streams = self.shared.plan.streams();
         let topics: Vec<(Arc<str>, Arc<str>)> =
             streams.iter().map(|stream| (stream.topic.as_str().into(), stream.late_topic.as_str().into())).collect();
@@ -368,12 +369,11 @@ impl Publisher {
             payload,
             headers: Vec::new(),
         };
-        let mut progress = self.progress.clone();
         records.extend(self.changes.noted.iter().map(|(key, changed)| noted(key, Some(changed.to_bytes()))));
-        progress.changes.extend(self.changes.noted.iter().cloned());
+        let mut progress = self.progress.clone();
         for stream in &self.changes.removed {
             records.push(noted(&ProgressKey::Stream(stream.clone()), None));
-            progress.published.remove(stream);
+            progress.remove(stream);
         }
         for (at, (stream, position)) in streams.iter().zip(&parcel.positions).enumerate() {
             let published = Published {
@@ -386,7 +386,7 @@ impl Publisher {
                 full: self.full.clone(),
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), Some(published.to_bytes())));
-            progress.published.insert(stream.name.clone(), published);
+            progress.insert(stream.name.clone(), published);
         }
         (records, progress)
     }
@@ -434,18 +434,15 @@ impl Waiting {
 
 /// The first of some topics that has more partitions than were known.
 fn grown<'a>(mut known: impl Iterator<Item = (&'a String, i32)>, seen: &BTreeMap<String, i32>) -> Option<String> {
-    known.find(|(topic, partitions)| seen.get(*topic).is_some_and(|seen| seen > partitions)).map(|(topic, _)| topic.clone())
+    let has_grown = |(topic, partitions): &(&String, i32)| seen.get(*topic).is_some_and(|seen| seen > partitions);
+    known.find(has_grown).map(|(topic, _)| topic.clone())
 }
 
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
-async fn take_over(
-    shared: &Shared,
-    id: &PartitionId,
-    known: &ProgressNoted,
-) -> Result<TransactionalProducer, NotPublished> {
+async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
     failpoints::pass("streams::before_init");
     let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
-    if progress::read(shared, id.partition).await?.published == known.published {
+    if progress::read(shared, id.partition).await?.published == *known {
         return Ok(producer);
     }
     producer.close().await;

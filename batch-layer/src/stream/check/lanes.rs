@@ -80,7 +80,8 @@ pub(super) fn planned(
     planned.otherwise = Some((least.position.offset, least.fronts.clone()));
     let is_current = streams.iter().zip(&current).filter(|(_, published)| published.is_some());
     planned.streams = is_current.map(|((name, definition), _)| (name.clone(), definition.clone())).collect();
-    let incomplete = streams.iter().zip(&current).filter(|(_, published)| published.is_some_and(|known| known.incomplete));
+    let incomplete =
+        streams.iter().zip(&current).filter(|(_, published)| published.is_some_and(|known| known.incomplete));
     planned.incomplete = incomplete.map(|((name, _), _)| name.clone()).collect();
     let was_incomplete = |name: &String| checked.is_some_and(|checked| checked.incomplete.contains(name));
     planned.left_out =

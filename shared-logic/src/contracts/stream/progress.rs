@@ -183,9 +183,8 @@ impl ProgressNoted {
 
     /// Where a stream began in that log: where it was first decided since it last ended.
     fn begin_of(&self, stream: &str, log: &str) -> Option<i64> {
-        self.changes_of(stream, log).fold(None, |begin, (_, changed)| {
-            changed.to.is_some().then(|| begin.unwrap_or_else(|| changed.begin()))
-        })
+        self.changes_of(stream, log)
+            .fold(None, |begin, (_, changed)| changed.to.is_some().then(|| begin.unwrap_or_else(|| changed.begin())))
     }
 }
 
@@ -382,7 +381,8 @@ mod tests {
 
     #[test]
     fn a_change_inside_of_an_offset_leaves_that_offset_out() {
-        let at = |part| Changed { part, ..noted(&[("map", 20, true, None)]).changes.into_values().next().expect("one") };
+        let at =
+            |part| Changed { part, ..noted(&[("map", 20, true, None)]).changes.into_values().next().expect("one") };
         assert_eq!((at(false).first_whole(), at(true).first_whole()), (20, 21));
         let text = String::from_utf8(at(true).to_bytes()).expect("text");
         assert!(text.ends_with(r#""fronts":{},"part":true}"#), "{text}");

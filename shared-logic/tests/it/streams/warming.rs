@@ -106,8 +106,7 @@ proptest! {
     }
 }
 
-const ENDLESS: &str =
-    "[streams.a]\nfrom = \"s\"\nby = [\"user\"]\nsession = \"3s\"\nlateness = \"1s\"\n[streams.a.measures]\nn = \"count()\"\n";
+const ENDLESS: &str = "[streams.a]\nfrom = \"s\"\nby = [\"user\"]\nsession = \"3s\"\nlateness = \"1s\"\n[streams.a.measures]\nn = \"count()\"\n";
 const MAP: &str = "[streams.b]\nfrom = \"s\"\nwhere = \"n >= 0\"\n";
 
 #[test]
