@@ -8,6 +8,7 @@
 //! - `hashes`: the hashes of records that older builds archived (R12);
 //! - `older`: events that were archived before bytes were kept (R11);
 //! - `erased`: what is left of records that were erased;
+//! - `picked`: which columns of rows are read;
 //! - `record_rows`: records → rows, by day;
 //! - `scan`: rows → events, read a part at a time;
 //! - `witnesses`: rows → what lay at an offset (R12);
@@ -20,6 +21,7 @@ pub(crate) mod erased;
 pub(crate) mod hashes;
 pub(crate) mod lives;
 mod older;
+pub(crate) mod picked;
 mod places;
 pub(crate) mod record_rows;
 pub(crate) mod records;

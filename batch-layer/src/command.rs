@@ -14,18 +14,19 @@ use clap::{Parser, Subcommand};
 use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
-use platform::terminal::{self, StatusLine};
 use shared_logic::catalog::Catalog;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use crate::erase;
-use crate::erase::command::{EraseArgs, ErasuresArgs};
-use crate::import::command::{self as imports, ImportArgs, ImportsArgs};
+use crate::erase::command::EraseArgs;
+use crate::import::command::{self as imports, ImportArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
+use crate::schedule::Done;
 use crate::stream::backtest::command::{BacktestArgs, backtest};
+use crate::table::command::{TableArgs, table};
 
 /// The exit code of `schedule --once` if nothing failed, and a view waits.
 const WAITING: u8 = 3;
@@ -49,10 +50,10 @@ enum Command {
     Init,
     /// Archives every source until a signal stops it
     Archive,
-    /// Counts what is new once, finishes rebuilds, and commits views and cuts
+    /// Counts what is new once, finishes rebuilds, commits views and cuts, and materialises tables
     ///
-    /// Prints a line for each metric on standard output. If one fails, the others are reconciled all the same, and the exit code
-    /// is 1.
+    /// Prints a line for each metric and each table on standard output. If one fails, the others are reconciled all the same, and the
+    /// exit code is 1.
     #[command(after_help = "Examples:
   batch-layer reconcile
   batch-layer reconcile --output json | jq -r 'select(.outcome == \"failed\").error'")]
@@ -84,11 +85,9 @@ enum Command {
     },
     /// Erases the events that a condition selects: from archive, views, live counters and answers
     Erase(EraseArgs),
-    /// Lists the erasures that the archives remember, and how far each has come
-    Erasures(ErasuresArgs),
     Import(ImportArgs),
-    Imports(ImportsArgs),
     Backtest(BacktestArgs),
+    Table(TableArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
     Resume(repair::ResumeArgs),
@@ -101,11 +100,20 @@ enum Command {
     /// Moved to `braid lost`
     #[command(hide = true)]
     Lost(Moved),
+    /// Moved to `braid erasures`
+    #[command(hide = true)]
+    Erasures(Moved),
+    /// Moved to `braid imports`
+    #[command(hide = true)]
+    Imports(Moved),
 }
 
 /// Which tables are tidied up, and whether really.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  batch-layer maintain --dry-run\n  batch-layer maintain views page_views")]
+#[command(after_help = "Examples:
+  batch-layer maintain --dry-run
+  batch-layer maintain views page_views
+  batch-layer maintain --output json")]
 struct Maintain {
     /// Sources, whose archives are maintained, and metrics, whose views are; all of them without any
     #[arg(value_name = "SOURCE|METRIC")]
@@ -113,6 +121,9 @@ struct Maintain {
     /// Only says what would be done
     #[arg(long)]
     dry_run: bool,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// The arguments of a command that moved to `braid`. The old names work for one more release.
@@ -154,19 +165,20 @@ async fn run() -> anyhow::Result<ExitCode> {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             let stop = CancellationToken::new();
-            let reconciled = shown(&reconciler, reconciler.reconcile_to_the_end(&stop)).await;
+            let reconciled = reconciler.progress().shown(reconciler.reconcile_to_the_end(&stop)).await;
             none_failed(output.print_reconciled(&reconciled))
         }
-        Command::Maintain(Maintain { names, dry_run }) => {
+        Command::Maintain(Maintain { names, dry_run, output }) => {
             let reconciler = Reconciler::new(settings, &storage, &catalog);
             if !dry_run {
                 storage.check().await?;
             }
             let pass = Pass { names: &names, dry_run, now_us: platform::clock::now_us() };
-            for report in crate::maintenance::run(&reconciler, pass, &CancellationToken::new()).await? {
-                println!("{report}");
+            let stop = CancellationToken::new();
+            match reconciler.progress().shown(crate::maintenance::run(&reconciler, pass, &stop)).await {
+                Err(error) if output == Output::Text => Err(error.into()),
+                maintained => none_failed(output.print(&Done::Maintained(maintained))),
             }
-            Ok(())
         }
         Command::Schedule { once: true, output } => {
             storage.check().await?;
@@ -176,7 +188,7 @@ async fn run() -> anyhow::Result<ExitCode> {
                 failed += output.print(done);
                 is_waiting |= done.is_waiting();
             });
-            shown(&reconciler, due).await?;
+            reconciler.progress().shown(due).await?;
             none_failed(failed)?;
             return Ok(if is_waiting { ExitCode::from(WAITING) } else { ExitCode::SUCCESS });
         }
@@ -187,27 +199,21 @@ async fn run() -> anyhow::Result<ExitCode> {
             Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
         }
         Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
-        Command::Erasures(args) => erase::command::erasures(args, &storage, &catalog).await,
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
-        Command::Imports(args) => imports::list(args, &storage, &catalog).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
+        Command::Table(args) => table(args, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);
-            shown(&reconciler, repair::rebuild(args, &reconciler)).await
+            reconciler.progress().shown(repair::rebuild(args, &reconciler)).await
         }
         Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
         Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
-        Command::Status(_) | Command::Close(_) | Command::Lost(_) => unreachable!("`braid` runs commands that moved"),
+        Command::Status(_) | Command::Close(_) | Command::Lost(_) | Command::Erasures(_) | Command::Imports(_) => {
+            unreachable!("`braid` runs commands that moved")
+        }
     };
     done.map(|()| ExitCode::SUCCESS)
-}
-
-/// Shows on a terminal how far the work has come.
-async fn shown<F: Future>(reconciler: &Reconciler, work: F) -> F::Output {
-    let progress = reconciler.progress();
-    let line = StatusLine::new(terminal::width(&std::io::stderr()));
-    line.beside(work, || progress.borrow().to_string()).await
 }
 
 fn none_failed(failed: usize) -> anyhow::Result<()> {
@@ -222,6 +228,8 @@ impl Command {
             Command::Status(_) => Some("status"),
             Command::Close(_) => Some("close"),
             Command::Lost(_) => Some("lost"),
+            Command::Erasures(_) => Some("erasures"),
+            Command::Imports(_) => Some("imports"),
             _ => None,
         }
     }
@@ -252,6 +260,17 @@ mod tests {
         assert_eq!(parsed("batch-layer schedule --once --output json"), Ok(()));
         assert_eq!(parsed("batch-layer schedule"), Ok(()));
         assert_eq!(parsed("batch-layer schedule --output json"), Err(ErrorKind::MissingRequiredArgument));
+    }
+
+    #[test]
+    fn lists_are_braids_and_their_old_names_say_so() {
+        for (line, moved_to) in [
+            ("batch-layer erasures views --output json", Some("erasures")),
+            ("batch-layer imports views", Some("imports")),
+            ("batch-layer maintain --output json", None),
+        ] {
+            assert_eq!(Args::try_parse_from(line.split(' ')).expect("valid").command.moved_to(), moved_to, "{line}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
 //! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
-//! Snapshots of what lanes remember are removed.
+//! Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -37,12 +37,13 @@ use platform::task::Backoff;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
-use storage::{Archive, Schemas, Storage};
+use storage::{Archive, BacktestNotKept, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::commits::TakingOut;
+use crate::progress::Progress;
 use crate::reconcile::{Outcome, ReconcileError, Reconciler, Report};
 use crate::rows::RowsError;
 
@@ -83,6 +84,9 @@ pub enum EraseError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A backtest that may name the person was not emptied.
+    #[error(transparent)]
+    Backtest(#[from] BacktestNotKept),
     /// The events are erased from the archive, and answers still count them.
     #[error("the events are erased from the archive, but answers count them until a reconcile succeeds")]
     NotReconciled(#[from] ReconcileError),
@@ -103,6 +107,8 @@ pub struct Eraser<'a> {
     condition: &'a Condition,
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
+    goes_on: bool,
+    progress: Progress,
 }
 
 impl<'a> Eraser<'a> {
@@ -115,7 +121,18 @@ impl<'a> Eraser<'a> {
         condition: &'a Condition,
         wait: Duration,
     ) -> Eraser<'a> {
-        Eraser { settings, storage, catalog, source, condition, wait }
+        let progress = Progress::new("waiting for the archive");
+        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, progress }
+    }
+
+    /// The same, where streams over the source that have the fields of the condition are erased as well, by erasers of their own.
+    pub fn going_on(self, goes_on: bool) -> Eraser<'a> {
+        Eraser { goes_on, ..self }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Counts what would be erased by now, and changes nothing.
@@ -140,9 +157,10 @@ impl<'a> Eraser<'a> {
         let taken_out = self.taking_out().run(&mut archive).await?;
         let mut report = self.report(&archive, taken_out, behind).await;
         let known = archive.facts().erasure(self.condition.id()).cloned();
-        if known.is_some() {
+        if let Some(known) = &known {
             // Lanes without a snapshot read the past again.
             archive.remove_all_snapshots().await?;
+            report.backtests = self.storage.forget_backtests(&self.source.name, known).await?;
         }
         // What has taken out nothing and is noted all the same, as it could not look at everything, changes no answer.
         if known.is_some_and(|known| !known.parts.is_empty()) {
@@ -164,7 +182,7 @@ impl<'a> Eraser<'a> {
     fn taking_out(&self) -> TakingOut<'_> {
         let registry = Registry::new(&self.settings.registry);
         let schemas = Schemas::new(self.storage, &self.source.name, &registry);
-        TakingOut::new(self.source, schemas, self.condition, FILES_MAX)
+        TakingOut::new(self.source, schemas, self.condition, FILES_MAX).saying(&self.progress)
     }
 
     /// Waits until the archive holds what had arrived. Returns which partitions it does not hold so far by then: events there are
@@ -186,7 +204,7 @@ impl<'a> Eraser<'a> {
 
     /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
     async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
-        let reconciler = Reconciler::new(self.settings, self.storage, self.catalog);
+        let reconciler = Reconciler::new(self.settings, self.storage, self.catalog).saying(&self.progress);
         let version = &self.catalog.deployment.version;
         let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
         // Each reconcile may leave a slice.
@@ -222,7 +240,7 @@ impl<'a> Eraser<'a> {
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {
         let topic = self.topic().await;
         let report = EraseReport::new(self.source, self.condition, taken_out, behind, &archive.facts(), topic);
-        report.with_streams(self.catalog, self.source, self.condition)
+        report.with_streams(self.catalog, self.source, self.condition, self.goes_on)
     }
 
     /// What Kafka says of how long it keeps the records; nothing if it does not say.

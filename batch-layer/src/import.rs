@@ -38,6 +38,7 @@ use tracing::{info, warn};
 
 use self::decoding::{Decoding, Tally};
 use crate::archive::{self, commit};
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 pub use self::report::{Imported, Outcome, RejectedRows};
@@ -60,6 +61,12 @@ pub enum ImportError {
     /// The file lies in an S3 bucket, and was not found there.
     #[error(transparent)]
     InS3(#[from] S3FileError),
+    /// The address names no file of this machine.
+    #[error("{address} names no file on this machine: an address of one is file:///path")]
+    NotOnDisk {
+        /// The address.
+        address: String,
+    },
     /// The archive could not be read or written.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -92,12 +99,19 @@ pub struct Importer {
     settings: settings::Archive,
     storage: Storage,
     source: Source,
+    progress: Progress,
 }
 
 impl Importer {
     /// Nothing is opened yet.
     pub fn new(settings: &Settings, storage: &Storage, source: &Source) -> Importer {
-        Importer { settings: settings.archive.clone(), storage: storage.clone(), source: source.clone() }
+        let (settings, progress) = (settings.archive.clone(), Progress::new("looking for the files"));
+        Importer { settings, storage: storage.clone(), source: source.clone(), progress }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Decodes a file, and changes nothing.
@@ -106,6 +120,7 @@ impl Importer {
     /// If the file cannot be read, or its format does not fit the source's.
     pub async fn try_out(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
         let started = Instant::now();
+        self.progress.say(format_args!("decoding {}", file.name()));
         let log = import_log(digest(file).await?);
         let decoding = self.begin(file, args, &log).await?;
         let tally = task::blocking(move || decoding.judge()).await?;
@@ -119,6 +134,7 @@ impl Importer {
     /// If the file cannot be read, its format does not fit the source's, or the archive cannot be read or written.
     pub async fn import(&self, file: &InputFile, args: &RowArgs) -> Result<Imported, ImportError> {
         let started = Instant::now();
+        self.progress.say(format_args!("reading {}", file.name()));
         let digest = digest(file).await?;
         let log = import_log(digest);
         let mut archive = self.archive().await?;
@@ -174,6 +190,7 @@ impl Importer {
             if rows.len() == 0 {
                 return Ok(Written { tally: decoding.tally, files, listed_us });
             }
+            self.progress.say(format_args!("{}: {} rows", file.name(), decoding.tally.rows));
             if logged.elapsed() >= LOG_EVERY {
                 info!(file = file.name(), rows = decoding.tally.rows, "importing");
                 logged = Instant::now();

@@ -56,7 +56,10 @@ pub async fn run(
     }
     streams::create(&topics, catalog, kafka.request_timeout).await?;
     for source in catalog.sources.values() {
-        check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
+        // Of a table, nothing is counted from a cut on.
+        if !source.is_table {
+            check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
+        }
         crate::archive::create(storage, source).await?;
     }
     for metric in catalog.metrics.values() {
@@ -71,7 +74,7 @@ async fn create_topic(topics: &Topics, catalog: &Catalog, source: &Source) -> Re
     if topics.describe(&source.topic).await?.is_none() {
         info!(topic = source.topic, partitions = source.partitions, "creating the topic");
         let partitions = i32::try_from(source.partitions).expect("a checked catalog names at most 10,000");
-        topics.create(&source.topic, partitions, &source_config(catalog, &source.name)).await?;
+        topics.create(&source.topic, partitions, &source_config(catalog, source)).await?;
     }
     Ok(())
 }

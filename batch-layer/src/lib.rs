@@ -5,6 +5,7 @@
 //! - [`reconcile`]: archive → batch views, rows and cut in one commit (`cut` → `identities` → `plan` → `day` → `commit`);
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`stream`]: archived records → what streams decide of them: to check what was written, and to try a definition out;
+//! - [`table`](mod@table): archived changes → the rows that they leave (`gathered` → `settled` → `materialise`);
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
 //! - [`audit`]: compares a view with the archived records of one key;
@@ -12,7 +13,7 @@
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
 //! - [`import`]: files → the archive, each as a log of its own;
 //! - [`init`]: creates topics and tables before anything else starts; [`topics`]: what is wrong with topics that exist;
-//! - [`command`]: the command line, and `output`: whether it prints for a person or for a program.
+//! - [`command`]: the command line; `output`: whether it prints for a person or for a program; `progress`: how far long work has come.
 
 pub mod archive;
 mod archive_rows;
@@ -24,11 +25,14 @@ pub mod import;
 pub mod init;
 pub mod maintenance;
 mod output;
+mod progress;
 pub mod reconcile;
 pub mod rejected;
 mod rows;
 pub mod schedule;
 pub mod stream;
+pub mod table;
 pub mod topics;
 
+pub use progress::Progress;
 pub use rows::RowsError;

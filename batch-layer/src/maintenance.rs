@@ -123,16 +123,19 @@ pub async fn run(
             false
         }
     };
+    let progress = reconciler.progress();
     let mut lacking = BTreeSet::new();
     // Views first: an archive retires only what no view holds any more from the index of identities.
     for metric in catalog.metrics.values() {
         let table = shared_logic::contracts::batch_view::path(&catalog.deployment.version, &metric.name);
+        progress.say(format_args!("looking at {table}"));
         if !is_asked(&metric.name) || !note(table, view(reconciler, metric, pass, stop).await) {
             lacking.insert(&metric.source);
         }
     }
     for source in catalog.sources.values().filter(|source| is_asked(&source.name)) {
         let table = shared_logic::contracts::archive::path(&source.name);
+        progress.say(format_args!("looking at {table}"));
         let is_last = !lacking.contains(&source.name);
         note(table, archive(reconciler, source, pass, is_last, stop).await);
     }

@@ -26,7 +26,8 @@
 //! - `retired`: what can still be done with days whose rows are retired;
 //! - `rollback`: files, cut and definition of an older version, for an operator, and a pause;
 //! - `over`: which logs no process has to ask for any more (R6);
-//! - `streams`: whether the streams over a source are what their definitions decide.
+//! - `streams`: whether the streams over a source are what their definitions decide;
+//! - `tables`: the table that a source is, materialised.
 //!
 //! Besides these, `view` is the table of a batch view, `progress` says how far it has come, `report` what was done, and `error` what
 //! failed.
@@ -52,6 +53,7 @@ mod rollback;
 mod shards;
 mod slices;
 mod streams;
+mod tables;
 mod touched;
 pub(crate) mod view;
 
@@ -70,7 +72,7 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -82,10 +84,10 @@ use self::shards::Shards;
 use self::slices::Slices;
 
 use crate::archive_rows::witnesses::Records;
+use crate::progress::Progress;
 
 pub use self::asked::{Request, RetiredDays};
 pub use self::error::{DayError, MetricError, ReconcileError, RepairError, SourceError};
-pub use self::progress::Progress;
 pub use self::report::{Changed, Outcome, Reconciled, Report, Work};
 pub use self::rollback::{OlderVersion, RolledBack};
 
@@ -113,7 +115,7 @@ pub struct Reconciler {
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
     /// How far it has come.
-    progress: watch::Sender<Progress>,
+    progress: Progress,
     /// The setting `store.log_retention`.
     log_retention: Duration,
 }
@@ -132,7 +134,7 @@ impl Reconciler {
             registry: Registry::new(&settings.registry),
             max_slices: settings.speed.max_slices,
             checkpoint_every: settings.archive.checkpoint_every,
-            progress: watch::Sender::new(Progress::default()),
+            progress: Progress::new("looking for what is new"),
             log_retention: settings.store.log_retention.get(),
         }
     }
@@ -155,9 +157,9 @@ impl Reconciler {
 
     /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
     /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. Streams are checked with the
-    /// source that they read. From `stop` on it no longer waits for the archive, and takes the slices that are archived.
+    /// source that they read, and tables are materialised behind that. From `stop` on it no longer waits for the archive, and takes the slices that are archived.
     pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
-        let Reconciled { mut reports, mut failed } = Reconciled::default();
+        let Reconciled { mut reports, mut tables, mut failed } = Reconciled::default();
         let mut others = Vec::new();
         for source in self.catalog.sources.values() {
             let asked = self.ask_streams(source).await;
@@ -181,6 +183,10 @@ impl Reconciler {
                 Err(error) => failed.push(ReconcileError::of_source(&source.name, error)),
             }
             self.check_streams(source, asked, stop).await;
+            match self.materialise(source).await {
+                Ok(materialised) => tables.extend(materialised),
+                Err(error) => failed.push(error),
+            }
         }
         let turn = Turn::new(&self.settings, stop);
         for (prepared, rebuilds) in &mut others {
@@ -196,7 +202,7 @@ impl Reconciler {
             self.note_over(prepared).await;
             self.follow_erasures(prepared).await;
         }
-        Reconciled { reports, failed }
+        Reconciled { reports, tables, failed }
     }
 
     /// Rotates the shards of a source, and waits until the archive covers their new slices. Returns `None` if nothing was ever

@@ -88,6 +88,8 @@ pub enum Verdict {
     Rejected(String),
     /// A mark of a stream, which is no event and no reject.
     Mark,
+    /// A delete of a table, which is no row and no reject.
+    Delete,
     /// The bytes were not kept.
     NotKept,
     /// Nothing is left of it but its place.
@@ -177,8 +179,9 @@ impl<'a> RecordLook<'a> {
             self.schemas.clone().teach_all(&mut decoder, &named).await?;
         }
         let mut columns = Columns::new(self.source, |_| true, 1);
-        match decoder.decode(payload, record.timestamp_us) {
+        match decoder.decode_keyed(record.key.as_deref(), payload, record.timestamp_us) {
             Ok(event) => columns.push(&event),
+            Err(rejected) if rejected.reason == Reason::Delete => return Ok(Verdict::Delete),
             Err(rejected) if !rejected.reason.is_reject() => return Ok(Verdict::Mark),
             Err(rejected) => return Ok(Verdict::Rejected(rejected.text(&self.source.fields))),
         }

@@ -1,7 +1,7 @@
 //! Rows of tables, computed by Polars on threads that may block.
 
 use platform::store::StoreError;
-use polars::prelude::PolarsResult;
+use polars::prelude::{DataFrame, DataType, PolarsResult};
 use storage::SchemaError;
 use tokio::task::JoinError;
 
@@ -36,4 +36,18 @@ pub(crate) async fn compute<T: Send + 'static>(
     let computed = tokio::task::spawn_blocking(work).await;
     let computed = computed.map_err(|source| RowsError::Thread { operation, table: table(), source })?;
     Ok(computed.map_err(|source| StoreError::Frame { operation, table: table(), source })?)
+}
+
+/// How much memory rows take, about.
+pub(crate) fn bytes_of(rows: &DataFrame) -> PolarsResult<usize> {
+    let mut bytes = 0;
+    for column in rows.columns() {
+        let content: usize = match column.dtype() {
+            DataType::String => column.str()?.iter().flatten().map(str::len).sum(),
+            DataType::Binary => column.binary()?.iter().flatten().map(<[u8]>::len).sum(),
+            _ => 0,
+        };
+        bytes += content + 16 * rows.height();
+    }
+    Ok(bytes)
 }

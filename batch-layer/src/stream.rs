@@ -1,6 +1,6 @@
 //! Streams on the batch side: the operators of the speed layer's lanes, run over archived records.
 //!
-//! - `picked`, `held`: the columns and files of an archive;
+//! - `held`: the files of an archive;
 //! - `records`: its rows → the records of a partition in the order of their offsets;
 //! - `replay`: records → lanes (T2, T6, T8);
 //! - `written`: the archived outputs of a stream;
@@ -14,7 +14,6 @@
 pub mod backtest;
 mod check;
 mod held;
-mod picked;
 mod progress;
 mod records;
 mod replay;

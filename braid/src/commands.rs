@@ -8,6 +8,7 @@
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
 //!   hold;
+//! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`completions`] teaches a shell these commands.
 
@@ -15,7 +16,9 @@ pub mod audit;
 pub mod catalog;
 pub mod close;
 pub mod completions;
+pub mod erasures;
 pub mod health;
+pub mod imports;
 pub mod init;
 pub mod lost;
 pub mod produce;

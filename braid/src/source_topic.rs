@@ -85,6 +85,6 @@ async fn ensure_exists(settings: &settings::Kafka, catalog: &Catalog, source: &S
         Err(error) => return Err(error).with_context(|| format!("no Kafka at {}", settings.brokers)),
     }
     let partitions = i32::try_from(source.partitions).unwrap_or(i32::MAX);
-    let created = topics.create(topic, partitions, &source_config(catalog, &source.name)).await;
+    let created = topics.create(topic, partitions, &source_config(catalog, source)).await;
     created.with_context(|| format!("no topic {topic} at {}", settings.brokers))
 }

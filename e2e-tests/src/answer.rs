@@ -17,6 +17,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// The columns that were asked for.
     pub key: Map<String, Value>,
+    /// From when on it speaks, RFC 3339; `None`: from the first event on.
+    pub from: Option<String>,
     /// Merged measures and derived values; a total has them.
     #[serde(default)]
     pub values: Map<String, Value>,

@@ -90,9 +90,9 @@ fn read_table(table: &Path) -> Result<Archive> {
     let mut archive = Archive::default();
     for file in active_files(table)? {
         let path = PlRefPath::try_from_path(&table.join(&file))?;
-        // A mark of a stream is no reject; where there is no error, the comparison is null.
-        let columns =
-            [col("_log"), col("_partition"), col("_offset"), col("_error").neq(lit("mark")).alias("rejected")];
+        // A mark of a stream and a delete of a table are no rejects; where there is no error, the comparison is null.
+        let rejected = col("_error").neq(lit("mark")).and(col("_error").neq(lit("delete"))).alias("rejected");
+        let columns = [col("_log"), col("_partition"), col("_offset"), rejected];
         let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(columns).collect()?;
         let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
         let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);

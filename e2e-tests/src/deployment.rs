@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use test_kit::{DEADLINE, Process};
 
 use crate::answer::Client;
 use crate::binaries::binary;
+use crate::scenario::now_us;
 
 /// What runs all the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +129,22 @@ impl Deployment {
         self.store_folder.join(&self.name)
     }
 
+    /// Makes it so many seconds later by the store's clock: the newest entry of that table's log was written then.
+    pub fn make_late(&self, table: &str, by_s: i64) -> Result<()> {
+        let log = self.store().join(table).join("_delta_log");
+        let mut newest = None;
+        for entry in std::fs::read_dir(&log)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                newest = newest.max(Some(path));
+            }
+        }
+        let newest = newest.with_context(|| format!("{} has no entry", log.display()))?;
+        let late_us = now_us() + by_s * 1_000_000;
+        let late = UNIX_EPOCH + Duration::from_micros(late_us.unsigned_abs());
+        Ok(std::fs::File::options().append(true).open(newest)?.set_modified(late)?)
+    }
+
     /// The file of the catalog.
     pub fn catalog(&self) -> PathBuf {
         self.dir.join("catalog.toml")
@@ -237,20 +254,23 @@ impl Deployment {
 
     /// Runs the `braid` tool to its end.
     pub async fn braid(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
-        let mut command = Command::new(binary("braid")?);
-        command.args(arguments);
-        let process = self.spawn("braid", command, "")?;
+        let process = self.launch_braid(arguments)?;
         process.success(deadline).await?;
         process.output()
     }
 
     /// The same, however it ends: some commands end with 1 where something is wrong with what they show.
     pub async fn braid_says(&self, arguments: &[&str], deadline: Duration) -> Result<String> {
-        let mut command = Command::new(binary("braid")?);
-        command.args(arguments);
-        let process = self.spawn("braid", command, "")?;
+        let process = self.launch_braid(arguments)?;
         process.end(deadline).await?;
         process.output()
+    }
+
+    /// Starts the `braid` tool with those arguments.
+    pub fn launch_braid(&self, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(arguments);
+        self.spawn("braid", command, "")
     }
 
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {

@@ -25,6 +25,7 @@ pub mod naming;
 pub mod observer;
 pub mod oracle;
 mod places;
+pub mod printed;
 pub mod reach;
 pub mod registry;
 pub mod s3;

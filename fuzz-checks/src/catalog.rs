@@ -1,12 +1,12 @@
-//! Any text as a catalog: if it is accepted, every metric has a plan that runs, and every stream is a source; if it is refused, each
-//! mistake says where and why.
+//! Any text as a catalog: if it is accepted, every metric has a plan that runs, and every stream and table is a source; if it is
+//! refused, each mistake says where and why.
 
 use polars::prelude::{DataFrame, IntoLazy};
-use shared_logic::catalog::{Catalog, Metric, Mistake, Source};
+use shared_logic::catalog::{CHANGED_AT, Catalog, Metric, Mistake, Source};
 use shared_logic::decode::{Columns, Decoder};
 use shared_logic::format::FieldValue;
 use shared_logic::plan::{Plan, SourcePlan};
-use shared_logic::schema::{FieldType, Place, Step};
+use shared_logic::schema::{Field, FieldType, Place, Step};
 
 /// Parses a text as a catalog and checks the result.
 ///
@@ -21,7 +21,7 @@ pub fn catalog(text: &str) {
     }
 }
 
-/// Every metric has a plan that runs, and every stream is a source. Definitions do not depend on the layout of the file.
+/// Every metric has a plan that runs, and every stream and table is a source. Definitions do not depend on the layout of the file.
 fn accepted(text: &str, catalog: &Catalog) {
     // Added at the end, because a byte order mark may only stand first.
     let again = Catalog::parse(&format!("{text}\n# the same\n")).expect("a comment changes nothing");
@@ -41,6 +41,17 @@ fn accepted(text: &str, catalog: &Catalog) {
         assert!(source.key.iter().all(|key| source.field(key).is_some()), "records are keyed by a field");
         events(source);
     }
+    for (table, same) in catalog.tables.values().zip(again.tables.values()) {
+        assert_eq!(catalog.table_definition(table), again.table_definition(same), "a definition is stable");
+        let source = &catalog.sources[&table.name];
+        assert!(source.is_table && source.key.as_ref() == Some(&table.key) && source.topic == table.topic);
+        assert_eq!(source.fields.last().map(|field| field.name.as_str()), Some(CHANGED_AT));
+        let is_key = |field: &&Field| matches!(field.kind, FieldType::String | FieldType::Int) && !field.optional;
+        assert!(source.field(&table.key).filter(is_key).is_some(), "a key is there and has a text");
+        if is_possible(source) {
+            events(source);
+        }
+    }
     let counted = |source: &&Source| is_possible(source) && catalog.metrics_of(&source.name).next().is_some();
     catalog.sources.values().filter(counted).for_each(|source| run_together(catalog, source));
 }
@@ -56,7 +67,7 @@ fn is_possible(source: &Source) -> bool {
     }
     let steps = |place: &Place, name: &str| match place {
         Place::Path(steps) => steps.clone(),
-        Place::Own | Place::Joined(_) => vec![Step::Member(name.to_owned())],
+        Place::Own | Place::Joined(_) | Place::Record => vec![Step::Member(name.to_owned())],
     };
     let all: Vec<Vec<Step>> = source.fields.iter().map(|field| steps(&field.place, &field.name)).collect();
     let apart = |a: &[Step], b: &[Step]| {
@@ -107,7 +118,8 @@ fn events(source: &Source) -> DataFrame {
         };
         let values = source.fields.iter().map(|field| (everything || !field.optional).then(|| value(field.kind)));
         let payload = source.write(&values.collect::<Vec<_>>());
-        let event = decoder.decode(Some(&payload), None);
+        // A change has the time of its record; the age of another event is not judged without one.
+        let event = decoder.decode(Some(&payload), source.is_table.then_some(0));
         columns.push(
             &event.unwrap_or_else(|rejected| panic!("{} is {}", payload.escape_ascii(), rejected.text(&source.fields))),
         );

@@ -9,7 +9,7 @@ use shared_logic::identity::Identity;
 use shared_logic::rejection::{Reason, Rejected};
 
 /// ASCII's record separator.
-const SEPARATOR: u8 = 0x1e;
+pub(crate) const SEPARATOR: u8 = 0x1e;
 
 /// The timestamp of every record: 2026-04-24T09:30:00Z, in microseconds. The source's `max_age` and `max_ahead` leave an
 /// hour before and a minute behind it.
@@ -188,10 +188,12 @@ fn rejection(source: &Source, decoder: &Decoder, payload: &[u8], rejected: Rejec
         | Reason::UnknownSchema
         | Reason::NotAvro
         | Reason::NotProtobuf
+        | Reason::NotChange
         | Reason::WrongColumns => (false, source.format.reasons().contains(&reason)),
         Reason::MissingField | Reason::WrongType | Reason::OutOfRange | Reason::TooOld | Reason::TooFarAhead => {
             (true, true)
         }
+        Reason::WrongKey | Reason::Delete => (false, source.is_table),
         Reason::Mark => (false, source.is_stream),
     };
     assert!(of_the_format, "{reason} cannot happen in this format");

@@ -40,7 +40,7 @@ pub fn json(batch: &[u8]) {
 }
 
 /// What is JSON and serde_json refuses: numbers beyond a float, such as 1e400; many levels; and half a surrogate pair.
-fn allowed(error: &str) -> bool {
+pub(crate) fn allowed(error: &str) -> bool {
     let strict =
         ["number out of range", "recursion limit exceeded", "lone leading surrogate", "unexpected end of hex escape"];
     strict.iter().any(|known| error.starts_with(known))

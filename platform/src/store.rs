@@ -43,7 +43,7 @@ mod torn;
 
 use std::path::PathBuf;
 
-use deltalake::DeltaTableError;
+use deltalake::{DeltaTableError, Path};
 use polars::prelude::{PolarsError, Schema};
 use url::Url;
 
@@ -226,6 +226,24 @@ impl Store {
         }
         commit::create(&location, schema, partition).await?;
         Table::open(location).await?.ok_or_else(|| StoreError::Gone { table: path.to_owned() })
+    }
+
+    /// The names of the folders right below that path, which are those of tables there.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn folders(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let bad = |why: String| StoreError::BadUrl { url: self.root.to_string(), why };
+        let prefix = Path::from_url_path(format!("{}{path}", self.root.path()));
+        let prefix = prefix.map_err(|error| bad(error.to_string()))?;
+        let listed = self.medium.objects().list_with_delimiter(Some(&prefix)).await;
+        let listed = listed.map_err(|source| StoreError::File {
+            operation: "list folders of",
+            file: String::new(),
+            table: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(listed.common_prefixes.iter().filter_map(|folder| folder.filename().map(str::to_owned)).collect())
     }
 
     fn location(&self, path: &str) -> Result<Location, StoreError> {

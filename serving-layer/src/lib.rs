@@ -12,7 +12,7 @@
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
-//! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `requests` counts requests,
+//! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far tables are materialised, `requests` counts requests,
 //! `app` is what they all share, `server` listens and stops in order, and `command` is the command line.
 //!
 //! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
@@ -35,6 +35,7 @@ mod server;
 mod snapshot;
 mod speed_view;
 mod stream_read;
+mod table_notes;
 mod topics;
 mod versions;
 mod written;

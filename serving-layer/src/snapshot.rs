@@ -2,7 +2,7 @@
 //! snapshot from start to end, so view and cut belong together.
 //!
 //! The archives are read *after* the views. So a snapshot never knows an older archive than the one from which one of its views
-//! was computed. A view that takes long to load holds nothing up: until it is loaded, snapshots have the one before. While the store
+//! was computed. A view that takes long to read or to load holds nothing up: until it is loaded, snapshots have the one before. While the store
 //! cannot be read, the last known values stay. That is safe because a view's cut never falls: an
 //! old view needs slices that still exist, or the answer says that they are missing.
 //!

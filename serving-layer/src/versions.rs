@@ -19,6 +19,7 @@ use crate::redis_link::RedisLink;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{Access, LaneReader, StreamReader};
+use crate::table_notes::TableNotes;
 
 /// Every version that is served.
 pub(crate) struct Versions {
@@ -50,6 +51,8 @@ pub(crate) struct Version {
     pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) speed: SpeedView,
     pub(crate) reconciliations: ReconciliationTable,
+    /// How far tables are materialised.
+    pub(crate) tables: TableNotes,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
@@ -92,6 +95,7 @@ impl Version {
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
             reconciliations: ReconciliationTable::new(storage),
+            tables: TableNotes::new(&catalog, storage),
             catalog,
         }
     }

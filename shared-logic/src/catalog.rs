@@ -9,6 +9,7 @@
 //! - `deployment`: `[pipeline]`, the name and version of the deployment;
 //! - `schedule`: `[schedule]`, when jobs run;
 //! - `source`: `[sources.…]`, a topic and its fields;
+//! - `table`: `[tables.…]`, a topic of changes, and the rows that they leave;
 //! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
 //! - `metric`: `[metrics.…]`, what is counted of a source.
 //!
@@ -27,12 +28,13 @@ mod schedule;
 mod source;
 mod stream;
 mod stream_source;
+mod table;
 mod ticks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use definition::{PLAN_VERSION, STREAM_VERSION};
+pub use definition::{PLAN_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
@@ -44,6 +46,7 @@ pub use stream::{
     Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, RULE, Rule, SESSION_END,
     SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
+pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
 
 /// The checked content of one catalog file.
@@ -53,8 +56,10 @@ pub struct Catalog {
     pub deployment: Deployment,
     /// When jobs run.
     pub schedule: Schedule,
-    /// Sources by name, those that streams are among them.
+    /// Sources by name, those that tables and streams are among them.
     pub sources: BTreeMap<String, Source>,
+    /// Tables by name.
+    pub tables: BTreeMap<String, Table>,
     /// Streams by name.
     pub streams: BTreeMap<String, Stream>,
     /// Metrics by name.
@@ -104,6 +109,15 @@ impl Catalog {
         self.sources.values().filter(|source| !source.is_stream)
     }
 
+    /// The source of that name, whose records may come from a file: they are no changes of a table.
+    ///
+    /// # Errors
+    /// If there is none, Braid writes it itself, or it is a table.
+    pub fn importable(&self, name: &str) -> Result<&Source, NotAnInput> {
+        let source = self.input(name)?;
+        if source.is_table { Err(NotAnInput::Table { name: name.to_owned() }) } else { Ok(source) }
+    }
+
     /// The metrics over one source, in the order of their names.
     pub fn metrics_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Metric> + 'a {
         self.metrics.values().filter(move |metric| metric.source == source)
@@ -133,6 +147,14 @@ impl Catalog {
     /// If `stream` is of another catalog, so that this one has no such source.
     pub fn stream_definition(&self, stream: &Stream) -> DefinitionHash {
         definition::of_stream(&self.sources[&stream.from], stream)
+    }
+
+    /// The hash that names what the rows of a table of this catalog are.
+    ///
+    /// # Panics
+    /// If `table` is of another catalog, so that this one has no such source.
+    pub fn table_definition(&self, table: &Table) -> DefinitionHash {
+        definition::of_table(&self.sources[&table.name])
     }
 
     /// The hash that names what a metric of this catalog counts.

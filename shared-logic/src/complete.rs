@@ -8,9 +8,11 @@
 //!
 //! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
 //!
+//! - `erased`: whether an answer may count what was erased;
 //! - `standing`: what a snapshot needs and lacks; computed once, it judges any number of looks at the shards;
 //! - `held`: the range of event time that a view holds.
 
+mod erased;
 mod held;
 mod standing;
 
@@ -67,7 +69,7 @@ pub struct Verdict {
     pub from: Arc<BTreeMap<PartitionId, i64>>,
 }
 
-/// Something that arrived is in neither view, or cannot be proven to be in exactly one.
+/// Something that arrived is in neither view, or cannot be proven to be in exactly one; or something may be in one that was erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The partition that it concerns; `None`: the whole source.
@@ -91,6 +93,8 @@ pub enum Why {
     LogTruncated,
     /// The view does not include a file that was imported.
     ImportNotCounted,
+    /// Events were erased that the view was counted with, or that slices from its cut on hold.
+    ErasureNotApplied,
     /// No slice begins at the cut: the next reconcile aligns it.
     NoSliceAtCut {
         /// The cut.
@@ -153,6 +157,7 @@ impl Why {
             Why::NoShard => "no_shard",
             Why::LogTruncated => "log_truncated",
             Why::ImportNotCounted => "import_not_counted",
+            Why::ErasureNotApplied => "erasure_not_applied",
             Why::NoSliceAtCut { .. } => "no_slice_at_cut",
             Why::NotCountedSince { .. } => "not_counted_since",
             Why::Lost { .. } => "lost",
@@ -175,6 +180,9 @@ impl fmt::Display for Why {
                 "the log lost records that had been read, and went on from an older copy; the next reconcile finds out which",
             ),
             Why::ImportNotCounted => f.write_str("imported rows wait for the next reconcile"),
+            Why::ErasureNotApplied => f.write_str(
+                "events that were erased may still be counted; the next reconcile of the metric leaves them out, unless its view is paused",
+            ),
             Why::NoSliceAtCut { cut } => {
                 write!(f, "no slice of the speed view begins at the cut {cut}; the next reconcile of the metric aligns them")
             }

@@ -5,6 +5,7 @@
 //! - `batch_view`: the Delta batch view's columns, and the note with the cut that each of its commits carries (R1);
 //! - `reconciliation`: what is kept of each reconcile, the drift between the layers with it, and of each check of a stream;
 //! - `stream`: what lanes write to Kafka and keep beside the archive (T2, T3);
+//! - `table`: the Delta table of what changes have left, and the note with its offsets that each of its commits carries (B2);
 //! - `speed_view`: the shard in Redis, as pure functions (R2 to R5, R8), and the scripts that do the same there.
 
 pub mod archive;
@@ -13,3 +14,4 @@ pub mod batch_view;
 pub mod reconciliation;
 pub mod speed_view;
 pub mod stream;
+pub mod table;

@@ -5,17 +5,21 @@
 //! types them. Everything is judged in a fixed order: the bytes and their number, the document, the fields as declared, the
 //! event's age. What it says depends on the payload and the record's own timestamp alone.
 //!
-//! - `columns`: cells → a `DataFrame`.
+//! - `columns`: cells → a `DataFrame`;
+//! - `key`: the key of a table's record.
 
 mod columns;
+mod key;
 
 pub use columns::Columns;
+pub(crate) use key::RecordKey;
 
 use crate::catalog::Source;
 use crate::format::{Cell, FieldValue, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
 use crate::identity::{IdValue, Identity};
 use crate::rejection::{Reason, Rejected};
 use crate::schema::FieldType;
+use crate::time::{MAX_INSTANT_US, MIN_INSTANT_US};
 
 /// Decodes the records of one source. A clone knows the same schemas.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct Decoder {
     reader: Reader,
     event_id: Vec<usize>,
     event_time: usize,
+    /// How a table's records are keyed.
+    key: Option<RecordKey>,
     /// The current payload.
     record: Record,
 }
@@ -41,11 +47,15 @@ impl Decoder {
     /// A decoder for one source of a checked catalog.
     pub fn new(source: &Source) -> Decoder {
         let position = |name: &str| source.fields.iter().position(|field| field.name == name);
+        // A table's last field is the record's own time, which no payload holds.
+        let in_payloads = source.fields.len() - usize::from(source.is_table);
+        let reader = Reader::new(source.format, &source.fields[..in_payloads], &source.null, source.time_zone);
         Decoder {
             event_id: source.event_id.iter().filter_map(|name| position(name)).collect(),
             event_time: position(&source.event_time).expect("a checked catalog declares the event time"),
-            reader: Reader::new(source.format, &source.fields, &source.null, source.time_zone),
-            record: Record::new(source.fields.len()),
+            key: RecordKey::of(source),
+            record: Record::new(reader.tokens().max(source.fields.len())),
+            reader,
             source: source.clone(),
         }
     }
@@ -75,9 +85,29 @@ impl Decoder {
         self.reader.forget_schemas();
     }
 
+    /// Decodes one record with its key, which only tables look at: that of a change has to be the key of its row.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`]; and of a table, [`Reason::WrongKey`] where nothing else is wrong.
+    pub fn decode_keyed<'a>(
+        &'a mut self,
+        key: Option<&[u8]>,
+        payload: Option<&'a [u8]>,
+        record_time_us: Option<i64>,
+    ) -> Result<Event<'a>, Rejected> {
+        let Some((field, key)) = self.key.as_ref().map(|keyed| (keyed.field(), keyed.text(key))) else {
+            return self.decode(payload, record_time_us);
+        };
+        match self.decode(payload, record_time_us) {
+            Ok(event) if key.is_some() && event.text_of(field) == key => Ok(event),
+            Err(rejected) if key.is_some() || rejected.reason != Reason::Delete => Err(rejected),
+            Ok(_) | Err(_) => Err(Rejected::whole(Reason::WrongKey)),
+        }
+    }
+
     /// Decodes one record.
     ///
-    /// `payload` is the record's value (`None`: a tombstone, or a mark of a stream) and `record_time_us` its own Kafka timestamp, against which
+    /// `payload` is the record's value (`None`: a tombstone, a delete of a table, or a mark of a stream) and `record_time_us` its own Kafka timestamp, against which
     /// the event's age is judged (`None`: not judged).
     ///
     /// # Errors
@@ -89,6 +119,9 @@ impl Decoder {
     ) -> Result<Event<'a>, Rejected> {
         if payload.is_none() && self.source.is_stream {
             return Err(Rejected::whole(Reason::Mark));
+        }
+        if payload.is_none() && self.source.is_table {
+            return Err(self.delete(record_time_us));
         }
         let payload = payload.unwrap_or_default();
         if self.is_too_long(payload) {
@@ -115,13 +148,33 @@ impl Decoder {
         document: &'a [u8],
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
-        self.reader.read(document, &mut self.record)?;
+        let read = self.reader.read(document, &mut self.record);
+        if self.source.is_table {
+            read.map_err(
+                |rejected| if rejected.reason == Reason::Delete { self.delete(record_time_us) } else { rejected },
+            )?;
+            self.record.cells[self.event_time] = Cell::Int(self.record_time(record_time_us)?);
+        } else {
+            read?;
+        }
         let time_us = self.judge_age(record_time_us)?;
         Ok(Event { decoder: self, payload: document, time_us })
     }
 
     fn is_too_long(&self, payload: &[u8]) -> bool {
         payload.len() as u64 > self.source.max_record
+    }
+
+    /// What a record is that deletes a row of a table: a delete, if it has a time.
+    fn delete(&self, record_time_us: Option<i64>) -> Rejected {
+        self.record_time(record_time_us).err().unwrap_or(Rejected::whole(Reason::Delete))
+    }
+
+    /// The time of a change, which is its record's own.
+    fn record_time(&self, record_time_us: Option<i64>) -> Result<i64, Rejected> {
+        let time_us = record_time_us.ok_or(Rejected::at(Reason::MissingField, self.event_time))?;
+        let is_known = (MIN_INSTANT_US..MAX_INSTANT_US).contains(&time_us);
+        if is_known { Ok(time_us) } else { Err(Rejected::at(Reason::OutOfRange, self.event_time)) }
     }
 
     fn judge_age(&self, record_time_us: Option<i64>) -> Result<i64, Rejected> {
@@ -157,6 +210,11 @@ impl Event<'_> {
             Cell::Float(number) => FieldValue::Float(number),
             Cell::Bool(value) => FieldValue::Bool(value),
         })
+    }
+
+    /// The text of a key field, by its place among the source's fields: a text, or the digits of an integer.
+    fn text_of(&self, field: usize) -> Option<String> {
+        self.value(field).map(|value| value.to_string())
     }
 
     /// The value of a field that identifies the event, which a checked catalog declares as a required text or integer.

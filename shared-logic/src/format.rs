@@ -4,6 +4,7 @@
 //! its tokenizer, its typing of a token, and its writer.
 //!
 //! - `json`, `tsv`, `csv`, `combined`: the formats of texts;
+//! - `debezium`: changes of rows in JSON, which only tables read;
 //! - `avro`, `protobuf`: the formats of a schema registry, in builds with the feature `registry`;
 //! - `registered`: what these two share: a payload names the schema that it was written with;
 //! - `places`: where fields stand in payloads whose values have names;
@@ -17,6 +18,7 @@
 mod avro;
 mod combined;
 mod csv;
+mod debezium;
 mod instant;
 mod joined;
 mod json;
@@ -60,6 +62,8 @@ pub enum Format {
     Csv,
     /// The access log of Apache httpd and nginx, one line per record; fields are named like its columns.
     Combined,
+    /// One change of a row as Debezium writes it in JSON. Only tables have it.
+    Debezium,
     /// One datum of Apache Avro per record, framed for a schema registry.
     #[cfg(feature = "registry")]
     Avro,
@@ -128,7 +132,7 @@ impl Reader {
         Reader {
             format,
             fields: fields.to_vec(),
-            places: Places::of(fields),
+            places: format.codec().places(fields),
             null: null.to_vec(),
             time_zone,
             instants: fields.iter().map(|field| Instants::of(&field.instants)).collect(),
@@ -137,6 +141,11 @@ impl Reader {
             named: fields.iter().map(named).collect(),
             writers: Writers::default(),
         }
+    }
+
+    /// How many tokens of a payload it looks at.
+    pub(crate) fn tokens(&self) -> usize {
+        self.format.codec().tokens(self.fields.len())
     }
 
     /// The schema that a payload names and that this reader lacks.
@@ -194,10 +203,10 @@ pub enum FieldValue<'a> {
 }
 
 impl Format {
-    /// Every format. A new one is added here and in [`Format::codec`].
+    /// Every format of a source. A new one is added here and in [`Format::codec`].
     #[cfg(not(feature = "registry"))]
     pub const ALL: [Format; 4] = [Format::Json, Format::Tsv, Format::Csv, Format::Combined];
-    /// Every format. A new one is added here and in [`Format::codec`].
+    /// Every format of a source. A new one is added here and in [`Format::codec`].
     #[cfg(feature = "registry")]
     pub const ALL: [Format; 6] =
         [Format::Json, Format::Tsv, Format::Csv, Format::Combined, Format::Avro, Format::Protobuf];
@@ -211,6 +220,7 @@ impl Format {
             Format::Tsv => &tsv::Tsv,
             Format::Csv => &csv::Csv,
             Format::Combined => &combined::Combined,
+            Format::Debezium => &debezium::Debezium,
             #[cfg(feature = "registry")]
             Format::Avro => &avro::Avro,
             #[cfg(feature = "registry")]
@@ -311,6 +321,16 @@ trait Codec {
     /// See [`Format::named_columns`].
     fn named_columns(&self) -> &'static [NamedColumn] {
         &[]
+    }
+
+    /// Where the fields stand, if values have names.
+    fn places(&self, fields: &[Field]) -> Places {
+        Places::of(fields)
+    }
+
+    /// How many tokens [`Codec::tokenize`] fills: one per field, and those that are of the format's own.
+    fn tokens(&self, fields: usize) -> usize {
+        fields
     }
 
     /// The reasons with which [`Codec::tokenize`] fails.

@@ -8,8 +8,9 @@
 //! of the flow: [`catalog`] declares, [`decode`] turns bytes into columns, [`dedup`] removes repeated events, [`plan`] turns
 //! columns into [`partial`]s, [`merge`] merges the partials of both layers, [`cut`] and [`complete`] decide which offsets
 //! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
-//! [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`] compares what was written with what is
-//! decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that. [`contracts`] says how all of it is written down.
+//! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`]
+//! compares what was written with what is decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that.
+//! [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;
@@ -35,4 +36,5 @@ pub mod stream_check;
 pub mod stream_standing;
 pub mod stream_topics;
 mod suggest;
+pub mod table;
 pub mod time;

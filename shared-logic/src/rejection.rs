@@ -1,4 +1,5 @@
-//! Why a record was rejected: it cannot be decoded to an event of its source. A mark of a stream is none either, and no reject.
+//! Why a record was rejected: it cannot be decoded to an event of its source. A mark of a stream and a delete of a table are none
+//! either, and no rejects.
 
 use std::fmt;
 
@@ -26,6 +27,8 @@ pub enum Reason {
     NotAvro,
     /// The payload is not framed for a schema registry, or what it holds is not a message of the schema that it names.
     NotProtobuf,
+    /// The payload is no envelope of a change of one row: it lacks `op` or `after`, or its operation is another, such as a truncation.
+    NotChange,
     /// A line or row has another number of columns than the source has fields, a quote in the wrong place, or a second one
     /// behind it; or a line of an access log has another form.
     WrongColumns,
@@ -39,13 +42,17 @@ pub enum Reason {
     TooOld,
     /// The event is newer than its record by more than the source's `max_ahead`.
     TooFarAhead,
+    /// The record of a table has no key, or its key is not that of its row.
+    WrongKey,
+    /// The record deletes a row of a table: neither an event nor a reject.
+    Delete,
     /// The record is a mark, which a stream that re-keys has written between its outputs: neither an event nor a reject.
     Mark,
 }
 
 impl Reason {
     /// Every reason for which a record is a reject, in the order in which it is judged.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 16] = [
         Reason::Empty,
         Reason::TooLong,
         Reason::NotUtf8,
@@ -54,12 +61,14 @@ impl Reason {
         Reason::UnknownSchema,
         Reason::NotAvro,
         Reason::NotProtobuf,
+        Reason::NotChange,
         Reason::WrongColumns,
         Reason::MissingField,
         Reason::WrongType,
         Reason::OutOfRange,
         Reason::TooOld,
         Reason::TooFarAhead,
+        Reason::WrongKey,
     ];
 
     /// The reason's word in the archive, the API and telemetry.
@@ -73,19 +82,22 @@ impl Reason {
             Reason::UnknownSchema => "unknown_schema",
             Reason::NotAvro => "not_avro",
             Reason::NotProtobuf => "not_protobuf",
+            Reason::NotChange => "not_change",
             Reason::WrongColumns => "wrong_columns",
             Reason::MissingField => "missing_field",
             Reason::WrongType => "wrong_type",
             Reason::OutOfRange => "out_of_range",
             Reason::TooOld => "too_old",
             Reason::TooFarAhead => "too_far_ahead",
+            Reason::WrongKey => "wrong_key",
+            Reason::Delete => "delete",
             Reason::Mark => "mark",
         }
     }
 
     /// Whether a record for which this holds is a reject: counted, listed and shown as one.
     pub fn is_reject(self) -> bool {
-        self != Reason::Mark
+        !matches!(self, Reason::Mark | Reason::Delete)
     }
 }
 

@@ -27,9 +27,10 @@ impl Field {
         Field { name: name.to_owned(), kind, optional, place, instants, numbers: false }
     }
 
-    /// Whether a payload holds the field's value by itself. Otherwise it is put together from those of other fields.
+    /// Whether a payload holds the field's value by itself. Otherwise it is put together from those of other fields, or the record's own
+    /// timestamp.
     pub fn has_column(&self) -> bool {
-        !matches!(self.place, Place::Joined(_))
+        !matches!(self.place, Place::Joined(_) | Place::Record)
     }
 
     /// The name of its column, in formats with columns.
@@ -39,7 +40,7 @@ impl Field {
                 [Step::Member(name)] => name,
                 _ => &self.name,
             },
-            Place::Own | Place::Joined(_) => &self.name,
+            Place::Own | Place::Joined(_) | Place::Record => &self.name,
         }
     }
 }
@@ -55,6 +56,8 @@ pub enum Place {
     /// In the texts of these declared fields, in their order, with a blank between them: an instant whose date and time are two
     /// columns. Such a field has no column of its own, and stands behind all fields that have one.
     Joined(Vec<String>),
+    /// In no payload: it is the record's own timestamp. Only a table has such a field, and it is the last one.
+    Record,
 }
 
 /// One step from a value to a value inside of it.

@@ -79,9 +79,13 @@ pub fn keeps_time(catalog: &Catalog, source: &str) -> bool {
     catalog.streams_of(source).any(|stream| !matches!(stream.kind, StreamKind::Map(_)))
 }
 
-/// The configuration with which the topic of a source is created.
-pub fn source_config(catalog: &Catalog, source: &str) -> Vec<(&'static str, &'static str)> {
-    if keeps_time(catalog, source) { vec![(TIMESTAMP_TYPE, BROKERS_TIME)] } else { Vec::new() }
+/// The configuration with which the topic of a source of the catalog is created; what is not named stays as the broker has it.
+pub fn source_config(catalog: &Catalog, source: &Source) -> Vec<(&'static str, &'static str)> {
+    let mut config = source.topic_config().to_vec();
+    if keeps_time(catalog, &source.name) {
+        config.push((TIMESTAMP_TYPE, BROKERS_TIME));
+    }
+    config
 }
 
 /// How much of the log a lane has to read again that has lost its snapshots: the most that a stream over the source remembers, with its
@@ -163,6 +167,10 @@ events = "count()"
 [streams.copied]
 from = "by_n"
 where = "n > 0"
+[tables.users]
+key = "user"
+[tables.users.fields]
+user = "string"
 "#;
 
     fn catalog() -> Catalog {
@@ -224,8 +232,10 @@ where = "n > 0"
             assert_eq!(created.get(CLEANUP_POLICY).is_some_and(|policy| policy == "compact"), is_progress);
             assert_eq!(created.get(TIMESTAMP_TYPE).is_some_and(|kind| kind == BROKERS_TIME), !is_progress);
         }
-        assert_eq!(source_config(&catalog, "s"), [(TIMESTAMP_TYPE, BROKERS_TIME)]);
-        assert!(source_config(&catalog, "copied").is_empty());
+        let created = |name: &str| source_config(&catalog, &catalog.sources[name]);
+        assert_eq!(created("s"), [(TIMESTAMP_TYPE, BROKERS_TIME)]);
+        assert!(created("copied").is_empty());
+        assert!(created("users").contains(&(CLEANUP_POLICY, "compact")), "who reads a table later reads every row");
     }
 
     #[test]

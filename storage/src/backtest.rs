@@ -1,10 +1,13 @@
 //! The table of what a stream would have written. A backtest writes files of it, and one commit puts them in the place of all others.
+//! What was decided from an archive of before an erasure is taken out again.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use platform::store::{Commit, Committed, DataFile, StoreError, Table};
 use polars::prelude::*;
-use shared_logic::contracts::backtest as written;
+use shared_logic::contracts::archive::Erasure;
+use shared_logic::contracts::backtest::{self as written, BacktestNote};
 use shared_logic::schema::INSTANT;
 
 use crate::{ORPHAN_AGE, Storage};
@@ -58,6 +61,35 @@ impl Storage {
         let table = self.store.open_or_create(&written::path(stream), &columns(), written::LOG).await?;
         Ok(Backtest { table })
     }
+
+    /// The tables of all backtests, whether or not a catalog of today declares their streams.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn backtests(&self) -> Result<Vec<Backtest>, StoreError> {
+        let mut tables = Vec::new();
+        for stream in self.store.folders(written::FOLDER).await? {
+            // Whatever was put into it by others goes as well.
+            let table = self.store.open_as_it_is(&written::path(&stream)).await?;
+            tables.extend(table.map(|table| Backtest { table }));
+        }
+        Ok(tables)
+    }
+
+    /// Takes everything out of the tables of backtests that [may name](Backtest::may_name) what that erasure took out of the archive of
+    /// that source; returns their paths.
+    ///
+    /// # Errors
+    /// [`BacktestNotKept`].
+    pub async fn forget_backtests(&self, source: &str, erasure: &Erasure) -> Result<Vec<String>, BacktestNotKept> {
+        let mut forgotten = Vec::new();
+        for mut table in self.backtests().await? {
+            if table.forget(source, erasure).await? {
+                forgotten.push(table.path().to_owned());
+            }
+        }
+        Ok(forgotten)
+    }
 }
 
 impl Backtest {
@@ -76,24 +108,86 @@ impl Backtest {
         self.table.write(log, frame, &[written::PARTITION, written::OFFSET]).await
     }
 
-    /// Has the table consist of these files and no others; returns its version. What older versions consist of stays for as long as
-    /// their readers may need it.
+    /// Has the table consist of these files, which were decided from what `note` says, and no others; returns its version. What older
+    /// versions consist of stays for as long as their readers may need it.
     ///
     /// # Errors
     /// [`BacktestNotKept`].
-    pub async fn replace(&mut self, files: Vec<DataFile>) -> Result<u64, BacktestNotKept> {
+    pub async fn replace(&mut self, files: Vec<DataFile>, note: &BacktestNote) -> Result<u64, BacktestNotKept> {
         for _ in 0..ATTEMPTS {
             let older = self.table.files().await?;
-            let commit = Commit::new("BACKTEST", written::LOG, platform::clock::now_us());
+            let commit =
+                Commit::new("BACKTEST", written::LOG, platform::clock::now_us()).note(written::NOTE_DOMAIN, note);
             let commit = commit.adding(files.clone()).removing(older);
             if let Committed::At(version) = self.table.commit(commit).await? {
-                self.table.checkpoint().await?;
-                self.table.remove_orphans(ORPHAN_AGE, &HashSet::new()).await?;
+                self.remove_orphans().await?;
                 return Ok(version);
             }
             self.table.refresh().await?;
         }
         Err(BacktestNotKept::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// Whether its newest outputs were decided from that source. A table without a note, which has none or is of an older build, may be
+    /// of any.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn is_of(&self, source: &str) -> Result<bool, StoreError> {
+        Ok(self.note().await?.is_none_or(|note| note.source == source))
+    }
+
+    /// Whether the table has outputs that may name what that erasure took out of the archive of that source. A table without a note may
+    /// be of any.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn may_name(&self, source: &str, erasure: &Erasure) -> Result<bool, StoreError> {
+        let is_of_before = self.note().await?.is_none_or(|note| note.is_of_before(source, erasure));
+        Ok(is_of_before && !self.table.files().await?.is_empty())
+    }
+
+    async fn note(&self) -> Result<Option<BacktestNote>, StoreError> {
+        self.table.note(written::NOTE_DOMAIN).await
+    }
+
+    /// Takes all outputs out of the table, if they [may name](Backtest::may_name) what that erasure took out; returns whether it did.
+    /// Its older versions are deleted later, by [`Backtest::remove_orphans`].
+    ///
+    /// # Errors
+    /// [`BacktestNotKept`].
+    pub async fn forget(&mut self, source: &str, erasure: &Erasure) -> Result<bool, BacktestNotKept> {
+        for _ in 0..ATTEMPTS {
+            if !self.may_name(source, erasure).await? {
+                return Ok(false);
+            }
+            let commit = Commit::new("ERASE", written::LOG, platform::clock::now_us());
+            let commit = commit.removing(self.table.files().await?);
+            if let Committed::At(_) = self.table.commit(commit).await? {
+                return Ok(true);
+            }
+            self.table.refresh().await?;
+        }
+        Err(BacktestNotKept::Overtaken { table: self.path().to_owned() })
+    }
+
+    /// Writes a checkpoint, and deletes files that the table has not consisted of for [`ORPHAN_AGE`].
+    ///
+    /// # Errors
+    /// If the table cannot be read or written.
+    pub async fn remove_orphans(&self) -> Result<usize, StoreError> {
+        self.table.checkpoint().await?;
+        self.table.remove_orphans(ORPHAN_AGE, &HashSet::new()).await
+    }
+
+    /// Whether files are left that do not belong to the newest version, and were written before that moment by the store's clock;
+    /// microseconds since 1970.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn has_orphans_of_before(&self, at_us: i64) -> Result<bool, StoreError> {
+        let left = self.table.orphans(Duration::ZERO, &HashSet::new()).await?;
+        Ok(left.iter().any(|file| file.written_us < at_us))
     }
 
     /// The rows of the table's version.
@@ -146,6 +240,7 @@ fn frame(outputs: Vec<BacktestOutput>) -> PolarsResult<DataFrame> {
 mod tests {
     use platform::settings;
     use shared_logic::catalog::Deployment;
+    use shared_logic::contracts::archive::{ErasedPart, Facts};
 
     use super::*;
 
@@ -176,14 +271,52 @@ mod tests {
             one.write("log", vec![output(1), output(2)]).await.expect("written"),
             one.write("log.1", vec![output(3)]).await.expect("written"),
         ];
-        assert_eq!(one.replace(files).await.expect("replaced"), 1);
+        let note = BacktestNote { source: "s".to_owned(), archive_version: 4 };
+        assert_eq!(one.replace(files, &note).await.expect("replaced"), 1);
         assert_eq!(offsets(&one).await, [1, 2, 3]);
         // It knows an older version, and replaces the newest one all the same.
         let files = vec![other.write("log", vec![output(7)]).await.expect("written")];
-        assert_eq!(other.replace(files).await.expect("replaced"), 2);
+        assert_eq!(other.replace(files, &note).await.expect("replaced"), 2);
         let newest = storage.create_backtest("alerts").await.expect("opened");
         assert_eq!(offsets(&newest).await, [7]);
-        assert_eq!(other.replace(Vec::new()).await.expect("replaced"), 3);
+        assert_eq!(other.replace(Vec::new(), &note).await.expect("replaced"), 3);
         assert_eq!(offsets(&other).await, Vec::<i64>::new());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_an_erasure_took_out_is_forgotten_by_backtests_of_before_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
+        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let storage = Storage::new(&settings, &deployment).expect("a store");
+        assert!(storage.backtests().await.expect("listed").is_empty(), "there is no folder yet");
+        let part = ErasedPart { version: 7, rules: "a".into(), list: String::new(), events: 1, at_us: None };
+        let mut facts = Facts::default();
+        facts.erase("x", Some(part), Some(0));
+        let erasure = &facts.erasures[0];
+        for (stream, source, archive_version) in [("before", "s", 6), ("since", "s", 7), ("of_another", "t", 6)] {
+            let mut table = storage.create_backtest(stream).await.expect("created");
+            let files = vec![table.write("log", vec![output(1)]).await.expect("written")];
+            let note = BacktestNote { source: source.to_owned(), archive_version };
+            table.replace(files, &note).await.expect("replaced");
+        }
+        // Another backtest commits between the look and the commit.
+        let mut seen_before = storage.create_backtest("before").await.expect("opened");
+        let mut late = storage.create_backtest("before").await.expect("opened");
+        let files = vec![late.write("log", vec![output(2)]).await.expect("written")];
+        let note = BacktestNote { source: "s".to_owned(), archive_version: 6 };
+        late.replace(files, &note).await.expect("replaced");
+        assert!(seen_before.forget("s", erasure).await.expect("forgotten"));
+        assert!(!seen_before.forget("s", erasure).await.expect("looked"), "nothing is left");
+
+        let tables = storage.backtests().await.expect("listed");
+        assert_eq!(tables.len(), 3);
+        for mut table in tables {
+            assert!(!table.forget("s", erasure).await.expect("looked"), "{}", table.path());
+            let expected: &[i64] = if table.path() == "backtest/before" { &[] } else { &[1] };
+            assert_eq!(offsets(&table).await, expected, "{}", table.path());
+        }
+        assert!(seen_before.has_orphans_of_before(i64::MAX).await.expect("listed"), "readers may need them");
+        assert_eq!(seen_before.remove_orphans().await.expect("looked"), 0, "they are young");
     }
 }

@@ -8,6 +8,7 @@
 //!   that may not exist yet;
 //! - [`Archive`] and [`BatchView`]: the two kinds of tables;
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
+//! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
@@ -21,6 +22,7 @@ mod noted_table;
 mod reconciliations;
 mod schemas;
 mod shard;
+mod table;
 
 use std::path::PathBuf;
 
@@ -36,6 +38,7 @@ pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
+pub use table::MaterialisedTable;
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

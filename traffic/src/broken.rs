@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use shared_logic::catalog::Source;
 use shared_logic::rejection::Reason;
-use shared_logic::schema::{FieldType, InstantFormat};
+use shared_logic::schema::{FieldType, InstantFormat, Place};
 use shared_logic::time::MAX_INSTANT_US;
 
 use crate::cell::{Cell, Row};
@@ -25,7 +25,12 @@ pub(crate) fn reasons(source: &Source) -> Vec<Reason> {
         | Reason::UnknownSchema
         | Reason::NotAvro
         | Reason::NotProtobuf
+        | Reason::NotChange
         | Reason::WrongColumns => source.format.reasons().contains(reason),
+        // No payload can be the reason.
+        Reason::WrongKey => false,
+        // The time of a change is that of its record.
+        Reason::WrongType | Reason::TooOld | Reason::TooFarAhead if source.is_table => false,
         // A line of one column without its field is empty, which is another reason.
         Reason::MissingField => !encode(source, &vec![None; source.fields.len()]).is_empty(),
         Reason::TooLong => source.max_record <= TOO_LONG_MAX,
@@ -56,7 +61,8 @@ pub(crate) fn payload(source: &Source, row: &Row, reason: Reason, rng: &mut StdR
         // Of formats whose payloads are not written here.
         Reason::UnknownSchema | Reason::NotAvro | Reason::NotProtobuf => Vec::new(),
         // Not one of those that are asked for.
-        Reason::Mark => Vec::new(),
+        Reason::WrongKey | Reason::Delete | Reason::Mark => Vec::new(),
+        Reason::NotChange => b"{}".to_vec(),
         Reason::MissingField => encode_with(source, row, required(source, rng), None),
         Reason::WrongType => with(event_time(source), Cell::Text(NO_INSTANT.to_owned())),
         Reason::OutOfRange => out_of_range(source).map_or_else(Vec::new, |(at, cell)| with(at, cell)),
@@ -80,7 +86,8 @@ fn out_of_range(source: &Source) -> Option<(usize, Cell)> {
 
 /// One of the fields that may not be absent.
 fn required(source: &Source, rng: &mut StdRng) -> usize {
-    let required: Vec<usize> = (0..source.fields.len()).filter(|at| !source.fields[*at].optional).collect();
+    let is_required = |at: &usize| !source.fields[*at].optional && source.fields[*at].place != Place::Record;
+    let required: Vec<usize> = (0..source.fields.len()).filter(is_required).collect();
     required[rng.random_range(0..required.len())]
 }
 

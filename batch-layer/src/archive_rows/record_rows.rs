@@ -119,12 +119,12 @@ impl RecordRows {
         RecordRows::keeping(KeptBytes::All, source, log)
     }
 
-    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none,
-    /// although its row says why it is no event.
+    /// Adds a record, decoded by a decoder of the source. Returns why it is a reject, if it is, and the text of that. A mark is none, and
+    /// neither is a delete of a table, although its row says why it is no event.
     pub(crate) fn push(&mut self, record: Incoming<'_>, decoder: &mut Decoder) -> Option<(Rejected, String)> {
         let hash = Some(record.content().short_hash());
         let kept = record.payload.filter(|_| self.origin.kept_bytes == KeptBytes::All);
-        let decoded = decoder.decode(record.payload, record.timestamp_us);
+        let decoded = decoder.decode_keyed(record.key, record.payload, record.timestamp_us);
         self.add(record, hash, kept, decoded)
     }
 

@@ -45,7 +45,7 @@ impl<'a> Stored<'a> {
         match self.document {
             Some(document) => Some(decoder.decode_document(document, self.timestamp_us)),
             None if self.is_erased() || !self.has_bytes() => None,
-            None => Some(decoder.decode(self.payload, self.timestamp_us)),
+            None => Some(decoder.decode_keyed(self.key, self.payload, self.timestamp_us)),
         }
     }
 

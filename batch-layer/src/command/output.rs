@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared_logic::contracts::batch_view::Pause;
 use shared_logic::time::format_rfc3339;
 
-use crate::maintenance::MaintenanceError;
+use crate::maintenance::{self, MaintenanceError, Step};
 use crate::output::Output;
 use crate::reconcile::{Changed, Outcome, ReconcileError, Reconciled, Report};
 use crate::schedule::Done;
@@ -19,10 +19,7 @@ impl Output {
                 for report in reports {
                     match self {
                         Output::Text => println!("{report}"),
-                        Output::Json => println!(
-                            "{}",
-                            json!({ "table": report.table, "outcome": "maintained", "text": report.to_string() })
-                        ),
+                        Output::Json => println!("{}", maintained(report)),
                     }
                 }
                 0
@@ -39,11 +36,17 @@ impl Output {
 
     /// The same for a reconcile.
     pub(super) fn print_reconciled(self, reconciled: &Reconciled) -> usize {
-        let Reconciled { reports, failed } = reconciled;
+        let Reconciled { reports, tables, failed } = reconciled;
         for report in reports {
             match self {
                 Output::Text => println!("{report}"),
                 Output::Json => println!("{}", reported(report)),
+            }
+        }
+        for table in tables {
+            match self {
+                Output::Text => println!("{table}"),
+                Output::Json => println!("{}", table.to_json()),
             }
         }
         for failure in failed {
@@ -56,6 +59,27 @@ impl Output {
     }
 }
 
+/// What maintenance did to a table, or would do, as programs read it.
+fn maintained(report: &maintenance::Report) -> Value {
+    let maintenance::Report { table, dry_run, step } = report;
+    let mut said = match step {
+        Step::Retired { before, files, bytes } => {
+            json!({ "step": "retired", "before": before, "files": files, "bytes": bytes })
+        }
+        Step::NotCounted { metric } => json!({ "step": "not_counted", "metric": metric }),
+        Step::Merged { day, files, bytes } => json!({ "step": "merged", "day": day, "files": files, "bytes": bytes }),
+        Step::Removed { files, listed } => {
+            let listed = listed.iter().map(|file| json!({ "path": file.path, "bytes": file.size }));
+            json!({ "step": "removed", "files": files, "listed": listed.collect::<Vec<Value>>() })
+        }
+    };
+    said["table"] = json!(table);
+    said["outcome"] = json!("maintained");
+    said["dry_run"] = json!(dry_run);
+    said["text"] = json!(report.to_string());
+    said
+}
+
 /// Why maintenance failed, and of which table, as programs read it.
 fn not_maintained(failure: &MaintenanceError) -> Value {
     let table = match failure {
@@ -66,7 +90,7 @@ fn not_maintained(failure: &MaintenanceError) -> Value {
 }
 
 /// A report as programs read it. Keys are there if they say something of the outcome.
-fn reported(report: &Report) -> Value {
+pub(super) fn reported(report: &Report) -> Value {
     let Report { source, metric, outcome, took } = report;
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match outcome {
@@ -111,6 +135,7 @@ fn reported(report: &Report) -> Value {
 fn failed_as_json(failure: &ReconcileError) -> Value {
     let (key, name) = match failure {
         ReconcileError::Source { name, .. } => ("source", name),
+        ReconcileError::Table { name, .. } => ("table", name),
         ReconcileError::Metric { name, .. } => ("metric", name),
     };
     json!({ key: name, "outcome": "failed", "error": error_text(failure) })
@@ -125,6 +150,19 @@ mod tests {
 
     use super::*;
     use crate::reconcile::{SourceError, Work};
+
+    #[test]
+    fn a_step_of_maintenance_says_what_it_did_in_words_and_in_numbers() {
+        let step = Step::Merged { day: "2026-04-24".to_owned(), files: 7, bytes: 1_024 };
+        let report = maintenance::Report { table: "archive/s".to_owned(), dry_run: true, step };
+        let said = maintained(&report);
+        assert_eq!((&said["step"], &said["day"], &said["files"]), (&json!("merged"), &json!("2026-04-24"), &json!(7)));
+        assert_eq!(
+            (&said["outcome"], &said["dry_run"], &said["bytes"]),
+            (&json!("maintained"), &json!(true), &json!(1_024))
+        );
+        assert_eq!(said["text"], report.to_string());
+    }
 
     fn report(outcome: Outcome) -> Value {
         let took = Duration::from_millis(1_500);

@@ -4,9 +4,14 @@ use std::io::IsTerminal;
 
 use anyhow::{Result, ensure};
 use platform::shutdown::Shutdown;
+use platform::telemetry::error_text;
+use serde_json::{Value, json};
 use shared_logic::catalog::Metric;
+use shared_logic::contracts::batch_view::Pause;
 use shared_logic::time::format_rfc3339;
 
+use super::output::reported;
+use crate::output::Output;
 use crate::reconcile::{OlderVersion, Outcome, Reconciler, Request, RetiredDays, RolledBack};
 
 /// Counts a metric's view anew from the archive, though its definition is the same
@@ -30,6 +35,9 @@ pub(super) struct RebuildArgs {
     /// emptied: roll it back if a version is kept. Of a view that no other program has changed, such days are kept in any case.
     #[arg(long)]
     give_up_retired: bool,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// Puts a metric's view back to an older version, files and cut together, and pauses it
@@ -52,6 +60,9 @@ pub(super) struct RollbackArgs {
     /// List the versions that can be had, and change nothing
     #[arg(long)]
     list: bool,
+    /// How to print what was done or found
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// Lets reconciles go on with a metric's view that was rolled back
@@ -61,6 +72,9 @@ pub(super) struct RollbackArgs {
 pub(super) struct ResumeArgs {
     /// The metric's name
     metric: String,
+    /// How to print what was done
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// Counts a view anew.
@@ -68,24 +82,27 @@ pub(super) async fn rebuild(args: RebuildArgs, reconciler: &Reconciler) -> Resul
     let metric = reconciler.metric(&args.metric)?;
     let name = &metric.name;
     let retired = if args.give_up_retired { RetiredDays::GivenUp } else { RetiredDays::Kept };
-    match reconciler.ask_rebuild(metric, retired).await? {
-        Request::Noted(version) => println!("{name}: a rebuild is asked for, in version {version} of the view"),
-        Request::NotedBefore(version) => println!("{name}: a rebuild was asked for before, in version {version}"),
-        Request::NotNeeded => println!("{name}: there is no view to be kept; everything is counted"),
+    let request = reconciler.ask_rebuild(metric, retired).await?;
+    match args.output {
+        Output::Text => println!("{name}: {}", asked(&request)),
+        Output::Json => println!("{}", asked_as_json(name, &request)),
     }
     if args.ask {
         return Ok(());
     }
     let shutdown = Shutdown::on_signals()?;
-    // On a terminal a line that is written anew shows it.
-    let in_lines = !std::io::stderr().is_terminal();
+    // On a terminal a line that is written anew shows it, and a program waits for the end.
+    let in_lines = args.output == Output::Text && !std::io::stderr().is_terminal();
     let progress = |done, days| {
         if in_lines {
             println!("{name}: {done} of {days} days counted");
         }
     };
     let report = reconciler.rebuild_now(metric, &shutdown.token(), progress).await?;
-    println!("{report}");
+    match args.output {
+        Output::Text => println!("{report}"),
+        Output::Json => println!("{}", reported(&report)),
+    }
     ensure!(matches!(report.outcome, Outcome::Changed(_)), "the view of {name} is not rebuilt yet");
     Ok(())
 }
@@ -95,28 +112,83 @@ pub(super) async fn rollback(args: RollbackArgs, reconciler: &Reconciler) -> Res
     let metric = reconciler.metric(&args.metric)?;
     if args.list {
         let older = reconciler.older_versions(metric).await?;
-        println!("{:>10}  {:<27}  {:>12}  {:>6}", "version", "committed at", "rows", "files");
-        older.iter().for_each(|version| println!("{}", listed(version)));
+        if args.output == Output::Text {
+            println!("{:>10}  {:<27}  {:>12}  {:>6}", "version", "committed at", "rows", "files");
+        }
+        older.iter().for_each(|version| match args.output {
+            Output::Text => println!("{}", listed(version)),
+            Output::Json => println!("{}", listed_as_json(metric, version)),
+        });
         return Ok(());
     }
+    reconciler.storage.check().await?;
     let rolled_back = reconciler.roll_back(metric, args.to).await?;
-    println!("{}", told(metric, &rolled_back));
+    match args.output {
+        Output::Text => println!("{}", told(metric, &rolled_back)),
+        Output::Json => println!("{}", told_as_json(metric, &rolled_back)),
+    }
     Ok(())
 }
 
 /// Lets reconciles go on with a view.
 pub(super) async fn resume(args: ResumeArgs, reconciler: &Reconciler) -> Result<()> {
     let metric = reconciler.metric(&args.metric)?;
+    reconciler.storage.check().await?;
+    let resumed = reconciler.resume(metric).await?;
+    match args.output {
+        Output::Text => println!("{}", resumed_from(metric, resumed.as_ref())),
+        Output::Json => println!("{}", resumed_as_json(metric, resumed.as_ref())),
+    }
+    Ok(())
+}
+
+fn asked(request: &Request) -> String {
+    match request {
+        Request::Noted(version) => format!("a rebuild is asked for, in version {version} of the view"),
+        Request::NotedBefore(version) => format!("a rebuild was asked for before, in version {version}"),
+        Request::NotNeeded => "there is no view to be kept; everything is counted".to_owned(),
+    }
+}
+
+fn asked_as_json(metric: &str, request: &Request) -> Value {
+    let (outcome, version) = match request {
+        Request::Noted(version) => ("asked", Some(version)),
+        Request::NotedBefore(version) => ("asked_before", Some(version)),
+        Request::NotNeeded => ("not_needed", None),
+    };
+    json!({ "metric": metric, "outcome": outcome, "version": version })
+}
+
+fn resumed_from(metric: &Metric, pause: Option<&Pause>) -> String {
     let name = &metric.name;
-    match reconciler.resume(metric).await? {
-        Some(pause) => println!(
+    match pause {
+        Some(pause) => format!(
             "{name}: resumed from version {}; the next reconcile (`batch-layer reconcile`, or the schedule's next tick) adds what \
              the view lacks, and answers are complete again",
             pause.rolled_back_to
         ),
-        None => println!("{name}: the view is not paused"),
+        None => format!("{name}: the view is not paused"),
     }
-    Ok(())
+}
+
+fn resumed_as_json(metric: &Metric, pause: Option<&Pause>) -> Value {
+    let outcome = if pause.is_some() { "resumed" } else { "not_paused" };
+    json!({ "metric": metric.name, "outcome": outcome, "rolled_back_to": pause.map(|pause| pause.rolled_back_to) })
+}
+
+fn listed_as_json(metric: &Metric, OlderVersion { name, rows, files, refused }: &OlderVersion) -> Value {
+    json!({
+        "metric": metric.name,
+        "version": name.version,
+        "committed_at": format_rfc3339(name.committed_at_us),
+        "rows": rows,
+        "files": files,
+        "refused": refused.as_ref().map(|why| error_text(why)),
+    })
+}
+
+fn told_as_json(metric: &Metric, RolledBack { to, version, above_cut }: &RolledBack) -> Value {
+    json!({ "metric": metric.name, "outcome": "rolled_back", "to": to, "version": version, "above_cut": above_cut })
 }
 
 fn listed(OlderVersion { name, rows, files, refused }: &OlderVersion) -> String {
@@ -171,6 +243,23 @@ events = "count()"
     }
 
     #[test]
+    fn programs_are_told_what_was_asked_and_resumed() {
+        let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
+        let metric = &catalog.metrics["m"];
+        for (request, outcome, version) in [
+            (Request::Noted(4), "asked", json!(4)),
+            (Request::NotedBefore(3), "asked_before", json!(3)),
+            (Request::NotNeeded, "not_needed", Value::Null),
+        ] {
+            assert_eq!(asked_as_json("m", &request), json!({"metric": "m", "outcome": outcome, "version": version}));
+        }
+        let pause = Pause { rolled_back_to: 3, since_us: 0 };
+        assert_eq!(resumed_as_json(metric, Some(&pause))["outcome"], "resumed");
+        assert_eq!(resumed_as_json(metric, None)["rolled_back_to"], Value::Null);
+        assert!(resumed_from(metric, Some(&pause)).starts_with("m: resumed from version 3"));
+    }
+
+    #[test]
     fn a_rollback_says_for_how_long_answers_lack_something_and_a_repetition_that_nothing_changed() {
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let metric = &catalog.metrics["m"];
@@ -180,6 +269,8 @@ events = "count()"
             "{text}"
         );
         assert!(text.contains("`batch-layer resume m`"), "{text}");
+        let json = told_as_json(metric, &RolledBack { to: 3, version: Some(9), above_cut: 120 });
+        assert_eq!((&json["to"], &json["version"], &json["above_cut"]), (&json!(3), &json!(9), &json!(120)));
         let text = told(metric, &RolledBack { to: 3, version: None, above_cut: 120 });
         assert!(text.starts_with("m: it is rolled back to version 3 already"), "{text}");
     }

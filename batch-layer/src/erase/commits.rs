@@ -24,6 +24,7 @@ use super::condition::Condition;
 use super::found::{self, Found};
 use super::report::TakenOut;
 use super::{EraseError, emptied};
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 /// How often a commit is tried again after others came first.
@@ -52,6 +53,7 @@ pub(crate) struct TakingOut<'a> {
     /// When the first of their copies was begun, microseconds since 1970.
     pub(crate) oldest_us: Option<i64>,
     taken_out: TakenOut,
+    progress: Progress,
 }
 
 /// A file that holds selected events.
@@ -81,7 +83,13 @@ impl<'a> TakingOut<'a> {
             pending: BTreeMap::new(),
             oldest_us: None,
             taken_out: TakenOut::default(),
+            progress: Progress::default(),
         }
+    }
+
+    /// The same, which says there how far it has come.
+    pub(super) fn saying(self, progress: &Progress) -> TakingOut<'a> {
+        TakingOut { progress: progress.clone(), ..self }
     }
 
     /// Counts what would be taken out of some version of the archive that is the newest one then, and writes nothing.
@@ -175,6 +183,8 @@ impl<'a> TakingOut<'a> {
                 self.pending.insert(file.path.clone(), Pending { file: file.clone(), copy, hours, events });
             }
             self.looked_at.insert(file.path.clone(), (invalid, without_bytes));
+            let (looked_at, all, found) = (self.looked_at.len(), files.len(), self.pending.len());
+            self.progress.say(format_args!("{looked_at} of {all} files looked at, {found} wait to be replaced"));
         }
         Ok(true)
     }

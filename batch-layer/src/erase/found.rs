@@ -1,5 +1,5 @@
-//! Which records of a file are erased: events that the condition selects, as the source's rules decode them, and invalid records that
-//! hold a text.
+//! Which records of a file are erased: events that the condition selects, as the source's rules decode them, and invalid records and
+//! deletes that hold a text.
 //!
 //! Of a file of these rules, only the columns that the condition reads are read, a row group at a time. The records of any other
 //! file are decoded again (R11), a file at a time. What stays is counted: invalid records, which have no fields, and records
@@ -14,6 +14,7 @@ use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{
     ERROR, HEADERS, KEY, LOG, OFFSET, PARTITION, RAW, field_column, is_reject, record_columns,
 };
+use shared_logic::rejection::Reason;
 use shared_logic::schema::Field as SourceField;
 use shared_logic::time::{HOUR_US, bucket_start, day_of, format_day};
 use storage::{Archive, Schemas};
@@ -129,8 +130,8 @@ impl Judge {
     }
 
     fn of(&self, rows: DataFrame) -> PolarsResult<Found> {
-        let is_invalid = |error: &&str| is_reject(error);
-        let invalid = rows.column(ERROR)?.str()?.iter().flatten().filter(is_invalid).count() as u64;
+        let are_kept = |error: &&str| has_no_fields(error);
+        let invalid = rows.column(ERROR)?.str()?.iter().flatten().filter(are_kept).count() as u64;
         let mut places = match &self.invalid_with {
             Some(text) => invalid_holding(&rows, text)?,
             None => Places::default(),
@@ -147,14 +148,19 @@ impl Judge {
     }
 }
 
-/// Where invalid records lie whose key, payload or headers hold the text.
+/// Whether a row with that error has bytes, and no fields that a condition could read: it is a reject, or the delete of a table.
+fn has_no_fields(error: &str) -> bool {
+    is_reject(error) || error == Reason::Delete.name()
+}
+
+/// Where invalid records, and deletes, lie whose key, payload or headers hold the text.
 fn invalid_holding(rows: &DataFrame, text: &str) -> PolarsResult<Places> {
     let (error, headers) = (rows.column(ERROR)?.str()?, rows.column(HEADERS)?.str()?);
     let (key, raw) = (rows.column(KEY)?.binary()?, rows.column(RAW)?.binary()?);
     let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
     let holds = |row: usize| {
         let content = [key.get(row), raw.get(row), headers.get(row).map(str::as_bytes)];
-        let is_invalid = error.get(row).is_some_and(is_reject);
+        let is_invalid = error.get(row).is_some_and(has_no_fields);
         is_invalid && content.into_iter().flatten().any(is_in)
     };
     let mask: BooleanChunked = (0..rows.height()).map(holds).collect();

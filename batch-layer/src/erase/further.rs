@@ -1,28 +1,69 @@
-//! What is left to be done about an erasure in streams that were made of the source.
+//! What is left to be done about an erasure in streams that were made of the source, and in a table that it is.
 //!
-//! Their archives are named, and not erased by the same condition: a map may have given a field of that name another meaning, and what is
-//! erased does not come back. So an operator says it of each.
+//! Their archives are named, and not erased by the same condition unless an operator asks for it: a map may have given a field of that name
+//! another meaning, and what is erased does not come back.
 
 use shared_logic::catalog::{Catalog, Source};
 
 use super::condition::Condition;
 
-/// The steps, in the order in which streams feed each other.
-pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition) -> Vec<String> {
-    let mut steps = Vec::new();
-    for name in downstream(catalog, &source.name) {
-        let Some(of_stream) = catalog.sources.get(name) else { continue };
-        let text = condition.text();
-        steps.push(match Condition::parse(of_stream, text, condition.invalid_with()) {
-            Ok(_) => format!(
-                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`"
-            ),
-            Err(_) => format!(
+/// The steps: of a table, and then in the order in which streams feed each other. `goes_on`: streams that have the fields of the condition
+/// are erased as well, so nothing is left to be done about these.
+pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, goes_on: bool) -> Vec<String> {
+    let mut steps = Vec::from_iter(of_deletes(source, condition));
+    for of_stream in downstream(catalog, &source.name) {
+        let (name, text) = (&of_stream.name, condition.text());
+        match on_stream(of_stream, condition) {
+            Some(_) if goes_on => {}
+            Some(_) => steps.push(format!(
+                "the stream {name} has the fields of the condition: if they mean the same there, `batch-layer erase {name} --where \"{text}\"`, \
+                 or --downstream for all such streams"
+            )),
+            None => steps.push(format!(
                 "the stream {name} lacks fields of the condition: if its outputs name the person, erase them by a condition of their own"
-            ),
-        });
+            )),
+        }
     }
     steps
+}
+
+/// The streams that were made of the source, each behind the one that it reads, as far as they have the fields of the condition; with the
+/// condition on them.
+pub(super) fn with_fields<'a>(
+    catalog: &'a Catalog,
+    source: &Source,
+    condition: &Condition,
+) -> Vec<(&'a Source, Condition)> {
+    let streams = downstream(catalog, &source.name).into_iter();
+    streams.filter_map(|of_stream| Some((of_stream, on_stream(of_stream, condition)?))).collect()
+}
+
+/// The same condition on a stream; `None` if that lacks fields of it.
+fn on_stream(of_stream: &Source, condition: &Condition) -> Option<Condition> {
+    Condition::parse(of_stream, condition.text(), condition.invalid_with()).ok()
+}
+
+/// What deletes of a table say of a person: they have a key, which no condition reads, and Debezium writes the row of before into them.
+fn of_deletes(source: &Source, condition: &Condition) -> Option<String> {
+    let is_left = source.is_table && condition.invalid_with().is_none();
+    is_left.then(|| {
+        format!(
+            "deletes of {0} hold the key of their row, and may hold the row: if that names the person, erase again with --invalid-with \
+             '<the key>', and with the same condition, as the rows of before rise again where only their delete is erased",
+            source.name
+        )
+    })
+}
+
+/// What is out of reach of an erasure of a table: whoever has read its rows has them.
+pub(super) fn rows(source: &Source) -> Option<String> {
+    let name = &source.name;
+    source.is_table.then(|| {
+        format!(
+            "what was taken from rows of {name} when they were looked up, and copies of older versions of the table tables/{name} that \
+             other programs made"
+        )
+    })
 }
 
 /// What is out of reach of an erasure where streams read the source.
@@ -35,15 +76,17 @@ pub(super) fn lanes(catalog: &Catalog, source: &Source) -> Option<String> {
     ))
 }
 
-/// The streams that read a source, and those that read these, each behind the one that it reads.
-fn downstream<'a>(catalog: &'a Catalog, source: &'a str) -> Vec<&'a str> {
-    let (mut found, mut at) = (Vec::new(), 0);
-    let mut from = source;
-    loop {
-        found.extend(catalog.streams_of(from).map(|stream| stream.name.as_str()));
-        let Some(next) = found.get(at).copied() else { return found };
-        (from, at) = (next, at + 1);
+/// The streams that read a source, as sources, and those that read these, each behind the one that it reads.
+fn downstream<'a>(catalog: &'a Catalog, source: &str) -> Vec<&'a Source> {
+    let read = |from: &str| -> Vec<&'a Source> {
+        catalog.streams_of(from).filter_map(|stream| catalog.sources.get(&stream.name)).collect()
+    };
+    let (mut found, mut at) = (read(source), 0);
+    while let Some(next) = found.get(at).copied() {
+        found.extend(read(&next.name));
+        at += 1;
     }
+    found
 }
 
 #[cfg(test)]
@@ -80,14 +123,37 @@ at = "timestamp"
         let catalog = Catalog::parse(CATALOG).expect("a valid catalog");
         let source = &catalog.sources["payments"];
         let condition = |text: &str| Condition::parse(source, text, None).expect("a condition");
-        let named = steps(&catalog, source, &condition("user = 'u-7'"));
+        let named = steps(&catalog, source, &condition("user = 'u-7'"), false);
         assert!(named[0].contains("batch-layer erase large --where \"user = 'u-7'\""), "{named:?}");
         assert!(named[1].contains("batch-layer erase sums --where"), "{named:?}");
-        let named = steps(&catalog, source, &condition("user = 'u-7' and amount > 5"));
+        let with_amount = condition("user = 'u-7' and amount > 5");
+        let named = steps(&catalog, source, &with_amount, false);
         assert!(named[1].contains("the stream sums lacks fields"), "{named:?}");
+        // Who goes on with streams that have the fields is told of the others alone.
+        let names = |streams: Vec<(&Source, Condition)>| {
+            streams.into_iter().map(|(of_stream, _)| of_stream.name.clone()).collect::<Vec<String>>()
+        };
+        assert_eq!(names(with_fields(&catalog, source, &condition("user = 'u-7'"))), ["large", "sums"]);
+        assert_eq!(names(with_fields(&catalog, source, &with_amount)), ["large"]);
+        let named = steps(&catalog, source, &with_amount, true);
+        assert!(named.len() == 1 && named[0].contains("the stream sums lacks fields"), "{named:?}");
         assert!(lanes(&catalog, source).is_some());
         let others = &catalog.sources["others"];
         let condition = Condition::parse(others, "at is not null", None).expect("a condition");
-        assert!(steps(&catalog, others, &condition).is_empty() && lanes(&catalog, others).is_none());
+        assert!(steps(&catalog, others, &condition, false).is_empty() && lanes(&catalog, others).is_none());
+        assert_eq!(rows(others), None);
+    }
+
+    #[test]
+    fn deletes_of_a_table_are_named_unless_they_are_erased() {
+        let catalog = format!("{CATALOG}[tables.users]\nkey = \"id\"\n[tables.users.fields]\nid = \"string\"\n");
+        let catalog = Catalog::parse(&catalog).expect("a valid catalog");
+        let users = &catalog.sources["users"];
+        let steps = |invalid_with| {
+            steps(&catalog, users, &Condition::parse(users, "id = 'u-7'", invalid_with).expect("a condition"), false)
+        };
+        assert!(steps(None)[0].contains("--invalid-with"), "{:?}", steps(None));
+        assert!(steps(Some("u-7")).is_empty());
+        assert!(rows(users).is_some_and(|said| said.contains("tables/users")));
     }
 }

@@ -60,6 +60,9 @@ pub struct EraseReport {
     pub behind: Vec<String>,
     /// The views of the source's metrics.
     pub views: BTreeMap<String, ErasedView>,
+    /// The tables of backtests that were emptied, since they were made of the events. The same backtest can be made again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backtests: Vec<String>,
     /// Since when no answer counts the events, RFC 3339; `None`: some still do, and a later reconcile changes that.
     pub uncounted_since: Option<String>,
     /// From when on live counters with the events are dropped from Redis.
@@ -105,6 +108,7 @@ impl EraseReport {
             retired_before,
             behind: behind.iter().map(ToString::to_string).collect(),
             views: BTreeMap::new(),
+            backtests: Vec::new(),
             uncounted_since: None,
             counters_dropped_from: None,
             files_deleted_from: None,
@@ -112,10 +116,18 @@ impl EraseReport {
         }
     }
 
-    /// Adds what is to be said of streams that were made of the source.
-    pub(super) fn with_streams(mut self, catalog: &Catalog, source: &Source, condition: &Condition) -> EraseReport {
-        self.further = further::steps(catalog, source, condition);
+    /// Adds what is to be said of streams that were made of the source, and of the table that it is. `goes_on`: those streams that have the
+    /// fields of the condition are erased as well.
+    pub(super) fn with_streams(
+        mut self,
+        catalog: &Catalog,
+        source: &Source,
+        condition: &Condition,
+        goes_on: bool,
+    ) -> EraseReport {
+        self.further = further::steps(catalog, source, condition, goes_on);
         self.out_of_reach.extend(further::lanes(catalog, source));
+        self.out_of_reach.extend(further::rows(source));
         self
     }
 
@@ -163,7 +175,8 @@ fn out_of_reach(source: &Source, topic: &BTreeMap<String, String>, taken_out: &T
     if taken_out.invalid > 0 {
         let invalid = taken_out.invalid;
         others.push(format!(
-            "{invalid} invalid records in the archive, which have bytes but no fields: see --invalid-with"
+            "{invalid} {} in the archive, which have bytes but no fields: see --invalid-with",
+            if source.is_table { "deletes and invalid records" } else { "invalid records" }
         ));
     }
     if taken_out.without_bytes > 0 {
@@ -199,22 +212,22 @@ impl fmt::Display for EraseReport {
         for (metric, ErasedView { version, recomputed }) in &self.views {
             writeln!(f, "  view {metric}: version {version}, {recomputed} hours counted anew")?;
         }
+        for table in &self.backtests {
+            writeln!(f, "  {table}: emptied")?;
+        }
         match (&self.uncounted_since, &self.counters_dropped_from, &self.files_deleted_from) {
             (Some(since), Some(counters), Some(files)) => {
                 writeln!(f, "  no answer counts them since {since}")?;
                 writeln!(f, "  live counters with them are dropped from {counters} on, and unlinked soon after")?;
                 writeln!(f, "  local segments of older views are removed once no request uses them")?;
-                writeln!(
-                    f,
-                    "  a reconcile deletes the last files with them from {files} on; see `batch-layer erasures`"
-                )?;
+                writeln!(f, "  a reconcile deletes the last files with them from {files} on; see `braid erasures`")?;
             }
             _ if self.dry_run => {}
             _ if *events == 0 && self.views.is_empty() => writeln!(f, "  there was nothing to erase")?,
             _ => writeln!(
                 f,
                 "  answers still count some of them, as speed has not counted up to what is archived: later reconciles change \
-                 that; see `batch-layer erasures`"
+                 that; see `braid erasures`"
             )?,
         }
         if !self.further.is_empty() {

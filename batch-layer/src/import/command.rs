@@ -1,13 +1,11 @@
-//! `batch-layer import` and `batch-layer imports`.
+//! `batch-layer import`.
 
 use std::path::PathBuf;
 
-use input::file::Kind;
+use input::file::{InputFile, Kind};
 use input::rows::RowArgs;
 use platform::settings::Settings;
-use serde_json::json;
 use shared_logic::catalog::Catalog;
-use shared_logic::time::format_rfc3339;
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +31,7 @@ pub(crate) struct ImportArgs {
     /// The source of the catalog that the records belong to
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// The files: paths; in an S3 bucket s3://bucket/path, or s3://bucket/prefix/ for all files below it
+    /// The files: paths or file:///path; in an S3 bucket s3://bucket/path, or s3://bucket/prefix/ for all files below it
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// What the files are, where neither their names nor their first bytes say it
@@ -52,17 +50,6 @@ pub(crate) struct ImportArgs {
     output: Output,
 }
 
-/// Lists the files that were imported into a source
-#[derive(Debug, clap::Args)]
-pub(crate) struct ImportsArgs {
-    /// The source of the catalog
-    #[arg(value_name = "SOURCE")]
-    source: String,
-    /// How each file is listed
-    #[arg(long, value_enum, default_value = "text")]
-    output: Output,
-}
-
 /// Runs `batch-layer import`.
 ///
 /// # Errors
@@ -73,26 +60,17 @@ pub(crate) async fn import(
     storage: &Storage,
     catalog: &Catalog,
 ) -> anyhow::Result<()> {
-    let importer = Importer::new(settings, storage, catalog.input(&args.source)?);
+    let importer = Importer::new(settings, storage, catalog.importable(&args.source)?);
     // A name that is misspelt is found before anything is imported.
     let files = files::open(&args.files, args.format, &settings.store).await?;
     if !args.dry_run {
         storage.check().await?;
     }
-    for file in &files {
-        let imported = if args.dry_run {
-            importer.try_out(file, &args.rows).await?
-        } else {
-            importer.import(file, &args.rows).await?
-        };
-        match args.output {
-            Output::Text => println!("{imported}"),
-            Output::Json => println!("{}", serde_json::to_string(&imported)?),
-        }
-    }
+    importer.progress().shown(import_all(&importer, &files, &args)).await?;
     if args.reconcile {
         let reconciler = Reconciler::new(settings, storage, catalog);
-        for report in reconciler.run_to_the_end(&CancellationToken::new()).await? {
+        let reports = reconciler.progress().shown(reconciler.run_to_the_end(&CancellationToken::new())).await?;
+        for report in reports {
             match args.output {
                 Output::Text => println!("{report}"),
                 Output::Json => eprintln!("{report}"),
@@ -102,24 +80,16 @@ pub(crate) async fn import(
     Ok(())
 }
 
-/// Runs `batch-layer imports`.
-///
-/// # Errors
-/// If the archive cannot be read.
-pub(crate) async fn list(args: ImportsArgs, storage: &Storage, catalog: &Catalog) -> anyhow::Result<()> {
-    let source = catalog.source(&args.source)?;
-    let facts = storage.archive(&source.name).await?.map(|archive| archive.facts()).unwrap_or_default();
-    for (log, import) in facts.imports() {
-        let rows: i64 = log.partitions.values().map(|partition| partition.next - partition.begin).sum();
-        let (name, file, at) = (&log.log, &import.file, format_rfc3339(import.at_us));
+async fn import_all(importer: &Importer, files: &[InputFile], args: &ImportArgs) -> anyhow::Result<()> {
+    for file in files {
+        let imported = if args.dry_run {
+            importer.try_out(file, &args.rows).await?
+        } else {
+            importer.import(file, &args.rows).await?
+        };
         match args.output {
-            Output::Text => {
-                let rejected: u64 = import.rejects.values().sum();
-                println!("{at}  {name}  {rows} rows, {rejected} rejected  {file}");
-            }
-            Output::Json => {
-                println!("{}", json!({"log": name, "file": file, "at": at, "rows": rows, "rejected": import.rejects}));
-            }
+            Output::Text => println!("{imported}"),
+            Output::Json => println!("{}", serde_json::to_string(&imported)?),
         }
     }
     Ok(())

@@ -150,6 +150,17 @@ const LINES: &[u8] =
                        {\"at\":1000}\n{\"id\":\"c\",\"at\":1000,\"n\":3}\n";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_be_named_by_its_address() {
+    let world = World::new();
+    let path = world.folder.path().join("some events.ndjson");
+    std::fs::write(&path, LINES).expect("written");
+    let address = format!("file://{}", path.display()).replace(' ', "%20");
+    let files = files::open(&[PathBuf::from(address)], None, &world.settings.store).await.expect("there");
+    let imported = world.import("json", &files[0]).await;
+    assert_eq!((imported.outcome, imported.rows), (Outcome::Archived { version: 1 }, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_are_archived_with_their_bytes_days_and_reasons() {
     let world = World::new();
     let imported = world.import("json", &world.file("a.ndjson", LINES)).await;

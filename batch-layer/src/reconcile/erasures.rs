@@ -13,7 +13,7 @@ use shared_logic::catalog::Source;
 use shared_logic::complete;
 use shared_logic::contracts::archive::{ErasedIn, Erasure};
 use shared_logic::log::PartitionId;
-use storage::{Archive, BatchView, ORPHAN_AGE};
+use storage::{Archive, BatchView, MaterialisedTable, ORPHAN_AGE};
 use tracing::{info, warn};
 
 use super::error::SourceError;
@@ -37,6 +37,9 @@ impl Reconciler {
         let version = self.catalog.deployment.version.as_str();
         let erasures = archive.facts().erasures;
         for erasure in erasures.iter().filter(|erasure| erasure.completed_at_us.is_some()) {
+            if erasure.left_in(version).is_some() {
+                self.storage.forget_backtests(&source.name, erasure).await?;
+            }
             let now_us = platform::clock::now_us();
             let reached = match erasure.versions.get(version).copied() {
                 Some(known) if known.deleted_at_us.is_some() || now_us < self.due_us(&known) => None,
@@ -74,6 +77,14 @@ impl Reconciler {
     /// If the store cannot be read.
     async fn is_uncounted(&self, erasure: &Erasure, source: &Source, archive: &Archive) -> Result<bool, StoreError> {
         let (facts, rules) = (archive.facts(), source.rules());
+        if self.whole.tables.contains_key(&source.name) {
+            let table = self.storage.table(&source.name).await?;
+            let made_from = table.as_ref().and_then(MaterialisedTable::note).map(|note| note.archive_version);
+            let newest = erasure.parts.iter().map(|part| part.version).max();
+            if made_from < newest {
+                return Ok(false);
+            }
+        }
         for metric in self.catalog.metrics_of(&source.name) {
             let view = self.storage.batch_view(&metric.name).await?;
             let note = view.as_ref().and_then(BatchView::note).map(AsRef::as_ref);
@@ -91,7 +102,7 @@ impl Reconciler {
         Ok(true)
     }
 
-    /// Deletes what belongs to older versions of a source's tables. Returns whether all of it is gone that was written before
+    /// Deletes what belongs to older versions of a source's tables, and of backtests. Returns whether all of it is gone that was written before
     /// `uncounted_at_us`: a table of which another process has just committed a version is left to the next time, and so are files
     /// that are not old enough by the store's clock.
     async fn delete_old_files(
@@ -112,6 +123,13 @@ impl Reconciler {
         archive.remove_identities(&source.rules()).await?;
         archive.remove_orphans().await?;
         let mut is_done = !archive.has_orphans_of_before(uncounted_at_us).await? && !archive.refresh().await?;
+        if let Some(table) = self.storage.table(&source.name).await? {
+            table.checkpoint().await?;
+            if let Some(mut table) = self.storage.table(&source.name).await? {
+                table.remove_unused().await?;
+                is_done &= !table.has_unused_of_before(uncounted_at_us).await? && !table.refresh().await?;
+            }
+        }
         for metric in self.catalog.metrics_of(&source.name) {
             let Some(older) = self.storage.batch_view(&metric.name).await? else { continue };
             older.checkpoint().await?;
@@ -120,6 +138,13 @@ impl Reconciler {
             view.forget_versions_before(newest).await?;
             view.remove_orphans(&self.catalog.definition(metric)).await?;
             is_done &= !view.has_orphans_of_before(uncounted_at_us).await? && !view.refresh().await?;
+        }
+        for backtest in self.storage.backtests().await? {
+            if !backtest.is_of(&source.name).await? {
+                continue;
+            }
+            backtest.remove_orphans().await?;
+            is_done &= !backtest.has_orphans_of_before(uncounted_at_us).await?;
         }
         Ok(is_done)
     }

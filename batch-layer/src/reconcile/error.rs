@@ -5,9 +5,10 @@ use platform::store::StoreError;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::batch_view::Pause;
 use shared_logic::cut::Behind;
-use storage::{FactsNotChanged, ShardError};
+use storage::{BacktestNotKept, FactsNotChanged, ShardError};
 
 use crate::rows::RowsError;
+use crate::table::TableError;
 
 /// Why a source or one of its metrics was not reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,14 @@ pub enum ReconcileError {
         name: String,
         /// Why.
         source: Box<SourceError>,
+    },
+    /// One table could not be materialised.
+    #[error("cannot materialise table {name}")]
+    Table {
+        /// The table's name.
+        name: String,
+        /// Why.
+        source: Box<TableError>,
     },
     /// One metric could not be reconciled.
     #[error("cannot reconcile metric {name}")]
@@ -33,6 +42,10 @@ pub enum ReconcileError {
 impl ReconcileError {
     pub(crate) fn of_source(name: &str, error: SourceError) -> ReconcileError {
         ReconcileError::Source { name: name.to_owned(), source: Box::new(error) }
+    }
+
+    pub(crate) fn of_table(name: &str, error: TableError) -> ReconcileError {
+        ReconcileError::Table { name: name.to_owned(), source: Box::new(error) }
     }
 
     pub(crate) fn of_metric(name: &str, error: MetricError) -> ReconcileError {
@@ -52,6 +65,9 @@ pub enum SourceError {
     /// The archive could not record that a shard's log lost its tail.
     #[error(transparent)]
     Facts(#[from] FactsNotChanged),
+    /// A backtest was not emptied.
+    #[error(transparent)]
+    Backtest(#[from] BacktestNotKept),
     /// A shard was not rotated. Without knowing its slices, no cut can be taken at which answers are complete.
     #[error(transparent)]
     Shard(#[from] ShardError),

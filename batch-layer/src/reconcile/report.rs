@@ -11,13 +11,16 @@ use shared_logic::time::format_rfc3339;
 use tracing::{info, warn};
 
 use super::error::ReconcileError;
+use crate::table::Materialised;
 
 /// What a reconcile did: a report on each metric that it dealt with, and what failed.
 #[derive(Debug, Default)]
 pub struct Reconciled {
     /// The reports.
     pub reports: Vec<Report>,
-    /// The failures: of metrics, and of sources of which no metric could be reconciled.
+    /// The tables that were materialised.
+    pub tables: Vec<Materialised>,
+    /// The failures: of metrics, of tables, and of sources of which no metric could be reconciled.
     pub failed: Vec<ReconcileError>,
 }
 

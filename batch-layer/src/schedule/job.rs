@@ -10,6 +10,7 @@ use metrics::counter;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Cron};
+use storage::MaterialisedTable;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -82,7 +83,7 @@ impl Job {
                     let advanced = one.advance(step, stop).await;
                     let is_left = matches!(advanced, Ok(true));
                     let failed = advanced.err().into_iter().collect();
-                    return (Done::Reconciled(Reconciled { reports: Vec::new(), failed }), is_left);
+                    return (Done::Reconciled(Reconciled { failed, ..Reconciled::default() }), is_left);
                 }
                 one.settings.rebuild_step = step.into();
                 let reconciled = one.reconcile_once(stop).await;
@@ -154,11 +155,16 @@ async fn last_maintained(reconciler: &Reconciler, source: &str) -> Result<Option
 }
 
 /// When the metric of the source that waits longest was last reconciled; `None` if some metric never was. A view that is paused does
-/// not wait. Of a source without metrics, it is when its streams were last checked.
+/// not wait. Of a table, it is when it was last materialised; of another source without metrics, when its streams were last checked.
 ///
 /// Every reconcile commits, even if nothing is new, so its commit says when it ran. A view that was restored or removed says so as
 /// well, which a note beside it would not.
 async fn oldest_commit(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    if reconciler.catalog.tables.contains_key(source) {
+        let table = reconciler.storage.table(source).await?;
+        let note = table.as_ref().and_then(MaterialisedTable::note);
+        return Ok(note.and_then(|note| DateTime::from_timestamp_micros(note.committed_at_us)));
+    }
     let mut commits = Vec::new();
     for metric in reconciler.catalog.metrics_of(source) {
         let Some(view) = reconciler.storage.batch_view(&metric.name).await? else { return Ok(None) };
@@ -218,7 +224,7 @@ mod tests {
         let paused = || report(Outcome::Paused(Pause { rolled_back_to: 5, since_us: 0 }));
         let waiting = || report(Outcome::Waiting { partition: PartitionId::new("log", 1) });
         let unfinished = || report(Outcome::Unfinished { done: 1, days: 2 });
-        let is_waiting = |reports| Done::Reconciled(Reconciled { reports, failed: Vec::new() }).is_waiting();
+        let is_waiting = |reports| Done::Reconciled(Reconciled { reports, ..Reconciled::default() }).is_waiting();
         assert!(is_waiting(vec![paused(), waiting(), unfinished()]));
         assert!(!is_waiting(vec![paused(), unfinished()]) && !is_waiting(Vec::new()));
         assert!(!Done::Maintained(Ok(Vec::new())).is_waiting());

@@ -15,6 +15,7 @@ use platform::registry::Registry;
 use platform::settings::Settings;
 use platform::store::{DataFile, StoreError};
 use shared_logic::catalog::Catalog;
+use shared_logic::contracts::backtest::BacktestNote;
 use shared_logic::contracts::reconciliation::OutputDifference;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::stream::{Decided, DecidedKind, Fronts};
@@ -25,6 +26,7 @@ use super::held::{Held, Moment};
 use super::replay::Replay;
 use super::rounds::{Begin, LaneSpan, Rounds, Step, StreamSide};
 use super::written::{Ids, Written, output_id};
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 pub use self::report::{BacktestReport, Compared, PartitionReport};
@@ -46,6 +48,12 @@ pub enum BacktestError {
         /// The source's name.
         source_name: String,
     },
+    /// Events were erased that the outputs may name. The table is empty then.
+    #[error("events of source {source_name} were erased meanwhile; try again")]
+    Erased {
+        /// The source's name.
+        source_name: String,
+    },
     /// An archive could not be read.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -60,7 +68,8 @@ impl From<StoreError> for BacktestError {
     }
 }
 
-/// Finds out what a stream of that catalog would have written for the records of these times, by their timestamps.
+/// Finds out what a stream of that catalog would have written for the records of these times, by their timestamps. Says to `progress` how
+/// far it has come.
 ///
 /// # Errors
 /// [`BacktestError`]. The table of the backtest before stands then.
@@ -70,6 +79,7 @@ pub async fn backtest(
     catalog: &Catalog,
     name: &str,
     times: TimeRange,
+    progress: &Progress,
 ) -> Result<BacktestReport, BacktestError> {
     let unknown =
         || BacktestError::UnknownStream { name: name.to_owned(), known: catalog.streams.keys().cloned().collect() };
@@ -106,8 +116,17 @@ pub async fn backtest(
         files: Vec::new(),
         counts: BTreeMap::new(),
     };
-    keeping.run(&mut rounds).await?;
-    let version = keeping.table.replace(std::mem::take(&mut keeping.files)).await?;
+    keeping.run(&mut rounds, progress).await?;
+    let mut newest = held.archive.clone();
+    let note = BacktestNote { source: source.name.clone(), archive_version: held.archive.version() };
+    let version = keeping.table.replace(std::mem::take(&mut keeping.files), &note).await?;
+    // What was erased while this ran is in what it has read before. An erasure from now on finds the table as it is.
+    newest.refresh().await?;
+    for erasure in &newest.facts().erasures {
+        if keeping.table.forget(&source.name, erasure).await? {
+            return Err(BacktestError::Erased { source_name: source.name.clone() });
+        }
+    }
     let found = rounds.streams[0].found();
     let first = found.first.iter().map(|(place, kind)| {
         let id = output_id(name, &one.deployment.version, &rounds.lanes[place.lane].id, place.position);
@@ -166,13 +185,15 @@ struct Keeping {
 
 impl Keeping {
     /// Runs all lanes, compares, and writes what they decide.
-    async fn run(&mut self, rounds: &mut Rounds<'_>) -> Result<(), BacktestError> {
+    async fn run(&mut self, rounds: &mut Rounds<'_>, progress: &Progress) -> Result<(), BacktestError> {
         loop {
             match rounds.step(&mut |at, decided| self.take(at, decided)).await? {
                 Step::Going | Step::Ended(..) | Step::LeftOut => {}
                 Step::Full => rounds.meet().await?,
                 Step::Over => break,
             }
+            let (outputs, lanes) = (self.counts.values().map(|(outputs, _)| outputs).sum::<u64>(), rounds.lanes.len());
+            progress.say(format_args!("{outputs} outputs of {} partitions, of {lanes}", self.counts.len()));
             if self.bytes >= self.bytes_max {
                 self.flush().await?;
             }

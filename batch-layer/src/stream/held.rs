@@ -9,7 +9,7 @@ use shared_logic::log::{OffsetRange, PartitionId};
 use shared_logic::time::{day_of, format_day, parse_day};
 use storage::{Archive, Decoded, Schemas};
 
-use super::picked::Picked;
+use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{self, event_time_column, may_hold, within};
 use crate::rows::RowsError;
 

@@ -18,7 +18,7 @@ use shared_logic::rejection::Reason;
 use shared_logic::stream::{LanePlan, MarkRecord, Originals, Records};
 
 use super::held::Held;
-use super::picked::Picked;
+use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 use crate::rows::{self, RowsError};
 
@@ -170,12 +170,12 @@ impl<'a> Reading<'a> {
             for group in groups {
                 self.rows_read += group.rows();
                 let rows = group.read(self.shape.filter(&range), in_order).await?;
-                bytes += bytes_of(&rows).map_err(|source| self.failed(source))?;
+                bytes += rows::bytes_of(&rows).map_err(|source| self.failed(source))?;
                 gathered.push(rows);
                 if bytes > self.memory {
                     let cut = rows::compute("cut records", held.archive.path(), move || halved(gathered));
                     let (rows, to) = cut.await?;
-                    bytes = bytes_of(&rows).map_err(|source| self.failed(source))?;
+                    bytes = rows::bytes_of(&rows).map_err(|source| self.failed(source))?;
                     range.to = to.unwrap_or(range.to);
                     gathered = vec![rows];
                 }
@@ -228,20 +228,6 @@ fn halved(frames: Vec<DataFrame>) -> PolarsResult<(DataFrame, Option<i64>)> {
     let kept = offsets.iter().take_while(|offset| offset.is_some_and(|offset| offset < to)).count();
     let kept = rows.take(&IdxCa::from_vec(OFFSET.into(), (0..kept as IdxSize).collect()))?;
     Ok((kept, Some(to)))
-}
-
-/// How much memory rows take, about.
-fn bytes_of(rows: &DataFrame) -> PolarsResult<usize> {
-    let mut bytes = 0;
-    for column in rows.columns() {
-        let content: usize = match column.dtype() {
-            DataType::String => column.str()?.iter().flatten().map(str::len).sum(),
-            DataType::Binary => column.binary()?.iter().flatten().map(<[u8]>::len).sum(),
-            _ => 0,
-        };
-        bytes += content + 16 * rows.height();
-    }
-    Ok(bytes)
 }
 
 /// Rows as records of that range of offsets.

@@ -333,16 +333,16 @@ impl<'a> Rounds<'a> {
         if !self.sees_keys || self.lanes.len() < 2 {
             return;
         }
-        let partition = self.lanes[self.at].id.partition;
+        let id = &self.lanes[self.at].id;
         for (by, split_keys) in &mut self.split_keys {
             let as_text = |name: &String| records.events.column(name)?.cast(&DataType::String);
             let Ok(columns) = by.iter().map(as_text).collect::<PolarsResult<Vec<Column>>>() else { continue };
             let Ok(columns) = columns.iter().map(|column| column.str()).collect::<PolarsResult<Vec<_>>>() else {
                 continue;
             };
-            for row in 0..records.events.height() {
+            for (row, offset) in records.offsets.iter().enumerate() {
                 let key: Vec<Option<&str>> = columns.iter().map(|column| column.get(row)).collect();
-                split_keys.see(&key, partition);
+                split_keys.see(&key, id, *offset);
             }
         }
     }

@@ -12,7 +12,7 @@ use shared_logic::stream::OutputPosition;
 use shared_logic::stream_check::content_hash;
 
 use super::held::Held;
-use super::picked::Picked;
+use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 
 /// An archived output.

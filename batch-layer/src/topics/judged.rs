@@ -101,7 +101,10 @@ pub fn partitions(written: &WrittenTopic, own: i32, of_source: i32) -> Option<Fi
 pub fn source(catalog: &Catalog, source: &Source, config: &TopicConfig, cut_age_ms: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let of = || topic(&source.topic);
-    if let Some(why) = refused_compaction(config, cut_age_ms) {
+    // Of a table, nothing is counted from a cut on.
+    if !source.is_table
+        && let Some(why) = refused_compaction(config, cut_age_ms)
+    {
         findings.push(Finding::stops(of(), "cannot be counted", why));
     }
     if keeps_time(catalog, &source.name) && config.get(TIMESTAMP_TYPE).is_some_and(|kind| kind != BROKERS_TIME) {

@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use platform::settings::SettingsArgs;
-use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::catalog::{Catalog, Metric, Source, Table};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
-/// Commands about the catalog, the file that defines sources, streams and metrics
+/// Commands about the catalog, the file that defines sources, tables, streams and metrics
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -34,7 +34,7 @@ enum Command {
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
-/// sources with their event ids and fields, its streams with what they read and write, and its metrics with their measures and the
+/// sources with their event ids and fields, its tables with their keys, its streams with what they read and write, and its metrics with their measures and the
 /// hash of their definition.
 ///
 /// With --kafka ADDRESS, the brokers there are asked for the topic of each source and stream, too, with what the settings say of [kafka].
@@ -53,7 +53,7 @@ struct Check {
 
 /// Says what it costs to change from one catalog to another
 ///
-/// Names each source whose records are decoded otherwise, and why; the streams that write otherwise; the metrics whose views are
+/// Names each source whose records are decoded otherwise, and why; the tables that are made anew; the streams that write otherwise; the metrics whose views are
 /// rebuilt; and whether that needs bytes that `raw = "rejected"` did not keep. It reads the two files and nothing else, so it knows nothing of catalogs before OLD.
 /// Mistakes are printed as by `check`, and the exit code is 1.
 #[derive(Debug, clap::Args)]
@@ -114,13 +114,19 @@ fn read(file: &Path) -> Result<String> {
 
 /// What a catalog defines, as text for a person.
 pub fn summary(catalog: &Catalog) -> String {
-    let mut counts = vec![count(catalog.inputs().count(), "source"), count(catalog.metrics.len(), "metric")];
-    if !catalog.streams.is_empty() {
-        counts.insert(1, count(catalog.streams.len(), "stream"));
+    let sources = catalog.inputs().filter(|source| !source.is_table).count();
+    let mut counts = vec![count(sources, "source"), count(catalog.metrics.len(), "metric")];
+    for (others, noun) in [(catalog.streams.len(), "stream"), (catalog.tables.len(), "table")] {
+        if others > 0 {
+            counts.insert(1, count(others, noun));
+        }
     }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
-    let described = catalog.inputs().map(|source| (&source.name, of_source(source)));
+    let described = catalog.inputs().map(|source| match catalog.tables.get(&source.name) {
+        Some(table) => (&source.name, of_table(catalog, table)),
+        None => (&source.name, of_source(source)),
+    });
     let of_streams = catalog.streams.values().map(|stream| (&stream.name, streams::of_stream(catalog, stream)));
     for (name, line) in described.chain(of_streams) {
         push_line(&mut text, &line);
@@ -145,6 +151,12 @@ fn of_source(source: &Source) -> String {
     text
 }
 
+fn of_table(catalog: &Catalog, table: &Table) -> String {
+    let Table { name, topic, key, format } = table;
+    let (definition, fields) = (catalog.table_definition(table), fields_of(&catalog.sources[name]));
+    format!("table {name}: topic {topic}, {}, key {key} (definition {definition}): {fields}", format.name())
+}
+
 fn fields_of(source: &Source) -> String {
     source.fields.iter().map(of_field).collect::<Vec<String>>().join(", ")
 }
@@ -155,6 +167,7 @@ fn of_field(field: &Field) -> String {
     match &field.place {
         Place::Joined(parts) => text.push_str(&format!(" from {}", parts.join(" + "))),
         Place::Path(_) if field.column() != field.name => text.push_str(&format!(" from {}", field.column())),
+        Place::Record => text.push_str(" of the record"),
         Place::Path(_) | Place::Own => {}
     }
     match &field.instants {
@@ -239,6 +252,16 @@ clicks = "count()"
             summary.contains("  metric views: by video_id: views, dwell_ms, avg_dwell_ms (definition "),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn the_summary_shows_tables() {
+        let text = "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n[tables.users]\ntopic = \"db.users\"\n\
+                    key = \"id\"\nformat = \"debezium\"\n[tables.users.fields]\nid = \"int\"\nname = \"string?\"\n";
+        let summary = summary(&Catalog::parse(text).expect("a valid catalog"));
+        assert!(summary.starts_with("pipeline braid v1: 1 source, 1 table, 0 metrics\n"), "{summary}");
+        assert!(summary.contains("table users: topic db.users, debezium, key id (definition "), "{summary}");
+        assert!(summary.contains("): id int, name string?, changed_at timestamp of the record\n"), "{summary}");
     }
 
     #[test]

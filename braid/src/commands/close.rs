@@ -33,6 +33,7 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
             topic.log
         );
     }
+    storage.check().await?;
     let mut archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;
     let closed = archive.change("CLOSE", close_all).await?;
     println!("{}: {} logs closed; the next reconcile takes all of them", source.name, closed.len());

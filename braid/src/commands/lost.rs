@@ -43,6 +43,9 @@ pub enum Args {
 /// cannot be used.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let (settings, catalog, storage) = super::deployment(settings)?;
+    if !matches!(args, Args::List) {
+        storage.check().await?;
+    }
     match args {
         Args::List => list(&storage, &catalog).await?,
         Args::Accept { source } => accept(&storage, &catalog, &source).await?,

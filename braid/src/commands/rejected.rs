@@ -150,11 +150,11 @@ fn body(record: &ArchivedRecord, verdict: &Verdict) -> Value {
         "bytes_kept": has_bytes, "archived_error": error,
         "event": match verdict {
             Verdict::Event(fields) => Value::Object(fields.clone()),
-            Verdict::Rejected(_) | Verdict::Mark | Verdict::NotKept | Verdict::Erased => Value::Null,
+            Verdict::Rejected(_) | Verdict::Mark | Verdict::Delete | Verdict::NotKept | Verdict::Erased => Value::Null,
         },
         "error": match verdict {
             Verdict::Rejected(error) => Value::from(error.as_str()),
-            Verdict::Event(_) | Verdict::Mark | Verdict::NotKept | Verdict::Erased => Value::Null,
+            Verdict::Event(_) | Verdict::Mark | Verdict::Delete | Verdict::NotKept | Verdict::Erased => Value::Null,
         },
     })
 }

@@ -114,6 +114,9 @@ async fn set(
     dry_run: bool,
 ) -> Result<ExitCode> {
     let source = catalog.source(source)?;
+    if !dry_run {
+        storage.check().await?;
+    }
     let lanes = set_published(settings, storage, catalog, source, dry_run).await;
     let lanes = lanes.with_context(|| asked(&source.name, settings))?;
     for lane in &lanes {

@@ -7,6 +7,7 @@ mod existing_topic;
 mod full_speed;
 mod handover;
 mod late_duplicates;
+mod retained;
 mod second_observer;
 mod sixty_days;
 mod sketches;

@@ -3,7 +3,7 @@
 //! - `seed_examples`: the examples of the contract, to the letter;
 //! - `payments`: the deployment and the payments that all others play with, held to an oracle;
 //! - without a fault: `every_kind`, `rekeyed` (lanes that are not in step), `changed` (a catalog that changes in place), `many` windows that
-//!   close at once;
+//!   close at once, `erased` (a person, from a source and its streams);
 //! - processes: `killed` at every moment of a transaction and of a snapshot, `zombie`, and `memory` that is full;
 //! - the store: `snapshots` that are gone, torn or of others, the `past` that is read instead, and `on_s3`;
 //! - Kafka: `broker`, which is killed; `partitions`, which are added; `progress`, which is deleted; `output`, which is missing, and
@@ -13,6 +13,7 @@
 mod broker;
 mod changed;
 mod checked;
+mod erased;
 mod every_kind;
 mod killed;
 mod lost_tail;

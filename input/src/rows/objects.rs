@@ -90,7 +90,7 @@ pub(crate) fn member(field: &Field) -> Option<&str> {
             [Step::Member(name)] => Some(name),
             _ => None,
         },
-        Place::Joined(_) => None,
+        Place::Joined(_) | Place::Record => None,
     }
 }
 

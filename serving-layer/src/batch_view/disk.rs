@@ -8,10 +8,12 @@ use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::settings::Size;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tracing::warn;
 
 use super::segment::BlockCache;
@@ -24,6 +26,8 @@ pub(super) const UNFINISHED: &str = "part";
 const PLACES: usize = 64;
 /// How many segments are built at the same time, each of another view. A build takes up to 50 MiB beside `serving.view_memory`.
 const BUILDS: usize = 2;
+/// How long a build waits for the store before it lends its turn to another view.
+const LENT_AFTER: Duration = Duration::from_millis(250);
 /// How many questions read from disk at the same time; others wait.
 const QUESTIONS: usize = 64;
 
@@ -32,9 +36,9 @@ const QUESTIONS: usize = 64;
 pub(crate) struct Disk {
     folder: PathBuf,
     pub(super) cache: Arc<BlockCache>,
-    pub(super) builds: Semaphore,
+    builds: Semaphore,
     pub(super) questions: Semaphore,
-    /// Notified when a view was loaded.
+    /// Notified when a view was looked at or loaded for which no refresh waits any more.
     pub(crate) loaded: Notify,
     /// The place is this process's own as long as this is open.
     _lock: File,
@@ -73,6 +77,11 @@ impl Disk {
         self.cache.bytes()
     }
 
+    /// Waits for a turn to build a segment.
+    pub(super) async fn building(&self) -> Building<'_> {
+        Building { builds: &self.builds, permit: self.builds.acquire().await.ok() }
+    }
+
     /// Where the segments of a table lie; the path is the table's below the deployment's folder.
     pub(super) fn folder_of(&self, table: &str) -> PathBuf {
         self.folder.join(table)
@@ -86,6 +95,27 @@ impl Disk {
         {
             warn!(%error, folder = %self.folder.display(), "cannot remove segments of tables that are not served");
         }
+    }
+}
+
+/// A view's turn to build a segment.
+pub(super) struct Building<'a> {
+    builds: &'a Semaphore,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Building<'_> {
+    /// Waits for the store. If that takes long, others may build meanwhile, so that a store which does not answer holds up no view but
+    /// this. What this has collected so far stays in memory.
+    pub(super) async fn lend<T>(&mut self, read: impl Future<Output = T>) -> T {
+        let (builds, mut read) = (self.builds, pin!(read));
+        if let Ok(done) = tokio::time::timeout(LENT_AFTER, read.as_mut()).await {
+            return done;
+        }
+        self.permit = None;
+        let done = read.await;
+        self.permit = builds.acquire().await.ok();
+        done
     }
 }
 

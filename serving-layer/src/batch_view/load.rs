@@ -91,14 +91,14 @@ impl Loader {
         if let Some(found) = self.shelf.find(&origin) {
             return Ok(found);
         }
-        let _permit = self.disk.builds.acquire().await;
+        let mut building = self.disk.building().await;
         let older = self.shelf.like(&origin).into_iter().filter(|segment| origin.includes(segment.origin()));
         let base = older.max_by_key(|segment| segment.origin().sources.len());
         let columns = day::columns(&self.counted);
         let mut builder = DayBuilder::new(&self.counted, &self.shelf, day, table.path(), RUN_BYTES);
         for file in not_in(base.as_deref(), files) {
-            for group in table.row_groups(file, &columns, |_| true).await? {
-                let rows = group.read(Ok).await?;
+            for group in building.lend(table.row_groups(file, &columns, |_| true)).await? {
+                let rows = building.lend(group.read(Ok)).await?;
                 builder = task::blocking(move || builder.add(rows)).await?;
             }
         }
@@ -111,7 +111,7 @@ impl Loader {
         if let Some(found) = self.shelf.find(&origin) {
             return Ok(found);
         }
-        let _permit = self.disk.builds.acquire().await;
+        let _building = self.disk.building().await;
         let shared = |segment: &Arc<Segment>| segment.origin().sources.intersection(&origin.sources).count();
         let base = self.shelf.like(&origin).into_iter().max_by_key(shared);
         let (shelf, days) = (Arc::clone(&self.shelf), days.clone());

@@ -4,13 +4,15 @@
 //! - `changes`: what is built when a view changes, and after a restart;
 //! - `damage`: segments that are torn, changed or foreign;
 //! - `memory`: many rows and little memory;
-//! - `sorting`: rows that do not fit into the memory of a build.
+//! - `sorting`: rows that do not fit into the memory of a build;
+//! - `today`: which blocks stay in memory.
 
 mod answers;
 mod changes;
 mod damage;
 mod memory;
 mod sorting;
+mod today;
 
 use platform::settings;
 use platform::settings::Size;

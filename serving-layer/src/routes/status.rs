@@ -3,11 +3,13 @@
 //!
 //! - `gather`: reads what is known about one source;
 //! - `erasures`: of which erasures something is outstanding;
+//! - `tables`: how far tables are materialised;
 //! - `body`: the JSON.
 
 mod body;
 mod erasures;
 mod gather;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,11 +45,13 @@ pub(crate) async fn status(
         .sources
         .values()
         .map(async |source| SourceReader::new(&version, &snapshot, source).read(app.topics.as_ref()).await);
-    let (sources, streams) = tokio::join!(join_all(sources), written::of_all(&version));
+    let (sources, streams, (tables, unread)) =
+        tokio::join!(join_all(sources), written::of_all(&version), tables::of_all(&version, &snapshot));
     let (sources, kafka): (Vec<SourceStatus>, Vec<Option<String>>) = sources.into_iter().unzip();
     let redis = app.redis.ping().await.err().map(|error| error.to_string());
     let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
+    store.extend(unread);
     store.extend(snapshot.loading().map(|metric| format!("the batch view of {metric} is still being loaded")));
     let metrics = version.catalog.metrics.keys();
     let pause = |metric: &String| snapshot.view(metric)?.note.asked.pause.clone();
@@ -58,6 +62,7 @@ pub(crate) async fn status(
         braid: env!("CARGO_PKG_VERSION"),
         sources,
         streams,
+        tables,
         paused: paused.collect(),
         views: metrics.clone().map(|metric| (metric.clone(), snapshot.view(metric).map(|view| view.version))).collect(),
         retired_before: metrics

@@ -110,3 +110,43 @@ async fn a_view_that_takes_long_to_load_holds_up_no_other() {
     assert_eq!(snapshot.view("slow").map(|view| view.version), Some(1));
     assert_eq!(snapshot.view("quick").map(|view| view.version), Some(4));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_whose_files_or_log_cannot_be_read_hold_up_no_other() {
+    let more = ["mute", "slower"]
+        .map(|name| format!("[metrics.{name}]\nsource = \"calls\"\n[metrics.{name}.measures]\ncalls = \"count()\"\n"));
+    let catalog = Catalog::parse(&format!("{CATALOG}{}", more.concat())).expect("a catalog");
+    let folder = tempfile::tempdir().expect("a folder");
+    commit(folder.path(), &catalog, "quick").await;
+    // As many as may build at the same time.
+    let mut waits = Vec::new();
+    for metric in ["slow", "slower"] {
+        waits.push(Waits::in_place_of(&commit(folder.path(), &catalog, metric).await));
+    }
+    commit(folder.path(), &catalog, "mute").await;
+    let table = folder.path().join("store/braid").join(batch_view::path("v1", "mute"));
+    waits.push(Waits::in_place_of(&table.join("_delta_log/00000000000000000001.json")));
+    let storage = Storage::new(&store_in(folder.path()), &catalog.deployment).expect("a folder");
+    let disk = Disk::open(&folder.path().join("serving"), "braid", Size::from_mib(1)).expect("a place");
+    let cache = Arc::new(SnapshotCache::new(&catalog, &storage, Arc::new(disk)));
+    let until = async |is_so: &dyn Fn(&Snapshot) -> bool| {
+        let taken = async {
+            loop {
+                let snapshot = cache.newer().await.expect("taken");
+                if is_so(&snapshot) {
+                    return snapshot;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, taken).await
+    };
+    for version in 1..=3 {
+        let is_newest = |snapshot: &Snapshot| snapshot.view("quick").is_some_and(|view| view.version == version);
+        let snapshot = until(&is_newest).await.expect("the others hold it up");
+        assert_eq!(snapshot.loading().collect::<Vec<_>>(), ["mute", "slow", "slower"]);
+        commit(folder.path(), &catalog, "quick").await;
+    }
+    drop(waits);
+    until(&|snapshot: &Snapshot| snapshot.is_whole(&catalog)).await.expect("the others are loaded as well");
+}

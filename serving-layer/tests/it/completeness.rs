@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use platform::settings::Span;
 use serde_json::{Value, json};
-use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::archive::{ErasedPart, Facts};
 use shared_logic::log::PartitionId;
 
 use crate::test_server::{LOG, TOTAL, TestServer};
@@ -27,12 +27,14 @@ enum Step {
     ShardOpensBeyondTheCut,
     RecordsAreLost,
     LossIsAccepted,
+    EventsAreErased,
+    ViewLeavesThemOut,
     LogClosesWithoutAShard,
     LogIsSettled,
 }
 
 /// Each step, and the gap that answers have then; none: they are complete.
-const STEPS: [(Step, Option<&str>); 9] = [
+const STEPS: [(Step, Option<&str>); 11] = [
     (Step::KafkaDoesNotAnswer, Some("topic_unknown")),
     (Step::KafkaAnswers, Some("not_archived")),
     (Step::ArchiveBegins, Some("no_shard")),
@@ -40,6 +42,8 @@ const STEPS: [(Step, Option<&str>); 9] = [
     (Step::ShardOpensBeyondTheCut, Some("no_slice_at_cut")),
     (Step::RecordsAreLost, Some("lost")),
     (Step::LossIsAccepted, None),
+    (Step::EventsAreErased, Some("erasure_not_applied")),
+    (Step::ViewLeavesThemOut, None),
     (Step::LogClosesWithoutAShard, Some("no_shard")),
     // It is wholly in the view, so it needs no shard, and no Kafka that still knows it.
     (Step::LogIsSettled, None),
@@ -64,6 +68,15 @@ impl Step {
                 server.view(&[3], version, &[]).await;
             }
             Step::LossIsAccepted => drop(server.archive(|facts| assert_eq!(facts.accept_losses(), 1)).await),
+            Step::EventsAreErased => {
+                let version = server.archive(|_| {}).await + 1;
+                let part = ErasedPart { version, rules: "r".into(), list: String::new(), events: 1, at_us: None };
+                assert_eq!(server.archive(|facts| facts.erase("x", Some(part), Some(0))).await, version);
+            }
+            Step::ViewLeavesThemOut => {
+                let version = server.archive(|_| {}).await;
+                server.view(&[3], version, &[]).await;
+            }
             Step::LogClosesWithoutAShard => {
                 server.command(&["FLUSHALL"]).await;
                 server.archive(|facts| facts.close(LOG)).await;
@@ -93,6 +106,7 @@ impl Step {
                 assert_eq!((&gap["from"], &gap["to"]), whole_buckets);
             }
             Step::RecordsAreLost => assert!(text.contains("offsets 0 to 3"), "{answer}"),
+            Step::EventsAreErased => assert!(text.contains("may still be counted"), "{answer}"),
             _ => {}
         }
     }

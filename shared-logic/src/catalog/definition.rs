@@ -1,4 +1,4 @@
-//! The hashes that name what a metric counts, and what a stream writes.
+//! The hashes that name what a metric counts, what a stream writes, and what the rows of a table are.
 //!
 //! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
 //! everything that can change a count: how the source's bytes become events, which events are duplicates or too old, `where`,
@@ -20,6 +20,14 @@ pub const PLAN_VERSION: u32 = 2;
 
 /// Raise this when a change of this crate makes the same catalog write another stream. Each is then another definition (T13).
 pub const STREAM_VERSION: u32 = 1;
+
+/// Raise this when a change of this crate makes the same changes leave other rows (B1). Every table is materialised anew then.
+pub const TABLE_VERSION: u32 = 1;
+
+/// The hash of the table that this source is: all that decides what a change is, and so which rows changes leave.
+pub(super) fn of_table(source: &Source) -> DefinitionHash {
+    DefinitionHash::of_text(&format!("table {TABLE_VERSION}\n{}", rules::decoding(source)))
+}
 
 /// The hash of a metric over its source.
 pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {

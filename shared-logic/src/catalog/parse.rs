@@ -11,6 +11,7 @@
 //! - `source`: `[sources.…]`; with `event_id`, what identifies an event, `event_time`, when it happened, `field`, its fields,
 //!   `columns`, what formats with columns say about them, `instant`, how times are written, and `size`, numbers of bytes;
 //! - `duration`, `retain`: durations, and how long events and counts are kept;
+//! - `table`: `[tables.…]`, which are sources, too;
 //! - `stream`: `[streams.…]`, checked against the fields of what they read;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
 //!   too.
@@ -33,6 +34,7 @@ mod schedule;
 mod size;
 mod source;
 mod stream;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +61,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let deployment = deployment::deployment(root.table("pipeline"));
     let schedule = schedule::schedule(root.table("schedule"));
     let mut drafts = sources(root.table("sources"), &mistakes);
+    let tables = table::tables(root.table("tables"), &mut drafts);
     let streams = stream::streams(root.table("streams"), &mut drafts);
     let metrics = metrics(root.table("metrics"), &drafts);
     root.refuse_unknown_keys();
@@ -68,7 +71,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, streams, metrics })
+    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics })
 }
 
 fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {

@@ -115,6 +115,9 @@ pub(super) fn decoding(source: &Source) -> String {
     if source.is_stream {
         line(format_args!("marks"));
     }
+    if source.is_table {
+        line(format_args!("changes by {}", source.key.as_deref().unwrap_or("-")));
+    }
     text
 }
 
@@ -194,6 +197,21 @@ events = "count()"
     fn what_a_record_without_a_payload_is_belongs_to_the_rules() {
         let source = Catalog::parse(CATALOG).expect("a valid catalog").sources["s"].clone();
         assert_ne!(Source { is_stream: true, ..source.clone() }.rules(), source.rules());
+    }
+
+    /// In a table, such a record is a delete, and which key a record has to have is that of its row.
+    #[test]
+    fn what_a_table_is_keyed_by_belongs_to_its_rules() {
+        let table = |key: &str, format: &str| {
+            let text = format!(
+                "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n[tables.t]\nkey = \"{key}\"\n\
+                 format = \"{format}\"\n[tables.t.fields]\na = \"string\"\nb = \"int\"\n"
+            );
+            Catalog::parse(&text).expect("a valid catalog").sources["t"].rules()
+        };
+        assert_eq!(table("a", "json"), table("a", "json"));
+        assert_ne!(table("a", "json"), table("b", "json"));
+        assert_ne!(table("a", "json"), table("a", "debezium"));
     }
 
     #[test]

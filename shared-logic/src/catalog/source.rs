@@ -54,6 +54,9 @@ pub struct Source {
     pub fields: Vec<Field>,
     /// Whether it is a stream: its topic is written by Braid, and a record without a payload is a mark.
     pub is_stream: bool,
+    /// Whether it is a table: its records are changes of rows, and some of them deletes. Its last field is
+    /// [`CHANGED_AT`](super::CHANGED_AT).
+    pub is_table: bool,
     /// The definition by which the stream's records are written; `None` of what is no stream.
     pub written_by: Option<DefinitionHash>,
     /// Whether the stream keys records anew, so that a partition has a front for each partition that it was written from.
@@ -72,6 +75,11 @@ impl Source {
     /// TSV, or one that stands for an absent value.
     pub fn write(&self, values: &[Option<FieldValue<'_>>]) -> Vec<u8> {
         self.format.write(self.layout(), values)
+    }
+
+    /// How Braid has its topic kept, if it creates it; what is not named stays as the broker has it.
+    pub fn topic_config(&self) -> &'static [(&'static str, &'static str)] {
+        if self.is_table { &super::table::TOPIC } else { &[] }
     }
 
     /// Finds the text of the field at that position, without judging the rest of the payload. `None` if the field is absent
@@ -127,5 +135,11 @@ pub enum NotAnInput {
         name: String,
         /// What the stream reads.
         from: String,
+    },
+    /// It is a table, and what was asked for takes no changes.
+    #[error("`{name}` is a table: its records are keyed changes, which only its topic can tell")]
+    Table {
+        /// The name that was asked for.
+        name: String,
     },
 }

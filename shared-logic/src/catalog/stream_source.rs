@@ -37,6 +37,7 @@ pub(super) fn source(stream: &Stream, from: &Source) -> Source {
         dedup_window: from.dedup_window,
         fields: fields(stream, from),
         is_stream: true,
+        is_table: false,
         rekeyed: stream.rekeys(),
         written_by: Some(definition::of_stream(from, stream)),
     }

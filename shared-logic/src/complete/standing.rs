@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::{Evidence, Gap, Shards, Verdict, Why, counts, own_view};
+use super::{Evidence, Gap, Shards, Verdict, Why, counts, erased, own_view};
 use crate::catalog::DefinitionHash;
 use crate::contracts::archive::Facts;
 use crate::log::{Offsets, PartitionId};
@@ -48,6 +48,9 @@ impl Standing {
         }
         if view.is_some_and(|note| evidence.archive_version < note.archive_version) {
             of_source.push(Gap { partition: None, why: Why::ArchiveTooOld });
+        }
+        if evidence.archive.is_some_and(|facts| erased::may_be_counted(facts, view)) {
+            of_source.push(Gap { partition: None, why: Why::ErasureNotApplied });
         }
         let needed = needed(evidence, view.map(|note| &note.cut));
         let counted = needed.iter().filter(|(_, need)| !need.is_truncated && !need.is_import);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::contracts::archive::{ImportedRecords, import_log};
+use crate::contracts::archive::{ErasedPart, ImportedRecords, import_log};
 use crate::contracts::batch_view::Asked;
 use crate::contracts::speed_view::Instance;
 use crate::log::{OffsetRange, Offsets};
@@ -179,6 +179,35 @@ fn an_import_is_a_gap_until_the_view_includes_it_and_has_no_shard() {
 
     seen.view = Some(note(1, cut(&[(0, 50)]).iter().map(|(id, at)| (id.clone(), at)).chain([(import, 10)]).collect()));
     assert_complete("the view includes all of it", &seen.judged(), &[(0, 50)]);
+}
+
+#[test]
+fn erased_events_are_a_gap_until_the_view_is_counted_without_them_and_its_cut_has_passed_them() {
+    // Events at offsets below 100 were erased by version 9 of the archive.
+    let erased = |seen: &mut Seen| {
+        let part = ErasedPart { version: 9, rules: "rules".into(), list: String::new(), events: 1, at_us: None };
+        seen.facts().erase("x", Some(part), Some(0));
+        seen.archive_version = 9;
+    };
+    let counted = |archive_version: u64, at: i64| {
+        with(|seen| {
+            erased(seen);
+            seen.view = Some(Note { archive_version, ..note(1, cut(&[(0, at)])) });
+            seen.shards.insert(id(0), shard(&[at], at));
+        })
+    };
+    let gaps = [Gap { partition: None, why: Why::ErasureNotApplied }];
+    assert_eq!(counted(8, 100).gaps, gaps, "the view was counted with them");
+    assert_eq!(counted(9, 99).gaps, gaps, "a slice may hold them");
+    assert_complete("it was counted without them, and so are the slices", &counted(9, 100), &[(0, 100)]);
+    let never_reconciled = with(|seen| {
+        erased(seen);
+        seen.view = None;
+    });
+    assert_eq!(never_reconciled.gaps, gaps, "another version of the deployment counts what the log holds");
+    assert_eq!(gaps[0].why.name(), "erasure_not_applied");
+    let nothing_found = with(|seen| seen.facts().erase("x", None, Some(0)));
+    assert_complete("an erasure that took out nothing", &nothing_found, &[(0, 50)]);
 }
 
 #[test]

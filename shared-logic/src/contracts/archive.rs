@@ -65,15 +65,15 @@ pub const RAW: &str = "_raw";
 pub const HASH: &str = "_hash";
 /// The undeclared members of an event that was archived before bytes were kept: the text of a JSON object, or null if there are none.
 pub const EXTRA: &str = "_extra";
-/// Why the record is no event: `reason` or `reason:field`, which may be that of a mark; or [`ERASED`].
+/// Why the record is no event: `reason` or `reason:field`, which may be that of a mark or of a delete; or [`ERASED`].
 pub const ERROR: &str = "_error";
 /// The error of a record that was an event and is erased. Its row keeps where the record lay, its timestamp and its short hash, by
 /// which R12 compares it with the log, and nothing else. No decoder gives this reason, and no decoder sees such a row again.
 pub const ERASED: &str = "erased";
 
-/// Whether a row with that error is a reject: neither a mark of a stream, nor erased.
+/// Whether a row with that error is a reject: neither a mark of a stream, nor a delete of a table, nor erased.
 pub fn is_reject(error: &str) -> bool {
-    error != ERASED && error != Reason::Mark.name()
+    ![ERASED, Reason::Mark.name(), Reason::Delete.name()].contains(&error)
 }
 
 /// The column that holds a field, in a table that declares those columns.

@@ -110,8 +110,8 @@ pub struct StreamCheck {
     pub not_compared: Vec<NotCompared>,
     /// T12: how many keys were seen in several partitions: of the keys by which the source's records have to be divided.
     pub split_keys: u64,
-    /// One of them.
-    pub split_key: Option<String>,
+    /// A record of one of them, `log/partition/offset`. The key itself may name a person.
+    pub split_record: Option<String>,
 }
 
 /// An output that is not as it should be.

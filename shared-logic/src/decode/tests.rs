@@ -365,6 +365,17 @@ fn only_a_whole_record_can_be_too_long() {
 }
 
 #[test]
+fn what_is_no_table_does_not_look_at_keys() {
+    let mut decoder = Decoder::new(&source("json"));
+    let payload = br#"{"id":"i","at":0,"user":"k","n":null}"#.as_slice();
+    for key in [None, Some(b"another".as_slice())] {
+        assert!(decoder.decode_keyed(key, Some(payload), None).is_ok(), "{key:?}");
+        let refused = decoder.decode_keyed(key, None, None).map(|event| event.time_us);
+        assert_eq!(refused, Err(Rejected::whole(Reason::Empty)), "{key:?}");
+    }
+}
+
+#[test]
 fn a_record_of_a_stream_without_a_payload_is_a_mark() {
     let why_not = |is_stream, payload: Option<&[u8]>| {
         let source = Source { is_stream, ..source("json") };

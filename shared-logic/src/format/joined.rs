@@ -19,7 +19,7 @@ impl Joined {
         let position = |name: &String| fields.iter().position(|field| field.name == *name);
         let joined = |(at, field): (usize, &Field)| match &field.place {
             Place::Joined(names) => Some(Joined { at, parts: names.iter().filter_map(position).collect() }),
-            Place::Own | Place::Path(_) => None,
+            Place::Own | Place::Path(_) | Place::Record => None,
         };
         fields.iter().enumerate().filter_map(joined).collect()
     }

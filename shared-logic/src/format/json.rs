@@ -21,6 +21,8 @@ use super::{Codec, FieldValue, Layout, Reader, instant};
 use crate::rejection::Reason;
 use crate::schema::{Field, FieldType, InstantFormat, Place, Step};
 
+pub(super) use tokenizer::tokenize;
+
 pub(super) struct Json;
 
 impl Codec for Json {
@@ -43,7 +45,7 @@ impl Codec for Json {
     }
 
     fn tokenize(&self, reader: &Reader, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
-        tokenizer::tokenize(&reader.places, payload, record)
+        tokenize(&reader.places, payload, record)
     }
 
     fn cell(
@@ -78,7 +80,7 @@ impl Codec for Json {
             match &field.place {
                 Place::Own => document[field.name.as_str()] = value,
                 Place::Path(steps) => put(&mut document, steps, value),
-                Place::Joined(_) => {}
+                Place::Joined(_) | Place::Record => {}
             }
         }
         document.to_string().into_bytes()
@@ -86,16 +88,21 @@ impl Codec for Json {
 
     fn field_text<'a>(&self, layout: Layout<'_>, payload: &'a [u8], at: usize) -> Option<Cow<'a, [u8]>> {
         let field = layout.fields.get(at)?;
-        let mut record = Record::new(1);
-        tokenizer::tokenize(&Places::of(std::slice::from_ref(field)), payload, &mut record).ok()?;
-        match record.tokens[0] {
-            Token::Text(span) | Token::Number(span) if span.resolved => {
-                Some(Cow::Owned(span.of(payload, &record.unescaped).to_vec()))
-            }
-            Token::Text(span) | Token::Number(span) => Some(Cow::Borrowed(span.of(payload, &[]))),
-            Token::Bool(value) => Some(Cow::Borrowed(if value { &b"true"[..] } else { &b"false"[..] })),
-            _ => None,
+        text_at(&Places::of(std::slice::from_ref(field)), 1, payload)
+    }
+}
+
+/// The text of the first field of some places, which fill so many tokens.
+pub(super) fn text_at<'a>(places: &Places, tokens: usize, payload: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let mut record = Record::new(tokens);
+    tokenize(places, payload, &mut record).ok()?;
+    match record.tokens[0] {
+        Token::Text(span) | Token::Number(span) if span.resolved => {
+            Some(Cow::Owned(span.of(payload, &record.unescaped).to_vec()))
         }
+        Token::Text(span) | Token::Number(span) => Some(Cow::Borrowed(span.of(payload, &[]))),
+        Token::Bool(value) => Some(Cow::Borrowed(if value { &b"true"[..] } else { &b"false"[..] })),
+        _ => None,
     }
 }
 

@@ -44,7 +44,7 @@ impl Places {
     }
 
     /// Enters a field that stands so many steps below.
-    fn enter(&mut self, field: usize, steps: &[Step]) {
+    pub(super) fn enter(&mut self, field: usize, steps: &[Step]) {
         match steps.split_first() {
             None => self.fields.push(field),
             Some((step, rest)) => {
@@ -78,11 +78,11 @@ impl Places {
     }
 }
 
-/// The way from a payload to a field's value. A field that is joined from others has none.
+/// The way from a payload to a field's value. A field that no payload holds by itself has none.
 pub(super) fn steps(field: &Field) -> Vec<Step> {
     match &field.place {
         Place::Own => vec![Step::Member(field.name.clone())],
         Place::Path(steps) => steps.clone(),
-        Place::Joined(_) => Vec::new(),
+        Place::Joined(_) | Place::Record => Vec::new(),
     }
 }

@@ -46,6 +46,11 @@ fn protobuf_records() {
 }
 
 #[test]
+fn changes_of_debezium() {
+    every_input("debezium", RECORD_MUTANTS, fuzz_checks::debezium);
+}
+
+#[test]
 fn catalogs() {
     every_input("catalog", CATALOG_MUTANTS, |text| fuzz_checks::catalog(&String::from_utf8_lossy(text)));
 }

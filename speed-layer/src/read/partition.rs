@@ -97,7 +97,8 @@ impl Partition {
             return missing;
         }
         self.next = record.offset + 1;
-        let event = decoder.decode(record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
+        let event =
+            decoder.decode_keyed(record.key, record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
         if record.offset < self.cursor {
             if let Ok(event) = event
                 && record.offset >= self.warm_from

@@ -1,15 +1,17 @@
 //! Maintenance beside an archiver and a reconcile, on real tables; and a busy day.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-use platform::store::Committed;
+use platform::store::{Commit, Committed};
 use polars::prelude::{DataType, Schema};
-use shared_logic::contracts::archive::{Facts, OFFSET, PARTITION};
+use shared_logic::contracts::archive::{DAY, Facts, OFFSET, PARTITION};
 use shared_logic::contracts::batch_view::Note;
 use shared_logic::decode::Decoder;
 use shared_logic::log::PartitionId;
 use shared_logic::time::DAY_US;
-use storage::Archive;
+use storage::{Archive, ORPHAN_AGE};
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::super::*;
@@ -94,6 +96,54 @@ async fn maintains(reconciler: Reconciler, times: usize) {
     }
 }
 
+/// Maintains everything until those files are gone, which is certain once nobody else commits any more.
+async fn maintains_until_gone(reconciler: Reconciler, unneeded: Vec<PathBuf>) {
+    for _ in 0..1_000 {
+        maintains(reconciler.clone(), 1).await;
+        if unneeded.iter().all(|path| !path.exists()) {
+            return;
+        }
+    }
+    panic!("{unneeded:?} are still there");
+}
+
+/// Makes every file of the archive and the view old, and adds some that no version needs: in each table one that was never committed,
+/// and in the archive one that a commit took out long ago. Returns where these lie.
+async fn old_files(bench: &Bench) -> Vec<PathBuf> {
+    let long_ago_us = platform::clock::now_us() - 2 * ORPHAN_AGE.as_micros() as i64;
+    let mut archive = bench.reconciler.storage.archive("s").await.expect("read").expect("begun");
+    let (view, file) = (bench.view().await, archive.files().await.expect("listed").remove(0));
+    let of_view = view.files().await.expect("listed").remove(0);
+    let columns = archive.columns().expect("read");
+    let read = archive.read(std::slice::from_ref(&file), &columns).await.expect("read");
+    let frame = rows::compute("read", archive.path(), move || read.collect()).await.expect("decoded");
+    let taken_out = archive.write(&file.partition, frame, &[OFFSET]).await.expect("written");
+    let adding = archive.begin("TEST").adding([taken_out.clone()]);
+    let removing = Commit::new("TEST", DAY, long_ago_us).removing([taken_out.clone()]);
+    for commit in [adding, removing] {
+        let committed = archive.commit(commit, None).await;
+        assert!(matches!(committed, Ok(Committed::At(_))), "{committed:?}");
+    }
+    let root = bench.folder.path().join(&bench.reconciler.catalog.deployment.name);
+    let (of_archive, of_views) = (root.join(archive.path()), root.join(view.path()));
+    let mut unneeded = vec![of_archive.join(&taken_out.path)];
+    for used in [of_archive.join(&file.path), of_views.join(&of_view.path)] {
+        let never_committed = used.with_file_name("never-committed.parquet");
+        std::fs::copy(used, &never_committed).expect("copied");
+        unneeded.push(never_committed);
+    }
+    let long_ago = UNIX_EPOCH + Duration::from_micros(long_ago_us as u64);
+    let days = [of_archive, of_views].into_iter().flat_map(|table| std::fs::read_dir(table).expect("a folder"));
+    for day in days.map(|day| day.expect("listed").path()) {
+        let is_data = day.is_dir() && !day.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'));
+        for file in std::fs::read_dir(&day).into_iter().flatten().filter(|_| is_data) {
+            let file = std::fs::File::options().write(true).open(file.expect("listed").path()).expect("a file");
+            file.set_modified(long_ago).expect("dated");
+        }
+    }
+    unneeded
+}
+
 /// Every archived row, by partition and offset.
 async fn archived(archive: &Archive) -> Vec<(i32, i64)> {
     let columns: Schema = [(PARTITION.into(), DataType::Int32), (OFFSET.into(), DataType::Int64)].into_iter().collect();
@@ -123,11 +173,16 @@ async fn race(seed: u64) {
     let ids: Vec<PartitionId> = (0..PARTITIONS).map(|partition| PartitionId::new(LOG, partition)).collect();
     let bench = Bench::with(Settings::default(), &ids).await;
     let Reconciler { storage, .. } = bench.reconciler.clone();
+    // What is needed must stay, however old it is, and what is not needed must go.
+    let first: Vec<Sent> = sent.iter().map(|sent| sent[..12].to_vec()).collect();
+    archives(storage.clone(), bench.source().clone(), first, seed).await;
+    reconciles(bench.reconciler.clone(), 24).await;
+    let unneeded = old_files(&bench).await;
     let racing = [
         tokio::spawn(archives(storage, bench.source().clone(), sent.clone(), seed)),
         tokio::spawn(reconciles(bench.reconciler.clone(), whole)),
         tokio::spawn(maintains(bench.reconciler.clone(), 6)),
-        tokio::spawn(maintains(bench.reconciler.clone(), 6)),
+        tokio::spawn(maintains_until_gone(bench.reconciler.clone(), unneeded)),
     ];
     for task in racing {
         task.await.unwrap_or_else(|error| panic!("BRAID_SEED={seed}: {error}"));
@@ -272,6 +327,40 @@ async fn a_view_of_many_small_files_becomes_one_that_counts_the_same_up_to_the_s
     assert_eq!(bench.read().await.2, 33);
 }
 
+/// What it takes to open a table.
+#[derive(Debug)]
+struct Opening {
+    /// How many log entries lie behind the newest checkpoint, and are read one after the other.
+    entries: usize,
+    /// How many files that checkpoint has, and how many bytes.
+    parts: usize,
+    bytes: u64,
+    /// How many files are listed.
+    listed: usize,
+}
+
+impl Opening {
+    /// Of the log in that folder.
+    fn of(log: &Path) -> Opening {
+        let files = std::fs::read_dir(log).expect("a folder").map(|file| {
+            let file = file.expect("listed");
+            (file.file_name().to_string_lossy().into_owned(), file.metadata().expect("there").len())
+        });
+        let files: Vec<(String, u64)> = files.collect();
+        let version = |name: &str| name.get(..20).and_then(|number| number.parse::<u64>().ok());
+        let checkpoints = || files.iter().filter(|(name, _)| name.contains(".checkpoint."));
+        let newest = checkpoints().filter_map(|(name, _)| version(name)).max();
+        let parts = checkpoints().filter(|(name, _)| version(name) == newest);
+        let behind = files.iter().filter(|(name, _)| name.ends_with(".json") && version(name) > newest);
+        Opening {
+            entries: behind.count(),
+            parts: parts.clone().count(),
+            bytes: parts.map(|(_, bytes)| bytes).sum(),
+            listed: files.len(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_day_has_few_files_after_a_pass() {
     /// Files of each minute, as a commit a minute leaves them: one of today, and one of an earlier day.
@@ -308,7 +397,14 @@ async fn a_busy_day_has_few_files_after_a_pass() {
     assert_eq!(bench.archive.files().await.expect("listed").len() as i64, 2 * MINUTES);
     let pass = Pass { names: &[], dry_run: false, now_us: 41 * DAY_US };
     maintenance::run(&bench.reconciler, pass, &CancellationToken::new()).await.expect("maintained");
+    let began = Instant::now();
     let archive = bench.reconciler.storage.archive("s").await.expect("read").expect("archived");
+    let log = bench.folder.path().join(&bench.reconciler.catalog.deployment.name).join(bench.archive.path());
+    let opening = Opening::of(&log.join("_delta_log"));
+    println!("opened within {:?}: {opening:?}", began.elapsed());
+    // Nothing of that grows with the history of the table.
+    assert_eq!((opening.entries, opening.parts), (0, 1), "{opening:?}");
+    assert!(opening.listed <= 200 && opening.bytes <= 1 << 20, "{opening:?}");
     let per_day = DataFile::by_partition(archive.files().await.expect("listed"));
     assert_eq!(per_day.len(), 31);
     let most = per_day.values().map(Vec::len).max().unwrap_or_default();

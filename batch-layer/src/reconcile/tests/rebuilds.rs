@@ -53,10 +53,10 @@ async fn committed(bench: &Bench, reconciler: &Reconciler, slice: i64) -> Option
 async fn a_rebuild_that_ends_between_two_days_repeats_none_of_them() {
     let bench = bench(6).await;
     let newer = hourly(&bench.reconciler);
-    let (before, progress) = (files(&bench).len(), newer.progress());
+    let (before, progress) = (files(&bench).len(), newer.progress().clone());
     for done in 1..=3 {
         let rebuild = one_day(&bench, &newer, 6).await;
-        assert_eq!(progress.borrow().to_string(), format!("m: {done} of 3 days, {done} rows"));
+        assert_eq!(progress.said(), format!("m: {done} of 3 days, {done} rows"));
         assert_eq!((rebuild.done(), rebuild.is_whole(), files(&bench).len()), (done, done == 3, before + done));
         assert_eq!(bench.read().await, (1, Some(6), 6), "the view is as it was");
     }

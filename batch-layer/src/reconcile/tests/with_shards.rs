@@ -85,7 +85,7 @@ async fn without_a_shard_everything_archived_is_taken() {
 async fn due(reconciler: &Reconciler) -> Vec<String> {
     let mut metrics = Vec::new();
     let note = |done: &Done| match done {
-        Done::Reconciled(Reconciled { reports, failed }) => {
+        Done::Reconciled(Reconciled { reports, failed, .. }) => {
             assert!(failed.is_empty(), "{failed:?}");
             metrics.extend(reports.iter().map(|report| format!("{} of {}", report.metric, report.source)));
         }

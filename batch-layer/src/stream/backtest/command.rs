@@ -7,6 +7,7 @@ use shared_logic::time::{TimeRange, parse_instant};
 use storage::Storage;
 
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// Says what a stream's definition would have written for archived records, and how that differs from what was published
 ///
@@ -42,7 +43,9 @@ pub(crate) async fn backtest(
 ) -> Result<()> {
     let times = times(args.from.as_deref(), args.to.as_deref(), platform::clock::now_us())?;
     storage.check().await?;
-    let report = super::backtest(settings, storage, catalog, &args.stream, times).await?;
+    let progress = Progress::new("reading what is archived");
+    let made = super::backtest(settings, storage, catalog, &args.stream, times, &progress);
+    let report = progress.shown(made).await?;
     match args.output {
         Output::Text => print!("{report}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report).context("cannot print the report")?),

@@ -79,7 +79,7 @@ impl About {
             let mut check = self.check(stream, &rounds.streams[at], found, &rounds.lanes);
             check.not_compared = not_compared(at, &rounds.streams[at], &rounds.lanes, &reached);
             if let Some(split) = rounds.split_keys(at) {
-                (check.split_keys, check.split_key) = (split.count(), split.named().map(str::to_owned));
+                (check.split_keys, check.split_record) = (split.count(), split.record());
             }
             record(stream, &check);
             rows.push(Reconciliation {
@@ -176,11 +176,11 @@ fn record(stream: &StreamPlan, check: &StreamCheck) {
     } else {
         debug!(stream = name, outputs, "a stream is what its definition decides");
     }
-    if let Some(key) = &check.split_key {
+    if let Some(record) = &check.split_record {
         warn!(
             stream = name,
             keys = check.split_keys,
-            key,
+            record,
             "keys lie in several partitions, so each partition decides for itself"
         );
     }

@@ -1,18 +1,23 @@
 //! What a definition would have written.
 
+use platform::registry::Registry;
 use platform::settings::Settings;
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::backtest::{N, OFFSET, PARTITION, PAYLOAD};
 use shared_logic::stream::DecidedKind;
 use shared_logic::time::TimeRange;
+use storage::Schemas;
 use test_kit::{first_seed, repetitions};
 
 use super::bench::{Bench, CATALOG, Output};
+use crate::erase::Condition;
+use crate::erase::commits::TakingOut;
+use crate::progress::Progress;
 use crate::stream::backtest::{BacktestError, BacktestReport, backtest};
 
 async fn tried(bench: &Bench, stream: &str, times: TimeRange) -> BacktestReport {
     let Bench { settings, storage, catalog, .. } = bench;
-    backtest(settings, storage, catalog, stream, times).await.expect("made")
+    backtest(settings, storage, catalog, stream, times, &Progress::default()).await.expect("made")
 }
 
 /// The outputs of the table: partition, offset, n and payload, in order.
@@ -111,10 +116,33 @@ async fn another_definition_is_compared_with_what_was_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_of_before_an_erasure_is_emptied_and_one_that_was_made_since_is_not() {
+    let mut bench = Bench::new(CATALOG, 4).await;
+    bench.arrives(200).await;
+    tried(&bench, "large", TimeRange::ALL).await;
+    let before = table(&bench, "large").await;
+    assert!(!before.is_empty());
+    let (source, mut archive) = (bench.source("s"), bench.archive().clone());
+    let condition = Condition::parse(&source, "n > 5", None).expect("a condition");
+    let schemas = Schemas::new(&bench.storage, "s", &Registry::new(&bench.settings.registry));
+    TakingOut::new(&source, schemas, &condition, 9).run(&mut archive).await.expect("erased");
+    let erasure = archive.facts().erasure(condition.id()).cloned().expect("noted");
+    assert_eq!(table(&bench, "large").await, before, "so far it is only erased from the archive");
+    let forgotten = async || bench.storage.forget_backtests("s", &erasure).await.expect("emptied");
+    assert_eq!(forgotten().await, ["backtest/large"]);
+    assert!(table(&bench, "large").await.is_empty());
+    assert!(forgotten().await.is_empty(), "a second time there is nothing to do");
+    tried(&bench, "sums", TimeRange::ALL).await;
+    let since = table(&bench, "sums").await;
+    assert!(forgotten().await.is_empty());
+    assert_eq!(table(&bench, "sums").await, since);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_nobody_declares_is_refused_with_those_that_there_are() {
     let bench = Bench::new(CATALOG, 1).await;
     let Bench { storage, catalog, .. } = &bench;
-    let refused = backtest(&Settings::default(), storage, catalog, "larg", TimeRange::ALL).await;
+    let refused = backtest(&Settings::default(), storage, catalog, "larg", TimeRange::ALL, &Progress::default()).await;
     let Err(BacktestError::UnknownStream { known, .. }) = &refused else { panic!("{refused:?}") };
     assert_eq!(*known, ["bursts", "large", "sums"]);
 }

@@ -26,6 +26,10 @@ by = ["user"]
 grain = "1h"
 [metrics.events.measures]
 events = "count()"
+[tables.users]
+key = "user"
+[tables.users.fields]
+user = "string"
 "#;
 const HOUR_MS: u64 = 3_600_000;
 
@@ -58,6 +62,9 @@ fn a_compacted_topic_needs_a_lag_above_the_oldest_cut() {
     let refused = of("compact", "1000").expect("records could go before a cut is renewed");
     assert!(refused.contains("min.compaction.lag.ms"));
     is(&of_source(&[(CLEANUP_POLICY, "compact")], HOUR_MS), true, "min.compaction.lag.ms");
+    let catalog = catalog();
+    let of_table = source(&catalog, &catalog.sources["users"], &config(&[(CLEANUP_POLICY, "compact")]), HOUR_MS);
+    assert!(of_table.is_empty(), "nothing of a table is counted from a cut on: {of_table:?}");
 }
 
 #[test]

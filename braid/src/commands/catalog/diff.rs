@@ -1,8 +1,10 @@
 //! `braid catalog diff`: what changing from one catalog to another costs, as far as the two catalogs say.
 //!
-//! - `streams`: what a change of streams costs.
+//! - `streams`: what a change of streams costs;
+//! - `tables`: what a change of tables costs.
 
 mod streams;
+mod tables;
 
 use shared_logic::catalog::{Catalog, DefinitionHash, KeptBytes, Metric, Source};
 
@@ -25,9 +27,10 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
         );
     }
     for source in new.sources.values() {
-        match new.streams.get(&source.name) {
-            Some(stream) => streams::push_stream(&mut text, Some(old).filter(|_| is_same_version), new, stream),
-            None => push_source(&mut text, old.sources.get(&source.name), source),
+        match (new.streams.get(&source.name), new.tables.get(&source.name)) {
+            (Some(stream), _) => streams::push_stream(&mut text, Some(old).filter(|_| is_same_version), new, stream),
+            (None, Some(table)) => tables::push_table(&mut text, old, new, table),
+            (None, None) => push_source(&mut text, old.sources.get(&source.name), source),
         }
         for metric in new.metrics_of(&source.name) {
             let before = old.metrics.get(&metric.name).filter(|_| is_same_version);
@@ -36,7 +39,8 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
         }
     }
     streams::push_gone(&mut text, old, new);
-    let is_gone = |source: &&Source| !source.is_stream && !new.sources.contains_key(&source.name);
+    tables::push_gone(&mut text, old, new);
+    let is_gone = |source: &&Source| !source.is_stream && !source.is_table && !new.sources.contains_key(&source.name);
     for source in old.sources.values().filter(is_gone) {
         push_line(&mut text, &format!("source {}: gone; its archive stays as it is", source.name));
     }
@@ -107,6 +111,7 @@ fn differences(old: &Source, new: &Source) -> String {
     all.extend(gone.map(|field| format!("{} taken out", field.name)));
     let others = [
         ("format", old.format != new.format),
+        ("key", new.is_table && old.key != new.key),
         ("event_id", old.event_id != new.event_id),
         ("event_time", old.event_time != new.event_time),
         ("max_age", old.max_age_us != new.max_age_us),

@@ -52,6 +52,7 @@ pub(super) fn record(record: &ArchivedRecord, verdict: &Verdict, screen: Screen)
         }
         Verdict::Rejected(error) => line("now", &format!("rejected: {error}")),
         Verdict::Mark => line("now", "a mark of the stream: neither an event nor rejected"),
+        Verdict::Delete => line("now", "a delete of the table: neither a row nor rejected"),
         Verdict::Erased => line("now", "nothing: it is erased"),
         Verdict::NotKept => line("now", "cannot be judged: the archive does not keep its bytes"),
     }

@@ -1,10 +1,12 @@
-//! The status of all layers as a person reads it: for each source its partitions and rejected records, then the streams and the
-//! metrics.
+//! The status of all layers as a person reads it: for each source its partitions and rejected records, then the streams, the
+//! tables and the metrics.
 
 use std::fmt::Write;
 
 use super::rejects;
-use super::report::{Erasure, Metric, Partition, Pause, Range, Reconciliation, Report, Source, Stream, StreamCheck};
+use super::report::{
+    Erasure, Materialised, Metric, Partition, Pause, Range, Reconciliation, Report, Source, Stream, StreamCheck,
+};
 use crate::number::{duration, integer};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::{Screen, Tint, printable};
@@ -32,6 +34,7 @@ pub(super) fn page(report: &Report, screen: Screen) -> String {
         page.source(source);
     }
     page.streams(&status.streams);
+    page.tables(&status.tables);
     page.metrics(report);
     page.text
 }
@@ -75,7 +78,7 @@ impl Page {
         }
         if source.erasures_not_shown > 0 {
             let (others, name) = (integer(source.erasures_not_shown), &source.name);
-            self.line(&format!("{others} other erasures: see `batch-layer erasures {name}`"));
+            self.line(&format!("{others} other erasures: see `braid erasures {name}`"));
         }
     }
 
@@ -93,6 +96,17 @@ impl Page {
             for warning in warnings {
                 self.line(&printable(&format!("{name}: {warning}")));
             }
+        }
+    }
+
+    fn tables(&mut self, tables: &[Materialised]) {
+        if tables.is_empty() {
+            return;
+        }
+        self.line("");
+        self.text.push_str(&materialised(tables).text(self.screen));
+        for Materialised { name, .. } in tables.iter().filter(|table| table.current == Some(false)) {
+            self.trouble(&format!("{name}: the table is of another definition, until a reconcile makes it anew"));
         }
     }
 
@@ -185,6 +199,22 @@ fn written(streams: &[Stream]) -> Table {
         let written = written.map_or_else(|| Cell::new(UNKNOWN), Cell::yes_or_no);
         let published_at = Cell::new(published_at.as_deref().unwrap_or(UNKNOWN));
         table.push(vec![Cell::new(name), Cell::new(from), written, known(*behind), published_at]);
+    }
+    table
+}
+
+/// How far each table is materialised.
+fn materialised(tables: &[Materialised]) -> Table {
+    let mut table = Table::new(vec![
+        Column::left("table"),
+        Column::right("rows"),
+        Column::right("behind"),
+        Column::left("materialised"),
+    ]);
+    for Materialised { name, rows, materialised_at, behind, .. } in tables {
+        let rows = rows.map_or_else(|| UNKNOWN.to_owned(), integer);
+        let at = materialised_at.as_deref().unwrap_or(UNKNOWN);
+        table.push(vec![Cell::new(name), Cell::new(&rows), known(*behind), Cell::new(at)]);
     }
     table
 }

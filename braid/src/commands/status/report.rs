@@ -52,6 +52,9 @@ pub(super) struct Status {
     /// Older serving layers do not say it.
     #[serde(default)]
     pub(super) streams: Vec<Stream>,
+    /// Older serving layers do not say it.
+    #[serde(default)]
+    pub(super) tables: Vec<Materialised>,
     pub(super) dependencies: Dependencies,
 }
 
@@ -146,6 +149,18 @@ pub(super) struct Stream {
     #[serde(default)]
     pub(super) stopped: Vec<String>,
     pub(super) warnings: Vec<String>,
+}
+
+/// How far a table is materialised; nothing before the first time.
+#[derive(Debug, Deserialize)]
+pub(super) struct Materialised {
+    pub(super) name: String,
+    pub(super) rows: Option<u64>,
+    pub(super) materialised_at: Option<String>,
+    /// Whether its rows are those of the catalog's definition.
+    pub(super) current: Option<bool>,
+    /// How many offsets are archived and not materialised.
+    pub(super) behind: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -68,9 +68,11 @@ fn troubles(standing: &Standing) -> Vec<String> {
         ));
         troubles.extend(check.first.iter().map(|output| format!("{name}: {} {}", output.kind.name(), output.id)));
     }
-    if let Some(key) = &check.split_key {
+    if let Some(record) = &check.split_record {
         let keys = integer(check.split_keys);
-        troubles.push(format!("{name}: {keys} keys lie in several partitions, {key} for example; re-key with a map"));
+        troubles.push(format!(
+            "{name}: {keys} keys lie in several partitions, that of the record {record} for example; re-key with a map"
+        ));
     }
     troubles
 }
@@ -126,7 +128,7 @@ mod tests {
             extra: 1,
             first,
             split_keys: 2,
-            split_key: Some("u-7".to_owned()),
+            split_record: Some("log/0/7".to_owned()),
             ..StreamCheck::default()
         };
         let stopped = vec!["topic alerts.late does not exist".to_owned()];
@@ -135,7 +137,7 @@ mod tests {
             "alerts: topic alerts.late does not exist",
             "1 extra and 0 different",
             "alerts: extra alerts/v1/log/0/7/0",
-            "2 keys lie in several partitions, u-7 for example",
+            "2 keys lie in several partitions, that of the record log/0/7 for example",
         ] {
             assert!(text.contains(expected), "{text}");
         }

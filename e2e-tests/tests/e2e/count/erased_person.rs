@@ -2,16 +2,14 @@
 //! holds the person's id. Two erases are killed before the one that comes to its end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e_tests::kafka::Record;
 use e2e_tests::naming::files_naming;
-use e2e_tests::scenario::now_us;
+use e2e_tests::printed::objects;
 use e2e_tests::views::NEVER;
 use e2e_tests::{Client, Layer, Producer, Stage, busy_scenario};
 use serde_json::Value;
@@ -116,13 +114,13 @@ fn a_person_is_erased_while_events_flow() {
         stage.deployment.kill(Layer::Archive);
         stage.deployment.set_clock("batch-layer", LATER_S);
         stage.deployment.reconcile().await?;
-        let list = report(&stage, &["erasures", "--output", "json"]).await?;
+        let list = listed(&stage).await?;
         let reached = &list["events"][0]["versions"]["v1"];
         ensure!(reached["deleted_at_us"].is_null(), "by the store's clock, no file is old: {list}");
         let tables = ["archive/events", "views/v1/by_user", "views/v1/everyone"];
-        tables.iter().try_for_each(|table| is_late(&stage.deployment.store().join(table)))?;
+        tables.iter().try_for_each(|table| stage.deployment.make_late(table, LATER_S))?;
         stage.deployment.reconcile().await?;
-        let list = report(&stage, &["erasures", "--output", "json"]).await?;
+        let list = listed(&stage).await?;
         let erasure = &list["events"][0];
         ensure!(!erasure["versions"]["v1"]["deleted_at_us"].is_null(), "{list}");
         ensure!(!list.to_string().contains(PERSON), "the list names the person: {list}");
@@ -150,30 +148,20 @@ async fn outstanding(stage: &Stage, expected: &[&str]) -> Result<()> {
     .await
 }
 
-/// Makes it late by the store's clock: the newest entry of the table's log was written then.
-fn is_late(table: &Path) -> Result<()> {
-    let mut newest = None;
-    for entry in std::fs::read_dir(table.join("_delta_log"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            newest = newest.max(Some(path));
-        }
-    }
-    let newest = std::fs::File::options().append(true).open(newest.context("the log has no entry")?)?;
-    let late_us = now_us() + LATER_S * 1_000_000;
-    Ok(newest.set_modified(UNIX_EPOCH + Duration::from_micros(late_us.unsigned_abs()))?)
-}
-
 /// What a command of `batch-layer` prints, as JSON.
 async fn report(stage: &Stage, arguments: &[&str]) -> Result<Value> {
     let process = stage.deployment.batch(arguments)?;
     process.success(DEADLINE).await?;
-    let output = process.output()?;
-    // Beside it stands what the process has logged.
-    let begin = if output.starts_with("{\n") { Some(0) } else { output.find("\n{\n") };
-    let json = begin.map(|begin| &output[begin..]).with_context(|| format!("no report in {output:?}"))?;
-    let first = serde_json::Deserializer::from_str(json).into_iter::<Value>().next();
-    Ok(first.with_context(|| format!("no report in {output:?}"))??)
+    first(&process.output()?)
+}
+
+/// What `braid erasures` prints, as JSON.
+async fn listed(stage: &Stage) -> Result<Value> {
+    first(&stage.deployment.braid(&["erasures", "--output", "json"], DEADLINE).await?)
+}
+
+fn first(output: &str) -> Result<Value> {
+    objects(output)?.into_iter().next().with_context(|| format!("no report in {output:?}"))
 }
 
 /// What was sent by now: per user, how many events.

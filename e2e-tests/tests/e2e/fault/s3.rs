@@ -49,10 +49,24 @@ fn s3_that_replaces_objects() {
         std::fs::write(&file, "{}\n")?;
         let file = file.to_string_lossy();
         let import = ["import", "views", file.as_ref()];
-        let commands: [&[&str]; 7] =
-            [&["init"], &["archive"], &["reconcile"], &["schedule"], &["maintain"], &import, &["rebuild", METRIC]];
-        for command in commands {
-            let refused = stage.deployment.batch(command)?;
+        let erase = ["erase", "views", "--where", "status = 200"];
+        let jobs: [&[&str]; 10] = [
+            &["init"],
+            &["archive"],
+            &["reconcile"],
+            &["schedule"],
+            &["maintain"],
+            &import,
+            &erase,
+            &["rebuild", METRIC],
+            &["rollback", METRIC],
+            &["resume", METRIC],
+        ];
+        let marks: [&[&str]; 2] = [&["lost", "accept", "--source", "views"], &["streams", "set-published", "views"]];
+        let jobs = jobs.map(|command| (command, true)).into_iter();
+        for (command, is_job) in jobs.chain(marks.map(|command| (command, false))) {
+            let deployment = &stage.deployment;
+            let refused = if is_job { deployment.batch(command)? } else { deployment.launch_braid(command)? };
             let status = refused.end(DEADLINE).await?;
             let output = refused.output()?;
             ensure!(!status.success(), "{command:?} took a store in which two writers win: {output}");

@@ -72,7 +72,7 @@ async fn killed_after_its_commit(stage: &Stage, file: &Path) -> Result<()> {
     ensure!(reads_well, "{answer:?}");
     let again = import(stage, file, &[]).await?;
     ensure!(again.contains("its content was already imported"), "{again}");
-    let listed = run(stage, &["imports", SOURCE]).await?;
+    let listed = stage.deployment.braid(&["imports", SOURCE], DEADLINE).await?;
     let of_file: Vec<&str> = listed.lines().filter(|line| line.contains("export.csv")).collect();
     let rejected = format!("{} rejected", BROKEN.len());
     ensure!(of_file.len() == 1 && of_file[0].contains(&rejected), "{listed}");

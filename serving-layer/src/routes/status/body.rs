@@ -6,6 +6,7 @@ use serde::Serialize;
 use shared_logic::contracts::archive::{ColumnsOnly, LeftIn, Lost, Place};
 use shared_logic::rejection::Reason;
 
+use super::tables::TableStatus;
 use crate::routes::streams::written::StreamStatus;
 
 #[derive(Debug, Serialize)]
@@ -15,6 +16,7 @@ pub(crate) struct Status {
     pub(super) braid: &'static str,
     pub(super) sources: Vec<SourceStatus>,
     pub(super) streams: Vec<StreamStatus>,
+    pub(super) tables: Vec<TableStatus>,
     /// The version of each metric's batch view.
     pub(super) views: BTreeMap<String, Option<u64>>,
     /// The first day that each view holds that does not hold every day.

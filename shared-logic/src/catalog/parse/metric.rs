@@ -8,6 +8,7 @@ use super::document::Table;
 use super::measures::{Aggregates, Others, aggregates};
 use super::retain::retain;
 use super::source::Draft;
+use super::table as tables;
 use crate::catalog::{MAX_BY, Metric};
 use crate::schema::{FieldType, Place};
 use crate::suggest;
@@ -28,6 +29,12 @@ pub(super) fn metric(name: &str, mut table: Table<'_>, drafts: &BTreeMap<String,
     {
         let fix = suggest::fix(source.value, "sources", drafts.keys().map(String::as_str));
         table.mistakes.report(source.at, format!("metric `{name}` names the unknown source `{}`", source.value), fix);
+    }
+    if let Some(source) = source
+        && draft.is_some_and(|draft| draft.source.is_table)
+    {
+        let what = format!("metric `{name}` counts the table `{}`, whose records are no events", source.value);
+        table.mistakes.report(source.at, what, tables::way_out(source.value));
     }
     let filter = filter(&mut table, draft);
     let by = by(&mut table, draft);

@@ -12,7 +12,7 @@ use crate::suggest;
 use crate::time::{DAY_US, HOUR_US, SECOND_US};
 
 /// The most bytes of a record, unless the source says otherwise.
-const MAX_RECORD: u64 = 1 << 20;
+pub(super) const MAX_RECORD: u64 = 1 << 20;
 
 /// A source as far as it could be read.
 pub(super) struct Draft {
@@ -89,6 +89,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
         dedup_window: dedup_window.unsigned_abs(),
         fields,
         is_stream: false,
+        is_table: false,
         written_by: None,
         rekeyed: false,
     };
@@ -97,7 +98,7 @@ pub(super) fn source(name: &str, mut table: Table<'_>) -> Draft {
 
 /// Checks a key that names a field: the field is declared, has one of the types in `kinds` (any type, if `kinds` is
 /// empty), and is not optional if `required`.
-fn role(
+pub(super) fn role(
     table: &Table<'_>,
     fields: &[Field],
     text: Text<'_>,
@@ -164,7 +165,7 @@ fn format(table: &mut Table<'_>) -> Option<Format> {
 }
 
 /// One of a few words.
-fn choice<T: Copy>(table: &mut Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+pub(super) fn choice<T: Copy>(table: &mut Table<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
     let text = table.text(key)?;
     chosen(table, key, text, choices)
 }

@@ -25,6 +25,7 @@ use super::document::{Mistakes, Table};
 use super::duration::duration;
 use super::name;
 use super::source::Draft;
+use super::table::way_out;
 use crate::catalog::{Source, Stream, StreamKind, stream_source};
 use crate::suggest;
 use crate::time::SECOND_US;
@@ -48,7 +49,7 @@ pub(super) fn streams(table: Option<Table<'_>>, drafts: &mut BTreeMap<String, Dr
     let mut topics = Topics::of_sources(drafts);
     for entry in order::in_order(entries) {
         let (mistakes, name) = (entry.table.mistakes, entry.name);
-        check_from(&entry, &known);
+        check_from(&entry, &known, drafts);
         let before = mistakes.count();
         let from = entry.from.and_then(|from| drafts.get(from.value));
         let (stream, topic_at) = stream(entry, from);
@@ -86,8 +87,16 @@ fn entries<'t>(table: &mut Table<'t>, sources: &BTreeMap<String, Draft>) -> Vec<
     entries
 }
 
-fn check_from(entry: &Entry<'_>, known: &[String]) {
-    let Some(from) = entry.from.filter(|from| !known.iter().any(|known| known == from.value)) else { return };
+fn check_from(entry: &Entry<'_>, known: &[String], drafts: &BTreeMap<String, Draft>) {
+    let Some(from) = entry.from else { return };
+    if drafts.get(from.value).is_some_and(|draft| draft.source.is_table) {
+        let what =
+            format!("stream `{}` reads the table `{}`, whose records are no events", entry.name.value, from.value);
+        entry.table.mistakes.report(from.at, what, way_out(from.value));
+    }
+    if known.iter().any(|known| known == from.value) {
+        return;
+    }
     let fix = suggest::fix(from.value, "sources and streams", known.iter().map(String::as_str));
     let what = format!("stream `{}` reads the unknown source `{}`", entry.name.value, from.value);
     entry.table.mistakes.report(from.at, what, fix);

@@ -1,4 +1,5 @@
 mod streams;
+mod tables;
 mod written;
 
 use super::super::{Catalog, Mistake, Start};

@@ -74,6 +74,8 @@ impl OlderLayout {
             },
             // It reads how other fields are written.
             Place::Joined(_) => return false,
+            // It reads no member.
+            Place::Record => return true,
         };
         match self.members.get(name) {
             None => true,

@@ -14,7 +14,7 @@ use crate::rejection::Reason;
 ///
 /// # Errors
 /// [`Reason::NotJson`], or [`Reason::NotObject`] if the document is JSON of another kind.
-pub(super) fn tokenize(places: &Places, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
+pub(in crate::format) fn tokenize(places: &Places, payload: &[u8], record: &mut Record) -> Result<(), Reason> {
     let start = skip_space(payload, 0);
     let is_object = payload.get(start) == Some(&b'{');
     let end =

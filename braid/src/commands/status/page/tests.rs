@@ -73,7 +73,7 @@ missing_field  1,204  missing_field:video_id          1     998  L1
 erasure 7c1f of 1,036 events: was ended before its end: call `batch-layer erase` with the same condition again, since 2026-04-24T09:20:03Z
 erasure 09ab of 2 events: events of days before 2026-01-01 were retired and not found, and views go on counting them; \
 4 records without bytes could not be judged under these rules
-3 other erasures: see `batch-layer erasures views`
+3 other erasures: see `braid erasures views`
 
 source clicks, topic clicks, which does not exist
 
@@ -119,4 +119,26 @@ fn troubles_are_red_where_there_are_colours() {
         erasures[0].starts_with("\x1b[31m") && erasures[1].starts_with("erasure 09ab"),
         "what is to be done: {erasures:?}"
     );
+}
+
+#[test]
+fn tables_say_how_far_they_are_materialised() {
+    let mut report = report();
+    let at = || Some("2026-04-24T09:20:03Z".to_owned());
+    let table = |name: &str, rows, behind, current| Materialised {
+        name: name.to_owned(),
+        rows,
+        behind,
+        materialised_at: at().filter(|_| rows.is_some()),
+        current,
+    };
+    report.status.tables = vec![table("users", Some(20_000), Some(7), Some(false)), table("plans", None, None, None)];
+    let page = page(&report, Screen::NONE);
+    let expected = "\
+table    rows  behind  materialised
+users  20,000       7  2026-04-24T09:20:03Z
+plans       -       -  -
+users: the table is of another definition, until a reconcile makes it anew
+";
+    assert!(page.contains(expected), "{page}");
 }

@@ -7,10 +7,10 @@ use shared_logic::contracts::archive::{ERROR, LOG, OFFSET, PARTITION, TIMESTAMP,
 use shared_logic::schema::Field as SourceField;
 use storage::{Archive, Decoded};
 
-use crate::archive_rows::place_columns;
+use super::place_columns;
 
 /// Some columns of an archive: where a row lies and whether it is an event, others of the record, and fields by their names.
-pub(super) struct Picked<'a> {
+pub(crate) struct Picked<'a> {
     archive: &'a Archive,
     /// The columns that the table declares.
     declared: Schema,
@@ -19,7 +19,7 @@ pub(super) struct Picked<'a> {
 }
 
 /// A row group, and how its columns become those that are picked.
-pub(super) struct PickedGroup {
+pub(crate) struct PickedGroup {
     group: GroupReader,
     columns: Vec<Expr>,
 }
@@ -29,7 +29,7 @@ impl<'a> Picked<'a> {
     ///
     /// # Errors
     /// If the archive's log cannot be read.
-    pub(super) fn new(
+    pub(crate) fn new(
         archive: &'a Archive,
         source: &'a Source,
         record: &[&'static str],
@@ -44,7 +44,7 @@ impl<'a> Picked<'a> {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub(super) async fn groups(
+    pub(crate) async fn groups(
         &self,
         file: &DataFile,
         may_hold: impl Fn(&DataFile) -> bool,
@@ -70,7 +70,7 @@ impl<'a> Picked<'a> {
 
 impl PickedGroup {
     /// How many rows it has.
-    pub(super) fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.group.rows() as u64
     }
 
@@ -78,7 +78,7 @@ impl PickedGroup {
     ///
     /// # Errors
     /// If the group cannot be read, or `then` fails.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         self,
         filter: Expr,
         then: impl FnOnce(DataFrame) -> PolarsResult<T> + Send + 'static,

@@ -1,0 +1,9 @@
+//! A table, and what it has to be by hand, on a real archive.
+
+mod bench;
+mod by_hand;
+mod erased;
+mod kept;
+mod read_back;
+
+pub(super) use bench::CATALOG;
