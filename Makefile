@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift test test-long test-s3 test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift test test-long test-s3 test-cdc test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,12 @@ test-s3: ## the scenarios with tables on S3, on a real SeaweedFS; builds it once
 	$(CARGO) build --locked --workspace --all-targets
 	weed=$$(e2e-tests/s3-server.sh) && \
 	BRAID_TEST_S3=$$weed RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e on_s3
+
+test-cdc: ## a table that follows a real PostgreSQL, by Debezium's connector in Kafka Connect; fetches both once
+	@deploy/install.sh test-cdc
+	$(CARGO) build --locked --workspace --all-targets
+	jars=$$(e2e-tests/connect-jars.sh) && \
+	BRAID_TEST_CDC=$$jars RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test e2e cdc
 
 test-compose: ## builds the image and holds `docker compose up` to exact answers under faults; exit code 3 without an engine
 	@deploy/install.sh test-compose

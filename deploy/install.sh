@@ -1,15 +1,15 @@
 #!/bin/sh
-# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-compose`, `make lint`, `make fuzz` or `make profile`, and
-# installs them, printing each command. It does not install Docker.
+# Finds packages that are missing for `make run`, `make test`, `make test-s3`, `make test-cdc`, `make test-compose`, `make lint`, `make fuzz` or
+# `make profile`, and installs them, printing each command. It does not install Docker.
 #
-#     deploy/install.sh run|test|test-s3|test-compose|lint|fuzz|profile
+#     deploy/install.sh run|test|test-s3|test-cdc|test-compose|lint|fuzz|profile
 #
 # NO_INSTALL=1 only prints the commands, and fails if something is missing. Packages are installed with apt-get; on a system
 # without it, the script lists the missing ones. Rust is updated with rustup, if that is installed. `make run` works without Java,
 # Maven and Kafka's jars, so there it is no failure if they cannot be had.
 set -eu
 
-purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-compose|lint|fuzz|profile"}
+purpose=${1:?"usage: deploy/install.sh run|test|test-s3|test-cdc|test-compose|lint|fuzz|profile"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Cargo.toml names the oldest Rust version that works.
 rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
@@ -39,13 +39,14 @@ main() {
     need_header openssl libssl-dev
     case $purpose in
     run) need redis-server redis-server ;;
-    test | test-s3 | profile)
+    test | test-s3 | test-cdc | profile)
         need redis-server redis-server
         need_java
         need mvn maven
         [ "$purpose" != profile ] || need perf linux-perf
         [ "$purpose" != profile ] || need pgrep procps
         [ "$purpose" != test ] || need_python
+        [ "$purpose" != test-cdc ] || need_postgres
         ;;
     lint | fuzz) ;;
     *)
@@ -66,6 +67,10 @@ main() {
     test-s3)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
         "$here/../e2e-tests/s3-server.sh" >/dev/null || missing=1
+        ;;
+    test-cdc)
+        "$here/kafka-jars.sh" >/dev/null || not_fetched
+        "$here/../e2e-tests/connect-jars.sh" >/dev/null || missing=1
         ;;
     profile)
         "$here/kafka-jars.sh" >/dev/null || not_fetched
@@ -93,6 +98,12 @@ need_java() {
 # The second observer of the tables is a Python program, with packages in an environment of its own.
 need_python() {
     python3 -c 'import ensurepip, tomllib' 2>/dev/null || packages="$packages python3-venv"
+}
+
+# The server's programs lie where e2e-tests/src/cdc/postgres.rs looks for them, not in the path.
+need_postgres() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
+    need setpriv util-linux
 }
 
 # What `braid up` needs to run a real Kafka.

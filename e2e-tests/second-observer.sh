@@ -1,13 +1,15 @@
 #!/bin/sh
-# Makes the Python environment of e2e-tests/second_observer.py with pip, once per user and version, and prints its interpreter.
+# Makes the Python environment of e2e-tests/second_observer.py and of docs/examples with pip, once per user and version, and prints its
+# interpreter.
 #
 #     e2e-tests/second-observer.sh
 #
 # NO_INSTALL=1 only prints the commands, and fails if there is no such environment. Python has to be 3.11 or newer.
 set -eu
 
-# All of them, those that the first two need included, so that every machine has the same.
-packages="deltalake==1.6.6 duckdb==2.0.1 arro3-core==0.9.1 deprecated==1.3.1 typing-extensions==4.16.0 wrapt==2.5.2"
+# All of them, those that the others need included, so that every machine has the same. Polars is for docs/examples, and for `make bench`, where
+# it stands beside reports.
+packages="deltalake==1.6.6 duckdb==2.0.1 polars==2.1.0 polars-runtime-32==2.1.0 arro3-core==0.9.1 deprecated==1.3.1 typing-extensions==4.16.0 wrapt==2.5.2"
 # Beside Kafka's jars; see deploy/kafka-jars.sh. Other packages, or another Python, need another environment.
 key=$({ echo "$packages" && python3 --version; } 2>&1 | cksum | cut -d ' ' -f 1)
 app=${XDG_CACHE_HOME:-$HOME/.cache}/braid/second-observer-$key

@@ -24,6 +24,7 @@ use crate::import::command::{self as imports, ImportArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
 use crate::reconcile::Reconciler;
+use crate::report::command::{ReportArgs, report};
 use crate::schedule::Done;
 use crate::stream::backtest::command::{BacktestArgs, backtest};
 use crate::table::command::{TableArgs, table};
@@ -88,6 +89,7 @@ enum Command {
     Import(ImportArgs),
     Backtest(BacktestArgs),
     Table(TableArgs),
+    Report(ReportArgs),
     Rebuild(repair::RebuildArgs),
     Rollback(repair::RollbackArgs),
     Resume(repair::ResumeArgs),
@@ -202,6 +204,7 @@ async fn run() -> anyhow::Result<ExitCode> {
         Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
         Command::Table(args) => table(args, &storage, &catalog).await,
+        Command::Report(args) => return report(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
             let reconciler = Reconciler::new(settings, &storage, &catalog);

@@ -6,6 +6,7 @@
 //! - [`schedule`]: jobs by cron, each by its own (`job` → `agenda`);
 //! - [`stream`]: archived records → what streams decide of them: to check what was written, and to try a definition out;
 //! - [`table`](mod@table): archived changes → the rows that they leave (`gathered` → `settled` → `materialise`);
+//! - [`report`]: rows of views and tables → tables that others query, a day at a time;
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
 //! - [`audit`]: compares a view with the archived records of one key;
@@ -28,6 +29,7 @@ mod output;
 mod progress;
 pub mod reconcile;
 pub mod rejected;
+pub mod report;
 mod rows;
 pub mod schedule;
 pub mod stream;

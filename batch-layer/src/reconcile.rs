@@ -103,17 +103,17 @@ const PARTS_AT_ONCE: usize = 2;
 pub struct Reconciler {
     pub(crate) catalog: Catalog,
     /// The whole catalog, of which `catalog` may be what belongs to one source.
-    whole: Arc<Catalog>,
+    pub(crate) whole: Arc<Catalog>,
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     streams: settings::Streams,
-    kafka: settings::Kafka,
+    pub(crate) kafka: settings::Kafka,
     redis: settings::Redis,
     registry: Registry,
     /// The setting `speed.max_slices`.
     max_slices: usize,
     /// The setting `archive.checkpoint_every`.
-    checkpoint_every: u64,
+    pub(crate) checkpoint_every: u64,
     /// How far it has come.
     progress: Progress,
     /// The setting `store.log_retention`.

@@ -130,10 +130,10 @@ struct Ended {
 impl Crew {
     /// Finds out when each job last ran. `is_left`: whether that run may have left something that need not wait for a tick.
     async fn gather(reconciler: &Reconciler, is_left: bool) -> Result<Crew, ScheduleError> {
-        let (catalog, zone) = (&reconciler.catalog, reconciler.catalog.schedule.time_zone);
+        let catalog = &reconciler.catalog;
         let (jobs, mut entries) = (Job::all(catalog), Vec::new());
         for job in &jobs {
-            let cron = job.cron(catalog);
+            let (cron, zone) = (job.cron(catalog), job.time_zone(catalog));
             if cron.next(now(), zone).is_none() {
                 return Err(ScheduleError::NoMoreTicks { job: job.clone() });
             }
@@ -143,12 +143,12 @@ impl Crew {
                 warn!(%job, error = error_text(&error), "cannot tell when it last ran; starting it at once");
                 None
             });
-            entries.push(Entry::new(cron.clone(), last, is_left));
+            entries.push(Entry::new(cron.clone(), zone, last, is_left));
         }
         let at_once = reconciler.settings.parallel.min(jobs.len()).max(1);
         let mut reconciler = reconciler.clone();
         reconciler.settings.memory = share(reconciler.settings.memory, at_once);
-        Ok(Crew { jobs, agenda: Agenda::new(entries, zone, at_once), reconciler })
+        Ok(Crew { jobs, agenda: Agenda::new(entries, at_once), reconciler })
     }
 
     /// Starts a job. In a task of its own, so that nothing that holds it up holds up the deadline of a stop.

@@ -13,12 +13,14 @@
 //! - `state`: what a table holds, and whether it can be gone on from;
 //! - `materialise`: changes → the next version of the table (B2);
 //! - `as_of`: the rows at some offsets, or at some time;
+//! - `history`: changes in memory, to find again what was looked up (B4);
 //! - `command`: the command line.
 
 mod as_of;
 pub(crate) mod command;
 mod gathered;
 mod held;
+mod history;
 mod materialise;
 mod settled;
 mod shape;
@@ -35,6 +37,8 @@ use shared_logic::log::{Offsets, PartitionId};
 use crate::rows::RowsError;
 
 pub use self::as_of::as_of;
+pub use self::history::NotFoundAgain;
+pub(crate) use self::history::{Cursors, History};
 pub use self::materialise::materialise;
 pub(crate) use self::materialise::tidy_up;
 

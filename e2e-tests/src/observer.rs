@@ -1,13 +1,16 @@
 //! A second observer of the tables, which shares no code with those that write them: `e2e-tests/second_observer.py` reads them with
-//! Python's `deltalake` and with DuckDB. `e2e-tests/second-observer.sh` makes its environment, once per user.
+//! Python's `deltalake` and with DuckDB, `e2e-tests/report_observer.py` the table of a report, and the scripts of `docs/examples` what readers
+//! would. `e2e-tests/second-observer.sh` makes the environment of all of them, once per user.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use test_kit::{DEADLINE, Process};
 
@@ -95,15 +98,34 @@ impl Observer {
 
     /// Reads the newest versions of the tables of the sample source and its metric.
     pub async fn look(&self, deployment: &Deployment) -> Result<Seen> {
+        let (catalog, store) = (deployment.catalog(), deployment.store());
+        self.run("second_observer.py", &[catalog.as_os_str(), store.as_os_str(), OsStr::new(METRIC)]).await
+    }
+
+    /// Compares a day of a report with what was sent, which lies in these files, and returns what it found.
+    pub async fn compare(&self, store: &Path, report: &str, date: &str, zone: &str, sent: [&Path; 2]) -> Result<Value> {
+        let [clicks, users] = sent.map(Path::as_os_str);
+        let [report, date, zone] = [report, date, zone].map(OsStr::new);
+        self.run("report_observer.py", &[store.as_os_str(), report, date, zone, clicks, users]).await
+    }
+
+    /// Runs a script of `docs/examples` over the tables of a deployment. It writes files to that folder.
+    pub async fn example(&self, script: &str, deployment: &Deployment, folder: &Path) -> Result<Value> {
+        let (catalog, store) = (deployment.catalog(), deployment.store());
+        let script = format!("../docs/examples/{script}");
+        self.run(&script, &[catalog.as_os_str(), store.as_os_str(), folder.as_os_str()]).await
+    }
+
+    /// Runs a script, which lies there from this package, and returns what it prints as JSON. Its other lines are for people, or are warnings of
+    /// packages.
+    async fn run<T: DeserializeOwned>(&self, script: &str, arguments: &[&OsStr]) -> Result<T> {
         let mut command = Command::new(self.python);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/second_observer.py"));
-        command.arg(deployment.catalog()).arg(deployment.store()).arg(METRIC);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script)).args(arguments);
         let process = Process::start("observer", command, &self.log)?;
         process.success(DEADLINE).await?;
         let printed = process.output()?;
-        // Packages may print warnings besides.
-        let seen = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
-        serde_json::from_str(seen).with_context(|| format!("the second observer printed {printed}"))
+        let said = printed.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str(said).with_context(|| format!("{script} printed {printed}"))
     }
 }
 

@@ -34,6 +34,7 @@ mod log_file;
 mod medium;
 mod parquet;
 mod probe;
+mod ranges;
 mod retention;
 mod row_groups;
 mod s3;

@@ -5,6 +5,7 @@
 //! - `gather`: asks for the shards that a snapshot needs, takes from the look whether the answer is complete and as of when (R9), and
 //!   takes a newer snapshot if this one is too old (R10);
 //! - `total` and `series`: the two kinds of questions; both write an [`Answer`], which equal requests share;
+//! - `key`: the same of one key as values, for reports;
 //! - `values`: merged measures and derived values as JSON; `certainty`: the bounds of what sketches say;
 //! - `freshness`: how fresh a metric's answers are, without its numbers.
 //!
@@ -14,6 +15,7 @@
 mod certainty;
 mod freshness;
 mod gather;
+mod key;
 mod selection;
 mod series;
 mod total;
@@ -33,6 +35,7 @@ use crate::written::Written;
 use certainty::Bounds;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
+pub(crate) use key::{OfKey, of_key};
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;

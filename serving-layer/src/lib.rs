@@ -8,7 +8,7 @@
 //! 4. `snapshot` is what was known of views, archives and topics at one moment. A request uses one snapshot.
 //! 5. `answer` reads both views, decides whether the answer is complete, and merges.
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
-//! 7. `stream_read` reads what streams have written, and what they write from now on.
+//! 7. `report_read` reads what reports have written; `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
@@ -28,6 +28,7 @@ mod last_read;
 mod problem;
 mod reconciliations;
 mod redis_link;
+mod report_read;
 mod requests;
 mod router;
 mod routes;
@@ -36,6 +37,7 @@ mod snapshot;
 mod speed_view;
 mod stream_read;
 mod table_notes;
+mod table_read;
 mod topics;
 mod versions;
 mod written;

@@ -60,6 +60,40 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown-stream", "No such stream", detail)
     }
 
+    /// There is no such table.
+    pub(crate) fn no_table(name: &str, known: impl Iterator<Item = String>) -> Problem {
+        let known: Vec<String> = known.collect();
+        let declared = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let detail = format!("there is no table {name:?}; the catalog declares {declared}");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-table", "No such table", detail)
+    }
+
+    /// The rows of a table are not all there.
+    pub(crate) fn no_rows(table: &str, why: &str) -> Problem {
+        let detail = format!("the rows of {table} are not all there: {why}");
+        Problem::unavailable("table-not-filled", "The table cannot be read yet", detail)
+    }
+
+    /// Redis cannot be read.
+    pub(crate) fn redis(reason: &str) -> Problem {
+        Problem::unavailable("redis-unavailable", "Redis cannot be read", reason.to_owned())
+    }
+
+    /// There is no such report.
+    pub(crate) fn no_report(name: &str, known: impl Iterator<Item = String>) -> Problem {
+        let known: Vec<String> = known.collect();
+        let declared = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let detail = format!("there is no report {name:?}; the catalog declares {declared}");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-report", "No such report", detail)
+    }
+
+    /// The day of a report was not written.
+    pub(crate) fn no_date(report: &str, date: &str) -> Problem {
+        let detail =
+            format!("{report} has no rows of {date}; `batch-layer report run {report} --date {date}` writes them");
+        Problem::new(StatusCode::NOT_FOUND, "unknown-date", "The day was not written", detail)
+    }
+
     /// As many clients watch streams as may.
     pub(crate) fn too_many_watchers() -> Problem {
         let detail = format!("{WATCHERS_MAX} clients watch streams already; try again, or ask another process");

@@ -2,19 +2,25 @@
 //!
 //! - `metrics`: definitions, totals and series;
 //! - `streams`: what streams have written, what they write from now on, and how far they have come;
+//! - `tables`: tables, and the rows of their keys;
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
+//! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
 //! - `health`: whether the process lives and can answer, and its own counters;
 //! - `openapi`: the description of all routes;
+//! - `column`: what a query string says of a column of a group key;
 //! - `parameters`: a query string as names and values.
 
+pub(crate) mod column;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod parameters;
 pub(crate) mod reconciliations;
+pub(crate) mod reports;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod tables;
 
 use std::convert::Infallible;
 use std::sync::Arc;

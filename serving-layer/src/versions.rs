@@ -16,10 +16,12 @@ use crate::batch_view::Disk;
 use crate::problem::Problem;
 use crate::reconciliations::ReconciliationTable;
 use crate::redis_link::RedisLink;
+use crate::report_read::ReportReader;
 use crate::snapshot::SnapshotCache;
 use crate::speed_view::SpeedView;
 use crate::stream_read::{Access, LaneReader, StreamReader};
 use crate::table_notes::TableNotes;
+use crate::table_read::TableReader;
 
 /// Every version that is served.
 pub(crate) struct Versions {
@@ -54,6 +56,9 @@ pub(crate) struct Version {
     /// How far tables are materialised.
     pub(crate) tables: TableNotes,
     pub(crate) streams: BTreeMap<String, Arc<StreamReader>>,
+    /// Reads the rows of tables.
+    pub(crate) rows: BTreeMap<String, TableReader>,
+    pub(crate) reports: BTreeMap<String, Arc<ReportReader>>,
     /// By source, how far the lanes over it have come; only of sources that streams read.
     lanes: BTreeMap<String, LaneReader>,
 }
@@ -83,6 +88,10 @@ impl Version {
         });
         let lanes = catalog.streams.values().map(|stream| &catalog.sources[&stream.from]);
         let lanes = lanes.map(|source| (source.name.clone(), LaneReader::new(&catalog, source, &snapshots, access)));
+        let rows = catalog.tables.values().map(|table| {
+            let (source, definition) = (&catalog.sources[&table.name], catalog.table_definition(table));
+            (table.name.clone(), TableReader::new(table, source, definition, &catalog.deployment, &redis))
+        });
         let counted = catalog.metrics.values().map(|metric| {
             let (definition, rules) = (catalog.definition(metric), catalog.sources[&metric.source].decoding_rules());
             let kinds = metric.measures.iter().map(|measure| measure.kind).collect();
@@ -91,6 +100,8 @@ impl Version {
         Version {
             counted: counted.collect(),
             streams: streams.collect(),
+            rows: rows.collect(),
+            reports: ReportReader::all(&catalog, storage),
             lanes: lanes.collect(),
             snapshots,
             speed: SpeedView::new(redis, &catalog, settings.slice_memory),
@@ -114,6 +125,22 @@ impl Version {
     /// [`Problem::no_stream`] if there is none with that name.
     pub(crate) fn stream(&self, name: &str) -> Result<&Arc<StreamReader>, Problem> {
         self.streams.get(name).ok_or_else(|| Problem::no_stream(name, self.streams.keys().cloned()))
+    }
+
+    /// A table of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_table`] if there is none with that name.
+    pub(crate) fn table(&self, name: &str) -> Result<&TableReader, Problem> {
+        self.rows.get(name).ok_or_else(|| Problem::no_table(name, self.rows.keys().cloned()))
+    }
+
+    /// A report of the catalog.
+    ///
+    /// # Errors
+    /// [`Problem::no_report`] if there is none with that name.
+    pub(crate) fn report(&self, name: &str) -> Result<&Arc<ReportReader>, Problem> {
+        self.reports.get(name).ok_or_else(|| Problem::no_report(name, self.reports.keys().cloned()))
     }
 
     /// How far the lanes have come that write a stream of the catalog.

@@ -11,7 +11,8 @@
 //! - `source`: `[sources.…]`, a topic and its fields;
 //! - `table`: `[tables.…]`, a topic of changes, and the rows that they leave;
 //! - `stream`: `[streams.…]`, a topic that Braid writes itself, from another one;
-//! - `metric`: `[metrics.…]`, what is counted of a source.
+//! - `metric`: `[metrics.…]`, what is counted of a source;
+//! - `report`: `[reports.…]`, what is written of a metric for others to query, once a day.
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
 //! records, `definition` those that name what a metric counts and what a stream writes (`definition_hash`), `stream_source` makes a
@@ -23,6 +24,7 @@ mod deployment;
 mod metric;
 mod mistake;
 mod parse;
+mod report;
 mod rules;
 mod schedule;
 mod source;
@@ -34,17 +36,18 @@ mod ticks;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use definition::{PLAN_VERSION, STREAM_VERSION, TABLE_VERSION};
+pub use definition::{PLAN_VERSION, REPORT_VERSION, STREAM_VERSION, TABLE_VERSION};
 pub use definition_hash::{DefinitionHash, NotADefinitionHash};
 pub use deployment::Deployment;
 pub use metric::{Derived, MAX_BY, Measure, Metric};
 pub use mistake::{Mistake, RefusedCatalog};
+pub use report::{Join, Report};
 pub use rules::{DECODER_VERSION, DecodingRules, RulesHash};
 pub use schedule::Schedule;
 pub use source::{KeptBytes, MAX_EVENT_ID, NotAnInput, Source, Start, UnknownSource};
 pub use stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Map, OUTPUT_ID, OUTPUT_TIME, RULE, Rule, SESSION_END,
-    SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
+    Detect, INCOMPLETE, JUDGED_OFFSET, LOOKED_AT, Look, LookKind, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, RULE, Rule,
+    SESSION_END, SESSION_START, Session, Stream, StreamKind, TRUNCATED, WINDOW_END, WINDOW_START, Window,
 };
 pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
@@ -64,6 +67,8 @@ pub struct Catalog {
     pub streams: BTreeMap<String, Stream>,
     /// Metrics by name.
     pub metrics: BTreeMap<String, Metric>,
+    /// Reports by name.
+    pub reports: BTreeMap<String, Report>,
 }
 
 impl Catalog {
@@ -146,7 +151,15 @@ impl Catalog {
     /// # Panics
     /// If `stream` is of another catalog, so that this one has no such source.
     pub fn stream_definition(&self, stream: &Stream) -> DefinitionHash {
-        definition::of_stream(&self.sources[&stream.from], stream)
+        definition::of_stream(&self.sources[&stream.from], stream, &|table| self.sources.get(table))
+    }
+
+    /// The hash that names what the rows of a report of this catalog are.
+    ///
+    /// # Panics
+    /// If `report` is of another catalog, so that this one has no such metric or table.
+    pub fn report_definition(&self, report: &Report) -> DefinitionHash {
+        definition::of_report(self, report)
     }
 
     /// The hash that names what the rows of a table of this catalog are.

@@ -44,7 +44,7 @@ use functions::Function;
 
 pub use look::{Look, LookKind};
 pub use parse::{Refused, Scope};
-pub use scalar::Scalar;
+pub use scalar::{Scalar, of_column, to_column};
 
 /// A typed expression. Its [`Display`](std::fmt::Display) is canonical SQL: equal expressions print alike, and the text
 /// parses back to the same expression (unless a column is called like one of its words, in capitals).

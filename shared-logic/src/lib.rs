@@ -10,7 +10,7 @@
 //! belong to which layer and what an answer lacks, and [`drift`](mod@drift) compares what both said of the same offsets.
 //! [`table`] says which row keyed changes leave. [`stream`] makes outputs of events, which are written to Kafka, and [`stream_check`]
 //! compares what was written with what is decided again. [`stream_topics`] says to which topics, and [`stream_standing`] what stops that.
-//! [`contracts`] says how all of it is written down.
+//! [`report`](mod@report) says which days a report writes, and of what its rows consist. [`contracts`] says how all of it is written down.
 
 pub mod catalog;
 pub mod complete;
@@ -30,6 +30,7 @@ pub mod merge;
 pub mod partial;
 pub mod plan;
 pub mod rejection;
+pub mod report;
 pub mod schema;
 pub mod stream;
 pub mod stream_check;

@@ -6,10 +6,13 @@
 //! A log can lose its tail without another id, when a broker goes back to an older copy of its data. From there on it is
 //! another *incarnation* of that partition alone, which is a log of its own: `<topic id>.<n>`, n from 1 (R12).
 //!
-//! - `witness`: what tells that a log has lost its tail.
+//! - `witness`: what tells that a log has lost its tail;
+//! - `partitioner`: in which partition a key lies, as a rule.
 
+mod partitioner;
 mod witness;
 
+pub use partitioner::partition_of;
 pub use witness::{Check, Content, ContentHash, NotAWitness, Outcome, Position, Witness};
 
 use std::collections::BTreeMap;

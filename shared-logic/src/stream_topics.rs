@@ -50,7 +50,7 @@ pub struct WrittenTopic {
 pub enum WrittenKind {
     /// The outputs of a stream.
     Output,
-    /// The events that came too late for a stream (T9).
+    /// The side output of a stream: the events that came too late for it (T9), or have no row that they must have (B5).
     Late,
     /// How far all streams over the source were published.
     Progress,
@@ -62,7 +62,7 @@ pub fn written_topics(catalog: &Catalog, source: &str) -> Vec<WrittenTopic> {
     for stream in catalog.streams_of(source) {
         let (name, grows) = (stream.topic.clone(), !stream.rekeys());
         topics.push(WrittenTopic { name, kind: WrittenKind::Output, grows });
-        if !matches!(stream.kind, StreamKind::Map(_)) {
+        if stream.has_side_output() {
             topics.push(WrittenTopic { name: stream.late_topic(), kind: WrittenKind::Late, grows: true });
         }
     }

@@ -13,12 +13,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use polars::prelude::IdxSize;
+use polars::prelude::{Column, IdxSize, PolarsResult};
 
 use crate::catalog::Source;
-use crate::decode::{Decoder, RecordKey};
+use crate::decode::{Decoder, Event, RecordKey};
 use crate::format::FieldValue;
 use crate::rejection::{Reason, Rejected};
+use crate::schema::FieldType;
 
 /// Where a change lies, and when its record was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +134,7 @@ impl TableDecoder {
         let TableRecord { log, partition, offset, timestamp_us, key: written, payload } = record;
         let key = self.key(written);
         let row = match self.decoder.decode_keyed(written, payload, timestamp_us) {
-            Ok(event) => Some((0..self.fields).map(|field| event.value(field).map(RowValue::from)).collect()),
+            Ok(event) => Some(row(&event, self.fields)),
             Err(rejected) if rejected.reason == Reason::Delete => None,
             Err(rejected) => return Err(rejected),
         };
@@ -142,10 +143,19 @@ impl TableDecoder {
         Ok(Change { key, at, row })
     }
 
+    /// The row that an event of this table is.
+    pub fn row(&self, event: &Event<'_>) -> Row {
+        row(event, self.fields)
+    }
+
     /// The key that the bytes of a record's key say; `None`, if they say none.
     pub fn key(&self, key: Option<&[u8]>) -> Option<String> {
         self.key.text(key)
     }
+}
+
+fn row(event: &Event<'_>, fields: usize) -> Row {
+    (0..fields).map(|field| event.value(field).map(RowValue::from)).collect()
 }
 
 impl From<FieldValue<'_>> for RowValue {
@@ -157,6 +167,24 @@ impl From<FieldValue<'_>> for RowValue {
             FieldValue::Bool(value) => RowValue::Bool(value),
             FieldValue::Instant(us) => RowValue::Instant(us),
         }
+    }
+}
+
+impl RowValue {
+    /// The values of a column of that type, in memory.
+    ///
+    /// # Errors
+    /// If the column has another type.
+    pub fn of_column(column: &Column, kind: FieldType) -> PolarsResult<Vec<Option<RowValue>>> {
+        Ok(match kind {
+            FieldType::Int => column.i64()?.iter().map(|x| x.map(RowValue::Int)).collect(),
+            FieldType::Timestamp => column.i64()?.iter().map(|us| us.map(RowValue::Instant)).collect(),
+            FieldType::Float => column.f64()?.iter().map(|x| x.map(RowValue::Float)).collect(),
+            FieldType::Bool => column.bool()?.iter().map(|x| x.map(RowValue::Bool)).collect(),
+            FieldType::String => {
+                column.str()?.iter().map(|text| text.map(|text| RowValue::Text(text.into()))).collect()
+            }
+        })
     }
 }
 

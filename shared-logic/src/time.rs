@@ -4,13 +4,13 @@
 //!
 //! - `parse`: instants and durations as text;
 //! - `moment`: a date and a time of day as text, with or without a zone;
-//! - `local`: what the clocks of a zone show → instants.
+//! - `local`: what the clocks of a zone show → instants, and days by these clocks.
 
 mod local;
 mod moment;
 mod parse;
 
-pub use local::instant_of_local;
+pub use local::{instant_of_local, local_date, local_day, zone_offsets_us};
 pub use moment::Moment;
 pub use parse::{
     MAX_INSTANT_US, MIN_INSTANT_US, format_duration_us, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339,

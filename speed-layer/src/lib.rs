@@ -16,7 +16,8 @@
 //!
 //! When something is not as expected, the loop starts again at step 1, from what the shard says.
 //!
-//! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead.
+//! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead. [`table`] keeps the rows of tables in Redis,
+//! and finds those that lanes look up.
 //!
 //! Beside the flow: [`assigned`] keeps a counting loop, or a lane, for each partition that the process is assigned.
 //! [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log reaches, so that
@@ -31,6 +32,7 @@ pub mod error;
 pub mod log;
 pub mod read;
 pub mod stream;
+pub mod table;
 pub mod worker;
 
 pub use worker::run;

@@ -63,6 +63,7 @@ use crate::log::identity::LogIdentity;
 use crate::read::Assignment;
 use crate::read::micro_batch::{LaneShape, Shape};
 use crate::read::threads::ReadingThreads;
+use crate::table::lookup::LookedInto;
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
@@ -94,9 +95,10 @@ pub async fn run(
     let speed =
         Speed { max_rows: settings.streams.max_rows, linger: settings.streams.linger, ..settings.speed.clone() };
     let lane = LaneShape { originals: plan.keeps_originals(), rekeyed: source.rekeyed };
-    let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane) };
+    let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane), table: None };
     let mut threads = ReadingThreads::of_source(&settings.kafka, &speed, &source, shape, schemas, ends.clone())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
+    let looked_into = looked_into(settings, catalog, &plan, &storage, &topics).await?;
     let shared = Arc::new(Shared {
         deployment: deployment.clone(),
         definitions: plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone())).collect(),
@@ -111,6 +113,7 @@ pub async fn run(
         ends,
         partitions,
         archive: Mutex::new(storage.follow_archive(&source.name)),
+        looked_into,
         source,
     });
     let mut background = JoinSet::new();
@@ -138,6 +141,22 @@ fn may_grow(shared: &Shared) -> Vec<String> {
     let rekeyed = streams.iter().filter(|stream| stream.rekeys).map(|stream| stream.topic.clone());
     let source = streams.iter().any(|stream| !stream.groups_meet).then(|| shared.source.topic.clone());
     rekeyed.chain(source).collect()
+}
+
+/// The tables that the streams look into, with a connection to Redis of their own; `None` if they look into none.
+async fn looked_into(
+    settings: &Settings,
+    catalog: &Catalog,
+    plan: &Arc<LanePlan>,
+    storage: &Storage,
+    topics: &Topics,
+) -> Result<Option<Arc<LookedInto>>, SourceError> {
+    if plan.lookups().is_empty() {
+        return Ok(None);
+    }
+    let redis = platform::redis::connect(&settings.redis).await?;
+    let retry = settings.streams.retry_backoff.get();
+    Ok(Some(Arc::new(LookedInto::of(catalog, Arc::clone(plan), storage, topics.clone(), redis, retry))))
 }
 
 /// Waits until the brokers say who they are. The in-process broker knows no transactions, so that nothing could be written exactly

@@ -29,13 +29,13 @@ use crate::error::{SourceError, SpeedError};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
 use crate::read::threads::ReadingThreads;
-use crate::stream;
 use crate::stream::memory::Memory;
+use crate::{stream, table};
 
 /// How often the ends of the assigned partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
-/// Counts every source that has metrics, until the shutdown is requested or this worker is superseded.
+/// Counts every source that has metrics, writes the streams, and keeps the tables, until the shutdown is requested or this worker is superseded.
 ///
 /// # Errors
 /// If Redis is unusable (too old, or it evicts), Kafka's settings are not usable, or another worker counts other
@@ -64,6 +64,14 @@ pub async fn run(settings: &Settings, catalog: &Catalog, shutdown: Shutdown) -> 
             let name = source.name.clone();
             let ended = stream::run(&settings, &catalog, source, memory, stop).await;
             ended.map_err(|source| SpeedError::Source { name, source })
+        });
+    }
+    for table in catalog.tables.values() {
+        let (settings, catalog, table) = (settings.clone(), catalog.clone(), table.clone());
+        let stop = stop.clone();
+        workers.spawn(async move {
+            let ended = table::run(&settings, &catalog, &table, stop).await;
+            ended.map_err(|source| SpeedError::Source { name: table.name, source })
         });
     }
     let all = supervise(workers, &stop, |error| error!(error = error_text(error), "a worker ended"));

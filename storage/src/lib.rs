@@ -10,9 +10,11 @@
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
 //! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;
+//! - [`ReportTable`]: what a report has written for others to query;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
-//! - [`ShardClient`]: every script that reads or changes a shard in Redis.
+//! - [`ShardClient`]: every script that reads or changes a shard in Redis;
+//! - [`TableRowsClient`]: the same for the rows of tables.
 
 mod archive;
 mod backtest;
@@ -20,9 +22,11 @@ mod batch_view;
 mod identities;
 mod noted_table;
 mod reconciliations;
+mod report;
 mod schemas;
 mod shard;
 mod table;
+mod table_rows;
 
 use std::path::PathBuf;
 
@@ -36,9 +40,11 @@ pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
 pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
+pub use report::ReportTable;
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 pub use table::MaterialisedTable;
+pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 
 /// The tables of one deployment.
 #[derive(Debug, Clone)]

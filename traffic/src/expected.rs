@@ -28,6 +28,7 @@ pub struct Expected {
     seen: HashSet<(Vec<String>, i64)>,
     records: u64,
     rejected: u64,
+    deletes: u64,
     copies: u64,
     late: u64,
     /// By rule: the ids of the events that it must alert of. Frauds are rare, so there are few.
@@ -85,6 +86,7 @@ impl Expected {
             seen: HashSet::new(),
             records: 0,
             rejected: 0,
+            deletes: 0,
             copies: 0,
             late: 0,
             alerts: BTreeMap::new(),
@@ -97,7 +99,8 @@ impl Expected {
     pub fn observe(&mut self, sample: &Sample) {
         self.records += 1;
         let Some(row) = &sample.row else {
-            self.rejected += 1;
+            let without = if sample.kind == Kind::Delete { &mut self.deletes } else { &mut self.rejected };
+            *without += 1;
             return;
         };
         let Some(Cell::Instant(time_us)) = row[self.event_time] else { return };
@@ -123,6 +126,7 @@ impl Expected {
             "source": self.source,
             "records": self.records,
             "rejected": self.rejected,
+            "deletes": self.deletes,
             "duplicates": self.copies,
             "late": self.late,
             "alerts": self.alerts,

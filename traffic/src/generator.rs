@@ -1,4 +1,5 @@
-//! The stream of records: fresh events, late events, copies of earlier events, and broken records.
+//! The stream of records: fresh events, late events, copies of earlier events, and broken records. That of a table has changes of its rows
+//! instead of events.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,17 +20,20 @@ use crate::{broken, payload};
 const NEAR_MAX: u64 = 5_000;
 /// Late events happened at most this long ago.
 const LATE_MAX_US: i64 = 7 * DAY_US;
+/// The share of a table's records that delete a row.
+const DELETES: f64 = 0.02;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Decides the partition; a copy has its original's.
     pub key: Vec<u8>,
-    /// The record's value.
-    pub payload: Vec<u8>,
+    /// The record's value; none of a delete.
+    pub payload: Option<Vec<u8>>,
     /// What kind of record it is.
     pub kind: Kind,
-    /// The values in the payload, one cell per declared field; `None` if the record must be rejected.
+    /// The values in the payload, one cell per declared field; `None` if the record must be rejected or deletes a row. A table's
+    /// `changed_at` is the moment of sending.
     pub row: Option<Row>,
     /// The rule that must alert of it, if it completes a fraud.
     pub alert: Option<&'static str>,
@@ -38,7 +42,7 @@ pub struct Sample {
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An event that has just happened.
+    /// An event that has just happened, or a row that a table has from now on.
     Fresh,
     /// An event of hours or days ago.
     Late,
@@ -46,6 +50,8 @@ pub enum Kind {
     Copy,
     /// A record that must be rejected, for this reason.
     Broken(Reason),
+    /// A record that deletes the row of its key, if there is one.
+    Delete,
 }
 
 /// An endless stream of records of one source.
@@ -68,7 +74,7 @@ pub struct Generator {
 /// The number of records of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Events that had just happened.
+    /// Events that had just happened, and rows.
     pub fresh: u64,
     /// Events of hours or days ago.
     pub late: u64,
@@ -76,6 +82,8 @@ pub struct Tally {
     pub copies: u64,
     /// Records that must be rejected.
     pub broken: u64,
+    /// Deletes of rows.
+    pub deletes: u64,
 }
 
 impl Generator {
@@ -111,6 +119,9 @@ impl Generator {
     pub fn sample(&mut self, now_us: i64) -> Sample {
         let Mix { duplicates, late, broken, fraud, .. } = self.mix;
         self.number += 1;
+        if self.source.is_table {
+            return self.change(now_us);
+        }
         if let Some(planned) = self.frauds.as_mut().and_then(|frauds| frauds.due(now_us)) {
             return self.planned(&planned);
         }
@@ -155,6 +166,24 @@ impl Generator {
         self.tally
     }
 
+    /// A change of a table: its time is that of its record. At first each key gets a row; afterwards popular ones change more often.
+    fn change(&mut self, now_us: i64) -> Sample {
+        let chance: f64 = self.rng.random();
+        if chance < self.mix.broken {
+            self.tally.broken += 1;
+            return self.broken(now_us);
+        }
+        let drawn = self.rows.rank(&mut self.rng);
+        let rank = i64::try_from(self.number).ok().filter(|_| self.number <= self.mix.keys).unwrap_or(drawn);
+        let row = self.rows.row(&mut self.rng, rank, now_us);
+        if chance < self.mix.broken + DELETES {
+            self.tally.deletes += 1;
+            return Sample { key: self.rows.key(&row), payload: None, kind: Kind::Delete, row: None, alert: None };
+        }
+        self.tally.fresh += 1;
+        self.valid(Kind::Fresh, row, None)
+    }
+
     /// The payment of a fraud.
     fn planned(&mut self, planned: &Planned) -> Sample {
         self.tally.fresh += 1;
@@ -164,7 +193,7 @@ impl Generator {
     }
 
     fn valid(&mut self, kind: Kind, row: Row, alert: Option<&'static str>) -> Sample {
-        let payload = payload::encode(&self.source, &row);
+        let payload = Some(payload::encode(&self.source, &row));
         let sample = Sample { key: self.rows.key(&row), payload, kind, row: Some(row), alert };
         if self.near_max > 0 {
             self.near.push_back((self.number, sample.clone()));
@@ -182,7 +211,7 @@ impl Generator {
         };
         let rank = self.rows.rank(&mut self.rng);
         let row = self.rows.row(&mut self.rng, rank, now_us - age_us);
-        let payload = broken::payload(&self.source, &row, reason, &mut self.rng);
+        let payload = Some(broken::payload(&self.source, &row, reason, &mut self.rng));
         Sample { key: self.rows.key(&row), payload, kind: Kind::Broken(reason), row: None, alert: None }
     }
 
@@ -208,7 +237,9 @@ impl Generator {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { fresh, late, copies, broken } = self;
-        write!(f, "{fresh} fresh, {late} late, {copies} copies, {broken} broken")
+        let Tally { fresh, late, copies, broken, deletes } = self;
+        write!(f, "{fresh} fresh, {late} late, {copies} copies, {broken} broken")?;
+        // Only a table has any.
+        if *deletes > 0 { write!(f, ", {deletes} deletes") } else { Ok(()) }
     }
 }

@@ -3,7 +3,7 @@
 //! The same source, mix, seed and moments give the same records, byte for byte. Nothing here does I/O or knows a clock: the
 //! caller decides when to send which record, and where.
 //!
-//! - [`Mix`]: the shares of fresh, late, repeated and broken records;
+//! - [`Mix`]: the shares of fresh, late, repeated and broken records; a table's are rows and deletes instead;
 //! - [`Generator`]: the endless stream of records;
 //! - `rows`: plausible values for the declared fields, some of them popular;
 //! - `fraud`: frauds among payments, and the alerts that they must cause;

@@ -2,8 +2,8 @@
 //!
 //! The field's role in the catalog decides first: the event's id and time, the key, the columns that metrics group by. For any
 //! other field, its type decides and, loosely, its name: `status` holds 200, 404 or 500, `url` an address, `user_id`
-//! something like `user-17`, `lat` and `lon` a place near the home of the key. Keys follow a Zipf distribution, so some are popular and
-//! most are rare.
+//! something like `user-17`, `lat` and `lon` a place near the home of the key, `name` and `country` what stays the same of a key, and `plan`
+//! one of a few. Keys follow a Zipf distribution, so some are popular and most are rare.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,11 @@ const ABSENT: f64 = 0.2;
 const GROUPED_VALUES: u64 = 5;
 /// How many values any other text field has.
 const NAMED_VALUES: u64 = 10_000;
+/// How many pages people look at.
+const PAGES: u64 = 40;
+const NAMES: [&str; 12] =
+    ["Ada", "Ben", "Chen", "Dina", "Emil", "Fatou", "Gita", "Hugo", "Ines", "Jun", "Kofi", "Lena"];
+const PLANS: [&str; 3] = ["free", "basic", "pro"];
 const MILLISECOND_US: i64 = 1_000;
 /// New York, Chicago, Toronto and Bogotá; Sydney, Tokyo, Singapore and Mumbai. Each of the first four is more than 10,000 km away from
 /// the one in its place among the others.
@@ -53,6 +58,8 @@ struct Recipe {
     role: Role,
     /// The words of its name in a payload, in lower case: `video` and `id` for both `video_id` and `videoId`.
     words: Vec<String>,
+    /// Whether the key is a person, who looks at many pages. Otherwise an address is that of the key.
+    of_person: bool,
 }
 
 /// The role of a field in its source.
@@ -88,7 +95,9 @@ impl Rows {
                 Role::Other
             }
         };
-        let recipe = |field: &Field| Recipe { role: role(field), words: words(field.column()), field: field.clone() };
+        let of_person = main.is_some_and(|main| words(main).iter().any(|word| word == "user" || word == "customer"));
+        let recipe =
+            |field: &Field| Recipe { role: role(field), words: words(field.column()), field: field.clone(), of_person };
         let recipes: Vec<Recipe> = source.fields.iter().map(recipe).collect();
         let of_role = |role| recipes.iter().position(|recipe| recipe.role == role);
         // Every record has a key: without one, a record and its copy could go to different partitions.
@@ -164,7 +173,11 @@ impl Recipe {
 
     fn plain(&self, rng: &mut StdRng, kind: FieldType, rank: i64, time_us: i64) -> Cell {
         match kind {
+            FieldType::String if self.is_address() && self.of_person => self.named(draw(rng, PAGES)),
             FieldType::String if self.is_address() => Cell::Text(format!("https://example.org/watch/{rank}")),
+            FieldType::String if self.is_called(&["name"]) => chosen(&NAMES, rank),
+            FieldType::String if self.is_called(&["plan"]) => chosen(&PLANS, draw(rng, PLANS.len() as u64)),
+            FieldType::String if self.is_called(&["country"]) => self.named(1 + rank.rem_euclid(GROUPED_VALUES as i64)),
             FieldType::String => self.named(draw(rng, NAMED_VALUES)),
             FieldType::Int if self.is_status() => Cell::Int([200, 404, 500][status(rng.random())]),
             FieldType::Int if self.is_duration() => Cell::Int(1 + skewed(rng, 8_000.0) as i64),
@@ -238,6 +251,11 @@ fn words(name: &str) -> Vec<String> {
 
 fn draw(rng: &mut StdRng, values: u64) -> i64 {
     rng.random_range(1..=values as i64)
+}
+
+/// One of a few texts.
+fn chosen(texts: &[&str], number: i64) -> Cell {
+    Cell::Text(texts[number.rem_euclid(texts.len() as i64) as usize].to_owned())
 }
 
 /// Most requests succeed.

@@ -1,12 +1,14 @@
 //! The made-up records are what they claim to be, according to the layers' own decoder.
 
 mod fraud;
+mod tables;
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use shared_logic::catalog::Catalog;
 use shared_logic::decode::Decoder;
+use shared_logic::rejection::Reason;
 use shared_logic::time::{DAY_US, HOUR_US, SECOND_US, bucket_start, format_rfc3339};
 
 use super::*;
@@ -113,15 +115,17 @@ fn the_layers_decoder_agrees_about_every_record() {
         let mut decoder = Decoder::new(source);
         let mut reasons = HashSet::new();
         for sample in samples(catalog, &source.name, &mix(), 1, 20_000) {
-            let shown = String::from_utf8_lossy(&sample.payload).into_owned();
-            let decoded = decoder.decode(Some(&sample.payload), Some(NOW_US));
+            let shown = String::from_utf8_lossy(sample.payload.as_deref().unwrap_or(b"a delete")).into_owned();
+            let decoded = decoder.decode_keyed(Some(&sample.key), sample.payload.as_deref(), Some(NOW_US));
             match (sample.kind, decoded) {
                 (Kind::Broken(reason), Err(rejected)) => {
                     assert_eq!(rejected.reason, reason, "{shown}");
                     reasons.insert(reason);
                 }
                 (Kind::Broken(reason), Ok(_)) => panic!("not {reason}: {shown}"),
+                (Kind::Delete, Err(rejected)) => assert_eq!((rejected.reason, source.is_table), (Reason::Delete, true)),
                 (_, Err(rejected)) => panic!("{}: {shown}", rejected.text(&source.fields)),
+                (Kind::Delete, Ok(_)) => panic!("not a delete: {shown}"),
                 (kind, Ok(event)) => {
                     let age_us = NOW_US - event.time_us;
                     // Some patterns leave out fractions of a second.
@@ -187,12 +191,13 @@ fn expected_counts_equal_a_recount_of_the_payloads() {
     let samples = samples(&catalog, "views", &mix(), 11, 20_000);
     for sample in &samples {
         expected.observe(sample);
-        let Ok(event) = decoder.decode(Some(&sample.payload), Some(NOW_US)) else { continue };
+        let Ok(event) = decoder.decode(sample.payload.as_deref(), Some(NOW_US)) else { continue };
         if !seen.insert(event.identity().expect("views have an id")) {
             continue;
         }
         let minute = format_rfc3339(bucket_start(event.time_us, MINUTE_US));
-        let view: Value = serde_json::from_slice(&sample.payload).expect("decoded, so it is JSON");
+        let payload = sample.payload.as_deref().expect("decoded, so it is there");
+        let view: Value = serde_json::from_slice(payload).expect("decoded, so it is JSON");
         if view["status"] == 200 {
             let video = view["video_id"].as_str().expect("decoded, so it is text").to_owned();
             let count = counts.entry((video, minute)).or_default();

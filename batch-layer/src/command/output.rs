@@ -24,6 +24,19 @@ impl Output {
                 }
                 0
             }
+            Done::Reported(_, Ok(run)) => {
+                self.print_run(run);
+                0
+            }
+            Done::Reported(report, Err(failure)) => {
+                match self {
+                    Output::Text => eprintln!("error: {report}: {}", error_text(failure)),
+                    Output::Json => {
+                        println!("{}", json!({ "report": report, "outcome": "failed", "error": error_text(failure) }))
+                    }
+                }
+                1
+            }
             Done::Maintained(Err(failure)) => {
                 match self {
                     Output::Text => eprintln!("error: {}", error_text(failure)),

@@ -15,6 +15,7 @@
 //! - `maintained`: archivers, reconciles and maintenance at once, and a busy day;
 //! - `rebuilds`: views of another definition, counted in steps;
 //! - `rejections`: the invalid records of an archive;
+//! - `reports`: what reports write of views, and what they wait for;
 //! - `retired`: days that are older than `retain`;
 //! - `rolled_back`: views of an older version, and their pauses;
 //! - `s3`: archive and view on S3, whose requests meet with faults;
@@ -37,6 +38,7 @@ mod kept_files;
 mod maintained;
 mod rebuilds;
 mod rejections;
+mod reports;
 mod retired;
 mod rolled_back;
 mod s3;

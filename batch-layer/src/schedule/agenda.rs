@@ -8,7 +8,6 @@ use shared_logic::catalog::Cron;
 #[derive(Debug)]
 pub(super) struct Agenda {
     entries: Vec<Entry>,
-    zone: Tz,
     /// How many jobs run at a time, at most.
     at_once: usize,
     /// How many jobs were started.
@@ -19,6 +18,8 @@ pub(super) struct Agenda {
 #[derive(Debug)]
 pub(super) struct Entry {
     cron: Cron,
+    /// The zone on whose clocks that is read.
+    zone: Tz,
     /// When its last run was started; `None` if it never ran.
     last: Option<DateTime<Utc>>,
     /// Whether it runs now, which keeps it from being started again.
@@ -50,27 +51,33 @@ pub(super) enum Part {
 }
 
 impl Entry {
-    /// A job that last ran at that moment. `is_left`: whether that run may have left something.
-    pub(super) fn new(cron: Cron, last: Option<DateTime<Utc>>, is_left: bool) -> Entry {
-        Entry { cron, last, runs: false, is_left, start: 0 }
+    /// A job that last ran at that moment, and whose schedule is read on the clocks of `zone`. `is_left`: whether that run may have left
+    /// something.
+    pub(super) fn new(cron: Cron, zone: Tz, last: Option<DateTime<Utc>>, is_left: bool) -> Entry {
+        Entry { cron, zone, last, runs: false, is_left, start: 0 }
     }
 
     /// When it came due, if it is due. However many ticks have passed, that is once.
     ///
     /// A last run that lies ahead was noted by a clock that was ahead of this one. It says nothing about when to run next, and
     /// waiting for it could take years, so the job is due at once, like one that never ran.
-    fn due_since(&self, now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+    fn due_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.last.filter(|last| *last <= now) {
-            Some(last) => self.cron.next(last, zone).filter(|tick| *tick <= now),
+            Some(last) => self.next(last).filter(|tick| *tick <= now),
             None => Some(DateTime::<Utc>::UNIX_EPOCH),
         }
+    }
+
+    /// Its first tick after a moment.
+    fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cron.next(after, self.zone)
     }
 }
 
 impl Agenda {
-    /// An agenda on which nothing runs. Schedules are read on the clocks of `zone`.
-    pub(super) fn new(entries: Vec<Entry>, zone: Tz, at_once: usize) -> Agenda {
-        Agenda { entries, zone, at_once, starts: 0 }
+    /// An agenda on which nothing runs.
+    pub(super) fn new(entries: Vec<Entry>, at_once: usize) -> Agenda {
+        Agenda { entries, at_once, starts: 0 }
     }
 
     /// The next job to start, which runs from then on; `None` if none is to be started now. First come jobs that are due, the one
@@ -105,7 +112,7 @@ impl Agenda {
     /// if nothing could be started before some job ends, or no job has another tick.
     pub(super) fn wake(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let idle = self.entries.iter().filter(|entry| !entry.runs);
-        let next = idle.filter_map(|entry| entry.cron.next(entry.last.unwrap_or(now), self.zone)).min();
+        let next = idle.filter_map(|entry| entry.next(entry.last.unwrap_or(now))).min();
         next.filter(|_| self.free() > 0)
     }
 
@@ -121,7 +128,7 @@ impl Agenda {
     /// The jobs that are due and do not run, the one that has waited longest first.
     fn due(&self, now: DateTime<Utc>) -> Vec<usize> {
         let idle = self.entries.iter().enumerate().filter(|(_, entry)| !entry.runs);
-        let mut due: Vec<_> = idle.filter_map(|(job, entry)| Some((entry.due_since(now, self.zone)?, job))).collect();
+        let mut due: Vec<_> = idle.filter_map(|(job, entry)| Some((entry.due_since(now)?, job))).collect();
         due.sort_unstable();
         due.into_iter().map(|(_, job)| job).collect()
     }
@@ -135,7 +142,7 @@ impl Agenda {
 
     /// The next tick of any job.
     fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.entries.iter().filter_map(|entry| entry.cron.next(now, self.zone)).min()
+        self.entries.iter().filter_map(|entry| entry.next(now)).min()
     }
 }
 

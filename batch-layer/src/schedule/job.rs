@@ -5,18 +5,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use metrics::counter;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Cron};
 use storage::MaterialisedTable;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 use super::agenda::Part;
 use crate::maintenance::{self, MaintenanceError, Pass};
 use crate::reconcile::{Reconciled, Reconciler, Report};
+use crate::report::{ReportError, Reporter, Run};
+
+/// For how long after its tick a report waits for what it needs, and is tried again where it failed. From then on, the next tick makes up
+/// for it.
+const REPORT_WITHIN: TimeDelta = TimeDelta::hours(12);
+/// How long a report that failed waits until it is tried again.
+const REPORT_AGAIN: Duration = Duration::from_secs(60);
 
 /// Something that runs by cron. No job waits for one of another source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +39,11 @@ pub enum Job {
         /// The source's name.
         source: String,
     },
+    /// The days of a report that are due, and those that are calculated again.
+    Report {
+        /// The report's name.
+        report: String,
+    },
 }
 
 /// What a job did.
@@ -40,6 +53,8 @@ pub enum Done {
     Reconciled(Reconciled),
     /// Maintenance.
     Maintained(Result<Vec<maintenance::Report>, MaintenanceError>),
+    /// A run of the report of that name.
+    Reported(String, Result<Run, ReportError>),
 }
 
 impl Job {
@@ -48,7 +63,8 @@ impl Job {
         let sources = || catalog.sources.keys().cloned();
         let maintained = sources().filter(|_| catalog.schedule.maintain.is_some());
         let reconciles = sources().map(|source| Job::Reconcile { source });
-        reconciles.chain(maintained.map(|source| Job::Maintain { source })).collect()
+        let reports = catalog.reports.keys().cloned().map(|report| Job::Report { report });
+        reconciles.chain(maintained.map(|source| Job::Maintain { source })).chain(reports).collect()
     }
 
     /// When it is due.
@@ -56,6 +72,15 @@ impl Job {
         match self {
             Job::Reconcile { source } => catalog.reconciles(&catalog.sources[source]),
             Job::Maintain { .. } => catalog.schedule.maintain.as_ref().unwrap_or(&catalog.schedule.reconcile),
+            Job::Report { report } => &catalog.reports[report].schedule,
+        }
+    }
+
+    /// On whose clocks that is read.
+    pub(super) fn time_zone(&self, catalog: &Catalog) -> Tz {
+        match self {
+            Job::Reconcile { .. } | Job::Maintain { .. } => catalog.schedule.time_zone,
+            Job::Report { report } => catalog.reports[report].time_zone,
         }
     }
 
@@ -64,6 +89,7 @@ impl Job {
         match self {
             Job::Reconcile { source } => oldest_commit(reconciler, source).await,
             Job::Maintain { source } => last_maintained(reconciler, source).await,
+            Job::Report { report } => last_reported(reconciler, report).await,
         }
     }
 
@@ -93,6 +119,23 @@ impl Job {
             // A pass leaves nothing that could not wait.
             Job::Maintain { .. } if part == Part::Rest => (Done::Maintained(Ok(Vec::new())), false),
             Job::Maintain { source } => (maintain(reconciler, source, stop).await, false),
+            // What a run waits for, another job brings about: so it waits no longer than until the next one is due.
+            Job::Report { report } => {
+                let done = reported(reconciler, report, step, stop).await;
+                if let Done::Reported(_, Ok(Run { waiting: Some((date, waiting)), .. })) = &done
+                    && part == Part::Whole
+                {
+                    info!(report, date, until = %waiting, "the report waits");
+                }
+                let is_left = done.is_waiting() || matches!(&done, Done::Reported(_, Err(_)));
+                if let Done::Reported(_, Err(_)) = &done {
+                    tokio::select! {
+                        () = tokio::time::sleep(step.min(REPORT_AGAIN)) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+                (done, is_left && is_within(reconciler, report))
+            }
         }
     }
 
@@ -101,6 +144,7 @@ impl Job {
         match self {
             Job::Reconcile { source } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
             Job::Maintain { source } => maintain(reconciler, source, stop).await,
+            Job::Report { report } => reported(reconciler, report, reconciler.settings.wait.get(), stop).await,
         }
     }
 }
@@ -110,6 +154,7 @@ impl fmt::Display for Job {
         match self {
             Job::Reconcile { source } => write!(f, "reconcile of {source}"),
             Job::Maintain { source } => write!(f, "maintenance of {source}"),
+            Job::Report { report } => write!(f, "report {report}"),
         }
     }
 }
@@ -120,6 +165,7 @@ impl Done {
         match self {
             Done::Reconciled(Reconciled { reports, .. }) => reports.iter().any(Report::is_waiting),
             Done::Maintained(_) => false,
+            Done::Reported(_, run) => run.as_ref().is_ok_and(|run| run.waiting.is_some()),
         }
     }
 
@@ -134,6 +180,11 @@ impl Done {
                 }
             }
             Done::Maintained(Ok(_)) => {}
+            Done::Reported(_, Ok(_)) => {}
+            Done::Reported(_, Err(failure)) => {
+                counter!("braid_report_failures_total").increment(1);
+                error!(%job, error = error_text(failure), "the report failed; trying again");
+            }
             Done::Maintained(Err(failure)) => {
                 counter!("braid_maintenance_failures_total").increment(1);
                 error!(%job, error = error_text(failure), "maintenance failed; trying again at the next tick");
@@ -146,6 +197,31 @@ impl Done {
 async fn maintain(reconciler: &Reconciler, source: &str, stop: &CancellationToken) -> Done {
     let pass = Pass { names: &[], dry_run: false, now_us: platform::clock::now_us() };
     Done::Maintained(maintenance::run(&reconciler.of(source), pass, stop).await)
+}
+
+/// Writes what is due of a report, and waits for that long altogether.
+async fn reported(reconciler: &Reconciler, name: &str, patience: Duration, stop: &CancellationToken) -> Done {
+    let reporter = Reporter::of(reconciler);
+    let run = async {
+        let report = reporter.report(name)?;
+        reporter.run_due(report, platform::clock::now_us(), patience, stop).await
+    };
+    Done::Reported(name.to_owned(), run.await)
+}
+
+/// Whether the last tick of a report is not too long ago to go on with what it left.
+fn is_within(reconciler: &Reconciler, name: &str) -> bool {
+    let Some(report) = reconciler.whole.reports.get(name) else { return false };
+    let now = DateTime::from_timestamp_micros(platform::clock::now_us()).unwrap_or_default();
+    let next = report.schedule.next(now - REPORT_WITHIN, report.time_zone);
+    next.is_some_and(|tick| tick <= now)
+}
+
+/// When the newest day of a report was committed; `None` if none was.
+async fn last_reported(reconciler: &Reconciler, name: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let table = reconciler.storage.report(name).await?;
+    let last = table.as_ref().and_then(|table| table.note()).and_then(|note| note.last());
+    Ok(last.and_then(|(_, note)| DateTime::from_timestamp_micros(note.committed_at_us)))
 }
 
 /// When the archive of the source was last maintained; `None` if it never was.

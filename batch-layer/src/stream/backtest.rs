@@ -23,6 +23,7 @@ use shared_logic::time::TimeRange;
 use storage::{Backtest, BacktestNotKept, BacktestOutput, Schemas, Storage};
 
 use super::held::{Held, Moment};
+use super::looked_up::{LookedUpAgain, Otherwise};
 use super::replay::Replay;
 use super::rounds::{Begin, LaneSpan, Rounds, Step, StreamSide};
 use super::written::{Ids, Written, output_id};
@@ -96,17 +97,24 @@ pub async fn backtest(
     let replay = Replay::new(&held, &one, &settings.streams, memory / 4);
     let spans = spans(&held, times).await?;
     let ids: Vec<PartitionId> = spans.iter().map(|span| span.id.clone()).collect();
-    let written = match storage.archive(name).await? {
-        Some(archive) => {
-            let held = Held::open(archive, &one.sources[name], &schemas(name)).await?;
-            let known = Ids::new(name, &one.deployment.version, &ids);
-            Some(Written::new(held, known, None, &Offsets::default()))
-        }
-        None => None,
+    let written = async || {
+        let Some(archive) = storage.archive(name).await? else { return Ok(None) };
+        let held = Held::open(archive, &one.sources[name], &schemas(name)).await?;
+        let known = Ids::new(name, &one.deployment.version, &ids);
+        Ok::<_, BacktestError>(Some(Written::new(held, known, None, &Offsets::default())))
     };
+    // B4: an output that is archived says as of which changes of tables it is. Otherwise it is as of its time.
+    let looks_up = !replay.plan.lookups().is_empty();
+    let looking: Vec<(usize, Written)> =
+        if looks_up { written().await?.into_iter().map(|written| (0, written)).collect() } else { Vec::new() };
+    let written = written().await?;
     let is_written = written.is_some();
     let side = StreamSide::new(written, stream.rekeys(), false);
     let mut rounds = Rounds::new(&replay, spans, vec![side], memory / 2);
+    if looks_up {
+        let otherwise = Otherwise::AtItsTime;
+        rounds.looks_up(LookedUpAgain::of(storage, &one, &replay.plan, &looking, otherwise, memory / 8).await)?;
+    }
     let mut keeping = Keeping {
         table: storage.create_backtest(name).await?,
         ids,
@@ -179,7 +187,7 @@ struct Keeping {
     bytes: usize,
     bytes_max: usize,
     files: Vec<DataFile>,
-    /// By lane, how many outputs there are, and how many events were late.
+    /// By lane, how many outputs there are, and how many events went to the side output.
     counts: BTreeMap<usize, (u64, u64)>,
 }
 
@@ -204,7 +212,7 @@ impl Keeping {
 
     fn take(&mut self, lane: usize, decided: &Decided) {
         let (outputs, late) = self.counts.entry(lane).or_default();
-        if matches!(decided.kind, DecidedKind::Late { .. }) {
+        if decided.kind != DecidedKind::Output {
             *late += 1;
             return;
         }

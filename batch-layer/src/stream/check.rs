@@ -37,6 +37,7 @@ use tracing::{debug, info, warn};
 use self::lanes::{Archived, Planned, planned};
 use self::rows::About;
 use super::held::Held;
+use super::looked_up::{LookedUpAgain, Otherwise};
 use super::progress::Asked;
 use super::replay::Replay;
 use super::rounds::{LaneSpan, Rounds, Step, StreamSide};
@@ -89,9 +90,15 @@ impl Checker<'_> {
         if spans.iter().all(|span| span.from >= span.to) {
             return Ok(about.nothing());
         }
+        let looking = self.looking(&replay, &spans, &passed, &known).await?;
         let mut sides = self.sides(&replay, &spans, passed, &known).await?;
         leave_out(&lanes, &mut sides);
         let mut rounds = Rounds::new(&replay, spans, sides, memory / 2);
+        if !replay.plan.lookups().is_empty() {
+            let otherwise = Otherwise::Nothing;
+            let of = LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory / 8).await;
+            rounds.looks_up(of)?;
+        }
         rounds.sees_keys = true;
         let ended = self.run(&replay, &mut rounds, stop).await?;
         note(&mut known, &lanes, &rounds, &replay, &ended);
@@ -140,12 +147,15 @@ impl Checker<'_> {
     ) -> Result<Result<Passed, String>, StoreError> {
         let deadline = asked.at + self.reconcile.wait.get();
         let streams = self.catalog.streams_of(&source.name);
+        let of_streams = streams.map(|stream| (stream.name.as_str(), asked.outputs.get(&stream.name)));
+        // What was looked up is found again in what is archived of the tables.
+        let of_tables = asked.tables.iter().map(|(table, ends)| (table.as_str(), Some(ends)));
+        let followed = of_streams.chain(of_tables).filter_map(|(name, ends)| Some((name, ends?)));
         let mut followed: Vec<_> =
-            streams.map(|stream| (stream.name.as_str(), self.storage.follow_archive(&stream.name))).collect();
+            followed.map(|(name, ends)| (name, ends, self.storage.follow_archive(name))).collect();
         loop {
             let (mut passed, mut behind) = (Passed::new(), None);
-            for (name, archive) in &mut followed {
-                let Some(ends) = asked.outputs.get(*name) else { continue };
+            for (name, ends, archive) in &mut followed {
                 let Some(archive) = archive.newest().await?.filter(|archive| archive.note().is_some()) else {
                     behind = behind.or_else(|| Some(format!("nothing of {name} is archived yet")));
                     continue;
@@ -191,22 +201,49 @@ impl Checker<'_> {
         mut passed: Passed,
         known: &CheckedStreams,
     ) -> Result<Vec<StreamSide>, RowsError> {
-        let lanes: Vec<PartitionId> = spans.iter().map(|span| span.id.clone()).collect();
         let mut sides = Vec::new();
         for stream in replay.plan.streams() {
             let cut = known.outputs.get(&stream.name);
             let written = match passed.remove(&stream.name) {
-                Some((archive, ends)) => {
-                    let source = &self.catalog.sources[&stream.name];
-                    let held = Held::open(archive, source, &self.schemas(&stream.name)).await?;
-                    let ids = Ids::new(&stream.name, &self.catalog.deployment.version, &lanes);
-                    Some(Written::new(held, ids, cut, &ends))
-                }
+                Some((archive, ends)) => Some(self.written(&stream.name, archive, spans, known, &ends).await?),
                 None => None,
             };
             sides.push(StreamSide::new(written, stream.rekeys, cut.is_some()));
         }
         Ok(sides)
+    }
+
+    /// B4: the archived outputs of the streams that look something up, by their numbers, to be read for what they have seen.
+    async fn looking(
+        &self,
+        replay: &Replay<'_>,
+        spans: &[LaneSpan],
+        passed: &Passed,
+        known: &CheckedStreams,
+    ) -> Result<Vec<(usize, Written)>, RowsError> {
+        let mut looking = Vec::new();
+        for (number, stream) in replay.plan.streams().iter().enumerate() {
+            let looks_up = !self.catalog.streams[&stream.name].lookups().is_empty();
+            let Some((archive, ends)) = passed.get(&stream.name).filter(|_| looks_up) else { continue };
+            let written = self.written(&stream.name, archive.clone(), spans, known, ends).await?;
+            looking.push((number, written));
+        }
+        Ok(looking)
+    }
+
+    /// The outputs of a stream that were not looked at in the check before, up to these ends.
+    async fn written(
+        &self,
+        stream: &str,
+        archive: Archive,
+        spans: &[LaneSpan],
+        known: &CheckedStreams,
+        ends: &Offsets,
+    ) -> Result<Written, RowsError> {
+        let lanes: Vec<PartitionId> = spans.iter().map(|span| span.id.clone()).collect();
+        let held = Held::open(archive, &self.catalog.sources[stream], &self.schemas(stream)).await?;
+        let ids = Ids::new(stream, &self.catalog.deployment.version, &lanes);
+        Ok(Written::new(held, ids, known.outputs.get(stream), ends))
     }
 
     fn schemas(&self, source: &str) -> Schemas {

@@ -29,6 +29,8 @@ pub struct Asked {
     pub noted: BTreeMap<i32, ProgressNoted>,
     /// By stream, where its topic ended afterwards.
     pub outputs: BTreeMap<String, TopicEnds>,
+    /// By table that the streams look into, where its topic ended afterwards: nothing that is published has seen more of it.
+    pub tables: BTreeMap<String, TopicEnds>,
 }
 
 /// Where a topic ends.
@@ -61,17 +63,29 @@ pub async fn ask(
     let Some(progress) = topics.describe(&topic).await? else { return Ok(Err(MissingTopic(topic))) };
     let at = Instant::now();
     let noted = noted(kafka, &topics, &topic, progress.partitions).await?;
-    let mut outputs = BTreeMap::new();
+    let (mut outputs, mut tables) = (BTreeMap::new(), BTreeMap::new());
     for stream in catalog.streams_of(&source.name) {
-        let Some(known) = topics.describe(&stream.topic).await? else {
-            return Ok(Err(MissingTopic(stream.topic.clone())));
-        };
-        let partitions: Vec<i32> = (0..known.partitions).collect();
-        let ends = topics.offsets(&stream.topic, &partitions, Bound::End).await?;
-        outputs.insert(stream.name.clone(), TopicEnds { log: known.log, ends });
+        match ends(&topics, &stream.topic).await? {
+            Ok(ends) => drop(outputs.insert(stream.name.clone(), ends)),
+            Err(missing) => return Ok(Err(missing)),
+        }
+        for table in stream.lookups().iter().filter_map(|lookup| catalog.tables.get(&lookup.table)) {
+            match ends(&topics, &table.topic).await? {
+                Ok(ends) => drop(tables.insert(table.name.clone(), ends)),
+                Err(missing) => return Ok(Err(missing)),
+            }
+        }
     }
     let (log, partitions, progress_log) = (described.log, described.partitions, progress.log);
-    Ok(Ok(Asked { at, log, partitions, progress_log, noted, outputs }))
+    Ok(Ok(Asked { at, log, partitions, progress_log, noted, outputs, tables }))
+}
+
+/// Where a topic ends.
+async fn ends(topics: &Topics, topic: &str) -> Result<Result<TopicEnds, MissingTopic>, KafkaError> {
+    let Some(known) = topics.describe(topic).await? else { return Ok(Err(MissingTopic(topic.to_owned()))) };
+    let partitions: Vec<i32> = (0..known.partitions).collect();
+    let ends = topics.offsets(topic, &partitions, Bound::End).await?;
+    Ok(Ok(TopicEnds { log: known.log, ends }))
 }
 
 /// What every partition of a progress topic says, up to ends that are asked for first.

@@ -85,6 +85,15 @@ impl Shape {
         Shape { fields, originals: false, rekeyed: false }
     }
 
+    /// Who the events are, and these fields.
+    pub(super) fn with(source: &Source, others: impl Iterator<Item = String>) -> Shape {
+        let mut shape = Shape::of_identities(source);
+        shape.fields.extend(others);
+        shape.fields.sort_unstable();
+        shape.fields.dedup();
+        shape
+    }
+
     /// The columns of a record that are read besides.
     fn record(&self) -> Vec<&'static str> {
         let mut record = vec![TIMESTAMP];

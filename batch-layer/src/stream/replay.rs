@@ -19,6 +19,7 @@ use tracing::warn;
 use super::held::{Held, Moment};
 use super::records::{GIVEN_ROWS, Reading, Shape};
 use crate::rows::RowsError;
+use crate::table::NotFoundAgain;
 
 /// Why nothing can be decided again of some offsets.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum ReplayError {
     /// The state could not be written down.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// B4: what the streams look up cannot be found again.
+    #[error(transparent)]
+    Lookup(#[from] NotFoundAgain),
 }
 
 impl ReplayError {
@@ -48,6 +52,7 @@ impl ReplayError {
             ReplayError::NotWhole(why) => why.name(),
             ReplayError::Unsure => "unsure",
             ReplayError::Lane(_) | ReplayError::Snapshot(_) => "state",
+            ReplayError::Lookup(_) => "table",
             ReplayError::Rows(_) => "archive",
         }
     }

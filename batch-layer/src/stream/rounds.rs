@@ -16,6 +16,7 @@ use shared_logic::stream_check::{Comparison, Found, Place, SplitKeys, content_ha
 use shared_logic::time::DAY_US;
 use tracing::warn;
 
+use super::looked_up::LookedUpAgain;
 use super::replay::{Replay, ReplayError, Running};
 use super::written::{Output, Written};
 use crate::rows::RowsError;
@@ -99,6 +100,8 @@ pub(super) struct Rounds<'a> {
     /// The lane at hand.
     at: usize,
     running: Option<Running<'a>>,
+    /// B4: finds again what the streams look up, if they do.
+    pub(super) looked_up: Option<LookedUpAgain<'a>>,
     waiting_max: usize,
     /// How many rows of the source's archive were read.
     pub(super) rows_read: u64,
@@ -181,6 +184,7 @@ impl<'a> Rounds<'a> {
             sees_keys: false,
             at: 0,
             running: None,
+            looked_up: None,
             waiting_max: (memory / WAITING_BYTES).max(1),
             rows_read: 0,
         }
@@ -189,6 +193,29 @@ impl<'a> Rounds<'a> {
     /// T12: the keys of a stream that lie in several partitions; `None` if it groups by nothing.
     pub(super) fn split_keys(&self, stream: usize) -> Option<&SplitKeys> {
         self.split_keys.get(&self.replay.plan.streams()[stream].grouped_by)
+    }
+
+    /// B4: has what the streams look up found again. Where that is not possible, no lane can be run.
+    ///
+    /// # Errors
+    /// If an archive cannot be read.
+    pub(super) fn looks_up(&mut self, found: Result<LookedUpAgain<'a>, ReplayError>) -> Result<(), RowsError> {
+        match found {
+            Ok(looked_up) => self.looked_up = Some(looked_up),
+            Err(ReplayError::Rows(error)) => return Err(error),
+            Err(error) => {
+                warn!(
+                    error = error_text(&error),
+                    "what streams have looked up cannot be found again; nothing is compared"
+                );
+                for (lane, reached) in self.lanes.iter_mut().zip(&mut self.reached) {
+                    if lane.from < lane.to && lane.left_out.is_none() {
+                        (lane.left_out, *reached) = (Some(error.name()), lane.skip_to);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Up to where a lane has decided.
@@ -205,22 +232,31 @@ impl<'a> Rounds<'a> {
             return Ok(Step::Full);
         }
         let Some(mut running) = self.running.take() else { return self.next_lane().await };
-        let Some(records) = running.read().await? else {
+        let Some(mut records) = running.read().await? else {
             self.rows_read += running.rows_read();
             self.at += 1;
             return Ok(Step::Ended(self.at - 1, Box::new(running.into_lane())));
         };
         self.see_keys(&records);
         let at = self.at;
+        if let Some(looked_up) = &mut self.looked_up {
+            match looked_up.find(at, self.lanes[at].id.partition, &records).await {
+                Ok(found) => records.looked_up = found,
+                Err(error) => return self.leave_out(error),
+            }
+        }
         let (streams, lane) = (&mut self.streams, &self.lanes[at]);
         let mut take = |decided: Decided| {
             each(at, &decided);
             let stream = &mut streams[decided.stream];
-            if matches!(decided.kind, DecidedKind::Late { .. }) {
-                stream.late += 1;
-                return;
+            match decided.kind {
+                DecidedKind::Output => stream.outputs += 1,
+                DecidedKind::Late { .. } => {
+                    stream.late += 1;
+                    return;
+                }
+                DecidedKind::NoRow { .. } => return,
             }
-            stream.outputs += 1;
             let is_compared = stream.written.is_some()
                 && decided.time_us >= stream.retired_us
                 && lane.is_compared(decided.stream, decided.position.offset)

@@ -4,6 +4,7 @@
 //! - `reading`: archived records in the order of their offsets, and where the past begins;
 //! - `checked`: what the check finds, and what it does not;
 //! - `damaged`: outputs that are missing, extra or different;
+//! - `looked_up`: maps that look rows up in a table;
 //! - `rekeyed`: a map whose outputs of all lanes lie in all partitions, and what reads it;
 //! - `backtested`: what a definition would have written.
 
@@ -11,5 +12,6 @@ mod backtested;
 mod bench;
 mod checked;
 mod damaged;
+mod looked_up;
 mod reading;
 mod rekeyed;

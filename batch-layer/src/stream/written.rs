@@ -45,7 +45,7 @@ pub(super) struct Ids {
 /// The outputs of a stream that are archived and were not looked at yet.
 pub(super) struct Written {
     pub(super) held: Held,
-    ids: Ids,
+    pub(super) ids: Ids,
     /// What is to be looked at, a range for each partition of the stream's topic.
     pub(super) ranges: Vec<OffsetRange>,
 }

@@ -1,11 +1,12 @@
 //! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
 //!
-//! - `streams`: what it defines of streams;
+//! - `streams`, `reports`: what it defines of streams, and of reports;
 //! - `kafka`: what is wrong with its topics;
 //! - `diff`: what changing from one catalog to another costs.
 
 mod diff;
 mod kafka;
+mod reports;
 mod streams;
 
 use std::fmt::Write;
@@ -121,6 +122,9 @@ pub fn summary(catalog: &Catalog) -> String {
             counts.insert(1, count(others, noun));
         }
     }
+    if !catalog.reports.is_empty() {
+        counts.push(count(catalog.reports.len(), "report"));
+    }
     let (name, version) = (&catalog.deployment.name, &catalog.deployment.version);
     let mut text = format!("pipeline {name} {version}: {}\n", counts.join(", "));
     let described = catalog.inputs().map(|source| match catalog.tables.get(&source.name) {
@@ -133,6 +137,9 @@ pub fn summary(catalog: &Catalog) -> String {
         for metric in catalog.metrics_of(name) {
             push_line(&mut text, &of_metric(catalog, metric));
         }
+    }
+    for report in catalog.reports.values() {
+        push_line(&mut text, &reports::of_report(catalog, report));
     }
     text
 }
@@ -240,7 +247,10 @@ clicks = "count()"
     fn a_valid_catalog_is_summarised() {
         let catalog = Catalog::parse(crate::catalog_file::SHIPPED).expect("the shipped catalog is valid");
         let summary = summary(&catalog);
-        assert!(summary.starts_with("pipeline braid v1: 5 sources, 3 streams, 2 metrics\n"), "{summary}");
+        assert!(
+            summary.starts_with("pipeline braid v1: 5 sources, 1 table, 3 streams, 4 metrics, 2 reports\n"),
+            "{summary}"
+        );
         let of_log = "source access_log: topic access_log, tsv, event id none: timestamp timestamp, user_id string";
         assert!(summary.contains(of_log), "{summary}");
         assert!(summary.contains("source views: topic views, json, event id event_id: event_id string"), "{summary}");

@@ -23,16 +23,20 @@ use super::quiet_telemetry;
 use crate::source_topic::Sender;
 use crate::{catalog_file, source_topic};
 
+/// How many records a table gets for one of a source: rows change more rarely than events happen.
+const CHANGES_PER_EVENT: f64 = 0.02;
+
 /// Sends seeded sample traffic to the topics of sources
 ///
 /// Values are made up from the declared fields. Some records are copies of an earlier one (of the same partition and
 /// within the source's dedup_window), some happened hours or days ago, and some are broken, each in one of the ways in
 /// which a record can be rejected. Payments, with the fields amount, lat and lon, hold a few frauds, each of which the rules of the sample
-/// catalog alert of; the counts of --expected name them. The same --seed and --now give the same records.
+/// catalog alert of; the counts of --expected name them. A table gets rows, which change and now and then are deleted, more rarely than
+/// sources get events. The same --seed and --now give the same records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid produce --source views --events 200000 --expected truth.json
-  braid produce --source transactions,clicks,orders --rate 100
+  braid produce --source transactions,clicks,orders,users --rate 100
   braid produce --source views --rate 500 --keys 1000000 --zipf 1.1
   braid produce --source access_log --events 5 --print")]
 pub struct Args {
@@ -56,7 +60,7 @@ pub struct Args {
     /// Write the true counts of what was sent to this file, as JSON
     #[arg(long, value_name = "FILE")]
     expected: Option<PathBuf>,
-    /// Print the payloads, one a line, instead of sending them
+    /// Print the payloads, one a line, instead of sending them; deletes have none
     #[arg(long)]
     print: bool,
 }
@@ -70,10 +74,10 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
     let catalog = catalog_file::load(&settings)?;
+    let sources = args.source.iter().map(|name| catalog.input(name)).collect::<Result<Vec<_>, _>>()?;
     let mut streams = Vec::new();
-    for name in &args.source {
-        let source = catalog.input(name)?;
-        streams.push((Stream::new(&args, &catalog, source)?, source));
+    for (source, per_second) in sources.iter().copied().zip(rates(args.rate, &sources)) {
+        streams.push((Stream::new(&args, &catalog, source, per_second)?, source));
     }
     let is_one = streams.len() == 1;
     ensure!(is_one || !(args.print || args.expected.is_some()), "--print and --expected are for one source");
@@ -83,6 +87,13 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     )
     .await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many records a second each of these sources gets, if all of them together get so many.
+pub fn rates(together: f64, sources: &[&Source]) -> Vec<f64> {
+    let shares: Vec<f64> = sources.iter().map(|source| if source.is_table { CHANGES_PER_EVENT } else { 1.0 }).collect();
+    let all: f64 = shares.iter().sum();
+    shares.into_iter().map(|share| together * share / all).collect()
 }
 
 /// Sends or prints the records of one source.
@@ -142,11 +153,11 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(args: &Args, catalog: &Catalog, source: &Source) -> Result<Stream> {
+    fn new(args: &Args, catalog: &Catalog, source: &Source, per_second: f64) -> Result<Stream> {
         let expected = args.expected.clone().map(|file| (Expected::new(catalog, source), file));
         Ok(Stream {
             generator: Generator::new(catalog, source, &args.mix, args.seed)?,
-            pace: Pace::new(args.rate / args.source.len() as f64, args.now, now_us),
+            pace: Pace::new(per_second, args.now, now_us),
             remaining: args.events.unwrap_or(u64::MAX),
             expected,
         })
@@ -176,7 +187,7 @@ impl Stream {
         while let Some((sample, time_us)) = self.next(shutdown).await {
             position += 1;
             let key = Some(sample.key.as_slice());
-            let record = Outgoing { topic, key, payload: &sample.payload, time_us: Some(time_us), position };
+            let record = Outgoing { topic, key, payload: sample.payload.as_deref(), time_us: Some(time_us), position };
             tokio::select! {
                 biased;
                 sent = sender.send(record) => sent?,
@@ -190,8 +201,10 @@ impl Stream {
     async fn print(&mut self, shutdown: &Shutdown) -> Result<()> {
         let mut out = std::io::BufWriter::new(std::io::stdout());
         while let Some((sample, _)) = self.next(shutdown).await {
-            out.write_all(&sample.payload)?;
-            out.write_all(b"\n")?;
+            if let Some(payload) = &sample.payload {
+                out.write_all(payload)?;
+                out.write_all(b"\n")?;
+            }
             self.observe(&sample);
         }
         Ok(out.flush()?)
@@ -218,6 +231,19 @@ fn moment(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_get_fewer_records_than_sources() {
+        let catalog = Catalog::parse(catalog_file::SHIPPED).expect("the shipped catalog is valid");
+        let [clicks, orders, users] = ["clicks", "orders", "users"].map(|name| &catalog.sources[name]);
+        let rates_of = rates(202.0, &[clicks, orders, users]);
+        assert!(
+            rates_of.iter().zip([100.0, 100.0, 2.0]).all(|(rate, wanted)| (rate - wanted).abs() < 1e-9),
+            "{rates_of:?}"
+        );
+        assert_eq!(rates(0.0, &[clicks, users]), [0.0, 0.0], "as fast as possible");
+        assert_eq!(rates(7.0, &[users]), [7.0], "a table alone gets all");
+    }
 
     #[test]
     fn rates_and_moments_are_read() {

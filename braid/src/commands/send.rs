@@ -152,7 +152,7 @@ async fn send(
         sent.verdicts.judge(&line, now_us());
         let key = keying.key(&line.text);
         let (key, payload) = (key.as_deref(), line.text.as_slice());
-        let record = Outgoing { topic, key, payload, time_us: None, position: line.number };
+        let record = Outgoing { topic, key, payload: Some(payload), time_us: None, position: line.number };
         tokio::select! {
             biased;
             sent = sender.send(record) => sent?,

@@ -180,10 +180,10 @@ fn start(
 /// Starts sample traffic for every source whose records can be made up. It is the front of the flow, so it stops first.
 fn start_traffic(settings: &Settings, catalog: &Catalog, layers: &mut Layers) {
     let sources: Vec<_> = catalog.inputs().filter(|source| !source.format.names_schemas()).collect();
-    let per_second = TRAFFIC_PER_SECOND / sources.len() as f64;
+    let rates = produce::rates(TRAFFIC_PER_SECOND, &sources);
     // Other events with each start: the topic still holds those of earlier ones.
     let seed = now_us().unsigned_abs();
-    for source in sources {
+    for (source, per_second) in sources.into_iter().zip(rates) {
         let (kafka, catalog, source) = (settings.kafka.clone(), catalog.clone(), source.clone());
         let name = format!("sample traffic of {}", source.name);
         layers.start_in_front(name, Span::from_secs(5), async move |shutdown| {

@@ -60,7 +60,7 @@ impl Backlog {
 
     /// Waits until the broker can keep the record without forgetting any that is not archived.
     pub(super) async fn make_room(&mut self, producer: &Producer, record: &Outgoing<'_>) -> Result<()> {
-        let bytes = record.key.map_or(0, <[u8]>::len) + record.payload.len() + RECORD_BYTES;
+        let bytes = [record.key, record.payload].into_iter().flatten().map(<[u8]>::len).sum::<usize>() + RECORD_BYTES;
         if self.bytes > 0 && self.bytes + bytes > STRETCH_BYTES {
             self.begin_stretch(producer).await?;
         }

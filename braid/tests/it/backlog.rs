@@ -15,7 +15,7 @@ const KEY: &[u8] = b"video-1";
 
 async fn send_all(mut sender: Sender, topic: String) -> Delivered {
     for position in 0..RECORDS {
-        let record = Outgoing { topic: &topic, key: Some(KEY), payload: &PAYLOAD, time_us: None, position };
+        let record = Outgoing { topic: &topic, key: Some(KEY), payload: Some(&PAYLOAD), time_us: None, position };
         sender.send(record).await.expect("the archive goes on");
     }
     sender.finish().await

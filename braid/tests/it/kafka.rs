@@ -36,7 +36,7 @@ async fn start(folder: &Path, runtime: &Runtime) -> (Broker, settings::Kafka, Du
 
 async fn send_one(settings: &settings::Kafka) {
     let producer = Producer::idempotent(settings).expect("a client");
-    producer.send(Outgoing { topic: TOPIC, key: None, payload: b"{}", time_us: None, position: 0 }).await;
+    producer.send(Outgoing { topic: TOPIC, key: None, payload: Some(b"{}"), time_us: None, position: 0 }).await;
     assert_eq!(producer.finish().await.acknowledged, 1);
 }
 

@@ -39,11 +39,11 @@ async fn records_arrive_keyed_and_in_order() {
         let line = line(at);
         let key = keying.key(line.as_bytes());
         let key = key.as_deref();
-        let record = Outgoing { topic, key, payload: line.as_bytes(), time_us: Some(1_000_000), position: at };
+        let record = Outgoing { topic, key, payload: Some(line.as_bytes()), time_us: Some(1_000_000), position: at };
         sender.send(record).await.expect("there is room");
     }
     assert_eq!(keying.key(b"not json"), None);
-    let record = Outgoing { topic, key: None, payload: b"not json", time_us: None, position: RECORDS };
+    let record = Outgoing { topic, key: None, payload: Some(b"not json"), time_us: None, position: RECORDS };
     sender.send(record).await.expect("there is room");
     let delivered = sender.finish().await;
     assert_eq!(delivered, Delivered { acknowledged: RECORDS as u64 + 1, ..Delivered::default() });
@@ -78,7 +78,7 @@ async fn a_record_that_does_not_arrive_is_named() {
     let topic = source.topic.as_str();
     let too_large = vec![b'x'; 2 << 20];
     for (position, payload) in [(17, too_large.as_slice()), (18, b"{}".as_slice())] {
-        let record = Outgoing { topic, key: None, payload, time_us: None, position };
+        let record = Outgoing { topic, key: None, payload: Some(payload), time_us: None, position };
         sender.send(record).await.expect("there is room");
     }
     let delivered = sender.finish().await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::ToBytes;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use super::config;
@@ -98,12 +99,26 @@ impl Producer {
         self.send_dated(record, Some(timestamp_ms))
     }
 
+    /// Queues a record that has a key and no value: it deletes the row of that key.
+    pub fn delete(&self, key: &str) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key))
+    }
+
+    /// The same with the record's own timestamp, in milliseconds since 1970.
+    pub fn delete_at(&self, key: &str, timestamp_ms: i64) -> Result<()> {
+        self.queue(BaseRecord::<str, [u8]>::to(&self.topic).key(key).timestamp(timestamp_ms))
+    }
+
     fn send_dated(&self, record: &Record, timestamp_ms: Option<i64>) -> Result<()> {
         let mut message = BaseRecord::to(&self.topic).key(&record.key).payload(&record.payload);
         message.timestamp = timestamp_ms;
         if let Some(partition) = record.partition {
             message = message.partition(partition);
         }
+        self.queue(message)
+    }
+
+    fn queue<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(&self, mut message: BaseRecord<'_, K, P>) -> Result<()> {
         loop {
             match self.inner.send(message) {
                 Ok(()) => return Ok(()),

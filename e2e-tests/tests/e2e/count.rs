@@ -1,6 +1,7 @@
 //! Answers over many events, without a fault.
 
 mod drift;
+mod engagement_report;
 mod erased_person;
 mod exact;
 mod existing_topic;
@@ -11,3 +12,4 @@ mod retained;
 mod second_observer;
 mod sixty_days;
 mod sketches;
+mod training_set;

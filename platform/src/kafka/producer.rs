@@ -40,8 +40,8 @@ pub struct Outgoing<'a> {
     pub topic: &'a str,
     /// Decides the partition; a record without a key may go to any.
     pub key: Option<&'a [u8]>,
-    /// The payload.
-    pub payload: &'a [u8],
+    /// The payload; none of a tombstone, which deletes the row of its key in a table.
+    pub payload: Option<&'a [u8]>,
     /// The timestamp in microseconds since 1970; without it, Kafka takes the time of sending.
     pub time_us: Option<i64>,
     /// The caller's name for the record, such as a line number; [`Delivered`] reports failures by it.
@@ -90,11 +90,14 @@ impl Producer {
     /// Waits until there is room for the record, then hands it to librdkafka. [`Producer::finish`] reports whether it was
     /// delivered.
     pub async fn send(&self, record: Outgoing<'_>) {
-        let cost = cost(record.key.map_or(0, <[u8]>::len), record.payload.len());
+        let cost = cost(record.key.map_or(0, <[u8]>::len), record.payload.map_or(0, <[u8]>::len));
         if let Ok(permits) = self.in_flight.room.acquire_many(cost).await {
             permits.forget();
         }
-        let mut message = BaseRecord::with_opaque_to(record.topic, record.position).payload(record.payload);
+        let mut message = BaseRecord::with_opaque_to(record.topic, record.position);
+        if let Some(payload) = record.payload {
+            message = message.payload(payload);
+        }
         if let Some(key) = record.key {
             message = message.key(key);
         }

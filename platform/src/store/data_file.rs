@@ -6,7 +6,7 @@ use deltalake::kernel::Remove;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::parquet::Ranges;
+use super::ranges::Ranges;
 
 /// A data file of a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,17 @@ pub struct DataFile {
     pub group_ranges: HashMap<String, BTreeMap<String, (i64, i64)>>,
 }
 
+/// A file with more groups than this records none of them, so that its entry in the log, and the file in memory, stay small.
+const GROUPS_MAX: usize = 64;
+
 impl DataFile {
+    /// A file of so many bytes and rows.
+    pub(super) fn new(path: String, partition: String, (size, rows): (i64, u64), ranges: Ranges) -> DataFile {
+        let Ranges { numbers: ranges, texts: text_ranges, groups: mut group_ranges } = ranges;
+        group_ranges.retain(|_, groups| groups.len() <= GROUPS_MAX);
+        DataFile { path, partition, size, rows, ranges, text_ranges, group_ranges }
+    }
+
     /// Groups files by the value of the partition column.
     pub fn by_partition(files: impl IntoIterator<Item = DataFile>) -> BTreeMap<String, Vec<DataFile>> {
         let mut partitions: BTreeMap<String, Vec<DataFile>> = BTreeMap::new();
@@ -106,4 +116,34 @@ pub(super) fn parse_stats(stats: &str) -> (u64, Ranges) {
         }
     }
     (rows, ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &str = "log/partition/offset";
+
+    fn file(groups: impl IntoIterator<Item = (String, (i64, i64))>) -> DataFile {
+        let groups = HashMap::from([(COLUMNS.to_owned(), groups.into_iter().collect())]);
+        DataFile::new("f".to_owned(), "d".to_owned(), (1, 7), Ranges { groups, ..Ranges::default() })
+    }
+
+    #[test]
+    fn a_file_says_what_it_holds_of_each_group_and_its_statistics_do_too() {
+        let file = file([("a/0", (3, 9)), ("a/1", (100, 101))].map(|(group, range)| (group.to_owned(), range)));
+        let holds = |group: &str, from, to| file.may_hold_in_group(COLUMNS, group, from, to);
+        assert!(holds("a/0", 9, 20) && holds("a/0", 0, 3) && holds("a/1", 50, 100));
+        assert!(!holds("a/0", 10, 99) && !holds("a/1", 0, 99) && !holds("a/2", 0, 1_000));
+        assert!(file.may_hold_in_group("of another build", "a/0", 10, 99), "nothing is known");
+        let (rows, ranges) = parse_stats(&file.stats().to_string());
+        assert_eq!((rows, ranges.groups), (7, file.group_ranges));
+    }
+
+    #[test]
+    fn a_file_of_very_many_groups_records_none() {
+        let groups = |count: usize| (0..count).map(|group| (format!("a/{group}"), (0, 1)));
+        assert_eq!(file(groups(GROUPS_MAX)).group_ranges[COLUMNS].len(), GROUPS_MAX);
+        assert!(file(groups(GROUPS_MAX + 1)).group_ranges.is_empty());
+    }
 }

@@ -1,10 +1,8 @@
 //! Frames to Parquet files and back, through any object store.
 //!
-//! - `encode`: frames to bytes, and how much work is put into it;
-//! - `ranges`: the smallest and largest values of columns, which are recorded with a file.
+//! - `encode`: frames to bytes, and how much work is put into it.
 
 mod encode;
-mod ranges;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -17,11 +15,11 @@ use polars::io::parquet::metadata::{FileMetadata, FileMetadataRef};
 use polars::prelude::*;
 use uuid::Uuid;
 
+use super::ranges::Ranges;
 use super::{DataFile, StoreError};
 
 pub(super) use self::encode::Effort;
 pub use self::encode::RowGroups;
-pub(super) use self::ranges::Ranges;
 
 /// How many files are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -76,7 +74,7 @@ async fn put(
         table: table.to_owned(),
         source: Box::new(source),
     })?;
-    Ok(ranges.of_file(path, partition.to_owned(), size, rows))
+    Ok(DataFile::new(path, partition.to_owned(), (size, rows), ranges))
 }
 
 /// Reads columns of the files into one lazy frame, in the order of the files. A column that a file lacks is null in its

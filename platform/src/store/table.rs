@@ -253,7 +253,7 @@ impl Table {
                 let partition =
                     partition.ok_or_else(|| self.foreign(format!("a file {} without a day", file.path())))?;
                 let (rows, ranges) = data_file::parse_stats(file.stats().as_deref().unwrap_or("{}"));
-                Ok(ranges.of_file(file.path().into_owned(), partition, file.size(), rows))
+                Ok(DataFile::new(file.path().into_owned(), partition, (file.size(), rows), ranges))
             })
             .collect()
     }

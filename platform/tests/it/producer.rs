@@ -16,7 +16,7 @@ async fn every_record_is_acknowledged_or_named() {
     for position in 0..30 {
         let payload = if position < 12 { too_large.as_slice() } else { b"{}" };
         let topic = if position % 2 == 0 { "views" } else { "clicks" };
-        producer.send(Outgoing { topic, key: Some(b"k"), payload, time_us: None, position }).await;
+        producer.send(Outgoing { topic, key: Some(b"k"), payload: Some(payload), time_us: None, position }).await;
     }
     let delivered = producer.finish().await;
     assert_eq!((delivered.acknowledged, delivered.failed, delivered.total()), (18, 12, 30));
@@ -31,7 +31,7 @@ async fn records_that_no_broker_takes_are_given_up() {
     drop(cluster);
     settings.client.insert("message.timeout.ms", "300");
     let producer = Producer::idempotent(&settings).expect("a client");
-    producer.send(Outgoing { topic: "views", key: None, payload: b"{}", time_us: None, position: 7 }).await;
+    producer.send(Outgoing { topic: "views", key: None, payload: Some(b"{}"), time_us: None, position: 7 }).await;
     let delivered = producer.finish().await;
     assert_eq!((delivered.acknowledged, delivered.failed), (0, 1));
     assert_eq!(delivered.first_failures[0].0, 7);

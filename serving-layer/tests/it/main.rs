@@ -7,6 +7,7 @@ mod looks;
 mod problems;
 mod reconciliations;
 mod redis_proxy;
+mod reports;
 mod series;
 mod stand_in;
 mod status;

@@ -1,4 +1,4 @@
-//! The hashes that name what a metric counts, what a stream writes, and what the rows of a table are.
+//! The hashes that name what a metric counts, what a stream writes, and what the rows of a table or of a report are.
 //!
 //! Counters in Redis and batch views carry the hash, so that no answer contains numbers of another definition. It covers
 //! everything that can change a count: how the source's bytes become events, which events are duplicates or too old, `where`,
@@ -11,8 +11,8 @@
 
 use std::fmt::{self, Write};
 
-use super::stream::{Detect, Map, Stream, StreamKind};
-use super::{DefinitionHash, Derived, LookKind, Measure, Metric, Source, rules};
+use super::stream::{Detect, Lookup, Map, Stream, StreamKind};
+use super::{Catalog, DefinitionHash, Derived, Join, LookKind, Measure, Metric, Report, Source, rules};
 use crate::expression::Expression;
 
 /// Raise this when a change of this crate makes the same catalog count differently. Every view is rebuilt then.
@@ -20,6 +20,9 @@ pub const PLAN_VERSION: u32 = 2;
 
 /// Raise this when a change of this crate makes the same catalog write another stream. Each is then another definition (T13).
 pub const STREAM_VERSION: u32 = 1;
+
+/// Raise this when a change of this crate makes the same catalog write other rows of a report.
+pub const REPORT_VERSION: u32 = 1;
 
 /// Raise this when a change of this crate makes the same changes leave other rows (B1). Every table is materialised anew then.
 pub const TABLE_VERSION: u32 = 1;
@@ -34,9 +37,39 @@ pub(super) fn hash(source: &Source, metric: &Metric) -> DefinitionHash {
     DefinitionHash::of_text(&canonical(source, metric, PLAN_VERSION))
 }
 
-/// The hash of a stream that reads that source.
-pub(super) fn of_stream(from: &Source, stream: &Stream) -> DefinitionHash {
-    DefinitionHash::of_text(&canonical_stream(from, stream, PLAN_VERSION, STREAM_VERSION))
+/// The hash of a stream that reads that source. `tables` are those that it may look into.
+pub(super) fn of_stream<'t>(
+    from: &Source,
+    stream: &Stream,
+    tables: &dyn Fn(&str) -> Option<&'t Source>,
+) -> DefinitionHash {
+    let mut text = canonical_stream(from, stream, PLAN_VERSION, STREAM_VERSION);
+    for lookup in stream.lookups() {
+        let Lookup { table, on, take, require } = lookup;
+        writeln!(text, "lookup {table} {on} {} {require}", take.join(" ")).expect("a String takes any text");
+        // What a row is depends on all that decides what a change of the table is.
+        if let Some(table) = tables(table) {
+            writeln!(text, "table {}", of_table(table)).expect("a String takes any text");
+        }
+    }
+    DefinitionHash::of_text(&text)
+}
+
+/// The hash of a report: what its metric counts and derives, the rules of the tables that are joined, and its days and columns. When it
+/// runs, and what it waits for, is left out.
+pub(super) fn of_report(catalog: &Catalog, report: &Report) -> DefinitionHash {
+    let metric = &catalog.metrics[&report.metric];
+    let counted = hash(&catalog.sources[&metric.source], metric);
+    let mut facts = Facts(format!("report {REPORT_VERSION}\nmetric {counted}\nzone {}\n", report.time_zone.name()));
+    facts.derived(&metric.derived);
+    for Join { table, on, take } in &report.join {
+        let rows = of_table(&catalog.sources[table]);
+        facts.line(format_args!("join {table} {rows} {on} {}", take.join(" ")));
+    }
+    for column in &report.columns {
+        facts.line(format_args!("column {} {:?}", column.name, column.of.to_string()));
+    }
+    DefinitionHash::of_text(&facts.0)
 }
 
 /// The text that is hashed, one fact a line. Names contain no spaces and expressions are quoted, so different definitions
@@ -103,6 +136,10 @@ impl Facts {
     fn aggregates(&mut self, by: &[String], measures: &[Measure], derived: &[Derived]) {
         self.line(format_args!("by {}", by.join(" ")));
         self.measures(measures);
+        self.derived(derived);
+    }
+
+    fn derived(&mut self, derived: &[Derived]) {
         for derived in derived {
             self.line(format_args!("derived {} {:?}", derived.name, derived.of.to_string()));
         }

@@ -14,7 +14,8 @@
 //! - `table`: `[tables.…]`, which are sources, too;
 //! - `stream`: `[streams.…]`, checked against the fields of what they read;
 //! - `metric`: `[metrics.…]`, checked against the fields of its source; with `condition`, `by` and `measures`, which streams have,
-//!   too.
+//!   too;
+//! - `report`: `[reports.…]`, checked against their metrics and tables.
 
 mod by;
 mod columns;
@@ -29,6 +30,7 @@ mod instant;
 mod measures;
 mod metric;
 mod name;
+mod report;
 mod retain;
 mod schedule;
 mod size;
@@ -38,7 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
@@ -63,7 +65,10 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let mut drafts = sources(root.table("sources"), &mistakes);
     let tables = table::tables(root.table("tables"), &mut drafts);
     let streams = stream::streams(root.table("streams"), &mut drafts);
-    let metrics = metrics(root.table("metrics"), &drafts);
+    let (metrics, doubtful) = metrics(root.table("metrics"), &drafts);
+    let time_zone = schedule.time_zone;
+    let known = report::Known { drafts: &drafts, tables: &tables, metrics: &metrics, doubtful: &doubtful, time_zone };
+    let reports = report::reports(root.table("reports"), &known);
     root.refuse_unknown_keys();
 
     let mistakes = mistakes.in_order();
@@ -71,7 +76,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
         return Err(mistakes);
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
-    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics })
+    Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports })
 }
 
 fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {
@@ -96,14 +101,19 @@ fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Dr
     drafts
 }
 
-fn metrics(table: Option<Table<'_>>, drafts: &BTreeMap<String, Draft>) -> BTreeMap<String, Metric> {
-    let mut metrics = BTreeMap::new();
-    let Some(mut table) = table else { return metrics };
+/// All metrics, and the names of those in which there are mistakes.
+fn metrics(table: Option<Table<'_>>, drafts: &BTreeMap<String, Draft>) -> (BTreeMap<String, Metric>, BTreeSet<String>) {
+    let (mut metrics, mut doubtful) = (BTreeMap::new(), BTreeSet::new());
+    let Some(mut table) = table else { return (metrics, doubtful) };
     for name in table.keys_in_order() {
+        let before = table.mistakes.count();
         name::check(table.mistakes, name, "metric");
         if let Some(entry) = table.table(name.value) {
             metrics.insert(name.value.to_owned(), metric::metric(name.value, entry, drafts));
         }
+        if table.mistakes.count() > before {
+            doubtful.insert(name.value.to_owned());
+        }
     }
-    metrics
+    (metrics, doubtful)
 }

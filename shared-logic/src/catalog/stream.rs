@@ -79,6 +79,29 @@ pub struct Map {
     pub key: Option<String>,
     /// The output's fields, in order; all fields of the source when the file names none.
     pub fields: Vec<(String, Expression)>,
+    /// What outputs have besides, from tables, in the order of the file.
+    pub lookups: Vec<Lookup>,
+}
+
+/// Columns that an output takes from the row of a table that its event names (B4, B5). No other part of the same stream reads them: so
+/// the row decides neither whether there is an output, nor where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The name of the table. A stream looks into a table once.
+    pub table: String,
+    /// The field of the source that holds the key of the row, of the type of the table's key. Where it is absent, there is no row.
+    pub on: String,
+    /// The fields of the table that outputs take, at least one.
+    pub take: Vec<String>,
+    /// Whether an event without a row goes to the side output. Otherwise its output lacks these fields.
+    pub require: bool,
+}
+
+impl Lookup {
+    /// The field that says of an output as of which changes the row is: `<log>/<partition>/<cursor>`.
+    pub fn seen(&self) -> String {
+        format!("{}_seen", self.table)
+    }
 }
 
 /// Tumbling and sliding windows `[start, start + size)`.
@@ -161,7 +184,18 @@ impl Stream {
         columns.is_empty() || columns.iter().any(|column| source.key.as_ref() == Some(column))
     }
 
-    /// The topic of its side output, for events that came too late.
+    /// Whether it has a side output: for events that can be too late for it, which is so for all but maps, or that lack a row which
+    /// they must have.
+    pub fn has_side_output(&self) -> bool {
+        if let StreamKind::Map(map) = &self.kind { map.lookups.iter().any(|lookup| lookup.require) } else { true }
+    }
+
+    /// What it looks up in tables.
+    pub fn lookups(&self) -> &[Lookup] {
+        if let StreamKind::Map(map) = &self.kind { &map.lookups } else { &[] }
+    }
+
+    /// The topic of its side output.
     pub fn late_topic(&self) -> String {
         format!("{}.late", self.topic)
     }

@@ -3,7 +3,7 @@
 use super::definition;
 use super::source::{Source, Start};
 use super::stream::{
-    Detect, INCOMPLETE, JUDGED_OFFSET, Map, OUTPUT_ID, OUTPUT_TIME, RULE, SESSION_END, SESSION_START, Stream,
+    Detect, INCOMPLETE, JUDGED_OFFSET, Lookup, Map, OUTPUT_ID, OUTPUT_TIME, RULE, SESSION_END, SESSION_START, Stream,
     StreamKind, TRUNCATED, WINDOW_END, WINDOW_START,
 };
 use super::{Derived, Measure};
@@ -15,8 +15,9 @@ use crate::schema::{Field, FieldType};
 /// The most bytes of a record that a catalog can allow. Whatever a stream writes is read again.
 const MAX_RECORD: u64 = 1 << 30;
 
-/// The source that a stream is, which reads `from`. What it says of archive and duplicates is what `from` says.
-pub(super) fn source(stream: &Stream, from: &Source) -> Source {
+/// The source that a stream is, which reads `from`. What it says of archive and duplicates is what `from` says. `tables` are those that
+/// it may look into.
+pub(super) fn source<'t>(stream: &Stream, from: &Source, tables: &dyn Fn(&str) -> Option<&'t Source>) -> Source {
     Source {
         name: stream.name.clone(),
         topic: stream.topic.clone(),
@@ -35,11 +36,11 @@ pub(super) fn source(stream: &Stream, from: &Source) -> Source {
         kept_bytes: from.kept_bytes,
         reconcile: from.reconcile.clone(),
         dedup_window: from.dedup_window,
-        fields: fields(stream, from),
+        fields: fields(stream, from, tables),
         is_stream: true,
         is_table: false,
         rekeyed: stream.rekeys(),
-        written_by: Some(definition::of_stream(from, stream)),
+        written_by: Some(definition::of_stream(from, stream, tables)),
     }
 }
 
@@ -58,7 +59,7 @@ fn key(stream: &Stream, from: &Source) -> Option<String> {
     match &stream.kind {
         StreamKind::Map(Map { key: Some(key), .. }) => Some(key.clone()),
         // Records keep their keys; the field that has it may be called otherwise by now.
-        StreamKind::Map(Map { key: None, fields }) => {
+        StreamKind::Map(Map { key: None, fields, .. }) => {
             let key = from.key.as_deref()?;
             fields.iter().find(|(_, of)| of.as_column() == Some(key)).map(|(name, _)| name.clone())
         }
@@ -69,12 +70,17 @@ fn key(stream: &Stream, from: &Source) -> Option<String> {
 }
 
 /// The fields of the stream's outputs, in the order in which they are written.
-fn fields(stream: &Stream, from: &Source) -> Vec<Field> {
+fn fields<'t>(stream: &Stream, from: &Source, tables: &dyn Fn(&str) -> Option<&'t Source>) -> Vec<Field> {
     let (instant, flag) =
         (|name| Field::new(name, FieldType::Timestamp, false), |name| Field::new(name, FieldType::Bool, true));
     let mut fields = vec![Field::new(OUTPUT_ID, FieldType::String, false), instant(OUTPUT_TIME)];
     match &stream.kind {
-        StreamKind::Map(map) => fields.extend(map.fields.iter().map(|(name, of)| mapped(from, name, of))),
+        StreamKind::Map(map) => {
+            fields.extend(map.fields.iter().map(|(name, of)| mapped(from, name, of)));
+            for lookup in &map.lookups {
+                fields.extend(looked_up(from, lookup, tables(&lookup.table)));
+            }
+        }
         StreamKind::Window(window) => {
             fields.extend([instant(WINDOW_START), instant(WINDOW_END)]);
             fields.extend(aggregated(from, &window.by, &window.measures, &window.derived));
@@ -96,6 +102,14 @@ fn fields(stream: &Stream, from: &Source) -> Vec<Field> {
 
 fn mapped(from: &Source, name: &str, of: &Expression) -> Field {
     Field::new(name, of.kind(), may_be_null(from, of))
+}
+
+/// What outputs take of a table's row, and as of when. Without `require` there may be no row.
+fn looked_up(from: &Source, lookup: &Lookup, table: Option<&Source>) -> Vec<Field> {
+    let taken = lookup.take.iter().filter_map(|name| table?.field(name));
+    let taken = taken.map(|field| Field::new(&field.name, field.kind, field.optional || !lookup.require));
+    let may_lack_a_key = !lookup.require && from.field(&lookup.on).is_none_or(|on| on.optional);
+    taken.chain([Field::new(&lookup.seen(), FieldType::String, may_lack_a_key)]).collect()
 }
 
 /// Whether an expression over the fields of a source can be null.

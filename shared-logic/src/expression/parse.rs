@@ -53,6 +53,8 @@ enum Over {
     Past { history_us: i64 },
     /// Merged measures of a metric, which are numbers.
     Measures,
+    /// Columns of a report's row.
+    Report,
 }
 
 impl Scope {
@@ -82,6 +84,11 @@ impl Scope {
         self.sketches.iter().find(|(sketch, _)| sketch == name).map(|(_, kind)| *kind)
     }
 
+    /// The columns that a report's row has before anything is calculated of it: their names and types.
+    pub fn of_report(columns: impl IntoIterator<Item = (String, FieldType)>) -> Scope {
+        Scope { over: Over::Report, columns: columns.into_iter().collect(), sketches: Vec::new() }
+    }
+
     fn kind_of(&self, name: &str) -> Option<FieldType> {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, kind)| *kind)
     }
@@ -97,6 +104,7 @@ impl Scope {
         match self.over {
             Over::Rows | Over::Past { .. } => "field",
             Over::Measures => "measure",
+            Over::Report => "column",
         }
     }
 

@@ -95,8 +95,11 @@ impl<'a> From<&'a Scalar<'_>> for Argument<'a> {
     }
 }
 
-/// The values of a column, one after the other.
-pub(super) fn of_column(column: &Column, kind: FieldType) -> PolarsResult<Box<dyn Iterator<Item = Scalar<'_>> + '_>> {
+/// The values of a column, one after the other. Instants are integers of microseconds in it.
+///
+/// # Errors
+/// If the column has another type.
+pub fn of_column(column: &Column, kind: FieldType) -> PolarsResult<Box<dyn Iterator<Item = Scalar<'_>> + '_>> {
     let series = column.as_materialized_series();
     let or_null = |value: Option<Scalar<'static>>| value.unwrap_or(Scalar::Null);
     Ok(match kind {
@@ -111,8 +114,9 @@ pub(super) fn of_column(column: &Column, kind: FieldType) -> PolarsResult<Box<dy
     })
 }
 
-/// A column of values of one type; a value of another type is null in it.
-pub(super) fn to_column<'a>(name: PlSmallStr, values: impl Iterator<Item = Scalar<'a>>, kind: FieldType) -> Column {
+/// A column of values of one type, in which instants are integers of microseconds; a value of another type is null in it, and so is
+/// one that has left its 64 bits.
+pub fn to_column<'a>(name: PlSmallStr, values: impl Iterator<Item = Scalar<'a>>, kind: FieldType) -> Column {
     match kind {
         FieldType::Bool => {
             values.map(|value| value.as_bool()).collect::<BooleanChunked>().with_name(name).into_column()

@@ -18,7 +18,7 @@ const END: u8 = 0;
 const ESCAPED: u8 = 0xff;
 
 /// Appends a value.
-pub(super) fn push(out: &mut Vec<u8>, value: &Scalar<'_>) {
+pub(crate) fn push(out: &mut Vec<u8>, value: &Scalar<'_>) {
     let number = match value {
         Scalar::Null | Scalar::Overflow => return out.push(NULL),
         Scalar::Bool(x) => return out.extend_from_slice(&[PRESENT, u8::from(*x)]),
@@ -47,7 +47,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Reads the next value, which is of that type; `None` if the bytes are not one.
-pub(super) fn read<'a>(from: &mut &'a [u8], kind: FieldType) -> Option<Scalar<'a>> {
+pub(crate) fn read<'a>(from: &mut &'a [u8], kind: FieldType) -> Option<Scalar<'a>> {
     let (tag, rest) = from.split_first()?;
     *from = rest;
     match *tag {

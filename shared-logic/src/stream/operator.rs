@@ -142,7 +142,7 @@ impl OperatorPlan {
     /// Whether it writes something of an event's original bytes.
     pub(super) fn keeps_originals(&self) -> bool {
         match self {
-            OperatorPlan::Map(plan) => plan.keeps_keys(),
+            OperatorPlan::Map(plan) => plan.keeps_originals(),
             OperatorPlan::Window(_) | OperatorPlan::Session(_) | OperatorPlan::Detect(_) => true,
         }
     }

@@ -20,11 +20,11 @@ pub struct Decided {
     pub position: OutputPosition,
     /// What it is.
     pub kind: DecidedKind,
-    /// The key of its record. That of a late event are the original bytes.
+    /// The key of its record. That of an event in the side output are the original bytes.
     pub key: Option<Vec<u8>>,
-    /// An output's JSON, or the original bytes of a late event.
+    /// An output's JSON, or the original bytes of an event.
     pub payload: Vec<u8>,
-    /// `output_time`, or a late event's time, in microseconds.
+    /// `output_time`, or the event's time, in microseconds.
     pub time_us: i64,
 }
 
@@ -44,6 +44,13 @@ pub enum DecidedKind {
     Late {
         /// Of a stream of windows: from the start of the first window that the event missed to the end of the last one.
         missed: Option<Range<i64>>,
+    },
+    /// An event that names no row of a table from which its output has to take something, for the side output (B5).
+    NoRow {
+        /// The table.
+        table: String,
+        /// As of which changes there is none; `None`: the event names no key.
+        seen: Option<String>,
     },
 }
 
@@ -74,6 +81,12 @@ impl Outputs<'_> {
     /// T9: hands on an event that came too late, as it was.
     pub(super) fn late(&mut self, missed: Option<Range<i64>>, key: Option<&[u8]>, payload: &[u8], time_us: i64) {
         self.push(DecidedKind::Late { missed }, key.map(<[u8]>::to_vec), payload.to_vec(), time_us);
+    }
+
+    /// B5: hands on an event that has no row in that table, as it was.
+    pub(super) fn no_row(&mut self, table: &str, seen: Option<&str>, key: Option<&[u8]>, payload: &[u8], time_us: i64) {
+        let kind = DecidedKind::NoRow { table: table.to_owned(), seen: seen.map(str::to_owned) };
+        self.push(kind, key.map(<[u8]>::to_vec), payload.to_vec(), time_us);
     }
 
     fn push(&mut self, kind: DecidedKind, key: Option<Vec<u8>>, payload: Vec<u8>, time_us: i64) -> usize {

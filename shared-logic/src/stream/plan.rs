@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::detect::DetectPlan;
+use super::lookup::LookupPlan;
 use super::map::MapPlan;
 use super::operator::OperatorPlan;
 use super::rows::RowPlan;
 use super::session::SessionPlan;
 use super::window::WindowPlan;
 use super::{Fronts, Horizon};
-use crate::catalog::{Catalog, DefinitionHash, Source, Stream, StreamKind};
+use crate::catalog::{Catalog, DefinitionHash, Source, StreamKind};
 use crate::schema::FieldType;
 
 /// All streams over one source, in the order of their names.
@@ -17,6 +18,7 @@ use crate::schema::FieldType;
 pub struct LanePlan {
     columns: Vec<String>,
     streams: Vec<StreamPlan>,
+    lookups: Vec<LookupPlan>,
     /// The same streams.
     pub(super) compiled: Vec<Compiled>,
     pub(super) rows: RowPlan,
@@ -34,10 +36,10 @@ pub struct StreamPlan {
     pub definition: DefinitionHash,
     /// The topic of its outputs.
     pub topic: String,
-    /// The topic of events that came too late for it.
+    /// The topic of its side output.
     pub late_topic: String,
-    /// Whether events can be too late for it: for all but a map.
-    pub may_be_late: bool,
+    /// Whether it has one.
+    pub has_side_output: bool,
     /// Whether its outputs are partitioned by their keys, instead of by the lane's partition.
     pub rekeys: bool,
     /// T8: whether it remembers whatever has happened since it began: sessions without `longest`.
@@ -61,26 +63,46 @@ impl LanePlan {
     /// Compiles the streams over a source of a checked catalog.
     pub fn new(catalog: &Catalog, source: &Source) -> LanePlan {
         let mut rows = RowPlan::new(&source.event_time);
-        let (mut streams, mut compiled) = (Vec::new(), Vec::new());
+        let (mut streams, mut compiled, mut lookups) = (Vec::new(), Vec::new(), Vec::new());
         for stream in catalog.streams_of(&source.name) {
             let key = catalog.sources.get(&stream.name).and_then(|output| output.key.as_deref());
             let condition = stream.filter.as_ref().map(|filter| rows.condition(filter));
-            let operator = operator(&mut rows, stream, source, key);
+            let operator = match &stream.kind {
+                StreamKind::Map(map) => {
+                    let tables = |table: &str| catalog.sources.get(table);
+                    OperatorPlan::Map(Arc::new(MapPlan::new(&mut rows, map, &tables, &mut lookups)))
+                }
+                StreamKind::Window(window) => {
+                    let by = typed(source, &window.by);
+                    OperatorPlan::Window(Arc::new(WindowPlan::new(&mut rows, window, by, key)))
+                }
+                StreamKind::Session(session) => {
+                    let by = typed(source, &session.by);
+                    OperatorPlan::Session(Arc::new(SessionPlan::new(&mut rows, session, by, key)))
+                }
+                StreamKind::Detect(detect) => {
+                    OperatorPlan::Detect(Arc::new(DetectPlan::new(&mut rows, detect, source, key, stream.lateness_us)))
+                }
+            };
             compiled.push(Compiled { condition, operator, lateness_us: stream.lateness_us });
             streams.push(StreamPlan {
                 name: stream.name.clone(),
                 definition: catalog.stream_definition(stream),
                 topic: stream.topic.clone(),
                 late_topic: stream.late_topic(),
-                may_be_late: !matches!(stream.kind, StreamKind::Map(_)),
+                has_side_output: stream.has_side_output(),
                 rekeys: stream.rekeys(),
                 remembers_all: matches!(&stream.kind, StreamKind::Session(session) if session.longest_us.is_none()),
                 grouped_by: stream.grouped_by().to_vec(),
                 groups_meet: stream.groups_meet(source),
             });
         }
-        let (columns, dedup_window, rekeyed) = (rows.fields(), source.dedup_window, source.rekeyed);
-        LanePlan { columns, streams, compiled, rows, dedup_window, rekeyed }
+        let mut columns = rows.fields();
+        columns.extend(lookups.iter().map(|lookup| lookup.on.clone()));
+        columns.sort_unstable();
+        columns.dedup();
+        let (dedup_window, rekeyed) = (source.dedup_window, source.rekeyed);
+        LanePlan { columns, streams, lookups, compiled, rows, dedup_window, rekeyed }
     }
 
     /// The fields of the source that are read, sorted.
@@ -93,7 +115,12 @@ impl LanePlan {
         &self.streams
     }
 
-    /// Whether some stream writes original bytes: late events, or the keys of records.
+    /// What the streams look up in tables, each once however many streams need it.
+    pub fn lookups(&self) -> &[LookupPlan] {
+        &self.lookups
+    }
+
+    /// Whether some stream writes original bytes: events in the side output, or the keys of records.
     pub fn keeps_originals(&self) -> bool {
         self.compiled.iter().any(|stream| stream.operator.keeps_originals())
     }
@@ -121,23 +148,9 @@ impl Compiled {
     }
 }
 
-/// Compiles what a stream does. `key` names the field that its outputs are keyed by.
-fn operator(rows: &mut RowPlan, stream: &Stream, source: &Source, key: Option<&str>) -> OperatorPlan {
-    let columns = |by: &[String]| -> Vec<(String, FieldType)> {
-        by.iter().filter_map(|name| source.field(name)).map(|field| (field.name.clone(), field.kind)).collect()
-    };
-    match &stream.kind {
-        StreamKind::Map(map) => OperatorPlan::Map(Arc::new(MapPlan::new(rows, map))),
-        StreamKind::Window(window) => {
-            OperatorPlan::Window(Arc::new(WindowPlan::new(rows, window, columns(&window.by), key)))
-        }
-        StreamKind::Session(session) => {
-            OperatorPlan::Session(Arc::new(SessionPlan::new(rows, session, columns(&session.by), key)))
-        }
-        StreamKind::Detect(detect) => {
-            OperatorPlan::Detect(Arc::new(DetectPlan::new(rows, detect, source, key, stream.lateness_us)))
-        }
-    }
+/// Columns to group by, with their types.
+fn typed(source: &Source, by: &[String]) -> Vec<(String, FieldType)> {
+    by.iter().filter_map(|name| source.field(name)).map(|field| (field.name.clone(), field.kind)).collect()
 }
 
 #[cfg(test)]

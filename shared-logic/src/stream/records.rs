@@ -2,7 +2,7 @@
 
 use polars::prelude::DataFrame;
 
-use super::{Mark, Upstream};
+use super::{LookedUp, Mark, Upstream};
 use crate::dedup::Sighting;
 
 /// Consecutive records of one partition. The lists without another remark have an item for each event.
@@ -26,6 +26,9 @@ pub struct Records {
     pub upstreams: Vec<Option<Upstream>>,
     /// The marks of a re-keying map, ascending by their offsets; none for any other source.
     pub marks: Vec<MarkRecord>,
+    /// What each of [`LanePlan::lookups`](super::LanePlan::lookups) has found; empty where nobody needs the outputs, and then no event
+    /// has a row.
+    pub looked_up: Vec<LookedUp>,
 }
 
 /// A mark, and the record that holds it.

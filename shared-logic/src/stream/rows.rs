@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use polars::prelude::{DataFrame, Expr, IntoLazy, PolarsError, PolarsResult};
 
 use super::column::TypedColumn;
-use super::{MarkRecord, Originals, Records, Upstream, encoding, keyed};
+use super::{Found, LookedUp, MarkRecord, Originals, Records, Upstream, encoding, keyed};
 use crate::dedup::RecentIdentities;
 use crate::expression::{Expression, Scalar};
 use crate::group_key::shortened;
@@ -38,6 +38,7 @@ pub(super) struct Rows {
     pub(super) originals: Originals,
     pub(super) upstreams: Vec<Option<Upstream>>,
     pub(super) marks: Vec<MarkRecord>,
+    looked_up: Vec<LookedUp>,
     conditions: Vec<Vec<bool>>,
     columns: Vec<TypedColumn>,
     keys: Vec<Keys>,
@@ -92,13 +93,15 @@ impl RowPlan {
     /// # Errors
     /// If a column is missing or has another type, or a list has another length than the events; `recent` is as before then.
     pub(super) fn rows(&self, records: Records, recent: &mut RecentIdentities) -> PolarsResult<Rows> {
-        let Records { to, offsets, record_times_us, sightings, events, originals, upstreams, marks, .. } = records;
+        let Records { to, offsets, record_times_us, sightings, events, originals, upstreams, marks, looked_up, .. } =
+            records;
         let rows = events.height();
         let fits = |length: usize, may_lack: bool| length == rows || (may_lack && length == 0);
         let copies_known = sightings.is_empty() || sightings.len() >= rows;
         let places_fit = fits(offsets.len(), false) && fits(record_times_us.len(), false);
         let others_fit = fits(originals.len(), true) && fits(upstreams.len(), true);
-        let all_fit = places_fit && others_fit && copies_known;
+        let found_fit = looked_up.iter().all(|found| fits(found.of.len(), false));
+        let all_fit = places_fit && others_fit && found_fit && copies_known;
         if !all_fit {
             return Err(PolarsError::ShapeMismatch("there are not as many of each list as there are events".into()));
         }
@@ -110,7 +113,20 @@ impl RowPlan {
         let mut copies = recent.judge(&sightings);
         copies.drain(..copies.len().saturating_sub(rows));
         copies.resize(rows, false);
-        Ok(Rows { to, offsets, times_us, reached_us, copies, originals, upstreams, marks, conditions, columns, keys })
+        Ok(Rows {
+            to,
+            offsets,
+            times_us,
+            reached_us,
+            copies,
+            originals,
+            upstreams,
+            marks,
+            looked_up,
+            conditions,
+            columns,
+            keys,
+        })
     }
 
     fn evaluate(&self, events: DataFrame) -> PolarsResult<Evaluated> {
@@ -164,6 +180,11 @@ impl Rows {
         let keys = &self.keys[key];
         let begin = row.checked_sub(1).map_or(0, |before| keys.ends[before]);
         (&keys.bytes[begin..keys.ends[row]], keys.hashes[row])
+    }
+
+    /// What one of the lookups has found for the event; `None` if the event names no key, or nothing was looked up.
+    pub(super) fn found(&self, lookup: usize, row: usize) -> Option<&Found> {
+        self.looked_up.get(lookup).and_then(|found| found.of_row(row))
     }
 
     /// From which partition a re-keying map made the event.

@@ -1,9 +1,16 @@
 //! The clocks of a time zone → instants, by the rules of the IANA database that is built in.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, LocalResult, Offset, TimeZone};
 use chrono_tz::{GapInfo, Tz};
 
-use super::SECOND_US;
+use super::{DAY_US, SECOND_US, TimeRange, day_of};
+
+/// The days whose offsets [`zone_offsets_us`] looks at: the years 2000 to 2050. Before 1970 many zones had offsets of odd seconds.
+const LOOKED_AT: std::ops::Range<i64> = 10_957..29_220;
+/// No offset of a zone is in use for less than this; in days.
+const LOOKED_EVERY: usize = 7;
 
 /// The instant at which clocks of the zone show `local_us`; both are microseconds since 1970.
 ///
@@ -17,4 +24,27 @@ pub fn instant_of_local(local_us: i64, zone: Tz) -> Option<i64> {
         LocalResult::None => GapInfo::new(&local, &zone)?.begin?.1,
     };
     local_us.checked_sub(i64::from(offset.fix().local_minus_utc()) * SECOND_US)
+}
+
+/// The instants of a day of the zone's clocks, `day` days since 1970: mostly 24 hours, 23 or 25 where clocks are put forward or back.
+/// A day ends where the next one begins. One that clocks skip altogether has no instants: its range ends where it begins. `None` only
+/// far outside of the years 1 to 9999.
+pub fn local_day(day: i64, zone: Tz) -> Option<TimeRange> {
+    let begin = |day: i64| instant_of_local(day.checked_mul(DAY_US)?, zone);
+    Some(TimeRange { from_us: begin(day)?, to_us: begin(day.checked_add(1)?)? })
+}
+
+/// The day that clocks of the zone show at an instant, in days since 1970. `None` only far outside of the years 1 to 9999.
+pub fn local_date(instant_us: i64, zone: Tz) -> Option<i64> {
+    Some(day_of(instant_us.checked_add(offset_us(instant_us, zone)?)?))
+}
+
+/// By how much the zone's clocks are ahead of UTC in the years 2000 to 2050; microseconds.
+pub fn zone_offsets_us(zone: Tz) -> BTreeSet<i64> {
+    LOOKED_AT.step_by(LOOKED_EVERY).filter_map(|day| offset_us(day * DAY_US, zone)).collect()
+}
+
+fn offset_us(instant_us: i64, zone: Tz) -> Option<i64> {
+    let instant = DateTime::from_timestamp(instant_us.div_euclid(SECOND_US), 0)?.naive_utc();
+    Some(i64::from(zone.offset_from_utc_datetime(&instant).fix().local_minus_utc()) * SECOND_US)
 }

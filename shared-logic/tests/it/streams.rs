@@ -7,11 +7,13 @@
 //! - `fraud`: a fraud detector as one would write it by hand;
 //! - `warming`: a lane that begins late writes the same (T8);
 //! - `marks`: nothing is late because another lane is ahead;
+//! - `lookups`: maps that look rows up (B4, B5);
 //! - `bounds`: steps and memory are bounded (T10, T11).
 
 mod bounds;
 mod fraud;
 mod log;
+mod lookups;
 mod marks;
 mod oracle;
 mod random;

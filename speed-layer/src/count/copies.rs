@@ -65,6 +65,7 @@ mod tests {
             events: df!("offset" => offsets).expect("a column"),
             sightings: sightings(before).chain(sightings(events)).collect(),
             lane: Box::default(),
+            changes: Vec::new(),
             opened: now,
             sealed: now,
         }

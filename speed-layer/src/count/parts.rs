@@ -99,7 +99,16 @@ mod tests {
         let events = df!("at" => vec![0_i64; keys.len()], "k" => keys).expect("two columns");
         let now = Instant::now();
         let (marks, sightings) = (marks.to_vec(), Vec::new());
-        let batch = MicroBatch { from: 10, marks, events, sightings, lane: Box::default(), opened: now, sealed: now };
+        let batch = MicroBatch {
+            from: 10,
+            marks,
+            events,
+            sightings,
+            lane: Box::default(),
+            changes: Vec::new(),
+            opened: now,
+            sealed: now,
+        };
         let (mut left, mut parts) = (Parts::new(metrics, batch).expect("evaluated"), Vec::new());
         while !left.is_done() {
             let (rest, part) = left.count(max_counters);

@@ -16,10 +16,12 @@ use platform::kafka::Record;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::stream::{mark_of, upstream_of};
+use shared_logic::contracts::table_rows::HeldChange;
 use shared_logic::decode::{Columns, Event};
 use shared_logic::dedup::Sighting;
 use shared_logic::log::{Position, Witness};
 use shared_logic::stream::{MarkRecord, Originals, Upstream};
+use shared_logic::table::TableDecoder;
 
 /// How many events before the cursor are handed on together.
 const WARMING_PORTION: usize = 16_384;
@@ -47,6 +49,8 @@ pub struct MicroBatch {
     pub sightings: Vec<Sighting>,
     /// What lanes need besides; empty where counting loops read.
     pub lane: Box<LaneRows>,
+    /// The changes of a table's keys, in the order of their offsets, each as Redis keeps it; empty where others read.
+    pub changes: Vec<(String, Vec<u8>)>,
     /// When its first record was read.
     pub opened: Instant,
     /// When it was sealed. Until then, no connection was known to be broken.
@@ -97,6 +101,8 @@ pub struct Shape {
     pub mark_every: usize,
     /// What lanes need besides, if they read.
     pub lane: Option<LaneShape>,
+    /// How the changes of a table are read, if they are kept.
+    pub table: Option<TableDecoder>,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -109,6 +115,7 @@ pub struct MicroBatchBuilder {
     sightings: Vec<Sighting>,
     marks: Vec<Mark>,
     lane: LaneRows,
+    changes: Vec<(String, Vec<u8>)>,
     records: usize,
     bytes: usize,
     opened: Option<Instant>,
@@ -119,8 +126,19 @@ impl MicroBatchBuilder {
     pub fn new(source: &Source, shape: &Shape, from: i64) -> MicroBatchBuilder {
         let columns = columns(source, shape, 0);
         let (shape, sightings, marks) = (shape.clone(), Vec::new(), Vec::new());
-        let lane = LaneRows::default();
-        MicroBatchBuilder { shape, from, to: from, columns, sightings, marks, lane, records: 0, bytes: 0, opened: None }
+        MicroBatchBuilder {
+            shape,
+            from,
+            to: from,
+            columns,
+            sightings,
+            marks,
+            lane: LaneRows::default(),
+            changes: Vec::new(),
+            records: 0,
+            bytes: 0,
+            opened: None,
+        }
     }
 
     /// Notes an event before the cursor. Returns those that it is time to hand on, together with it.
@@ -165,6 +183,21 @@ impl MicroBatchBuilder {
             let record_time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
             self.lane.marks.push(MarkRecord { offset: record.offset, record_time_us, mark });
         }
+    }
+
+    /// Adds the change that a record of a table is: to the row that it decodes to, or a delete. Where others read, there is nothing
+    /// to add.
+    pub fn change(&mut self, record: &Record<'_>, row: Option<&Event<'_>>) {
+        let Some(table) = &self.shape.table else { return };
+        let Some((key, timestamp_ms)) = table.key(record.key).zip(record.timestamp_ms) else { return };
+        let row = row.map(|event| table.row(event));
+        let change = HeldChange { offset: record.offset, timestamp_us: timestamp_ms.saturating_mul(1_000), row };
+        self.changes.push((key, change.to_bytes()));
+    }
+
+    /// Whether it collects the changes of a table, and no events.
+    pub fn is_of_table(&self) -> bool {
+        self.shape.table.is_some()
     }
 
     fn see(&mut self, event: &Event<'_>, offset: i64) {
@@ -229,6 +262,7 @@ impl MicroBatchBuilder {
             events: columns.finish()?,
             sightings: mem::replace(&mut self.sightings, room),
             lane: Box::new(mem::take(&mut self.lane)),
+            changes: mem::take(&mut self.changes),
             opened: self.opened.take().unwrap_or_else(Instant::now),
             sealed: Instant::now(),
         };
@@ -255,7 +289,7 @@ mod tests {
         let event_id = if has_id { "event_time = \"at\"\nevent_id = \"k\"" } else { "event_time = \"at\"" };
         let catalog = Catalog::parse(&TINY.replace("event_time = \"at\"", event_id)).expect("a valid catalog");
         let source = catalog.sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, table: None };
         let builder = MicroBatchBuilder::new(&source, &shape, 40_000);
         (source, builder)
     }

@@ -17,6 +17,7 @@ use shared_logic::contracts::archive::headers_text;
 use shared_logic::decode::Decoder;
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
+use shared_logic::rejection::Reason;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -97,8 +98,8 @@ impl Partition {
             return missing;
         }
         self.next = record.offset + 1;
-        let event =
-            decoder.decode_keyed(record.key, record.payload, record.timestamp_ms.map(|ms| ms.saturating_mul(1_000)));
+        let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
+        let event = decoder.decode_keyed(record.key, record.payload, time_us);
         if record.offset < self.cursor {
             if let Ok(event) = event
                 && record.offset >= self.warm_from
@@ -112,6 +113,7 @@ impl Partition {
         self.last = Some(record.offset);
         self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
         match event {
+            Ok(event) if self.builder.is_of_table() => self.builder.change(record, Some(&event)),
             Ok(event) => {
                 self.builder.event(&event, record.offset);
                 self.builder.lane_event(record);
@@ -119,6 +121,7 @@ impl Partition {
             Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
+            Err(rejected) if rejected.reason == Reason::Delete => self.builder.change(record, None),
             // A mark of a stream.
             Err(_) => self.builder.lane_mark(record),
         }
@@ -340,7 +343,7 @@ mod tests {
     /// A partition whose loop has room for two micro-batches, and its loop.
     fn partition() -> (Source, Partition, mpsc::Receiver<Handed>) {
         let source = Catalog::parse(TINY).expect("a valid catalog").sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, table: None };
         let (to_loop, handed) = mpsc::channel(2);
         let (truncated, _) = oneshot::channel();
         let (witness, ahead, check, seal_at) = (None, None, None, None);

@@ -199,7 +199,7 @@ mod tests {
             definition: hash(definition),
             topic: name.to_owned(),
             late_topic: format!("{name}.late"),
-            may_be_late: true,
+            has_side_output: true,
             rekeys: false,
             remembers_all: name == "visits",
             grouped_by: Vec::new(),

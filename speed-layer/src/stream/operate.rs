@@ -27,6 +27,7 @@ use crate::log::ends::Ends;
 use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::{Handed, MicroBatch};
 use crate::read::{Assignment, Start};
+use crate::table::lookup::Lookups;
 
 /// How many micro-batches wait for the lane.
 const DEPTH: usize = 4;
@@ -159,6 +160,8 @@ struct Operating {
     lane: Option<Lane>,
     from: Vec<OutputPosition>,
     publisher: Publisher,
+    /// B4: what the streams look up, if they do.
+    lookups: Option<Lookups>,
     snapshots: Snapshots,
     catch_up: Option<(i64, Fronts)>,
     /// Whether the first transaction begins as soon as the lane is where it goes on.
@@ -211,6 +214,7 @@ impl Operating {
             share,
             notes_start,
             publisher,
+            lookups: shared.looked_into.clone().map(Lookups::new),
             snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor(), open.loaded),
             shared,
             id,
@@ -298,7 +302,7 @@ impl Operating {
         let end = batch.marks.last().map_or(batch.from, |mark| mark.to.offset);
         let witness = batch.marks.last().and_then(|mark| mark.to.witness);
         let rows = *batch.lane;
-        let records = Records {
+        let mut records = Records {
             from: batch.from,
             to: end,
             offsets: rows.offsets,
@@ -308,10 +312,22 @@ impl Operating {
             originals: rows.originals,
             upstreams: rows.upstreams,
             marks: rows.marks,
+            looked_up: Vec::new(),
         };
+        self.look_up(&mut records).await?;
         self.snapshots.taken(records.offsets.len());
         self.ahead = witness.map(|witness| Checked { offset: end, witness });
         self.step(Some((records, still))).await
+    }
+
+    /// B4: finds the rows that events name, unless nothing is published of what follows from them.
+    async fn look_up(&mut self, records: &mut Records) -> Result<(), LaneError> {
+        let is_published = self.from.iter().all(|from| from.offset >= records.to);
+        if let Some(lookups) = self.lookups.as_mut().filter(|_| !is_published) {
+            let found = lookups.find(&records.events).await;
+            records.looked_up = found.map_err(|source| LaneError::Evaluate { from: records.from, source })?;
+        }
+        Ok(())
     }
 
     /// Gives the lane records, if there are some, and has it decide for one step.

@@ -18,7 +18,7 @@ use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Writt
 use platform::settings::Streams;
 use platform::task::joined;
 use shared_logic::contracts::stream::{
-    Definitions, ProgressKey, Published, late_headers, mark_headers, output_headers,
+    Definitions, ProgressKey, Published, late_headers, mark_headers, no_row_headers, output_headers,
 };
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark, Tally};
@@ -308,6 +308,7 @@ impl Publisher {
             let labels = [("stream", stream.name.clone())];
             counter!("braid_stream_outputs_total", &labels).increment(counted.outputs);
             counter!("braid_stream_late_total", &labels).increment(counted.late);
+            counter!("braid_stream_no_row_total", &labels).increment(counted.no_row);
             counter!("braid_stream_dropped_total", &labels).increment(counted.dropped);
             self.open(&stream.name).set(counted.open as f64);
         }
@@ -401,6 +402,10 @@ impl Publisher {
             }
             DecidedKind::Late { missed } => {
                 let headers = late_headers(&stream.name, id, position, definition, missed.as_ref());
+                (late_topic, Some(id.partition), headers)
+            }
+            DecidedKind::NoRow { table, seen } => {
+                let headers = no_row_headers(&stream.name, id, position, definition, table, seen.as_deref());
                 (late_topic, Some(id.partition), headers)
             }
         };

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, OnceCell, watch};
 use super::memory::Memory;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
+use crate::table::lookup::LookedInto;
 
 /// What all lanes of one source share.
 pub struct Shared {
@@ -49,6 +50,8 @@ pub struct Shared {
     pub partitions: watch::Receiver<BTreeMap<String, i32>>,
     /// The archive of the source.
     pub archive: Mutex<Followed<Facts>>,
+    /// The tables that the streams look into, if they do.
+    pub looked_into: Option<Arc<LookedInto>>,
 }
 
 impl Shared {

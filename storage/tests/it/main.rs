@@ -1,7 +1,8 @@
-//! Shards on a real Redis, tables in a real store.
+//! Shards and rows of tables on a real Redis, tables in a real store.
 
 mod instances;
 mod schemas;
 mod scripts;
 mod snapshots;
+mod table_rows;
 mod tables;

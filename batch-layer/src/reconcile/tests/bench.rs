@@ -75,6 +75,8 @@ pub(super) type Rows = BTreeMap<(i64, Option<String>), (i64, i128)>;
 pub(super) struct Bench {
     pub(super) reconciler: Reconciler,
     pub(super) archive: Archive,
+    /// The timestamp of the records that are archived.
+    pub(super) written_us: Option<i64>,
     /// Where they lie, unless that is S3.
     pub(super) folder: tempfile::TempDir,
 }
@@ -115,7 +117,7 @@ impl Bench {
         };
         archive.change("BEGIN", begin).await.expect("begun");
         let reconciler = Reconciler::new(&settings, &storage, &catalog);
-        Bench { reconciler, archive, folder }
+        Bench { reconciler, archive, written_us: None, folder }
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -168,7 +170,8 @@ impl Bench {
             let valid = event.as_ref().map(Event::json);
             let payload = Some(valid.as_deref().unwrap_or("no event").as_bytes());
             let (partition, offset) = (id.partition, *offset);
-            let record = Incoming { partition, offset, timestamp_us: None, key: None, payload, headers: None };
+            let timestamp_us = self.written_us;
+            let record = Incoming { partition, offset, timestamp_us, key: None, payload, headers: None };
             buffer.push(record, &mut decoder);
         }
         archive::commit::rows(&mut self.archive, &source, log, buffer, &BTreeMap::new()).await

@@ -93,6 +93,7 @@ async fn due(reconciler: &Reconciler) -> Vec<String> {
             assert!(maintained.is_ok(), "{maintained:?}");
             metrics.push("maintained".to_owned());
         }
+        Done::Reported(report, _) => panic!("the catalog has no report {report}"),
     };
     run_due(reconciler, &Shutdown::new(), note).await.expect("in time");
     metrics

@@ -14,8 +14,8 @@ fn day(time: &str) -> DateTime<Utc> {
 /// Jobs with those schedules, of which each last ran at noon, on clocks that show UTC.
 fn agenda(expressions: &[&str], at_once: usize) -> Agenda {
     let noon = Some(day("12:00:00"));
-    let entries = expressions.iter().map(|text| Entry::new(text.parse().expect("cron"), noon, false));
-    Agenda::new(entries.collect(), Tz::UTC, at_once)
+    let entries = expressions.iter().map(|text| Entry::new(text.parse().expect("cron"), Tz::UTC, noon, false));
+    Agenda::new(entries.collect(), at_once)
 }
 
 /// The numbers of the jobs that are started now.
@@ -60,8 +60,8 @@ fn ticks_that_no_process_saw_are_one_run() {
     assert_eq!(started(&mut agenda, days_later), [WHOLE]);
     agenda.ended(0, false);
     assert_eq!(started(&mut agenda, days_later), NONE);
-    let never_ran = Entry::new("0 0 0 29 2 *".parse().expect("cron"), None, false);
-    let mut agenda = Agenda::new(vec![never_ran], Tz::UTC, 1);
+    let never_ran = Entry::new("0 0 0 29 2 *".parse().expect("cron"), Tz::UTC, None, false);
+    let mut agenda = Agenda::new(vec![never_ran], 1);
     assert_eq!(started(&mut agenda, days_later), [WHOLE], "what never ran does not wait for a tick");
     agenda.ended(0, false);
     assert_eq!(started(&mut agenda, days_later), NONE);
@@ -140,8 +140,8 @@ fn what_several_jobs_left_goes_on_in_turn() {
 #[test]
 fn ticks_are_read_on_the_clocks_of_the_zone() {
     let night = |last: &str| {
-        let entry = Entry::new("0 30 2 * * *".parse().expect("cron"), Some(at(last)), false);
-        Agenda::new(vec![entry], Tz::Europe__Berlin, 1)
+        let entry = Entry::new("0 30 2 * * *".parse().expect("cron"), Tz::Europe__Berlin, Some(at(last)), false);
+        Agenda::new(vec![entry], 1)
     };
     // The hour from 02:00 to 03:00 is left out: due when it ends, once.
     let mut spring = night("2026-03-28T01:30:00Z");

@@ -16,8 +16,8 @@ use shared_logic::decode::{Columns, Decoder};
 use shared_logic::dedup::Sighting;
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{
-    Decided, DecidedKind, Fronts, Lane, LanePlan, Limits, Mark, MarkRecord, Originals, OutputPosition, Progress,
-    Records,
+    Decided, DecidedKind, Fronts, Lane, LanePlan, Limits, LookedUp, Mark, MarkRecord, Originals, OutputPosition,
+    Progress, Records,
 };
 use storage::{Archive, Schemas, Storage};
 use test_kit::Dice;
@@ -88,6 +88,9 @@ struct Writer {
     lane: Lane,
 }
 
+/// Finds what lanes look up for the events of some records.
+pub(super) type LooksUp = Box<dyn FnMut(&LanePlan, &Records) -> Vec<LookedUp> + Send>;
+
 /// What was decided, and of which partition.
 pub(super) type Output = (PartitionId, Decided);
 
@@ -104,6 +107,8 @@ pub(super) struct Bench {
     /// Records that are archived and that no lane has read yet.
     unread: Vec<Row>,
     pub(super) dice: Dice,
+    /// B4: what lanes look up.
+    pub(super) looks_up: Option<LooksUp>,
     /// How far the records' clock has come.
     now_us: i64,
     _folder: tempfile::TempDir,
@@ -154,6 +159,7 @@ impl Bench {
             archives,
             unread: Vec::new(),
             dice,
+            looks_up: None,
             now_us: BEGIN_US,
             _folder: folder,
         }
@@ -249,7 +255,11 @@ impl Bench {
             let mut out = Vec::new();
             for some in rows.chunks(1 + self.dice.below(7)) {
                 let from = writer.lane.cursor();
-                writer.lane.give(records(&source, from, some)).expect("the next ones");
+                let mut records = records(&source, from, some);
+                if let Some(looks_up) = &mut self.looks_up {
+                    records.looked_up = looks_up(&self.plan, &records);
+                }
+                writer.lane.give(records).expect("the next ones");
                 while writer.lane.step(3, &mut out) == Progress::More {}
             }
             decided.extend(out.into_iter().map(|decided| (writer.id.clone(), decided)));
@@ -316,7 +326,18 @@ impl Bench {
             progress_log: "progress".to_owned(),
             noted: noted.collect(),
             outputs: ends.collect(),
+            tables: self.table_ends(),
         }
+    }
+
+    /// Where the topics of the tables end: where their archives do.
+    fn table_ends(&self) -> BTreeMap<String, TopicEnds> {
+        let ends = |table: &String| {
+            let log = log_of(table);
+            let ends = (0..PARTITIONS).map(|partition| (partition, self.next(table, &log, partition)));
+            (table.clone(), TopicEnds { ends: ends.collect(), log })
+        };
+        self.catalog.tables.keys().map(ends).collect()
     }
 
     /// What a lane has published: everything that it has decided.

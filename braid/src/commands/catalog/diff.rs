@@ -1,8 +1,10 @@
 //! `braid catalog diff`: what changing from one catalog to another costs, as far as the two catalogs say.
 //!
 //! - `streams`: what a change of streams costs;
-//! - `tables`: what a change of tables costs.
+//! - `tables`: what a change of tables costs;
+//! - `reports`: what a change of reports costs.
 
+mod reports;
 mod streams;
 mod tables;
 
@@ -47,6 +49,7 @@ pub(super) fn costs(old: &Catalog, new: &Catalog) -> String {
     for metric in old.metrics.values().filter(|metric| !new.metrics.contains_key(&metric.name)) {
         push_line(&mut text, &format!("metric {}: gone; its view stays as it is", metric.name));
     }
+    reports::push_reports(&mut text, old, new);
     text
 }
 

@@ -19,8 +19,14 @@ pub(super) fn of_stream(catalog: &Catalog, stream: &Stream) -> String {
 
 fn does(stream: &Stream) -> String {
     match &stream.kind {
-        StreamKind::Map(Map { key: Some(key), .. }) => format!("record by record, keyed by {key} anew"),
-        StreamKind::Map(Map { key: None, .. }) => "record by record".to_owned(),
+        StreamKind::Map(Map { key, lookups, .. }) => {
+            let keyed = key.as_ref().map(|key| format!(", keyed by {key} anew")).unwrap_or_default();
+            let looked_up = lookups.iter().map(|lookup| {
+                let must = if lookup.require { " which must be there" } else { "" };
+                format!(", with {} of {} by {}{must}", lookup.take.join(" and "), lookup.table, lookup.on)
+            });
+            format!("record by record{keyed}{}", looked_up.collect::<String>())
+        }
         StreamKind::Window(Window { by, size_us, slide_us, .. }) => {
             let every =
                 if slide_us == size_us { String::new() } else { format!(" every {}", format_duration_us(*slide_us)) };
@@ -85,6 +91,14 @@ many = "history_count('1m') > 5"
 [streams.d_map]
 from = "orders"
 key = "city"
+[tables.cities]
+key = "name"
+[tables.cities.fields]
+name = "string"
+people = "int?"
+[streams.e_lookup]
+from = "orders"
+lookup.cities = { on = "city", take = ["people"], require = true }
 "#;
 
     #[test]
@@ -111,6 +125,8 @@ key = "city"
             ),
             ("d_map", "stream d_map: record by record, keyed by city anew, from orders, topic d_map (definition "),
             ("d_map", "at timestamp, country string, city string, price float, incomplete bool?"),
+            ("e_lookup", "record by record, with people of cities by city which must be there, from orders"),
+            ("e_lookup", "people int?, cities_seen string, incomplete bool?"),
         ] {
             let shown = of_stream(&catalog, &catalog.streams[name]);
             assert!(shown.contains(expected), "{shown}");

@@ -1,4 +1,4 @@
-//! DuckDB, as the second observer's environment has it: what stands beside imports and full reconciles.
+//! DuckDB, as the second observer's environment has it: what stands beside imports, full reconciles and reports.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,6 +39,17 @@ impl DuckDb {
         let group = self.run("duckdb_counts.py", &[&list, &counted, Path::new("group")], folder).await?;
         ensure!(window.1 == group.1, "DuckDB counts {} rows or {}", window.1, group.1);
         Ok(if window.0.seconds < group.0.seconds { window } else { group })
+    }
+
+    /// Computes the rows of a report from the files of two archives by that rival, and writes them to `folder`. Returns what that took, and
+    /// how many rows there are.
+    pub(crate) async fn report(&self, files: &[Vec<PathBuf>; 2], folder: &Path, rival: &str) -> Result<(Took, usize)> {
+        let listed = |files: &Vec<PathBuf>| {
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<String>>().join("\n")
+        };
+        let (list, written) = (folder.join("files"), folder.join(format!("{rival}.parquet")));
+        std::fs::write(&list, files.each_ref().map(listed).join("\n\n"))?;
+        self.run("report_rivals.py", &[&list, &written, Path::new(rival)], folder).await
     }
 
     /// Runs a script, which prints a number.

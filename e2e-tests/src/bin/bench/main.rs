@@ -20,6 +20,7 @@ mod many_files;
 mod on_s3;
 mod reconcile;
 mod recovery;
+mod reports;
 mod served;
 mod sixty_days;
 mod sketches;
@@ -47,7 +48,7 @@ fn main() {
         ensure!(needs_no_broker || Kafka::shared().await?.is_real(), "benchmarks need the real Kafka broker");
         let named = |name: &str| only.iter().any(|only| only == name);
         let wanted = |name: &str| only.is_empty() || named(name);
-        if ["import", "reconcile", "reconcile_large"].into_iter().any(wanted) {
+        if ["import", "reconcile", "reconcile_large", "reports"].into_iter().any(wanted) {
             // Before anything is measured in vain.
             duckdb::DuckDb::find()?;
         }
@@ -98,6 +99,9 @@ fn main() {
         }
         if wanted("streams") {
             streams::measure(scenario, &mut figures).await?;
+        }
+        if wanted("reports") {
+            reports::measure(scenario, &mut figures).await?;
         }
         if wanted("served") {
             served::measure(scenario, &mut figures).await?;

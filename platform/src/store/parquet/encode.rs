@@ -7,7 +7,7 @@ use polars::io::parquet::write::BatchedWriter;
 use polars::polars_utils::compression::ZstdLevel;
 use polars::prelude::*;
 
-use super::Ranges;
+use crate::store::ranges::Ranges;
 
 /// How many rows of a frame are encoded together. Readers skip such groups by the ranges of their columns, and hold few of them at
 /// a time, so they are smaller than usual; their descriptions are still less than a hundredth of a file.

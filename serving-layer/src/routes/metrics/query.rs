@@ -1,10 +1,8 @@
 //! The parameters of `total` and `series`, read strictly: a parameter that is not known, is repeated or makes no sense is refused
 //! by name. If it were ignored, the answer would be a number that the client did not ask for.
 //!
-//! - `column`: a column of the group key;
 //! - `step`: the width of a series' points.
 
-mod column;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -16,6 +14,7 @@ use shared_logic::time::TimeRange;
 
 use crate::answer::Selection;
 use crate::problem::Problem;
+use crate::routes::column;
 use crate::routes::parameters::Parameters;
 use step::step;
 

@@ -39,7 +39,7 @@ async fn described(version: &Version, reader: &StreamReader) -> Value {
         "from": stream.from,
         "where": stream.filter.as_ref().map(ToString::to_string),
         "topic": stream.topic,
-        "late_topic": waits.then(|| stream.late_topic()),
+        "late_topic": stream.has_side_output().then(|| stream.late_topic()),
         "key": source.key,
         "rekeys": stream.rekeys(),
         "fields": fields.collect::<Vec<Value>>(),

@@ -6,12 +6,14 @@
 //! - `order`: who reads whom;
 //! - `kind`: which kind of stream a table is, and which keys it has then;
 //! - `map`, `window`, `session`, `detect`: the kinds;
+//! - `lookup`: what maps look up in tables;
 //! - `own`: the fields that outputs have themselves;
 //! - `keyed`: whether the events of a key lie in one partition.
 
 mod detect;
 mod keyed;
 mod kind;
+mod lookup;
 mod map;
 mod order;
 mod own;
@@ -52,7 +54,7 @@ pub(super) fn streams(table: Option<Table<'_>>, drafts: &mut BTreeMap<String, Dr
         check_from(&entry, &known, drafts);
         let before = mistakes.count();
         let from = entry.from.and_then(|from| drafts.get(from.value));
-        let (stream, topic_at) = stream(entry, from);
+        let (stream, topic_at) = stream(entry, from, drafts);
         let is_another = drafts.contains_key(name.value);
         if !is_another {
             topics.add(mistakes, &stream, topic_at);
@@ -63,7 +65,7 @@ pub(super) fn streams(table: Option<Table<'_>>, drafts: &mut BTreeMap<String, Dr
         if let Some(from) = from.map(|from| from.source.clone()).or_else(any)
             && !is_another
         {
-            let source = stream_source::source(&stream, &from);
+            let source = stream_source::source(&stream, &from, &|table| drafts.get(table).map(|draft| &draft.source));
             drafts.insert(name.value.to_owned(), Draft { source, topic_at, doubtful });
         }
         streams.insert(name.value.to_owned(), stream);
@@ -114,8 +116,8 @@ impl Topics {
     /// Adds those that a stream writes.
     fn add(&mut self, mistakes: &Mistakes, stream: &Stream, topic_at: usize) {
         let name = &stream.name;
-        let late = (!matches!(stream.kind, StreamKind::Map(_))).then(|| stream.late_topic());
-        let late = late.map(|topic| (topic, format!("the late events of the stream `{name}`")));
+        let late = stream.has_side_output().then(|| stream.late_topic());
+        let late = late.map(|topic| (topic, format!("the side output of the stream `{name}`")));
         for (topic, of) in [(stream.topic.clone(), format!("the stream `{name}`"))].into_iter().chain(late) {
             if let Some((_, other)) = self.0.iter().find(|(taken, _)| *taken == topic) {
                 let what = format!("{of} and {other} share the topic `{topic}`");
@@ -127,7 +129,7 @@ impl Topics {
 }
 
 /// Reads one stream, and where its topic is named.
-fn stream(entry: Entry<'_>, from: Option<&Draft>) -> (Stream, usize) {
+fn stream(entry: Entry<'_>, from: Option<&Draft>, drafts: &BTreeMap<String, Draft>) -> (Stream, usize) {
     let Entry { name, from: from_text, mut table } = entry;
     let kind = kind::kind(&mut table);
     let topic = table.text("topic");
@@ -139,9 +141,11 @@ fn stream(entry: Entry<'_>, from: Option<&Draft>) -> (Stream, usize) {
         let what = format!("`topic` has {} letters, and that of late events has `.late` besides", topic.value.len());
         table.mistakes.report(topic.at, what, format!("use at most {TOPIC_MAX}"));
     }
-    let filter = filter(&mut table, from);
+    let lookups = if kind == Kind::Map { lookup::lookups(&mut table, from, drafts) } else { Vec::new() };
+    let is_refused = lookup::is_refused(&mut table, "where", from, &lookups, drafts);
+    let filter = if is_refused { None } else { filter(&mut table, from) };
     let (kind, lateness_us) = match kind {
-        Kind::Map => (StreamKind::Map(map::map(&mut table, from)), 0),
+        Kind::Map => (StreamKind::Map(map::map(&mut table, from, lookups, drafts)), 0),
         Kind::Window => {
             let lateness_us = lateness(&mut table, LATENESS_US);
             (StreamKind::Window(window::window(&mut table, from)), lateness_us)

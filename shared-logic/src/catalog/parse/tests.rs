@@ -1,3 +1,5 @@
+mod lookups;
+mod reports;
 mod streams;
 mod tables;
 mod written;
@@ -70,7 +72,14 @@ fn the_shipped_catalog_is_read() {
     let streams: Vec<(&str, &str)> =
         catalog.streams.values().map(|stream| (stream.name.as_str(), stream.from.as_str())).collect();
     assert_eq!(streams, [("fraud_alerts", "transactions"), ("revenue_5m", "orders"), ("visits", "clicks")]);
-    assert_eq!((catalog.inputs().count(), catalog.sources.len()), (5, 8));
+    assert_eq!((catalog.inputs().count(), catalog.sources.len()), (6, 9));
+    let reports: Vec<(&str, &str, usize)> = catalog
+        .reports
+        .values()
+        .map(|report| (report.name.as_str(), report.metric.as_str(), report.join.len()))
+        .collect();
+    assert_eq!(reports, [("engagement", "engagement", 1), ("revenue", "revenue", 0)]);
+    assert_eq!(catalog.tables["users"].key, "user_id");
     assert!(catalog.input("visits").is_err_and(|error| error.to_string().contains("are made from those of `clicks`")));
     assert!(catalog.input("clicks").is_ok() && catalog.input("click").is_err());
 }

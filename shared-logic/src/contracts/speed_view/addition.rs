@@ -8,7 +8,6 @@
 //! ([`chunks`](super)), so a second look is needed only for keys that the micro-batch adds to in such a chunk.
 
 use std::io::Write;
-use std::mem;
 use std::slice;
 
 use super::chunks::{Chunks, lists_others, own_field};
@@ -16,6 +15,7 @@ use super::counters::{self, chunk_of, chunk_width};
 use super::known::{KnownFields, OwnFields};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
+use crate::contracts::arguments::Arguments;
 use crate::hash_index::Texts;
 use crate::measure::{MeasureKind, Value};
 use crate::partial::Partials;
@@ -37,9 +37,6 @@ pub struct Addition {
 
 /// The number of a group key, the index of a bucket, and the row of its values.
 type Row = (u32, i64, u32);
-
-/// How many fields one argument of the apply script holds. Lua has room for nearly 8,000 values at a time, and a field is two.
-const FIELDS_PER_ARGUMENT: usize = 3_000;
 
 /// What a new field holds.
 const NOTHING: &[u8] = &[];
@@ -234,39 +231,6 @@ fn field_name(chunk: i64, key: &str) -> String {
 
 fn other_fields() -> UnknownReply {
     UnknownReply { what: "other fields than were asked for".to_owned() }
-}
-
-/// Fields and their values, one behind the other, in arguments of [`FIELDS_PER_ARGUMENT`].
-#[derive(Default)]
-struct Arguments {
-    full: Vec<Vec<u8>>,
-    last: Vec<u8>,
-    /// How many fields the last one has.
-    fields: usize,
-}
-
-impl Arguments {
-    fn push(&mut self, name: &str, value: &[u8]) {
-        if self.fields == FIELDS_PER_ARGUMENT {
-            // The next one is about as long.
-            let next = Vec::with_capacity(self.last.len() + self.last.len() / 8);
-            self.full.push(mem::replace(&mut self.last, next));
-            self.fields = 0;
-        }
-        self.fields += 1;
-        for bytes in [name.as_bytes(), value] {
-            let length = u32::try_from(bytes.len()).expect("a field is bounded");
-            rmp::encode::write_str_len(&mut self.last, length).expect("a vector takes every byte");
-            self.last.extend_from_slice(bytes);
-        }
-    }
-
-    fn finish(mut self) -> Vec<Vec<u8>> {
-        if !self.last.is_empty() {
-            self.full.push(self.last);
-        }
-        self.full
-    }
 }
 
 #[cfg(test)]

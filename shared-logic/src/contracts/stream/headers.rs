@@ -23,6 +23,10 @@ impl HeaderNames {
     pub const UPSTREAM: &'static str = "braid-upstream";
     /// Why a record stands in a side output.
     pub const REASON: &'static str = "braid-reason";
+    /// The table in which an event has no row that its output must have.
+    pub const TABLE: &'static str = "braid-table";
+    /// As of which changes of the table: `<log>/<partition>/<cursor>`.
+    pub const SEEN: &'static str = "braid-seen";
     /// `<start>/<end>`: from the first to the last window that a late event missed.
     pub const MISSED: &'static str = "braid-missed";
     /// The log that the lane reads which wrote the mark.
@@ -74,6 +78,23 @@ pub fn late_headers(
         let text = format!("{}/{}", format_rfc3339(missed.start), format_rfc3339(missed.end));
         headers.push((HeaderNames::MISSED, text.into_bytes()));
     }
+    headers
+}
+
+/// The headers of an event in a side output that has no row in a table (B5). `seen`: as of which changes of it; `None` if the event
+/// names no key.
+pub fn no_row_headers(
+    stream: &str,
+    id: &PartitionId,
+    position: OutputPosition,
+    definition: &DefinitionHash,
+    table: &str,
+    seen: Option<&str>,
+) -> Headers {
+    let mut headers = output_headers(stream, id, position, definition, false);
+    headers.push((HeaderNames::REASON, b"no_row".to_vec()));
+    headers.push((HeaderNames::TABLE, table.as_bytes().to_vec()));
+    headers.extend(seen.map(|seen| (HeaderNames::SEEN, seen.as_bytes().to_vec())));
     headers
 }
 
@@ -150,6 +171,12 @@ mod tests {
         assert_eq!(mark_of(read(&headers)), None);
         let late = late_headers("w", &id, position, &definition, Some(&(0..60_000_000)));
         assert_eq!(upstream_of(read(&late)), None);
+        let no_row = no_row_headers("w", &id, position, &definition, "users", Some("log/0/7"));
+        let [.., reason, table, seen] = no_row.as_slice() else { panic!("headers") };
+        assert_eq!(
+            (reason.1.as_slice(), table.1.as_slice(), seen.1.as_slice()),
+            (&b"no_row"[..], &b"users"[..], &b"log/0/7"[..])
+        );
         let (name, missed) = late.last().expect("headers");
         assert_eq!(*name, HeaderNames::MISSED);
         assert_eq!(missed, b"1970-01-01T00:00:00Z/1970-01-01T00:01:00Z");

@@ -320,7 +320,7 @@ mod tests {
             definition: "0123456789abcdef".parse().expect("a hash"),
             topic: name.to_owned(),
             late_topic: format!("{name}.late"),
-            may_be_late: remembers_all,
+            has_side_output: remembers_all,
             rekeys: false,
             remembers_all,
             grouped_by: Vec::new(),

@@ -103,6 +103,7 @@ pub(super) fn function(typing: &mut Typing<'_>, call: &SqlFunction) -> Result<Ex
             }
             Over::Past { .. } => "history_count(), history_sum(…) and their like look at the past of the event's key",
             Over::Measures => "declare it as a measure and name that measure here",
+            Over::Report => "declare it as a measure of the metric and name that measure here",
         };
         return Err(Refused::new(format!("`{name}` is an aggregate, which looks at other rows"), fix));
     }

@@ -38,7 +38,7 @@ fn what_is_no_sketch_is_refused_with_what_to_write() {
         ("top(x, 3)", "but `x` is float"),
         ("quantile(s)", "`quantile` wants int or float, but `s` is string"),
         ("quantile(x, 0.5)", "takes one argument, not 2"),
-        ("sum(distinct(s))", "looks at other rows"),
+        ("sum(distinct(s))", "`sum(DISTINCT (s))` is not offered"),
         ("count(quantile(x))", "looks at other rows"),
     ] {
         let refused = Expression::parse_measure(text, &fields()).expect_err(text);

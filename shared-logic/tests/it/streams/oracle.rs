@@ -46,6 +46,7 @@ pub(super) fn written(decided: &[Decided], stream: usize) -> Vec<Written> {
         what: match &decided.kind {
             DecidedKind::Output => Content::Output(serde_json::from_slice(&decided.payload).expect("JSON")),
             DecidedKind::Late { missed } => Content::Late(missed.clone(), decided.payload.clone()),
+            DecidedKind::NoRow { .. } => unreachable!("no stream here looks anything up"),
         },
     };
     of_stream.map(written).collect()

@@ -9,6 +9,8 @@ use crate::stream::parcel::Parcel;
 pub(super) struct Counted {
     pub(super) outputs: u64,
     pub(super) late: u64,
+    /// Events that had no row which they must have (B5).
+    pub(super) no_row: u64,
     /// Events that histories have lost since the transaction before.
     pub(super) dropped: u64,
     pub(super) open: usize,
@@ -26,6 +28,7 @@ pub(super) fn counted(parcel: &Parcel, before: &[Tally]) -> Vec<Counted> {
         match decided.kind {
             DecidedKind::Output => counted.outputs += 1,
             DecidedKind::Late { .. } => counted.late += 1,
+            DecidedKind::NoRow { .. } => counted.no_row += 1,
         }
     }
     counted
@@ -44,16 +47,22 @@ mod tests {
             Decided { stream, position, kind, key: None, payload: Vec::new(), time_us: 0 }
         };
         let late = || DecidedKind::Late { missed: None };
+        let no_row = || DecidedKind::NoRow { table: "users".to_owned(), seen: None };
         let tally = |dropped, open| Tally { dropped, open, ..Tally::default() };
         let parcel = Parcel {
-            outputs: vec![decided(0, DecidedKind::Output), decided(1, late()), decided(1, late())],
+            outputs: vec![
+                decided(0, DecidedKind::Output),
+                decided(0, no_row()),
+                decided(1, late()),
+                decided(1, late()),
+            ],
             positions: vec![OutputPosition::before(8); 2],
             fronts: Fronts::new(false),
             checked: None,
             is_whole: true,
             tallies: vec![tally(0, 3), tally(9, 4)],
         };
-        let of = |outputs, late, dropped, open| Counted { outputs, late, dropped, open };
-        assert_eq!(counted(&parcel, &[tally(0, 1), tally(5, 9)]), [of(1, 0, 0, 3), of(0, 2, 4, 4)]);
+        let of = |outputs, late, no_row, dropped, open| Counted { outputs, late, no_row, dropped, open };
+        assert_eq!(counted(&parcel, &[tally(0, 1), tally(5, 9)]), [of(1, 0, 1, 0, 3), of(0, 2, 0, 4, 4)]);
     }
 }

@@ -36,7 +36,7 @@ impl Kind {
     /// The keys that not every stream has.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Kind::Map => &["key", "fields"],
+            Kind::Map => &["key", "fields", "lookup"],
             Kind::Window => &["by", "window", "slide", "offset", "windows_max", "lateness", "measures", "derived"],
             Kind::Session => &["by", "session", "longest", "lateness", "measures", "derived"],
             Kind::Detect => &["key", "history", "history_max", "rejudge_max", "lateness", "detect"],
@@ -48,15 +48,15 @@ impl Kind {
 pub(super) fn kind(table: &mut Table<'_>) -> Kind {
     let said: Vec<&str> = Kind::ALL.into_iter().filter_map(Kind::key).filter(|key| table.holds(key)).collect();
     let kind = Kind::ALL.into_iter().find(|kind| kind.key() == said.first().copied()).unwrap_or(Kind::Map);
-    let is_map = ["key", "fields", "where"].iter().any(|key| table.holds(key));
+    let is_map = ["key", "fields", "lookup", "where"].iter().any(|key| table.holds(key));
     if let [first, second, ..] = said.as_slice() {
         let what = format!("{} has both `{first}` and `{second}`", table.title);
         let at = table.key_at(second).unwrap_or(table.at);
         table.mistakes.report(at, what, "a stream does one of both: make two streams");
     } else if said.is_empty() && !is_map {
         let what = format!("{} does not say what it does", table.title);
-        let fix = "add window = \"5m\", session = \"30m\", or a table `detect` with rules; or `fields`, `key` or `where`, to \
-                   write its records one by one";
+        let fix = "add window = \"5m\", session = \"30m\", or a table `detect` with rules; or `fields`, `key`, `lookup` or `where`, \
+                   to write its records one by one";
         table.mistakes.report(table.at, what, fix);
     }
     let is_plain = said.len() == 1 || (said.is_empty() && is_map);

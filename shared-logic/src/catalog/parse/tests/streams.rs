@@ -146,7 +146,7 @@ fn streams_are_read() {
     let looks: Vec<usize> = rules.iter().map(|rule| rule.looks.len()).collect();
     assert_eq!((rules[0].name.as_str(), looks), ("high_velocity", vec![1, 3, 1]));
     assert_eq!((&rules[0].looks[0].kind, rules[0].looks[0].span_us), (&LookKind::Count, Some(60 * SECOND_US)));
-    let StreamKind::Map(Map { key, fields }) = kind("clicks_by_country") else { panic!("a map") };
+    let StreamKind::Map(Map { key, fields, .. }) = kind("clicks_by_country") else { panic!("a map") };
     assert_eq!((key.as_deref(), fields[1].1.to_string().as_str()), (Some("land"), "url_path(\"url\")"));
 
     let lateness = |name: &str| catalog.streams[name].lateness_us / SECOND_US;

@@ -9,6 +9,7 @@ use super::super::instance::Instance;
 use super::super::shard::Expected;
 use super::*;
 use crate::catalog::Catalog;
+use crate::contracts::arguments::FIELDS_PER_ARGUMENT;
 use crate::partial::BUCKET;
 
 fn addition(keys: &[&str], minutes: &[i64]) -> Addition {

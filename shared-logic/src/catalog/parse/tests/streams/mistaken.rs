@@ -150,7 +150,7 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
             "topic = \"clicks.by.country\"",
             "topic = \"fraud_alerts.late\"",
             "topic",
-            "the stream `clicks_by_country` and the late events of the stream `fraud_alerts` share",
+            "the stream `clicks_by_country` and the side output of the stream `fraud_alerts` share",
             "another topic",
         ),
         (

@@ -4,20 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use polars::prelude::*;
 
-use crate::store::DataFile;
-
-/// A file with more groups than this records none of them, so that its entry in the log, and the file in memory, stay small.
-const GROUPS_MAX: usize = 64;
-
 /// The smallest and largest values of columns of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::store) struct Ranges {
+pub(super) struct Ranges {
     /// Of integers.
-    pub(in crate::store) numbers: HashMap<String, (i64, i64)>,
+    pub(super) numbers: HashMap<String, (i64, i64)>,
     /// Of texts.
-    pub(in crate::store) texts: HashMap<String, (String, String)>,
+    pub(super) texts: HashMap<String, (String, String)>,
     /// Of integers within each group.
-    pub(in crate::store) groups: HashMap<String, BTreeMap<String, (i64, i64)>>,
+    pub(super) groups: HashMap<String, BTreeMap<String, (i64, i64)>>,
 }
 
 impl Ranges {
@@ -53,13 +48,6 @@ impl Ranges {
             let known = self.groups.entry(columns).or_default();
             groups.into_iter().for_each(|(group, range)| add(known, group, range));
         }
-    }
-
-    /// A file with these ranges.
-    pub(in crate::store) fn of_file(self, path: String, partition: String, size: i64, rows: u64) -> DataFile {
-        let Ranges { numbers: ranges, texts: text_ranges, groups: mut group_ranges } = self;
-        group_ranges.retain(|_, groups| groups.len() <= GROUPS_MAX);
-        DataFile { path, partition, size, rows, ranges, text_ranges, group_ranges }
     }
 }
 
@@ -127,23 +115,9 @@ mod tests {
             frame(&[(Some("a"), 0, 9), (Some("a"), 1, 100), (Some("a"), 0, 3), (None, 0, 1), (Some("b"), 0, 7)]);
         let mut ranges = Ranges::of(&first, &ranged).expect("ranges");
         ranges.widen(Ranges::of(&frame(&[(Some("b"), 0, 2), (Some("a"), 1, 101)]), &ranged).expect("ranges"));
-        let file = ranges.of_file("f".to_owned(), "d".to_owned(), 1, 7);
         let expected = [("a/0", (3, 9)), ("a/1", (100, 101)), ("b/0", (2, 7))];
         let expected: BTreeMap<String, (i64, i64)> =
             expected.into_iter().map(|(group, range)| (group.to_owned(), range)).collect();
-        assert_eq!((file.ranges["offset"], &file.group_ranges[ranged[1]]), ((1, 101), &expected));
-        let holds = |group: &str, from, to| file.may_hold_in_group(ranged[1], group, from, to);
-        assert!(holds("a/0", 9, 20) && holds("a/0", 0, 3) && holds("b/0", 4, 5));
-        assert!(!holds("a/0", 10, 99) && !holds("a/1", 0, 99) && !holds("a/2", 0, 1_000));
-        assert!(file.may_hold_in_group("of another build", "a/0", 10, 99), "nothing is known");
-    }
-
-    #[test]
-    fn a_file_of_very_many_groups_records_none() {
-        let numbers: Vec<i32> = (0..=GROUPS_MAX as i32).collect();
-        let frame =
-            df!("log" => vec!["a"; numbers.len()], "partition" => &numbers, "offset" => &numbers).expect("columns");
-        let ranges = Ranges::of(&frame, &["log/partition/offset"]).expect("ranges");
-        assert!(ranges.of_file("f".to_owned(), "d".to_owned(), 1, 1).group_ranges.is_empty());
+        assert_eq!((ranges.numbers["offset"], &ranges.groups[ranged[1]]), ((1, 101), &expected));
     }
 }

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::routes::parameters::{Parameters, plus_hint};
 
 /// The parameters of a column. Names of fields hold no dot, so no other column has one of these names.
-pub(super) fn names(field: &Field) -> impl Iterator<Item = String> {
+pub(crate) fn names(field: &Field) -> impl Iterator<Item = String> {
     [field.name.clone()].into_iter().chain(field.optional.then(|| missing(field)))
 }
 
@@ -16,7 +16,7 @@ pub(super) fn names(field: &Field) -> impl Iterator<Item = String> {
 ///
 /// # Errors
 /// If the value is not of the column's type, or the parameters contradict each other or the column.
-pub(super) fn part(parameters: &Parameters, field: &Field) -> Result<KeyPart, Problem> {
+pub(crate) fn part(parameters: &Parameters, field: &Field) -> Result<KeyPart, Problem> {
     let (name, missing) = (&field.name, missing(field));
     let refused = |detail: String| Err(Problem::parameter(&missing, detail));
     match (parameters.get(name), parameters.get(&missing)) {

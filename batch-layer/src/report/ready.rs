@@ -1,0 +1,130 @@
+//! Whether all is there that the first rows of a day count, or what is waited for (P2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shared_logic::catalog::{Join, Report};
+use shared_logic::contracts::batch_view::Note;
+use shared_logic::contracts::report::DateNote;
+use shared_logic::log::Offsets;
+use shared_logic::report::{lacking, settled_at};
+use shared_logic::time::{TimeRange, day_of};
+use storage::BatchView;
+
+use super::arrived::arrived;
+use super::outcome::Waiting;
+use super::{ReportError, Reporter};
+use crate::table::{self, AsOf, TableRows};
+
+/// Whether a day can be written.
+pub(super) enum Standing {
+    /// All is there.
+    Ready(Box<Ready>),
+    /// Something is missing.
+    Waits(Waiting),
+    /// The view does not hold the day any more.
+    Retired,
+}
+
+/// All that the rows of a day are computed from.
+pub(super) struct Ready {
+    pub(super) view: BatchView,
+    pub(super) note: Arc<Note>,
+    /// What had arrived when the day was settled.
+    pub(super) arrived: Offsets,
+    /// By name, the tables as of then.
+    pub(super) tables: BTreeMap<String, TableRows>,
+}
+
+impl Reporter {
+    /// What a day is computed from, once the view holds what had arrived when it was settled. `before` is what is known of an earlier day:
+    /// what had arrived then is not looked for again.
+    ///
+    /// # Errors
+    /// If something cannot be read.
+    pub(super) async fn ready(
+        &self,
+        report: &Report,
+        day: i64,
+        times: TimeRange,
+        before: Option<&DateNote>,
+    ) -> Result<Standing, ReportError> {
+        match self.looked_at(report, day, times, before).await? {
+            Ok(Some(ready)) => Ok(Standing::Ready(Box::new(ready))),
+            Ok(None) => Ok(Standing::Retired),
+            Err(waiting) => Ok(Standing::Waits(waiting)),
+        }
+    }
+
+    /// The same; `None` if the view does not hold the day any more.
+    async fn looked_at(
+        &self,
+        report: &Report,
+        day: i64,
+        times: TimeRange,
+        before: Option<&DateNote>,
+    ) -> Result<Result<Option<Ready>, Waiting>, ReportError> {
+        let at_us = settled_at(report, day).unwrap_or(i64::MAX);
+        if platform::clock::now_us() < at_us {
+            return Ok(Err(Waiting::Settles { at_us }));
+        }
+        let metric = &self.catalog.metrics[&report.metric];
+        let source = &self.catalog.sources[&metric.source];
+        let Some(archive) = self.storage.archive(&source.name).await? else {
+            return Ok(Err(Waiting::NotArchived { source: source.name.clone() }));
+        };
+        let since = before.map(|before| &before.arrived);
+        let arrived = match arrived(&archive, &source.topic, since, at_us, self.ends.as_ref()).await? {
+            Ok(arrived) => arrived,
+            Err(waiting) => return Ok(Err(waiting)),
+        };
+        let view = self.storage.batch_view(&metric.name).await?;
+        let definition = self.catalog.definition(metric);
+        let noted = view.and_then(|view| view.note().cloned().map(|note| (view, note)));
+        let Some((view, note)) = noted.filter(|(_, note)| note.definition == definition) else {
+            return Ok(Err(Waiting::NoView { metric: metric.name.clone() }));
+        };
+        if let Some(lacking) = lacking(&arrived, &note.cut) {
+            let is_paused = note.asked.pause.is_some();
+            return Ok(Err(Waiting::Cut { metric: metric.name.clone(), lacking, is_paused }));
+        }
+        // Retired days are the oldest ones, so the first of the period tells.
+        if note.is_retired(day_of(times.from_us)) {
+            return Ok(Ok(None));
+        }
+        let mut tables = BTreeMap::new();
+        for Join { table, .. } in &report.join {
+            let since = before.and_then(|before| before.tables.get(table));
+            match self.table_at(table, since, at_us).await? {
+                Ok(rows) => drop(tables.insert(table.clone(), rows)),
+                Err(waiting) => return Ok(Err(waiting)),
+            }
+        }
+        Ok(Ok(Some(Ready { view, note, arrived, tables })))
+    }
+
+    /// The rows of a table as of that moment, once its archive holds what had arrived then.
+    async fn table_at(
+        &self,
+        name: &str,
+        since: Option<&Offsets>,
+        at_us: i64,
+    ) -> Result<Result<TableRows, Waiting>, ReportError> {
+        let topic = &self.catalog.sources[name].topic;
+        let Some(archive) = self.storage.archive(name).await? else {
+            return Ok(Err(Waiting::NotArchived { source: name.to_owned() }));
+        };
+        let arrived = match arrived(&archive, topic, since, at_us, self.ends.as_ref()).await? {
+            Ok(arrived) => arrived,
+            Err(waiting) => return Ok(Err(waiting)),
+        };
+        let next: Offsets = archive.facts().partitions().map(|(id, known)| (id, known.next)).collect();
+        if let Some(lacking) = lacking(&arrived, &next) {
+            return Ok(Err(Waiting::Table { table: name.to_owned(), lacking }));
+        }
+        // What has arrived at that very moment came too late for the day, in every topic.
+        let as_of = AsOf::Time(at_us - 1);
+        let rows = table::as_of(&self.storage, &self.catalog, &self.catalog.tables[name], &as_of).await;
+        rows.map(Ok).map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
+    }
+}

@@ -1,0 +1,201 @@
+//! Commits of days, and who gives way to whom (P1).
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use polars::prelude::*;
+use shared_logic::contracts::report::DateNote;
+use shared_logic::log::Offsets;
+use storage::ReportTable;
+
+use super::*;
+use crate::stream::TopicEnds;
+
+const CATALOG: &str = r#"
+[sources.clicks]
+event_time = "at"
+[sources.clicks.fields]
+at = "timestamp"
+user_id = "string"
+[metrics.clicks]
+source = "clicks"
+by = ["user_id"]
+grain = "1h"
+[metrics.clicks.measures]
+clicks = "count()"
+[reports.clicks]
+metric = "clicks"
+schedule = "0 0 2 * * *"
+[reports.clicks.columns]
+score = "clicks * 0.5"
+"#;
+const DATE: &str = "2026-04-24";
+
+struct NoTopics;
+
+impl LogEnds for NoTopics {
+    fn ends<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<TopicEnds>, KafkaError>> {
+        async { Ok(None) }.boxed()
+    }
+}
+
+struct Bench {
+    reporter: Reporter,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(catalog: &str) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let reporter = reporter(catalog, folder.path());
+        Bench { reporter, _folder: folder }
+    }
+
+    fn report(&self) -> &Report {
+        self.reporter.report("clicks").expect("declared")
+    }
+
+    async fn table(&self) -> ReportTable {
+        let layout = shared_logic::report::Layout::of(&self.reporter.catalog, self.report());
+        self.reporter.storage.create_report("clicks", &layout.in_table()).await.expect("created")
+    }
+
+    /// Commits rows that were computed from that version of the view.
+    async fn committed(&self, table: &mut ReportTable, view_version: u64, users: &[(&str, i64)]) -> DateOutcome {
+        let (rows, of_date) = (rows(users), self.of_date(view_version, users.len()));
+        self.reporter.commit(self.report(), table, DATE, rows, of_date).await.expect("committed").outcome
+    }
+
+    fn of_date(&self, view_version: u64, rows: usize) -> DateNote {
+        DateNote {
+            definition: self.reporter.catalog.report_definition(self.report()),
+            version: "v1".to_owned(),
+            view_version,
+            cut: Offsets::default(),
+            arrived: Offsets::default(),
+            tables: BTreeMap::new(),
+            rows: rows as u64,
+            committed_at_us: 0,
+            revisions: 0,
+        }
+    }
+
+    /// The newest version of the table, the view's version and the revisions of the day, and its rows.
+    async fn read(&self) -> (u64, u64, u64, Vec<(String, i64)>) {
+        let table = self.table().await;
+        let note = table.date(DATE).expect("written").clone();
+        let files = table.files_of(DATE).await.expect("listed");
+        let columns = Schema::from_iter([
+            Field::new("user_id".into(), DataType::String),
+            Field::new("clicks".into(), DataType::Int64),
+        ]);
+        let rows = table.read(&files, &columns).await.expect("read");
+        let rows = crate::rows::compute("read rows", table.path(), move || rows.collect()).await.expect("rows");
+        let (users, clicks) = (rows.column("user_id").expect("there"), rows.column("clicks").expect("there"));
+        let users = users.str().expect("texts").iter().map(|user| user.unwrap_or_default().to_owned());
+        let rows = users.zip(clicks.i64().expect("integers").iter().map(Option::unwrap_or_default)).collect();
+        (table.version(), note.view_version, note.revisions, rows)
+    }
+}
+
+fn reporter(catalog: &str, folder: &std::path::Path) -> Reporter {
+    let settings = Settings {
+        store: settings::Store { url: folder.display().to_string(), ..Default::default() },
+        ..Settings::default()
+    };
+    let catalog = Catalog::parse(catalog).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let storage = Storage::new(&settings.store, &catalog.deployment).expect("a store");
+    Reporter::with(Arc::new(catalog), &storage, settings.reconcile, 1, Arc::new(NoTopics))
+}
+
+fn rows(users: &[(&str, i64)]) -> DataFrame {
+    df!(
+        "user_id" => users.iter().map(|user| user.0).collect::<Vec<_>>(),
+        "clicks" => users.iter().map(|user| user.1).collect::<Vec<_>>(),
+        "score" => users.iter().map(|user| user.1 as f64 * 0.5).collect::<Vec<_>>(),
+    )
+    .expect("three columns")
+}
+
+fn held(users: &[(&str, i64)]) -> Vec<(String, i64)> {
+    users.iter().map(|(user, clicks)| ((*user).to_owned(), *clicks)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_rows_are_not_written_again_and_others_take_their_place() {
+    let bench = Bench::new(CATALOG);
+    let mut table = bench.table().await;
+    let (one, other) = ([("a", 1), ("b", 2)], [("a", 1), ("b", 3)]);
+    assert_eq!(bench.committed(&mut table, 5, &one).await, DateOutcome::Written);
+    assert_eq!(bench.committed(&mut table, 6, &one).await, DateOutcome::Unchanged, "of a newer view");
+    assert_eq!(bench.read().await, (1, 5, 0, held(&one)));
+    assert_eq!(bench.committed(&mut table, 7, &other).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (2, 7, 1, held(&other)));
+    // A view that was rolled back has another version, and its rows count all the same.
+    assert_eq!(bench.committed(&mut table, 6, &one).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (3, 6, 2, held(&one)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_commits_second_gives_way_to_a_newer_view_and_takes_the_place_of_an_older_one() {
+    let bench = Bench::new(CATALOG);
+    let (mut one, mut other, mut third) = (bench.table().await, bench.table().await, bench.table().await);
+    assert_eq!(bench.committed(&mut one, 5, &[("a", 1)]).await, DateOutcome::Written);
+    assert_eq!(bench.committed(&mut other, 5, &[("a", 9)]).await, DateOutcome::LeftToAnother);
+    assert_eq!(bench.read().await, (1, 5, 0, held(&[("a", 1)])));
+    assert_eq!(bench.committed(&mut third, 6, &[("a", 2)]).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (2, 6, 1, held(&[("a", 2)])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_are_one_after_the_other() {
+    let bench = Bench::new(CATALOG);
+    let (mut one, mut other) = (bench.table().await, bench.table().await);
+    let rows = [("a", 1), ("b", 2)];
+    let both = tokio::join!(bench.committed(&mut one, 5, &rows), bench.committed(&mut other, 5, &rows));
+    let second = [DateOutcome::Unchanged, DateOutcome::LeftToAnother];
+    let is_one = |first, other| first == DateOutcome::Written && second.contains(&other);
+    assert!(is_one(both.0, both.1) || is_one(both.1, both.0), "{both:?}");
+    assert_eq!(bench.read().await, (1, 5, 0, held(&rows)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_commit_names_is_no_part_of_the_day() {
+    let bench = Bench::new(CATALOG);
+    let mut table = bench.table().await;
+    assert_eq!(bench.committed(&mut table, 5, &[("a", 1)]).await, DateOutcome::Written);
+    // As if the process had been killed before its commit.
+    table.write(DATE, rows(&[("z", 9)]), &["user_id"]).await.expect("written");
+    assert_eq!(bench.read().await, (1, 5, 0, held(&[("a", 1)])));
+    assert_eq!(bench.committed(&mut table, 6, &[("a", 2)]).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (2, 6, 1, held(&[("a", 2)])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_added_and_none_gets_another_type() {
+    let bench = Bench::new(CATALOG);
+    assert_eq!(bench.committed(&mut bench.table().await, 5, &[("a", 1)]).await, DateOutcome::Written);
+    let folder = bench._folder.path();
+    let more = reporter(&CATALOG.replace("score =", "more = \"clicks * 2.0\"\nscore ="), folder);
+    let mut table = bench.table().await;
+    let report = more.report("clicks").expect("declared");
+    let mut with_more = rows(&[("a", 1)]);
+    with_more.with_column(Column::new("more".into(), [2.0])).expect("as long");
+    let of_date = DateNote { definition: more.catalog.report_definition(report), ..bench.of_date(6, 1) };
+    let done = more.commit(report, &mut table, DATE, with_more, of_date.clone()).await.expect("committed");
+    assert_eq!(done.outcome, DateOutcome::Revised);
+    let columns = bench.table().await.columns().expect("declared");
+    let names: Vec<&str> = columns.iter_names().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["user_id", "clicks", "score", "more"]);
+    // An older build knows the rest, and leaves the column null.
+    assert_eq!(bench.committed(&mut bench.table().await, 7, &[("a", 4)]).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (3, 7, 2, held(&[("a", 4)])));
+
+    let other = reporter(&CATALOG.replace("\"clicks * 0.5\"", "\"user_id\""), folder);
+    let report = other.report("clicks").expect("declared");
+    let mut texts = rows(&[("a", 1)]);
+    texts.with_column(Column::new("score".into(), ["a"])).expect("as long");
+    let refused = other.commit(report, &mut bench.table().await, DATE, texts, of_date).await;
+    assert!(matches!(&refused, Err(ReportError::OtherType { column, .. }) if column == "score"), "{refused:?}");
+}

@@ -1,0 +1,192 @@
+//! `GET /v1/reports/{report}`: the row of a key in a day. Of a day that was written, it is that of the warehouse; of one that still runs,
+//! or has just ended, the merged answer of this moment with the same columns.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use platform::clock;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared_logic::catalog::{Catalog, Metric};
+use shared_logic::expression::Scalar;
+use shared_logic::group_key::{GroupKey, KeyPart, KeyValue};
+use shared_logic::report::{CATCH_UP_DAYS, Joined, json, revisable_until};
+use shared_logic::schema::Field;
+use shared_logic::table::RowValue;
+use shared_logic::time::{TimeRange, format_day, format_rfc3339, local_date, local_day};
+
+use super::query::Asked;
+use crate::answer::{OfKey, of_key};
+use crate::app::App;
+use crate::gap_text::GapText;
+use crate::problem::Problem;
+use crate::report_read::{ReportReader, written};
+use crate::routes::{NameInPath, RequestedVersion};
+use crate::versions::Version;
+
+/// The body of an answer.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    report: &'a str,
+    date: String,
+    /// The instants of the day.
+    from: String,
+    to: String,
+    /// By column; null if the key has no events in that day.
+    row: Option<Map<String, Value>>,
+    /// Whether it is the row of the warehouse.
+    r#final: bool,
+    /// Until when later events may change it; null if they cannot any more.
+    revisable_until: Option<String>,
+    /// When the day was committed, if it is that of the warehouse.
+    committed_at: Option<String>,
+    /// How often it was committed before.
+    revisions: Option<u64>,
+    complete: bool,
+    gaps: Vec<GapText>,
+    /// Nothing that arrived before is missing, if it is not that of the warehouse.
+    as_of: Option<String>,
+}
+
+/// The row of a key in a day.
+pub(crate) async fn row(
+    State(app): State<Arc<App>>,
+    RequestedVersion(version): RequestedVersion,
+    NameInPath(name): NameInPath,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Problem> {
+    let reader = version.report(&name)?;
+    let metric = version.metric(&reader.report.metric)?;
+    let asked = Asked::read(query.as_deref(), &fields(&version.catalog, metric))?;
+    let (date, now_us) = (format_day(asked.day), clock::now_us());
+    let no_day = || Problem::parameter("date", format!("{date} is no day of {}", reader.report.time_zone.name()));
+    let times = local_day(asked.day, reader.report.time_zone).ok_or_else(no_day)?;
+    let table = reader.newest().await?;
+    let until_us = revisable_until(&reader.report, asked.day).filter(|until_us| now_us < *until_us);
+    let body = Body {
+        report: &name,
+        date: date.clone(),
+        from: format_rfc3339(times.from_us),
+        to: format_rfc3339(times.to_us),
+        row: None,
+        r#final: true,
+        revisable_until: until_us.map(format_rfc3339),
+        committed_at: None,
+        revisions: None,
+        complete: true,
+        gaps: Vec::new(),
+        as_of: None,
+    };
+    let body = match (written(table.as_ref(), &date), &table) {
+        (Some(note), Some(table)) => {
+            let row = reader.row(table, &date, &asked.key).await?;
+            let names = reader.layout.columns().into_iter().map(|(name, _)| name.to_owned());
+            Body {
+                row: row.map(|row| names.zip(row).collect()),
+                committed_at: Some(format_rfc3339(note.committed_at_us)),
+                revisions: Some(note.revisions),
+                ..body
+            }
+        }
+        _ => {
+            check_running(reader, &asked, &date, times, now_us)?;
+            let merged = of_key(&version, metric, &GroupKey::new(&asked.key), times, &app.http).await?;
+            let OfKey { values, gaps, as_of_us } = merged;
+            let row = match values {
+                Some(values) => {
+                    let keys = asked.key.iter().map(scalar).collect();
+                    let joined = joined(&version, &reader.layout.joined, &asked.key).await?;
+                    let row = reader.layout.row(keys, joined, &values);
+                    let names = reader.layout.columns().into_iter().map(|(name, _)| name.to_owned());
+                    Some(names.zip(row.iter().map(json)).collect())
+                }
+                None => None,
+            };
+            let (complete, as_of) = (gaps.is_empty(), as_of_us.map(format_rfc3339));
+            Body { row, r#final: false, complete, gaps, as_of, ..body }
+        }
+    };
+    if asked.require_complete && !body.complete {
+        let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
+        return Err(Problem::incomplete(gaps.collect()));
+    }
+    Ok(Json(serde_json::to_value(&body).expect("a body is plain data")))
+}
+
+/// Refuses days that have not begun, and days that were not written and are too long ago for their rows of tables to be those of today.
+fn check_running(
+    reader: &ReportReader,
+    asked: &Asked,
+    date: &str,
+    times: TimeRange,
+    now_us: i64,
+) -> Result<(), Problem> {
+    let zone = reader.report.time_zone;
+    if now_us < times.from_us {
+        return Err(Problem::parameter("date", format!("{date} has not begun in {}", zone.name())));
+    }
+    let today = local_date(now_us, zone).unwrap_or(asked.day);
+    if asked.day < today - CATCH_UP_DAYS {
+        return Err(Problem::no_date(&reader.report.name, date));
+    }
+    Ok(())
+}
+
+/// The columns of the group key.
+fn fields<'a>(catalog: &'a Catalog, metric: &'a Metric) -> Vec<&'a Field> {
+    let source = &catalog.sources[&metric.source];
+    metric.by.iter().filter_map(|name| source.field(name)).collect()
+}
+
+/// The joined columns of a key, from the rows that tables have now.
+async fn joined(version: &Version, tables: &[Joined], key: &[KeyPart]) -> Result<Vec<Scalar<'static>>, Problem> {
+    let mut columns = Vec::new();
+    for Joined { table, on, take, .. } in tables {
+        let reader = version.table(table)?;
+        let change = match key.get(*on).and_then(text) {
+            Some(text) => reader.row(&version.snapshots, &text).await?.change.map(|(change, _)| change),
+            None => None,
+        };
+        let row = change.as_ref().and_then(|change| Some((change.timestamp_us, change.row.as_ref()?)));
+        columns.extend(take.iter().map(|(name, _)| match row {
+            Some((changed_at_us, row)) => match reader.source.fields.iter().position(|field| field.name == *name) {
+                // The last field is the record's own timestamp, which is no value of the row.
+                Some(at) => row.get(at).map_or(Scalar::Timestamp(changed_at_us), |value| of_table(value.as_ref())),
+                None => Scalar::Null,
+            },
+            None => Scalar::Null,
+        }));
+    }
+    Ok(columns)
+}
+
+fn of_table(value: Option<&RowValue>) -> Scalar<'static> {
+    match value {
+        None => Scalar::Null,
+        Some(RowValue::Text(text)) => Scalar::String(text.to_string().into()),
+        Some(RowValue::Int(value)) => Scalar::Int((*value).into()),
+        Some(RowValue::Float(value)) => Scalar::Float(*value),
+        Some(RowValue::Bool(value)) => Scalar::Bool(*value),
+        Some(RowValue::Instant(us)) => Scalar::Timestamp(*us),
+    }
+}
+
+/// A column of the key as a table's key has it; `None` where it is absent.
+fn text(part: &KeyPart) -> Option<String> {
+    match part {
+        KeyPart::Value(KeyValue::Text(text)) => Some(text.clone()),
+        KeyPart::Value(KeyValue::Int(value)) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn scalar(part: &KeyPart) -> Scalar<'static> {
+    match part {
+        KeyPart::All | KeyPart::Missing => Scalar::Null,
+        KeyPart::Value(KeyValue::Text(text)) => Scalar::String(text.clone().into()),
+        KeyPart::Value(KeyValue::Int(value)) => Scalar::Int((*value).into()),
+        KeyPart::Value(KeyValue::Bool(value)) => Scalar::Bool(*value),
+        KeyPart::Value(KeyValue::Timestamp(us)) => Scalar::Timestamp(*us),
+    }
+}

@@ -1,0 +1,101 @@
+//! What all tasks of one table share.
+
+use std::sync::Arc;
+
+use platform::kafka::{KafkaError, Topics};
+use platform::settings::Speed;
+use platform::store::StoreError;
+use shared_logic::catalog::{DefinitionHash, Deployment, Source};
+use shared_logic::contracts::archive::Facts;
+use shared_logic::contracts::speed_view::Instance;
+use shared_logic::contracts::table::Note;
+use shared_logic::contracts::table_rows::{Basis, RowsKey};
+use shared_logic::log::PartitionId;
+use storage::{Followed, MaterialisedTable, TableRowsClient};
+use tokio::sync::{Mutex, OnceCell, watch};
+use uuid::Uuid;
+
+use crate::log::identity::LogIdentity;
+
+/// What all tasks of one table share.
+pub struct Shared {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The table, as what is read.
+    pub source: Source,
+    /// What decides what a change is, and what a row.
+    pub definition: DefinitionHash,
+    /// The speed layer's settings.
+    pub settings: Speed,
+    /// Whether the topic is compacted, asked once.
+    pub compacted: OnceCell<bool>,
+    /// Asks for the id of the topic (R7).
+    pub identity: LogIdentity,
+    /// Asks Kafka about topics.
+    pub topics: Topics,
+    /// Reads and changes rows.
+    pub rows: TableRowsClient,
+    /// The archive of the table's changes.
+    pub archive: Mutex<Followed<Facts>>,
+    /// The materialised table.
+    pub materialised: Mutex<Followed<Note>>,
+    /// The newest facts that were read, so that tasks see which incarnation of their partition goes on (R12).
+    pub facts: watch::Sender<Arc<Facts>>,
+}
+
+impl Shared {
+    /// The key of a partition's rows.
+    pub fn key(&self, id: &PartitionId) -> RowsKey {
+        RowsKey::new(&self.deployment, &self.source.name, id)
+    }
+
+    /// The archive's newest facts, told to all tasks of the table; none before the archiver's first commit.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub async fn newest_facts(&self) -> Result<Arc<Facts>, StoreError> {
+        let facts = self.archive.lock().await.newest().await?.and_then(|archive| archive.note().cloned());
+        let facts = facts.unwrap_or_default();
+        self.facts.send_replace(Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// The newest materialised table, if it was made by this definition, and nothing was erased since.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn materialised(&self, facts: &Facts) -> Result<Option<MaterialisedTable>, StoreError> {
+        let mut materialised = self.materialised.lock().await;
+        let newest = materialised.newest().await?;
+        let is_own = |table: &&MaterialisedTable| {
+            let is_whole = |note: &Note| facts.erased_since(note.archive_version).next().is_none();
+            table.note().is_some_and(|note| note.definition == self.definition && is_whole(note))
+        };
+        Ok(newest.filter(is_own).cloned())
+    }
+
+    /// What rows are made by, as the archive is.
+    pub fn basis(&self, facts: &Facts) -> Basis {
+        Basis { definition: self.definition.clone(), erasures: facts.erased_parts() }
+    }
+
+    /// R12: whether the archive has begun another incarnation of that partition.
+    pub fn goes_on_elsewhere(&self, id: &PartitionId) -> bool {
+        self.facts.borrow().current(id.topic(), id.partition).incarnation() > id.incarnation()
+    }
+
+    /// Whether records may vanish from the middle of the topic.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub async fn is_compacted(&self) -> Result<bool, KafkaError> {
+        let ask = || self.topics.is_compacted(&self.source.topic);
+        self.compacted.get_or_try_init(ask).await.copied()
+    }
+}
+
+/// An instance that no rows ever had.
+pub fn new_instance() -> Instance {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    Instance::new(high ^ low)
+}
