@@ -265,14 +265,9 @@ impl State {
         let window = warm::window(&shared.source);
         // What was late before is not known, so it must have passed.
         let sure_from = (!self.is_sure).then_some(known.at);
-        let whole_from: Vec<Option<i64>> = self
-            .pasts
-            .iter()
-            .zip(&known.begins.streams)
-            .map(|(past, begin)| {
-                let cut = past.whole_from(bounds.start, *begin, !self.is_warmed, window);
-                cut.max(sure_from).filter(|whole_from| past.from < *whole_from)
-            })
+        let pasts = self.pasts.iter().zip(&known.begins.streams);
+        let whole_from: Vec<Option<i64>> = pasts
+            .map(|(past, begin)| past.incomplete_until(bounds.start, *begin, !self.is_warmed, window, sure_from))
             .collect();
         let incomplete = shared.plan.streams().iter().zip(&whole_from).filter(|(_, whole_from)| whole_from.is_some());
         let incomplete: Vec<&str> = incomplete.map(|(stream, _)| stream.name.as_str()).collect();

@@ -37,6 +37,22 @@ impl Past {
     }
 }
 
+impl Past {
+    /// T8: [`Past::whole_from`], or `sure_from` if that is farther: before it, it is not known what was late. `None` if the past begins there
+    /// already.
+    pub fn incomplete_until(
+        &self,
+        start: i64,
+        begin: i64,
+        holds_state: bool,
+        window: i64,
+        sure_from: Option<i64>,
+    ) -> Option<i64> {
+        let whole_from = self.whole_from(start, begin, holds_state, window).max(sure_from);
+        whole_from.filter(|whole_from| self.from < *whole_from)
+    }
+}
+
 /// How many offsets before an event a copy of it is found.
 pub fn window(source: &Source) -> i64 {
     if source.event_id.is_empty() { 0 } else { i64::try_from(source.dedup_window).unwrap_or(i64::MAX) }
@@ -109,5 +125,19 @@ mod tests {
         assert_eq!(without_ids(101).whole_from(100, 0, false, 0), None);
         assert_eq!(without_ids(100).whole_from(100, 0, true, 0), None, "the state there comes from a snapshot");
         assert_eq!(past(105).whole_from(100, 0, true, WINDOW), Some(110), "and copies before it are not known");
+    }
+
+    #[test]
+    fn each_stream_is_incomplete_for_itself() {
+        // The lane goes on at 500, and the log begins at 100; the archive began at 0.
+        let until =
+            |from, begin, sure_from| Past::of(from, WINDOW, 0).incomplete_until(100, begin, false, WINDOW, sure_from);
+        assert_eq!(until(60, 0, None), Some(110), "the log no longer holds all of it");
+        assert_eq!(until(300, 0, None), None);
+        assert_eq!(until(200, 200, None), None, "sessions that were added there have no past before");
+        assert_eq!(until(100, 100, None), Some(110), "a first start may take copies of what the log has lost");
+        assert_eq!(until(300, 0, Some(500)), Some(500), "nobody knows what was late");
+        assert_eq!(until(500, 0, Some(500)), None, "a map does not need to know it");
+        assert_eq!(until(500, 500, None), None);
     }
 }
