@@ -116,8 +116,8 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The lane's cursor: the smallest position of its streams. Where all of them are new, whoever they replace had come as far as its
-    /// greatest: they were added there, and what lies before was theirs to write.
+    /// The lane's cursor: the smallest position of its streams. Where all of them are new, it is the greatest position of those that they
+    /// replace: they are added there, and what lies before was for the others to write.
     fn cursor(&self, streams: &[StreamPlan]) -> Option<&'a Published> {
         let declared = streams.iter().filter_map(|stream| self.published.get(stream.name.as_str()).copied());
         let least = declared.min_by_key(|published| published.position);

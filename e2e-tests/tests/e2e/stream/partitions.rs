@@ -34,7 +34,7 @@ fn streams_partitions_added() {
     });
 }
 
-/// Somebody adds partitions to the topic of a map that keys records anew. Its lanes learn of them and begin anew, so that marks reach the new
+/// An operator adds partitions to the topic of a map that keys records anew. Its lanes learn of them and begin anew, so that marks reach the new
 /// partitions: without these, nothing over them would ever close.
 #[test]
 fn streams_rekeyed_topic_grows() {
