@@ -1,6 +1,6 @@
 //! Named places where a test can make a process fail, pause or exit.
 //!
-//! A layer calls [`pass`] with the place's name, `stage::moment`; without the cargo feature `failpoints` that does nothing.
+//! A layer calls [`pass`] or [`fails`] with the place's name, `stage::moment`; without the cargo feature `failpoints` that does nothing.
 //! With it, the environment variable `FAILPOINTS` (`speed::after_apply=50%return(300)`) chooses what happens there.
 
 pub use fail::FailScenario;
@@ -22,4 +22,17 @@ pub fn pass(name: &str) {
     }
     #[cfg(not(feature = "failpoints"))]
     let _ = name;
+}
+
+/// Whether a step at a named place is to fail although nothing is wrong. With `FAILPOINTS=name=50%return`, every second pass on average
+/// does, and prints `failpoint name` to standard error.
+pub fn fails(name: &str) -> bool {
+    #[cfg(feature = "failpoints")]
+    if fail::eval(name, drop).is_some() {
+        eprintln!("failpoint {name}");
+        return true;
+    }
+    #[cfg(not(feature = "failpoints"))]
+    let _ = name;
+    false
 }

@@ -25,6 +25,7 @@ mod column;
 mod detect;
 pub(crate) mod encoding;
 mod front;
+mod horizon;
 mod json;
 mod keyed;
 mod lane;
@@ -43,6 +44,7 @@ mod snapshot;
 mod window;
 
 pub use front::{Fronts, Mark, Upstream};
+pub use horizon::Horizon;
 pub use lane::{Lane, LaneError, Limits, Progress, Tally};
 pub use lookup::{Found, Keys, LookedUp, LookupPlan, NotSeen, Seen, row_scalar};
 pub use output::{Decided, DecidedKind};

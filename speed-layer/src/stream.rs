@@ -7,18 +7,21 @@
 //!
 //! In the order of the flow:
 //!
-//! - [`open`]: asks how far the lane was published, and loads a snapshot or has the past read again ([`warm`]); the topics that it writes
-//!   get its partition, if that is new ([`topics`]);
+//! - [`open`]: asks how far the lane was published, from which follows where it goes on ([`open_at`]), and loads a snapshot or has the past read
+//!   again ([`warm`]); the topics that it writes get its partition, if that is new ([`topics`]);
 //! - `crate::read` reads and decodes, with a thread and a client of its own;
 //! - [`operate`]: has the operators of `shared_logic::stream` decide, in bounded steps;
 //! - [`publish`]: writes what is decided, and progress with it;
 //! - [`snapshot`]: keeps the state, to save time at the next start;
-//! - [`stopped`]: notes why a lane does not go on.
+//! - [`stopped`]: notes why a lane does not go on;
+//! - [`grown`]: watches for partitions that are added to topics.
 //!
 //! All lanes of a process share a [`memory`].
 
+pub mod grown;
 pub mod memory;
 pub mod open;
+pub mod open_at;
 pub mod operate;
 pub mod parcel;
 pub mod progress;
@@ -29,6 +32,7 @@ pub mod stopped;
 pub mod topics;
 pub mod warm;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
@@ -47,6 +51,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::grown::watch_partitions;
 use self::memory::Memory;
 use self::open::open_lane;
 use self::source::Shared;
@@ -86,6 +91,7 @@ pub async fn run(
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
+    let (publish_partitions, partitions) = watch::channel(BTreeMap::new());
     let speed =
         Speed { max_rows: settings.streams.max_rows, linger: settings.streams.linger, ..settings.speed.clone() };
     let lane = LaneShape { originals: plan.keeps_originals(), rekeyed: source.rekeyed };
@@ -105,6 +111,7 @@ pub async fn run(
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),
         topics: topics.clone(),
         ends,
+        partitions,
         archive: Mutex::new(storage.follow_archive(&source.name)),
         looked_into,
         source,
@@ -112,6 +119,8 @@ pub async fn run(
     let mut background = JoinSet::new();
     let assigned = membership.assigned();
     let topic = shared.source.topic.clone();
+    let names = may_grow(&shared);
+    background.spawn(watch_partitions(topics.clone(), names, ENDS_EVERY, publish_partitions, stop.clone()));
     background.spawn(watch_ends(topics, topic.clone(), assigned.clone(), ENDS_EVERY, publish_ends, stop.clone()));
     let lane = |partition, reader, stop| run_lane(Arc::clone(&shared), reader, partition, stop);
     let ended = follow(&topic, &mut threads, assigned, &stop, lane).await;
@@ -123,6 +132,15 @@ pub async fn run(
     });
     read.await.map_err(SourceError::NotLeft)??;
     Ok(ended?)
+}
+
+/// The topics of which lanes have to know if they gain partitions: each partition of a re-keyed one gets marks, and groups of events may need
+/// all of what is read to lie in one (T12).
+fn may_grow(shared: &Shared) -> Vec<String> {
+    let streams = shared.plan.streams();
+    let rekeyed = streams.iter().filter(|stream| stream.rekeys).map(|stream| stream.topic.clone());
+    let source = streams.iter().any(|stream| !stream.groups_meet).then(|| shared.source.topic.clone());
+    rekeyed.chain(source).collect()
 }
 
 /// The tables that the streams look into, with a connection to Redis of their own; `None` if they look into none.

@@ -23,10 +23,10 @@ use platform::settings;
 use platform::store::StoreError;
 use platform::task::blocking;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{Catalog, DefinitionHash, Source, StreamKind};
+use shared_logic::catalog::{Catalog, DefinitionHash, Source};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::reconciliation::Reconciliation;
-use shared_logic::contracts::stream::{CheckedLane, CheckedStreams};
+use shared_logic::contracts::stream::{Begins, CheckedLane, CheckedStreams, ProgressNoted};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::stream::{Fronts, Lane};
 use storage::{Archive, Schemas, Snapshot, Storage};
@@ -83,21 +83,23 @@ impl Checker<'_> {
         let mut known = archive.checked_streams(version).await?.unwrap_or_default();
         let held = Held::open(archive, source, &self.schemas(&source.name)).await?;
         let memory = self.reconcile.memory.as_usize();
-        let replay = Replay::new(&held, self.catalog, self.streams, memory / 4);
+        let mut replay = Replay::new(&held, self.catalog, self.streams, memory / 4);
+        replay.set_begins(begins(&held, &replay, asked));
         let lanes = self.lanes(&held, &replay, asked, &known);
         let spans: Vec<LaneSpan> = lanes.iter().map(|lane| lane.span.clone()).collect();
         if spans.iter().all(|span| span.from >= span.to) {
             return Ok(about.nothing());
         }
         let looking = self.looking(&replay, &spans, &passed, &known).await?;
-        let sides = self.sides(&replay, &spans, passed, &known).await?;
+        let mut sides = self.sides(&replay, &spans, passed, &known).await?;
+        leave_out(&lanes, &mut sides);
         let mut rounds = Rounds::new(&replay, spans, sides, memory / 2);
         if !replay.plan.lookups().is_empty() {
             let otherwise = Otherwise::Nothing;
             let of = LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory / 8).await;
             rounds.looks_up(of)?;
         }
-        rounds.sees_keys = self.catalog.streams_of(&source.name).any(|of| !matches!(of.kind, StreamKind::Map(_)));
+        rounds.sees_keys = true;
         let ended = self.run(&replay, &mut rounds, stop).await?;
         note(&mut known, &lanes, &rounds, &replay, &ended);
         known.at_us = platform::clock::now_us();
@@ -249,6 +251,26 @@ impl Checker<'_> {
     }
 }
 
+/// T8: where the past of the streams begins in each partition of the source, as lanes have noted it.
+fn begins(held: &Held, replay: &Replay<'_>, asked: &Asked) -> BTreeMap<PartitionId, Begins> {
+    let (facts, streams) = (held.archive.facts(), replay.plan.streams());
+    let of_partition = |(partition, noted): (&i32, &ProgressNoted)| {
+        let id = facts.current(&asked.log, *partition);
+        let begins = noted.begins(streams, &id.log, held.begin(&id));
+        (id, begins)
+    };
+    asked.noted.iter().map(of_partition).collect()
+}
+
+/// Leaves out of lanes what streams have decided from an incomplete past (T8).
+fn leave_out(lanes: &[Planned], sides: &mut [StreamSide]) {
+    for (lane, planned) in lanes.iter().enumerate() {
+        for (side, _) in sides.iter_mut().zip(&planned.left_out).filter(|(_, left_out)| **left_out) {
+            side.incomplete.insert(lane);
+        }
+    }
+}
+
 /// Which partition of a stream's topic is not archived up to its end.
 fn first_behind(stream: &str, ends: &Offsets, archive: &Facts) -> Option<String> {
     ends.iter().find_map(|(id, end)| {
@@ -307,15 +329,16 @@ fn note(
     for (at, planned) in lanes.iter().enumerate() {
         let span = &rounds.lanes[at];
         let reached = match (span.left_out, ended.get(&at)) {
-            (None, Some(fronts)) => Some((rounds.reached(at), fronts.clone(), false)),
+            (None, Some(fronts)) => Some((rounds.reached(at), fronts.clone())),
             (Some(why), _) => {
                 info!(id = %span.id, from = span.from, to = span.to, why, "outputs are not compared");
-                planned.otherwise.clone().map(|(offset, fronts)| (offset, fronts, planned.incomplete))
+                planned.otherwise.clone()
             }
             (None, None) => None,
         };
-        if let Some((offset, fronts, incomplete)) = reached {
+        if let Some((offset, fronts)) = reached {
             let (log, partition, streams) = (span.id.log.clone(), span.id.partition, planned.streams.clone());
+            let incomplete = planned.incomplete.clone();
             known.set_lane(CheckedLane { log, partition, offset, fronts, streams, incomplete });
         }
     }

@@ -7,10 +7,12 @@ use platform::settings::Streams;
 use platform::task::blocking;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
-use shared_logic::contracts::stream::Definitions;
+use shared_logic::contracts::stream::{Begins, Definitions};
 use shared_logic::drift::Incomparable;
 use shared_logic::log::{OffsetRange, PartitionId};
-use shared_logic::stream::{Decided, Fronts, Lane, LaneError, LanePlan, Limits, Progress, Records, SnapshotError};
+use shared_logic::stream::{
+    Decided, Fronts, Horizon, Lane, LaneError, LanePlan, Limits, Progress, Records, SnapshotError,
+};
 use shared_logic::time::day_of;
 use tracing::warn;
 
@@ -66,6 +68,8 @@ pub(super) struct Replay<'a> {
     settings: &'a Streams,
     /// How many bytes of records are in memory.
     memory: usize,
+    /// T8: by partition, where the past of the streams begins, if that is not where the archive does.
+    begins: BTreeMap<PartitionId, Begins>,
     /// By partition, the names of the pieces that a lane began with.
     loaded: Mutex<BTreeMap<PartitionId, BTreeSet<String>>>,
 }
@@ -84,8 +88,20 @@ impl<'a> Replay<'a> {
         let plan = Arc::new(LanePlan::new(catalog, &held.source));
         let definitions = plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone()));
         let generation = catalog.deployment.version.as_str();
-        let (definitions, loaded) = (definitions.collect(), Mutex::default());
-        Replay { held, definitions, plan, generation, settings, memory, loaded }
+        let (definitions, begins, loaded) = (definitions.collect(), BTreeMap::new(), Mutex::default());
+        Replay { held, definitions, plan, generation, settings, memory, begins, loaded }
+    }
+
+    /// T8: says where the past of the streams begins in some partitions. In all others it begins with the archive.
+    pub(super) fn set_begins(&mut self, begins: BTreeMap<PartitionId, Begins>) {
+        self.begins = begins;
+    }
+
+    fn begins(&self, id: &PartitionId) -> Begins {
+        self.begins.get(id).cloned().unwrap_or_else(|| {
+            let lane = self.held.begin(id);
+            Begins { lane, streams: vec![lane; self.plan.streams().len()] }
+        })
     }
 
     /// A lane at an offset where the fronts were these: by a snapshot, or else by the past that matters.
@@ -103,8 +119,8 @@ impl<'a> Replay<'a> {
         let (from, need_us) = self.needed(id, at, fronts).await?;
         self.whole(id, from, at, need_us)?;
         let mut lane = self.empty(id, from);
-        // Before where the archive begins nothing was seen.
-        if from > self.held.begin(id) && !lane.begin_warming(fronts) {
+        // Where lanes began nothing was seen before.
+        if from > self.begins(id).lane && !lane.begin_warming(fronts) {
             return Err(ReplayError::Unsure);
         }
         let lane = self.filled(lane, id, from).await?;
@@ -188,7 +204,8 @@ impl<'a> Replay<'a> {
         let loaded =
             Lane::load(plan, id.clone(), self.generation, cursor, &snapshot.fronts, &snapshot.pieces, self.limits());
         match loaded {
-            Ok(lane) => {
+            Ok(mut lane) => {
+                lane.set_begins(&self.begins(id).streams);
                 let names = snapshot.pieces.into_iter().map(|piece| piece.name).collect();
                 self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), names);
                 let lane = self.filled(lane, id, cursor).await?;
@@ -203,17 +220,23 @@ impl<'a> Replay<'a> {
 
     /// T8: where the past begins that matters at an offset where the fronts are these, and the first event time that does.
     async fn needed(&self, id: &PartitionId, at: i64, fronts: &Fronts) -> Result<(i64, i64), RowsError> {
-        let begin = self.held.begin(id);
-        match self.plan.horizon_us(fronts) {
-            None => Ok((begin.min(at), i64::MIN)),
-            Some(i64::MAX) => Ok((at, i64::MAX)),
+        let (begins, horizons) = (self.begins(id), self.plan.horizons(fronts));
+        let of_all = horizons.iter().zip(&begins.streams).filter(|(horizon, _)| **horizon == Horizon::All);
+        let all_from = of_all.map(|(_, begin)| *begin).min();
+        let of_some =
+            horizons.iter().filter_map(|horizon| if let Horizon::Since(us) = horizon { Some(*us) } else { None });
+        let since_us = of_some.min();
+        let from = match since_us {
+            None => at,
             Some(need_us) => {
                 let record_us = need_us.saturating_sub(self.held.source.max_ahead_us);
-                let range = OffsetRange { id: id.clone(), from: begin.min(at), to: at };
+                let range = OffsetRange { id: id.clone(), from: begins.lane.min(at), to: at };
                 let moment = Moment { record_us, event_us: need_us };
-                Ok((self.held.first_since(&range, moment, Some(day_of(record_us))).await?, need_us))
+                self.held.first_since(&range, moment, Some(day_of(record_us))).await?
             }
-        }
+        };
+        let need_us = if all_from.is_some() { i64::MIN } else { since_us.unwrap_or(i64::MAX) };
+        Ok((all_from.map_or(from, |all_from| all_from.min(from)), need_us))
     }
 
     fn whole(&self, id: &PartitionId, from: i64, at: i64, need_us: i64) -> Result<(), ReplayError> {
@@ -222,7 +245,9 @@ impl<'a> Replay<'a> {
     }
 
     fn empty(&self, id: &PartitionId, at: i64) -> Lane {
-        Lane::new(Arc::clone(&self.plan), id.clone(), self.generation, at, self.limits())
+        let mut lane = Lane::new(Arc::clone(&self.plan), id.clone(), self.generation, at, self.limits());
+        lane.set_begins(&self.begins(id).streams);
+        lane
     }
 
     /// Refills the deduplication window of a lane at its cursor.

@@ -5,13 +5,13 @@
 //! in their order. So of each partition of its topic, the archive is looked at once, up to the first output of a later round. Where a map
 //! re-keys, outputs of many lanes lie in each partition, and some are looked at again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use platform::telemetry::error_text;
-use polars::prelude::DataType;
+use polars::prelude::{Column, DataType, PolarsResult};
 use shared_logic::log::{OffsetRange, PartitionId};
-use shared_logic::stream::{Decided, DecidedKind, Fronts, Lane, Records};
+use shared_logic::stream::{Decided, DecidedKind, Fronts, Lane, Records, StreamPlan};
 use shared_logic::stream_check::{Comparison, Found, Place, SplitKeys, content_hash};
 use shared_logic::time::DAY_US;
 use tracing::warn;
@@ -67,7 +67,7 @@ pub(super) struct StreamSide {
     pub(super) outputs: u64,
     /// How many events were late.
     pub(super) late: u64,
-    /// The lanes of which nothing is compared, as outputs say that their past is incomplete.
+    /// The lanes of which nothing is compared, as progress or outputs say that their past is incomplete.
     pub(super) incomplete: BTreeSet<usize>,
 }
 
@@ -90,9 +90,10 @@ pub(super) struct Rounds<'a> {
     replay: &'a Replay<'a>,
     pub(super) lanes: Vec<LaneSpan>,
     pub(super) streams: Vec<StreamSide>,
-    /// T12: whether it is noted in which partitions keys lie, and what is known of that.
+    /// T12: whether it is noted in which partitions keys lie.
     pub(super) sees_keys: bool,
-    pub(super) split_keys: SplitKeys,
+    /// By the columns that streams group by, where their keys lie.
+    split_keys: BTreeMap<Vec<String>, SplitKeys>,
     /// By lane, up to where outputs were decided, and up to where they were compared as well.
     reached: Vec<i64>,
     met: Vec<i64>,
@@ -153,6 +154,14 @@ impl LaneSpan {
     }
 }
 
+/// Where the keys lie that streams group by: nowhere yet.
+fn split_keys(streams: &[StreamPlan]) -> BTreeMap<Vec<String>, SplitKeys> {
+    let grouped_by: BTreeSet<&Vec<String>> =
+        streams.iter().map(|stream| &stream.grouped_by).filter(|by| !by.is_empty()).collect();
+    let share = grouped_by.len();
+    grouped_by.into_iter().map(|by| (by.clone(), SplitKeys::sharing(share))).collect()
+}
+
 impl<'a> Rounds<'a> {
     /// Nothing is decided yet. `memory` is what outputs that wait may take, in bytes. The streams are those of the lanes' plan, in its
     /// order.
@@ -171,7 +180,7 @@ impl<'a> Rounds<'a> {
             met: lanes.iter().map(|lane| lane.from).collect(),
             lanes,
             streams,
-            split_keys: SplitKeys::default(),
+            split_keys: split_keys(replay.plan.streams()),
             sees_keys: false,
             at: 0,
             running: None,
@@ -179,6 +188,11 @@ impl<'a> Rounds<'a> {
             waiting_max: (memory / WAITING_BYTES).max(1),
             rows_read: 0,
         }
+    }
+
+    /// T12: the keys of a stream that lie in several partitions; `None` if it groups by nothing.
+    pub(super) fn split_keys(&self, stream: usize) -> Option<&SplitKeys> {
+        self.split_keys.get(&self.replay.plan.streams()[stream].grouped_by)
     }
 
     /// B4: has what the streams look up found again. Where that is not possible, no lane can be run.
@@ -350,17 +364,21 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// T12: notes in which partitions the keys lie by which the source's records are to be divided.
+    /// T12: notes in which partitions the keys of the streams lie. That a column has no value is a key, too.
     fn see_keys(&mut self, records: &Records) {
-        let source = &self.replay.held.source;
-        let Some(key) = source.key.as_deref().filter(|_| self.sees_keys && self.lanes.len() > 1) else { return };
+        if !self.sees_keys || self.lanes.len() < 2 {
+            return;
+        }
         let id = &self.lanes[self.at].id;
-        let texts = records.events.column(key).and_then(|column| column.cast(&DataType::String));
-        let Ok(texts) = texts else { return };
-        let Ok(texts) = texts.str() else { return };
-        for (text, offset) in texts.iter().zip(&records.offsets) {
-            if let Some(text) = text {
-                self.split_keys.see(text.as_bytes(), id, *offset);
+        for (by, split_keys) in &mut self.split_keys {
+            let as_text = |name: &String| records.events.column(name)?.cast(&DataType::String);
+            let Ok(columns) = by.iter().map(as_text).collect::<PolarsResult<Vec<Column>>>() else { continue };
+            let Ok(columns) = columns.iter().map(|column| column.str()).collect::<PolarsResult<Vec<_>>>() else {
+                continue;
+            };
+            for (row, offset) in records.offsets.iter().enumerate() {
+                let key: Vec<Option<&str>> = columns.iter().map(|column| column.get(row)).collect();
+                split_keys.see(&key, id, *offset);
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct SetLane {
     pub id: PartitionId,
     /// By stream, the first position that is not published.
     pub positions: BTreeMap<String, OutputPosition>,
+    /// Where the archive begins the partition. The past of streams that remember everything may reach back so far.
+    pub begin: i64,
     /// Whether the progress topic says so already.
     pub is_known: bool,
 }
@@ -159,16 +161,18 @@ impl Setting<'_> {
         }
         let mut lanes = Vec::with_capacity(ids.len());
         for (lane, id) in ids.into_iter().enumerate() {
+            let begin = facts.partition(&id).map(|known| known.begin);
             let known = self.asked.noted.get(&id.partition);
             let published = known.into_iter().flat_map(|known| &known.published);
             let published = published.filter(|(_, published)| published.log == id.log);
             let published: BTreeMap<String, OutputPosition> =
                 published.map(|(stream, published)| (stream.clone(), published.position)).collect();
             if !published.is_empty() {
-                lanes.push((SetLane { id, positions: published, is_known: true }, Fronts::default()));
+                let begin = begin.unwrap_or_default();
+                lanes.push((SetLane { id, positions: published, begin, is_known: true }, Fronts::default()));
                 continue;
             }
-            let Some(begin) = facts.partition(&id).map(|known| known.begin) else { continue };
+            let Some(begin) = begin else { continue };
             let checked = checked.lane(&id);
             let least = checked.map_or(begin, |checked| checked.offset);
             let (at, positions) = positions(&newest, lane, least);
@@ -178,7 +182,7 @@ impl Setting<'_> {
                 return Err(SetPublishedError::Behind { behind });
             }
             let fronts = replay.fronts_at(&id, at, checked.map(|checked| (checked.offset, &checked.fronts))).await?;
-            lanes.push((SetLane { id, positions, is_known: false }, fronts));
+            lanes.push((SetLane { id, positions, begin, is_known: false }, fronts));
         }
         Ok(lanes)
     }
@@ -325,8 +329,9 @@ fn records(
             incomplete: false,
             full: None,
         };
-        let offset = position.offset;
-        let changed = Changed { log: id.log.clone(), offset, from: None, to: definition, fronts: fronts.clone() };
+        let (offset, log, fronts) = (position.offset, id.log.clone(), fronts.clone());
+        let (to, past_from) = (Some(definition), Some(lane.begin));
+        let changed = Changed { log, offset, from: None, to, fronts, part: false, past_from };
         let change = ProgressKey::Change { stream: stream.clone(), log: id.log.clone(), offset };
         records.push(record(&change, changed.to_bytes()));
         records.push(record(&ProgressKey::Stream(stream.clone()), published.to_bytes()));
@@ -382,7 +387,7 @@ mod tests {
     fn what_is_written_is_what_a_lane_and_a_check_read() {
         let id = PartitionId::new("log", 1);
         let positions = BTreeMap::from([("a".to_owned(), at(40, 3)), ("gone".to_owned(), at(40, 0))]);
-        let lane = SetLane { id, positions, is_known: false };
+        let lane = SetLane { id, positions, begin: 7, is_known: false };
         let definition: DefinitionHash = "0123456789abcdef".parse().expect("a hash");
         let written = records(&lane, &Fronts::at(5), "progress", |stream| (stream == "a").then(|| definition.clone()));
         let mut noted = ProgressNoted::default();
@@ -390,7 +395,9 @@ mod tests {
         assert!(written.iter().all(|record| record.partition == Some(1) && &*record.topic == "progress"));
         let published = &noted.published["a"];
         assert_eq!((published.position, &published.fronts), (at(40, 3), &Fronts::at(5)));
-        assert_eq!(noted.changes_of("a", "log").map(|(offset, _)| offset).collect::<Vec<_>>(), [40]);
+        let changes: Vec<(i64, &Changed)> = noted.changes_of("a", "log").collect();
+        let [(40, changed)] = changes[..] else { panic!("{changes:?}") };
+        assert_eq!((changed.first_whole(), changed.past_from), (40, Some(7)));
         assert_eq!(noted.published.len(), 1, "no definition is known of the other");
     }
 }

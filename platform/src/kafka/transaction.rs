@@ -173,6 +173,11 @@ impl TransactionalProducer {
                 Err(TransactionError::Refused { topic, reason: code.to_string() })
             }
             (_, Err(error)) => Err(failed("commit a transaction", &error)),
+            (_, Ok(())) if failpoints::fails("streams::commit_reply_lost") => Err(TransactionError::Failed {
+                operation: "commit a transaction",
+                id: self.id.clone(),
+                reason: "the reply was lost".to_owned(),
+            }),
             (_, Ok(())) => Ok(()),
         }
     }

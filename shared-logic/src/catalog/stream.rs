@@ -1,6 +1,6 @@
 //! `[streams.…]`: topics that Braid writes, each derived from a source or another stream by an operator.
 
-use super::{Derived, Measure};
+use super::{Derived, Measure, Source};
 use crate::expression::Expression;
 
 pub use crate::expression::{Look, LookKind};
@@ -166,6 +166,22 @@ impl Stream {
     /// Whether it keys records anew, so that they leave the partition that they were read from.
     pub fn rekeys(&self) -> bool {
         matches!(&self.kind, StreamKind::Map(Map { key: Some(_), .. }))
+    }
+
+    /// The columns whose values have a state each; none of a map.
+    pub fn grouped_by(&self) -> &[String] {
+        match &self.kind {
+            StreamKind::Map(_) => &[],
+            StreamKind::Window(window) => &window.by,
+            StreamKind::Session(session) => &session.by,
+            StreamKind::Detect(detect) => std::slice::from_ref(&detect.key),
+        }
+    }
+
+    /// T12: whether the events of a group lie in one partition of that source, which it reads, however many the topic has.
+    pub fn groups_meet(&self, source: &Source) -> bool {
+        let columns = self.grouped_by();
+        columns.is_empty() || columns.iter().any(|column| source.key.as_ref() == Some(column))
     }
 
     /// Whether it has a side output: for events that can be too late for it, which is so for all but maps, or that lack a row which

@@ -16,7 +16,7 @@ pub use check::{CHECKED, CheckedLane, CheckedStreams, checked_path};
 pub use headers::{
     HeaderNames, late_headers, mark_headers, mark_of, no_row_headers, output_headers, stream_of, upstream_of,
 };
-pub use progress::{Changed, Checked, ProgressKey, ProgressNoted, Published, progress_topic, transactional_id};
+pub use progress::{Begins, Changed, Checked, ProgressKey, ProgressNoted, Published, progress_topic, transactional_id};
 pub use snapshot::{
     Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path, spared_path,
 };

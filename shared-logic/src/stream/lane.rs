@@ -16,8 +16,9 @@ use polars::prelude::PolarsError;
 use super::budget::Budget;
 use super::operator::Operator;
 use super::output::{Decided, Outputs};
+use super::plan::Compiled;
 use super::rows::Rows;
-use super::{Fronts, LanePlan, OutputPosition, Records};
+use super::{Fronts, Horizon, LanePlan, OutputPosition, Records};
 use crate::dedup::{RecentIdentities, Sighting};
 use crate::log::PartitionId;
 
@@ -42,7 +43,6 @@ pub struct Lane {
     /// The offset behind all that was given.
     given_to: i64,
     inside: Option<Inside>,
-    incomplete: bool,
 }
 
 /// A stream in one partition.
@@ -53,6 +53,10 @@ struct StreamState {
     /// What the ids of its outputs begin with: `<stream>/<generation>/<log>/<partition>/`.
     id_prefix: String,
     late: u64,
+    /// The first event that it takes.
+    begin: i64,
+    /// T8: whether its past is incomplete.
+    incomplete: bool,
 }
 
 /// An offset whose record has moved the front, so that something may be due.
@@ -141,6 +145,8 @@ impl Lane {
             next: OutputPosition::before(at),
             id_prefix: format!("{}/{generation}/{id}/", plan.streams()[stream].name),
             late: 0,
+            begin: i64::MIN,
+            incomplete: false,
         };
         Lane {
             streams: (0..plan.compiled.len()).map(stream).collect(),
@@ -154,7 +160,6 @@ impl Lane {
             mark: 0,
             given_to: at,
             inside: None,
-            incomplete: false,
         }
     }
 
@@ -260,8 +265,8 @@ impl Lane {
         }
         let (front_us, before) = (self.fronts.front_us(), out.len());
         for (at, (stream, plan)) in self.streams.iter_mut().zip(&self.plan.compiled).enumerate() {
-            if rows.holds(plan.condition, row) {
-                let mut outputs = outputs(out, at, offset, &mut stream.next, &stream.id_prefix, self.incomplete);
+            if offset >= stream.begin && rows.holds(plan.condition, row) {
+                let mut outputs = outputs(out, at, offset, &mut stream.next, &stream.id_prefix, stream.incomplete);
                 let watermark_us = plan.watermark_us(front_us);
                 let is_late = stream.operator.event(rows, row, watermark_us, budget, &mut outputs);
                 stream.late += u64::from(is_late);
@@ -288,8 +293,8 @@ impl Lane {
     fn close(&mut self, mut inside: Inside, budget: &mut Budget, out: &mut Vec<Decided>) {
         while let Some((stream, plan)) = self.streams.get_mut(inside.stream).zip(self.plan.compiled.get(inside.stream))
         {
-            let StreamState { operator, next, id_prefix, .. } = stream;
-            let mut outputs = outputs(out, inside.stream, inside.offset, next, id_prefix, self.incomplete);
+            let StreamState { operator, next, id_prefix, incomplete, .. } = stream;
+            let mut outputs = outputs(out, inside.stream, inside.offset, next, id_prefix, *incomplete);
             if !operator.close(plan.watermark_us(inside.front_us), budget, &mut outputs) {
                 self.inside = Some(inside);
                 return;
@@ -342,14 +347,33 @@ impl Lane {
         }
     }
 
-    /// T8: says whether what is decided from now on is decided from an incomplete past. Outputs are marked so.
-    pub fn set_incomplete(&mut self, incomplete: bool) {
-        self.incomplete = incomplete;
+    /// T8: says where the past of each stream begins. One that remembers everything takes no event before, and forgets what it remembers
+    /// if it is not there yet: so its state follows from where it began, and not from where the lane began to read. For use before
+    /// anything is given.
+    pub fn set_begins(&mut self, begins: &[i64]) {
+        let plans = self.plan.streams().iter().zip(&self.plan.compiled);
+        for ((state, (stream, compiled)), begin) in self.streams.iter_mut().zip(plans).zip(begins) {
+            if stream.remembers_all {
+                state.begin = *begin;
+                if *begin >= self.cursor {
+                    state.operator = Operator::new(&compiled.operator);
+                }
+            }
+        }
     }
 
-    /// See [`LanePlan::horizon_us`].
-    pub fn horizon_us(&self, fronts: &Fronts) -> Option<i64> {
-        self.plan.horizon_us(fronts)
+    /// T8: says whether what a stream decides from now on is decided from an incomplete past. Its outputs are marked so.
+    pub fn set_incomplete(&mut self, stream: usize, incomplete: bool) {
+        self.streams[stream].incomplete = incomplete;
+    }
+
+    /// T8, *need*: how far back events matter to each stream, by what it remembers at the cursor. That is no farther than
+    /// [`LanePlan::horizons`] says.
+    pub fn horizons(&self) -> Vec<Horizon> {
+        let horizon = |(state, plan): (&StreamState, &Compiled)| {
+            plan.horizon(&self.fronts, |watermark_us| state.operator.horizon(watermark_us))
+        };
+        self.streams.iter().zip(&self.plan.compiled).map(horizon).collect()
     }
 
     /// The memory of each stream's state in bytes, estimated.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Horizon;
 use super::budget::Budget;
 use super::detect::{DetectPlan, Detector};
 use super::map::MapPlan;
@@ -90,6 +91,17 @@ impl Operator {
         };
     }
 
+    /// T8: how far back events matter to what it remembers and to what comes, at a watermark. Sessions that may last for ever say so by
+    /// those that are open.
+    pub(super) fn horizon(&self, watermark_us: i64) -> Horizon {
+        match self {
+            Operator::Map(_) => Horizon::Nothing,
+            Operator::Window(plan, _) => Horizon::Since(plan.horizon_us(watermark_us)),
+            Operator::Session(plan, sessions) => Horizon::Since(sessions.horizon_us(plan, watermark_us)),
+            Operator::Detect(plan, _) => Horizon::Since(plan.horizon_us(watermark_us)),
+        }
+    }
+
     /// The memory of its state in bytes, estimated.
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -117,13 +129,13 @@ impl Operator {
 }
 
 impl OperatorPlan {
-    /// T8, *need*: the earliest event time that state can hold where the watermark is that; `None`: any.
-    pub(super) fn horizon_us(&self, watermark_us: i64) -> Option<i64> {
+    /// T8, *need*: how far back events may matter to what it remembers at a watermark.
+    pub(super) fn horizon(&self, watermark_us: i64) -> Horizon {
         match self {
-            OperatorPlan::Map(_) => Some(i64::MAX),
-            OperatorPlan::Window(plan) => Some(plan.horizon_us(watermark_us)),
-            OperatorPlan::Session(plan) => plan.horizon_us(watermark_us),
-            OperatorPlan::Detect(plan) => Some(plan.horizon_us(watermark_us)),
+            OperatorPlan::Map(_) => Horizon::Nothing,
+            OperatorPlan::Window(plan) => Horizon::Since(plan.horizon_us(watermark_us)),
+            OperatorPlan::Session(plan) => plan.horizon_us(watermark_us).map_or(Horizon::All, Horizon::Since),
+            OperatorPlan::Detect(plan) => Horizon::Since(plan.horizon_us(watermark_us)),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Fronts;
 use super::detect::DetectPlan;
 use super::lookup::LookupPlan;
 use super::map::MapPlan;
@@ -10,6 +9,7 @@ use super::operator::OperatorPlan;
 use super::rows::RowPlan;
 use super::session::SessionPlan;
 use super::window::WindowPlan;
+use super::{Fronts, Horizon};
 use crate::catalog::{Catalog, DefinitionHash, Source, StreamKind};
 use crate::schema::FieldType;
 
@@ -42,6 +42,12 @@ pub struct StreamPlan {
     pub has_side_output: bool,
     /// Whether its outputs are partitioned by their keys, instead of by the lane's partition.
     pub rekeys: bool,
+    /// T8: whether it remembers whatever has happened since it began: sessions without `longest`.
+    pub remembers_all: bool,
+    /// The columns whose values have a state each; none of a map.
+    pub grouped_by: Vec<String>,
+    /// T12: whether the events of a group lie in one partition, however many the topic has.
+    pub groups_meet: bool,
 }
 
 /// A stream, compiled.
@@ -86,6 +92,9 @@ impl LanePlan {
                 late_topic: stream.late_topic(),
                 has_side_output: stream.has_side_output(),
                 rekeys: stream.rekeys(),
+                remembers_all: matches!(&stream.kind, StreamKind::Session(session) if session.longest_us.is_none()),
+                grouped_by: stream.grouped_by().to_vec(),
+                groups_meet: stream.groups_meet(source),
             });
         }
         let mut columns = rows.fields();
@@ -116,16 +125,10 @@ impl LanePlan {
         self.compiled.iter().any(|stream| stream.operator.keeps_originals())
     }
 
-    /// T8, *need*: the earliest event time that state at these fronts can hold, in microseconds; `None`: any. `i64::MAX` where no
-    /// stream remembers anything.
-    pub fn horizon_us(&self, fronts: &Fronts) -> Option<i64> {
-        let front_us = fronts.front_us();
-        let need = |stream: &Compiled| match stream.operator {
-            OperatorPlan::Map(_) => Some(i64::MAX),
-            // Before the first front nothing is late, and nothing closes.
-            _ => stream.operator.horizon_us(stream.watermark_us(Some(front_us?))),
-        };
-        self.compiled.iter().map(need).try_fold(i64::MAX, |least, need| Some(least.min(need?)))
+    /// T8, *need*: how far back each stream may remember where the fronts are these.
+    pub fn horizons(&self, fronts: &Fronts) -> Vec<Horizon> {
+        let horizon = |stream: &Compiled| stream.horizon(fronts, |watermark_us| stream.operator.horizon(watermark_us));
+        self.compiled.iter().map(horizon).collect()
     }
 }
 
@@ -134,9 +137,66 @@ impl Compiled {
     pub(super) fn watermark_us(&self, front_us: Option<i64>) -> i64 {
         front_us.map_or(i64::MIN, |front_us| front_us.saturating_sub(self.lateness_us))
     }
+
+    /// How far back it remembers where the fronts are these: before the first front nothing is late, and nothing closes.
+    pub(super) fn horizon(&self, fronts: &Fronts, at: impl FnOnce(i64) -> Horizon) -> Horizon {
+        match (&self.operator, fronts.front_us()) {
+            (OperatorPlan::Map(_), _) => Horizon::Nothing,
+            (_, None) => Horizon::All,
+            (_, front_us) => at(self.watermark_us(front_us)),
+        }
+    }
 }
 
 /// Columns to group by, with their types.
 fn typed(source: &Source, by: &[String]) -> Vec<(String, FieldType)> {
     by.iter().filter_map(|name| source.field(name)).map(|field| (field.name.clone(), field.kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CATALOG: &str = r#"
+[sources.s]
+partitions = 1
+event_time = "at"
+key = "user"
+[sources.s.fields]
+at = "timestamp"
+user = "string"
+country = "string"
+[streams.a_by_user]
+from = "s"
+by = ["country", "user"]
+session = "5m"
+[streams.a_by_user.measures]
+n = "count()"
+[streams.b_by_country]
+from = "s"
+by = ["country"]
+window = "5m"
+[streams.b_by_country.measures]
+n = "count()"
+[streams.c_alerts]
+from = "s"
+key = "country"
+history = "1h"
+[streams.c_alerts.detect]
+often = "history_count() > 3"
+[streams.d_map]
+from = "s"
+"#;
+
+    /// The catalog says how many partitions a topic gets when it is created. A lane knows how many it has.
+    #[test]
+    fn a_plan_says_which_streams_need_a_topic_of_one_partition() {
+        let catalog = Catalog::parse(CATALOG).expect("with one partition it is as it should be");
+        let plan = LanePlan::new(&catalog, catalog.source("s").expect("declared"));
+        let of = |stream: &StreamPlan| (stream.grouped_by.join(" "), stream.groups_meet, stream.remembers_all);
+        let each =
+            [("country user", true, true), ("country", false, false), ("country", false, false), ("", true, false)];
+        let each = each.map(|(by, meets, remembers_all)| (by.to_owned(), meets, remembers_all));
+        assert_eq!(plan.streams().iter().map(of).collect::<Vec<_>>(), each);
+    }
 }

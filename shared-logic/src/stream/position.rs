@@ -19,6 +19,11 @@ impl OutputPosition {
         OutputPosition { offset, n: 0 }
     }
 
+    /// Behind everything that the record at that offset can cause.
+    pub fn behind(offset: i64) -> OutputPosition {
+        OutputPosition { offset, n: u32::MAX }
+    }
+
     /// The position behind this one.
     pub fn next(self) -> OutputPosition {
         OutputPosition { n: self.n + 1, ..self }

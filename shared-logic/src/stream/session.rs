@@ -282,6 +282,13 @@ impl Sessions {
         }
     }
 
+    /// T8: the earliest event that can have been in a session that is open, or can be in one that an event to come opens.
+    pub(super) fn horizon_us(&self, plan: &SessionPlan, watermark_us: i64) -> i64 {
+        let to_come = watermark_us.saturating_sub(plan.gap_us);
+        let first_us = self.due.iter().map(|(_, first_us, _)| *first_us).min();
+        first_us.map_or(to_come, |first_us| first_us.min(to_come)).saturating_sub(plan.gap_us)
+    }
+
     /// How many sessions are open.
     pub(super) fn open(&self) -> usize {
         self.open.len()

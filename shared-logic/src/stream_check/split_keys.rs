@@ -22,18 +22,27 @@ pub struct SplitKeys {
     count: u64,
     /// The partition and the offset of a record.
     found: Option<(PartitionId, i64)>,
-}
-
-impl Default for SplitKeys {
-    fn default() -> SplitKeys {
-        SplitKeys { seen: HashMap::new(), keys_max: KEYS_MAX, bits: 0, count: 0, found: None }
-    }
+    /// The key at hand.
+    bytes: Vec<u8>,
 }
 
 impl SplitKeys {
-    /// Notes that an event of that key lies in that partition, at that offset.
-    pub fn see(&mut self, key: &[u8], id: &PartitionId, offset: i64) {
-        let (hash, partition) = (xxh3_64(key), id.partition);
+    /// One of so many that share the memory.
+    pub fn sharing(among: usize) -> SplitKeys {
+        let keys_max = (KEYS_MAX / among.max(1)).max(1);
+        SplitKeys { seen: HashMap::new(), keys_max, bits: 0, count: 0, found: None, bytes: Vec::new() }
+    }
+
+    /// Notes that an event of that key lies in that partition, at that offset. `key` are the values of some columns; one that is absent is a
+    /// value, too.
+    pub fn see(&mut self, key: &[Option<&str>], id: &PartitionId, offset: i64) {
+        self.bytes.clear();
+        for value in key {
+            // With their lengths, so that no two keys have the same bytes.
+            self.bytes.extend(value.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+            self.bytes.extend(value.unwrap_or_default().as_bytes());
+        }
+        let (hash, partition) = (xxh3_64(&self.bytes), id.partition);
         if hash.trailing_zeros() < self.bits {
             return;
         }
@@ -71,24 +80,37 @@ mod tests {
 
     #[test]
     fn a_key_in_two_partitions_is_counted_once_and_the_record_that_shows_it_is_named() {
-        let mut keys = SplitKeys::default();
+        let mut keys = SplitKeys::sharing(1);
         let seen = [("a", 0), ("b", 1), ("a", 0), ("b", 0), ("b", 1), ("b", 2), ("c", 2), ("a", 1)];
         for (offset, (key, partition)) in (100..).zip(seen) {
-            keys.see(key.as_bytes(), &id(partition), offset);
+            keys.see(&[Some(key)], &id(partition), offset);
         }
         assert_eq!((keys.count(), keys.record().as_deref()), (2, Some("log/0/103")));
-        let mut apart = SplitKeys::default();
-        (0..1_000_i32).for_each(|key| apart.see(&key.to_le_bytes(), &id(key % 4), key.into()));
+        let mut apart = SplitKeys::sharing(1);
+        (0..1_000_i32).for_each(|key| apart.see(&[Some(key.to_string().as_str())], &id(key % 4), key.into()));
         assert_eq!((apart.count(), apart.record()), (0, None));
     }
 
     #[test]
+    fn a_key_is_the_values_of_all_columns_and_an_absent_one_is_a_value() {
+        let mut keys = SplitKeys::sharing(1);
+        let seen = [[Some("a"), Some("bc")], [Some("ab"), Some("c")], [Some("a"), None], [Some("a"), Some("")]];
+        for (partition, key) in (0..).zip(seen) {
+            keys.see(&key, &id(partition), 7);
+        }
+        assert_eq!(keys.count(), 0, "they are four keys");
+        keys.see(&[Some("a"), None], &id(0), 8);
+        assert_eq!((keys.count(), keys.record().as_deref()), (1, Some("log/0/8")));
+    }
+
+    #[test]
     fn memory_is_bounded_and_some_are_found_all_the_same() {
-        let mut keys = SplitKeys { keys_max: 100, ..SplitKeys::default() };
+        let mut keys = SplitKeys { keys_max: 100, ..SplitKeys::sharing(1) };
         for partition in 0..2 {
-            (0..5_000_u32).for_each(|key| keys.see(&key.to_le_bytes(), &id(partition), key.into()));
+            (0..5_000_u32).for_each(|key| keys.see(&[Some(key.to_string().as_str())], &id(partition), key.into()));
         }
         assert!(keys.seen.len() <= 100);
         assert!((20..5_000).contains(&keys.count()), "{}", keys.count());
+        assert_eq!(SplitKeys::sharing(4).keys_max, KEYS_MAX / 4);
     }
 }

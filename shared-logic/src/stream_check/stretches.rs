@@ -9,8 +9,8 @@ use crate::catalog::DefinitionHash;
 pub struct Since {
     /// The first offset.
     pub offset: i64,
-    /// The definition.
-    pub definition: DefinitionHash,
+    /// The definition; `None`: from there on, nothing that could be compared.
+    pub definition: Option<DefinitionHash>,
 }
 
 /// The offsets within `range` that `definition` has decided, in order. Before the first of `since` nothing is known to have decided
@@ -22,7 +22,7 @@ pub fn decided_by(definition: &DefinitionHash, since: &[Since], range: &Range<i6
     for (at, Since { offset, definition: by }) in since.iter().copied().enumerate() {
         let end = since.get(at + 1).map_or(i64::MAX, |next| next.offset);
         let (from, to) = ((*offset).max(range.start), end.min(range.end));
-        if by != definition || from >= to {
+        if by.as_ref() != Some(definition) || from >= to {
             continue;
         }
         match decided.last_mut() {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn since(offset: i64, n: u8) -> Since {
-        Since { offset, definition: hash(n) }
+        Since { offset, definition: Some(hash(n)) }
     }
 
     #[test]
@@ -70,6 +70,8 @@ mod tests {
         assert_eq!(decided_by(&hash(2), &all, &(30..100)), []);
         assert_eq!(decided_by(&hash(1), &all, &(0..10)), [], "nothing had begun");
         assert_eq!(decided_by(&hash(1), &[], &(0..100)), []);
+        let away = [since(10, 1), Since { offset: 20, definition: None }, since(30, 1)];
+        assert_eq!(decided_by(&hash(1), &away, &(0..40)), [10..20, 30..40], "it was not declared in between");
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use platform::kafka::{Bound, KafkaError};
 use platform::store::StoreError;
 use platform::telemetry::error_text;
-use shared_logic::catalog::DefinitionHash;
-use shared_logic::contracts::stream::{Changed, Checked, ProgressKey, Published};
+use shared_logic::contracts::stream::Checked;
 use shared_logic::log::{Check, PartitionId};
-use shared_logic::stream::{Fronts, Lane, OutputPosition};
+use shared_logic::stream::{Fronts, Horizon, Lane, OutputPosition};
 use storage::Archive;
 use tracing::{error, info, warn};
 
+use super::open_at::{Bounds, Changes, OpenAt};
 use super::progress::{self, Progress};
 use super::source::Shared;
 use super::stopped::Cause;
@@ -43,15 +43,17 @@ pub struct OpenLane {
     /// The fronts at the smallest of these positions' offsets.
     pub fronts: Fronts,
     /// T13: the changes that the first transaction notes.
-    pub changes: Vec<(ProgressKey, Changed)>,
+    pub changes: Changes,
     /// The first record that refills the deduplication window.
     pub warm_from: i64,
     /// R12: how the log is compared with what was read before.
     pub ahead: Option<Check>,
     /// T8: the offset at which the lane takes these fronts, if it is warmed.
     pub catch_up: Option<i64>,
-    /// T8: where the past that matters has to begin so that it is whole; `None`: it is.
-    pub whole_from: Option<i64>,
+    /// T8: per stream, where its past begins.
+    pub begins: Vec<i64>,
+    /// T8: per stream, where the past that matters has to begin so that it is whole; `None`: it is.
+    pub whole_from: Vec<Option<i64>>,
     /// Whether nothing was ever published.
     pub is_first: bool,
     /// R12: what the first transaction passes on, as long as nothing newer is known.
@@ -81,6 +83,19 @@ pub enum NotOpen {
     NotArchived {
         /// The partition's number.
         partition: i32,
+    },
+    /// T12: events that a stream takes together lie in several partitions.
+    #[error(
+        "topic {topic} has {partitions} partitions, so events that stream {stream} takes together lie in several: re-key by a map first, and \
+         read that"
+    )]
+    Apart {
+        /// The source's topic.
+        topic: String,
+        /// How many partitions it has.
+        partitions: i32,
+        /// The stream.
+        stream: String,
     },
     /// T7: nothing says how far the lane was published, although it was.
     #[error(
@@ -116,7 +131,10 @@ impl NotOpen {
     pub fn report(&self, source: &str, partition: i32, wait: Duration) {
         let (wait_ms, text) = (wait.as_millis(), error_text(self));
         match self {
-            NotOpen::ProgressLost { .. } | NotOpen::BeyondTheEnd { .. } => error!(source, partition, wait_ms, "{text}"),
+            NotOpen::ProgressLost { .. }
+            | NotOpen::BeyondTheEnd { .. }
+            | NotOpen::Apart { .. }
+            | NotOpen::NotWritable(NotWritable::NotCompacted { .. }) => error!(source, partition, wait_ms, "{text}"),
             // Every first start begins with them.
             NotOpen::NoTopic { .. }
             | NotOpen::NotWritable(NotWritable::NoTopic { .. } | NotWritable::Growing { .. })
@@ -133,22 +151,13 @@ impl NotOpen {
     pub fn cause(&self) -> Cause {
         match self {
             NotOpen::NoTopic { .. }
-            | NotOpen::NotWritable(NotWritable::NoTopic { .. } | NotWritable::NotGrown { .. }) => Cause::Named,
+            | NotOpen::NotWritable(
+                NotWritable::NoTopic { .. } | NotWritable::NotGrown { .. } | NotWritable::NotCompacted { .. },
+            ) => Cause::Named,
             NotOpen::NotWritable(NotWritable::Kafka(_)) | NotOpen::Kafka(_) => Cause::Unknown,
             _ => Cause::Other,
         }
     }
-}
-
-/// Where a partition begins and ends.
-struct Bounds {
-    /// Its begin for the deployment, as the archive says.
-    begin: i64,
-    /// That of its first incarnation.
-    first_begin: i64,
-    /// The first offset that the log holds.
-    start: i64,
-    end: i64,
 }
 
 /// Finds out where the lane of a partition goes on. Nothing is written.
@@ -158,61 +167,64 @@ struct Bounds {
 pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotOpen> {
     let topic = &shared.source.topic;
     let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
+    let streams = shared.plan.streams();
+    // The catalog says how many partitions a topic gets when it is created. It may have been there, or have gained some.
+    if let Some(apart) = streams.iter().find(|stream| described.partitions > 1 && !stream.groups_meet) {
+        let (topic, partitions, stream) = (topic.clone(), described.partitions, apart.name.clone());
+        return Err(NotOpen::Apart { topic, partitions, stream });
+    }
     let written = writable(shared, partition, described.partitions).await?;
     let progress_log = written.progress_log;
     // Before the archive and the log's end: so it speaks of no incarnation and no offset that these do not know yet. What another
     // worker publishes meanwhile is found when the lane is taken over.
-    let progress = progress::read(shared, partition).await?;
+    let noted = progress::read(shared, partition).await?;
     // R7: another worker may have published of a later topic of that name; its progress would pass for that of this one.
     let again = shared.topics.describe(topic).await?;
     if again.is_none_or(|again| again.log != described.log) {
         return Err(NotOpen::AnotherTopic { topic: topic.clone() });
     }
-    let is_first = progress.is_empty();
+    let is_first = noted.published.is_empty();
     let archive = shared.archive().await?.ok_or(NotOpen::NotArchived { partition })?;
     let id = archive.facts().current(&described.log, partition);
     let bounds = bounds(shared, &archive, &id).await?;
-    let topic = shared.progress_topic();
     let begun = archive.lanes_begin(&shared.deployment.version, &progress_log).await?;
-    if begun != progress_log || (is_first && archive.has_snapshot(&id).await?) {
-        return Err(NotOpen::ProgressLost { topic });
+    if begun != progress_log || (is_first && has_published(shared, &archive, &id).await?) {
+        return Err(NotOpen::ProgressLost { topic: shared.progress_topic() });
     }
-    let known = OpenAt::of(shared, &id, &progress, &bounds);
+    let known = OpenAt::of(streams, shared.source.rekeyed, &id, &noted, &bounds);
     if known.at > bounds.end {
         return Err(NotOpen::BeyondTheEnd { id, position: known.at, end: bounds.end });
     }
-    let State { lane, loaded, past, is_warmed, is_sure } = state(shared, &archive, &id, &known, &bounds).await?;
-    // Also where there is nothing to be read: a lane that is warmed begins without a front.
-    let catch_up = is_warmed.then_some(known.at);
-    let cut = past.whole_from(bounds.start, bounds.begin, !is_warmed, warm::window(&shared.source));
-    if cut.is_some() {
-        warn!(%id, log_start = bounds.start, needed_from = past.warm_from, "the log no longer holds all of the past that matters; outputs are marked as incomplete until it has passed");
-    }
-    if !is_sure {
-        warn!(%id, from = past.from, "nothing says which upstream partitions stood idle where the past begins; outputs are marked as incomplete until it has passed");
-    }
-    // What was late before is not known, so it must have passed.
-    let whole_from = cut.max((!is_sure).then_some(known.at));
+    let state = state(shared, &archive, &id, &known, &bounds).await?;
+    let whole_from = state.whole_from(shared, &id, &known, &bounds);
     let checked = known.checked.filter(|checked| checked.witness.offset >= bounds.start);
     let has_holes = if checked.is_some() { shared.is_compacted().await? } else { false };
     Ok(OpenLane {
         partitions: described.partitions,
         output_partitions: written.outputs,
         archive,
-        lane,
-        loaded,
-        progress,
+        warm_from: state.warm_from.max(bounds.start),
+        lane: state.lane,
+        loaded: state.loaded,
+        progress: noted.published,
         from: known.from,
         fronts: known.fronts,
         changes: known.changes,
-        warm_from: past.warm_from.max(bounds.start),
+        begins: known.begins.streams,
         ahead: checked.map(|checked| Check::new(checked.witness, checked.offset, has_holes)),
-        catch_up,
+        // Also where there is nothing to be read: a lane that is warmed begins without a front.
+        catch_up: state.is_warmed.then_some(known.at),
         whole_from,
         is_first,
         checked,
         id,
     })
+}
+
+/// T7: whether something beside the progress topic says that a lane was published: it has left a snapshot, or a check has seen its outputs.
+async fn has_published(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<bool, StoreError> {
+    let checked = archive.checked_streams(&shared.deployment.version).await?;
+    Ok(checked.is_some_and(|checked| checked.lane(id).is_some()) || archive.has_snapshot(id).await?)
 }
 
 async fn bounds(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<Bounds, NotOpen> {
@@ -232,84 +244,42 @@ async fn bounds(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<
     })
 }
 
-/// Where the lane goes on, by what was published.
-struct OpenAt {
-    /// The smallest offset of which something is not published.
-    at: i64,
-    /// The fronts there.
-    fronts: Fronts,
-    /// Per stream, the first position that is not.
-    from: Vec<OutputPosition>,
-    changes: Vec<(ProgressKey, Changed)>,
-    checked: Option<Checked>,
-    /// Whether the lane begins with empty state: nothing of this log was published.
-    is_empty: bool,
-}
-
-impl OpenAt {
-    /// T7. What was published of another log, or of another incarnation of the partition, says nothing of this one.
-    fn of(shared: &Shared, id: &PartitionId, progress: &Progress, bounds: &Bounds) -> OpenAt {
-        let streams = shared.plan.streams();
-        let published = |name: &str| progress.get(name).filter(|published| published.log == id.log);
-        let all = || streams.iter().filter_map(|stream| published(&stream.name));
-        let Some(first) = all().min_by_key(|published| published.position) else {
-            let at = bounds.begin.max(bounds.start);
-            let (fronts, from) = (Fronts::new(shared.source.rekeyed), vec![OutputPosition::before(at); streams.len()]);
-            // The check has to know where a definition began to decide.
-            let begun = streams.iter().map(|stream| change(&stream.name, id, at, None, &stream.definition, &fronts));
-            let changes = begun.collect();
-            return OpenAt { at, fronts, from, changes, checked: None, is_empty: true };
-        };
-        // Of offsets that the log lost nothing can be decided any more.
-        let at = first.position.offset.max(bounds.start);
-        let mut changes = Vec::new();
-        let from = streams.iter().map(|stream| {
-            let known = published(&stream.name);
-            if known.is_none_or(|known| known.definition != stream.definition) {
-                let (position, before) = (change_at(known, at), known.map(|known| &known.definition));
-                changes.push(change(&stream.name, id, position.offset, before, &stream.definition, &first.fronts));
-                return position;
-            }
-            known.map_or(OutputPosition::before(at), |known| known.position.max(OutputPosition::before(at)))
-        });
-        let from: Vec<OutputPosition> = from.collect();
-        let at = from.iter().map(|position| position.offset).min().unwrap_or(at);
-        OpenAt { at, fronts: first.fronts.clone(), from, changes, checked: first.checked, is_empty: false }
-    }
-}
-
-/// T13: what says that a definition decides a stream from that offset on.
-fn change(
-    stream: &str,
-    id: &PartitionId,
-    offset: i64,
-    from: Option<&DefinitionHash>,
-    to: &DefinitionHash,
-    fronts: &Fronts,
-) -> (ProgressKey, Changed) {
-    let (stream, log) = (stream.to_owned(), id.log.clone());
-    let changed = Changed { log: log.clone(), offset, from: from.cloned(), to: to.clone(), fronts: fronts.clone() };
-    (ProgressKey::Change { stream, log, offset }, changed)
-}
-
-/// T7, T13: where a stream goes on that was added or has another definition. Part-way through an offset, the number of an output means
-/// nothing to another definition.
-fn change_at(known: Option<&Published>, at: i64) -> OutputPosition {
-    let offset = known.map_or(at, |known| known.position.offset + i64::from(known.position.n > 0));
-    OutputPosition::before(offset.max(at))
-}
-
 /// A lane where it begins.
 struct State {
     lane: Lane,
     /// The names of the pieces that it was loaded from.
     loaded: BTreeSet<String>,
-    /// Where its past begins.
-    past: Past,
+    /// The first record that refills the deduplication window.
+    warm_from: i64,
+    /// For each stream, where the past begins that it needs.
+    pasts: Vec<Past>,
     /// Whether it is to be warmed.
     is_warmed: bool,
     /// T8: whether it is known who was idle where its past begins.
     is_sure: bool,
+}
+
+impl State {
+    /// T8: per stream, from where on its past is whole that is not now.
+    fn whole_from(&self, shared: &Shared, id: &PartitionId, known: &OpenAt, bounds: &Bounds) -> Vec<Option<i64>> {
+        let window = warm::window(&shared.source);
+        // What was late before is not known, so it must have passed.
+        let sure_from = (!self.is_sure).then_some(known.at);
+        let pasts = self.pasts.iter().zip(&known.begins.streams);
+        let whole_from: Vec<Option<i64>> = pasts
+            .map(|(past, begin)| past.incomplete_until(bounds.start, *begin, !self.is_warmed, window, sure_from))
+            .collect();
+        let incomplete = shared.plan.streams().iter().zip(&whole_from).filter(|(_, whole_from)| whole_from.is_some());
+        let incomplete: Vec<&str> = incomplete.map(|(stream, _)| stream.name.as_str()).collect();
+        if !incomplete.is_empty() {
+            let (streams, needed_from, is_sure) = (incomplete.join(", "), self.warm_from, self.is_sure);
+            warn!(
+                %id, streams, log_start = bounds.start, needed_from, is_sure,
+                "not all of the past that matters is known; outputs are marked as incomplete until it has passed"
+            );
+        }
+        whole_from
+    }
 }
 
 /// T6 to T8: the lane's state by a snapshot, or else a lane that is to be warmed.
@@ -322,10 +292,15 @@ async fn state(
 ) -> Result<State, NotOpen> {
     let generation = &shared.deployment.version;
     let empty = |at| Lane::new(shared.plan.clone(), id.clone(), generation, at, shared.limits());
-    let window = warm::window(&shared.source);
-    let past_of = |from: i64| Past { from, warm_from: from.saturating_sub(window).max(bounds.first_begin.min(from)) };
-    let whole =
-        |lane: Lane, loaded| State { past: past_of(lane.cursor()), lane, loaded, is_warmed: false, is_sure: true };
+    let (window, begins) = (warm::window(&shared.source), &known.begins);
+    let past_of = |from| Past::of(from, window, bounds.first_begin);
+    let horizons = shared.plan.horizons(&known.fronts);
+    let whole = |mut lane: Lane, loaded| {
+        lane.set_begins(&begins.streams);
+        let from = |horizon: &Horizon| if *horizon == Horizon::Nothing { known.at } else { lane.cursor() };
+        let pasts = horizons.iter().map(|horizon| past_of(from(horizon))).collect();
+        State { warm_from: past_of(lane.cursor()).warm_from, pasts, lane, loaded, is_warmed: false, is_sure: true }
+    };
     if known.is_empty {
         return Ok(whole(empty(known.at), BTreeSet::new()));
     }
@@ -339,39 +314,13 @@ async fn state(
             }
         }
     }
-    let past = warm::needed(shared, id.partition, &empty(known.at), &known.fronts, known.at, bounds.begin).await?;
-    let past = Past { warm_from: past_of(past.from).warm_from, ..past };
-    let mut lane = empty(past.from.max(bounds.start));
-    // Where the partition begins nothing was seen before.
-    let is_sure = lane.cursor() <= bounds.begin || lane.begin_warming(&known.fronts);
-    info!(%id, from = past.from, to = known.at, "no snapshot; reading the past that matters");
-    Ok(State { lane, loaded: BTreeSet::new(), past, is_warmed: true, is_sure })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn published(offset: i64, n: u32) -> Published {
-        Published {
-            log: "log".to_owned(),
-            position: OutputPosition { offset, n },
-            fronts: Fronts::new(false),
-            definition: "0123456789abcdef".parse().expect("a hash"),
-            checked: None,
-            incomplete: false,
-            full: None,
-        }
-    }
-
-    #[test]
-    fn another_definition_takes_up_the_next_record() {
-        assert_eq!(change_at(Some(&published(7, 0)), 7), OutputPosition::before(7));
-        assert_eq!(change_at(Some(&published(7, 2)), 7), OutputPosition::before(8));
-        assert_eq!(
-            change_at(None, 7),
-            OutputPosition::before(7),
-            "a stream that is added begins where the others go on"
-        );
-    }
+    let froms = warm::needed(shared, id.partition, &horizons, &begins.streams, known.at).await?;
+    let from = froms.iter().copied().min().unwrap_or(known.at);
+    let mut lane = empty(from.max(bounds.start));
+    // Where lanes began nothing was seen before.
+    let is_sure = lane.cursor() <= begins.lane || lane.begin_warming(&known.fronts);
+    lane.set_begins(&begins.streams);
+    info!(%id, from, to = known.at, "no snapshot; reading the past that matters");
+    let (warm_from, pasts) = (past_of(lane.cursor()).warm_from, froms.into_iter().map(past_of).collect());
+    Ok(State { lane, loaded: BTreeSet::new(), warm_from, pasts, is_warmed: true, is_sure })
 }

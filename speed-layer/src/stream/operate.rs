@@ -63,6 +63,14 @@ pub enum Interrupted {
         /// The partition.
         id: PartitionId,
     },
+    /// A topic has gained partitions, which the lane has to know.
+    #[error("topic {topic} has more partitions than when the lane of {id} was opened")]
+    Grown {
+        /// The partition.
+        id: PartitionId,
+        /// The topic.
+        topic: String,
+    },
     /// A limit was reached, or records cannot be evaluated.
     #[error(transparent)]
     Lane(#[from] LaneError),
@@ -158,8 +166,10 @@ struct Operating {
     catch_up: Option<(i64, Fronts)>,
     /// Whether the first transaction begins as soon as the lane is where it goes on.
     notes_start: bool,
-    /// T8: where the past that matters has to begin so that it is whole; `None`: it is.
-    whole_from: Option<i64>,
+    /// T8: where the pasts of the streams begin.
+    begins: Vec<i64>,
+    /// T8: per stream, where the past that matters has to begin so that it is whole; `None`: it is.
+    whole_from: Vec<Option<i64>>,
     /// When it was last asked whether an incomplete past has passed.
     past_asked: Instant,
     checked: Option<Checked>,
@@ -175,7 +185,8 @@ struct Operating {
 impl Operating {
     fn new(open: OpenLane, shared: Arc<Shared>) -> Operating {
         let OpenLane { id, mut lane, .. } = open;
-        lane.set_incomplete(open.whole_from.is_some());
+        let incomplete: Vec<bool> = open.whole_from.iter().map(Option::is_some).collect();
+        incomplete.iter().enumerate().for_each(|(stream, incomplete)| lane.set_incomplete(stream, *incomplete));
         // Not the lane's own fronts: by a snapshot it begins before these positions.
         let start = Parcel {
             outputs: Vec::new(),
@@ -196,7 +207,7 @@ impl Operating {
             open.changes,
             start,
         );
-        publisher.set_incomplete(open.whole_from.is_some());
+        publisher.set_incomplete(incomplete);
         let share = shared.memory.share();
         share.takes(taken(&shared, &lane));
         Operating {
@@ -210,6 +221,7 @@ impl Operating {
             lane: Some(lane),
             from: open.from,
             catch_up: open.catch_up.map(|at| (at, open.fronts)),
+            begins: open.begins,
             whole_from: open.whole_from,
             past_asked: Instant::now(),
             checked: open.checked,
@@ -225,6 +237,9 @@ impl Operating {
             if self.notes_start && self.is_there() {
                 self.notes_start = false;
                 self.publisher.begin_at_once();
+            }
+            if let Some(topic) = self.publisher.grown() {
+                return Err(Interrupted::Grown { id: self.id.clone(), topic });
             }
             self.publisher.begin_if_due(self.is_idle());
             let has_room = self.publisher.has_room();
@@ -399,7 +414,7 @@ impl Operating {
     async fn keep_snapshot(&mut self) {
         let Some(published) = self.publisher.published() else { return };
         if self.catch_up.is_none()
-            && self.whole_from.is_none()
+            && self.whole_from.iter().all(Option::is_none)
             && self.snapshots.is_due(self.lane().cursor())
             && let Some(lane) = self.lane.take()
         {
@@ -408,18 +423,16 @@ impl Operating {
         }
     }
 
-    /// T8: asks now and then whether the past that matters now lies where everything was read.
+    /// T8: asks now and then whether the pasts that matter now lie where everything was read.
     async fn ask_past(&mut self) {
-        let Some(whole_from) = self.whole_from else { return };
-        if self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
+        let is_whole = self.whole_from.iter().all(Option::is_none);
+        if is_whole || self.catch_up.is_some() || self.past_asked.elapsed() < PAST_EVERY {
             return;
         }
         self.past_asked = Instant::now();
-        let lane = self.lane();
-        let (fronts, at) = (lane.fronts(), lane.cursor());
-        let asked = warm::needed(&self.shared, self.id.partition, lane, &fronts, at, 0).await;
-        let past = match asked {
-            Ok(past) => past,
+        let (horizons, at) = (self.lane().horizons(), self.lane().cursor());
+        let needed = match warm::needed(&self.shared, self.id.partition, &horizons, &self.begins, at).await {
+            Ok(needed) => needed,
             // A lane that began again would have to read that past again, as it keeps no snapshot meanwhile.
             Err(error) => {
                 let error = error_text(&error);
@@ -427,12 +440,13 @@ impl Operating {
                 return;
             }
         };
-        if past.from >= whole_from {
-            info!(id = %self.id, "the past that matters is whole again");
-            self.whole_from = None;
-            self.lane_mut().set_incomplete(false);
-            self.publisher.set_incomplete(false);
+        for (stream, from) in needed.into_iter().enumerate() {
+            if self.whole_from[stream].take_if(|whole_from| from >= *whole_from).is_some() {
+                info!(id = %self.id, stream = self.shared.plan.streams()[stream].name, "the past that matters is whole again");
+                self.lane_mut().set_incomplete(stream, false);
+            }
         }
+        self.publisher.set_incomplete(self.whole_from.iter().map(Option::is_some).collect());
     }
 }
 

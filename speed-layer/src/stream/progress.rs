@@ -11,12 +11,12 @@ use super::source::Shared;
 /// The newest progress of each stream of a lane, by name; streams that the catalog no longer has among them.
 pub type Progress = BTreeMap<String, Published>;
 
-/// Reads the partition of the progress topic up to its end, which is asked for first: what a consumer takes for the end is no proof.
-/// The broker ends no transaction of a fenced producer later, so nothing is missed after a producer was started.
+/// Gives what the partition of the progress topic says, up to its end, which is asked for first: what a consumer takes for the end is no
+/// proof. The broker ends no transaction of a fenced producer later, so nothing is missed after a producer was started.
 ///
 /// # Errors
 /// If Kafka does not answer.
-pub async fn read(shared: &Shared, partition: i32) -> Result<Progress, KafkaError> {
+pub async fn read(shared: &Shared, partition: i32) -> Result<ProgressNoted, KafkaError> {
     let topic = shared.progress_topic();
     let bound = async |which| {
         let offsets = shared.topics.offsets(&topic, &[partition], which).await?;
@@ -30,6 +30,6 @@ pub async fn read(shared: &Shared, partition: i32) -> Result<Progress, KafkaErro
         noted.take(record.key.as_deref(), record.payload.as_deref());
     };
     read_committed(&shared.kafka, &topic, partition, start, end, visit).await?;
-    let progress = std::mem::take(&mut noted.lock().unwrap_or_else(PoisonError::into_inner).published);
-    Ok(progress)
+    let noted = std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(noted)
 }

@@ -8,6 +8,7 @@
 
 mod counted;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,14 @@ use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Writt
 use platform::settings::Streams;
 use platform::task::joined;
 use shared_logic::contracts::stream::{
-    Changed, Definitions, ProgressKey, Published, late_headers, mark_headers, no_row_headers, output_headers,
+    Definitions, ProgressKey, Published, late_headers, mark_headers, no_row_headers, output_headers,
 };
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Mark, Tally};
 use tokio::task::JoinHandle;
 
 use self::counted::{Counted, counted};
+use super::open_at::Changes;
 use super::parcel::{Most, Parcel, Parcels};
 use super::progress::{self, Progress};
 use super::source::Shared;
@@ -53,7 +55,7 @@ pub struct Publisher {
     output_partitions: Vec<i32>,
     /// What is published, as far as this lane knows.
     progress: Progress,
-    changes: Vec<(ProgressKey, Changed)>,
+    changes: Changes,
     parcels: Parcels,
     /// Where the last transaction ended.
     last: Parcel,
@@ -65,8 +67,8 @@ pub struct Publisher {
     /// Whether the next one begins at once, whatever it holds.
     at_once: bool,
     marked: Marked,
-    /// T8: whether outputs are decided from an incomplete past.
-    incomplete: bool,
+    /// T8: per stream, whether its outputs are decided from an incomplete past.
+    incomplete: Vec<bool>,
     /// T10: the stream that fills the memory, while the lane has stopped for that.
     full: Option<String>,
     transactions: u64,
@@ -108,7 +110,7 @@ impl Publisher {
         partitions: i32,
         output_partitions: Vec<i32>,
         progress: Progress,
-        changes: Vec<(ProgressKey, Changed)>,
+        changes: Changes,
         start: Parcel,
     ) -> Publisher {
         let now = Instant::now();
@@ -127,7 +129,7 @@ impl Publisher {
             began: now,
             at_once: false,
             marked: Marked { at: now, front_us: None, idle: false },
-            incomplete: false,
+            incomplete: Vec::new(),
             full: None,
             transactions: 0,
         }
@@ -138,8 +140,8 @@ impl Publisher {
         self.parcels.push(parcel);
     }
 
-    /// T8: says whether what is published is decided from an incomplete past.
-    pub fn set_incomplete(&mut self, incomplete: bool) {
+    /// T8: says per stream whether what is published is decided from an incomplete past.
+    pub fn set_incomplete(&mut self, incomplete: Vec<bool>) {
         self.incomplete = incomplete;
     }
 
@@ -201,6 +203,17 @@ impl Publisher {
     /// How many transactions took effect.
     pub fn transactions(&self) -> u64 {
         self.transactions
+    }
+
+    /// A topic that has gained partitions since the lane was opened: marks would not reach them, or events of a group no longer lie in one
+    /// (T12). The lane has to be opened anew.
+    pub fn grown(&self) -> Option<String> {
+        let (streams, seen) = (self.shared.plan.streams(), self.shared.partitions.borrow());
+        let rekeyed = streams.iter().zip(&self.output_partitions).filter(|(stream, _)| stream.rekeys);
+        let source =
+            streams.iter().any(|stream| !stream.groups_meet).then_some((&self.shared.source.topic, self.partitions));
+        let known = rekeyed.map(|(stream, partitions)| (&stream.topic, *partitions)).chain(source);
+        grown(known, &seen)
     }
 
     fn rekeys(&self) -> bool {
@@ -283,7 +296,7 @@ impl Publisher {
         if let Some(marked) = committed.marked {
             self.marked = marked;
         }
-        self.changes.clear();
+        self.changes = Changes::default();
         self.transactions += 1;
         self.tell(&committed.counted);
         Ok(())
@@ -350,26 +363,30 @@ impl Publisher {
             }));
         }
         let topic: Arc<str> = self.shared.progress_topic().into();
-        let noted = |key: &ProgressKey, value: Vec<u8>| Written {
+        let noted = |key: &ProgressKey, payload: Option<Vec<u8>>| Written {
             topic: Arc::clone(&topic),
             partition: Some(self.id.partition),
             key: Some(key.to_bytes()),
-            payload: Some(value),
+            payload,
             headers: Vec::new(),
         };
-        records.extend(self.changes.iter().map(|(key, changed)| noted(key, changed.to_bytes())));
+        records.extend(self.changes.noted.iter().map(|(key, changed)| noted(key, Some(changed.to_bytes()))));
         let mut progress = self.progress.clone();
-        for (stream, position) in streams.iter().zip(&parcel.positions) {
+        for stream in &self.changes.removed {
+            records.push(noted(&ProgressKey::Stream(stream.clone()), None));
+            progress.remove(stream);
+        }
+        for (at, (stream, position)) in streams.iter().zip(&parcel.positions).enumerate() {
             let published = Published {
                 log: self.id.log.clone(),
                 position: *position,
                 fronts: parcel.fronts.clone(),
                 definition: stream.definition.clone(),
                 checked: parcel.checked,
-                incomplete: self.incomplete,
+                incomplete: self.incomplete.get(at).copied().unwrap_or_default(),
                 full: self.full.clone(),
             };
-            records.push(noted(&ProgressKey::Stream(stream.name.clone()), published.to_bytes()));
+            records.push(noted(&ProgressKey::Stream(stream.name.clone()), Some(published.to_bytes())));
             progress.insert(stream.name.clone(), published);
         }
         (records, progress)
@@ -420,11 +437,17 @@ impl Waiting {
     }
 }
 
+/// The first of some topics that has more partitions than were known.
+fn grown<'a>(mut known: impl Iterator<Item = (&'a String, i32)>, seen: &BTreeMap<String, i32>) -> Option<String> {
+    let has_grown = |(topic, partitions): &(&String, i32)| seen.get(*topic).is_some_and(|seen| seen > partitions);
+    known.find(has_grown).map(|(topic, _)| topic.clone())
+}
+
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
 async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
     failpoints::pass("streams::before_init");
     let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
-    if progress::read(shared, id.partition).await? == *known {
+    if progress::read(shared, id.partition).await?.published == *known {
         return Ok(producer);
     }
     producer.close().await;
@@ -456,5 +479,15 @@ mod tests {
         let (marks, every) = (Waiting { marks: true, ..Waiting::default() }, settings.mark_every.get());
         assert_eq!(due(marks, LONG_AGO, every / 2), Some(every / 2));
         assert_eq!(due(marks, INTERVAL / 2, LONG_AGO), Some(INTERVAL / 2), "not before a transaction may begin");
+    }
+
+    #[test]
+    fn a_lane_has_to_know_of_partitions_that_a_topic_has_gained() {
+        let seen = BTreeMap::from([("by_country".to_owned(), 4)]);
+        let (topic, other) = ("by_country".to_owned(), "other".to_owned());
+        let of = |partitions| grown([(&other, 1), (&topic, partitions)].into_iter(), &seen);
+        assert_eq!(of(3), Some("by_country".to_owned()));
+        assert_eq!(of(4), None);
+        assert_eq!(of(5), None, "what is seen may be older than what the lane was opened with");
     }
 }

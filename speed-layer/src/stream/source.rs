@@ -1,5 +1,6 @@
 //! What all lanes of one source share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::kafka::{KafkaError, Topics};
@@ -45,6 +46,8 @@ pub struct Shared {
     pub identity: LogIdentity,
     /// The newest known ends of the assigned partitions.
     pub ends: watch::Receiver<Ends>,
+    /// How many partitions topics have of which lanes have to know if they gain some.
+    pub partitions: watch::Receiver<BTreeMap<String, i32>>,
     /// The archive of the source.
     pub archive: Mutex<Followed<Facts>>,
     /// The tables that the streams look into, if they do.

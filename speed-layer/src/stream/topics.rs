@@ -41,6 +41,12 @@ pub enum NotWritable {
         /// What the broker said.
         source: KafkaError,
     },
+    /// T7: the progress topic may forget how far streams were published.
+    #[error("topic {topic} is not compacted, so it forgets what was published; set cleanup.policy to compact")]
+    NotCompacted {
+        /// The topic's name.
+        topic: String,
+    },
     /// A topic is getting the lane's partition.
     #[error("topic {topic} has {has} partitions so far and is getting more")]
     Growing {
@@ -68,7 +74,12 @@ pub async fn writable(shared: &Shared, partition: i32, partitions: i32) -> Resul
         match written.kind {
             WrittenKind::Output => writable.outputs.push(known.partitions),
             WrittenKind::Late => {}
-            WrittenKind::Progress => writable.progress_log = known.log,
+            WrittenKind::Progress => {
+                if !shared.topics.is_compacted(&written.name).await? {
+                    return Err(NotWritable::NotCompacted { topic: written.name.clone() });
+                }
+                writable.progress_log = known.log;
+            }
         }
     }
     Ok(writable)

@@ -1,6 +1,6 @@
 //! Snapshots of lanes: which are found, which are removed, and which are spared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn without_snapshots_it_is_still_known_how_far_streams_were_checked() {
         offset: 30,
         fronts: Fronts::new(false),
         streams: definitions(),
-        incomplete: false,
+        incomplete: BTreeSet::new(),
     });
     archive.note_checked_streams("v1", &checked).await.expect("noted");
     archive.lanes_begin("v1", "progress").await.expect("noted");

@@ -1,6 +1,6 @@
 //! Which offsets of a partition are checked, and which not, by what is published and what was checked before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use shared_logic::catalog::DefinitionHash;
@@ -11,8 +11,6 @@ use shared_logic::stream_check::{Since, decided_by};
 
 use crate::stream::rounds::{Begin, LaneSpan};
 
-/// The word for what was decided from an incomplete past (T8).
-pub(super) const INCOMPLETE: &str = "incomplete";
 /// The word for where nobody knows what has decided.
 pub(super) const NOT_BEGUN: &str = "not_begun";
 
@@ -35,8 +33,10 @@ pub(super) struct Planned {
     pub(super) otherwise: Option<(i64, Fronts)>,
     /// The streams that are published by their definitions.
     pub(super) streams: BTreeMap<String, DefinitionHash>,
-    /// T8: whether they are decided from an incomplete past now.
-    pub(super) incomplete: bool,
+    /// T8: those of them that are decided from an incomplete past now.
+    pub(super) incomplete: BTreeSet<String>,
+    /// T8: whether some of what each stream has written there was decided from an incomplete past, so that nothing of it is compared.
+    pub(super) left_out: Vec<bool>,
 }
 
 /// Plans the check of a partition. `streams` are those over the source, with their definitions.
@@ -61,14 +61,9 @@ pub(super) fn planned(
     };
     let least = current.iter().flatten().min_by_key(|published| published.position);
     let (Some(least), Some(next)) = (least, archived.next) else { return stands() };
-    let incomplete = current.iter().flatten().any(|published| published.incomplete);
     let begun = checked.map(|checked| (checked.offset, checked.fronts.clone()));
     let begun = begun.or_else(|| first_change(id, streams, &current, noted));
-    let left_out = match (&begun, checked) {
-        (None, _) => Some(NOT_BEGUN),
-        (Some(_), checked) if incomplete || checked.is_some_and(|checked| checked.incomplete) => Some(INCOMPLETE),
-        _ => None,
-    };
+    let left_out = begun.is_none().then_some(NOT_BEGUN);
     let (from, fronts) = begun.unwrap_or_else(|| (archived.begin, least.fronts.clone()));
     let to = if left_out.is_some() { least.position.offset } else { least.position.offset.min(next) };
     if from >= to {
@@ -85,7 +80,12 @@ pub(super) fn planned(
     planned.otherwise = Some((least.position.offset, least.fronts.clone()));
     let is_current = streams.iter().zip(&current).filter(|(_, published)| published.is_some());
     planned.streams = is_current.map(|((name, definition), _)| (name.clone(), definition.clone())).collect();
-    planned.incomplete = incomplete;
+    let incomplete =
+        streams.iter().zip(&current).filter(|(_, published)| published.is_some_and(|known| known.incomplete));
+    planned.incomplete = incomplete.map(|((name, _), _)| name.clone()).collect();
+    let was_incomplete = |name: &String| checked.is_some_and(|checked| checked.incomplete.contains(name));
+    planned.left_out =
+        streams.iter().map(|(name, _)| planned.incomplete.contains(name) || was_incomplete(name)).collect();
     planned
 }
 
@@ -97,8 +97,9 @@ impl Planned {
         compared: Vec<Vec<Range<i64>>>,
     ) -> Planned {
         let (id, from, to) = (id.clone(), range.start, range.end);
+        let left_out = vec![false; compared.len()];
         let span = LaneSpan { id, begin, from, to, skip_to: to, follows, compared, left_out: None };
-        Planned { span, otherwise: None, streams: BTreeMap::new(), incomplete: false }
+        Planned { span, otherwise: None, streams: BTreeMap::new(), incomplete: BTreeSet::new(), left_out }
     }
 }
 
@@ -111,7 +112,7 @@ fn first_change(
 ) -> Option<(i64, Fronts)> {
     let of_current = streams.iter().zip(current).filter(|(_, published)| published.is_some());
     let changes = of_current.flat_map(|((name, definition), _)| {
-        changes(id, name, noted).filter(move |(_, changed)| changed.to == *definition)
+        changes(id, name, noted).filter(move |(_, changed)| changed.to.as_ref() == Some(definition))
     });
     changes.min_by_key(|(offset, _)| *offset).map(|(offset, changed)| (offset, changed.fronts.clone()))
 }
@@ -120,11 +121,15 @@ fn first_change(
 fn since(id: &PartitionId, stream: &str, checked: Option<&CheckedLane>, noted: Option<&ProgressNoted>) -> Vec<Since> {
     let before = checked.and_then(|checked| {
         let definition = checked.streams.get(stream)?.clone();
-        Some(Since { offset: checked.offset, definition })
+        Some(Since { offset: checked.offset, definition: Some(definition) })
     });
     let from = checked.map_or(i64::MIN, |checked| checked.offset);
     let later = changes(id, stream, noted).filter(|(offset, _)| *offset >= from);
-    let later = later.map(|(offset, changed)| Since { offset, definition: changed.to.clone() });
+    // Of an offset that is written in part by one definition, none has decided all.
+    let later = later.flat_map(|(offset, changed)| {
+        let whole = Since { offset: changed.first_whole(), definition: changed.to.clone() };
+        [Since { offset, definition: None }, whole]
+    });
     before.into_iter().chain(later).collect()
 }
 
@@ -177,7 +182,8 @@ mod tests {
         let change = |(name, to, offset): &(&str, u8, i64)| {
             let (stream, log, offset) = ((*name).to_owned(), "log".to_owned(), *offset);
             let fronts = Fronts::new(false);
-            let changed = Changed { log: log.clone(), offset, from: None, to: hash(*to), fronts };
+            let to = Some(hash(*to));
+            let changed = Changed { log: log.clone(), offset, from: None, to, fronts, part: false, past_from: None };
             (ProgressKey::Change { stream, log, offset }, changed)
         };
         let (published, changes) = (published.iter().map(of).collect(), changes.iter().map(change).collect());
@@ -191,7 +197,7 @@ mod tests {
             offset,
             fronts: Fronts::new(false),
             streams: streams.iter().map(|(name, definition)| ((*name).to_owned(), hash(*definition))).collect(),
-            incomplete: false,
+            incomplete: BTreeSet::new(),
         }
     }
 
@@ -242,17 +248,51 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decided_from_an_incomplete_past_is_left_out_and_so_is_what_follows_on_it() {
+    fn what_a_stream_decided_from_an_incomplete_past_is_left_out_and_so_is_what_follows_on_it() {
         let mut noted = noted(&[("a", 1, 80), ("b", 2, 80)], &[("a", 1, 10), ("b", 2, 10)]);
         noted.published.get_mut("b").expect("there").incomplete = true;
         let before = checked(50, &[("a", 1), ("b", 2)]);
+        let b = || BTreeSet::from(["b".to_owned()]);
         let plan = planned(&archived(60), &streams(), Some(&before), Some(&noted));
-        assert_eq!((plan.span.left_out, plan.incomplete), (Some(INCOMPLETE), true));
-        assert_eq!(plan.span.to, 80, "the fronts there are those that are published");
+        assert_eq!((plan.left_out, plan.incomplete, plan.span.left_out), (vec![false, true], b(), None));
+        assert_eq!((plan.span.from, plan.span.to), (50, 60), "the other stream is checked");
         noted.published.get_mut("b").expect("there").incomplete = false;
-        let before = CheckedLane { incomplete: true, ..before };
+        let before = CheckedLane { incomplete: b(), ..before };
         let plan = planned(&archived(100), &streams(), Some(&before), Some(&noted));
-        assert_eq!((plan.span.left_out, plan.incomplete), (Some(INCOMPLETE), false));
+        assert_eq!((plan.left_out, plan.incomplete), (vec![false, true], BTreeSet::new()));
+    }
+
+    /// Killed inside of an offset, and changed then: offset 60 is written in part by the definition before.
+    #[test]
+    fn an_offset_that_two_definitions_share_is_decided_and_not_compared() {
+        let mut noted = noted(&[("a", 3, 80), ("b", 4, 80)], &[("a", 1, 10), ("b", 2, 10), ("a", 3, 60), ("b", 4, 60)]);
+        for changed in noted.changes.values_mut().filter(|changed| changed.offset == 60) {
+            (changed.part, changed.fronts) = (true, Fronts::at(60));
+        }
+        let now = [("a".to_owned(), hash(3)), ("b".to_owned(), hash(4))];
+        let plan = planned(&archived(100), &now, None, Some(&noted));
+        // The fronts are those before offset 60, and what its record closed is closed behind it.
+        assert_eq!(spans(&plan), (60..80, [span(61, 80), span(61, 80)].as_slice()));
+        let Begin::At(fronts) = &plan.span.begin else { panic!("{:?}", plan.span.begin) };
+        assert_eq!(fronts.front_us(), Some(60));
+        let before = checked(50, &[("a", 1), ("b", 2)]);
+        let plan = planned(&archived(100), &now, Some(&before), Some(&noted));
+        assert_eq!(spans(&plan), (50..80, [span(61, 80), span(61, 80)].as_slice()));
+        // Changed back within the same offset.
+        for changed in noted.changes.values_mut().filter(|changed| changed.offset == 60) {
+            changed.to = changed.to.clone().filter(|to| *to != hash(3)).or(Some(hash(1)));
+        }
+        noted.published.get_mut("a").expect("there").definition = hash(1);
+        let plan = planned(&archived(100), &[("a".to_owned(), hash(1))], None, Some(&noted));
+        assert_eq!(spans(&plan).1, [vec![10..60, 61..80]]);
+    }
+
+    #[test]
+    fn what_was_not_declared_for_a_while_is_not_compared_then() {
+        let mut noted = noted(&[("a", 1, 80), ("b", 2, 80)], &[("a", 1, 10), ("b", 2, 10), ("b", 2, 40), ("b", 2, 60)]);
+        noted.changes.values_mut().filter(|changed| changed.offset == 40).for_each(|changed| changed.to = None);
+        let plan = planned(&archived(100), &streams(), None, Some(&noted));
+        assert_eq!(spans(&plan), (10..80, [span(10, 80), vec![10..40, 60..80]].as_slice()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const NOT_YET: &str = "not_yet";
 const NOT_POSSIBLE: &str = "not_possible";
 /// Why some offsets are not compared, besides the reasons of lanes.
 const OTHER_DEFINITION: &str = "other_definition";
-const INCOMPLETE: &str = super::lanes::INCOMPLETE;
+const INCOMPLETE: &str = "incomplete";
 
 /// The most stretches that a row names as not compared.
 const STRETCHES_MAX: usize = 64;
@@ -72,14 +72,15 @@ impl About {
     /// Rows that say what was found.
     pub(super) fn rows(&self, mut rounds: Rounds<'_>, at_us: i64) -> Vec<Reconciliation> {
         let (ranges, rows_read) = (rounds.ranges(), rounds.rows_read);
-        let (split_keys, split_record) = (rounds.split_keys.count(), rounds.split_keys.record());
         let reached: Vec<i64> = (0..rounds.lanes.len()).map(|lane| rounds.reached(lane)).collect();
         let mut rows = Vec::with_capacity(self.streams.len());
-        for (at, (stream, side)) in self.streams.iter().zip(&mut rounds.streams).enumerate() {
-            let found = side.found();
-            let mut check = self.check(stream, side, found, &rounds.lanes);
-            check.not_compared = not_compared(at, side, &rounds.lanes, &reached);
-            (check.split_keys, check.split_record) = (split_keys, split_record.clone());
+        for (at, stream) in self.streams.iter().enumerate() {
+            let found = rounds.streams[at].found();
+            let mut check = self.check(stream, &rounds.streams[at], found, &rounds.lanes);
+            check.not_compared = not_compared(at, &rounds.streams[at], &rounds.lanes, &reached);
+            if let Some(split) = rounds.split_keys(at) {
+                (check.split_keys, check.split_record) = (split.count(), split.record());
+            }
             record(stream, &check);
             rows.push(Reconciliation {
                 offsets: ranges.iter().map(|range| range.to.abs_diff(range.from)).sum(),

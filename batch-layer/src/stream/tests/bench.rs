@@ -355,8 +355,8 @@ impl Bench {
             };
             noted.published.insert(stream.name.clone(), published);
             let fronts = Fronts::new(self.catalog.sources[&self.from].rekeyed);
-            let (log, to) = (id.log.clone(), stream.definition.clone());
-            let changed = Changed { log: log.clone(), offset: 0, from: None, to, fronts };
+            let (log, to) = (id.log.clone(), Some(stream.definition.clone()));
+            let changed = Changed { log: log.clone(), offset: 0, from: None, to, fronts, part: false, past_from: None };
             noted.changes.insert(ProgressKey::Change { stream: stream.name.clone(), log, offset: 0 }, changed);
         }
         noted

@@ -121,7 +121,7 @@ async fn what_another_definition_has_decided_is_listed_and_not_compared() {
     // The stream was changed in place: what it has written before is another one's.
     let noted = asked.noted.get_mut(&0).expect("a partition");
     let bursts = noted.changes.values_mut().next().expect("it began");
-    bursts.to = "0123456789abcdef".parse().expect("a hash");
+    bursts.to = Some("0123456789abcdef".parse().expect("a hash"));
     let rows = bench.checks(&asked).await;
     let listed: Vec<(String, NotCompared)> = rows
         .into_iter()
@@ -208,6 +208,8 @@ async fn keys_that_lie_in_two_partitions_are_counted_and_the_place_of_one_is_nam
         let text = serde_json::to_string(&row).expect("plain data");
         assert!(!text.contains("u-split"), "a key may name a person, and rows are never erased: {text}");
         let check = row.stream_check.expect("a check");
-        assert_eq!((check.split_keys, check.split_record.as_deref()), (1, Some(second.as_str())), "{}", row.metric);
+        // A map groups by nothing.
+        let split = if row.metric == "large" { (0, None) } else { (1, Some(second.as_str())) };
+        assert_eq!((check.split_keys, check.split_record.as_deref()), split, "{}", row.metric);
     }
 }

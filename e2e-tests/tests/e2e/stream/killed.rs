@@ -1,5 +1,6 @@
 //! `kill -9` for the speed layer before a transaction, within one, right after its commit, between the pieces of a snapshot and its
-//! manifest, and at any moment: each output stands in its topic once, and none is missing.
+//! manifest, and at any moment, or replies that say that a transaction was committed are lost: each output stands in its topic once, and
+//! none is missing.
 
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const LATEST_KILL_MS: u64 = 2_500;
 /// How long it stays at a fail point if it is not killed.
 const LONG_ENOUGH_MS: u32 = 60_000;
 const SOME: usize = 120;
+/// Where a transaction has been committed, and its producer does not learn of it.
+const REPLY_LOST: &str = "streams::commit_reply_lost";
 
 #[test]
 fn streams_killed() {
@@ -75,6 +78,32 @@ async fn kill_at(payments: &mut Payments, moment: Option<&str>, passages: u32, l
     passed.await?;
     process.kill();
     Ok(())
+}
+
+/// T5: transactions are committed, and the replies that say so are lost.
+#[test]
+fn streams_commit_replies_lost() {
+    busy_scenario("streams_commit_replies_lost", async |scenario| {
+        let Some(mut payments) = Payments::start(scenario, 2, Mix::Usual).await? else { return Ok(()) };
+        payments.send(SOME)?;
+        payments.are_written().await.context("before the first reply is lost")?;
+        payments.stage.deployment.kill(Layer::Speed);
+        let process = payments.launch(&format!("{REPLY_LOST}=30%return"))?;
+        for lost in (1..=repetitions(8, 40)).step_by(4) {
+            payments.send(SOME)?;
+            // What is published may be one transaction, so there has to be more.
+            wait_for(&format!("{lost} lost replies"), DEADLINE, async || {
+                payments.send(1)?;
+                let found = process.output()?.matches(&format!("failpoint {REPLY_LOST}")).count();
+                Ok(Progress::when(found >= lost, format_args!("{found}")))
+            })
+            .await?;
+        }
+        process.kill();
+        payments.stage.deployment.start(Layer::Speed).await?;
+        payments.send(SOME)?;
+        payments.end_exactly().await
+    });
 }
 
 /// T6: a snapshot that was kept before the outputs that it includes were published must not be used.

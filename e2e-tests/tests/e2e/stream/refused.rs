@@ -71,6 +71,7 @@ fn rights(stage: &Stage) -> Vec<Right<'static>> {
             false,
         ),
         right("speed", &["Read", "Describe"], vec![topic("."), ("--group", format!("braid.{name}."))], true),
+        right("speed", &["DescribeConfigs"], vec![topic(".")], true),
         right("speed", &["Write", "Describe"], vec![topic("."), ("--transactional-id", format!("{name}."))], true),
         may_write(written),
     ]

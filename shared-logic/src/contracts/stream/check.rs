@@ -2,7 +2,7 @@
 //!
 //! Nothing depends on it but where the next check begins. Two checks at once write what each has found out, and either is right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +37,9 @@ pub struct CheckedLane {
     pub fronts: Fronts,
     /// The streams that were checked up to there, and the definitions that had decided them.
     pub streams: BTreeMap<String, DefinitionHash>,
-    /// T8: whether outputs there were decided from an incomplete past.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub incomplete: bool,
+    /// T8: the streams whose outputs there were decided from an incomplete past.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub incomplete: BTreeSet<String>,
 }
 
 impl CheckedStreams {
@@ -72,7 +72,7 @@ mod tests {
             offset,
             fronts: Fronts::new(false),
             streams: BTreeMap::from([("w".to_owned(), "0123456789abcdef".parse().expect("a hash"))]),
-            incomplete: false,
+            incomplete: BTreeSet::new(),
         };
         let mut checked = CheckedStreams::default();
         for (log, partition, offset) in [("a", 0, 5), ("a", 1, 9), ("a.1", 0, 3), ("a.1", 0, 4)] {

@@ -24,9 +24,9 @@ impl Lane {
     /// shares what it can.
     ///
     /// # Errors
-    /// Inside of an offset, or where the past is incomplete.
+    /// Inside of an offset, or where the past of a stream is incomplete.
     pub fn snapshot(&self, kept: &BTreeSet<String>) -> Result<Vec<Piece>, SnapshotError> {
-        if self.incomplete {
+        if self.streams.iter().any(|stream| stream.incomplete) {
             return Err(SnapshotError::Incomplete);
         }
         if let Some(inside) = &self.inside {

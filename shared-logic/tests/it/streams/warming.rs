@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use shared_logic::stream::{Decided, Lane};
+use shared_logic::stream::{Decided, Horizon, Lane};
 use test_kit::repetitions;
 
 use super::log::{DEDUP_WINDOW, Entry, MAX_AHEAD_US, World, drain, end};
@@ -66,9 +66,10 @@ pub(super) fn rest(world: &World, entries: &[Entry], lane: &mut Lane) -> Vec<Dec
 /// A lane that is warmed up to `published` as T8 says, and whether it is sure of its state.
 pub(super) fn warmed(world: &World, entries: &[Entry], published: i64, whole: &Lane) -> (Lane, bool) {
     let fronts = whole.fronts();
-    let from = match whole.horizon_us(&fronts) {
-        None => 0,
-        Some(need) => {
+    let from = match world.plan.horizons(&fronts).into_iter().min().expect("there is a stream") {
+        Horizon::All => 0,
+        Horizon::Nothing => published,
+        Horizon::Since(need) => {
             let reaches = |entry: &&Entry| entry.record_time_us.is_some_and(|at| at >= need - MAX_AHEAD_US);
             entries.iter().find(reaches).map_or(published, |entry| entry.offset.min(published))
         }
@@ -105,33 +106,78 @@ proptest! {
     }
 }
 
+const ENDLESS: &str = "[streams.a]\nfrom = \"s\"\nby = [\"user\"]\nsession = \"3s\"\nlateness = \"1s\"\n[streams.a.measures]\nn = \"count()\"\n";
+const MAP: &str = "[streams.b]\nfrom = \"s\"\nwhere = \"n >= 0\"\n";
+
 #[test]
 fn a_session_without_a_longest_needs_everything_and_a_map_nothing() {
     let of = |streams: &str| {
         let world = World::new(streams);
         let whole = read(&world, &super::log::events(&[("u", 0.0)]), 1);
-        (whole.horizon_us(&whole.fronts()), whole.horizon_us(&world.lane(0).fronts()))
+        (world.plan.horizons(&whole.fronts()), world.plan.horizons(&world.lane(0).fronts()))
     };
-    let session =
-        "[streams.a]\nfrom = \"s\"\nby = [\"user\"]\nsession = \"3s\"\n[streams.a.measures]\nn = \"count()\"\n";
-    let map = "[streams.b]\nfrom = \"s\"\nwhere = \"n > 0\"\n";
-    assert_eq!(of(session), (None, None));
-    assert_eq!(of(map), (Some(i64::MAX), Some(i64::MAX)));
-    assert_eq!(of(&format!("{session}{map}")), (None, None));
-    let cut = session.replace("\"3s\"", "\"3s\"\nlongest = \"24h\"\nlateness = \"7s\"");
+    assert_eq!(of(ENDLESS), (vec![Horizon::All], vec![Horizon::All]));
+    assert_eq!(of(MAP), (vec![Horizon::Nothing], vec![Horizon::Nothing]));
+    let each = || vec![Horizon::All, Horizon::Nothing];
+    assert_eq!(of(&format!("{ENDLESS}{MAP}")), (each(), each()), "each stream has its own");
+    let cut = ENDLESS.replace("\"3s\"", "\"3s\"\nlongest = \"24h\"").replace("\"1s\"", "\"7s\"");
     let before = 1_000_000 * (7 + 86_400 + 3);
-    assert_eq!(of(&cut), (Some(super::log::TEN_US - before), None), "without a front, anything may be open");
+    let since = vec![Horizon::Since(super::log::TEN_US - before)];
+    assert_eq!(of(&cut), (since, vec![Horizon::All]), "without a front, anything may be open");
+}
+
+/// What is open says how far back events matter, so that an incomplete past passes once all that was open then is closed.
+#[test]
+fn sessions_that_may_last_for_ever_need_what_is_open() {
+    let world = World::new(ENDLESS);
+    let since = |seconds: &[f64]| {
+        let events: Vec<(&str, f64)> = seconds.iter().map(|second| ("u", *second)).collect();
+        let entries = super::log::events(&events);
+        match read(&world, &entries, end(&entries)).horizons()[..] {
+            [Horizon::Since(us)] => (us - super::log::TEN_US) / 1_000_000,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(world.lane(0).horizons(), [Horizon::All], "nothing was seen");
+    assert_eq!(since(&[10.0]), 10 - 1 - 2 * 3, "an event that is nearly late may join one that is a gap before it");
+    assert_eq!(since(&[0.0, 2.0, 4.0, 6.0, 8.0, 10.0]), -3, "all of them are one session");
+    assert_eq!(since(&[0.0, 2.0, 4.0, 20.0]), 20 - 1 - 2 * 3, "it is closed");
+}
+
+/// A stream that was added begins there, however far back the lane reads for others.
+#[test]
+fn what_remembers_everything_takes_nothing_before_it_began() {
+    let world = World::new(&format!("{ENDLESS}{MAP}"));
+    let entries = super::log::events(&[("u", 0.0), ("u", 1.0), ("u", 2.0), ("u", 20.0)]);
+    let counted = |lane: &mut Lane| {
+        lane.set_begins(&[1, 0]);
+        let outputs = super::log::outputs(&rest(&world, &entries, lane));
+        let sessions = outputs.iter().filter(|output| output["session_start"].is_string());
+        let sessions: Vec<_> = sessions.map(|output| output["n"].clone()).collect();
+        (sessions, outputs.len())
+    };
+    assert_eq!(counted(&mut world.lane(0)), (vec![serde_json::json!(2)], 5), "the map has all four");
+    assert_eq!(counted(&mut world.lane(1)), (vec![serde_json::json!(2)], 4));
+    let whole = read(&world, &entries, 1);
+    let pieces = whole.snapshot(&BTreeSet::new()).expect("it is between two offsets");
+    let (plan, id, fronts) = (std::sync::Arc::clone(&world.plan), world.id.clone(), whole.fronts());
+    let mut loaded = Lane::load(plan, id, "v1", 1, &fronts, &pieces, super::log::LIMITS).expect("it was written so");
+    assert_eq!(counted(&mut loaded), (vec![serde_json::json!(2)], 4), "what it remembered of before is forgotten");
 }
 
 #[test]
 fn outputs_of_an_incomplete_past_say_so_and_its_state_is_never_written() {
-    let world = World::new("[streams.b]\nfrom = \"s\"\nwhere = \"n >= 0\"\n");
+    let other = MAP.replace("streams.b", "streams.c");
+    let world = World::new(&format!("{MAP}{other}"));
     let entries = super::log::events(&[("u", 0.0), ("u", 1.0)]);
     let mut lane = world.lane(0);
-    lane.set_incomplete(true);
+    lane.set_incomplete(1, true);
     assert!(lane.snapshot(&BTreeSet::new()).is_err());
-    let outputs = super::log::outputs(&rest(&world, &entries, &mut lane));
-    assert!(outputs.len() == 2 && outputs.iter().all(|output| output["incomplete"] == true), "{outputs:?}");
-    lane.set_incomplete(false);
+    let decided = rest(&world, &entries, &mut lane);
+    for (decided, output) in decided.iter().zip(super::log::outputs(&decided)) {
+        assert_eq!(output["incomplete"] == true, decided.stream == 1, "{output}");
+    }
+    assert_eq!(decided.len(), 4);
+    lane.set_incomplete(1, false);
     assert!(lane.snapshot(&BTreeSet::new()).is_ok());
 }
