@@ -77,7 +77,7 @@ impl Storage {
     }
 
     /// Takes everything out of the tables of backtests that [may name](Backtest::may_name) what that erasure took out of the archive of
-    /// that source; returns their paths.
+    /// that source, or of that table; returns their paths.
     ///
     /// # Errors
     /// [`BacktestNotKept`].
@@ -128,13 +128,13 @@ impl Backtest {
         Err(BacktestNotKept::Overtaken { table: self.path().to_owned() })
     }
 
-    /// Whether its newest outputs were decided from that source. A table without a note, which has none or is of an older build, may be
-    /// of any.
+    /// Whether its newest outputs were decided from that source, or from rows of that table. A table without a note, which has none or is of
+    /// an older build, may be of any.
     ///
     /// # Errors
     /// If the table cannot be read.
     pub async fn is_of(&self, source: &str) -> Result<bool, StoreError> {
-        Ok(self.note().await?.is_none_or(|note| note.source == source))
+        Ok(self.note().await?.is_none_or(|note| note.decided_from(source).is_some()))
     }
 
     /// Whether the table has outputs that may name what that erasure took out of the archive of that source. A table without a note may
@@ -238,6 +238,8 @@ fn frame(outputs: Vec<BacktestOutput>) -> PolarsResult<DataFrame> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use platform::settings;
     use shared_logic::catalog::Deployment;
     use shared_logic::contracts::archive::{ErasedPart, Facts};
@@ -271,7 +273,7 @@ mod tests {
             one.write("log", vec![output(1), output(2)]).await.expect("written"),
             one.write("log.1", vec![output(3)]).await.expect("written"),
         ];
-        let note = BacktestNote { source: "s".to_owned(), archive_version: 4 };
+        let note = BacktestNote { source: "s".to_owned(), archive_version: 4, tables: BTreeMap::new() };
         assert_eq!(one.replace(files, &note).await.expect("replaced"), 1);
         assert_eq!(offsets(&one).await, [1, 2, 3]);
         // It knows an older version, and replaces the newest one all the same.
@@ -294,26 +296,35 @@ mod tests {
         let mut facts = Facts::default();
         facts.erase("x", Some(part), Some(0));
         let erasure = &facts.erasures[0];
-        for (stream, source, archive_version) in [("before", "s", 6), ("since", "s", 7), ("of_another", "t", 6)] {
+        let looked_into = |table: &str| BTreeMap::from([(table.to_owned(), 6)]);
+        for (stream, source, archive_version, tables) in [
+            ("before", "s", 6, BTreeMap::new()),
+            ("since", "s", 7, BTreeMap::new()),
+            ("of_another", "t", 6, looked_into("u")),
+            ("of_rows", "t", 6, looked_into("s")),
+        ] {
             let mut table = storage.create_backtest(stream).await.expect("created");
             let files = vec![table.write("log", vec![output(1)]).await.expect("written")];
-            let note = BacktestNote { source: source.to_owned(), archive_version };
+            let note = BacktestNote { source: source.to_owned(), archive_version, tables };
             table.replace(files, &note).await.expect("replaced");
         }
         // Another backtest commits between the look and the commit.
         let mut seen_before = storage.create_backtest("before").await.expect("opened");
         let mut late = storage.create_backtest("before").await.expect("opened");
         let files = vec![late.write("log", vec![output(2)]).await.expect("written")];
-        let note = BacktestNote { source: "s".to_owned(), archive_version: 6 };
+        let note = BacktestNote { source: "s".to_owned(), archive_version: 6, tables: BTreeMap::new() };
         late.replace(files, &note).await.expect("replaced");
         assert!(seen_before.forget("s", erasure).await.expect("forgotten"));
         assert!(!seen_before.forget("s", erasure).await.expect("looked"), "nothing is left");
+        let forgotten = storage.forget_backtests("s", erasure).await.expect("emptied");
+        assert_eq!(forgotten, ["backtest/of_rows"], "it holds what it has looked up");
 
         let tables = storage.backtests().await.expect("listed");
-        assert_eq!(tables.len(), 3);
+        assert_eq!(tables.len(), 4);
         for mut table in tables {
             assert!(!table.forget("s", erasure).await.expect("looked"), "{}", table.path());
-            let expected: &[i64] = if table.path() == "backtest/before" { &[] } else { &[1] };
+            let is_emptied = ["backtest/before", "backtest/of_rows"].contains(&table.path());
+            let expected: &[i64] = if is_emptied { &[] } else { &[1] };
             assert_eq!(offsets(&table).await, expected, "{}", table.path());
         }
         assert!(seen_before.has_orphans_of_before(i64::MAX).await.expect("listed"), "readers may need them");

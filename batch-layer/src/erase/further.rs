@@ -1,16 +1,17 @@
-//! What is left to be done about an erasure in streams that were made of the source, in reports of it, and in a table that it is.
+//! What is left to be done about an erasure in streams that were made of the source or look into the table that it is, and in reports of it.
 //!
 //! Their archives are named, and not erased by the same condition unless an operator asks for it: a map may have given a field of that name
 //! another meaning, and what is erased does not come back.
 
-use shared_logic::catalog::{Catalog, Report, Source};
+use shared_logic::catalog::{Catalog, Lookup, Report, Source, Stream};
 
 use super::condition::Condition;
 
-/// The steps: of a table, then in the order in which streams feed each other, and then of reports. `goes_on`: streams that have the fields
-/// of the condition are erased as well, so nothing is left to be done about these.
+/// The steps: of a table and what was looked up in it, then in the order in which streams feed each other, and then of reports. `goes_on`:
+/// streams that have the fields of the condition are erased as well, so nothing is left to be done about these.
 pub(super) fn steps(catalog: &Catalog, source: &Source, condition: &Condition, goes_on: bool) -> Vec<String> {
     let mut steps = Vec::from_iter(of_deletes(source, condition));
+    steps.extend(of_lookups(catalog, &source.name));
     for of_stream in downstream(catalog, &source.name) {
         let (name, text) = (&of_stream.name, condition.text());
         match on_stream(of_stream, condition) {
@@ -44,6 +45,39 @@ fn on_stream(of_stream: &Source, condition: &Condition) -> Option<Condition> {
     Condition::parse(of_stream, condition.text(), condition.invalid_with()).ok()
 }
 
+/// Streams that look into the table, and those that are made of these. Their fields mean something else than the table's, so no condition is
+/// tried on them.
+fn of_lookups(catalog: &Catalog, table: &str) -> Vec<String> {
+    let looking = catalog.streams.values().filter_map(|stream| {
+        let lookup = stream.lookups().iter().find(|lookup| lookup.table == table)?;
+        Some((stream, lookup))
+    });
+    looking.flat_map(|(stream, lookup)| of_lookup(catalog, stream, lookup)).collect()
+}
+
+fn of_lookup(catalog: &Catalog, stream: &Stream, lookup: &Lookup) -> Vec<String> {
+    let Lookup { table, on, take, .. } = lookup;
+    let (name, taken) = (&stream.name, take.join(", "));
+    let has_field = catalog.sources.get(name).is_some_and(|of_stream| of_stream.field(on).is_some());
+    let by = if has_field {
+        format!(
+            "erase those of the person by the field {on}, which holds the row's key: `batch-layer erase {name} --where \"{on} = …\"`"
+        )
+    } else {
+        "if they name the person, erase them by a condition of their own".to_owned()
+    };
+    let own = format!(
+        "outputs of the stream {name} hold {taken} of the rows of {table}, and whatever the row's key is in them: {by}"
+    );
+    let further = downstream(catalog, name).into_iter().map(|of_stream| {
+        format!(
+            "the stream {} is made of {name}, which looks into {table}: if its outputs name the person, erase them by a condition of their own",
+            of_stream.name
+        )
+    });
+    std::iter::once(own).chain(further).collect()
+}
+
 /// Reports count the source, or join the table that it is, and their runs write only the last days anew.
 fn of_reports<'a>(catalog: &'a Catalog, source: &'a str) -> impl Iterator<Item = String> + 'a {
     let is_of_source = move |report: &&Report| {
@@ -75,8 +109,7 @@ pub(super) fn rows(source: &Source) -> Option<String> {
     let name = &source.name;
     source.is_table.then(|| {
         format!(
-            "what was taken from rows of {name} when they were looked up, and copies of older versions of the table tables/{name} that \
-             other programs made"
+            "copies of older versions of the table tables/{name}, and of what streams have looked up in it, that other programs made"
         )
     })
 }
@@ -179,5 +212,27 @@ at = "timestamp"
             assert_eq!(named.iter().any(|step| step.contains("batch-layer report run r --date")), is_of_it, "{source}");
         }
         assert!(rows(users).is_some_and(|said| said.contains("tables/users")));
+    }
+
+    #[test]
+    fn streams_that_look_into_a_table_are_named_by_the_field_by_which_they_do() {
+        let looking = "[tables.users]\nkey = \"id\"\n[tables.users.fields]\nid = \"string\"\nname = \"string?\"\n\
+                       [streams.named]\nfrom = \"payments\"\nlookup.users = { on = \"user\", take = [\"name\"] }\n\
+                       [streams.of_named]\nfrom = \"named\"\nwhere = \"name = 'Ada'\"\n";
+        let catalog = Catalog::parse(&format!("{CATALOG}{looking}")).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let users = &catalog.sources["users"];
+        let condition = Condition::parse(users, "id = 'u-7'", Some("u-7")).expect("a condition");
+        // An output has another `id`, so the condition is not tried on it, whether or not it goes on downstream.
+        for goes_on in [false, true] {
+            let named = steps(&catalog, users, &condition, goes_on);
+            assert_eq!(named.len(), 2, "{named:?}");
+            assert!(named[0].contains("batch-layer erase named --where \"user = …\""), "{named:?}");
+            assert!(named[1].starts_with("the stream of_named is made of named"), "{named:?}");
+        }
+        assert!(with_fields(&catalog, users, &condition).is_empty());
+        let payments = &catalog.sources["payments"];
+        let condition = Condition::parse(payments, "user = 'u-7'", None).expect("a condition");
+        let named = steps(&catalog, payments, &condition, false);
+        assert!(!named.iter().any(|step| step.contains("looks into")), "{named:?}");
     }
 }

@@ -111,9 +111,13 @@ pub async fn backtest(
     let is_written = written.is_some();
     let side = StreamSide::new(written, stream.rekeys(), false);
     let mut rounds = Rounds::new(&replay, spans, vec![side], memory / 2);
+    let mut tables = BTreeMap::new();
     if looks_up {
         let otherwise = Otherwise::AtItsTime;
-        rounds.looks_up(LookedUpAgain::of(storage, &one, &replay.plan, &looking, otherwise, memory / 8).await)?;
+        let found = LookedUpAgain::of(storage, &one, &replay.plan, &looking, otherwise, memory / 8).await;
+        // What cannot be looked up is decided by nobody, so nothing of it is kept.
+        tables = found.as_ref().map(LookedUpAgain::archive_versions).unwrap_or_default();
+        rounds.looks_up(found)?;
     }
     let mut keeping = Keeping {
         table: storage.create_backtest(name).await?,
@@ -125,14 +129,15 @@ pub async fn backtest(
         counts: BTreeMap::new(),
     };
     keeping.run(&mut rounds, progress).await?;
-    let mut newest = held.archive.clone();
-    let note = BacktestNote { source: source.name.clone(), archive_version: held.archive.version() };
+    let note = BacktestNote { source: source.name.clone(), archive_version: held.archive.version(), tables };
     let version = keeping.table.replace(std::mem::take(&mut keeping.files), &note).await?;
     // What was erased while this ran is in what it has read before. An erasure from now on finds the table as it is.
-    newest.refresh().await?;
-    for erasure in &newest.facts().erasures {
-        if keeping.table.forget(&source.name, erasure).await? {
-            return Err(BacktestError::Erased { source_name: source.name.clone() });
+    for read in std::iter::once(&source.name).chain(note.tables.keys()) {
+        let Some(newest) = storage.archive(read).await? else { continue };
+        for erasure in &newest.facts().erasures {
+            if keeping.table.forget(read, erasure).await? {
+                return Err(BacktestError::Erased { source_name: read.clone() });
+            }
         }
     }
     let found = rounds.streams[0].found();

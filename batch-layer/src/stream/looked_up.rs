@@ -117,6 +117,12 @@ impl<'a> LookedUpAgain<'a> {
         Ok(LookedUpAgain { plan: Arc::clone(plan), histories, streams, lane: None, otherwise, memory })
     }
 
+    /// Of each table, the version of its archive from which rows are found.
+    pub(super) fn archive_versions(&self) -> BTreeMap<String, u64> {
+        let versions = self.histories.iter().map(|(table, history)| Some((table.clone(), history.archive_version()?)));
+        versions.flatten().collect()
+    }
+
     /// What the events of a lane find, which come in the order of their offsets.
     ///
     /// # Errors

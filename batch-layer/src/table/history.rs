@@ -34,6 +34,8 @@ pub(crate) type Cursors = BTreeMap<PartitionId, Range<i64>>;
 /// Changes of a table.
 #[derive(Debug)]
 pub(crate) struct History {
+    /// The version of the archive that was read; `None`: nothing is archived.
+    archive_version: Option<u64>,
     ids: Vec<PartitionId>,
     /// Per partition, the first offset that is not archived.
     archived: Offsets,
@@ -119,6 +121,7 @@ impl History {
             .filter(|range| range.from < range.to)
             .collect();
         let mut history = History {
+            archive_version: Some(held.archive.version()),
             ids: ranges.iter().map(|range| range.id.clone()).collect(),
             archived: held.next(),
             logs: held.logs.clone(),
@@ -151,12 +154,18 @@ impl History {
 
     fn of_nothing() -> History {
         History {
+            archive_version: None,
             ids: Vec::new(),
             archived: Offsets::default(),
             logs: LogOrder::default(),
             changes: HashMap::new(),
             bytes: 0,
         }
+    }
+
+    /// The version of the archive from which changes were read; `None`: nothing was archived.
+    pub(crate) fn archive_version(&self) -> Option<u64> {
+        self.archive_version
     }
 
     /// Adds a change. Below the least cursor, the last one of its partition is enough.
