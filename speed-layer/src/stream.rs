@@ -13,12 +13,14 @@
 //! - [`operate`]: has the operators of `shared_logic::stream` decide, in bounded steps;
 //! - [`publish`]: writes what is decided, and progress with it;
 //! - [`snapshot`]: keeps the state, to save time at the next start;
+//! - [`look_up`]: waits for the tables that streams look into;
 //! - [`stopped`]: notes why a lane does not go on;
 //! - [`grown`]: watches for partitions that are added to topics.
 //!
 //! All lanes of a process share a [`memory`].
 
 pub mod grown;
+pub mod look_up;
 pub mod memory;
 pub mod open;
 pub mod open_at;
@@ -155,8 +157,7 @@ async fn looked_into(
         return Ok(None);
     }
     let redis = platform::redis::connect(&settings.redis).await?;
-    let retry = settings.streams.retry_backoff.get();
-    Ok(Some(Arc::new(LookedInto::of(catalog, Arc::clone(plan), storage, topics.clone(), redis, retry))))
+    Ok(Some(Arc::new(LookedInto::of(catalog, Arc::clone(plan), storage, topics.clone(), redis))))
 }
 
 /// Waits until the brokers say who they are. The in-process broker knows no transactions, so that nothing could be written exactly

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::look_up::LooksUp;
 use super::memory::{Full, Share};
 use super::open::OpenLane;
 use super::parcel::Parcel;
@@ -27,7 +28,6 @@ use crate::log::ends::Ends;
 use crate::log::identity::PendingIdentity;
 use crate::read::micro_batch::{Handed, MicroBatch};
 use crate::read::{Assignment, Start};
-use crate::table::lookup::Lookups;
 
 /// How many micro-batches wait for the lane.
 const DEPTH: usize = 4;
@@ -161,7 +161,7 @@ struct Operating {
     from: Vec<OutputPosition>,
     publisher: Publisher,
     /// B4: what the streams look up, if they do.
-    lookups: Option<Lookups>,
+    looks_up: Option<LooksUp>,
     snapshots: Snapshots,
     catch_up: Option<(i64, Fronts)>,
     /// Whether the first transaction begins as soon as the lane is where it goes on.
@@ -214,7 +214,7 @@ impl Operating {
             share,
             notes_start,
             publisher,
-            lookups: shared.looked_into.clone().map(Lookups::new),
+            looks_up: LooksUp::of(&shared, id.partition),
             snapshots: Snapshots::new(Arc::clone(&shared), open.archive, id.clone(), lane.cursor(), open.loaded),
             shared,
             id,
@@ -323,8 +323,8 @@ impl Operating {
     /// B4: finds the rows that events name, unless nothing is published of what follows from them.
     async fn look_up(&mut self, records: &mut Records) -> Result<(), LaneError> {
         let is_published = self.from.iter().all(|from| from.offset >= records.to);
-        if let Some(lookups) = self.lookups.as_mut().filter(|_| !is_published) {
-            let found = lookups.find(&records.events).await;
+        if let Some(looks_up) = self.looks_up.as_mut().filter(|_| !is_published) {
+            let found = looks_up.find(&records.events).await;
             records.looked_up = found.map_err(|source| LaneError::Evaluate { from: records.from, source })?;
         }
         Ok(())

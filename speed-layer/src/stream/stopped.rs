@@ -1,6 +1,7 @@
 //! What a lane leaves for others to see while it does not go on: a note beside the archive of its source.
 //!
-//! Nothing depends on the note. It says that a lane has failed several times in a row, and why; each further failure renews it. Who reads it
+//! Nothing depends on the note. It says that a lane has failed several times in a row, and why, or that it waits for a table; each further
+//! failure, and waiting on, renews it. Who reads it
 //! holds what was published later against it, so a note that nobody removes is not believed for long.
 //!
 //! Only the first failure may say why: a producer cannot start as long as the broker cannot end the transaction that a topic has refused. So
@@ -21,12 +22,36 @@ use super::source::Shared;
 const NOTED_AFTER: u32 = 3;
 /// How long the store may hold up a lane that tries again anyhow.
 const WITHIN: Duration = Duration::from_secs(2);
+/// How long a lane has waited for a table when it is worth a note, microseconds: rows are filled again within seconds.
+const WAITED_US: i64 = 5_000_000;
+/// After how many microseconds that note is written anew, so that nobody takes it for over.
+const RENEWED_US: i64 = 30_000_000;
 
-/// The note of one lane.
+/// The note of a lane that fails.
 pub struct StopNote {
+    place: Place,
+    failures: Failures,
+}
+
+/// The note of a lane that is open, and waits for a table before it decides more (B4).
+pub struct WaitNote {
+    place: Place,
+    waited: Waited,
+}
+
+/// Where the note of a lane lies.
+struct Place {
     shared: Arc<Shared>,
     partition: i32,
-    failures: Failures,
+}
+
+/// How long a lane has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Waited {
+    /// Since when, microseconds since 1970.
+    since_us: i64,
+    /// When that was noted last.
+    noted_us: Option<i64>,
 }
 
 /// What a failure says of its cause.
@@ -79,25 +104,31 @@ impl Failures {
     }
 }
 
+impl Waited {
+    /// Whether it is to be noted now that the lane still waits.
+    fn still(&mut self, now_us: i64) -> bool {
+        let is_due = match self.noted_us {
+            None => now_us - self.since_us >= WAITED_US,
+            Some(noted_us) => now_us - noted_us >= RENEWED_US,
+        };
+        if is_due {
+            self.noted_us = Some(now_us);
+        }
+        is_due
+    }
+}
+
 impl StopNote {
     /// The note of the lane of a partition.
     pub fn new(shared: Arc<Shared>, partition: i32) -> StopNote {
-        StopNote { shared, partition, failures: Failures::default() }
+        StopNote { place: Place { shared, partition }, failures: Failures::default() }
     }
 
     /// The lane has opened. What another process has noted before is over, too, or will be noted again.
     pub async fn opened(&self) {
-        if !self.failures.are_over() {
-            return;
+        if self.failures.are_over() {
+            self.place.forget().await;
         }
-        let (shared, partition) = (&self.shared, self.partition);
-        self.within(async {
-            match shared.archive().await? {
-                Some(archive) => archive.forget_stopped(&shared.deployment.version, partition).await,
-                None => Ok(()),
-            }
-        })
-        .await;
     }
 
     /// The lane has published something.
@@ -109,10 +140,50 @@ impl StopNote {
     pub async fn failed(&mut self, was_open: bool, cause: Cause, why: String) {
         let (tried_us, why) = (clock::now_us(), self.failures.reason(cause, why));
         let Some(since_us) = self.failures.another(was_open, tried_us) else { return };
-        let (shared, partition, stopped) = (&self.shared, self.partition, Stopped { since_us, tried_us, why });
+        self.place.note(Stopped { since_us, tried_us, why }).await;
+    }
+}
+
+impl WaitNote {
+    /// The note of the lane of a partition, which begins to wait.
+    pub fn new(shared: Arc<Shared>, partition: i32) -> WaitNote {
+        let waited = Waited { since_us: clock::now_us(), noted_us: None };
+        WaitNote { place: Place { shared, partition }, waited }
+    }
+
+    /// The lane still waits, for this reason.
+    pub async fn still(&mut self, why: String) {
+        let tried_us = clock::now_us();
+        if self.waited.still(tried_us) {
+            self.place.note(Stopped { since_us: self.waited.since_us, tried_us, why }).await;
+        }
+    }
+
+    /// The lane goes on.
+    pub async fn is_over(self) {
+        if self.waited.noted_us.is_some() {
+            self.place.forget().await;
+        }
+    }
+}
+
+impl Place {
+    async fn forget(&self) {
+        let Place { shared, partition } = self;
         self.within(async {
             match shared.archive().await? {
-                Some(archive) => archive.note_stopped(&shared.deployment.version, partition, &stopped).await,
+                Some(archive) => archive.forget_stopped(&shared.deployment.version, *partition).await,
+                None => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    async fn note(&self, stopped: Stopped) {
+        let Place { shared, partition } = self;
+        self.within(async {
+            match shared.archive().await? {
+                Some(archive) => archive.note_stopped(&shared.deployment.version, *partition, &stopped).await,
                 // Everybody can see that nothing is archived.
                 None => Ok(()),
             }
@@ -143,6 +214,15 @@ mod tests {
         assert_eq!((failures.another(false, 30), failures.another(false, 40)), (Some(10), Some(10)));
         failures = Failures::default();
         assert_eq!(failures.another(false, 50), None, "it has published in between");
+    }
+
+    #[test]
+    fn a_lane_that_waits_says_so_after_a_while_and_again_now_and_then() {
+        let mut waited = Waited { since_us: 100, noted_us: None };
+        assert!(!waited.still(99 + WAITED_US) && waited.noted_us.is_none(), "rows are filled again within seconds");
+        assert!(waited.still(100 + WAITED_US) && !waited.still(101 + WAITED_US));
+        let renewed_us = 100 + WAITED_US + RENEWED_US;
+        assert!(!waited.still(renewed_us - 1) && waited.still(renewed_us) && !waited.still(renewed_us + 1));
     }
 
     #[test]

@@ -14,8 +14,6 @@ use metrics::counter;
 use platform::kafka::{Bound, KafkaError, Topics};
 use platform::redis::Connection;
 use platform::store::StoreError;
-use platform::task::Backoff;
-use platform::telemetry::error_text;
 use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::{Catalog, DefinitionHash, Deployment, Source};
 use shared_logic::contracts::archive::Facts;
@@ -26,14 +24,11 @@ use shared_logic::stream::{Found, LanePlan, LookedUp, LookupPlan};
 use shared_logic::table::LogOrder;
 use storage::{Followed, Storage, TableRowsClient, TableRowsError};
 use tokio::sync::Mutex;
-use tracing::{info, warn};
 
 /// How many fields are read with one round trip, about.
 const FIELDS_MAX: usize = 16_000;
 /// After how long it is asked whether the topic has more partitions by now.
 const ASKED_EVERY: Duration = Duration::from_secs(10);
-/// Waiting longer than this for a table is worth a warning.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The tables that the streams over a source look into.
 pub struct LookedInto {
@@ -43,7 +38,6 @@ pub struct LookedInto {
     topics: Topics,
     rows: TableRowsClient,
     redis: Connection,
-    retry: Duration,
 }
 
 struct LookedIntoTable {
@@ -80,38 +74,79 @@ struct Watched {
     instance: Option<Instance>,
 }
 
+/// A table cannot be looked into yet.
+#[derive(Debug, thiserror::Error)]
+#[error("waits for the table `{table}`")]
+pub struct NotYet {
+    /// The table's name.
+    pub table: String,
+    /// Why not.
+    #[source]
+    pub why: WhyNotYet,
+}
+
 /// Why a table cannot be looked into yet.
 #[derive(Debug, thiserror::Error)]
-enum NotYet {
+pub enum WhyNotYet {
+    /// Its topic is not there.
     #[error("topic {topic} does not exist")]
-    NoTopic { topic: String },
-    #[error("the rows of {id} are not filled in yet")]
-    Missing { id: PartitionId },
+    NoTopic {
+        /// The topic's name.
+        topic: String,
+    },
+    /// Redis has no rows of a partition.
+    #[error(
+        "the rows of {id} are not filled in yet; if its topic is compacted, the table has to be materialised first: the next reconcile does that, \
+         or `batch-layer table materialise`"
+    )]
+    Missing {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// Rows have not come to where the log ended when the lane began to look.
     #[error("the rows of {id} stand for offsets below {cursor}, and the log had reached {at_least}")]
-    Behind { id: PartitionId, cursor: i64, at_least: i64 },
+    Behind {
+        /// The partition.
+        id: PartitionId,
+        /// The first offset that they do not stand for.
+        cursor: i64,
+        /// What that has to be at least.
+        at_least: i64,
+    },
+    /// A worker with another catalog keeps them.
     #[error("the rows of {id} are kept by another definition of the table")]
-    OtherDefinition { id: PartitionId },
+    OtherDefinition {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// They are other rows than those that were read before, so the log's ends are asked for again.
     #[error("the rows of {id} were filled anew")]
-    Refilled { id: PartitionId },
+    Refilled {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// A row cannot be understood.
     #[error(transparent)]
     Unreadable(#[from] NotAChange),
+    /// Kafka did not answer.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// Redis did not answer.
     #[error(transparent)]
     Rows(#[from] TableRowsError),
+    /// The archive of the table cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl LookedInto {
-    /// The tables that a plan looks into. `retry` is how long to wait at first for a table.
+    /// The tables that a plan looks into.
     pub fn of(
         catalog: &Catalog,
         plan: Arc<LanePlan>,
         storage: &Storage,
         topics: Topics,
         redis: Connection,
-        retry: Duration,
     ) -> LookedInto {
         let tables = plan.lookups().iter().filter_map(|lookup| {
             let table = catalog.tables.get(&lookup.table)?;
@@ -123,7 +158,7 @@ impl LookedInto {
             };
             Some((table.name.clone(), looked_into))
         });
-        LookedInto { tables: tables.collect(), plan, topics, rows: TableRowsClient::default(), redis, retry }
+        LookedInto { tables: tables.collect(), plan, topics, rows: TableRowsClient::default(), redis }
     }
 }
 
@@ -133,52 +168,45 @@ impl Lookups {
         Lookups { into, known: BTreeMap::new() }
     }
 
-    /// What each of the plan's lookups finds for these events. It waits until it can be known: for Redis, and for the tables.
+    /// What each of the plan's lookups finds for these events; or why that cannot be known yet, as Redis, Kafka or a table is not that far.
     ///
     /// # Errors
     /// If the events lack a field: a mistake of the caller.
-    pub async fn find(&mut self, events: &DataFrame) -> PolarsResult<Vec<LookedUp>> {
+    pub async fn find(&mut self, events: &DataFrame) -> PolarsResult<Result<Vec<LookedUp>, NotYet>> {
         let plan = Arc::clone(&self.into.plan);
         let mut all = Vec::with_capacity(plan.lookups().len());
         for lookup in plan.lookups() {
             let keys = lookup.keys(events)?;
-            let looked_up = LookedUp { of: keys.of, found: self.rows(lookup, &keys.keys).await };
+            match self.rows(lookup, &keys.keys).await {
+                Ok(found) => all.push(LookedUp { of: keys.of, found }),
+                Err(why) => {
+                    if matches!(why, WhyNotYet::Refilled { .. }) {
+                        self.known.remove(&lookup.table);
+                    }
+                    return Ok(Err(NotYet { table: lookup.table.clone(), why }));
+                }
+            }
+        }
+        for (lookup, looked_up) in plan.lookups().iter().zip(&all) {
             let missing = looked_up.missing();
             if missing > 0 {
                 counter!("braid_lookup_missing_total", "table" => lookup.table.clone()).increment(missing as u64);
             }
-            all.push(looked_up);
         }
-        Ok(all)
+        Ok(Ok(all))
     }
 
     /// What stands under these keys, in their order.
-    async fn rows(&mut self, lookup: &LookupPlan, keys: &[String]) -> Vec<Found> {
-        let (mut found, mut backoff) = (Vec::with_capacity(keys.len()), Backoff::new(self.into.retry));
-        let began = Instant::now();
+    async fn rows(&mut self, lookup: &LookupPlan, keys: &[String]) -> Result<Vec<Found>, WhyNotYet> {
+        let mut found = Vec::with_capacity(keys.len());
         while found.len() < keys.len() {
-            match self.some_rows(lookup, &keys[found.len()..]).await {
-                Ok(more) => found.extend(more),
-                Err(not_yet) => {
-                    if matches!(not_yet, NotYet::Refilled { .. }) {
-                        self.known.remove(&lookup.table);
-                    }
-                    counter!("braid_lookup_waits_total", "table" => lookup.table.clone()).increment(1);
-                    let (wait, table, text) = (backoff.wait(), &lookup.table, error_text(&not_yet));
-                    if began.elapsed() < PATIENCE {
-                        info!(table, "a lane waits for a table: {text}");
-                    } else {
-                        warn!(table, wait_ms = wait.as_millis(), "a lane waits for a table: {text}");
-                    }
-                    tokio::time::sleep(wait).await;
-                }
-            }
+            found.extend(self.some_rows(lookup, &keys[found.len()..]).await?);
         }
-        found
+        Ok(found)
     }
 
     /// What stands under the first of these keys, as many as one look is for.
-    async fn some_rows(&mut self, lookup: &LookupPlan, keys: &[String]) -> Result<Vec<Found>, NotYet> {
+    async fn some_rows(&mut self, lookup: &LookupPlan, keys: &[String]) -> Result<Vec<Found>, WhyNotYet> {
         let into = Arc::clone(&self.into);
         let Some(table) = into.tables.get(&lookup.table) else { return Ok(Vec::new()) };
         let known = self.known(&into, table).await?;
@@ -188,9 +216,9 @@ impl Lookups {
         let read = into.rows.read(&mut into.redis.clone(), &partitions, &keys).await?;
         let mut of_partitions = Vec::with_capacity(read.len());
         for (watched, (slot, rows)) in known.partitions.iter_mut().zip(read) {
-            let held = slot.rows().ok_or_else(|| NotYet::Missing { id: watched.id.clone() })?;
+            let held = slot.rows().ok_or_else(|| WhyNotYet::Missing { id: watched.id.clone() })?;
             if held.basis.definition != table.definition {
-                return Err(NotYet::OtherDefinition { id: watched.id.clone() });
+                return Err(WhyNotYet::OtherDefinition { id: watched.id.clone() });
             }
             watched.see(held.cursor, held.instance)?;
             of_partitions.push((held.cursor, rows));
@@ -212,7 +240,7 @@ impl Lookups {
     }
 
     /// What is known of a table, asked for when the lane begins to look, and now and then.
-    async fn known<'a>(&'a mut self, into: &LookedInto, table: &LookedIntoTable) -> Result<&'a mut Known, NotYet> {
+    async fn known<'a>(&'a mut self, into: &LookedInto, table: &LookedIntoTable) -> Result<&'a mut Known, WhyNotYet> {
         let name = &table.source.name;
         if self.known.get(name).is_none_or(|known| known.asked.elapsed() >= ASKED_EVERY) {
             let mut now = table.ask(&into.topics).await?;
@@ -221,16 +249,16 @@ impl Lookups {
             }
             self.known.insert(name.clone(), now);
         }
-        self.known.get_mut(name).ok_or_else(|| NotYet::NoTopic { topic: table.source.topic.clone() })
+        self.known.get_mut(name).ok_or_else(|| WhyNotYet::NoTopic { topic: table.source.topic.clone() })
     }
 }
 
 impl LookedIntoTable {
     /// The partitions of the topic up to their ends, and those that go on no more up to what is archived of them.
-    async fn ask(&self, topics: &Topics) -> Result<Known, NotYet> {
+    async fn ask(&self, topics: &Topics) -> Result<Known, WhyNotYet> {
         let topic = &self.source.topic;
         let asked = Instant::now();
-        let described = topics.describe(topic).await?.ok_or_else(|| NotYet::NoTopic { topic: topic.clone() })?;
+        let described = topics.describe(topic).await?.ok_or_else(|| WhyNotYet::NoTopic { topic: topic.clone() })?;
         let numbers: Vec<i32> = (0..described.partitions).collect();
         let ends = topics.offsets(topic, &numbers, Bound::End).await?;
         let facts = self.archive.lock().await.newest().await?.and_then(|archive| archive.note().cloned());
@@ -266,12 +294,12 @@ impl Known {
 
 impl Watched {
     /// Notes as of which cursor rows are, if they may be used. From then on they are of that instance, and never as of less.
-    fn see(&mut self, cursor: i64, instance: Instance) -> Result<(), NotYet> {
+    fn see(&mut self, cursor: i64, instance: Instance) -> Result<(), WhyNotYet> {
         if self.instance.is_some_and(|known| known != instance) {
-            return Err(NotYet::Refilled { id: self.id.clone() });
+            return Err(WhyNotYet::Refilled { id: self.id.clone() });
         }
         if cursor < self.at_least {
-            return Err(NotYet::Behind { id: self.id.clone(), cursor, at_least: self.at_least });
+            return Err(WhyNotYet::Behind { id: self.id.clone(), cursor, at_least: self.at_least });
         }
         (self.at_least, self.instance) = (cursor, Some(instance));
         Ok(())
@@ -292,10 +320,10 @@ mod tests {
     fn rows_are_used_once_they_have_reached_the_logs_end_and_never_as_of_less() {
         let (one, other) = (Instance::new(1), Instance::new(2));
         let mut watched = watched(100);
-        assert!(matches!(watched.see(99, one), Err(NotYet::Behind { cursor: 99, at_least: 100, .. })));
+        assert!(matches!(watched.see(99, one), Err(WhyNotYet::Behind { cursor: 99, at_least: 100, .. })));
         assert!(watched.see(100, one).is_ok() && watched.see(140, one).is_ok());
-        assert!(matches!(watched.see(139, one), Err(NotYet::Behind { .. })), "an older copy of redis");
-        assert!(matches!(watched.see(500, other), Err(NotYet::Refilled { .. })));
+        assert!(matches!(watched.see(139, one), Err(WhyNotYet::Behind { .. })), "an older copy of redis");
+        assert!(matches!(watched.see(500, other), Err(WhyNotYet::Refilled { .. })));
     }
 
     #[test]

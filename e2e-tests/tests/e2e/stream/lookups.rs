@@ -123,6 +123,18 @@ impl Clicks {
         .await
     }
 
+    /// Waits until the stream says that it waits for the table, or that nothing stops it.
+    async fn says_that_it_waits(&self, waits: bool) -> Result<()> {
+        wait_for("the stream to say what it waits for", DEADLINE, async || {
+            let (status, body) = self.stage.client()?.get("/v1/streams", &[]).await?;
+            let stopped = body["streams"][0]["stopped"].as_array().cloned().unwrap_or_default();
+            let names = |why: &Value| why.as_str().is_some_and(|why| why.contains("waits for the table `users`"));
+            let says = if waits { stopped.iter().any(names) } else { stopped.is_empty() };
+            Ok(Progress::when(status == 200 && says, format_args!("{status}: {body}")))
+        })
+        .await
+    }
+
     /// Every user's row is that of the last change, once the rows have reached the end.
     async fn rows_are_the_last_changes(&self) -> Result<()> {
         let users = read_all(&self.stage.brokers, &format!("{}-users", self.stage.topic))?;
@@ -234,8 +246,10 @@ fn a_lookup_stream_through_kills_and_an_emptied_redis() {
         clicks.all_sign_up()?;
         // Before the rows are there: these clicks wait.
         clicks.send(20)?;
+        clicks.says_that_it_waits(true).await?;
         clicks.rows_are_kept().await?;
         clicks.is_written().await.context("before the first kill")?;
+        clicks.says_that_it_waits(false).await?;
         let mut rng = clicks.stage.rng();
         for moment in MOMENTS.repeat(repetitions(1, 4)) {
             let fail_point = format!("{moment}={}*off->return({LONG_ENOUGH_MS})", rng.random_range(0..3));
