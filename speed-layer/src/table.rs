@@ -35,7 +35,7 @@ use shared_logic::catalog::{Catalog, Source, Table};
 use shared_logic::contracts::archive::Facts;
 use shared_logic::table::TableDecoder;
 use storage::{Schemas, Storage, TableRowsClient};
-use tokio::sync::{Mutex, OnceCell, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -81,7 +81,6 @@ pub async fn run(
         deployment: deployment.clone(),
         definition: catalog.table_definition(table),
         settings: settings.speed.clone(),
-        compacted: OnceCell::new(),
         identity: LogIdentity::start(topics.clone(), source.topic.clone()),
         topics: topics.clone(),
         rows: TableRowsClient::default(),

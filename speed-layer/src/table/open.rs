@@ -1,9 +1,12 @@
 //! Finds the rows of a partition ready to be kept: as of a cursor that the log still holds, by this definition.
+//!
+//! Of a compacted log, deletes may be gone that lie behind the cursor, if nobody has kept the rows for long. So rows that are behind the
+//! materialised table are filled again from that, which has seen these deletes.
 
 use platform::kafka::Bound;
 use platform::redis::Connection;
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::table_rows::{Held, Slot};
+use shared_logic::contracts::table_rows::{Basis, Held, Slot};
 use shared_logic::log::{Check, PartitionId, Witness};
 use tracing::warn;
 
@@ -36,13 +39,17 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
     let start = bound(shared, partition, Bound::Start).await?;
     let end = bound(shared, partition, Bound::End).await?;
     let (slot, basis) = (shared.rows.slot(redis, &shared.key(&id)).await?, shared.basis(&facts));
+    let is_compacted = shared.is_compacted().await?;
+    let table = if is_compacted { shared.materialised(&facts).await? } else { None };
+    let complete_from = table.and_then(|table| table.note()?.next.get(&id)).map_or(start, |next| next.max(start));
     let held = match slot.rows() {
         // What is kept as it is to be, and the log goes on there.
-        Some(held) if held.basis == basis && held.cursor >= start => held.clone(),
+        Some(held) if goes_on(held, &basis, complete_from) => held.clone(),
         _ => {
             let known = slot.rows().map(|held| held.instance);
             if let Slot::Rows(held) = &slot {
-                warn!(%id, cursor = held.cursor, start, "the rows are of another definition, or of before an erasure, or the log no longer holds their cursor; filling them again");
+                let cursor = held.cursor;
+                warn!(%id, cursor, start, complete_from, "the rows are of another definition, of before an erasure, or behind what the log is sure to hold; filling them again");
             }
             let begin = facts.partition(&id).map(|known| known.begin);
             let begin = begin.ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
@@ -56,9 +63,13 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
     }
     let witnesses = [ahead, held.witness.map(|witness| (witness, held.cursor))];
     let [ahead, check] = witnesses.map(|known| known.filter(|(witness, _)| witness.offset >= start));
-    let has_holes = if ahead.or(check).is_some() { shared.is_compacted().await? } else { false };
-    let [ahead, check] = [ahead, check].map(|known| known.map(|(witness, at)| Check::new(witness, at, has_holes)));
+    let [ahead, check] = [ahead, check].map(|known| known.map(|(witness, at)| Check::new(witness, at, is_compacted)));
     Ok(OpenRows { id, held, ahead, check })
+}
+
+/// Whether changes can be applied to rows that are there. `complete_from`: from that offset on, the log is sure to hold every last change.
+fn goes_on(held: &Held, basis: &Basis, complete_from: i64) -> bool {
+    held.basis == *basis && held.cursor >= complete_from
 }
 
 /// R12: the archive's position, if the log has to be compared with it, as for shards.
@@ -70,4 +81,21 @@ fn archived_ahead(facts: &Facts, id: &PartitionId, held: &Held) -> Option<(Witne
 async fn bound(shared: &Shared, partition: i32, which: Bound) -> Result<i64, NotOpen> {
     let offsets = shared.topics.offsets(&shared.source.topic, &[partition], which).await?;
     Ok(offsets.get(&partition).copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::contracts::speed_view::Instance;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_are_behind_what_the_log_is_sure_to_hold_are_filled_again() {
+        let basis = |text: &str| text.parse::<Basis>().expect("a basis");
+        let own = basis("00000000000000aa.2");
+        let held = Held { cursor: 70, instance: Instance::new(1), basis: own.clone(), witness: None };
+        assert!(goes_on(&held, &own, 0) && goes_on(&held, &own, 70));
+        assert!(!goes_on(&held, &own, 71), "the delete of a row may be gone that the table has seen");
+        assert!(!goes_on(&held, &basis("00000000000000ab.2"), 0) && !goes_on(&held, &basis("00000000000000aa.3"), 0));
+    }
 }

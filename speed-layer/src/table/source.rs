@@ -12,7 +12,7 @@ use shared_logic::contracts::table::Note;
 use shared_logic::contracts::table_rows::{Basis, RowsKey};
 use shared_logic::log::PartitionId;
 use storage::{Followed, MaterialisedTable, TableRowsClient};
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::log::identity::LogIdentity;
@@ -27,8 +27,6 @@ pub struct Shared {
     pub definition: DefinitionHash,
     /// The speed layer's settings.
     pub settings: Speed,
-    /// Whether the topic is compacted, asked once.
-    pub compacted: OnceCell<bool>,
     /// Asks for the id of the topic (R7).
     pub identity: LogIdentity,
     /// Asks Kafka about topics.
@@ -65,13 +63,11 @@ impl Shared {
     /// # Errors
     /// If it cannot be read.
     pub async fn materialised(&self, facts: &Facts) -> Result<Option<MaterialisedTable>, StoreError> {
-        let mut materialised = self.materialised.lock().await;
-        let newest = materialised.newest().await?;
-        let is_own = |table: &&MaterialisedTable| {
-            let is_whole = |note: &Note| facts.erased_since(note.archive_version).next().is_none();
-            table.note().is_some_and(|note| note.definition == self.definition && is_whole(note))
-        };
-        Ok(newest.filter(is_own).cloned())
+        let newest = self.materialised.lock().await.newest().await?.cloned();
+        // After the table, so that it is older than that only if the archive went back.
+        let archive_version = self.archive.lock().await.newest().await?.map(|archive| archive.version());
+        let is_own = |note: &Note| note.definition == self.definition && is_whole(note, facts, archive_version);
+        Ok(newest.filter(|table| table.note().is_some_and(|note| is_own(note.as_ref()))))
     }
 
     /// What rows are made by, as the archive is.
@@ -84,18 +80,58 @@ impl Shared {
         self.facts.borrow().current(id.topic(), id.partition).incarnation() > id.incarnation()
     }
 
-    /// Whether records may vanish from the middle of the topic.
+    /// Whether records may vanish from the middle of the topic. Asked each time: a topic that has been compacted since has forgotten deletes.
     ///
     /// # Errors
     /// If Kafka does not answer.
     pub async fn is_compacted(&self) -> Result<bool, KafkaError> {
-        let ask = || self.topics.is_compacted(&self.source.topic);
-        self.compacted.get_or_try_init(ask).await.copied()
+        self.topics.is_compacted(&self.source.topic).await
     }
+}
+
+/// Whether nothing of a table was erased since it was made. Of one that is newer than the archive, which was restored from a backup, nobody
+/// knows.
+fn is_whole(note: &Note, facts: &Facts, archive_version: Option<u64>) -> bool {
+    Some(note.archive_version) <= archive_version && facts.erased_since(note.archive_version).next().is_none()
 }
 
 /// An instance that no rows ever had.
 pub fn new_instance() -> Instance {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Instance::new(high ^ low)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use shared_logic::contracts::archive::ErasedPart;
+    use shared_logic::log::Offsets;
+
+    use super::*;
+
+    #[test]
+    fn a_table_of_before_an_erasure_or_of_an_archive_that_is_gone_is_not_whole() {
+        let note = Note {
+            definition: "00000000000000aa".parse().expect("a hash"),
+            rules: "r".into(),
+            next: Offsets::default(),
+            archive_version: 7,
+            rows: 0,
+            shares: 1,
+            others: BTreeMap::new(),
+            superseded: BTreeMap::new(),
+            committed_at_us: 0,
+        };
+        let erased_at = |version| {
+            let part = ErasedPart { version, rules: "r".into(), list: String::new(), events: 1, at_us: None };
+            let mut facts = Facts::default();
+            facts.erase("x", Some(part), Some(0));
+            facts
+        };
+        assert!(is_whole(&note, &Facts::default(), Some(7)) && is_whole(&note, &erased_at(7), Some(9)));
+        assert!(!is_whole(&note, &erased_at(8), Some(9)));
+        assert!(!is_whole(&note, &erased_at(5), Some(6)), "what was erased since the archive was restored");
+        assert!(!is_whole(&note, &Facts::default(), None));
+    }
 }
