@@ -8,7 +8,8 @@
 //!
 //! Not compared is what another definition has decided (T13), what was decided from an incomplete past (T8), and what cannot be decided
 //! again as the archive does not hold the records as they arrived: because they are erased, retired or lost. Nothing is compared of
-//! logs that have ended, nor of side outputs, which are not archived.
+//! logs that have ended, nor of side outputs, which are not archived. Nor is anything compared that may have seen rows of a table of before
+//! an erasure (B4): the archive holds these no more.
 //!
 //! - `lanes`: which offsets are checked;
 //! - `rows`: what is kept of it.
@@ -29,7 +30,7 @@ use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::contracts::stream::{Begins, CheckedLane, CheckedStreams, ProgressNoted};
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::stream::{Fronts, Lane};
-use storage::{Archive, Schemas, Snapshot, Storage};
+use storage::{Archive, MaterialisedTable, Schemas, Snapshot, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -39,12 +40,15 @@ use self::rows::About;
 use super::held::Held;
 use super::looked_up::{LookedUpAgain, Otherwise};
 use super::progress::Asked;
-use super::replay::Replay;
+use super::replay::{Replay, ReplayError};
 use super::rounds::{LaneSpan, Rounds, Step, StreamSide};
 use super::written::{Ids, Written};
 use crate::rows::RowsError;
 
 pub(crate) use self::rows::not_possible;
+
+/// For so long after an erasure of a table, its rows of before may still be in Redis, and in outputs of lanes.
+const REFILLED_WITHIN_US: i64 = 600_000_000;
 
 /// Checks the streams of one deployment.
 pub(crate) struct Checker<'a> {
@@ -91,12 +95,19 @@ impl Checker<'_> {
             return Ok(about.nothing());
         }
         let looking = self.looking(&replay, &spans, &passed, &known).await?;
+        let erased = self.erased_table(&replay, &passed, known.at_us).await?;
         let mut sides = self.sides(&replay, &spans, passed, &known).await?;
         leave_out(&lanes, &mut sides);
         let mut rounds = Rounds::new(&replay, spans, sides, memory / 2);
         if !replay.plan.lookups().is_empty() {
             let otherwise = Otherwise::Nothing;
-            let of = LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory / 8).await;
+            let of = match erased {
+                Some(table) => Err(ReplayError::TableErased { table }),
+                None => {
+                    let memory = memory / 8;
+                    LookedUpAgain::of(self.storage, self.catalog, &replay.plan, &looking, otherwise, memory).await
+                }
+            };
             rounds.looks_up(of)?;
         }
         rounds.sees_keys = true;
@@ -231,6 +242,29 @@ impl Checker<'_> {
         Ok(looking)
     }
 
+    /// B4: the table of which the outputs since a check at that time may have seen rows that are erased by now.
+    async fn erased_table(
+        &self,
+        replay: &Replay<'_>,
+        passed: &Passed,
+        checked_us: i64,
+    ) -> Result<Option<String>, StoreError> {
+        for lookup in replay.plan.lookups() {
+            let name = lookup.table.as_str();
+            let Some((archive, _)) = passed.get(name) else { continue };
+            let facts = archive.facts();
+            if facts.erased_parts() == 0 {
+                continue;
+            }
+            let table = self.storage.table(name).await?;
+            let made_from = table.as_ref().and_then(MaterialisedTable::note).map(|note| note.archive_version);
+            if may_have_seen_erased(&facts, made_from, checked_us) {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The outputs of a stream that were not looked at in the check before, up to these ends.
     async fn written(
         &self,
@@ -249,6 +283,17 @@ impl Checker<'_> {
     fn schemas(&self, source: &str) -> Schemas {
         Schemas::new(self.storage, source, self.registry)
     }
+}
+
+/// Whether outputs that were written since a check at that time, microseconds since 1970, may have seen rows of a table of before an erasure:
+/// rows in Redis are filled without them soon after the table was made from an archive without them. `facts` are those of its archive, and
+/// `made_from` is the version of that from which the table was made.
+fn may_have_seen_erased(facts: &Facts, made_from: Option<u64>, checked_us: i64) -> bool {
+    facts.erasures.iter().flat_map(|erasure| &erasure.parts).any(|part| {
+        let is_made_without = made_from.is_some_and(|version| version >= part.version);
+        let is_recent = |at_us: i64| checked_us < at_us.saturating_add(REFILLED_WITHIN_US);
+        !is_made_without || part.at_us.is_some_and(is_recent)
+    })
 }
 
 /// T8: where the past of the streams begins in each partition of the source, as lanes have noted it.
@@ -348,4 +393,25 @@ fn note(
         }
     }
     known.outputs.retain(|name, _| replay.definitions.contains_key(name));
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::contracts::archive::ErasedPart;
+
+    use super::*;
+
+    #[test]
+    fn outputs_may_have_seen_what_is_erased_until_rows_are_filled_again() {
+        let part = |version, at_us| ErasedPart { version, rules: "a".into(), list: String::new(), events: 1, at_us };
+        let mut facts = Facts::default();
+        assert!(!may_have_seen_erased(&facts, None, 0));
+        facts.erase("x", Some(part(5, Some(1_000))), None);
+        facts.erase("x", Some(part(7, Some(2_000))), Some(3_000));
+        let filled_us = 2_000 + REFILLED_WITHIN_US;
+        assert!(!may_have_seen_erased(&facts, Some(7), filled_us));
+        assert!(may_have_seen_erased(&facts, Some(7), filled_us - 1), "what was written since that check");
+        assert!(may_have_seen_erased(&facts, Some(6), filled_us), "the table has such rows");
+        assert!(may_have_seen_erased(&facts, None, filled_us), "nothing was made without them");
+    }
 }

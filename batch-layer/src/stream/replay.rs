@@ -43,6 +43,12 @@ pub enum ReplayError {
     /// B4: what the streams look up cannot be found again.
     #[error(transparent)]
     Lookup(#[from] NotFoundAgain),
+    /// B4: changes of a table were erased, and lanes may have seen rows of before.
+    #[error("changes of table `{table}` were erased, which the streams may have seen by then")]
+    TableErased {
+        /// The table's name.
+        table: String,
+    },
 }
 
 impl ReplayError {
@@ -53,6 +59,7 @@ impl ReplayError {
             ReplayError::Unsure => "unsure",
             ReplayError::Lane(_) | ReplayError::Snapshot(_) => "state",
             ReplayError::Lookup(_) => "table",
+            ReplayError::TableErased { .. } => "erased",
             ReplayError::Rows(_) => "archive",
         }
     }
