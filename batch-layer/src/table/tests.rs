@@ -4,6 +4,7 @@ mod bench;
 mod by_hand;
 mod erased;
 mod kept;
+mod profiles;
 mod read_back;
 
 pub(super) use bench::CATALOG;

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use platform::registry::Registry;
+use shared_logic::contracts::archive::Erasure;
 use shared_logic::contracts::reconciliation::StreamCheck;
 use shared_logic::expression::Scalar;
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Decided, DecidedKind, Found, LanePlan, LookedUp, LookupPlan, Records, Seen};
 use shared_logic::time::TimeRange;
+use storage::Schemas;
 use test_kit::{Dice, first_seed, repetitions};
 
 use super::bench::{Bench, Output, PARTITIONS, Row, log_of};
+use crate::erase::Condition;
+use crate::erase::commits::TakingOut;
 use crate::progress::Progress;
 use crate::stream::backtest::backtest;
 
@@ -65,6 +70,8 @@ struct Change {
 struct Users {
     changes: Vec<Change>,
     cursors: BTreeMap<i32, i64>,
+    /// Whether its topic has its second partition by now, to which some users have moved.
+    has_grown: bool,
 }
 
 impl Users {
@@ -74,12 +81,18 @@ impl Users {
         self.changes.iter().filter(of_user).max_by_key(|change| change.offset)
     }
 
-    /// What a lane finds: users lie in one partition each.
+    /// What a lane finds: of a user that has moved the newest of the last changes, and it names the partitions of all of these.
     fn found(&self, lookup: &LookupPlan, user: &str) -> Found {
-        let partition = partition_of(user);
-        let cursor = self.cursors.get(&partition).copied().unwrap_or_default();
-        let seen = Seen(vec![(PartitionId::new(log_of(TABLE), partition), cursor)]).to_string();
-        let change = self.last(user, partition, cursor);
+        let cursor = |partition: i32| self.cursors.get(&partition).copied().unwrap_or_default();
+        let lasts = (0..PARTITIONS).filter_map(|partition| self.last(user, partition, cursor(partition)));
+        let lasts: Vec<&Change> = lasts.collect();
+        let mut named: Vec<i32> = lasts.iter().map(|change| change.partition).collect();
+        if named.is_empty() {
+            named.push(self.partition_of(user));
+        }
+        let seen = named.into_iter().map(|partition| (PartitionId::new(log_of(TABLE), partition), cursor(partition)));
+        let seen = Seen(seen.collect()).to_string();
+        let change = lasts.into_iter().max_by_key(|change| (change.timestamp_us, change.partition, change.offset));
         let row = change.and_then(|change| {
             let (name, age) = change.row.clone()?;
             let value = |(field, _): &(String, usize)| match field.as_str() {
@@ -91,10 +104,12 @@ impl Users {
         });
         Found { seen, row }
     }
-}
 
-fn partition_of(user: &str) -> i32 {
-    i32::from(user.as_bytes().last().copied().unwrap_or_default()) % PARTITIONS
+    /// Where changes of a user are written now.
+    fn partition_of(&self, user: &str) -> i32 {
+        let partitions = if self.has_grown { PARTITIONS } else { 1 };
+        i32::from(user.as_bytes().last().copied().unwrap_or_default()) % partitions
+    }
 }
 
 /// Has some users change, and archives that.
@@ -104,7 +119,11 @@ async fn change(bench: &mut Bench, users: &Arc<Mutex<Users>>, changes: usize) {
     let mut rows = Vec::new();
     for _ in 0..changes {
         let user = format!("u-{}", bench.dice.between(0, 7));
-        let partition = partition_of(&user);
+        let partition = {
+            let mut users = users.lock().expect("not poisoned");
+            users.has_grown |= bench.dice.chance(5);
+            users.partition_of(&user)
+        };
         let offset = &mut next[partition as usize];
         *offset += i64::from(bench.dice.chance(10));
         let timestamp_us = bench.now_us() + bench.dice.between(-3, 3) * 1_000_000;
@@ -221,8 +240,9 @@ async fn an_output_with_another_row_than_it_has_seen_is_different() {
             // As of before any change: there was no row.
             let (before, rest) = text.split_once("\"users_seen\":\"").expect("it says what it has seen");
             let (seen, behind) = rest.split_once('"').expect("a text");
-            let (place, _) = seen.rsplit_once('/').expect("a cursor");
-            format!("{before}\"users_seen\":\"{place}/0\"{behind}")
+            let mut seen = seen.parse::<Seen>().expect("it says as of what");
+            seen.0.iter_mut().for_each(|(_, cursor)| *cursor = 0);
+            format!("{before}\"users_seen\":\"{seen}\"{behind}")
         };
         assert_ne!(damaged, text);
         decided[at].1.payload = damaged.into_bytes();
@@ -253,6 +273,48 @@ async fn a_backtest_sees_what_outputs_have_seen_that_are_archived() {
             assert!(compared.outputs >= outputs, "{seed} {stream}");
         }
     }
+}
+
+/// Erases all rows of the table from its archive, as an operator does.
+async fn erase(bench: &Bench) -> Erasure {
+    let (source, mut archive) = (bench.source(TABLE), bench.archives[TABLE].clone());
+    let condition = Condition::parse(&source, "age >= 0", None).expect("a condition");
+    let schemas = Schemas::new(&bench.storage, TABLE, &Registry::new(&bench.settings.registry));
+    let erased = TakingOut::new(&source, schemas, &condition, 9).run(&mut archive).await.expect("erased");
+    assert!(erased.events > 0);
+    archive.facts().erasure(condition.id()).cloned().expect("noted")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_that_may_have_seen_what_is_erased_are_not_compared() {
+    let (mut bench, users) = bench(7).await;
+    change(&mut bench, &users, 40).await;
+    bench.arrives(80).await;
+    let decided = bench.decides(true);
+    writes(&mut bench, &decided).await;
+    erase(&bench).await;
+    for (stream, check) in bench.found().await {
+        assert_eq!(check.differences(), 0, "{stream}: {check:?}");
+        assert!(check.not_compared.iter().any(|offsets| offsets.reason == "erased"), "{stream}: {check:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_that_has_looked_into_a_table_is_emptied_when_that_is_erased() {
+    let (mut bench, users) = bench(9).await;
+    change(&mut bench, &users, 30).await;
+    bench.arrives(40).await;
+    let Bench { settings, storage, catalog, .. } = &bench;
+    let tried = async || {
+        let report = backtest(settings, storage, catalog, "named", TimeRange::ALL, &Progress::default()).await;
+        assert!(report.expect("made").outputs() > 0);
+    };
+    tried().await;
+    let erasure = erase(&bench).await;
+    let forgotten = async || storage.forget_backtests(TABLE, &erasure).await.expect("emptied");
+    assert_eq!(forgotten().await, ["backtest/named"]);
+    tried().await;
+    assert!(forgotten().await.is_empty(), "one that was made since holds none of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
