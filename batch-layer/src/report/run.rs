@@ -32,7 +32,7 @@ impl Reporter {
         let table = self.storage.report(&report.name).await?;
         let note = table.as_ref().and_then(|table| table.note()).map(|note| Note::clone(note)).unwrap_or_default();
         let written: Vec<i64> = note.dates.keys().filter_map(|date| parse_day(date)).collect();
-        let due = due(report, written.last().copied(), now_us);
+        let due = due(report, &written, now_us);
         let mut run = self.run(report, &due, patience, stop).await?;
         if run.waiting.is_none() {
             let again = self.run(report, &revised(report, written, now_us), patience, stop).await?;
