@@ -53,9 +53,7 @@ impl Reporter {
                 continue;
             }
             for group in view.row_groups(&file, &columns, is_wanted).await? {
-                let read = group.rows() as u64;
                 let more = group.read(move |rows| of_period(rows, times)).await?;
-                self.progress.send_modify(|progress| progress.rows_read += read);
                 let mut all = match rows.take() {
                     Some(mut rows) => {
                         rows.vstack_mut(&more).map_err(|source| frame_error(view, source))?;
