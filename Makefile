@@ -67,7 +67,7 @@ fuzz: ## searches for input that breaks the decoders or the catalog, a minute ea
 	@deploy/install.sh fuzz
 	fuzz/run $(FUZZ_SECONDS)
 
-mutants: ## switches rules off, one at a time, in a copy, and expects a red test; half an hour; MUTANTS='…' names some
+mutants: ## switches rules off, one at a time, in a copy, and expects a red test; hours for all; MUTANTS='…' names some
 	@deploy/install.sh test
 	e2e-tests/mutations/run.sh $(MUTANTS)
 

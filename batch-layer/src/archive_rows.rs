@@ -11,6 +11,7 @@
 //! - `picked`: which columns of rows are read;
 //! - `record_rows`: records → rows, by day;
 //! - `scan`: rows → events, read a part at a time;
+//! - `since`: which records were written at some moment or later;
 //! - `witnesses`: rows → what lay at an offset (R12);
 //! - `lives`: the same of all incarnations of a partition;
 //! - `records`: rows → single records, with their bytes;
@@ -26,6 +27,7 @@ mod places;
 pub(crate) mod record_rows;
 pub(crate) mod records;
 pub(crate) mod scan;
+pub(crate) mod since;
 pub(crate) mod witnesses;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -32,10 +32,10 @@ use crate::table::command::{TableArgs, table};
 /// The exit code of `schedule --once` if nothing failed, and a view waits.
 const WAITING: u8 = 3;
 
-/// Archives every record and recounts the archive exactly.
+/// Archives every record, recounts the archive exactly, and makes tables and reports of it.
 ///
 /// Exits with 0 when it is done or was stopped in order, 1 when something failed, 2 when the command line is wrong, and 130 after
-/// a second signal. `schedule --once` exits with 3 if nothing failed, and not all that was due could be done.
+/// a second signal. `schedule --once` and `report run` exit with 3 if nothing failed, and not all that was due could be done.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -77,7 +77,8 @@ enum Command {
         /// Run the jobs that are due now, each to its end, and exit
         ///
         /// The exit code is 1 if one failed; else 3 if a view waits, because the speed layer does not count its definition everywhere
-        /// yet (outcome `waiting`), and the next call tries again; else 0. A view that is paused is no reason.
+        /// yet, or a report waits for what is not counted yet (outcome `waiting`), and the next call tries again; else 0. A view that
+        /// is paused is no reason.
         #[arg(long)]
         once: bool,
         /// How to print what was done
@@ -117,7 +118,7 @@ enum Command {
   batch-layer maintain views page_views
   batch-layer maintain --output json")]
 struct Maintain {
-    /// Sources, whose archives are maintained, and metrics, whose views are; all of them without any
+    /// Sources, tables and streams, whose archives are maintained, and metrics, whose views are; all of them without any
     #[arg(value_name = "SOURCE|METRIC")]
     names: Vec<String>,
     /// Only says what would be done

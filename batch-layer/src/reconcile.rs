@@ -157,7 +157,8 @@ impl Reconciler {
 
     /// Reconciles every metric once; then it rebuilds the views that count another definition, for the setting
     /// `reconcile.rebuild_step` altogether. If one metric fails, the others are reconciled all the same. Streams are checked with the
-    /// source that they read, and tables are materialised behind that. From `stop` on it no longer waits for the archive, and takes the slices that are archived.
+    /// source that they read, and tables are materialised behind that. From `stop` on it no longer waits for the archive, and takes the
+    /// slices that are archived.
     pub async fn reconcile_once(&self, stop: &CancellationToken) -> Reconciled {
         let Reconciled { mut reports, mut tables, mut failed } = Reconciled::default();
         let mut others = Vec::new();

@@ -21,7 +21,6 @@ mod outcome;
 mod ready;
 mod run;
 
-use std::fmt;
 use std::sync::Arc;
 
 use platform::kafka::KafkaError;
@@ -29,8 +28,8 @@ use platform::settings::{self, Settings};
 use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Report};
 use storage::Storage;
-use tokio::sync::watch;
 
+use crate::progress::Progress;
 use crate::reconcile::Reconciler;
 use crate::rows::RowsError;
 use crate::table::TableError;
@@ -47,22 +46,7 @@ pub struct Reporter {
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
     ends: Arc<dyn LogEnds>,
-    progress: watch::Sender<Progress>,
-}
-
-/// How far a run has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The day that is written.
-    pub date: String,
-    /// How many days of the run are done, and how many there are.
-    pub done: usize,
-    /// See [`Progress::done`].
-    pub dates: usize,
-    /// How many rows of the view were read for this day.
-    pub rows_read: u64,
-    /// What is waited for.
-    pub waiting: Option<String>,
+    progress: Progress,
 }
 
 /// Why a report was not written, or not whole. What was committed stands; to run it again is safe.
@@ -164,7 +148,7 @@ impl Reporter {
         checkpoint_every: u64,
         ends: Arc<dyn LogEnds>,
     ) -> Reporter {
-        let progress = watch::Sender::new(Progress::default());
+        let progress = Progress::new("looking for what is due");
         Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, progress }
     }
 
@@ -179,20 +163,8 @@ impl Reporter {
     }
 
     /// How far the run that is under way has come.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Progress { date, done, dates, rows_read, waiting } = self;
-        write!(f, "{date}: day {} of {dates}", done + 1)?;
-        match waiting {
-            Some(waiting) => write!(f, ", waiting until {waiting}"),
-            None if *rows_read > 0 => write!(f, ", {rows_read} rows of the view read"),
-            None => Ok(()),
-        }
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 }
 

@@ -11,6 +11,8 @@
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`completions`] teaches a shell these commands.
+//!
+//! [`output`] is how they are told to print.
 
 pub mod audit;
 pub mod catalog;
@@ -21,6 +23,7 @@ pub mod health;
 pub mod imports;
 pub mod init;
 pub mod lost;
+pub mod output;
 pub mod produce;
 pub mod query;
 pub mod rejected;

@@ -83,8 +83,8 @@ def recounted(store, source, days):
 
 
 def as_of(store, table, columns, days):
-    """The rows of a table as they were when each day was settled. In each partition that is what lies below the first change with a
-    later timestamp; of the changes of a key the last one by offset stands, and of several partitions the newest one."""
+    """The rows of a table as they were when each day was settled. In each partition that is what lies below the first change with
+    that timestamp or a later one; of the changes of a key the last one by offset stands, and of several partitions the newest one."""
     changes = files(store, table)
     [(logs,)] = duckdb.sql(f"SELECT count(DISTINCT _log) FROM {changes}").fetchall()
     assert logs == 1, f"the topic of {table} had {logs} lives; which came first, its archive's facts say"
@@ -95,7 +95,7 @@ def as_of(store, table, columns, days):
             FROM {changes} WHERE _error IS NULL OR _error = 'delete'
         ),
         stops AS (
-            SELECT date, _partition, min(_offset) FILTER (epoch_us(_timestamp) > settled) AS stop
+            SELECT date, _partition, min(_offset) FILTER (epoch_us(_timestamp) >= settled) AS stop
             FROM days, {changes} GROUP BY date, _partition
         ),
         lasts AS (

@@ -1,11 +1,12 @@
 //! What the scenarios under `tests/e2e/` are written with.
 //!
 //! A [`scenario`] gets a folder and a printed seed. It sets up a [`Stage`]: a [`Deployment`] of the layers' real binaries, on a
-//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`], as [`Traffic`] batch by
-//! batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills processes, and compares the
-//! answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one. [`Archive`] reads the archive's files as any Delta reader would, and a
-//! second [`Observer`] reads tables with other engines. By `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A [`Stranger`](stranger::Stranger) has a file and types commands. Scenarios
-//! wait for conditions, never for time to pass.
+//! real [`Kafka`] broker and a real Redis, some with a real schema [`Registry`] or with their tables on [`S3`]. It sends [`views`],
+//! as [`Traffic`] batch by batch or as a [`Load`] that flows beside a fault, asks over HTTP as any [`Client`] would, kills
+//! processes, and compares the answers with an [`Oracle`] that counts row by row, and what [`streams`] write with another one.
+//! [`Archive`] reads the archive's files as any Delta reader would, and a second [`Observer`] reads tables with other engines. By
+//! `make test-cdc` there is a PostgreSQL whose changes are captured ([`cdc`]). A [`Stranger`](stranger::Stranger) has a file and
+//! types commands. Scenarios wait for conditions, never for time to pass.
 //!
 //! Whatever can fail returns an error that says what was seen instead, and the scenario fails with it. Every child dies with the
 //! test process, however that ends.

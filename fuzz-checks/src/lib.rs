@@ -6,7 +6,8 @@
 //! - `make fuzz`: libFuzzer searches for inputs that take new branches, starting from the same seeds. Its targets are in `fuzz/`,
 //!   a workspace of its own, because libFuzzer needs an instrumented build of everything.
 //!
-//! The checks: [`json`], [`tsv`], [`csv`], [`combined`], [`avro`] and [`protobuf`] for records, [`debezium`] for changes, and [`catalog`] for catalogs.
+//! The checks: [`json`], [`tsv`], [`csv`], [`combined`], [`avro`] and [`protobuf`] for records, [`debezium`] for changes, and
+//! [`catalog`] for catalogs.
 
 mod avro;
 mod catalog;

@@ -8,12 +8,14 @@
 //! 4. `snapshot` is what was known of views, archives and topics at one moment. A request uses one snapshot.
 //! 5. `answer` reads both views, decides whether the answer is complete, and merges.
 //! 6. `batch_view` serves batch views from segments on the local disk; `speed_view` reads shards from Redis.
-//! 7. `report_read` reads what reports have written; `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables.
+//! 7. `stream_read` reads what streams have written, and what they write from now on; `table_read` reads the rows of tables;
+//!    `report_read` reads what reports have written.
 //!
 //! Around them: `problem` is what a request gets instead of an answer, `gap_text` is what may be missing in one, `topics` asks Kafka,
 //! `redis_link` is the connection to Redis, `asked` is what is asked of a metric, `written` is an answer as it is sent, `last_read` keeps
-//! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far tables are materialised, `requests` counts requests,
-//! `app` is what they all share, `server` listens and stops in order, and `command` is the command line.
+//! the last known value when a read fails, `reconciliations` is the table of what reconciles have moved, `table_notes` says how far
+//! tables are materialised, `requests` counts requests, `app` is what they all share, `server` listens and stops in order, and
+//! `command` is the command line.
 //!
 //! This crate counts nothing and decides nothing about offsets: `shared_logic::complete` says which slices belong to an
 //! answer, and `shared_logic::merge` merges them with the batch view.

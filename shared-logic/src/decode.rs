@@ -107,8 +107,8 @@ impl Decoder {
 
     /// Decodes one record.
     ///
-    /// `payload` is the record's value (`None`: a tombstone, a delete of a table, or a mark of a stream) and `record_time_us` its own Kafka timestamp, against which
-    /// the event's age is judged (`None`: not judged).
+    /// `payload` is the record's value (`None`: a tombstone, a delete of a table, or a mark of a stream) and `record_time_us` its own
+    /// Kafka timestamp, against which the event's age is judged (`None`: not judged).
     ///
     /// # Errors
     /// The first reason, in the order of [`Reason::ALL`] for the document and of the fields for its values.

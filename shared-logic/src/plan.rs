@@ -78,8 +78,8 @@ impl Plan {
     /// Events → partials of the finest keys: the `by` columns, [`BUCKET`], and one column per measure named as in the catalog.
     ///
     /// `events` holds at least [`Plan::columns`], instants as integers of microseconds. Integer measures come as `Int64`
-    /// (null in a sum: overflow), float measures as `Float64`, sketches as the bytes of each. Where an event lacks a `by` column, that is null; its texts are
-    /// shortened to what a group key may hold. Rows are in the order of the `by` columns and then of the buckets, absent values first.
+    /// (null in a sum: overflow), float measures as `Float64`, sketches as the bytes of each. Where an event lacks a `by` column, that is
+    /// null; its texts are shortened to what a group key may hold. Rows are in the order of the `by` columns and then of the buckets, absent values first.
     ///
     /// # Errors
     /// If a column is missing or has another type; no value of an event can cause one.

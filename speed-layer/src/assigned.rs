@@ -1,20 +1,20 @@
-//! The partitions that this process is assigned: a task for each, a counting loop or a lane.
+//! The partitions that this process is assigned: a task for each, which counts it, runs its lane or keeps its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc as std_mpsc;
 
+use platform::kafka::Membership;
 use platform::task::joined;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::error::Superseded;
+use crate::error::{SourceError, Superseded};
 use crate::read::Assignment;
 use crate::read::threads::ReadingThreads;
 
-/// Keeps one task per assigned partition, which `start` starts: a counting loop or a lane. It is given what tells the
-/// partition's reading thread.
+/// Keeps one task per assigned partition, which `start` starts. It is given what tells the partition's reading thread.
 ///
 /// # Errors
 /// The first error of a task. The others are stopped then, as at `stop`.
@@ -65,4 +65,22 @@ where
         outcome = outcome.and(joined(ended));
     }
     outcome
+}
+
+/// Ends what a source has beside the tasks of its partitions, which have ended. Leaving the group tells it at once that the partitions are
+/// free.
+///
+/// # Errors
+/// If a reading thread panicked, or the group was not left in an orderly way.
+pub async fn leave(
+    mut background: JoinSet<()>,
+    membership: Membership,
+    threads: ReadingThreads,
+) -> Result<(), SourceError> {
+    background.shutdown().await;
+    let left = tokio::task::spawn_blocking(move || {
+        drop(membership);
+        threads.join()
+    });
+    left.await.map_err(SourceError::NotLeft)?
 }

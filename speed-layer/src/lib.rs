@@ -19,7 +19,7 @@
 //! [`stream`] holds the lanes, which read the same way and write streams to Kafka instead. [`table`] keeps the rows of tables in Redis,
 //! and finds those that lanes look up.
 //!
-//! Beside the flow: [`assigned`] keeps a counting loop, or a lane, for each partition that the process is assigned.
+//! Beside the flow: [`assigned`] keeps a task for each partition that the process is assigned.
 //! [`count::source`] holds what the counting loops of one source share. [`log::ends`] asks how far the log reaches, so that
 //! answers can say as of when they are complete. [`batch_side`] reads the archive's facts and the views' cuts. [`error`] says
 //! why a worker ended. [`command`] is the command line.

@@ -58,7 +58,7 @@ use self::memory::Memory;
 use self::open::open_lane;
 use self::source::Shared;
 use self::stopped::StopNote;
-use crate::assigned::follow;
+use crate::assigned::{follow, leave};
 use crate::error::{SourceError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
@@ -127,12 +127,7 @@ pub async fn run(
     let lane = |partition, reader, stop| run_lane(Arc::clone(&shared), reader, partition, stop);
     let ended = follow(&topic, &mut threads, assigned, &stop, lane).await;
     drop(shared);
-    background.shutdown().await;
-    let read = tokio::task::spawn_blocking(move || {
-        drop(membership);
-        threads.join()
-    });
-    read.await.map_err(SourceError::NotLeft)??;
+    leave(background, membership, threads).await?;
     Ok(ended?)
 }
 

@@ -42,7 +42,7 @@ use tracing::{info, warn};
 
 use self::open::{OpenRows, open_rows};
 use self::source::Shared;
-use crate::assigned::follow;
+use crate::assigned::{follow, leave};
 use crate::error::{SourceError, Superseded};
 use crate::log::ends::{Ends, watch_ends};
 use crate::log::identity::LogIdentity;
@@ -99,12 +99,7 @@ pub async fn run(
     let keep = |partition, reader, stop| keep(Arc::clone(&shared), redis.clone(), reader, partition, stop);
     let ended = follow(&topic, &mut threads, assigned, &stop, keep).await;
     drop(shared);
-    background.shutdown().await;
-    let read = tokio::task::spawn_blocking(move || {
-        drop(membership);
-        threads.join()
-    });
-    read.await.map_err(SourceError::NotLeft)??;
+    leave(background, membership, threads).await?;
     Ok(ended?)
 }
 

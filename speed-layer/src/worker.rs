@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::assigned::follow;
+use crate::assigned::{follow, leave};
 use crate::batch_side::BatchSide;
 use crate::count::compiled::CompiledMetrics;
 use crate::count::source::Shared;
@@ -119,13 +119,8 @@ async fn run_source(
     let redis = platform::redis::connect(&settings.redis).await?;
     let count = |partition, reader, stop| count::run(Arc::clone(&shared), redis.clone(), reader, partition, stop);
     let ended = follow(&shared.metrics.source.topic, &mut threads, assigned, &stop, count).await;
-    // The counting loops have applied what they held. Leaving the group tells it at once that the partitions are free.
+    // The counting loops have applied what they held.
     drop(shared);
-    background.shutdown().await;
-    let read = tokio::task::spawn_blocking(move || {
-        drop(membership);
-        threads.join()
-    });
-    read.await.map_err(SourceError::NotLeft)??;
+    leave(background, membership, threads).await?;
     Ok(ended?)
 }

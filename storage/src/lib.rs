@@ -6,7 +6,7 @@
 //! - [`Storage`]: the tables of one deployment;
 //! - [`NotedTable`]: a Delta table and the note of its newest commit, both at one version; [`Followed`] keeps up with one
 //!   that may not exist yet;
-//! - [`Archive`] and [`BatchView`]: the two kinds of tables;
+//! - [`Archive`] and [`BatchView`]: what arrived, and what was counted of it;
 //! - [`Reconciliations`]: what each reconcile moved, and the drift that it measured; and what checks of streams found;
 //! - [`MaterialisedTable`]: the rows that keyed changes have left;
 //! - [`Backtest`]: what a stream would have written;

@@ -132,8 +132,8 @@ async fn has_all(archive: &Archive, files: &[DataFile]) -> Result<bool, TableErr
     Ok(gone.is_none())
 }
 
-/// Merges small files of a view, if it counts the metric's definition and is not paused: all days in one commit, so that a reconcile conflicts with it
-/// once at most.
+/// Merges small files of a view, if it counts the metric's definition and is not paused: all days in one commit, so that a reconcile
+/// conflicts with it once at most.
 ///
 /// # Errors
 /// If the view cannot be read or written.

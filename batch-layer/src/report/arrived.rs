@@ -5,16 +5,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use platform::kafka::{Bound, KafkaError, Topics};
 use platform::settings;
-use platform::store::{DataFile, StoreError};
-use polars::prelude::*;
-use shared_logic::contracts::archive::{LOG, OFFSET, PARTITION, TIMESTAMP};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
-use shared_logic::schema::INSTANT;
 use storage::Archive;
 
 use super::ReportError;
 use super::outcome::Waiting;
-use crate::archive_rows::may_hold;
+use crate::archive_rows::since::first_since;
 use crate::stream::TopicEnds;
 
 /// Says where topics end.
@@ -63,23 +59,24 @@ pub(super) async fn arrived(
     ends: &dyn LogEnds,
 ) -> Result<Result<Offsets, Waiting>, ReportError> {
     let (facts, files) = (archive.facts(), archive.files().await?);
-    let (mut arrived, mut open, mut is_over) = (Offsets::default(), Vec::new(), true);
+    let mut ranges = Vec::new();
     for (log, partition, known) in facts.entries().filter(|(log, ..)| log.import.is_none()) {
         let id = PartitionId::new(log.log.clone(), partition);
         let from = from.and_then(|from| from.get(&id)).unwrap_or(known.begin).max(known.begin);
-        let range = OffsetRange { id: id.clone(), from, to: known.next };
-        match first_since(archive, &files, range, at_us).await? {
-            Some(first) => {
-                is_over = false;
-                arrived.set(id, first);
-            }
-            None if facts.is_ended(&id) => arrived.set(id, known.next),
+        ranges.push(OffsetRange { id, from, to: known.next });
+    }
+    let first = first_since(archive, &files, ranges.clone(), at_us).await?;
+    let (mut arrived, mut open) = (Offsets::default(), Vec::new());
+    for OffsetRange { id, to, .. } in ranges {
+        match first.get(&id) {
+            Some(first) => arrived.set(id, *first),
+            None if facts.is_ended(&id) => arrived.set(id, to),
             None => open.push(id),
         }
     }
     // The moment has passed, so that any end that is asked for now lies behind all that had arrived. Where every log has ended, there may
     // be another one that the archive does not know yet.
-    if is_over || !open.is_empty() {
+    if first.is_empty() || !open.is_empty() {
         let asked = ends.ends(topic).await;
         let asked = asked.map_err(|source| ReportError::Ends { topic: topic.to_owned(), source: Box::new(source) })?;
         match asked {
@@ -100,44 +97,4 @@ pub(super) async fn arrived(
     }
     let begin = |id: &PartitionId| facts.partition(id).map_or(0, |known| known.begin);
     Ok(Ok(arrived.iter().filter(|(id, at)| *at > begin(id)).map(|(id, at)| (id.clone(), at)).collect()))
-}
-
-/// The first offset of a range whose record has a timestamp of that moment or later. Row groups are left out by their statistics.
-async fn first_since(
-    archive: &Archive,
-    files: &[DataFile],
-    mut range: OffsetRange,
-    at_us: i64,
-) -> Result<Option<i64>, StoreError> {
-    let columns =
-        [(LOG, DataType::String), (PARTITION, DataType::Int32), (OFFSET, DataType::Int64), (TIMESTAMP, INSTANT)];
-    let columns: Schema = columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect();
-    let mut found = None;
-    for file in files {
-        if range.from >= range.to || !may_hold(file, std::slice::from_ref(&range)) {
-            continue;
-        }
-        let is_since = |part: &DataFile| part.ranges.get(TIMESTAMP).is_none_or(|(_, high)| *high >= at_us);
-        let of_range = range.clone();
-        let is_wanted = |part: &DataFile| may_hold(part, std::slice::from_ref(&of_range)) && is_since(part);
-        for group in archive.row_groups(file, &columns, is_wanted).await? {
-            let wanted = range.clone();
-            if let Some(first) = group.read(move |rows| first_of(&rows, &wanted, at_us)).await? {
-                (found, range.to) = (Some(first), first);
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn first_of(rows: &DataFrame, range: &OffsetRange, at_us: i64) -> PolarsResult<Option<i64>> {
-    let (logs, partitions) = (rows.column(LOG)?.str()?, rows.column(PARTITION)?.i32()?);
-    let (offsets, times) = (rows.column(OFFSET)?.i64()?, rows.column(TIMESTAMP)?.cast(&DataType::Int64)?);
-    let times = times.i64()?;
-    let is_since = |row: usize| {
-        let offset = offsets.get(row).filter(|offset| (range.from..range.to).contains(offset))?;
-        let is_of_range = logs.get(row)? == range.id.log && partitions.get(row)? == range.id.partition;
-        Some(offset).filter(|_| is_of_range && times.get(row).is_some_and(|time| time >= at_us))
-    };
-    Ok((0..rows.height()).filter_map(is_since).min())
 }

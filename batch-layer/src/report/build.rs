@@ -17,7 +17,7 @@ use super::{ReportError, Reporter};
 use crate::reconcile::view;
 use crate::rows::{RowsError, compute};
 
-/// About how many bytes a row of a view takes while it is merged.
+/// About how many bytes a row of a view takes while it is merged. One with sketches counts for as many as these weigh.
 const ROW_BYTES: u64 = 256;
 
 impl Reporter {
@@ -42,7 +42,9 @@ impl Reporter {
         let metric = &self.catalog.metrics[&report.metric];
         let source = &self.catalog.sources[&metric.source];
         let (plan, columns) = (Arc::new(Plan::new(source, metric)), view::columns_in_memory(source, metric));
-        let rows_max = usize::try_from(self.settings.memory.bytes() / ROW_BYTES).unwrap_or(usize::MAX).max(1);
+        let rows_max = usize::try_from(self.settings.memory.bytes() / (ROW_BYTES * metric.weight() as u64))
+            .unwrap_or(usize::MAX)
+            .max(1);
         let days = day_of(times.from_us)..=day_of(times.to_us - 1);
         let is_wanted = |part: &DataFile| part.may_hold(BUCKET, times.from_us, times.to_us - 1);
         let (mut rows, mut room): (Option<DataFrame>, usize) = (None, rows_max);
@@ -51,9 +53,7 @@ impl Reporter {
                 continue;
             }
             for group in view.row_groups(&file, &columns, is_wanted).await? {
-                let read = group.rows() as u64;
                 let more = group.read(move |rows| of_period(rows, times)).await?;
-                self.progress.send_modify(|progress| progress.rows_read += read);
                 let mut all = match rows.take() {
                     Some(mut rows) => {
                         rows.vstack_mut(&more).map_err(|source| frame_error(view, source))?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chrono::DateTime;
 use platform::settings::Settings;
-use platform::terminal::{self, StatusLine};
 use serde_json::json;
 use shared_logic::catalog::{Catalog, Report};
 use shared_logic::contracts::report::{DateNote, Note};
@@ -134,15 +133,13 @@ async fn run(args: &RunArgs, reporter: &Reporter) -> Result<Run> {
         wait_us.with_context(|| format!("--wait {} is no duration: write one such as 15m or 0s", args.wait))?;
     let (patience, stop) = (Duration::from_micros(wait_us.unsigned_abs()), CancellationToken::new());
     let days = args.date.as_deref().map(|date| days(date, args.to.as_deref())).transpose()?;
-    let progress = reporter.progress();
-    let line = StatusLine::new(terminal::width(&std::io::stderr()));
     let work = async {
         match &days {
             Some(days) => reporter.run(report, days, patience, &stop).await,
             None => reporter.run_due(report, platform::clock::now_us(), patience, &stop).await,
         }
     };
-    Ok(line.beside(work, || progress.borrow().to_string()).await?)
+    Ok(reporter.progress().shown(work).await?)
 }
 
 /// The days of a range, both ends among them.

@@ -16,7 +16,8 @@ use crate::rows::compute;
 
 impl Reporter {
     /// P1: commits the rows of a day on top of the version that they were compared with. After a conflict they are compared with the newer
-    /// version, and are left out if that was computed from a view that is not older. `rows` are as in memory.
+    /// version, and are left out if another run has committed the day meanwhile, by the same definition and from a view that is not older.
+    /// `rows` are as in memory.
     ///
     /// # Errors
     /// If the table cannot be read or written, or has a column of another type.
@@ -33,13 +34,15 @@ impl Reporter {
         let ranged: Vec<&str> =
             layout.keys.iter().filter(|(_, kind)| *kind != FieldType::Bool).map(|(name, _)| name.as_str()).collect();
         let mut backoff = Backoff::new(self.settings.retry_backoff.get());
-        let mut is_overtaken = false;
+        let seen = table.date(date).cloned();
         for _ in 0..self.settings.max_attempts {
             let done = |outcome, rows, version| DateDone { date: date.to_owned(), outcome, rows, version };
             let before = table.date(date).cloned();
-            if let Some(before) =
-                before.as_ref().filter(|before| is_overtaken && before.view_version >= of_date.view_version)
-            {
+            // Not by a commit of another day.
+            let is_overtaken = before != seen;
+            if let Some(before) = before.as_ref().filter(|before| {
+                is_overtaken && before.definition == of_date.definition && before.view_version >= of_date.view_version
+            }) {
                 return Ok(done(DateOutcome::LeftToAnother, before.rows, table.version()));
             }
             if let Some(before) = before.as_ref().filter(|before| before.definition == of_date.definition)
@@ -63,7 +66,6 @@ impl Reporter {
                 let outcome = if before.is_some() { DateOutcome::Revised } else { DateOutcome::Written };
                 return Ok(done(outcome, of_date.rows, version));
             }
-            is_overtaken = true;
             tokio::time::sleep(backoff.wait()).await;
             table.refresh().await?;
         }

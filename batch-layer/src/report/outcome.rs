@@ -131,7 +131,8 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Run { report, table, dates, waiting } = self;
         let unchanged = dates.iter().filter(|done| done.outcome == DateOutcome::Unchanged).count();
-        write!(f, "{report}: {} days written to {table}", self.committed())?;
+        let days = self.committed();
+        write!(f, "{report}: {days} day{} written to {table}", if days == 1 { "" } else { "s" })?;
         if unchanged > 0 {
             write!(f, ", {unchanged} unchanged")?;
         }

@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::outcome::{DateDone, DateOutcome, Run, Waiting};
 use super::ready::{Ready, Standing};
-use super::{Progress, ReportError, Reporter};
+use super::{ReportError, Reporter};
 
 impl Reporter {
     /// P3: what is due at that moment: the days that were missed or have just ended, the oldest first, and then those among the days of
@@ -32,7 +32,7 @@ impl Reporter {
         let table = self.storage.report(&report.name).await?;
         let note = table.as_ref().and_then(|table| table.note()).map(|note| Note::clone(note)).unwrap_or_default();
         let written: Vec<i64> = note.dates.keys().filter_map(|date| parse_day(date)).collect();
-        let due = due(report, written.last().copied(), now_us);
+        let due = due(report, &written, now_us);
         let mut run = self.run(report, &due, patience, stop).await?;
         if run.waiting.is_none() {
             let again = self.run(report, &revised(report, written, now_us), patience, stop).await?;
@@ -58,9 +58,8 @@ impl Reporter {
         let deadline = Instant::now() + patience;
         for (done, day) in days.iter().enumerate() {
             let date = format_day(*day);
-            let progress = Progress { date: date.clone(), done, dates: days.len(), rows_read: 0, waiting: None };
-            self.progress.send_replace(progress);
-            match self.wait_for(report, *day, deadline, stop).await? {
+            let nth = format!("{date}: day {} of {}", done + 1, days.len());
+            match self.wait_for(report, *day, &nth, deadline, stop).await? {
                 Ok(done) => {
                     record(report, &done);
                     run.dates.push(done);
@@ -74,16 +73,18 @@ impl Reporter {
         Ok(run)
     }
 
-    /// Writes a day as soon as all is there, but not later than the deadline.
+    /// Writes a day as soon as all is there, but not later than the deadline. `nth` says which one of the run it is.
     async fn wait_for(
         &self,
         report: &Report,
         day: i64,
+        nth: &str,
         deadline: Instant,
         stop: &CancellationToken,
     ) -> Result<Result<DateDone, Waiting>, ReportError> {
         let mut backoff = Backoff::new(self.settings.poll.get());
         loop {
+            self.progress.say(nth);
             let waiting = match self.write(report, day).await? {
                 Ok(done) => return Ok(Ok(done)),
                 Err(waiting) => waiting,
@@ -92,7 +93,7 @@ impl Reporter {
             if left.is_zero() || stop.is_cancelled() {
                 return Ok(Err(waiting));
             }
-            self.progress.send_modify(|progress| progress.waiting = Some(waiting.to_string()));
+            self.progress.say(format_args!("{nth}, waiting until {waiting}"));
             tokio::select! {
                 () = tokio::time::sleep(backoff.wait().min(left)) => {}
                 () = stop.cancelled() => {}
@@ -116,7 +117,6 @@ impl Reporter {
                 return Ok(Ok(DateDone { date, outcome: DateOutcome::Retired, rows, version }));
             }
         };
-        self.progress.send_modify(|progress| progress.waiting = None);
         let Ready { view, note, arrived, tables } = *ready;
         let offsets = tables.iter().map(|(name, table)| {
             (name.clone(), table.offsets.iter().map(|(id, offset)| (id.clone(), *offset)).collect())

@@ -149,6 +149,25 @@ async fn who_commits_second_gives_way_to_a_newer_view_and_takes_the_place_of_an_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_gives_way_to_none_that_committed_another_day_or_by_another_definition() {
+    let bench = Bench::new(CATALOG);
+    assert_eq!(bench.committed(&mut bench.table().await, 5, &[("a", 1)]).await, DateOutcome::Written);
+    let (mut one, mut other, mut third) = (bench.table().await, bench.table().await, bench.table().await);
+    let next = bench.reporter.commit(bench.report(), &mut one, "2026-04-25", rows(&[("a", 7)]), bench.of_date(5, 1));
+    assert_eq!(next.await.expect("committed").outcome, DateOutcome::Written);
+    // Nobody has committed this day since, though what stands there is of the same view.
+    assert_eq!(bench.committed(&mut other, 5, &[("a", 2)]).await, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (3, 5, 1, held(&[("a", 2)])));
+    // What was committed meanwhile is of a newer view, and of the definition of before.
+    let newer = reporter(&CATALOG.replace("0.5", "0.25"), bench._folder.path());
+    let report = newer.report("clicks").expect("declared");
+    let of_date = DateNote { definition: newer.catalog.report_definition(report), ..bench.of_date(4, 1) };
+    let done = newer.commit(report, &mut third, DATE, rows(&[("a", 3)]), of_date).await.expect("committed");
+    assert_eq!(done.outcome, DateOutcome::Revised);
+    assert_eq!(bench.read().await, (4, 4, 2, held(&[("a", 3)])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_are_one_after_the_other() {
     let bench = Bench::new(CATALOG);
     let (mut one, mut other) = (bench.table().await, bench.table().await);

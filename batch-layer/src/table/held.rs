@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use platform::registry::Registry;
 use platform::settings;
 use platform::store::DataFile;
-use polars::prelude::*;
 use shared_logic::catalog::Source;
-use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION, TIMESTAMP};
+use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::table::LogOrder;
 use shared_logic::time::{day_of, parse_day};
 use storage::{Archive, Schemas, Storage};
 
 use super::TableError;
-use crate::archive_rows::picked::Picked;
-use crate::archive_rows::{self, may_hold, within};
+use crate::archive_rows;
+use crate::archive_rows::since::first_since;
 use crate::rows::RowsError;
 
 /// The archive of a table, each record decoded under its source's rules.
@@ -62,39 +61,12 @@ impl Held {
     /// # Errors
     /// If the archive cannot be read.
     pub(super) async fn until(&self, time_us: i64) -> Result<BTreeMap<PartitionId, i64>, RowsError> {
-        let picked = Picked::new(&self.archive, &self.source, &[TIMESTAMP], |_| false)?;
+        // A record lies in the day of its timestamp.
+        let may_lie_beyond = |file: &&DataFile| parse_day(&file.partition).is_none_or(|day| day >= day_of(time_us));
+        let files: Vec<DataFile> = self.files.iter().filter(may_lie_beyond).cloned().collect();
         let mut until: BTreeMap<PartitionId, i64> = self.next().iter().map(|(id, next)| (id.clone(), next)).collect();
-        for file in &self.files {
-            // A record lies in the day of its timestamp.
-            if parse_day(&file.partition).is_some_and(|day| day < day_of(time_us)) {
-                continue;
-            }
-            let ranges: Vec<OffsetRange> = until
-                .iter()
-                .map(|(id, to)| OffsetRange { id: id.clone(), from: i64::MIN, to: *to })
-                .filter(|range| may_hold(file, std::slice::from_ref(range)))
-                .collect();
-            for group in picked.groups(file, |part| may_hold(part, &ranges)).await? {
-                let beyond = col(TIMESTAMP).cast(DataType::Int64).gt(lit(time_us)).and(within(&ranges));
-                for (id, offset) in group.read(beyond, first_offsets).await? {
-                    until.entry(id).and_modify(|to| *to = offset.min(*to));
-                }
-            }
-        }
+        let ranges = until.iter().map(|(id, to)| OffsetRange { id: id.clone(), from: i64::MIN, to: *to }).collect();
+        until.extend(first_since(&self.archive, &files, ranges, time_us.saturating_add(1)).await?);
         Ok(until)
     }
-}
-
-/// The smallest offset of each partition.
-fn first_offsets(rows: DataFrame) -> PolarsResult<BTreeMap<PartitionId, i64>> {
-    let (logs, partitions) = (rows.column(LOG)?.str()?, rows.column(PARTITION)?.i32()?);
-    let offsets = rows.column(OFFSET)?.i64()?;
-    let mut first = BTreeMap::new();
-    for row in 0..rows.height() {
-        let id = PartitionId::new(logs.get(row).unwrap_or_default(), partitions.get(row).unwrap_or_default());
-        let offset = offsets.get(row).unwrap_or_default();
-        let known = first.entry(id).or_insert(offset);
-        *known = offset.min(*known);
-    }
-    Ok(first)
 }

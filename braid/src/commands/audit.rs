@@ -17,6 +17,7 @@ use platform::clock::now_us;
 use platform::settings::SettingsArgs;
 use shared_logic::time::{TimeRange, parse_instant};
 
+use super::output::Output;
 use crate::terminal::{Screen, print};
 
 /// Recounts a group key of a metric from the archived records, and compares its batch view
@@ -49,14 +50,6 @@ pub struct Args {
     /// How the result is printed
     #[arg(long, value_name = "FORM", value_enum, default_value = "table")]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For a person
-    Table,
-    /// For a program
-    Json,
 }
 
 /// Runs the command; the exit code is 1 if the view differs, or the audit could not look at every record.

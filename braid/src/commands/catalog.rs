@@ -1,4 +1,4 @@
-//! `braid catalog check`: lists every mistake in a catalog, or what the catalog defines.
+//! `braid catalog`: lists every mistake in a catalog, or what the catalog defines; says what a change of it costs.
 //!
 //! - `streams`, `reports`: what it defines of streams, and of reports;
 //! - `kafka`: what is wrong with its topics;
@@ -19,7 +19,7 @@ use platform::settings::SettingsArgs;
 use shared_logic::catalog::{Catalog, Metric, Source, Table};
 use shared_logic::schema::{Field, InstantFormat, Place};
 
-/// Commands about the catalog, the file that defines sources, tables, streams and metrics
+/// Commands about the catalog, the file that defines sources, metrics, streams, tables and reports
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -35,10 +35,10 @@ enum Command {
 /// Checks a catalog and prints every mistake with its line and the fix
 ///
 /// Mistakes are printed as FILE:LINE: WHAT; FIX, and the exit code is 1. A catalog without mistakes is summed up: its
-/// sources with their event ids and fields, its tables with their keys, its streams with what they read and write, and its metrics with their measures and the
-/// hash of their definition.
+/// sources with their event ids and fields, its tables with their keys, its streams with what they read and write, its metrics with
+/// their measures and the hash of their definition, and its reports with what they join and when they run.
 ///
-/// With --kafka ADDRESS, the brokers there are asked for the topic of each source and stream, too, with what the settings say of [kafka].
+/// With --kafka ADDRESS, the brokers there are asked for the topic of each source, table and stream, too, with what the settings say of [kafka].
 /// Nothing is changed. What is wrong is printed as WHAT; FIX: a topic that is missing, has too few partitions, or keeps records for less than
 /// its streams remember; producers' timestamps; compaction; records that are larger than the next topic takes; a broker older than 3.7; and
 /// rights that are missing. The exit code is 1 if something of it stops a lane or a source, and 0 if there are only warnings.
@@ -54,9 +54,10 @@ struct Check {
 
 /// Says what it costs to change from one catalog to another
 ///
-/// Names each source whose records are decoded otherwise, and why; the tables that are made anew; the streams that write otherwise; the metrics whose views are
-/// rebuilt; and whether that needs bytes that `raw = "rejected"` did not keep. It reads the two files and nothing else, so it knows nothing of catalogs before OLD.
-/// Mistakes are printed as by `check`, and the exit code is 1.
+/// Names each source whose records are decoded otherwise, and why; the tables that are made anew; the streams that write otherwise; the
+/// metrics whose views are rebuilt; the reports whose days change; and whether that needs bytes that `raw = "rejected"` did not keep. It
+/// reads the two files and nothing else, so it knows nothing of catalogs before OLD. Mistakes are printed as by `check`, and the exit
+/// code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid catalog diff catalog.toml new.toml

@@ -9,6 +9,8 @@ use platform::settings::SettingsArgs;
 use shared_logic::contracts::archive::{Erasure, Unreached};
 use shared_logic::time::{format_day, format_rfc3339};
 
+use super::output::ListOutput;
+
 /// Lists the erasures that the archives remember, and how far each has come
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -19,15 +21,7 @@ pub struct Args {
     source: Option<String>,
     /// How it is printed
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A line for each
-    Text,
-    /// For a program
-    Json,
+    output: ListOutput,
 }
 
 /// Runs the command.
@@ -44,14 +38,14 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     for source in sources {
         let Some(archive) = storage.archive(&source.name).await? else { continue };
         let erasures = archive.facts().erasures;
-        if args.output == Output::Text {
+        if args.output == ListOutput::Text {
             for erasure in &erasures {
                 println!("{} {}", source.name, line(erasure, &catalog.deployment.version));
             }
         }
         listed.insert(source.name.clone(), serde_json::to_value(erasures).context("cannot print the list")?);
     }
-    if args.output == Output::Json {
+    if args.output == ListOutput::Json {
         println!("{}", serde_json::to_string_pretty(&listed).context("cannot print the list")?);
     }
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use serde_json::json;
 use shared_logic::contracts::archive::{Import, LogFacts};
 use shared_logic::time::format_rfc3339;
 
+use super::output::ListOutput;
 use crate::terminal::printable;
 
 /// Lists the files that were imported into a source
@@ -21,15 +22,7 @@ pub struct Args {
     source: String,
     /// How each file is listed
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A line for each
-    Text,
-    /// The same for a program
-    Json,
+    output: ListOutput,
 }
 
 /// Runs the command.
@@ -46,15 +39,15 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(log: &LogFacts, import: &Import, output: Output) -> String {
+fn line(log: &LogFacts, import: &Import, output: ListOutput) -> String {
     let rows: i64 = log.partitions.values().map(|partition| partition.next - partition.begin).sum();
     let (name, file, at) = (&log.log, &import.file, format_rfc3339(import.at_us));
     match output {
-        Output::Text => {
+        ListOutput::Text => {
             let rejected: u64 = import.rejects.values().sum();
             format!("{at}  {name}  {rows} rows, {rejected} rejected  {}", printable(file))
         }
-        Output::Json => {
+        ListOutput::Json => {
             json!({"log": name, "file": file, "at": at, "rows": rows, "rejected": import.rejects}).to_string()
         }
     }
@@ -73,12 +66,12 @@ mod tests {
         let records = ImportedRecords { rows: 10, ..ImportedRecords::default() };
         assert!(facts.add_import(7, "a.csv", 1_777_022_999_000_000, &records));
         let (log, import) = facts.imports().next().expect("one");
-        let text = line(log, import, Output::Text);
+        let text = line(log, import, ListOutput::Text);
         assert!(
             text.starts_with("2026-04-24T09:29:59Z  import-") && text.ends_with("  10 rows, 0 rejected  a.csv"),
             "{text}"
         );
-        let json: Value = serde_json::from_str(&line(log, import, Output::Json)).expect("JSON");
+        let json: Value = serde_json::from_str(&line(log, import, ListOutput::Json)).expect("JSON");
         assert_eq!((&json["rows"], &json["file"]), (&json!(10), &json!("a.csv")));
     }
 }

@@ -242,7 +242,7 @@ mod tests {
             "{rates_of:?}"
         );
         assert_eq!(rates(0.0, &[clicks, users]), [0.0, 0.0], "as fast as possible");
-        assert_eq!(rates(7.0, &[users]), [7.0], "a table alone gets all");
+        assert!((rates(7.0, &[users])[0] - 7.0).abs() < 1e-9, "a table alone gets all");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use shared_logic::rejection::Reason;
 use shared_logic::time::format_rfc3339;
 
 use crate::commands::audit::times;
+use crate::commands::output::Output;
 use crate::terminal::{Screen, print};
 
 /// Lists invalid records, or shows one of them and what a catalog makes of it
@@ -60,15 +61,6 @@ pub enum Args {
         #[arg(long, value_name = "FORM", value_enum, default_value = "table")]
         output: Output,
     },
-}
-
-/// How something is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    /// For a person
-    Table,
-    /// For a program
-    Json,
 }
 
 /// Where a record lies.

@@ -16,6 +16,7 @@ use anyhow::Result;
 use platform::settings::SettingsArgs;
 
 use self::report::Report;
+use super::output::Output;
 use crate::serving::ServingArgs;
 use crate::terminal::{Screen, print};
 
@@ -40,14 +41,6 @@ pub struct Args {
     tables: bool,
     #[command(flatten)]
     serving: ServingArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For a person
-    Table,
-    /// For a program
-    Json,
 }
 
 /// Runs the command: prints the state of every source and every metric.

@@ -13,6 +13,7 @@ use platform::settings::{Settings, SettingsArgs};
 use shared_logic::catalog::Catalog;
 use storage::Storage;
 
+use super::output::Output;
 use crate::terminal::{Screen, print};
 
 /// Shows how far each stream is published, what stops it, and what its last check has found
@@ -50,14 +51,6 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For a person
-    Table,
-    /// For a program
-    Json,
 }
 
 /// Runs the command; the exit code is 1 if something stops a stream, or its last check has found a difference.

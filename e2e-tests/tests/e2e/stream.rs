@@ -1,6 +1,6 @@
 //! Streams: what Braid writes to Kafka, each record once, whatever befalls its lanes.
 //!
-//! - `seed_examples`: the examples of the contract, to the letter;
+//! - `worked_examples`: what is written of examples whose outputs are known, to the letter;
 //! - `payments`: the deployment and the payments that all others play with, held to an oracle;
 //! - without a fault: `every_kind`, `rekeyed` (lanes that are not in step), `changed` (a catalog that changes in place), `many` windows that
 //!   close at once, `erased` (a person, from a source and its streams), and `attribution`, an example of the docs from clicks to answers;
@@ -30,6 +30,6 @@ mod payments;
 mod progress;
 mod refused;
 mod rekeyed;
-mod seed_examples;
 mod snapshots;
+mod worked_examples;
 mod zombie;

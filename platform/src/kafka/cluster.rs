@@ -46,8 +46,8 @@ pub async fn cluster(settings: &settings::Kafka, within: Duration) -> Result<Opt
 fn ask(client: &Client, within: Duration) -> Option<Cluster> {
     let within_ms = c_int::try_from(within.as_millis()).unwrap_or(c_int::MAX);
     let mut metadata: *const raw::rd_kafka_metadata = ptr::null();
-    // SAFETY: the client is live. If the first call succeeds, it returns metadata that is ours until we destroy it; an id is copied out of it. By then the
-    // client has learnt the id, so the next call does not wait; its text is ours, is copied, and is freed.
+    // SAFETY: the client is live. If the first call succeeds, it returns metadata that is ours until we destroy it; an id is copied
+    // out of it. By then the client has learnt the id, so the next call does not wait; its text is ours, is copied, and is freed.
     unsafe {
         if raw::rd_kafka_metadata(client.ptr(), 0, ptr::null_mut(), &raw mut metadata, within_ms) != NO_ERROR {
             return None;

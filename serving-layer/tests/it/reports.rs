@@ -54,6 +54,21 @@ async fn written(server: &TestServer, date: &str, rows: DataFrame) {
     table.replace(date, rows, of_date, (&columns, &["video", "country"][..])).await.expect("committed");
 }
 
+/// The rows of a day in which a video was seen so often in Germany.
+fn rows(views: i64) -> DataFrame {
+    df!(
+        "video" => ["v1", "v1"],
+        "country" => [None, Some("de")],
+        "views" => [1, views],
+        "dwell_ms" => [None, Some(400_i64)],
+        "longest" => [50_i64, 300],
+        "mean_ms" => [50.0, 200.0],
+        "score" => [50.5, 201.0],
+        "label" => ["v1", "de"],
+    )
+    .expect("columns")
+}
+
 fn row(answer: &Value) -> &Value {
     &answer["row"]
 }
@@ -79,6 +94,10 @@ async fn a_day_that_runs_is_the_merged_answer_of_this_moment() {
     assert_eq!((&answer["final"], &answer["committed_at"], &answer["gaps"]), (&json!(false), &Value::Null, &json!([])));
     assert!(answer["revisable_until"].is_string() && answer["as_of"].is_string(), "{answer}");
     assert_eq!(answer["from"], format!("{today}T00:00:00Z"));
+    // A run whose clock was ahead has written it. It still runs.
+    written(&server, &today, rows(9)).await;
+    let answer = server.ok(&asked).await;
+    assert_eq!((row(&answer), &answer["final"], &answer["revisions"]), (&expected, &json!(false), &Value::Null));
     let missing = server.ok(&path(&today, "v2", "country.missing=true")).await;
     assert_eq!((&row(&missing)["country"], &row(&missing)["label"]), (&Value::Null, &json!("v2")));
     assert_eq!(row(&server.ok(&path(&today, "v9", "country=de")).await), &Value::Null, "no events, no row");
@@ -108,19 +127,6 @@ async fn a_day_that_was_written_is_the_row_of_the_warehouse() {
     assert_eq!(names, ["video", "country", "views", "dwell_ms", "longest", "mean_ms", "score", "label"]);
 
     let yesterday = format_day(day_of(now_us() - DAY_US));
-    let rows = |views: i64| {
-        df!(
-            "video" => ["v1", "v1"],
-            "country" => [None, Some("de")],
-            "views" => [1, views],
-            "dwell_ms" => [None, Some(400_i64)],
-            "longest" => [50_i64, 300],
-            "mean_ms" => [50.0, 200.0],
-            "score" => [50.5, 201.0],
-            "label" => ["v1", "de"],
-        )
-        .expect("columns")
-    };
     for (date, views) in [(yesterday.as_str(), 2_i64), ("2020-01-02", 9)] {
         written(&server, date, rows(views)).await;
     }

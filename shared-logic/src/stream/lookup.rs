@@ -144,7 +144,7 @@ impl FromStr for Seen {
             let (id, cursor) = text.rsplit_once('/')?;
             let (log, partition) = id.rsplit_once('/')?;
             let id = PartitionId::new(log, partition.parse().ok()?);
-            (!log.is_empty()).then_some((id, cursor.parse().ok()?))
+            (!log.is_empty() && !log.contains('/')).then_some((id, cursor.parse().ok()?))
         };
         let places: Option<Vec<(PartitionId, i64)>> = text.split(',').map(place).collect();
         places.map(Seen).ok_or_else(|| NotSeen(text.to_owned()))

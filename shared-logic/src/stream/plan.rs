@@ -186,6 +186,7 @@ history = "1h"
 often = "history_count() > 3"
 [streams.d_map]
 from = "s"
+where = "country <> ''"
 "#;
 
     /// The catalog says how many partitions a topic gets when it is created. A lane knows how many it has.

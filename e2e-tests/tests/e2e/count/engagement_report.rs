@@ -1,5 +1,5 @@
-//! The nightly report of the seed: 500,000 clicks of 20,000 users whose profiles change, a day of Berlin, written by a run that follows on one
-//! that was killed. Another engine computes the same from what was sent (P1, P2, P5, P6), and the serving layer gives the same rows (P4).
+//! A nightly report: 500,000 clicks of 20,000 users whose profiles change, a day of Berlin, written by a run that follows on one
+//! that was killed. Another engine computes the same from what was sent (P1, P2), and the serving layer gives the same rows (P4).
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Mutated records, nested JSON, TSV and CSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes with the reason why
-//! it was rejected; and both layers count what an independent reader counts, which shares no code with them.
+//! Mutated records, nested JSON, TSV and CSV, 200,000 or a million: each is archived exactly once, either as columns or as its bytes
+//! with the reason why it was rejected; and both layers count what an independent reader counts, which shares no code with them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;

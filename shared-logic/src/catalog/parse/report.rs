@@ -21,6 +21,8 @@ const PERIOD: &str = "1d";
 const DATE: &str = "date";
 /// Each run calculates these days again, so they are not many.
 const REVISE_MAX_US: i64 = 31 * DAY_US;
+/// A run that waits is given up after so long. With more, there would always be a day that waits, and none would be revised.
+const SETTLE_MAX_US: i64 = 12 * HOUR_US;
 
 /// What a report can name.
 pub(super) struct Known<'a> {
@@ -77,7 +79,7 @@ fn report(name: &str, mut table: Section<'_>, known: &Known<'_>) -> Option<Repor
     let mut columns = Columns::of(&table, counted);
     let join = joins(&mut table, known, counted, &mut columns);
     let computed = computed(&mut table, &mut columns);
-    let settle_us = duration(&mut table, "settle", 0).unwrap_or(HOUR_US);
+    let settle_us = settle(&mut table).unwrap_or(HOUR_US);
     let revise_us = revise(&mut table).unwrap_or(7 * DAY_US);
     table.refuse_unknown_keys();
     let metric = counted?.metric.name.clone();
@@ -274,17 +276,25 @@ fn computed(table: &mut Section<'_>, columns: &mut Columns) -> Vec<Derived> {
     computed
 }
 
+fn settle(table: &mut Section<'_>) -> Option<i64> {
+    let why = ["a run waits no longer than half a day", "what arrives later is counted within `revise`"];
+    at_most(table, "settle", SETTLE_MAX_US, why)
+}
+
 fn revise(table: &mut Section<'_>) -> Option<i64> {
-    let at = table.key_at("revise");
-    let revise_us = duration(table, "revise", 0)?;
-    if revise_us > REVISE_MAX_US {
-        let what = format!("`revise` is {}, and each run calculates these days again", format_duration_us(revise_us));
-        let fix = format!(
-            "write at most \"{}\"; `batch-layer report run` writes older days",
-            format_duration_us(REVISE_MAX_US)
-        );
+    let why = ["each run calculates these days again", "`batch-layer report run` writes older days"];
+    at_most(table, "revise", REVISE_MAX_US, why)
+}
+
+/// Reads a duration that has a largest value, given why that is, and what to do instead.
+fn at_most(table: &mut Section<'_>, key: &str, most_us: i64, [why, instead]: [&str; 2]) -> Option<i64> {
+    let at = table.key_at(key);
+    let us = duration(table, key, 0)?;
+    if us > most_us {
+        let what = format!("`{key}` is {}, and {why}", format_duration_us(us));
+        let fix = format!("write at most \"{}\"; {instead}", format_duration_us(most_us));
         table.mistakes.report(at.unwrap_or(table.at), what, fix);
         return None;
     }
-    Some(revise_us)
+    Some(us)
 }

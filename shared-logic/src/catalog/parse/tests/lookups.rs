@@ -100,7 +100,7 @@ fn a_broken_lookup_is_named_with_what_to_write_instead() {
     for (old, new, what, fix) in [
         ("lookup.users", "lookup.user", "names the unknown table `user`", "`users`"),
         ("lookup.users", "lookup.clicks", "names `clicks`, which is no table", "[tables."),
-        ("on = \"user_id\", take", "on = \"user\", take", "names the undeclared field `user`", "`user_id`"),
+        ("on = \"user_id\", take", "on = \"user\", take", "names the undeclared field `user`", "user_id"),
         ("on = \"user_id\", take", "on = \"page\", take", "is int, and `users` is keyed by string", "holds `id`"),
         ("on = \"user_id\", take", "take", "has no `on`", "add on ="),
         ("\"plan\", \"changed_at\"", "\"plans\"", "names `plans`, which `users` does not declare", "`plan`"),

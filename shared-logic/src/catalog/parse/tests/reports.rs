@@ -116,6 +116,7 @@ fn every_mistake_of_a_report_has_its_line_and_a_fix() {
     refused("score =", "clicks =", 32, "another column is called `clicks`", "call one of them otherwise");
     refused("label =", "date =", 33, "every report has a column `date`", "call one of them otherwise");
     refused("period = \"1d\"", "revise = \"60d\"", 27, "calculates these days again", "at most \"31d\"");
+    refused("period = \"1d\"", "settle = \"13h\"", 27, "`settle` is 13h, and a run waits no longer", "at most \"12h\"");
     refused("period = \"1d\"", "settle = \"soon\"", 27, "`settle` is \"soon\"", "duration");
     refused("period = \"1d\"", "perriod = \"1d\"", 27, "unknown key `perriod`", "did you mean `period`?");
 }

@@ -1,6 +1,6 @@
-//! The examples that the contract names, to the letter: late data, a sliding mean, sessions, and the fraud detector of the seed.
+//! Examples whose outputs are known, to the letter: late data, a sliding mean, sessions, and a fraud detector.
 //!
-//! - `detector`: that detector, as it is written there.
+//! - `detector`: that detector as a program, one payment after the other.
 
 mod detector;
 
@@ -28,8 +28,8 @@ const TRANSACTIONS: usize = 600;
 const BURSTS: usize = 200;
 
 #[test]
-fn streams_seed_examples() {
-    scenario("streams_seed_examples", async |scenario| {
+fn streams_worked_examples() {
+    scenario("streams_worked_examples", async |scenario| {
         let setup =
             Stage::of(scenario).catalog(catalog).topic("", 1, &[]).topic("-transactions", 1, &[]).running(&LAYERS);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
@@ -130,7 +130,7 @@ async fn sliding_mean(stage: &Stage, ten_ms: i64) -> Result<()> {
     .await
 }
 
-/// Any transactions in order give the seed's alerts, one for one; and out of order, every burst is found.
+/// Any transactions in order give the program's alerts, one for one; and out of order, every burst is found.
 async fn fraud(stage: &Stage, ten_ms: i64) -> Result<()> {
     let producer = Producer::new(&stage.brokers, &format!("{}-transactions", stage.topic))?;
     let (mut rng, mut detector) = (stage.rng(), FraudDetector::default());
@@ -145,7 +145,7 @@ async fn fraud(stage: &Stage, ten_ms: i64) -> Result<()> {
     }
     let in_order = expected.len();
     let rules: BTreeSet<&String> = expected.iter().map(|(_, rule)| rule).collect();
-    ensure!(rules.len() == 3, "of three rules the seed's detector has met only {rules:?}");
+    ensure!(rules.len() == 3, "of three rules the detector has met only {rules:?}");
 
     let mut bursts: Vec<(i64, Transaction)> = Vec::new();
     let count = repetitions(BURSTS, 10 * BURSTS);

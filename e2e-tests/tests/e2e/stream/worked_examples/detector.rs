@@ -1,4 +1,4 @@
-//! The fraud detector of the seed, line by line, but with its pruning moved before its rules.
+//! A fraud detector as one would write it by hand, which forgets what is too old before it looks at its rules.
 
 use std::collections::HashMap;
 
