@@ -75,10 +75,10 @@ def main(store, report, day, zone, clicks, users):
     ).fetchall()
     shown = duckdb.sql(f"SELECT {', '.join(COLUMNS)} FROM expected ORDER BY user_id LIMIT {NAMED}").fetchall()
     print(json.dumps({
-        "rows": duckdb.sql("SELECT count(*) FROM written").fetchone()[0],
-        "expected": duckdb.sql("SELECT count(*) FROM expected").fetchone()[0],
-        "clicks": duckdb.sql("SELECT sum(click_count) FROM expected").fetchone()[0],
-        "named": duckdb.sql("SELECT count(name) FROM expected").fetchone()[0],
+        "rows": duckdb.sql("SELECT count(*) FROM written").fetchall()[0][0],
+        "expected": duckdb.sql("SELECT count(*) FROM expected").fetchall()[0][0],
+        "clicks": duckdb.sql("SELECT sum(click_count) FROM expected").fetchall()[0][0],
+        "named": duckdb.sql("SELECT count(name) FROM expected").fetchall()[0][0],
         "differ": len(differ),
         "first": [repr(row) for row in differ[:NAMED]],
         "shown": [dict(zip(COLUMNS, row)) for row in shown],

@@ -73,7 +73,8 @@ impl ReportTable {
         note.dates.insert(date.to_owned(), of_date);
         let mut commit = self.begin("REPORT").removing(before);
         if rows.height() > 0 {
-            commit = commit.adding([self.write(date, rows, ranged).await?]);
+            let written = self.table().write_in_named_folder(Note::PARTITION, date, rows, ranged);
+            commit = commit.adding([written.await?]);
         }
         if self.columns()? != *columns {
             commit = commit.schema(columns);

@@ -29,11 +29,11 @@ const TAIL: u64 = 64 * 1024;
 /// Smaller files are read whole.
 const WHOLE: u64 = 256 * 1024;
 
-/// Encodes the frame and writes it under a new, unique name, in the folder of its partition below `folder`.
+/// Encodes the frame and writes it under a new, unique name, in the folder of its partition; `before` stands before that folder's name.
 pub(super) async fn write(
     store: &Arc<dyn ObjectStore>,
     table: &str,
-    folder: &str,
+    before: &str,
     partition: &str,
     frame: DataFrame,
     ranged: &[&str],
@@ -42,7 +42,7 @@ pub(super) async fn write(
     let failed = |source| StoreError::Frame { operation: "encode rows", table: table.to_owned(), source };
     let (rows, ranges) = (frame.height() as u64, Ranges::of(&frame, ranged).map_err(failed)?);
     let bytes = crate::task::blocking(move || encode::encoded(frame, effort)).await.map_err(failed)?;
-    put(store, table, &format!("{folder}{partition}"), partition, bytes, rows, ranges).await
+    put(store, table, &format!("{before}{partition}"), partition, bytes, rows, ranges).await
 }
 
 /// Writes row groups as one file, as [`write`] does.

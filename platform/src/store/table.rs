@@ -270,6 +270,22 @@ impl Table {
         parquet::write(&self.objects(), self.path(), "", partition, frame, ranged, Effort::Thorough).await
     }
 
+    /// Writes a frame as [`Table::write`] does, in a folder that names the partition column, too, as Hive has them: `date=2026-04-24`. Some
+    /// programs, such as Polars, read the column's values from there, and not from the table's log.
+    ///
+    /// # Errors
+    /// If the frame cannot be encoded or the file cannot be written.
+    pub async fn write_in_named_folder(
+        &self,
+        column: &str,
+        partition: &str,
+        frame: DataFrame,
+        ranged: &[&str],
+    ) -> Result<DataFile, StoreError> {
+        let folder = format!("{column}=");
+        parquet::write(&self.objects(), self.path(), &folder, partition, frame, ranged, Effort::Thorough).await
+    }
+
     /// Writes a frame as [`Table::write`] does, but with less work: the file is soon merged with others.
     ///
     /// # Errors
