@@ -106,7 +106,7 @@ impl Interrupted {
 
 /// How a lane ended.
 pub struct Ended {
-    /// Whether a transaction took effect.
+    /// Whether it has published anything.
     pub has_published: bool,
     /// Why it ended.
     pub why: Interrupted,
@@ -150,7 +150,7 @@ pub async fn run(
         why = Interrupted::Truncated { id, at };
     }
     operating.publisher.leave();
-    Ended { has_published: operating.publisher.transactions() > 0, why }
+    Ended { has_published: operating.publisher.has_moved(), why }
 }
 
 struct Operating {

@@ -71,7 +71,8 @@ pub struct Publisher {
     incomplete: Vec<bool>,
     /// T10: the stream that fills the memory, while the lane has stopped for that.
     full: Option<String>,
-    transactions: u64,
+    /// Whether a transaction took effect that says more than the ones before the lane was opened.
+    has_moved: bool,
 }
 
 /// The last marks.
@@ -98,6 +99,8 @@ struct Committed {
     progress: Progress,
     took: Duration,
     marked: Option<Marked>,
+    /// Whether it published something.
+    moves: bool,
     /// By stream.
     counted: Vec<Counted>,
 }
@@ -131,7 +134,7 @@ impl Publisher {
             marked: Marked { at: now, front_us: None, idle: false },
             incomplete: Vec::new(),
             full: None,
-            transactions: 0,
+            has_moved: false,
         }
     }
 
@@ -200,9 +203,10 @@ impl Publisher {
         known.map(|(name, published)| (name.clone(), published.definition.clone())).collect()
     }
 
-    /// How many transactions took effect.
-    pub fn transactions(&self) -> u64 {
-        self.transactions
+    /// Whether a transaction took effect that published anything beyond where the lane was opened. One of marks or progress alone takes
+    /// effect even where a topic refuses every output, so it does not say that the lane goes on.
+    pub fn has_moved(&self) -> bool {
+        self.has_moved
     }
 
     /// A topic that has gained partitions since the lane was opened: marks would not reach them, or events of a group no longer lie in one
@@ -242,6 +246,7 @@ impl Publisher {
         });
         let (records, progress) = self.transaction(&parcel, marked.as_ref());
         let counted = counted(&parcel, &self.last.tallies);
+        let moves = parcel.positions != self.last.positions;
         self.last = Parcel { outputs: Vec::new(), ..parcel };
         self.began = Instant::now();
         let (shared, id, known) = (Arc::clone(&self.shared), self.id.clone(), self.progress.clone());
@@ -255,7 +260,7 @@ impl Publisher {
             failpoints::pass("streams::before_transaction");
             let producer = producer.commit(records).await?;
             failpoints::pass("streams::after_commit");
-            Ok(Committed { producer, progress, took: began.elapsed(), marked, counted })
+            Ok(Committed { producer, progress, took: began.elapsed(), marked, moves, counted })
         }));
     }
 
@@ -297,7 +302,7 @@ impl Publisher {
             self.marked = marked;
         }
         self.changes = Changes::default();
-        self.transactions += 1;
+        self.has_moved |= committed.moves;
         self.tell(&committed.counted);
         Ok(())
     }
