@@ -44,8 +44,9 @@ use crate::log::ends::Ends;
 const POLL_RECORDS: usize = 1_024;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
-/// How long the thread waits for loops that are busy. To pause a partition costs what of it was fetched and not read.
-const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// How long the thread waits for loops that are busy. To pause a partition costs what of it was fetched and not read, so it is longer than a
+/// loop takes to count a large micro-batch in which every event has a counter of its own.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How often it looks meanwhile.
 const BUSY_LOOK: Duration = Duration::from_millis(1);
 /// R12: on a connection on which nothing is fetched for so long a loss may go unnoticed.
