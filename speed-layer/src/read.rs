@@ -13,9 +13,10 @@
 //! schema before it reads on.
 //!
 //! A micro-batch is sealed when it is full or old enough, and later where the log is known to fill it. While its loop is busy it
-//! goes on growing up to its bound; then the thread waits for the loop, but only for a moment. If the loop does not take anything by then, its
-//! partition alone is paused until it has, and the others go on. So a slow Redis or a lane without room slows down reading, nothing piles
-//! up in memory, and no loop waits for another one.
+//! goes on growing up to its bound; then the thread waits for the loop, for a second at most. If the loop still has not taken it by then, its
+//! partition alone is paused until it has, and the others go on. So a slow Redis or a lane without room slows down reading, and nothing
+//! piles up in memory. A loop that takes nothing more holds up the others of its thread once; one that is slow does so for up to a second
+//! whenever it is full.
 
 pub mod micro_batch;
 mod partition;

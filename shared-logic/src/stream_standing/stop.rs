@@ -155,7 +155,9 @@ impl fmt::Display for Stop {
             Stop::NotArchived { source } => {
                 write!(f, "nothing of {source} is archived yet: is `batch-layer archive` running?")
             }
-            Stop::NotBegun { partitions } => write!(f, "the archive has not begun {}", Numbers(partitions)),
+            Stop::NotBegun { partitions } => {
+                write!(f, "the archive has not begun {}: is `batch-layer archive` running?", Numbers(partitions))
+            }
             Stop::ProgressLost { source } => write!(
                 f,
                 "the progress topic was lost, so nothing says what was published: see `braid streams set-published {source}`"
@@ -175,7 +177,7 @@ impl fmt::Display for Stop {
             ),
             Stop::Full { partitions, fills } => write!(
                 f,
-                "stream `{fills}` fills the memory of lanes (streams.state), so nothing more of {} is read until others need less",
+                "stream `{fills}` fills the memory of lanes (streams.state), so nothing more of {} is read until others need less, or streams.state is raised",
                 Numbers(partitions)
             ),
             Stop::NothingPublished { partitions } => write!(

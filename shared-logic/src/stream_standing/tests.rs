@@ -137,7 +137,7 @@ fn partitions_of_which_the_same_is_said_stand_together() {
         let SeenArchive::Of(facts, _) = &mut seen.archive else { panic!("an archive") };
         *facts = Arc::default();
     });
-    assert_eq!(said, ["the archive has not begun partitions 0, 1"]);
+    assert_eq!(said, ["the archive has not begun partitions 0, 1: is `batch-layer archive` running?"]);
     let said = stopped(|seen| {
         lane(seen, 0).end = Some(39);
         lane(seen, 1).published.get_mut("a").expect("published").definition = hash(2);

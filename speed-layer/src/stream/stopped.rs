@@ -1,8 +1,8 @@
 //! What a lane leaves for others to see while it does not go on: a note beside the archive of its source.
 //!
 //! Nothing depends on the note. It says that a lane has failed several times in a row, and why, or that it waits for a table; each further
-//! failure, and waiting on, renews it. Who reads it
-//! holds what was published later against it, so a note that nobody removes is not believed for long.
+//! failure, and waiting on, renews it. Who reads it holds what was published later against it, so a note that nobody removes is not
+//! believed for long.
 //!
 //! Only the first failure may say why: a producer cannot start as long as the broker cannot end the transaction that a topic has refused. So
 //! the last reason that names something to mend is kept while Kafka merely does not go on.

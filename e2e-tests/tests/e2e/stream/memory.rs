@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::Record;
 use e2e_tests::streams::written::Stream;
-use e2e_tests::views::NEVER;
 use e2e_tests::{Layer, Producer, Scenario, Stage, scenario};
 use serde_json::json;
 use test_kit::{DEADLINE, Progress, wait_for};
 
+use super::past;
 use super::payments::LAYERS;
 
 const MINUTE_MS: i64 = 60_000;
@@ -91,31 +91,7 @@ fn streams_memory_full() {
     });
 }
 
+/// The same windows as in `past`, over two partitions.
 fn catalog(name: &str) -> String {
-    format!(
-        r#"[pipeline]
-name = "{name}"
-version = "v1"
-
-[schedule]
-reconcile = "{NEVER}"
-
-[sources.clicks]
-topic = "{name}"
-partitions = 2
-event_time = "at"
-key = "user"
-[sources.clicks.fields]
-at = "timestamp"
-user = "string"
-
-[streams.counted]
-from = "clicks"
-topic = "{name}-counted"
-by = ["user"]
-window = "1m"
-[streams.counted.measures]
-n = "count()"
-"#
-    )
+    past::catalog(name).replace("partitions = 1\n", "partitions = 2\n")
 }
