@@ -167,7 +167,7 @@ impl NotOpen {
             }
             // Every first start begins with it.
             NotOpen::Log(LogNotOpen::NotArchived { .. }) if wait < ARCHIVE_PATIENCE => {
-                info!(partition, "{text}; waiting for it")
+                info!(partition, "{text}; waiting for it");
             }
             _ => warn!(partition, wait_ms, "{text}; trying again"),
         }
