@@ -8,8 +8,9 @@ use polars::prelude::*;
 use serde_json::{Map, Value, json};
 use shared_logic::catalog::{Catalog, Source, Table};
 use shared_logic::contracts::table::Note;
+use shared_logic::expression::{Scalar, of_column};
 use shared_logic::log::{Offsets, PartitionId};
-use shared_logic::schema::FieldType;
+use shared_logic::report::json;
 use shared_logic::time::{format_rfc3339, parse_instant};
 use storage::{MaterialisedTable, Storage};
 
@@ -199,16 +200,11 @@ fn when(at: Option<&str>, offsets: Option<&str>, now_us: i64) -> Result<AsOf> {
 fn in_words(source: &Source, rows: &DataFrame) -> Result<Vec<Map<String, Value>>> {
     let mut objects = vec![Map::new(); rows.height()];
     for field in &source.fields {
-        let column = rows.column(&field.name)?;
-        let values: Vec<Option<Value>> = match field.kind {
-            FieldType::String => column.str()?.iter().map(|value| value.map(Value::from)).collect(),
-            FieldType::Int => column.i64()?.iter().map(|value| value.map(Value::from)).collect(),
-            FieldType::Timestamp => column.i64()?.iter().map(|us| us.map(|us| format_rfc3339(us).into())).collect(),
-            FieldType::Float => column.f64()?.iter().map(|value| value.map(Value::from)).collect(),
-            FieldType::Bool => column.bool()?.iter().map(|value| value.map(Value::from)).collect(),
-        };
+        let values = of_column(rows.column(&field.name)?, field.kind)?;
         for (object, value) in objects.iter_mut().zip(values) {
-            object.extend(value.map(|value| (field.name.clone(), value)));
+            if value != Scalar::Null {
+                object.insert(field.name.clone(), json(&value));
+            }
         }
     }
     Ok(objects)

@@ -5,14 +5,12 @@
 
 use platform::store::StoreError;
 use polars::prelude::*;
-use shared_logic::contracts::archive::ERROR;
 use shared_logic::contracts::table::SHARES_MAX;
 use shared_logic::log::OffsetRange;
-use shared_logic::rejection::Reason;
 
 use super::held::Held;
 use super::settled::settled;
-use super::shape::{OF_RECORDS, Shape, Shares};
+use super::shape::{OF_RECORDS, Shape, Shares, is_change};
 use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 use crate::rows::{self, RowsError, bytes_of};
@@ -58,10 +56,9 @@ pub(super) async fn gathered(
     for file in held.files.iter().filter(|file| may_hold(file, ranges)) {
         for group in picked.groups(file, |part| may_hold(part, ranges)).await? {
             gathered.rows_read += group.rows();
-            let is_change = col(ERROR).is_null().or(col(ERROR).eq(lit(Reason::Delete.name())));
             let (of_shape, shares) = (shape.clone(), gathered.shares.clone());
             let of_group = move |records: DataFrame| shares.among(&of_shape.of_records(&records)?);
-            let changes = group.read(is_change.and(within(ranges)), of_group).await?;
+            let changes = group.read(is_change().and(within(ranges)), of_group).await?;
             bytes += bytes_of(&changes).map_err(failed)?;
             gathered.changes.push(changes);
             if bytes > room {

@@ -12,7 +12,6 @@ use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, TIMESTAMP};
 use shared_logic::contracts::table::declared;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
-use shared_logic::rejection::Reason;
 use shared_logic::schema::FieldType;
 use shared_logic::stream::Seen;
 use shared_logic::table::{ChangeAt, LogOrder, Row, RowValue, TableDecoder, decides};
@@ -20,7 +19,7 @@ use storage::Storage;
 
 use super::TableError;
 use super::held::Held;
-use super::shape::OF_RECORDS;
+use super::shape::{OF_RECORDS, is_change};
 use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 use crate::rows::RowsError;
@@ -136,9 +135,8 @@ impl History {
         let picked = Picked::new(&held.archive, source, &OF_RECORDS, |name| reader.reads(name))?;
         for file in held.files.iter().filter(|file| may_hold(file, &ranges)) {
             for group in picked.groups(file, |part| may_hold(part, &ranges)).await? {
-                let is_change = col(ERROR).is_null().or(col(ERROR).eq(lit(Reason::Delete.name())));
                 let reader = reader.clone();
-                let changes = group.read(is_change.and(within(&ranges)), move |rows| reader.changes(&rows)).await?;
+                let changes = group.read(is_change().and(within(&ranges)), move |rows| reader.changes(&rows)).await?;
                 changes.into_iter().for_each(|(key, change)| history.add(key, change, &least));
                 if history.bytes > memory {
                     return Err(NotFoundAgain::TooMany { table: source.name.clone(), bytes: memory });

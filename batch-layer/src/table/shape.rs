@@ -10,11 +10,17 @@ use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive;
 use shared_logic::contracts::table::{self as written, CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, share_of};
+use shared_logic::rejection::Reason;
 use shared_logic::schema::{Field as SourceField, FieldType, INSTANT};
 use shared_logic::table::TableDecoder;
 
 /// The columns of the record of a change, besides its place, that are read in the archive.
 pub(super) const OF_RECORDS: [&str; 2] = [archive::TIMESTAMP, archive::KEY];
+
+/// Which archived records are changes: rows and deletes.
+pub(super) fn is_change() -> Expr {
+    col(archive::ERROR).is_null().or(col(archive::ERROR).eq(lit(Reason::Delete.name())))
+}
 
 /// Some shares, if keys are divided into so many.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,13 +11,13 @@ use platform::telemetry::error_text;
 use shared_logic::catalog::DefinitionHash;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::script::Reply;
-use shared_logic::contracts::speed_view::{Instance, Shard, ShardKeys};
-use shared_logic::log::{Check, PartitionId, Witness};
+use shared_logic::contracts::speed_view::{Shard, ShardKeys};
+use shared_logic::log::{Check, PartitionId};
 use storage::ShardError;
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 use super::source::Shared;
+use crate::log::opening::{LogNotOpen, archived_ahead, bound, new_instance};
 
 /// A shard that can be counted into.
 #[derive(Debug)]
@@ -42,31 +42,9 @@ pub struct OpenShard {
 /// Why a shard cannot be counted into yet. The loop waits and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOpen {
-    /// The topic does not exist.
-    #[error("topic {topic} does not exist; create it, or run `batch-layer archive`, which creates it")]
-    NoTopic {
-        /// The topic's name.
-        topic: String,
-    },
-    /// The archive does not know the partition yet.
-    #[error("the archive has not begun {id}; is `batch-layer archive` running?")]
-    NotArchived {
-        /// The partition.
-        id: PartitionId,
-    },
-    /// The cursor, or the archive's position, lies beyond the log's end.
-    #[error(
-        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped; if the data will \
-         not come back, see `braid lost give-up`"
-    )]
-    BeyondTheEnd {
-        /// The partition.
-        id: PartitionId,
-        /// Where the shard or the archive stands.
-        position: i64,
-        /// Where the log ends.
-        end: i64,
-    },
+    /// The log cannot be gone on with.
+    #[error(transparent)]
+    Log(#[from] LogNotOpen),
     /// R12: the log lost its tail, and the archive has not begun another incarnation yet.
     #[error(
         "the log of {id} lost its tail at {at} or before; after the next reconcile the partition continues as another \
@@ -101,7 +79,7 @@ pub enum NotOpen {
 /// [`NotOpen`]: wait and try again.
 pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<OpenShard, NotOpen> {
     let (topic, definitions) = (&shared.metrics.source.topic, shared.metrics.definitions());
-    let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
+    let described = shared.topics.describe(topic).await?.ok_or_else(|| LogNotOpen::NoTopic { topic: topic.clone() })?;
     let mut facts = newest_facts(shared).await?;
     let id = facts.current(&described.log, partition);
     let keys = shared.keys(&id);
@@ -122,18 +100,18 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
         info!(%id, cursor = shard.cursor, "the shard counts other definitions; adopting this catalog's");
         shard = changed(&id, shared.shards.adopt(redis, &keys, &definitions).await?)?;
     }
-    let log_start = bound(shared, partition, Bound::Start).await?;
-    let end = bound(shared, partition, Bound::End).await?;
+    let log_start = bound(&shared.topics, topic, partition, Bound::Start).await?;
+    let end = bound(&shared.topics, topic, partition, Bound::End).await?;
     if shard.cursor < log_start {
         let cursor = shard.cursor;
         warn!(%id, cursor, log_start, "the log no longer holds the cursor; reopening the shard at the log's start");
         let reopened = shared.shards.reopen(redis, &keys, cursor, log_start, &definitions, new_instance()).await?;
         shard = changed(&id, reopened)?;
     }
-    let ahead = archived_ahead(&facts, &id, &shard);
+    let ahead = archived_ahead(&facts, &id, shard.cursor, shard.witness());
     let position = ahead.map_or(shard.cursor, |(_, next)| next.max(shard.cursor));
     if position > end {
-        return Err(NotOpen::BeyondTheEnd { id, position, end });
+        return Err(LogNotOpen::BeyondTheEnd { id, position, end }.into());
     }
     let witnesses = [ahead, shard.witness().map(|witness| (witness, shard.cursor))];
     let [ahead, check] = witnesses.map(|known| known.filter(|(witness, _)| witness.offset >= log_start));
@@ -153,14 +131,6 @@ async fn newest_facts(shared: &Shared) -> Result<Arc<Facts>, NotOpen> {
     Ok(facts)
 }
 
-/// R12: the archive's position, if the log has to be compared with it. Otherwise shard and archive could count
-/// different records at the same offsets. If the archive is behind the cursor, and the cursor has a witness, comparing
-/// that witness is enough.
-fn archived_ahead(facts: &Facts, id: &PartitionId, shard: &Shard) -> Option<(Witness, i64)> {
-    let archived = facts.partition(id).filter(|known| known.next > shard.cursor || shard.witness().is_none())?;
-    Some((archived.witness?, archived.next))
-}
-
 /// Opens a shard that does not exist, where R6 says.
 async fn open_missing(
     shared: &Shared,
@@ -170,16 +140,9 @@ async fn open_missing(
     definitions: &[DefinitionHash],
 ) -> Result<Shard, NotOpen> {
     let boundary = shared.batch_side.lock().await.boundary().await?;
-    let at = boundary.opening(id).ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
+    let at = boundary.opening(id).ok_or_else(|| LogNotOpen::NotArchived { id: id.clone() })?;
     info!(%id, at = at.offset, "opening a shard");
     changed(id, shared.shards.open(redis, keys, at, definitions, new_instance()).await?)
-}
-
-/// An instance that no shard ever had.
-fn new_instance() -> Instance {
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    // Each half has some bits that say what kind of number it is; together they are random throughout.
-    Instance::new(high ^ low)
 }
 
 fn changed(id: &PartitionId, reply: Reply) -> Result<Shard, NotOpen> {
@@ -187,11 +150,6 @@ fn changed(id: &PartitionId, reply: Reply) -> Result<Shard, NotOpen> {
         Reply::Done(shard) => Ok(shard),
         Reply::Refused(_) => Err(NotOpen::Raced { id: id.clone() }),
     }
-}
-
-async fn bound(shared: &Shared, partition: i32, which: Bound) -> Result<i64, NotOpen> {
-    let offsets = shared.topics.offsets(&shared.metrics.source.topic, &[partition], which).await?;
-    Ok(offsets.get(&partition).copied().unwrap_or_default())
 }
 
 /// Waiting longer than this for the archive is worth a warning.
@@ -202,13 +160,15 @@ impl NotOpen {
     pub fn report(&self, partition: i32, wait: Duration) {
         let (wait_ms, text) = (wait.as_millis(), error_text(self));
         match self {
-            NotOpen::BeyondTheEnd { .. }
+            NotOpen::Log(LogNotOpen::BeyondTheEnd { .. })
             | NotOpen::Truncated { .. }
             | NotOpen::Shard(ShardError::Unreadable { .. }) => {
                 error!(partition, wait_ms, "{text}");
             }
             // Every first start begins with it.
-            NotOpen::NotArchived { .. } if wait < ARCHIVE_PATIENCE => info!(partition, "{text}; waiting for it"),
+            NotOpen::Log(LogNotOpen::NotArchived { .. }) if wait < ARCHIVE_PATIENCE => {
+                info!(partition, "{text}; waiting for it");
+            }
             _ => warn!(partition, wait_ms, "{text}; trying again"),
         }
     }

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::error::NotOpen;
 use super::refill::refill;
 use super::source::Shared;
+use crate::log::opening::LogNotOpen;
 
 /// How often it is looked whether some of them are not there.
 const EVERY: Duration = Duration::from_secs(5);
@@ -58,7 +59,7 @@ async fn fill(shared: &Shared, redis: &mut Connection, assigned: &BTreeSet<i32>)
         return Ok(());
     }
     let topic = &shared.source.topic;
-    let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
+    let described = shared.topics.describe(topic).await?.ok_or_else(|| LogNotOpen::NoTopic { topic: topic.clone() })?;
     for (id, next) in ended {
         if !assigned.contains(&(id.partition % described.partitions.max(1))) {
             continue;

@@ -9,24 +9,17 @@ use shared_logic::log::PartitionId;
 use storage::TableRowsError;
 use tracing::{error, info, warn};
 
+use crate::log::opening::LogNotOpen;
+
 /// Waiting longer than this for the archive is worth a warning.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why there are no rows yet. The task waits and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOpen {
-    /// The topic does not exist.
-    #[error("topic {topic} does not exist; create it, or run `batch-layer archive`, which creates it")]
-    NoTopic {
-        /// The topic's name.
-        topic: String,
-    },
-    /// The archive does not know the partition yet.
-    #[error("the archive has not begun {id}; is `batch-layer archive` running?")]
-    NotArchived {
-        /// The partition.
-        id: PartitionId,
-    },
+    /// The log cannot be gone on with.
+    #[error(transparent)]
+    Log(#[from] LogNotOpen),
     /// B3: nothing that is at hand holds all changes.
     #[error(
         "the log of {id} is compacted, or no longer holds all changes, and the table was not materialised up to there yet: the next \
@@ -35,19 +28,6 @@ pub enum NotOpen {
     NotMaterialised {
         /// The partition.
         id: PartitionId,
-    },
-    /// The cursor, or the archive's position, lies beyond the log's end.
-    #[error(
-        "the position {position} of {id} lies beyond the log's end {end}: the broker lost data; nothing is skipped; if the data will \
-         not come back, see `braid lost give-up`"
-    )]
-    BeyondTheEnd {
-        /// The partition.
-        id: PartitionId,
-        /// Where the rows or the archive stand.
-        position: i64,
-        /// Where the log ends.
-        end: i64,
     },
     /// Another process fills or keeps the rows at the same time.
     #[error("another process fills or keeps the rows of {id} at the same time")]
@@ -71,11 +51,12 @@ impl NotOpen {
     pub fn report(&self, table: &str, partition: i32, wait: Duration) {
         let (wait_ms, text) = (wait.as_millis(), error_text(self));
         match self {
-            NotOpen::BeyondTheEnd { .. } | NotOpen::Rows(TableRowsError::Unreadable { .. }) => {
+            NotOpen::Log(LogNotOpen::BeyondTheEnd { .. }) | NotOpen::Rows(TableRowsError::Unreadable { .. }) => {
                 error!(table, partition, wait_ms, "{text}");
             }
             // Every first start begins with them.
-            NotOpen::NotArchived { .. } | NotOpen::NoTopic { .. } | NotOpen::NotMaterialised { .. }
+            NotOpen::Log(LogNotOpen::NotArchived { .. } | LogNotOpen::NoTopic { .. })
+            | NotOpen::NotMaterialised { .. }
                 if wait < PATIENCE =>
             {
                 info!(table, partition, "{text}; waiting for it");

@@ -5,14 +5,14 @@
 
 use platform::kafka::Bound;
 use platform::redis::Connection;
-use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::table_rows::{Basis, Held, Slot};
-use shared_logic::log::{Check, PartitionId, Witness};
+use shared_logic::log::{Check, PartitionId};
 use tracing::warn;
 
 use super::error::NotOpen;
 use super::refill::{LogBounds, refill};
 use super::source::Shared;
+use crate::log::opening::{LogNotOpen, archived_ahead, bound};
 
 /// Rows that changes can be applied to.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub struct OpenRows {
 /// [`NotOpen`]: wait and try again.
 pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) -> Result<OpenRows, NotOpen> {
     let topic = &shared.source.topic;
-    let described = shared.topics.describe(topic).await?.ok_or_else(|| NotOpen::NoTopic { topic: topic.clone() })?;
+    let described = shared.topics.describe(topic).await?.ok_or_else(|| LogNotOpen::NoTopic { topic: topic.clone() })?;
     let facts = shared.newest_facts().await?;
     let id = facts.current(&described.log, partition);
-    let start = bound(shared, partition, Bound::Start).await?;
-    let end = bound(shared, partition, Bound::End).await?;
+    let start = bound(&shared.topics, topic, partition, Bound::Start).await?;
+    let end = bound(&shared.topics, topic, partition, Bound::End).await?;
     let (slot, basis) = (shared.rows.slot(redis, &shared.key(&id)).await?, shared.basis(&facts));
     let is_compacted = shared.is_compacted().await?;
     let table = if is_compacted { shared.materialised(&facts).await? } else { None };
@@ -52,14 +52,14 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
                 warn!(%id, cursor, start, complete_from, "the rows are of another definition, of before an erasure, or behind what the log is sure to hold; filling them again");
             }
             let begin = facts.partition(&id).map(|known| known.begin);
-            let begin = begin.ok_or_else(|| NotOpen::NotArchived { id: id.clone() })?;
+            let begin = begin.ok_or_else(|| LogNotOpen::NotArchived { id: id.clone() })?;
             refill(shared, redis, &facts, &id, known, Some(LogBounds { begin, start })).await?
         }
     };
-    let ahead = archived_ahead(&facts, &id, &held);
+    let ahead = archived_ahead(&facts, &id, held.cursor, held.witness);
     let position = ahead.map_or(held.cursor, |(_, next)| next.max(held.cursor));
     if position > end {
-        return Err(NotOpen::BeyondTheEnd { id, position, end });
+        return Err(LogNotOpen::BeyondTheEnd { id, position, end }.into());
     }
     let witnesses = [ahead, held.witness.map(|witness| (witness, held.cursor))];
     let [ahead, check] = witnesses.map(|known| known.filter(|(witness, _)| witness.offset >= start));
@@ -70,17 +70,6 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
 /// Whether changes can be applied to rows that are there. `complete_from`: from that offset on, the log is sure to hold every last change.
 fn goes_on(held: &Held, basis: &Basis, complete_from: i64) -> bool {
     held.basis == *basis && held.cursor >= complete_from
-}
-
-/// R12: the archive's position, if the log has to be compared with it, as for shards.
-fn archived_ahead(facts: &Facts, id: &PartitionId, held: &Held) -> Option<(Witness, i64)> {
-    let archived = facts.partition(id).filter(|known| known.next > held.cursor || held.witness.is_none())?;
-    Some((archived.witness?, archived.next))
-}
-
-async fn bound(shared: &Shared, partition: i32, which: Bound) -> Result<i64, NotOpen> {
-    let offsets = shared.topics.offsets(&shared.source.topic, &[partition], which).await?;
-    Ok(offsets.get(&partition).copied().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ use storage::MaterialisedTable;
 use tracing::info;
 
 use super::error::NotOpen;
-use super::source::{Shared, new_instance};
+use super::source::Shared;
+use crate::log::opening::new_instance;
 
 /// How many arguments of rows one script is given. Redis does nothing else while it runs.
 const ARGUMENTS: usize = 2;

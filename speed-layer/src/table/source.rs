@@ -7,13 +7,11 @@ use platform::settings::Speed;
 use platform::store::StoreError;
 use shared_logic::catalog::{DefinitionHash, Deployment, Source};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::contracts::speed_view::Instance;
 use shared_logic::contracts::table::Note;
 use shared_logic::contracts::table_rows::{Basis, RowsKey};
 use shared_logic::log::PartitionId;
 use storage::{Followed, MaterialisedTable, TableRowsClient};
 use tokio::sync::{Mutex, watch};
-use uuid::Uuid;
 
 use crate::log::identity::LogIdentity;
 
@@ -93,12 +91,6 @@ impl Shared {
 /// knows.
 fn is_whole(note: &Note, facts: &Facts, archive_version: Option<u64>) -> bool {
     Some(note.archive_version) <= archive_version && facts.erased_since(note.archive_version).next().is_none()
-}
-
-/// An instance that no rows ever had.
-pub fn new_instance() -> Instance {
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    Instance::new(high ^ low)
 }
 
 #[cfg(test)]

@@ -48,6 +48,17 @@ fn mistakes(text: &str) -> Vec<Mistake> {
     Catalog::parse(text).err().unwrap_or_default()
 }
 
+/// Expects one mistake of a catalog that holds `new`: what the line there holds, words of what, and words of the fix.
+fn expect_one_mistake(text: &str, new: &str, line: &str, what: &str, fix: &str) {
+    let found = mistakes(text);
+    assert_eq!(found.len(), 1, "{new}: {found:?}");
+    let mistake = &found[0];
+    let at = text.lines().nth(mistake.line - 1).unwrap_or_default();
+    assert!(at.contains(line), "{new}: {mistake} is reported at {at}");
+    assert!(mistake.what.contains(what), "{new}: {mistake}");
+    assert!(mistake.fix.contains(fix), "{new}: {mistake}");
+}
+
 #[test]
 fn the_shipped_catalog_is_read() {
     let catalog =

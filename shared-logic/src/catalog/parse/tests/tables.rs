@@ -128,13 +128,7 @@ fn a_broken_line_of_a_table_is_named_with_what_to_write_instead() {
     for (old, new, line, what, fix) in table {
         assert!(TABLES.contains(old), "{old} is in the catalog");
         let text = TABLES.replacen(old, new, 1);
-        let found = mistakes(&text);
-        assert_eq!(found.len(), 1, "{new}: {found:?}");
-        let mistake = &found[0];
-        let at = text.lines().nth(mistake.line - 1).unwrap_or_default();
-        assert!(at.contains(line), "{new}: {mistake} is reported at {at}");
-        assert!(mistake.what.contains(what), "{new}: {mistake}");
-        assert!(mistake.fix.contains(fix), "{new}: {mistake}");
+        expect_one_mistake(&text, new, line, what, fix);
     }
 }
 
