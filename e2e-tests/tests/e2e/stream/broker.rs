@@ -17,8 +17,8 @@ fn streams_broker_restarts() {
         let setup = Payments::setup(scenario, PARTITIONS).set("kafka.request_timeout", "5s");
         let stage = setup.start_on(&broker.brokers()).await?;
         let mut payments = Payments::of(stage, PARTITIONS, Mix::Usual)?;
-        payments.send(SOME)?;
-        for _ in 0..repetitions(1, 4) {
+        for _ in 0..repetitions(2, 4) {
+            payments.send(SOME)?;
             payments.are_written().await?;
             // Some of these have arrived when it is killed, some are published, and the others arrive afterwards.
             payments.queue(SOME)?;
