@@ -6,12 +6,14 @@
 //! - `damaged`: outputs that are missing, extra or different;
 //! - `looked_up`: maps that look rows up in a table;
 //! - `rekeyed`: a map whose outputs of all lanes lie in all partitions, and what reads it;
-//! - `backtested`: what a definition would have written.
+//! - `backtested`: what a definition would have written;
+//! - `random`: any catalog of streams over any log: an oracle, lanes, check and backtest say the same.
 
 mod backtested;
 mod bench;
 mod checked;
 mod damaged;
 mod looked_up;
+mod random;
 mod reading;
 mod rekeyed;

@@ -15,13 +15,13 @@ use crate::erase::commits::TakingOut;
 use crate::progress::Progress;
 use crate::stream::backtest::{BacktestError, BacktestReport, backtest};
 
-async fn tried(bench: &Bench, stream: &str, times: TimeRange) -> BacktestReport {
+pub(super) async fn tried(bench: &Bench, stream: &str, times: TimeRange) -> BacktestReport {
     let Bench { settings, storage, catalog, .. } = bench;
     backtest(settings, storage, catalog, stream, times, &Progress::default()).await.expect("made")
 }
 
 /// The outputs of the table: partition, offset, n and payload, in order.
-async fn table(bench: &Bench, stream: &str) -> Vec<(i32, i64, i64, Vec<u8>)> {
+pub(super) async fn table(bench: &Bench, stream: &str) -> Vec<(i32, i64, i64, Vec<u8>)> {
     let table = bench.storage.create_backtest(stream).await.expect("opened");
     let rows = table.rows().await.expect("read").collect().expect("rows");
     let (partitions, offsets) = (rows.column(PARTITION).expect("there"), rows.column(OFFSET).expect("there"));

@@ -82,6 +82,23 @@ pub(super) struct Row {
     pub(super) headers: Option<String>,
 }
 
+/// Up to where a lane has published.
+#[derive(Debug, Clone)]
+pub(super) struct Stand {
+    pub(super) id: PartitionId,
+    /// Of each stream, the first position that is not published.
+    pub(super) positions: Vec<OutputPosition>,
+    /// The fronts there.
+    pub(super) fronts: Fronts,
+}
+
+impl Stand {
+    /// The first offset of which something is not published.
+    pub(super) fn at(&self) -> i64 {
+        self.positions.iter().map(|position| position.offset).min().unwrap_or_default()
+    }
+}
+
 /// A lane that writes streams, as the speed layer has one.
 struct Writer {
     id: PartitionId,
@@ -163,6 +180,13 @@ impl Bench {
             now_us: BEGIN_US,
             _folder: folder,
         }
+    }
+
+    /// From now on it is about the streams over another source of the catalog, whose lanes are not its own.
+    pub(super) fn turns_to(&mut self, from: &str) {
+        self.plan = Arc::new(LanePlan::new(&self.catalog, &self.catalog.sources[from]));
+        from.clone_into(&mut self.from);
+        self.writers.clear();
     }
 
     pub(super) fn source(&self, name: &str) -> Source {
@@ -313,7 +337,16 @@ impl Bench {
 
     /// What the progress topic and the ends of the streams' topics say now.
     pub(super) fn asked(&self) -> Asked {
-        let noted = self.writers.iter().map(|writer| (writer.id.partition, self.noted(writer)));
+        let stand = |Writer { id, lane }: &Writer| {
+            let positions = (0..self.plan.streams().len()).map(|stream| lane.position(stream)).collect();
+            Stand { id: id.clone(), positions, fronts: lane.fronts() }
+        };
+        self.asked_at(&self.writers.iter().map(stand).collect::<Vec<Stand>>())
+    }
+
+    /// The same where so much is published.
+    pub(super) fn asked_at(&self, stands: &[Stand]) -> Asked {
+        let noted = stands.iter().map(|stand| (stand.id.partition, self.noted(stand)));
         let ends = self.plan.streams().iter().map(|stream| {
             let log = log_of(&stream.name);
             let ends = (0..PARTITIONS).map(|partition| (partition, self.next(&stream.name, &log, partition)));
@@ -321,7 +354,7 @@ impl Bench {
         });
         Asked {
             at: Instant::now(),
-            log: self.writers[0].id.log.clone(),
+            log: stands[0].id.log.clone(),
             partitions: PARTITIONS,
             progress_log: "progress".to_owned(),
             noted: noted.collect(),
@@ -340,14 +373,14 @@ impl Bench {
         self.catalog.tables.keys().map(ends).collect()
     }
 
-    /// What a lane has published: everything that it has decided.
-    fn noted(&self, Writer { id, lane }: &Writer) -> ProgressNoted {
+    /// What a lane has published.
+    fn noted(&self, Stand { id, positions, fronts }: &Stand) -> ProgressNoted {
         let mut noted = ProgressNoted::default();
-        for (number, stream) in self.plan.streams().iter().enumerate() {
+        for (stream, position) in self.plan.streams().iter().zip(positions) {
             let published = Published {
                 log: id.log.clone(),
-                position: lane.position(number),
-                fronts: lane.fronts(),
+                position: *position,
+                fronts: fronts.clone(),
                 definition: stream.definition.clone(),
                 checked: None,
                 incomplete: false,
@@ -407,7 +440,7 @@ pub(super) fn log_of(stream: &str) -> String {
 }
 
 /// Headers as the archive keeps them.
-fn text(headers: &[(&'static str, Vec<u8>)]) -> Option<String> {
+pub(super) fn text(headers: &[(&'static str, Vec<u8>)]) -> Option<String> {
     headers_text(headers.iter().map(|(name, value)| (*name, Some(value.as_slice()))))
 }
 
@@ -433,7 +466,7 @@ pub(super) fn mark(stream: &str, partition: i32, offset: i64, timestamp_us: i64,
 }
 
 /// Records as a lane takes them, made by hand.
-fn records(source: &Source, from: i64, rows: &[Row]) -> Records {
+pub(super) fn records(source: &Source, from: i64, rows: &[Row]) -> Records {
     let (mut decoder, mut columns) = (Decoder::new(source), Columns::new(source, |_| true, 0));
     let mut records = Records { from, originals: Originals::default(), ..Records::default() };
     for row in rows {
