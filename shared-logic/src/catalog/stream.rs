@@ -178,6 +178,27 @@ impl Stream {
         }
     }
 
+    /// T10: how many windows or sessions of a key can be open at a time, of a source whose events are at most so many microseconds ahead of
+    /// their records. So far an event can be ahead of the front as well, and what is open ends behind the watermark. Where a map keys
+    /// the source anew, those come on top by which its lanes are apart. `None`: nothing is ever open.
+    pub fn open_per_key(&self, max_ahead_us: i64) -> Option<i64> {
+        let span_us = self.lateness_us.saturating_add(max_ahead_us);
+        // So many instants, which are that far apart from each other, lie in the span and in what an event is in.
+        let within = |length_us: i64, apart_us: i64| {
+            let all_us = span_us.saturating_add(length_us);
+            all_us / apart_us + i64::from(all_us % apart_us > 0)
+        };
+        match &self.kind {
+            StreamKind::Map(_) | StreamKind::Detect(_) => None,
+            StreamKind::Window(window) => Some(within(window.size_us, window.slide_us)),
+            // A border divides two that are nearer to each other than the gap.
+            StreamKind::Session(session) => {
+                let borders = session.longest_us.map_or(0, |longest_us| within(session.gap_us, longest_us));
+                Some(within(session.gap_us, session.gap_us).saturating_add(borders))
+            }
+        }
+    }
+
     /// T12: whether the events of a group lie in one partition of that source, which it reads, however many the topic has.
     pub fn groups_meet(&self, source: &Source) -> bool {
         let columns = self.grouped_by();

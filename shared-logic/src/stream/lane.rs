@@ -100,6 +100,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Keys with an open window, open sessions, or keys with a history, as of now.
     pub open: usize,
+    /// Windows or sessions that are open, as of now: outputs to come. If the log ends, they are never written.
+    pub unwritten: usize,
 }
 
 /// Why a lane does not take records. Its state is as before.
@@ -387,6 +389,7 @@ impl Lane {
             late: stream.late,
             dropped: stream.operator.dropped(),
             open: stream.operator.open(),
+            unwritten: stream.operator.unwritten(),
         };
         self.streams.iter().map(tally).collect()
     }

@@ -122,6 +122,15 @@ impl Operator {
         }
     }
 
+    /// How many windows or sessions are open, each of which is an output to come.
+    pub(super) fn unwritten(&self) -> usize {
+        match self {
+            Operator::Map(_) | Operator::Detect(..) => 0,
+            Operator::Window(_, windows) => windows.unwritten(),
+            Operator::Session(_, sessions) => sessions.open(),
+        }
+    }
+
     /// How many events had to go from histories since the lane began.
     pub(super) fn dropped(&self) -> u64 {
         if let Operator::Detect(_, detector) = self { detector.dropped } else { 0 }

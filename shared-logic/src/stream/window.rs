@@ -39,6 +39,8 @@ pub(super) struct Windows {
     /// Keys by the window's end that they wait for. A key that waits for another one by now is passed over.
     due: BTreeMap<i64, Vec<u32>>,
     waiting: usize,
+    /// How many windows are open that hold an event.
+    windows: usize,
     closing: Option<Closing>,
 }
 
@@ -117,6 +119,16 @@ impl WindowPlan {
         first + bucket_start(watermark_us - first, self.slide_us) + self.slide_us
     }
 
+    /// How many windows behind the watermark hold a pane and neither of its neighbours among the panes of its key: these are no others that
+    /// hold an event.
+    fn opened(&self, start_us: i64, older_us: Option<i64>, newer_us: Option<i64>, watermark_us: i64) -> usize {
+        let (first, last) = self.ends(start_us);
+        let first = older_us.map_or(first, |older_us| first.max(self.ends(older_us).1 + self.slide_us));
+        let last = newer_us.map_or(last, |newer_us| last.min(self.ends(newer_us).0 - self.slide_us));
+        let first = self.open_end(first, watermark_us);
+        usize::try_from((last - first).div_euclid(self.slide_us) + 1).unwrap_or(0)
+    }
+
     /// Writes the output of a window. Gives the bytes that it takes.
     pub(super) fn write(&self, closed: &Closed<'_>, outputs: &mut Outputs<'_>) -> usize {
         let Closed { key, end_us, values } = closed;
@@ -131,7 +143,7 @@ impl WindowPlan {
 impl Windows {
     pub(super) fn new(plan: &WindowPlan) -> Windows {
         let panes = Cells::new(plan.aggregates.width());
-        Windows { keys: Keyed::new(), panes, due: BTreeMap::new(), waiting: 0, closing: None }
+        Windows { keys: Keyed::new(), panes, due: BTreeMap::new(), waiting: 0, windows: 0, closing: None }
     }
 
     /// Adds the event in a row to the open windows that hold it. Gives what it missed, if it did: from the start of the first closed
@@ -148,7 +160,7 @@ impl Windows {
         if last_end > watermark_us {
             let (key, hash) = rows.key(plan.key, row);
             let id = self.keys.place(key, hash, || Waiting { newest: NONE, due_us: i64::MAX });
-            let pane = self.pane(plan, id, plan.pane(time_us));
+            let pane = self.pane(plan, id, plan.pane(time_us), watermark_us);
             plan.aggregates.fold(self.panes.values_mut(pane), rows, row);
             self.wait(id, plan.open_end(first_end, watermark_us));
         }
@@ -159,7 +171,7 @@ impl Windows {
     }
 
     /// The pane of a key that starts there.
-    fn pane(&mut self, plan: &WindowPlan, id: u32, start_us: i64) -> u32 {
+    fn pane(&mut self, plan: &WindowPlan, id: u32, start_us: i64, watermark_us: i64) -> u32 {
         let (mut newer, mut at) = (NONE, self.newest(id));
         while let Some(pane) = self.panes.head(at).filter(|pane| pane.start_us >= start_us) {
             if pane.start_us == start_us {
@@ -167,6 +179,8 @@ impl Windows {
             }
             (newer, at) = (at, pane.older);
         }
+        let start_of = |pane: u32| self.panes.head(pane).map(|pane| pane.start_us);
+        self.windows += plan.opened(start_us, start_of(at), start_of(newer), watermark_us);
         let new = self.panes.insert(Pane { start_us, older: at }, plan.aggregates.identity());
         match self.panes.head_mut(newer) {
             Some(newer) => newer.older = new,
@@ -242,6 +256,7 @@ impl Windows {
         if let Some(first) = inside.next() {
             let mut values = self.panes.values(first).to_vec();
             inside.for_each(|pane| plan.aggregates.merge(&mut values, self.panes.values(pane)));
+            self.windows -= 1;
             write(&Closed { key: self.keys.key(id), end_us, values: &values });
         }
         let kept = panes.iter().take_while(|(start_us, _)| *start_us >= next_start).count();
@@ -265,6 +280,11 @@ impl Windows {
     /// How many keys have an open window.
     pub(super) fn open(&self) -> usize {
         self.keys.len()
+    }
+
+    /// How many windows are open that hold an event.
+    pub(super) fn unwritten(&self) -> usize {
+        self.windows
     }
 
     /// The memory that it takes, estimated.
@@ -300,6 +320,8 @@ impl Windows {
                 let start_us = from.int()?;
                 let values = plan.aggregates.read_values(from.bytes())?;
                 let older = windows.newest(id);
+                let older_us = windows.panes.head(older).map(|pane| pane.start_us);
+                windows.windows += plan.opened(start_us, older_us, None, watermark_us);
                 let pane = windows.panes.insert(Pane { start_us, older }, values);
                 windows.set_newest(id, pane);
                 windows.wait(id, plan.open_end(plan.ends(start_us).0, watermark_us));

@@ -8,8 +8,10 @@
 //! - `warming`: a lane that begins late writes the same (T8);
 //! - `marks`: nothing is late because another lane is ahead;
 //! - `lookups`: maps that look rows up (B4, B5);
+//! - `absent`: events without a value of what a stream groups by;
 //! - `bounds`: steps and memory are bounded (T10, T11).
 
+mod absent;
 mod bounds;
 mod fraud;
 mod log;

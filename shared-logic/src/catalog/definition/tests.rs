@@ -263,7 +263,7 @@ fn what_changes_no_output_keeps_the_definition_of_a_stream() {
     for (old, new) in [
         ("key = \"country\"\nmax_ahead", "key = \"country\"\npartitions = 8\nretain = \"500d\"\nmax_ahead"),
         ("[streams.sums]", "[streams.sums]\ntopic = \"elsewhere\""),
-        ("slide = \"1m\"", "slide = \"60s\"\nwindows_max = 7"),
+        ("slide = \"1m\"", "slide = \"60s\"\nwindows_max = 7\nopen_max = 50000"),
         ("price > 0", "( price>0 )"),
         ("'10m'", "'600s'"),
         ("rejudge_max = 10\n", "rejudge_max = 10\nlateness = \"300s\"\n"),

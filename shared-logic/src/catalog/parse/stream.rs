@@ -7,6 +7,7 @@
 //! - `kind`: which kind of stream a table is, and which keys it has then;
 //! - `map`, `window`, `session`, `detect`: the kinds;
 //! - `lookup`: what maps look up in tables;
+//! - `open`: how many windows or sessions of a key can be open;
 //! - `own`: the fields that outputs have themselves;
 //! - `keyed`: whether the events of a key lie in one partition.
 
@@ -15,6 +16,7 @@ mod keyed;
 mod kind;
 mod lookup;
 mod map;
+mod open;
 mod order;
 mod own;
 mod session;
@@ -159,10 +161,12 @@ fn stream(entry: Entry<'_>, from: Option<&Draft>, drafts: &BTreeMap<String, Draf
             (StreamKind::Detect(detect::detect(&mut table, from)), lateness_us)
         }
     };
-    table.refuse_unknown_keys();
-    let from = from_text.map(|from| from.value.to_owned()).unwrap_or_default();
     let (name, topic, topic_at) = (name.value.to_owned(), topic.value.to_owned(), topic.at);
-    (Stream { name, from, topic, filter, kind, lateness_us }, topic_at)
+    let reads = from_text.map(|from| from.value.to_owned()).unwrap_or_default();
+    let stream = Stream { name, from: reads, topic, filter, kind, lateness_us };
+    open::check(&mut table, from, &stream);
+    table.refuse_unknown_keys();
+    (stream, topic_at)
 }
 
 fn lateness(table: &mut Table<'_>, usual_us: i64) -> i64 {

@@ -7,7 +7,9 @@ use shared_logic::catalog::Catalog;
 use shared_logic::stream::{Lane, LaneError, Limits, Progress, Records, SnapshotError};
 use test_kit::repetitions;
 
-use super::log::{LIMITS, SECOND_US, TEN_US, World, drain, events, json_of};
+use super::log::{
+    Entry, LIMITS, MAX_AHEAD_US, Row, SECOND_US, SOURCE, TEN_US, What, World, drain, end, events, json_of,
+};
 
 /// A source whose events have no identity, so that no window of copies is filled.
 const PLAIN: &str = r#"
@@ -245,4 +247,41 @@ third = "history_count() >= 4"
     let log = events(&[("u", 10.0), ("u", 11.0), ("u", 12.0), ("u", 13.0), ("u", 1.0), ("u", 2.0), ("u", 3.0)]);
     let judged: Vec<_> = world.decide(&log).iter().map(|decided| json_of(decided)["judged_offset"].clone()).collect();
     assert_eq!(judged, [3, 2]);
+}
+
+const OF_ONE_KEY: &str = r#"
+[streams.a_windows]
+from = "s"
+by = ["user"]
+window = "3s"
+slide = "1s"
+lateness = "2s"
+[streams.a_windows.measures]
+n = "count()"
+[streams.b_sessions]
+from = "s"
+by = ["user"]
+session = "1s"
+lateness = "2s"
+[streams.b_sessions.measures]
+n = "count()"
+"#;
+
+/// Whatever a producer sends of a key: what is older is late, and what is farther ahead is no event.
+#[test]
+fn a_key_has_no_more_open_than_its_stream_says() {
+    let catalog = Catalog::parse(&format!("{SOURCE}{OF_ONE_KEY}")).expect("a valid catalog");
+    let world = World::of(&catalog, catalog.source("s").expect("it is declared"));
+    // All of them are written at ten o'clock; the front is there from the first one on.
+    let event = |(offset, second): (i64, i64)| {
+        let row = Row::new(offset, TEN_US + second * SECOND_US, "u");
+        Entry { offset, record_time_us: Some(TEN_US), what: What::Event(row) }
+    };
+    let log: Vec<Entry> = (0..).zip((-8..=12).rev()).map(event).collect();
+    let (mut lane, mut out) = (world.lane(0), Vec::new());
+    lane.give(world.records(&log, 0, end(&log))).expect("the next records");
+    drain(&mut lane, 1_000, &mut out);
+    let unwritten: Vec<Option<i64>> = lane.tallies().iter().map(|tally| Some(tally.unwritten as i64)).collect();
+    let of_catalog = ["a_windows", "b_sessions"].map(|name| catalog.streams[name].open_per_key(MAX_AHEAD_US));
+    assert_eq!((unwritten, of_catalog), (vec![Some(10), Some(8)], [Some(10), Some(8)]));
 }

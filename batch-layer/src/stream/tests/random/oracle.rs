@@ -42,16 +42,17 @@ pub(super) fn written(decided: &OfLane) -> Written {
     }
 }
 
-/// What a stream writes of the steps of a partition. Its records are keyed by the field `key`, and their ids begin with `prefix`.
-pub(super) fn decide(of: &Defined, key: Option<&str>, steps: &[Step], prefix: &str) -> Vec<Written> {
-    let mut pen = Pen { prefix, key, written: Vec::new() };
+/// What a stream writes of the steps of a partition, and how many windows or sessions are open behind them. Its records are keyed by the
+/// field `key`, and their ids begin with `prefix`.
+pub(super) fn decide(of: &Defined, key: Option<&str>, steps: &[Step], prefix: &str) -> (Vec<Written>, usize) {
+    let mut pen = Pen { prefix, key, written: Vec::new(), open: 0 };
     match &of.what {
         What::Map { key, fields } => map(&mut pen, of, steps, key.as_deref(), fields),
         What::Window { .. } => windows(&mut pen, of, steps),
         What::Session { .. } => sessions(&mut pen, of, steps),
         What::Detect { .. } => alerts(&mut pen, of, steps),
     }
-    pen.written
+    (pen.written, pen.open)
 }
 
 /// Counts what a stream writes for each offset.
@@ -59,6 +60,8 @@ pub(super) struct Pen<'a> {
     prefix: &'a str,
     key: Option<&'a str>,
     written: Vec<Written>,
+    /// What is left open at the end.
+    open: usize,
 }
 
 impl Pen<'_> {
@@ -285,6 +288,7 @@ fn windows(pen: &mut Pen<'_>, of: &Defined, steps: &[Step]) {
             pen.output(step.offset, end - 1, fields);
         }
     }
+    pen.open = open.len();
 }
 
 /// A session that is open.
@@ -349,4 +353,5 @@ fn sessions(pen: &mut Pen<'_>, of: &Defined, steps: &[Step]) {
             pen.output(step.offset, session.last(), fields);
         }
     }
+    pen.open = open.len();
 }

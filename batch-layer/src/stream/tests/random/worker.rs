@@ -87,6 +87,11 @@ impl<'a> Worker<'a> {
         Stand { id: self.id.clone(), positions, fronts: self.lane.fronts() }
     }
 
+    /// How many windows or sessions of a stream are open.
+    pub(super) fn unwritten(&self, stream: usize) -> usize {
+        self.lane.tallies()[stream].unwritten
+    }
+
     fn records(&self, from: i64, to: i64) -> Records {
         let at = |offset: i64| self.rows.partition_point(|row| row.offset < offset);
         let records = records(self.source, from, &self.rows[at(from)..at(to)]);

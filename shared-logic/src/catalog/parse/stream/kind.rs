@@ -37,8 +37,10 @@ impl Kind {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Kind::Map => &["key", "fields", "lookup"],
-            Kind::Window => &["by", "window", "slide", "offset", "windows_max", "lateness", "measures", "derived"],
-            Kind::Session => &["by", "session", "longest", "lateness", "measures", "derived"],
+            Kind::Window => {
+                &["by", "window", "slide", "offset", "windows_max", "open_max", "lateness", "measures", "derived"]
+            }
+            Kind::Session => &["by", "session", "longest", "open_max", "lateness", "measures", "derived"],
             Kind::Detect => &["key", "history", "history_max", "rejudge_max", "lateness", "detect"],
         }
     }
