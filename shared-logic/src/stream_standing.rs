@@ -33,6 +33,8 @@ pub struct SeenLanes {
     pub written: Vec<(WrittenTopic, Option<SeenTopic>)>,
     /// By partition of the source, what was published.
     pub lanes: BTreeMap<i32, SeenLane>,
+    /// The same of partitions that the source's topic does not have, as it was made anew with fewer, or is gone.
+    pub former: BTreeMap<i32, SeenLane>,
     /// The archive of the source, and what lanes have noted beside it.
     pub archive: SeenArchive,
 }
@@ -111,6 +113,23 @@ impl SeenLanes {
         });
         let partitions = partitions.collect();
         Standing { partitions, stopped }
+    }
+
+    /// How many windows and sessions of a stream are never written, as they were open where a log ended (R6, R12). Which logs have ended, the
+    /// archive says: `None` if that could not be read.
+    pub fn never_written(&self, stream: &str) -> Option<u64> {
+        let is_ended = |id: &PartitionId| match &self.archive {
+            SeenArchive::Unknown => None,
+            SeenArchive::Nothing => Some(false),
+            SeenArchive::Of(facts, _) => Some(facts.is_ended(id)),
+        };
+        let lanes = self.lanes.iter().chain(&self.former);
+        let published = lanes.filter_map(|(partition, lane)| Some((*partition, lane.published.get(stream)?)));
+        let of_lane = |(partition, published): (i32, &Published)| {
+            let is_ended = is_ended(&PartitionId::new(published.log.as_str(), partition))?;
+            Some(published.never_written.saturating_add(if is_ended { published.open } else { 0 }))
+        };
+        published.map(of_lane).try_fold(0, |sum: u64, of_lane| Some(sum.saturating_add(of_lane?)))
     }
 
     /// What stops lanes over the source, whichever stream it is.

@@ -328,6 +328,8 @@ fn records(
             checked: None,
             incomplete: false,
             full: None,
+            open: 0,
+            never_written: 0,
         };
         let (offset, log, fronts) = (position.offset, id.log.clone(), fronts.clone());
         let (to, past_from) = (Some(definition), Some(lane.begin));

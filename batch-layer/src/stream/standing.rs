@@ -135,14 +135,15 @@ async fn seen(
     let partitions: Vec<i32> = (0..topic.as_ref().map_or(0, |topic| topic.partitions)).collect();
     // After what was published: that was read up to there.
     let ends = topics.offsets(&source.topic, &partitions, Bound::End).await?;
-    let lanes = partitions.into_iter().map(|partition| {
-        let noted: ProgressNoted = noted.remove(&partition).unwrap_or_default();
+    let lane = |partition: i32, noted: ProgressNoted| {
         let end = ends.get(&partition).copied();
         (partition, SeenLane { end, published_us: noted.written_us, published: noted.published })
-    });
+    };
+    let lanes = partitions.into_iter().map(|partition| lane(partition, noted.remove(&partition).unwrap_or_default()));
     let lanes = lanes.collect();
+    let former = noted.into_iter().map(|(partition, noted)| lane(partition, noted)).collect();
     let knows_transactions = cluster.map(|cluster| !cluster.is_in_process());
-    Ok(SeenLanes { source: source.name.clone(), knows_transactions, topic, written, lanes, archive })
+    Ok(SeenLanes { source: source.name.clone(), knows_transactions, topic, written, lanes, former, archive })
 }
 
 impl StandingPartition {

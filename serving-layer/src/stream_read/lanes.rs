@@ -50,6 +50,11 @@ impl Lanes {
         }
         self.seen.standing(stream, definition)
     }
+
+    /// How many windows and sessions of a stream were open where logs ended; `None` if Kafka or the archive could not be asked.
+    pub(crate) fn never_written(&self, stream: &str) -> Option<u64> {
+        if self.error.is_some() { None } else { self.seen.never_written(stream) }
+    }
 }
 
 /// Reads how far the lanes over one source have come.
@@ -111,11 +116,12 @@ impl LaneReader {
         seen.knows_transactions = self.knows_transactions().await?;
         // Before what was published: a lane publishes before it leaves anything there.
         seen.archive = self.archive().await;
-        let Some(topic) = self.described(&self.topic).await? else { return Ok(()) };
-        let partitions: Vec<i32> = (0..topic.partitions).collect();
-        seen.topic = Some(topic);
-        // A client that may not ask is not told.
-        *dates_records = self.access.logs.dates_records(&self.topic).await.ok();
+        seen.topic = self.described(&self.topic).await?;
+        let partitions: Vec<i32> = (0..seen.topic.as_ref().map_or(0, |topic| topic.partitions)).collect();
+        if seen.topic.is_some() {
+            // A client that may not ask is not told.
+            *dates_records = self.access.logs.dates_records(&self.topic).await.ok();
+        }
         let written = self.written.iter().map(async |written| {
             let known = self.described(&written.name).await?;
             Ok::<_, KafkaError>((written.clone(), known))
@@ -123,7 +129,10 @@ impl LaneReader {
         seen.written = try_join_all(written).await?;
         // Before the ends: what was published by then was read up to there.
         let mut published = self.published(&seen.written).await?;
-        let ends = self.access.topics.ends(&self.topic, &partitions).await?;
+        let ends = match partitions.is_empty() {
+            true => BTreeMap::new(),
+            false => self.access.topics.ends(&self.topic, &partitions).await?,
+        };
         seen.lanes = partitions
             .into_iter()
             .map(|partition| {
@@ -131,6 +140,7 @@ impl LaneReader {
                 (partition, SeenLane { end: ends.get(&partition).copied(), ..lane })
             })
             .collect();
+        seen.former = published;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use polars::prelude::Schema;
 use serde_json::{Value, json};
-use shared_logic::contracts::archive::record_columns;
+use shared_logic::contracts::archive::{Facts, record_columns};
 use shared_logic::contracts::stream::{Published, Stopped};
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Fronts, OutputPosition};
@@ -28,8 +28,15 @@ fn progress(offset: i64, definition: &str, incomplete: bool, full: Option<&str>)
         checked: None,
         incomplete,
         full: full.map(str::to_owned),
+        open: 0,
+        never_written: 0,
     };
-    let payload = serde_json::to_vec(&published).expect("plain data");
+    record(offset, &published)
+}
+
+/// A record of the progress topic.
+fn record(offset: i64, published: &Published) -> Written {
+    let payload = serde_json::to_vec(published).expect("plain data");
     Written { timestamp_ms: 1_777_021_200_000 + offset, key: Some(b"alerts".to_vec()), payload: Some(payload) }
 }
 
@@ -116,13 +123,48 @@ async fn the_status_says_it_in_short() {
     let status = server.ok("/v1/status").await;
     let expected = json!([{
         "name": "alerts", "from": "payments", "behind": 13, "published_at": "2026-04-24T09:00:00.007Z", "written": true,
-        "stopped": [NOTHING_PUBLISHED], "warnings": [],
+        "stopped": [NOTHING_PUBLISHED], "warnings": [], "never_written": 0,
     }]);
     assert_eq!(status["streams"], expected);
     server.topics.write(PROGRESS, 1, progress(9, definition.as_str(), false, None));
     let status = server.until("/v1/status", |_, status| status["streams"][0]["behind"] == 4).await;
     assert_eq!(status["streams"][0]["published_at"], "2026-04-24T09:00:00.007Z", "the oldest of both");
     assert_eq!(status["streams"][0]["stopped"], json!([]));
+}
+
+#[tokio::test]
+async fn what_was_open_where_a_log_ended_is_counted() {
+    let server = server().await;
+    let counted = |expected: i64| move |_: u16, status: &Value| status["streams"][0]["never_written"] == expected;
+    let definition = server.catalog.stream_definition(&server.catalog.streams["alerts"]);
+    let published = |log: &str, open, never_written| Published {
+        log: log.to_owned(),
+        position: OutputPosition { offset: 9, n: 0 },
+        fronts: Fronts::new(false),
+        definition: definition.clone(),
+        checked: None,
+        incomplete: false,
+        full: None,
+        open,
+        never_written,
+    };
+    // One of a log that the archive does not know to have ended, and one of a partition that the topic does not have any more.
+    server.topics.create(PROGRESS, "progress-log", 3);
+    server.topics.write(PROGRESS, 0, record(9, &published("payments-older", 4, 3)));
+    server.topics.write(PROGRESS, 2, record(9, &published("payments-older", 100, 10)));
+    server.until("/v1/status", counted(13)).await;
+    let mut archive = begun(&server, 2).await;
+    let close = |facts: &mut Facts| {
+        facts.begin(&PartitionId::new("payments-older", 0), 0);
+        facts.close("payments-older");
+    };
+    archive.change("CLOSE", close).await.expect("nobody else writes");
+    server.until("/v1/status", counted(117)).await;
+    // A lane has begun anew, and goes on counting what it was told.
+    server.topics.write(PROGRESS, 0, record(10, &published("payments-log", 5, 7)));
+    server.until("/v1/status", counted(117)).await;
+    let list = server.ok(LIST).await;
+    assert_eq!(list["streams"][0]["partitions"].as_array().map(Vec::len), Some(2), "{list}");
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ fn published(log: &str, offset: i64) -> Published {
         checked: None,
         incomplete: false,
         full: None,
+        open: 0,
+        never_written: 0,
     }
 }
 
@@ -47,6 +49,7 @@ fn seen() -> SeenLanes {
             (written("progress", WrittenKind::Progress), Some(topic("progress-log", 2))),
         ],
         lanes: BTreeMap::from([(0, lane.clone()), (1, lane)]),
+        former: BTreeMap::new(),
         archive: SeenArchive::Of(Arc::new(facts), noted),
     }
 }
@@ -206,4 +209,27 @@ fn a_note_is_no_snapshot() {
         noted(seen).files = vec![stopped_path("v1", 0)];
     });
     assert_eq!(said, ["nothing of partition 0 is published: is `speed-layer` running, with this catalog?"]);
+}
+
+/// What is open may still be written, until the archive says that its log has ended.
+#[test]
+fn what_was_open_where_a_log_ended_is_never_written() {
+    let mut seen = seen();
+    let open = |log: &str, open, never_written| Published { open, never_written, ..published(log, 40) };
+    lane(&mut seen, 0).published.insert("a".to_owned(), open("log", 5, 2));
+    lane(&mut seen, 1).published.insert("a".to_owned(), open("older", 7, 1));
+    let former =
+        SeenLane { published: BTreeMap::from([("a".to_owned(), open("older", 30, 0))]), ..SeenLane::default() };
+    seen.former.insert(2, former);
+    assert_eq!((seen.never_written("a"), seen.never_written("b")), (Some(3), Some(0)));
+    let SeenArchive::Of(facts, _) = &mut seen.archive else { panic!("an archive") };
+    Arc::make_mut(facts).close("older");
+    assert_eq!(seen.never_written("a"), Some(40));
+    let SeenArchive::Of(facts, _) = &mut seen.archive else { panic!("an archive") };
+    Arc::make_mut(facts).close("log");
+    assert_eq!(seen.never_written("a"), Some(45));
+    seen.archive = SeenArchive::Unknown;
+    assert_eq!(seen.never_written("a"), None);
+    let older = open("log", 5, 2);
+    assert_eq!((older.never_written_before("log"), older.never_written_before("log.2")), (2, 7));
 }

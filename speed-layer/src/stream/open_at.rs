@@ -219,6 +219,8 @@ mod tests {
                 checked: None,
                 incomplete: false,
                 full: None,
+                open: 0,
+                never_written: 0,
             };
             noted.published.insert(name.to_owned(), published);
         }

@@ -390,6 +390,8 @@ impl Publisher {
                 checked: parcel.checked,
                 incomplete: self.incomplete.get(at).copied().unwrap_or_default(),
                 full: self.full.clone(),
+                open: parcel.tallies.get(at).map_or(0, |tally| tally.unwritten as u64),
+                never_written: self.progress.get(&stream.name).map_or(0, |of| of.never_written_before(&self.id.log)),
             };
             records.push(noted(&ProgressKey::Stream(stream.name.clone()), Some(published.to_bytes())));
             progress.insert(stream.name.clone(), published);

@@ -176,6 +176,8 @@ mod tests {
                 checked: None,
                 incomplete: false,
                 full: None,
+                open: 0,
+                never_written: 0,
             };
             ((*name).to_owned(), published)
         };

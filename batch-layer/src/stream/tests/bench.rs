@@ -385,6 +385,8 @@ impl Bench {
                 checked: None,
                 incomplete: false,
                 full: None,
+                open: 0,
+                never_written: 0,
             };
             noted.published.insert(stream.name.clone(), published);
             let fronts = Fronts::new(self.catalog.sources[&self.from].rekeyed);

@@ -1,11 +1,13 @@
 //! The log that lanes read loses its tail, and other records get the offsets of those that are lost (R12). What was decided of those stays.
-//! Lanes write nothing more until the archive has named the next incarnation; there they begin, and remember nothing.
+//! Lanes write nothing more until the archive has named the next incarnation; there they begin, and remember nothing. What was open is never
+//! written, and the status counts it.
 
 use anyhow::{Result, ensure};
 use e2e_tests::kafka::read_all;
 use e2e_tests::streams::written::Written;
 use e2e_tests::watch::{lines_with, prints_again};
 use e2e_tests::{Kafka, Layer, busy_scenario};
+use serde_json::Value;
 use test_kit::{DEADLINE, Progress, wait_for};
 
 use super::payments::{Expected, Kind, Mix, Payments, decided, steps_of};
@@ -27,7 +29,8 @@ fn streams_lost_tail() {
     busy_scenario("streams_lost_tail", async |scenario| {
         let folder = scenario.dir().join("kafka");
         let Some(mut broker) = Kafka::real(scenario.name(), &folder).await? else { return Ok(()) };
-        let stage = Payments::setup(scenario, 1).start_on(&broker.brokers()).await?;
+        let setup = Payments::setup(scenario, 1).running(&[Layer::Archive, Layer::Speed, Layer::Serving]);
+        let stage = setup.start_on(&broker.brokers()).await?;
         // Without copies and late events, what is decided of an incarnation depends on nothing before it.
         let mut payments = Payments::of(stage, 1, Mix::InOrder)?;
         let (brokers, topic) = (payments.stage.brokers.clone(), payments.stage.topic.clone());
@@ -62,11 +65,13 @@ fn streams_lost_tail() {
         are_continued(&payments, &before).await?;
         payments.send(KEPT)?;
         are_continued(&payments, &before).await?;
+        let never_written = are_counted(&payments).await?;
         payments.is_written(Kind::Revenue).await?;
         // A worker that starts anew goes on there, too.
         payments.stage.deployment.start(Layer::Speed).await?;
         payments.send(KEPT)?;
         are_continued(&payments, &before).await?;
+        ensure!(are_counted(&payments).await? == never_written, "what was open then is counted again");
         ensure!(read_all(&brokers, &topic)?.len() == KEPT + FEWER + MORE + 2 * KEPT, "the log holds something else");
         Ok(())
     });
@@ -99,4 +104,27 @@ async fn are_continued(payments: &Payments, before: &[(Kind, Expected)]) -> Resu
         .await?;
     }
     Ok(())
+}
+
+/// Waits until the status counts what was open of windows and sessions where the log lost its tail, and nothing of the others. Returns these
+/// numbers, by stream.
+async fn are_counted(payments: &Payments) -> Result<Vec<u64>> {
+    let kinds = [Kind::Spent, Kind::Trend, Kind::Visits, Kind::Alerts, Kind::Large];
+    wait_for("the status to count what was open", DEADLINE, async || {
+        let (code, status) = payments.stage.client()?.get("/v1/status", &[]).await?;
+        ensure!(code == 200, "{code}: {status}");
+        let streams = status["streams"].as_array().cloned().unwrap_or_default();
+        let of = |kind: &Kind| {
+            let named = |stream: &&Value| stream["name"] == kind.name();
+            streams.iter().find(named).and_then(|stream| stream["never_written"].as_u64())
+        };
+        let counted: Option<Vec<u64>> = kinds.iter().map(of).collect();
+        Ok(match counted {
+            Some(counted) if counted[..3].iter().all(|open| *open > 0) && counted[3..] == [0, 0] => {
+                Progress::Done(counted)
+            }
+            counted => Progress::NotYet(format!("{counted:?}: {streams:?}")),
+        })
+    })
+    .await
 }

@@ -49,6 +49,8 @@ pub(crate) struct StreamStatus {
     behind: Option<i64>,
     /// When the partition was written to that was not written to for longest.
     published_at: Option<String>,
+    /// How many windows and sessions were open where logs ended, and are never written; null if that is not known.
+    never_written: Option<u64>,
     #[serde(flatten)]
     written: Written,
 }
@@ -65,6 +67,7 @@ pub(crate) async fn of_all(version: &Version) -> Vec<StreamStatus> {
             from: stream.stream.from.clone(),
             behind: behind.filter(|behind| !behind.is_empty()).map(|behind| behind.iter().sum()),
             published_at: published.filter_map(|lane| lane.published_us).min().map(format_rfc3339),
+            never_written: lanes.never_written(&stream.stream.name),
             written: written(stream, &lanes, &standing),
         }
     });

@@ -32,6 +32,17 @@ pub struct Published {
     /// T10: the stream that fills the memory of lanes, if the lane has stopped reading since there is no room for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<String>,
+    /// How many windows or sessions were open there, each an output to come. If the log ends, they are never written (R6, R12).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub open: u64,
+    /// How many were open where logs ended that the stream has read before, in this partition.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub never_written: u64,
+}
+
+/// Whether there are none of something.
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// R12: what tells that a log is still the one that was read.
@@ -44,6 +55,11 @@ pub struct Checked {
 }
 
 impl Published {
+    /// How many windows and sessions are never written, as they were open where a log ended, if the stream goes on in that log.
+    pub fn never_written_before(&self, log: &str) -> u64 {
+        if self.log == log { self.never_written } else { self.never_written.saturating_add(self.open) }
+    }
+
     /// The record's value.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("what is noted is plain data")
@@ -241,6 +257,8 @@ mod tests {
             checked: None,
             incomplete: false,
             full: None,
+            open: 0,
+            never_written: 0,
         };
         let text = r#"{"log":"topic-id","position":{"offset":41,"n":2},"fronts":{},"definition":"0123456789abcdef"}"#;
         assert_eq!(serde_json::to_string(&published).expect("plain data"), text);
@@ -257,6 +275,8 @@ mod tests {
             checked: None,
             incomplete: offset == 2,
             full: None,
+            open: 0,
+            never_written: 0,
         };
         let changed = |offset| Changed {
             log: "log".to_owned(),
@@ -297,6 +317,8 @@ mod tests {
             checked: None,
             incomplete: false,
             full: None,
+            open: 0,
+            never_written: 0,
         };
         let mut noted = ProgressNoted::default();
         for (key, value) in [
@@ -374,6 +396,8 @@ mod tests {
             checked: None,
             incomplete: false,
             full: None,
+            open: 0,
+            never_written: 0,
         };
         noted.published.insert("map".to_owned(), published);
         assert_eq!(noted.begins(&streams(), "log", 3), Begins { lane: 3, streams: vec![3, 50] });
