@@ -186,7 +186,7 @@ fn name_of(change: &Found) -> Option<String> {
 }
 
 /// What an output says of the user is what the changes below the cursor that it names have left.
-fn is_as_of_what_it_names(output: &Written, users: &[Found]) -> Result<()> {
+pub(super) fn is_as_of_what_it_names(output: &Written, users: &[Found]) -> Result<()> {
     let document = output.json()?;
     let user = document["user"].as_str().context("no user")?;
     let seen = document["users_seen"].as_str().context("it does not say what it has seen")?;
