@@ -82,8 +82,8 @@ fn stream(dice: &mut Dice, name: String, from: &Known, is_single: bool) -> Defin
 fn takes(dice: &mut Dice, from: &Known) -> Takes {
     let Field { name, kind, .. } = dice.pick(&from.fields).clone();
     let test = match kind {
-        Type::Text if dice.chance(50) => Test::Is(*dice.pick(&["u", "v", "a"])),
-        Type::Text => Test::IsNot(*dice.pick(&["u", "w", "bü"])),
+        Type::Text if dice.chance(50) => Test::Is(["u", "v", "a"][dice.below(3)]),
+        Type::Text => Test::IsNot(["u", "w", "bü"][dice.below(3)]),
         Type::Int | Type::Float => Test::Above(dice.between(0, 3)),
     };
     Takes { field: name, test }
