@@ -12,6 +12,9 @@ const ALLOWED_MAX: i64 = 1_000_000;
 
 /// Reads `open_max`, and checks that no key can have more open.
 pub(super) fn check(table: &mut Table<'_>, from: Option<&Draft>, stream: &Stream) {
+    if matches!(stream.kind, StreamKind::Map(_) | StreamKind::Detect(_)) {
+        return;
+    }
     let most = table.integer("open_max", 1..=ALLOWED_MAX).unwrap_or(OPEN_MAX);
     let Some(source) = from.filter(|from| !from.doubtful).map(|from| &from.source) else { return };
     let Some(open) = stream.open_per_key(source.max_ahead_us).filter(|open| *open > most) else { return };
