@@ -94,7 +94,7 @@ impl Interrupted {
     pub fn cause(&self) -> Cause {
         match self {
             Interrupted::NotPublished(NotPublished::Transaction(
-                TransactionError::Refused { .. } | TransactionError::Denied { .. },
+                TransactionError::Refused { .. } | TransactionError::Denied { .. } | TransactionError::NotEnded { .. },
             )) => Cause::Named,
             Interrupted::NotPublished(
                 NotPublished::Transaction(TransactionError::Failed { .. }) | NotPublished::Kafka(_),

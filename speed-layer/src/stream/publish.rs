@@ -451,7 +451,7 @@ fn grown<'a>(mut known: impl Iterator<Item = (&'a String, i32)>, seen: &BTreeMap
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
 async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
     failpoints::pass("streams::before_init");
-    let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
+    let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id), shared.written()).await?;
     if progress::read(shared, id.partition).await?.published == *known {
         return Ok(producer);
     }
