@@ -1,5 +1,7 @@
 //! The parameters of a report, read strictly: a day, and a value for each column of the group key.
 
+use std::borrow::Cow;
+
 use shared_logic::group_key::KeyPart;
 use shared_logic::schema::Field;
 use shared_logic::time::parse_day;
@@ -29,8 +31,8 @@ impl Asked {
     pub(super) fn read(query: Option<&str>, fields: &[&Field]) -> Result<Asked, Problem> {
         let parameters = Parameters::read(query)?;
         let parts = fields.iter().map(|field| column::part(&parameters, field)).collect::<Result<Vec<_>, _>>()?;
-        let known: Vec<String> = fields.iter().flat_map(|field| column::names(field)).collect();
-        parameters.only(known.iter().map(String::as_str).chain(OTHERS))?;
+        let columns = fields.iter().flat_map(|field| column::names(field));
+        parameters.only(columns.chain(OTHERS.map(Cow::Borrowed)))?;
         for (field, part) in fields.iter().zip(&parts) {
             if *part == KeyPart::All {
                 let name = &field.name;
