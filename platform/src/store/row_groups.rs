@@ -92,20 +92,23 @@ impl GroupReader {
             None => file.fetch(&description).await.map_err(|source| cannot_read(&file.table, &file.file, source))?,
         };
         let columns = file.columns.clone();
-        let decode = move || then(parquet::decoded(bytes, Some(Arc::new(description)), &columns)?);
+        let decode = move || then(parquet::decoded(bytes, Some(description), &columns)?);
         crate::task::blocking(decode).await.map_err(|source| cannot_decode(&file.table, source))
     }
 }
 
 impl Described {
     /// The description of a file that has this group alone.
-    fn description_of(&self, number: usize) -> FileMetadata {
+    fn description_of(&self, number: usize) -> FileMetadataRef {
+        if self.description.row_groups.len() == 1 {
+            return Arc::clone(&self.description);
+        }
         let group = &self.description.row_groups[number];
-        FileMetadata {
+        Arc::new(FileMetadata {
             num_rows: group.num_rows(),
             row_groups: vec![group.clone()],
             ..FileMetadata::clone(&self.description)
-        }
+        })
     }
 
     /// Reads the wanted columns of the groups that are described. The bytes of everything else are zero, and take no memory.
