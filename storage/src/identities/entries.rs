@@ -23,11 +23,6 @@ pub(super) struct Entry {
 }
 
 impl Entries {
-    /// None yet, with room for so many.
-    pub(super) fn with_capacity(rows: usize) -> Entries {
-        Entries { partitions: Vec::new(), rows: Vec::with_capacity(rows) }
-    }
-
     /// Adds an event.
     pub fn push(&mut self, identity: Identity, log: &str, partition: i32, offset: i64) {
         let partition = self.number(log, partition);
