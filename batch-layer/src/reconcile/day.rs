@@ -275,8 +275,9 @@ impl Day<'_> {
             output.carry(&file, &none).await?;
             replaced.push(file);
         }
+        let added = output.written().await?;
         let identities = if self.task.identified { Some(self.merged_runs(runs).await?) } else { None };
-        Ok(DayDone { added: output.written().await?, replaced, identities, found, work })
+        Ok(DayDone { added, replaced, identities, found, work })
     }
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {
