@@ -6,6 +6,7 @@ use tracing::{debug, warn};
 
 use super::super::commit::{self, Before};
 use super::super::{Commit, Committed, DataFile, StoreError};
+use super::notes::Notes;
 use super::{Table, each_path};
 
 impl Table {
@@ -54,6 +55,7 @@ impl Table {
             );
             return Ok(Committed::Conflict);
         }
+        self.notes = Notes::default();
         (self.version, self.files, self.entry) = (version, files, entry.and_then(|entry| entry.e_tag));
         if declares {
             self.read_back().await?;
