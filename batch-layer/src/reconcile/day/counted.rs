@@ -71,7 +71,7 @@ impl Day<'_> {
         way: Way<'_>,
         part: Part<'_>,
     ) -> Result<Counted, DayError> {
-        let _room = self.room.acquire().await.ok();
+        let _room = self.room.of_part(part.rows).await;
         let (events, rows_read) = self.read(ranges, part).await?;
         let mut counted = match way {
             Way::Judged { counted } => self.judged(events, counted).await?,
