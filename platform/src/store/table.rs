@@ -15,6 +15,7 @@ use std::sync::Arc;
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, ObjectStoreError, Path};
 use futures::TryStreamExt;
+use futures::future::try_join;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
@@ -100,12 +101,13 @@ impl Table {
     /// Reads newer commits, and returns whether there were any. If what it has read does not lead to what the log says now, it
     /// reads the log anew, and the version may then be an older one. Where it fails, this value stays as it was.
     ///
-    /// It looks at two entries, and reads those that are new. The log anew is read from its newest checkpoint on.
+    /// It looks at two entries at once, and reads those that are new. The log anew is read from its newest checkpoint on.
     ///
     /// # Errors
     /// If the log cannot be read, or [`StoreError::FilesDiffer`].
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
-        if !self.stands().await? {
+        let (stands, next) = try_join(self.stands(), self.entry(self.version() + 1)).await?;
+        if !stands {
             warn!(
                 table = self.path(),
                 version = self.version(),
@@ -113,7 +115,7 @@ impl Table {
             );
             return self.load_anew().await;
         }
-        if self.entry(self.version() + 1).await?.is_none() {
+        if next.is_none() {
             return Ok(false);
         }
         self.advance().await

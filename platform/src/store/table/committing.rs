@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::future::try_join;
 use tracing::{debug, warn};
 
 use super::super::commit::{self, Before};
@@ -46,8 +47,8 @@ impl Table {
             self.location.set_torn_entry_aside().await?;
             return Ok(Committed::Conflict);
         };
-        let entry = self.entry(version).await?;
-        if entry.is_none() || !self.stands().await? {
+        let (entry, stands) = try_join(self.entry(version), self.stands()).await?;
+        if entry.is_none() || !stands {
             warn!(
                 table = self.path(),
                 version,
