@@ -169,7 +169,11 @@ async fn the_parts_of_a_run_are_its_entries_however_long_their_prefixes_and_few_
                 let place = |entry: &super::entries::Entry| part.partitions[entry.partition as usize].clone();
                 found.extend(part.rows.iter().map(|entry| (entry.identity, place(entry), entry.offset)));
             }
-            assert_eq!(found, rows.iter().cloned().collect(), "{count} entries, prefixes of {bits} bits");
+            assert_eq!(
+                found,
+                rows.iter().cloned().collect::<BTreeSet<Row>>(),
+                "{count} entries, prefixes of {bits} bits"
+            );
         }
     }
 }
