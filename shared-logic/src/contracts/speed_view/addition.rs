@@ -9,10 +9,11 @@
 
 use std::io::Write;
 use std::slice;
+use std::sync::Arc;
 
 use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of, chunk_width};
-use super::known::{KnownFields, OwnFields};
+use super::known::{KnownFields, OwnFields, Place};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
 use crate::contracts::arguments::Arguments;
@@ -31,8 +32,8 @@ pub struct Addition {
     keys: Texts,
     /// Ascending, each pair of key and bucket once.
     rows: Vec<Row>,
-    /// Row-major, one per measure.
-    values: Vec<Value>,
+    /// Row-major, one per measure. Shared with the partials, unless rows were merged.
+    values: Arc<Vec<Value>>,
 }
 
 /// The number of a group key, the index of a bucket, and the row of its values.
@@ -58,18 +59,18 @@ impl Addition {
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
             keys: Texts::default(),
             rows: Vec::with_capacity(partials.len()),
-            values: Vec::with_capacity(partials.len() * metric.measures.len()),
+            values: partials.values(),
         };
-        for (row, (key, bucket, values)) in (0_u32..).zip(partials.rows()) {
+        for (row, (key, bucket, _)) in (0_u32..).zip(partials.rows()) {
             let number = addition.keys.number(key.as_str());
             addition.rows.push((number, bucket_index(bucket, metric.grain_us), row));
-            addition.values.extend_from_slice(values);
         }
         addition.rows.sort_unstable();
         let (kinds, values) = (&addition.kinds, &mut addition.values);
         addition.rows.dedup_by(|later, first| {
             let same = (later.0, later.1) == (first.0, first.1);
             if same {
+                let values = Arc::make_mut(values);
                 for (measure, kind) in kinds.iter().enumerate() {
                     let [first, later] = [first.2, later.2].map(|row| row as usize * kinds.len() + measure);
                     values[first] = kind.merge(values[first].clone(), values[later].clone());
@@ -101,7 +102,8 @@ impl Addition {
         let nothing = OwnFields::default();
         let (fields, mut own) = (known.of(&self.definition).unwrap_or(&nothing), own.iter());
         for (key, rows) in self.by_key() {
-            let Some(field) = held(fields, known.are_all(), &mut own, key)?.filter(|field| lists_others(field)) else {
+            let field = held(fields, &fields.place(key), known.are_all(), &mut own)?;
+            let Some(field) = field.filter(|field| lists_others(field)) else {
                 continue;
             };
             let (chunks, _) = own_field(field)?;
@@ -123,7 +125,8 @@ impl Addition {
         let (are_all, mut lack_one, mut list_others) = (known.are_all(), false, false);
         let fields = known.of_mut(&self.definition);
         for (key, rows) in self.by_key() {
-            let held = held(fields, are_all, &mut read, key)?;
+            let place = fields.place(key);
+            let held = held(fields, &place, are_all, &mut read)?;
             let (mut chunks, own) = match held {
                 Some(field) => own_field(field)?,
                 None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
@@ -154,7 +157,7 @@ impl Addition {
                 }
                 self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
                 out.push(key, &values);
-                lack_one |= !fields.keep(key, &values);
+                lack_one |= !fields.keep(place, key, &values);
                 list_others |= lists_others(&values);
             }
         }
@@ -208,11 +211,11 @@ impl Addition {
 /// What a key's own field holds: as it is known, or else as it was read.
 fn held<'a, 'b: 'a>(
     known: &'a OwnFields,
+    place: &Place,
     are_all: bool,
     read: &mut slice::Iter<'b, Option<Vec<u8>>>,
-    key: &str,
 ) -> Result<Option<&'a [u8]>, UnknownReply> {
-    match known.get(key) {
+    match known.at(place) {
         None if !are_all => Ok(read.next().ok_or_else(other_fields)?.as_deref()),
         field => Ok(field),
     }
