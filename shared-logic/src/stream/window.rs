@@ -213,8 +213,7 @@ impl Windows {
                     return false;
                 }
                 budget.look();
-                let keys = &self.keys;
-                let Some(id) = closing.keys.pop(|a, b| keys.key(a) < keys.key(b)) else { break };
+                let Some(id) = closing.keys.pop() else { break };
                 self.waiting -= 1;
                 if self.keys.state(id).is_some_and(|key| key.due_us == closing.end_us) {
                     self.close_one(plan, id, closing.end_us, &mut |closed| write(closed, budget));
@@ -225,7 +224,7 @@ impl Windows {
 
     fn next_closing(&mut self, watermark_us: i64) -> Option<Closing> {
         let (end_us, keys) = self.due.first_entry().filter(|due| *due.key() <= watermark_us)?.remove_entry();
-        let keys = LeastFirst::new(keys, |a, b| self.keys.key(a) < self.keys.key(b));
+        let keys = LeastFirst::new(&keys, |id| self.keys.key(id));
         Some(Closing { end_us, keys })
     }
 
