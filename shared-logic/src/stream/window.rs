@@ -4,6 +4,7 @@
 //! pane of its key, however many windows hold it, and a window's value is its panes merged in the order of their starts. A key waits
 //! in one place of `due`, under the end of its first window that is not closed and holds an event.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -239,8 +240,8 @@ impl Windows {
         }
         let mut inside = panes.iter().rev().filter(|(start_us, _)| *start_us < end_us).map(|(_, pane)| *pane);
         if let Some(first) = inside.next() {
-            let mut values = self.panes.values(first).to_vec();
-            inside.for_each(|pane| plan.aggregates.merge(&mut values, self.panes.values(pane)));
+            let mut values = Cow::Borrowed(self.panes.values(first));
+            inside.for_each(|pane| plan.aggregates.merge(values.to_mut(), self.panes.values(pane)));
             write(&Closed { key: self.keys.key(id), end_us, values: &values });
         }
         let kept = panes.iter().take_while(|(start_us, _)| *start_us >= next_start).count();
