@@ -39,6 +39,8 @@ pub struct Addition {
 /// The number of a group key, the index of a bucket, and the row of its values.
 type Row = (u32, i64, u32);
 
+/// How many keys are looked for at the same time.
+const AT_ONCE: usize = 32;
 /// What a new field holds.
 const NOTHING: &[u8] = &[];
 
@@ -124,41 +126,44 @@ impl Addition {
         let (mut values, mut bucket) = (Vec::new(), Vec::new());
         let (are_all, mut lack_one, mut list_others) = (known.are_all(), false, false);
         let fields = known.of_mut(&self.definition);
-        for (key, rows) in self.by_key() {
-            let place = fields.place(key);
-            let held = held(fields, &place, are_all, &mut read)?;
-            let (mut chunks, own) = match held {
-                Some(field) => own_field(field)?,
-                None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
-            };
-            let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
-            for (chunk, rows) in by_chunk(rows, self.width()) {
-                if chunk == chunks.own {
-                    of_own = rows;
-                    continue;
-                }
-                let held = if chunks.has_field(chunk) {
-                    further.next().ok_or_else(other_fields)?.as_deref()
-                } else {
-                    chunks.insert(chunk);
-                    has_new = true;
-                    None
+        let keys: Vec<(&str, &[Row])> = self.by_key().collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let places = fields.places(keys.iter().map(|(key, _)| *key));
+            for ((key, rows), place) in keys.iter().copied().zip(places) {
+                let held = held(fields, &place, are_all, &mut read)?;
+                let (mut chunks, own) = match held {
+                    Some(field) => own_field(field)?,
+                    None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
                 };
-                values.clear();
-                self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
-                out.push(&field_name(chunk, key), &values);
-            }
-            if has_new || !of_own.is_empty() {
-                values.clear();
-                match held {
-                    // The list as it stands there.
-                    Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
-                    _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
+                for (chunk, rows) in by_chunk(rows, self.width()) {
+                    if chunk == chunks.own {
+                        of_own = rows;
+                        continue;
+                    }
+                    let held = if chunks.has_field(chunk) {
+                        further.next().ok_or_else(other_fields)?.as_deref()
+                    } else {
+                        chunks.insert(chunk);
+                        has_new = true;
+                        None
+                    };
+                    values.clear();
+                    self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
+                    out.push(&field_name(chunk, key), &values);
                 }
-                self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
-                out.push(key, &values);
-                lack_one |= !fields.keep(place, key, &values);
-                list_others |= lists_others(&values);
+                if has_new || !of_own.is_empty() {
+                    values.clear();
+                    match held {
+                        // The list as it stands there.
+                        Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
+                        _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                    }
+                    self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
+                    out.push(key, &values);
+                    lack_one |= !fields.keep(place, key, &values);
+                    list_others |= lists_others(&values);
+                }
             }
         }
         known.note(lack_one, list_others);

@@ -108,7 +108,7 @@ struct Entry {
     room: usize,
 }
 
-/// Where a key's field lies, as long as no other one is kept.
+/// Where a key's field lies, until another one of the key is kept.
 pub(super) struct Place {
     hash: u32,
     at: Option<u32>,
@@ -122,7 +122,17 @@ impl OwnFields {
 
     /// Finds a key's field.
     pub(super) fn place(&self, key: &str) -> Place {
-        let hash = hash_of(key);
+        self.place_by(hash_of(key), key)
+    }
+
+    /// Finds the fields of some keys. The processor waits for many of them at the same time, so there should be some dozens.
+    pub(super) fn places<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<Place> {
+        let hashed: Vec<(u32, &str)> = keys.map(|key| (hash_of(key), key)).collect();
+        self.index.touch(hashed.iter().map(|(hash, _)| *hash));
+        hashed.into_iter().map(|(hash, key)| self.place_by(hash, key)).collect()
+    }
+
+    fn place_by(&self, hash: u32, key: &str) -> Place {
         let at = self.index.get(hash, |at| self.entries[self.entry(at).key] == *key.as_bytes());
         Place { hash, at }
     }
