@@ -59,7 +59,7 @@ impl Addition {
         let mut addition = Addition {
             definition,
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-            keys: Texts::default(),
+            keys: Texts::with_room(partials.len()),
             rows: Vec::with_capacity(partials.len()),
             values: partials.values(),
         };
