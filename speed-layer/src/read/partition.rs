@@ -291,7 +291,7 @@ impl Partition {
     /// Whether its loop has nothing to take, although the log is known to hold more.
     pub(super) fn is_starving(&self) -> bool {
         let has_nothing = self.held.is_empty() && self.to_loop.capacity() == self.to_loop.max_capacity();
-        has_nothing && self.next < self.end && !self.is_paused() && !self.waits && !self.failed
+        has_nothing && self.next < self.end && !self.is_paused() && !self.waits && !self.has_ended()
     }
 
     /// Notes that time has passed; if loops were waited for meanwhile, and others starved, `is_at_cost`.
