@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::OutputPosition;
 use crate::expression::Scalar;
 use crate::measure::Value;
 use crate::time::push_rfc3339;
@@ -24,6 +25,18 @@ impl Object {
     pub(super) fn end(mut self) -> Vec<u8> {
         self.0.push(b'}');
         self.0
+    }
+
+    /// The id of an output: what those of its stream begin with, and where it stands.
+    pub(super) fn id(&mut self, name: &str, prefix: &str, position: OutputPosition) {
+        self.name(name);
+        self.text(prefix);
+        // The position goes on where the text has ended.
+        self.0.pop();
+        serde_json::to_writer(&mut self.0, &position.offset).expect(FITS);
+        self.0.push(b'/');
+        serde_json::to_writer(&mut self.0, &position.n).expect(FITS);
+        self.0.push(b'"');
     }
 
     /// A value of an event, unless it is null.
@@ -106,6 +119,14 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_its_prefix_and_its_position() {
+        let mut object = Object::new(0);
+        let position = OutputPosition { offset: 41, n: 2 };
+        object.id("id", "a\"b/", position);
+        assert_eq!(object.end(), format!(r#"{{"id":"a\"b/{position}"}}"#).into_bytes());
+    }
 
     #[test]
     fn fields_stand_in_order_and_null_ones_are_left_out() {
