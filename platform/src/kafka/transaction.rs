@@ -258,6 +258,8 @@ fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
     config.set("transactional.id", transactional_id);
     config.set("transaction.timeout.ms", &timeout_ms).set("message.timeout.ms", &record_ms);
     config.set("enable.idempotence", "true").set("acks", "all");
+    // Only refusals are looked at; a report of each record costs as much as sending it.
+    config.set("delivery.report.only.error", "true");
     config
 }
 

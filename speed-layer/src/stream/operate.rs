@@ -241,6 +241,10 @@ impl Operating {
             if let Some(topic) = self.publisher.grown() {
                 return Err(Interrupted::Grown { id: self.id.clone(), topic });
             }
+            // While it decides, the lane waits for nothing, so this is looked at.
+            if self.publisher.has_finished() {
+                self.publisher.finished().await?;
+            }
             self.publisher.begin_if_due(self.is_idle());
             let has_room = self.publisher.has_room();
             if progress == Progress::More && has_room {
