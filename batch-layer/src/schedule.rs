@@ -1,10 +1,12 @@
 //! Jobs by cron: each has a schedule of its own, never runs twice at once, and makes up once for all ticks that it missed.
 //!
 //! - `job`: which jobs there are, and what each does;
-//! - `agenda`: which of them to start now.
+//! - `agenda`: which of them to start now;
+//! - `wanted`: tables that do not wait for their tick.
 
 mod agenda;
 mod job;
+mod wanted;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use platform::settings::Size;
 use platform::shutdown::{DeadlineExceeded, Shutdown, run_until};
 use platform::task::joined;
 use platform::telemetry::error_text;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -40,7 +43,8 @@ pub enum ScheduleError {
 
 /// Runs every job of the catalog at the ticks of its cron expression until the shutdown is requested. One run makes up for all
 /// ticks that passed while the one before ran, or while no process did. Jobs do not wait for each other, as long as no more
-/// than the setting `reconcile.parallel` are due at once. Between ticks, rebuilds are continued.
+/// than the setting `reconcile.parallel` are due at once. Between ticks, rebuilds are continued, and tables are materialised that rows in
+/// Redis wait for.
 ///
 /// # Errors
 /// [`ScheduleError`]. A job that fails is logged, and tried again at its next tick.
@@ -54,6 +58,10 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
     };
     let mut crew = gathered?;
     let mut running = JoinSet::new();
+    let (names, mut wanted) = mpsc::channel(1);
+    // Ends with this function.
+    let mut watching = JoinSet::new();
+    watching.spawn(wanted::watch(reconciler.clone(), names));
     while !shutdown.is_requested() {
         let now = now();
         while let Some(start) = crew.agenda.start(now) {
@@ -64,6 +72,7 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
             biased;
             () = shutdown.requested() => {}
             Some(ended) = running.join_next() => crew.ended(joined(ended)),
+            Some(table) = wanted.recv() => crew.ask_for(&table),
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -171,6 +180,14 @@ impl Crew {
             let done = job.run_to_the_end(&reconciler, &stop).await;
             Ended { job: number, done, is_left: false }
         });
+    }
+
+    /// Has a table materialised at once.
+    fn ask_for(&mut self, table: &str) {
+        let is_its = |job: &Job| matches!(job, Job::Reconcile { source } if source == table);
+        if let Some(job) = self.jobs.iter().position(is_its) {
+            self.agenda.ask_for(job);
+        }
     }
 
     /// The names of the jobs that run.

@@ -100,6 +100,14 @@ pub struct Basis {
     pub erasures: usize,
 }
 
+impl Basis {
+    /// B3: whether rows of this basis may be read where so many commits have taken erased changes out of the archive: none came after they
+    /// were filled. Otherwise they may hold what was erased.
+    pub fn is_without_erased(&self, erasures: usize) -> bool {
+        self.erasures >= erasures
+    }
+}
+
 /// The text is not a [`Basis`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no basis <definition>.<erasures>")]
