@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use self::agenda::{Agenda, Entry, Start};
 pub use self::job::{Done, Job};
 use crate::reconcile::Reconciler;
+use crate::report::Reporter;
 
 /// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -125,6 +126,8 @@ struct Crew {
     agenda: Agenda,
     /// With the memory that one job may use.
     reconciler: Reconciler,
+    /// The same for reports. It knows how far those have come that wait.
+    reporter: Reporter,
 }
 
 /// A job that has ended.
@@ -157,17 +160,18 @@ impl Crew {
         let at_once = reconciler.settings.parallel.min(jobs.len()).max(1);
         let mut reconciler = reconciler.clone();
         reconciler.settings.memory = share(reconciler.settings.memory, at_once);
-        Ok(Crew { jobs, agenda: Agenda::new(entries, at_once), reconciler })
+        let reporter = Reporter::of(&reconciler);
+        Ok(Crew { jobs, agenda: Agenda::new(entries, at_once), reconciler, reporter })
     }
 
     /// Starts a job. In a task of its own, so that nothing that holds it up holds up the deadline of a stop.
     fn start(&self, start: &Start, now: DateTime<Utc>, stop: CancellationToken, running: &mut JoinSet<Ended>) {
         let (number, part) = (start.job, start.part);
-        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        let (job, reconciler, reporter) = self.job(number);
         let longest = reconciler.settings.rebuild_step.get();
         let step = start.until.map_or(longest, |until| between(now, until).min(longest));
         running.spawn(async move {
-            let (done, is_left) = job.run(part, step, &reconciler, &stop).await;
+            let (done, is_left) = job.run(part, step, (&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left }
         });
     }
@@ -175,11 +179,16 @@ impl Crew {
     /// Starts a job that leaves nothing.
     fn finish(&self, start: &Start, stop: CancellationToken, running: &mut JoinSet<Ended>) {
         let number = start.job;
-        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        let (job, reconciler, reporter) = self.job(number);
         running.spawn(async move {
-            let done = job.run_to_the_end(&reconciler, &stop).await;
+            let done = job.run_to_the_end((&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left: false }
         });
+    }
+
+    /// A job, and what does it.
+    fn job(&self, number: usize) -> (Job, Reconciler, Reporter) {
+        (self.jobs[number].clone(), self.reconciler.clone(), self.reporter.clone())
     }
 
     /// Has a table materialised at once.
