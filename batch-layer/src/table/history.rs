@@ -12,10 +12,11 @@ use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, TIMESTAMP};
 use shared_logic::contracts::table::declared;
+use shared_logic::decode::RecordKey;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::schema::FieldType;
 use shared_logic::stream::Seen;
-use shared_logic::table::{ChangeAt, LogOrder, Row, RowValue, TableDecoder, decides};
+use shared_logic::table::{ChangeAt, LogOrder, Row, RowValue, decides};
 use storage::Storage;
 
 use super::TableError;
@@ -285,7 +286,7 @@ impl Known {
 /// Archived records → changes.
 #[derive(Debug, Clone)]
 struct Reader {
-    decoder: TableDecoder,
+    keys: RecordKey,
     key: String,
     /// The declared fields; those that are taken with their types.
     fields: Vec<(String, Option<FieldType>)>,
@@ -298,7 +299,7 @@ impl Reader {
         let declared = declared(source).enumerate();
         let fields = declared.map(|(place, field)| (field.name.clone(), taken.contains(&place).then_some(field.kind)));
         Reader {
-            decoder: TableDecoder::new(source),
+            keys: RecordKey::of(source).expect("a checked catalog declares the key of a table"),
             key: source.key.clone().unwrap_or_default(),
             fields: fields.collect(),
             numbers: ids.iter().cloned().zip(0..).collect(),
@@ -324,7 +325,7 @@ impl Reader {
         let values = values.collect::<PolarsResult<Vec<Option<Vec<Option<RowValue>>>>>>()?;
         let change = |row: usize| {
             let is_row = errors.get(row).is_none();
-            let key = if is_row { of_rows.get(row).map(str::to_owned) } else { self.decoder.key(written.get(row)) };
+            let key = if is_row { of_rows.get(row).map(str::to_owned) } else { self.keys.text(written.get(row)) };
             let id = *self.numbers.get(&PartitionId::new(logs.get(row)?, partitions.get(row)?))?;
             let value = |values: &Option<Vec<Option<RowValue>>>| values.as_ref().and_then(|values| values[row].clone());
             let of_row = is_row.then(|| values.iter().map(value).collect());

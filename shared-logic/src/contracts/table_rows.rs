@@ -37,7 +37,7 @@ use crate::expression::Scalar;
 use crate::log::{PartitionId, Position, Witness};
 use crate::schema::Field;
 use crate::stream::{encoding, row_scalar};
-use crate::table::{Change, Row, RowValue};
+use crate::table::{Row, RowValue};
 
 /// The layout that this code reads and writes.
 pub const FORMAT: &str = "1";
@@ -196,12 +196,6 @@ pub struct HeldChange {
 #[error("{bytes} bytes are no change of a table with these fields")]
 pub struct NotAChange {
     bytes: usize,
-}
-
-impl From<Change> for HeldChange {
-    fn from(change: Change) -> HeldChange {
-        HeldChange { offset: change.at.offset, timestamp_us: change.at.timestamp_us, row: change.row }
-    }
 }
 
 impl HeldChange {
