@@ -96,7 +96,10 @@ pub enum TableError {
     #[error(transparent)]
     Rows(#[from] RowsError),
     /// The archive does not hold the changes up to there.
-    #[error("the archive holds the changes of {partition} up to offset {archived}, and {wanted} is asked for")]
+    #[error(
+        "the archive holds the changes of {partition} up to offset {archived}, and {wanted} is asked for: ask for no more, or wait for \
+         `batch-layer archive`"
+    )]
     NotArchived {
         /// The partition.
         partition: PartitionId,

@@ -87,7 +87,7 @@ pub enum NotFoundAgain {
     /// An output has looked further than the archive reaches.
     #[error(
         "an output has seen the changes of {id} below {cursor}, and the archive holds those below {archived}: `batch-layer archive` has to \
-         catch up; if the archive was restored from a backup, `batch-layer lost` names what it lacks"
+         catch up; if the archive was restored from a backup, `braid lost list` names what it lacks"
     )]
     NotArchived {
         /// The partition.

@@ -98,7 +98,7 @@ pub(crate) async fn row(
             let row = match values {
                 Some(values) => {
                     let keys = asked.key.iter().map(scalar).collect();
-                    let joined = joined(&version, &reader.layout.joined, &asked.key).await?;
+                    let joined = joined(&version, &reader.layout.joined, &asked).await?;
                     let row = reader.layout.row(keys, joined, &values);
                     let names = reader.layout.columns().into_iter().map(|(name, _)| name.to_owned());
                     Some(names.zip(row.iter().map(json)).collect())
@@ -142,11 +142,11 @@ fn fields<'a>(catalog: &'a Catalog, metric: &'a Metric) -> Vec<&'a Field> {
 }
 
 /// The joined columns of a key, from the rows that tables have now.
-async fn joined(version: &Version, tables: &[Joined], key: &[KeyPart]) -> Result<Vec<Scalar<'static>>, Problem> {
+async fn joined(version: &Version, tables: &[Joined], asked: &Asked) -> Result<Vec<Scalar<'static>>, Problem> {
     let mut columns = Vec::new();
     for Joined { table, on, take, .. } in tables {
         let reader = version.table(table)?;
-        let change = match key.get(*on).and_then(text) {
+        let change = match table_key(asked, *on) {
             Some(text) => reader.row(&version.snapshots, &text).await?.change.map(|(change, _)| change),
             None => None,
         };
@@ -174,10 +174,10 @@ fn of_table(value: Option<&RowValue>) -> Scalar<'static> {
     }
 }
 
-/// A column of the key as a table's key has it; `None` where it is absent.
-fn text(part: &KeyPart) -> Option<String> {
-    match part {
-        KeyPart::Value(KeyValue::Text(text)) => Some(text.clone()),
+/// A column of the key as a table's key has it; `None` where it is absent. A text is whole there, however long it is.
+fn table_key(asked: &Asked, on: usize) -> Option<String> {
+    match asked.key.get(on)? {
+        KeyPart::Value(KeyValue::Text(_)) => asked.texts.get(on)?.clone(),
         KeyPart::Value(KeyValue::Int(value)) => Some(value.to_string()),
         _ => None,
     }
@@ -190,5 +190,25 @@ fn scalar(part: &KeyPart) -> Scalar<'static> {
         KeyPart::Value(KeyValue::Int(value)) => Scalar::Int((*value).into()),
         KeyPart::Value(KeyValue::Bool(value)) => Scalar::Bool(*value),
         KeyPart::Value(KeyValue::Timestamp(us)) => Scalar::Timestamp(*us),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::schema::FieldType;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_looked_up_whole_and_a_number_by_its_digits() {
+        let long = "u".repeat(9_000);
+        let fields = [Field::new("user_id", FieldType::String, false), Field::new("code", FieldType::Int, true)];
+        let query = format!("date=1970-01-02&user_id={long}&code=007");
+        let asked = Asked::read(Some(&query), &fields.each_ref()).expect("readable");
+        assert!(matches!(&asked.key[0], KeyPart::Value(KeyValue::Text(text)) if text.len() < long.len()));
+        assert_eq!(table_key(&asked, 0), Some(long));
+        assert_eq!(table_key(&asked, 1).as_deref(), Some("7"));
+        let absent = Asked::read(Some("date=1970-01-02&user_id=u&code.missing=true"), &fields.each_ref());
+        assert_eq!(table_key(&absent.expect("readable"), 1), None);
     }
 }
