@@ -17,7 +17,7 @@ use shared_logic::table::RowValue;
 use shared_logic::time::{TimeRange, format_day, format_rfc3339, local_date, local_day};
 
 use super::query::Asked;
-use crate::answer::{OfKey, of_key};
+use crate::answer::{Bounds, OfKey, of_key};
 use crate::app::App;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
@@ -35,6 +35,9 @@ struct Body<'a> {
     to: String,
     /// By column; null if the key has no events in that day.
     row: Option<Map<String, Value>>,
+    /// How certain what comes from sketches is.
+    #[serde(skip_serializing_if = "Bounds::is_empty")]
+    bounds: Bounds<'a>,
     /// Whether it is the row of the warehouse.
     r#final: bool,
     /// Until when later events may change it; null if they cannot any more.
@@ -70,6 +73,7 @@ pub(crate) async fn row(
         from: format_rfc3339(times.from_us),
         to: format_rfc3339(times.to_us),
         row: None,
+        bounds: Bounds::default(),
         r#final: true,
         revisable_until: until_us.map(format_rfc3339),
         committed_at: None,
@@ -109,6 +113,8 @@ pub(crate) async fn row(
             Body { row, r#final: false, complete, gaps, as_of, ..body }
         }
     };
+    let bounds = body.row.as_ref().map(|row| Bounds::of_row(metric, row)).unwrap_or_default();
+    let body = Body { bounds, ..body };
     if asked.require_complete && !body.complete {
         let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
         return Err(Problem::incomplete(gaps.collect()));
