@@ -147,9 +147,8 @@ impl TableReader {
         let partitions: Vec<RowsKey> = ids.iter().map(of).collect();
         let read = self.client.read(&mut redis, &partitions, keys).await?;
         let own = |(id, (slot, rows)): (&PartitionId, storage::RowsRead)| {
-            let is_own = |held: &&Held| {
-                held.basis.definition == self.definition && held.basis.is_without_erased(erasures)
-            };
+            let is_own =
+                |held: &&Held| held.basis.definition == self.definition && held.basis.is_without_erased(erasures);
             (id.clone(), slot.rows().filter(is_own).cloned(), rows)
         };
         Ok(ids.iter().zip(read).map(own).collect())

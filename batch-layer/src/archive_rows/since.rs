@@ -49,7 +49,8 @@ pub(crate) async fn first_since(
         }
         for group in archive.row_groups(file, &columns, |part| may_hold(part, &wanted) && is_since(part)).await? {
             let timestamp = col(TIMESTAMP).cast(DataType::Int64);
-            let since = timestamp.clone().gt_eq(lit(times.start)).and(timestamp.lt(lit(times.end))).and(within(&wanted));
+            let since =
+                timestamp.clone().gt_eq(lit(times.start)).and(timestamp.lt(lit(times.end))).and(within(&wanted));
             for (id, offset) in group.read(move |rows| first_offsets(&rows.lazy().filter(since).collect()?)).await? {
                 let first = found.entry(id).or_insert(offset);
                 *first = offset.min(*first);

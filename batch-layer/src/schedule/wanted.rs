@@ -15,8 +15,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Names each table that should be materialised now, once for each reason. It ends when nobody listens any more.
 pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<String>) {
     let Reconciler { catalog, storage, .. } = reconciler;
-    let mut tables: Vec<Wanted> =
-        catalog.tables.values().map(|table| Wanted::new(&storage, &catalog, table)).collect();
+    let mut tables: Vec<Wanted> = catalog.tables.values().map(|table| Wanted::new(&storage, &catalog, table)).collect();
     if tables.is_empty() {
         return;
     }

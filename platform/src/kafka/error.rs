@@ -109,9 +109,9 @@ impl KafkaError {
     pub fn is_transient(&self) -> bool {
         match self {
             KafkaError::Timeout { .. } => true,
-            KafkaError::Topic { code, .. }
-            | KafkaError::Partition { code, .. }
-            | KafkaError::Broker { code, .. } => transient(*code),
+            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } | KafkaError::Broker { code, .. } => {
+                transient(*code)
+            }
             _ => false,
         }
     }
@@ -119,9 +119,9 @@ impl KafkaError {
     /// Kafka's or librdkafka's code, where there is one.
     pub fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            KafkaError::Topic { code, .. }
-            | KafkaError::Partition { code, .. }
-            | KafkaError::Broker { code, .. } => Some(*code),
+            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } | KafkaError::Broker { code, .. } => {
+                Some(*code)
+            }
             KafkaError::Config { source, .. } => source.rdkafka_error_code(),
             _ => None,
         }

@@ -165,11 +165,7 @@ fn decoder(key: &str, format: &str) -> Decoder {
 }
 
 /// What a record does: its key, and the row as text; or why it is no change.
-fn change(
-    decoder: &mut Decoder,
-    key: Option<&str>,
-    payload: Option<&str>,
-) -> Result<(String, Option<Row>), String> {
+fn change(decoder: &mut Decoder, key: Option<&str>, payload: Option<&str>) -> Result<(String, Option<Row>), String> {
     let change = decoder.change(key.map(str::as_bytes), payload.map(str::as_bytes), Some(5_000));
     let change = change.map_err(|rejected| rejected.reason.to_string())?;
     assert!(change.row.as_ref().is_none_or(|event| event.time_us == 5_000), "the time of a change is its record's own");
