@@ -241,7 +241,7 @@ impl Event<'_> {
     /// The values of the fields that payloads have, in their order; `None` is absent.
     pub fn values(&self) -> impl Iterator<Item = Option<FieldValue<'_>>> {
         let source = &self.decoder.source;
-        (0..source.fields.len() - usize::from(source.is_table)).map(|field| self.value(field))
+        (0..source.fields.len() - usize::from(source.is_table)).map(move |field| self.value(field))
     }
 
     /// The text of a key field, by its place among the source's fields: a text, or the digits of an integer.
