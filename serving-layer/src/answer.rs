@@ -31,7 +31,7 @@ use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
 use crate::written::Written;
-use certainty::Bounds;
+pub(crate) use certainty::Bounds;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
 pub(crate) use key::{OfKey, of_key};

@@ -14,10 +14,9 @@ use platform::kafka::Record;
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
-use shared_logic::decode::Decoder;
+use shared_logic::decode::{Change, Decoder, Event};
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
-use shared_logic::rejection::Reason;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -25,6 +24,14 @@ use tracing::error;
 use super::Start;
 use super::micro_batch::{Handed, MicroBatchBuilder, Shape};
 use super::patience::Patience;
+
+/// What a record is.
+enum Read<'a> {
+    /// An event.
+    Event(Event<'a>),
+    /// Where a table is read, a change of it.
+    Change(Change<'a>),
+}
 
 /// One partition that is being read.
 pub(super) struct Partition {
@@ -103,9 +110,13 @@ impl Partition {
         }
         self.next = record.offset + 1;
         let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
-        let event = decoder.decode_keyed(record.key, record.payload, time_us);
+        let read = if self.builder.is_of_table() {
+            decoder.change(record.key, record.payload, time_us).map(Read::Change)
+        } else {
+            decoder.decode_keyed(record.key, record.payload, time_us).map(Read::Event)
+        };
         if record.offset < self.cursor {
-            if let Ok(event) = event
+            if let Ok(Read::Event(event)) = read
                 && record.offset >= self.warm_from
                 && let Some(portion) = self.builder.warm(&event, record.offset)
             {
@@ -116,16 +127,15 @@ impl Partition {
         self.seal_before(record.offset, source);
         self.last = Some(record.offset);
         self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
-        match event {
-            Ok(event) if self.builder.is_of_table() => self.builder.change(record, Some(&event)),
-            Ok(event) => {
+        match read {
+            Ok(Read::Change(change)) => self.builder.change(record, change),
+            Ok(Read::Event(event)) => {
                 self.builder.event(&event, record.offset);
                 self.builder.lane_event(record);
             }
             Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
-            Err(rejected) if rejected.reason == Reason::Delete => self.builder.change(record, None),
             // A mark of a stream.
             Err(_) => self.builder.lane_mark(record),
         }
@@ -363,7 +373,7 @@ mod tests {
     /// A partition whose loop has room for two micro-batches, and its loop.
     fn partition() -> (Source, Partition, mpsc::Receiver<Handed>) {
         let source = Catalog::parse(TINY).expect("a valid catalog").sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, table: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, is_of_table: false };
         let (to_loop, handed) = mpsc::channel(2);
         let (truncated, _) = oneshot::channel();
         let (witness, ahead, check, seal_at) = (None, None, None, None);
