@@ -30,6 +30,7 @@ use shared_logic::log::Offsets;
 use shared_logic::time::{DAY_US, TimeRange, format_day};
 use storage::{Archive, BatchView, Schemas, Storage};
 
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 pub use self::difference::{Difference, MeasureDifference};
@@ -117,9 +118,10 @@ struct Audited<'a> {
     view: BatchView,
     cut: Offsets,
     schemas: Schemas,
+    progress: &'a Progress,
 }
 
-/// Audits the newest view of a metric.
+/// Audits the newest view of a metric, and says how far that has come.
 ///
 /// # Errors
 /// [`AuditError`].
@@ -129,6 +131,7 @@ pub async fn audit(
     catalog: &Catalog,
     metric: &Metric,
     question: &Question,
+    progress: &Progress,
 ) -> Result<Audit, AuditError> {
     let source = &catalog.sources[&metric.source];
     let no_view = || AuditError::NoView { metric: metric.name.clone() };
@@ -146,7 +149,7 @@ pub async fn audit(
     let (times, retired_before) =
         recountable(question.times.widened(metric.grain_us), facts.retired_before.max(own.retired_before))?;
     let schemas = Schemas::new(storage, &source.name, &Registry::new(&settings.registry));
-    Audited { source, metric, question, times, retired_before, archive, view, cut, schemas }.run().await
+    Audited { source, metric, question, times, retired_before, archive, view, cut, schemas, progress }.run().await
 }
 
 /// What of some times can be recounted, if days before that one are retired, and that day if this is not all of them.

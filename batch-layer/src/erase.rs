@@ -4,8 +4,8 @@
 //! which their rows are empty, but for the places of their records, and a commit puts the copies in place of the files. From that
 //! version on, nothing counts the events in a view again: neither a rebuild nor what is read from Kafka again, since an archive never
 //! takes a record below its position, and one that is archived again is known by its place. Then a reconcile counts the touched hours
-//! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more.
-//! Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
+//! anew, and moves the cuts past what the archive held, so that no slice of the speed view with such events is added any more. A table is
+//! materialised before that. Snapshots of what lanes remember are removed, and backtests of streams over the source are emptied.
 //!
 //! Every step can be repeated. Whoever is killed has erased the events of some files, which the facts say; calling it again, with
 //! the same condition, goes on with the others.
@@ -205,6 +205,8 @@ impl<'a> Eraser<'a> {
     /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
     async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
         let reconciler = Reconciler::new(self.settings, self.storage, self.catalog).saying(&self.progress);
+        // Rows that hold what was erased are read by nobody any more, and others wait for this.
+        reconciler.materialise(self.source).await?;
         let version = &self.catalog.deployment.version;
         let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
         // Each reconcile may leave a slice.

@@ -17,6 +17,7 @@
 //! - `touched`: which hours hold what is counted too early;
 //! - `plan`: which days, from which files; the days are values that any process could take;
 //! - `day`: a day → files;
+//! - `room`: how much of days is in memory at a time;
 //! - `commit`: rows, cut and definition at once (R1);
 //! - `drift`: what speed had said of these offsets, compared with what was found, and a row that keeps it;
 //! - `compared_buckets`: how much of what was found is kept for that;
@@ -50,6 +51,7 @@ mod rebuild;
 mod report;
 mod retired;
 mod rollback;
+mod room;
 mod shards;
 mod slices;
 mod streams;
@@ -72,7 +74,6 @@ use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
 use storage::{Archive, BatchView, Storage};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -80,6 +81,7 @@ use tracing::{info, warn};
 use self::day::{DayDone, DayTask};
 use self::plan::{Counted, Plan};
 use self::rebuild::Turn;
+use self::room::{DAYS_AT_ONCE, Room};
 use self::shards::Shards;
 use self::slices::Slices;
 
@@ -93,9 +95,9 @@ pub use self::rollback::{OlderVersion, RolledBack};
 
 /// What a row takes, about, while it is deduplicated and grouped: its columns, its identity and place, twice, and what is sorted to
 /// group it. In bytes.
-const ROW_BYTES: u64 = 512;
+const ROW_BYTES: u64 = 320;
 
-/// How many parts of days, and how many days, are counted at a time. A part is counted by one processor.
+/// How many large parts of days, and how many large days, are counted at a time. A part is counted by one processor.
 const PARTS_AT_ONCE: usize = 2;
 
 /// Reconciles the metrics of one catalog.
@@ -304,10 +306,10 @@ impl Reconciler {
     ) -> Result<(Plan, Vec<DayDone>), MetricError> {
         let plan = self.plan(metric, view, counted.clone(), archive, rotated).await?;
         let (mut done, mut rows, mut buckets) = (Vec::with_capacity(plan.tasks.len()), 0, 0);
-        let room = room();
+        let room = self.room();
         let (mut waiting, mut counting) = (plan.tasks.iter(), FuturesOrdered::new());
         loop {
-            while counting.len() < PARTS_AT_ONCE
+            while counting.len() < DAYS_AT_ONCE
                 && let Some(task) = waiting.next()
             {
                 counting.push_back(self.count(task, archive, view, &room));
@@ -329,10 +331,15 @@ impl Reconciler {
         task: &DayTask,
         archive: &Archive,
         view: &BatchView,
-        room: &Semaphore,
+        room: &Room,
     ) -> Result<DayDone, MetricError> {
-        let done = task.count(&self.catalog, archive, view, (self.rows_at_once(), room)).await;
+        let done = task.count(&self.catalog, archive, view, room).await;
         done.map_err(|source| MetricError::Day { day: task.day.clone(), source })
+    }
+
+    /// Room for the parts that are counted at a time.
+    fn room(&self) -> Room {
+        Room::new(self.rows_at_once())
     }
 
     /// How many rows of a part are in memory at a time, about.
@@ -397,11 +404,6 @@ impl Reconciler {
             warn!(table = view.path(), error = error_text(&error), "cannot tidy up; trying again later");
         }
     }
-}
-
-/// Room for the parts that are counted at a time.
-fn room() -> Semaphore {
-    Semaphore::new(PARTS_AT_ONCE)
 }
 
 /// Reports what became of a metric's view since that moment.

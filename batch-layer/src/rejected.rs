@@ -21,6 +21,7 @@ use shared_logic::time::{TimeRange, format_rfc3339};
 use storage::{Archive, Schemas, Storage};
 
 use crate::archive_rows::records::{self, Group, RecordReader, Stored};
+use crate::progress::Progress;
 use crate::rows::RowsError;
 
 /// Which rejected records are listed.
@@ -110,21 +111,22 @@ impl<'a> RecordLook<'a> {
         RecordLook { archive, source, schemas }
     }
 
-    /// The newest rejected records, and how many there are.
+    /// The newest rejected records, and how many there are. Says how far it has come.
     ///
     /// # Errors
     /// If the archive cannot be read, or a schema that its records name cannot be looked up.
-    pub async fn rejections(&self, filter: &Filter) -> Result<Rejections, RowsError> {
+    pub async fn rejections(&self, filter: &Filter, progress: &Progress) -> Result<Rejections, RowsError> {
         let ends = self.archive.facts().partitions().map(|(id, known)| (id, known.next)).collect::<Offsets>();
         let ranges = OffsetRange::between(None, &ends);
         let rules = self.source.rules();
         let files = records::files_of(self.archive, &rules, &ranges, filter.times).await?;
         let mut reader = RecordReader::new(self.archive, self.source, &self.schemas);
         let (mut newest, mut total) = (BTreeSet::<Rejection>::new(), 0);
-        for file in files {
+        for (at, file) in files.iter().enumerate() {
+            progress.say(format_args!("reading the records of {}: {at} of {} files", self.source.name, files.len()));
             let (source, wanted, own) = (self.source.clone(), filter.clone(), rules.clone());
             let then = move |group: &Group, decoder: Decoder| of_group(group, decoder, &source, own.as_str(), &wanted);
-            for (rejections, count) in reader.groups(&file, &ranges, then).await? {
+            for (rejections, count) in reader.groups(file, &ranges, then).await? {
                 total += count;
                 newest.extend(rejections);
                 while newest.len() > filter.limit {

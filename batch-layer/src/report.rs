@@ -34,10 +34,12 @@ use crate::reconcile::Reconciler;
 use crate::rows::RowsError;
 use crate::table::TableError;
 
+use self::arrived::Arrivals;
+
 pub use self::arrived::{KafkaEnds, LogEnds};
 pub use self::outcome::{DateDone, DateOutcome, Run, Waiting};
 
-/// Writes the reports of one catalog.
+/// Writes the reports of one catalog. Clones share what they know of days that are waited for.
 #[derive(Clone)]
 pub struct Reporter {
     catalog: Arc<Catalog>,
@@ -46,6 +48,8 @@ pub struct Reporter {
     /// The setting `archive.checkpoint_every`.
     checkpoint_every: u64,
     ends: Arc<dyn LogEnds>,
+    /// What is known of the days that are waited for.
+    arrivals: Arrivals,
     progress: Progress,
 }
 
@@ -88,7 +92,10 @@ pub enum ReportError {
         zone: &'static str,
     },
     /// Days of the zone do not consist of whole buckets then.
-    #[error("the day {date} of {zone} does not begin and end with a bucket of the metric")]
+    #[error(
+        "the day {date} of {zone} does not begin and end with a bucket of the metric: give the metric a smaller grain, such as 15m, or \
+         leave the day out"
+    )]
     Grain {
         /// The day.
         date: String,
@@ -149,7 +156,8 @@ impl Reporter {
         ends: Arc<dyn LogEnds>,
     ) -> Reporter {
         let progress = Progress::new("looking for what is due");
-        Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, progress }
+        let arrivals = Arrivals::default();
+        Reporter { catalog, storage: storage.clone(), settings, checkpoint_every, ends, arrivals, progress }
     }
 
     /// A report of the catalog.

@@ -1,10 +1,12 @@
 //! Jobs by cron: each has a schedule of its own, never runs twice at once, and makes up once for all ticks that it missed.
 //!
 //! - `job`: which jobs there are, and what each does;
-//! - `agenda`: which of them to start now.
+//! - `agenda`: which of them to start now;
+//! - `wanted`: tables that do not wait for their tick.
 
 mod agenda;
 mod job;
+mod wanted;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use platform::settings::Size;
 use platform::shutdown::{DeadlineExceeded, Shutdown, run_until};
 use platform::task::joined;
 use platform::telemetry::error_text;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,6 +23,7 @@ use tracing::{info, warn};
 use self::agenda::{Agenda, Entry, Start};
 pub use self::job::{Done, Job};
 use crate::reconcile::Reconciler;
+use crate::report::Reporter;
 
 /// The longest sleep, so that it is noticed when the clock is set.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -40,7 +44,8 @@ pub enum ScheduleError {
 
 /// Runs every job of the catalog at the ticks of its cron expression until the shutdown is requested. One run makes up for all
 /// ticks that passed while the one before ran, or while no process did. Jobs do not wait for each other, as long as no more
-/// than the setting `reconcile.parallel` are due at once. Between ticks, rebuilds are continued.
+/// than the setting `reconcile.parallel` are due at once. Between ticks, rebuilds are continued, and tables are materialised that rows in
+/// Redis wait for.
 ///
 /// # Errors
 /// [`ScheduleError`]. A job that fails is logged, and tried again at its next tick.
@@ -54,6 +59,10 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
     };
     let mut crew = gathered?;
     let mut running = JoinSet::new();
+    let (names, mut wanted) = mpsc::channel(1);
+    // Ends with this function.
+    let mut watching = JoinSet::new();
+    watching.spawn(wanted::watch(reconciler.clone(), names));
     while !shutdown.is_requested() {
         let now = now();
         while let Some(start) = crew.agenda.start(now) {
@@ -64,6 +73,7 @@ pub async fn run(reconciler: &Reconciler, shutdown: Shutdown) -> Result<(), Sche
             biased;
             () = shutdown.requested() => {}
             Some(ended) = running.join_next() => crew.ended(joined(ended)),
+            Some(table) = wanted.recv() => crew.ask_for(&table),
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -116,6 +126,8 @@ struct Crew {
     agenda: Agenda,
     /// With the memory that one job may use.
     reconciler: Reconciler,
+    /// The same for reports. It knows how far those have come that wait.
+    reporter: Reporter,
 }
 
 /// A job that has ended.
@@ -148,17 +160,18 @@ impl Crew {
         let at_once = reconciler.settings.parallel.min(jobs.len()).max(1);
         let mut reconciler = reconciler.clone();
         reconciler.settings.memory = share(reconciler.settings.memory, at_once);
-        Ok(Crew { jobs, agenda: Agenda::new(entries, at_once), reconciler })
+        let reporter = Reporter::of(&reconciler);
+        Ok(Crew { jobs, agenda: Agenda::new(entries, at_once), reconciler, reporter })
     }
 
     /// Starts a job. In a task of its own, so that nothing that holds it up holds up the deadline of a stop.
     fn start(&self, start: &Start, now: DateTime<Utc>, stop: CancellationToken, running: &mut JoinSet<Ended>) {
         let (number, part) = (start.job, start.part);
-        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        let (job, reconciler, reporter) = self.job(number);
         let longest = reconciler.settings.rebuild_step.get();
         let step = start.until.map_or(longest, |until| between(now, until).min(longest));
         running.spawn(async move {
-            let (done, is_left) = job.run(part, step, &reconciler, &stop).await;
+            let (done, is_left) = job.run(part, step, (&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left }
         });
     }
@@ -166,11 +179,24 @@ impl Crew {
     /// Starts a job that leaves nothing.
     fn finish(&self, start: &Start, stop: CancellationToken, running: &mut JoinSet<Ended>) {
         let number = start.job;
-        let (job, reconciler) = (self.jobs[number].clone(), self.reconciler.clone());
+        let (job, reconciler, reporter) = self.job(number);
         running.spawn(async move {
-            let done = job.run_to_the_end(&reconciler, &stop).await;
+            let done = job.run_to_the_end((&reconciler, &reporter), &stop).await;
             Ended { job: number, done, is_left: false }
         });
+    }
+
+    /// A job, and what does it.
+    fn job(&self, number: usize) -> (Job, Reconciler, Reporter) {
+        (self.jobs[number].clone(), self.reconciler.clone(), self.reporter.clone())
+    }
+
+    /// Has a table materialised at once.
+    fn ask_for(&mut self, table: &str) {
+        let is_its = |job: &Job| matches!(job, Job::Reconcile { source } if source == table);
+        if let Some(job) = self.jobs.iter().position(is_its) {
+            self.agenda.ask_for(job);
+        }
     }
 
     /// The names of the jobs that run.

@@ -13,6 +13,7 @@
 //! - `state`: what a table holds, and whether it can be gone on from;
 //! - `materialise`: changes → the next version of the table (B2);
 //! - `as_of`: the rows at some offsets, or at some time;
+//! - `wanted`: whether it is to be materialised at once (B3);
 //! - `history`: changes in memory, to find again what was looked up (B4);
 //! - `command`: the command line.
 
@@ -25,6 +26,7 @@ mod materialise;
 mod settled;
 mod shape;
 mod state;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +43,7 @@ pub use self::history::NotFoundAgain;
 pub(crate) use self::history::{Cursors, History};
 pub use self::materialise::materialise;
 pub(crate) use self::materialise::tidy_up;
+pub(crate) use self::wanted::Wanted;
 
 /// How many bytes of changes are gathered at a time, about; as much again is in memory while they are settled.
 const GATHERED_BYTES: usize = 256 << 20;
@@ -93,7 +96,10 @@ pub enum TableError {
     #[error(transparent)]
     Rows(#[from] RowsError),
     /// The archive does not hold the changes up to there.
-    #[error("the archive holds the changes of {partition} up to offset {archived}, and {wanted} is asked for")]
+    #[error(
+        "the archive holds the changes of {partition} up to offset {archived}, and {wanted} is asked for: ask for no more, or wait for \
+         `batch-layer archive`"
+    )]
     NotArchived {
         /// The partition.
         partition: PartitionId,

@@ -1,11 +1,12 @@
 //! Any bytes as changes that Debezium writes: they do not depend on the changes before them, and say what serde_json finds in them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 use shared_logic::catalog::{Catalog, Source};
+use shared_logic::decode::Decoder;
 use shared_logic::rejection::{Reason, Rejected};
-use shared_logic::table::{Change, RowValue, TableDecoder, TableRecord};
+use shared_logic::table::{Row, RowValue, row_of};
 
 use crate::decoder::SEPARATOR;
 use crate::json::allowed;
@@ -43,12 +44,19 @@ enum Said<'a> {
     Nothing,
 }
 
+/// What a record does.
+#[derive(Debug, PartialEq)]
+struct Changed {
+    key: String,
+    row: Option<Row>,
+}
+
 /// Decodes a batch of changes and checks the results.
 ///
 /// # Panics
 /// If the decoder breaks a promise.
 pub fn debezium(batch: &[u8]) {
-    let mut one = TableDecoder::new(&SOURCE);
+    let mut one = Decoder::new(&SOURCE);
     for payload in batch.split(|byte| *byte == SEPARATOR) {
         let document = serde_json::from_slice::<Json>(payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload));
         let key = document.as_ref().ok().and_then(said).and_then(|said| match said {
@@ -58,7 +66,7 @@ pub fn debezium(batch: &[u8]) {
         // Keys are objects, too.
         let object = serde_json::json!({ "id": key.as_deref().unwrap_or(KEY) }).to_string();
         let changed = change(&mut one, &object, payload);
-        assert_eq!(changed, change(&mut TableDecoder::new(&SOURCE), &object, payload), "it depends on those before");
+        assert_eq!(changed, change(&mut Decoder::new(&SOURCE), &object, payload), "it depends on those before");
         match document {
             Ok(Json::Object(_)) => agrees(document.as_ref().ok().and_then(said), key.as_deref(), changed),
             Ok(_) => assert_eq!(reason(&changed), Some(Reason::NotObject)),
@@ -71,13 +79,12 @@ pub fn debezium(batch: &[u8]) {
     }
 }
 
-fn change(decoder: &mut TableDecoder, key: &str, payload: &[u8]) -> Result<Change, Rejected> {
-    let log: Arc<str> = "log".into();
-    let (key, payload) = (Some(key.as_bytes()), Some(payload));
-    decoder.change(TableRecord { log: &log, partition: 0, offset: 0, timestamp_us: Some(0), key, payload })
+fn change(decoder: &mut Decoder, key: &str, payload: &[u8]) -> Result<Changed, Rejected> {
+    let change = decoder.change(Some(key.as_bytes()), Some(payload), Some(0))?;
+    Ok(Changed { key: change.key, row: change.row.as_ref().map(row_of) })
 }
 
-fn reason(changed: &Result<Change, Rejected>) -> Option<Reason> {
+fn reason(changed: &Result<Changed, Rejected>) -> Option<Reason> {
     changed.as_ref().err().map(|rejected| rejected.reason)
 }
 
@@ -97,7 +104,7 @@ fn said(document: &Json) -> Option<Said<'_>> {
     })
 }
 
-fn agrees(said: Option<Said<'_>>, key: Option<&str>, changed: Result<Change, Rejected>) {
+fn agrees(said: Option<Said<'_>>, key: Option<&str>, changed: Result<Changed, Rejected>) {
     match (said, changed) {
         (None, _) => {}
         (Some(Said::Deleted), Ok(change)) => assert_eq!((change.key.as_str(), change.row), (KEY, None)),

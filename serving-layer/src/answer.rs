@@ -25,17 +25,17 @@ use std::time::Duration;
 
 use platform::settings::Span;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use shared_logic::catalog::Metric;
 use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
 use crate::written::Written;
-use certainty::Bounds;
+pub(crate) use certainty::Bounds;
 pub(crate) use freshness::freshness;
 use gather::{About, Gathered, gather};
 pub(crate) use key::{OfKey, of_key};
+use selection::Given;
 pub(crate) use selection::Selection;
 pub(crate) use series::series;
 pub(crate) use total::total;
@@ -48,7 +48,7 @@ const ANSWER_BYTES: usize = 1_024;
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     metric: &'a str,
-    key: &'a Map<String, Value>,
+    key: Given<'a>,
     /// Widened to the grain, as far as there is time; null if the range is unbounded.
     from: Option<String>,
     to: Option<String>,
@@ -110,7 +110,7 @@ impl<'a> Answer<'a> {
     /// merged.
     fn new(
         metric: &'a Metric,
-        key: &'a Map<String, Value>,
+        key: Given<'a>,
         (from_us, to_us): (Option<i64>, Option<i64>),
         gathered: &Gathered,
         all: &Merged,

@@ -15,6 +15,7 @@ use storage::{Followed, ReportTable, Storage};
 use tokio::sync::Mutex;
 
 use crate::problem::Problem;
+use crate::table_notes::STORE_WITHIN;
 
 /// Reads the rows of one report.
 pub(crate) struct ReportReader {
@@ -39,11 +40,17 @@ impl ReportReader {
     /// The table at its newest version; `None` until its first commit.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// If the store cannot be read, or does not answer in time. Whoever waits for another request that reads it waits no longer than that.
     pub(crate) async fn newest(&self) -> Result<Option<ReportTable>, Problem> {
-        let mut table = self.table.lock().await;
-        let newest = table.newest().await.map_err(|error| Problem::store(&error_text(&error)))?;
-        Ok(newest.filter(|table| table.note().is_some()).cloned())
+        let read = async {
+            let mut table = self.table.lock().await;
+            let newest = table.newest().await.map_err(|error| Problem::store(&error_text(&error)))?;
+            Ok::<_, Problem>(newest.filter(|table| table.note().is_some()).cloned())
+        };
+        let name = &self.report.name;
+        tokio::time::timeout(STORE_WITHIN, read).await.unwrap_or_else(|_| {
+            Err(Problem::store(&format!("the store did not give the report {name} within {STORE_WITHIN:?}")))
+        })
     }
 
     /// The row of a key in a day that was written, each column as it stands in an answer; `None` if there is none.

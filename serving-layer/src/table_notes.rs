@@ -12,8 +12,8 @@ use shared_logic::contracts::table::Note;
 use storage::{Followed, Storage};
 use tokio::sync::Mutex;
 
-/// How long the store may take to give a note.
-const STORE_WITHIN: Duration = Duration::from_secs(2);
+/// How long the store may take to say what the newest version of a table is.
+pub(crate) const STORE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The notes of one version's tables.
 pub(crate) struct TableNotes(BTreeMap<String, Mutex<Followed<Note>>>);

@@ -81,7 +81,7 @@ impl TableReader {
     /// If the archive's facts or Redis cannot be read.
     pub(crate) async fn kept(&self, snapshots: &SnapshotCache) -> Result<Vec<Kept>, Problem> {
         let snapshot = self.snapshot(snapshots).await?;
-        let read = self.read(&self.partitions(&snapshot).1, &[]).await?;
+        let read = self.read(&snapshot, &self.partitions(&snapshot).1, &[]).await?;
         Ok(read.into_iter().map(|(id, held, _)| Kept { id, cursor: held.map(|held| held.cursor) }).collect())
     }
 
@@ -95,11 +95,15 @@ impl TableReader {
         if ids.is_empty() {
             return Err(Problem::no_rows(&self.table.name, "its topic is not known yet"));
         }
-        let read = self.read(&ids, &[key]).await?;
+        let read = self.read(&snapshot, &ids, &[key]).await?;
         let (mut lasts, mut cursors) = (Vec::with_capacity(read.len()), Vec::with_capacity(read.len()));
         for (id, held, rows) in &read {
             let Some(held) = held else {
-                return Err(Problem::no_rows(&self.table.name, &format!("those of {id} are being filled in")));
+                let why = format!(
+                    "those of {id} are being filled in; if its topic is compacted, or something of it was erased, the table has to be \
+                     materialised first: `batch-layer schedule` does that, or `batch-layer table materialise`"
+                );
+                return Err(Problem::no_rows(&self.table.name, &why));
             };
             let bytes = rows.first().and_then(Option::as_deref);
             let change = bytes.map(|bytes| HeldChange::parse(bytes, &self.source.fields)).transpose();
@@ -130,15 +134,22 @@ impl TableReader {
         (log, ids)
     }
 
-    /// What is there of these partitions, by this definition.
-    async fn read(&self, ids: &[PartitionId], keys: &[&str]) -> Result<Vec<OfPartition>, RowsNotRead> {
+    /// What is there of these partitions, by this definition. Rows that may hold what was erased are not there.
+    async fn read(
+        &self,
+        snapshot: &Snapshot,
+        ids: &[PartitionId],
+        keys: &[&str],
+    ) -> Result<Vec<OfPartition>, RowsNotRead> {
+        let erasures = facts(snapshot, &self.source.name).map_or(0, Facts::erased_parts);
         let mut redis = self.redis.connection().await?;
         let of = |id: &PartitionId| RowsKey::new(&self.deployment, &self.source.name, id);
         let partitions: Vec<RowsKey> = ids.iter().map(of).collect();
         let read = self.client.read(&mut redis, &partitions, keys).await?;
         let own = |(id, (slot, rows)): (&PartitionId, storage::RowsRead)| {
-            let held = slot.rows().filter(|held| held.basis.definition == self.definition).cloned();
-            (id.clone(), held, rows)
+            let is_own =
+                |held: &&Held| held.basis.definition == self.definition && held.basis.is_without_erased(erasures);
+            (id.clone(), slot.rows().filter(is_own).cloned(), rows)
         };
         Ok(ids.iter().zip(read).map(own).collect())
     }

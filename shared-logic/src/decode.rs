@@ -12,7 +12,7 @@ mod columns;
 mod key;
 
 pub use columns::Columns;
-pub(crate) use key::RecordKey;
+pub use key::RecordKey;
 
 use crate::catalog::Source;
 use crate::format::{Cell, FieldValue, Reader, Record, SchemaId, Span, UnusableSchema, WriterSchema, without_mark};
@@ -41,6 +41,15 @@ pub struct Event<'a> {
     payload: &'a [u8],
     /// When it happened, in microseconds since 1970.
     pub time_us: i64,
+}
+
+/// What a record of a table does to the row of its key.
+#[derive(Debug, Clone)]
+pub struct Change<'a> {
+    /// The key: a text, or the digits of an integer.
+    pub key: String,
+    /// The row from now on; `None`: there is none.
+    pub row: Option<Event<'a>>,
 }
 
 impl Decoder {
@@ -85,23 +94,40 @@ impl Decoder {
         self.reader.forget_schemas();
     }
 
-    /// Decodes one record with its key, which only tables look at: that of a change has to be the key of its row.
+    /// Decodes one record with its key, which only tables look at.
     ///
     /// # Errors
-    /// As [`Decoder::decode`]; and of a table, [`Reason::WrongKey`] where nothing else is wrong.
+    /// As [`Decoder::decode`], or of a table as [`Decoder::change`]; a delete is an error, too.
     pub fn decode_keyed<'a>(
         &'a mut self,
         key: Option<&[u8]>,
         payload: Option<&'a [u8]>,
         record_time_us: Option<i64>,
     ) -> Result<Event<'a>, Rejected> {
-        let Some((field, key)) = self.key.as_ref().map(|keyed| (keyed.field(), keyed.text(key))) else {
+        if self.key.is_none() {
             return self.decode(payload, record_time_us);
-        };
-        match self.decode(payload, record_time_us) {
-            Ok(event) if key.is_some() && event.text_of(field) == key => Ok(event),
-            Err(rejected) if key.is_some() || rejected.reason != Reason::Delete => Err(rejected),
-            Ok(_) | Err(_) => Err(Rejected::whole(Reason::WrongKey)),
+        }
+        self.change(key, payload, record_time_us)?.row.ok_or(Rejected::whole(Reason::Delete))
+    }
+
+    /// The change that a record of a table is: the row that it decodes to, whose key has to be that of the record, or a delete.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], but for deletes; and [`Reason::WrongKey`] where nothing else is wrong.
+    pub fn change<'a>(
+        &'a mut self,
+        key: Option<&[u8]>,
+        payload: Option<&'a [u8]>,
+        record_time_us: Option<i64>,
+    ) -> Result<Change<'a>, Rejected> {
+        let named = self.key.as_ref().and_then(|keyed| Some((keyed.field(), keyed.text(key)?)));
+        match (self.decode(payload, record_time_us), named) {
+            (Ok(event), Some((field, key))) if event.text_of(field).as_deref() == Some(key.as_str()) => {
+                Ok(Change { key, row: Some(event) })
+            }
+            (Err(rejected), Some((_, key))) if rejected.reason == Reason::Delete => Ok(Change { key, row: None }),
+            (Err(rejected), _) if rejected.reason != Reason::Delete => Err(rejected),
+            (Ok(_) | Err(_), _) => Err(Rejected::whole(Reason::WrongKey)),
         }
     }
 
@@ -210,6 +236,12 @@ impl Event<'_> {
             Cell::Float(number) => FieldValue::Float(number),
             Cell::Bool(value) => FieldValue::Bool(value),
         })
+    }
+
+    /// The values of the fields that payloads have, in their order; `None` is absent.
+    pub fn values(&self) -> impl Iterator<Item = Option<FieldValue<'_>>> {
+        let source = &self.decoder.source;
+        (0..source.fields.len() - usize::from(source.is_table)).map(move |field| self.value(field))
     }
 
     /// The text of a key field, by its place among the source's fields: a text, or the digits of an integer.

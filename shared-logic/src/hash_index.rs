@@ -29,6 +29,11 @@ pub(crate) struct HashIndex {
 }
 
 impl HashIndex {
+    /// With room for so many entries, before it has to grow.
+    pub(crate) fn with_room(entries: usize) -> HashIndex {
+        HashIndex { slots: empty((2 * entries + 1).next_power_of_two().max(SLOTS_MIN)), taken: 0 }
+    }
+
     /// The position of the entry with that hash that `is_it` accepts.
     pub(crate) fn get(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.find(hash, is_it).map(|at| position_of(self.slots[at]))
@@ -93,13 +98,18 @@ impl HashIndex {
     }
 
     fn grow(&mut self) {
-        // Written here, and not asked for as zeros: such memory is mapped when a search reads it, and again when a slot is written.
-        // The second time, the operating system interrupts every processor.
-        let mut slots = Vec::new();
-        slots.resize((self.slots.len() * 2).max(SLOTS_MIN), EMPTY);
+        let mut slots = empty((self.slots.len() * 2).max(SLOTS_MIN));
         self.slots.iter().filter(|slot| **slot != EMPTY).for_each(|slot| place(&mut slots, *slot));
         self.slots = slots;
     }
+}
+
+/// So many slots that are not taken. They are written here, and not asked for as zeros: such memory is mapped when a search reads it, and
+/// again when a slot is written. The second time, the operating system interrupts every processor.
+fn empty(slots: usize) -> Vec<u64> {
+    let mut empty = Vec::new();
+    empty.resize(slots, EMPTY);
+    empty
 }
 
 fn slot(hash: u32, position: u32) -> u64 {
@@ -161,6 +171,17 @@ mod tests {
                     prop_assert_eq!(found, known);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_index_does_not_grow_as_long_as_it_has_room() {
+        for entries in [0, 1, 7, 8, 100] {
+            let mut index = HashIndex::with_room(entries as usize);
+            let slots = index.slots.len();
+            (0..entries).for_each(|entry| index.insert(entry, entry));
+            assert_eq!(index.slots.len(), slots, "{entries} entries");
+            assert!((0..entries).all(|entry| index.get(entry, |found| found == entry) == Some(entry)));
         }
     }
 

@@ -24,8 +24,8 @@ pub struct Partials {
     groups: Arc<[Group]>,
     /// The group of each row.
     rows: Vec<u32>,
-    /// Row-major, one value per measure.
-    values: Vec<Value>,
+    /// Row-major, one value per measure. What is made of partials shares them.
+    values: Arc<Vec<Value>>,
     measures: usize,
 }
 
@@ -55,12 +55,17 @@ impl Partials {
                 values[row * measures + at] = value;
             }
         }
-        Ok(Partials { groups, rows: (0..).take(rows).collect(), values, measures })
+        Ok(Partials { groups, rows: (0..).take(rows).collect(), values: Arc::new(values), measures })
     }
 
     /// A row for each of those groups, whose values come in the same order, one per measure.
     pub(crate) fn new(groups: Arc<[Group]>, rows: Vec<u32>, values: Vec<Value>, measures: usize) -> Partials {
-        Partials { groups, rows, values, measures }
+        Partials { groups, rows, values: Arc::new(values), measures }
+    }
+
+    /// The values of all rows, one behind the other.
+    pub(crate) fn values(&self) -> Arc<Vec<Value>> {
+        Arc::clone(&self.values)
     }
 
     /// The number of rows.

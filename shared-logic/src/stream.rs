@@ -15,7 +15,7 @@
 //! - `snapshot`: pieces of state; in `bytes`, how they are written (T2).
 //!
 //! Operators share `aggregates` (measures, row by row), `cells` (their values), `keyed` (state by key), `slab` (items in places),
-//! `least_first` (an order without a sort), `encoding` and `column` (values as bytes, and in columns) and `budget`.
+//! `least_first` (items by their keys), `encoding` and `column` (values as bytes, and in columns) and `budget`.
 
 mod aggregates;
 mod budget;

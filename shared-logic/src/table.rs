@@ -6,7 +6,7 @@
 //! on where they were split into increments. What is kept of a partition is its last change of each key, even a delete and one that
 //! does not decide: the change that decides may be followed in its partition by one with an older timestamp.
 //!
-//! - [`TableDecoder`]: a record → a change;
+//! - [`row_of`]: an event → a row; a record is a change by [`Decoder::change`](crate::decode::Decoder::change);
 //! - [`Placed`], [`decides`]: which of several changes is the newest;
 //! - [`settle`]: the same of many keys.
 
@@ -15,10 +15,8 @@ use std::sync::Arc;
 
 use polars::prelude::{Column, IdxSize, PolarsResult};
 
-use crate::catalog::Source;
-use crate::decode::{Decoder, Event, RecordKey};
+use crate::decode::Event;
 use crate::format::FieldValue;
-use crate::rejection::{Reason, Rejected};
 use crate::schema::FieldType;
 
 /// Where a change lies, and when its record was written.
@@ -32,17 +30,6 @@ pub struct ChangeAt {
     pub offset: i64,
     /// The record's timestamp, microseconds since 1970.
     pub timestamp_us: i64,
-}
-
-/// What a record does to the row of a key.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// The key: a text, or the digits of an integer.
-    pub key: String,
-    /// Where the change lies.
-    pub at: ChangeAt,
-    /// The row from now on; `None`: there is none.
-    pub row: Option<Row>,
 }
 
 /// The values of a row, those of the declared fields in their order. `None` is absent. Its `changed_at` is that of the change.
@@ -61,32 +48,6 @@ pub enum RowValue {
     Bool(bool),
     /// An instant, in microseconds since 1970.
     Instant(i64),
-}
-
-/// A record of a table, as it was read.
-#[derive(Debug, Clone, Copy)]
-pub struct TableRecord<'a> {
-    /// The log that it belongs to.
-    pub log: &'a Arc<str>,
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
-    /// Its timestamp, microseconds since 1970, if it has one.
-    pub timestamp_us: Option<i64>,
-    /// Its key.
-    pub key: Option<&'a [u8]>,
-    /// Its value; `None` of a tombstone.
-    pub payload: Option<&'a [u8]>,
-}
-
-/// Reads the changes of one table.
-#[derive(Debug, Clone)]
-pub struct TableDecoder {
-    decoder: Decoder,
-    key: RecordKey,
-    /// How many fields rows have, without the one that every table has.
-    fields: usize,
 }
 
 /// Where a change lies, with its log as a number. Of two changes, the greater one is newer: by timestamp, then by log, partition and
@@ -116,46 +77,9 @@ pub struct Settled {
     pub others: Vec<IdxSize>,
 }
 
-impl TableDecoder {
-    /// Reads the changes of the table that this source is.
-    ///
-    /// # Panics
-    /// If the source is no table of a checked catalog.
-    pub fn new(source: &Source) -> TableDecoder {
-        let key = RecordKey::of(source).expect("a checked catalog declares the key of a table");
-        TableDecoder { decoder: Decoder::new(source), key, fields: source.fields.len() - 1 }
-    }
-
-    /// The change that a record is.
-    ///
-    /// # Errors
-    /// Why it is none.
-    pub fn change(&mut self, record: TableRecord<'_>) -> Result<Change, Rejected> {
-        let TableRecord { log, partition, offset, timestamp_us, key: written, payload } = record;
-        let key = self.key(written);
-        let row = match self.decoder.decode_keyed(written, payload, timestamp_us) {
-            Ok(event) => Some(row(&event, self.fields)),
-            Err(rejected) if rejected.reason == Reason::Delete => None,
-            Err(rejected) => return Err(rejected),
-        };
-        let key = key.ok_or(Rejected::whole(Reason::WrongKey))?;
-        let at = ChangeAt { log: Arc::clone(log), partition, offset, timestamp_us: timestamp_us.unwrap_or_default() };
-        Ok(Change { key, at, row })
-    }
-
-    /// The row that an event of this table is.
-    pub fn row(&self, event: &Event<'_>) -> Row {
-        row(event, self.fields)
-    }
-
-    /// The key that the bytes of a record's key say; `None`, if they say none.
-    pub fn key(&self, key: Option<&[u8]>) -> Option<String> {
-        self.key.text(key)
-    }
-}
-
-fn row(event: &Event<'_>, fields: usize) -> Row {
-    (0..fields).map(|field| event.value(field).map(RowValue::from)).collect()
+/// The row that an event of a table is.
+pub fn row_of(event: &Event<'_>) -> Row {
+    event.values().map(|value| value.map(RowValue::from)).collect()
 }
 
 impl From<FieldValue<'_>> for RowValue {

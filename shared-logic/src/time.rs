@@ -12,6 +12,7 @@ mod parse;
 
 pub use local::{instant_of_local, local_date, local_day, zone_offsets_us};
 pub use moment::Moment;
+pub(crate) use parse::push_rfc3339;
 pub use parse::{
     MAX_INSTANT_US, MIN_INSTANT_US, format_duration_us, format_rfc3339, parse_duration_us, parse_instant, parse_rfc3339,
 };

@@ -15,11 +15,11 @@
 //! A micro-batch is sealed when it is full or old enough, and later where the log is known to fill it. While its loop is busy it
 //! goes on growing up to its bound; then the thread waits for the loop, for a second at most. If the loop still has not taken it by then, its
 //! partition alone is paused until it has, and the others go on. So a slow Redis or a lane without room slows down reading, and nothing
-//! piles up in memory. A loop that takes nothing more holds up the others of its thread once; one that is slow does so for up to a second
-//! whenever it is full.
+//! piles up in memory. A loop that is always late is waited for less, once others starve meanwhile: see `patience`.
 
 pub mod micro_batch;
 mod partition;
+mod patience;
 pub mod threads;
 
 use std::collections::BTreeMap;
@@ -45,8 +45,8 @@ use crate::log::ends::Ends;
 const POLL_RECORDS: usize = 1_024;
 /// How long the thread sleeps in Kafka when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(5);
-/// How long the thread waits for loops that are busy. To pause a partition costs what of it was fetched and not read, so it is longer than a
-/// loop takes to count a large micro-batch in which every event has a counter of its own.
+/// How long the thread waits at most for loops that are busy, also while no other partition starves. To pause a partition costs what of it
+/// was fetched and not read, so it is longer than a loop takes to count a large micro-batch in which every event has a counter of its own.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How often it looks meanwhile.
 const BUSY_LOOK: Duration = Duration::from_millis(1);
@@ -102,6 +102,8 @@ pub struct Reader {
     /// The schema that some partitions wait for.
     awaited: Option<AwaitedSchema>,
     partitions: BTreeMap<i32, Partition>,
+    /// Up to when time has passed for the patience with their loops.
+    passed: Instant,
     assignments: std_mpsc::Receiver<Assignment>,
     ends: watch::Receiver<Ends>,
 }
@@ -137,6 +139,7 @@ impl Reader {
             shape,
             settings: settings.clone(),
             partitions: BTreeMap::new(),
+            passed: Instant::now(),
             assignments,
             ends,
         })
@@ -175,8 +178,14 @@ impl Reader {
     /// Waits for loops that are busy, pauses the partitions of those that stay so, and goes on with those that are not any more.
     fn pace(&mut self) {
         let until = Instant::now() + BUSY_WAIT;
+        let mut is_at_cost = false;
         loop {
+            self.pass(is_at_cost);
             self.partitions.values_mut().for_each(Partition::hand_over);
+            is_at_cost = self.partitions.values().any(Partition::is_starving);
+            if is_at_cost {
+                self.pause(Partition::is_too_slow);
+            }
             if !self.partitions.values().any(Partition::is_ahead) || Instant::now() >= until {
                 break;
             }
@@ -188,6 +197,13 @@ impl Reader {
             let resumed = self.consumer.resume(&behind);
             self.each(&behind, resumed, |partition| partition.resume(PAUSE_MAX));
         }
+    }
+
+    /// Lets the time pass since the last call; if loops were waited for meanwhile, and others starved, `is_at_cost`.
+    fn pass(&mut self, is_at_cost: bool) {
+        let now = Instant::now();
+        let time = now.duration_since(std::mem::replace(&mut self.passed, now));
+        self.partitions.values_mut().for_each(|partition| partition.pass(time, is_at_cost));
     }
 
     /// Has nothing be fetched of some partitions.

@@ -97,7 +97,7 @@ pub async fn run(
     let speed =
         Speed { max_rows: settings.streams.max_rows, linger: settings.streams.linger, ..settings.speed.clone() };
     let lane = LaneShape { originals: plan.keeps_originals(), rekeyed: source.rekeyed };
-    let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane), table: None };
+    let shape = Shape { wanted: plan.columns().to_vec(), mark_every: usize::MAX, lane: Some(lane), is_of_table: false };
     let mut threads = ReadingThreads::of_source(&settings.kafka, &speed, &source, shape, schemas, ends.clone())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let looked_into = looked_into(settings, catalog, &plan, &storage, &topics).await?;

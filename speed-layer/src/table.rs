@@ -33,7 +33,6 @@ use platform::settings::Settings;
 use platform::task::Backoff;
 use shared_logic::catalog::{Catalog, Source, Table};
 use shared_logic::contracts::archive::Facts;
-use shared_logic::table::TableDecoder;
 use storage::{Schemas, Storage, TableRowsClient};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -72,8 +71,7 @@ pub async fn run(
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());
-    let shape =
-        Shape { wanted: Vec::new(), mark_every: usize::MAX, lane: None, table: Some(TableDecoder::new(&source)) };
+    let shape = Shape { wanted: Vec::new(), mark_every: usize::MAX, lane: None, is_of_table: true };
     let mut threads =
         ReadingThreads::of_source(&settings.kafka, &settings.speed, &source, shape, schemas, ends.clone())?;
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;

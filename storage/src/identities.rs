@@ -39,7 +39,7 @@ use crate::{Archive, ORPHAN_AGE};
 
 pub use entries::Entries;
 pub use layout::Prefix;
-pub use run::{Found, Run};
+pub use run::{Found, Run, RunBytes};
 pub use tiers::to_merge;
 
 /// The folder of the indexes. Delta's own tools leave folders with such a name alone.

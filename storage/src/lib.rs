@@ -37,7 +37,7 @@ use shared_logic::catalog::Deployment;
 pub use archive::{Archive, Decoded, ErasedHours, FactsNotChanged, SUPERSEDED_AGE, Snapshot};
 pub use backtest::{Backtest, BacktestNotKept, BacktestOutput};
 pub use batch_view::{BatchView, KeptName, KeptVersion, Rebuild, RebuildDay};
-pub use identities::{Entries, Found, Identities, Prefix, Run, to_merge};
+pub use identities::{Entries, Found, Identities, Prefix, Run, RunBytes, to_merge};
 pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use report::ReportTable;

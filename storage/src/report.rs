@@ -70,7 +70,7 @@ impl ReportTable {
     ) -> Result<Committed, StoreError> {
         let before = self.files_of(date).await?;
         let mut note = self.note().map(|note| Note::clone(note)).unwrap_or_default();
-        note.dates.insert(date.to_owned(), of_date);
+        note.commit(date, of_date);
         let mut commit = self.begin("REPORT").removing(before);
         if rows.height() > 0 {
             let written = self.table().write_in_named_folder(Note::PARTITION, date, rows, ranged);

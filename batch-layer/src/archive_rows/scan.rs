@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use platform::store::{DataFile, GroupReader, StoreError};
 use polars::prelude::*;
 use shared_logic::catalog::Source;
@@ -19,6 +20,9 @@ use super::{Ranges, may_hold, place_columns};
 
 /// How many row groups are read at a time. Each of them may use several processors.
 const AHEAD: usize = 4;
+/// How many files are opened at a time, if all of them have at most so many bytes together. Of a day's thousands of small ones, each would
+/// wait for the store by itself.
+const OPENED: (usize, i64) = (16, 4 << 20);
 
 /// Which events are wanted, and what of them.
 #[derive(Debug, Clone)]
@@ -155,10 +159,15 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
 
     async fn next_group(&mut self) -> Result<Option<(GroupReader, Arc<Events>)>, StoreError> {
         while self.groups.is_empty() {
-            let Some(file) = self.files.pop() else { return Ok(None) };
-            let (groups, events) = self.begin(&file).await?;
-            let events = Arc::new(events);
-            self.groups.extend(groups.into_iter().map(|group| (group, Arc::clone(&events))));
+            let next = self.files.split_off(self.files.len() - opened_next(&self.files));
+            if next.is_empty() {
+                return Ok(None);
+            }
+            let opened = try_join_all(next.iter().rev().map(|file| self.begin(file))).await?;
+            for (groups, events) in opened {
+                let events = Arc::new(events);
+                self.groups.extend(groups.into_iter().map(|group| (group, Arc::clone(&events))));
+            }
         }
         Ok(self.groups.pop_front())
     }
@@ -191,6 +200,16 @@ impl<'a, T: Send + 'static> Scan<'a, T> {
     }
 }
 
+/// How many of the last of these files are opened together: one, if there is any, and further ones as far as all are small.
+fn opened_next(files: &[DataFile]) -> usize {
+    let (files_max, mut left) = OPENED;
+    let fits = |(at, file): &(usize, &DataFile)| {
+        left = left.saturating_sub(file.size);
+        *at == 0 || left > 0
+    };
+    files.iter().rev().take(files_max).enumerate().take_while(fits).count()
+}
+
 /// The places of rows that [`Scan`] has read. `logs` are in the order in which the archive first saw them.
 ///
 /// # Errors
@@ -216,6 +235,20 @@ mod tests {
     use test_kit::Dice;
 
     use super::*;
+
+    #[test]
+    fn small_files_are_opened_together_and_a_large_one_alone() {
+        let files = |sizes: &[i64]| -> Vec<DataFile> {
+            sizes.iter().map(|size| DataFile { size: *size, ..DataFile::default() }).collect()
+        };
+        let (most, bytes) = OPENED;
+        assert_eq!(opened_next(&[]), 0);
+        assert_eq!(opened_next(&files(&[1, 1, 1])), 3);
+        assert_eq!(opened_next(&files(&vec![1; 2 * most])), most);
+        assert_eq!(opened_next(&files(&[1, bytes])), 1, "the last one comes first");
+        assert_eq!(opened_next(&files(&[bytes, bytes, 1])), 1);
+        assert_eq!(opened_next(&files(&[bytes / 2, bytes / 4, bytes / 4])), 2);
+    }
 
     #[test]
     fn an_instant_lies_inside_if_the_piece_that_it_begins_with_is_named() {

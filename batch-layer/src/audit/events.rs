@@ -106,8 +106,10 @@ impl Audited<'_> {
         let files = records::files_of(&self.archive, &self.source.rules(), &ranges, self.times).await?;
         let mut reader = RecordReader::new(&self.archive, self.source, &self.schemas);
         let mut made = Vec::new();
-        for file in files {
-            made.extend(reader.groups(&file, &ranges, then.clone()).await?);
+        for (at, file) in files.iter().enumerate() {
+            let (name, count) = (&self.source.name, files.len());
+            self.progress.say(format_args!("reading the records of {name}: {at} of {count} files"));
+            made.extend(reader.groups(file, &ranges, then.clone()).await?);
         }
         Ok(made)
     }

@@ -41,7 +41,6 @@ use shared_logic::measure::MeasureKind;
 use shared_logic::plan::Plan;
 use shared_logic::schema::Field as SourceField;
 use storage::{Archive, BatchView, Run};
-use tokio::sync::Semaphore;
 
 use self::counted::{Counted, Way};
 use self::events::Key;
@@ -50,7 +49,9 @@ use self::output::Output;
 use self::pieces::Part;
 use super::error::DayError;
 use super::report::Work;
+use super::room::Room;
 use super::{PARTS_AT_ONCE, compared_buckets};
+use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::Times;
 
 /// A day of one metric to be counted.
@@ -132,7 +133,7 @@ pub(super) struct DayDone {
 }
 
 impl DayTask {
-    /// Counts the day, with about `rows_max` rows of a part in memory, and as many parts as there is `room` for.
+    /// Counts the day, with as much of it in memory as there is `room` for.
     ///
     /// # Errors
     /// If a file cannot be read or written, or the catalog defines the metric otherwise.
@@ -141,7 +142,7 @@ impl DayTask {
         catalog: &Catalog,
         archive: &Archive,
         view: &BatchView,
-        (rows_max, room): (usize, &Semaphore),
+        room: &Room,
     ) -> Result<DayDone, DayError> {
         let metric = catalog.metrics.get(&self.metric).filter(|metric| catalog.definition(metric) == self.definition);
         let metric = metric.ok_or_else(|| DayError::OtherDefinition {
@@ -149,7 +150,7 @@ impl DayTask {
             definition: self.definition.clone(),
         })?;
         let source = &catalog.sources[&metric.source];
-        let plan = Arc::new(Plan::new(source, metric));
+        let (plan, rows_max) = (Arc::new(Plan::new(source, metric)), room.rows_max());
         let output = Output::new(view, &self.day, source, metric, &plan, rows_max);
         let day = Day {
             task: self,
@@ -164,9 +165,25 @@ impl DayTask {
         };
         let mut so_far = SoFar { output, found: Found::default(), runs: Vec::new(), work: Work::default() };
         let mut again = self.units.clone();
+        let turn = if room.is_small(self.new_rows()) { None } else { room.turn().await };
         day.add(&mut so_far, &mut again).await?;
+        let reads_again = !again.is_empty() || !self.rows.is_empty();
+        let _turn = match turn {
+            None if reads_again => room.turn().await,
+            turn => turn,
+        };
         day.recompute(&mut so_far, &again).await?;
         day.finish(so_far, again).await
+    }
+
+    /// About how many rows of the archive there are to be added, at most.
+    fn new_rows(&self) -> u64 {
+        self.rows_in(&OffsetRange::between(self.counted.as_ref(), &self.cut))
+    }
+
+    /// About how many rows of the archive lie in those ranges, at most.
+    fn rows_in(&self, ranges: &[OffsetRange]) -> u64 {
+        self.events.iter().filter(|file| may_hold(file, ranges)).map(|file| file.rows).sum()
     }
 }
 
@@ -182,8 +199,8 @@ struct Day<'a> {
     /// The metric's measures.
     kinds: Vec<MeasureKind>,
     rows_max: usize,
-    /// A place for each part that is in memory at a time.
-    room: &'a Semaphore,
+    /// What the parts that are in memory at a time share.
+    room: &'a Room,
 }
 
 /// What is counted of a day so far.
@@ -275,8 +292,9 @@ impl Day<'_> {
             output.carry(&file, &none).await?;
             replaced.push(file);
         }
+        let added = output.written().await?;
         let identities = if self.task.identified { Some(self.merged_runs(runs).await?) } else { None };
-        Ok(DayDone { added: output.written().await?, replaced, identities, found, work })
+        Ok(DayDone { added, replaced, identities, found, work })
     }
 
     fn times(&self, units: &BTreeSet<i64>) -> Times {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use platform::store::{DataFile, StoreError};
 use platform::telemetry::error_text;
 use polars::prelude::{DataFrame, PolarsResult};
@@ -28,6 +29,8 @@ use crate::archive_rows::scan::{Scan, Wanted};
 const ATTEMPTS: u32 = 20;
 /// About how many offsets an index is extended by before it is kept. A process that is killed loses that much.
 const STEP: i64 = 16 << 20;
+/// How many runs are looked into at a time.
+const LOOKS: usize = 4;
 
 /// The index under the source's rules, once it names every event below `cut`; and how many archive rows were read for that.
 /// `files` are the archive's, decoded under these rules; a run is made of about `rows_max` events.
@@ -322,11 +325,14 @@ pub(super) async fn older(
     let numbers: BTreeMap<&str, u32> = logs.iter().map(String::as_str).zip(0..).collect();
     let mut older = Older { first: vec![None; identities.len()], copies: OlderCopies::default() };
     let mut rows_read = 0;
-    for run in runs {
-        let found = match archive.find(run, identities).await {
-            Ok(found) => found,
+    let mut looks = Vec::with_capacity(runs.len());
+    for runs in runs.chunks(LOOKS) {
+        match try_join_all(runs.iter().map(|run| archive.find(run, identities))).await {
+            Ok(found) => looks.extend(found),
             Err(error) => return Err(given_up(archive, rules, error).await),
-        };
+        }
+    }
+    for found in looks {
         rows_read += found.read;
         for (at, id, offset) in found.places {
             let log = numbers.get(id.log.as_str()).copied().unwrap_or(u32::MAX);

@@ -36,7 +36,7 @@ use super::error::{MetricError, ReconcileError};
 use super::plan::{Counted, Plan, Staged};
 use super::report::{Outcome, Reconciled, Report};
 use super::{
-    PARTS_AT_ONCE, Prepared, Reconciler, cut, erased, identities, plan, report, retired, rollback, room, slices, view,
+    PARTS_AT_ONCE, Prepared, Reconciler, cut, erased, identities, plan, report, retired, rollback, slices, view,
 };
 
 /// How long rebuilds may go on.
@@ -307,7 +307,7 @@ impl Reconciler {
             && facts.retired_before.is_none()
             && !identities::is_begun(archive, source).await?;
         let tasks = plan::days_left(rebuild, metric, &facts, files, identified);
-        let room = room();
+        let room = self.room();
         let (mut waiting, mut left, mut counting) = (tasks.iter(), tasks.iter(), FuturesOrdered::new());
         loop {
             // At least one, and those that are begun are finished.

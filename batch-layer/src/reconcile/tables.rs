@@ -11,7 +11,10 @@ use crate::table::{self, Materialised};
 
 impl Reconciler {
     /// Materialises the table that a source is; nothing if it is none.
-    pub(super) async fn materialise(&self, source: &Source) -> Result<Option<Materialised>, ReconcileError> {
+    ///
+    /// # Errors
+    /// [`ReconcileError::Table`].
+    pub(crate) async fn materialise(&self, source: &Source) -> Result<Option<Materialised>, ReconcileError> {
         let Some(declared) = self.whole.tables.get(&source.name) else { return Ok(None) };
         let materialised = table::materialise(&self.storage, &self.whole, declared).await;
         let materialised = materialised.map_err(|error| ReconcileError::of_table(&source.name, error))?;

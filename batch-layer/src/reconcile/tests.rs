@@ -109,7 +109,7 @@ async fn a_task_that_was_sent_elsewhere_is_the_same_and_gives_the_same_rows() {
     assert_eq!(received, task);
     let view = &view;
     let counted = async |task: &DayTask| {
-        let done = bench.reconciler.count(task, &bench.archive, view, &room()).await.expect("counted");
+        let done = bench.reconciler.count(task, &bench.archive, view, &bench.reconciler.room()).await.expect("counted");
         let [file] = <[DataFile; 1]>::try_from(done.added).expect("a file");
         (file.rows, done.replaced.len(), done.work)
     };
@@ -131,7 +131,7 @@ async fn a_task_says_which_rows_are_added_and_which_are_replaced() {
     assert_eq!((done[0].added[0].rows, done[0].replaced.as_slice()), (2, [].as_slice()), "they are added");
     // The same day, of which one hour is to be recomputed in any case.
     let task = DayTask { units: [0].into(), ..task.clone() };
-    let done = bench.reconciler.count(&task, &bench.archive, &view, &room()).await.expect("counted");
+    let done = bench.reconciler.count(&task, &bench.archive, &view, &bench.reconciler.room()).await.expect("counted");
     assert_eq!(done.added.iter().map(|file| file.rows).sum::<u64>(), 2, "a bucket of that hour, and one of the next");
     assert_eq!(done.replaced, files);
     assert_eq!((done.work.added, done.work.recomputed), (2, 1));
@@ -147,7 +147,11 @@ async fn a_day_of_which_no_rows_are_left_has_no_file() {
     let mut bench = Bench::new().await;
     bench.archived(&[1]).await;
     let task = DayTask { events: Vec::new(), ..bench.task().await };
-    let done = bench.reconciler.count(&task, &bench.archive, &bench.view().await, &room()).await.expect("counted");
+    let done = bench
+        .reconciler
+        .count(&task, &bench.archive, &bench.view().await, &bench.reconciler.room())
+        .await
+        .expect("counted");
     assert!(done.added.is_empty() && done.replaced.is_empty(), "{done:?}");
 }
 
@@ -156,6 +160,6 @@ async fn a_task_of_another_definition_is_refused() {
     let mut bench = Bench::new().await;
     bench.archived(&[1]).await;
     let task = DayTask { definition: "00000000000000aa".parse().expect("16 digits"), ..bench.task().await };
-    let refused = task.count(&bench.reconciler.catalog, &bench.archive, &bench.view().await, (100, &room())).await;
+    let refused = task.count(&bench.reconciler.catalog, &bench.archive, &bench.view().await, &Room::new(100)).await;
     assert!(matches!(refused, Err(DayError::OtherDefinition { .. })));
 }

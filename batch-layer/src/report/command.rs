@@ -234,7 +234,8 @@ fn shown(report: &Report, day: i64, note: &DateNote) -> String {
     let DateNote { definition, version, view_version, cut, tables, rows, committed_at_us, revisions, .. } = note;
     let until = revisable_until(report, day).map_or("-".to_owned(), format_rfc3339);
     let offsets = |offsets: &Offsets| {
-        offsets.iter().map(|(id, offset)| format!("{id} {offset}")).collect::<Vec<String>>().join(", ")
+        let all: Vec<String> = offsets.iter().map(|(id, offset)| format!("{id} {offset}")).collect();
+        if all.is_empty() { "without offsets: none, or of a day that is over".to_owned() } else { all.join(", ") }
     };
     let mut text = format!(
         "{}: {rows} rows, committed {} (revised {revisions} times, calculated again until {until})\n  of version {view_version} of \

@@ -34,12 +34,13 @@ impl Reporter {
         let ranged: Vec<&str> =
             layout.keys.iter().filter(|(_, kind)| *kind != FieldType::Bool).map(|(name, _)| name.as_str()).collect();
         let mut backoff = Backoff::new(self.settings.retry_backoff.get());
-        let seen = table.date(date).cloned();
+        let commit_of = |note: Option<&DateNote>| note.map(|note| (note.revisions, note.committed_at_us));
+        let seen = commit_of(table.date(date));
         for _ in 0..self.settings.max_attempts {
             let done = |outcome, rows, version| DateDone { date: date.to_owned(), outcome, rows, version };
             let before = table.date(date).cloned();
             // Not by a commit of another day.
-            let is_overtaken = before != seen;
+            let is_overtaken = commit_of(before.as_ref()) != seen;
             if let Some(before) = before.as_ref().filter(|before| {
                 is_overtaken && before.definition == of_date.definition && before.view_version >= of_date.view_version
             }) {

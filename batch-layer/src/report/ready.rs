@@ -11,7 +11,7 @@ use shared_logic::report::{lacking, settled_at};
 use shared_logic::time::{TimeRange, day_of};
 use storage::BatchView;
 
-use super::arrived::arrived;
+use super::arrived::{Arrived, Looking};
 use super::outcome::Waiting;
 use super::{ReportError, Reporter};
 use crate::table::{self, AsOf, TableRows};
@@ -70,12 +70,9 @@ impl Reporter {
         }
         let metric = &self.catalog.metrics[&report.metric];
         let source = &self.catalog.sources[&metric.source];
-        let Some(archive) = self.storage.archive(&source.name).await? else {
-            return Ok(Err(Waiting::NotArchived { source: source.name.clone() }));
-        };
         let since = before.map(|before| &before.arrived);
-        let arrived = match arrived(&archive, &source.topic, since, at_us, self.ends.as_ref()).await? {
-            Ok(arrived) => arrived,
+        let arrived = match self.looking(report).arrived((&source.name, &source.topic), since, at_us).await? {
+            Ok(Arrived { at, .. }) => at,
             Err(waiting) => return Ok(Err(waiting)),
         };
         let view = self.storage.batch_view(&metric.name).await?;
@@ -95,7 +92,7 @@ impl Reporter {
         let mut tables = BTreeMap::new();
         for Join { table, .. } in &report.join {
             let since = before.and_then(|before| before.tables.get(table));
-            match self.table_at(table, since, at_us).await? {
+            match self.table_at(report, table, since, at_us).await? {
                 Ok(rows) => drop(tables.insert(table.clone(), rows)),
                 Err(waiting) => return Ok(Err(waiting)),
             }
@@ -103,27 +100,29 @@ impl Reporter {
         Ok(Ok(Some(Ready { view, note, arrived, tables })))
     }
 
+    fn looking<'a>(&'a self, report: &'a Report) -> Looking<'a> {
+        let Reporter { storage, arrivals, ends, .. } = self;
+        Looking { report: &report.name, storage, arrivals, ends: ends.as_ref() }
+    }
+
     /// The rows of a table as of that moment, once its archive holds what had arrived then.
     async fn table_at(
         &self,
+        report: &Report,
         name: &str,
         since: Option<&Offsets>,
         at_us: i64,
     ) -> Result<Result<TableRows, Waiting>, ReportError> {
         let topic = &self.catalog.sources[name].topic;
-        let Some(archive) = self.storage.archive(name).await? else {
-            return Ok(Err(Waiting::NotArchived { source: name.to_owned() }));
-        };
-        let arrived = match arrived(&archive, topic, since, at_us, self.ends.as_ref()).await? {
+        let Arrived { at, archived } = match self.looking(report).arrived((name, topic), since, at_us).await? {
             Ok(arrived) => arrived,
             Err(waiting) => return Ok(Err(waiting)),
         };
-        let next: Offsets = archive.facts().partitions().map(|(id, known)| (id, known.next)).collect();
-        if let Some(lacking) = lacking(&arrived, &next) {
+        if let Some(lacking) = lacking(&at, &archived) {
             return Ok(Err(Waiting::Table { table: name.to_owned(), lacking }));
         }
         // What has arrived at that very moment came too late for the day, in every topic.
-        let as_of = AsOf::Time(at_us - 1);
+        let as_of = AsOf::Offsets(at.iter().map(|(id, offset)| (id.clone(), offset)).collect());
         let rows = table::as_of(&self.storage, &self.catalog, &self.catalog.tables[name], &as_of).await;
         rows.map(Ok).map_err(|source| ReportError::Table { table: name.to_owned(), source: Box::new(source) })
     }

@@ -70,6 +70,9 @@ impl Reporter {
                 }
             }
         }
+        if run.waiting.is_none() {
+            self.arrivals.forget(&report.name);
+        }
         Ok(run)
     }
 

@@ -108,6 +108,11 @@ impl Agenda {
         (self.entries[job].runs, self.entries[job].is_left) = (false, is_left);
     }
 
+    /// Makes a job due, whatever its schedule says; if it runs, once more after that.
+    pub(super) fn ask_for(&mut self, job: usize) {
+        self.entries[job].last = None;
+    }
+
     /// When to look again at the latest, if no job ends before: the first moment at which one comes due that does not run. `None`
     /// if nothing could be started before some job ends, or no job has another tick.
     pub(super) fn wake(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

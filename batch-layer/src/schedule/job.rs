@@ -99,7 +99,7 @@ impl Job {
         &self,
         part: Part,
         step: Duration,
-        reconciler: &Reconciler,
+        (reconciler, reporter): (&Reconciler, &Reporter),
         stop: &CancellationToken,
     ) -> (Done, bool) {
         match self {
@@ -121,7 +121,7 @@ impl Job {
             Job::Maintain { source } => (maintain(reconciler, source, stop).await, false),
             // What a run waits for, another job brings about: so it waits no longer than until the next one is due.
             Job::Report { report } => {
-                let done = reported(reconciler, report, step, stop).await;
+                let done = reported(reporter, report, step, stop).await;
                 if let Done::Reported(_, Ok(Run { waiting: Some((date, waiting)), .. })) = &done
                     && part == Part::Whole
                 {
@@ -140,11 +140,15 @@ impl Job {
     }
 
     /// Does all of it, and leaves nothing.
-    pub(super) async fn run_to_the_end(&self, reconciler: &Reconciler, stop: &CancellationToken) -> Done {
+    pub(super) async fn run_to_the_end(
+        &self,
+        (reconciler, reporter): (&Reconciler, &Reporter),
+        stop: &CancellationToken,
+    ) -> Done {
         match self {
             Job::Reconcile { source } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
             Job::Maintain { source } => maintain(reconciler, source, stop).await,
-            Job::Report { report } => reported(reconciler, report, reconciler.settings.wait.get(), stop).await,
+            Job::Report { report } => reported(reporter, report, reconciler.settings.wait.get(), stop).await,
         }
     }
 }
@@ -200,8 +204,7 @@ async fn maintain(reconciler: &Reconciler, source: &str, stop: &CancellationToke
 }
 
 /// Writes what is due of a report, and waits for that long altogether.
-async fn reported(reconciler: &Reconciler, name: &str, patience: Duration, stop: &CancellationToken) -> Done {
-    let reporter = Reporter::of(reconciler);
+async fn reported(reporter: &Reporter, name: &str, patience: Duration, stop: &CancellationToken) -> Done {
     let run = async {
         let report = reporter.report(name)?;
         reporter.run_due(report, platform::clock::now_us(), patience, stop).await

@@ -248,7 +248,7 @@ impl Setting<'_> {
         for (lane, fronts) in lanes.iter().filter(|(lane, _)| !lane.is_known) {
             let id = &lane.id;
             let name = transactional_id(deployment, &self.source.name, id);
-            let producer = TransactionalProducer::init(kafka, &name).await?;
+            let producer = TransactionalProducer::init(kafka, &name, vec![topic.clone()]).await?;
             // T4: what was published before the producer was started is known only now.
             let bound = async |which| {
                 let offsets = self.topics.offsets(&topic, &[id.partition], which).await?;

@@ -9,12 +9,11 @@ use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::table::LogOrder;
-use shared_logic::time::{day_of, parse_day};
 use storage::{Archive, Schemas, Storage};
 
 use super::TableError;
 use crate::archive_rows;
-use crate::archive_rows::since::first_since;
+use crate::archive_rows::since::{believed, first_since};
 use crate::rows::RowsError;
 
 /// The archive of a table, each record decoded under its source's rules.
@@ -56,17 +55,16 @@ impl Held {
         self.facts.partitions().map(|(id, known)| (id, known.next)).collect()
     }
 
-    /// Per partition, the first offset whose record has a timestamp beyond that; the first that is not archived if there is none.
+    /// Per partition, the first offset whose record has a timestamp beyond that; the first that is not archived if there is none. What is
+    /// dated ahead of the clock is not believed.
     ///
     /// # Errors
     /// If the archive cannot be read.
     pub(super) async fn until(&self, time_us: i64) -> Result<BTreeMap<PartitionId, i64>, RowsError> {
-        // A record lies in the day of its timestamp.
-        let may_lie_beyond = |file: &&DataFile| parse_day(&file.partition).is_none_or(|day| day >= day_of(time_us));
-        let files: Vec<DataFile> = self.files.iter().filter(may_lie_beyond).cloned().collect();
         let mut until: BTreeMap<PartitionId, i64> = self.next().iter().map(|(id, next)| (id.clone(), next)).collect();
         let ranges = until.iter().map(|(id, to)| OffsetRange { id: id.clone(), from: i64::MIN, to: *to }).collect();
-        until.extend(first_since(&self.archive, &files, ranges, time_us.saturating_add(1)).await?);
+        let times = believed(time_us.saturating_add(1), platform::clock::now_us());
+        until.extend(first_since(&self.archive, &self.files, ranges, times).await?);
         Ok(until)
     }
 }

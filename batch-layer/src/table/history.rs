@@ -3,6 +3,7 @@
 //! An output says as of which cursors it has looked. Of changes below the least of these only the last one of each key in each partition
 //! matters, so that is kept, and every change from there on.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -11,10 +12,11 @@ use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, TIMESTAMP};
 use shared_logic::contracts::table::declared;
+use shared_logic::decode::RecordKey;
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::schema::FieldType;
 use shared_logic::stream::Seen;
-use shared_logic::table::{ChangeAt, LogOrder, Row, RowValue, TableDecoder, decides};
+use shared_logic::table::{ChangeAt, LogOrder, Row, RowValue, decides};
 use storage::Storage;
 
 use super::TableError;
@@ -39,9 +41,17 @@ pub(crate) struct History {
     /// Per partition, the first offset that is not archived.
     archived: Offsets,
     logs: LogOrder,
-    /// By key, in the order of partition and offset.
-    changes: HashMap<String, Vec<Known>>,
+    changes: HashMap<String, OfKey>,
     bytes: usize,
+}
+
+/// The changes of a key.
+#[derive(Debug, Default)]
+struct OfKey {
+    /// Once all are read, in the order of partition and offset.
+    changes: Vec<Known>,
+    /// Until then, of those below the least cursors the last one of each partition.
+    before: Vec<Known>,
 }
 
 /// A change of a key.
@@ -51,6 +61,8 @@ struct Known {
     id: u32,
     offset: i64,
     timestamp_us: i64,
+    /// The least timestamp of this change of its key and those behind it in its partition, once all are read.
+    least_us: i64,
     /// Without the fields that nobody takes.
     row: Option<Row>,
 }
@@ -73,7 +85,10 @@ pub enum NotFoundAgain {
         bytes: usize,
     },
     /// An output has looked further than the archive reaches.
-    #[error("an output has seen the changes of {id} below {cursor}, and the archive holds those below {archived}")]
+    #[error(
+        "an output has seen the changes of {id} below {cursor}, and the archive holds those below {archived}: `batch-layer archive` has to \
+         catch up; if the archive was restored from a backup, `braid lost list` names what it lacks"
+    )]
     NotArchived {
         /// The partition.
         id: PartitionId,
@@ -143,11 +158,7 @@ impl History {
                 }
             }
         }
-        history
-            .changes
-            .values_mut()
-            .for_each(|changes| changes.sort_unstable_by_key(|change| (change.id, change.offset)));
-        Ok(history)
+        Ok(history.in_order())
     }
 
     fn of_nothing() -> History {
@@ -169,20 +180,44 @@ impl History {
     /// Adds a change. Below the least cursor, the last one of its partition is enough.
     fn add(&mut self, key: String, change: Known, least: &[i64]) {
         let of_least = least.get(change.id as usize).copied().unwrap_or(i64::MIN);
-        let known = self.changes.entry(key).or_default();
-        if change.offset < of_least
-            && let Some(before) = known.iter_mut().find(|known| known.id == change.id && known.offset < of_least)
-        {
-            if before.offset < change.offset {
-                *before = change;
+        let OfKey { changes, before } = match self.changes.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                self.bytes += new.key().len();
+                new.insert(OfKey::default())
             }
+        };
+        if change.offset >= of_least {
+            self.bytes += change.bytes();
+            changes.push(change);
             return;
         }
-        let text = |value: &Option<RowValue>| if let Some(RowValue::Text(text)) = value { text.len() } else { 0 };
-        let texts: usize = change.row.iter().flatten().map(text).sum();
-        let width = change.row.as_ref().map_or(0, |row| row.len() * size_of::<Option<RowValue>>());
-        self.bytes += CHANGE_BYTES + texts + width;
-        known.push(change);
+        match before.iter_mut().find(|known| known.id == change.id) {
+            Some(known) if known.offset >= change.offset => {}
+            Some(known) => {
+                self.bytes = self.bytes + change.bytes() - known.bytes();
+                *known = change;
+            }
+            None => {
+                self.bytes += change.bytes();
+                before.push(change);
+            }
+        }
+    }
+
+    /// The same, once all changes are read.
+    fn in_order(mut self) -> History {
+        for OfKey { changes, before } in self.changes.values_mut() {
+            changes.append(before);
+            changes.sort_unstable_by_key(|change| (change.id, change.offset));
+            let mut behind: Option<(u32, i64)> = None;
+            for change in changes.iter_mut().rev() {
+                let least = behind.filter(|(id, _)| *id == change.id).map_or(i64::MAX, |(_, least)| least);
+                change.least_us = change.timestamp_us.min(least);
+                behind = Some((change.id, change.least_us));
+            }
+        }
+        self
     }
 
     /// The row of a key as of what an output has seen; `None` if there is none.
@@ -197,7 +232,8 @@ impl History {
                 return Err(NotFoundAgain::NotArchived { id: id.clone(), cursor: *cursor, archived });
             }
             let Some(number) = self.ids.iter().position(|known| known == id) else { continue };
-            lasts.extend(self.last(key, number, |change| change.offset < *cursor));
+            let changes = self.of_partition(key, number);
+            lasts.extend(changes[..changes.partition_point(|change| change.offset < *cursor)].last());
         }
         Ok(self.decided(&lasts))
     }
@@ -205,18 +241,23 @@ impl History {
     /// The row of a key at a moment, microseconds since 1970: of each partition, the last change of the key that has no later timestamp
     /// matters. And what an output would say of that: where no change is named, it is behind none.
     pub(crate) fn row_at(&self, key: &str, time_us: i64) -> (Seen, Option<RowAt<'_>>) {
-        let lasts: Vec<&Known> = (0..self.ids.len())
-            .filter_map(|number| self.last(key, number, |change| change.timestamp_us <= time_us))
-            .collect();
+        let last = |number: usize| {
+            let changes = self.of_partition(key, number);
+            // Behind the last one that is meant, all timestamps are later ones.
+            changes[..changes.partition_point(|change| change.least_us <= time_us)].last()
+        };
+        let lasts: Vec<&Known> = (0..self.ids.len()).filter_map(last).collect();
         let seen = lasts.iter().map(|change| (self.ids[change.id as usize].clone(), change.offset + 1));
         let nowhere = self.ids.first().filter(|_| lasts.is_empty()).map(|id| (id.clone(), 0));
         (Seen(seen.chain(nowhere).collect()), self.decided(&lasts))
     }
 
-    /// The last change of a key in one partition that is meant.
-    fn last(&self, key: &str, number: usize, is_meant: impl Fn(&Known) -> bool) -> Option<&Known> {
-        let changes = self.changes.get(key)?;
-        changes.iter().rev().find(|change| change.id as usize == number && is_meant(change))
+    /// The changes of a key in one partition, in the order of their offsets.
+    fn of_partition(&self, key: &str, number: usize) -> &[Known] {
+        let Some(OfKey { changes, .. }) = self.changes.get(key) else { return &[] };
+        let from = changes.partition_point(|change| (change.id as usize) < number);
+        let to = changes.partition_point(|change| change.id as usize <= number);
+        &changes[from..to]
     }
 
     /// B1: the row that these changes leave.
@@ -232,10 +273,20 @@ impl History {
     }
 }
 
+impl Known {
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        let text = |value: &Option<RowValue>| if let Some(RowValue::Text(text)) = value { text.len() } else { 0 };
+        let texts: usize = self.row.iter().flatten().map(text).sum();
+        let width = self.row.as_ref().map_or(0, |row| row.len() * size_of::<Option<RowValue>>());
+        CHANGE_BYTES + texts + width
+    }
+}
+
 /// Archived records → changes.
 #[derive(Debug, Clone)]
 struct Reader {
-    decoder: TableDecoder,
+    keys: RecordKey,
     key: String,
     /// The declared fields; those that are taken with their types.
     fields: Vec<(String, Option<FieldType>)>,
@@ -248,7 +299,7 @@ impl Reader {
         let declared = declared(source).enumerate();
         let fields = declared.map(|(place, field)| (field.name.clone(), taken.contains(&place).then_some(field.kind)));
         Reader {
-            decoder: TableDecoder::new(source),
+            keys: RecordKey::of(source).expect("a checked catalog declares the key of a table"),
             key: source.key.clone().unwrap_or_default(),
             fields: fields.collect(),
             numbers: ids.iter().cloned().zip(0..).collect(),
@@ -274,11 +325,12 @@ impl Reader {
         let values = values.collect::<PolarsResult<Vec<Option<Vec<Option<RowValue>>>>>>()?;
         let change = |row: usize| {
             let is_row = errors.get(row).is_none();
-            let key = if is_row { of_rows.get(row).map(str::to_owned) } else { self.decoder.key(written.get(row)) };
+            let key = if is_row { of_rows.get(row).map(str::to_owned) } else { self.keys.text(written.get(row)) };
             let id = *self.numbers.get(&PartitionId::new(logs.get(row)?, partitions.get(row)?))?;
             let value = |values: &Option<Vec<Option<RowValue>>>| values.as_ref().and_then(|values| values[row].clone());
             let of_row = is_row.then(|| values.iter().map(value).collect());
-            Some((key?, Known { id, offset: offsets.get(row)?, timestamp_us: times.get(row)?, row: of_row }))
+            let (offset, timestamp_us) = (offsets.get(row)?, times.get(row)?);
+            Some((key?, Known { id, offset, timestamp_us, least_us: timestamp_us, row: of_row }))
         };
         Ok((0..records.height()).filter_map(change).collect())
     }
@@ -286,6 +338,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use test_kit::{Dice, first_seed};
+
     use super::*;
 
     fn history(partitions: i32) -> History {
@@ -295,7 +349,8 @@ mod tests {
     }
 
     fn change(id: u32, offset: i64, timestamp_us: i64, name: Option<&str>) -> Known {
-        Known { id, offset, timestamp_us, row: name.map(|name| vec![Some(RowValue::Text(name.into()))]) }
+        let row = name.map(|name| vec![Some(RowValue::Text(name.into()))]);
+        Known { id, offset, timestamp_us, least_us: timestamp_us, row }
     }
 
     fn seen(places: &[(i32, i64)]) -> Seen {
@@ -315,6 +370,7 @@ mod tests {
         for (offset, row) in [(3, Some("a")), (7, Some("b")), (9, None)] {
             history.add("k".to_owned(), change(0, offset, 1_000 - offset, row), &[0]);
         }
+        let history = history.in_order();
         let at = |cursor| name(history.row("k", &seen(&[(0, cursor)])).expect("archived"));
         assert_eq!(
             [3, 4, 7, 8, 9, 10].map(at),
@@ -331,9 +387,23 @@ mod tests {
             history.add("k".to_owned(), change(0, offset, offset, Some("x")), &[10, 10]);
         }
         history.add("k".to_owned(), change(1, 4, 4, Some("y")), &[10, 10]);
-        let mut offsets: Vec<(u32, i64)> = history.changes["k"].iter().map(|known| (known.id, known.offset)).collect();
-        offsets.sort_unstable();
+        let bytes = history.bytes;
+        let history = history.in_order();
+        let of_key = &history.changes["k"].changes;
+        let offsets: Vec<(u32, i64)> = of_key.iter().map(|known| (known.id, known.offset)).collect();
         assert_eq!(offsets, [(0, 7), (0, 12), (0, 14), (1, 4)]);
+        assert_eq!(bytes, 1 + of_key.iter().map(Known::bytes).sum::<usize>(), "the key, and what is kept");
+    }
+
+    #[test]
+    fn a_change_that_takes_the_place_of_another_weighs_what_it_weighs() {
+        let mut history = history(1);
+        history.add("k".to_owned(), change(0, 3, 3, Some("a")), &[10]);
+        let small = history.bytes;
+        history.add("k".to_owned(), change(0, 5, 5, Some(&"a".repeat(1_001))), &[10]);
+        assert_eq!(history.bytes, small + 1_000);
+        history.add("k".to_owned(), change(0, 7, 7, Some("a")), &[10]);
+        assert_eq!(history.bytes, small);
     }
 
     #[test]
@@ -341,6 +411,7 @@ mod tests {
         let mut history = history(2);
         history.add("k".to_owned(), change(0, 5, 300, Some("old")), &[0, 0]);
         history.add("k".to_owned(), change(1, 2, 400, Some("new")), &[0, 0]);
+        let history = history.in_order();
         assert_eq!(name(history.row("k", &seen(&[(0, 9), (1, 9)])).expect("archived")).as_deref(), Some("new"));
         assert_eq!(name(history.row("k", &seen(&[(0, 9), (1, 2)])).expect("archived")).as_deref(), Some("old"));
         assert_eq!(name(history.row("k", &seen(&[(1, 9)])).expect("archived")).as_deref(), Some("new"));
@@ -351,6 +422,7 @@ mod tests {
         let mut history = history(1);
         history.add("k".to_owned(), change(0, 5, 300, Some("a")), &[]);
         history.add("k".to_owned(), change(0, 8, 500, Some("b")), &[]);
+        let history = history.in_order();
         let at = |time_us| {
             let (seen, row) = history.row_at("k", time_us);
             (seen.to_string(), name(row))
@@ -358,5 +430,30 @@ mod tests {
         assert_eq!(at(299), ("log/0/0".to_owned(), None));
         assert_eq!(at(300), ("log/0/6".to_owned(), Some("a".to_owned())));
         assert_eq!(at(900), ("log/0/9".to_owned(), Some("b".to_owned())));
+    }
+
+    /// Of each partition the last change by offset that is not later, whatever the order of timestamps.
+    #[test]
+    fn a_row_at_a_time_is_what_a_look_at_every_change_says() {
+        let mut dice = Dice::new(first_seed());
+        for _ in 0..200 {
+            let (mut history, mut all) = (history(2), Vec::new());
+            for offset in 0..dice.between(0, 12) {
+                let known = change(dice.below(2) as u32, offset, dice.between(0, 20), Some("x"));
+                all.push(known.clone());
+                history.add("k".to_owned(), known, &[]);
+            }
+            let history = history.in_order();
+            for time_us in -1..21 {
+                let last = |id: u32| {
+                    let meant = all.iter().filter(|known| known.id == id && known.timestamp_us <= time_us);
+                    meant.map(|known| known.offset + 1).max().map(|cursor| (PartitionId::new("log", id as i32), cursor))
+                };
+                let expected: Vec<(PartitionId, i64)> = [0, 1].into_iter().filter_map(last).collect();
+                let (seen, _) = history.row_at("k", time_us);
+                let seen: Vec<_> = seen.0.into_iter().filter(|(_, cursor)| *cursor > 0).collect();
+                assert_eq!(seen, expected, "at {time_us}: {all:?}");
+            }
+        }
     }
 }

@@ -10,9 +10,9 @@ use polars::prelude::*;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive;
 use shared_logic::contracts::table::{self as written, CHANGED_AT, IS_DELETED, KEY, LOG, OFFSET, PARTITION, share_of};
+use shared_logic::decode::RecordKey;
 use shared_logic::rejection::Reason;
 use shared_logic::schema::{Field as SourceField, FieldType, INSTANT};
-use shared_logic::table::TableDecoder;
 
 /// The columns of the record of a change, besides its place, that are read in the archive.
 pub(super) const OF_RECORDS: [&str; 2] = [archive::TIMESTAMP, archive::KEY];
@@ -45,7 +45,8 @@ impl Shares {
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     source: Arc<Source>,
-    decoder: TableDecoder,
+    /// How records are keyed.
+    keys: RecordKey,
     /// The field that is the key.
     key: PlSmallStr,
 }
@@ -54,7 +55,8 @@ impl Shape {
     /// That of the table that this source is.
     pub(super) fn of(source: &Source) -> Shape {
         let key = source.key.as_deref().unwrap_or_default().into();
-        Shape { source: Arc::new(source.clone()), decoder: TableDecoder::new(source), key }
+        let keys = RecordKey::of(source).expect("a checked catalog declares the key of a table");
+        Shape { source: Arc::new(source.clone()), keys, key }
     }
 
     /// The columns of the table, without its partition column.
@@ -83,7 +85,7 @@ impl Shape {
         let key = |row: usize| match errors.get(row) {
             // What a row says of its key, its record says, too.
             None => of_rows.get(row).map(str::to_owned),
-            Some(_) => self.decoder.key(own.get(row)),
+            Some(_) => self.keys.text(own.get(row)),
         };
         let keys: StringChunked = (0..records.height()).map(key).collect();
         let are_deleted: BooleanChunked = errors.iter().map(|error| error.is_some()).collect();

@@ -6,5 +6,6 @@ mod erased;
 mod kept;
 mod profiles;
 mod read_back;
+mod wanted;
 
 pub(super) use bench::CATALOG;

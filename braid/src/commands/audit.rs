@@ -12,6 +12,7 @@ mod page;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use batch_layer::Progress;
 use batch_layer::audit::{Audit, Question};
 use platform::clock::now_us;
 use platform::settings::SettingsArgs;
@@ -62,7 +63,9 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let metric = metric.with_context(|| format!("the catalog has no metric {}", args.metric))?;
     let key = key::parts(&catalog.sources[&metric.source], metric, &args.key)?;
     let question = Question { key, times: times(args.from.as_deref(), args.to.as_deref(), now_us())? };
-    let audit = batch_layer::audit::audit(&settings, &storage, &catalog, metric, &question).await?;
+    let progress = Progress::default();
+    let audit = batch_layer::audit::audit(&settings, &storage, &catalog, metric, &question, &progress);
+    let audit = progress.shown(audit).await?;
     let text = match args.output {
         Output::Table => page::page(&metric.name, &audit, args.limit, Screen::behind(&std::io::stdout())),
         Output::Json => serde_json::to_string_pretty(&body::body(&metric.name, &audit))? + "\n",

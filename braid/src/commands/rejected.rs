@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
+use batch_layer::Progress;
 use batch_layer::rejected::{ArchivedRecord, Filter, RecordLook, Verdict};
 use platform::clock::now_us;
 use platform::settings::SettingsArgs;
@@ -104,7 +105,8 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let text = match &args {
         Args::List { reason, from, to, limit, output, .. } => {
             let times = times(from.as_deref(), to.as_deref(), now_us())?;
-            let found = look.rejections(&Filter { reason: *reason, times, limit: *limit }).await?;
+            let (filter, progress) = (Filter { reason: *reason, times, limit: *limit }, Progress::default());
+            let found = progress.shown(look.rejections(&filter, &progress)).await?;
             match output {
                 Output::Table => page::list(&found, screen),
                 Output::Json => {

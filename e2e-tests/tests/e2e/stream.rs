@@ -6,7 +6,8 @@
 //!   close at once, `erased` (a person, from a source and its streams), and `attribution`, an example of the docs from clicks to answers;
 //! - processes: `killed` at every moment of a transaction and of a snapshot, `zombie`, and `memory` that is full;
 //! - the store: `snapshots` that are gone, torn or of others, the `past` that is read instead, and `on_s3`;
-//! - Redis: `lookups`, of a table that changes meanwhile, with a Redis that is emptied; `redis_away`, which only lookups wait for;
+//! - Redis: `lookups`, of a table that changes meanwhile, with a Redis that is emptied, more partitions, and an erasure; `redis_away`, which only
+//!   lookups wait for;
 //! - Kafka: `broker`, which is killed; `partitions`, which are added; `progress`, which is deleted; `output`, which is missing, and
 //!   `refused`, which takes no records; `lost_tail` of what lanes read;
 //! - reconciles: what is `checked`, and what is not as it should be.

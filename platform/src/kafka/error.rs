@@ -35,6 +35,16 @@ pub enum KafkaError {
         /// The text that came with the code.
         reason: String,
     },
+    /// A broker did not give its configuration.
+    #[error("cannot read the configuration of broker {broker}: {reason}")]
+    Broker {
+        /// The broker's id.
+        broker: i32,
+        /// Kafka's or librdkafka's code.
+        code: RDKafkaErrorCode,
+        /// The text that came with the code.
+        reason: String,
+    },
     /// An operation on one partition failed.
     #[error("cannot {operation} partition {topic}/{partition}: {reason}")]
     Partition {
@@ -99,7 +109,9 @@ impl KafkaError {
     pub fn is_transient(&self) -> bool {
         match self {
             KafkaError::Timeout { .. } => true,
-            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } => transient(*code),
+            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } | KafkaError::Broker { code, .. } => {
+                transient(*code)
+            }
             _ => false,
         }
     }
@@ -107,7 +119,9 @@ impl KafkaError {
     /// Kafka's or librdkafka's code, where there is one.
     pub fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } => Some(*code),
+            KafkaError::Topic { code, .. } | KafkaError::Partition { code, .. } | KafkaError::Broker { code, .. } => {
+                Some(*code)
+            }
             KafkaError::Config { source, .. } => source.rdkafka_error_code(),
             _ => None,
         }
@@ -132,6 +146,21 @@ impl KafkaError {
             }
             _ => KafkaError::Topic { operation, topic, code, reason },
         }
+    }
+
+    /// The same of a broker, which is asked as if it were a topic.
+    pub(super) fn of_broker(self, broker: i32) -> KafkaError {
+        let (code, reason) = match self {
+            KafkaError::Topic { code, reason, .. } => (code, reason),
+            KafkaError::Unsupported { .. } => {
+                (RDKafkaErrorCode::UnsupportedFeature, "the broker does not support it".to_owned())
+            }
+            KafkaError::Timeout { within, .. } => {
+                (RDKafkaErrorCode::OperationTimedOut, format!("no answer within {within:?}"))
+            }
+            other => return other,
+        };
+        KafkaError::Broker { broker, code, reason }
     }
 }
 
@@ -160,4 +189,22 @@ fn transient(code: RDKafkaErrorCode) -> bool {
             | PreferredLeaderNotAvailable
             | ThrottlingQuotaExceeded
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_not_called_a_topic_and_is_asked_again_where_a_topic_is() {
+        let of = |code| {
+            let within = Duration::from_secs(5);
+            KafkaError::of_topic("ask", "1", within, code, "it refused".to_owned()).of_broker(1)
+        };
+        let refused = of(RDKafkaErrorCode::ClusterAuthorizationFailed);
+        assert_eq!(refused.to_string(), "cannot read the configuration of broker 1: it refused");
+        assert!(!refused.is_transient() && of(RDKafkaErrorCode::RequestTimedOut).is_transient());
+        assert!(of(RDKafkaErrorCode::OperationTimedOut).to_string().contains("no answer within 5s"));
+        assert!(of(RDKafkaErrorCode::UnsupportedFeature).to_string().contains("broker 1: the broker does not"));
+    }
 }

@@ -266,10 +266,11 @@ impl Topics {
     ///
     /// # Errors
     ///
-    /// As [`Topics::config`].
+    /// [`KafkaError::Broker`].
     pub async fn broker_config(&self, broker: i32) -> Result<BTreeMap<String, String>, KafkaError> {
         let kind = raw::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER;
-        self.configuration("read the configuration of the broker of", kind, &broker.to_string()).await
+        let config = self.configuration("read the configuration of", kind, &broker.to_string()).await;
+        config.map_err(|error| error.of_broker(broker))
     }
 
     async fn configuration(

@@ -32,6 +32,8 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the broker may take to fence the producer before, and end its transaction.
 const INIT_WITHIN: Duration = Duration::from_secs(15);
+/// How long the broker may take to say which replicas of a topic are in sync.
+const METADATA_WITHIN: Duration = Duration::from_secs(2);
 /// The largest record that is handed to a broker, in bytes, unless `[kafka.client]` says otherwise.
 const MESSAGE_BYTES_MAX: &str = "16777216";
 /// How long to wait where librdkafka's queue is full.
@@ -77,6 +79,21 @@ pub enum TransactionError {
         /// What the broker said.
         reason: String,
     },
+    /// What a producer before has left open cannot be ended, since a topic that it wrote to lacks replicas.
+    #[error(
+        "a transaction under the id {id} cannot be ended: topic {topic} has {in_sync} of {replicas} replicas in sync; \
+         bring its brokers back"
+    )]
+    NotEnded {
+        /// The transactional id.
+        id: String,
+        /// The topic.
+        topic: String,
+        /// How many replicas of one of its partitions are in sync.
+        in_sync: usize,
+        /// How many replicas that partition has.
+        replicas: usize,
+    },
     /// The broker knows no transactions.
     #[error("the broker supports no transactions: {reason}")]
     Unsupported {
@@ -107,14 +124,15 @@ pub struct TransactionalProducer {
 }
 
 impl TransactionalProducer {
-    /// T4: starts a producer under that id. When this returns, the producer before it is fenced, and what it left open has been
-    /// ended.
+    /// T4: starts a producer under that id, to write to these topics. When this returns, the producer before it is fenced, and what it
+    /// left open has been ended.
     ///
     /// # Errors
     /// See [`TransactionError`].
     pub async fn init(
         settings: &settings::Kafka,
         transactional_id: &str,
+        topics: Vec<String>,
     ) -> Result<TransactionalProducer, TransactionError> {
         let (config, id) = (config(settings, transactional_id), transactional_id.to_owned());
         blocking("start a producer", transactional_id, move || {
@@ -123,7 +141,8 @@ impl TransactionalProducer {
                 .map_err(|source| KafkaError::Config { operation: "write transactions", source })?;
             match client.init_transactions(INIT_WITHIN) {
                 Ok(()) => Ok(TransactionalProducer { id, client, committed: 0 }),
-                Err(error) => Err(failure("start a producer", &id, &error)),
+                Err(error) => Err(not_ended(&client, &topics, &id, &error)
+                    .unwrap_or_else(|| failure("start a producer", &id, &error))),
             }
         })
         .await
@@ -239,6 +258,8 @@ fn config(settings: &settings::Kafka, transactional_id: &str) -> ClientConfig {
     config.set("transactional.id", transactional_id);
     config.set("transaction.timeout.ms", &timeout_ms).set("message.timeout.ms", &record_ms);
     config.set("enable.idempotence", "true").set("acks", "all");
+    // Only refusals are looked at; a report of each record costs as much as sending it.
+    config.set("delivery.report.only.error", "true");
     config
 }
 
@@ -252,6 +273,26 @@ fn failure(operation: &'static str, id: &str, error: &ClientError) -> Transactio
         }
         _ => TransactionError::Failed { operation, id, reason },
     }
+}
+
+/// Which of the topics holds up the end of an earlier transaction, if that is why a producer cannot start. The broker does not say it.
+fn not_ended(
+    client: &ThreadedProducer<Reports>,
+    topics: &[String],
+    id: &str,
+    error: &ClientError,
+) -> Option<TransactionError> {
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::ConcurrentTransactions) {
+        return None;
+    }
+    // Of all topics: to ask for one by its name might create it.
+    let metadata = client.client().fetch_metadata(None, METADATA_WITHIN).ok()?;
+    let mut written = metadata.topics().iter().filter(|known| topics.iter().any(|topic| topic == known.name()));
+    written.find_map(|topic| {
+        let lacking = topic.partitions().iter().find(|partition| partition.isr().len() < partition.replicas().len())?;
+        let (in_sync, replicas) = (lacking.isr().len(), lacking.replicas().len());
+        Some(TransactionError::NotEnded { id: id.to_owned(), topic: topic.name().to_owned(), in_sync, replicas })
+    })
 }
 
 fn is_fenced_error(error: &ClientError) -> bool {

@@ -20,7 +20,7 @@ pub struct Speed {
     /// under way at the same time as it is enough for, and at least one. Default `128MiB`, which is enough for four.
     pub in_flight: Size,
     /// The memory in which each partition keeps the counters that it has written into the last slice, so that it need not read them
-    /// again. What the last micro-batch has written may come on top. Default `8MiB`, which is enough for 125,000 keys.
+    /// again. What the last micro-batch has written may come on top. Default `16MiB`, which is enough for 250,000 keys.
     pub slice_memory: Size,
     /// How long a micro-batch waits for more records after its first. Default `50ms`. One that the log is known to fill waits for
     /// that, up to `idle_apply`.
@@ -46,7 +46,7 @@ impl Default for Speed {
             max_bytes: Size::from_mib(8),
             max_counters: 65_536,
             in_flight: Size::from_mib(128),
-            slice_memory: Size::from_mib(8),
+            slice_memory: Size::from_mib(16),
             linger: Span::from_millis(50),
             idle_apply: Span::from_secs(1),
             max_slices: 64,

@@ -24,7 +24,8 @@ pub struct Streams {
     pub state: Size,
     /// The shortest time between the begins of two transactions, at most `max_interval`. Default `20ms`.
     pub min_interval: Span,
-    /// The longest: the time between two adapts to what transactions take. Default `1s`.
+    /// The longest: the time between two adapts to what transactions take. One that holds all that it may waits for the shortest time
+    /// only. Default `1s`.
     pub max_interval: Span,
     /// How often progress is written where there are no outputs. Default `5s`.
     pub progress_every: Span,

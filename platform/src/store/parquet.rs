@@ -1,13 +1,16 @@
 //! Frames to Parquet files and back, through any object store.
 //!
-//! - `encode`: frames to bytes, and how much work is put into it.
+//! - `encode`: frames to bytes, and how much work is put into it;
+//! - `sparse`: the bytes of a file of which only parts are read.
 
 mod encode;
+mod sparse;
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake::Path;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -100,7 +103,7 @@ pub(super) async fn read(
     let bytes: Vec<_> = stream::iter(files.to_vec()).map(fetch).buffered(CONCURRENT_READS).try_collect().await?;
     let columns = columns.clone();
     let decode = move || {
-        let frames = bytes.into_iter().map(|bytes| Ok(decoded(bytes, None, &columns)?.lazy()));
+        let frames = bytes.into_iter().map(|(bytes, described)| Ok(decoded(bytes, described, &columns)?.lazy()));
         let frames = frames.collect::<PolarsResult<Vec<LazyFrame>>>()?;
         if frames.is_empty() {
             return Ok(DataFrame::empty_with_schema(&columns).lazy());
@@ -111,22 +114,19 @@ pub(super) async fn read(
     rows.map_err(|source| StoreError::Frame { operation: "decode rows", table: table.to_owned(), source })
 }
 
-/// Reads a file as far as those columns need it. The bytes of other columns are zero, and take memory only once they
-/// are touched.
+/// Reads a file as far as those columns need it, and how it is described, if that is known by then.
 async fn fetch(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
     wanted: &HashSet<String>,
-) -> Result<Vec<u8>, object_store::Error> {
-    let bytes = fetch_end(store, file).await?;
+) -> Result<(Bytes, Option<FileMetadataRef>), object_store::Error> {
+    let end = fetch_end(store, file).await?;
     if is_small(file) {
-        return Ok(bytes);
+        return Ok((end, None));
     }
     // If the description cannot be understood, decoding the file reports why.
-    match described(&bytes) {
-        Ok(description) => fetch_columns(store, file, &description, wanted, bytes).await,
-        Err(_) => Ok(bytes),
-    }
+    let Ok(description) = described(&end) else { return Ok((end, None)) };
+    Ok((fetch_columns(store, file, &description, wanted).await?, Some(description)))
 }
 
 /// Whether a file is read whole, whatever is wanted of it.
@@ -134,46 +134,39 @@ pub(super) fn is_small(file: &DataFile) -> bool {
     u64::try_from(file.size).unwrap_or_default() <= WHOLE
 }
 
-/// Reads a file's end, which describes its columns, or a small file whole. The bytes before the end are zero.
-pub(super) async fn fetch_end(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Vec<u8>, object_store::Error> {
+/// Reads a file's end, which describes its columns, or a small file whole.
+pub(super) async fn fetch_end(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Bytes, object_store::Error> {
     let path = Path::from(file.path.as_str());
     if is_small(file) {
-        return Ok(store.get(&path).await?.bytes().await?.into());
+        return store.get(&path).await?.bytes().await;
     }
     let size = u64::try_from(file.size).unwrap_or_default();
-    let mut bytes = vec![0; file.size as usize];
     let tail = store.get_range(&path, size - TAIL..size).await?;
-    place(&mut bytes, size - TAIL, &tail);
     // A Parquet file ends with its description, the length of that in four bytes, and four letters.
-    let length = bytes[bytes.len() - 8..].first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+    let length =
+        tail.last_chunk::<8>().and_then(|end| end.first_chunk()).map_or(0, |length| u32::from_le_bytes(*length));
     let description = (u64::from(length) + 8).min(size);
-    if description > TAIL {
-        let missing = store.get_range(&path, size - description..size - TAIL).await?;
-        place(&mut bytes, size - description, &missing);
+    if description <= TAIL {
+        return Ok(tail);
     }
-    Ok(bytes)
+    let missing = store.get_range(&path, size - description..size - TAIL).await?;
+    Ok([missing.as_ref(), tail.as_ref()].concat().into())
 }
 
-/// Reads the wanted columns of the row groups that are described, each to its place in `bytes`.
+/// Reads the wanted columns of the row groups that are described. What is returned has the size of the file; the bytes of everything
+/// else are zero, and take no memory.
 pub(super) async fn fetch_columns(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
     description: &FileMetadata,
     wanted: &HashSet<String>,
-    mut bytes: Vec<u8>,
-) -> Result<Vec<u8>, object_store::Error> {
-    let ranges = chunks(description, wanted, bytes.len() as u64);
+) -> Result<Bytes, object_store::Error> {
+    let size = u64::try_from(file.size).unwrap_or_default();
+    let ranges = chunks(description, wanted, size);
     let read = store.get_ranges(&Path::from(file.path.as_str()), &ranges).await?;
-    ranges.iter().zip(read).for_each(|(range, chunk)| place(&mut bytes, range.start, &chunk));
-    Ok(bytes)
-}
-
-/// Copies what was read of a file to its place, as far as there is room: the log may be wrong about the size.
-fn place(bytes: &mut [u8], at: u64, read: &[u8]) {
-    let room = usize::try_from(at).ok().and_then(|at| bytes.get_mut(at..at.saturating_add(read.len())));
-    if let Some(room) = room {
-        room.copy_from_slice(read);
-    }
+    let parts = ranges.iter().map(|range| range.start).zip(&read);
+    let placed = sparse::placed(size, parts);
+    placed.map_err(|source| object_store::Error::Generic { store: "memory", source: Box::new(source) })
 }
 
 /// Where the wanted columns lie in a file of that size.

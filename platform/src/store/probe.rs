@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use url::Url;
@@ -61,13 +61,15 @@ pub enum Unfit {
 /// Puts objects into that folder, and finds out what became of them.
 pub(super) async fn puts_if_absent(objects: &Arc<dyn ObjectStore>, folder: &Url) -> Result<(), Unfit> {
     let folder = Path::from_url_path(folder.path()).map_err(|error| failed("name")(error.into()))?;
-    for _ in 0..ROUNDS {
-        let path = folder.clone().join(format!("_probe-{}", Uuid::new_v4()));
-        let found = tried(objects, &path).await;
-        let gone = deleted(objects, &path).await;
-        found.and(gone)?;
-    }
-    Ok(())
+    // Each with an object of its own. All of them are ended, so that nothing is left behind.
+    let rounds = (0..ROUNDS).map(|_| round(objects, folder.clone().join(format!("_probe-{}", Uuid::new_v4()))));
+    join_all(rounds).await.into_iter().collect()
+}
+
+async fn round(objects: &Arc<dyn ObjectStore>, path: Path) -> Result<(), Unfit> {
+    let found = tried(objects, &path).await;
+    let gone = deleted(objects, &path).await;
+    found.and(gone)
 }
 
 async fn tried(objects: &Arc<dyn ObjectStore>, path: &Path) -> Result<(), Unfit> {

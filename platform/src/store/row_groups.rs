@@ -59,7 +59,7 @@ pub(super) async fn of_file(
     let description = parquet::described(&end).map_err(|source| cannot_decode(table, source))?;
     let groups = 0..description.row_groups.len();
     let wanted: Vec<usize> = groups.filter(|group| may_hold(&as_file(file, &description, *group))).collect();
-    let whole = parquet::is_small(file).then(|| Bytes::from(end));
+    let whole = parquet::is_small(file).then_some(end);
     let (table, file, columns) = (table.to_owned(), file.clone(), columns.clone());
     let file = Arc::new(Described { store, table, file, columns, description, whole });
     Ok(wanted.into_iter().map(|number| GroupReader { file: Arc::clone(&file), number }).collect())
@@ -92,28 +92,29 @@ impl GroupReader {
             None => file.fetch(&description).await.map_err(|source| cannot_read(&file.table, &file.file, source))?,
         };
         let columns = file.columns.clone();
-        let decode = move || then(parquet::decoded(bytes, Some(Arc::new(description)), &columns)?);
+        let decode = move || then(parquet::decoded(bytes, Some(description), &columns)?);
         crate::task::blocking(decode).await.map_err(|source| cannot_decode(&file.table, source))
     }
 }
 
 impl Described {
     /// The description of a file that has this group alone.
-    fn description_of(&self, number: usize) -> FileMetadata {
+    fn description_of(&self, number: usize) -> FileMetadataRef {
+        if self.description.row_groups.len() == 1 {
+            return Arc::clone(&self.description);
+        }
         let group = &self.description.row_groups[number];
-        FileMetadata {
+        Arc::new(FileMetadata {
             num_rows: group.num_rows(),
             row_groups: vec![group.clone()],
             ..FileMetadata::clone(&self.description)
-        }
+        })
     }
 
-    /// Reads the wanted columns of the groups that are described. The bytes of everything else are zero, and take no memory.
+    /// Reads the wanted columns of the groups that are described.
     async fn fetch(&self, description: &FileMetadata) -> Result<Bytes, object_store::Error> {
         let wanted: HashSet<String> = self.columns.iter_names().map(ToString::to_string).collect();
-        let nothing = vec![0; usize::try_from(self.file.size).unwrap_or_default()];
-        let bytes = parquet::fetch_columns(&self.store, &self.file, description, &wanted, nothing).await?;
-        Ok(bytes.into())
+        parquet::fetch_columns(&self.store, &self.file, description, &wanted).await
     }
 }
 

@@ -1,11 +1,13 @@
 //! A table at one version: its files and the notes of its commits.
 //!
 //! - `reading`: what deltalake has read of its log;
+//! - `notes`: the notes that one log entry carries;
 //! - `committing`: the next version;
 //! - `cleaning`: what is deleted of it, and when.
 
 mod cleaning;
 mod committing;
+mod notes;
 mod reading;
 
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use std::sync::Arc;
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, ObjectStoreError, Path};
 use futures::TryStreamExt;
+use futures::future::try_join;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use polars::prelude::{DataFrame, LazyFrame, Schema};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 use uuid::Uuid;
 
+use self::notes::Notes;
 use self::reading::Reading;
 use super::digest::{self, FilesDigest};
 use super::location::Location;
@@ -40,6 +44,8 @@ pub struct Table {
     /// Tells this version's log entry from another of the same number, which exists only after the first was set aside or
     /// the store was replaced by another copy.
     entry: Option<String>,
+    /// The notes that this version's log entry carries, as far as they are known.
+    notes: Notes,
     /// How often the log was read anew since the table was opened.
     loads: u64,
 }
@@ -65,8 +71,9 @@ impl Table {
     pub(super) async fn read_from(location: Location, delta: DeltaTable) -> Result<Table, StoreError> {
         let files = files_digest(&location, &delta).await?;
         let version = delta.version().unwrap_or_default();
-        let mut table = Table { location, delta: Reading::new(delta), version, files, entry: None, loads: 0 };
-        table.entry = table.entry_mark().await?;
+        let (delta, notes) = (Reading::new(delta), Notes::default());
+        let mut table = Table { location, delta, version, files, entry: None, notes, loads: 0 };
+        (table.entry, table.notes) = table.read_entry().await?;
         Ok(table)
     }
 
@@ -94,12 +101,13 @@ impl Table {
     /// Reads newer commits, and returns whether there were any. If what it has read does not lead to what the log says now, it
     /// reads the log anew, and the version may then be an older one. Where it fails, this value stays as it was.
     ///
-    /// It looks at two entries, and reads those that are new. The log anew is read from its newest checkpoint on.
+    /// It looks at two entries at once, and reads those that are new. The log anew is read from its newest checkpoint on.
     ///
     /// # Errors
     /// If the log cannot be read, or [`StoreError::FilesDiffer`].
     pub async fn refresh(&mut self) -> Result<bool, StoreError> {
-        if !self.stands().await? {
+        let (stands, next) = try_join(self.stands(), self.entry(self.version() + 1)).await?;
+        if !stands {
             warn!(
                 table = self.path(),
                 version = self.version(),
@@ -107,7 +115,7 @@ impl Table {
             );
             return self.load_anew().await;
         }
-        if self.entry(self.version() + 1).await?.is_none() {
+        if next.is_none() {
             return Ok(false);
         }
         self.advance().await
@@ -196,9 +204,24 @@ impl Table {
         Ok(self.entry(self.version()).await?.and_then(|entry| entry.e_tag))
     }
 
+    /// What tells the log entry of this version from another, as [`Table::entry_mark`] says, and the notes that it carries.
+    async fn read_entry(&self) -> Result<(Option<String>, Notes), StoreError> {
+        let (path, objects) = (entry_path(self.version()), self.objects());
+        let read = async {
+            let read = objects.get(&path).await?;
+            let mark = read.meta.e_tag.clone();
+            Ok::<_, ObjectStoreError>((mark, Notes::of(&read.bytes().await?)))
+        };
+        match read.await {
+            Ok(read) => Ok(read),
+            Err(ObjectStoreError::NotFound { .. }) => Ok((None, Notes::default())),
+            Err(error) => Err(self.failed("read", path.as_ref(), error)),
+        }
+    }
+
     /// The log entry of that version, if it is there.
     async fn entry(&self, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
-        let entry = Path::from(format!("_delta_log/{}", log_file::entry(version)));
+        let entry = entry_path(version);
         match self.objects().head(&entry).await {
             Ok(entry) => Ok(Some(entry)),
             Err(ObjectStoreError::NotFound { .. }) => Ok(None),
@@ -227,6 +250,9 @@ impl Table {
     }
 
     async fn note_text(&self, domain: &str) -> Result<Option<String>, StoreError> {
+        if let Some(note) = self.notes.get(domain) {
+            return Ok(Some(note.clone()));
+        }
         let delta = self.read_back().await?;
         let log_store = delta.log_store();
         let text = self.snapshot(&delta)?.snapshot().domain_metadata(log_store.as_ref(), domain).await;
@@ -347,6 +373,11 @@ impl Table {
     fn foreign(&self, what: String) -> StoreError {
         StoreError::Foreign { table: self.path().to_owned(), what }
     }
+}
+
+/// Where the log entry of that version lies.
+fn entry_path(version: u64) -> Path {
+    Path::from(format!("_delta_log/{}", log_file::entry(version)))
 }
 
 /// The files that make up what deltalake has read.

@@ -130,6 +130,33 @@ async fn a_commit_takes_out_only_what_the_version_has_that_it_follows_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_the_same_rows_tells_other_readers_that_no_data_changed() {
+    for place in Place::each().await {
+        let mut table = created(&place.store("braid")).await;
+        let mut written = Vec::new();
+        for _ in 0..2 {
+            written.push(table.write("2026-01-01", frame(&[1]), &["n"]).await.expect("written"));
+        }
+        let [first, merged] = <[DataFile; 2]>::try_from(written).expect("two files");
+        let add = Commit::new("WRITE", "day", 0).adding([first.clone()]);
+        assert_eq!(table.commit(add).await.expect("committed"), Committed::At(1));
+        let merge = Commit::new("COMPACT", "day", 0).adding([merged]).removing([first]).same_rows();
+        assert_eq!(table.commit(merge).await.expect("committed"), Committed::At(2));
+        for (version, expected) in [(1, vec![true]), (2, vec![false, false])] {
+            let entry = table.bytes_beside(&format!("_delta_log/{version:020}.json")).await.expect("read");
+            let entry = entry.expect("it is there");
+            let actions = std::str::from_utf8(&entry).expect("text").lines();
+            let actions = actions.map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+            let changes = |action: serde_json::Value| {
+                let of = |kind: &str| action[kind]["dataChange"].as_bool();
+                of("add").or(of("remove"))
+            };
+            assert_eq!(actions.filter_map(changes).collect::<Vec<_>>(), expected, "version {version}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_put_a_new_file_beside_a_table_one_does() {
     for place in Place::each().await {
         let table = created(&place.store("braid")).await;

@@ -1,15 +1,22 @@
 //! What a request says of one group-key column: `country=DE` for the events with that value, `country.missing=true` for those
 //! without any, or nothing, which sums over the column.
 
+use std::borrow::Cow;
+use std::iter;
+
 use shared_logic::group_key::{KeyPart, KeyValue};
 use shared_logic::schema::{Field, FieldType};
 
 use crate::problem::Problem;
 use crate::routes::parameters::{Parameters, plus_hint};
 
+/// How the name of the parameter ends that asks for the events without a value.
+const MISSING: &str = ".missing";
+
 /// The parameters of a column. Names of fields hold no dot, so no other column has one of these names.
-pub(crate) fn names(field: &Field) -> impl Iterator<Item = String> {
-    [field.name.clone()].into_iter().chain(field.optional.then(|| missing(field)))
+pub(crate) fn names(field: &Field) -> impl Iterator<Item = Cow<'_, str>> + Clone {
+    let of_optional = iter::once(field).filter(|field| field.optional);
+    iter::once(Cow::Borrowed(field.name.as_str())).chain(of_optional.map(|field| Cow::Owned(missing(field))))
 }
 
 /// Reads the parameters of a column.
@@ -17,26 +24,34 @@ pub(crate) fn names(field: &Field) -> impl Iterator<Item = String> {
 /// # Errors
 /// If the value is not of the column's type, or the parameters contradict each other or the column.
 pub(crate) fn part(parameters: &Parameters, field: &Field) -> Result<KeyPart, Problem> {
-    let (name, missing) = (&field.name, missing(field));
-    let refused = |detail: String| Err(Problem::parameter(&missing, detail));
-    match (parameters.get(name), parameters.get(&missing)) {
+    let name = &field.name;
+    match (parameters.get(name), parameters.get_ending(name, MISSING)) {
         (None, None) => Ok(KeyPart::All),
         (Some(text), None) => value(name, field.kind, text).map(KeyPart::Value),
-        (_, Some(_)) if !field.optional => {
-            refused(format!("{missing} is not known: {name} is required, so every event has one; leave it out"))
+        (value, Some(says)) => absent(field, value.is_some(), says),
+    }
+}
+
+/// What a request says of a column by the parameter that asks for events without a value, beside a value or not.
+fn absent(field: &Field, has_value: bool, says: &str) -> Result<KeyPart, Problem> {
+    let (name, missing) = (&field.name, missing(field));
+    let detail = match says {
+        _ if !field.optional => {
+            format!("{missing} is not known: {name} is required, so every event has one; leave it out")
         }
-        (Some(_), Some(_)) => refused(format!("{name} and {missing} exclude each other: give one of them")),
-        (None, Some("true")) => Ok(KeyPart::Missing),
-        (None, Some(other)) => refused(format!(
+        _ if has_value => format!("{name} and {missing} exclude each other: give one of them"),
+        "true" => return Ok(KeyPart::Missing),
+        other => format!(
             "{missing}={other} is not known: write {missing}=true for the events without {name}, or leave it out to sum \
              over {name}"
-        )),
-    }
+        ),
+    };
+    Err(Problem::parameter(&missing, detail))
 }
 
 /// The parameter that asks for the events without a value.
 fn missing(field: &Field) -> String {
-    format!("{}.missing", field.name)
+    format!("{}{MISSING}", field.name)
 }
 
 fn value(name: &str, kind: FieldType, text: &str) -> Result<KeyValue, Problem> {

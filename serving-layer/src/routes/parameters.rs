@@ -33,12 +33,18 @@ impl Parameters {
     /// # Errors
     /// If there is one.
     pub(crate) fn refuse_all(query: Option<&str>) -> Result<(), Problem> {
-        Parameters::read(query)?.only(std::iter::empty())
+        Parameters::read(query)?.only(std::iter::empty::<&str>())
     }
 
     /// The value of a parameter, if the request has it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.get_ending(name, "")
+    }
+
+    /// The same of the parameter whose name is `name` with that `ending`.
+    pub(crate) fn get_ending(&self, name: &str, ending: &str) -> Option<&str> {
+        let pair = self.0.iter().find(|(known, _)| known.strip_prefix(name) == Some(ending));
+        pair.map(|(_, value)| value.as_str())
     }
 
     /// The moment that a parameter says, in microseconds since 1970, if the request has it.
@@ -80,9 +86,11 @@ impl Parameters {
     ///
     /// # Errors
     /// If there is one; the problem names the first.
-    pub(crate) fn only<'a>(&self, allowed: impl Iterator<Item = &'a str>) -> Result<(), Problem> {
-        let allowed: Vec<&str> = allowed.collect();
-        let Some((name, _)) = self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) else { return Ok(()) };
+    pub(crate) fn only(&self, allowed: impl Iterator<Item: AsRef<str>> + Clone) -> Result<(), Problem> {
+        let is_allowed = |name: &str| allowed.clone().any(|known| known.as_ref() == name);
+        let Some((name, _)) = self.0.iter().find(|(name, _)| !is_allowed(name)) else { return Ok(()) };
+        let allowed: Vec<_> = allowed.collect();
+        let allowed: Vec<&str> = allowed.iter().map(AsRef::as_ref).collect();
         let detail = match allowed.as_slice() {
             [] => format!("parameter {name} is not known: this path has no parameters, leave it out"),
             allowed => format!("parameter {name} is not known: this path has {}", allowed.join(", ")),

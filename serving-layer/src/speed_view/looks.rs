@@ -4,6 +4,8 @@
 //! they are (R10). So whatever requests arrive, each source is read by one look after the other, and a look takes as long as
 //! Redis takes to answer. Equal questions are one question, and have one answer.
 //!
+//! A look costs the same whether one request waits for it or many do. So before it begins, requests that have arrived come to ask.
+//!
 //! Looks are taken by a task of their own. A request that is cancelled does not end a look that others wait for.
 
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +41,8 @@ pub(super) struct Looks {
 struct Queue {
     /// What the next look is asked.
     waiting: Waiting,
+    /// How many requests wait for that.
+    requests: usize,
     /// Whether a task takes looks.
     is_looking: bool,
 }
@@ -57,6 +61,7 @@ impl Looks {
         let is_looking = {
             let mut queue = self.lock();
             queue.waiting.entry(question).or_default().push(reply);
+            queue.requests += 1;
             std::mem::replace(&mut queue.is_looking, true)
         };
         if !is_looking {
@@ -67,7 +72,7 @@ impl Looks {
 
     /// Takes one look after the other, until no question waits.
     async fn take_looks(self: Arc<Looks>) {
-        while let Some(waiting) = self.next() {
+        while let Some(waiting) = self.next().await {
             metrics::counter!("braid_serving_shard_looks_total").increment(1);
             let (questions, replies): (Vec<Question>, Vec<_>) = waiting.into_iter().unzip();
             let look = AssertUnwindSafe(self.look(&questions)).catch_unwind().await;
@@ -87,9 +92,11 @@ impl Looks {
     }
 
     /// What the next look is asked. If nothing waits, there is none, and the task ends.
-    fn next(&self) -> Option<Waiting> {
+    async fn next(&self) -> Option<Waiting> {
+        until_none_is_added(|| self.lock().requests).await;
         let mut queue = self.lock();
         let mut waiting = std::mem::take(&mut queue.waiting);
+        queue.requests = 0;
         waiting.retain(|_, replies| replies.iter().any(|reply| !reply.is_closed()));
         queue.is_looking = !waiting.is_empty();
         queue.is_looking.then_some(waiting)
@@ -122,6 +129,23 @@ impl Looks {
     }
 }
 
+/// Lets other tasks run until `count` does not grow by that any more: those that are ready, and those whose connections can be read. Where
+/// there are none, it returns at once. Each further round has added something, and no connection adds twice, so there is an end.
+async fn until_none_is_added(count: impl Fn() -> usize) {
+    let mut before = 0;
+    loop {
+        let now = count();
+        if now <= before {
+            return;
+        }
+        before = now;
+        // Tokio comes back here as soon as it knows which connections can be read. Only the second time it has also run their tasks.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// The numbers of the questions that have the same standing, and so name the same shards.
 fn parties(questions: &[Question]) -> Vec<(&Standing, Vec<usize>)> {
     let mut parties: Vec<(&Standing, Vec<usize>)> = Vec::new();
@@ -133,4 +157,48 @@ fn parties(questions: &[Question]) -> Vec<(&Standing, Vec<usize>)> {
         }
     }
     parties
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use test_kit::DEADLINE;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const CONNECTIONS: usize = 5;
+
+    #[tokio::test]
+    async fn what_has_arrived_is_added_before_a_look_begins() {
+        let added = Arc::new(AtomicUsize::new(1));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let mut clients = Vec::new();
+        for _ in 0..CONNECTIONS {
+            clients.push(TcpStream::connect(address).await.expect("connected"));
+            let (mut server, _) = listener.accept().await.expect("accepted");
+            let added = Arc::clone(&added);
+            tokio::spawn(async move {
+                server.read_u8().await.expect("a byte");
+                added.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        // Each of them waits for its byte.
+        tokio::task::yield_now().await;
+        for client in &mut clients {
+            client.write_u8(0).await.expect("sent");
+        }
+        timeout(DEADLINE, until_none_is_added(|| added.load(Ordering::SeqCst))).await.expect("nothing more is added");
+        assert_eq!(added.load(Ordering::SeqCst), 1 + CONNECTIONS);
+    }
+
+    #[tokio::test]
+    async fn a_look_for_nothing_is_not_waited_for() {
+        timeout(DEADLINE, until_none_is_added(|| 0)).await.expect("nothing is added");
+        timeout(DEADLINE, until_none_is_added(|| 1)).await.expect("nothing more is added");
+    }
 }

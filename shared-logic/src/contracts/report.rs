@@ -19,12 +19,17 @@ pub const NOTE_DATES: &str = "/dates";
 /// The partition column: the day of the rows, `YYYY-MM-DD`.
 pub const DATE: &str = "date";
 
+/// Of so many days a note says which offsets their rows were computed from, besides the day that is committed: more than are made up for
+/// or revised.
+const DETAILED: usize = 64;
+
 /// Where the table lies below the deployment's root, `<store.url>/<name>`.
 pub fn path(report: &str) -> String {
     format!("warehouse/{report}")
 }
 
-/// What is known of every day that was committed.
+/// What is known of every day that was committed. Of days that are over, it is not said any more which offsets their rows were computed
+/// from, or it would grow with the partitions of every day: their own commits have said it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Note {
     /// By the day, `YYYY-MM-DD`.
@@ -61,6 +66,16 @@ impl Note {
     pub fn last(&self) -> Option<(&str, &DateNote)> {
         self.dates.last_key_value().map(|(date, note)| (date.as_str(), note))
     }
+
+    /// Notes what the rows of a day were computed from, and forgets the offsets of days that are over.
+    pub fn commit(&mut self, date: &str, of_date: DateNote) {
+        self.dates.insert(date.to_owned(), of_date);
+        let over = self.dates.iter_mut().rev().skip(DETAILED).filter(|(known, _)| *known != date);
+        for (_, note) in over {
+            (note.cut, note.arrived) = (Offsets::default(), Offsets::default());
+            note.tables.clear();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,5 +104,34 @@ mod tests {
         assert_eq!(written.pointer("/dates/2026-04-24/tables"), None);
         assert_eq!(serde_json::from_value::<Note>(written).expect("read"), note);
         assert_eq!(note.last().map(|(date, _)| date), Some("2026-04-24"));
+    }
+
+    #[test]
+    fn days_that_are_over_do_not_say_their_offsets_and_the_one_that_is_committed_does() {
+        let offsets = Offsets::from_iter([(PartitionId::new("log", 3), 40)]);
+        let of_date = DateNote {
+            definition: DefinitionHash::of_none(),
+            version: "v1".to_owned(),
+            view_version: 7,
+            cut: offsets.clone(),
+            arrived: offsets.clone(),
+            tables: BTreeMap::from([("users".to_owned(), offsets.clone())]),
+            rows: 9,
+            committed_at_us: 1,
+            revisions: 2,
+        };
+        let (mut note, date) = (Note::default(), |day: usize| format!("{:04}-01-01", 2_000 + day));
+        (0..DETAILED + 6).for_each(|day| note.commit(&date(day), of_date.clone()));
+        let detailed = |note: &Note| -> Vec<String> {
+            let says = |of: &&DateNote| of.cut == offsets && of.arrived == offsets && !of.tables.is_empty();
+            note.dates.iter().filter(|(_, of)| says(of)).map(|(date, _)| date.clone()).collect()
+        };
+        assert_eq!(detailed(&note), (6..DETAILED + 6).map(date).collect::<Vec<String>>());
+        assert_eq!((note.dates.len(), note.dates[&date(0)].rows, note.dates[&date(0)].revisions), (DETAILED + 6, 9, 2));
+        // A day of long ago is written again by hand.
+        note.commit(&date(2), of_date.clone());
+        assert_eq!(detailed(&note)[0], date(2));
+        note.commit(&date(DETAILED + 6), of_date.clone());
+        assert_eq!(detailed(&note), (7..DETAILED + 7).map(date).collect::<Vec<String>>());
     }
 }

@@ -37,7 +37,7 @@ use crate::expression::Scalar;
 use crate::log::{PartitionId, Position, Witness};
 use crate::schema::Field;
 use crate::stream::{encoding, row_scalar};
-use crate::table::{Change, Row, RowValue};
+use crate::table::{Row, RowValue};
 
 /// The layout that this code reads and writes.
 pub const FORMAT: &str = "1";
@@ -98,6 +98,14 @@ pub struct Basis {
     pub definition: DefinitionHash,
     /// How many commits had taken erased changes out of the archive when they were filled. What was erased later may still be there.
     pub erasures: usize,
+}
+
+impl Basis {
+    /// B3: whether rows of this basis may be read where so many commits have taken erased changes out of the archive: none came after they
+    /// were filled. Otherwise they may hold what was erased.
+    pub fn is_without_erased(&self, erasures: usize) -> bool {
+        self.erasures >= erasures
+    }
 }
 
 /// The text is not a [`Basis`].
@@ -188,12 +196,6 @@ pub struct HeldChange {
 #[error("{bytes} bytes are no change of a table with these fields")]
 pub struct NotAChange {
     bytes: usize,
-}
-
-impl From<Change> for HeldChange {
-    fn from(change: Change) -> HeldChange {
-        HeldChange { offset: change.at.offset, timestamp_us: change.at.timestamp_us, row: change.row }
-    }
 }
 
 impl HeldChange {

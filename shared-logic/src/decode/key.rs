@@ -11,7 +11,7 @@ use crate::schema::FieldType;
 /// The key of a record is plain text, or a string or number of JSON. Debezium's is an object that holds the key field alone, with or
 /// without the block that describes its schema.
 #[derive(Debug, Clone)]
-pub(crate) struct RecordKey {
+pub struct RecordKey {
     /// The key field's place among the source's fields.
     field: usize,
     /// What the object of a key calls it; `None` where keys are no objects.
@@ -21,7 +21,7 @@ pub(crate) struct RecordKey {
 
 impl RecordKey {
     /// The keys of a table's records; `None` of what is no table.
-    pub(crate) fn of(source: &Source) -> Option<RecordKey> {
+    pub fn of(source: &Source) -> Option<RecordKey> {
         let name = source.key.as_ref().filter(|_| source.is_table)?;
         let at = source.fields.iter().position(|field| field.name == *name)?;
         let field = &source.fields[at];
@@ -30,12 +30,12 @@ impl RecordKey {
     }
 
     /// The key field's place among the source's fields.
-    pub(crate) fn field(&self) -> usize {
+    pub(super) fn field(&self) -> usize {
         self.field
     }
 
     /// The text of a key: an integer's digits, or the characters of a text, which is not empty. `None`, if the bytes say no such thing.
-    pub(crate) fn text(&self, key: Option<&[u8]>) -> Option<String> {
+    pub fn text(&self, key: Option<&[u8]>) -> Option<String> {
         let written = std::str::from_utf8(key?).ok()?;
         let text = match (written.trim_start().as_bytes().first()?, &self.member) {
             (b'"', _) => serde_json::from_str::<String>(written).ok()?,

@@ -70,6 +70,11 @@ impl FirstCopies {
         FirstCopies { firsts, others, rows: identities.len() }
     }
 
+    /// How many events there are, each copy for itself.
+    pub fn events(&self) -> usize {
+        self.rows
+    }
+
     /// The identities in order, each once.
     pub fn identities(&self) -> Vec<Identity> {
         self.firsts.iter().map(|(identity, ..)| *identity).collect()

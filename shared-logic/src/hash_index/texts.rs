@@ -13,6 +13,16 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    /// With room for so many texts.
+    pub(crate) fn with_room(texts: usize) -> Texts {
+        Texts { text: String::new(), ends: Vec::with_capacity(texts), index: HashIndex::with_room(texts) }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The number of a text, which is added if it is new.
     pub(crate) fn number(&mut self, value: &str) -> u32 {
         let hash = xxh3_64(value.as_bytes()) as u32;

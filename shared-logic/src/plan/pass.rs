@@ -136,7 +136,7 @@ impl SourcePlan {
     /// Partials are bounded before they are made, by the most that the next events could add. So ends that lie close together
     /// let more be counted at once. A partial with sketches counts for several.
     pub fn count(&self, events: &Encoded, from: usize, ends: &[usize], partials_max: usize) -> Counted {
-        let mut groups: Vec<Groups<'_>> = self.groupings.iter().map(Groups::new).collect();
+        let mut groups: Vec<Groups<'_>> = self.groupings.iter().map(|grouping| Groups::new(grouping, events)).collect();
         let mut to = from;
         for end in ends.iter().copied().filter(|end| *end > from) {
             let grouped: usize = self.metrics.iter().map(|metric| metric.weight * groups[metric.grouping].len()).sum();

@@ -82,13 +82,12 @@ impl Aggregates {
         for (name, value) in self.parts(key) {
             object.field(name, &value);
         }
-        let values: Vec<Value> = values.iter().map(|value| value.clone().finalized()).collect();
-        for (measure, value) in self.measures.iter().zip(&values) {
-            object.number(&measure.name, value);
+        for (measure, value) in self.measures.iter().zip(values) {
+            object.number(&measure.name, &value.clone().finalized());
         }
         let value_of = |name: &str| {
-            let named = self.measures.iter().zip(&values).find(|(measure, _)| measure.name == name);
-            named.map_or(Value::Null, |(_, value)| value.clone())
+            let named = self.measures.iter().zip(values).find(|(measure, _)| measure.name == name);
+            named.map_or(Value::Null, |(_, value)| value.clone().finalized())
         };
         for derived in &self.derived {
             object.number(&derived.name, &derived.of.evaluate(&value_of));

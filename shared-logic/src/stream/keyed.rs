@@ -7,6 +7,8 @@ use crate::hash_index::HashIndex;
 
 /// What the index takes for a key: two slots of eight bytes, as it is half empty.
 const INDEX_BYTES: usize = 16;
+/// The most bytes of a key that stand beside its state. With one more, a key would take eight bytes more.
+const SHORT: usize = 22;
 /// Below this many keys, an index is not made smaller.
 const INDEX_MIN: usize = 1_024;
 
@@ -22,8 +24,16 @@ pub(super) struct Keyed<S> {
 
 #[derive(Debug)]
 struct Entry<S> {
-    key: Box<[u8]>,
+    key: Key,
     state: S,
+}
+
+/// The bytes of a key. Those of most are few, and stand beside its state: to find a key costs no look at another place.
+#[derive(Debug)]
+enum Key {
+    /// So many of these.
+    Short(u8, [u8; SHORT]),
+    Long(Box<[u8]>),
 }
 
 /// The hash of a key.
@@ -44,9 +54,10 @@ impl<S> Keyed<S> {
     /// The number of a key, to which `state` is given if it is new.
     pub(super) fn place(&mut self, key: &[u8], hash: u64, state: impl FnOnce() -> S) -> u32 {
         self.find(key, hash).unwrap_or_else(|| {
-            let id = self.entries.insert(Entry { key: key.into(), state: state() });
+            let key = Key::new(key);
+            self.key_bytes += key.elsewhere();
+            let id = self.entries.insert(Entry { key, state: state() });
             self.index.insert(hash as u32, id);
-            self.key_bytes += key.len();
             self.most = self.most.max(self.entries.len());
             id
         })
@@ -55,20 +66,20 @@ impl<S> Keyed<S> {
     /// Forgets a key.
     pub(super) fn remove(&mut self, id: u32) {
         let Some(entry) = self.entries.remove(id) else { return };
-        self.index.remove(hash(&entry.key) as u32, id);
-        self.key_bytes -= entry.key.len();
+        self.index.remove(hash(entry.key.bytes()) as u32, id);
+        self.key_bytes -= entry.key.elsewhere();
         if self.most > INDEX_MIN && self.entries.len() < self.most / 8 {
             self.index = HashIndex::default();
             self.most = self.entries.len();
             for (id, entry) in self.entries.iter() {
-                self.index.insert(hash(&entry.key) as u32, id);
+                self.index.insert(hash(entry.key.bytes()) as u32, id);
             }
         }
     }
 
     /// The bytes of a key.
     pub(super) fn key(&self, id: u32) -> &[u8] {
-        self.entries.get(id).map_or(&[], |entry| &entry.key)
+        self.entries.get(id).map_or(&[], |entry| entry.key.bytes())
     }
 
     /// The state of a key, if it is here.
@@ -93,9 +104,10 @@ impl<S> Keyed<S> {
 
     /// Every key with its state, in an order that depends on the keys alone.
     pub(super) fn in_order(&self) -> impl Iterator<Item = (&[u8], &S)> {
-        let mut all: Vec<(u64, &Entry<S>)> = self.entries.iter().map(|(_, entry)| (hash(&entry.key), entry)).collect();
-        all.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.key.cmp(&y.key)));
-        all.into_iter().map(|(_, entry)| (&*entry.key, &entry.state))
+        let entries = self.entries.iter();
+        let mut all: Vec<(u64, &Entry<S>)> = entries.map(|(_, entry)| (hash(entry.key.bytes()), entry)).collect();
+        all.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.key.bytes().cmp(y.key.bytes())));
+        all.into_iter().map(|(_, entry)| (entry.key.bytes(), &entry.state))
     }
 
     /// The memory, without what states point to.
@@ -104,9 +116,51 @@ impl<S> Keyed<S> {
     }
 }
 
+impl Key {
+    fn new(bytes: &[u8]) -> Key {
+        let mut room = [0; SHORT];
+        match room.get_mut(..bytes.len()) {
+            Some(short) => {
+                short.copy_from_slice(bytes);
+                Key::Short(bytes.len() as u8, room)
+            }
+            None => Key::Long(bytes.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Key::Short(length, room) => &room[..usize::from(*length)],
+            Key::Long(bytes) => bytes,
+        }
+    }
+
+    /// The memory that it takes elsewhere.
+    fn elsewhere(&self) -> usize {
+        if let Key::Long(bytes) = self { bytes.len() } else { 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_its_bytes_however_many_they_are() {
+        assert_eq!(size_of::<Option<Entry<u64>>>(), 32);
+        let mut keyed = Keyed::new();
+        let keys: Vec<Vec<u8>> = (0..60).map(|length| vec![0; length]).collect();
+        for key in &keys {
+            keyed.place(key, hash(key), || key.len());
+        }
+        assert_eq!(keyed.len(), 60, "keys that begin alike are not the same");
+        for key in &keys {
+            let id = keyed.find(key, hash(key)).expect("it is here");
+            assert_eq!((keyed.key(id), keyed.state(id)), (key.as_slice(), Some(&key.len())));
+        }
+        keys.iter().for_each(|key| keyed.find(key, hash(key)).into_iter().for_each(|id| keyed.remove(id)));
+        assert_eq!((keyed.len(), keyed.key_bytes), (0, 0));
+    }
 
     #[test]
     fn a_key_keeps_its_state_until_it_is_forgotten() {

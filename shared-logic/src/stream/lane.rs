@@ -130,7 +130,10 @@ pub enum LaneError {
         pending: usize,
     },
     /// [`Limits::state_bytes`] is reached.
-    #[error("the state takes {bytes} bytes, of which stream `{stream}` has the most")]
+    #[error(
+        "the state takes {bytes} bytes, more than it may, and stream `{stream}` has the most of it: raise streams.state, or give the stream \
+         shorter windows, gaps or histories, or a `where` that leaves more out"
+    )]
     Full {
         /// The stream with the most.
         stream: String,

@@ -1,40 +1,41 @@
-//! The least of some items, one after the other, without sorting all of them at once.
+//! Some items in the order of their keys, which lie elsewhere.
+//!
+//! A window that closes may hold a million keys. To compare two of them by looking them up costs more than to sort the eight bytes that
+//! tell nearly all of them apart: those behind what all keys begin with. So a key is looked up twice, and again only where these agree.
 
-/// Items of which the least is taken first: a heap whose order is given with each call, since keys lie elsewhere.
+/// Items of which the one with the least key is taken first.
 #[derive(Debug)]
-pub(super) struct LeastFirst(Vec<u32>);
+pub(super) struct LeastFirst {
+    /// From the last to the first.
+    items: Vec<u32>,
+}
 
 impl LeastFirst {
-    /// All items at once, in time that follows their number.
-    pub(super) fn new(items: Vec<u32>, is_less: impl Fn(u32, u32) -> bool) -> LeastFirst {
-        let mut heap = LeastFirst(items);
-        (0..heap.0.len() / 2).rev().for_each(|at| heap.sink(at, &is_less));
-        heap
+    /// All items at once. `key` gives the key of an item; no two have the same.
+    pub(super) fn new<'a>(items: &[u32], key: impl Fn(u32) -> &'a [u8]) -> LeastFirst {
+        let first = items.first().map_or(&[][..], |first| key(*first));
+        let shared = items.iter().map(|item| common(first, key(*item))).min().unwrap_or_default();
+        let mut by_word: Vec<(u64, u32)> = items.iter().map(|item| (word(&key(*item)[shared..]), *item)).collect();
+        by_word.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| key(b.1).cmp(key(a.1))));
+        LeastFirst { items: by_word.into_iter().map(|(_, item)| item).collect() }
     }
 
-    /// Takes the least item.
-    pub(super) fn pop(&mut self, is_less: impl Fn(u32, u32) -> bool) -> Option<u32> {
-        let last = self.0.len().checked_sub(1)?;
-        self.0.swap(0, last);
-        let least = self.0.pop();
-        self.sink(0, &is_less);
-        least
+    /// Takes the item with the least key.
+    pub(super) fn pop(&mut self) -> Option<u32> {
+        self.items.pop()
     }
+}
 
-    fn sink(&mut self, mut at: usize, is_less: &impl Fn(u32, u32) -> bool) {
-        let items = &mut self.0;
-        loop {
-            let mut child = 2 * at + 1;
-            if child + 1 < items.len() && is_less(items[child + 1], items[child]) {
-                child += 1;
-            }
-            if child >= items.len() || !is_less(items[child], items[at]) {
-                return;
-            }
-            items.swap(at, child);
-            at = child;
-        }
-    }
+/// How many bytes both begin with.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The first eight bytes as a number: of two keys, that with the lesser number is the lesser one.
+fn word(key: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.iter_mut().zip(key).for_each(|(room, byte)| *room = *byte);
+    u64::from_be_bytes(word)
 }
 
 #[cfg(test)]
@@ -44,13 +45,22 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// Few bytes, among them the one that a short key is filled up with; and beginnings of any length.
         #[test]
-        fn items_come_in_order(items in prop::collection::vec(0..50_u32, 0..60)) {
-            let mut expected = items.clone();
-            expected.sort_unstable_by(|a, b| b.cmp(a));
-            let mut heap = LeastFirst::new(items, |a, b| a > b);
-            let taken: Vec<u32> = std::iter::from_fn(|| heap.pop(|a, b| a > b)).collect();
-            prop_assert_eq!(taken, expected);
+        fn items_come_in_the_order_of_their_keys(
+            shared in prop::collection::vec(0..3_u8, 0..12),
+            ends in prop::collection::btree_set(prop::collection::vec(0..3_u8, 0..12), 0..60),
+            turned in any::<bool>(),
+        ) {
+            let mut keys: Vec<Vec<u8>> = ends.into_iter().map(|end| [shared.as_slice(), &end].concat()).collect();
+            keys.sort();
+            let mut items: Vec<u32> = (0..keys.len() as u32).collect();
+            if turned {
+                items.reverse();
+            }
+            let mut least_first = LeastFirst::new(&items, |item| keys[item as usize].as_slice());
+            let taken: Vec<u32> = std::iter::from_fn(|| least_first.pop()).collect();
+            prop_assert_eq!(taken, (0..keys.len() as u32).collect::<Vec<u32>>());
         }
     }
 }

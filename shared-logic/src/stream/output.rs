@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::OutputPosition;
 use super::json::Object;
 use crate::catalog::{INCOMPLETE, OUTPUT_ID, OUTPUT_TIME};
-use crate::expression::Scalar;
 
 /// About how long an output is.
 const OUTPUT_BYTES: usize = 256;
@@ -71,7 +70,7 @@ impl Outputs<'_> {
     /// Writes an output. `fields` adds what follows identity and time. Gives the bytes that it takes.
     pub(super) fn output(&mut self, time_us: i64, key: Option<Vec<u8>>, fields: impl FnOnce(&mut Object)) -> usize {
         let mut object = Object::new(OUTPUT_BYTES);
-        object.field(OUTPUT_ID, &Scalar::String(format!("{}{}", self.id_prefix, self.next).into()));
+        object.id(OUTPUT_ID, self.id_prefix, *self.next);
         object.instant(OUTPUT_TIME, time_us);
         fields(&mut object);
         object.flag(INCOMPLETE, self.incomplete);

@@ -230,7 +230,7 @@ impl Sessions {
                 return false;
             }
             if let Some(Closing(mut sessions)) = self.closing.take() {
-                if let Some(session) = sessions.pop(|a, b| self.key(a) < self.key(b)) {
+                if let Some(session) = sessions.pop() {
                     self.closing = Some(Closing(sessions));
                     self.close_one(session, &mut |closed| write(closed, budget));
                 }
@@ -269,8 +269,8 @@ impl Sessions {
     fn closing(&mut self, plan: &SessionPlan, due_us: i64, first_us: i64) -> Closing {
         let waiting: Vec<u32> =
             self.due.range((due_us, first_us, 0)..=(due_us, first_us, u32::MAX)).map(|due| due.2).collect();
-        let ended = waiting.into_iter().filter(|session| !self.wait_again(plan, *session)).collect();
-        Closing(LeastFirst::new(ended, |a, b| self.key(a) < self.key(b)))
+        let ended: Vec<u32> = waiting.into_iter().filter(|session| !self.wait_again(plan, *session)).collect();
+        Closing(LeastFirst::new(&ended, |session| self.key(session)))
     }
 
     fn close_one(&mut self, session: u32, write: &mut dyn FnMut(&Closed<'_>)) {

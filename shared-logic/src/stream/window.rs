@@ -4,6 +4,7 @@
 //! pane of its key, however many windows hold it, and a window's value is its panes merged in the order of their starts. A key waits
 //! in one place of `due`, under the end of its first window that is not closed and holds an event.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -227,8 +228,7 @@ impl Windows {
                     return false;
                 }
                 budget.look();
-                let keys = &self.keys;
-                let Some(id) = closing.keys.pop(|a, b| keys.key(a) < keys.key(b)) else { break };
+                let Some(id) = closing.keys.pop() else { break };
                 self.waiting -= 1;
                 if self.keys.state(id).is_some_and(|key| key.due_us == closing.end_us) {
                     self.close_one(plan, id, closing.end_us, &mut |closed| write(closed, budget));
@@ -239,7 +239,7 @@ impl Windows {
 
     fn next_closing(&mut self, watermark_us: i64) -> Option<Closing> {
         let (end_us, keys) = self.due.first_entry().filter(|due| *due.key() <= watermark_us)?.remove_entry();
-        let keys = LeastFirst::new(keys, |a, b| self.keys.key(a) < self.keys.key(b));
+        let keys = LeastFirst::new(&keys, |id| self.keys.key(id));
         Some(Closing { end_us, keys })
     }
 
@@ -254,9 +254,9 @@ impl Windows {
         }
         let mut inside = panes.iter().rev().filter(|(start_us, _)| *start_us < end_us).map(|(_, pane)| *pane);
         if let Some(first) = inside.next() {
-            let mut values = self.panes.values(first).to_vec();
-            inside.for_each(|pane| plan.aggregates.merge(&mut values, self.panes.values(pane)));
             self.windows -= 1;
+            let mut values = Cow::Borrowed(self.panes.values(first));
+            inside.for_each(|pane| plan.aggregates.merge(values.to_mut(), self.panes.values(pane)));
             write(&Closed { key: self.keys.key(id), end_us, values: &values });
         }
         let kept = panes.iter().take_while(|(start_us, _)| *start_us >= next_start).count();

@@ -163,7 +163,11 @@ impl fmt::Display for Stop {
                 "the progress topic was lost, so nothing says what was published: see `braid streams set-published {source}`"
             ),
             Stop::LostData { id, at, end } => {
-                write!(f, "{id} was read up to {at}, and its log ends at {end}: the broker lost data")
+                write!(
+                    f,
+                    "{id} was read up to {at}, and its log ends at {end}: the broker lost data; it goes on when the data is back, or once \
+                     the archive has begun another incarnation; if the data will not come back, see `braid lost give-up`"
+                )
             }
             Stop::Noted { partitions, stopped } => {
                 let (since, tried) = (format_rfc3339(stopped.since_us), format_rfc3339(stopped.tried_us));

@@ -4,6 +4,8 @@ use test_kit::Dice;
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::decode::Decoder;
+use crate::rejection::Reason;
 
 /// A change, and the key that it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +153,7 @@ fn a_change_with_an_older_timestamp_gives_the_row_of_another_partition_back() {
     assert_eq!(settled(&[left(&[here, there]), vec![later]].concat())[&1].0, there.at);
 }
 
-fn decoder(key: &str, format: &str) -> TableDecoder {
+fn decoder(key: &str, format: &str) -> Decoder {
     let text = format!(
         "[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n\
          [tables.t]\nkey = \"{key}\"\nformat = \"{format}\"\n\
@@ -159,21 +161,15 @@ fn decoder(key: &str, format: &str) -> TableDecoder {
     );
     let text = text.replace(&format!("\n{key} = \"string?\""), &format!("\n{key} = \"string\""));
     let text = text.replace(&format!("\n{key} = \"int?\""), &format!("\n{key} = \"int\""));
-    TableDecoder::new(&Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).sources["t"])
+    Decoder::new(&Catalog::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).sources["t"])
 }
 
 /// What a record does: its key, and the row as text; or why it is no change.
-fn change(
-    decoder: &mut TableDecoder,
-    key: Option<&str>,
-    payload: Option<&str>,
-) -> Result<(String, Option<Row>), String> {
-    let log: Arc<str> = "log".into();
-    let (key, payload) = (key.map(str::as_bytes), payload.map(str::as_bytes));
-    let record = TableRecord { log: &log, partition: 3, offset: 7, timestamp_us: Some(5_000), key, payload };
-    let change = decoder.change(record).map_err(|rejected| rejected.reason.to_string())?;
-    assert_eq!(change.at, ChangeAt { log: Arc::clone(&log), partition: 3, offset: 7, timestamp_us: 5_000 });
-    Ok((change.key, change.row))
+fn change(decoder: &mut Decoder, key: Option<&str>, payload: Option<&str>) -> Result<(String, Option<Row>), String> {
+    let change = decoder.change(key.map(str::as_bytes), payload.map(str::as_bytes), Some(5_000));
+    let change = change.map_err(|rejected| rejected.reason.to_string())?;
+    assert!(change.row.as_ref().is_none_or(|event| event.time_us == 5_000), "the time of a change is its record's own");
+    Ok((change.key, change.row.as_ref().map(row_of)))
 }
 
 fn text(text: &str) -> Option<RowValue> {
@@ -269,10 +265,10 @@ fn what_changes_no_single_row_is_no_change() {
 
 #[test]
 fn a_change_without_a_time_is_none() {
-    let log: Arc<str> = "log".into();
     let of = |payload: Option<&'static [u8]>, timestamp_us| {
-        let record = TableRecord { log: &log, partition: 0, offset: 0, timestamp_us, key: Some(b"u-1"), payload };
-        decoder("id", "json").change(record).err().map(|rejected| (rejected.reason, rejected.field))
+        let mut json = decoder("id", "json");
+        let refused = json.change(Some(b"u-1"), payload, timestamp_us).err();
+        refused.map(|rejected| (rejected.reason, rejected.field))
     };
     for payload in [None, Some(&br#"{"id":"u-1"}"#[..])] {
         assert_eq!(of(payload, Some(0)), None);

@@ -21,15 +21,43 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
 
 /// Writes an instant as RFC 3339 in UTC, with milliseconds or microseconds only where there are some.
 pub fn format_rfc3339(instant_us: i64) -> String {
+    let mut text = Vec::with_capacity("1970-01-01T00:00:00.000000Z".len());
+    push_rfc3339(&mut text, instant_us);
+    String::from_utf8(text).expect("digits and letters")
+}
+
+/// Appends what [`format_rfc3339`] writes. Every output of a stream has some instants, so this is written by hand.
+pub(crate) fn push_rfc3339(out: &mut Vec<u8>, instant_us: i64) {
     let (year, month, day) = civil(instant_us.div_euclid(DAY_US));
     let in_day = instant_us.rem_euclid(DAY_US);
     let (hour, minute, second) = (in_day / HOUR_US, in_day / 60_000_000 % 60, in_day / SECOND_US % 60);
-    let fraction = match in_day % SECOND_US {
-        0 => String::new(),
-        us if us % 1_000 == 0 => format!(".{:03}", us / 1_000),
-        us => format!(".{us:06}"),
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+    if year < 0 {
+        out.push(b'-');
+    }
+    push_digits(out, year.unsigned_abs(), if year < 0 { 3 } else { 4 });
+    for (before, number) in [(b'-', month), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
+        out.push(before);
+        push_digits(out, number.unsigned_abs(), 2);
+    }
+    let fraction = (in_day % SECOND_US).unsigned_abs();
+    if fraction != 0 {
+        let are_ms = fraction % 1_000 == 0;
+        out.push(b'.');
+        push_digits(out, if are_ms { fraction / 1_000 } else { fraction }, if are_ms { 3 } else { 6 });
+    }
+    out.push(b'Z');
+}
+
+/// Appends a number with at least so many digits.
+fn push_digits(out: &mut Vec<u8>, mut number: u64, least: usize) {
+    let mut digits = [0; 20];
+    let mut begin = digits.len();
+    while number > 0 || digits.len() - begin < least {
+        begin -= 1;
+        digits[begin] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[begin..]);
 }
 
 /// Reads an instant of a query: RFC 3339, `now`, or a duration before now such as `-24h`.

@@ -56,6 +56,23 @@ fn instants_are_read_as_programs_write_them() {
 }
 
 #[test]
+fn instants_are_written_with_as_many_digits_as_they_need() {
+    for (us, want) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (-1, "1969-12-31T23:59:59.999999Z"),
+        (1_777_032_060 * SECOND_US + 50, "2026-04-24T12:01:00.000050Z"),
+        (1_777_032_060 * SECOND_US + 7_000, "2026-04-24T12:01:00.007Z"),
+        (MIN_INSTANT_US, "0001-01-01T00:00:00Z"),
+        // Where a window begins or ends, it may lie outside of the years that are read.
+        (MIN_INSTANT_US - 1, "0000-12-31T23:59:59.999999Z"),
+        (MIN_INSTANT_US - 400 * DAY_US, "-001-11-28T00:00:00Z"),
+        (MAX_INSTANT_US, "10000-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(format_rfc3339(us), want);
+    }
+}
+
+#[test]
 fn a_moment_says_whether_it_names_its_zone() {
     let moment = |text: &str| Moment::parse(text.as_bytes()).map(|moment| (moment.local_us, moment.ahead_us));
     assert_eq!(moment("1970-01-01 01:00:00"), Some((HOUR_US, None)));

@@ -43,7 +43,7 @@ impl CompiledMetrics {
     /// What the source's micro-batches are made of, if a script may write so many counters.
     pub fn shape(&self, max_counters: usize) -> Shape {
         let mark_every = (max_counters / MARKS / self.plan.sets().max(1)).max(1);
-        Shape { wanted: self.plan.columns().to_vec(), mark_every, lane: None, table: None }
+        Shape { wanted: self.plan.columns().to_vec(), mark_every, lane: None, is_of_table: false }
     }
 
     /// What partials of the plan add to the counters; nothing for a metric without partials.

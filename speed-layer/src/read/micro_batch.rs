@@ -17,11 +17,11 @@ use polars::prelude::{DataFrame, PolarsResult};
 use shared_logic::catalog::Source;
 use shared_logic::contracts::stream::{mark_of, upstream_of};
 use shared_logic::contracts::table_rows::HeldChange;
-use shared_logic::decode::{Columns, Event};
+use shared_logic::decode::{Change, Columns, Event};
 use shared_logic::dedup::Sighting;
 use shared_logic::log::{Position, Witness};
 use shared_logic::stream::{MarkRecord, Originals, Upstream};
-use shared_logic::table::TableDecoder;
+use shared_logic::table::row_of;
 
 /// How many events before the cursor are handed on together.
 const WARMING_PORTION: usize = 16_384;
@@ -101,8 +101,8 @@ pub struct Shape {
     pub mark_every: usize,
     /// What lanes need besides, if they read.
     pub lane: Option<LaneShape>,
-    /// How the changes of a table are read, if they are kept.
-    pub table: Option<TableDecoder>,
+    /// Whether they keep the changes of a table, and no events.
+    pub is_of_table: bool,
 }
 
 /// Collects records into micro-batches, one after the other.
@@ -185,19 +185,16 @@ impl MicroBatchBuilder {
         }
     }
 
-    /// Adds the change that a record of a table is: to the row that it decodes to, or a delete. Where others read, there is nothing
-    /// to add.
-    pub fn change(&mut self, record: &Record<'_>, row: Option<&Event<'_>>) {
-        let Some(table) = &self.shape.table else { return };
-        let Some((key, timestamp_ms)) = table.key(record.key).zip(record.timestamp_ms) else { return };
-        let row = row.map(|event| table.row(event));
-        let change = HeldChange { offset: record.offset, timestamp_us: timestamp_ms.saturating_mul(1_000), row };
-        self.changes.push((key, change.to_bytes()));
+    /// Adds the change that a record of a table is. It has a timestamp, or it would be none.
+    pub fn change(&mut self, record: &Record<'_>, change: Change<'_>) {
+        let timestamp_us = record.timestamp_ms.unwrap_or_default().saturating_mul(1_000);
+        let held = HeldChange { offset: record.offset, timestamp_us, row: change.row.as_ref().map(row_of) };
+        self.changes.push((change.key, held.to_bytes()));
     }
 
     /// Whether it collects the changes of a table, and no events.
     pub fn is_of_table(&self) -> bool {
-        self.shape.table.is_some()
+        self.shape.is_of_table
     }
 
     fn see(&mut self, event: &Event<'_>, offset: i64) {
@@ -289,7 +286,7 @@ mod tests {
         let event_id = if has_id { "event_time = \"at\"\nevent_id = \"k\"" } else { "event_time = \"at\"" };
         let catalog = Catalog::parse(&TINY.replace("event_time = \"at\"", event_id)).expect("a valid catalog");
         let source = catalog.sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, table: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, is_of_table: false };
         let builder = MicroBatchBuilder::new(&source, &shape, 40_000);
         (source, builder)
     }

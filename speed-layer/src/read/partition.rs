@@ -14,16 +14,24 @@ use platform::kafka::Record;
 use platform::settings::Speed;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::archive::headers_text;
-use shared_logic::decode::Decoder;
+use shared_logic::decode::{Change, Decoder, Event};
 use shared_logic::format::SchemaId;
 use shared_logic::log::{Check, Content, Outcome, Witness};
-use shared_logic::rejection::Reason;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::Start;
 use super::micro_batch::{Handed, MicroBatchBuilder, Shape};
+use super::patience::Patience;
+
+/// What a record is.
+enum Read<'a> {
+    /// An event.
+    Event(Event<'a>),
+    /// Where a table is read, a change of it.
+    Change(Change<'a>),
+}
 
 /// One partition that is being read.
 pub(super) struct Partition {
@@ -54,6 +62,8 @@ pub(super) struct Partition {
     held: VecDeque<Handed>,
     /// Since when nothing is fetched, as the loop is behind.
     paused: Option<Instant>,
+    /// How long the loop is still waited for while others starve.
+    patience: Patience,
     /// When the last micro-batch was sent, so that an idle partition sends an empty one now and then.
     sent: Instant,
     /// Up to where the log reached when Kafka was asked last; 0 before that.
@@ -80,6 +90,7 @@ impl Partition {
             to_loop: start.to_loop,
             held: VecDeque::new(),
             paused: None,
+            patience: Patience::full(),
             sent: Instant::now(),
             end: 0,
             failed: false,
@@ -99,9 +110,13 @@ impl Partition {
         }
         self.next = record.offset + 1;
         let time_us = record.timestamp_ms.map(|ms| ms.saturating_mul(1_000));
-        let event = decoder.decode_keyed(record.key, record.payload, time_us);
+        let read = if self.builder.is_of_table() {
+            decoder.change(record.key, record.payload, time_us).map(Read::Change)
+        } else {
+            decoder.decode_keyed(record.key, record.payload, time_us).map(Read::Event)
+        };
         if record.offset < self.cursor {
-            if let Ok(event) = event
+            if let Ok(Read::Event(event)) = read
                 && record.offset >= self.warm_from
                 && let Some(portion) = self.builder.warm(&event, record.offset)
             {
@@ -112,16 +127,15 @@ impl Partition {
         self.seal_before(record.offset, source);
         self.last = Some(record.offset);
         self.builder.record(record.offset, record.payload.map_or(0, <[u8]>::len));
-        match event {
-            Ok(event) if self.builder.is_of_table() => self.builder.change(record, Some(&event)),
-            Ok(event) => {
+        match read {
+            Ok(Read::Change(change)) => self.builder.change(record, change),
+            Ok(Read::Event(event)) => {
                 self.builder.event(&event, record.offset);
                 self.builder.lane_event(record);
             }
             Err(rejected) if rejected.reason.is_reject() => {
                 counter!("braid_speed_rejected_total", "reason" => rejected.reason.name()).increment(1);
             }
-            Err(rejected) if rejected.reason == Reason::Delete => self.builder.change(record, None),
             // A mark of a stream.
             Err(_) => self.builder.lane_mark(record),
         }
@@ -284,6 +298,22 @@ impl Partition {
         !self.held.is_empty() && self.paused.is_none() && !self.failed
     }
 
+    /// Whether its loop has nothing to take, although the log is known to hold more.
+    pub(super) fn is_starving(&self) -> bool {
+        let has_nothing = self.held.is_empty() && self.to_loop.capacity() == self.to_loop.max_capacity();
+        has_nothing && self.next < self.end && !self.is_paused() && !self.waits && !self.has_ended()
+    }
+
+    /// Notes that time has passed; if loops were waited for meanwhile, and others starved, `is_at_cost`.
+    pub(super) fn pass(&mut self, time: Duration, is_at_cost: bool) {
+        if is_at_cost && self.is_ahead() { self.patience.wait(time) } else { self.patience.rest(time) }
+    }
+
+    /// Whether its loop is not waited for while others starve.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.is_ahead() && self.patience.is_used_up()
+    }
+
     /// Notes that nothing is fetched from now on.
     pub(super) fn pause(&mut self) {
         self.paused.get_or_insert_with(Instant::now);
@@ -343,7 +373,7 @@ mod tests {
     /// A partition whose loop has room for two micro-batches, and its loop.
     fn partition() -> (Source, Partition, mpsc::Receiver<Handed>) {
         let source = Catalog::parse(TINY).expect("a valid catalog").sources["s"].clone();
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, table: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: 1_000, lane: None, is_of_table: false };
         let (to_loop, handed) = mpsc::channel(2);
         let (truncated, _) = oneshot::channel();
         let (witness, ahead, check, seal_at) = (None, None, None, None);
@@ -391,6 +421,46 @@ mod tests {
         assert!(!partition.is_behind(), "the queue is full");
         next(&mut handed).expect("a micro-batch");
         assert!(partition.is_behind());
+    }
+
+    #[test]
+    fn a_partition_starves_if_its_loop_has_nothing_to_take_and_its_log_holds_more() {
+        let (source, mut partition, mut handed) = partition();
+        assert!(!partition.is_starving(), "nothing is known of its log");
+        partition.note_end(20);
+        assert!(partition.is_starving());
+        send(&source, &mut partition, 10);
+        assert!(!partition.is_starving(), "there is something to take");
+        next(&mut handed).expect("a micro-batch");
+        assert!(partition.is_starving());
+        partition.pause();
+        assert!(!partition.is_starving(), "it is its own loop that it waits for");
+        partition.resume(Duration::from_secs(60));
+        send(&source, &mut partition, 20);
+        next(&mut handed).expect("a micro-batch");
+        assert!(!partition.is_starving(), "all of its log was read");
+    }
+
+    #[test]
+    fn a_loop_that_others_have_waited_for_long_enough_is_too_slow_until_it_takes_something() {
+        let (source, mut partition, mut handed) = partition();
+        let long = Duration::from_secs(1_000);
+        partition.pass(long, true);
+        assert!(!partition.is_too_slow(), "nobody waits for it");
+        (1..=3).for_each(|at| send(&source, &mut partition, at * 10));
+        partition.pass(long, false);
+        assert!(!partition.is_too_slow(), "nobody starves meanwhile");
+        partition.pass(long, true);
+        assert!(partition.is_too_slow());
+        next(&mut handed).expect("a micro-batch");
+        partition.hand_over();
+        assert!(!partition.is_too_slow());
+        send(&source, &mut partition, 40);
+        assert!(partition.is_too_slow(), "its patience has not come back yet");
+        partition.pause();
+        partition.pass(long, true);
+        partition.resume(long);
+        assert!(partition.is_ahead() && !partition.is_too_slow(), "while it is paused, it holds up no other");
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub enum NotOpen {
     },
     /// What was published lies beyond the log's end.
     #[error(
-        "{id} was read up to {position}, and its log ends at {end}: the broker lost data; nothing is written until it is back"
+        "{id} was read up to {position}, and its log ends at {end}: the broker lost data; nothing is written until it is back; \
+         if it will not come back, see `braid lost give-up`"
     )]
     BeyondTheEnd {
         /// The partition.

@@ -94,7 +94,7 @@ impl Interrupted {
     pub fn cause(&self) -> Cause {
         match self {
             Interrupted::NotPublished(NotPublished::Transaction(
-                TransactionError::Refused { .. } | TransactionError::Denied { .. },
+                TransactionError::Refused { .. } | TransactionError::Denied { .. } | TransactionError::NotEnded { .. },
             )) => Cause::Named,
             Interrupted::NotPublished(
                 NotPublished::Transaction(TransactionError::Failed { .. }) | NotPublished::Kafka(_),
@@ -240,6 +240,10 @@ impl Operating {
             }
             if let Some(topic) = self.publisher.grown() {
                 return Err(Interrupted::Grown { id: self.id.clone(), topic });
+            }
+            // While it decides, the lane waits for nothing, so this is looked at.
+            if self.publisher.has_finished() {
+                self.publisher.finished().await?;
             }
             self.publisher.begin_if_due(self.is_idle());
             let has_room = self.publisher.has_room();

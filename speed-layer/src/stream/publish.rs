@@ -4,9 +4,11 @@
 //! begin, and the more each holds. After any error the lane starts again: what became of the last transaction, the progress topic
 //! says.
 //!
+//! - `waiting`: when a transaction begins;
 //! - `counted`: what is told of a transaction that took effect.
 
 mod counted;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +17,6 @@ use std::time::{Duration, Instant};
 use metrics::{Gauge, counter, gauge, histogram};
 use platform::failpoints;
 use platform::kafka::{KafkaError, TransactionError, TransactionalProducer, Written};
-use platform::settings::Streams;
 use platform::task::joined;
 use shared_logic::contracts::stream::{
     Definitions, ProgressKey, Published, late_headers, mark_headers, no_row_headers, output_headers,
@@ -25,6 +26,7 @@ use shared_logic::stream::{Decided, DecidedKind, Mark, Tally};
 use tokio::task::JoinHandle;
 
 use self::counted::{Counted, counted};
+use self::waiting::Waiting;
 use super::open_at::Changes;
 use super::parcel::{Most, Parcel, Parcels};
 use super::progress::{self, Progress};
@@ -80,17 +82,6 @@ struct Marked {
     at: Instant,
     front_us: Option<i64>,
     idle: bool,
-}
-
-/// What there is for the next transaction.
-#[derive(Debug, Clone, Copy, Default)]
-struct Waiting {
-    /// Outputs of as many offsets as it may hold.
-    outputs: bool,
-    /// The lane has moved.
-    progress: bool,
-    /// Marks that say something else than the last ones.
-    marks: bool,
 }
 
 /// A transaction that took effect.
@@ -231,7 +222,7 @@ impl Publisher {
         }
         self.at_once = false;
         let parcel = self.parcels.take(self.most());
-        let parcel = parcel.unwrap_or_else(|| Parcel {
+        let mut parcel = parcel.unwrap_or_else(|| Parcel {
             outputs: Vec::new(),
             positions: self.last.positions.clone(),
             fronts: self.last.fronts.clone(),
@@ -244,10 +235,11 @@ impl Publisher {
             front_us: parcel.fronts.front_us(),
             idle: is_idle && self.parcels.is_empty(),
         });
-        let (records, progress) = self.transaction(&parcel, marked.as_ref());
         let counted = counted(&parcel, &self.last.tallies);
         let moves = parcel.positions != self.last.positions;
-        self.last = Parcel { outputs: Vec::new(), ..parcel };
+        let outputs = std::mem::take(&mut parcel.outputs);
+        let (records, progress) = self.transaction(outputs, &parcel, marked.as_ref());
+        self.last = parcel;
         self.began = Instant::now();
         let (shared, id, known) = (Arc::clone(&self.shared), self.id.clone(), self.progress.clone());
         let producer = self.producer.take();
@@ -275,12 +267,19 @@ impl Publisher {
         }
         let moved = !self.parcels.is_empty() || self.last.fronts.front_us() != self.marked.front_us;
         let idles = is_idle && !self.marked.idle;
+        let most = self.most();
         let waiting = Waiting {
-            outputs: self.parcels.outputs() > 0 && self.parcels.ready(self.most()) > 0,
+            outputs: self.parcels.outputs() > 0 && self.parcels.ready(most) > 0,
+            is_full: self.parcels.outputs() >= most.outputs || self.parcels.bytes() >= most.bytes,
             progress: !self.parcels.is_empty(),
             marks: self.rekeys() && (moved || idles),
         };
         waiting.due_in(&self.shared.settings, self.interval, self.began.elapsed(), self.marked.at.elapsed())
+    }
+
+    /// Whether the transaction that was under way has ended, so that [`Publisher::finished`] does not wait.
+    pub fn has_finished(&self) -> bool {
+        self.under_way.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Waits until the transaction that is under way has taken effect.
@@ -342,13 +341,12 @@ impl Publisher {
         }
     }
 
-    /// The records of a transaction, and what is published once it has taken effect.
-    fn transaction(&self, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, Progress) {
+    /// The records of a transaction of these outputs, and what is published once it has taken effect. `parcel` is where it ends.
+    fn transaction(&self, outputs: Vec<Decided>, parcel: &Parcel, marked: Option<&Marked>) -> (Vec<Written>, Progress) {
         let streams = self.shared.plan.streams();
         let topics: Vec<(Arc<str>, Arc<str>)> =
             streams.iter().map(|stream| (stream.topic.as_str().into(), stream.late_topic.as_str().into())).collect();
-        let mut records: Vec<Written> =
-            parcel.outputs.iter().map(|decided| self.written(decided, &topics[decided.stream])).collect();
+        let mut records: Vec<Written> = outputs.into_iter().map(|decided| self.written(decided, &topics)).collect();
         for (stream, partitions) in streams.iter().zip(&self.output_partitions).filter(|(stream, _)| stream.rekeys) {
             let Some(marked) = marked else { break };
             let mark = Mark {
@@ -399,10 +397,12 @@ impl Publisher {
         (records, progress)
     }
 
-    fn written(&self, decided: &Decided, (topic, late_topic): &(Arc<str>, Arc<str>)) -> Written {
-        let stream = &self.shared.plan.streams()[decided.stream];
-        let (id, position, definition) = (&self.id, decided.position, &stream.definition);
-        let (topic, partition, headers) = match &decided.kind {
+    /// The record of an output. `topics` are those of the streams: for outputs, and for the side output.
+    fn written(&self, decided: Decided, topics: &[(Arc<str>, Arc<str>)]) -> Written {
+        let Decided { stream, position, kind, key, payload, .. } = decided;
+        let ((topic, late_topic), stream) = (&topics[stream], &self.shared.plan.streams()[stream]);
+        let (id, definition) = (&self.id, &stream.definition);
+        let (topic, partition, headers) = match &kind {
             DecidedKind::Output => {
                 let headers = output_headers(&stream.name, id, position, definition, stream.rekeys);
                 (topic, (!stream.rekeys).then_some(id.partition), headers)
@@ -416,31 +416,7 @@ impl Publisher {
                 (late_topic, Some(id.partition), headers)
             }
         };
-        Written {
-            topic: Arc::clone(topic),
-            partition,
-            key: decided.key.clone(),
-            payload: Some(decided.payload.clone()),
-            headers,
-        }
-    }
-}
-
-impl Waiting {
-    /// In how long a transaction is due, where the last one began `since` ago and the last marks were written `since_marks` ago; `None` if there
-    /// is nothing for one.
-    fn due_in(
-        self,
-        settings: &Streams,
-        interval: Duration,
-        since: Duration,
-        since_marks: Duration,
-    ) -> Option<Duration> {
-        let (next, mark_every) = (interval.saturating_sub(since), settings.mark_every.get());
-        let outputs = self.outputs.then_some(next);
-        let progress = self.progress.then(|| settings.progress_every.get().saturating_sub(since));
-        let marks = self.marks.then(|| next.max(mark_every.saturating_sub(since_marks)));
-        [outputs, progress, marks].into_iter().flatten().min()
+        Written { topic: Arc::clone(topic), partition, key, payload: Some(payload), headers }
     }
 }
 
@@ -453,7 +429,7 @@ fn grown<'a>(mut known: impl Iterator<Item = (&'a String, i32)>, seen: &BTreeMap
 /// T4: takes the lane over. If anything else is published than what the lane was opened with, it has to be opened again.
 async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Result<TransactionalProducer, NotPublished> {
     failpoints::pass("streams::before_init");
-    let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id)).await?;
+    let producer = TransactionalProducer::init(&shared.kafka, &shared.transactional_id(id), shared.written()).await?;
     if progress::read(shared, id.partition).await?.published == *known {
         return Ok(producer);
     }
@@ -464,29 +440,6 @@ async fn take_over(shared: &Shared, id: &PartitionId, known: &Progress) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const INTERVAL: Duration = Duration::from_millis(100);
-    const LONG_AGO: Duration = Duration::from_secs(3_600);
-
-    #[test]
-    fn a_transaction_is_due_when_there_is_something_for_it() {
-        let settings = Streams::default();
-        let due = |waiting: Waiting, since, since_marks| waiting.due_in(&settings, INTERVAL, since, since_marks);
-        assert_eq!(due(Waiting::default(), LONG_AGO, LONG_AGO), None, "however long ago the last one was");
-        let (outputs, progress) = (
-            Waiting { outputs: true, progress: true, ..Waiting::default() },
-            Waiting { progress: true, ..Waiting::default() },
-        );
-        assert_eq!(due(outputs, INTERVAL / 4, LONG_AGO), Some(INTERVAL * 3 / 4));
-        assert_eq!(due(progress, INTERVAL, LONG_AGO), Some(settings.progress_every.get() - INTERVAL));
-        assert_eq!(
-            (due(outputs, INTERVAL, LONG_AGO), due(progress, LONG_AGO, LONG_AGO)),
-            (Some(Duration::ZERO), Some(Duration::ZERO))
-        );
-        let (marks, every) = (Waiting { marks: true, ..Waiting::default() }, settings.mark_every.get());
-        assert_eq!(due(marks, LONG_AGO, every / 2), Some(every / 2));
-        assert_eq!(due(marks, INTERVAL / 2, LONG_AGO), Some(INTERVAL / 2), "not before a transaction may begin");
-    }
 
     #[test]
     fn a_lane_has_to_know_of_partitions_that_a_topic_has_gained() {

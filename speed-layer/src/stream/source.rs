@@ -78,6 +78,13 @@ impl Shared {
         progress_topic(&self.deployment, &self.source.name)
     }
 
+    /// The topics that its lanes write to; those for late events whether or not a stream has any.
+    pub fn written(&self) -> Vec<String> {
+        let streams = self.plan.streams().iter();
+        let topics = streams.flat_map(|stream| [stream.topic.clone(), stream.late_topic.clone()]);
+        topics.chain([self.progress_topic()]).collect()
+    }
+
     /// The transactional id of a partition's lane.
     pub fn transactional_id(&self, id: &PartitionId) -> String {
         transactional_id(&self.deployment, &self.source.name, id)

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::error::NotOpen;
-use super::refill::refill;
+use super::refill::{refill, take_away_erased};
 use super::source::Shared;
 use crate::log::opening::LogNotOpen;
 
@@ -71,8 +71,9 @@ async fn fill(shared: &Shared, redis: &mut Connection, assigned: &BTreeSet<i32>)
         let table = shared.materialised(&facts).await?;
         let stands_for = table.and_then(|table| table.note()?.next.get(&id));
         if stands_for == Some(next) {
-            refill(shared, redis, &facts, &id, slot.rows().map(|held| held.instance), None).await?;
+            refill(shared, redis, &facts, &id, slot.rows(), None).await?;
         } else {
+            take_away_erased(shared, redis, &facts, &id, slot.rows()).await?;
             debug!(%id, next, ?stands_for, "the table is not materialised up to the end of a partition");
         }
     }

@@ -60,6 +60,8 @@ struct Known {
     log: String,
     logs: LogOrder,
     partitions: Vec<Watched>,
+    /// How many commits had taken erased changes out of the archive.
+    erasures: usize,
     asked: Instant,
 }
 
@@ -89,7 +91,7 @@ pub struct NotYet {
 #[derive(Debug, thiserror::Error)]
 pub enum WhyNotYet {
     /// Its topic is not there.
-    #[error("topic {topic} does not exist")]
+    #[error("topic {topic} does not exist: `batch-layer init` creates the topics that the catalog declares")]
     NoTopic {
         /// The topic's name.
         topic: String,
@@ -114,8 +116,20 @@ pub enum WhyNotYet {
         at_least: i64,
     },
     /// A worker with another catalog keeps them.
-    #[error("the rows of {id} are kept by another definition of the table")]
+    #[error(
+        "the rows of {id} are kept by another definition of the table: start every speed-layer of this version with this catalog, or \
+         give the deployment another version"
+    )]
     OtherDefinition {
+        /// The partition.
+        id: PartitionId,
+    },
+    /// Rows may hold what was erased since they were filled.
+    #[error(
+        "changes of the table were erased since the rows of {id} were filled: it has to be materialised without them, which \
+         `batch-layer schedule` does within seconds, or `batch-layer table materialise`"
+    )]
+    Erased {
         /// The partition.
         id: PartitionId,
     },
@@ -214,11 +228,15 @@ impl Lookups {
         let keys: Vec<&str> = keys[..step].iter().map(String::as_str).collect();
         let partitions: Vec<RowsKey> = known.partitions.iter().map(|watched| watched.key.clone()).collect();
         let read = into.rows.read(&mut into.redis.clone(), &partitions, &keys).await?;
+        let erasures = known.erasures;
         let mut of_partitions = Vec::with_capacity(read.len());
         for (watched, (slot, rows)) in known.partitions.iter_mut().zip(read) {
             let held = slot.rows().ok_or_else(|| WhyNotYet::Missing { id: watched.id.clone() })?;
             if held.basis.definition != table.definition {
                 return Err(WhyNotYet::OtherDefinition { id: watched.id.clone() });
+            }
+            if !held.basis.is_without_erased(erasures) {
+                return Err(WhyNotYet::Erased { id: watched.id.clone() });
             }
             watched.see(held.cursor, held.instance)?;
             of_partitions.push((held.cursor, rows));
@@ -277,7 +295,7 @@ impl LookedIntoTable {
         });
         let partitions = partitions.collect();
         let logs = LogOrder::new(facts.logs.iter().map(|log| log.log.as_str()));
-        Ok(Known { log: described.log, logs, partitions, asked })
+        Ok(Known { log: described.log, logs, partitions, erasures: facts.erased_parts(), asked })
     }
 }
 
@@ -328,8 +346,13 @@ mod tests {
 
     #[test]
     fn what_was_reached_is_known_when_the_topic_is_described_again() {
-        let known =
-            |partitions| Known { log: "log".to_owned(), logs: LogOrder::default(), partitions, asked: Instant::now() };
+        let known = |partitions| Known {
+            log: "log".to_owned(),
+            logs: LogOrder::default(),
+            partitions,
+            erasures: 0,
+            asked: Instant::now(),
+        };
         let mut reached = watched(100);
         reached.see(120, Instance::new(1)).expect("reached");
         let mut now = known(vec![watched(900)]);

@@ -46,14 +46,13 @@ pub async fn open_rows(shared: &Shared, redis: &mut Connection, partition: i32) 
         // What is kept as it is to be, and the log goes on there.
         Some(held) if goes_on(held, &basis, complete_from) => held.clone(),
         _ => {
-            let known = slot.rows().map(|held| held.instance);
             if let Slot::Rows(held) = &slot {
                 let cursor = held.cursor;
                 warn!(%id, cursor, start, complete_from, "the rows are of another definition, of before an erasure, or behind what the log is sure to hold; filling them again");
             }
             let begin = facts.partition(&id).map(|known| known.begin);
             let begin = begin.ok_or_else(|| LogNotOpen::NotArchived { id: id.clone() })?;
-            refill(shared, redis, &facts, &id, known, Some(LogBounds { begin, start })).await?
+            refill(shared, redis, &facts, &id, slot.rows(), Some(LogBounds { begin, start })).await?
         }
     };
     let ahead = archived_ahead(&facts, &id, held.cursor, held.witness);

@@ -19,7 +19,7 @@ use shared_logic::contracts::table_rows::{Held, HeldChange, RowsKey, Slot};
 use shared_logic::log::PartitionId;
 use shared_logic::table::{Row, RowValue};
 use storage::MaterialisedTable;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::error::NotOpen;
 use super::source::Shared;
@@ -46,7 +46,8 @@ enum FilledFrom {
     Log(i64),
 }
 
-/// Fills rows anew. `known` are those that go for that. `log` is what the log holds; `None` of a partition that goes on no more.
+/// Fills rows anew. `known` are those that go for that; where they cannot be filled yet, they stay, unless something was erased since they
+/// were filled. `log` is what the log holds; `None` of a partition that goes on no more.
 ///
 /// # Errors
 /// [`NotOpen`]: wait and try again. What was filled in by then is read by nobody.
@@ -55,16 +56,19 @@ pub(super) async fn refill(
     redis: &mut Connection,
     facts: &Facts,
     id: &PartitionId,
-    known: Option<Instance>,
+    known: Option<&Held>,
     log: Option<LogBounds>,
 ) -> Result<Held, NotOpen> {
     let table = shared.materialised(facts).await?;
     let stands_for = table.as_ref().and_then(|table| table.note()?.next.get(id));
     // What is erased lies in the log as long as that holds it. Kafka is asked only where it matters.
     let has_all = stands_for.is_none() && facts.erased_parts() == 0 && !shared.is_compacted().await?;
-    let from = filled_from(stands_for, log, has_all).ok_or_else(|| NotOpen::NotMaterialised { id: id.clone() })?;
+    let Some(from) = filled_from(stands_for, log, has_all) else {
+        take_away_erased(shared, redis, facts, id, known).await?;
+        return Err(NotOpen::NotMaterialised { id: id.clone() });
+    };
     let (key, instance) = (shared.key(id), new_instance());
-    done(id, shared.rows.begin(redis, &key, known, instance).await?)?;
+    done(id, shared.rows.begin(redis, &key, known.map(|held| held.instance), instance).await?)?;
     platform::failpoints::pass("tables::while_filling");
     let cursor = match (from, table) {
         (FilledFrom::Table(at), Some(table)) => {
@@ -83,6 +87,25 @@ pub(super) async fn refill(
     };
     info!(%id, table = shared.source.name, cursor, ?from, "filled the rows of a table");
     slot.rows().cloned().ok_or_else(|| NotOpen::Raced { id: id.clone() })
+}
+
+/// Takes rows away that may hold what was erased since they were filled. What they were filled from then is not there yet, and until it
+/// is, nobody reads them.
+///
+/// # Errors
+/// If Redis cannot be used, or another process has changed the rows.
+pub(super) async fn take_away_erased(
+    shared: &Shared,
+    redis: &mut Connection,
+    facts: &Facts,
+    id: &PartitionId,
+    known: Option<&Held>,
+) -> Result<(), NotOpen> {
+    let Some(held) = known.filter(|held| !held.basis.is_without_erased(facts.erased_parts())) else { return Ok(()) };
+    done(id, shared.rows.begin(redis, &shared.key(id), Some(held.instance), new_instance()).await?)?;
+    let table = &shared.source.name;
+    warn!(%id, table, "took the rows of a table away, as changes of it were erased; filling them again once it is materialised without them");
+    Ok(())
 }
 
 /// Where rows are filled from, if anything at hand holds all changes. `has_all`: whether the log does, from its begin on.

@@ -23,22 +23,17 @@ pub(super) struct Entry {
 }
 
 impl Entries {
-    /// None yet, with room for so many.
-    pub(super) fn with_capacity(rows: usize) -> Entries {
-        Entries { partitions: Vec::new(), rows: Vec::with_capacity(rows) }
-    }
-
     /// Adds an event.
     pub fn push(&mut self, identity: Identity, log: &str, partition: i32, offset: i64) {
         let partition = self.number(log, partition);
         self.rows.push(Entry { identity, partition, offset });
     }
 
-    /// Those of events whose places name logs by their numbers in that list. They are sorted the faster, the more they are in the order
-    /// of identities and then of places.
-    pub fn of_copies(events: impl Iterator<Item = (Identity, Place)>, logs: &[String]) -> Entries {
+    /// Those of about so many events whose places name logs by their numbers in that list. They are sorted the faster, the more they are
+    /// in the order of identities and then of places.
+    pub fn of_copies(events: impl Iterator<Item = (Identity, Place)>, count: usize, logs: &[String]) -> Entries {
         let (mut places, mut last) = (BTreeMap::new(), None);
-        let mut rows: Vec<Entry> = Vec::new();
+        let mut rows: Vec<Entry> = Vec::with_capacity(count);
         for (identity, Place { log, partition, offset }) in events {
             let known = last.filter(|(place, _)| *place == (log, partition));
             let next = places.len() as u32;

@@ -14,6 +14,8 @@
 //! For a million entries in up to 256 partitions, with offsets that span 16 million, an entry takes 18.25 bytes: a quarter for
 //! the starts, 2 for the filter, 12 for the rest of the identity, 1 for the partition, 3 for the offset.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use shared_logic::identity::Identity;
 use shared_logic::log::PartitionId;
@@ -45,11 +47,18 @@ impl Prefix {
     }
 
     /// Those of the identities, which are in order, that begin so: where they begin and end.
-    pub(super) fn among(self, identities: &[Identity]) -> std::ops::Range<usize> {
+    pub(super) fn among(self, identities: &[Identity]) -> Range<usize> {
         let value = |identity: &Identity| Prefix::of(*identity, self.bits).value;
         let from = identities.partition_point(|identity| value(identity) < self.value);
         let to = identities.partition_point(|identity| value(identity) <= self.value);
         from..to
+    }
+
+    /// Those of so many bits that begin with this one; itself, if it has no fewer.
+    pub(super) fn divided(self, bits: u32) -> impl Iterator<Item = Prefix> {
+        let further = bits.saturating_sub(self.bits);
+        let part = move |part: u32| Prefix { bits: self.bits + further, value: (self.value << further) | part };
+        (0..1_u32 << further).map(part)
     }
 }
 
@@ -124,26 +133,44 @@ impl Layout {
         field(identity, self.header.prefix.bits + self.header.block_bits, FILTER) as u16
     }
 
-    /// Where a block's start stands, and the start of the next one.
-    pub(super) fn starts_of(&self, block: u64) -> std::ops::Range<u64> {
-        let at = self.starts_at as u64 + 4 * block;
-        at..at + 8
+    /// The blocks in which identities with that prefix lie, which is the run's own or a longer one.
+    pub(super) fn blocks_of(&self, prefix: Prefix) -> Range<u64> {
+        let (bits, block_bits) = (prefix.bits.saturating_sub(self.header.prefix.bits), self.header.block_bits);
+        let further = u64::from(prefix.value) & ((1_u64 << bits) - 1);
+        match block_bits.checked_sub(bits) {
+            Some(shift) => further << shift..(further + 1) << shift,
+            None => {
+                let block = further >> (bits - block_bits);
+                block..block + 1
+            }
+        }
+    }
+
+    /// Where the starts of blocks stand, and that of the block behind them.
+    pub(super) fn starts_of(&self, blocks: &Range<u64>) -> Range<u64> {
+        let at = self.starts_at as u64;
+        at + 4 * blocks.start..at + 4 * (blocks.end + 1)
+    }
+
+    /// Whether a run has those entries.
+    pub(super) fn has(&self, entries: &Range<u64>) -> bool {
+        entries.start <= entries.end && entries.end <= self.rows() as u64
     }
 
     /// Where the filters of those entries stand.
-    pub(super) fn filters_of(&self, entries: &std::ops::Range<u64>) -> std::ops::Range<u64> {
+    pub(super) fn filters_of(&self, entries: &Range<u64>) -> Range<u64> {
         let at = self.filters_at as u64;
         at + 2 * entries.start..at + 2 * entries.end
     }
 
-    /// Where the rest of an entry stands.
-    pub(super) fn rest_of(&self, entry: u64) -> std::ops::Range<u64> {
+    /// Where the rests of those entries stand.
+    pub(super) fn rests_of(&self, entries: &Range<u64>) -> Range<u64> {
         let (at, width) = (self.rests_at as u64, self.width() as u64);
-        at + width * entry..at + width * (entry + 1)
+        at + width * entries.start..at + width * entries.end
     }
 
     /// The place of an entry, if it is that of the identity, of which block and filter fit. `rest` is what stands at
-    /// [`rest_of`](Layout::rest_of).
+    /// [`rests_of`](Layout::rests_of).
     pub(super) fn place(&self, rest: &[u8], identity: Identity) -> Option<(PartitionId, i64)> {
         let (tail, place) = rest.split_at_checked(self.tail_bytes())?;
         if tail != &self.tail(identity)[..tail.len()] {
@@ -222,39 +249,39 @@ pub(super) fn encode(entries: &Entries, prefix: Prefix) -> Vec<u8> {
     bytes
 }
 
-/// The entries of a run; `None`: the bytes are none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Entries> {
-    let Head::Whole(layout) = Layout::read(bytes)? else { return None };
-    if bytes.len() != layout.size() {
-        return None;
-    }
-    let slice = |range: std::ops::Range<u64>| bytes.get(range.start as usize..range.end as usize);
-    let id = |(log, partition, _): &(String, i32, i64)| PartitionId::new(log.clone(), *partition);
-    let partitions = layout.header.partitions.iter().map(id).collect();
-    let mut rows = Vec::with_capacity(layout.rows());
-    for block in 0..layout.blocks() {
-        for entry in entries_of(slice(layout.starts_of(block))?)? {
-            let filter = u16::from_le_bytes(*slice(layout.filters_of(&(entry..entry + 1)))?.first_chunk()?);
-            let (tail, place) = slice(layout.rest_of(entry))?.split_at_checked(layout.tail_bytes())?;
-            let (partition, offset) = place.split_at_checked(layout.partition_bytes())?;
-            let (_, _, base) = layout.header.partitions.get(number(partition) as usize)?;
-            rows.push(Entry {
-                identity: layout.identity(block, filter, tail),
-                partition: number(partition) as u32,
-                offset: base.saturating_add_unsigned(number(offset)),
-            });
-        }
-    }
-    Some(Entries { partitions, rows })
-}
-
-/// The entries of a block, given what stands at [`Layout::starts_of`].
-pub(super) fn entries_of(starts: &[u8]) -> Option<std::ops::Range<u64>> {
-    let (start, end) = starts.split_at_checked(4)?;
-    Some(number(start)..number(end))
+/// The numbers of the entries of blocks, given what stands at [`Layout::starts_of`].
+pub(super) fn entries_of(starts: &[u8]) -> Option<Range<u64>> {
+    let (start, end) = (starts.first_chunk()?, starts.last_chunk()?);
+    Some(u32::from_le_bytes(*start).into()..u32::from_le_bytes(*end).into())
 }
 
 impl Layout {
+    /// The entries of blocks, given what stands where their [starts](Layout::starts_of), [filters](Layout::filters_of) and
+    /// [rests](Layout::rests_of) do; `None`: they are those of no run.
+    pub(super) fn decode(&self, blocks: Range<u64>, starts: &[u8], filters: &[u8], rests: &[u8]) -> Option<Entries> {
+        let id = |(log, partition, _): &(String, i32, i64)| PartitionId::new(log.clone(), *partition);
+        let partitions = self.header.partitions.iter().map(id).collect();
+        let mut entries = filters.chunks_exact(2).zip(rests.chunks_exact(self.width()));
+        let mut rows = Vec::with_capacity(entries.len());
+        let mut next = entries_of(starts)?.start;
+        for (block, ends) in blocks.zip(starts.windows(8).step_by(4)) {
+            let of_block = entries_of(ends).filter(|of_block| of_block.start == next && self.has(of_block))?;
+            next = of_block.end;
+            for _ in of_block {
+                let (filter, rest) = entries.next()?;
+                let (tail, place) = rest.split_at_checked(self.tail_bytes())?;
+                let (partition, offset) = place.split_at_checked(self.partition_bytes())?;
+                let (_, _, base) = self.header.partitions.get(number(partition) as usize)?;
+                rows.push(Entry {
+                    identity: self.identity(block, u16::from_le_bytes(*filter.first_chunk()?), tail),
+                    partition: number(partition) as u32,
+                    offset: base.saturating_add_unsigned(number(offset)),
+                });
+            }
+        }
+        (entries.len() == 0).then_some(Entries { partitions, rows })
+    }
+
     /// Puts an identity together.
     fn identity(&self, block: u64, filter: u16, tail: &[u8]) -> Identity {
         let Prefix { bits, value } = self.header.prefix;

@@ -1,24 +1,27 @@
 //! Small runs of a day → larger ones, so that a look-up reads few of them.
 //!
-//! Runs are merged in memory, so a merged run has a bound. Where it would have more entries than that, it is divided by the next
-//! bits of the identities, and each part is from then on merged with runs of the same prefix only. A look-up reads those runs
-//! whose prefix the identity has: at most a few of each length.
+//! A merged run is made in memory, so it has a bound. Where it would have more entries than that, it is divided by the next bits of
+//! the identities, and each part is from then on merged with runs of the same prefix only. A look-up reads those runs whose prefix the
+//! identity has: at most a few of each length. Of the runs that are merged, only what belongs to one part is in memory at a time.
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use platform::store::StoreError;
 use shared_logic::catalog::RulesHash;
 
-use super::entries::Entry;
 use super::layout::Prefix;
+use super::run::{Opened, RunBytes};
 use super::tiers::to_merge;
 use super::{Entries, Run};
 use crate::Archive;
 
 /// A run that is too large is divided by so many bits, or by a multiple of them.
 const BITS: u32 = 4;
-/// At once, runs of at most so many times the entries of one are merged, which bounds the memory that it takes.
+/// At once, runs of at most so many times the entries of one are merged, so they are divided by [`BITS`] at most.
 const AT_ONCE: u64 = 4;
+/// How many runs are read at a time.
+const READS: usize = 8;
 /// With prefixes of this length runs are not divided further; they belong to days of more than 10^12 events.
 const BITS_MAX: u32 = 24;
 
@@ -28,7 +31,7 @@ impl Archive {
     /// # Errors
     /// If the run cannot be written.
     pub async fn write_run(&self, rules: &RulesHash, day: &str, entries: Entries) -> Result<Run, StoreError> {
-        self.put_run(rules, day, Prefix::default(), sorted(entries).await).await
+        self.put_run(rules, day, RunBytes::of(entries).await).await
     }
 
     /// Merges small runs of a day, and returns the runs that take the place of all of them. A merged run has at most `rows_max`
@@ -47,46 +50,41 @@ impl Archive {
         for run in runs {
             groups.entry(run.prefix).or_default().push(run);
         }
-        while let Some((prefix, merged)) = taken(&mut groups, rows_max) {
-            let mut entries = Entries::with_capacity(merged.iter().map(|run| run.rows as usize).sum());
-            for run in &merged {
-                entries.append(self.read_run(run).await?);
-            }
-            for run in self.write_divided(rules, day, prefix, entries, rows_max).await? {
+        while let Some((prefix, runs)) = taken(&mut groups, rows_max) {
+            for run in self.merged_run(rules, day, prefix, &runs, rows_max).await? {
                 groups.entry(run.prefix).or_default().push(run);
             }
         }
         Ok(groups.into_values().flatten().collect())
     }
 
-    /// Writes entries whose identities have that prefix, in parts if they are too many for one run.
-    async fn write_divided(
+    /// Merges runs of that prefix into one, or into several with longer prefixes if that would have too many entries.
+    async fn merged_run(
         &self,
         rules: &RulesHash,
         day: &str,
         prefix: Prefix,
-        entries: Entries,
+        runs: &[Run],
         rows_max: usize,
     ) -> Result<Vec<Run>, StoreError> {
-        let Entries { partitions, rows } = sorted(entries).await;
-        let bits = longer(prefix.bits, rows.len(), rows_max);
-        let prefix_of = |entry: &Entry| Prefix::of(entry.identity, bits);
-        let mut runs = Vec::new();
-        for part in rows.chunk_by(|a, b| prefix_of(a) == prefix_of(b)) {
-            let prefix = part.first().map(prefix_of).unwrap_or_default();
-            let entries = Entries { partitions: partitions.clone(), rows: part.to_vec() };
-            runs.push(self.put_run(rules, day, prefix, entries).await?);
+        let mut opened: Vec<Opened<'_>> = Vec::with_capacity(runs.len());
+        for runs in runs.chunks(READS) {
+            opened.extend(try_join_all(runs.iter().map(|run| self.opened(run))).await?);
         }
-        Ok(runs)
+        let rows: u64 = runs.iter().map(|run| run.rows).sum();
+        let (bits, mut merged) = (longer(prefix.bits, rows as usize, rows_max), Vec::new());
+        for prefix in prefix.divided(bits) {
+            let mut entries = Entries::default();
+            for opened in opened.chunks(READS) {
+                let read = try_join_all(opened.iter().map(|run| self.entries_with(run, prefix))).await?;
+                read.into_iter().for_each(|more| entries.append(more));
+            }
+            if !entries.is_empty() {
+                merged.push(self.put_run(rules, day, RunBytes::with(prefix, entries).await).await?);
+            }
+        }
+        Ok(merged)
     }
-}
-
-async fn sorted(mut entries: Entries) -> Entries {
-    let sort = move || {
-        entries.sort();
-        entries
-    };
-    platform::task::blocking(sort).await
 }
 
 /// Takes the runs that are merged next out of their group; `None`: there are few enough.

@@ -152,6 +152,33 @@ async fn large_runs_are_divided_and_a_look_reads_only_those_of_its_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_parts_of_a_run_are_its_entries_however_long_their_prefixes_and_few_its_blocks() {
+    let folder = folder();
+    let archive = archive(folder.path()).await;
+    for (seed, count) in (1..).zip([1, 20, 400, 10_000]) {
+        let mut dice = Dice::new(seed);
+        let row = |offset: i64| (Identity(dice.throw(), dice.throw()), PartitionId::new("log", 0), offset);
+        let rows: Vec<Row> = (0..count).map(row).collect();
+        let run = archive.write_run(&rules(), DAY, entries(&rows)).await.expect("written");
+        let opened = archive.opened(&run).await.expect("read");
+        for bits in [0, 1, 4, 8] {
+            let mut found: BTreeSet<Row> = BTreeSet::new();
+            for prefix in Prefix::default().divided(bits) {
+                let part = archive.entries_with(&opened, prefix).await.expect("read");
+                assert!(part.rows.iter().all(|entry| Prefix::of(entry.identity, bits) == prefix), "{count}, {bits}");
+                let place = |entry: &super::entries::Entry| part.partitions[entry.partition as usize].clone();
+                found.extend(part.rows.iter().map(|entry| (entry.identity, place(entry), entry.offset)));
+            }
+            assert_eq!(
+                found,
+                rows.iter().cloned().collect::<BTreeSet<Row>>(),
+                "{count} entries, prefixes of {bits} bits"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_copies_in_one_partition_a_run_keeps_two() {
     let folder = folder();
     let archive = archive(folder.path()).await;

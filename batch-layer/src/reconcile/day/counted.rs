@@ -9,7 +9,7 @@ use shared_logic::drift::Found;
 use shared_logic::log::{OffsetRange, Offsets};
 use shared_logic::partial;
 use shared_logic::time::bucket_start;
-use storage::{Entries, Run};
+use storage::{Entries, Run, RunBytes};
 
 use super::events::Events;
 use super::pieces::Part;
@@ -71,7 +71,7 @@ impl Day<'_> {
         way: Way<'_>,
         part: Part<'_>,
     ) -> Result<Counted, DayError> {
-        let _room = self.room.acquire().await.ok();
+        let _room = self.room.of_part(part.rows).await;
         let (events, rows_read) = self.read(ranges, part).await?;
         let mut counted = match way {
             Way::Judged { counted } => self.judged(events, counted).await?,
@@ -129,7 +129,9 @@ impl Day<'_> {
         let distinct = move || Ok((firsts.mask(), Arc::new(firsts)));
         let (mask, firsts) = rows::compute("remove copies", self.archive.path(), distinct).await?;
         let found = self.found_again(&events, &firsts).await?;
-        let (partials, run) = tokio::try_join!(self.partials(events, Some(mask), None), self.identities(firsts))?;
+        // One after the other, as each takes as much memory as the events. While the run is written, only its bytes are left of it.
+        let run = self.identities(firsts).await?;
+        let (partials, run) = tokio::try_join!(self.partials(events, Some(mask), None), self.written_run(run))?;
         Ok(Counted { partials, found, units, run, work })
     }
 
@@ -194,15 +196,21 @@ impl Day<'_> {
         Ok(rows::compute("count events", self.archive.path(), count).await?)
     }
 
-    /// Writes a run of all events, if the index is made of them.
-    async fn identities(&self, firsts: Arc<FirstCopies>) -> Result<Option<Run>, DayError> {
+    /// A run of all events, if the index is made of them.
+    async fn identities(&self, firsts: Arc<FirstCopies>) -> Result<Option<RunBytes>, DayError> {
         if !self.task.identified {
             return Ok(None);
         }
         let logs = self.task.logs.clone();
-        let entries = move || Ok(Entries::of_copies(firsts.copies(), &logs));
+        let entries = move || Ok(Entries::of_copies(firsts.copies(), firsts.events(), &logs));
         let entries = rows::compute("name identities", self.archive.path(), entries).await?;
-        Ok(Some(self.archive.write_run(&self.source.rules(), &self.task.day, entries).await?))
+        Ok(Some(RunBytes::of(entries).await))
+    }
+
+    /// Writes a run, if there is one.
+    async fn written_run(&self, run: Option<RunBytes>) -> Result<Option<Run>, DayError> {
+        let Some(run) = run else { return Ok(None) };
+        Ok(Some(self.archive.put_run(&self.source.rules(), &self.task.day, run).await?))
     }
 
     /// The runs of a day, of which small ones are merged.

@@ -10,7 +10,6 @@ use shared_logic::log::OffsetRange;
 use shared_logic::time::{DAY_US, bucket_start};
 
 use super::Day;
-use crate::archive_rows::may_hold;
 use crate::archive_rows::scan::{Scan, Times, Wanted};
 use crate::reconcile::error::DayError;
 
@@ -21,6 +20,8 @@ pub(super) struct Piece {
     times: Option<Times>,
     /// How many parts it has. More than one only if it is one unit.
     pub(super) count: u64,
+    /// About how many events it has, at most.
+    rows: u64,
 }
 
 /// A part of the events of a piece.
@@ -30,11 +31,14 @@ pub(super) struct Part<'a> {
     /// Its number among so many.
     pub(super) number: u64,
     pub(super) of: u64,
+    /// About how many events it has, at most.
+    pub(super) rows: u64,
 }
 
 impl Piece {
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        (0..self.count).map(|number| Part { times: self.times.as_ref(), number, of: self.count })
+        let rows = self.rows.div_ceil(self.count.max(1));
+        (0..self.count).map(move |number| Part { times: self.times.as_ref(), number, of: self.count, rows })
     }
 
     /// Whether it consists of some of these units.
@@ -54,13 +58,15 @@ impl Day<'_> {
         // All units of a day are the day.
         let is_part = |units: &&BTreeSet<i64>| (units.len() as i64) < DAY_US / self.task.unit_us;
         let times = units.filter(is_part).map(|units| self.times(units));
-        let files = self.task.events.iter().filter(|file| may_hold(file, ranges));
-        if files.map(|file| file.rows).sum::<u64>() <= self.rows_max as u64 {
-            return Ok((vec![Piece { times, count: 1 }], 0));
+        let rows = self.task.rows_in(ranges);
+        if rows <= self.rows_max as u64 {
+            return Ok((vec![Piece { times, count: 1, rows }], 0));
         }
+        // What is read ahead of it takes about as much as of a part.
+        let _room = self.room.of_part(rows).await;
         let (rows, rows_read) = self.rows_of_units(ranges, times.as_ref()).await?;
         let pieces = divided(&rows, self.rows_max as u64).into_iter();
-        let pieces = pieces.map(|(units, count)| Piece { times: Some(self.times(&units)), count });
+        let pieces = pieces.map(|(units, count, rows)| Piece { times: Some(self.times(&units)), count, rows });
         Ok((pieces.collect(), rows_read))
     }
 
@@ -90,21 +96,18 @@ impl Day<'_> {
     }
 }
 
-/// Divides units with so many events each into pieces, each with at most `rows_max` events, or one unit in so many parts.
-fn divided(rows: &BTreeMap<i64, u64>, rows_max: u64) -> Vec<(BTreeSet<i64>, u64)> {
-    let mut pieces: Vec<(BTreeSet<i64>, u64)> = Vec::new();
-    let mut in_last = u64::MAX;
+/// Divides units with so many events each into pieces, each with at most `rows_max` events, or one unit in so many parts; and with so
+/// many events.
+fn divided(rows: &BTreeMap<i64, u64>, rows_max: u64) -> Vec<(BTreeSet<i64>, u64, u64)> {
+    let mut pieces: Vec<(BTreeSet<i64>, u64, u64)> = Vec::new();
     for (unit, rows) in rows {
-        let fits = in_last.saturating_add(*rows) <= rows_max;
-        match pieces.last_mut().filter(|_| fits) {
-            Some((units, _)) => {
+        let fits = |in_piece: u64| in_piece.saturating_add(*rows) <= rows_max;
+        match pieces.last_mut().filter(|(.., in_last)| fits(*in_last)) {
+            Some((units, _, in_last)) => {
                 units.insert(*unit);
-                in_last += rows;
+                *in_last += rows;
             }
-            None => {
-                pieces.push((BTreeSet::from([*unit]), rows.div_ceil(rows_max.max(1)).max(1)));
-                in_last = *rows;
-            }
+            None => pieces.push((BTreeSet::from([*unit]), rows.div_ceil(rows_max.max(1)).max(1), *rows)),
         }
     }
     pieces
@@ -118,8 +121,10 @@ mod tests {
     fn units_are_put_together_as_long_as_they_fit_and_one_that_does_not_is_divided() {
         let rows = BTreeMap::from([(0, 3), (1, 5), (2, 3), (3, 25), (4, 1), (7, 9), (8, 10), (9, 0)]);
         let pieces = divided(&rows, 10);
-        let expected: [(&[i64], u64); 5] = [(&[0, 1], 1), (&[2], 1), (&[3], 3), (&[4, 7], 1), (&[8, 9], 1)];
-        let expected = expected.map(|(units, count)| (units.iter().copied().collect::<BTreeSet<i64>>(), count));
+        let expected: [(&[i64], u64, u64); 5] =
+            [(&[0, 1], 1, 8), (&[2], 1, 3), (&[3], 3, 25), (&[4, 7], 1, 10), (&[8, 9], 1, 10)];
+        let expected =
+            expected.map(|(units, count, rows)| (units.iter().copied().collect::<BTreeSet<i64>>(), count, rows));
         assert_eq!(pieces, expected);
     }
 }

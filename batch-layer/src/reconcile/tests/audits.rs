@@ -12,7 +12,9 @@ use crate::audit::{Audit, Fate, Question, Seen, audit};
 pub(super) async fn audited(bench: &Bench, key: KeyPart) -> Audit {
     let Reconciler { storage, catalog, .. } = &bench.reconciler;
     let question = Question { key: vec![key], times: TimeRange::ALL };
-    audit(&Settings::default(), storage, catalog, bench.metric(), &question).await.expect("audited")
+    audit(&Settings::default(), storage, catalog, bench.metric(), &question, &Progress::default())
+        .await
+        .expect("audited")
 }
 
 /// The key whose `k` is that text.
@@ -105,7 +107,9 @@ async fn only_buckets_of_the_times_are_looked_at() {
     let Reconciler { storage, catalog, .. } = &bench.reconciler;
     let of = async |from_us: i64, to_us: i64| {
         let question = Question { key: vec![KeyPart::All], times: TimeRange { from_us, to_us } };
-        let found = audit(&Settings::default(), storage, catalog, bench.metric(), &question).await.expect("audited");
+        let found = audit(&Settings::default(), storage, catalog, bench.metric(), &question, &Progress::default())
+            .await
+            .expect("audited");
         (found.events, found.differences.len())
     };
     assert_eq!(of(0, 1).await, (1, 1), "widened to a bucket");

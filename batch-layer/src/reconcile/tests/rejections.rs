@@ -31,7 +31,7 @@ fn stricter() -> Source {
 
 /// The offsets and errors of the newest, and how many there are.
 async fn listed(look: &RecordLook<'_>, filter: &Filter) -> (Vec<(i64, String)>, u64) {
-    let found = look.rejections(filter).await.expect("read");
+    let found = look.rejections(filter, &crate::Progress::default()).await.expect("read");
     (found.newest.into_iter().map(|rejection| (rejection.offset, rejection.error)).collect(), found.total)
 }
 

@@ -194,13 +194,9 @@ async fn a_run_waits_until_the_view_holds_what_had_arrived_when_the_day_was_sett
     reports.reconciled().await;
     // One record has arrived that is not archived. Nothing says that it came later.
     reports.said.say("s", LOG, 3);
-    let lacks = |run: Run| match run.waiting.expect("it waits").1 {
-        Waiting::Cut { lacking, .. } => (lacking.wanted, lacking.reached),
-        other => panic!("{other}"),
-    };
-    assert_eq!(lacks(reports.run(&["2025-04-24"]).await), (3, Some(2)));
+    assert_eq!(lacks(&reports.run(&["2025-04-24"]).await), (3, Some(2)));
     reports.happened(&["2025-04-24T12:00:00Z"], Some("2025-04-25T00:59:59.999Z")).await;
-    assert_eq!(lacks(reports.run(&["2025-04-24"]).await), (3, Some(2)), "archived is not counted");
+    assert_eq!(lacks(&reports.run(&["2025-04-24"]).await), (3, Some(2)), "archived is not counted");
     reports.reconciled().await;
     assert_eq!(reports.outcomes(&["2025-04-24"]).await, [WRITTEN]);
     assert_eq!(reports.rows("2025-04-24").await, [row(None, 3)]);
@@ -344,4 +340,46 @@ async fn a_day_that_is_not_settled_is_not_written() {
     let Some((_, Waiting::Settles { at_us })) = run.waiting else { panic!("{run}") };
     assert_eq!(at_us, (today + 1) * DAY_US + HOUR_US);
     assert!(at_us % SECOND_US == 0 && run.dates.is_empty());
+}
+
+/// What is waited for, and how far the view is.
+fn lacks(run: &Run) -> (i64, Option<i64>) {
+    match &run.waiting {
+        Some((_, Waiting::Cut { lacking, .. })) => (lacking.wanted, lacking.reached),
+        _ => panic!("{run}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_timestamps_stay_behind_holds_a_day_up_until_the_next_reconcile_and_no_longer() {
+    let mut reports = Reports::new("UTC").await;
+    reports.happened(&["2025-04-24T10:00:00Z"], None).await;
+    reports.reconciled().await;
+    reports.said.say("s", LOG, 2);
+    assert_eq!(lacks(&reports.run(&["2025-04-24"]).await), (2, Some(1)));
+    // More comes all the time, and nothing of it says that it came later.
+    reports.happened(&["2025-04-24T11:00:00Z", "2025-04-24T12:00:00Z"], None).await;
+    reports.said.say("s", LOG, 900);
+    assert_eq!(lacks(&reports.run(&["2025-04-24"]).await), (2, Some(1)), "the end that was asked for first");
+    reports.reconciled().await;
+    reports.said.say("s", LOG, 1_800);
+    assert_eq!(reports.outcomes(&["2025-04-24"]).await, [WRITTEN]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_dated_years_ahead_says_nothing_of_what_had_arrived() {
+    let mut reports = Reports::new("UTC").await;
+    reports.changed(Some("Ann"), "2099-01-01T00:00:00Z").await;
+    reports.changed(Some("Bea"), "2025-04-24T08:00:00Z").await;
+    reports.happened(&["2025-04-24T10:00:00Z"], None).await;
+    reports.happened(&["2025-04-24T10:30:00Z"], Some("2099-01-01T00:00:00Z")).await;
+    reports.happened(&["2025-04-24T11:00:00Z"], None).await;
+    reports.reconciled().await;
+    reports.said.say("s", LOG, 4);
+    assert_eq!(lacks(&reports.run(&["2025-04-24"]).await), (4, Some(3)), "what lies behind it is waited for");
+    reports.happened(&["2025-04-24T12:00:00Z"], None).await;
+    reports.reconciled().await;
+    assert_eq!(reports.outcomes(&["2025-04-24"]).await, [WRITTEN]);
+    // It is too old for its own record.
+    assert_eq!(reports.rows("2025-04-24").await, [row(Some("Bea"), 3)]);
 }

@@ -69,6 +69,21 @@ fn ticks_that_no_process_saw_are_one_run() {
 }
 
 #[test]
+fn a_job_that_is_asked_for_starts_at_once_and_once_more_if_it_runs() {
+    let mut agenda = agenda(&[EVERY_TEN_MINUTES], 1);
+    assert_eq!(started(&mut agenda, day("12:01:00")), NONE);
+    agenda.ask_for(0);
+    assert_eq!(started(&mut agenda, day("12:01:00")), [WHOLE]);
+    agenda.ask_for(0);
+    assert_eq!(started(&mut agenda, day("12:01:01")), NONE, "it runs");
+    agenda.ended(0, false);
+    assert_eq!(started(&mut agenda, day("12:01:02")), [WHOLE]);
+    agenda.ended(0, false);
+    assert_eq!(started(&mut agenda, day("12:01:03")), NONE);
+    assert_eq!(started(&mut agenda, day("12:10:00")), [WHOLE], "and then by its schedule");
+}
+
+#[test]
 fn a_clock_that_is_set_stops_no_job() {
     // The last run was noted by a clock that was a year ahead: it runs once, and then by this clock.
     let mut agenda = agenda(&[EVERY_TEN_MINUTES], 1);

@@ -9,7 +9,7 @@ use super::bench::{Bench, sent};
 use crate::erase::Condition;
 use crate::erase::commits::TakingOut;
 
-async fn erase(bench: &mut Bench, condition: &str, invalid_with: Option<&str>) -> u64 {
+pub(super) async fn erase(bench: &mut Bench, condition: &str, invalid_with: Option<&str>) -> u64 {
     let source = bench.source().clone();
     let condition = Condition::parse(&source, condition, invalid_with).expect("a condition");
     let schemas = Schemas::new(&bench.storage, "users", &Registry::new(&settings::Registry::default()));

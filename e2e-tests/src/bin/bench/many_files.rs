@@ -1,5 +1,6 @@
-//! `files_…`: what an archive of many small files costs, before a compaction has merged them: opening it, a commit to it, and a
-//! reconcile of one per cent new events, which come in small files as well. `BENCH_FILES` measures with another number of files.
+//! `files_…`: what an archive of many small files costs, before a compaction has merged them: opening it, counting all of it, a commit
+//! to it, and a reconcile of one per cent new events, which come in small files as well. `BENCH_FILES` measures with another number of
+//! files.
 //!
 //! No Kafka takes part: the archive is written as the archiver writes it, a checkpoint included.
 
@@ -29,6 +30,8 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
         let (opened, _) = world.archived.opened().await?;
         figures.add(format!("files_{files}_opened_ms"), opened.as_secs_f64() * 1e3, "ms");
         let full = world.reconcile().await?;
+        figures.add(format!("files_{files}_full_seconds"), full.seconds, "s");
+        figures.add(format!("files_{files}_full_peak_memory"), full.peak_mib, "MiB");
 
         let new = world.new_events(files * ROWS / 100, 0.0);
         let (commits, committing) = (new.chunks(FILES * ROWS), Instant::now());

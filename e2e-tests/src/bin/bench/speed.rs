@@ -105,6 +105,9 @@ pub(crate) async fn measure(scenario: &Scenario, workload: Workload, figures: &m
     if let (Workload::TenMetrics, Some(one)) = (workload, figures.value(&rate_of(Keys::Zipf.name()))) {
         figures.beside("speed_ten_metrics_over_one", rate, "events/s", one);
     }
+    if let (Workload::Distinct, Some(count)) = (workload, figures.value(&rate_of(Keys::Zipf.name()))) {
+        figures.beside("speed_distinct_over_count", rate, "events/s", count);
+    }
     let per_event = |usage: Usage| usage.cpu_seconds * 1e6 / EVENTS as f64;
     figures.add(format!("speed_worker_cpu_per_event_{name}"), per_event(of_worker), "µs");
     figures.add(format!("speed_redis_cpu_per_event_{name}"), per_event(of_redis), "µs");

@@ -1,13 +1,14 @@
-//! What streams take and give: windows and a detector from a full topic, beside a bare consumer; how soon an alert can be read at
-//! 20,000 payments/s; and how soon again after a kill, with a snapshot and without.
+//! What streams take and give: windows and a detector from a full topic, beside a bare consumer; lookups in a table; how soon an alert can
+//! be read at 20,000 payments/s; and how soon again after a kill, with a snapshot and without.
 //!
 //! - `payments`: what is sent, and the catalog;
 //! - `progress`: how far lanes have published;
 //! - `probes`: payments that cause an alert, and the consumer that waits for it;
-//! - `windows`, `alerts`, `detect`: the figures.
+//! - `windows`, `lookups`, `alerts`, `detect`: the figures.
 
 mod alerts;
 mod detect;
+mod lookups;
 mod payments;
 mod probes;
 mod progress;
@@ -25,6 +26,7 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
     for keys in [Keys::Zipf, Keys::Uniform] {
         windows::measure(scenario, keys, figures).await?;
     }
+    lookups::measure(scenario, figures).await?;
     alerts::measure(scenario, figures).await?;
     detect::measure(scenario, figures).await
 }

@@ -1,10 +1,11 @@
 //! A stream that looks users up while they change, its worker is killed and Redis is emptied: each click has one output, and what the
-//! output says of the user is what the offset that it names had left (B3, B4).
+//! output says of the user is what the offset that it names had left (B3, B4). And what is read of a table whose topic has grown, or of which
+//! something was erased.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use e2e_tests::kafka::{Found, Record, read_all};
+use e2e_tests::kafka::{Found, Record, grow_topic, read_all};
 use e2e_tests::streams::written::{Stream, Written};
 use e2e_tests::views::NEVER;
 use e2e_tests::{Layer, Producer, Scenario, Stage, busy_scenario};
@@ -75,15 +76,28 @@ impl Clicks {
                     self.change(user)?;
                 }
             }
-            self.sent += 1;
             // Some are of nobody that was ever there.
             let user = format!("u-{}", self.rng.random_range(0..USERS + 2));
-            let payload = json!({"id": format!("c-{}", self.sent), "at": self.stage.now_us / 1_000, "user": user});
-            let payload = payload.to_string().into_bytes();
-            self.clicks.send(&Record { key: user, payload, partition: None })?;
+            self.click(user)?;
         }
         self.users.flush()?;
         self.clicks.flush().map(drop)
+    }
+
+    fn click(&mut self, user: String) -> Result<()> {
+        self.sent += 1;
+        let payload = json!({"id": format!("c-{}", self.sent), "at": self.stage.now_us / 1_000, "user": user});
+        let payload = payload.to_string().into_bytes();
+        self.clicks.send(&Record { key: user, payload, partition: None })
+    }
+
+    /// Waits until that is read of a user.
+    async fn reads(&self, what: &str, user: &str, is_it: impl Fn(u16, &Value) -> bool) -> Result<()> {
+        wait_for(what, DEADLINE, async || {
+            let (status, body) = self.stage.client()?.get(&format!("/v1/tables/users/{user}"), &[]).await?;
+            Ok(Progress::when(is_it(status, &body), format_args!("{status}: {body}")))
+        })
+        .await
     }
 
     fn stream(&self) -> Stream {
@@ -281,5 +295,45 @@ fn a_lookup_stream_through_kills_and_an_emptied_redis() {
         clicks.is_written().await.context("killed while it filled the rows")?;
         clicks.rows_are_the_last_changes().await?;
         clicks.check_finds_nothing().await
+    });
+}
+
+/// The user who comes when the topic has grown, into the partition that is the last one then.
+const NEWCOMER: &str = "u-40";
+
+/// No tick of the schedule comes.
+#[test]
+fn rows_of_a_table_wait_for_no_tick_and_hold_nothing_that_was_erased() {
+    busy_scenario("rows_of_a_table_wait_for_no_tick_and_hold_nothing_that_was_erased", async |scenario| {
+        let Some(mut clicks) = Clicks::start(scenario).await? else { return Ok(()) };
+        clicks.stage.deployment.start(Layer::Schedule).await?;
+        clicks.all_sign_up()?;
+        clicks.send(20)?;
+        clicks.is_written().await.context("never materialised by a tick")?;
+
+        let (brokers, topic) = (clicks.stage.brokers.clone(), format!("{}-users", clicks.stage.topic));
+        grow_topic(&brokers, &topic, 4).await?;
+        let payload = json!({"id": NEWCOMER, "name": "new"}).to_string().into_bytes();
+        let users = Producer::new(&brokers, &topic)?;
+        users.send_all(&[Record { key: NEWCOMER.to_owned(), payload, partition: Some(3) }])?;
+        let is_new = |status: u16, body: &Value| status == 200 && body["row"]["name"] == "new";
+        clicks.reads("the row of a partition that was added", NEWCOMER, is_new).await?;
+        clicks.click(NEWCOMER.to_owned())?;
+        clicks.clicks.flush()?;
+        clicks.is_written().await.context("partitions were added")?;
+
+        // The erasure is killed before anything is materialised, and nothing goes on with that.
+        clicks.stage.deployment.kill(Layer::Schedule);
+        let erase = ["erase", "users", "--where", "id = 'u-1'"];
+        let killed = clicks.stage.deployment.launch_batch(&erase, "erase::after_commit=return(60000)")?;
+        killed.line("failpoint erase::after_commit", DEADLINE).await?;
+        killed.kill();
+        clicks.reads("no row to be read", "u-1", |status, _| status == 503).await?;
+        clicks.reads("no row to be read", NEWCOMER, |status, _| status == 503).await?;
+        clicks.stage.deployment.start(Layer::Schedule).await?;
+        clicks.reads("the others", NEWCOMER, is_new).await?;
+        clicks
+            .reads("nothing of the one that was erased", "u-1", |status, body| status == 200 && body["row"].is_null())
+            .await
     });
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use futures::future::try_join;
 use tracing::{debug, warn};
 
 use super::super::commit::{self, Before};
 use super::super::{Commit, Committed, DataFile, StoreError};
+use super::notes::Notes;
 use super::{Table, each_path};
 
 impl Table {
@@ -45,8 +47,8 @@ impl Table {
             self.location.set_torn_entry_aside().await?;
             return Ok(Committed::Conflict);
         };
-        let entry = self.entry(version).await?;
-        if entry.is_none() || !self.stands().await? {
+        let (entry, stands) = try_join(self.entry(version), self.stands()).await?;
+        if entry.is_none() || !stands {
             warn!(
                 table = self.path(),
                 version,
@@ -54,6 +56,7 @@ impl Table {
             );
             return Ok(Committed::Conflict);
         }
+        self.notes = Notes::default();
         (self.version, self.files, self.entry) = (version, files, entry.and_then(|entry| entry.e_tag));
         if declares {
             self.read_back().await?;

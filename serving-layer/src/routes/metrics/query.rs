@@ -7,6 +7,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use shared_logic::catalog::{Catalog, Metric};
 use shared_logic::group_key::GroupKey;
 use shared_logic::schema::Field;
@@ -70,12 +72,10 @@ impl Query {
         let source = &catalog.sources[&metric.source];
         let fields: Vec<&Field> = metric.by.iter().filter_map(|name| source.field(name)).collect();
         let parts = fields.iter().map(|field| column::part(parameters, field)).collect::<Result<Vec<_>, _>>()?;
-        let known: Vec<String> = fields.iter().flat_map(|field| column::names(field)).collect();
-        parameters.only(known.iter().map(String::as_str).chain(others.iter().copied()))?;
-        let given = fields.iter().zip(&parts);
-        let columns = given.filter_map(|(field, part)| Some((field.name.clone(), part.to_json()?))).collect();
+        let columns = fields.iter().flat_map(|field| column::names(field));
+        parameters.only(columns.chain(others.iter().map(|other| Cow::Borrowed(*other))))?;
         let (from_us, to_us) = range(parameters, metric.grain_us, now_us)?;
-        let selection = Selection { key: GroupKey::new(&parts), columns, from_us, to_us };
+        let selection = Selection { key: GroupKey::new(&parts), parts, from_us, to_us };
         Ok(Query { selection, require_complete: require(parameters)? })
     }
 }

@@ -1,5 +1,7 @@
 //! The parameters of a report, read strictly: a day, and a value for each column of the group key.
 
+use std::borrow::Cow;
+
 use shared_logic::group_key::KeyPart;
 use shared_logic::schema::Field;
 use shared_logic::time::parse_day;
@@ -17,6 +19,8 @@ pub(super) struct Asked {
     /// The day, in days since 1970 by the clocks of the report's zone.
     pub(super) day: i64,
     pub(super) key: Vec<KeyPart>,
+    /// Of each column the text that was given: a long one is shortened in the key, and tables have it whole.
+    pub(super) texts: Vec<Option<String>>,
     /// Whether an incomplete answer is refused.
     pub(super) require_complete: bool,
 }
@@ -29,8 +33,8 @@ impl Asked {
     pub(super) fn read(query: Option<&str>, fields: &[&Field]) -> Result<Asked, Problem> {
         let parameters = Parameters::read(query)?;
         let parts = fields.iter().map(|field| column::part(&parameters, field)).collect::<Result<Vec<_>, _>>()?;
-        let known: Vec<String> = fields.iter().flat_map(|field| column::names(field)).collect();
-        parameters.only(known.iter().map(String::as_str).chain(OTHERS))?;
+        let columns = fields.iter().flat_map(|field| column::names(field));
+        parameters.only(columns.chain(OTHERS.map(Cow::Borrowed)))?;
         for (field, part) in fields.iter().zip(&parts) {
             if *part == KeyPart::All {
                 let name = &field.name;
@@ -51,7 +55,8 @@ impl Asked {
                 return Err(Problem::parameter("require", detail));
             }
         };
-        Ok(Asked { day, key: parts, require_complete })
+        let texts = fields.iter().map(|field| parameters.get(&field.name).map(str::to_owned)).collect();
+        Ok(Asked { day, key: parts, texts, require_complete })
     }
 }
 
@@ -71,7 +76,8 @@ mod tests {
     fn a_day_and_each_column_of_the_key_have_to_be_named() {
         let asked = read("date=1970-01-02&user_id=u-7&code.missing=true").expect("readable");
         let key = vec![KeyPart::Value(KeyValue::Text("u-7".to_owned())), KeyPart::Missing];
-        assert_eq!(asked, Asked { day: 1, key, require_complete: false });
+        let texts = vec![Some("u-7".to_owned()), None];
+        assert_eq!(asked, Asked { day: 1, key, texts, require_complete: false });
         assert!(read("date=1970-01-02&user_id=u-7&code=3&require=complete").expect("readable").require_complete);
         for (query, parameter, word) in [
             ("user_id=u&code=3", "date", "date=2026-04-24"),

@@ -17,7 +17,7 @@ use shared_logic::table::RowValue;
 use shared_logic::time::{TimeRange, format_day, format_rfc3339, local_date, local_day};
 
 use super::query::Asked;
-use crate::answer::{OfKey, of_key};
+use crate::answer::{Bounds, OfKey, of_key};
 use crate::app::App;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
@@ -35,6 +35,9 @@ struct Body<'a> {
     to: String,
     /// By column; null if the key has no events in that day.
     row: Option<Map<String, Value>>,
+    /// How certain what comes from sketches is.
+    #[serde(skip_serializing_if = "Bounds::is_empty")]
+    bounds: Bounds<'a>,
     /// Whether it is the row of the warehouse.
     r#final: bool,
     /// Until when later events may change it; null if they cannot any more.
@@ -70,6 +73,7 @@ pub(crate) async fn row(
         from: format_rfc3339(times.from_us),
         to: format_rfc3339(times.to_us),
         row: None,
+        bounds: Bounds::default(),
         r#final: true,
         revisable_until: until_us.map(format_rfc3339),
         committed_at: None,
@@ -98,7 +102,7 @@ pub(crate) async fn row(
             let row = match values {
                 Some(values) => {
                     let keys = asked.key.iter().map(scalar).collect();
-                    let joined = joined(&version, &reader.layout.joined, &asked.key).await?;
+                    let joined = joined(&version, &reader.layout.joined, &asked).await?;
                     let row = reader.layout.row(keys, joined, &values);
                     let names = reader.layout.columns().into_iter().map(|(name, _)| name.to_owned());
                     Some(names.zip(row.iter().map(json)).collect())
@@ -109,6 +113,8 @@ pub(crate) async fn row(
             Body { row, r#final: false, complete, gaps, as_of, ..body }
         }
     };
+    let bounds = body.row.as_ref().map(|row| Bounds::of_row(metric, row)).unwrap_or_default();
+    let body = Body { bounds, ..body };
     if asked.require_complete && !body.complete {
         let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
         return Err(Problem::incomplete(gaps.collect()));
@@ -142,11 +148,11 @@ fn fields<'a>(catalog: &'a Catalog, metric: &'a Metric) -> Vec<&'a Field> {
 }
 
 /// The joined columns of a key, from the rows that tables have now.
-async fn joined(version: &Version, tables: &[Joined], key: &[KeyPart]) -> Result<Vec<Scalar<'static>>, Problem> {
+async fn joined(version: &Version, tables: &[Joined], asked: &Asked) -> Result<Vec<Scalar<'static>>, Problem> {
     let mut columns = Vec::new();
     for Joined { table, on, take, .. } in tables {
         let reader = version.table(table)?;
-        let change = match key.get(*on).and_then(text) {
+        let change = match table_key(asked, *on) {
             Some(text) => reader.row(&version.snapshots, &text).await?.change.map(|(change, _)| change),
             None => None,
         };
@@ -174,10 +180,10 @@ fn of_table(value: Option<&RowValue>) -> Scalar<'static> {
     }
 }
 
-/// A column of the key as a table's key has it; `None` where it is absent.
-fn text(part: &KeyPart) -> Option<String> {
-    match part {
-        KeyPart::Value(KeyValue::Text(text)) => Some(text.clone()),
+/// A column of the key as a table's key has it; `None` where it is absent. A text is whole there, however long it is.
+fn table_key(asked: &Asked, on: usize) -> Option<String> {
+    match asked.key.get(on)? {
+        KeyPart::Value(KeyValue::Text(_)) => asked.texts.get(on)?.clone(),
         KeyPart::Value(KeyValue::Int(value)) => Some(value.to_string()),
         _ => None,
     }
@@ -190,5 +196,25 @@ fn scalar(part: &KeyPart) -> Scalar<'static> {
         KeyPart::Value(KeyValue::Int(value)) => Scalar::Int((*value).into()),
         KeyPart::Value(KeyValue::Bool(value)) => Scalar::Bool(*value),
         KeyPart::Value(KeyValue::Timestamp(us)) => Scalar::Timestamp(*us),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::schema::FieldType;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_looked_up_whole_and_a_number_by_its_digits() {
+        let long = "u".repeat(9_000);
+        let fields = [Field::new("user_id", FieldType::String, false), Field::new("code", FieldType::Int, true)];
+        let query = format!("date=1970-01-02&user_id={long}&code=007");
+        let asked = Asked::read(Some(&query), &fields.each_ref()).expect("readable");
+        assert!(matches!(&asked.key[0], KeyPart::Value(KeyValue::Text(text)) if text.len() < long.len()));
+        assert_eq!(table_key(&asked, 0), Some(long));
+        assert_eq!(table_key(&asked, 1).as_deref(), Some("7"));
+        let absent = Asked::read(Some("date=1970-01-02&user_id=u&code.missing=true"), &fields.each_ref());
+        assert_eq!(table_key(&absent.expect("readable"), 1), None);
     }
 }

@@ -9,10 +9,11 @@
 
 use std::io::Write;
 use std::slice;
+use std::sync::Arc;
 
 use super::chunks::{Chunks, lists_others, own_field};
 use super::counters::{self, chunk_of, chunk_width};
-use super::known::{KnownFields, OwnFields};
+use super::known::{KnownFields, OwnFields, Place};
 use super::script::UnknownReply;
 use crate::catalog::{DefinitionHash, Metric};
 use crate::contracts::arguments::Arguments;
@@ -31,13 +32,15 @@ pub struct Addition {
     keys: Texts,
     /// Ascending, each pair of key and bucket once.
     rows: Vec<Row>,
-    /// Row-major, one per measure.
-    values: Vec<Value>,
+    /// Row-major, one per measure. Shared with the partials, unless rows were merged.
+    values: Arc<Vec<Value>>,
 }
 
 /// The number of a group key, the index of a bucket, and the row of its values.
 type Row = (u32, i64, u32);
 
+/// How many keys are looked for at the same time.
+const AT_ONCE: usize = 32;
 /// What a new field holds.
 const NOTHING: &[u8] = &[];
 
@@ -56,20 +59,20 @@ impl Addition {
         let mut addition = Addition {
             definition,
             kinds: metric.measures.iter().map(|measure| measure.kind).collect(),
-            keys: Texts::default(),
+            keys: Texts::with_room(partials.len()),
             rows: Vec::with_capacity(partials.len()),
-            values: Vec::with_capacity(partials.len() * metric.measures.len()),
+            values: partials.values(),
         };
-        for (row, (key, bucket, values)) in (0_u32..).zip(partials.rows()) {
+        for (row, (key, bucket, _)) in (0_u32..).zip(partials.rows()) {
             let number = addition.keys.number(key.as_str());
             addition.rows.push((number, bucket_index(bucket, metric.grain_us), row));
-            addition.values.extend_from_slice(values);
         }
         addition.rows.sort_unstable();
         let (kinds, values) = (&addition.kinds, &mut addition.values);
         addition.rows.dedup_by(|later, first| {
             let same = (later.0, later.1) == (first.0, first.1);
             if same {
+                let values = Arc::make_mut(values);
                 for (measure, kind) in kinds.iter().enumerate() {
                     let [first, later] = [first.2, later.2].map(|row| row as usize * kinds.len() + measure);
                     values[first] = kind.merge(values[first].clone(), values[later].clone());
@@ -101,7 +104,8 @@ impl Addition {
         let nothing = OwnFields::default();
         let (fields, mut own) = (known.of(&self.definition).unwrap_or(&nothing), own.iter());
         for (key, rows) in self.by_key() {
-            let Some(field) = held(fields, known.are_all(), &mut own, key)?.filter(|field| lists_others(field)) else {
+            let field = held(fields, &fields.place(key), known.are_all(), &mut own)?;
+            let Some(field) = field.filter(|field| lists_others(field)) else {
                 continue;
             };
             let (chunks, _) = own_field(field)?;
@@ -122,40 +126,44 @@ impl Addition {
         let (mut values, mut bucket) = (Vec::new(), Vec::new());
         let (are_all, mut lack_one, mut list_others) = (known.are_all(), false, false);
         let fields = known.of_mut(&self.definition);
-        for (key, rows) in self.by_key() {
-            let held = held(fields, are_all, &mut read, key)?;
-            let (mut chunks, own) = match held {
-                Some(field) => own_field(field)?,
-                None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
-            };
-            let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
-            for (chunk, rows) in by_chunk(rows, self.width()) {
-                if chunk == chunks.own {
-                    of_own = rows;
-                    continue;
-                }
-                let held = if chunks.has_field(chunk) {
-                    further.next().ok_or_else(other_fields)?.as_deref()
-                } else {
-                    chunks.insert(chunk);
-                    has_new = true;
-                    None
+        let keys: Vec<(&str, &[Row])> = self.by_key().collect();
+        for keys in keys.chunks(AT_ONCE) {
+            let places = fields.places(keys.iter().map(|(key, _)| *key));
+            for ((key, rows), place) in keys.iter().copied().zip(places) {
+                let held = held(fields, &place, are_all, &mut read)?;
+                let (mut chunks, own) = match held {
+                    Some(field) => own_field(field)?,
+                    None => (Chunks::new(chunk_of(rows[0].1, self.width()).0), NOTHING),
                 };
-                values.clear();
-                self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
-                out.push(&field_name(chunk, key), &values);
-            }
-            if has_new || !of_own.is_empty() {
-                values.clear();
-                match held {
-                    // The list as it stands there.
-                    Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
-                    _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                let (mut of_own, mut has_new): (&[Row], bool) = (&[], false);
+                for (chunk, rows) in by_chunk(rows, self.width()) {
+                    if chunk == chunks.own {
+                        of_own = rows;
+                        continue;
+                    }
+                    let held = if chunks.has_field(chunk) {
+                        further.next().ok_or_else(other_fields)?.as_deref()
+                    } else {
+                        chunks.insert(chunk);
+                        has_new = true;
+                        None
+                    };
+                    values.clear();
+                    self.merge_chunk(&mut values, held.unwrap_or_default(), rows, &mut bucket)?;
+                    out.push(&field_name(chunk, key), &values);
                 }
-                self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
-                out.push(key, &values);
-                lack_one |= !fields.keep(key, &values);
-                list_others |= lists_others(&values);
+                if has_new || !of_own.is_empty() {
+                    values.clear();
+                    match held {
+                        // The list as it stands there.
+                        Some(field) if !has_new => values.extend_from_slice(&field[..field.len() - own.len()]),
+                        _ => write!(values, "{chunks};").expect("a vector takes every byte"),
+                    }
+                    self.merge_chunk(&mut values, own, of_own, &mut bucket)?;
+                    out.push(key, &values);
+                    lack_one |= !fields.keep(place, key, &values);
+                    list_others |= lists_others(&values);
+                }
             }
         }
         known.note(lack_one, list_others);
@@ -208,11 +216,11 @@ impl Addition {
 /// What a key's own field holds: as it is known, or else as it was read.
 fn held<'a, 'b: 'a>(
     known: &'a OwnFields,
+    place: &Place,
     are_all: bool,
     read: &mut slice::Iter<'b, Option<Vec<u8>>>,
-    key: &str,
 ) -> Result<Option<&'a [u8]>, UnknownReply> {
-    match known.get(key) {
+    match known.at(place) {
         None if !are_all => Ok(read.next().ok_or_else(other_fields)?.as_deref()),
         field => Ok(field),
     }

@@ -108,17 +108,43 @@ struct Entry {
     room: usize,
 }
 
+/// Where a key's field lies, until another one of the key is kept.
+pub(super) struct Place {
+    hash: u32,
+    at: Option<u32>,
+}
+
 impl OwnFields {
     /// The field of a key.
     pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
-        let at = self.find(hash_of(key), key)?;
-        Some(&self.entries[self.entry(at).field])
+        self.at(&self.place(key))
     }
 
-    /// Keeps a key's field in place of the one before. Returns whether it does; if not, none of the key is known.
-    pub(super) fn keep(&mut self, key: &str, field: &[u8]) -> bool {
-        let hash = hash_of(key);
-        if let Some(at) = self.find(hash, key) {
+    /// Finds a key's field.
+    pub(super) fn place(&self, key: &str) -> Place {
+        self.place_by(hash_of(key), key)
+    }
+
+    /// Finds the fields of some keys. The processor waits for many of them at the same time, so there should be some dozens.
+    pub(super) fn places<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<Place> {
+        let hashed: Vec<(u32, &str)> = keys.map(|key| (hash_of(key), key)).collect();
+        self.index.touch(hashed.iter().map(|(hash, _)| *hash));
+        hashed.into_iter().map(|(hash, key)| self.place_by(hash, key)).collect()
+    }
+
+    fn place_by(&self, hash: u32, key: &str) -> Place {
+        let at = self.index.get(hash, |at| self.entries[self.entry(at).key] == *key.as_bytes());
+        Place { hash, at }
+    }
+
+    /// The field there; nothing if none is known.
+    pub(super) fn at(&self, place: &Place) -> Option<&[u8]> {
+        place.at.map(|at| &self.entries[self.entry(at).field])
+    }
+
+    /// Keeps a key's field in place of the one before, which lies there. Returns whether it does; if not, none of the key is known.
+    pub(super) fn keep(&mut self, Place { hash, at }: Place, key: &str, field: &[u8]) -> bool {
+        if let Some(at) = at {
             let entry = self.entry(at);
             if let Ok(length) = u16::try_from(field.len())
                 && field.len() <= entry.room
@@ -157,10 +183,6 @@ impl OwnFields {
         Some(())
     }
 
-    fn find(&self, hash: u32, key: &str) -> Option<u32> {
-        self.index.get(hash, |at| self.entries[self.entry(at).key] == *key.as_bytes())
-    }
-
     fn entry(&self, at: u32) -> Entry {
         let at = at as usize;
         let length = |number: usize| {
@@ -195,6 +217,11 @@ mod tests {
         "00000000000000aa".parse().expect("16 digits")
     }
 
+    fn keep(fields: &mut OwnFields, key: &str, field: &[u8]) -> bool {
+        let place = fields.place(key);
+        fields.keep(place, key, field)
+    }
+
     /// What is known of the key `k`.
     fn known(fields: &KnownFields) -> Option<&[u8]> {
         fields.of(&definition())?.get("k")
@@ -208,7 +235,7 @@ mod tests {
         for _ in 0..5_000 {
             let key = format!("{}{}", "k".repeat(dice.below(40)), dice.below(30));
             let field: Vec<u8> = (0..dice.below(60)).map(|_| dice.throw() as u8).collect();
-            assert!(fields.keep(&key, &field));
+            assert!(keep(&mut fields, &key, &field));
             expected.insert(key, field);
         }
         for (key, field) in &expected {
@@ -222,11 +249,11 @@ mod tests {
     fn a_field_that_is_too_long_to_be_kept_is_not_known_any_more() {
         let mut fields = OwnFields::default();
         let long = vec![1; 70_000];
-        assert!(fields.keep("k", b"short") && !fields.keep("k", &long));
+        assert!(keep(&mut fields, "k", b"short") && !keep(&mut fields, "k", &long));
         assert_eq!(fields.get("k"), None);
-        assert!(fields.keep("k", b"short"), "and known again, once it is shorter");
+        assert!(keep(&mut fields, "k", b"short"), "and known again, once it is shorter");
         assert_eq!(fields.get("k"), Some(b"short".as_slice()));
-        assert!(!fields.keep(&"k".repeat(70_000), b"short"));
+        assert!(!keep(&mut fields, &"k".repeat(70_000), b"short"));
     }
 
     #[test]
@@ -235,7 +262,7 @@ mod tests {
         for (instance, slice) in [(1, 10), (2, 10), (2, 20)] {
             let mut lent = fields.lend(&expected(instance, slice, slice));
             assert!(lent.are_all() && known(&lent).is_none(), "it begins at the cursor, so it is empty");
-            assert!(lent.of_mut(&definition()).keep("k", b"f"));
+            assert!(keep(lent.of_mut(&definition()), "k", b"f"));
             fields = lent;
             let lent = fields.lend(&expected(instance, slice, slice + 5));
             assert!(lent.are_all() && known(&lent) == Some(b"f".as_slice()));
@@ -249,7 +276,7 @@ mod tests {
     fn what_was_lent_and_not_given_back_is_not_known() {
         let mut fields = KnownFields::new(1_000_000);
         let mut lent = fields.lend(&expected(1, 10, 10));
-        assert!(lent.of_mut(&definition()).keep("k", b"f"));
+        assert!(keep(lent.of_mut(&definition()), "k", b"f"));
         let lent = fields.lend(&expected(1, 10, 11));
         assert!(!lent.are_all() && known(&lent).is_none());
     }
@@ -259,13 +286,13 @@ mod tests {
         let mut fields = KnownFields::new(2_000_000);
         let mut lent = fields.lend(&expected(1, 10, 10));
         for n in 0..20_000 {
-            assert!(lent.of_mut(&definition()).keep(&n.to_string(), &[0; 100]));
+            assert!(keep(lent.of_mut(&definition()), &n.to_string(), &[0; 100]));
         }
         assert!(lent.bytes() > 2_000_000);
         fields = lent;
         let mut lent = fields.lend(&expected(1, 10, 11));
         assert!(lent.bytes() == 0 && !lent.are_all(), "from then on, others may exist");
-        assert!(lent.of_mut(&definition()).keep("k", b"f"));
+        assert!(keep(lent.of_mut(&definition()), "k", b"f"));
         fields = lent;
         assert_eq!(known(&fields.lend(&expected(1, 10, 12))), Some(b"f".as_slice()));
     }

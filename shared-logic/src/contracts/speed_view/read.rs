@@ -61,12 +61,14 @@ impl Request {
     /// How the script is asked for those counters.
     pub fn new(keys: &ShardKeys, wanted: &[Wanted<'_>]) -> Request {
         let mut request = Request { keys: Vec::new(), arguments: Vec::with_capacity(wanted.len() * 4) };
+        let mut named = Vec::new();
         for each in wanted {
-            let name = keys.counters(each.instance, each.slice, each.definition);
-            let known = request.keys.iter().position(|key| *key == name);
+            let counted = (each.instance, each.slice, each.definition);
+            let known = named.iter().position(|known| *known == counted);
             let at = known.unwrap_or_else(|| {
-                request.keys.push(name);
-                request.keys.len() - 1
+                named.push(counted);
+                request.keys.push(keys.counters(each.instance, each.slice, each.definition));
+                named.len() - 1
             });
             // Lua counts from 1, and the shard's key comes first.
             request.arguments.push((at + 2).to_string());

@@ -99,6 +99,8 @@ fn rows_are_replaced_only_by_who_knows_them() {
     let (one, other) = (Instance::new(1), Instance::new(2));
     let basis: Basis = "00000000000000aa.2".parse().expect("a basis");
     assert_eq!((basis.erasures, basis.to_string().as_str()), (2, "00000000000000aa.2"));
+    assert!(basis.is_without_erased(0) && basis.is_without_erased(2));
+    assert!(!basis.is_without_erased(3), "something was erased since");
     let held = Held { cursor: 5, instance: one, basis, witness: None };
     let rows = Slot::Rows(held.clone());
     assert_eq!(rows.begin(None, other), Err(rows.clone()));

@@ -98,6 +98,20 @@ fn the_number_of_different_values_is_exact_up_to_k_and_within_its_bounds_beyond(
     assert!(outside <= 6, "{outside} of 40 were outside of bounds that hold in 95 of 100 cases");
 }
 
+/// What a report's table holds of a sketch is its number.
+#[test]
+fn the_bounds_of_a_number_are_those_of_its_sketch() {
+    let k = 4_096;
+    for values in [0, 1, 4_095, 4_096, 4_097, 5_000, 100_000] {
+        let value = of_column(MeasureKind::Distinct { k }, (0..values).map(Argument::Int));
+        let (sketch, number) = (theta(&value).bounds(), theta(&value).estimate());
+        let (low, high) = Theta::bounds_of(number, k);
+        assert_eq!((low, high) == (number, number), values <= i64::from(k), "{values}");
+        // The number is rounded.
+        assert!((low - sketch.0).abs() <= 2 && (high - sketch.1).abs() <= 2, "{values}: {low} {high} for {sketch:?}");
+    }
+}
+
 /// As a column is folded, where one value at a time would take long.
 fn of_column<'a>(kind: MeasureKind, events: impl Iterator<Item = Argument<'a>>) -> Value {
     use crate::measure::Arguments;

@@ -89,15 +89,15 @@ impl Theta {
         if self.is_exact() {
             return (self.estimate(), self.estimate());
         }
-        // The classic confidence interval of a binomial distribution, as Apache DataSketches has it for more than 120 hashes.
-        let (kept, share) = (self.hashes.len() as f64, self.share());
-        let deviation = DEVIATIONS * ((1.0 - share) / share).sqrt();
-        let from_center = |estimate: f64| 0.5 * deviation * (deviation * deviation + 4.0 * estimate).sqrt();
-        let center = |estimate: f64| estimate + 0.5 * deviation * deviation;
-        let (low, high) = ((kept - 0.5) / share, (kept + 0.5) / share);
-        let (low, high) = (center(low) - from_center(low), center(high) + from_center(high));
-        // At least as many values were seen as hashes are kept.
-        (low.max(kept).floor() as i64, high.ceil() as i64)
+        bounds(self.hashes.len() as f64, self.share())
+    }
+
+    /// The same by the number alone, where the sketch is not at hand any more: an estimate is that of `k` hashes, and beyond `k`.
+    pub fn bounds_of(number: i64, k: u32) -> (i64, i64) {
+        if number <= i64::from(k) {
+            return (number, number);
+        }
+        bounds(f64::from(k), f64::from(k) / number as f64)
     }
 
     /// The share of all hashes that lie below theta.
@@ -154,4 +154,16 @@ impl Theta {
         let is_whole = rest.is_empty() && u16::from_le_bytes(seed) == SEED_HASH && hashes.len() as u64 == kept;
         (is_whole && has_all && is_ascending && is_within).then_some(Theta { theta, hashes })
     }
+}
+
+/// The classic confidence interval of a binomial distribution, as Apache DataSketches has it for more than 120 hashes: so many hashes lie
+/// in that share of all.
+fn bounds(kept: f64, share: f64) -> (i64, i64) {
+    let deviation = DEVIATIONS * ((1.0 - share) / share).sqrt();
+    let from_center = |estimate: f64| 0.5 * deviation * (deviation * deviation + 4.0 * estimate).sqrt();
+    let center = |estimate: f64| estimate + 0.5 * deviation * deviation;
+    let (low, high) = ((kept - 0.5) / share, (kept + 0.5) / share);
+    let (low, high) = (center(low) - from_center(low), center(high) + from_center(high));
+    // At least as many values were seen as hashes are kept.
+    (low.max(kept).floor() as i64, high.ceil() as i64)
 }

@@ -53,6 +53,14 @@ impl Codes {
         Ok(Codes { of_rows, kind, values })
     }
 
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        match &self.values {
+            Values::Texts(texts) => texts.len(),
+            Values::Numbers(numbers) => numbers.values.len(),
+        }
+    }
+
     /// What a group key with that code says of the column.
     pub(super) fn part(&self, code: u32) -> LentPart<'_> {
         match &self.values {

@@ -32,12 +32,13 @@ pub(super) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    /// No groups yet.
-    pub(super) fn new(grouping: &'a Grouping) -> Groups<'a> {
+    /// No groups yet. There is room for one of each value of a column: as a rule there are no fewer.
+    pub(super) fn new(grouping: &'a Grouping, events: &Encoded) -> Groups<'a> {
+        let values = grouping.keys.iter().map(|key| events.keys[*key].len()).max().unwrap_or_default();
         Groups {
             grouping,
             coarser_sets: grouping_sets(grouping.keys.len()).skip(1).collect(),
-            finest: Distinct::default(),
+            finest: Distinct { keys: Vec::with_capacity(values), index: HashIndex::with_room(values) },
             coarser: Distinct::default(),
             holders: Vec::new(),
             of_events: Vec::new(),

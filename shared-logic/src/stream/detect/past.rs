@@ -90,7 +90,8 @@ impl Past {
         place
     }
 
-    /// Makes room for an event: that of forgotten ones if it is a quarter, or else half as much again.
+    /// Makes room for an event: that of forgotten ones if it is a quarter, or else an eighth as much again. What a list has beyond its
+    /// events is nearly all that an event takes besides its words, and to copy these a few times more costs less than to judge one.
     fn reserve(&mut self, layout: Layout) {
         if self.words.capacity() - self.words.len() >= layout.stride() {
             return;
@@ -100,7 +101,7 @@ impl Past {
             self.begin = 0;
         }
         if self.words.capacity() - self.words.len() < layout.stride() {
-            let events = self.words.len() / layout.stride() / 2;
+            let events = self.words.len() / layout.stride() / 8;
             self.words.reserve_exact(events.max(1) * layout.stride());
         }
     }
@@ -247,7 +248,7 @@ mod tests {
         for offset in 0..10_000 {
             past.insert(layout, (offset, offset), 0, &[Some(1), Some(2), None]);
             let events = past.len(layout);
-            assert!(events < 4 || past.bytes() <= events * 73, "{events} events take {} bytes", past.bytes());
+            assert!(past.bytes() <= events * 54, "{events} events take {} bytes", past.bytes());
         }
         assert_eq!(layout.stride() * size_of::<u64>(), 48);
     }

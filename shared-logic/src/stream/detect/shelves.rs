@@ -29,7 +29,13 @@ impl Shelves {
     /// If a shelf would hold more than 32 GiB, which is more than a lane may.
     pub(super) fn put(&mut self, time_us: i64, bytes: &[u8]) -> u32 {
         let shelf = self.shelves.entry(bucket_index(time_us, self.width_us)).or_default();
-        shelf.resize(shelf.len().next_multiple_of(ALIGNED), 0);
+        let begin = shelf.len().next_multiple_of(ALIGNED);
+        let needed = begin + bytes.len() - shelf.len();
+        if shelf.capacity() - shelf.len() < needed {
+            // By less than a vector grows by itself, which is twice.
+            shelf.reserve_exact(needed.max(shelf.len() / 4));
+        }
+        shelf.resize(begin, 0);
         let place = u32::try_from(shelf.len() / ALIGNED).expect("the state of a lane is bounded");
         shelf.extend_from_slice(bytes);
         place

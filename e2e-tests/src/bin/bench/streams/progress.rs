@@ -30,10 +30,15 @@ impl Published {
         Ok(Published { consumer, partitions, offsets: BTreeMap::new() })
     }
 
+    /// How far all lanes have published together.
+    pub(super) fn sum(&self) -> i64 {
+        self.offsets.values().sum()
+    }
+
     /// Waits until all lanes have published something, and together up to there.
     pub(super) fn reach(&mut self, sum: i64) -> Result<()> {
         let began = Instant::now();
-        while self.offsets.len() < self.partitions || self.offsets.values().sum::<i64>() < sum {
+        while self.offsets.len() < self.partitions || self.sum() < sum {
             ensure!(began.elapsed() < WITHIN, "the lanes stand at {:?} of {sum}", self.offsets);
             let Some(message) = self.consumer.poll(Duration::from_millis(100)) else { continue };
             let message = message?;

@@ -149,7 +149,7 @@ async fn what_is_told_is_listed_where_it_is_invalid_by_now() {
     let filter = Filter { reason: None, times: TimeRange::ALL, limit: 10 };
     let errors = async |catalog: &Catalog| -> Vec<(i64, String)> {
         let look = RecordLook::new(&settings, tables.storage(), &archive, &catalog.sources["s"]);
-        let found = look.rejections(&filter).await.expect("read");
+        let found = look.rejections(&filter, &crate::Progress::default()).await.expect("read");
         found.newest.into_iter().rev().map(|rejection| (rejection.offset, rejection.error)).collect()
     };
     assert_eq!(errors(&catalog).await, []);
