@@ -41,7 +41,7 @@ pub(crate) fn push_rfc3339(out: &mut Vec<u8>, instant_us: i64) {
     }
     let fraction = (in_day % SECOND_US).unsigned_abs();
     if fraction != 0 {
-        let are_ms = fraction % 1_000 == 0;
+        let are_ms = fraction.is_multiple_of(1_000);
         out.push(b'.');
         push_digits(out, if are_ms { fraction / 1_000 } else { fraction }, if are_ms { 3 } else { 6 });
     }

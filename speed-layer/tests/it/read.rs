@@ -48,7 +48,7 @@ impl Bench {
         produce(&broker.bootstrap_servers(), &source.topic);
         let kafka = Kafka { brokers: broker.bootstrap_servers(), ..Kafka::default() };
         let speed = Speed { max_rows: ROWS, ..Speed::default() };
-        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: ROWS, lane: None, table: None };
+        let shape = Shape { wanted: vec!["at".to_owned()], mark_every: ROWS, lane: None, is_of_table: false };
         let folder = tempfile::tempdir().expect("a folder");
         let store = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
         let storage = Storage::new(&store, &catalog.deployment).expect("a store");
