@@ -82,8 +82,9 @@ fn produce(brokers: &str, topic: &str) {
     let producer: BaseProducer = config.set("bootstrap.servers", brokers).create().expect("a producer");
     for _ in 0..BATCHES {
         for number in 0..2 * ROWS {
-            let record =
-                BaseRecord::<str, str>::to(topic).partition((number % 2) as i32).payload(r#"{"at":1000,"k":"x"}"#);
+            let record = BaseRecord::<str, str>::to(topic).partition((number % 2) as i32);
+            // As old as its event is.
+            let record = record.timestamp(1_000).payload(r#"{"at":1000,"k":"x"}"#);
             producer.send(record).map_err(|(error, _)| error).expect("queued");
         }
         producer.flush(DEADLINE).expect("delivered");

@@ -1,4 +1,4 @@
-//! Two and a half million rows and little memory: the limit holds, and answers are the same as with more.
+//! Three million rows and little memory: the limit holds, and answers are the same as with more.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,14 +28,14 @@ cheapest = "min(cost)"
 
 /// What a build and these questions may take beside `serving.view_memory`. It is less than what the view has, so a view that were held in
 /// memory would not pass. (`docs/operations.md` allows for more builds and questions at a time.)
-const BESIDE_BYTES: u64 = 79 << 20;
+const BESIDE_BYTES: u64 = 105 << 20;
 /// A tenth of what the segments take, or less.
 const LIMIT: usize = 5 << 20;
 /// Names the folder of the view to the process whose memory is measured.
 const FOLDER: &str = "BRAID_TEST_VIEW";
 /// 2026-01-20, in days since 1970.
 const FIRST_DAY: i64 = 20_473;
-const DAYS: i64 = 75;
+const DAYS: i64 = 100;
 const CITIES: u64 = 2_000;
 /// Rows of each city on each day, so many minutes apart at most.
 const ROWS: u64 = 17;
