@@ -78,8 +78,10 @@ impl Folder {
     pub async fn names(&self) -> Result<Vec<String>, StoreError> {
         let listed = self.objects.list(Some(&self.prefix)).try_collect::<Vec<_>>().await;
         let listed = listed.map_err(|error| self.failed("list files of", "", error))?;
+        let prefix: &str = self.prefix.as_ref();
         let name = |location: &Path| {
-            let rest = location.as_ref().strip_prefix(self.prefix.as_ref())?.strip_prefix('/')?;
+            let location: &str = location.as_ref();
+            let rest = location.strip_prefix(prefix)?.strip_prefix('/')?;
             (!rest.contains('/')).then(|| rest.to_owned())
         };
         Ok(listed.iter().filter_map(|object| name(&object.location)).collect())

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn whoever_goes_back_need_not_verify() {
-        assert_eq!(obstacles_back(&candidate(), &BOUNDS), []);
+        assert!(obstacles_back(&candidate(), &BOUNDS).is_empty());
         let behind = Candidate { lag_ms: Some(51), unproven_streams: vec!["s".to_owned()], ..candidate() };
         assert_eq!(obstacles_back(&behind, &BOUNDS), [Obstacle::Lag { lag_ms: Some(51), at_most_ms: 50 }]);
     }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::log::PartitionId;
 
 const CATALOG: &str = r#"
 [sources.s]
