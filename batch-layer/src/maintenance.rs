@@ -134,7 +134,7 @@ pub async fn run(
         }
     }
     for source in catalog.sources.values().filter(|source| is_asked(&source.name)) {
-        let table = shared_logic::contracts::archive::path(&source.name);
+        let table = shared_logic::contracts::archive::path(&catalog.deployment.archive_name(&source.name));
         progress.say(format_args!("looking at {table}"));
         let is_last = !lacking.contains(&source.name);
         note(table, archive(reconciler, source, pass, is_last, stop).await);

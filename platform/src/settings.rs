@@ -31,6 +31,7 @@ mod streams;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -57,6 +58,7 @@ pub use self::speed::Speed;
 pub use self::store::Store;
 pub use self::streams::Streams;
 pub use self::telemetry::{LogFormat, Telemetry};
+pub use self::versions::Versions;
 
 /// Everything that an operator may choose, one struct a section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -84,6 +86,8 @@ pub struct Settings {
     pub reconcile: Reconcile,
     /// The serving layer's caches.
     pub serving: Serving,
+    /// The versions of the deployment.
+    pub versions: Versions,
     /// Logs and the processes' own counters.
     pub telemetry: Telemetry,
     /// The keys (`section.key`) that the file, a variable or a flag sets; all others have their default.
@@ -133,6 +137,7 @@ impl Settings {
         self.streams.check()?;
         self.archive.check()?;
         self.reconcile.check()?;
-        self.serving.check()
+        self.serving.check()?;
+        self.versions.check()
     }
 }

@@ -19,6 +19,7 @@
 //! - `probe`: whether an S3 server can hold tables;
 //! - `beside`: files beside a table, which belong to no version of it;
 //! - `file_beside`: what is known of such a file;
+//! - `folder`: files in a folder that holds no table;
 //! - `torn`: log entries that did not survive one;
 //! - `retention`: how long log entries and checkpoints are kept;
 //! - `log_file`: how both are called.
@@ -29,6 +30,7 @@ mod data_file;
 mod digest;
 mod durable;
 mod file_beside;
+mod folder;
 mod location;
 mod log_file;
 mod medium;
@@ -51,6 +53,7 @@ use url::Url;
 pub use self::commit::{Commit, Committed};
 pub use self::data_file::DataFile;
 pub use self::file_beside::FileBeside;
+pub use self::folder::Folder;
 use self::location::Location;
 use self::medium::Medium;
 pub use self::parquet::RowGroups;

@@ -16,7 +16,7 @@
 //!
 //! Beside them, `mistake` is what a refused file is reported with, `rules` computes the hash that names how a source decodes
 //! records, `definition` those that name what a metric counts and what a stream writes (`definition_hash`), `stream_source` makes a
-//! source of a stream, and `ticks` says which moments a cron expression names.
+//! source of a stream, `version` makes a version of a catalog, and `ticks` says which moments a cron expression names.
 
 mod definition;
 mod definition_hash;
@@ -32,6 +32,7 @@ mod stream;
 mod stream_source;
 mod table;
 mod ticks;
+mod version;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,6 +52,7 @@ pub use stream::{
 };
 pub use table::{CHANGED_AT, Table, TableFormat};
 pub use ticks::{Cron, NotCron};
+pub use version::Changed;
 
 /// The checked content of one catalog file.
 #[derive(Debug, Clone, PartialEq)]

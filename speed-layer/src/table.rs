@@ -67,7 +67,7 @@ pub async fn run(
     let source: Source = catalog.sources[&table.name].clone();
     let topics = Topics::new(&settings.kafka)?;
     let deployment = &catalog.deployment;
-    let group = format!("braid.{}.{}.{}", deployment.name, deployment.version, table.name);
+    let group = format!("braid.{}.{}.{}", deployment.name, deployment.table_generation(&table.name), table.name);
     let storage = Storage::new(&settings.store, deployment)?;
     let schemas = Schemas::new(&storage, &source.name, &Registry::new(&settings.registry));
     let (publish_ends, ends) = watch::channel(Ends::default());

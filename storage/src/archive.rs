@@ -62,7 +62,7 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read.
     pub async fn archive(&self, source: &str) -> Result<Option<Archive>, StoreError> {
-        let archive = Archive::open(&self.store, &archive::path(source)).await?;
+        let archive = Archive::open(&self.store, &self.archive_path(source)).await?;
         Ok(archive.filter(|archive| archive.note().is_some()))
     }
 
@@ -71,12 +71,16 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn create_archive(&self, source: &str, columns: &Schema) -> Result<Archive, StoreError> {
-        Archive::create(&self.store, &archive::path(source), columns).await
+        Archive::create(&self.store, &self.archive_path(source), columns).await
     }
 
     /// The archive of a source, to be followed from version to version.
     pub fn follow_archive(&self, source: &str) -> Followed<Facts> {
-        Followed::new(self.store.clone(), archive::path(source))
+        Followed::new(self.store.clone(), self.archive_path(source))
+    }
+
+    fn archive_path(&self, source: &str) -> String {
+        archive::path(&self.deployment.archive_name(source))
     }
 }
 

@@ -264,7 +264,7 @@ mod tests {
     async fn a_backtest_replaces_the_one_before_in_one_commit() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let storage = Storage::new(&settings, &deployment).expect("a store");
         let mut one = storage.create_backtest("alerts").await.expect("created");
         let mut other = storage.create_backtest("alerts").await.expect("opened");
@@ -289,7 +289,7 @@ mod tests {
     async fn what_an_erasure_took_out_is_forgotten_by_backtests_of_before_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let storage = Storage::new(&settings, &deployment).expect("a store");
         assert!(storage.backtests().await.expect("listed").is_empty(), "there is no folder yet");
         let part = ErasedPart { version: 7, rules: "a".into(), list: String::new(), events: 1, at_us: None };

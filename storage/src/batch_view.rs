@@ -56,6 +56,6 @@ impl Storage {
     }
 
     fn view_path(&self, metric: &str) -> String {
-        batch_view::path(&self.version, metric)
+        batch_view::path(&self.deployment.version, metric)
     }
 }

@@ -13,6 +13,7 @@
 //! - [`ReportTable`]: what a report has written for others to query;
 //! - [`Schemas`]: what the schemas mean that records name, by the archive or the schema registry;
 //! - [`Identities`]: where each event of an archive lies, by what identifies it;
+//! - [`VersionStore`]: which versions there are, and which is the active one; [`FollowedVersions`] keeps up with that;
 //! - [`ShardClient`]: every script that reads or changes a shard in Redis;
 //! - [`TableRowsClient`]: the same for the rows of tables.
 
@@ -27,6 +28,7 @@ mod schemas;
 mod shard;
 mod table;
 mod table_rows;
+mod versions;
 
 use std::path::PathBuf;
 
@@ -45,12 +47,14 @@ pub use schemas::{AwaitedSchema, SchemaError, Schemas};
 pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
 pub use table::MaterialisedTable;
 pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
+pub use versions::{FollowedVersions, PointerRead, Put, VersionStore, VersionsError, active_version};
 
-/// The tables of one deployment.
+/// The tables of one version of a deployment. Those that it shares with other versions are the same tables.
 #[derive(Debug, Clone)]
 pub struct Storage {
     store: Store,
-    version: String,
+    /// Which version's views these are, and what is called after a generation.
+    deployment: Deployment,
 }
 
 impl Storage {
@@ -60,7 +64,7 @@ impl Storage {
     /// [`StoreError::BadUrl`].
     pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
-        Ok(Storage { store, version: deployment.version.clone() })
+        Ok(Storage { store, deployment: deployment.clone() })
     }
 
     /// Finds out whether commits are safe, see [`Store::check`]. A process that writes does this once, when it starts.

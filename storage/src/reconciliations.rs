@@ -75,7 +75,7 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read.
     pub async fn reconciliations(&self) -> Result<Option<Reconciliations>, StoreError> {
-        let table = self.store.open(&written::path(&self.version)).await?;
+        let table = self.store.open(&written::path(&self.deployment.version)).await?;
         Ok(table.map(|table| Reconciliations { table }))
     }
 
@@ -84,7 +84,7 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn create_reconciliations(&self) -> Result<Reconciliations, StoreError> {
-        let path = written::path(&self.version);
+        let path = written::path(&self.deployment.version);
         let table = self.store.open_or_create(&path, &columns(), written::SOURCE).await?;
         Ok(Reconciliations { table })
     }
@@ -279,7 +279,7 @@ mod tests {
 
     fn storage(folder: &tempfile::TempDir) -> Storage {
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         Storage::new(&settings, &deployment).expect("a store")
     }
 

@@ -150,7 +150,7 @@ mod tests {
     async fn a_commit_replaces_its_day_and_no_other_and_two_do_not_replace_each_other_unseen() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let storage = Storage::new(&settings, &deployment).expect("a store");
         assert!(storage.report("engagement").await.expect("read").is_none());
         let create = async || storage.create_report("engagement", &columns()).await.expect("created");

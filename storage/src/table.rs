@@ -27,7 +27,7 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read.
     pub async fn table(&self, name: &str) -> Result<Option<MaterialisedTable>, StoreError> {
-        let table = MaterialisedTable::open(&self.store, &written::path(name)).await?;
+        let table = MaterialisedTable::open(&self.store, &self.table_path(name)).await?;
         Ok(table.filter(|table| table.note().is_some()))
     }
 
@@ -36,12 +36,16 @@ impl Storage {
     /// # Errors
     /// If the store cannot be read or written.
     pub async fn create_table(&self, name: &str, columns: &Schema) -> Result<MaterialisedTable, StoreError> {
-        MaterialisedTable::create(&self.store, &written::path(name), columns).await
+        MaterialisedTable::create(&self.store, &self.table_path(name), columns).await
     }
 
     /// A table, to be followed from version to version.
     pub fn follow_table(&self, name: &str) -> Followed<Note> {
-        Followed::new(self.store.clone(), written::path(name))
+        Followed::new(self.store.clone(), self.table_path(name))
+    }
+
+    fn table_path(&self, name: &str) -> String {
+        written::path(&self.deployment.table_name(name))
     }
 }
 

@@ -29,7 +29,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
     ("how the layers write down what they share", &["contracts"]),
     (
         "which offsets belong to which layer, and what both said of them",
-        &["cut", "complete", "drift", "stream_check", "stream_standing", "stream_topics"],
+        &["cut", "complete", "drift", "stream_check", "stream_standing", "stream_topics", "version"],
     ),
 ];
 

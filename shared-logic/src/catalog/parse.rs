@@ -70,6 +70,9 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     let known = report::Known { drafts: &drafts, tables: &tables, metrics: &metrics, doubtful: &doubtful, time_zone };
     let reports = report::reports(root.table("reports"), &known);
     root.refuse_unknown_keys();
+    if !deployment.keeps_archive {
+        refuse_without_archive(&root, &mistakes);
+    }
 
     let mistakes = mistakes.in_order();
     if !mistakes.is_empty() {
@@ -77,6 +80,16 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, Vec<Mistake>> {
     }
     let sources = drafts.into_iter().map(|(name, draft)| (name, draft.source)).collect();
     Ok(Catalog { deployment, schedule, sources, tables, streams, metrics, reports })
+}
+
+/// K5: what lanes remember, rows of tables and days of reports lie beside archives or are made from them.
+fn refuse_without_archive(root: &Table<'_>, mistakes: &Mistakes) {
+    for section in ["tables", "streams", "reports"] {
+        if let Some(at) = root.key_at(section) {
+            let what = format!("[{section}] needs archives, and [pipeline] has archive = false");
+            mistakes.report(at, what, "leave `archive = false` out, or keep to sources and metrics");
+        }
+    }
 }
 
 fn sources(table: Option<Table<'_>>, mistakes: &Mistakes) -> BTreeMap<String, Draft> {

@@ -60,7 +60,7 @@ pub struct ShardKeys {
 impl ShardKeys {
     /// The keys of the shard of one partition of a source.
     pub fn new(deployment: &Deployment, source: &str, id: &PartitionId) -> ShardKeys {
-        let Deployment { name, version } = deployment;
+        let Deployment { name, version, .. } = deployment;
         ShardKeys { tag: format!("braid:{{{name}/{version}/{source}/{}/{}}}:", id.log, id.partition) }
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn counters_are_found_by_their_name() {
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let keys = ShardKeys::new(&deployment, "s", &PartitionId::new("log", 3));
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let name = "000000000000000b:-7:00000000000000aa";

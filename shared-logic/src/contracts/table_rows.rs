@@ -1,6 +1,6 @@
 //! The rows of a table in Redis (B3): per (log, partition) the last change of each key below a cursor, deletes too.
 //!
-//! All of it is one hash, `braid:{<name>/<version>/<table>/<log>/<partition>}:rows`. So a command that reads its cursor and some rows reads
+//! All of it is one hash, `braid:{<name>/<generation>/<table>/<log>/<partition>}:rows`. So a command that reads its cursor and some rows reads
 //! both as of one moment, and whoever deletes the key deletes everything.
 //!
 //! | field | holds |
@@ -52,8 +52,8 @@ pub struct RowsKey(String);
 impl RowsKey {
     /// The key of the rows of one partition of a table.
     pub fn new(deployment: &Deployment, table: &str, id: &PartitionId) -> RowsKey {
-        let Deployment { name, version } = deployment;
-        RowsKey(format!("braid:{{{name}/{version}/{table}/{id}}}:rows"))
+        let (name, generation) = (&deployment.name, deployment.table_generation(table));
+        RowsKey(format!("braid:{{{name}/{generation}/{table}/{id}}}:rows"))
     }
 
     /// The key's text.

@@ -330,7 +330,7 @@ mod tests {
 
     fn watched(at_least: i64) -> Watched {
         let id = PartitionId::new("log", 3);
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         Watched { key: RowsKey::new(&deployment, "users", &id), id, at_least, instance: None }
     }
 

@@ -220,7 +220,7 @@ mod tests {
     async fn versions_of_an_older_archive_are_forgotten_and_no_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let storage = Storage::new(&settings, &deployment).expect("a store");
         let columns: Schema = [Field::new("bucket".into(), DataType::Int64)].into_iter().collect();
         let mut view = storage.create_batch_view("m", &columns).await.expect("created");
@@ -240,7 +240,7 @@ mod tests {
     async fn files_of_a_version_that_is_kept_are_no_orphans_until_it_is_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let storage = Storage::new(&settings, &deployment).expect("a store");
         let columns: Schema = [Field::new("bucket".into(), DataType::Int64)].into_iter().collect();
         let mut view = storage.create_batch_view("m", &columns).await.expect("created");

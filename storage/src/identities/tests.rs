@@ -27,7 +27,7 @@ fn folder() -> tempfile::TempDir {
 
 async fn archive(folder: &Path) -> Archive {
     let settings = settings::Store { url: folder.display().to_string(), ..settings::Store::default() };
-    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+    let deployment = Deployment::new("braid", "v1");
     let storage = Storage::new(&settings, &deployment).expect("a store");
     storage.create_archive("s", &Schema::default()).await.expect("created")
 }

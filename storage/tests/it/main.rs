@@ -6,3 +6,4 @@ mod scripts;
 mod snapshots;
 mod table_rows;
 mod tables;
+mod versions;

@@ -14,7 +14,7 @@ use storage::{Archive, Snapshot, Storage};
 
 async fn created(folder: &tempfile::TempDir) -> Archive {
     let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+    let deployment = Deployment::new("braid", "v1");
     let storage = Storage::new(&settings, &deployment).expect("a store");
     let columns = Schema::from_iter([("a".into(), DataType::Int64)]);
     storage.create_archive("s", &columns).await.expect("created")

@@ -28,7 +28,7 @@ fn basis(n: u64) -> Basis {
 }
 
 fn key(log: &str) -> RowsKey {
-    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+    let deployment = Deployment::new("braid", "v1");
     RowsKey::new(&deployment, "users", &PartitionId::new(log, 0))
 }
 

@@ -13,7 +13,7 @@ use storage::{Archive, Storage};
 
 fn storage(folder: &tempfile::TempDir) -> Storage {
     let settings = settings::Store { url: folder.path().display().to_string(), ..settings::Store::default() };
-    let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+    let deployment = Deployment::new("braid", "v1");
     Storage::new(&settings, &deployment).expect("a store")
 }
 

@@ -5,6 +5,7 @@
 //! `path` names it.
 
 use super::document::{Mistakes, Text};
+use crate::catalog::Deployment;
 
 /// Longer names are refused.
 const LENGTH_MAX: usize = 64;
@@ -65,8 +66,7 @@ pub(super) fn fix_of_field(name: &str, columns: bool) -> String {
 
 /// Refuses a deployment's name or version that is not `[a-z0-9_-]+`.
 pub(super) fn check_deployment(mistakes: &Mistakes, name: Text<'_>, key: &str) {
-    let plain = name.value.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    if name.value.is_empty() || !plain || name.value.len() > LENGTH_MAX {
+    if !Deployment::is_name(name.value) {
         let fix = format!("use 1 to {LENGTH_MAX} of a-z, 0-9, _ and -");
         mistakes.report(name.at, format!("`{key}` is \"{}\"", name.value), fix);
     }

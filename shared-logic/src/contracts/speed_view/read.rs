@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_hash_is_named_once_whatever_is_wanted_of_it() {
-        let deployment = Deployment { name: "braid".to_owned(), version: "v1".to_owned() };
+        let deployment = Deployment::new("braid", "v1");
         let keys = ShardKeys::new(&deployment, "s", &PartitionId::new("log", 0));
         let definition: DefinitionHash = "00000000000000aa".parse().expect("16 digits");
         let key = GroupKey::new(&[]);

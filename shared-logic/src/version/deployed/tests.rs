@@ -1,0 +1,185 @@
+use super::super::{ReplayFrom, changed};
+use super::*;
+
+const CATALOG: &str = r#"
+[sources.s]
+event_id = "id"
+event_time = "at"
+key = "id"
+[sources.s.fields]
+id = "string"
+at = "timestamp"
+n = "int"
+[sources.t]
+event_time = "at"
+[sources.t.fields]
+at = "timestamp"
+[tables.users]
+topic = "users"
+key = "id"
+[tables.users.fields]
+id = "string"
+[streams.few]
+from = "s"
+where = "n < 5"
+[streams.many]
+from = "s"
+where = "n > 5"
+[metrics.m]
+source = "s"
+[metrics.m.measures]
+n = "count()"
+[metrics.f]
+source = "few"
+[metrics.f.measures]
+n = "count()"
+"#;
+
+fn change() -> Change {
+    Change { id: "1".to_owned(), at_us: 0, by: "a".to_owned(), what: "b".to_owned() }
+}
+
+fn file() -> Catalog {
+    Catalog::parse(CATALOG).expect("a valid catalog")
+}
+
+/// A deployment of v1 and of v2, which counts fewer as `few`, and reads a source less and one more.
+struct World {
+    pointer: Pointer,
+    texts: BTreeMap<String, String>,
+}
+
+impl World {
+    fn new() -> World {
+        let text = CATALOG.replace("n < 5", "n < 4").replace("sources.t", "sources.u");
+        let catalog = Catalog::parse(&text).expect("a valid catalog");
+        let changed = changed(&catalog, &[&file()], "v2", "v1").expect("no conflict");
+        let pointer = Pointer::begin("v1", change()).create("v2", "hash", changed, 4, change()).expect("created");
+        World { pointer, texts: [("v2".to_owned(), text)].into() }
+    }
+
+    fn then(mut self, step: impl Fn(&Pointer) -> Result<Pointer, super::super::StepError>) -> World {
+        self.pointer = step(&self.pointer).expect("allowed");
+        self
+    }
+
+    fn replayed(self) -> World {
+        self.then(|pointer| pointer.replay("v2", ReplayFrom::Log, false, change()))
+    }
+
+    fn promoted(self) -> World {
+        self.replayed().then(|pointer| pointer.promote("v2", None, Vec::new(), change()))
+    }
+
+    fn resolved(&self) -> DeployedVersions {
+        DeployedVersions::resolve(7, self.pointer.clone(), &file(), &self.texts).expect("resolved")
+    }
+}
+
+fn lanes(versions: &DeployedVersions) -> Vec<String> {
+    let unit =
+        |unit: LaneUnit| format!("{} {} by {}: {}", unit.source, unit.generation, unit.host, unit.streams.join(" "));
+    versions.lanes().into_iter().map(unit).collect()
+}
+
+fn counted(versions: &DeployedVersions) -> Vec<String> {
+    let unit =
+        |unit: CountUnit| format!("{} {}{}", unit.version, unit.source, if unit.is_active { " active" } else { "" });
+    versions.counted().into_iter().map(unit).collect()
+}
+
+fn archived(versions: &DeployedVersions) -> Vec<String> {
+    versions.archived().into_iter().map(|unit| format!("{} by {}", unit.archive, unit.owner)).collect()
+}
+
+#[test]
+fn without_a_pointer_the_files_version_is_all_there_is() {
+    let alone = DeployedVersions::alone(file());
+    assert_eq!((alone.number, alone.active_name(), alone.living().count()), (0, "v1", 1));
+    assert_eq!(counted(&alone), ["v1 few active", "v1 s active"]);
+    assert_eq!(lanes(&alone), ["s v1 by v1: few many"]);
+    assert_eq!(archived(&alone), ["few by v1", "many by v1", "s by v1", "t by v1", "users by v1"]);
+    assert_eq!((alone.reconciled(), alone.reports(), alone.materialises("v1", "users")), (vec!["v1"], "v1", true));
+    assert_eq!(**alone.active(), file(), "nothing has another name");
+}
+
+#[test]
+fn a_version_that_is_created_is_archived_and_counted_once_it_is_replayed() {
+    let created = World::new().resolved();
+    assert_eq!(
+        (counted(&created), lanes(&created)),
+        (vec!["v1 few active".to_owned(), "v1 s active".to_owned()], vec!["s v1 by v1: few many".to_owned()])
+    );
+    let expected = ["few by v1", "few.v2 by v2", "many by v1", "s by v1", "t by v1", "u by v2", "users by v1"];
+    assert_eq!(archived(&created), expected);
+    assert_eq!(created.version("v2").expect("it lives").sources["few"].topic, "few.v2");
+    let replayed = World::new().replayed().resolved();
+    assert_eq!(counted(&replayed), ["v1 few active", "v1 s active", "v2 few", "v2 s"]);
+    assert_eq!(lanes(&replayed), ["s v1 by v1: few many", "s v2 by v2: few"], "what is shared has one host");
+    assert_eq!(replayed.reconciled(), ["v1"]);
+    assert!(replayed.materialises("v1", "users") && !replayed.materialises("v2", "users"));
+    assert_eq!(replayed.checks_lanes("v1", "s").len() + replayed.checks_lanes("v2", "s").len(), 2);
+}
+
+#[test]
+fn a_promotion_changes_who_archives_and_reports_and_no_lane() {
+    let (before, after) = (World::new().replayed().resolved(), World::new().promoted().resolved());
+    assert_eq!(lanes(&before), lanes(&after));
+    assert_eq!(counted(&after), ["v1 few", "v1 s", "v2 few active", "v2 s active"]);
+    let expected = ["few by v1", "few.v2 by v2", "many by v2", "s by v2", "t by v1", "u by v2", "users by v2"];
+    assert_eq!((archived(&after), after.reports()), (expected.map(str::to_owned).to_vec(), "v2"));
+}
+
+#[test]
+fn what_is_shared_outlives_the_version_that_it_is_called_after() {
+    let retired = World::new().promoted().then(|pointer| pointer.retire("v1", change())).resolved();
+    assert_eq!(retired.living().map(|(name, _)| name).collect::<Vec<_>>(), ["v2"]);
+    assert_eq!(lanes(&retired), ["s v1 by v2: many", "s v2 by v2: few"]);
+    let units = retired.lanes();
+    let shared = &units[0].catalog;
+    assert_eq!((shared.deployment.version.as_str(), shared.sources["many"].topic.as_str()), ("v1", "many"));
+    assert_eq!(retired.rows().iter().map(|unit| unit.key()).collect::<Vec<_>>(), [("users", "v1", "v2")]);
+    assert!(!archived(&retired).contains(&"t by v1".to_owned()));
+}
+
+#[test]
+fn a_stream_that_the_file_has_lost_is_written_as_long_as_a_version_shares_it() {
+    let world = World::new().replayed();
+    let lost =
+        Catalog::parse(&CATALOG.replace("[streams.many]\nfrom = \"s\"\nwhere = \"n > 5\"\n", "")).expect("valid");
+    let versions = DeployedVersions::resolve(7, world.pointer.clone(), &lost, &world.texts).expect("resolved");
+    assert_eq!(lanes(&versions), ["s v1 by v1: few many", "s v2 by v2: few"]);
+    assert_eq!(versions.changed_in_place("v2"), [""; 0]);
+    let other = Catalog::parse(&CATALOG.replace("n > 5", "n > 7")).expect("valid");
+    let versions = DeployedVersions::resolve(7, world.pointer, &other, &world.texts).expect("resolved");
+    assert_eq!(versions.changed_in_place("v2"), ["many"], "its host says otherwise by now");
+    assert_eq!(versions.changed_in_place("v1"), [""; 0]);
+}
+
+#[test]
+fn a_catalog_that_cannot_be_used_is_left_out_unless_it_is_the_active_ones() {
+    let mut world = World::new().replayed();
+    world.texts.insert("v2".to_owned(), "[source]".to_owned());
+    let versions = world.resolved();
+    assert_eq!((versions.living().count(), versions.stage("v2")), (1, Some(Stage::Following)));
+    assert!(versions.unreadable()["v2"].contains("unknown key `source`"), "{:?}", versions.unreadable());
+    let mut promoted = World::new().promoted();
+    promoted.texts.clear();
+    let error = DeployedVersions::resolve(8, promoted.pointer, &file(), &promoted.texts).expect_err("no catalog");
+    assert_eq!(
+        error.to_string(),
+        "the catalog of version v2, which is the active one, cannot be used: its text is not in the store"
+    );
+}
+
+#[test]
+fn the_file_is_that_of_the_first_version_or_no_process_starts() {
+    let other = Catalog::parse(&format!("[pipeline]\nversion = \"v9\"\n{CATALOG}")).expect("valid");
+    let error =
+        DeployedVersions::resolve(1, World::new().pointer, &other, &BTreeMap::new()).expect_err("another version");
+    assert!(
+        error
+            .to_string()
+            .starts_with("the catalog file says version v9, and the first version of deployment braid is v1")
+    );
+}

@@ -1,0 +1,218 @@
+//! What a new version shares with the versions that there are, and what it must not change (K3, K8).
+//!
+//! A stream whose definition another version has, too, is the same stream: its outputs are a function of the log and of the definition (T1).
+//! So it is shared: one topic, one progress, one archive. The hash of a definition covers all that the stream reads, so a stream over a
+//! stream that changed has changed itself. Tables are shared in the same way.
+
+use crate::catalog::{Catalog, Changed, Source};
+use crate::contracts::archive::{ColumnsOnly, Facts};
+use crate::log::PartitionId;
+
+/// Why a catalog cannot become a version beside those that there are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// It is of another deployment.
+    #[error("the catalog is of the deployment {new}, and this one is {known}: set [pipeline] name = \"{known}\"")]
+    OtherDeployment {
+        /// The name in the new catalog.
+        new: String,
+        /// The deployment's name.
+        known: String,
+    },
+    /// It keeps archives where others do not, or the other way round.
+    #[error(
+        "[pipeline] archive is not what it is in version {0}, and all versions share the archives: make it the same"
+    )]
+    OtherArchive(String),
+    /// A source reads another topic than in another version, and one archive would hold records of both.
+    #[error(
+        "source {source_name} reads the topic {new}, and {known} in version {version}; versions share the archive of a source: give the source \
+         another name, or keep its topic"
+    )]
+    OtherTopic {
+        /// The source.
+        source_name: String,
+        /// The topic in the new catalog.
+        new: String,
+        /// The topic that is known.
+        known: String,
+        /// The version that has it.
+        version: String,
+    },
+    /// A source is a topic of records in one version, and a stream or a table in another.
+    #[error(
+        "{source_name} is {new}, and {known} in version {version}, and its archive would be the same: give it another name"
+    )]
+    OtherKind {
+        /// The name.
+        source_name: String,
+        /// What it is in the new catalog.
+        new: &'static str,
+        /// What it is.
+        known: &'static str,
+        /// In which version.
+        version: String,
+    },
+    /// Two sources of different names read one topic.
+    #[error(
+        "{new} has the topic {topic}, which {known} has in version {version}: a topic has one source; give it another topic, or the same name"
+    )]
+    TopicTaken {
+        /// The name in the new catalog.
+        new: String,
+        /// The topic.
+        topic: String,
+        /// The name that has it.
+        known: String,
+        /// In which version.
+        version: String,
+    },
+    /// A stream is the same, and is to be written to another topic.
+    #[error(
+        "stream {stream} decides what it does in version {version}, and has another topic, {new} instead of {known}: keep its topic, or change \
+         its name"
+    )]
+    TopicAlone {
+        /// The stream.
+        stream: String,
+        /// The topic in the new catalog.
+        new: String,
+        /// The topic that it has.
+        known: String,
+        /// In which version.
+        version: String,
+    },
+    /// The topic of a changed stream would have a name that Kafka does not take.
+    #[error(
+        "the topic {topic} of stream {stream} would have more than 249 characters: give the stream a shorter topic, or the version a shorter name"
+    )]
+    TopicTooLong {
+        /// The stream.
+        stream: String,
+        /// The topic's name.
+        topic: String,
+    },
+}
+
+/// The longest name of a topic that Kafka takes, less what side outputs add.
+const TOPIC_MAX: usize = 249 - ".late".len();
+
+/// The generations of what the catalog of a new version does not share with the deployment's first version. `known` are the catalogs of the
+/// versions that live, as versions; where several have the same stream, the first of them decides. So the active one comes first, and the
+/// others the newest first.
+///
+/// # Errors
+/// All that stands against the version.
+pub fn changed(new: &Catalog, known: &[&Catalog], version: &str, first: &str) -> Result<Changed, Vec<Conflict>> {
+    let mut conflicts = Vec::new();
+    for known in known {
+        compare(new, known, first, &mut conflicts);
+    }
+    let mut changed = Changed::default();
+    for (name, stream) in &new.streams {
+        let definition = new.stream_definition(stream);
+        let same = |known: &&&Catalog| {
+            known.streams.get(name).is_some_and(|known_stream| known.stream_definition(known_stream) == definition)
+        };
+        let shared = known.iter().find(same);
+        let generation = shared.map_or(version, |known| known.deployment.generation(name));
+        if generation != first {
+            changed.streams.insert(name.clone(), generation.to_owned());
+        }
+    }
+    for (name, table) in &new.tables {
+        let definition = new.table_definition(table);
+        let same = |known: &&&Catalog| {
+            known.tables.get(name).is_some_and(|known_table| known.table_definition(known_table) == definition)
+        };
+        let shared = known.iter().find(same);
+        let generation = shared.map_or(version, |known| known.deployment.table_generation(name));
+        if generation != first {
+            changed.tables.insert(name.clone(), generation.to_owned());
+        }
+    }
+    let resolved = new.clone().as_version(version, first, &changed);
+    topics(new, &resolved, known, &mut conflicts);
+    conflicts.dedup();
+    if conflicts.is_empty() { Ok(changed) } else { Err(conflicts) }
+}
+
+/// What of a new catalog another one does not allow beside it.
+fn compare(new: &Catalog, known: &Catalog, first: &str, conflicts: &mut Vec<Conflict>) {
+    let (of_new, of_known) = (&new.deployment, &known.deployment);
+    if of_new.name != of_known.name {
+        conflicts.push(Conflict::OtherDeployment { new: of_new.name.clone(), known: of_known.name.clone() });
+    }
+    let version = || of_known.version.clone();
+    if of_new.keeps_archive != of_known.keeps_archive {
+        conflicts.push(Conflict::OtherArchive(version()));
+    }
+    for (name, source) in &new.sources {
+        let Some(other) = known.sources.get(name) else { continue };
+        if kind(source) != kind(other) {
+            let (new, known) = (kind(source), kind(other));
+            conflicts.push(Conflict::OtherKind { source_name: name.clone(), new, known, version: version() });
+        } else if !source.is_stream && source.topic != other.topic {
+            let (new, known) = (source.topic.clone(), other.topic.clone());
+            conflicts.push(Conflict::OtherTopic { source_name: name.clone(), new, known, version: version() });
+        }
+    }
+    for (name, stream) in &new.streams {
+        let Some(other) = known.streams.get(name) else { continue };
+        let topic = topic_in_file(known, name, first);
+        if new.stream_definition(stream) == known.stream_definition(other) && stream.topic != topic {
+            let new = stream.topic.clone();
+            conflicts.push(Conflict::TopicAlone {
+                stream: name.clone(),
+                new,
+                known: topic.to_owned(),
+                version: version(),
+            });
+        }
+    }
+}
+
+/// Topics that are taken, or too long, once the new catalog is a version.
+fn topics(new: &Catalog, resolved: &Catalog, known: &[&Catalog], conflicts: &mut Vec<Conflict>) {
+    for (name, source) in &resolved.sources {
+        if new.streams.contains_key(name) && source.topic.len() > TOPIC_MAX {
+            conflicts.push(Conflict::TopicTooLong { stream: name.clone(), topic: source.topic.clone() });
+        }
+        for known in known {
+            let taken = known.sources.values().find(|other| other.topic == source.topic && other.name != *name);
+            conflicts.extend(taken.map(|other| Conflict::TopicTaken {
+                new: name.clone(),
+                topic: source.topic.clone(),
+                known: other.name.clone(),
+                version: known.deployment.version.clone(),
+            }));
+        }
+    }
+}
+
+/// What the file of a version calls the topic of one of its streams.
+fn topic_in_file<'a>(known: &'a Catalog, stream: &str, first: &str) -> &'a str {
+    let topic = known.streams[stream].topic.as_str();
+    let generation = known.deployment.generation(stream);
+    if generation == first {
+        return topic;
+    }
+    topic.strip_suffix(generation).and_then(|topic| topic.strip_suffix('.')).unwrap_or(topic)
+}
+
+fn kind(source: &Source) -> &'static str {
+    match (source.is_stream, source.is_table) {
+        (true, _) => "a stream",
+        (_, true) => "a table",
+        _ => "a source",
+    }
+}
+
+/// K3: some archived records that the rules of a source cannot decode, because their bytes were not kept (R11); `None` if all can be decoded.
+pub fn undecodable(facts: &Facts, source: &Source) -> Option<(PartitionId, ColumnsOnly)> {
+    let rules = source.decoding_rules();
+    facts.not_decodable(&rules).next().map(|(id, range)| (id, range.clone()))
+}
+
+#[cfg(test)]
+mod tests;
