@@ -241,3 +241,21 @@ async fn an_apply_that_cannot_write_leaves_nothing_that_is_read() {
     let last = counted.open(3).await;
     assert_eq!(counted.read(&last).await, 0);
 }
+
+/// Without an archive, completeness begins where a shard was opened (K5).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_the_log_has_overtaken_still_began_where_it_did() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let cursor = done(counted.count(&opened).await).cursor;
+    let (definitions, instance) = ([counted.addition[0].definition.clone()], Instance::new(2));
+    let reopened =
+        counted.client.reopen(&mut counted.redis, &counted.keys, cursor, 9, &definitions, instance).await;
+    let reopened = done(reopened);
+    let own = [counted.keys.clone()];
+    let states = counted.client.states(&mut counted.redis, &own).await.expect("redis answers");
+    assert_eq!(states, [Some(State { shard: reopened.clone(), as_of_us: None, begin: Some(0) })]);
+    let reading = counted.client.read(&mut counted.redis, &counted.keys, &[]).await.expect("redis answers");
+    assert_eq!(reading.expect("a shard").state.begin, Some(0));
+    assert_eq!((reopened.slices, counted.sweep().await), (vec![9], 1));
+}
