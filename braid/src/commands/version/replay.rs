@@ -9,6 +9,7 @@ mod progress;
 mod seen;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use batch_layer::reconcile::Reconciler;
@@ -17,7 +18,6 @@ use platform::shutdown::Shutdown;
 use platform::terminal::StatusLine;
 use serde_json::json;
 use shared_logic::version::{DeployedVersions, ReplayFrom, Stage};
-use std::sync::Arc;
 use storage::Storage;
 
 use self::prerequisites::{Prerequisite, judge};
@@ -41,7 +41,7 @@ pub struct Args {
     version: String,
     /// What is read
     #[arg(long, value_enum, default_value = "log")]
-    from: From,
+    from: ReadFrom,
     /// Begin also where something could not be found out
     #[arg(long)]
     yes: bool,
@@ -57,18 +57,18 @@ pub struct Args {
 
 /// What a replay reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum From {
+enum ReadFrom {
     /// The log, from its begin
     Log,
     /// The archive, and then the log
     Archive,
 }
 
-impl From {
+impl ReadFrom {
     fn replay(self) -> ReplayFrom {
         match self {
-            From::Log => ReplayFrom::Log,
-            From::Archive => ReplayFrom::Archive,
+            ReadFrom::Log => ReplayFrom::Log,
+            ReadFrom::Archive => ReplayFrom::Archive,
         }
     }
 }

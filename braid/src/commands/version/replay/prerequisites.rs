@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) redis: SeenRedis,
     /// How many records the active version counts a second; `None` if none arrived while it was looked at.
     pub(super) per_second: Option<f64>,
+    /// Whether the version has shards already, and goes on.
+    pub(super) has_shards: bool,
 }
 
 /// A source of the version.
@@ -55,7 +57,7 @@ pub(super) struct SeenPartition {
     pub(super) start: i64,
     /// Where it ends.
     pub(super) end: i64,
-    /// Where the archive begins it; `None` if it has not, or there is none.
+    /// Where the archive begins it, or where the version goes on; `None` if the archive has not begun it, or there is none.
     pub(super) begin: Option<i64>,
 }
 
@@ -147,9 +149,10 @@ impl Prerequisite {
 }
 
 impl Seen {
-    /// Whether the batch layer has to count archives before the speed layer may go on.
+    /// Whether the batch layer has to count archives before the speed layer may begin. One that has begun goes on.
     pub(super) fn counts_first(&self) -> bool {
-        self.from == ReplayFrom::Archive || self.sources.iter().any(|source| source.is_counted && source.closed() > 0)
+        let has_ended = |source: &SeenSource| source.is_counted && source.closed() > 0;
+        !self.has_shards && (self.from == ReplayFrom::Archive || self.sources.iter().any(has_ended))
     }
 
     /// How many records are to be read of the logs.

@@ -13,7 +13,8 @@ fn whole() -> Seen {
     };
     let redis =
         SeenRedis { rows: 1_000_000, shard_bytes: 1 << 20, unknown: Vec::new(), used: 0, most: Some(200 << 20) };
-    Seen { from: ReplayFrom::Log, keeps_archive: true, sources: vec![source], redis, per_second: Some(100.0) }
+    let (from, per_second) = (ReplayFrom::Log, Some(100.0));
+    Seen { from, keeps_archive: true, sources: vec![source], redis, per_second, has_shards: false }
 }
 
 /// Each thing that is not as it should be, and whether it stops a replay that an operator wants all the same.
@@ -26,7 +27,8 @@ fn not_ok(change: impl Fn(&mut Seen)) -> Vec<(String, String, bool)> {
 
 /// The only thing that is not as it should be, and what is said of it.
 fn refused(change: impl Fn(&mut Seen)) -> (String, String) {
-    let [(name, why, true)] = not_ok(change).try_into().expect("one thing") else { panic!("it can be overridden") };
+    let [(name, why, stops)] = not_ok(change).try_into().expect("one thing");
+    assert!(stops, "{name} can be overridden");
     (name, why)
 }
 
@@ -118,6 +120,8 @@ fn logs_that_have_ended_are_counted_from_the_archive_first() {
     let mut seen = whole();
     archived(&mut seen).closed = 2;
     assert!(seen.counts_first() && judge(&seen).iter().all(|one| one.verdict.is_ok()));
+    seen.has_shards = true;
+    assert!(!seen.counts_first(), "it goes on where it was stopped");
     let (name, why) = refused(|seen| {
         let archive = archived(seen);
         (archive.closed, archive.undecodable) = (1, Some("[0, 7) of old/0".to_owned()));
