@@ -228,8 +228,7 @@ impl ApplyStage<'_> {
     fn report(&self, records: usize, opened: std::time::Instant) {
         let (source, OpenShard { id, shard, .. }) = (&self.shared.metrics.source, &self.open);
         let version = self.shared.catalog.deployment.version.clone();
-        let labels =
-            [("source", source.name.clone()), ("version", version), ("partition", id.partition.to_string())];
+        let labels = [("source", source.name.clone()), ("version", version), ("partition", id.partition.to_string())];
         counter!("braid_speed_records_total", &labels[..2]).increment(records as u64);
         gauge!("braid_speed_cursor", &labels).set(shard.cursor as f64);
         gauge!("braid_speed_slices", &labels).set(shard.slices.len() as f64);

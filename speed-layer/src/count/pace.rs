@@ -68,12 +68,7 @@ impl Pace {
 }
 
 /// Tells the loops of a source their pace, until `stop`.
-pub async fn follow(
-    shared: Arc<Shared>,
-    mut redis: Connection,
-    publish: watch::Sender<Pace>,
-    stop: CancellationToken,
-) {
+pub async fn follow(shared: Arc<Shared>, mut redis: Connection, publish: watch::Sender<Pace>, stop: CancellationToken) {
     let (bound, most) = (shared.replays.replay_lag.get(), Pace::at_most(shared.replays.replay_share));
     let mut pace = most;
     loop {
@@ -121,8 +116,7 @@ async fn active(shared: &Shared, redis: &mut Connection) -> Active {
         return Active::NothingElse;
     }
     let counting = shared.counting.borrow().clone();
-    let keys: Vec<ShardKeys> =
-        counting.iter().map(|id| ShardKeys::new(&active.deployment, &source.name, id)).collect();
+    let keys: Vec<ShardKeys> = counting.iter().map(|id| ShardKeys::new(&active.deployment, &source.name, id)).collect();
     if keys.is_empty() {
         return Active::NothingElse;
     }
@@ -213,10 +207,7 @@ mod tests {
         };
         let second = 1_000_000;
         let lag = |states: &[Option<State>]| greatest(states, 10 * second);
-        assert_eq!(
-            lag(&[state(Some(9 * second), None), state(Some(7 * second), None)]),
-            Some(Duration::from_secs(3))
-        );
+        assert_eq!(lag(&[state(Some(9 * second), None), state(Some(7 * second), None)]), Some(Duration::from_secs(3)));
         assert_eq!(lag(&[state(Some(11 * second), None)]), Some(Duration::ZERO), "a clock that is ahead");
         assert_eq!(lag(&[state(Some(9 * second), None), None]), None, "it has no shard yet");
         assert_eq!(lag(&[state(Some(9 * second), None), state(None, None)]), None);

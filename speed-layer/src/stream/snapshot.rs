@@ -128,8 +128,7 @@ async fn keep(
         let mut removed = archive.remove_snapshots(&id, &shared.definitions, published).await?;
         if let Some(published_by) = &published_by {
             let of_others = shared.definitions_in_use();
-            let in_use: Vec<&Definitions> =
-                [&shared.definitions, published_by].into_iter().chain(&of_others).collect();
+            let in_use: Vec<&Definitions> = [&shared.definitions, published_by].into_iter().chain(&of_others).collect();
             removed += archive.remove_superseded_snapshots(&id, &in_use, SUPERSEDED_AGE).await?;
         }
         Ok::<_, StoreError>((is_kept, removed))

@@ -94,9 +94,7 @@ impl Unit {
     pub fn place(&self) -> Place {
         match self {
             Unit::Count(unit) => Place::Shards { version: unit.version.clone(), source: unit.source.clone() },
-            Unit::Lanes(unit) => {
-                Place::Streams { source: unit.source.clone(), generation: unit.generation.clone() }
-            }
+            Unit::Lanes(unit) => Place::Streams { source: unit.source.clone(), generation: unit.generation.clone() },
             Unit::Rows(unit) => Place::Rows { table: unit.table.clone(), generation: unit.generation.clone() },
         }
     }

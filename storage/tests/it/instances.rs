@@ -249,8 +249,7 @@ async fn a_shard_that_the_log_has_overtaken_still_began_where_it_did() {
     let opened = counted.open(1).await;
     let cursor = done(counted.count(&opened).await).cursor;
     let (definitions, instance) = ([counted.addition[0].definition.clone()], Instance::new(2));
-    let reopened =
-        counted.client.reopen(&mut counted.redis, &counted.keys, cursor, 9, &definitions, instance).await;
+    let reopened = counted.client.reopen(&mut counted.redis, &counted.keys, cursor, 9, &definitions, instance).await;
     let reopened = done(reopened);
     let own = [counted.keys.clone()];
     let states = counted.client.states(&mut counted.redis, &own).await.expect("redis answers");

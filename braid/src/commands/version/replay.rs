@@ -101,9 +101,9 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
         }
     }
     let (by, what) = (args.who.name(), format!("replay {version} from {}", from.word()));
-    let begin = steps.store.step(steps.first(), &by, &what, |pointer, change| {
-        pointer.replay(version, from, counts_first, change)
-    });
+    let begin = steps
+        .store
+        .step(steps.first(), &by, &what, |pointer, change| pointer.replay(version, from, counts_first, change));
     begin.await?;
     let shutdown = Shutdown::on_signals()?;
     let versions = Arc::new(steps.deployed().await?);

@@ -79,7 +79,9 @@ mod tests {
     fn what_was_published_is_found_by_its_path() {
         let id = PartitionId::new("topic-id.1", 12);
         assert_eq!(published_partition("v1", &published_path("v1", &id)), Some(id.clone()));
-        for other in [published_path("v10", &id), stopped_path("v1", 5), "_lanes/0123456789abcdef/log/3/7.json".to_owned()] {
+        for other in
+            [published_path("v10", &id), stopped_path("v1", 5), "_lanes/0123456789abcdef/log/3/7.json".to_owned()]
+        {
             assert_eq!(published_partition("v1", &other), None, "{other}");
         }
     }

@@ -186,7 +186,8 @@ pub(super) fn judge(seen: &Seen) -> Vec<Prerequisite> {
         }
         if !source.own_streams.is_empty() && source.closed() > 0 {
             let (streams, closed) = (source.own_streams.join(", "), source.closed());
-            let why = format!("{streams}: {closed} logs of {} have ended, of which no stream can be written", source.name);
+            let why =
+                format!("{streams}: {closed} logs of {} have ended, of which no stream can be written", source.name);
             all.push(Prerequisite::needed(format!("streams over {}", source.name), Verdict::Unknown(why)));
         }
     }

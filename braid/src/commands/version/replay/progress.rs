@@ -80,8 +80,7 @@ impl Watch {
             // A topic that is gone has nothing more to count.
             let Some(topic) = self.topics.describe(&source.topic).await? else { continue };
             let numbers: Vec<i32> = (0..topic.partitions).collect();
-            let ids: Vec<PartitionId> =
-                numbers.iter().map(|number| facts.current(&topic.log, *number)).collect();
+            let ids: Vec<PartitionId> = numbers.iter().map(|number| facts.current(&topic.log, *number)).collect();
             let starts = self.topics.offsets(&source.topic, &numbers, Bound::Start).await?;
             let of_log = self.topics.offsets(&source.topic, &numbers, Bound::End).await?;
             let keys: Vec<ShardKeys> =
@@ -157,8 +156,7 @@ mod tests {
 
     fn state(cursor: i64, begin: Option<i64>) -> State {
         let (definitions, instance) = (BTreeMap::new(), Instance::new(1));
-        let shard =
-            Shard { cursor, slices: vec![5], definitions, instance, witnesses: vec![None; 2], truncated: None };
+        let shard = Shard { cursor, slices: vec![5], definitions, instance, witnesses: vec![None; 2], truncated: None };
         State { shard, as_of_us: None, begin }
     }
 

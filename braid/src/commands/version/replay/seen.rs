@@ -164,13 +164,9 @@ fn keys(catalog: &Catalog, source: &str, ids: &[PartitionId]) -> Vec<ShardKeys> 
 
 /// What an archive says.
 fn archive(facts: &Facts, source: &Source) -> SeenArchive {
-    let has_ended = |log: &&LogFacts| {
-        log.closed || log.partitions.values().any(|partition| partition.closed)
-    };
+    let has_ended = |log: &&LogFacts| log.closed || log.partitions.values().any(|partition| partition.closed);
     let lost = facts.entries().flat_map(|(_, _, partition)| &partition.lost).filter(|lost| !lost.accepted);
-    let records = |(id, range): (PartitionId, ColumnsOnly)| {
-        format!("[{}, {}) of {id}", range.from, range.to)
-    };
+    let records = |(id, range): (PartitionId, ColumnsOnly)| format!("[{}, {}) of {id}", range.from, range.to);
     SeenArchive {
         closed: facts.logs.iter().filter(has_ended).count(),
         lost: lost.count(),

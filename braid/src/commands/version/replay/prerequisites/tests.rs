@@ -154,9 +154,12 @@ fn redis_has_to_have_room() {
         seen.redis.used = 100 << 20;
     };
     assert!(not_ok(little).is_empty(), "shards begin behind the views");
-    for unknown in [|seen: &mut Seen| seen.redis.most = None, |seen: &mut Seen| {
-        seen.redis.unknown = vec!["new".to_owned()];
-    }] {
+    for unknown in [
+        |seen: &mut Seen| seen.redis.most = None,
+        |seen: &mut Seen| {
+            seen.redis.unknown = vec!["new".to_owned()];
+        },
+    ] {
         let found = not_ok(unknown);
         assert!(matches!(found.as_slice(), [(_, _, false)]), "{found:?}");
         let mut seen = whole();
