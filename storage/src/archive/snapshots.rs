@@ -253,8 +253,8 @@ impl Archive {
 
     /// Removes files of snapshots of a partition's lane that were written longer than `age` ago under definitions that are not `in_use`,
     /// usually [`SUPERSEDED_AGE`]: the streams have changed since, and no lane opens them. In use are those of whoever asks, those that
-    /// were published by last, which may be another worker's of an older catalog, and those of other generations (K8). Should a worker look for one all the same, it reads
-    /// the past again.
+    /// were published by last, which may be another worker's of an older catalog, and those of other generations (K8). Should a worker look
+    /// for one all the same, it reads the past again.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
