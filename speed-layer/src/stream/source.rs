@@ -124,8 +124,11 @@ mod tests {
 
     const CATALOG: &str = r#"
 [sources.s]
+event_id = "id"
 event_time = "at"
+key = "id"
 [sources.s.fields]
+id = "string"
 at = "timestamp"
 n = "int"
 [streams.few]

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use shared_logic::catalog::Catalog;
 use shared_logic::log::PartitionId;
 use shared_logic::version::{Change, Pointer, ReplayFrom, StepError, changed};
