@@ -135,8 +135,8 @@ async fn count(
     storage.check().await?;
     let reconciler = Reconciler::new(&steps.settings, &storage, catalog).among(Arc::clone(versions));
     let stop = shutdown.token();
-    batch_layer::version::count(&reconciler, from, &stop).await?;
-    ensure!(!stop.is_cancelled(), "interrupted: the same command goes on where this one was");
+    let counted = batch_layer::version::count(&reconciler, from, &stop).await?;
+    ensure!(!counted.is_unfinished, "interrupted: the same command goes on where this one was");
     let what = format!("{version} is counted from the archive");
     steps.store.step(steps.first(), by, &what, |pointer, change| pointer.counted(version, change)).await?;
     Ok(())
