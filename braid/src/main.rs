@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use braid::commands::{
     audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, watch,
+    streams, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -48,6 +48,8 @@ enum Command {
     Audit(audit::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
+    #[command(subcommand)]
+    Version(version::Args),
     Completions(completions::Args),
 }
 
@@ -97,6 +99,7 @@ async fn run() -> ExitCode {
         Command::Audit(args) => audit::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
+        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

@@ -173,7 +173,7 @@ impl SeenLanes {
         let lacks = |partition: i32| {
             let id = facts.current(&topic.log, partition);
             let is_nothing = self.lanes.get(&partition).is_none_or(|lane| lane.published.is_empty());
-            is_nothing && noted.has_snapshot(&id.log, partition)
+            is_nothing && noted.published.contains(&id)
         };
         is_another || (0..topic.partitions).any(lacks)
     }

@@ -59,8 +59,12 @@ impl BatchSide {
 
 impl Boundary {
     /// R6: where the partition's shard is opened; `None` as long as the archive does not know the partition. Of an offset below
-    /// what is archived, the witness is not known.
-    pub fn opening(&self, id: &PartitionId) -> Option<Position> {
+    /// what is archived, the witness is not known. `log_start` is where the log starts now, for a deployment that keeps no archive: its
+    /// logs begin there (K5).
+    pub fn opening(&self, id: &PartitionId, log_start: Option<i64>) -> Option<Position> {
+        if let Some(start) = log_start {
+            return Some(start.into());
+        }
         let archive = self.archive.as_deref()?;
         let offset = cut::opening(self.cuts.iter(), id, archive)?;
         let known = archive.partition(id).filter(|known| known.next == offset);
@@ -75,5 +79,26 @@ impl Boundary {
     /// R8: the offset below which the partition's slices may be dropped.
     pub fn droppable(&self, id: &PartitionId) -> Option<i64> {
         cut::droppable(self.cuts.iter(), id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_from_the_log_begins_where_the_archive_or_without_one_the_log_does() {
+        let (id, mut facts) = (PartitionId::new("log", 0), Facts::default());
+        facts.begin(&id, 5);
+        assert!(facts.advance(&id, 5, 90));
+        let mut boundary = Boundary { archive: Some(Arc::new(facts)), cuts: Vec::new() };
+        let opening = |boundary: &Boundary, start| boundary.opening(&id, start).map(|at| (at.offset, at.witness));
+        assert_eq!(opening(&boundary, None), Some((5, None)), "no view counts it yet");
+        let mut cut = Offsets::default();
+        cut.set(id.clone(), 60);
+        boundary.cuts.push(cut);
+        assert_eq!(opening(&boundary, None), Some((60, None)), "the archive was counted up to there");
+        assert_eq!(opening(&Boundary::default(), None), None, "the archive is waited for");
+        assert_eq!(opening(&Boundary::default(), Some(7)), Some((7, None)), "unless there is to be none");
     }
 }

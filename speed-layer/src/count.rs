@@ -15,16 +15,20 @@
 //! - [`aggregate`]: the first stage leaves out [`copies`], and counts a micro-batch for all metrics ([`compiled`]), in [`parts`] if it
 //!   has too many counters;
 //! - [`apply`]: the second stage adds the result to the shard;
-//! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops.
+//! - [`expire`]: slices that every batch view holds are dropped, by a task beside the loops;
+//! - [`pace`]: how long loops rest that replay, so that they do not slow down the active version; how far that is behind, another such
+//!   task asks ([`active_lag`]).
 //!
 //! All of them use [`source`], what the loops of one source share.
 
+pub mod active_lag;
 pub mod aggregate;
 pub mod apply;
 pub mod compiled;
 pub mod copies;
 pub mod expire;
 pub mod open_shard;
+pub mod pace;
 pub mod parts;
 pub mod source;
 

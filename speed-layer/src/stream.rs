@@ -47,7 +47,7 @@ use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::stream::LanePlan;
 use shared_logic::stream_topics::written_topics;
-use storage::{Schemas, Storage};
+use storage::{FollowedVersions, Schemas, Storage};
 use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,8 @@ const ENDS_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked whether a broker knows transactions.
 const CLUSTER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Writes all streams over one source until `stop`. All lanes of the process share the memory.
+/// Writes all streams over one source until `stop`, which are those of one generation (see [`Catalog::lanes`]). All lanes of the process share
+/// the memory.
 ///
 /// # Errors
 /// If Kafka's or the store's settings are not usable, or no thread can be started.
@@ -81,6 +82,7 @@ pub async fn run(
     catalog: &Catalog,
     source: Source,
     memory: Arc<Memory>,
+    versions: FollowedVersions,
     stop: CancellationToken,
 ) -> Result<(), SourceError> {
     if !knows_transactions(settings, &source, &stop).await? {
@@ -102,6 +104,7 @@ pub async fn run(
     let membership = Membership::join(&settings.kafka, &group, &source.topic)?;
     let looked_into = looked_into(settings, catalog, &plan, &storage, &topics).await?;
     let shared = Arc::new(Shared {
+        versions,
         deployment: deployment.clone(),
         definitions: plan.streams().iter().map(|stream| (stream.name.clone(), stream.definition.clone())).collect(),
         written: written_topics(catalog, &source.name),

@@ -25,7 +25,7 @@ use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
 use serving_layer::Server;
 use shared_logic::catalog::{Catalog, Cron};
-use storage::Storage;
+use storage::{FollowedVersions, Storage};
 use tracing::info;
 use traffic::Mix;
 
@@ -126,9 +126,10 @@ async fn serve(
     } else {
         None
     };
+    let versions = FollowedVersions::start(settings, catalog.clone()).await?;
     let server = Server::bind(settings, catalog.clone()).await?;
     let address = server.address();
-    start(settings, catalog, storage, archived, server, layers);
+    start(settings, catalog, storage, archived, server, &versions, layers);
     tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
@@ -157,13 +158,14 @@ fn start(
     storage: Storage,
     archived: Option<Archived>,
     server: Server,
+    versions: &FollowedVersions,
     layers: &mut Layers,
 ) {
     let (of_speed, of_archive) = (settings.clone(), settings.clone());
-    let (speed_catalog, archive_catalog) = (catalog.clone(), catalog.clone());
+    let (of_versions, archive_catalog) = (versions.clone(), catalog.clone());
     let reconciler = Reconciler::new(settings, &storage, catalog);
     layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
-        Ok(speed_layer::run(&of_speed, &speed_catalog, shutdown).await?)
+        Ok(speed_layer::run(&of_speed, of_versions, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
         Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::deployment::of_generation;
-use super::{Catalog, Deployment};
+use super::{Catalog, DefinitionHash, Deployment};
 
 /// The generations of what a version does not share with the first one, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,11 @@ impl Catalog {
         lanes.streams.retain(|name, stream| stream.from == source && self.deployment.generation(name) == generation);
         generation.clone_into(&mut lanes.deployment.version);
         lanes
+    }
+
+    /// The definitions of the streams over a source, by their names. Of the catalog of lanes they name the lanes' snapshots (T2).
+    pub fn definitions_over(&self, source: &str) -> BTreeMap<String, DefinitionHash> {
+        self.streams_of(source).map(|stream| (stream.name.clone(), self.stream_definition(stream))).collect()
     }
 }
 

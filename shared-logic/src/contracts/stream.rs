@@ -20,4 +20,6 @@ pub use progress::{Begins, Changed, Checked, ProgressKey, ProgressNoted, Publish
 pub use snapshot::{
     Definitions, Manifest, PieceNote, definitions_key, lanes_folder, manifest_path, piece_path, spared_path,
 };
-pub use stopped::{LanesNoted, STOPPED, Stopped, stopped_partition, stopped_path};
+pub use stopped::{
+    LanesNoted, PUBLISHED, STOPPED, Stopped, published_partition, published_path, stopped_partition, stopped_path,
+};

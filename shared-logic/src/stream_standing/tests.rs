@@ -1,5 +1,5 @@
 use super::*;
-use crate::contracts::stream::{Stopped, stopped_path};
+use crate::contracts::stream::Stopped;
 use crate::stream::Fronts;
 
 fn hash(n: u8) -> DefinitionHash {
@@ -116,7 +116,7 @@ fn what_stops_all_lanes_is_said_once() {
         (
             |seen| {
                 lane(seen, 1).published.clear();
-                noted(seen).files = vec!["_lanes/0123456789abcdef/log/1/7.json".to_owned()];
+                noted(seen).published = [PartitionId::new("log", 1)].into();
             },
             "set-published s",
         ),
@@ -203,10 +203,10 @@ fn what_a_lane_has_noted_is_over_once_anything_was_published_later() {
 }
 
 #[test]
-fn a_note_is_no_snapshot() {
+fn what_was_published_of_another_log_says_nothing_of_this_one() {
     let said = stopped(|seen| {
         lane(seen, 0).published.clear();
-        noted(seen).files = vec![stopped_path("v1", 0)];
+        noted(seen).published = [PartitionId::new("older", 0)].into();
     });
     assert_eq!(said, ["nothing of partition 0 is published: is `speed-layer` running, with this catalog?"]);
 }

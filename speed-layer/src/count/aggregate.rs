@@ -4,6 +4,7 @@
 //! copies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::histogram;
 use platform::settings::Speed;
@@ -37,6 +38,8 @@ pub struct Aggregated {
     pub opened: std::time::Instant,
     /// When the micro-batch was sealed.
     pub sealed: std::time::Instant,
+    /// How long it was aggregated.
+    pub took: Duration,
     /// What is added to the shard's counters: at most one addition per definition.
     pub additions: Vec<Addition>,
     /// The question for the topic's id, asked after the records were read (R7).
@@ -92,7 +95,7 @@ pub async fn run(
                 return;
             }
         };
-        let mut took = started.elapsed();
+        let (mut took, mut told) = (started.elapsed(), Duration::ZERO);
         while !left.is_done() {
             let identity = shared.identity.ask();
             let Some((room, place)) = room(shared, &aggregated).await else { return };
@@ -101,7 +104,9 @@ pub async fn run(
             left = rest;
             took += started.elapsed();
             let Part { from, to, records, additions } = part;
-            room.send(Aggregated { from, to, records, opened, sealed, additions, identity, place });
+            let of_part = took - told;
+            told = took;
+            room.send(Aggregated { from, to, records, opened, sealed, took: of_part, additions, identity, place });
         }
         histogram!("braid_speed_aggregate_seconds").record(took);
     }

@@ -7,6 +7,7 @@
 //! time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use platform::redis::{Connection, is_back_pressure};
@@ -23,6 +24,7 @@ use tracing::{debug, error, warn};
 
 use super::aggregate::Aggregated;
 use super::open_shard::OpenShard;
+use super::pace;
 use super::source::Shared;
 use crate::error::Superseded;
 use crate::log::ends::PendingEnds;
@@ -84,6 +86,7 @@ impl ApplyStage<'_> {
         let id = self.open.id.clone();
         let mut applied = false;
         let mut ends = PendingEnds::new(id.clone(), self.shared.ends.clone());
+        let mut last_as_of_us = None;
         while let Some(batch) = aggregated.recv().await {
             let still = tokio::select! {
                 still = batch.identity.is_still(id.topic()) => still,
@@ -102,13 +105,19 @@ impl ApplyStage<'_> {
                 warn!(%id, "the archive has begun another incarnation of the partition; continuing there");
                 return Ok(applied);
             }
-            let as_of_us = ends.as_of(batch.to.offset, batch.sealed);
+            let (as_of_us, started) = (ends.as_of(batch.to.offset, batch.sealed), Instant::now());
+            last_as_of_us = as_of_us.or(last_as_of_us);
             let change = Change { expected, to: batch.to, as_of_us, additions: batch.additions.into() };
             match self.apply(change).await {
                 Ok(shard) => {
                     self.open.shard = shard;
                     applied = true;
                     self.report(batch.records, batch.opened);
+                    // Others need it while this loop rests.
+                    drop(batch.place);
+                    if self.is_behind(last_as_of_us) {
+                        pace::rest(batch.took + started.elapsed(), self.shared.pace.clone(), self.stop).await;
+                    }
                 }
                 Err(NotApplied::Stopped) => return Ok(applied),
                 Err(NotApplied::Differs(now)) if !same_hashes(&now.definitions, &self.open.shard.definitions) => {
@@ -121,6 +130,15 @@ impl ApplyStage<'_> {
             }
         }
         Ok(applied)
+    }
+
+    /// Whether the loop is so far behind that it has to leave time to the active version, if it counts for another one (K4).
+    fn is_behind(&self, as_of_us: Option<i64>) -> bool {
+        let bound = self.shared.replays.replay_lag.get();
+        as_of_us.is_none_or(|as_of_us| {
+            let behind_us = platform::clock::now_us().saturating_sub(as_of_us);
+            Duration::from_micros(u64::try_from(behind_us).unwrap_or(0)) > bound
+        })
     }
 
     /// Tries until the change is applied or refused; waits while Redis is full, slow, read-only or away.
@@ -209,8 +227,9 @@ impl ApplyStage<'_> {
     /// Reports a micro-batch that was applied, as telemetry.
     fn report(&self, records: usize, opened: std::time::Instant) {
         let (source, OpenShard { id, shard, .. }) = (&self.shared.metrics.source, &self.open);
-        let labels = [("source", source.name.clone()), ("partition", id.partition.to_string())];
-        counter!("braid_speed_records_total", &labels[..1]).increment(records as u64);
+        let version = self.shared.catalog.deployment.version.clone();
+        let labels = [("source", source.name.clone()), ("version", version), ("partition", id.partition.to_string())];
+        counter!("braid_speed_records_total", &labels[..2]).increment(records as u64);
         gauge!("braid_speed_cursor", &labels).set(shard.cursor as f64);
         gauge!("braid_speed_slices", &labels).set(shard.slices.len() as f64);
         if records > 0 {

@@ -13,7 +13,8 @@ use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::script::Reply;
 use shared_logic::contracts::speed_view::{Shard, ShardKeys};
 use shared_logic::log::{Check, PartitionId};
-use storage::ShardError;
+use shared_logic::version::Stage;
+use storage::{ShardError, VersionsError};
 use tracing::{error, info, warn};
 
 use super::source::Shared;
@@ -56,6 +57,28 @@ pub enum NotOpen {
         /// Where another record was found.
         at: i64,
     },
+    /// R12: the log lost its tail, and nothing is archived that another incarnation could go on from (K5).
+    #[error(
+        "the log of {id} lost its tail at {at} or before, and without an archive nobody knows which records that were; its counts are in no \
+         answer any more: create another version, and replay it"
+    )]
+    TruncatedForGood {
+        /// The partition.
+        id: PartitionId,
+        /// Where another record was found.
+        at: i64,
+    },
+    /// The version is not counted any more, or not yet, so that its shards must not be opened.
+    #[error("version {version} is not to be counted: no shard of {id} is opened")]
+    NotCounted {
+        /// The version.
+        version: String,
+        /// The partition.
+        id: PartitionId,
+    },
+    /// It could not be asked which versions there are.
+    #[error(transparent)]
+    Versions(#[from] VersionsError),
     /// Another process changed the shard at the same time.
     #[error("another process changed the shard of {id} at the same time")]
     Raced {
@@ -94,7 +117,8 @@ pub async fn open_shard(shared: &Shared, redis: &mut Connection, partition: i32)
         }
     };
     if let Some(at) = shard.truncated {
-        return Err(NotOpen::Truncated { id, at });
+        let keeps_archive = shared.catalog.deployment.keeps_archive;
+        return Err(if keeps_archive { NotOpen::Truncated { id, at } } else { NotOpen::TruncatedForGood { id, at } });
     }
     if !shard.counts(&definitions) {
         info!(%id, cursor = shard.cursor, "the shard counts other definitions; adopting this catalog's");
@@ -131,7 +155,8 @@ async fn newest_facts(shared: &Shared) -> Result<Arc<Facts>, NotOpen> {
     Ok(facts)
 }
 
-/// Opens a shard that does not exist, where R6 says.
+/// Opens a shard that does not exist, where R6 says. What is known of the versions may be old, if this process was held up: a shard of a
+/// version that is retired would stay for ever, so that is asked for anew.
 async fn open_missing(
     shared: &Shared,
     redis: &mut Connection,
@@ -139,8 +164,17 @@ async fn open_missing(
     keys: &ShardKeys,
     definitions: &[DefinitionHash],
 ) -> Result<Shard, NotOpen> {
+    let (versions, deployment) = (shared.versions.asked_anew().await?, &shared.catalog.deployment);
+    if !versions.stage(&deployment.version).is_some_and(Stage::is_counted) {
+        return Err(NotOpen::NotCounted { version: deployment.version.clone(), id: id.clone() });
+    }
     let boundary = shared.batch_side.lock().await.boundary().await?;
-    let at = boundary.opening(id).ok_or_else(|| LogNotOpen::NotArchived { id: id.clone() })?;
+    let log_start = if deployment.keeps_archive {
+        None
+    } else {
+        Some(bound(&shared.topics, &shared.metrics.source.topic, id.partition, Bound::Start).await?)
+    };
+    let at = boundary.opening(id, log_start).ok_or_else(|| LogNotOpen::NotArchived { id: id.clone() })?;
     info!(%id, at = at.offset, "opening a shard");
     changed(id, shared.shards.open(redis, keys, at, definitions, new_instance()).await?)
 }
@@ -162,6 +196,7 @@ impl NotOpen {
         match self {
             NotOpen::Log(LogNotOpen::BeyondTheEnd { .. })
             | NotOpen::Truncated { .. }
+            | NotOpen::TruncatedForGood { .. }
             | NotOpen::Shard(ShardError::Unreadable { .. }) => {
                 error!(partition, wait_ms, "{text}");
             }

@@ -7,27 +7,34 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use platform::kafka::{KafkaError, Topics};
-use platform::settings::Speed;
+use platform::settings::{Speed, Versions};
 use shared_logic::catalog::Catalog;
 use shared_logic::contracts::archive::Facts;
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::log::PartitionId;
-use storage::ShardClient;
+use storage::{FollowedVersions, ShardClient};
 use tokio::sync::{Mutex, OnceCell, Semaphore, watch};
 
 use super::compiled::CompiledMetrics;
+use super::pace::Pace;
 use crate::batch_side::BatchSide;
 use crate::log::ends::Ends;
 use crate::log::identity::LogIdentity;
 
 /// What all counting loops of one source share.
 pub struct Shared {
-    /// The catalog.
-    pub catalog: Catalog,
+    /// The catalog of the version that is counted.
+    pub catalog: Arc<Catalog>,
+    /// Which versions there are.
+    pub versions: FollowedVersions,
     /// The source and its metrics, compiled.
     pub metrics: Arc<CompiledMetrics>,
     /// The speed layer's settings.
     pub settings: Speed,
+    /// The settings of versions.
+    pub replays: Versions,
+    /// How fast loops go that are far behind (K4).
+    pub pace: watch::Receiver<Pace>,
     /// Whether the topic is compacted, asked once.
     pub compacted: OnceCell<bool>,
     /// Asks Kafka about topics.

@@ -222,10 +222,11 @@ pub async fn open_lane(shared: &Shared, partition: i32) -> Result<OpenLane, NotO
     })
 }
 
-/// T7: whether something beside the progress topic says that a lane was published: it has left a snapshot, or a check has seen its outputs.
+/// T7: whether something beside the progress topic says that a lane was published: it has noted so itself, or a check has seen its outputs.
 async fn has_published(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<bool, StoreError> {
     let checked = archive.checked_streams(&shared.deployment.version).await?;
-    Ok(checked.is_some_and(|checked| checked.lane(id).is_some()) || archive.has_snapshot(id).await?)
+    let is_checked = checked.is_some_and(|checked| checked.lane(id).is_some());
+    Ok(is_checked || archive.has_published(&shared.deployment.version, id).await?)
 }
 
 async fn bounds(shared: &Shared, archive: &Archive, id: &PartitionId) -> Result<Bounds, NotOpen> {

@@ -110,8 +110,8 @@ fn is_time(settings: &Streams, records: u64, since: Duration, took: Duration) ->
     wanted && since >= took * RARER
 }
 
-/// Keeps a snapshot and removes older ones. With the definitions that were published by, those of others as well. Returns the names of
-/// its pieces, if it is kept.
+/// Keeps a snapshot and removes older ones. With the definitions that were published by, those of others as well that nobody uses any more,
+/// and it is noted that the lane has published (T7). Returns the names of its pieces, if it is kept.
 async fn keep(
     shared: Arc<Shared>,
     archive: Archive,
@@ -121,10 +121,14 @@ async fn keep(
     published_by: Option<Definitions>,
 ) -> Option<BTreeSet<String>> {
     let kept = async {
+        if published_by.is_some() {
+            archive.note_published(&shared.deployment.version, &id).await?;
+        }
         let is_kept = archive.keep_snapshot(&id, &shared.definitions, &snapshot).await?;
         let mut removed = archive.remove_snapshots(&id, &shared.definitions, published).await?;
         if let Some(published_by) = &published_by {
-            let in_use = [&shared.definitions, published_by];
+            let of_others = shared.definitions_in_use();
+            let in_use: Vec<&Definitions> = [&shared.definitions, published_by].into_iter().chain(&of_others).collect();
             removed += archive.remove_superseded_snapshots(&id, &in_use, SUPERSEDED_AGE).await?;
         }
         Ok::<_, StoreError>((is_kept, removed))

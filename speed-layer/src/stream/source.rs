@@ -12,7 +12,8 @@ use shared_logic::contracts::stream::{Definitions, progress_topic, transactional
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{LanePlan, Limits};
 use shared_logic::stream_topics::WrittenTopic;
-use storage::{Archive, Followed};
+use shared_logic::version::DeployedVersions;
+use storage::{Archive, Followed, FollowedVersions};
 use tokio::sync::{Mutex, OnceCell, watch};
 
 use super::memory::Memory;
@@ -22,6 +23,8 @@ use crate::table::lookup::LookedInto;
 
 /// What all lanes of one source share.
 pub struct Shared {
+    /// Which versions there are.
+    pub versions: FollowedVersions,
     /// The deployment, whose version is the generation of the streams.
     pub deployment: Deployment,
     /// The source that is read.
@@ -90,6 +93,11 @@ impl Shared {
         transactional_id(&self.deployment, &self.source.name, id)
     }
 
+    /// The definitions by which lanes of living versions keep snapshots beside the source's archive, those of other generations too (K8).
+    pub fn definitions_in_use(&self) -> Vec<Definitions> {
+        definitions_in_use(&self.versions.now(), &self.source.name)
+    }
+
     /// How much a lane may hold.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -99,5 +107,58 @@ impl Shared {
             state_bytes: self.settings.state.as_usize(),
             step_bytes: self.settings.max_transaction.as_usize(),
         }
+    }
+}
+
+/// Also of a version that is stopped: its lanes go on later.
+fn definitions_in_use(versions: &DeployedVersions, source: &str) -> Vec<Definitions> {
+    let of_lanes = versions.lanes().into_iter().filter(|unit| unit.source == source);
+    let mut in_use: Vec<Definitions> = of_lanes.map(|unit| unit.catalog.definitions_over(source)).collect();
+    for (_, catalog) in versions.living() {
+        for generation in catalog.generations_over(source) {
+            in_use.push(catalog.lanes(source, generation).definitions_over(source));
+        }
+    }
+    in_use
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_logic::catalog::Catalog;
+    use shared_logic::version::{Change, Pointer, changed};
+
+    use super::*;
+
+    const CATALOG: &str = r#"
+[sources.s]
+event_id = "id"
+event_time = "at"
+key = "id"
+[sources.s.fields]
+id = "string"
+at = "timestamp"
+n = "int"
+[streams.few]
+from = "s"
+where = "n < 5"
+[streams.many]
+from = "s"
+where = "n > 5"
+"#;
+
+    #[test]
+    fn snapshots_of_every_generation_that_lives_are_in_use() {
+        let change = || Change { id: "1".to_owned(), at_us: 0, by: "a".to_owned(), what: "b".to_owned() };
+        let text = CATALOG.replace("n < 5", "n < 4");
+        let file = Catalog::parse(CATALOG).expect("a valid catalog");
+        let second = Catalog::parse(&text).expect("a valid catalog");
+        let changed = changed(&second, &[&file], "v2", "v1").expect("no conflict");
+        let pointer = Pointer::begin("v1", change()).create("v2", "hash", changed, 4, change()).expect("created");
+        let versions = DeployedVersions::resolve(1, pointer, &file, &[("v2".to_owned(), text)].into());
+        let in_use = definitions_in_use(&versions.expect("resolved"), "s");
+        let few = second.streams["few"].clone();
+        let own = Definitions::from([("few".to_owned(), second.stream_definition(&few))]);
+        assert!(in_use.contains(&file.definitions_over("s")), "{in_use:?}");
+        assert!(in_use.contains(&own), "v2 was not replayed yet, or is stopped: {in_use:?}");
     }
 }

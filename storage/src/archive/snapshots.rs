@@ -10,8 +10,8 @@ use std::time::Duration;
 use platform::failpoints;
 use platform::store::{FileBeside, StoreError};
 use shared_logic::contracts::stream::{
-    CHECKED, CheckedStreams, Definitions, Manifest, PieceNote, checked_path, lanes_folder, manifest_path, piece_path,
-    spared_path,
+    CHECKED, CheckedStreams, Definitions, Manifest, PUBLISHED, PieceNote, checked_path, lanes_folder, manifest_path,
+    piece_path, published_path, spared_path,
 };
 use shared_logic::log::PartitionId;
 use shared_logic::stream::{Fronts, Piece};
@@ -172,13 +172,21 @@ impl Archive {
         Ok(Some((manifest, pieces)))
     }
 
-    /// Whether there is any snapshot of a partition's lane, whole or not, under whatever definitions (T7).
+    /// T7: notes that a generation's lane of a partition has published. To note it again changes nothing.
     ///
     /// # Errors
-    /// If the store cannot be listed.
-    pub async fn has_snapshot(&self, id: &PartitionId) -> Result<bool, StoreError> {
-        let of_lane = format!("/{}/{}/", id.log, id.partition);
-        Ok(self.table().list_beside(FOLDER).await?.iter().any(|path| path.contains(&of_lane)))
+    /// If the store cannot be written.
+    pub async fn note_published(&self, generation: &str, id: &PartitionId) -> Result<(), StoreError> {
+        self.table().put_beside_if_absent(&published_path(generation, id), &true).await?;
+        Ok(())
+    }
+
+    /// T7: whether it is noted that a generation's lane of a partition has published.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn has_published(&self, generation: &str, id: &PartitionId) -> Result<bool, StoreError> {
+        Ok(self.table().bytes_beside(&published_path(generation, id)).await?.is_some())
     }
 
     /// Has [`Archive::remove_snapshots`] spare the snapshot at that cursor, in place of the one that it has spared so far: the next
@@ -244,9 +252,9 @@ impl Archive {
     }
 
     /// Removes files of snapshots of a partition's lane that were written longer than `age` ago under definitions that are not `in_use`,
-    /// usually [`SUPERSEDED_AGE`]: the streams have changed since, and no lane opens them. In use are those of whoever asks, and those that
-    /// were published by last, which may be another worker's of an older catalog. Should a worker look for one all the same, it reads
-    /// the past again.
+    /// usually [`SUPERSEDED_AGE`]: the streams have changed since, and no lane opens them. In use are those of whoever asks, those that
+    /// were published by last, which may be another worker's of an older catalog, and those of other generations (K8). Should a worker look
+    /// for one all the same, it reads the past again.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
@@ -265,12 +273,13 @@ impl Archive {
     }
 
     /// Removes every snapshot, whoever's: they may hold what was erased. A lane without one is warmed from the log. How far streams were
-    /// checked stays noted.
+    /// checked, and that they were published, stays noted.
     ///
     /// # Errors
     /// If the store cannot be listed or written.
     pub async fn remove_all_snapshots(&self) -> Result<usize, StoreError> {
-        let is_state = |path: &str| !path.starts_with(BEGUN) && !path.starts_with(CHECKED);
+        let is_note = |path: &str| [BEGUN, CHECKED, PUBLISHED].iter().any(|folder| path.starts_with(folder));
+        let is_state = |path: &str| !is_note(path);
         self.table().remove_beside(FOLDER, is_state, Duration::ZERO).await
     }
 

@@ -1,10 +1,12 @@
 //! Why lanes do not go on, beside the archive of the source that they read. Nothing depends on these notes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use platform::store::StoreError;
-use shared_logic::contracts::stream::{LanesNoted, STOPPED, Stopped, stopped_partition, stopped_path};
+use shared_logic::contracts::stream::{
+    LanesNoted, STOPPED, Stopped, published_partition, stopped_partition, stopped_path,
+};
 
 use super::Archive;
 use super::snapshots::FOLDER;
@@ -34,8 +36,9 @@ impl Archive {
     /// If the store cannot be read.
     pub async fn lanes_noted(&self, generation: &str) -> Result<LanesNoted, StoreError> {
         let files = self.table().list_beside(FOLDER).await?;
-        let mut stopped = BTreeMap::new();
+        let (mut stopped, mut published) = (BTreeMap::new(), BTreeSet::new());
         for path in &files {
+            published.extend(published_partition(generation, path));
             let Some(partition) = stopped_partition(generation, path) else { continue };
             // It may be gone by now, and what cannot be read says nothing.
             let text = self.table().bytes_beside(path).await?.unwrap_or_default();
@@ -43,6 +46,6 @@ impl Archive {
                 stopped.insert(partition, noted);
             }
         }
-        Ok(LanesNoted { begun: self.lanes_begun(generation).await?, stopped, files })
+        Ok(LanesNoted { begun: self.lanes_begun(generation).await?, stopped, published })
     }
 }

@@ -1,6 +1,6 @@
 #!lua
 -- R5: the log no longer holds the cursor: every slice goes, and one begins at the offset where the log starts now. Its
--- counters are empty: their keys hold the new instance.
+-- counters are empty: their keys hold the new instance. The shard still began where it did: what is between is missing (K5).
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'format', 'instance', 'witnesses', 'truncated')
 if not at[1] then return {'missing'} end
 if at[4] ~= '5' then return {'format', at[4]} end

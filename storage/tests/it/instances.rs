@@ -151,7 +151,8 @@ async fn the_states_of_many_shards_are_read_at_once_and_an_error_names_its_shard
 
     let both = [missing.clone(), own.clone()];
     let states = counted.client.states(&mut counted.redis, &both).await.expect("redis answers");
-    assert_eq!(states, [None, Some(State { shard, as_of_us: None })]);
+    let [None, Some(State { shard: read, as_of_us: None, .. })] = states.as_slice() else { panic!("{states:?}") };
+    assert_eq!(*read, shard);
     let before = counted.server.calls("hmget").await.expect("redis answers");
     assert_eq!(counted.client.states(&mut counted.redis, &[]).await.expect("nothing is asked"), []);
     assert_eq!(counted.server.calls("hmget").await.expect("redis answers"), before);
@@ -164,6 +165,20 @@ async fn the_states_of_many_shards_are_read_at_once_and_an_error_names_its_shard
     let both = [own, missing.clone()];
     let refused = counted.client.states(&mut counted.redis, &both).await.expect_err("another type");
     assert!(matches!(&refused, ShardError::Redis { shard, .. } if *shard == missing.shard()), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_a_shard_is_that_of_its_keys_and_of_no_others() {
+    let mut counted = Counted::new().await;
+    let (client, keys) = (counted.client.clone(), counted.keys.clone());
+    assert_eq!(client.memory(&mut counted.redis, &keys).await.expect("redis answers"), 0, "there is no shard");
+    let opened = counted.open(1).await;
+    let empty = client.memory(&mut counted.redis, &keys).await.expect("redis answers");
+    done(counted.count(&opened).await);
+    let one = client.memory(&mut counted.redis, &keys).await.expect("redis answers");
+    assert!(0 < empty && empty < one, "{empty} and {one}");
+    counted.command(&["SET", "braid:other", &"x".repeat(10_000)]).await;
+    assert_eq!(client.memory(&mut counted.redis, &keys).await.expect("redis answers"), one);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,4 +240,21 @@ async fn an_apply_that_cannot_write_leaves_nothing_that_is_read() {
     assert_eq!(counted.sweep().await, 2, "the counters of both instances");
     let last = counted.open(3).await;
     assert_eq!(counted.read(&last).await, 0);
+}
+
+/// Without an archive, completeness begins where a shard was opened (K5).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_the_log_has_overtaken_still_began_where_it_did() {
+    let mut counted = Counted::new().await;
+    let opened = counted.open(1).await;
+    let cursor = done(counted.count(&opened).await).cursor;
+    let (definitions, instance) = ([counted.addition[0].definition.clone()], Instance::new(2));
+    let reopened = counted.client.reopen(&mut counted.redis, &counted.keys, cursor, 9, &definitions, instance).await;
+    let reopened = done(reopened);
+    let own = [counted.keys.clone()];
+    let states = counted.client.states(&mut counted.redis, &own).await.expect("redis answers");
+    assert_eq!(states, [Some(State { shard: reopened.clone(), as_of_us: None, begin: Some(0) })]);
+    let reading = counted.client.read(&mut counted.redis, &counted.keys, &[]).await.expect("redis answers");
+    assert_eq!(reading.expect("a shard").state.begin, Some(0));
+    assert_eq!((reopened.slices, counted.sweep().await), (vec![9], 1));
 }

@@ -121,7 +121,9 @@ async fn without_snapshots_it_is_still_known_how_far_streams_were_checked() {
     archive.lanes_begin("v1", "progress").await.expect("noted");
     keep(&archive, &[10, 30]).await;
     archive.spare_snapshot(&id(), &definitions(), 10).await.expect("spared");
+    archive.note_published("v1", &id()).await.expect("noted");
     assert!(archive.remove_all_snapshots().await.expect("removed") > 0);
+    assert!(archive.has_published("v1", &id()).await.expect("read"), "which holds no event");
     assert_eq!(newest(&archive, 100).await, None);
     assert_eq!(archive.checked_streams("v1").await.expect("read"), Some(checked));
     assert_eq!(archive.checked_streams("v2").await.expect("read"), None);
@@ -145,7 +147,14 @@ async fn why_a_lane_stopped_is_noted_until_it_is_forgotten() {
     let noted = archive.lanes_noted("v1").await.expect("read");
     assert_eq!(noted.begun.as_deref(), Some("progress-id"));
     assert_eq!(noted.stopped, BTreeMap::from([(0, stopped("no right")), (1, stopped("no topic"))]));
-    assert!(noted.has_snapshot("log", 0) && !noted.has_snapshot("log", 1));
+    assert!(noted.published.is_empty(), "a snapshot may be another generation's");
+    archive.note_published("v1", &id()).await.expect("noted");
+    archive.note_published("v1", &id()).await.expect("noted again");
+    let noted = archive.lanes_noted("v1").await.expect("read");
+    assert_eq!(noted.published, [id()].into());
+    assert!(archive.has_published("v1", &id()).await.expect("read"));
+    assert!(!archive.has_published("v2", &id()).await.expect("read"), "it is another generation's");
+    assert!(archive.lanes_noted("v2").await.expect("read").published.is_empty());
     archive.forget_stopped("v1", 0).await.expect("forgotten");
     archive.forget_stopped("v1", 7).await.expect("there is none");
     let noted = archive.lanes_noted("v1").await.expect("read");
