@@ -81,7 +81,7 @@ mod tests {
             br#"{"output_id":"s/v1/log/0/7/0","output_time":"2026-04-24T10:01:00.5Z","n":4,"incomplete":true}"#;
         let without_time: &[u8] = br#"{"output_id":"s/v1/log/0/8/0"}"#;
         let rows = df!(
-            ERROR => [None, Some("too_far_ahead:output_time"), Some("mark"), Some("not_json"), Some("missing_field:output_time")],
+            ERROR => [None, Some("too_far_ahead:output_time"), Some("mark"), Some("not_json"), Some("wrong_type:n")],
             RAW => [None, Some(output), None, Some(b"no output".as_slice()), Some(without_time)],
             "output_id" => [Some("s/v1/log/0/6/0"), None, None, None, None],
             "output_time" => [Some(5_i64), None, None, None, None],
