@@ -3,6 +3,7 @@
 //! - `held`: the files of an archive;
 //! - `records`: its rows → the records of a partition in the order of their offsets;
 //! - `replay`: records → lanes (T2, T6, T8);
+//! - `rejected`: outputs that the readers of their stream reject;
 //! - `looked_up`: what lanes have looked up in tables, found again (B4);
 //! - `written`: the archived outputs of a stream;
 //! - `rounds`: what lanes decide again, compared with what is archived of it;
@@ -18,6 +19,7 @@ mod held;
 mod looked_up;
 mod progress;
 mod records;
+mod rejected;
 mod replay;
 mod rounds;
 pub mod set_published;

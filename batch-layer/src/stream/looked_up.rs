@@ -14,11 +14,13 @@ use std::sync::Arc;
 use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::catalog::{Catalog, OUTPUT_ID, StreamKind};
+use shared_logic::contracts::archive::RAW;
 use shared_logic::log::OffsetRange;
 use shared_logic::stream::{Found, LaneError, LanePlan, LookedUp, LookupPlan, Records, Seen};
 use storage::Storage;
 
 use super::records::{Reading, Shape};
+use super::rejected::{as_events, may_be_outputs};
 use super::replay::ReplayError;
 use super::written::Written;
 use crate::archive_rows::picked::Picked;
@@ -151,7 +153,7 @@ impl<'a> LookedUpAgain<'a> {
         let memory = self.memory / readers.max(1);
         for stream in &mut self.streams {
             let fields = stream.lookups.iter().map(|(_, seen)| seen.clone());
-            let shape = Shape::with(&stream.written.held.source, fields);
+            let shape = Shape::of_outputs(&stream.written.held.source, fields);
             let ranges: Vec<OffsetRange> = stream.ranges(partition).cloned().collect();
             let written: &'a Written = stream.written;
             let readers = ranges.into_iter().map(|range| {
@@ -296,16 +298,16 @@ async fn cursors(plan: &LanePlan, streams: &[Looking<'_>], table: &str) -> Resul
     for Looking { written, lookups, .. } in streams {
         for (_, name) in lookups.iter().filter(|(number, _)| plan.lookups()[*number].table == table) {
             let held = &written.held;
-            let picked = Picked::new(&held.archive, &held.source, &[], |field| field == name.as_str())
+            let picked = Picked::new(&held.archive, &held.source, &[RAW], |field| field == name.as_str())
                 .map_err(RowsError::from)?;
             let ranges: Vec<OffsetRange> =
                 written.ranges.iter().filter(|range| range.from < range.to).cloned().collect();
             for file in held.files.iter().filter(|file| may_hold(file, &ranges)) {
                 let groups = picked.groups(file, |part| may_hold(part, &ranges)).await.map_err(RowsError::from)?;
                 for group in groups {
-                    let (filter, name) = (within(&ranges), name.clone());
-                    let seen =
-                        group.read(filter, move |rows| different(&rows, &name)).await.map_err(RowsError::from)?;
+                    let (filter, name) = (may_be_outputs().and(within(&ranges)), name.clone());
+                    let seen = group.read(filter, move |rows| different(&as_events(rows)?, &name));
+                    let seen = seen.await.map_err(RowsError::from)?;
                     seen.iter().filter_map(|text| text.parse::<Seen>().ok()).for_each(|seen| widen(&mut cursors, seen));
                 }
             }

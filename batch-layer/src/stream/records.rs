@@ -18,6 +18,7 @@ use shared_logic::rejection::Reason;
 use shared_logic::stream::{LanePlan, MarkRecord, Originals, Records};
 
 use super::held::Held;
+use super::rejected::{as_events, may_be_outputs};
 use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 use crate::rows::{self, RowsError};
@@ -36,6 +37,8 @@ pub(super) struct Shape {
     originals: bool,
     /// Whether a re-keying map writes the source, so that there are marks, and records name their upstream partition.
     rekeyed: bool,
+    /// Whether all outputs of a stream are read, those too that its readers reject.
+    outputs: bool,
 }
 
 /// Reads the records of one partition.
@@ -74,7 +77,7 @@ impl Shape {
         fields.extend(plan.columns().iter().chain(&source.key).cloned());
         fields.sort_unstable();
         fields.dedup();
-        Shape { fields, originals: plan.keeps_originals(), rekeyed: source.rekeyed }
+        Shape { fields, originals: plan.keeps_originals(), rekeyed: source.rekeyed, outputs: false }
     }
 
     /// Who the events are, and nothing else.
@@ -82,12 +85,12 @@ impl Shape {
         let mut fields: Vec<String> = source.event_id.iter().chain([&source.event_time]).cloned().collect();
         fields.sort_unstable();
         fields.dedup();
-        Shape { fields, originals: false, rekeyed: false }
+        Shape { fields, originals: false, rekeyed: false, outputs: false }
     }
 
-    /// Who the events are, and these fields.
-    pub(super) fn with(source: &Source, others: impl Iterator<Item = String>) -> Shape {
-        let mut shape = Shape::of_identities(source);
+    /// Which outputs a stream has written, and these fields of them: texts, flags and instants.
+    pub(super) fn of_outputs(stream: &Source, others: impl Iterator<Item = String>) -> Shape {
+        let mut shape = Shape { outputs: true, ..Shape::of_identities(stream) };
         shape.fields.extend(others);
         shape.fields.sort_unstable();
         shape.fields.dedup();
@@ -100,6 +103,9 @@ impl Shape {
         if self.originals {
             record.extend([KEY, RAW]);
         }
+        if self.outputs {
+            record.push(RAW);
+        }
         if self.rekeyed {
             record.push(HEADERS);
         }
@@ -108,9 +114,15 @@ impl Shape {
 
     /// Accepts events, and the marks between them.
     fn filter(&self, range: &OffsetRange) -> Expr {
-        let is_event = col(ERROR).is_null();
+        let is_event = if self.outputs { may_be_outputs() } else { col(ERROR).is_null() };
         let is_taken = if self.rekeyed { is_event.or(col(ERROR).eq(lit(Reason::Mark.name()))) } else { is_event };
         is_taken.and(within(std::slice::from_ref(range)))
+    }
+
+    /// What is kept of the rows that it accepts, in the order of their offsets.
+    fn kept(&self) -> impl FnOnce(DataFrame) -> PolarsResult<DataFrame> + Send + use<> {
+        let of_outputs = self.outputs;
+        move |rows| in_order(if of_outputs { as_events(rows)?.drop(RAW)? } else { rows })
     }
 }
 
@@ -178,7 +190,7 @@ impl<'a> Reading<'a> {
             let groups = self.picked.groups(file, |part| may_hold(part, std::slice::from_ref(&range))).await?;
             for group in groups {
                 self.rows_read += group.rows();
-                let rows = group.read(self.shape.filter(&range), in_order).await?;
+                let rows = group.read(self.shape.filter(&range), self.shape.kept()).await?;
                 bytes += rows::bytes_of(&rows).map_err(|source| self.failed(source))?;
                 gathered.push(rows);
                 if bytes > self.memory {

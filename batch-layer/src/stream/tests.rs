@@ -4,6 +4,7 @@
 //! - `reading`: archived records in the order of their offsets, and where the past begins;
 //! - `checked`: what the check finds, and what it does not;
 //! - `damaged`: outputs that are missing, extra or different;
+//! - `rejected`: outputs that the readers of their stream reject;
 //! - `looked_up`: maps that look rows up in a table;
 //! - `rekeyed`: a map whose outputs of all lanes lie in all partitions, and what reads it;
 //! - `backtested`: what a definition would have written;
@@ -16,4 +17,5 @@ mod damaged;
 mod looked_up;
 mod random;
 mod reading;
+mod rejected;
 mod rekeyed;

@@ -1,4 +1,5 @@
-//! The archived outputs of a stream, by the ids that they carry. Its side output is not archived.
+//! The archived outputs of a stream, by the ids that they carry, whether or not its readers take them for events. Its side output is not
+//! archived.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +7,13 @@ use std::sync::Arc;
 use platform::store::StoreError;
 use polars::prelude::*;
 use shared_logic::catalog::{INCOMPLETE, OUTPUT_ID};
-use shared_logic::contracts::archive::{ERROR, KEY, LOG, OFFSET, PARTITION, PartitionFacts, RAW};
+use shared_logic::contracts::archive::{KEY, LOG, OFFSET, PARTITION, PartitionFacts, RAW};
 use shared_logic::log::{OffsetRange, Offsets, PartitionId};
 use shared_logic::stream::OutputPosition;
 use shared_logic::stream_check::content_hash;
 
 use super::held::Held;
+use super::rejected::{as_events, may_be_outputs};
 use crate::archive_rows::picked::Picked;
 use crate::archive_rows::{may_hold, within};
 
@@ -105,9 +107,10 @@ impl Written {
         for file in files.iter().filter(|file| may_hold(file, &ranges)) {
             let groups = picked.groups(file, |part| may_hold(part, &ranges)).await?;
             for group in groups {
-                let filter = col(ERROR).is_null().and(within(&ranges));
+                let filter = may_be_outputs().and(within(&ranges));
                 let (ids, places, event_time) = (self.ids.clone(), Arc::clone(&places), source.event_time.clone());
-                let outputs = group.read(filter, move |rows| outputs(&rows, &ids, &places, &event_time)).await?;
+                let outputs =
+                    group.read(filter, move |rows| outputs(&as_events(rows)?, &ids, &places, &event_time)).await?;
                 outputs.into_iter().for_each(&mut visit);
             }
         }

@@ -67,7 +67,7 @@ struct Change {
 
 /// The table as it is archived, and how far lanes know it.
 #[derive(Debug, Default)]
-struct Users {
+pub(super) struct Users {
     changes: Vec<Change>,
     cursors: BTreeMap<i32, i64>,
     /// Whether its topic has its second partition by now, to which some users have moved.
@@ -113,7 +113,7 @@ impl Users {
 }
 
 /// Has some users change, and archives that.
-async fn change(bench: &mut Bench, users: &Arc<Mutex<Users>>, changes: usize) {
+pub(super) async fn change(bench: &mut Bench, users: &Arc<Mutex<Users>>, changes: usize) {
     let log = log_of(TABLE);
     let mut next: Vec<i64> = (0..PARTITIONS).map(|partition| bench.next(TABLE, &log, partition)).collect();
     let mut rows = Vec::new();
@@ -146,7 +146,7 @@ async fn change(bench: &mut Bench, users: &Arc<Mutex<Users>>, changes: usize) {
 }
 
 /// Lanes that know more of the table with every look.
-async fn bench(seed: u64) -> (Bench, Arc<Mutex<Users>>) {
+pub(super) async fn bench(seed: u64) -> (Bench, Arc<Mutex<Users>>) {
     let mut bench = Bench::new(CATALOG, seed).await;
     let users = Arc::new(Mutex::new(Users::default()));
     let (known, mut dice) = (Arc::clone(&users), Dice::new(seed + 1));
@@ -168,7 +168,7 @@ async fn bench(seed: u64) -> (Bench, Arc<Mutex<Users>>) {
 }
 
 /// Archives outputs: those of the map that re-keys by the number that they are keyed by.
-async fn writes(bench: &mut Bench, decided: &[Output]) -> BTreeMap<String, u64> {
+pub(super) async fn writes(bench: &mut Bench, decided: &[Output]) -> BTreeMap<String, u64> {
     let to = |id: &PartitionId, decided: &Decided| {
         // Streams are in the order of their names.
         let is_rekeyed = decided.stream == 0;
@@ -178,7 +178,7 @@ async fn writes(bench: &mut Bench, decided: &[Output]) -> BTreeMap<String, u64> 
     bench.writes_to(decided, to).await
 }
 
-fn differences(found: &BTreeMap<String, StreamCheck>) -> u64 {
+pub(super) fn differences(found: &BTreeMap<String, StreamCheck>) -> u64 {
     found.values().map(StreamCheck::differences).sum()
 }
 
