@@ -14,4 +14,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) rules: &'a DecodingRules,
     /// The metric's measures, in order.
     pub(crate) kinds: &'a Arc<[MeasureKind]>,
+    /// K5: whether nothing is archived, so that all of it is counted of the log.
+    pub(crate) log_only: bool,
 }

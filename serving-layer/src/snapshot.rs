@@ -126,7 +126,7 @@ impl Snapshot {
 
     /// What the rules of completeness need to judge an answer about a metric.
     fn evidence<'a>(&'a self, asked: Asked<'a>) -> Evidence<'a> {
-        let Asked { metric, definition, rules, .. } = asked;
+        let Asked { metric, definition, rules, log_only, .. } = asked;
         let archive = self.archive(&metric.source);
         Evidence {
             definition,
@@ -135,6 +135,7 @@ impl Snapshot {
             archive: archive.map(|archive| archive.facts.as_ref()),
             archive_version: archive.map_or(0, |archive| archive.version),
             topic: self.topic(&metric.source).and_then(|topic| topic.value.as_ref()),
+            log_only,
         }
     }
 

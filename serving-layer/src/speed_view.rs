@@ -75,6 +75,7 @@ pub(crate) struct ShardReadings {
     /// Their positions; `None` for a partition without a shard.
     pub(crate) shards: Shards,
     as_of_us: BTreeMap<PartitionId, i64>,
+    begins: BTreeMap<PartitionId, i64>,
 }
 
 /// Why the speed view could not be read.
@@ -109,6 +110,14 @@ impl SpeedView {
         looks.ask(question).await
     }
 
+    /// How many bytes a source's shards take of Redis.
+    ///
+    /// # Errors
+    /// If Redis cannot be asked.
+    pub(crate) async fn memory(&self, source: &str, ids: &[PartitionId]) -> Result<u64, SpeedError> {
+        self.reader.memory(source, ids).await
+    }
+
     /// Reads the positions of a source's shards, without counters.
     ///
     /// # Errors
@@ -132,9 +141,15 @@ impl ShardReadings {
         self.as_of_us.get(id).copied()
     }
 
+    /// The start of the log that the shard remembers (K5).
+    pub(crate) fn begin(&self, id: &PartitionId) -> Option<i64> {
+        self.begins.get(id).copied()
+    }
+
     fn add(&mut self, id: PartitionId, state: Option<State>) {
-        let shard = state.map(|State { shard, as_of_us }| {
+        let shard = state.map(|State { shard, as_of_us, begin }| {
             self.as_of_us.extend(as_of_us.map(|as_of_us| (id.clone(), as_of_us)));
+            self.begins.extend(begin.map(|begin| (id.clone(), begin)));
             shard
         });
         self.shards.insert(id, shard);

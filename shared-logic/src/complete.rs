@@ -6,6 +6,9 @@
 //! [`Gap`] with its reason. A gap concerns every range, because a late event can belong to any bucket; only days that are retired
 //! concern no range that begins later.
 //!
+//! Without an archive (K5) nothing is below a cut: of every partition that the topic names, the slices must hold everything since the log's start
+//! when the shard was first opened, which the shard remembers.
+//!
 //! The slices of a log that lost its tail are never added, not even to an answer with gaps (R12).
 //!
 //! - `erased`: whether an answer may count what was erased;
@@ -45,6 +48,8 @@ pub struct Evidence<'a> {
     pub archive_version: u64,
     /// The topic as Kafka last described it; `None` if it never did.
     pub topic: Option<&'a TopicState>,
+    /// K5: whether nothing is archived, so that there is no view and everything is counted of the log.
+    pub log_only: bool,
 }
 
 /// The shards that were read for an answer, by partition; `None` for a partition without one.
@@ -127,6 +132,14 @@ pub enum Why {
         /// The first offset after them.
         to: i64,
     },
+    /// K5: nothing is archived, and the shard does not hold what it has counted since the log's start when it was first opened, or has not
+    /// counted the definition since then.
+    NotFromBegin {
+        /// That start; `None` if it is not known.
+        begin: Option<i64>,
+        /// Since when it is counted; `None`: it is not.
+        since: Option<i64>,
+    },
 }
 
 /// The view, if it can be used: it counts that definition, and all that the archive has archived again under its rules (R11).
@@ -163,6 +176,7 @@ impl Why {
             Why::Lost { .. } => "lost",
             Why::Retired { .. } => "retired",
             Why::NotDecodable { .. } => "not_decodable",
+            Why::NotFromBegin { .. } => "not_from_begin",
         }
     }
 }
@@ -207,6 +221,15 @@ impl fmt::Display for Why {
                 f,
                 "offsets {from} to {to} were archived without their bytes, under other fields or limits than the catalog has \
                  now; restore these in the catalog, or leave the offsets out with `braid lost accept`"
+            ),
+            Why::NotFromBegin { begin: Some(begin), since: Some(since) } => write!(
+                f,
+                "this is counted since offset {since}, and was to be since {begin}, and no archive holds what lies between; another version \
+                 (`braid version create`) counts what the log still holds"
+            ),
+            Why::NotFromBegin { .. } => f.write_str(
+                "where the counting of this began is not known, or it is not counted, and nothing is archived; is `speed-layer` running with \
+                 this catalog?"
             ),
         }
     }

@@ -10,10 +10,12 @@
 //! - `apply`: a micro-batch, read and written;
 //! - `positions`: where shards stand, without their counters;
 //! - `reading`: the counters of group keys;
-//! - `expire`: counters of slices that were dropped.
+//! - `expire`: counters of slices that were dropped;
+//! - `memory`: what a shard takes of Redis.
 
 mod apply;
 mod expire;
+mod memory;
 mod positions;
 mod reading;
 mod scripts;

@@ -38,7 +38,7 @@ pub(crate) async fn freshness(version: &Version, snapshot: &Snapshot, metric: &M
         Ok(Err(error)) => return Freshness::unknown(error_text(&error)),
         Err(_) => return Freshness::unknown(format!("redis did not answer within {} ms", REDIS_WITHIN.as_millis())),
     };
-    let verdict = standing.judge(&read.shards);
+    let verdict = standing.judge(&read.shards, |id| read.begin(id));
     let as_of_us = standing.as_of_us(&read.shards, |id| read.as_of_us(id));
     Freshness {
         as_of: as_of_us.map(format_rfc3339),

@@ -100,7 +100,7 @@ impl Judge {
             read.add(id.clone(), state.as_deref().cloned());
         }
         let judged = Arc::new(Judged {
-            verdict: standing.judge(&read.shards),
+            verdict: standing.judge(&read.shards, |id| read.begin(id)),
             as_of_us: standing.as_of_us(&read.shards, |id| read.as_of_us(id)),
         });
         self.judgements.push(Judgement { standing: Arc::clone(standing), states, judged: Arc::clone(&judged) });

@@ -37,6 +37,18 @@ impl ShardReader {
         self.read_states(&self.keys(source, ids.iter())).await
     }
 
+    /// How many bytes a source's shards take of Redis.
+    ///
+    /// # Errors
+    /// If Redis cannot be asked.
+    pub(super) async fn memory(&self, source: &str, ids: &[PartitionId]) -> Result<u64, SpeedError> {
+        let mut bytes = 0;
+        for keys in self.keys(source, ids.iter()) {
+            bytes += self.access.memory(&keys).await?;
+        }
+        Ok(bytes)
+    }
+
     /// Answers the questions that are asked of each shard.
     ///
     /// # Errors

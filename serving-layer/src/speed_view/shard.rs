@@ -83,6 +83,12 @@ impl Access {
         Ok(self.client.states(&mut redis, shards).await?)
     }
 
+    /// How many bytes a shard takes of Redis.
+    pub(super) async fn memory(&self, keys: &ShardKeys) -> Result<u64, SpeedError> {
+        let mut redis = self.redis.connection().await?;
+        Ok(self.client.memory(&mut redis, keys).await?)
+    }
+
     /// Reads the positions of a shard and those counters in one script; `None` if there is no shard.
     async fn counters(&self, keys: &ShardKeys, wanted: &[Wanted<'_>]) -> Result<Option<Reading>, SpeedError> {
         let mut redis = self.redis.connection().await?;

@@ -32,6 +32,7 @@ fn standing() -> Arc<Standing> {
         archive: Some(&facts),
         archive_version: 1,
         topic: Some(&TopicState { log: Some(("log".to_owned(), 1)), at_us: 50 }),
+        log_only: false,
     }))
 }
 
@@ -61,7 +62,7 @@ fn reading(slices: &[i64], truncated: Option<i64>) -> Option<ShardReading> {
         witnesses: vec![None; slices.len() + 1],
         truncated,
     };
-    let state = Arc::new(State { shard, as_of_us: Some(40) });
+    let state = Arc::new(State { shard, as_of_us: Some(40), begin: None });
     Some(ShardReading { state, counters: vec![Arc::new(vec![(3, 0, Value::Int(7))])] })
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{Evidence, Gap, Shards, Verdict, Why, counts, erased, own_view};
 use crate::catalog::DefinitionHash;
 use crate::contracts::archive::Facts;
+use crate::contracts::speed_view::Shard;
 use crate::log::{Offsets, PartitionId};
 
 /// What a snapshot says of one metric, whatever its shards say.
@@ -23,6 +24,8 @@ pub struct Standing {
     of_archive: Vec<Gap>,
     /// When the topic was last described, microseconds since 1970.
     described_us: Option<i64>,
+    /// K5: whether everything is counted of the log.
+    log_only: bool,
 }
 
 /// What is needed of one shard.
@@ -41,6 +44,9 @@ struct Need {
 impl Standing {
     /// What follows from a snapshot.
     pub fn of(evidence: &Evidence<'_>) -> Standing {
+        if evidence.log_only {
+            return Standing::of_log(evidence);
+        }
         let view = own_view(evidence.view, evidence.definition, evidence.rules.hash(), evidence.archive);
         let mut of_source = Vec::new();
         if evidence.topic.is_none() {
@@ -62,6 +68,25 @@ impl Standing {
             of_source,
             of_archive: evidence.archive.map(|facts| lost(facts, evidence)).unwrap_or_default(),
             described_us: evidence.topic.map(|topic| topic.at_us),
+            log_only: false,
+        }
+    }
+
+    /// K5: the same where nothing is archived. Whatever a shard has counted belongs to the answer, and offsets begin at 0.
+    fn of_log(evidence: &Evidence<'_>) -> Standing {
+        let log = evidence.topic.and_then(|topic| topic.log.as_ref());
+        let ids: Vec<PartitionId> =
+            log.into_iter().flat_map(|(log, count)| (0..*count).map(|n| PartitionId::new(log.clone(), n))).collect();
+        let need = Need { cut: None, is_truncated: false, is_import: false, ended_at: None };
+        let unknown = evidence.topic.is_none().then_some(Gap { partition: None, why: Why::TopicUnknown });
+        Standing {
+            definition: evidence.definition.clone(),
+            from: Arc::new(ids.iter().map(|id| (id.clone(), 0)).collect()),
+            needed: ids.into_iter().map(|id| (id, need.clone())).collect(),
+            of_source: unknown.into_iter().collect(),
+            of_archive: Vec::new(),
+            described_us: evidence.topic.map(|topic| topic.at_us),
+            log_only: true,
         }
     }
 
@@ -77,14 +102,17 @@ impl Standing {
         &self.from
     }
 
-    /// R9: decides whether an answer is complete, given the shards that were read, and which slices belong to it.
-    pub fn judge(&self, shards: &Shards) -> Verdict {
+    /// R9: decides whether an answer is complete, given the shards that were read, and which slices belong to it. `begin` is the start that a
+    /// shard remembers of its log, see [`State`](crate::contracts::speed_view::State); it matters only where nothing is archived (K5).
+    pub fn judge(&self, shards: &Shards, begin: impl Fn(&PartitionId) -> Option<i64>) -> Verdict {
         let mut gaps = self.of_source.clone();
         for (id, need) in &self.needed {
             let shard = shards.get(id).and_then(Option::as_ref);
             let why = match (need.cut, shard) {
                 _ if need.is_import => Some(Why::ImportNotCounted),
                 _ if need.is_truncated => Some(Why::LogTruncated),
+                (None, None) if self.log_only => Some(Why::NoShard),
+                (None, Some(shard)) if self.log_only => self.not_from(begin(id), shard),
                 (None, _) => Some(Why::NotArchived),
                 (Some(_), None) => Some(Why::NoShard),
                 (Some(_), Some(shard)) if !counts(shard) => Some(Why::LogTruncated),
@@ -98,6 +126,17 @@ impl Standing {
         }
         gaps.extend(self.of_archive.iter().cloned());
         Verdict { gaps, from: Arc::clone(&self.from) }
+    }
+
+    /// K5: why a shard does not hold everything since the begin; `None` if it does.
+    fn not_from(&self, begin: Option<i64>, shard: &Shard) -> Option<Why> {
+        if !counts(shard) {
+            return Some(Why::LogTruncated);
+        }
+        let defined = shard.definitions.get(&self.definition).copied();
+        let since = defined.zip(shard.slices.first().copied()).map(|(defined, slice)| defined.max(slice));
+        let holds_all = begin.is_some_and(|begin| since == Some(begin));
+        (!holds_all).then_some(Why::NotFromBegin { begin, since })
     }
 
     /// The moment as of which an answer speaks: the oldest of the partitions' moments, microseconds since 1970. `moment` gives

@@ -23,6 +23,9 @@ struct Seen {
     archive_version: u64,
     topic: Option<TopicState>,
     shards: Shards,
+    log_only: bool,
+    /// The start of the log that shards remember.
+    begin: Option<i64>,
 }
 
 fn cut(pairs: &[(i32, i64)]) -> Offsets {
@@ -57,6 +60,8 @@ fn complete() -> Seen {
         archive_version: 7,
         topic: Some(TopicState { log: Some(("log".to_owned(), 1)), at_us: 0 }),
         shards: [(id(0), shard(&[0, 50, 90], 0))].into(),
+        log_only: false,
+        begin: None,
     }
 }
 
@@ -69,11 +74,12 @@ impl Seen {
             archive: self.archive.as_ref(),
             archive_version: self.archive_version,
             topic: self.topic.as_ref(),
+            log_only: self.log_only,
         })
     }
 
     fn judged(&self) -> Verdict {
-        self.standing().judge(&self.shards)
+        self.standing().judge(&self.shards, |_| self.begin)
     }
 
     fn needed(&self) -> Vec<PartitionId> {
@@ -285,6 +291,36 @@ fn every_gap_says_why() {
     assert!(with(|seen| seen.archive_version = 8).gaps.is_empty(), "a newer archive is as good");
     let other = with(|seen| (seen.view, seen.archive_version) = (Some(note(2, cut(&[(0, 50)]))), 6));
     assert!(other.gaps.is_empty(), "a view of another definition says nothing of the archive");
+}
+
+#[test]
+fn without_an_archive_an_answer_is_complete_where_everything_is_counted_since_the_logs_start() {
+    let of_log = |begin: Option<i64>, shard: Option<Shard>| {
+        let mut seen = Seen { view: None, archive: None, log_only: true, begin, ..complete() };
+        seen.shards = [(id(0), shard)].into();
+        seen
+    };
+    let gaps = |begin, shard| of_log(begin, shard).judged().gaps;
+    let not_from = |begin, since| vec![Gap { partition: Some(id(0)), why: Why::NotFromBegin { begin, since } }];
+    assert_complete("counted since the start", &of_log(Some(7), shard(&[7, 50], 7)).judged(), &[(0, 0)]);
+    assert_eq!(gaps(Some(7), shard(&[50], 50)), not_from(Some(7), Some(50)), "opened again behind what the log lost");
+    assert_eq!(gaps(Some(7), shard(&[7, 50], 50)), not_from(Some(7), Some(50)), "a definition that came later");
+    assert_eq!(gaps(None, shard(&[0], 0)), not_from(None, Some(0)), "an older build opened it");
+    assert_eq!(gaps(Some(7), None), [Gap { partition: Some(id(0)), why: Why::NoShard }]);
+    let other = Shard { definitions: [(hash(2), 7)].into(), ..shard(&[7], 7).expect("a shard") };
+    assert_eq!(gaps(Some(7), Some(other)), not_from(Some(7), None), "another definition is counted");
+    let marked = Shard { truncated: Some(9), ..shard(&[7], 7).expect("a shard") };
+    assert_eq!(gaps(Some(7), Some(marked)), [Gap { partition: Some(id(0)), why: Why::LogTruncated }]);
+    for why in [Why::NotFromBegin { begin: Some(1), since: Some(2) }, Why::NotFromBegin { begin: None, since: None }] {
+        assert_eq!(why.name(), "not_from_begin");
+        assert!(why.to_string().contains(' '), "it says what to do");
+    }
+    let mut wider = of_log(Some(7), shard(&[7], 7));
+    wider.topic = Some(TopicState { log: Some(("log".to_owned(), 2)), at_us: 0 });
+    assert_eq!(wider.needed(), [id(0), id(1)], "whatever partitions the topic has");
+    assert_eq!(wider.judged().gaps, [Gap { partition: Some(id(1)), why: Why::NoShard }]);
+    wider.topic = None;
+    assert_eq!(wider.judged().gaps, [Gap { partition: None, why: Why::TopicUnknown }]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of`, `witnesses` (of each begin and of the cursor, comma-separated, R12), `truncated` (where a worker found another record than what was counted) |
+//! | `braid:{<name>/<version>/<source>/<log>/<partition>}:shard` | hash | `format`, `cursor`, `slices` (begins, comma-separated, ascending), `definitions` (`hash=since`, comma-separated, by hash), `instance`, `as_of`, `witnesses` (of each begin and of the cursor, comma-separated, R12), `truncated` (where a worker found another record than what was counted), `begin` (the start of the log when the shard was first opened, K5) |
 //! | `…:c:<instance>:<slice begin>:<definition>` | hash | counters: `<group key>` → the key's chunks, and the values of the first of them; `<chunk>:<group key>` → the values of another |
 //! | `…:counters` | hash | `<instance>:<slice begin>:<definition>` for each key of counters that may exist (R8) |
 //!

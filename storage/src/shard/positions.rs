@@ -8,8 +8,8 @@ use shared_logic::contracts::speed_view::{FORMAT, ShardKeys, State};
 use super::{ShardClient, ShardError, refused};
 
 /// The fields of a shard that [`state`] reads.
-pub(super) const FIELDS: [&str; 8] =
-    ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated", "as_of"];
+pub(super) const FIELDS: [&str; 9] =
+    ["cursor", "slices", "definitions", "format", "instance", "witnesses", "truncated", "as_of", "begin"];
 
 /// What Redis holds in these fields, or why it does not say so.
 type Answer = RedisResult<Vec<Option<String>>>;
@@ -42,12 +42,13 @@ impl ShardClient {
 /// If the shard is of another format, or a field is not of the form that the scripts write.
 pub(super) fn state(fields: &[Option<String>]) -> Result<Option<State>, UnknownReply> {
     match fields {
-        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated, as_of]
+        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated, as_of, begin]
             if format == FORMAT =>
         {
             let [witnesses, truncated] = [witnesses, truncated].map(|field| field.as_deref().unwrap_or_default());
             let shard = script::shard(cursor, slices, definitions, instance, witnesses, truncated)?;
-            Ok(Some(State { shard, as_of_us: as_of.as_ref().and_then(|as_of| as_of.parse().ok()) }))
+            let [as_of_us, begin] = [as_of, begin].map(|field| field.as_ref().and_then(|field| field.parse().ok()));
+            Ok(Some(State { shard, as_of_us, begin }))
         }
         [None, ..] => Ok(None),
         other => Err(UnknownReply { what: format!("{other:?}") }),
@@ -60,15 +61,15 @@ mod tests {
 
     fn fields(format: &str, as_of: Option<&str>) -> Vec<Option<String>> {
         let written = [Some("9"), Some("4,7"), Some("00000000000000aa=4"), Some(format), Some("00000000000000bb")];
-        let others = [None, Some("8"), as_of];
+        let others = [None, Some("8"), as_of, Some("2")];
         written.into_iter().chain(others).map(|field| field.map(str::to_owned)).collect()
     }
 
     #[test]
     fn a_state_is_read_as_it_is_written() {
-        let State { shard, as_of_us } = state(&fields(FORMAT, Some("1000"))).expect("readable").expect("a shard");
+        let State { shard, as_of_us, begin } = state(&fields(FORMAT, Some("1000"))).expect("readable").expect("a shard");
         assert_eq!((shard.cursor, shard.slices, shard.truncated), (9, vec![4, 7], Some(8)));
-        assert_eq!((shard.witnesses, as_of_us), (vec![None; 3], Some(1000)));
+        assert_eq!((shard.witnesses, as_of_us, begin), (vec![None; 3], Some(1000), Some(2)));
         for unknown in [None, Some("")] {
             let undated = state(&fields(FORMAT, unknown)).expect("readable").expect("a shard");
             assert_eq!(undated.as_of_us, None);
@@ -80,6 +81,6 @@ mod tests {
         assert_eq!(state(&vec![None; FIELDS.len()]), Ok(None));
         let other = state(&fields("2", None)).expect_err("another format");
         assert!(other.what.contains("\"2\""), "{other}");
-        assert!(state(&fields(FORMAT, None)[..7]).is_err(), "a field too few");
+        assert!(state(&fields(FORMAT, None)[..8]).is_err(), "a field too few");
     }
 }

@@ -2,7 +2,7 @@
 -- R10: one look at a shard: its positions and the counters that are asked for, four arguments each: the number of their key,
 -- the group key, and the first and the last chunk.
 local at = redis.call('HMGET', KEYS[1], 'cursor', 'slices', 'definitions', 'as_of', 'format', 'instance', 'witnesses',
-  'truncated')
+  'truncated', 'begin')
 if not at[1] then return {} end
 if at[5] ~= '5' then return {'format', at[5]} end
 
@@ -34,7 +34,7 @@ local function chunks_of(key, group, first, last)
   return found
 end
 
-local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or ''}
+local answer = {at[1], at[2], at[3], at[6], at[4] or '', at[7] or '', at[8] or '', at[9] or ''}
 for n = 1, #ARGV, 4 do
   local key = KEYS[tonumber(ARGV[n])]
   answer[#answer + 1] = chunks_of(key, ARGV[n + 1], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))

@@ -7,6 +7,9 @@ use shared_logic::contracts::speed_view::{FoundChunks, Reading, Request, ShardKe
 
 use super::{ShardClient, ShardError, call};
 
+/// How many texts of the reply say where the shard stands.
+const HEAD: usize = 8;
+
 impl ShardClient {
     /// R10: the shard's positions and the counters that are wanted of it; `None` if there is no shard.
     ///
@@ -25,17 +28,17 @@ impl ShardClient {
 }
 
 /// Reads the reply: nothing if there is no shard, else
-/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, {chunk, values, …}, …}`.
+/// `{cursor, slices, definitions, instance, as_of, witnesses, truncated, begin, {chunk, values, …}, …}`.
 fn reading(answer: Value, wanted: &[Wanted<'_>]) -> Result<Option<Reading>, UnknownReply> {
     let Value::Array(items) = answer else { return Err(strange(&answer)) };
     if items.is_empty() {
         return Ok(None);
     }
-    if items.len() < 7 {
+    if items.len() < HEAD {
         return Err(strange(&Value::Array(items)));
     }
-    let head = items[..7].iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    let found = items[7..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
+    let head = items[..HEAD].iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let found = items[HEAD..].iter().map(chunks).collect::<Result<Vec<_>, _>>()?;
     Reading::parse(std::array::from_fn(|at| head[at].as_str()), &found, wanted).map(Some)
 }
 
@@ -91,11 +94,12 @@ mod tests {
         };
         let values = Value::BulkString(vec![3, 17, 4, 0xc3]);
         let counters = Value::Array(vec![bulk("-2"), values]);
-        let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000", "", "8"].map(bulk);
+        let head = ["9", "4,7", "00000000000000aa=4", "00000000000000bb", "1000", "", "8", "2"].map(bulk);
         let answer = Value::Array(head.into_iter().chain([counters, Value::Array(vec![])]).collect());
         let Reading { state, counters } =
             reading(answer.clone(), &[wanted, wanted]).expect("readable").expect("a shard");
-        assert_eq!((state.shard.cursor, state.shard.slices, state.as_of_us), (9, vec![4, 7], Some(1000)));
+        assert_eq!((state.shard.cursor, state.shard.slices), (9, vec![4, 7]));
+        assert_eq!((state.as_of_us, state.begin), (Some(1000), Some(2)));
         assert_eq!(state.shard.instance.to_string(), "00000000000000bb");
         assert_eq!(state.shard.truncated, Some(8));
         let expected = vec![(-125, 0, measure::Value::Int(17)), (-124, 0, measure::Value::Overflow)];

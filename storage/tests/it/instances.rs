@@ -151,7 +151,8 @@ async fn the_states_of_many_shards_are_read_at_once_and_an_error_names_its_shard
 
     let both = [missing.clone(), own.clone()];
     let states = counted.client.states(&mut counted.redis, &both).await.expect("redis answers");
-    assert_eq!(states, [None, Some(State { shard, as_of_us: None })]);
+    let [None, Some(State { shard: read, as_of_us: None, .. })] = states.as_slice() else { panic!("{states:?}") };
+    assert_eq!(*read, shard);
     let before = counted.server.calls("hmget").await.expect("redis answers");
     assert_eq!(counted.client.states(&mut counted.redis, &[]).await.expect("nothing is asked"), []);
     assert_eq!(counted.server.calls("hmget").await.expect("redis answers"), before);
@@ -164,6 +165,20 @@ async fn the_states_of_many_shards_are_read_at_once_and_an_error_names_its_shard
     let both = [own, missing.clone()];
     let refused = counted.client.states(&mut counted.redis, &both).await.expect_err("another type");
     assert!(matches!(&refused, ShardError::Redis { shard, .. } if *shard == missing.shard()), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_a_shard_is_that_of_its_keys_and_of_no_others() {
+    let mut counted = Counted::new().await;
+    let (client, keys) = (counted.client.clone(), counted.keys.clone());
+    assert_eq!(client.memory(&mut counted.redis, &keys).await.expect("redis answers"), 0, "there is no shard");
+    let opened = counted.open(1).await;
+    let empty = client.memory(&mut counted.redis, &keys).await.expect("redis answers");
+    done(counted.count(&opened).await);
+    let one = client.memory(&mut counted.redis, &keys).await.expect("redis answers");
+    assert!(0 < empty && empty < one, "{empty} and {one}");
+    counted.command(&["SET", "braid:other", &"x".repeat(10_000)]).await;
+    assert_eq!(client.memory(&mut counted.redis, &keys).await.expect("redis answers"), one);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,7 +160,8 @@ impl StoredShard {
             invocation.key(key);
         }
         let answer: Vec<::redis::Value> = invocation.arg(&request.arguments).invoke(&mut self.redis)?;
-        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, found @ ..] = answer.as_slice() else {
+        let [cursor, slices, definitions, instance, as_of, witnesses, truncated, begin, found @ ..] = answer.as_slice()
+        else {
             return Ok(None);
         };
         let text = |value: &::redis::Value| String::from_redis_value_ref(value).expect("text");
@@ -168,7 +169,7 @@ impl StoredShard {
             .iter()
             .map(|flat| FromRedisValue::from_redis_value_ref(flat).expect("chunks and their values"))
             .collect();
-        let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated].map(text);
+        let head = [cursor, slices, definitions, instance, as_of, witnesses, truncated, begin].map(text);
         let head = head.each_ref().map(String::as_str);
         Ok(Some(Reading::parse(head, &found, wanted).expect("of the form that the scripts write")))
     }

@@ -46,6 +46,9 @@ pub struct State {
     /// The latest moment at which the log's end was asked and is by now at or below the cursor; microseconds since 1970 by
     /// the worker's clock, if there was one.
     pub as_of_us: Option<i64>,
+    /// The start of the log when the shard was first opened (K5); `None` of a shard that an older build opened. Only where nothing is archived
+    /// does anything follow from it.
+    pub begin: Option<i64>,
 }
 
 /// What the read script answered.
@@ -79,13 +82,13 @@ impl Request {
 }
 
 impl Reading {
-    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, found, …}` as positions and what
-    /// was found of each [`Wanted`].
+    /// Reads the answer: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, begin, found, …}` as positions and
+    /// what was found of each [`Wanted`].
     ///
     /// # Errors
     /// If a position or a value is not of the form that the scripts write, or something else was asked for.
-    pub fn parse(head: [&str; 7], found: &[FoundChunks], wanted: &[Wanted<'_>]) -> Result<Reading, UnknownReply> {
-        let [cursor, begins, definitions, instance, as_of, witnesses, truncated] = head;
+    pub fn parse(head: [&str; 8], found: &[FoundChunks], wanted: &[Wanted<'_>]) -> Result<Reading, UnknownReply> {
+        let [cursor, begins, definitions, instance, as_of, witnesses, truncated, begin] = head;
         if found.len() != wanted.len() {
             let what = format!("counters of {} keys instead of {}", found.len(), wanted.len());
             return Err(UnknownReply { what });
@@ -99,7 +102,7 @@ impl Reading {
         });
         let counters = counters.collect::<Result<_, _>>()?;
         let shard = script::shard(cursor, begins, definitions, instance, witnesses, truncated)?;
-        Ok(Reading { state: State { shard, as_of_us: as_of.parse().ok() }, counters })
+        Ok(Reading { state: State { shard, as_of_us: as_of.parse().ok(), begin: begin.parse().ok() }, counters })
     }
 }
 

@@ -62,7 +62,7 @@ pub fn failure(fields: &[String]) -> Option<&str> {
     }
 }
 
-/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of, witnesses, truncated}`,
+/// Reads the reply of `read` without counters: `{cursor, slices, definitions, instance, as_of, witnesses, truncated, begin}`,
 /// or nothing if there is no shard.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ pub fn failure(fields: &[String]) -> Option<&str> {
 pub fn positions(fields: &[String]) -> Result<Option<Shard>, UnknownReply> {
     match fields {
         [] => Ok(None),
-        [cursor, slices, definitions, instance, _as_of, witnesses, truncated] => {
+        [cursor, slices, definitions, instance, _as_of, witnesses, truncated, _begin] => {
             shard(cursor, slices, definitions, instance, witnesses, truncated).map(Some)
         }
         _ => Err(UnknownReply { what: format!("{fields:?}") }),

@@ -85,7 +85,7 @@ impl Layers {
             let begins = shard.slices.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             let (cursor, instance) = (shard.cursor.to_string(), shard.instance.to_string());
             let witnesses = script::witnesses_text(shard);
-            let head: [&str; 7] = [&cursor, &begins, &definitions, &instance, "", &witnesses, ""];
+            let head: [&str; 8] = [&cursor, &begins, &definitions, &instance, "", &witnesses, "", ""];
             let reading = Reading::parse(head, &found, &wanted).expect("what was written is read");
             assert_eq!(reading.state.shard, *shard);
             let grain_us = definition.metric().grain_us;

@@ -364,8 +364,9 @@ impl World {
             archive: Some(&self.facts),
             archive_version: 0,
             topic: Some(&topic),
+            log_only: false,
         });
-        let verdict = standing.judge(&shards);
+        let verdict = standing.judge(&shards, |_| None);
         if !verdict.gaps.is_empty() {
             return Err(Answer::Incomplete);
         }

@@ -146,9 +146,10 @@ impl World {
             archive: Some(&snapshot.archive.facts),
             archive_version: snapshot.archive.version,
             topic: Some(&snapshot.topic),
+            log_only: false,
         });
         let shards: Shards = standing.needed().map(|id| (id.clone(), self.redis.shards.get(id).cloned())).collect();
-        (standing.judge(&shards), shards)
+        (standing.judge(&shards, |_| None), shards)
     }
 
     fn answered(&self, definition: usize, snapshot: &Snapshot) -> Answer {

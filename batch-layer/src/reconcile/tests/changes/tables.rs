@@ -262,9 +262,10 @@ impl Tables {
             archive: Some(&archive.facts()),
             archive_version: archive.version(),
             topic: Some(&TopicState { log: Some((LOG.to_owned(), PARTITIONS)), at_us: 0 }),
+            log_only: false,
         });
         let named = |id: Option<PartitionId>| id.expect("a gap of a partition").partition;
-        standing.judge(&shards).gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
+        standing.judge(&shards, |_| None).gaps.into_iter().map(|gap| (named(gap.partition), gap.why)).collect()
     }
 
     /// Columns of every archived row.
