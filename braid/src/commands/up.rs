@@ -25,7 +25,7 @@ use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
 use serving_layer::Server;
 use shared_logic::catalog::{Catalog, Cron};
-use storage::Storage;
+use storage::{FollowedVersions, Storage};
 use tracing::info;
 use traffic::Mix;
 
@@ -126,7 +126,8 @@ async fn serve(
     } else {
         None
     };
-    let server = Server::bind(settings, catalog.clone()).await?;
+    let versions = FollowedVersions::start(settings, catalog.clone()).await?;
+    let server = Server::bind(settings, versions).await?;
     let address = server.address();
     start(settings, catalog, storage, archived, server, layers);
     tokio::select! {
