@@ -10,6 +10,7 @@
 //!   hold;
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
+//! - [`version`] creates, compares and replaces versions of the deployment;
 //! - [`completions`] teaches a shell these commands.
 //!
 //! [`output`] is how they are told to print.
@@ -31,6 +32,7 @@ pub mod send;
 pub mod status;
 pub mod streams;
 pub mod up;
+pub mod version;
 pub mod watch;
 
 use anyhow::Result;

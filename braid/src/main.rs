@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use braid::commands::{
     audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, watch,
+    streams, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -40,6 +40,8 @@ enum Command {
     Catalog(catalog::Args),
     Status(status::Args),
     Streams(streams::Args),
+    #[command(subcommand)]
+    Version(version::Args),
     Close(close::Args),
     #[command(subcommand)]
     Lost(lost::Args),
@@ -91,6 +93,7 @@ async fn run() -> ExitCode {
         Command::Catalog(args) => catalog::run(&args, &cli.settings).await,
         Command::Status(args) => status::run(args, &cli.settings).await,
         Command::Streams(args) => streams::run(args, &cli.settings).await,
+        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,

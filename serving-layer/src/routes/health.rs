@@ -17,8 +17,7 @@ pub(crate) async fn alive() -> Json<Value> {
 }
 
 /// The process can answer: every view and archive of the active version was read at least once, and Redis answers.
-pub(crate) async fn ready(
-    State(app): State<Arc<App>>) -> impl IntoResponse {
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
     let (hosted, mut reasons) = (app.versions.hosted(), Vec::new());
     let version = hosted.active();
     match version.snapshots.current() {

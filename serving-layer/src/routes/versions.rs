@@ -85,8 +85,9 @@ async fn described(app: &App, hosted: &Hosted, name: &str, recorded: &Recorded) 
         created_at: (hosted.deployed.number > 0).then(|| format_rfc3339(recorded.created_at_us)),
         replay: replay
             .map(|replay| json!({"from": replay.from.word(), "started_at": format_rfc3339(replay.started_at_us)})),
-        verified: verified
-            .map(|verified| json!({"at": format_rfc3339(verified.at_us), "report": verified.report, "code": verified.code})),
+        verified: verified.map(
+            |verified| json!({"at": format_rfc3339(verified.at_us), "report": verified.report, "code": verified.code}),
+        ),
         last_active_at: recorded.last_active_us.map(format_rfc3339),
         hosted: status,
     }

@@ -63,7 +63,10 @@ impl Host {
         if !Arc::ptr_eq(&active, &before.active) {
             let ready = active.snapshots.whole(&active.catalog);
             if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
-                warn!(version = active.name(), "the version that became active answers before everything of it is loaded");
+                warn!(
+                    version = active.name(),
+                    "the version that became active answers before everything of it is loaded"
+                );
             }
             info!(version = active.name(), pointer = deployed.number, "another version answers");
             versions.hosted.send_replace(Arc::new(Hosted { deployed, active, by_name, failed }));

@@ -68,5 +68,9 @@ async fn a_table_that_is_gone_is_a_problem_of_this_path_alone() {
     let (status, problem) = server.get("/v1/reconciliations").await;
     assert_eq!((status, problem["type"].as_str()), (503, Some("urn:braid:problem:store-unavailable")), "{problem}");
     assert_eq!(server.get("/v1/status").await.0, 200);
-    assert_eq!(server.ok("/v1/reconciliations").await, json!({"version": "v1", "reconciliations": []}), "as before the first one");
+    assert_eq!(
+        server.ok("/v1/reconciliations").await,
+        json!({"version": "v1", "reconciliations": []}),
+        "as before the first one"
+    );
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_logic::catalog::{Catalog, Changed};
 use shared_logic::version::{Change, DeployedVersions, Pointer, ReplayFrom};
 use storage::FollowedVersions;
 use test_kit::catalogs;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::test_server::{LOG, TOTAL, TestServer};
@@ -62,7 +63,9 @@ fn deployed(number: u64, pointer: Pointer, first: &Catalog) -> DeployedVersions 
 }
 
 fn promoted() -> Pointer {
-    two(Changed::default()).promote("v2", Some(1), vec!["unverified".to_owned()], change("promote v2")).expect("promoted")
+    two(Changed::default())
+        .promote("v2", Some(1), vec!["unverified".to_owned()], change("promote v2"))
+        .expect("promoted")
 }
 
 fn counted(answer: &Value) -> (&str, i64) {
@@ -75,9 +78,10 @@ async fn every_version_that_lives_answers_and_says_so() {
     assert_eq!(counted(&server.ok(TOTAL).await), ("v1", 1));
     assert_eq!(counted(&server.ok(&format!("{TOTAL}?version=v1")).await), ("v1", 1));
     assert_eq!(counted(&server.ok(&format!("{TOTAL}?version=v2")).await), ("v2", 2));
-    for path in ["/v1/metrics", "/v1/metrics/views", "/v1/metrics/views/series", "/v1/streams", "/v1/tables", "/v1/reports"]
-        .into_iter()
-        .chain(["/v1/reconciliations", "/v1/status"])
+    for path in
+        ["/v1/metrics", "/v1/metrics/views", "/v1/metrics/views/series", "/v1/streams", "/v1/tables", "/v1/reports"]
+            .into_iter()
+            .chain(["/v1/reconciliations", "/v1/status"])
     {
         for version in ["v1", "v2"] {
             let body = server.ok(&format!("{path}?version={version}")).await;
@@ -96,7 +100,10 @@ async fn the_versions_are_listed_with_what_is_known_of_them() {
     assert_eq!((&listed["active"], &listed["before"], &listed["pointer"]), (&json!("v1"), &Value::Null, &json!(2)));
     let [first, second] = listed["versions"].as_array().expect("a list").as_slice() else { panic!("{listed}") };
     assert_eq!((&first["version"], &first["active"], &first["replay"]), (&json!("v1"), &json!(true), &Value::Null));
-    assert_eq!((&second["version"], &second["active"], &second["stage"]), (&json!("v2"), &json!(false), &json!("following")));
+    assert_eq!(
+        (&second["version"], &second["active"], &second["stage"]),
+        (&json!("v2"), &json!(false), &json!("following"))
+    );
     assert_eq!(second["replay"]["from"], "log");
     assert_eq!(first["progress"], json!({"done": 1, "to_go": 1}));
     assert_eq!(second["progress"], json!({"done": 2, "to_go": 0}));
@@ -136,18 +143,25 @@ async fn a_promotion_is_followed_and_no_request_fails() {
 #[tokio::test]
 async fn a_request_is_answered_by_one_version_from_start_to_end() {
     let (server, known) = of_two().await;
+    let mut open = TcpStream::connect(server.address()).await.expect("connected");
+    open.write_all(b"GET /healthz HTTP/1.1\r\nhost: braid\r\n\r\n").await.expect("sent");
+    let mut alive = Vec::new();
+    while !alive.ends_with(br#"{"status":"alive"}"#) {
+        assert_ne!(open.read_buf(&mut alive).await.expect("an answer"), 0);
+    }
     // Redis is silent, so that the request is open while another version becomes the active one.
     server.command(&["CLIENT", "PAUSE", "1500", "ALL"]).await;
-    let url = format!("http://{}{TOTAL}", server.address());
-    let open = tokio::spawn(server.http.get(&url).send());
-    // The server reads the request before it answers this one, which needs no Redis.
-    server.ok("/v1/reconciliations").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let request = format!("GET {TOTAL} HTTP/1.1\r\nhost: braid\r\nconnection: close\r\n\r\n");
+    open.write_all(request.as_bytes()).await.expect("sent");
+    // The server reads the request before this answer comes back on another connection.
+    assert_eq!(server.get("/healthz").await.0, 200);
     known.send_replace(Arc::new(deployed(3, promoted(), &server.catalog)));
     server.until("/v1/reconciliations", |_, body| body["version"] == "v2").await;
-    let answer = open.await.expect("no panic").expect("an answer");
-    assert_eq!(answer.status(), 200);
-    let body: Value = serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON");
+    let mut answer = String::new();
+    open.read_to_string(&mut answer).await.expect("an answer, and then the end");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let body = answer.split_once("\r\n\r\n").expect("a head and a body").1;
+    let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(counted(&body), ("v1", 1));
     assert_eq!(counted(&server.ok(TOTAL).await), ("v2", 2));
 }
@@ -207,8 +221,11 @@ async fn without_an_archive_everything_is_counted_of_the_log() {
     assert_eq!((counted(&total), &total["as_of"]), (("v1", 1), &json!(AS_OF)));
     assert_eq!(server.ok("/v1/status").await["recounted"], false);
     server.command(&["HSET", &shard, "begin", "-1"]).await;
-    let gap = &server.ok(TOTAL).await["gaps"][0];
-    assert_eq!(gap["reason"], "not_from_begin", "the log had lost something before the shard was opened again");
+    let total = server.ok(TOTAL).await;
+    assert_eq!(
+        total["gaps"][0]["reason"], "not_from_begin",
+        "the log had lost something before the shard was opened again"
+    );
     server.command(&["HDEL", &shard, "begin"]).await;
     assert_eq!(server.ok(TOTAL).await["gaps"][0]["reason"], "not_from_begin", "nobody knows where it began");
 }

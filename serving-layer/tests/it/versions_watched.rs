@@ -39,7 +39,7 @@ fn promote(server: &TestServer, known: &Known, shared: bool) {
 }
 
 fn write_second(server: &TestServer, offset: i64) {
-    let payload = Some(alert("a", offset, 0).into_bytes());
+    let payload = Some(alert("a", offset, offset).into_bytes());
     server.topics.write("alerts.v2", 0, Written { timestamp_ms: 1_777_024_800_000, key: None, payload });
 }
 

@@ -16,8 +16,7 @@ impl ShardClient {
     /// [`ShardError`].
     pub async fn memory(&self, redis: &mut Connection, keys: &ShardKeys) -> Result<u64, ShardError> {
         let failed = |source| refused(keys, "measure", source);
-        let names: Vec<String> =
-            redis::cmd("HKEYS").arg(keys.names()).query_async(redis).await.map_err(failed)?;
+        let names: Vec<String> = redis::cmd("HKEYS").arg(keys.names()).query_async(redis).await.map_err(failed)?;
         let all: Vec<String> =
             [keys.shard(), keys.names()].into_iter().chain(names.iter().map(|name| keys.named(name))).collect();
         let mut bytes = 0;

@@ -42,9 +42,17 @@ impl ShardClient {
 /// If the shard is of another format, or a field is not of the form that the scripts write.
 pub(super) fn state(fields: &[Option<String>]) -> Result<Option<State>, UnknownReply> {
     match fields {
-        [Some(cursor), Some(slices), Some(definitions), Some(format), Some(instance), witnesses, truncated, as_of, begin]
-            if format == FORMAT =>
-        {
+        [
+            Some(cursor),
+            Some(slices),
+            Some(definitions),
+            Some(format),
+            Some(instance),
+            witnesses,
+            truncated,
+            as_of,
+            begin,
+        ] if format == FORMAT => {
             let [witnesses, truncated] = [witnesses, truncated].map(|field| field.as_deref().unwrap_or_default());
             let shard = script::shard(cursor, slices, definitions, instance, witnesses, truncated)?;
             let [as_of_us, begin] = [as_of, begin].map(|field| field.as_ref().and_then(|field| field.parse().ok()));
@@ -67,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_state_is_read_as_it_is_written() {
-        let State { shard, as_of_us, begin } = state(&fields(FORMAT, Some("1000"))).expect("readable").expect("a shard");
+        let State { shard, as_of_us, begin } =
+            state(&fields(FORMAT, Some("1000"))).expect("readable").expect("a shard");
         assert_eq!((shard.cursor, shard.slices, shard.truncated), (9, vec![4, 7], Some(8)));
         assert_eq!((shard.witnesses, as_of_us, begin), (vec![None; 3], Some(1000), Some(2)));
         for unknown in [None, Some("")] {

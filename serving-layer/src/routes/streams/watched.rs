@@ -40,8 +40,9 @@ impl Serves for Watched {
         match self.known.requested(self.parameters.version()) {
             Ok(version) => {
                 let reader = version.streams.get(&self.stream);
-                let with_filter =
-                    |reader: &Arc<StreamReader>| Some((Arc::clone(reader), filter(&self.parameters, &reader.source, &[]).ok()?));
+                let with_filter = |reader: &Arc<StreamReader>| {
+                    Some((Arc::clone(reader), filter(&self.parameters, &reader.source, &[]).ok()?))
+                };
                 Served { version: version.name().to_owned(), stream: reader.and_then(with_filter) }
             }
             Err(_) => Served { version: self.parameters.version().unwrap_or_default().to_owned(), stream: None },
