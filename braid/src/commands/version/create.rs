@@ -94,7 +94,7 @@ impl Judged {
     /// Judges a catalog. Nothing is created for one that is refused.
     fn of(deployed: &DeployedVersions, name: &str, new: &Catalog, text: &str, max: usize) -> Result<Judged> {
         let first = deployed.pointer.first.as_str();
-        let mut known = vec![deployed.active().as_ref()];
+        let mut known: Vec<&Catalog> = vec![deployed.active().as_ref()];
         let mut others: Vec<&Catalog> = deployed
             .living()
             .filter(|(name, _)| *name != deployed.active_name())

@@ -113,7 +113,7 @@ fn page(versions: &Versions, screen: Screen) -> String {
     let mut page = table.text(screen);
     let said = versions.versions.iter().flat_map(|version| {
         let why = version.incomplete.iter().chain(&version.error);
-        why.map(|why| format!("{}: {}\n", version.version, printable(why)))
+        why.map(move |why| format!("{}: {}\n", version.version, printable(why)))
     });
     let said: Vec<String> = said.collect();
     if !said.is_empty() {
