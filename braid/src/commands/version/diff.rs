@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use platform::settings::SettingsArgs;
 use reqwest::Url;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -83,6 +84,17 @@ struct Total {
     complete: bool,
 }
 
+/// What is said of a metric, as far as it names its columns.
+#[derive(Debug, Deserialize)]
+struct Definition {
+    by: Vec<ColumnOf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ColumnOf {
+    name: String,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -95,7 +107,10 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
         Some(verified) => Steps::of(settings)?.store.report(&verified.report).await?.map(|(report, _)| report),
         None => None,
     };
-    let changed = report.map(|report| keys(&report, &args.metric, &args.old)).unwrap_or_default();
+    let changed = match report {
+        Some(report) => keys(&report, &args.metric, &args.old, &args.columns(&serving).await?),
+        None => Vec::new(),
+    };
     let (mut rows, mut complete) = (Vec::new(), true);
     for key in [Map::new()].into_iter().chain(changed.into_iter().take(args.limit)) {
         let old = args.total(&serving, &args.old, &key).await?;
@@ -114,11 +129,16 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
 }
 
 impl Args {
+    /// The columns of the metric's group key in the newer version.
+    async fn columns(&self, serving: &Serving) -> Result<Vec<String>> {
+        let mut url = serving.url(&["v1", "metrics", &self.metric])?;
+        url.query_pairs_mut().append_pair("version", &self.new);
+        let Definition { by } = asked(serving, &url).await?;
+        Ok(by.into_iter().map(|column| column.name).collect())
+    }
+
     async fn total(&self, serving: &Serving, version: &str, key: &Map<String, Value>) -> Result<Total> {
-        match serving.get(&self.url(serving, version, key)?).await? {
-            Reply::Answer(body) => serde_json::from_str(&body).context("this is no answer of a serving layer"),
-            Reply::Refused(refusal) => Err(refusal.into()),
-        }
+        asked(serving, &self.url(serving, version, key)?).await
     }
 
     fn url(&self, serving: &Serving, version: &str, key: &Map<String, Value>) -> Result<Url> {
@@ -139,6 +159,14 @@ impl Args {
             pairs.append_pair("version", version);
         }
         Ok(url)
+    }
+}
+
+/// What is answered there.
+async fn asked<T: DeserializeOwned>(serving: &Serving, url: &Url) -> Result<T> {
+    match serving.get(url).await? {
+        Reply::Answer(body) => serde_json::from_str(&body).context("this is no answer of a serving layer"),
+        Reply::Refused(refusal) => Err(refusal.into()),
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Version {
     active: bool,
     replay: Option<Replay>,
     pub(super) verified: Option<Verified>,
-    complete: Option<bool>,
+    complete: bool,
     lag_ms: Option<u64>,
     progress: Option<Progress>,
     redis_bytes: Option<u64>,
@@ -131,6 +131,7 @@ fn row(version: &Version) -> Vec<Cell> {
     let bytes = |bytes: Option<u64>| Cell::new(&bytes.map_or_else(|| UNKNOWN.to_owned(), size));
     let own = version.streams.iter().filter(|stream| stream.generation == version.version);
     let own: Vec<&str> = own.map(|stream| stream.topic.as_str()).collect();
+    let is_gone = matches!(version.stage.as_str(), "retiring" | "retired");
     let to_go = version.progress.as_ref().and_then(|progress| progress.to_go);
     vec![
         Cell::new(&version.version),
@@ -138,7 +139,7 @@ fn row(version: &Version) -> Vec<Cell> {
         Cell::new(if version.active { "yes" } else { "" }),
         text(version.replay.as_ref().map(|replay| replay.from.as_str())),
         text(version.verified.as_ref().map(|verified| verified.at.as_str())),
-        version.complete.map_or_else(|| Cell::new(UNKNOWN), Cell::yes_or_no),
+        if is_gone { Cell::new(UNKNOWN) } else { Cell::yes_or_no(version.complete) },
         Cell::new(&version.lag_ms.map_or_else(|| UNKNOWN.to_owned(), duration)),
         Cell::new(&to_go.map_or_else(|| UNKNOWN.to_owned(), integer)),
         bytes(version.redis_bytes),

@@ -19,7 +19,7 @@ const MEMORY_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Default, Serialize)]
 pub(super) struct HostedStatus {
     /// Whether an answer of each metric over everything would be complete.
-    complete: Option<bool>,
+    complete: bool,
     /// How many gaps such answers have.
     gaps: Option<usize>,
     /// Why not, for each metric that is not.
@@ -72,7 +72,7 @@ impl HostedStatus {
         });
         let none = Progress { done: 0, to_go: Some(0) };
         HostedStatus {
-            complete: Some(answers.iter().all(|(_, freshness)| freshness.complete)),
+            complete: answers.iter().all(|(_, freshness)| freshness.complete),
             gaps: answers.iter().map(|(_, freshness)| Some(freshness.gaps.as_ref()?.len())).sum(),
             incomplete: answers.iter().filter_map(|(metric, freshness)| incomplete(metric, freshness)).collect(),
             lag_ms: greatest(answers.iter().map(|(_, freshness)| freshness.lag_ms)),
