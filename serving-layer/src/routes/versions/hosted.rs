@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::answer::{Freshness, freshness};
 use crate::app::App;
 use crate::routes::status::{Progress, SourceReader, SourceStatus};
+use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
 /// How long Redis may take to say how much memory the shards of a source take. Beyond, that is reported as unknown.
@@ -53,16 +54,11 @@ impl HostedStatus {
     /// What is known of a version now.
     pub(super) async fn of(app: &App, version: &Version) -> HostedStatus {
         let (snapshot, now_us) = (version.snapshots.current().unwrap_or_default(), clock::now_us());
-        let metrics = version.catalog.metrics.values();
-        let counted: BTreeSet<&String> = metrics.clone().map(|metric| &metric.source).collect();
-        let answers = metrics.map(async |metric| (&metric.name, freshness(version, &snapshot, metric, now_us).await));
-        let sources = counted.into_iter().map(async |name| {
-            let source = &version.catalog.sources[name];
-            let (status, _) = SourceReader::new(version, &snapshot, source).read(app.topics()).await;
-            let bytes = tokio::time::timeout(MEMORY_WITHIN, version.speed.memory(name, &status.ids())).await;
-            (status, bytes.ok().and_then(Result::ok))
-        });
-        let (answers, sources): (Vec<(&String, Freshness)>, Vec<(SourceStatus, Option<u64>)>) =
+        let metrics = &version.catalog.metrics;
+        let counted: BTreeSet<&String> = metrics.values().map(|metric| &metric.source).collect();
+        let answers = metrics.values().map(|metric| freshness(version, &snapshot, metric, now_us));
+        let sources = counted.into_iter().map(|source| of_source(app, version, &snapshot, source));
+        let (answers, sources): (Vec<Freshness>, Vec<(SourceStatus, Option<u64>)>) =
             tokio::join!(join_all(answers), join_all(sources));
         let deployment = &version.catalog.deployment;
         let streams = version.catalog.streams.values().map(|stream| StreamOf {
@@ -72,18 +68,31 @@ impl HostedStatus {
         });
         let none = Progress { done: 0, to_go: Some(0) };
         HostedStatus {
-            complete: answers.iter().all(|(_, freshness)| freshness.complete),
-            gaps: answers.iter().map(|(_, freshness)| Some(freshness.gaps.as_ref()?.len())).sum(),
-            incomplete: answers.iter().filter_map(|(metric, freshness)| incomplete(metric, freshness)).collect(),
-            lag_ms: greatest(answers.iter().map(|(_, freshness)| freshness.lag_ms)),
+            complete: answers.iter().all(|freshness| freshness.complete),
+            gaps: answers.iter().map(|freshness| Some(freshness.gaps.as_ref()?.len())).sum(),
+            incomplete: metrics
+                .keys()
+                .zip(&answers)
+                .filter_map(|(metric, answer)| incomplete(metric, answer))
+                .collect(),
+            lag_ms: greatest(answers.iter().map(|freshness| freshness.lag_ms)),
             progress: Some(sources.iter().map(|(status, _)| status.progress()).fold(none, Progress::and)),
             redis_bytes: sources.iter().map(|(_, bytes)| *bytes).sum(),
             view_bytes: Some(snapshot.segment_bytes()),
-            metrics: version.catalog.metrics.keys().cloned().collect(),
+            metrics: metrics.keys().cloned().collect(),
             streams: streams.collect(),
-            error: answers.iter().find_map(|(_, freshness)| freshness.error.clone()),
+            error: answers.iter().find_map(|freshness| freshness.error.clone()),
         }
     }
+}
+
+/// How far a source is counted, and how many bytes its shards take.
+async fn of_source(app: &App, version: &Version, snapshot: &Snapshot, source: &str) -> (SourceStatus, Option<u64>) {
+    let reader = SourceReader::new(version, snapshot, &version.catalog.sources[source]);
+    let (status, _) = reader.read(app.topics()).await;
+    let ids = status.ids();
+    let bytes = tokio::time::timeout(MEMORY_WITHIN, version.speed.memory(source, &ids)).await;
+    (status, bytes.ok().and_then(Result::ok))
 }
 
 /// Why an answer of a metric would not be complete; `None` if it would.
