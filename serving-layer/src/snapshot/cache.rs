@@ -33,6 +33,7 @@ pub(crate) struct SnapshotCache {
     topics: BTreeMap<String, Arc<TopicWatch>>,
     known_gaps: KnownGaps,
     disk: Arc<Disk>,
+    version: String,
     /// The tables of the views.
     tables: Vec<String>,
 }
@@ -52,6 +53,7 @@ impl SnapshotCache {
             topics: topics.collect(),
             known_gaps: KnownGaps::default(),
             disk,
+            version: catalog.deployment.version.clone(),
         }
     }
 
@@ -148,7 +150,7 @@ impl SnapshotCache {
         let archives = readers.archives(&before.archives).await;
         let snapshot = Snapshot::new(sequence, views, archives, self.topics_now());
         metrics::gauge!("braid_serving_view_memory_bytes").set(self.disk.memory_bytes() as f64);
-        metrics::gauge!("braid_serving_segment_bytes").set(snapshot.segment_bytes() as f64);
+        self.count_segments(snapshot.segment_bytes());
         self.current.store(Some(Arc::new(snapshot)));
         // A description may have arrived while this snapshot was put together.
         self.renew_topics();
@@ -156,7 +158,18 @@ impl SnapshotCache {
         self.current().unwrap_or_default()
     }
 
+    /// What the segments of this version's views take on disk, as telemetry.
+    fn count_segments(&self, bytes: u64) {
+        metrics::gauge!("braid_serving_segment_bytes", "version" => self.version.clone()).set(bytes as f64);
+    }
+
     fn topics_now(&self) -> TopicsBySource {
         self.topics.iter().map(|(source, watch)| (source.clone(), watch.last())).collect()
+    }
+}
+
+impl Drop for SnapshotCache {
+    fn drop(&mut self) {
+        self.count_segments(0);
     }
 }

@@ -72,6 +72,7 @@ impl Host {
             versions.hosted.send_replace(Arc::new(Hosted { deployed, active, by_name, failed }));
         }
         let now = versions.hosted();
+        metrics::gauge!("braid_serving_pointer").set(now.deployed.number as f64);
         let is_gone = |version: &&Arc<Version>| !now.by_name.values().any(|hosted| Arc::ptr_eq(hosted, version));
         before.by_name.values().filter(is_gone).map(Arc::downgrade).collect()
     }
