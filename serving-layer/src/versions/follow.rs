@@ -30,6 +30,7 @@ impl Host {
         let known = BTreeMap::from([(active.name().to_owned(), Arc::clone(&active))]);
         let hosted = self.hosted(deployed, active, &known);
         self.disk.keep_only(tables(&hosted).iter().map(String::as_str));
+        count_pointer(&hosted);
         Ok(Versions { hosted: watch::Sender::new(Arc::new(hosted)) })
     }
 
@@ -72,7 +73,7 @@ impl Host {
             versions.hosted.send_replace(Arc::new(Hosted { deployed, active, by_name, failed }));
         }
         let now = versions.hosted();
-        metrics::gauge!("braid_serving_pointer").set(now.deployed.number as f64);
+        count_pointer(&now);
         let is_gone = |version: &&Arc<Version>| !now.by_name.values().any(|hosted| Arc::ptr_eq(hosted, version));
         before.by_name.values().filter(is_gone).map(Arc::downgrade).collect()
     }
@@ -100,6 +101,11 @@ impl Host {
         let (disk, tables) = (Arc::clone(&self.disk), tables(&versions.hosted()));
         task::blocking(move || disk.keep_only(tables.iter().map(String::as_str))).await;
     }
+}
+
+/// Which pointer this process follows, as telemetry.
+fn count_pointer(hosted: &Hosted) {
+    metrics::gauge!("braid_serving_pointer").set(hosted.deployed.number as f64);
 }
 
 /// The tables of all views that are served.
