@@ -10,7 +10,7 @@
 //!   hold;
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
-//! - [`version`] takes the steps of versions of the deployment;
+//! - [`version`] creates, replays, compares and replaces versions of the deployment;
 //! - [`completions`] teaches a shell these commands.
 //!
 //! [`output`] is how they are told to print.

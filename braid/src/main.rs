@@ -40,6 +40,8 @@ enum Command {
     Catalog(catalog::Args),
     Status(status::Args),
     Streams(streams::Args),
+    #[command(subcommand)]
+    Version(version::Args),
     Close(close::Args),
     #[command(subcommand)]
     Lost(lost::Args),
@@ -93,6 +95,7 @@ async fn run() -> ExitCode {
         Command::Catalog(args) => catalog::run(&args, &cli.settings).await,
         Command::Status(args) => status::run(args, &cli.settings).await,
         Command::Streams(args) => streams::run(args, &cli.settings).await,
+        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Close(args) => close::run(args, &cli.settings).await,
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,

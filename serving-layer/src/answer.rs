@@ -30,9 +30,10 @@ use shared_logic::merge::{Layer, Merged};
 use shared_logic::time::{MAX_INSTANT_US, MIN_INSTANT_US, format_rfc3339};
 
 use crate::gap_text::GapText;
+use crate::versions::Version;
 use crate::written::Written;
 pub(crate) use certainty::Bounds;
-pub(crate) use freshness::freshness;
+pub(crate) use freshness::{Freshness, freshness};
 use gather::{About, Gathered, gather};
 pub(crate) use key::{OfKey, of_key};
 use selection::Given;
@@ -47,6 +48,8 @@ const ANSWER_BYTES: usize = 1_024;
 /// The body of an answer to `total` or `series`, with all that it need not own. Instants are RFC 3339.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
+    /// The version that answers.
+    version: &'a str,
     metric: &'a str,
     key: Given<'a>,
     /// Widened to the grain, as far as there is time; null if the range is unbounded.
@@ -109,6 +112,7 @@ impl<'a> Answer<'a> {
     /// The members that total and series share. The answer is about the range from `from_us` to `to_us`; `all` is everything in it,
     /// merged.
     fn new(
+        version: &'a Version,
         metric: &'a Metric,
         key: Given<'a>,
         (from_us, to_us): (Option<i64>, Option<i64>),
@@ -119,6 +123,7 @@ impl<'a> Answer<'a> {
         let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
         let is_complete = gaps.is_empty();
         Answer {
+            version: version.name(),
             metric: &metric.name,
             key,
             grain: duration_text(metric.grain_us),

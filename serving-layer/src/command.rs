@@ -6,6 +6,7 @@ use platform::process::{Process, block_on};
 use platform::settings::SettingsArgs;
 use platform::shutdown::Shutdown;
 use shared_logic::catalog::Catalog;
+use storage::FollowedVersions;
 
 use crate::Server;
 
@@ -30,7 +31,8 @@ async fn run() -> Result<()> {
     let settings = &process.settings;
     let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
     let shutdown = Shutdown::on_signals()?;
-    let server = Server::bind(settings, catalog).await?;
+    let versions = FollowedVersions::start(settings, catalog).await?;
+    let server = Server::bind(settings, versions).await?;
     println!("ready http={}", server.address());
     server.run(shutdown).await?;
     Ok(())

@@ -30,6 +30,11 @@ impl GapText {
         }
     }
 
+    /// Why something may be missing.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A stream's topic was created again since a client was told of its outputs.
     pub(crate) fn log_replaced(stream: &str) -> GapText {
         GapText {

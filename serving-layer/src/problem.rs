@@ -16,6 +16,9 @@ use crate::stream_read::{NotRead, WATCHERS_MAX};
 /// After how many seconds a client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// The parameter that names a version of the deployment; every path has it whose answers are of one.
+pub(crate) const VERSION: &str = "version";
+
 /// The body of the response, and its status.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
@@ -66,6 +69,29 @@ impl Problem {
         let declared = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let detail = format!("there is no table {name:?}; the catalog declares {declared}");
         Problem::new(StatusCode::NOT_FOUND, "unknown-table", "No such table", detail)
+    }
+
+    /// There is no such version of the deployment.
+    pub(crate) fn no_version(name: &str, known: impl Iterator<Item = String>) -> Problem {
+        let known: Vec<String> = known.collect();
+        let detail = format!("there is no version {name:?}; there are {}", known.join(", "));
+        Problem::of_version(StatusCode::NOT_FOUND, "unknown-version", "No such version", detail)
+    }
+
+    /// The version is being removed, or is removed.
+    pub(crate) fn version_gone(name: &str, stage: &str) -> Problem {
+        let detail = format!("version {name} is {stage}: nothing is answered of it any more");
+        Problem::of_version(StatusCode::NOT_FOUND, "version-retired", "The version is retired", detail)
+    }
+
+    /// The version lives, and this process cannot serve it.
+    pub(crate) fn version_not_served(name: &str, why: &str) -> Problem {
+        let detail = format!("version {name} cannot be served here: {why}");
+        Problem::of_version(StatusCode::SERVICE_UNAVAILABLE, "version-not-served", "The version is not served", detail)
+    }
+
+    fn of_version(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Problem {
+        Problem { parameter: Some(VERSION.to_owned()), ..Problem::new(status, kind, title, detail) }
     }
 
     /// The rows of a table are not all there.

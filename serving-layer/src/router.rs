@@ -15,7 +15,7 @@ use tracing::error;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::routes::metrics::{definitions, series, total};
-use crate::routes::{health, openapi, reconciliations, reports, status, streams, tables};
+use crate::routes::{health, openapi, reconciliations, reports, status, streams, tables, versions};
 
 /// All paths. `openapi.json` describes the same ones; a test compares them.
 pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/reports/{report}", get(reports::row::row)),
         ("/v1/reconciliations", get(reconciliations::newest)),
         ("/v1/status", get(status::status)),
+        ("/v1/versions", get(versions::all)),
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/metrics", get(health::telemetry)),

@@ -6,6 +6,7 @@
 //! - `reconciliations`: what the last reconciles moved, and the drift that they measured;
 //! - `reports`: what reports have written, and the rows of a day that still runs;
 //! - `status`: how far every layer has come;
+//! - `versions`: all versions of the deployment, and which of them answers;
 //! - `health`: whether the process lives and can answer, and its own counters;
 //! - `openapi`: the description of all routes;
 //! - `column`: what a query string says of a column of a group key;
@@ -21,26 +22,44 @@ pub(crate) mod reports;
 pub(crate) mod status;
 pub(crate) mod streams;
 pub(crate) mod tables;
+pub(crate) mod versions;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use serde::Serialize;
 
 use crate::app::App;
 use crate::problem::Problem;
 use crate::versions::Version;
+use parameters::Parameters;
 
-/// The version that a request is about. It is the active one: no route has a parameter for another yet.
+/// The version that a request is about: the one that it names, or the active one. Whatever the request needs is of this one (K1).
 pub(crate) struct RequestedVersion(pub(crate) Arc<Version>);
 
 impl FromRequestParts<Arc<App>> for RequestedVersion {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Infallible> {
-        Ok(RequestedVersion(Arc::clone(app.versions.active())))
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<RequestedVersion, Problem> {
+        let parameters = Parameters::read(parts.uri.query())?;
+        let hosted = app.versions.hosted();
+        hosted.requested(parameters.version()).map(|version| RequestedVersion(Arc::clone(version)))
     }
+}
+
+/// A body that says first which version it is of.
+#[derive(Debug, Serialize)]
+pub(crate) struct OfVersion<T> {
+    version: String,
+    #[serde(flatten)]
+    body: T,
+}
+
+/// The answer of a version.
+pub(crate) fn of_version<T: Serialize>(version: &Version, body: T) -> Json<OfVersion<T>> {
+    Json(OfVersion { version: version.name().to_owned(), body })
 }
 
 /// The name in the path, of a metric or a stream. There may be none of that name.

@@ -18,8 +18,8 @@ use platform::kafka::{KafkaError, Topics};
 use platform::settings::Settings;
 use platform::shutdown::Shutdown;
 use platform::store::StoreError;
-use shared_logic::catalog::Catalog;
-use storage::Storage;
+use shared_logic::catalog::Deployment;
+use storage::{FollowedVersions, Storage};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -32,7 +32,7 @@ use crate::requests::Requests;
 use crate::router::router;
 use crate::stream_read::{Access, KafkaLogs, LogClient};
 use crate::topics::TopicClient;
-use crate::versions::{Version, Versions};
+use crate::versions::Host;
 
 /// The name of `serving.folder` unless that is set.
 const DEFAULT_FOLDER: &str = "braid-serving";
@@ -73,18 +73,17 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
-    refresh: Duration,
 }
 
 impl Server {
-    /// Listens on `http.listen`. Kafka, Redis and the store need not be reachable.
+    /// Listens on `http.listen`, to answer for these versions. Kafka, Redis and the store need not be reachable.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn bind(settings: &Settings, catalog: Catalog) -> Result<Server, ServeError> {
+    pub async fn bind(settings: &Settings, versions: FollowedVersions) -> Result<Server, ServeError> {
         let topics = Topics::new(&settings.kafka)?;
         let logs = KafkaLogs::new(topics.clone(), &settings.kafka);
-        Server::bind_with(settings, catalog, Arc::new(topics), Arc::new(logs)).await
+        Server::bind_with(settings, versions, Arc::new(topics), Arc::new(logs)).await
     }
 
     /// As [`Server::bind`], with other clients that answer questions about topics and read them.
@@ -93,22 +92,27 @@ impl Server {
     /// [`ServeError`].
     pub async fn bind_with(
         settings: &Settings,
-        catalog: Catalog,
+        versions: FollowedVersions,
         topics: Arc<dyn TopicClient>,
         logs: Arc<dyn LogClient>,
     ) -> Result<Server, ServeError> {
-        let storage = Storage::new(&settings.store, &catalog.deployment)?;
-        let redis = Arc::new(RedisLink::new(settings.redis.clone()));
-        let disk = disk(settings, &storage, &catalog.deployment.name)?;
-        let access = Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get()));
-        let version = Version::new(catalog, &storage, Arc::new(disk), Arc::clone(&redis), &access, &settings.serving);
-        let (versions, http) = (Versions::of(version), settings.http.clone());
-        let app = Arc::new(App { versions, redis, topics, access, http, requests: Requests::default() });
+        let deployed = versions.now();
+        let host = Host {
+            store: settings.store.clone(),
+            serving: settings.serving.clone(),
+            disk: Arc::new(disk(settings, &deployed.active().deployment)?),
+            redis: Arc::new(RedisLink::new(settings.redis.clone())),
+            access: Arc::new(Access::new(Arc::clone(&topics), logs, settings.kafka.stalled_after.get())),
+            topics,
+        };
+        let (followed, versions) = (versions, host.versions(deployed)?);
+        let (http, requests) = (settings.http.clone(), Requests::default());
+        let app = Arc::new(App { versions, followed, host, http, requests });
         let wanted = settings.http.listen;
         let listen = |source| ServeError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Server { app, listener, address, refresh: settings.serving.refresh.get() })
+        Ok(Server { app, listener, address })
     }
 
     /// The address on which it listens. Connections are accepted from now on, and answered once it runs.
@@ -122,7 +126,7 @@ impl Server {
     /// None today: what fails while serving is a problem of the request.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ServeError> {
         info!(address = %self.address, "serving");
-        let background = self.app.spawn_background(self.refresh);
+        let background = self.app.spawn_background();
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -156,7 +160,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        self.app.access.stop();
+        self.app.access().stop();
         let deadline = self.app.http.shutdown.get();
         if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
             warn!(
@@ -174,10 +178,11 @@ impl Server {
 
 /// Takes a place in `serving.folder`. By default that lies in the deployment's folder of the store, and where the store is not on
 /// local disk, in the folder for temporary files.
-fn disk(settings: &Settings, storage: &Storage, deployment: &str) -> Result<Disk, ServeError> {
+fn disk(settings: &Settings, deployment: &Deployment) -> Result<Disk, ServeError> {
+    let storage = Storage::new(&settings.store, deployment)?;
     let default = || storage.folder().unwrap_or_else(std::env::temp_dir).join(DEFAULT_FOLDER);
     let folder = settings.serving.folder.clone().unwrap_or_else(default);
-    Disk::open(&folder, deployment, settings.serving.view_memory)
+    Disk::open(&folder, &deployment.name, settings.serving.view_memory)
         .map_err(|source| ServeError::Folder { folder, source })
 }
 
@@ -185,6 +190,6 @@ fn disk(settings: &Settings, storage: &Storage, deployment: &str) -> Result<Disk
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn run(settings: &Settings, catalog: Catalog, shutdown: Shutdown) -> Result<(), ServeError> {
-    Server::bind(settings, catalog).await?.run(shutdown).await
+pub async fn run(settings: &Settings, versions: FollowedVersions, shutdown: Shutdown) -> Result<(), ServeError> {
+    Server::bind(settings, versions).await?.run(shutdown).await
 }

@@ -168,7 +168,7 @@ impl Snapshot {
     }
 
     /// What the segments of the views take on disk.
-    fn segment_bytes(&self) -> u64 {
+    pub(crate) fn segment_bytes(&self) -> u64 {
         self.views.values().filter_map(|view| view.value.as_ref()?.as_ref()).map(|view| view.on_disk().bytes).sum()
     }
 }

@@ -43,7 +43,7 @@ use log_bounds::LogBounds;
 use newest::Newest;
 
 pub(crate) use access::{Access, WATCHERS_MAX};
-pub(crate) use events::Watcher;
+pub(crate) use events::{Served, Serves, Watcher};
 pub(crate) use lanes::{LaneReader, Lanes};
 pub(crate) use log_client::KafkaLogs;
 pub use log_client::{Follower, LogClient, LogRecord, Told};
@@ -135,10 +135,23 @@ impl StreamReader {
         Err(NotRead::Changed(self.source.topic.clone()))
     }
 
-    /// A client that watches; `None` if there are too many.
-    pub(crate) fn watch(self: &Arc<Self>, filter: Filter, at: Option<Positions>) -> Option<Watcher> {
+    /// A client that watches this stream of that version, and whatever `serves` says later; `None` if there are too many.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        version: &str,
+        filter: Filter,
+        serves: Box<dyn Serves>,
+        at: Option<Positions>,
+    ) -> Option<Watcher> {
         let place = self.access.place()?;
-        Some(Watcher::new(Arc::clone(self), filter, at, place))
+        Some(Watcher::new(version, (Arc::clone(self), filter), serves, at, place))
+    }
+
+    /// The log of its topic, as it was described last.
+    pub(crate) fn log(&self) -> Option<String> {
+        let snapshot = self.snapshots.current()?;
+        let (log, _) = snapshot.topic(&self.source.name)?.value.as_ref()?.log.clone()?;
+        Some(log)
     }
 
     async fn newest_archived(&self, archive: Option<&ArchiveFacts>, question: &Question) -> Result<Newest, StoreError> {

@@ -138,7 +138,7 @@ impl VersionStore {
                 Ok(Put::Overtaken) => {}
                 // It may have been put, and only that was not heard.
                 Err(error) => match self.read(known + 1).await {
-                    Ok(Some(put)) if put.change.id == change.id => return Ok((known + 1, next)),
+                    Ok(there) if was_put(there.as_ref(), &change) => return Ok((known + 1, next)),
                     _ => return Err(error.into()),
                 },
             }
@@ -228,6 +228,11 @@ impl VersionStore {
     }
 }
 
+/// K1: whether the pointer that is there is the one that a step was to put: then it was put, and only that was not heard.
+fn was_put(there: Option<&Pointer>, change: &Change) -> bool {
+    there.is_some_and(|there| there.change.id == change.id)
+}
+
 /// The catalog of the active version, for commands that are about one version. `file` is the catalog file.
 ///
 /// # Errors
@@ -236,4 +241,18 @@ pub async fn active_version(settings: &Settings, file: Catalog) -> Result<Catalo
     let store = VersionStore::new(&settings.store, &file.deployment)?;
     let deployed = store.deployed(&file).await?;
     Ok(Catalog::clone(deployed.active()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_whose_reply_was_lost_is_known_again_and_no_other_is() {
+        let change = |id: &str| Change { id: id.to_owned(), at_us: 7, by: "a".to_owned(), what: "begin".to_owned() };
+        let there = Pointer::begin("v1", change("own"));
+        assert!(was_put(Some(&there), &change("own")));
+        assert!(!was_put(Some(&there), &change("other")), "another process has put it");
+        assert!(!was_put(None, &change("own")), "nothing was put");
+    }
 }

@@ -34,6 +34,7 @@ use crate::terminal::{Screen, print};
   braid query orders country.missing=true
   braid query views --step 1h --output csv > views.csv
   braid query views --output json | jq .values.views
+  braid query views --in-version v2
   braid query page_views --http 10.0.0.7:8080 --complete")]
 pub struct Args {
     /// The metric's name
@@ -53,6 +54,9 @@ pub struct Args {
     /// The width of a step such as `1h`; implies --series
     #[arg(long, value_name = "DURATION")]
     step: Option<String>,
+    /// The version of the deployment that is to answer, instead of the active one
+    #[arg(long, value_name = "VERSION")]
+    in_version: Option<String>,
     /// Fail if the answer would be incomplete, instead of showing it
     #[arg(long)]
     complete: bool,
@@ -114,7 +118,7 @@ impl Args {
     fn url(&self, serving: &Serving) -> Result<Url> {
         let series = self.series || self.step.is_some();
         let mut url = serving.url(&["v1", "metrics", &self.metric, if series { "series" } else { "total" }])?;
-        let named = [("from", &self.from), ("to", &self.to), ("step", &self.step)];
+        let named = [("from", &self.from), ("to", &self.to), ("step", &self.step), ("version", &self.in_version)];
         let named = named.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let key = self.key.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let complete = self.complete.then_some(("require", "complete"));

@@ -127,7 +127,7 @@ async fn serve(
         None
     };
     let versions = FollowedVersions::start(settings, catalog.clone()).await?;
-    let server = Server::bind(settings, catalog.clone()).await?;
+    let server = Server::bind(settings, versions.clone()).await?;
     let address = server.address();
     start(settings, catalog, storage, archived, server, &versions, layers);
     tokio::select! {

@@ -1,7 +1,12 @@
 //! `braid version`: versions of the deployment, one step each.
 //!
-//! - `replay` computes a version's output anew, and `stop` interrupts that.
+//! - `create` adds a version, and `list` shows all of them;
+//! - `replay` computes a version's output anew, and `stop` interrupts that;
+//! - `diff` compares what two of them answer.
 
+mod create;
+mod diff;
+mod list;
 mod replay;
 mod stop;
 
@@ -17,12 +22,17 @@ use storage::VersionStore;
 /// Creates, replays, compares, promotes and retires versions of the deployment
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
+  braid version create v2 --catalog new.toml
   braid version replay v2
   braid version replay v2 --from archive --wait
-  braid version stop v2")]
+  braid version list
+  braid version diff v1 v2 --metric views")]
 pub enum Args {
+    Create(create::Args),
     Replay(replay::Args),
     Stop(stop::Args),
+    List(list::Args),
+    Diff(diff::Args),
 }
 
 /// Who takes a step.
@@ -47,8 +57,11 @@ struct Steps {
 /// If the settings or the catalog are not usable, the step is not allowed, or something that it needs cannot be reached.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     match args {
+        Args::Create(args) => create::run(args, settings).await,
         Args::Replay(args) => replay::run(args, settings).await,
         Args::Stop(args) => stop::run(args, settings).await,
+        Args::List(args) => list::run(args).await,
+        Args::Diff(args) => diff::run(args, settings).await,
     }
 }
 
@@ -97,10 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn a_step_names_its_version() {
+    fn a_command_names_its_versions() {
+        assert!(matches!(parse(&["create", "v2", "--by", "alice"]), Ok(Args::Create(_))));
         assert!(matches!(parse(&["replay", "v2", "--from", "archive", "--wait", "--yes"]), Ok(Args::Replay(_))));
         assert!(matches!(parse(&["stop", "v2", "--by", "alice"]), Ok(Args::Stop(_))));
-        for line in [&["replay"][..], &["stop"], &["replay", "v2", "--from", "memory"]] {
+        assert!(matches!(parse(&["list", "--output", "json"]), Ok(Args::List(_))));
+        assert!(matches!(parse(&["diff", "v1", "v2", "--metric", "views", "--from=-1h"]), Ok(Args::Diff(_))));
+        let wrong = [&["create"][..], &["replay"], &["stop"], &["replay", "v2", "--from", "memory"]];
+        for line in wrong.into_iter().chain([&["diff", "v1", "--metric", "views"][..], &["diff", "v1", "v2"]]) {
             assert!(parse(line).is_err(), "{line:?}");
         }
     }

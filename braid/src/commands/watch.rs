@@ -24,7 +24,7 @@ const BEFORE_MAX: &str = "1000";
 /// Prints what a stream writes, as it is written
 ///
 /// Each output is printed once, also after an interruption: the command then connects again and goes on where it was. It runs until it is
-/// stopped. On a terminal an output is a line: when, the key, the rule or the measures; elsewhere it is a line of JSON. Whatever
+/// stopped. Without --in-version it goes over to another version that becomes the active one, and says so. On a terminal an output is a line: when, the key, the rule or the measures; elsewhere it is a line of JSON. Whatever
 /// could not be printed is named on standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -32,6 +32,7 @@ const BEFORE_MAX: &str = "1000";
   braid watch fraud_alerts user_id=u-7 rule=high_velocity
   braid watch revenue_5m country.missing=true --from=-1h
   braid watch fraud_alerts --output json | jq .rule
+  braid watch fraud_alerts --in-version v2
   braid watch visits --http 10.0.0.7:8080")]
 pub struct Args {
     /// The stream's name
@@ -42,6 +43,9 @@ pub struct Args {
     /// Print first what was written since then, the newest 1000: RFC 3339, `now`, or a duration before now such as `-1h`
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
+    /// The version of the deployment whose stream it is, instead of the active one's
+    #[arg(long, value_name = "VERSION")]
+    in_version: Option<String>,
     /// How outputs are printed; lines for a person on a terminal unless given, and JSON elsewhere
     #[arg(long, value_name = "FORM", value_enum)]
     output: Option<Output>,
@@ -55,6 +59,13 @@ enum Output {
     Table,
     /// A JSON object in each line
     Json,
+}
+
+/// Which version's stream comes.
+#[derive(Debug, Deserialize)]
+struct OfVersion {
+    version: String,
+    topic: String,
 }
 
 /// What was written before.
@@ -80,14 +91,14 @@ struct Printer {
 /// If there is no such stream, or no serving layer answers.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let serving = args.serving.serving()?;
-    let stream = described(&serving, &args.stream).await?;
+    let stream = described(&serving, &args.stream, args.in_version.as_deref()).await?;
     if let Some(why) = &stream.why {
         eprintln!("note: {} is not written now: {}", stream.name, printable(why));
     }
     stream.warnings.iter().for_each(|warning| eprintln!("note: {}", printable(warning)));
     let screen = Screen::behind(&std::io::stdout());
     let usual = if screen.is_terminal() { Output::Table } else { Output::Json };
-    let printer = Printer { output: args.output.unwrap_or(usual), screen, stream };
+    let mut printer = Printer { output: args.output.unwrap_or(usual), screen, stream };
     let mut last_event_id = None;
     if let Some(from) = &args.from {
         let before = args.before(&serving, from).await?;
@@ -102,14 +113,14 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         }
         last_event_id = before.last_event_id;
     }
-    let url = with(serving.url(&["v1", "streams", &args.stream])?, &args.fields, &[]);
-    watch(Events::new(url, last_event_id)?, &printer).await?;
+    let url = with(serving.url(&["v1", "streams", &args.stream])?, &args.fields, &args.version());
+    watch(Events::new(url, last_event_id)?, &mut printer, &serving).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints events, until nobody reads them.
-async fn watch(mut events: Events, printer: &Printer) -> Result<()> {
-    let mut is_interrupted = false;
+async fn watch(mut events: Events, printer: &mut Printer, serving: &Serving) -> Result<()> {
+    let (mut is_interrupted, mut told) = (false, None);
     loop {
         match events.next().await? {
             Told::Connected => {
@@ -133,6 +144,18 @@ async fn watch(mut events: Events, printer: &Printer) -> Result<()> {
                 Ok(gap) => eprintln!("gap: {gap}"),
                 Err(_) => eprintln!("gap: {}", printable(&event.data)),
             },
+            Told::Event(event) if event.kind == "version" => {
+                let of: OfVersion = serde_json::from_str(&event.data).context("a version is not JSON")?;
+                let before = told.replace(of.version.clone());
+                if before.is_some_and(|before| before != of.version) {
+                    eprintln!(
+                        "note: version {} is active now; its topic is {}",
+                        printable(&of.version),
+                        printable(&of.topic)
+                    );
+                    printer.stream = described(serving, &printer.stream.name, Some(&of.version)).await?;
+                }
+            }
             // The serving layer stops. Another kind is of a newer one.
             Told::Event(_) => {}
         }
@@ -140,10 +163,16 @@ async fn watch(mut events: Events, printer: &Printer) -> Result<()> {
 }
 
 impl Args {
+    /// The parameter that names the version, if one is named.
+    fn version(&self) -> Vec<(&str, &str)> {
+        self.in_version.iter().map(|version| ("version", version.as_str())).collect()
+    }
+
     /// What was written since then.
     async fn before(&self, serving: &Serving, from: &str) -> Result<Before> {
         let url = serving.url(&["v1", "streams", &self.stream])?;
-        let url = with(url, &self.fields, &[("from", from), ("limit", BEFORE_MAX)]);
+        let others: Vec<_> = [("from", from), ("limit", BEFORE_MAX)].into_iter().chain(self.version()).collect();
+        let url = with(url, &self.fields, &others);
         match serving.get(&url).await? {
             Reply::Answer(body) => serde_json::from_str(&body).context("this is no answer of a serving layer"),
             Reply::Refused(refusal) => Err(refusal.into()),

@@ -19,13 +19,13 @@ const REDIS_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Serialize)]
 pub(crate) struct Freshness {
     as_of: Option<String>,
-    lag_ms: Option<i64>,
-    complete: bool,
+    pub(crate) lag_ms: Option<i64>,
+    pub(crate) complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gaps: Option<Vec<GapText>>,
+    pub(crate) gaps: Option<Vec<GapText>>,
     /// Why the speed view could not be read; it is set instead of the gaps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// The freshness of a metric's answers as of a snapshot.

@@ -55,7 +55,7 @@ pub(crate) async fn series(
         _ => Vec::new(),
     };
     let covered = (filled.from_us, filled.to_us);
-    let answer = Answer::new(metric, selection.given(metric), covered, &gathered, &all_steps(kinds, &steps));
+    let answer = Answer::new(version, metric, selection.given(metric), covered, &gathered, &all_steps(kinds, &steps));
     let points = steps.iter().map(|(start, step)| {
         let Finalized { values, overflow, bounds } = finalized(metric, &step.values);
         Point { start: bound_text(*start), values, layer: step.layer, overflow, bounds }

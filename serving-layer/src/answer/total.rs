@@ -38,6 +38,6 @@ pub(crate) async fn total(
     };
     let all = merge::total(version.asked(metric).kinds, batch.iter(), gathered.speed(), range);
     let Finalized { values, overflow, bounds } = finalized(metric, &all.values);
-    let answer = Answer::new(metric, selection.given(metric), held, &gathered, &all);
+    let answer = Answer::new(version, metric, selection.given(metric), held, &gathered, &all);
     Ok(gathered.write(Answer { values: Some(values), overflow, bounds, ..answer }.written()))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::settings::Size;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::warn;
 
 use super::segment::BlockCache;
@@ -38,8 +38,8 @@ pub(crate) struct Disk {
     pub(super) cache: Arc<BlockCache>,
     builds: Semaphore,
     pub(super) questions: Semaphore,
-    /// Notified when a view was looked at or loaded for which no refresh waits any more.
-    pub(crate) loaded: Notify,
+    /// How many views were looked at or loaded for which no refresh waited any more. Every version's snapshots follow it.
+    pub(crate) loaded: watch::Sender<u64>,
     /// The place is this process's own as long as this is open.
     _lock: File,
 }
@@ -61,7 +61,7 @@ impl Disk {
                         cache: Arc::new(BlockCache::new(memory.as_usize())),
                         builds: Semaphore::new(BUILDS),
                         questions: Semaphore::new(QUESTIONS),
-                        loaded: Notify::new(),
+                        loaded: watch::Sender::new(0),
                         _lock: lock,
                     });
                 }
@@ -87,7 +87,7 @@ impl Disk {
         self.folder.join(table)
     }
 
-    /// Removes the segments of all other tables: of metrics that the catalog does not have any more, and of other versions.
+    /// Removes the segments of all other tables: of metrics that no catalog has any more, and of versions that are gone.
     pub(crate) fn keep_only<'a>(&self, tables: impl Iterator<Item = &'a str>) {
         let kept = tables.map(|table| self.folder_of(table)).collect();
         if let Err(error) = remove_others(&self.folder, &kept)

@@ -121,7 +121,7 @@ impl ViewReader {
             let looked = look(table, current, &loader, wait).await;
             // No refresh waits for it any more.
             if wait.is_some() || began.elapsed() >= LOOKED_WITHIN {
-                loader.disk.loaded.notify_one();
+                loader.disk.loaded.send_modify(|loaded| *loaded += 1);
             }
             looked
         });

@@ -9,7 +9,6 @@ use axum::response::IntoResponse;
 use platform::telemetry;
 use serde_json::{Value, json};
 
-use super::RequestedVersion;
 use crate::app::App;
 
 /// The process lives.
@@ -17,12 +16,10 @@ pub(crate) async fn alive() -> Json<Value> {
     Json(json!({"status": "alive"}))
 }
 
-/// The process can answer: every view and archive was read at least once, and Redis answers.
-pub(crate) async fn ready(
-    State(app): State<Arc<App>>,
-    RequestedVersion(version): RequestedVersion,
-) -> impl IntoResponse {
-    let mut reasons = Vec::new();
+/// The process can answer: every view and archive of the active version was read at least once, and Redis answers.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let (hosted, mut reasons) = (app.versions.hosted(), Vec::new());
+    let version = hosted.active();
     match version.snapshots.current() {
         None => reasons.push("the batch views are still being loaded".to_owned()),
         Some(snapshot) if !snapshot.is_whole(&version.catalog) => {
@@ -32,7 +29,7 @@ pub(crate) async fn ready(
         }
         Some(_) => {}
     }
-    reasons.extend(app.redis.ping().await.err().map(|error| error.to_string()));
+    reasons.extend(app.redis().ping().await.err().map(|error| error.to_string()));
     if reasons.is_empty() {
         (StatusCode::OK, Json(json!({"status": "ready"})))
     } else {

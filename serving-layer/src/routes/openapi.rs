@@ -36,7 +36,12 @@ mod tests {
             assert_eq!(methods, ["get"], "{path}");
             let responses = item["get"]["responses"].as_object().expect("responses");
             assert!(responses.contains_key("200"), "{path}");
-            assert_eq!(path.contains('{'), responses.contains_key("404"), "{path}");
+            let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
+            let names_version =
+                parameters.iter().any(|parameter| parameter["$ref"] == "#/components/parameters/version");
+            let is_of_a_version = path.starts_with("/v1/") && path != "/v1/versions";
+            assert_eq!(names_version, is_of_a_version, "{path}");
+            assert_eq!(is_of_a_version, responses.contains_key("404"), "{path}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! The query string of a request as names and values (`application/x-www-form-urlencoded`).
+//! The query string of a request as names and values (`application/x-www-form-urlencoded`). Every request may name the version that it is about.
 
 use shared_logic::time::parse_instant;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, VERSION};
 
 /// Decoded parameters, each name once.
 #[derive(Debug, Default)]
@@ -28,12 +28,28 @@ impl Parameters {
         Ok(Parameters(pairs))
     }
 
-    /// Refuses every parameter, for routes that have none.
+    /// The version that the request names, if it does.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.get(VERSION)
+    }
+
+    /// Refuses every parameter but the version, for routes that have no other.
     ///
     /// # Errors
     /// If there is one.
     pub(crate) fn refuse_all(query: Option<&str>) -> Result<(), Problem> {
         Parameters::read(query)?.only(std::iter::empty::<&str>())
+    }
+
+    /// Refuses every parameter, for routes that are about no single version.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub(crate) fn refuse_any(query: Option<&str>) -> Result<(), Problem> {
+        let parameters = Parameters::read(query)?;
+        let Some((name, _)) = parameters.0.first() else { return Ok(()) };
+        let detail = format!("parameter {name} is not known: this path has no parameters, leave it out");
+        Err(Problem::parameter(name, detail))
     }
 
     /// The value of a parameter, if the request has it.
@@ -82,18 +98,18 @@ impl Parameters {
         limit.ok_or_else(|| Problem::parameter("limit", format!("limit is {text:?}: write a number from 1 to {most}")))
     }
 
-    /// Refuses all other parameters.
+    /// Refuses all other parameters but the version.
     ///
     /// # Errors
     /// If there is one; the problem names the first.
     pub(crate) fn only(&self, allowed: impl Iterator<Item: AsRef<str>> + Clone) -> Result<(), Problem> {
-        let is_allowed = |name: &str| allowed.clone().any(|known| known.as_ref() == name);
+        let is_allowed = |name: &str| name == VERSION || allowed.clone().any(|known| known.as_ref() == name);
         let Some((name, _)) = self.0.iter().find(|(name, _)| !is_allowed(name)) else { return Ok(()) };
         let allowed: Vec<_> = allowed.collect();
         let allowed: Vec<&str> = allowed.iter().map(AsRef::as_ref).collect();
         let detail = match allowed.as_slice() {
-            [] => format!("parameter {name} is not known: this path has no parameters, leave it out"),
-            allowed => format!("parameter {name} is not known: this path has {}", allowed.join(", ")),
+            [] => format!("parameter {name} is not known: this path has {VERSION} alone, leave it out"),
+            allowed => format!("parameter {name} is not known: this path has {}, {VERSION}", allowed.join(", ")),
         };
         Err(Problem::parameter(name, detail))
     }

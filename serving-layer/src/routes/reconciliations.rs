@@ -8,8 +8,8 @@ use serde::Serialize;
 use shared_logic::contracts::reconciliation::Reconciliation;
 use storage::RowsOf;
 
-use super::RequestedVersion;
 use super::parameters::Parameters;
+use super::{OfVersion, RequestedVersion, of_version};
 use crate::problem::Problem;
 use crate::versions::Version;
 
@@ -29,7 +29,7 @@ pub(crate) struct Body {
 pub(crate) async fn newest(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Body>, Problem> {
+) -> Result<Json<OfVersion<Body>>, Problem> {
     let parameters = Parameters::read(query.as_deref())?;
     parameters.only(["metric", "stream", "limit"].into_iter())?;
     let of = match (parameters.get("metric"), parameters.get("stream")) {
@@ -44,7 +44,7 @@ pub(crate) async fn newest(
     let limit = parameters.limit(LIMIT, LIMIT_MAX)?;
     let newest = version.reconciliations.newest(of, limit).await;
     let reconciliations = newest.map_err(|error| Problem::store(&error_text(&error)))?;
-    Ok(Json(Body { reconciliations }))
+    Ok(of_version(&version, Body { reconciliations }))
 }
 
 /// A metric's name, if the catalog declares it.

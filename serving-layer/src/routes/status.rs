@@ -19,13 +19,14 @@ use axum::extract::{RawQuery, State};
 use futures::future::join_all;
 use shared_logic::time::{format_day, format_rfc3339};
 
-use super::RequestedVersion;
 use super::parameters::Parameters;
 use super::streams::written;
+use super::{OfVersion, RequestedVersion, of_version};
 use crate::app::App;
 use crate::problem::Problem;
-use body::{Dependencies, Dependency, Deployment, SourceStatus, Status};
-use gather::SourceReader;
+use body::{Dependencies, Dependency, Deployment, Status};
+pub(super) use body::{Progress, SourceStatus};
+pub(super) use gather::SourceReader;
 
 /// How many logs that are over are shown, the newest ones. Of the others, only their number is.
 pub(crate) const OVER_SHOWN: usize = 3;
@@ -35,7 +36,7 @@ pub(crate) async fn status(
     State(app): State<Arc<App>>,
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Status>, Problem> {
+) -> Result<Json<OfVersion<Status>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let current = version.snapshots.current();
     let is_starting = current.is_none();
@@ -44,11 +45,11 @@ pub(crate) async fn status(
         .catalog
         .sources
         .values()
-        .map(async |source| SourceReader::new(&version, &snapshot, source).read(app.topics.as_ref()).await);
+        .map(async |source| SourceReader::new(&version, &snapshot, source).read(app.topics()).await);
     let (sources, streams, (tables, unread)) =
         tokio::join!(join_all(sources), written::of_all(&version), tables::of_all(&version, &snapshot));
     let (sources, kafka): (Vec<SourceStatus>, Vec<Option<String>>) = sources.into_iter().unzip();
-    let redis = app.redis.ping().await.err().map(|error| error.to_string());
+    let redis = app.redis().ping().await.err().map(|error| error.to_string());
     let mut store: BTreeSet<String> = snapshot.store_errors().map(str::to_owned).collect();
     store.extend(is_starting.then(|| "the batch views are still being loaded".to_owned()));
     store.extend(unread);
@@ -57,9 +58,10 @@ pub(crate) async fn status(
     let pause = |metric: &String| snapshot.view(metric)?.note.asked.pause.clone();
     let paused = metrics.clone().filter_map(|metric| Some((metric.clone(), format_rfc3339(pause(metric)?.since_us))));
     let deployment = &version.catalog.deployment;
-    Ok(Json(Status {
+    let status = Status {
         deployment: Deployment { name: deployment.name.clone(), version: deployment.version.clone() },
         braid: env!("CARGO_PKG_VERSION"),
+        recounted: deployment.keeps_archive,
         sources,
         streams,
         tables,
@@ -73,5 +75,6 @@ pub(crate) async fn status(
             kafka: Dependency::new(kafka.into_iter().flatten()),
             store: Dependency::new(store),
         },
-    }))
+    };
+    Ok(of_version(&version, status))
 }

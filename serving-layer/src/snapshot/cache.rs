@@ -24,8 +24,8 @@ const FIRST_TOPICS_WITHIN: Duration = Duration::from_secs(1);
 /// The newest snapshot of one version, and what is needed to take the next.
 pub(crate) struct SnapshotCache {
     current: ArcSwapOption<Snapshot>,
-    /// Whether a first snapshot was taken.
-    has_first: watch::Sender<bool>,
+    /// How many snapshots were taken.
+    taken: watch::Sender<u64>,
     /// How many snapshots were begun.
     begun: AtomicU64,
     /// Locked while a snapshot is taken, so that snapshots are taken one after the other.
@@ -33,6 +33,9 @@ pub(crate) struct SnapshotCache {
     topics: BTreeMap<String, Arc<TopicWatch>>,
     known_gaps: KnownGaps,
     disk: Arc<Disk>,
+    version: String,
+    /// The tables of the views.
+    tables: Vec<String>,
 }
 
 impl SnapshotCache {
@@ -40,14 +43,17 @@ impl SnapshotCache {
     pub(crate) fn new(catalog: &Catalog, storage: &Storage, disk: Arc<Disk>) -> SnapshotCache {
         let topics = catalog.sources.iter();
         let topics = topics.map(|(name, source)| (name.clone(), Arc::new(TopicWatch::new(&source.topic))));
+        let readers = TableReaders::new(catalog, storage, &disk);
         SnapshotCache {
+            tables: readers.tables(),
             current: ArcSwapOption::empty(),
-            has_first: watch::Sender::new(false),
+            taken: watch::Sender::new(0),
             begun: AtomicU64::new(0),
-            readers: Mutex::new(TableReaders::new(catalog, storage, &disk)),
+            readers: Mutex::new(readers),
             topics: topics.collect(),
             known_gaps: KnownGaps::default(),
             disk,
+            version: catalog.deployment.version.clone(),
         }
     }
 
@@ -59,8 +65,21 @@ impl SnapshotCache {
     /// The newest snapshot; waits for the first.
     pub(crate) async fn newest(&self) -> Option<Arc<Snapshot>> {
         // This cannot fail: the sender lives as long as `self`.
-        let _ = self.has_first.subscribe().wait_for(|has_first| *has_first).await;
+        let _ = self.taken.subscribe().wait_for(|taken| *taken > 0).await;
         self.current()
+    }
+
+    /// Waits for a snapshot in which every view and archive of the catalog was read at least once.
+    pub(crate) async fn whole(&self, catalog: &Catalog) {
+        let mut taken = self.taken.subscribe();
+        let is_whole = |_: &u64| self.current().is_some_and(|snapshot| snapshot.is_whole(catalog));
+        // This cannot fail, either.
+        let _ = taken.wait_for(is_whole).await;
+    }
+
+    /// The tables of the views, below the deployment's folder.
+    pub(crate) fn tables(&self) -> &[String] {
+        &self.tables
     }
 
     /// A snapshot that was begun after this call. Callers that wait at the same time share one.
@@ -85,12 +104,14 @@ impl SnapshotCache {
     pub(crate) async fn follow(&self, every: Duration) {
         let tried = self.topics.values().map(|topic| topic.tried());
         let _ = tokio::time::timeout(FIRST_TOPICS_WITHIN, futures::future::join_all(tried)).await;
+        let mut loaded = self.disk.loaded.subscribe();
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.disk.loaded.notified() => {}
+                // This cannot fail: the sender lives as long as `self`.
+                _ = loaded.changed() => {}
             }
             let readers = self.readers.lock().await;
             self.take(readers).await;
@@ -129,15 +150,26 @@ impl SnapshotCache {
         let archives = readers.archives(&before.archives).await;
         let snapshot = Snapshot::new(sequence, views, archives, self.topics_now());
         metrics::gauge!("braid_serving_view_memory_bytes").set(self.disk.memory_bytes() as f64);
-        metrics::gauge!("braid_serving_segment_bytes").set(snapshot.segment_bytes() as f64);
+        self.count_segments(snapshot.segment_bytes());
         self.current.store(Some(Arc::new(snapshot)));
         // A description may have arrived while this snapshot was put together.
         self.renew_topics();
-        self.has_first.send_replace(true);
+        self.taken.send_modify(|taken| *taken += 1);
         self.current().unwrap_or_default()
+    }
+
+    /// What the segments of this version's views take on disk, as telemetry.
+    fn count_segments(&self, bytes: u64) {
+        metrics::gauge!("braid_serving_segment_bytes", "version" => self.version.clone()).set(bytes as f64);
     }
 
     fn topics_now(&self) -> TopicsBySource {
         self.topics.iter().map(|(source, watch)| (source.clone(), watch.last())).collect()
+    }
+}
+
+impl Drop for SnapshotCache {
+    fn drop(&mut self) {
+        self.count_segments(0);
     }
 }

@@ -38,10 +38,13 @@ impl TableReaders {
         let views = catalog.metrics.iter();
         let views =
             views.map(|(name, metric)| (name.clone(), ViewReader::new(storage, catalog, metric, Arc::clone(disk))));
-        let views: BTreeMap<String, ViewReader> = views.collect();
-        disk.keep_only(views.values().map(ViewReader::table));
         let archives = catalog.sources.keys().map(|source| (source.clone(), storage.follow_archive(source)));
-        TableReaders { views, archives: archives.collect() }
+        TableReaders { views: views.collect(), archives: archives.collect() }
+    }
+
+    /// The tables of the views, below the deployment's folder.
+    pub(super) fn tables(&self) -> Vec<String> {
+        self.views.values().map(|view| view.table().to_owned()).collect()
     }
 
     /// The newest batch views that are loaded; `before` are those of the last snapshot.

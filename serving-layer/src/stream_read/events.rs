@@ -12,12 +12,14 @@
 //! - `catch_up`: what a client that is behind does next;
 //! - `missed`: what it has missed, as far as there is room;
 //! - `behind`: reads that;
+//! - `served`: which version's stream it is told;
 //! - `tell`: what events say.
 
 mod behind;
 mod catch_up;
 mod missed;
 mod ring;
+mod served;
 mod shared_tail;
 mod tell;
 
@@ -40,6 +42,7 @@ use catch_up::align;
 use ring::{RingOutput, Taken};
 use shared_tail::Subscription;
 
+pub(crate) use served::{Served, Serves};
 pub(super) use shared_tail::SharedTail;
 
 /// How long a client is told nothing. Then it is told its positions, so that it knows that the connection lives.
@@ -51,6 +54,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Watcher {
     reader: Arc<StreamReader>,
     filter: Filter,
+    serves: Box<dyn Serves>,
     /// Judges outputs for the filter.
     outputs: OutputReader,
     /// Everything below was told; `None`: it begins with what comes next.
@@ -68,22 +72,26 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// A client that is told what a filter accepts, from `at` on, or from now on. `place` is its place among all of them.
+    /// A client that is told what a filter accepts of that version's stream, from `at` on, or from now on. `place` is its place among all of
+    /// them. The first event names the version.
     pub(super) fn new(
-        reader: Arc<StreamReader>,
-        filter: Filter,
+        version: &str,
+        (reader, filter): (Arc<StreamReader>, Filter),
+        serves: Box<dyn Serves>,
         at: Option<Positions>,
         place: OwnedSemaphorePermit,
     ) -> Watcher {
         metrics::gauge!("braid_serving_watchers").increment(1.0);
+        let first = Event::default().retry(RETRY).event("version").data(served::said(version, &reader));
         Watcher {
             outputs: OutputReader::new(&reader.source),
             stopping: reader.access.stopping(),
             reader,
             filter,
+            serves,
             at,
             subscription: None,
-            pending: VecDeque::from([Event::default().retry(RETRY)]),
+            pending: VecDeque::from([first]),
             heartbeat: Instant::now() + HEARTBEAT,
             has_ended: false,
             told_retired: None,
@@ -107,6 +115,10 @@ impl Watcher {
             }
             if self.has_ended {
                 return None;
+            }
+            if self.serves.has_changed() {
+                self.go_over();
+                continue;
             }
             let mut stopping = self.stopping.clone();
             let stop = async {
@@ -180,6 +192,8 @@ impl Watcher {
         let Some(subscription) = &mut self.subscription else { return };
         let taken = tokio::select! {
             taken = subscription.taken() => Some(taken),
+            // Before the next step it goes over to that.
+            () = self.serves.changed() => return,
             () = tokio::time::sleep_until(self.heartbeat) => None,
         };
         match taken {

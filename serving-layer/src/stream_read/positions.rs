@@ -36,6 +36,11 @@ pub(super) struct Position {
 pub(crate) struct NotPositions;
 
 impl Positions {
+    /// The id of the topic.
+    pub(crate) fn log(&self) -> &str {
+        &self.topic
+    }
+
     /// The next offset of a partition; `None` if the topic had fewer.
     pub(super) fn offset(&self, partition: i32) -> Option<i64> {
         self.partitions.get(usize::try_from(partition).ok()?).map(|position| position.offset)

@@ -17,3 +17,5 @@ mod stream_outputs;
 mod streams;
 mod test_server;
 mod total;
+mod versions;
+mod versions_watched;

@@ -47,11 +47,11 @@ async fn the_newest_come_first_as_they_were_kept() {
     let mut server = TestServer::new().await;
     server.serve().await;
     let path = "/v1/reconciliations";
-    assert_eq!(server.ok(path).await, json!({"reconciliations": []}), "before the first one");
+    assert_eq!(server.ok(path).await, json!({"version": "v1", "reconciliations": []}), "before the first one");
     keep(&server, &[row("views", 1)]).await;
-    assert_eq!(server.ok(path).await, json!({"reconciliations": [row("views", 1)]}));
+    assert_eq!(server.ok(path).await, json!({"version": "v1", "reconciliations": [row("views", 1)]}));
     keep(&server, &[row("views", 2), row("other", 2)]).await;
-    let rows = |rows: &[Reconciliation]| json!({"reconciliations": rows});
+    let rows = |rows: &[Reconciliation]| json!({"version": "v1", "reconciliations": rows});
     assert_eq!(server.ok(path).await, rows(&[row("other", 2), row("views", 2), row("views", 1)]));
     assert_eq!(server.ok(&format!("{path}?metric=views")).await, rows(&[row("views", 2), row("views", 1)]));
     assert_eq!(server.ok(&format!("{path}?metric=views&limit=1")).await, rows(&[row("views", 2)]));
@@ -68,5 +68,9 @@ async fn a_table_that_is_gone_is_a_problem_of_this_path_alone() {
     let (status, problem) = server.get("/v1/reconciliations").await;
     assert_eq!((status, problem["type"].as_str()), (503, Some("urn:braid:problem:store-unavailable")), "{problem}");
     assert_eq!(server.get("/v1/status").await.0, 200);
-    assert_eq!(server.ok("/v1/reconciliations").await, json!({"reconciliations": []}), "as before the first one");
+    assert_eq!(
+        server.ok("/v1/reconciliations").await,
+        json!({"version": "v1", "reconciliations": []}),
+        "as before the first one"
+    );
 }

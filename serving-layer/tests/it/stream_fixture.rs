@@ -133,7 +133,12 @@ impl TestServer {
         let response = request.send().await.expect("a response");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Watch { response, buffer: String::new(), id: last_event_id.unwrap_or_default().to_owned() }
+        let id = last_event_id.unwrap_or_default().to_owned();
+        let mut watch = Watch { response, buffer: String::new(), id, version: Value::Null };
+        let first = watch.frame().await.expect("a first event");
+        assert_eq!(first.kind, "version", "{first:?}");
+        watch.version = serde_json::from_str(&first.data).expect("JSON");
+        watch
     }
 
     /// The same, once the client has its place: from there on it is told everything.
@@ -189,6 +194,8 @@ pub(crate) struct Watch {
     buffer: String,
     /// The id of the last frame that had one.
     pub(crate) id: String,
+    /// What the first event says.
+    pub(crate) version: Value,
 }
 
 /// An event, as far as it is one.

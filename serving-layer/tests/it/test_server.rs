@@ -21,7 +21,8 @@ use shared_logic::contracts::speed_view::{Addition, Instance, KnownFields, Shard
 use shared_logic::log::{Offsets, PartitionId};
 use shared_logic::plan::SourcePlan;
 use shared_logic::time::parse_rfc3339;
-use storage::{ShardClient, ShardError};
+use shared_logic::version::DeployedVersions;
+use storage::{FollowedVersions, ShardClient, ShardError};
 use test_kit::{Redis, catalogs};
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,8 @@ pub(crate) struct TestServer {
     pub(crate) redis: Redis,
     pub(crate) topics: Arc<StandIn>,
     pub(crate) shutdown: Shutdown,
+    /// The versions that are served; `None`: the catalog's alone.
+    pub(crate) versions: Option<FollowedVersions>,
     /// The first day that views hold, in days since 1970.
     pub(crate) retired_before: Option<i64>,
     connection: MultiplexedConnection,
@@ -85,6 +88,7 @@ impl TestServer {
             redis,
             topics,
             shutdown: Shutdown::new(),
+            versions: None,
             retired_before: None,
             serving: None,
             http: reqwest::Client::new(),
@@ -118,7 +122,9 @@ impl TestServer {
     pub(crate) async fn serve_unready(&mut self) {
         let topics: Arc<dyn TopicClient> = self.topics.clone();
         let logs: Arc<dyn LogClient> = self.topics.clone();
-        let server = Server::bind_with(&self.settings, self.catalog.clone(), topics, logs).await.expect("bound");
+        let alone = || FollowedVersions::fixed(DeployedVersions::alone(self.catalog.clone()));
+        let versions = self.versions.clone().unwrap_or_else(alone);
+        let server = Server::bind_with(&self.settings, versions, topics, logs).await.expect("bound");
         let address = server.address();
         self.serving = Some((address, tokio::spawn(server.run(self.shutdown.clone()))));
     }

@@ -87,7 +87,7 @@ async fn both_layers_are_merged_at_the_cut() {
     assert_eq!(
         total,
         json!({
-            "metric": "views", "key": {"video": "v1"}, "from": null, "to": null, "grain": "1m",
+            "version": "v1", "metric": "views", "key": {"video": "v1"}, "from": null, "to": null, "grain": "1m",
             "values": {"views": 4, "dwell_ms": 408, "longest": 300, "mean_ms": 102.0},
             "complete": true, "gaps": [], "authoritative": false, "as_of": AS_OF,
             "provenance": {
@@ -99,7 +99,7 @@ async fn both_layers_are_merged_at_the_cut() {
         })
     );
     let order: Vec<&String> = total.as_object().expect("an object").keys().collect();
-    assert_eq!(order[..6], ["metric", "key", "from", "to", "grain", "values"]);
+    assert_eq!(order[..7], ["version", "metric", "key", "from", "to", "grain", "values"]);
 
     // Slices below the cut may be there or not.
     server.drop_below(0, 3).await;

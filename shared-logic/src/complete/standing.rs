@@ -75,8 +75,10 @@ impl Standing {
     /// K5: the same where nothing is archived. Whatever a shard has counted belongs to the answer, and offsets begin at 0.
     fn of_log(evidence: &Evidence<'_>) -> Standing {
         let log = evidence.topic.and_then(|topic| topic.log.as_ref());
-        let ids: Vec<PartitionId> =
-            log.into_iter().flat_map(|(log, count)| (0..*count).map(|n| PartitionId::new(log.clone(), n))).collect();
+        let ids: Vec<PartitionId> = log
+            .into_iter()
+            .flat_map(|(log, count)| (0..*count).map(move |n| PartitionId::new(log.clone(), n)))
+            .collect();
         let need = Need { cut: None, is_truncated: false, is_import: false, ended_at: None };
         let unknown = evidence.topic.is_none().then_some(Gap { partition: None, why: Why::TopicUnknown });
         Standing {

@@ -34,6 +34,7 @@ fn flags_become_parameters() {
         url(&["views", "country.missing=true", "note="]),
         "http://127.0.0.1:8080/v1/metrics/views/total?country.missing=true&note="
     );
+    assert_eq!(url(&["views", "--in-version", "v2"]), "http://127.0.0.1:8080/v1/metrics/views/total?version=v2");
     assert_eq!(url(&["views", "--series"]), "http://127.0.0.1:8080/v1/metrics/views/series");
 }
 

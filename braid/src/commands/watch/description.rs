@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::serving::Serving;
+use crate::serving::{Reply, Serving};
 
 /// A stream.
 #[derive(Debug, Deserialize)]
@@ -31,12 +31,19 @@ struct Streams {
     streams: Vec<Description>,
 }
 
-/// The stream of that name.
+/// The stream of that name, in that version, or in the active one.
 ///
 /// # Errors
 /// If there is none, or no serving layer answers.
-pub(super) async fn described(serving: &Serving, name: &str) -> Result<Description> {
-    let body = serving.answer(&["v1", "streams"]).await?;
+pub(super) async fn described(serving: &Serving, name: &str, version: Option<&str>) -> Result<Description> {
+    let mut url = serving.url(&["v1", "streams"])?;
+    if let Some(version) = version {
+        url.query_pairs_mut().append_pair("version", version);
+    }
+    let body = match serving.get(&url).await? {
+        Reply::Answer(body) => body,
+        Reply::Refused(refusal) => return Err(refusal.into()),
+    };
     let Streams { streams } = serde_json::from_str(&body).context("this is no answer of a serving layer")?;
     of_name(streams, name)
 }

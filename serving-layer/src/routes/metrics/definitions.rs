@@ -13,7 +13,7 @@ use crate::answer::{duration_text, freshness, lag_ms};
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
 use crate::routes::status::OVER_SHOWN;
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, OfVersion, RequestedVersion, of_version};
 use crate::snapshot::Snapshot;
 use crate::versions::Version;
 
@@ -21,11 +21,11 @@ use crate::versions::Version;
 pub(crate) async fn all(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let (snapshot, now_us) = (version.snapshots.current().unwrap_or_default(), clock::now_us());
     let described = version.catalog.metrics.values().map(|metric| described(&version, &snapshot, metric, now_us));
-    Ok(Json(json!({"metrics": futures::future::join_all(described).await})))
+    Ok(of_version(&version, json!({"metrics": futures::future::join_all(described).await})))
 }
 
 /// One metric.
@@ -33,11 +33,11 @@ pub(crate) async fn one(
     RequestedVersion(version): RequestedVersion,
     NameInPath(name): NameInPath,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     let metric = version.metric(&name)?;
     Parameters::refuse_all(query.as_deref())?;
     let (snapshot, now_us) = (version.snapshots.current().unwrap_or_default(), clock::now_us());
-    Ok(Json(described(&version, &snapshot, metric, now_us).await))
+    Ok(of_version(&version, described(&version, &snapshot, metric, now_us).await))
 }
 
 async fn described(version: &Version, snapshot: &Snapshot, metric: &Metric, now_us: i64) -> Value {

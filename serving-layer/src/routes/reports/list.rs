@@ -9,18 +9,18 @@ use shared_logic::time::{format_day, format_rfc3339, local_date};
 use crate::answer::duration_text;
 use crate::problem::Problem;
 use crate::report_read::ReportReader;
-use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
+use crate::routes::{OfVersion, RequestedVersion, of_version};
 
 /// All reports, in the order of their names.
 pub(crate) async fn all(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let now_us = clock::now_us();
     let described = version.reports.values().map(|reader| described(reader, now_us));
-    Ok(Json(json!({"reports": futures::future::join_all(described).await})))
+    Ok(of_version(&version, json!({"reports": futures::future::join_all(described).await})))
 }
 
 async fn described(reader: &ReportReader, now_us: i64) -> Value {

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
 use crate::report_read::{ReportReader, written};
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, OfVersion, RequestedVersion, of_version};
 use crate::versions::Version;
 
 /// The body of an answer.
@@ -42,6 +42,8 @@ struct Body<'a> {
     r#final: bool,
     /// Until when later events may change it; null if they cannot any more.
     revisable_until: Option<String>,
+    /// The version that wrote it, if it is that of the warehouse: the one that was active then.
+    written_by: Option<String>,
     /// When the day was committed, if it is that of the warehouse.
     committed_at: Option<String>,
     /// How often it was committed before.
@@ -58,7 +60,7 @@ pub(crate) async fn row(
     RequestedVersion(version): RequestedVersion,
     NameInPath(name): NameInPath,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     let reader = version.report(&name)?;
     let metric = version.metric(&reader.report.metric)?;
     let asked = Asked::read(query.as_deref(), &fields(&version.catalog, metric))?;
@@ -76,6 +78,7 @@ pub(crate) async fn row(
         bounds: Bounds::default(),
         r#final: true,
         revisable_until: until_us.map(format_rfc3339),
+        written_by: None,
         committed_at: None,
         revisions: None,
         complete: true,
@@ -90,6 +93,7 @@ pub(crate) async fn row(
             let names = reader.layout.columns().into_iter().map(|(name, _)| name.to_owned());
             Body {
                 row: row.map(|row| names.zip(row).collect()),
+                written_by: Some(note.version.clone()),
                 committed_at: Some(format_rfc3339(note.committed_at_us)),
                 revisions: Some(note.revisions),
                 ..body
@@ -119,7 +123,7 @@ pub(crate) async fn row(
         let gaps = body.gaps.iter().map(|gap| serde_json::to_value(gap).expect("a gap is plain data"));
         return Err(Problem::incomplete(gaps.collect()));
     }
-    Ok(Json(serde_json::to_value(&body).expect("a body is plain data")))
+    Ok(of_version(&version, serde_json::to_value(&body).expect("a body is plain data")))
 }
 
 /// Refuses days that have not begun, and days that were not written and are too long ago for their rows of tables to be those of today.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use shared_logic::contracts::archive::{ColumnsOnly, LeftIn, Lost, Place};
+use shared_logic::log::PartitionId;
 use shared_logic::rejection::Reason;
 
 use super::tables::TableStatus;
@@ -14,6 +15,8 @@ pub(crate) struct Status {
     pub(super) deployment: Deployment,
     /// The version of this program.
     pub(super) braid: &'static str,
+    /// K5: whether a batch layer counts what is archived again; if not, everything is counted of the log alone.
+    pub(super) recounted: bool,
     pub(super) sources: Vec<SourceStatus>,
     pub(super) streams: Vec<StreamStatus>,
     pub(super) tables: Vec<TableStatus>,
@@ -123,6 +126,41 @@ pub(super) struct RejectStatus {
     pub(super) reason: Reason,
     pub(super) count: u64,
     pub(super) last: Place,
+}
+
+/// How far the speed layer has come in a source's log.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Progress {
+    /// How many offsets it has counted, in all partitions.
+    pub(crate) done: i64,
+    /// How many there are besides; null if Kafka does not say.
+    pub(crate) to_go: Option<i64>,
+}
+
+impl Progress {
+    /// Both together.
+    pub(crate) fn and(self, other: Progress) -> Progress {
+        let to_go = self.to_go.zip(other.to_go).map(|(one, other)| one + other);
+        Progress { done: self.done + other.done, to_go }
+    }
+}
+
+impl SourceStatus {
+    /// How far the speed layer has come in the log that goes on. Logs that are over are not its.
+    pub(crate) fn progress(&self) -> Progress {
+        let open = self.partitions.iter().filter(|partition| !partition.closed);
+        let each = open.map(|partition| {
+            let begin = partition.begin.unwrap_or(0);
+            let cursor = partition.cursor.unwrap_or(begin);
+            Progress { done: (cursor - begin).max(0), to_go: partition.end.map(|end| (end - cursor).max(0)) }
+        });
+        each.fold(Progress { done: 0, to_go: Some(0) }, Progress::and)
+    }
+
+    /// Its partitions.
+    pub(crate) fn ids(&self) -> Vec<PartitionId> {
+        self.partitions.iter().map(|partition| PartitionId::new(partition.log.clone(), partition.partition)).collect()
+    }
 }
 
 impl Dependency {

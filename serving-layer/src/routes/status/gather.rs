@@ -22,7 +22,7 @@ use crate::versions::Version;
 const KAFKA_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads the status of one source, as of one snapshot.
-pub(super) struct SourceReader<'a> {
+pub(in crate::routes) struct SourceReader<'a> {
     version: &'a Version,
     snapshot: &'a Snapshot,
     source: &'a Source,
@@ -31,13 +31,13 @@ pub(super) struct SourceReader<'a> {
 }
 
 impl<'a> SourceReader<'a> {
-    pub(super) fn new(version: &'a Version, snapshot: &'a Snapshot, source: &'a Source) -> SourceReader<'a> {
+    pub(in crate::routes) fn new(version: &'a Version, snapshot: &'a Snapshot, source: &'a Source) -> SourceReader<'a> {
         let topic = snapshot.topic(&source.name).and_then(|topic| topic.value.as_ref());
         SourceReader { version, snapshot, source, topic }
     }
 
     /// The status of the source, and why Kafka could not be asked about it.
-    pub(super) async fn read(&self, topics: &dyn TopicClient) -> (SourceStatus, Option<String>) {
+    pub(in crate::routes) async fn read(&self, topics: &dyn TopicClient) -> (SourceStatus, Option<String>) {
         let archive = self.snapshot.archive(&self.source.name);
         let no_facts = Facts::default();
         let facts = archive.map_or(&no_facts, |archive| archive.facts.as_ref());
@@ -117,7 +117,7 @@ impl<'a> SourceReader<'a> {
             log: id.log.clone(),
             partition: id.partition,
             closed: facts.is_ended(id),
-            begin: archived.map(|archived| archived.begin),
+            begin: archived.map(|archived| archived.begin).or_else(|| read.begin(id)),
             next: archived.map(|archived| archived.next),
             cursor,
             slices: shard.map(|shard| shard.slices.clone()),

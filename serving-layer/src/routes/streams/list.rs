@@ -8,8 +8,8 @@ use shared_logic::catalog::StreamKind;
 use super::written::{partitions, standing, written};
 use crate::answer::duration_text;
 use crate::problem::Problem;
-use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
+use crate::routes::{OfVersion, RequestedVersion, of_version};
 use crate::stream_read::StreamReader;
 use crate::versions::Version;
 
@@ -17,10 +17,10 @@ use crate::versions::Version;
 pub(crate) async fn all(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let described = version.streams.values().map(|stream| described(&version, stream));
-    Ok(Json(json!({"streams": futures::future::join_all(described).await})))
+    Ok(of_version(&version, json!({"streams": futures::future::join_all(described).await})))
 }
 
 async fn described(version: &Version, reader: &StreamReader) -> Value {

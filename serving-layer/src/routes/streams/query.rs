@@ -8,7 +8,7 @@ use shared_logic::catalog::Source;
 use shared_logic::schema::{Field, FieldType};
 use shared_logic::time::TimeRange;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, VERSION};
 use crate::routes::parameters::{Parameters, plus_hint};
 use crate::stream_read::{Filter, Question, WantedValue};
 
@@ -47,7 +47,7 @@ impl Asked {
 /// # Errors
 /// If a parameter cannot be used; the problem names the first.
 pub(super) fn filter(parameters: &Parameters, source: &Source, others: &[&str]) -> Result<Filter, Problem> {
-    let fields = || source.fields.iter().enumerate().filter(|(_, field)| !OTHERS.contains(&field.name.as_str()));
+    let fields = || source.fields.iter().enumerate().filter(|(_, field)| !is_other(&field.name));
     let known: Vec<String> = fields().flat_map(|(_, field)| names(field)).collect();
     parameters.only(known.iter().map(String::as_str).chain(others.iter().copied()))?;
     let mut filter = Filter::default();
@@ -57,6 +57,11 @@ pub(super) fn filter(parameters: &Parameters, source: &Source, others: &[&str]) 
         }
     }
     Ok(filter)
+}
+
+/// Whether it is the name of another parameter.
+fn is_other(name: &str) -> bool {
+    name == VERSION || OTHERS.contains(&name)
 }
 
 /// The parameters of a field. Names of fields hold no dot, so no other field has one of these names.

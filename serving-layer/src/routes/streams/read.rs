@@ -1,7 +1,8 @@
 //! `GET /v1/streams/{stream}`: the newest outputs of a stream or, with `Accept: text/event-stream`, those that it writes from now on.
 
-use axum::Json;
-use axum::extract::RawQuery;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
@@ -12,10 +13,12 @@ use shared_logic::log::Offsets;
 use shared_logic::time::format_rfc3339;
 
 use super::query::{Asked, filter};
+use super::watched::Watched;
+use crate::app::App;
 use crate::gap_text::GapText;
 use crate::problem::Problem;
 use crate::routes::parameters::Parameters;
-use crate::routes::{NameInPath, RequestedVersion};
+use crate::routes::{NameInPath, of_version};
 use crate::stream_read::{Outputs, Positions, StreamReader};
 
 const EVENTS: &str = "text/event-stream";
@@ -41,22 +44,26 @@ struct Body {
 
 /// What was written, or what is written from now on.
 pub(crate) async fn read(
-    RequestedVersion(version): RequestedVersion,
+    State(app): State<Arc<App>>,
     NameInPath(name): NameInPath,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let reader = version.stream(&name)?;
     let parameters = Parameters::read(query.as_deref())?;
+    let hosted = app.versions.hosted();
+    let version = hosted.requested(parameters.version())?;
+    let reader = version.stream(&name)?;
     if headers.get_all(header::ACCEPT).iter().any(accepts_events) {
         let filter = filter(&parameters, &reader.source, &[])?;
-        let at = last_event_id(&headers)?;
-        let watcher = reader.watch(filter, at).ok_or_else(Problem::too_many_watchers)?;
-        return Ok(Sse::new(watcher.events()).into_response());
+        let watched = Watched::new(&app.versions, Arc::clone(&hosted), &name, parameters);
+        // A client that comes back after another version became the active one goes on at the end of that one's topic.
+        let at = last_event_id(&headers)?.filter(|at| !watched.is_of_another_version(reader, at.log()));
+        let watcher = reader.watch(version.name(), filter, Box::new(watched), at);
+        return Ok(Sse::new(watcher.ok_or_else(Problem::too_many_watchers)?.events()).into_response());
     }
     let asked = Asked::read(&parameters, &reader.source, clock::now_us())?;
     let outputs = reader.newest(&asked.question, asked.from_us).await?;
-    Ok(Json(Body::new(reader, &asked, outputs)).into_response())
+    Ok(of_version(version, Body::new(reader, &asked, outputs)).into_response())
 }
 
 impl Body {

@@ -5,8 +5,8 @@ use axum::extract::RawQuery;
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
-use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
+use crate::routes::{OfVersion, RequestedVersion, of_version};
 use crate::table_read::{Kept, TableReader};
 use crate::versions::Version;
 
@@ -14,10 +14,10 @@ use crate::versions::Version;
 pub(crate) async fn all(
     RequestedVersion(version): RequestedVersion,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let described = version.rows.values().map(|table| described(&version, table));
-    Ok(Json(json!({"tables": futures::future::join_all(described).await})))
+    Ok(of_version(&version, json!({"tables": futures::future::join_all(described).await})))
 }
 
 async fn described(version: &Version, reader: &TableReader) -> Value {

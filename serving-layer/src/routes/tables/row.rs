@@ -10,27 +10,28 @@ use shared_logic::table::RowValue;
 use shared_logic::time::format_rfc3339;
 
 use crate::problem::Problem;
-use crate::routes::RequestedVersion;
 use crate::routes::parameters::Parameters;
+use crate::routes::{OfVersion, RequestedVersion, of_version};
 
 /// The row of a key; null if there is none.
 pub(crate) async fn row(
     RequestedVersion(version): RequestedVersion,
     Path((name, key)): Path<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<OfVersion<Value>>, Problem> {
     Parameters::refuse_all(query.as_deref())?;
     let reader = version.table(&name)?;
     let found = reader.row(&version.snapshots, &key).await?;
     let (change, at) = found.change.unzip();
-    Ok(Json(json!({
+    let body = json!({
         "table": name,
         "key": key,
         "row": change.as_ref().and_then(|change| row_of(change, &reader.source.fields)),
         "changed_at": change.as_ref().map(|change| format_rfc3339(change.timestamp_us)),
         "at": change.as_ref().zip(at.as_ref()).map(place),
         "offsets": found.cursors.into_iter().collect::<Offsets>(),
-    })))
+    });
+    Ok(of_version(&version, body))
 }
 
 fn place((change, id): (&HeldChange, &PartitionId)) -> Value {

@@ -318,7 +318,7 @@ fn a_broken_line_is_named_with_what_to_write_instead() {
 
 #[test]
 fn a_parameter_of_queries_is_no_group_key() {
-    for name in ["from", "to", "step", "require", "measure", "limit", "metric", "key"] {
+    for name in ["from", "to", "step", "require", "measure", "limit", "metric", "key", "version"] {
         let text = GOOD.replace("video_id", name).replace("key = \"key\"", "key = \"event_id\"");
         let text = if name == "key" { text.replacen("key = \"event_id\"\n", "", 1) } else { text };
         let found = mistakes(&text);
