@@ -10,12 +10,14 @@
 //! - `apply`: a micro-batch, read and written;
 //! - `positions`: where shards stand, without their counters;
 //! - `reading`: the counters of group keys;
-//! - `expire`: counters of slices that were dropped.
+//! - `scan`: all counters of a slice, some at a time;
+//! - `expire`: counters of slices that were dropped, and of shards that are removed.
 
 mod apply;
 mod expire;
 mod positions;
 mod reading;
+mod scan;
 mod scripts;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use shared_logic::log::Position;
 
 pub use apply::Merged;
 pub use expire::Owner;
+pub use scan::SliceScan;
 pub use scripts::Scripts;
 
 /// Runs the scripts on shards. A clone shares them.
