@@ -260,6 +260,19 @@ impl Reconciler {
         Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }))
     }
 
+    /// Whether the speed layer has opened a shard of a source for this version, of a log that has not ended.
+    ///
+    /// # Errors
+    /// If the archive cannot be read, or Redis does not answer.
+    pub(crate) async fn has_shards(&self, source: &str) -> Result<bool, ReconcileError> {
+        let looked = async {
+            let Some(archive) = self.storage.archive(source).await? else { return Ok::<_, SourceError>(false) };
+            let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, source).await?;
+            Ok(shards.opened_meanwhile(&archive.facts(), &mut Slices::new()).await?)
+        };
+        looked.await.map_err(|error| ReconcileError::of_source(source, error))
+    }
+
     /// The other versions that are counted and count the same archive of a source.
     fn others_with(&self, source: &Source) -> Vec<Deployment> {
         let own = &self.whole.deployment;
