@@ -26,6 +26,3 @@ pub use self::count::{CountedFirst, count};
 pub use self::report::{Change, Difference, MetricReport, OldVersion, Place, StreamReport, Verdict, VerifyReport};
 pub use self::retire::{RetireError, Retired, retire};
 pub use self::verify::{VerifyError, keep, verify};
-
-#[cfg(test)]
-mod tests;

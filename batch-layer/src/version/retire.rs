@@ -21,7 +21,7 @@ use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::table_rows::RowsKey;
 use shared_logic::log::PartitionId;
-use shared_logic::version::{DeployedVersions, Pointer, StepError};
+use shared_logic::version::{DeployedVersions, Pointer};
 use storage::{ShardClient, ShardError, Storage, TableRowsClient, TableRowsError, VersionStore, VersionsError};
 use tokio::time::Instant;
 use tracing::info;
@@ -129,7 +129,7 @@ async fn catalog(
     file: &Catalog,
     version: &str,
 ) -> Result<Catalog, RetireError> {
-    let recorded = pointer.recorded(version).map_err(|error: StepError| VersionsError::from(error))?;
+    let recorded = pointer.recorded(version).map_err(VersionsError::from)?;
     let unusable = |why: String| RetireError::Catalog { version: version.to_owned(), why };
     let catalog = match &recorded.catalog {
         None => file.clone(),
