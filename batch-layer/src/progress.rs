@@ -26,7 +26,7 @@ impl Progress {
     }
 
     /// Shows it on a terminal, if standard error is one, while the work lasts.
-    pub(crate) async fn shown<F: Future>(&self, work: F) -> F::Output {
+    pub async fn shown<F: Future>(&self, work: F) -> F::Output {
         let line = StatusLine::new(terminal::width(&std::io::stderr()));
         line.beside(work, || self.said()).await
     }

@@ -8,6 +8,7 @@
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
 //!   hold;
+//! - [`version`] creates, verifies, promotes and retires versions of the deployment;
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`completions`] teaches a shell these commands.
@@ -31,6 +32,7 @@ pub mod send;
 pub mod status;
 pub mod streams;
 pub mod up;
+pub mod version;
 pub mod watch;
 
 use anyhow::Result;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use braid::commands::{
     audit, catalog, close, completions, erasures, health, imports, init, lost, produce, query, rejected, send, status,
-    streams, up, watch,
+    streams, up, version, watch,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use platform::settings::SettingsArgs;
@@ -46,6 +46,8 @@ enum Command {
     #[command(subcommand)]
     Rejected(rejected::Args),
     Audit(audit::Args),
+    #[command(subcommand)]
+    Version(version::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
     Completions(completions::Args),
@@ -95,6 +97,7 @@ async fn run() -> ExitCode {
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,
         Command::Audit(args) => audit::run(args, &cli.settings).await,
+        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -126,7 +126,10 @@ mod tests {
     use super::*;
 
     fn unit(archive: &str, owner: &str) -> ArchiveUnit {
-        let catalog = Arc::new(Catalog::parse("[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n").expect("valid"));
+        let catalog = Arc::new(
+            Catalog::parse("[sources.s]\nevent_time = \"at\"\n[sources.s.fields]\nat = \"timestamp\"\n")
+                .expect("valid"),
+        );
         ArchiveUnit { archive: archive.to_owned(), source: "s".to_owned(), owner: owner.to_owned(), catalog }
     }
 
@@ -135,9 +138,13 @@ mod tests {
         let mut running = Running::new();
         running.insert("s".to_owned(), ("v1".to_owned(), CancellationToken::new()));
         let units = [unit("s", "v2"), unit("s.v2", "v2")];
-        let names = |running: &Running| superseded(running, &units).iter().map(|(owner, _)| (*owner).to_owned()).collect::<Vec<_>>();
+        let names = |running: &Running| {
+            superseded(running, &units).iter().map(|(owner, _)| (*owner).to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(names(&running), ["v1"]);
-        let begun = |running: &Running| missing(running, units.to_vec()).into_iter().map(|unit| unit.archive).collect::<Vec<_>>();
+        let begun = |running: &Running| {
+            missing(running, units.to_vec()).into_iter().map(|unit| unit.archive).collect::<Vec<_>>()
+        };
         assert_eq!(begun(&running), ["s.v2"], "the archiver of v1 has not ended yet");
         running["s"].1.cancel();
         assert_eq!(names(&running), [""; 0], "it is told once");

@@ -34,7 +34,8 @@ pub async fn candidate(
     name: &str,
 ) -> Result<(BTreeMap<String, DefinitionHash>, Vec<String>), CandidateError> {
     let catalog = versions.version(name).ok_or_else(|| CandidateError::NoVersion(name.to_owned()))?;
-    let definitions = catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric))).collect();
+    let definitions =
+        catalog.metrics.values().map(|metric| (metric.name.clone(), catalog.definition(metric))).collect();
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     let table = storage.reconciliations().await?;
     let mut unproven = Vec::new();
@@ -59,7 +60,8 @@ fn own_streams(catalog: &Catalog) -> Vec<String> {
 
 /// What speaks against a stream, by its checks: whatever one of them has found stays written.
 fn doubt(checks: &[Reconciliation]) -> Option<String> {
-    let found: Vec<_> = checks.iter().filter(|row| row.comparable).filter_map(|row| row.stream_check.as_ref()).collect();
+    let found: Vec<_> =
+        checks.iter().filter(|row| row.comparable).filter_map(|row| row.stream_check.as_ref()).collect();
     let sum = |of: fn(&shared_logic::contracts::reconciliation::StreamCheck) -> u64| {
         found.iter().map(|check| of(check)).sum::<u64>()
     };

@@ -264,21 +264,31 @@ sum = "sum(x)"
 
     #[tokio::test]
     async fn every_key_and_bucket_is_compared() {
-        let rows = [(1, "[\"a\"]", 0, 2, 1.0), (1, "[\"b\"]", 0, 1, 0.5), (1, "[]", 0, 3, 1.5), (1, "[\"a\"]", 60, 1, 9.0)];
+        let rows =
+            [(1, "[\"a\"]", 0, 2, 1.0), (1, "[\"b\"]", 0, 1, 0.5), (1, "[]", 0, 3, 1.5), (1, "[\"a\"]", 60, 1, 9.0)];
         let same = report(&rows, &rows.map(|row| (0, row.1, row.2, row.3, row.4))).await;
         assert_eq!((same.keys, same.buckets, same.compared, same.equal), (3, 4, 8, 8));
         let mut other = rows.map(|row| (0, row.1, row.2, row.3, row.4));
         other[1].3 = 2;
         let differs = report(&rows, &other).await;
         assert_eq!((differs.compared, differs.equal), (8, 7), "one key that is not the first");
-        assert_eq!((differs.differences[0].key.to_string(), differs.differences[0].distance), ("[\"b\"]".to_owned(), 1.0));
+        assert_eq!(
+            (differs.differences[0].key.to_string(), differs.differences[0].distance),
+            ("[\"b\"]".to_owned(), 1.0)
+        );
         let lacks = report(&rows, &other[..3]).await;
         assert_eq!((lacks.buckets, lacks.compared - lacks.equal), (4, 3), "a bucket that one side lacks differs");
     }
 
     #[tokio::test]
     async fn parts_add_up_and_a_field_that_is_found_twice_counts_once() {
-        let parts = [(0, "[]", 0, 1, 0.5), (1, "[]", 0, 2, 1.0), (1, "[]", 0, 2, 1.0), (2, "[]", 0, 4, 2.0), (0, "[]", 0, 1, 0.5)];
+        let parts = [
+            (0, "[]", 0, 1, 0.5),
+            (1, "[]", 0, 2, 1.0),
+            (1, "[]", 0, 2, 1.0),
+            (2, "[]", 0, 4, 2.0),
+            (0, "[]", 0, 1, 0.5),
+        ];
         let same = report(&parts, &[(0, "[]", 0, 8, 4.0)]).await;
         assert_eq!((same.compared, same.equal), (2, 2));
     }

@@ -69,7 +69,8 @@ impl<'a> Recount<'a> {
     ) -> Recount<'a> {
         let plan = Arc::new(Plan::new(source, metric));
         let logs: Vec<String> = archive.facts().logs.iter().map(|log| log.log.clone()).collect();
-        let number = |id: &PartitionId| logs.iter().position(|log| *log == id.log).and_then(|at| u32::try_from(at).ok());
+        let number =
+            |id: &PartitionId| logs.iter().position(|log| *log == id.log).and_then(|at| u32::try_from(at).ok());
         let base = |stretch: &Stretch| Some(((number(&stretch.id)?, stretch.id.partition), stretch.base));
         let bases: Bases = stretches.iter().filter_map(base).collect();
         Recount {
@@ -87,12 +88,7 @@ impl<'a> Recount<'a> {
     }
 
     /// Counts a day again, whose files these are, into `spill`. Returns what of it speed counts, and what stands.
-    pub(super) async fn day(
-        &self,
-        files: &[DataFile],
-        from_day: i64,
-        spill: &mut Spill,
-    ) -> Result<Found, VerifyError> {
+    pub(super) async fn day(&self, files: &[DataFile], from_day: i64, spill: &mut Spill) -> Result<Found, VerifyError> {
         let rows: u64 = files.iter().map(|file| file.rows).sum();
         let parts = rows.div_ceil(self.rows_max).max(1);
         let kinds = self.plan.kinds();

@@ -58,7 +58,8 @@ impl Side {
                 };
                 let rows = group.read(read).await?;
                 for at in (0..rows.height()).step_by(ROWS_AT_ONCE) {
-                    let (part, source, metric) = (rows.slice(at as i64, ROWS_AT_ONCE), self.source.clone(), metric.clone());
+                    let (part, source, metric) =
+                        (rows.slice(at as i64, ROWS_AT_ONCE), self.source.clone(), metric.clone());
                     let from_day = counted.from_day;
                     let encode = move || Encoded::of_frame(&source, &metric, &part, &[], from_day);
                     spill.add(crate::rows::compute("read rows", view.path(), encode).await?).await?;

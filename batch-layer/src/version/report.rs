@@ -202,7 +202,8 @@ impl VerifyReport {
         for metric in &self.metrics {
             if let Some(first) = metric.differences.first() {
                 let places = metric.places.iter().map(Place::to_string).collect::<Vec<_>>().join(", ");
-                let lie = if places.is_empty() { "no record lies there".to_owned() } else { format!("records at {places}") };
+                let lie =
+                    if places.is_empty() { "no record lies there".to_owned() } else { format!("records at {places}") };
                 self.why.push(format!(
                     "metric {}: {} of {} values differ; the largest: key {}, bucket {}, {}: replayed {}, recounted {}; {lie}",
                     metric.metric,
@@ -262,7 +263,11 @@ impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "version {} at {}: {}", self.version, self.at, self.verdict)?;
         for metric in &self.metrics {
-            let equal = if metric.compared == metric.equal { "all equal".to_owned() } else { format!("{} equal", metric.equal) };
+            let equal = if metric.compared == metric.equal {
+                "all equal".to_owned()
+            } else {
+                format!("{} equal", metric.equal)
+            };
             writeln!(
                 f,
                 "  {}: {} values of {} buckets of {} keys, {equal}",
@@ -306,7 +311,8 @@ mod tests {
 
     fn metric(difference: Option<(i64, i64)>) -> MetricReport {
         let values = |(a, b): (i64, i64)| (Value::Int(a.into()), Value::Int(b.into()));
-        let difference = difference.map(values).map(|(a, b)| Difference::new("[\"a\"]", 60_000_000, "events".to_owned(), (&a, &b)));
+        let difference =
+            difference.map(values).map(|(a, b)| Difference::new("[\"a\"]", 60_000_000, "events".to_owned(), (&a, &b)));
         MetricReport {
             metric: "m".to_owned(),
             compared: 5,

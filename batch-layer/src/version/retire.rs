@@ -72,7 +72,9 @@ pub enum RetireError {
         version: String,
     },
     /// A process opens shards of it again and again.
-    #[error("shards of version {0} were opened again after they had been removed: a process still counts for it; stop it, and retire the version again")]
+    #[error(
+        "shards of version {0} were opened again after they had been removed: a process still counts for it; stop it, and retire the version again"
+    )]
     OpenedAgain(String),
     /// Kafka could not be asked.
     #[error(transparent)]
@@ -104,16 +106,16 @@ pub async fn retire(
 ) -> Result<Retired, RetireError> {
     let store = VersionStore::new(&settings.store, &file.deployment)?;
     let first = file.deployment.version.clone();
-    let (_, pointer) = store
-        .step(&first, by, &format!("retire {version}"), |pointer, change| pointer.retire(version, change))
-        .await?;
+    let (_, pointer) =
+        store.step(&first, by, &format!("retire {version}"), |pointer, change| pointer.retire(version, change)).await?;
     platform::failpoints::pass("retire::after_retiring");
     let catalog = catalog(&store, &pointer, file, version).await?;
     let living = store.deployed(file).await?;
     let refresh = settings.versions.refresh.get();
     progress.say(format_args!("waiting until every process has heard of it"));
     tokio::time::sleep(refresh * REFRESHES).await;
-    let mut retired = Retired { groups: remove_groups(settings, &catalog, &living, progress).await?, ..Retired::default() };
+    let mut retired =
+        Retired { groups: remove_groups(settings, &catalog, &living, progress).await?, ..Retired::default() };
     platform::failpoints::pass("retire::after_groups");
     remove_counts(settings, &catalog, &living, progress, &mut retired).await?;
     platform::failpoints::pass("retire::after_shards");
@@ -240,13 +242,10 @@ async fn remove_shards(
 }
 
 /// Every partition of a source that there may be a shard of: those that are archived, and those that the topic has.
-async fn partitions(
-    storage: &Storage,
-    topics: &Topics,
-    source: &Source,
-) -> Result<BTreeSet<PartitionId>, RetireError> {
+async fn partitions(storage: &Storage, topics: &Topics, source: &Source) -> Result<BTreeSet<PartitionId>, RetireError> {
     let archive = storage.archive(&source.name).await?;
-    let archived = archive.iter().flat_map(|archive| archive.facts().partitions().map(|(id, _)| id).collect::<Vec<_>>());
+    let archived =
+        archive.iter().flat_map(|archive| archive.facts().partitions().map(|(id, _)| id).collect::<Vec<_>>());
     let mut ids: BTreeSet<PartitionId> = archived.collect();
     if let Some(topic) = topics.describe(&source.topic).await? {
         ids.extend((0..topic.partitions).map(|partition| PartitionId::new(topic.log.clone(), partition)));

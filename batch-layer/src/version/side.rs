@@ -144,7 +144,9 @@ impl Side {
         let note = view.as_ref().and_then(BatchView::note).map(AsRef::as_ref);
         let own = complete::own_view(note, &definition, &rules, Some(&facts)).cloned();
         if note.is_some() && own.is_none() {
-            return Ok(Err(vec!["its view counts another definition, or an older archive; reconcile first".to_owned()]));
+            return Ok(Err(vec![
+                "its view counts another definition, or an older archive; reconcile first".to_owned(),
+            ]));
         }
         if own.as_ref().is_some_and(|own| facts.erased_since(own.archive_version).next().is_some()) {
             return Ok(Err(vec!["events were erased since its view was counted; reconcile first".to_owned()]));

@@ -51,7 +51,9 @@ pub enum VerifyError {
     #[error("there is no version {0}, or its catalog cannot be used; see `braid version list`")]
     NoVersion(String),
     /// It is not replayed.
-    #[error("version {version} is {stage}: only a version that is replayed can be verified; see `braid version replay`")]
+    #[error(
+        "version {version} is {stage}: only a version that is replayed can be verified; see `braid version replay`"
+    )]
     NotReplayed {
         /// The version.
         version: String,
@@ -252,11 +254,16 @@ impl Verifier<'_> {
                 return Err(VerifyError::Stopped);
             }
             self.progress.say(format_args!("{}: {number} of {days} days compared", metric.name));
-            let mut recounted = Spill::new(&kinds, kinds.iter().filter(|kind| **kind == MeasureKind::SumFloat).count())?;
+            let mut recounted =
+                Spill::new(&kinds, kinds.iter().filter(|kind| **kind == MeasureKind::SumFloat).count())?;
             let of_day = recount.day(&files, counted.from_day, &mut recounted).await?;
             recounted.flush().await?;
             for day in recounted.days().filter(|other| *other != day).collect::<Vec<_>>() {
-                warn!(metric = metric.name, day = format_day(day), "the archive holds an event in another day than its own");
+                warn!(
+                    metric = metric.name,
+                    day = format_day(day),
+                    "the archive holds an event in another day than its own"
+                );
             }
             let mut compared = self.compared(metric, &replayed, &recounted, day).await?;
             is_told &= said.len() + compared.said.len() <= DRIFT_BUCKETS_MAX
@@ -275,7 +282,12 @@ impl Verifier<'_> {
     }
 
     /// What a version has counted of a metric; `None` if slices were dropped while it was read, each time.
-    async fn replayed(&self, side: &mut Side, metric: &Metric, counted: &Counted) -> Result<Option<Spill>, VerifyError> {
+    async fn replayed(
+        &self,
+        side: &mut Side,
+        metric: &Metric,
+        counted: &Counted,
+    ) -> Result<Option<Spill>, VerifyError> {
         let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
         for _ in 0..ATTEMPTS {
             self.progress.say(format_args!("{}: reading what is counted", metric.name));

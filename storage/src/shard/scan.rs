@@ -31,12 +31,7 @@ pub struct SliceScan {
 
 impl ShardClient {
     /// Scans the counters of a slice. Nothing is read yet.
-    pub fn scan(
-        &self,
-        keys: &ShardKeys,
-        (instance, slice): (Instance, i64),
-        definition: &DefinitionHash,
-    ) -> SliceScan {
+    pub fn scan(&self, keys: &ShardKeys, (instance, slice): (Instance, i64), definition: &DefinitionHash) -> SliceScan {
         let key = keys.counters(instance, slice, definition);
         SliceScan { key, keys: keys.clone(), cursor: None, at_once: FIELDS_AT_ONCE }
     }

@@ -9,11 +9,7 @@ use crate::measure::MeasureKind;
 ///
 /// # Errors
 /// If they are not of the form that workers write.
-pub fn scanned<'a>(
-    name: &'a str,
-    field: &[u8],
-    kinds: &[MeasureKind],
-) -> Result<(&'a str, Counters), UnknownReply> {
+pub fn scanned<'a>(name: &'a str, field: &[u8], kinds: &[MeasureKind]) -> Result<(&'a str, Counters), UnknownReply> {
     let mut values = Counters::new();
     // A key begins with a bracket, and a chunk with a digit or a sign.
     if name.starts_with('[') {
