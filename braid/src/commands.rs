@@ -42,11 +42,11 @@ use storage::Storage;
 
 use crate::catalog_file;
 
-/// The deployment that a command talks to: its settings, its catalog and its tables.
-fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
+/// The deployment that a command talks to: its settings, and the catalog and tables of its active version.
+async fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
-    let catalog = catalog_file::load(&settings)?;
+    let catalog = storage::active_version(&settings, catalog_file::load(&settings)?).await?;
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     Ok((settings, catalog, storage))
 }
