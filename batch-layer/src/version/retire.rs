@@ -178,7 +178,7 @@ async fn remove_groups(
     let (groups, deadline) = (groups(catalog, living), Instant::now() + MEMBERS_WITHIN);
     for group in &groups {
         progress.say(format_args!("removing the group {group}"));
-        while remove_group(&settings.kafka, group).await? == RemovedGroup::HasMembers {
+        while !is_left(remove_group(&settings.kafka, group).await?) {
             if Instant::now() >= deadline {
                 let (group, version) = (group.clone(), catalog.deployment.version.clone());
                 return Err(RetireError::HasMembers { group, version });
@@ -187,6 +187,16 @@ async fn remove_groups(
         }
     }
     Ok(groups.len())
+}
+
+/// K9: whether no process hosts a version any more, by what became of one of its groups. Only then its shards may go: whoever still counted would
+/// open them again.
+fn is_left(group: RemovedGroup) -> bool {
+    match group {
+        RemovedGroup::HasMembers => false,
+        // The broker of this process ends with it, and its groups too.
+        RemovedGroup::Gone | RemovedGroup::NotSupported => true,
+    }
 }
 
 /// Removes shards, and rows of tables that no version that lives uses.
@@ -278,6 +288,12 @@ where = "n < 5"
 from = "s"
 where = "n > 5"
 "#;
+
+    #[test]
+    fn a_group_with_members_is_waited_for() {
+        assert!(!is_left(RemovedGroup::HasMembers));
+        assert!(is_left(RemovedGroup::Gone) && is_left(RemovedGroup::NotSupported));
+    }
 
     #[test]
     fn groups_that_another_version_uses_stay() {

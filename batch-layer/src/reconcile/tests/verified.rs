@@ -189,6 +189,20 @@ async fn a_replay_from_the_log_counts_of_the_archive_what_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_is_removed_leaves_no_counters_and_removing_it_again_changes_nothing() {
+    let mut world = World::new().await;
+    world.open(0).await;
+    world.both(&[event(1, "a", 1), event(30, "b", 2)]).await;
+    let ((mut redis, keys), client) = (world.shard().await, ShardClient::default());
+    for expected in [2, 0] {
+        let mut removed = 0;
+        client.remove(&mut redis, &keys, |keys| removed += keys).await.expect("removed");
+        assert_eq!(removed, expected, "the shard, and the counters of its slice");
+        assert!(client.is_gone(&mut redis, &keys).await.expect("looked"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shard_that_begins_too_late_is_a_gap_with_its_place() {
     let mut world = World::new().await;
     world.archived(&[event(1, "a", 1)]).await;
