@@ -73,9 +73,11 @@ pub async fn run(
         if !source.is_table {
             check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
         }
-        crate::archive::create(storage, source).await?;
+        if catalog.deployment.keeps_archive {
+            crate::archive::create(storage, source).await?;
+        }
     }
-    for metric in catalog.metrics.values() {
+    for metric in catalog.metrics.values().filter(|_| catalog.deployment.keeps_archive) {
         crate::reconcile::view::create(storage, catalog, metric).await?;
     }
     Ok(())

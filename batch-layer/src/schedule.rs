@@ -210,7 +210,7 @@ impl Crew {
                 continue;
             }
             // One that is being stopped never runs twice at once.
-            if let Some(stopping) = same.iter().find(|number| self.stops.contains_key(number)) {
+            if let Some(stopping) = same.iter().find(|number| self.stops.contains_key(*number)) {
                 self.agenda.revive(*stopping);
             } else if let Err(error) = self.add(job).await {
                 error!(error = error_text(&error), "a job is not scheduled");

@@ -79,7 +79,10 @@ impl Job {
         for (name, _) in versions.living() {
             let Some(of_version) = reconciler.of_version(name) else { continue };
             let catalog = &of_version.catalog;
-            let sources = catalog.sources.keys().filter(|_| catalog.schedule.maintain.is_some());
+            let sources = catalog
+                .sources
+                .keys()
+                .filter(|_| catalog.schedule.maintain.is_some() && catalog.deployment.keeps_archive);
             jobs.extend(sources.map(|source| Job::Maintain { version: name.to_owned(), source: source.clone() }));
         }
         let active = versions.reports();
@@ -223,6 +226,9 @@ impl Done {
 
 /// Whether a version's reconcile of a source does anything. That of the active version always does: it settles what becomes of logs.
 fn is_reconciled(versions: &DeployedVersions, version: &str, catalog: &Catalog, source: &str) -> bool {
+    if !catalog.deployment.keeps_archive {
+        return false;
+    }
     version == versions.active_name()
         || catalog.metrics_of(source).next().is_some()
         || versions.materialises(version, source)

@@ -17,7 +17,7 @@ use platform::kafka::{KafkaError, RemovedGroup, Topics, remove_group};
 use platform::redis::{Connection, RedisError};
 use platform::settings::Settings;
 use platform::store::StoreError;
-use shared_logic::catalog::{Catalog, Source};
+use shared_logic::catalog::{Catalog, Deployment, Source};
 use shared_logic::contracts::speed_view::ShardKeys;
 use shared_logic::contracts::table_rows::RowsKey;
 use shared_logic::log::PartitionId;
@@ -149,24 +149,26 @@ async fn catalog(
 
 /// The consumer groups of a version that no version that lives uses.
 fn groups(catalog: &Catalog, living: &DeployedVersions) -> BTreeSet<String> {
-    let of = |catalog: &Catalog, is_living: bool| {
-        let deployment = &catalog.deployment;
-        let name = &deployment.name;
-        let mut groups = BTreeSet::new();
-        for source in catalog.sources.keys() {
-            if !is_living {
-                groups.insert(format!("braid.{name}.{}.{source}", deployment.version));
-            }
-            let lanes = catalog.generations_over(source).into_iter();
-            groups.extend(lanes.map(|generation| format!("braid.{name}.{generation}.{source}.streams")));
-        }
-        for table in catalog.tables.keys() {
-            groups.insert(format!("braid.{name}.{}.{table}", deployment.table_generation(table)));
-        }
-        groups
-    };
-    let used: BTreeSet<String> = living.living().flat_map(|(_, catalog)| of(catalog, true)).collect();
-    of(catalog, false).difference(&used).cloned().collect()
+    let used: BTreeSet<String> = living.living().flat_map(|(_, catalog)| shared_groups(catalog)).collect();
+    let Deployment { name, version, .. } = &catalog.deployment;
+    let own = catalog.sources.keys().map(|source| format!("braid.{name}.{version}.{source}"));
+    let mut groups: BTreeSet<String> = own.chain(shared_groups(catalog)).collect();
+    groups.retain(|group| !used.contains(group));
+    groups
+}
+
+/// The groups that are called after generations: those of lanes, and of rows of tables.
+fn shared_groups(catalog: &Catalog) -> Vec<String> {
+    let deployment = &catalog.deployment;
+    let name = &deployment.name;
+    let mut groups = Vec::new();
+    for source in catalog.sources.keys() {
+        let lanes = catalog.generations_over(source).into_iter();
+        groups.extend(lanes.map(|generation| format!("braid.{name}.{generation}.{source}.streams")));
+    }
+    let tables = catalog.tables.keys();
+    groups.extend(tables.map(|table| format!("braid.{name}.{}.{table}", deployment.table_generation(table))));
+    groups
 }
 
 async fn remove_groups(

@@ -87,7 +87,7 @@ impl Side {
     }
 
     /// R3: of a shard with too many slices, the last one begins earlier, and less is compared.
-    async fn rotate(&mut self, max_slices: usize) -> Result<(), ShardError> {
+    pub(super) async fn rotate(&mut self, max_slices: usize) -> Result<(), ShardError> {
         let (facts, version) = (self.archive.facts(), self.catalog.deployment.version.clone());
         for (id, _) in facts.partitions() {
             if facts.log(&id.log).is_some_and(|log| log.is_over(&version)) {

@@ -195,28 +195,55 @@ impl Verifier<'_> {
             report.why.push(format!("source {source}: {why}; is `batch-layer archive` running?"));
             return Ok(());
         }
-        let files = archive_rows::files(&side.archive, &side.source, &side.schemas).await?;
+        let mut old = self.old_side(source).await?;
         for metric in metrics {
+            self.attempts(&mut side, metric, old.as_mut(), rows_max, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares a metric. Where slices were dropped while it was read, as a reconcile was under way, it is begun anew at newer positions.
+    async fn attempts(
+        &self,
+        side: &mut Side,
+        metric: &Metric,
+        mut old: Option<&mut Side>,
+        rows_max: usize,
+        report: &mut VerifyReport,
+    ) -> Result<(), VerifyError> {
+        for _ in 0..ATTEMPTS {
             let counted = match side.counted(metric).await? {
                 Ok(counted) => counted,
                 Err(why) => {
-                    let why = why.into_iter().map(|why| format!("metric {}: {why}", metric.name));
-                    report.why.extend(why);
-                    continue;
+                    report.why.extend(why.into_iter().map(|why| format!("metric {}: {why}", metric.name)));
+                    return Ok(());
                 }
             };
-            let of_source = report.offsets.entry(source.to_owned()).or_default();
-            // A cut may lie above a slice of another metric: below the least of them all are compared.
-            for (id, to) in upto(&counted.stretches).iter() {
-                let least = of_source.get(id).map_or(to, |known| known.min(to));
-                of_source.set(id.clone(), least);
+            let compared = self.metric(side, metric, &counted, old.as_deref_mut(), rows_max).await?;
+            if let Some(compared) = compared {
+                let of_source = report.offsets.entry(metric.source.clone()).or_default();
+                // Below the least of them, all metrics of the source are compared.
+                for (id, to) in upto(&counted.stretches).iter() {
+                    let least = of_source.get(id).map_or(to, |known| known.min(to));
+                    of_source.set(id.clone(), least);
+                }
+                report.metrics.push(compared);
+                return Ok(());
             }
-            match self.metric(&mut side, metric, counted, (&files, rows_max)).await? {
-                Some(metric) => report.metrics.push(metric),
-                None => report.why.push(format!("metric {}: slices were dropped while it was read", metric.name)),
-            }
+            side.rotate(self.settings.speed.max_slices).await?;
+            side.wait_for_archive(self.settings, self.stop).await?;
         }
+        report.why.push(format!("metric {}: slices were dropped while it was read", metric.name));
         Ok(())
+    }
+
+    /// The active version's side of a source, if that is another version and has it.
+    async fn old_side(&self, source: &str) -> Result<Option<Side>, VerifyError> {
+        let active = self.versions.active();
+        if active.deployment.version == self.catalog.deployment.version || !active.sources.contains_key(source) {
+            return Ok(None);
+        }
+        Side::open(self.settings, active, source).await
     }
 
     /// Compares a metric; `None` if its slices did not last.
@@ -224,10 +251,12 @@ impl Verifier<'_> {
         &self,
         side: &mut Side,
         metric: &Metric,
-        counted: Counted,
-        (files, rows_max): (&[DataFile], usize),
+        counted: &Counted,
+        old: Option<&mut Side>,
+        rows_max: usize,
     ) -> Result<Option<MetricReport>, VerifyError> {
-        let Some(replayed) = self.replayed(side, metric, &counted).await? else { return Ok(None) };
+        let Some(replayed) = self.replayed(side, metric, counted).await? else { return Ok(None) };
+        let files = archive_rows::files(&side.archive, &side.source, &side.schemas).await?;
         let mut report = MetricReport {
             metric: metric.name.clone(),
             definition: Some(counted.definition.clone()),
@@ -276,12 +305,15 @@ impl Verifier<'_> {
         }
         report.drift = is_told.then(|| drift::compare(metric, &said, &found));
         largest(&mut report.differences, |difference| difference.distance);
-        report.places = places(&side.archive, &side.source, metric, (files, &ranges), &report.differences).await?;
-        report.old = self.old(metric, &counted, &replayed).await?;
+        let looked_at = (files.as_slice(), ranges.as_slice());
+        report.places = places(&side.archive, &side.source, metric, looked_at, &report.differences).await?;
+        if let Some(old) = old {
+            report.old = self.old(old, metric, counted, &replayed).await?;
+        }
         Ok(Some(report))
     }
 
-    /// What a version has counted of a metric; `None` if slices were dropped while it was read, each time.
+    /// What a version has counted of a metric; `None` if slices were dropped while it was read.
     async fn replayed(
         &self,
         side: &mut Side,
@@ -289,14 +321,9 @@ impl Verifier<'_> {
         counted: &Counted,
     ) -> Result<Option<Spill>, VerifyError> {
         let kinds: Vec<MeasureKind> = metric.measures.iter().map(|measure| measure.kind).collect();
-        for _ in 0..ATTEMPTS {
-            self.progress.say(format_args!("{}: reading what is counted", metric.name));
-            let mut spill = Spill::new(&kinds, 0)?;
-            if side.read(metric, counted, &mut spill).await? {
-                return Ok(Some(spill));
-            }
-        }
-        Ok(None)
+        self.progress.say(format_args!("{}: reading what is counted", metric.name));
+        let mut spill = Spill::new(&kinds, 0)?;
+        Ok(side.read(metric, counted, &mut spill).await?.then_some(spill))
     }
 
     /// Compares a day, a piece of its keys at a time.
@@ -330,14 +357,13 @@ impl Verifier<'_> {
     /// The largest changes from the active version, if it has a metric of that name.
     async fn old(
         &self,
+        side: &mut Side,
         metric: &Metric,
         counted: &Counted,
         replayed: &Spill,
     ) -> Result<Option<OldVersion>, VerifyError> {
         let (version, active) = (self.versions.active_name(), self.versions.active());
-        let Some(old) = active.metrics.get(&metric.name).filter(|_| version != self.catalog.deployment.version) else {
-            return Ok(None);
-        };
+        let Some(old) = active.metrics.get(&metric.name) else { return Ok(None) };
         let same_definition = active.definition(old) == counted.definition;
         let mut told = OldVersion { version: version.to_owned(), same_definition, changes: Vec::new(), why_not: None };
         let measures = metric.measures.iter().enumerate();
@@ -350,8 +376,6 @@ impl Verifier<'_> {
             told.why_not = Some("it has other keys, or no measure in common".to_owned());
             return Ok(Some(told));
         }
-        let opened = Side::open(self.settings, active, &old.source).await?;
-        let Some(mut side) = opened else { return Ok(Some(told)) };
         let mut of_old = match side.counted(old).await? {
             Ok(of_old) => of_old,
             Err(why) => {
@@ -361,7 +385,7 @@ impl Verifier<'_> {
         };
         of_old.from_day = of_old.from_day.max(counted.from_day);
         let from_day = of_old.from_day;
-        let Some(before) = self.replayed(&mut side, old, &of_old).await? else {
+        let Some(before) = self.replayed(side, old, &of_old).await? else {
             told.why_not = Some("its slices were dropped while they were read".to_owned());
             return Ok(Some(told));
         };
@@ -373,7 +397,7 @@ impl Verifier<'_> {
             for piece in 0..pieces {
                 let (metric, before, after) = (metric.clone(), before.day(day), replayed.day(day));
                 let (pairs, day) = (pairs.clone(), format_day(day));
-                let work = move || compare::changes(&metric, (&day, &before, &after), &pairs, (piece, pieces));
+                let work = move || compare::changes(&metric, (day.as_str(), &before, &after), &pairs, (piece, pieces));
                 told.changes.extend(blocking(work).await?);
                 largest(&mut told.changes, |change| change.distance);
             }
