@@ -17,7 +17,7 @@ const FIELDS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 << 20;
 
 /// A field of counters, and what it holds.
-pub type Field = (String, Vec<u8>);
+type Field = (String, Vec<u8>);
 
 /// A scan of the counters of one definition in one slice.
 #[derive(Debug)]
