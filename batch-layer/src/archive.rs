@@ -7,6 +7,7 @@
 //! whether the topic is still the log that was read (R7). And at its start, and whenever a connection broke, it compares the log
 //! with what is archived: a log that lost its tail goes on as another incarnation (R12).
 //!
+//! - `units`: which archives there are, and which version's catalog each is written by;
 //! - `session`: what an archiver does, from the first look at the topic on;
 //! - `buffer`: what was read and is not committed yet;
 //! - `day_files`: its rows as files that are not written yet, encoded while more rows come;
@@ -20,23 +21,18 @@ pub(crate) mod compact;
 pub(crate) mod day_files;
 pub(crate) mod replace;
 mod session;
+mod units;
 
 use platform::kafka::KafkaError;
 use platform::settings::Settings;
 use platform::shutdown::{DeadlineExceeded, Shutdown};
 use platform::store::StoreError;
-use platform::task::supervise;
-use platform::telemetry::error_text;
 use polars::prelude::Schema;
-use shared_logic::catalog::{Catalog, RulesHash, Source};
+use shared_logic::catalog::{RulesHash, Source};
 use shared_logic::contracts::archive::WhyNotHeld;
 use shared_logic::log::PartitionId;
-use storage::{Archive, Storage};
-use tokio::runtime::Handle;
-use tokio::task::JoinSet;
-use tracing::error;
+use storage::{Archive, FollowedVersions, Storage};
 
-use self::session::Archiver;
 use crate::archive_rows;
 use crate::rows::RowsError;
 
@@ -119,31 +115,16 @@ impl From<StoreError> for SessionError {
     }
 }
 
-/// Archives every source until the shutdown is requested, and commits what is buffered then. The topics must exist: see
-/// [`init`](crate::init).
+/// Archives every source of every version until the shutdown is requested, and commits what is buffered then. The topics must exist: see
+/// [`init`](crate::init). A source that several versions have is archived once, by the catalog of one of them.
 ///
 /// # Errors
 /// If the settings cannot be used, an archive was not written by Braid, the rules of a source have changed and what is
-/// archived cannot be decoded under the new ones, or the archivers do not stop in time.
-pub async fn run(
-    settings: &Settings,
-    storage: &Storage,
-    catalog: &Catalog,
-    shutdown: Shutdown,
-) -> Result<(), ArchiveError> {
+/// archived cannot be decoded under the new ones, or the archivers do not stop in time. Whatever is wrong with an archive that the
+/// active version does not write is logged, and tried again.
+pub async fn run(settings: &Settings, versions: FollowedVersions, shutdown: Shutdown) -> Result<(), ArchiveError> {
     let stop = shutdown.token().child_token();
-    let mut archivers = JoinSet::new();
-    for source in catalog.sources.values() {
-        let (settings, storage) = (settings.clone(), storage.clone());
-        let (source, runtime, stop) = (source.clone(), Handle::current(), stop.clone());
-        // Reading blocks, so each archiver has a thread of its own.
-        archivers.spawn_blocking(move || {
-            let name = source.name.clone();
-            let archiver = Archiver::start(runtime, &settings, &storage, source, stop);
-            archiver.and_then(Archiver::run).map_err(|source| ArchiveError::Source { name, source })
-        });
-    }
-    let all = supervise(archivers, &stop, |error| error!(error = error_text(error), "an archiver ended"));
+    let all = units::supervise(settings, versions, &stop);
     platform::shutdown::run_until(&shutdown, "archivers", settings.archive.shutdown.get(), all).await?
 }
 

@@ -8,14 +8,17 @@ mod repair;
 
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use platform::process::{Process, block_on};
-use platform::settings::SettingsArgs;
+use platform::settings::{Settings, SettingsArgs};
 use platform::shutdown::Shutdown;
+use platform::telemetry::error_text;
 use shared_logic::catalog::Catalog;
-use storage::Storage;
+use shared_logic::version::DeployedVersions;
+use storage::{FollowedVersions, Storage, VersionStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::erase;
@@ -23,6 +26,7 @@ use crate::erase::command::EraseArgs;
 use crate::import::command::{self as imports, ImportArgs};
 use crate::maintenance::Pass;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::reconcile::Reconciler;
 use crate::report::command::{ReportArgs, report};
 use crate::schedule::Done;
@@ -151,28 +155,30 @@ async fn run() -> anyhow::Result<ExitCode> {
     }
     let process = Process::start(&args.settings)?;
     let settings = &process.settings;
-    let catalog = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
+    let file = Catalog::parse_file(&settings.catalog.path, &process.catalog)?;
+    let versions = Arc::new(VersionStore::new(&settings.store, &file.deployment)?.deployed(&file).await?);
+    // What is said of one version means the active one.
+    let catalog = Catalog::clone(versions.active());
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
-    let max_cut_age = settings.reconcile.max_cut_age;
+    let reconciler = || Reconciler::new(settings, &storage, &catalog).among(Arc::clone(&versions));
     let done: anyhow::Result<()> = match args.command {
-        Command::Init => Ok(crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await?),
+        Command::Init => Ok(crate::init::all(settings, &versions).await?),
         Command::Archive => {
             platform::telemetry::listen(&settings.telemetry).await?;
             println!("ready");
             let shutdown = Shutdown::on_signals()?;
-            let created = crate::init::run(&settings.kafka, max_cut_age, &storage, &catalog).await;
-            created.context("cannot create topics and tables")?;
-            Ok(crate::archive::run(settings, &storage, &catalog, shutdown).await?)
+            crate::init::all(settings, &versions).await.context("cannot create topics and tables")?;
+            let versions = FollowedVersions::start(settings, file).await?;
+            Ok(crate::archive::run(settings, versions, shutdown).await?)
         }
         Command::Reconcile { output } => {
             storage.check().await?;
-            let reconciler = Reconciler::new(settings, &storage, &catalog);
-            let stop = CancellationToken::new();
+            let (reconciler, stop) = (reconciler(), CancellationToken::new());
             let reconciled = reconciler.progress().shown(reconciler.reconcile_to_the_end(&stop)).await;
             none_failed(output.print_reconciled(&reconciled))
         }
         Command::Maintain(Maintain { names, dry_run, output }) => {
-            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            let reconciler = reconciler();
             if !dry_run {
                 storage.check().await?;
             }
@@ -185,39 +191,55 @@ async fn run() -> anyhow::Result<ExitCode> {
         }
         Command::Schedule { once: true, output } => {
             storage.check().await?;
-            let (reconciler, mut failed, mut is_waiting) = (Reconciler::new(settings, &storage, &catalog), 0, false);
+            let (reconciler, mut failed, mut is_waiting) = (reconciler(), 0, false);
             let shutdown = Shutdown::on_signals()?;
             let due = crate::schedule::run_due(&reconciler, &shutdown, |done| {
                 failed += output.print(done);
                 is_waiting |= done.is_waiting();
             });
             reconciler.progress().shown(due).await?;
+            failed += retire_due(settings, &file, &versions).await;
             none_failed(failed)?;
             return Ok(if is_waiting { ExitCode::from(WAITING) } else { ExitCode::SUCCESS });
         }
         Command::Schedule { once: false, .. } => {
             platform::telemetry::listen(&settings.telemetry).await?;
             storage.check().await?;
-            let reconciler = Reconciler::new(settings, &storage, &catalog);
-            Ok(crate::schedule::run(&reconciler, Shutdown::on_signals()?).await?)
+            let versions = FollowedVersions::start(settings, file).await?;
+            Ok(crate::schedule::run(settings, versions, Shutdown::on_signals()?).await?)
         }
-        Command::Erase(args) => erase::command::erase(args, settings, &storage, &catalog).await,
-        Command::Import(args) => imports::import(args, settings, &storage, &catalog).await,
+        Command::Erase(args) => erase::command::erase(args, settings, &storage, &versions).await,
+        Command::Import(args) => imports::import(args, settings, &storage, &versions).await,
         Command::Backtest(args) => backtest(args, settings, &storage, &catalog).await,
         Command::Table(args) => table(args, &storage, &catalog).await,
         Command::Report(args) => return report(args, settings, &storage, &catalog).await,
         Command::Rebuild(args) => {
             storage.check().await?;
-            let reconciler = Reconciler::new(settings, &storage, &catalog);
+            let reconciler = reconciler();
             reconciler.progress().shown(repair::rebuild(args, &reconciler)).await
         }
-        Command::Rollback(args) => repair::rollback(args, &Reconciler::new(settings, &storage, &catalog)).await,
-        Command::Resume(args) => repair::resume(args, &Reconciler::new(settings, &storage, &catalog)).await,
+        Command::Rollback(args) => repair::rollback(args, &reconciler()).await,
+        Command::Resume(args) => repair::resume(args, &reconciler()).await,
         Command::Status(_) | Command::Close(_) | Command::Lost(_) | Command::Erasures(_) | Command::Imports(_) => {
             unreachable!("`braid` runs commands that moved")
         }
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Retires the versions that are not needed any more. Returns how many could not be.
+async fn retire_due(settings: &Settings, file: &Catalog, versions: &DeployedVersions) -> usize {
+    let (now_us, mut failed) = (platform::clock::now_us(), 0);
+    let keep_us = i64::try_from(settings.versions.keep.get().as_micros()).unwrap_or(i64::MAX);
+    for version in versions.pointer.due_to_retire(now_us, keep_us) {
+        let progress = Progress::default();
+        let retired = progress.shown(crate::version::retire(settings, file, version, "schedule", &progress)).await;
+        if let Err(error) = retired {
+            eprintln!("version {version}: {}", error_text(&error));
+            failed += 1;
+        }
+    }
+    failed
 }
 
 fn none_failed(failed: usize) -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ mod further;
 mod report;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::kafka::{Bound, KafkaError, Topics};
@@ -37,6 +38,7 @@ use platform::task::Backoff;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::contracts::archive::HASH;
 use shared_logic::cut::Behind;
+use shared_logic::version::{DeployedVersions, Stage};
 use storage::{Archive, BacktestNotKept, Schemas, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -108,6 +110,8 @@ pub struct Eraser<'a> {
     /// How long it waits for the archive, and then for the answers.
     wait: Duration,
     goes_on: bool,
+    /// All versions of the deployment, of whose answers the events are erased.
+    versions: Arc<DeployedVersions>,
     progress: Progress,
 }
 
@@ -122,7 +126,13 @@ impl<'a> Eraser<'a> {
         wait: Duration,
     ) -> Eraser<'a> {
         let progress = Progress::new("waiting for the archive");
-        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, progress }
+        let versions = Arc::new(DeployedVersions::alone(catalog.clone()));
+        Eraser { settings, storage, catalog, source, condition, wait, goes_on: false, versions, progress }
+    }
+
+    /// The same, which erases from the answers of the other versions of the deployment as well.
+    pub fn among(self, versions: Arc<DeployedVersions>) -> Eraser<'a> {
+        Eraser { versions, ..self }
     }
 
     /// The same, where streams over the source that have the fields of the condition are erased as well, by erasers of their own.
@@ -205,8 +215,10 @@ impl<'a> Eraser<'a> {
     /// Reconciles until no answer counts the events, which takes a second time if speed had not counted as far as the archive.
     async fn reconcile(&self, archive: &mut Archive, report: &mut EraseReport) -> Result<(), EraseError> {
         let reconciler = Reconciler::new(self.settings, self.storage, self.catalog).saying(&self.progress);
+        let reconciler = reconciler.among(Arc::clone(&self.versions));
         // Rows that hold what was erased are read by nobody any more, and others wait for this.
         reconciler.materialise(self.source).await?;
+        self.reconcile_others(&reconciler).await?;
         let version = &self.catalog.deployment.version;
         let (stop, deadline) = (CancellationToken::new(), Instant::now() + self.wait);
         // Each reconcile may leave a slice.
@@ -237,6 +249,25 @@ impl<'a> Eraser<'a> {
             info!(source = self.source.name, "answers still count some of the events; reconciling again");
             tokio::time::sleep(backoff.wait()).await;
         }
+    }
+
+    /// Reconciles the versions besides the own one that may have counted the events. Of one that is not verified yet this may be the first
+    /// reconcile: what is to be forgotten cannot wait for that.
+    async fn reconcile_others(&self, reconciler: &Reconciler) -> Result<(), EraseError> {
+        let own = self.catalog.deployment.archive_name(&self.source.name);
+        let stop = CancellationToken::new();
+        for (name, catalog) in self.versions.living() {
+            let shares = catalog.sources.contains_key(&self.source.name)
+                && catalog.deployment.archive_name(&self.source.name) == own;
+            let has_counted = self.versions.stage(name) != Some(Stage::Created);
+            if name == self.catalog.deployment.version || !shares || !has_counted {
+                continue;
+            }
+            if let Some(of_version) = reconciler.of_version(name) {
+                of_version.of(&self.source.name).run_to_the_end(&stop).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn report(&self, archive: &Archive, taken_out: TakenOut, behind: Vec<Behind>) -> EraseReport {

@@ -7,10 +7,11 @@ mod streams;
 use std::time::{Duration, Instant};
 
 use platform::kafka::{KafkaError, Topics};
-use platform::settings::{self, Span};
+use platform::settings::{self, Settings, Span};
 use platform::store::StoreError;
 use shared_logic::catalog::{Catalog, Source};
 use shared_logic::stream_topics::{TopicConfig, source_config};
+use shared_logic::version::DeployedVersions;
 use storage::Storage;
 use tracing::info;
 
@@ -38,6 +39,18 @@ pub enum InitError {
     },
 }
 
+/// Creates what any version of the deployment lacks, as [`run`] does.
+///
+/// # Errors
+/// [`InitError`].
+pub async fn all(settings: &Settings, versions: &DeployedVersions) -> Result<(), InitError> {
+    for (_, catalog) in versions.living() {
+        let storage = Storage::new(&settings.store, &catalog.deployment)?;
+        run(&settings.kafka, settings.reconcile.max_cut_age, &storage, catalog).await?;
+    }
+    Ok(())
+}
+
 /// Creates what is missing; what exists stays as it is. A store in which two writers could commit one version of a table is refused
 /// first. `max_cut_age` is the setting of that name.
 ///
@@ -60,9 +73,11 @@ pub async fn run(
         if !source.is_table {
             check_topic(&topics, &source.topic, kafka.request_timeout, max_cut_age).await?;
         }
-        crate::archive::create(storage, source).await?;
+        if catalog.deployment.keeps_archive {
+            crate::archive::create(storage, source).await?;
+        }
     }
-    for metric in catalog.metrics.values() {
+    for metric in catalog.metrics.values().filter(|_| catalog.deployment.keeps_archive) {
         crate::reconcile::view::create(storage, catalog, metric).await?;
     }
     Ok(())

@@ -9,6 +9,7 @@
 //! - [`report`]: rows of views and tables → tables that others query, a day at a time;
 //! - [`maintenance`]: retires old days, merges files, and deletes what no reader needs (`retention`, `compaction`, `vacuum`);
 //! - [`erase`]: takes the events of a person out of archive, views and answers;
+//! - [`version`]: what is counted first for a new version of the deployment, whether it counts right, and what is removed of an old one;
 //! - [`audit`]: compares a view with the archived records of one key;
 //! - [`rejected`]: the invalid records of an archive;
 //! - [`give_up`]: what an operator gives up of a log that lost its tail;
@@ -35,6 +36,7 @@ pub mod schedule;
 pub mod stream;
 pub mod table;
 pub mod topics;
+pub mod version;
 
 pub use progress::Progress;
 pub use rows::RowsError;

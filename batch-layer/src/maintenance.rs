@@ -133,7 +133,12 @@ pub async fn run(
             lacking.insert(&metric.source);
         }
     }
-    for source in catalog.sources.values().filter(|source| is_asked(&source.name)) {
+    // An archive that versions share is maintained by the catalog by which it is written.
+    let is_owned = |source: &Source| {
+        let owned = reconciler.versions.archived();
+        owned.iter().any(|unit| unit.owner == catalog.deployment.version && unit.source == source.name)
+    };
+    for source in catalog.sources.values().filter(|source| is_asked(&source.name) && is_owned(source)) {
         let table = shared_logic::contracts::archive::path(&catalog.deployment.archive_name(&source.name));
         progress.say(format_args!("looking at {table}"));
         let is_last = !lacking.contains(&source.name);

@@ -70,9 +70,10 @@ use platform::settings::{self, Settings};
 use platform::store::DataFile;
 use platform::task::Backoff;
 use platform::telemetry::error_text;
-use shared_logic::catalog::{Catalog, Metric, Source};
+use shared_logic::catalog::{Catalog, Deployment, Metric, Source};
 use shared_logic::contracts::reconciliation::Reconciliation;
 use shared_logic::cut::Rotated;
+use shared_logic::version::DeployedVersions;
 use storage::{Archive, BatchView, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +107,10 @@ pub struct Reconciler {
     pub(crate) catalog: Catalog,
     /// The whole catalog, of which `catalog` may be what belongs to one source.
     pub(crate) whole: Arc<Catalog>,
+    /// All versions of the deployment, this one among them.
+    pub(crate) versions: Arc<DeployedVersions>,
+    /// Whether only logs that have ended are counted, and everything else is left to the speed layer (K5).
+    closed_logs_alone: bool,
     pub(crate) storage: Storage,
     pub(crate) settings: settings::Reconcile,
     streams: settings::Streams,
@@ -128,6 +133,8 @@ impl Reconciler {
         Reconciler {
             catalog: catalog.clone(),
             whole: Arc::new(catalog.clone()),
+            versions: Arc::new(DeployedVersions::alone(catalog.clone())),
+            closed_logs_alone: false,
             storage: storage.clone(),
             settings: settings.reconcile.clone(),
             streams: settings.streams.clone(),
@@ -139,6 +146,34 @@ impl Reconciler {
             progress: Progress::new("looking for what is new"),
             log_retention: settings.store.log_retention.get(),
         }
+    }
+
+    /// The same, which knows of the other versions of the deployment: what it shares with them, and what it must leave to them. Without
+    /// this, its own is the only one.
+    #[must_use]
+    pub fn among(mut self, versions: Arc<DeployedVersions>) -> Reconciler {
+        self.versions = versions;
+        self
+    }
+
+    /// The same for another version of the deployment; `None` if none of that name lives.
+    pub(crate) fn of_version(&self, name: &str) -> Option<Reconciler> {
+        if name == self.whole.deployment.version {
+            return Some(self.clone());
+        }
+        let catalog = self.versions.version(name)?;
+        Some(Reconciler {
+            catalog: Catalog::clone(catalog),
+            whole: Arc::clone(catalog),
+            storage: self.storage.of(&catalog.deployment),
+            ..self.clone()
+        })
+    }
+
+    /// The same, which counts logs that have ended and nothing else.
+    pub(crate) fn of_closed_logs(mut self) -> Reconciler {
+        self.closed_logs_alone = true;
+        self
     }
 
     /// The same for one source of the catalog alone.
@@ -217,9 +252,37 @@ impl Reconciler {
     ) -> Result<Option<Prepared<'a>>, SourceError> {
         let Some(mut archive) = self.storage.archive(&source.name).await? else { return Ok(None) };
         let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, &source.name).await?;
+        shards.others = self.others_with(source);
+        if self.closed_logs_alone {
+            let slices = shards::of_open_partitions(&archive.facts());
+            return Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }));
+        }
         let slices = shards.rotate(&mut archive, self.max_slices).await?;
         cut::wait_for_archive(&self.settings, stop, &mut archive, &slices::begins(&slices)).await?;
         Ok(Some(Prepared { archive, shards, slices, known: Records::new(), reconciliations: Vec::new() }))
+    }
+
+    /// Whether the speed layer has opened a shard of a source for this version, of a log that has not ended.
+    ///
+    /// # Errors
+    /// If the archive cannot be read, or Redis does not answer.
+    pub(crate) async fn has_shards(&self, source: &str) -> Result<bool, ReconcileError> {
+        let looked = async {
+            let Some(archive) = self.storage.archive(source).await? else { return Ok::<_, SourceError>(false) };
+            let mut shards = Shards::connect(&self.redis, &self.catalog.deployment, source).await?;
+            Ok(shards.opened_meanwhile(&archive.facts(), &mut Slices::new()).await?)
+        };
+        looked.await.map_err(|error| ReconcileError::of_source(source, error))
+    }
+
+    /// The other versions that are counted and count the same archive of a source.
+    fn others_with(&self, source: &Source) -> Vec<Deployment> {
+        let own = &self.whole.deployment;
+        let units = self.versions.counted();
+        let others = units.iter().filter(|unit| unit.version != own.version && unit.source == source.name);
+        let deployments = others.map(|unit| &unit.catalog.deployment);
+        let archive = own.archive_name(&source.name);
+        deployments.filter(|other| other.archive_name(&source.name) == archive).cloned().collect()
     }
 
     /// Reconciles a metric whose view counts its definition; returns `None` if it does not.

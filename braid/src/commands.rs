@@ -8,6 +8,7 @@
 //! - [`catalog`] checks a catalog;
 //! - [`status`] shows how far every layer has come, and [`streams`] how far streams are; [`close`] and [`lost`] settle what archives
 //!   hold;
+//! - [`version`] creates, verifies, promotes and retires versions of the deployment;
 //! - [`imports`] and [`erasures`] list what was imported and erased;
 //! - [`rejected`] shows invalid records; [`audit`] compares a batch view with the archived records of a key;
 //! - [`version`] creates, replays, compares and replaces versions of the deployment;
@@ -42,11 +43,11 @@ use storage::Storage;
 
 use crate::catalog_file;
 
-/// The deployment that a command talks to: its settings, its catalog and its tables.
-fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
+/// The deployment that a command talks to: its settings, and the catalog and tables of its active version.
+async fn deployment(settings: &SettingsArgs) -> Result<(Settings, Catalog, Storage)> {
     let settings = settings.load()?;
     platform::telemetry::init(&quiet_telemetry(&settings))?;
-    let catalog = catalog_file::load(&settings)?;
+    let catalog = storage::active_version(&settings, catalog_file::load(&settings)?).await?;
     let storage = Storage::new(&settings.store, &catalog.deployment)?;
     Ok((settings, catalog, storage))
 }

@@ -48,6 +48,8 @@ enum Command {
     #[command(subcommand)]
     Rejected(rejected::Args),
     Audit(audit::Args),
+    #[command(subcommand)]
+    Version(version::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
     #[command(subcommand)]
@@ -100,6 +102,7 @@ async fn run() -> ExitCode {
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,
         Command::Audit(args) => audit::run(args, &cli.settings).await,
+        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
         Command::Version(args) => version::run(args, &cli.settings).await,

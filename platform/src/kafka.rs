@@ -10,6 +10,7 @@
 //! - [`transaction::TransactionalProducer`] sends records that become visible together, or not at all.
 //! - [`committed::read_committed`] reads what is committed between two offsets of a partition.
 //! - [`group_offsets::GroupOffsets`] tells other processes, through the broker, how far a topic was read.
+//! - [`groups::remove_group`] removes a group that nobody needs any more.
 //! - [`cluster()`] asks a cluster who it is.
 //!
 //! All of them use librdkafka. `native` wraps the raw client that most of them share; each of its few unsafe calls is
@@ -22,6 +23,7 @@ pub mod cluster;
 pub mod committed;
 pub mod consumer;
 pub mod group_offsets;
+pub mod groups;
 pub mod membership;
 pub mod producer;
 pub mod topics;
@@ -36,6 +38,7 @@ pub use self::committed::{OwnedRecord, read_committed};
 pub use self::consumer::{Consumer, Losses, Polled, Record};
 pub use self::error::KafkaError;
 pub use self::group_offsets::GroupOffsets;
+pub use self::groups::{RemovedGroup, remove_group};
 pub use self::membership::Membership;
 pub use self::producer::{Delivered, Outgoing, Producer};
 pub use self::topics::{Bound, Topic, Topics};

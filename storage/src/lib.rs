@@ -44,7 +44,7 @@ pub use noted_table::{Followed, NotedTable, ORPHAN_AGE, TableNote};
 pub use reconciliations::{ROWS_KEPT, Reconciliations, ReconciliationsError, RowsOf};
 pub use report::ReportTable;
 pub use schemas::{AwaitedSchema, SchemaError, Schemas};
-pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError};
+pub use shard::{Merged, Owner, Scripts, ShardClient, ShardError, SliceScan};
 pub use table::MaterialisedTable;
 pub use table_rows::{RowsRead, TableRowsClient, TableRowsError, TableScripts};
 pub use versions::{FollowedVersions, PointerRead, Put, VersionStore, VersionsError, active_version};
@@ -65,6 +65,11 @@ impl Storage {
     pub fn new(settings: &settings::Store, deployment: &Deployment) -> Result<Storage, StoreError> {
         let store = Store::new(settings, &deployment.name)?;
         Ok(Storage { store, deployment: deployment.clone() })
+    }
+
+    /// The tables of another version of the deployment, in the same store.
+    pub fn of(&self, deployment: &Deployment) -> Storage {
+        Storage { store: self.store.clone(), deployment: deployment.clone() }
     }
 
     /// Finds out whether commits are safe, see [`Store::check`]. A process that writes does this once, when it starts.

@@ -10,14 +10,16 @@
 //! - `apply`: a micro-batch, read and written;
 //! - `positions`: where shards stand, without their counters;
 //! - `reading`: the counters of group keys;
-//! - `expire`: counters of slices that were dropped;
-//! - `memory`: what a shard takes of Redis.
+//! - `expire`: counters of slices that were dropped, and of shards that are removed;
+//! - `memory`: what a shard takes of Redis;
+//! - `scan`: all counters of a slice, some at a time.
 
 mod apply;
 mod expire;
 mod memory;
 mod positions;
 mod reading;
+mod scan;
 mod scripts;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use shared_logic::log::Position;
 
 pub use apply::Merged;
 pub use expire::Owner;
+pub use scan::SliceScan;
 pub use scripts::Scripts;
 
 /// Runs the scripts on shards. A clone shares them.

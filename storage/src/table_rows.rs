@@ -187,6 +187,15 @@ impl TableRowsClient {
         Ok(read.into_iter().next().map_or(Slot::Missing, |(slot, _)| slot))
     }
 
+    /// Removes the rows of a partition. Returns how many keys are gone.
+    ///
+    /// # Errors
+    /// [`TableRowsError`].
+    pub async fn remove(&self, redis: &mut Connection, key: &RowsKey) -> Result<u64, TableRowsError> {
+        let removed = redis::cmd("UNLINK").arg(key.as_str()).query_async(redis).await;
+        removed.map_err(|source| refused(key, "remove", source))
+    }
+
     async fn change(
         &self,
         redis: &mut Connection,

@@ -1,7 +1,10 @@
 //! `batch-layer erase`.
 
+use std::sync::Arc;
+
 use platform::settings::{Settings, Span};
-use shared_logic::catalog::{Catalog, Source};
+use shared_logic::catalog::Source;
+use shared_logic::version::DeployedVersions;
 use storage::Storage;
 
 use super::{Condition, EraseError, Eraser, further};
@@ -50,17 +53,18 @@ pub(crate) async fn erase(
     args: EraseArgs,
     settings: &Settings,
     storage: &Storage,
-    catalog: &Catalog,
+    versions: &Arc<DeployedVersions>,
 ) -> anyhow::Result<()> {
+    let catalog = versions.active();
     let source = catalog.source(&args.source)?;
     let condition = Condition::parse(source, &args.condition, args.invalid_with.as_deref())?;
     if !args.dry_run {
         storage.check().await?;
     }
     let streams = if args.downstream { further::with_fields(catalog, source, &condition) } else { Vec::new() };
-    one(&args, settings, storage, catalog, (source, &condition)).await?;
+    one(&args, settings, storage, versions, (source, &condition)).await?;
     for (stream, condition) in streams {
-        match one(&args, settings, storage, catalog, (stream, &condition)).await {
+        match one(&args, settings, storage, versions, (stream, &condition)).await {
             Err(EraseError::NoArchive { source_name }) => eprintln!("{source_name}: nothing is archived"),
             done => done?,
         }
@@ -73,10 +77,11 @@ async fn one(
     args: &EraseArgs,
     settings: &Settings,
     storage: &Storage,
-    catalog: &Catalog,
+    versions: &Arc<DeployedVersions>,
     (source, condition): (&Source, &Condition),
 ) -> Result<(), EraseError> {
-    let eraser = Eraser::new(settings, storage, catalog, source, condition, args.wait.get()).going_on(args.downstream);
+    let eraser = Eraser::new(settings, storage, versions.active(), source, condition, args.wait.get());
+    let eraser = eraser.going_on(args.downstream).among(Arc::clone(versions));
     let erased = async { if args.dry_run { eraser.count().await } else { eraser.erase().await } };
     let report = eraser.progress().shown(erased).await?;
     match args.output {

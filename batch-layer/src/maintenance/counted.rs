@@ -1,8 +1,10 @@
-//! What every view of a source has counted of its archive. Nothing else of an archive is taken out, or merged into large files.
+//! What every view of a source has counted of its archive, whichever version of the deployment it belongs to. Nothing else of an archive is taken out, or merged into large files.
+
+use std::sync::Arc;
 
 use platform::store::DataFile;
 use polars::prelude::{DataFrame, IntoLazy, Schema, col};
-use shared_logic::catalog::Source;
+use shared_logic::catalog::{Catalog, Metric, Source};
 use shared_logic::complete;
 use shared_logic::contracts::archive::{Facts, LOG, OFFSET, PARTITION, record_columns};
 use shared_logic::contracts::batch_view::Note;
@@ -35,20 +37,47 @@ pub(super) async fn by_all_views(
     facts: &Facts,
 ) -> Result<Counted, TableError> {
     let mut below: Offsets = facts.partitions().map(|(id, known)| (id, known.next)).collect();
-    for metric in reconciler.catalog.metrics_of(&source.name) {
-        let view = reconciler.storage.batch_view(&metric.name).await?;
-        let note = view.as_ref().and_then(|view| view.note());
-        let definition = reconciler.catalog.definition(metric);
-        let own = complete::own_view(note.map(AsRef::as_ref), &definition, &source.rules(), Some(facts));
-        let is_behind = |own: &Note| facts.erased_since(own.archive_version).next().is_some();
-        let Some(own) = own.filter(|own| !is_behind(own)) else { return Ok(Counted::NotBy(metric.name.clone())) };
-        for (id, known) in facts.partitions() {
-            let cut = own.cut.get(&id).unwrap_or(known.begin);
-            let least = below.get(&id).map_or(cut, |below| below.min(cut));
-            below.set(id, least);
+    for version in versions_with(reconciler, source) {
+        let Some(source) = version.catalog.sources.get(&source.name) else { continue };
+        for metric in version.catalog.metrics_of(&source.name) {
+            let view = version.storage.batch_view(&metric.name).await?;
+            let note = view.as_ref().and_then(|view| view.note());
+            let definition = version.catalog.definition(metric);
+            let own = complete::own_view(note.map(AsRef::as_ref), &definition, &source.rules(), Some(facts));
+            let is_behind = |own: &Note| facts.erased_since(own.archive_version).next().is_some();
+            let Some(own) = own.filter(|own| !is_behind(own)) else {
+                return Ok(Counted::NotBy(named(reconciler, &version, metric)));
+            };
+            for (id, known) in facts.partitions() {
+                let cut = own.cut.get(&id).unwrap_or(known.begin);
+                let least = below.get(&id).map_or(cut, |below| below.min(cut));
+                below.set(id, least);
+            }
         }
     }
     Ok(Counted::UpTo(below))
+}
+
+/// The versions that live and read the same archive of a source, the own one first. What a version has not counted yet, as it was only
+/// created, it still needs.
+pub(super) fn versions_with(reconciler: &Reconciler, source: &Source) -> Vec<Reconciler> {
+    let own = &reconciler.whole.deployment;
+    let shares = |(name, catalog): &(&str, &Arc<Catalog>)| {
+        let archive = catalog.deployment.archive_name(&source.name);
+        *name != own.version && catalog.sources.contains_key(&source.name) && archive == own.archive_name(&source.name)
+    };
+    let others = reconciler.versions.living().filter(shares).filter_map(|(name, _)| reconciler.of_version(name));
+    std::iter::once(reconciler.clone()).chain(others).collect()
+}
+
+/// A metric as an operator knows it, who may have several versions.
+fn named(own: &Reconciler, version: &Reconciler, metric: &Metric) -> String {
+    let name = &version.whole.deployment.version;
+    if *name == own.whole.deployment.version {
+        metric.name.clone()
+    } else {
+        format!("{} of version {name}", metric.name)
+    }
 }
 
 /// What is archived at or above those offsets.

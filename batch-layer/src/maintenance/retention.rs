@@ -157,9 +157,11 @@ async fn commit(
 /// Takes the identities of days out of the index that are retired in the archive and that no view holds any more.
 async fn forget_identities(reconciler: &Reconciler, source: &Source, archive: &Archive) -> Result<(), TableError> {
     let mut first = archive.facts().retired_before;
-    for metric in reconciler.catalog.metrics_of(&source.name) {
-        let view = reconciler.storage.batch_view(&metric.name).await?;
-        first = first.min(view.as_ref().and_then(|view| view.note()).and_then(|note| note.retired_before));
+    for version in counted::versions_with(reconciler, source) {
+        for metric in version.catalog.metrics_of(&source.name) {
+            let view = version.storage.batch_view(&metric.name).await?;
+            first = first.min(view.as_ref().and_then(|view| view.note()).and_then(|note| note.retired_before));
+        }
     }
     let Some(first) = first else { return Ok(()) };
     let (rules, mut index) = (source.rules(), archive.identities(&source.rules()).await?);

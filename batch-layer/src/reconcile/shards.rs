@@ -29,6 +29,8 @@ pub(super) use self::said::NotSaid;
 /// The shards of one source, for the duration of one reconcile.
 pub(super) struct Shards<'a> {
     deployment: &'a Deployment,
+    /// Other versions of the deployment that count the same records (R6).
+    pub(super) others: Vec<Deployment>,
     source: &'a str,
     client: ShardClient,
     redis: Connection,
@@ -50,7 +52,8 @@ impl Shards<'_> {
     ) -> Result<Shards<'a>, RedisError> {
         let redis = platform::redis::connect(settings).await?;
         let (settled, judged) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Shards { deployment, source, client: ShardClient::default(), redis, settled, judged })
+        let others = Vec::new();
+        Ok(Shards { deployment, others, source, client: ShardClient::default(), redis, settled, judged })
     }
 
     /// The name of the source.
@@ -163,12 +166,12 @@ impl Shards<'_> {
             }
             let mut cursors = BTreeMap::new();
             for (id, end) in facts.closed_partitions().filter(|(id, _)| unsettled.contains(&id.log)) {
-                let keys = self.keys(&id);
-                let Some(shard) = self.client.positions(&mut self.redis, &keys).await? else { continue };
-                if shard.cursor > end {
-                    error!(%id, from = end, to = shard.cursor, "the log ended before everything that speed had counted was archived: answers have a gap until `braid lost accept`");
+                let counted = self.of_all_versions(&id).await?.iter().map(|shard| shard.cursor).max();
+                let Some(cursor) = counted else { continue };
+                if cursor > end {
+                    error!(%id, from = end, to = cursor, "the log ended before everything that speed had counted was archived: answers have a gap until `braid lost accept`");
                 }
-                cursors.insert(id, shard.cursor);
+                cursors.insert(id, cursor);
             }
             archive.change("SETTLE", |facts| unsettled.iter().for_each(|log| facts.settle(log, &cursors))).await?;
             self.settled.extend(unsettled);
@@ -203,16 +206,20 @@ impl Shards<'_> {
         let facts = archive.facts();
         let truncated = facts.truncated_partitions().map(|(id, _)| id).filter(|id| !self.judged.contains(id));
         for id in truncated.collect::<Vec<_>>() {
-            let keys = self.keys(&id);
-            let shard = self.client.positions(&mut self.redis, &keys).await?;
-            let lost = match &shard {
-                Some(shard) => match judge(archive, &id, shard).await? {
-                    Judged::NotYet => continue,
-                    Judged::Lost(from, to) => Some((from, to)),
-                    Judged::Archived => None,
-                },
-                None => None,
-            };
+            let (mut lost, mut is_judged) = (None, true);
+            for shard in self.of_all_versions(&id).await? {
+                match judge(archive, &id, &shard).await? {
+                    Judged::NotYet => is_judged = false,
+                    Judged::Lost(from, to) => {
+                        let (first, last) = lost.unwrap_or((from, to));
+                        lost = Some((from.min(first), to.max(last)));
+                    }
+                    Judged::Archived => {}
+                }
+            }
+            if !is_judged {
+                continue;
+            }
             if let Some((from, to)) = lost {
                 error!(%id, from, to, "speed had counted records that the log lost before they were archived: answers have a gap until `braid lost accept`");
             }
@@ -220,6 +227,17 @@ impl Shards<'_> {
             self.judged.insert(id);
         }
         Ok(())
+    }
+
+    /// The shards of a partition: this version's, and those of the others that count it.
+    async fn of_all_versions(&mut self, id: &PartitionId) -> Result<Vec<Shard>, ShardError> {
+        let others = self.others.iter().map(|deployment| ShardKeys::new(deployment, self.source, id));
+        let all: Vec<ShardKeys> = std::iter::once(self.keys(id)).chain(others).collect();
+        let mut shards = Vec::new();
+        for keys in all {
+            shards.extend(self.client.positions(&mut self.redis, &keys).await?);
+        }
+        Ok(shards)
     }
 
     fn keys(&self, id: &PartitionId) -> ShardKeys {
@@ -270,6 +288,11 @@ async fn tell(archive: &mut Archive, truncated: &[PartitionId]) -> Result<(), So
 fn slices_of(shard: &Shard) -> Vec<Position> {
     let count = if shard.truncated.is_some() { 0 } else { shard.slices.len() };
     shard.positions().take(count).collect()
+}
+
+/// Slices as if every partition that has not ended had a shard without any: then no cut of these moves.
+pub(super) fn of_open_partitions(facts: &Facts) -> Slices {
+    open_partitions(facts).map(|id| (id, Vec::new())).collect()
 }
 
 /// The partitions that have not ended.

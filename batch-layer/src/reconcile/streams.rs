@@ -1,12 +1,13 @@
 //! The check of the streams over a source, as a part of its reconcile ([`check`](crate::stream)).
 //!
 //! Kafka is asked before anything is reconciled, so that the archives of the streams have time to pass what it says. A check that is not
-//! possible fails no reconcile: its rows say why.
+//! possible fails no reconcile: its rows say why. Lanes that several versions share are checked by the one that hosts them (K8).
 
 use metrics::counter;
 use platform::telemetry::error_text;
 use shared_logic::catalog::Source;
 use shared_logic::contracts::reconciliation::Reconciliation;
+use shared_logic::version::LaneUnit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -14,46 +15,57 @@ use tracing::warn;
 use super::Reconciler;
 use crate::stream::{self, Asked, Checker};
 
-/// What Kafka says of the streams over a source, or why it says nothing.
-type Answer = Result<Asked, String>;
+/// What Kafka says of how far lanes are published, or why it says nothing.
+pub(crate) struct AskedLanes {
+    unit: LaneUnit,
+    began: Instant,
+    answer: Result<Asked, String>,
+}
 
 impl Reconciler {
-    /// Asks how far the streams over a source are published; `None` if there are none.
-    pub(super) async fn ask_streams(&self, source: &Source) -> Option<(Instant, Answer)> {
-        self.whole.streams_of(&source.name).next()?;
-        let began = Instant::now();
-        let answer = match stream::ask(&self.kafka, &self.whole, source).await {
-            Ok(Ok(asked)) => Ok(asked),
-            Ok(Err(missing)) => Err(format!("the topic {} does not exist", missing.0)),
-            Err(error) => Err(error_text(&error)),
-        };
-        Some((began, answer))
+    /// Asks how far the streams over a source are published whose check belongs to this version.
+    pub(crate) async fn ask_streams(&self, source: &Source) -> Vec<AskedLanes> {
+        let mut asked = Vec::new();
+        for unit in self.versions.checks_lanes(&self.whole.deployment.version, &source.name) {
+            let began = Instant::now();
+            let answer = match stream::ask(&self.kafka, &unit.catalog, source).await {
+                Ok(Ok(asked)) => Ok(asked),
+                Ok(Err(missing)) => Err(format!("the topic {} does not exist", missing.0)),
+                Err(error) => Err(error_text(&error)),
+            };
+            asked.push(AskedLanes { unit, began, answer });
+        }
+        asked
     }
 
-    /// Checks the streams over a source, and keeps what was found.
-    pub(super) async fn check_streams(
+    /// Checks the streams over a source, and keeps what was found. Returns that.
+    pub(crate) async fn check_streams(
         &self,
         source: &Source,
-        asked: Option<(Instant, Answer)>,
+        asked: Vec<AskedLanes>,
         stop: &CancellationToken,
-    ) {
-        let Some((began, answer)) = asked else { return };
-        let checker = Checker {
-            catalog: &self.whole,
-            storage: &self.storage,
-            reconcile: &self.settings,
-            streams: &self.streams,
-            registry: &self.registry,
-        };
-        let not_possible = |why: &str| stream::not_possible(&self.whole, source, began, why);
-        let rows = match answer {
-            Ok(asked) => match checker.check(source, &asked, stop).await {
-                Ok(rows) => rows,
-                Err(error) => not_possible(&error_text(&error)),
-            },
-            Err(why) => not_possible(&why),
-        };
-        self.keep_checks(source, &rows).await;
+    ) -> Vec<Reconciliation> {
+        let mut all = Vec::new();
+        for AskedLanes { unit, began, answer } in asked {
+            let checker = Checker {
+                catalog: &unit.catalog,
+                storage: &self.storage,
+                reconcile: &self.settings,
+                streams: &self.streams,
+                registry: &self.registry,
+            };
+            let not_possible = |why: &str| stream::not_possible(&unit.catalog, source, began, why);
+            let rows = match answer {
+                Ok(asked) => match checker.check(source, &asked, stop).await {
+                    Ok(rows) => rows,
+                    Err(error) => not_possible(&error_text(&error)),
+                },
+                Err(why) => not_possible(&why),
+            };
+            self.keep_checks(source, &rows).await;
+            all.extend(rows);
+        }
+        all
     }
 
     /// Keeps the rows of a check. A failure is logged and nothing else: the check has no rows then.

@@ -10,12 +10,15 @@ use super::error::ReconcileError;
 use crate::table::{self, Materialised};
 
 impl Reconciler {
-    /// Materialises the table that a source is; nothing if it is none.
+    /// Materialises the table that a source is; nothing if it is none, or another version of the deployment does so (K8).
     ///
     /// # Errors
     /// [`ReconcileError::Table`].
     pub(crate) async fn materialise(&self, source: &Source) -> Result<Option<Materialised>, ReconcileError> {
         let Some(declared) = self.whole.tables.get(&source.name) else { return Ok(None) };
+        if !self.versions.materialises(&self.whole.deployment.version, &source.name) {
+            return Ok(None);
+        }
         let materialised = table::materialise(&self.storage, &self.whole, declared).await;
         let materialised = materialised.map_err(|error| ReconcileError::of_table(&source.name, error))?;
         counter!("braid_table_materialised_total", "table" => source.name.clone()).increment(1);

@@ -19,6 +19,7 @@
 //! - `retired`: days that are older than `retain`;
 //! - `rolled_back`: views of an older version, and their pauses;
 //! - `s3`: archive and view on S3, whose requests meet with faults;
+//! - `verified`: what is counted first for a version, and how it is verified;
 //! - `with_shards`: what is asked of the shards in a real Redis, and when;
 //! - `witnesses`: how a slice is confirmed;
 //! - `work`: how much is read.
@@ -42,6 +43,7 @@ mod reports;
 mod retired;
 mod rolled_back;
 mod s3;
+mod verified;
 mod with_shards;
 mod witnesses;
 mod work;

@@ -28,6 +28,8 @@ pub(super) struct Entry {
     is_left: bool,
     /// Which of all starts was its last one; 0 if it was not started yet.
     start: u64,
+    /// Whether there is no such job any more. It may still run.
+    is_gone: bool,
 }
 
 /// A job to start.
@@ -54,7 +56,7 @@ impl Entry {
     /// A job that last ran at that moment, and whose schedule is read on the clocks of `zone`. `is_left`: whether that run may have left
     /// something.
     pub(super) fn new(cron: Cron, zone: Tz, last: Option<DateTime<Utc>>, is_left: bool) -> Entry {
-        Entry { cron, zone, last, runs: false, is_left, start: 0 }
+        Entry { cron, zone, last, runs: false, is_left, start: 0, is_gone: false }
     }
 
     /// When it came due, if it is due. However many ticks have passed, that is once.
@@ -68,6 +70,11 @@ impl Entry {
         }
     }
 
+    /// Whether it could be started.
+    fn is_idle(&self) -> bool {
+        !self.runs && !self.is_gone
+    }
+
     /// Its first tick after a moment.
     fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.cron.next(after, self.zone)
@@ -78,6 +85,45 @@ impl Agenda {
     /// An agenda on which nothing runs.
     pub(super) fn new(entries: Vec<Entry>, at_once: usize) -> Agenda {
         Agenda { entries, at_once, starts: 0 }
+    }
+
+    /// Adds a job, and returns its number: that of one that is gone and has ended, if there is any.
+    pub(super) fn add(&mut self, entry: Entry) -> usize {
+        match self.entries.iter().position(|known| known.is_gone && !known.runs) {
+            Some(number) => {
+                self.entries[number] = entry;
+                number
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        }
+    }
+
+    /// Starts a job again that was gone.
+    pub(super) fn revive(&mut self, job: usize) {
+        self.entries[job].is_gone = false;
+    }
+
+    /// Starts a job no more. Returns whether there was one of that number.
+    pub(super) fn remove(&mut self, job: usize) -> bool {
+        !std::mem::replace(&mut self.entries[job].is_gone, true)
+    }
+
+    /// Whether there is a job of that number.
+    pub(super) fn has(&self, job: usize) -> bool {
+        self.entries.get(job).is_some_and(|entry| !entry.is_gone)
+    }
+
+    /// How many jobs run at a time, at most.
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Lets so many jobs run at a time from now on.
+    pub(super) fn set_at_once(&mut self, at_once: usize) {
+        self.at_once = at_once;
     }
 
     /// The next job to start, which runs from then on; `None` if none is to be started now. First come jobs that are due, the one
@@ -116,7 +162,7 @@ impl Agenda {
     /// When to look again at the latest, if no job ends before: the first moment at which one comes due that does not run. `None`
     /// if nothing could be started before some job ends, or no job has another tick.
     pub(super) fn wake(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let idle = self.entries.iter().filter(|entry| !entry.runs);
+        let idle = self.entries.iter().filter(|entry| entry.is_idle());
         let next = idle.filter_map(|entry| entry.next(entry.last.unwrap_or(now))).min();
         next.filter(|_| self.free() > 0)
     }
@@ -132,7 +178,7 @@ impl Agenda {
 
     /// The jobs that are due and do not run, the one that has waited longest first.
     fn due(&self, now: DateTime<Utc>) -> Vec<usize> {
-        let idle = self.entries.iter().enumerate().filter(|(_, entry)| !entry.runs);
+        let idle = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_idle());
         let mut due: Vec<_> = idle.filter_map(|(job, entry)| Some((entry.due_since(now)?, job))).collect();
         due.sort_unstable();
         due.into_iter().map(|(_, job)| job).collect()
@@ -141,13 +187,13 @@ impl Agenda {
     /// Of the jobs that left something and do not run, the one whose last start is the longest ago. So a rebuild of one source does
     /// not hold up those of others.
     fn left(&self) -> Option<usize> {
-        let left = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_left && !entry.runs);
+        let left = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_left && entry.is_idle());
         left.min_by_key(|(_, entry)| entry.start).map(|(job, _)| job)
     }
 
     /// The next tick of any job.
     fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.entries.iter().filter_map(|entry| entry.next(now)).min()
+        self.entries.iter().filter(|entry| !entry.is_gone).filter_map(|entry| entry.next(now)).min()
     }
 }
 

@@ -11,6 +11,7 @@ use metrics::counter;
 use platform::store::StoreError;
 use platform::telemetry::error_text;
 use shared_logic::catalog::{Catalog, Cron};
+use shared_logic::version::DeployedVersions;
 use storage::MaterialisedTable;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -29,18 +30,24 @@ const REPORT_AGAIN: Duration = Duration::from_secs(60);
 /// Something that runs by cron. No job waits for one of another source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
-    /// The reconcile of one source's metrics.
+    /// The reconcile of one source's metrics in a version.
     Reconcile {
+        /// The version.
+        version: String,
         /// The source's name.
         source: String,
     },
-    /// The maintenance of one source's archive and of the views of its metrics.
+    /// The maintenance of the views of a source's metrics in a version, and of its archive, if that version is its owner.
     Maintain {
+        /// The version.
+        version: String,
         /// The source's name.
         source: String,
     },
     /// The days of a report that are due, and those that are calculated again.
     Report {
+        /// The version, which is the active one: reports belong to the deployment (K2).
+        version: String,
         /// The report's name.
         report: String,
     },
@@ -58,21 +65,45 @@ pub enum Done {
 }
 
 impl Job {
-    /// Every job of a catalog.
-    pub(super) fn all(catalog: &Catalog) -> Vec<Job> {
-        let sources = || catalog.sources.keys().cloned();
-        let maintained = sources().filter(|_| catalog.schedule.maintain.is_some());
-        let reconciles = sources().map(|source| Job::Reconcile { source });
-        let reports = catalog.reports.keys().cloned().map(|report| Job::Report { report });
-        reconciles.chain(maintained.map(|source| Job::Maintain { source })).chain(reports).collect()
+    /// Every job of the versions that a reconciler knows: reconciles of those that are verified, maintenance of all that live, and reports
+    /// of the active one.
+    pub(super) fn all(reconciler: &Reconciler) -> Vec<Job> {
+        let versions = &reconciler.versions;
+        let mut jobs = Vec::new();
+        for name in versions.reconciled() {
+            let Some(of_version) = reconciler.of_version(name) else { continue };
+            let catalog = &of_version.catalog;
+            let sources = catalog.sources.keys().filter(|source| is_reconciled(versions, name, catalog, source));
+            jobs.extend(sources.map(|source| Job::Reconcile { version: name.to_owned(), source: source.clone() }));
+        }
+        for (name, _) in versions.living() {
+            let Some(of_version) = reconciler.of_version(name) else { continue };
+            let catalog = &of_version.catalog;
+            let sources = catalog
+                .sources
+                .keys()
+                .filter(|_| catalog.schedule.maintain.is_some() && catalog.deployment.keeps_archive);
+            jobs.extend(sources.map(|source| Job::Maintain { version: name.to_owned(), source: source.clone() }));
+        }
+        let active = versions.reports();
+        let reports = reconciler.of_version(active).map(|of_version| of_version.catalog.reports).unwrap_or_default();
+        jobs.extend(reports.into_keys().map(|report| Job::Report { version: active.to_owned(), report }));
+        jobs
+    }
+
+    /// The version that it is of.
+    pub(super) fn version(&self) -> &str {
+        match self {
+            Job::Reconcile { version, .. } | Job::Maintain { version, .. } | Job::Report { version, .. } => version,
+        }
     }
 
     /// When it is due.
     pub(super) fn cron<'a>(&self, catalog: &'a Catalog) -> &'a Cron {
         match self {
-            Job::Reconcile { source } => catalog.reconciles(&catalog.sources[source]),
+            Job::Reconcile { source, .. } => catalog.reconciles(&catalog.sources[source]),
             Job::Maintain { .. } => catalog.schedule.maintain.as_ref().unwrap_or(&catalog.schedule.reconcile),
-            Job::Report { report } => &catalog.reports[report].schedule,
+            Job::Report { report, .. } => &catalog.reports[report].schedule,
         }
     }
 
@@ -80,16 +111,16 @@ impl Job {
     pub(super) fn time_zone(&self, catalog: &Catalog) -> Tz {
         match self {
             Job::Reconcile { .. } | Job::Maintain { .. } => catalog.schedule.time_zone,
-            Job::Report { report } => catalog.reports[report].time_zone,
+            Job::Report { report, .. } => catalog.reports[report].time_zone,
         }
     }
 
     /// When it last ran, as far as what it did is still there; `None` if it never did.
     pub(super) async fn last_run(&self, reconciler: &Reconciler) -> Result<Option<DateTime<Utc>>, StoreError> {
         match self {
-            Job::Reconcile { source } => oldest_commit(reconciler, source).await,
-            Job::Maintain { source } => last_maintained(reconciler, source).await,
-            Job::Report { report } => last_reported(reconciler, report).await,
+            Job::Reconcile { source, .. } => oldest_commit(reconciler, source).await,
+            Job::Maintain { source, .. } => last_maintained(reconciler, source).await,
+            Job::Report { report, .. } => last_reported(reconciler, report).await,
         }
     }
 
@@ -103,7 +134,7 @@ impl Job {
         stop: &CancellationToken,
     ) -> (Done, bool) {
         match self {
-            Job::Reconcile { source } => {
+            Job::Reconcile { source, .. } => {
                 let mut one = reconciler.of(source);
                 if part == Part::Rest {
                     let advanced = one.advance(step, stop).await;
@@ -118,9 +149,9 @@ impl Job {
             }
             // A pass leaves nothing that could not wait.
             Job::Maintain { .. } if part == Part::Rest => (Done::Maintained(Ok(Vec::new())), false),
-            Job::Maintain { source } => (maintain(reconciler, source, stop).await, false),
+            Job::Maintain { source, .. } => (maintain(reconciler, source, stop).await, false),
             // What a run waits for, another job brings about: so it waits no longer than until the next one is due.
-            Job::Report { report } => {
+            Job::Report { report, .. } => {
                 let done = reported(reporter, report, step, stop).await;
                 if let Done::Reported(_, Ok(Run { waiting: Some((date, waiting)), .. })) = &done
                     && part == Part::Whole
@@ -146,9 +177,9 @@ impl Job {
         stop: &CancellationToken,
     ) -> Done {
         match self {
-            Job::Reconcile { source } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
-            Job::Maintain { source } => maintain(reconciler, source, stop).await,
-            Job::Report { report } => reported(reporter, report, reconciler.settings.wait.get(), stop).await,
+            Job::Reconcile { source, .. } => Done::Reconciled(reconciler.of(source).reconcile_to_the_end(stop).await),
+            Job::Maintain { source, .. } => maintain(reconciler, source, stop).await,
+            Job::Report { report, .. } => reported(reporter, report, reconciler.settings.wait.get(), stop).await,
         }
     }
 }
@@ -156,9 +187,9 @@ impl Job {
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Job::Reconcile { source } => write!(f, "reconcile of {source}"),
-            Job::Maintain { source } => write!(f, "maintenance of {source}"),
-            Job::Report { report } => write!(f, "report {report}"),
+            Job::Reconcile { version, source } => write!(f, "reconcile of {source} for {version}"),
+            Job::Maintain { version, source } => write!(f, "maintenance of {source} for {version}"),
+            Job::Report { version, report } => write!(f, "report {report} of {version}"),
         }
     }
 }
@@ -195,6 +226,17 @@ impl Done {
             }
         }
     }
+}
+
+/// Whether a version's reconcile of a source does anything. That of the active version always does: it settles what becomes of logs.
+fn is_reconciled(versions: &DeployedVersions, version: &str, catalog: &Catalog, source: &str) -> bool {
+    if !catalog.deployment.keeps_archive {
+        return false;
+    }
+    version == versions.active_name()
+        || catalog.metrics_of(source).next().is_some()
+        || versions.materialises(version, source)
+        || !versions.checks_lanes(version, source).is_empty()
 }
 
 /// Maintains the tables of one source.
@@ -260,8 +302,13 @@ async fn oldest_commit(reconciler: &Reconciler, source: &str) -> Result<Option<D
 /// When the streams over a source were last checked; `None` if they never were, or there are none.
 async fn last_check(reconciler: &Reconciler, source: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
     let Some(archive) = reconciler.storage.archive(source).await? else { return Ok(None) };
-    let checked = archive.checked_streams(&reconciler.catalog.deployment.version).await?;
-    Ok(checked.and_then(|checked| DateTime::from_timestamp_micros(checked.at_us)))
+    let mut first = None;
+    for unit in reconciler.versions.checks_lanes(&reconciler.whole.deployment.version, source) {
+        let Some(checked) = archive.checked_streams(&unit.generation).await? else { return Ok(None) };
+        let at = DateTime::from_timestamp_micros(checked.at_us);
+        first = if first.is_none() { at } else { first.min(at) };
+    }
+    Ok(first)
 }
 
 /// The last commit of a view.

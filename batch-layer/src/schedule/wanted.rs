@@ -12,21 +12,33 @@ use crate::table::Wanted;
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// A table that should be materialised now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WantedTable {
+    /// The version that does so.
+    pub(super) version: String,
+    /// The table's name.
+    pub(super) table: String,
+}
+
 /// Names each table that should be materialised now, once for each reason. It ends when nobody listens any more.
-pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<String>) {
-    let Reconciler { catalog, storage, .. } = reconciler;
-    let mut tables: Vec<Wanted> = catalog.tables.values().map(|table| Wanted::new(&storage, &catalog, table)).collect();
+pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<WantedTable>) {
+    let mut tables = tables(&reconciler);
     if tables.is_empty() {
         return;
     }
     loop {
-        for wanted in &mut tables {
+        for (version, wanted) in &mut tables {
             let table = wanted.table.clone();
             match wanted.is_now().await {
                 Ok(false) => {}
                 Ok(true) => {
-                    info!(table, "rows of the table wait for it to be materialised; not waiting for its schedule");
-                    if names.send(table).await.is_err() {
+                    info!(
+                        version,
+                        table, "rows of the table wait for it to be materialised; not waiting for its schedule"
+                    );
+                    let wanted = WantedTable { version: version.clone(), table };
+                    if names.send(wanted).await.is_err() {
                         return;
                     }
                 }
@@ -35,4 +47,15 @@ pub(super) async fn watch(reconciler: Reconciler, names: mpsc::Sender<String>) {
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// The tables of all versions that the reconciler knows, each with the version that materialises it.
+fn tables(reconciler: &Reconciler) -> Vec<(String, Wanted)> {
+    let mut tables = Vec::new();
+    for (version, _) in reconciler.versions.living() {
+        let Some(Reconciler { whole, storage, versions, .. }) = reconciler.of_version(version) else { continue };
+        let own = whole.tables.values().filter(|table| versions.materialises(version, &table.name));
+        tables.extend(own.map(|table| (version.to_owned(), Wanted::new(&storage, &whole, table))));
+    }
+    tables
 }

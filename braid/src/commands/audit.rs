@@ -58,7 +58,7 @@ pub struct Args {
 /// # Errors
 /// If the settings, the catalog or the arguments are not usable, there is no such metric or view, or the store cannot be read.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (settings, catalog, storage) = super::deployment(settings)?;
+    let (settings, catalog, storage) = super::deployment(settings).await?;
     let metric = catalog.metrics.get(&args.metric);
     let metric = metric.with_context(|| format!("the catalog has no metric {}", args.metric))?;
     let key = key::parts(&catalog.sources[&metric.source], metric, &args.key)?;

@@ -23,7 +23,7 @@ pub struct Args {
 /// # Errors
 /// If the topic exists, there is no such source or archive, or Kafka or the store cannot be reached.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (settings, catalog, storage) = super::deployment(settings)?;
+    let (settings, catalog, storage) = super::deployment(settings).await?;
     let source = catalog.source(&args.source)?;
     if let Some(topic) = Topics::new(&settings.kafka)?.describe(&source.topic).await? {
         bail!(

@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// If the settings or the catalog are not usable, there is no such source, or the store cannot be read.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (_, catalog, storage) = super::deployment(settings)?;
+    let (_, catalog, storage) = super::deployment(settings).await?;
     let sources = match &args.source {
         Some(name) => vec![catalog.source(name)?],
         None => catalog.sources.values().collect(),

@@ -30,7 +30,7 @@ pub struct Args {
 /// # Errors
 /// If the settings or the catalog are not usable, there is no such source, or the store cannot be read.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (_, catalog, storage) = super::deployment(settings)?;
+    let (_, catalog, storage) = super::deployment(settings).await?;
     let source = catalog.source(&args.source)?;
     let facts = storage.archive(&source.name).await?.map(|archive| archive.facts()).unwrap_or_default();
     for (log, import) in facts.imports() {

@@ -42,7 +42,7 @@ pub enum Args {
 /// If the settings or the catalog are not usable, there is no such source, topic or archive, or the store, Kafka or Redis
 /// cannot be used.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (settings, catalog, storage) = super::deployment(settings)?;
+    let (settings, catalog, storage) = super::deployment(settings).await?;
     if !matches!(args, Args::List) {
         storage.check().await?;
     }

@@ -96,7 +96,7 @@ fn reason(text: &str) -> Result<Reason, String> {
 /// If the settings, the catalog or the arguments are not usable, there is no such source, archive or record, or the store cannot
 /// be read.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (settings, catalog, storage) = super::deployment(settings)?;
+    let (settings, catalog, storage) = super::deployment(settings).await?;
     let (Args::List { source, .. } | Args::Show { source, .. }) = &args;
     let source = catalog.source(source)?;
     let archive = storage.archive(&source.name).await?.context("nothing is archived yet")?;

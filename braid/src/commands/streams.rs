@@ -58,7 +58,7 @@ enum Command {
 /// # Errors
 /// If the settings or the catalog are not usable, there is no such stream or source, or Kafka or the store cannot be used.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    let (settings, catalog, storage) = super::deployment(settings)?;
+    let (settings, catalog, storage) = super::deployment(settings).await?;
     if let Some(Command::SetPublished { source, dry_run }) = args.command {
         return set(&settings, &storage, &catalog, &source, dry_run).await;
     }

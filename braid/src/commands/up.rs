@@ -19,7 +19,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use batch_layer::reconcile::Reconciler;
 use platform::clock::now_us;
 use platform::settings::{Settings, SettingsArgs, Span};
 use platform::shutdown::Shutdown;
@@ -84,8 +83,8 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     let mut settings = flags.load()?;
     platform::telemetry::init(&settings.telemetry)?;
     let mut catalog = catalog_file::load(&settings)?;
-    if let Reconciles(Some(cron)) = args.reconcile {
-        catalog.reconcile_all_by(cron);
+    if let Reconciles(Some(cron)) = &args.reconcile {
+        catalog.reconcile_all_by(cron.clone());
     }
     let shutdown = Shutdown::on_signals()?;
 
@@ -96,7 +95,7 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
     };
     let mut dependencies = started?;
     let mut layers = Layers::default();
-    let outcome = serve(&settings, &catalog, !args.no_traffic, &mut dependencies, &mut layers, &shutdown).await;
+    let outcome = serve(&settings, &catalog, &args, &mut dependencies, &mut layers, &shutdown).await;
     let stopped = layers.stop().await;
     dependencies.stop().await;
     outcome.and(stopped)?;
@@ -108,28 +107,37 @@ pub async fn run(args: Args, mut flags: SettingsArgs) -> Result<ExitCode> {
 async fn serve(
     settings: &Settings,
     catalog: &Catalog,
-    traffic: bool,
+    args: &Args,
     dependencies: &mut Dependencies,
     layers: &mut Layers,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let storage = Storage::new(&settings.store, &catalog.deployment)?;
-    tokio::select! {
+    let Reconciles(cron) = args.reconcile.clone();
+    let alter = move |catalog: &mut Catalog| {
+        if let Some(cron) = &cron {
+            catalog.reconcile_all_by(cron.clone());
+        }
+    };
+    let begin = async {
+        let versions = FollowedVersions::altered(settings, catalog.clone(), alter).await?;
+        let created = batch_layer::init::all(settings, &versions.now()).await;
+        created.context("cannot create topics and tables")?;
+        Ok::<_, anyhow::Error>(versions)
+    };
+    let versions = tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
-        created = batch_layer::init::run(&settings.kafka, settings.reconcile.max_cut_age, &storage, catalog) => {
-            created.context("cannot create topics and tables")?;
-        }
-    }
+        begun = begin => begun?,
+    };
+    let storage = Storage::new(&settings.store, &catalog.deployment)?;
     let archived = if dependencies.kafka_is_forgetful() {
         Some(Archived::begin(&settings.kafka, catalog, &storage).await?)
     } else {
         None
     };
-    let versions = FollowedVersions::start(settings, catalog.clone()).await?;
     let server = Server::bind(settings, versions.clone()).await?;
     let address = server.address();
-    start(settings, catalog, storage, archived, server, &versions, layers);
+    start(settings, &versions, archived, server, layers);
     tokio::select! {
         biased;
         () = shutdown.requested() => return Ok(()),
@@ -140,7 +148,7 @@ async fn serve(
     // An error means that the reader has closed the other end, and so does not need the line.
     let _ = writeln!(std::io::stdout(), "{}", dependencies.ready_line(address, settings));
     advise(address, settings, catalog);
-    if traffic && dependencies.kafka_is_embedded() {
+    if !args.no_traffic && dependencies.kafka_is_embedded() {
         start_traffic(settings, catalog, layers);
     }
     tokio::select! {
@@ -154,27 +162,24 @@ async fn serve(
 /// Starts the layers in the order in which they stop.
 fn start(
     settings: &Settings,
-    catalog: &Catalog,
-    storage: Storage,
+    versions: &FollowedVersions,
     archived: Option<Archived>,
     server: Server,
-    versions: &FollowedVersions,
     layers: &mut Layers,
 ) {
-    let (of_speed, of_archive) = (settings.clone(), settings.clone());
-    let (of_versions, archive_catalog) = (versions.clone(), catalog.clone());
-    let reconciler = Reconciler::new(settings, &storage, catalog);
+    let (of_speed, of_archive, of_schedule) = (settings.clone(), settings.clone(), settings.clone());
+    let (counted, archived_versions, scheduled) = (versions.clone(), versions.clone(), versions.clone());
     layers.start("speed-layer", settings.speed.shutdown, async move |shutdown| {
-        Ok(speed_layer::run(&of_speed, of_versions, shutdown).await?)
+        Ok(speed_layer::run(&of_speed, counted, shutdown).await?)
     });
     layers.start("batch-layer archive", settings.archive.shutdown, async move |shutdown| {
-        Ok(batch_layer::archive::run(&of_archive, &storage, &archive_catalog, shutdown).await?)
+        Ok(batch_layer::archive::run(&of_archive, archived_versions, shutdown).await?)
     });
     if let Some(archived) = archived {
         layers.start("archived offsets", ARCHIVED_STOPS_WITHIN, move |shutdown| archived.run(shutdown));
     }
     layers.start("batch-layer schedule", settings.reconcile.shutdown, async move |shutdown| {
-        Ok(batch_layer::schedule::run(&reconciler, shutdown).await?)
+        Ok(batch_layer::schedule::run(&of_schedule, scheduled, shutdown).await?)
     });
     layers.start("serving-layer", settings.http.shutdown, async move |shutdown| Ok(server.run(shutdown).await?));
 }

@@ -2,13 +2,18 @@
 //!
 //! - `create` adds a version, and `list` shows all of them;
 //! - `replay` computes a version's output anew, and `stop` interrupts that;
-//! - `diff` compares what two of them answer.
+//! - `verify` compares what a version has counted with the archive (K6), and `diff` what two of them answer;
+//! - `promote` makes a version the active one, or the one before again (K7, K9);
+//! - `retire` removes what a version has in Kafka and Redis (K9).
 
 mod create;
 mod diff;
 mod list;
+mod promote;
 mod replay;
+mod retire;
 mod stop;
+mod verify;
 
 use std::env;
 use std::process::ExitCode;
@@ -19,24 +24,37 @@ use shared_logic::catalog::Catalog;
 use shared_logic::version::DeployedVersions;
 use storage::VersionStore;
 
+use crate::catalog_file;
+
 /// Creates, replays, compares, promotes and retires versions of the deployment
+///
+/// A version is one generation of the deployment's output, computed from one catalog. Exactly one is the active one: it answers where a
+/// request names none, and reports are written by it alone.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   braid version create v2 --catalog new.toml
   braid version replay v2
   braid version replay v2 --from archive --wait
   braid version list
-  braid version diff v1 v2 --metric views")]
+  braid version verify v2
+  braid version diff v1 v2 --metric views
+  braid version promote v2
+  braid version roll-back
+  braid version retire v1")]
 pub enum Args {
     Create(create::Args),
     Replay(replay::Args),
     Stop(stop::Args),
     List(list::Args),
+    Verify(verify::Args),
     Diff(diff::Args),
+    Promote(promote::Args),
+    RollBack(promote::BackArgs),
+    Retire(retire::Args),
 }
 
 /// Who takes a step.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Who {
     /// Who takes the step, for the history [default: USER@HOSTNAME]
     #[arg(long, value_name = "WHO")]
@@ -61,7 +79,11 @@ pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
         Args::Replay(args) => replay::run(args, settings).await,
         Args::Stop(args) => stop::run(args, settings).await,
         Args::List(args) => list::run(args).await,
+        Args::Verify(args) => verify::run(args, settings).await,
         Args::Diff(args) => diff::run(args, settings).await,
+        Args::Promote(args) => promote::run(args, settings).await,
+        Args::RollBack(args) => promote::roll_back(args, settings).await,
+        Args::Retire(args) => retire::run(args, settings).await,
     }
 }
 
@@ -77,7 +99,9 @@ impl Who {
 
 impl Steps {
     fn of(settings: &SettingsArgs) -> Result<Steps> {
-        let (settings, file, _) = super::deployment(settings)?;
+        let settings = settings.load()?;
+        platform::telemetry::init(&super::quiet_telemetry(&settings))?;
+        let file = catalog_file::load(&settings)?;
         let store = VersionStore::new(&settings.store, &file.deployment)?;
         Ok(Steps { settings, file, store })
     }
@@ -116,6 +140,10 @@ mod tests {
         assert!(matches!(parse(&["stop", "v2", "--by", "alice"]), Ok(Args::Stop(_))));
         assert!(matches!(parse(&["list", "--output", "json"]), Ok(Args::List(_))));
         assert!(matches!(parse(&["diff", "v1", "v2", "--metric", "views", "--from=-1h"]), Ok(Args::Diff(_))));
+        assert!(matches!(parse(&["verify", "v2"]), Ok(Args::Verify(_))));
+        assert!(matches!(parse(&["promote", "v2", "--force", "lag"]), Ok(Args::Promote(_))));
+        assert!(matches!(parse(&["roll-back"]), Ok(Args::RollBack(_))));
+        assert!(matches!(parse(&["retire", "v1", "--yes"]), Ok(Args::Retire(_))));
         let wrong = [&["create"][..], &["replay"], &["stop"], &["replay", "v2", "--from", "memory"]];
         for line in wrong.into_iter().chain([&["diff", "v1", "--metric", "views"][..], &["diff", "v1", "v2"]]) {
             assert!(parse(line).is_err(), "{line:?}");

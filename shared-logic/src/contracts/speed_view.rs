@@ -19,6 +19,7 @@
 //!
 //! - `chunks`: which chunks a group key has in a slice; `counters`: the values of one;
 //! - `addition`: what a micro-batch adds to them; `known`: what a worker need not read for that; `read`: what a reader asks for;
+//!   `scanned`: what each field of a slice says;
 //! - `shard`: the positions, and what may happen to them; `instance`: one life of a shard;
 //! - [`script`]: the texts that scripts and their callers exchange.
 //!
@@ -34,6 +35,7 @@ mod counters;
 mod instance;
 mod known;
 mod read;
+mod scanned;
 pub mod script;
 mod shard;
 
@@ -43,6 +45,7 @@ pub use counters::{CHUNK_BUCKETS, Counters};
 pub use instance::{Instance, NotAnInstance};
 pub use known::KnownFields;
 pub use read::{FoundChunks, Reading, Request, State, Wanted};
+pub use scanned::scanned;
 pub use shard::{Definitions, Expected, Refusal, Shard};
 
 use crate::catalog::{DefinitionHash, Deployment};

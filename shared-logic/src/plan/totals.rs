@@ -121,14 +121,31 @@ impl Plan {
         // Of nothing, a sketch stays that of no event.
         plan.measures.iter_mut().filter(|(kind, ..)| kind.is_sketch()).for_each(|(.., of)| *of = None);
         plan.measures.push((MeasureKind::Count, EVENTS.to_owned(), None));
-        for at in self.float_sums() {
+        plan.measures.extend(self.sizes());
+        plan
+    }
+
+    /// The same plan with one more measure for each float sum: the sum of absolute values, by which rounding is judged. They are called as
+    /// [`Plan::size_columns`] says.
+    pub fn sized(&self) -> Plan {
+        let mut plan = self.clone();
+        plan.measures.extend(self.sizes());
+        plan
+    }
+
+    /// The columns of the sizes of float sums, by the number of the measure.
+    pub fn size_columns(&self) -> Vec<(usize, String)> {
+        self.float_sums().map(|at| (at, size_column(at))).collect()
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = MeasurePlan> {
+        self.float_sums().map(move |at| {
             let size = self.measures[at].2.clone().map(|(of, type_of)| {
                 let is_negative = of.clone().lt(lit(0.0));
                 (when(is_negative).then(lit(0.0) - of.clone()).otherwise(of), type_of)
             });
-            plan.measures.push((MeasureKind::SumFloat, format!("_size_{at}"), size));
-        }
-        plan
+            (MeasureKind::SumFloat, size_column(at), size)
+        })
     }
 
     /// Which measures are float sums.
@@ -136,6 +153,11 @@ impl Plan {
         let kinds = self.measures.iter().map(|(kind, ..)| *kind).enumerate();
         kinds.filter(|(_, kind)| *kind == MeasureKind::SumFloat).map(|(at, _)| at)
     }
+}
+
+/// The column of the size of a measure. No measure of a catalog is called so.
+fn size_column(at: usize) -> String {
+    format!("_size_{at}")
 }
 
 #[cfg(test)]

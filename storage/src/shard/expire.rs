@@ -67,6 +67,26 @@ impl ShardClient {
         call(redis, keys, "unlink counters of", &self.scripts.unlink, &declared, &arguments).await
     }
 
+    /// K9: removes a shard of a version that is retired, and all of its counters, in bounded steps; tells `progress` after each how many
+    /// keys are gone. The shard goes first: from then on nothing is counted into it, and whatever is left is found by its name.
+    ///
+    /// # Errors
+    /// [`ShardError`]. What was removed by then is gone; calling it again goes on.
+    pub async fn remove(
+        &self,
+        redis: &mut Connection,
+        keys: &ShardKeys,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), ShardError> {
+        let removed: u64 = redis::cmd("UNLINK")
+            .arg(keys.shard())
+            .query_async(redis)
+            .await
+            .map_err(|source| refused(keys, "remove", source))?;
+        progress(removed);
+        self.sweep(redis, keys, progress).await
+    }
+
     /// R8: whether nothing is left of a shard: neither the shard nor any counters.
     ///
     /// # Errors

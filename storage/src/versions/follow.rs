@@ -113,6 +113,11 @@ impl FollowedVersions {
         Ok(reader.newer(known.number).await?.map_or(known, Arc::new))
     }
 
+    /// The catalog file that this process was started with, as the first version has it; `None` of given versions.
+    pub fn file(&self) -> Option<&Catalog> {
+        self.reader.as_ref().map(|reader| &reader.file)
+    }
+
     /// When the pointer was read last.
     pub fn read(&self) -> PointerRead {
         self.reader.as_ref().map(|reader| reader.lock().clone()).unwrap_or_default()

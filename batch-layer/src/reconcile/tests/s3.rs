@@ -8,12 +8,14 @@ use platform::settings::Span;
 use platform::shutdown::Shutdown;
 use polars::prelude::{DataType, Schema};
 use shared_logic::contracts::archive::OFFSET;
+use storage::FollowedVersions;
 use test_kit::s3::GIVEN_UP_AFTER;
 use test_kit::{DEADLINE, Dice, Fault, Progress, S3Server, first_seed, repetitions, wait_for};
 
 use super::bench::{Bench, Event, LOG, Record, id};
 use super::*;
 use crate::rows;
+use crate::schedule::Retiring;
 
 /// How often a process begins anew before it has done its work. A busy machine adds faults of its own: requests that take too long.
 const ATTEMPTS: usize = 50;
@@ -141,7 +143,9 @@ async fn a_schedule_that_cannot_read_a_view_stops_at_once() {
         shutdown.begin("test");
         asked
     };
-    let both = async { tokio::join!(crate::schedule::run(&patient.reconciler, shutdown.clone()), stop) };
+    let versions = FollowedVersions::fixed(DeployedVersions::clone(&patient.reconciler.versions));
+    let scheduled = crate::schedule::run_all(&patient.reconciler, versions, Retiring::none(), shutdown.clone());
+    let both = async { tokio::join!(scheduled, stop) };
     let ended = tokio::time::timeout(settings::Store::default().retry_for.get() / 2, both).await;
     let (scheduled, asked) = ended.expect("it does not wait for S3");
     asked.expect("it looks at the view");

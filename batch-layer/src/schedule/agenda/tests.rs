@@ -171,3 +171,23 @@ fn ticks_are_read_on_the_clocks_of_the_zone() {
     assert_eq!(started(&mut autumn, at("2026-10-25T01:30:00Z")), NONE);
     assert_eq!(autumn.wake(at("2026-10-25T01:30:00Z")), Some(at("2026-10-26T01:30:00Z")));
 }
+
+#[test]
+fn jobs_come_and_go_while_others_run() {
+    let mut agenda = agenda(&[EVERY_TEN_MINUTES, EVERY_TEN_MINUTES], 2);
+    let entry = || Entry::new(EVERY_TEN_MINUTES.parse().expect("cron"), Tz::UTC, Some(day("12:00:00")), false);
+    assert_eq!(started(&mut agenda, day("12:10:00")).len(), 2);
+    assert!(agenda.remove(0) && !agenda.remove(0) && !agenda.has(0));
+    assert_eq!(agenda.add(entry()), 2, "the first one still runs, so its number is not free");
+    agenda.ended(0, true);
+    assert_eq!(started(&mut agenda, day("12:10:01")), [(2, Part::Whole)], "what the first one left is nobody's");
+    assert_eq!(agenda.add(entry()), 0, "now it is");
+    agenda.ended(1, false);
+    agenda.ended(2, false);
+    assert!(agenda.remove(2));
+    assert_eq!(started(&mut agenda, day("12:10:02")), [(0, Part::Whole)]);
+    agenda.ended(0, false);
+    assert_eq!(agenda.wake(day("12:10:03")), Some(day("12:20:00")));
+    agenda.revive(2);
+    assert_eq!(started(&mut agenda, day("12:20:00")).len(), 2, "of three, two run at a time");
+}

@@ -66,7 +66,7 @@ impl ArchiveHeld {
 /// # Errors
 /// If the settings or the catalog are not usable, or the store cannot be read.
 pub(super) async fn read(settings: &SettingsArgs) -> Result<Held> {
-    let (_, catalog, storage) = deployment(settings)?;
+    let (_, catalog, storage) = deployment(settings).await?;
     Ok(gather(&storage, &catalog).await?)
 }
 

@@ -1,0 +1,262 @@
+//! `braid version promote` and `roll-back`: another version becomes the active one. It is one conditional put of the pointer, and before
+//! that everything is judged that stands against it.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use batch_layer::version::candidate;
+use platform::settings::{Settings, SettingsArgs};
+use serde::Deserialize;
+use shared_logic::version::{Bounds, Candidate, DeployedVersions, Obstacle, code, obstacles, obstacles_back};
+
+use super::{Steps, Who};
+use crate::serving::{Serving, ServingArgs};
+
+/// The words by which obstacles are overridden.
+const WORDS: [&str; 8] =
+    ["unverified", "verify-age", "definitions", "code", "lag", "incomplete", "streams", "changed-in-place"];
+
+/// Makes a version the active one, if nothing stands against it
+///
+/// It has to be verified within `versions.verify_age`, under the definitions and the code of now; its answers may be at most `versions.max_lag`
+/// behind, and have to be complete; the checks of its own streams must not have found anything. `--force` names what of that is
+/// overridden. From one moment on, every process answers by it that has read the pointer; which topics change for those who read
+/// streams themselves is printed.
+///
+/// Exits with 1 if something stands against it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid version promote v2
+  braid version promote v2 --force lag,incomplete")]
+pub struct Args {
+    /// The version
+    #[arg(value_name = "VERSION")]
+    version: String,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Makes the version before the active one again
+///
+/// It was counted all the time, so its answers have to be complete and up to date, and nothing else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  braid version roll-back
+  braid version roll-back --force lag")]
+pub struct BackArgs {
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, clap::Args)]
+struct How {
+    /// What is overridden: unverified, verify-age, definitions, code, lag, incomplete, streams, changed-in-place
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = WORDS)]
+    force: Vec<String>,
+    #[command(flatten)]
+    by: Who,
+    #[command(flatten)]
+    serving: ServingArgs,
+}
+
+/// Runs `promote`.
+///
+/// # Errors
+/// If something stands against it.
+pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
+    let steps = Steps::of(settings)?;
+    let versions = Arc::new(steps.deployed().await?);
+    let Steps { settings, file, store } = steps;
+    let (version, how) = (args.version, args.how);
+    let candidate = known(&settings, &versions, &version, &how.serving).await?;
+    let found = obstacles(&versions.pointer, &version, &candidate, &bounds(&settings));
+    let forced = overridden(&version, &found, &how.force)?;
+    let (first, who, what) = (file.deployment.version.as_str(), how.by.name(), format!("promote {version}"));
+    let lag_ms = candidate.lag_ms;
+    let step =
+        store.step(first, &who, &what, |pointer, change| pointer.promote(&version, lag_ms, forced.clone(), change));
+    let (number, _) = step.await?;
+    tell(&versions, &version, number);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `roll-back`.
+///
+/// # Errors
+/// If there is no version before, or something stands against it.
+pub(super) async fn roll_back(args: BackArgs, settings: &SettingsArgs) -> Result<ExitCode> {
+    let steps = Steps::of(settings)?;
+    let versions = Arc::new(steps.deployed().await?);
+    let Steps { settings, file, store } = steps;
+    let how = args.how;
+    let active = versions.active_name();
+    let before = versions.pointer.before.clone();
+    let before = before.with_context(|| format!("no version was active before {active}, or it is retired"))?;
+    let candidate = known(&settings, &versions, &before, &how.serving).await?;
+    let forced = overridden(&before, &obstacles_back(&candidate, &bounds(&settings)), &how.force)?;
+    let (first, who, what) = (file.deployment.version.as_str(), how.by.name(), format!("roll back to {before}"));
+    let (lag_ms, judged) = (candidate.lag_ms, before.clone());
+    let step = store.step(first, &who, &what, |pointer, change| {
+        // Another promotion may have come between: then the version before is another one, which was not judged.
+        if pointer.before.as_deref() == Some(judged.as_str()) {
+            pointer.roll_back(lag_ms, forced.clone(), change)
+        } else {
+            pointer.promote(&judged, lag_ms, forced.clone(), change)
+        }
+    });
+    let (number, _) = step.await?;
+    tell(&versions, &before, number);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bounds(settings: &Settings) -> Bounds {
+    let verify_age_us = i64::try_from(settings.versions.verify_age.get().as_micros()).unwrap_or(i64::MAX);
+    Bounds { verify_age_us, max_lag_ms: settings.versions.max_lag.millis() }
+}
+
+/// What is known of a version: by the store, and by the serving layer, which answers for it.
+async fn known(
+    settings: &Settings,
+    versions: &DeployedVersions,
+    version: &str,
+    serving: &ServingArgs,
+) -> Result<Candidate> {
+    let (definitions, unproven_streams) = candidate(settings, versions, version).await?;
+    let served = match served(&serving.serving()?, version).await {
+        Ok(served) => served,
+        Err(why) => Served { lag_ms: None, incomplete: vec![format!("the serving layer does not say: {why:#}")] },
+    };
+    Ok(Candidate {
+        now_us: platform::clock::now_us(),
+        definitions,
+        code: code(),
+        lag_ms: served.lag_ms,
+        incomplete: served.incomplete,
+        unproven_streams,
+        changed_in_place: versions.changed_in_place(version),
+    })
+}
+
+/// What the serving layer says of a version.
+#[derive(Debug, PartialEq)]
+struct Served {
+    lag_ms: Option<u64>,
+    incomplete: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Versions {
+    versions: Vec<One>,
+}
+
+#[derive(Debug, Deserialize)]
+struct One {
+    version: String,
+    lag_ms: Option<u64>,
+    #[serde(default)]
+    complete: bool,
+    #[serde(default)]
+    incomplete: Vec<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+async fn served(serving: &Serving, version: &str) -> Result<Served> {
+    let answer = serving.answer(&["v1", "versions"]).await?;
+    of_version(&answer, version)
+}
+
+fn of_version(answer: &str, version: &str) -> Result<Served> {
+    let answer: Versions = serde_json::from_str(answer).context("the answer says nothing of versions")?;
+    let one = answer.versions.into_iter().find(|one| one.version == version);
+    let One { lag_ms, complete, mut incomplete, error, .. } =
+        one.with_context(|| format!("it does not host {version}"))?;
+    incomplete.extend(error);
+    if !complete && incomplete.is_empty() {
+        incomplete.push("an answer of it has a gap".to_owned());
+    }
+    Ok(Served { lag_ms, incomplete })
+}
+
+/// The words of what stands against a step and is overridden.
+///
+/// # Errors
+/// If anything stands against it besides.
+fn overridden(version: &str, found: &[Obstacle], force: &[String]) -> Result<Vec<String>> {
+    let is_forced = |obstacle: &&Obstacle| force.iter().any(|word| word == obstacle.word());
+    let left: Vec<String> = found
+        .iter()
+        .filter(|obstacle| !is_forced(obstacle))
+        .map(|obstacle| format!("  {}: {obstacle}", obstacle.word()))
+        .collect();
+    if !left.is_empty() {
+        let words: BTreeSet<&str> = found.iter().map(Obstacle::word).collect();
+        let words = words.into_iter().collect::<Vec<_>>().join(",");
+        bail!("version {version} does not become the active one:\n{}\n--force {words} overrides that", left.join("\n"));
+    }
+    Ok(found.iter().filter(is_forced).map(|obstacle| obstacle.word().to_owned()).collect())
+}
+
+/// Says what has changed for those who read topics themselves.
+fn tell(versions: &DeployedVersions, version: &str, number: u64) {
+    println!("version {version} is the active one (pointer {number})");
+    let Some(catalog) = versions.version(version) else { return };
+    for (name, stream) in &catalog.streams {
+        match versions.active().streams.get(name) {
+            Some(before) if before.topic == stream.topic => {}
+            Some(before) => println!("stream {name}: read {} instead of {}", stream.topic, before.topic),
+            None => println!("stream {name}: read {}", stream.topic),
+        }
+    }
+    for (name, stream) in versions.active().streams.iter().filter(|(name, _)| !catalog.streams.contains_key(*name)) {
+        println!("stream {name}: {} is not written by this version", stream.topic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_against_a_promotion_is_named_unless_it_is_overridden() {
+        let found = [Obstacle::NotVerified, Obstacle::Lag { lag_ms: Some(70), at_most_ms: 50 }];
+        let words = |force: &[&str]| {
+            let force: Vec<String> = force.iter().map(|word| (*word).to_owned()).collect();
+            overridden("v2", &found, &force).map_err(|error| error.to_string())
+        };
+        assert_eq!(words(&["lag", "unverified"]), Ok(vec!["unverified".to_owned(), "lag".to_owned()]));
+        let refused = words(&["lag"]).expect_err("it is not verified");
+        assert!(refused.contains("unverified: it was not verified") && !refused.contains("70 ms"), "{refused}");
+        assert_eq!(overridden("v2", &[], &["code".to_owned()]).expect("nothing stands against it"), [""; 0]);
+    }
+
+    #[test]
+    fn the_serving_layer_says_how_a_version_answers() {
+        let answer = r#"{"active": "v1", "versions": [
+            {"version": "v1", "lag_ms": 5, "complete": true, "incomplete": []},
+            {"version": "v2", "lag_ms": null, "complete": false, "incomplete": ["metric m"], "error": null},
+            {"version": "v3", "lag_ms": 1, "complete": false}]}"#;
+        let of = |version| of_version(answer, version).map_err(|error| error.to_string());
+        assert_eq!(of("v1"), Ok(Served { lag_ms: Some(5), incomplete: vec![] }));
+        assert_eq!(of("v2"), Ok(Served { lag_ms: None, incomplete: vec!["metric m".to_owned()] }));
+        assert_eq!(of("v3").map(|served| served.incomplete.len()), Ok(1), "it is not complete, and says no more");
+        assert_eq!(of("v4"), Err("it does not host v4".to_owned()));
+    }
+
+    #[test]
+    fn every_obstacle_has_a_word_that_can_be_said() {
+        let all = [
+            Obstacle::NotVerified,
+            Obstacle::VerifiedLongAgo { ago_us: 2, at_most_us: 1 },
+            Obstacle::OtherDefinitions { metrics: vec![] },
+            Obstacle::OtherCode { verified_by: String::new() },
+            Obstacle::Lag { lag_ms: None, at_most_ms: 1 },
+            Obstacle::Incomplete { why: vec![] },
+            Obstacle::Streams { why: vec![] },
+            Obstacle::ChangedInPlace { names: vec![] },
+        ];
+        assert_eq!(all.map(|obstacle| obstacle.word()), WORDS);
+    }
+}
