@@ -12,6 +12,7 @@
 mod candidate;
 mod compare;
 mod count;
+mod error;
 mod places;
 mod recount;
 mod replayed;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use self::candidate::{CandidateError, candidate};
 pub use self::count::{CountedFirst, count};
+pub use self::error::VerifyError;
 pub use self::report::{Change, Difference, MetricReport, OldVersion, Place, StreamReport, Verdict, VerifyReport};
 pub use self::retire::{RetireError, Retired, retire};
-pub use self::verify::{VerifyError, keep, verify};
+pub use self::verify::{keep, verify};

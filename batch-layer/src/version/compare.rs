@@ -6,7 +6,6 @@ use std::io;
 use shared_logic::catalog::Metric;
 use shared_logic::drift::Said;
 use shared_logic::measure::{MeasureKind, Value};
-use shared_logic::time::format_rfc3339;
 
 use super::report::{Change, Difference, MetricReport};
 use super::spill::{DayReader, Row};
@@ -138,15 +137,6 @@ fn judge(kind: MeasureKind, replayed: &Value, recounted: &Value, size: f64) -> V
     if is_same { Verdict::Equal } else { Verdict::Differs }
 }
 
-/// How far two values are apart; infinitely, if they are no numbers.
-pub(super) fn distance(a: &Value, b: &Value) -> f64 {
-    match (a.number(), b.number()) {
-        (Value::Int(a), Value::Int(b)) => a.abs_diff(b) as f64,
-        (Value::Float(a), Value::Float(b)) => (a - b).abs(),
-        _ => f64::INFINITY,
-    }
-}
-
 /// Keeps the largest few. They are sorted only where there are too many.
 fn keep_largest<T>(all: &mut Vec<T>, distance: impl Fn(&T) -> f64) {
     if all.len() > TOLD_MAX * 2 {
@@ -200,16 +190,6 @@ pub(super) fn changes(
         }
     }
     Ok(found)
-}
-
-/// A key as JSON.
-pub(super) fn key_json(key: &str) -> serde_json::Value {
-    serde_json::from_str(key).unwrap_or_else(|_| key.into())
-}
-
-/// A bucket as it is told.
-pub(super) fn bucket_text(bucket_us: i64) -> String {
-    format_rfc3339(bucket_us)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn of_rows(rows: &DataFrame, source: &Source, metric: &Metric, wanted: &[(i64, J
         let (Some(log), Some(partition)) = (logs.get(row), partitions.get(row)) else { continue };
         let (Some(offset), Some(time)) = (offsets.get(row), times.get(row)) else { continue };
         let bucket = bucket_start(time, metric.grain_us);
-        let of_bucket = || wanted.iter().filter(|(start, _)| *start == bucket);
+        let of_bucket = || wanted.iter().filter(move |(start, _)| *start == bucket);
         if of_bucket().next().is_none() {
             continue;
         }

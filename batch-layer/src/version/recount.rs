@@ -17,10 +17,10 @@ use shared_logic::log::{OffsetRange, PartitionId};
 use shared_logic::plan::Plan;
 use storage::Archive;
 
+use super::error::VerifyError;
 use super::replayed::ROWS_AT_ONCE;
 use super::side::{Stretch, upto};
 use super::spill::{Encoded, Spill};
-use super::verify::VerifyError;
 use crate::archive_rows::scan::{Scan, Wanted, places};
 use crate::rows::{self, RowsError};
 

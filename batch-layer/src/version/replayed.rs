@@ -13,9 +13,9 @@ use shared_logic::partial;
 use shared_logic::time::parse_day;
 use storage::ShardError;
 
+use super::error::VerifyError;
 use super::side::{Counted, Side, Stretch};
 use super::spill::{Encoded, Row, Spill};
-use super::verify::VerifyError;
 use crate::reconcile::view;
 
 /// How many rows of a frame are written down at a time.

@@ -11,8 +11,6 @@ use shared_logic::log::Offsets;
 use shared_logic::measure::Value;
 use shared_logic::time::format_rfc3339;
 
-use super::compare::{bucket_text, distance, key_json};
-
 /// A verification of a version.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerifyReport {
@@ -161,7 +159,7 @@ pub struct StreamReport {
 impl Difference {
     pub(super) fn new(key: &str, bucket_us: i64, measure: String, (a, b): (&Value, &Value)) -> Difference {
         let (replayed, recounted) = (a.clone().finalized().to_json(), b.clone().finalized().to_json());
-        let (key, bucket, distance) = (key_json(key), bucket_text(bucket_us), distance(a, b));
+        let (key, bucket, distance) = (key_json(key), format_rfc3339(bucket_us), distance(a, b));
         Difference { key, bucket, measure, replayed, recounted, bucket_us, distance }
     }
 }
@@ -303,6 +301,20 @@ impl fmt::Display for VerifyReport {
         }
         Ok(())
     }
+}
+
+/// How far two values are apart; infinitely, if they are no numbers.
+fn distance(a: &Value, b: &Value) -> f64 {
+    match (a.number(), b.number()) {
+        (Value::Int(a), Value::Int(b)) => a.abs_diff(b) as f64,
+        (Value::Float(a), Value::Float(b)) => (a - b).abs(),
+        _ => f64::INFINITY,
+    }
+}
+
+/// A key as JSON.
+fn key_json(key: &str) -> Json {
+    serde_json::from_str(key).unwrap_or_else(|_| key.into())
 }
 
 #[cfg(test)]

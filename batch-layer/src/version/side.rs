@@ -19,7 +19,7 @@ use storage::{Archive, BatchView, Schemas, ShardClient, ShardError, Storage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::verify::VerifyError;
+use super::error::VerifyError;
 
 /// One source as a version counts it.
 pub(super) struct Side {

@@ -6,12 +6,10 @@
 //! is begun again.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
-use platform::redis::RedisError;
 use platform::settings::Settings;
-use platform::store::{DataFile, StoreError};
+use platform::store::DataFile;
 use platform::task::blocking;
 use serde_json::Value as Json;
 use shared_logic::catalog::{Catalog, Measure, Metric};
@@ -21,12 +19,13 @@ use shared_logic::log::OffsetRange;
 use shared_logic::measure::MeasureKind;
 use shared_logic::time::{format_day, parse_day};
 use shared_logic::version::{DeployedVersions, Stage, Verified, code};
-use storage::{ShardError, Storage, VersionStore, VersionsError};
+use storage::{Storage, VersionStore, VersionsError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::compare::{self, Compared, largest};
+use super::error::VerifyError;
 use super::places::places;
 use super::recount::Recount;
 use super::report::{MetricReport, OldVersion, StreamReport, Verdict, VerifyReport};
@@ -35,7 +34,6 @@ use super::spill::Spill;
 use crate::archive_rows;
 use crate::progress::Progress;
 use crate::reconcile::Reconciler;
-use crate::rows::RowsError;
 
 /// How often a metric is read again, as slices were dropped while it was.
 const ATTEMPTS: u32 = 3;
@@ -43,48 +41,6 @@ const ATTEMPTS: u32 = 3;
 const CELL_BYTES: u64 = 512;
 /// Of how many buckets the drift is told.
 const DRIFT_BUCKETS_MAX: usize = 200_000;
-
-/// Why a version could not be verified.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// No version of that name lives.
-    #[error("there is no version {0}, or its catalog cannot be used; see `braid version list`")]
-    NoVersion(String),
-    /// It is not replayed.
-    #[error(
-        "version {version} is {stage}: only a version that is replayed can be verified; see `braid version replay`"
-    )]
-    NotReplayed {
-        /// The version.
-        version: String,
-        /// Its stage.
-        stage: &'static str,
-    },
-    /// The archive or a view could not be read.
-    #[error(transparent)]
-    Rows(#[from] RowsError),
-    /// Redis could not be reached.
-    #[error(transparent)]
-    Redis(#[from] RedisError),
-    /// A shard could not be read.
-    #[error(transparent)]
-    Shard(#[from] ShardError),
-    /// What is compared could not be kept on local disk meanwhile.
-    #[error("cannot keep what is compared in the folder for temporary files")]
-    Spill(#[from] io::Error),
-    /// The result could not be noted.
-    #[error(transparent)]
-    Versions(#[from] VersionsError),
-    /// It was stopped.
-    #[error("stopped before everything was compared; nothing is noted")]
-    Stopped,
-}
-
-impl From<StoreError> for VerifyError {
-    fn from(error: StoreError) -> VerifyError {
-        RowsError::from(error).into()
-    }
-}
 
 /// Verifies a version. How far it has come is said to `progress`.
 ///
