@@ -1,11 +1,12 @@
 //! Reads the archive as any Delta reader would: the log's JSON actions say which files are active, and these are Parquet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use polars::prelude::{DataFrame, LazyFrame, PlRefPath, ScanArgsParquet, col, lit};
+use polars::prelude::{DataFrame, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, col, lit};
 use serde_json::Value;
 
 /// What the archive of one source holds.
@@ -17,6 +18,17 @@ pub struct Archive {
     pub rows: usize,
     /// Rows that could not be decoded.
     pub rejected: usize,
+}
+
+/// Where records lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The log.
+    pub log: String,
+    /// The partition.
+    pub partition: i64,
+    /// Their offsets.
+    pub offsets: Range<i64>,
 }
 
 impl Archive {
@@ -45,6 +57,40 @@ impl Archive {
         };
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(read).join().expect("reading the archive does not panic")
+    }
+
+    /// Takes one row out of a file of the archive of `source` in place, as a disk that forgets would: an event whose column has that value. The
+    /// table's log does not know. Returns where its record lies.
+    ///
+    /// # Errors
+    /// If there is no such row, or the file cannot be replaced.
+    pub fn without_a_row(store: &Path, source: &str, column: &str, value: i64) -> Result<Place> {
+        let (table, column) = (table_of(store, source)?, column.to_owned());
+        let take = move || -> Result<Place> {
+            for file in active_files(&table)? {
+                let path = table.join(&file);
+                let scanned = PlRefPath::try_from_path(&path)?;
+                let is_it = col("_error").is_null().and(col(column.as_str()).eq(lit(value))).fill_null(lit(false));
+                let scan = LazyFrame::scan_parquet(scanned, ScanArgsParquet::default())?;
+                let frame = scan.clone().collect()?;
+                let fits = scan.select([is_it.alias("fits")]).collect()?;
+                let Some(row) = fits.column("fits")?.bool()?.iter().position(|fits| fits == Some(true)) else { continue };
+                let number = |name: &str| -> Result<i64> {
+                    let numbers = frame.column(name)?.cast(&polars::prelude::DataType::Int64)?;
+                    numbers.i64()?.get(row).with_context(|| format!("a row without {name}"))
+                };
+                let log = frame.column("_log")?.cast(&polars::prelude::DataType::String)?;
+                let log = log.str()?.get(row).context("a row without a log")?.to_owned();
+                let (partition, offset) = (number("_partition")?, number("_offset")?);
+                let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
+                let mut left = frame.head(Some(row)).vstack(&behind)?;
+                ParquetWriter::new(File::create(&path)?).finish(&mut left)?;
+                return Ok(Place { log, partition, offsets: offset..offset + 1 });
+            }
+            anyhow::bail!("no such row")
+        };
+        // Polars brings a runtime of its own, which must not be entered from a test's.
+        std::thread::spawn(take).join().expect("reading the archive does not panic")
     }
 
     /// The bytes of all files that make up the archive of `source`.

@@ -9,6 +9,7 @@ mod polls;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use redis::AsyncCommands;
@@ -27,6 +28,8 @@ pub use polls::{Polls, Still};
 const RIGHT: &str = "where = \"status = 200\"";
 /// A mistake: it counts views that failed as well.
 const WRONG: &str = "where = \"status >= 200\"";
+/// How long a command may take where the platform is not optimised.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How many digits the number of a pointer has in the name of its file.
 const DIGITS: usize = 20;
 
@@ -115,7 +118,7 @@ impl<'a> Versions<'a> {
     /// If it is refused or fails.
     pub async fn take(self, step: Step<'_>) -> Result<String> {
         let process = self.launch(step, "")?;
-        let status = process.end(DEADLINE).await?;
+        let status = process.end(PATIENCE).await?;
         let output = process.output()?;
         ensure!(status.success(), "`{}` ended with {status}: {output}", step.typed());
         Ok(output)
@@ -127,7 +130,7 @@ impl<'a> Versions<'a> {
     /// If it is taken.
     pub async fn refused(self, step: Step<'_>) -> Result<String> {
         let process = self.launch(step, "")?;
-        let status = process.end(DEADLINE).await?;
+        let status = process.end(PATIENCE).await?;
         let output = process.output()?;
         ensure!(status.code() == Some(1), "`{}` ended with {status}: {output}", step.typed());
         Ok(output)

@@ -5,12 +5,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{Polls, Step, Still, Versions, corrected, mistaken, shards};
-use crate::answer::Answer;
 use crate::load::{Counted, Load};
 use crate::printed::objects;
 use crate::scenario::Scenario;
 use crate::stage::Stage;
-use crate::views::{METRIC, Mix, Views};
+use crate::views::{METRIC, Mix, Sent, Views};
 
 const VIDEOS: u32 = 40;
 /// A video about which nothing is sent any more once clients ask.
@@ -81,7 +80,7 @@ async fn corrects(stage: &Stage, polls: &Polls<'_>, load: &Load, say: &impl Fn(&
 }
 
 /// Sends everything that is there before the correction, the still video first; returns it.
-fn send(stage: &Stage, views: &mut Views, events: usize) -> Result<(Vec<crate::views::Sent>, Still)> {
+fn send(stage: &Stage, views: &mut Views, events: usize) -> Result<(Vec<Sent>, Still)> {
     let producer = stage.producer()?;
     let mut all: Vec<_> = (0..STILL_VIEWS)
         .map(|sent| if sent < STILL_FAILED { views.failed_about(STILL) } else { views.about(STILL) })
@@ -99,7 +98,7 @@ fn send(stage: &Stage, views: &mut Views, events: usize) -> Result<(Vec<crate::v
 
 /// Says what is answered about the still video.
 async fn told(stage: &Stage, say: &impl Fn(&str)) -> Result<()> {
-    let answer: Answer = stage.client()?.total(METRIC, &[("video_id", STILL.to_owned())]).await?;
+    let answer = stage.client()?.total(METRIC, &[("video_id", STILL.to_owned())]).await?;
     say(&format!("  braid query views video_id={STILL}  ->  {} views, version {}", answer.int("views")?, answer.version));
     Ok(())
 }
