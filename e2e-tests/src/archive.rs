@@ -1,7 +1,7 @@
 //! Reads the archive as any Delta reader would: the log's JSON actions say which files are active, and these are Parquet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,11 @@ impl Archive {
                 let (partition, offset) = (number("_partition")?, number("_offset")?);
                 let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
                 let mut left = frame.head(Some(row)).vstack(&behind)?;
-                ParquetWriter::new(File::create(&path)?).finish(&mut left)?;
+                // The frame may still lie in the file that it was read from.
+                let (mut bytes, staged) = (Vec::new(), path.with_extension("staged"));
+                ParquetWriter::new(&mut bytes).finish(&mut left)?;
+                fs::write(&staged, bytes)?;
+                fs::rename(&staged, &path)?;
                 return Ok(Place { log, partition, offsets: offset..offset + 1 });
             }
             anyhow::bail!("no such row")
