@@ -74,7 +74,9 @@ impl Archive {
                 let scan = LazyFrame::scan_parquet(scanned, ScanArgsParquet::default())?;
                 let frame = scan.clone().collect()?;
                 let fits = scan.select([is_it.alias("fits")]).collect()?;
-                let Some(row) = fits.column("fits")?.bool()?.iter().position(|fits| fits == Some(true)) else { continue };
+                let Some(row) = fits.column("fits")?.bool()?.iter().position(|fits| fits == Some(true)) else {
+                    continue;
+                };
                 let number = |name: &str| -> Result<i64> {
                     let numbers = frame.column(name)?.cast(&polars::prelude::DataType::Int64)?;
                     numbers.i64()?.get(row).with_context(|| format!("a row without {name}"))

@@ -16,7 +16,9 @@ use test_kit::{DEADLINE, Progress, repetitions, wait_for};
 
 use super::{setup, views};
 
-const EVENTS: usize = 30_000;
+/// So many that the last kill still comes before the end.
+const USUAL_EVENTS: usize = 30_000;
+const MANY_EVENTS: usize = 120_000;
 /// So few that a replay has many of them, each of which takes at least [`PAUSE`].
 const MICRO_BATCH: &str = "50";
 /// Where the worker pauses whenever it passes: before it writes, or after it has, and has not heard of it.
@@ -29,15 +31,17 @@ const COUNTING: [&str; 2] = ["reconcile::before_commit", "reconcile::after_commi
 fn version_replay_killed() {
     busy_scenario("version_replay_killed", async |scenario| {
         // A worker that is started again is known to its groups by name, so it takes its partitions back at once.
-        let setup = setup(scenario).set("kafka.client.group_instance_id", "worker-1").set("speed.max_rows", MICRO_BATCH);
+        let setup =
+            setup(scenario).set("kafka.client.group_instance_id", "worker-1").set("speed.max_rows", MICRO_BATCH);
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let (versions, catalog) = (Versions::of(&stage.deployment), corrected(&stage.topic));
         let mut traffic = Traffic::new(stage.producer()?, views(&stage));
-        let arrived = traffic.send(EVENTS)?;
+        let arrived = traffic.send(repetitions(USUAL_EVENTS, MANY_EVENTS))?;
         stage.total_as_of(arrived).await?;
         stage.archived().await?;
 
         versions.take(Step::Create { version: "v2", catalog: &catalog }).await?;
+        stage.deployment.kill(Layer::Speed);
         // The command only watches: that it is killed changes nothing.
         versions.kill_at(Step::Replay { version: "v2", from: "log" }, "versions::after_put").await?;
         let mut rng = stage.rng();

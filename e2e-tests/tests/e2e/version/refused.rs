@@ -67,7 +67,9 @@ fn version_replay_into_a_small_redis() {
 #[test]
 fn version_of_a_type_without_bytes() {
     scenario("version_of_a_type_without_bytes", async |scenario| {
-        let without_bytes = |catalog: String| catalog.replace("event_id = \"event_id\"\n", "event_id = \"event_id\"\nraw = \"rejected\"\n");
+        let without_bytes = |catalog: String| {
+            catalog.replace("event_id = \"event_id\"\n", "event_id = \"event_id\"\nraw = \"rejected\"\n")
+        };
         let setup = setup(scenario).catalog(|name| without_bytes(corrected(name)));
         let Some(stage) = setup.start_on_real_kafka().await? else { return Ok(()) };
         let mut traffic = Traffic::new(stage.producer()?, stage.views(50, Mix::USUAL));

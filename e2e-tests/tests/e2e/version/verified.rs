@@ -152,7 +152,11 @@ fn difference_of(report: &Value, video: &str, bucket_us: i64) -> Result<Value> {
     differences.iter().find(is_it).cloned().with_context(|| format!("no difference at {bucket_us}: {report}"))
 }
 
+/// What one side counts; null where it has nothing there.
 fn counts(difference: &Value, side: &str) -> Result<i64> {
+    if difference.get(side).is_some_and(Value::is_null) {
+        return Ok(0);
+    }
     difference[side].as_i64().with_context(|| format!("no number {side}: {difference}"))
 }
 
