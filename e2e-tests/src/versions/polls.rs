@@ -47,6 +47,8 @@ pub struct Polls<'a> {
     still: Still,
     /// What each version counts.
     counted: BTreeMap<&'a str, Counted>,
+    /// Whether answers may be incomplete.
+    may_lack: bool,
     seen: Mutex<Seen>,
 }
 
@@ -63,7 +65,13 @@ struct Seen {
 impl<'a> Polls<'a> {
     /// Asks that client about the load and the still video. `counted` says what each version counts.
     pub fn new(client: Client, load: &'a Load, still: Still, counted: &[(&'a str, Counted)]) -> Polls<'a> {
-        Polls { client, load, still, counted: counted.iter().copied().collect(), seen: Mutex::default() }
+        let counted = counted.iter().copied().collect();
+        Polls { client, load, still, counted, may_lack: false, seen: Mutex::default() }
+    }
+
+    /// The same where something is wrong meanwhile, so that answers may say that something is missing.
+    pub fn that_may_lack(self) -> Polls<'a> {
+        Polls { may_lack: true, ..self }
     }
 
     /// Asks until `work` is done.
@@ -123,7 +131,7 @@ impl<'a> Polls<'a> {
         match asked {
             Some(asked) => ensure!(version == asked, "of {version} instead of {asked}: {answer:?}"),
             // Nothing else is wrong, so nothing is ever missing.
-            None => ensure!(answer.complete, "incomplete: {answer:?}"),
+            None => ensure!(answer.complete || self.may_lack, "incomplete: {answer:?}"),
         }
         if is_still {
             let (counts, expected) = (answer.counts()?, self.still.counts[counted as usize]);

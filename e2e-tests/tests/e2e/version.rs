@@ -4,7 +4,7 @@
 //! - `killed`: a replay that is killed again and again, from the log and from the archive; `steps`, each of an operator's commands killed
 //!   before and after it has changed anything;
 //! - `verified`: what a verification must find, and where;
-//! - `promotions`: at once, and heard of late;
+//! - `promotions`: at once, and heard of late; `store_out`, while nothing can be written or read;
 //! - `streams` across a promotion and a roll-back;
 //! - `refused`: replays and versions that cannot be; `without_archive`, a deployment without a batch layer.
 
@@ -14,6 +14,7 @@ mod life;
 mod promotions;
 mod refused;
 mod steps;
+mod store_out;
 mod streams;
 mod verified;
 mod without_archive;
