@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use e2e_tests::printed::objects;
 use e2e_tests::scenario::now_us;
 use e2e_tests::stage::LAYERS;
 use e2e_tests::streams::Decided;
@@ -42,6 +43,7 @@ fn version_streams() {
         payments.send(SOME)?;
         payments.are_written().await.context("what is shared, and what only the first version has")?;
         own_are_written(&payments).await.context("what is the new version's own")?;
+        backtests_find_nothing_else(&payments.stage).await?;
         is_counted(&payments.stage).await?;
         payments.stage.ran_without_trouble()?;
         payments.end_exactly().await?;
@@ -111,6 +113,23 @@ async fn own_are_written(payments: &Payments) -> Result<()> {
         let stream = payments.stream(kind);
         let own = Stream { version: "v2".to_owned(), topic: format!("{}.v2", stream.topic), ..stream };
         own.becomes(brokers, || Ok(expected.clone())).await?;
+    }
+    Ok(())
+}
+
+/// Backtests by the active version, which is the new one, decide from the begin what its streams have published.
+async fn backtests_find_nothing_else(stage: &Stage) -> Result<()> {
+    for stream in ["large", "spent"] {
+        wait_for(&format!("a backtest of {stream} to find what is archived"), DEADLINE, async || {
+            let backtest = stage.deployment.batch(&["backtest", stream, "--output", "json"])?;
+            backtest.success(DEADLINE).await?;
+            let output = backtest.output()?;
+            let report = objects(&output)?.pop().with_context(|| format!("no report: {output}"))?;
+            let compared = &report["compared"];
+            let is_equal = ["missing", "extra", "different"].iter().all(|name| compared[*name] == 0);
+            Ok(Progress::when(is_equal && compared["outputs"].as_u64() > Some(0), report))
+        })
+        .await?;
     }
     Ok(())
 }
