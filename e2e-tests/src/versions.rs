@@ -183,7 +183,7 @@ impl<'a> Versions<'a> {
         all.iter().find(|one| one["version"] == version).cloned().with_context(|| format!("no {version}: {told}"))
     }
 
-    /// Waits until answers that ask for no version are of that one, and returns the first of them.
+    /// Waits until answers that ask for no version are of that one.
     pub async fn is_active(self, version: &str) -> Result<()> {
         let client = self.deployment.client()?;
         wait_for(&format!("answers of version {version}"), DEADLINE, async || {

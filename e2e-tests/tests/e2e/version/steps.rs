@@ -1,5 +1,5 @@
-//! Each command of an operator is killed right before it writes the pointer, and right after: then either nothing is decided, or all of it. The same
-//! command again goes on.
+//! Each command of an operator is killed right before it writes the pointer, and right after: then either nothing is decided, or all of it. A
+//! retirement is killed between what it removes, too. The same command again goes on.
 
 use anyhow::{Context, Result, ensure};
 use e2e_tests::exactness::every_answer_is_exact;
@@ -48,8 +48,9 @@ fn version_steps_killed() {
         let retire = Step::Retire("v1");
         killed(versions, retire, BEFORE).await?;
         killed(versions, retire, AFTER).await?;
-        // The same once more; now it comes to the last step.
-        killed(versions, retire, BEFORE).await?;
+        for fail_point in ["retire::after_retiring", "retire::after_groups", "retire::after_shards", BEFORE] {
+            killed(versions, retire, fail_point).await?;
+        }
         ensure!(versions.recorded("v1")?["stage"] == "retiring", "{}", versions.recorded("v1")?);
         versions.take(retire).await?;
         is_gone(&stage, "v1").await?;
