@@ -8,7 +8,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-drift test test-long test-s3 test-cdc test-compose lint fuzz mutants bench profile
+.PHONY: help run demo-drift demo-kappa test test-long test-s3 test-cdc test-compose lint fuzz mutants bench profile
 
 help: ## what there is (the default)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -23,6 +23,11 @@ demo-drift: ## a million events and 36 copies that speed cannot know: what it sa
 	@deploy/install.sh test
 	$(CARGO) build --locked --workspace
 	$(TARGET)/debug/demo-drift
+
+demo-kappa: ## a mistake in a metric, corrected by another version: replayed, verified, promoted under load and rolled back
+	@deploy/install.sh test
+	$(CARGO) build --locked --workspace
+	$(TARGET)/debug/demo-kappa
 
 # How many tests run at once: two for each processor. Busy scenarios count for two; see e2e-tests/src/places.rs.
 TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))

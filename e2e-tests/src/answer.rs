@@ -15,6 +15,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// An answer to `total` or `series`.
 #[derive(Clone, Deserialize)]
 pub struct Answer {
+    /// The version of the deployment that answers.
+    #[serde(default)]
+    pub version: String,
     /// The columns that were asked for.
     pub key: Map<String, Value>,
     /// From when on it speaks, RFC 3339; `None`: from the first event on.
@@ -133,13 +136,20 @@ pub type Parameters<'a> = [(&'a str, String)];
 pub struct Client {
     http: reqwest::Client,
     base: String,
+    /// The version of the deployment that is asked for; none: the active one.
+    version: Option<String>,
 }
 
 impl Client {
     /// A client of the serving layer at `address`, `host:port` or `http://host:port`.
     pub fn new(address: &str) -> Client {
         let base = if address.starts_with("http") { address.to_owned() } else { format!("http://{address}") };
-        Client { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned() }
+        Client { http: reqwest::Client::new(), base: base.trim_end_matches('/').to_owned(), version: None }
+    }
+
+    /// The same, which asks for that version of the deployment whichever is active.
+    pub fn of_version(&self, version: &str) -> Client {
+        Client { version: Some(version.to_owned()), ..self.clone() }
     }
 
     /// The serving layer's URL.
@@ -213,7 +223,8 @@ impl Client {
 
     async fn fetch(&self, path: &str, parameters: &Parameters<'_>) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.base);
-        let request = self.http.get(&url).query(parameters).timeout(REQUEST_TIMEOUT);
+        let version = self.version.as_ref().map(|version| ("version", version));
+        let request = self.http.get(&url).query(parameters).query(version.as_slice()).timeout(REQUEST_TIMEOUT);
         let response = request.send().await.with_context(|| url.clone())?;
         Ok((response.status().as_u16(), response.text().await?))
     }

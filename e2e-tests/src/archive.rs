@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use polars::prelude::{DataFrame, LazyFrame, PlRefPath, ScanArgsParquet, col, lit};
+use polars::prelude::{DataFrame, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, col, lit};
 use serde_json::Value;
 
 /// What the archive of one source holds.
@@ -17,6 +18,17 @@ pub struct Archive {
     pub rows: usize,
     /// Rows that could not be decoded.
     pub rejected: usize,
+}
+
+/// Where records lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The log.
+    pub log: String,
+    /// The partition.
+    pub partition: i64,
+    /// Their offsets.
+    pub offsets: Range<i64>,
 }
 
 impl Archive {
@@ -45,6 +57,40 @@ impl Archive {
         };
         // Polars brings a runtime of its own, which must not be entered from a test's.
         std::thread::spawn(read).join().expect("reading the archive does not panic")
+    }
+
+    /// Takes one row out of a file of the archive of `source` in place, as a disk that forgets would: of events whose column has that value, the
+    /// one whose offset is nearest to `near`. The table's log does not know. Returns where its record lies.
+    ///
+    /// # Errors
+    /// If there is no such row nearer than half of that, or the file cannot be replaced.
+    pub fn without_a_row(store: &Path, source: &str, (column, value): (&str, i64), near: i64) -> Result<Place> {
+        let (table, column) = (table_of(store, source)?, column.to_owned());
+        let take = move || -> Result<Place> {
+            for file in active_files(&table)? {
+                let path = table.join(&file);
+                let scan = LazyFrame::scan_parquet(PlRefPath::try_from_path(&path)?, ScanArgsParquet::default())?;
+                let frame = scan.clone().collect()?;
+                let is_it = col("_error").is_null().and(col(column.as_str()).eq(lit(value))).fill_null(lit(false));
+                let fits = scan.select([is_it.alias("fits")]).collect()?;
+                let fits: Vec<bool> = fits.column("fits")?.bool()?.iter().map(|fits| fits == Some(true)).collect();
+                let places = places(&frame)?;
+                let distance = |row: &usize| (places[*row].offsets.start - near).abs();
+                let nearest = (0..frame.height()).filter(|row| fits[*row]).min_by_key(distance);
+                let Some(row) = nearest.filter(|row| distance(row) <= near / 2) else { continue };
+                let behind = frame.slice(i64::try_from(row)? + 1, frame.height());
+                let mut left = frame.head(Some(row)).vstack(&behind)?;
+                // The frame may still lie in the file that it was read from.
+                let (mut bytes, staged) = (Vec::new(), path.with_extension("staged"));
+                ParquetWriter::new(&mut bytes).finish(&mut left)?;
+                fs::write(&staged, bytes)?;
+                fs::rename(&staged, &path)?;
+                return Ok(places[row].clone());
+            }
+            anyhow::bail!("no such row")
+        };
+        // Polars brings a runtime of its own, which must not be entered from a test's.
+        std::thread::spawn(take).join().expect("reading the archive does not panic")
     }
 
     /// The bytes of all files that make up the archive of `source`.
@@ -94,20 +140,28 @@ fn read_table(table: &Path) -> Result<Archive> {
         let rejected = col("_error").neq(lit("mark")).and(col("_error").neq(lit("delete"))).alias("rejected");
         let columns = [col("_log"), col("_partition"), col("_offset"), rejected];
         let frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.select(columns).collect()?;
-        let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
-        let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);
-        let (logs, partitions, offsets) = (logs.str()?, partitions.str()?, offsets.str()?);
-        for row in 0..frame.height() {
-            let log = logs.get(row).context("a row without a log")?.to_owned();
-            let partition: i64 = partitions.get(row).context("a row without a partition")?.parse()?;
-            let offset: i64 = offsets.get(row).context("a row without an offset")?.parse()?;
-            let first = archive.offsets.entry((log.clone(), partition)).or_default().insert(offset);
-            ensure!(first, "({log}, {partition}, {offset}) is archived twice, once in {file}");
+        for Place { log, partition, offsets } in places(&frame)? {
+            let first = archive.offsets.entry((log.clone(), partition)).or_default().insert(offsets.start);
+            ensure!(first, "({log}, {partition}, {}) is archived twice, once in {file}", offsets.start);
         }
         archive.rows += frame.height();
         archive.rejected += frame.column("rejected")?.bool()?.iter().filter(|rejected| *rejected == Some(true)).count();
     }
     Ok(archive)
+}
+
+/// Where the record of each row lies.
+fn places(frame: &DataFrame) -> Result<Vec<Place>> {
+    let text = |name| -> Result<_> { Ok(frame.column(name)?.cast(&polars::prelude::DataType::String)?) };
+    let (logs, partitions, offsets) = (text("_log")?, text("_partition")?, text("_offset")?);
+    let (logs, partitions, offsets) = (logs.str()?, partitions.str()?, offsets.str()?);
+    let place = |row| -> Result<Place> {
+        let log = logs.get(row).context("a row without a log")?.to_owned();
+        let partition = partitions.get(row).context("a row without a partition")?.parse()?;
+        let offset: i64 = offsets.get(row).context("a row without an offset")?.parse()?;
+        Ok(Place { log, partition, offsets: offset..offset + 1 })
+    };
+    (0..frame.height()).map(place).collect()
 }
 
 /// The files that the newest version of the table consists of.

@@ -273,6 +273,14 @@ impl Deployment {
         self.spawn("braid", command, "")
     }
 
+    /// Starts the `braid` tool with those arguments and with fail points armed. What it prints goes to a file of that name, so that commands
+    /// which run at the same time are not mixed up.
+    pub fn launch_braid_as(&self, name: &str, arguments: &[String], fail_points: &str) -> Result<Process> {
+        let mut command = Command::new(binary("braid")?);
+        command.args(arguments);
+        self.spawn(name, command, fail_points)
+    }
+
     fn spawn(&self, name: &str, mut command: Command, fail_points: &str) -> Result<Process> {
         command.current_dir(&self.dir).envs(&self.settings).env("FAILPOINTS", fail_points);
         let program = Path::new(command.get_program()).file_name().and_then(|name| name.to_str());

@@ -24,7 +24,9 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 
-pub use admin::{Found, alter_topic, create_topic, delete_records, delete_topic, grow_topic, partitions_of, read_all};
+pub use admin::{
+    Found, alter_topic, create_topic, delete_records, delete_topic, groups, grow_topic, partitions_of, read_all,
+};
 pub use broker::Broker;
 pub use guarded::{Guarded, Right};
 pub use producer::{Producer, Record};

@@ -38,6 +38,7 @@ pub mod streams;
 pub mod time;
 pub mod traffic;
 pub mod up;
+pub mod versions;
 pub mod views;
 pub mod watch;
 

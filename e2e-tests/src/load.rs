@@ -14,6 +14,7 @@ use test_kit::{DEADLINE, Progress, wait_for};
 use crate::answer::Answer;
 use crate::kafka::{Producer, Record};
 use crate::oracle::{Counts, EVER, Oracle};
+use crate::scenario::now_us;
 use crate::views::{Sent, Views};
 
 /// How many records are sent at a time.
@@ -28,7 +29,6 @@ pub struct Load {
     sender: Option<JoinHandle<Result<Views>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     truth: Mutex<Truth>,
@@ -46,6 +46,23 @@ struct Truth {
 impl Default for Truth {
     fn default() -> Truth {
         Truth { oracles: [Oracle::default(), Oracle::of_every_status()], all: Vec::new(), arrived: Vec::new() }
+    }
+}
+
+impl Truth {
+    /// These have been sent, and have arrived by now.
+    fn after(before: Vec<Sent>) -> Truth {
+        let mut truth = Truth::default();
+        if !before.is_empty() {
+            truth.oracles.iter_mut().for_each(|oracle| oracle.observe(&before));
+            truth.arrived.push((now_us(), truth.totals()));
+            truth.all = before;
+        }
+        truth
+    }
+
+    fn totals(&self) -> [Counts; 2] {
+        [self.oracles[0].total(None, EVER), self.oracles[1].total(None, EVER)]
     }
 }
 
@@ -78,28 +95,34 @@ impl Load {
         Load::placed(producer, views, |_| None)
     }
 
+    /// The same where these have been sent and have arrived already, and count as well.
+    pub fn after(before: Vec<Sent>, producer: Producer, views: Views) -> Load {
+        Load::with(before, views, PAUSE, |_| None, move |records| producer.send_all(&records))
+    }
+
     /// The same with fewer records a second, for scenarios that last long.
     pub fn slow(producer: Producer, views: Views) -> Load {
-        Load::with(views, LONG_PAUSE, |_| None, move |records| producer.send_all(&records))
+        Load::with(Vec::new(), views, LONG_PAUSE, |_| None, move |records| producer.send_all(&records))
     }
 
     /// Sends `views` into the partitions that `place` names for the running number of a record.
     pub fn placed(producer: Producer, views: Views, place: impl Fn(usize) -> Option<i32> + Send + 'static) -> Load {
-        Load::with(views, PAUSE, place, move |records| producer.send_all(&records))
+        Load::with(Vec::new(), views, PAUSE, place, move |records| producer.send_all(&records))
     }
 
     /// Sends `views` to a topic that may vanish meanwhile: a record may be refused, and is not sent again.
     pub fn to_a_vanishing_topic(producer: Producer, views: Views) -> Load {
-        Load::with(views, PAUSE, |_| None, move |records| producer.send_those_that_are_taken(&records))
+        Load::with(Vec::new(), views, PAUSE, |_| None, move |records| producer.send_those_that_are_taken(&records))
     }
 
     fn with(
+        before: Vec<Sent>,
         mut views: Views,
         pause: Duration,
         place: impl Fn(usize) -> Option<i32> + Send + 'static,
         send: impl Fn(Vec<Record>) -> Result<i64> + Send + 'static,
     ) -> Load {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { truth: Mutex::new(Truth::after(before)), stop: AtomicBool::new(false) });
         let to = Arc::clone(&shared);
         let sender = std::thread::spawn(move || {
             let mut number = 0;
@@ -188,12 +211,6 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Truth {
-    fn totals(&self) -> [Counts; 2] {
-        [self.oracles[0].total(None, EVER), self.oracles[1].total(None, EVER)]
     }
 }
 

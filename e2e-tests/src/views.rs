@@ -159,6 +159,12 @@ impl Views {
         sound(event, &mut self.rng)
     }
 
+    /// The same of a view that failed: only its status, 404, is another.
+    pub fn failed_about(&mut self, video: &str) -> Sent {
+        let event = Event { video: video.to_owned(), status: 404, ..self.event() };
+        sound(event, &mut self.rng)
+    }
+
     /// Another copy of an event; its time may be written in the other form.
     pub fn copy(&mut self, event: &Event) -> Sent {
         sound(event.clone(), &mut self.rng)

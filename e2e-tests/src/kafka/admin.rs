@@ -88,6 +88,14 @@ pub async fn alter_topic(brokers: &str, topic: &str, settings: &[(&str, &str)]) 
     Ok(())
 }
 
+/// The consumer groups whose names begin so.
+pub fn groups(brokers: &str, prefix: &str) -> Result<Vec<String>> {
+    let client: BaseConsumer = config(brokers).create()?;
+    let groups = client.fetch_group_list(None, ANSWER_TIMEOUT)?;
+    let names = groups.groups().iter().map(|group| group.name());
+    Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
+}
+
 /// How many partitions a topic has.
 pub fn partitions_of(brokers: &str, topic: &str) -> Result<i32> {
     let client: BaseConsumer = config(brokers).create()?;

@@ -4,6 +4,7 @@
 //! - `input`: hostile and careless records;
 //! - `catalog`: catalogs that change, and one that shares nothing with the sample;
 //! - `stream`: what Braid writes to Kafka;
+//! - `version`: other versions beside the active one, replayed, verified, promoted and retired;
 //! - `fault`: what befalls processes, topics, brokers, Redis and clocks.
 //!
 //! `make test` builds the binaries and runs all of them. One alone, with its output and a chosen seed:
@@ -14,3 +15,4 @@ mod count;
 mod fault;
 mod input;
 mod stream;
+mod version;

@@ -27,7 +27,7 @@ mod on_s3;
 mod output;
 mod partitions;
 mod past;
-mod payments;
+pub(crate) mod payments;
 mod progress;
 mod redis_away;
 mod refused;

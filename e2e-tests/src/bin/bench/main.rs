@@ -28,6 +28,7 @@ mod speed;
 mod streams;
 mod ten_metrics;
 mod usage;
+mod versions;
 mod visible;
 
 use anyhow::ensure;
@@ -99,6 +100,9 @@ fn main() {
         }
         if wanted("streams") {
             streams::measure(scenario, &mut figures).await?;
+        }
+        if wanted("versions") {
+            versions::measure(scenario, &mut figures).await?;
         }
         if wanted("reports") {
             reports::measure(scenario, &mut figures).await?;

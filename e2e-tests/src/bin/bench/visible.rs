@@ -20,16 +20,25 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Result<()> {
     let stage = Stage::of(scenario).as_users_get_it().start().await?;
-    let client = stage.client()?;
     let mut events = Events::new(Keys::Zipf, 7);
     let flow = Flow::start(&stage, RATE, move || events.next())?;
     tokio::time::sleep(WARM_UP).await;
 
-    let producer = stage.producer()?;
+    let waits_ms = waits_ms(&stage, "probe", PROBES).await?;
+    let rate = flow.stop()?.rate;
+    figures.add("produce_to_visible_load", rate, "events/s");
+    figures.add("produce_to_visible_ms_p50", share(&waits_ms, 0.5), "ms");
+    figures.add("produce_to_visible_ms_p99", share(&waits_ms, 0.99), "ms");
+    Ok(())
+}
+
+/// How long each of so many events took to be counted, in milliseconds, the shortest first. `name` begins those of their videos.
+pub(crate) async fn waits_ms(stage: &Stage, name: &str, probes: usize) -> Result<Vec<f64>> {
+    let (client, producer) = (stage.client()?, stage.producer()?);
     let mut events = Events::new(Keys::Uniform, 99);
-    let mut waits_ms = Vec::with_capacity(PROBES);
-    for probe in 0..PROBES {
-        let video = format!("probe-{probe}");
+    let mut waits_ms = Vec::with_capacity(probes);
+    for probe in 0..probes {
+        let video = format!("{name}-{probe}");
         let mut event = events.about(&video);
         while !is_counted(&event) {
             event = events.about(&video);
@@ -46,10 +55,6 @@ pub(crate) async fn measure(scenario: &Scenario, figures: &mut Figures) -> Resul
         }
         waits_ms.push(sent.elapsed().as_secs_f64() * 1e3);
     }
-    let rate = flow.stop()?.rate;
     waits_ms.sort_by(f64::total_cmp);
-    figures.add("produce_to_visible_load", rate, "events/s");
-    figures.add("produce_to_visible_ms_p50", share(&waits_ms, 0.5), "ms");
-    figures.add("produce_to_visible_ms_p99", share(&waits_ms, 0.99), "ms");
-    Ok(())
+    Ok(waits_ms)
 }

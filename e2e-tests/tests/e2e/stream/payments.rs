@@ -7,6 +7,7 @@ mod generator;
 mod kind;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e_tests::kafka::{Found, read_all};
@@ -22,10 +23,13 @@ use test_kit::{DEADLINE, Process, Progress, wait_for};
 use generator::Generator;
 
 pub(crate) use generator::{Dated, Mix};
-pub(crate) use kind::{Kind, large};
+pub(crate) use kind::{Kind, large, spent_within};
 
 /// The layers that streams need.
 pub(crate) const LAYERS: [Layer; 2] = [Layer::Archive, Layer::Speed];
+/// How many payments flow at a time, and the pause behind them; nothing depends on them.
+const BURST: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long a payment is looked for as a copy, in offsets.
 const DEDUP_WINDOW: i64 = 400;
 /// The least amount of a payment that `large` writes.
@@ -92,6 +96,24 @@ impl Payments {
     pub(crate) fn send(&mut self, count: usize) -> Result<i64> {
         self.queue(count)?;
         self.flush()
+    }
+
+    /// Sends payments without pause until `work` on the stage is done.
+    pub(crate) async fn flow_during<T>(&mut self, work: impl AsyncFnOnce(&Stage) -> Result<T>) -> Result<T> {
+        let Payments { stage, producer, generator } = self;
+        let work = work(&*stage);
+        tokio::pin!(work);
+        loop {
+            for _ in 0..BURST {
+                let Dated { record, timestamp_ms } = generator.next_record();
+                producer.send_at(&record, timestamp_ms)?;
+            }
+            tokio::task::block_in_place(|| producer.flush())?;
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
     }
 
     /// Says that topics have gained partitions, among which payments are divided from now on.

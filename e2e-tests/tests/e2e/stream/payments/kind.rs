@@ -109,10 +109,7 @@ impl Kind {
                 let detector = Detector::new("user_id", HOUR_US, &JUDGES);
                 decide(steps, 5 * MINUTE_US, |_| true, detector)
             }
-            Kind::Spent => {
-                let windows = Windows::new("user_id", MINUTE_US, MINUTE_US, spent);
-                decide(steps, 10 * SECOND_US, |_| true, windows)
-            }
+            Kind::Spent => spent_within(steps, 10),
             Kind::Trend => {
                 let windows = Windows::new("user_id", 5 * MINUTE_US, MINUTE_US, trend);
                 decide(steps, 20 * SECOND_US, |_| true, windows)
@@ -138,6 +135,11 @@ impl Kind {
 pub(crate) fn large(steps: &[Step], least: i64) -> Vec<Decided> {
     let map = Map { fields: |event| event.fields.clone(), key: None };
     decide(steps, 0, |event| event.number("amount") >= least as f64, map)
+}
+
+/// What [`Kind::Spent`] must write if it waits so many seconds for events that are out of order.
+pub(crate) fn spent_within(steps: &[Step], lateness_s: i64) -> Vec<Decided> {
+    decide(steps, lateness_s * SECOND_US, |_| true, Windows::new("user_id", MINUTE_US, MINUTE_US, spent))
 }
 
 fn amounts(events: &[Event]) -> impl Iterator<Item = f64> {
