@@ -40,7 +40,6 @@ enum Command {
     Catalog(catalog::Args),
     Status(status::Args),
     Streams(streams::Args),
-    #[command(subcommand)]
     Version(version::Args),
     Close(close::Args),
     #[command(subcommand)]
@@ -48,12 +47,8 @@ enum Command {
     #[command(subcommand)]
     Rejected(rejected::Args),
     Audit(audit::Args),
-    #[command(subcommand)]
-    Version(version::Args),
     Imports(imports::Args),
     Erasures(erasures::Args),
-    #[command(subcommand)]
-    Version(version::Args),
     Completions(completions::Args),
 }
 
@@ -102,10 +97,8 @@ async fn run() -> ExitCode {
         Command::Lost(args) => lost::run(args, &cli.settings).await,
         Command::Rejected(args) => rejected::run(args, &cli.settings).await,
         Command::Audit(args) => audit::run(args, &cli.settings).await,
-        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Imports(args) => imports::run(args, &cli.settings).await,
         Command::Erasures(args) => erasures::run(args, &cli.settings).await,
-        Command::Version(args) => version::run(args, &cli.settings).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     match ended {

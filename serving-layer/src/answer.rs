@@ -123,7 +123,7 @@ impl<'a> Answer<'a> {
         let gaps: Vec<GapText> = gathered.gaps().map(|gap| GapText::new(gap, &metric.source, &from, &to)).collect();
         let is_complete = gaps.is_empty();
         Answer {
-            version: version.name(),
+            version: version.version_name(),
             metric: &metric.name,
             key,
             grain: duration_text(metric.grain_us),

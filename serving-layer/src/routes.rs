@@ -59,7 +59,7 @@ pub(crate) struct OfVersion<T> {
 
 /// The answer of a version.
 pub(crate) fn of_version<T: Serialize>(version: &Version, body: T) -> Json<OfVersion<T>> {
-    Json(OfVersion { version: version.name().to_owned(), body })
+    Json(OfVersion { version: version.version_name().to_owned(), body })
 }
 
 /// The name in the path, of a metric or a stream. There may be none of that name.

@@ -30,7 +30,7 @@ use crate::catalog_file;
 ///
 /// A version is one generation of the deployment's output, computed from one catalog. Exactly one is the active one: it answers where a
 /// request names none, and reports are written by it alone.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid version create v2 --catalog new.toml
   braid version replay v2
@@ -41,7 +41,13 @@ use crate::catalog_file;
   braid version promote v2
   braid version roll-back
   braid version retire v1")]
-pub enum Args {
+pub struct Args {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Step {
     Create(create::Args),
     Replay(replay::Args),
     Stop(stop::Args),
@@ -74,16 +80,16 @@ struct Steps {
 /// # Errors
 /// If the settings or the catalog are not usable, the step is not allowed, or something that it needs cannot be reached.
 pub async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
-    match args {
-        Args::Create(args) => create::run(args, settings).await,
-        Args::Replay(args) => replay::run(args, settings).await,
-        Args::Stop(args) => stop::run(args, settings).await,
-        Args::List(args) => list::run(args).await,
-        Args::Verify(args) => verify::run(args, settings).await,
-        Args::Diff(args) => diff::run(args, settings).await,
-        Args::Promote(args) => promote::run(args, settings).await,
-        Args::RollBack(args) => promote::roll_back(args, settings).await,
-        Args::Retire(args) => retire::run(args, settings).await,
+    match args.step {
+        Step::Create(args) => create::run(args, settings).await,
+        Step::Replay(args) => replay::run(args, settings).await,
+        Step::Stop(args) => stop::run(args, settings).await,
+        Step::List(args) => list::run(args).await,
+        Step::Verify(args) => verify::run(args, settings).await,
+        Step::Diff(args) => diff::run(args, settings).await,
+        Step::Promote(args) => promote::run(args, settings).await,
+        Step::RollBack(args) => promote::roll_back(args, settings).await,
+        Step::Retire(args) => retire::run(args, settings).await,
     }
 }
 
@@ -112,7 +118,7 @@ impl Steps {
     }
 
     /// The first version, which begins the history of steps.
-    fn first(&self) -> &str {
+    fn first_version(&self) -> &str {
         &self.file.deployment.version
     }
 }
@@ -125,25 +131,25 @@ mod tests {
 
     #[derive(Parser)]
     struct Line {
-        #[command(subcommand)]
+        #[command(flatten)]
         args: Args,
     }
 
-    fn parse(line: &[&str]) -> Result<Args, clap::Error> {
-        Line::try_parse_from([&["version"], line].concat()).map(|line| line.args)
+    fn parse(line: &[&str]) -> Result<Step, clap::Error> {
+        Line::try_parse_from([&["version"], line].concat()).map(|line| line.args.step)
     }
 
     #[test]
     fn a_command_names_its_versions() {
-        assert!(matches!(parse(&["create", "v2", "--by", "alice"]), Ok(Args::Create(_))));
-        assert!(matches!(parse(&["replay", "v2", "--from", "archive", "--wait", "--yes"]), Ok(Args::Replay(_))));
-        assert!(matches!(parse(&["stop", "v2", "--by", "alice"]), Ok(Args::Stop(_))));
-        assert!(matches!(parse(&["list", "--output", "json"]), Ok(Args::List(_))));
-        assert!(matches!(parse(&["diff", "v1", "v2", "--metric", "views", "--from=-1h"]), Ok(Args::Diff(_))));
-        assert!(matches!(parse(&["verify", "v2"]), Ok(Args::Verify(_))));
-        assert!(matches!(parse(&["promote", "v2", "--force", "lag"]), Ok(Args::Promote(_))));
-        assert!(matches!(parse(&["roll-back"]), Ok(Args::RollBack(_))));
-        assert!(matches!(parse(&["retire", "v1", "--yes"]), Ok(Args::Retire(_))));
+        assert!(matches!(parse(&["create", "v2", "--by", "alice"]), Ok(Step::Create(_))));
+        assert!(matches!(parse(&["replay", "v2", "--from", "archive", "--wait", "--yes"]), Ok(Step::Replay(_))));
+        assert!(matches!(parse(&["stop", "v2", "--by", "alice"]), Ok(Step::Stop(_))));
+        assert!(matches!(parse(&["list", "--output", "json"]), Ok(Step::List(_))));
+        assert!(matches!(parse(&["diff", "v1", "v2", "--metric", "views", "--from=-1h"]), Ok(Step::Diff(_))));
+        assert!(matches!(parse(&["verify", "v2"]), Ok(Step::Verify(_))));
+        assert!(matches!(parse(&["promote", "v2", "--force", "lag"]), Ok(Step::Promote(_))));
+        assert!(matches!(parse(&["roll-back"]), Ok(Step::RollBack(_))));
+        assert!(matches!(parse(&["retire", "v1", "--yes"]), Ok(Step::Retire(_))));
         let wrong = [&["create"][..], &["replay"], &["stop"], &["replay", "v2", "--from", "memory"]];
         for line in wrong.into_iter().chain([&["diff", "v1", "--metric", "views"][..], &["diff", "v1", "v2"]]) {
             assert!(parse(line).is_err(), "{line:?}");

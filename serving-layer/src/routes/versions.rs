@@ -60,7 +60,7 @@ pub(crate) async fn all(State(app): State<Arc<App>>, RawQuery(query): RawQuery) 
     let pointer = &hosted.deployed.pointer;
     let versions = pointer.in_order().into_iter().map(|(name, recorded)| described(&app, &hosted, name, recorded));
     Ok(Json(Body {
-        active: hosted.active().name().to_owned(),
+        active: hosted.active().version_name().to_owned(),
         before: pointer.before.clone(),
         pointer: hosted.deployed.number,
         read_at: read.at_us.map(format_rfc3339),
@@ -80,7 +80,7 @@ async fn described(app: &App, hosted: &Hosted, name: &str, recorded: &Recorded) 
     VersionStatus {
         version: name.to_owned(),
         stage: recorded.stage.word(),
-        active: hosted.active().name() == name,
+        active: hosted.active().version_name() == name,
         // Without a pointer nobody knows that of the only one.
         created_at: (hosted.deployed.number > 0).then(|| format_rfc3339(recorded.created_at_us)),
         replay: replay

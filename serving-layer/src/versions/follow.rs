@@ -27,7 +27,7 @@ impl Host {
     /// If the active one cannot be hosted.
     pub(crate) fn versions(&self, deployed: Arc<DeployedVersions>) -> Result<Versions, StoreError> {
         let active = Arc::new(Version::new(deployed.active(), self)?);
-        let known = BTreeMap::from([(active.name().to_owned(), Arc::clone(&active))]);
+        let known = BTreeMap::from([(active.version_name().to_owned(), Arc::clone(&active))]);
         let hosted = self.hosted(deployed, active, &known);
         self.disk.keep_only(tables(&hosted).iter().map(String::as_str));
         count_pointer(&hosted);
@@ -65,11 +65,11 @@ impl Host {
             let ready = active.snapshots.whole(&active.catalog);
             if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
                 warn!(
-                    version = active.name(),
+                    version = active.version_name(),
                     "the version that became active answers before everything of it is loaded"
                 );
             }
-            info!(version = active.name(), pointer = deployed.number, "another version answers");
+            info!(version = active.version_name(), pointer = deployed.number, "another version answers");
             versions.hosted.send_replace(Arc::new(Hosted { deployed, active, by_name, failed }));
         }
         let now = versions.hosted();

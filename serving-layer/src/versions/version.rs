@@ -89,7 +89,7 @@ impl Version {
     }
 
     /// Its name.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn version_name(&self) -> &str {
         &self.catalog.deployment.version
     }
 

@@ -205,10 +205,10 @@ impl Pointer {
             return Err(PointerError::OtherFormat(other));
         }
         let pointer: Pointer = serde_json::from_value(value)?;
-        let mut named = [&pointer.first, &pointer.active].into_iter().chain(&pointer.before);
-        let unknown = named.find(|name| !pointer.versions.contains_key(*name)).cloned();
+        let named = [Some(&pointer.first), Some(&pointer.active), pointer.before.as_ref()];
+        let unknown = named.into_iter().flatten().find(|name| !pointer.versions.contains_key(*name));
         match unknown {
-            Some(unknown) => Err(PointerError::NoSuchVersion(unknown)),
+            Some(unknown) => Err(PointerError::NoSuchVersion(unknown.clone())),
             None => Ok(pointer),
         }
     }

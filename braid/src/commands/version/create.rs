@@ -36,7 +36,7 @@ const ATTEMPTS: u32 = 5;
 #[command(after_help = "Examples:
   braid version create v2 --catalog new.toml
   braid version create v2 --catalog new.toml --first catalog.toml --output json")]
-pub struct Args {
+pub(super) struct Args {
     /// The new version's name, such as `v2`
     name: String,
     /// The catalog file of the first version, if the settings do not name it
@@ -137,7 +137,7 @@ impl Judged {
     async fn add(&self, steps: &Steps, by: &str, text: &str) -> Result<bool> {
         let hash = steps.store.put_catalog(&self.name, text).await?;
         let (what, mut is_as_judged) = (format!("create {}", self.name), true);
-        let step = steps.store.step(steps.first(), by, &what, |pointer, change| {
+        let step = steps.store.step(steps.first_version(), by, &what, |pointer, change| {
             is_as_judged = is_the_same(&self.by, pointer, &self.name);
             if !is_as_judged {
                 return Ok(pointer.clone());

@@ -32,7 +32,7 @@ use crate::terminal::{Screen, print};
 #[command(after_help = "Examples:
   braid version diff v1 v2 --metric views
   braid version diff v1 v2 --metric views --from=-24h --limit 5 --output json")]
-pub struct Args {
+pub(super) struct Args {
     /// The version to compare with
     old: String,
     /// The version that is compared

@@ -22,7 +22,7 @@ const UNKNOWN: &str = "-";
 #[command(after_help = "Examples:
   braid version list
   braid version list --output json | jq .active")]
-pub struct Args {
+pub(super) struct Args {
     /// How it is printed; a table on a terminal unless given, and JSON elsewhere
     #[arg(long, value_name = "FORM", value_enum)]
     output: Option<Output>,

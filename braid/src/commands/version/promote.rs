@@ -30,7 +30,7 @@ const WORDS: [&str; 8] =
 #[command(after_help = "Examples:
   braid version promote v2
   braid version promote v2 --force lag,incomplete")]
-pub struct Args {
+pub(super) struct Args {
     /// The version
     #[arg(value_name = "VERSION")]
     version: String,
@@ -45,7 +45,7 @@ pub struct Args {
 #[command(after_help = "Examples:
   braid version roll-back
   braid version roll-back --force lag")]
-pub struct BackArgs {
+pub(super) struct BackArgs {
     #[command(flatten)]
     how: How,
 }

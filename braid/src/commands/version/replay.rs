@@ -36,7 +36,7 @@ use crate::terminal::{Screen, Tint, print};
   braid version replay v2
   braid version replay v2 --from archive --wait
   braid version stop v2")]
-pub struct Args {
+pub(super) struct Args {
     /// The version
     version: String,
     /// What is read
@@ -103,7 +103,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let (by, what) = (args.who.name(), format!("replay {version} from {}", from.word()));
     let begin = steps
         .store
-        .step(steps.first(), &by, &what, |pointer, change| pointer.replay(version, from, counts_first, change));
+        .step(steps.first_version(), &by, &what, |pointer, change| pointer.replay(version, from, counts_first, change));
     begin.await?;
     let shutdown = Shutdown::on_signals()?;
     let versions = Arc::new(steps.deployed().await?);
@@ -138,7 +138,7 @@ async fn count(
     let counted = batch_layer::version::count(&reconciler, from, &stop).await?;
     ensure!(!counted.is_unfinished, "interrupted: the same command goes on where this one was");
     let what = format!("{version} is counted from the archive");
-    steps.store.step(steps.first(), by, &what, |pointer, change| pointer.counted(version, change)).await?;
+    steps.store.step(steps.first_version(), by, &what, |pointer, change| pointer.counted(version, change)).await?;
     Ok(())
 }
 

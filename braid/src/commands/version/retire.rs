@@ -20,7 +20,7 @@ use super::{Steps, Who};
 #[command(after_help = "Examples:
   braid version retire v1
   braid version retire v1 --yes                  # from a script")]
-pub struct Args {
+pub(super) struct Args {
     /// The version, which is not the active one
     #[arg(value_name = "VERSION")]
     version: String,

@@ -14,7 +14,7 @@ use crate::terminal::print;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   braid version stop v2")]
-pub struct Args {
+pub(super) struct Args {
     /// The version
     version: String,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub struct Args {
 pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode> {
     let (steps, version) = (Steps::of(settings)?, args.version);
     let (by, what) = (args.who.name(), format!("stop {version}"));
-    steps.store.step(steps.first(), &by, &what, |pointer, change| pointer.stop(&version, change)).await?;
+    steps.store.step(steps.first_version(), &by, &what, |pointer, change| pointer.stop(&version, change)).await?;
     let refresh = steps.settings.versions.refresh;
     print(&format!("{version} is stopped: processes hear of it within {refresh}\n"))?;
     Ok(ExitCode::SUCCESS)

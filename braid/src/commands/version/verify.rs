@@ -24,7 +24,7 @@ use crate::terminal::Screen;
 #[command(after_help = "Examples:
   braid version verify v2
   braid version verify v2 --output json | jq .why")]
-pub struct Args {
+pub(super) struct Args {
     /// The version
     #[arg(value_name = "VERSION")]
     version: String,

@@ -303,8 +303,8 @@ const NEWCOMER: &str = "u-40";
 
 /// No tick of the schedule comes.
 #[test]
-fn rows_of_a_table_wait_for_no_tick_and_hold_nothing_that_was_erased() {
-    busy_scenario("rows_of_a_table_wait_for_no_tick_and_hold_nothing_that_was_erased", async |scenario| {
+fn rows_of_a_table_wait_for_no_tick() {
+    busy_scenario("rows_of_a_table_wait_for_no_tick", async |scenario| {
         let Some(mut clicks) = Clicks::start(scenario).await? else { return Ok(()) };
         clicks.stage.deployment.start(Layer::Schedule).await?;
         clicks.all_sign_up()?;

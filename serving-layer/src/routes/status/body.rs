@@ -50,7 +50,7 @@ pub(super) struct Dependency {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct SourceStatus {
+pub(in crate::routes) struct SourceStatus {
     pub(super) name: String,
     pub(super) topic: String,
     pub(super) log: Option<String>,

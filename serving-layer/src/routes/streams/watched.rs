@@ -43,7 +43,7 @@ impl Serves for Watched {
                 let with_filter = |reader: &Arc<StreamReader>| {
                     Some((Arc::clone(reader), filter(&self.parameters, &reader.source, &[]).ok()?))
                 };
-                Served { version: version.name().to_owned(), stream: reader.and_then(with_filter) }
+                Served { version: version.version_name().to_owned(), stream: reader.and_then(with_filter) }
             }
             Err(_) => Served { version: self.parameters.version().unwrap_or_default().to_owned(), stream: None },
         }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::DeployedVersions;
 use crate::catalog::Catalog;
 
+/// Versions that share something, with their catalogs.
+type Sharers<'a> = Vec<(&'a str, &'a Arc<Catalog>)>;
+
 /// The counting of one source for one version, by the speed layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CountUnit {
@@ -107,7 +110,7 @@ impl DeployedVersions {
     /// The lanes that run. Streams of a version that is not counted yet are not written.
     pub fn lanes(&self) -> Vec<LaneUnit> {
         // By source and generation, the versions that have such streams.
-        let mut sharers: BTreeMap<(&str, &str), Vec<(&str, &Arc<Catalog>)>> = BTreeMap::new();
+        let mut sharers: BTreeMap<(&str, &str), Sharers<'_>> = BTreeMap::new();
         for (version, catalog) in self.following() {
             for source in catalog.sources.keys() {
                 for generation in catalog.generations_over(source) {
@@ -115,7 +118,7 @@ impl DeployedVersions {
                 }
             }
         }
-        let unit = |((source, generation), sharers): ((&str, &str), Vec<(&str, &Arc<Catalog>)>)| {
+        let unit = |((source, generation), sharers): ((&str, &str), Sharers<'_>)| {
             let (host, catalog) = host(&sharers, generation)?;
             let mut lanes = catalog.lanes(source, generation);
             // A version that shares a stream with one whose file has lost it needs it all the same.
@@ -131,14 +134,14 @@ impl DeployedVersions {
 
     /// The rows of tables that are kept.
     pub fn rows(&self) -> Vec<RowsUnit> {
-        let mut sharers: BTreeMap<(&str, &str), Vec<(&str, &Arc<Catalog>)>> = BTreeMap::new();
+        let mut sharers: BTreeMap<(&str, &str), Sharers<'_>> = BTreeMap::new();
         for (version, catalog) in self.following() {
             for table in catalog.tables.keys() {
                 let generation = catalog.deployment.table_generation(table);
                 sharers.entry((table.as_str(), generation)).or_default().push((version, catalog));
             }
         }
-        let unit = |((table, generation), sharers): ((&str, &str), Vec<(&str, &Arc<Catalog>)>)| {
+        let unit = |((table, generation), sharers): ((&str, &str), Sharers<'_>)| {
             let (host, catalog) = host(&sharers, generation)?;
             let (table, generation, host) = (table.to_owned(), generation.to_owned(), host.to_owned());
             Some(RowsUnit { table, generation, host, catalog: Arc::clone(catalog) })

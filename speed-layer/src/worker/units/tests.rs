@@ -39,8 +39,11 @@ fn file() -> Catalog {
     Catalog::parse(CATALOG).expect("a valid catalog")
 }
 
+/// A step of the pointer.
+type Step = fn(&Pointer) -> Result<Pointer, StepError>;
+
 /// v1, and v2 whose stream `few` is another one, after those steps.
-fn deployed(steps: &[fn(&Pointer) -> Result<Pointer, StepError>]) -> DeployedVersions {
+fn deployed(steps: &[Step]) -> DeployedVersions {
     let text = CATALOG.replace("n < 5", "n < 4");
     let catalog = Catalog::parse(&text).expect("a valid catalog");
     let changed = changed(&catalog, &[&file()], "v2", "v1").expect("no conflict");
