@@ -32,7 +32,7 @@ const WORDS: [&str; 8] =
   braid version promote v2 --force lag,incomplete")]
 pub(super) struct Args {
     /// The version
-    #[arg(value_name = "VERSION")]
+    #[arg(id = "of_version", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     how: How,

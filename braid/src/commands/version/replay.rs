@@ -38,6 +38,7 @@ use crate::terminal::{Screen, Tint, print};
   braid version stop v2")]
 pub(super) struct Args {
     /// The version
+    #[arg(id = "of_version", value_name = "VERSION")]
     version: String,
     /// What is read
     #[arg(long, value_enum, default_value = "log")]

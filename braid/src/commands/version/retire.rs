@@ -22,7 +22,7 @@ use super::{Steps, Who};
   braid version retire v1 --yes                  # from a script")]
 pub(super) struct Args {
     /// The version, which is not the active one
-    #[arg(value_name = "VERSION")]
+    #[arg(id = "of_version", value_name = "VERSION")]
     version: String,
     /// Do not ask whether that is meant
     #[arg(long)]

@@ -16,6 +16,7 @@ use crate::terminal::print;
   braid version stop v2")]
 pub(super) struct Args {
     /// The version
+    #[arg(id = "of_version", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     who: Who,

@@ -26,7 +26,7 @@ use crate::terminal::Screen;
   braid version verify v2 --output json | jq .why")]
 pub(super) struct Args {
     /// The version
-    #[arg(value_name = "VERSION")]
+    #[arg(id = "of_version", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     by: Who,
