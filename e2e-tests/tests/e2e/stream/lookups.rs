@@ -299,7 +299,7 @@ fn a_lookup_stream_through_kills_and_an_emptied_redis() {
 }
 
 /// The user who comes when the topic has grown, into the partition that is the last one then.
-const NEWCOMER: &str = "u-40";
+const NEWCOMER: &str = "u-41";
 
 /// No tick of the schedule comes.
 #[test]
