@@ -69,8 +69,7 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
         if judged.add(&steps, &by, &text).await? {
             let changes = Changes::between(deployed.active(), &judged.catalog);
             let screen = Screen::behind(&std::io::stdout());
-            let usual = if screen.is_terminal() { Output::Table } else { Output::Json };
-            match args.output.unwrap_or(usual) {
+            match Output::for_reader(args.output, screen) {
                 Output::Table => print(&page(&changes, screen))?,
                 Output::Json => print(&(serde_json::to_string_pretty(&changes).context("cannot print")? + "\n"))?,
             }
