@@ -199,8 +199,8 @@ impl Pointer {
         match known.stage {
             Stage::Stopped => Ok(self.clone()),
             Stage::Following if known.replay.is_none() => {
-                Err(self
-                    .wrong_stage(name, "no replay could go on with it later; retire it if it is not needed any more"))
+                let advice = "no replay could go on with it later; retire it if it is not needed any more";
+                Err(self.wrong_stage(name, advice))
             }
             Stage::Counting | Stage::Following => {
                 self.changed(name, change, |recorded| recorded.stage = Stage::Stopped)

@@ -77,8 +77,11 @@ pub(super) async fn run(args: Args, settings: &SettingsArgs) -> Result<ExitCode>
     let lag_ms = candidate.lag_ms;
     let step =
         store.step(first, &who, &what, |pointer, change| pointer.promote(&version, lag_ms, forced.clone(), change));
-    let (number, _) = step.await?;
+    let (number, pointer) = step.await?;
     tell(&versions, &version, number);
+    if !pointer.is_reconciled(&version) {
+        println!("it is not reconciled before `braid version verify {version}` has found it equal");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
